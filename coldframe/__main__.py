@@ -1,0 +1,5 @@
+"""Run coldframe as `python -m coldframe`."""
+
+from coldframe.cli import main
+
+main()

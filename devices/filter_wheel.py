@@ -1,0 +1,30 @@
+"""What coldframe asks of a filter wheel."""
+
+from typing import Protocol
+
+
+class FilterWheel(Protocol):
+    """A filter wheel. All methods raise DeviceError; waits are bounded by deadlines of their own."""
+
+    @property
+    def name(self) -> str:
+        """The device's name."""
+        ...
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Filter names in slot order; known once connected."""
+        ...
+
+    @property
+    def current(self) -> str | None:
+        """The filter in the beam, None while the wheel turns or does not know."""
+        ...
+
+    async def connect(self) -> None:
+        """Connect and learn the filters."""
+        ...
+
+    async def select(self, name: str) -> None:
+        """Turn the wheel to the named filter and wait until it is there."""
+        ...
