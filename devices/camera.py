@@ -160,7 +160,7 @@ class Camera(Protocol):
         ...
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and hand it a setpoint; returns when the driver has taken it, long before it is reached."""
+        """Switch the cooler on and hand it a setpoint; returns when the driver has taken it, not when it is reached."""
         ...
 
     async def cooler_off(self) -> None:
