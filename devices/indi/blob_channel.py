@@ -1,0 +1,284 @@
+"""Pixels: a connection of our own to the INDI server that receives one camera's BLOBs and nothing else.
+
+A thread reads, decodes and parses, so that neither 50 MB of base64 nor a damaged BLOB is felt by the event loop. On the
+server's own machine the unix socket hands over memory files instead of text. indiserver drops a client that reads too
+slowly, hence nothing but reading happens in the thread.
+"""
+
+import asyncio
+import logging
+import mmap
+import os
+import socket
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.frame_file import FrameFileError, parse
+from coldframe.devices.camera import HeaderValue
+from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, FrameDamagedError
+from coldframe.devices.indi.blob_stream import (
+    AttachedBlob,
+    BlobAttributes,
+    BlobDefined,
+    BlobStream,
+    BlobStreamError,
+    InlineBlob,
+    Ping,
+    StreamEvent,
+)
+
+log = logging.getLogger(__name__)
+
+CONNECT_DEADLINE_S = 5.0
+CHUNK_BYTES = 1 << 20
+MOST_DESCRIPTORS = 16
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Where an INDI server listens.
+
+    Attributes
+    ----------
+    unix_socket
+        Path of its local socket (Linux's abstract namespace), tried first where `host` is this machine; None: never.
+    """
+
+    host: str
+    port: int
+    unix_socket: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """A decoded BLOB: uint16 pixels of shape (height, width), and the header its driver wrote."""
+
+    pixels: NDArray[np.uint16]
+    header: dict[str, HeaderValue]
+    received_at_s: float
+
+
+class BlobChannel:
+    """Receives the BLOBs of one device.
+
+    Parameters
+    ----------
+    server
+        Where to connect.
+    device, vector
+        Names of the device and of its BLOB vector, such as "CCD1".
+    largest_blob_bytes
+        Largest BLOB that the camera can have reason to send.
+    """
+
+    def __init__(self, server: ServerAddress, device: str, vector: str, largest_blob_bytes: int) -> None:
+        self.device = device
+        self.vector = vector
+        self._server = server
+        self._largest_blob_bytes = largest_blob_bytes
+        self._arrivals: asyncio.Queue[Image | Exception] = asyncio.Queue()
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._loop = asyncio.get_running_loop()
+        self._defined = asyncio.Event()
+        self.transport = ""
+        """How pixels travel: "unix socket" or "TCP"."""
+
+    async def open(self) -> Self:
+        """Connect, ask for BLOBs and wait until the device has answered.
+
+        Raises
+        ------
+        DeviceLostError
+            The server does not answer.
+        DeviceTimeoutError
+            The device does not tell of its BLOB.
+        """
+        candidates = [("TCP", self._connect_tcp)]
+        if self._server.unix_socket and self._server.host in LOOPBACK:
+            candidates.insert(0, ("unix socket", self._connect_unix))
+        problem: Exception | None = None
+        for self.transport, connect in candidates:
+            try:
+                self._socket = await asyncio.to_thread(connect)
+                await self._subscribe()
+            except (OSError, DeviceTimeoutError) as error:
+                # Another server may own the unix socket: then it does not know our device, and TCP decides.
+                problem = error
+                await self.close()
+            else:
+                return self
+        if isinstance(problem, DeviceTimeoutError):
+            raise problem
+        raise DeviceLostError(self.device, f"no pixel channel to {self._server.host}:{self._server.port} ({problem})")
+
+    def _connect_tcp(self) -> socket.socket:
+        connection = socket.create_connection((self._server.host, self._server.port), CONNECT_DEADLINE_S)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return connection
+
+    def _connect_unix(self) -> socket.socket:
+        assert self._server.unix_socket is not None
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(CONNECT_DEADLINE_S)
+        try:
+            connection.connect("\0" + self._server.unix_socket)
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    async def _subscribe(self) -> None:
+        assert self._socket is not None
+        device, vector = quoteattr(self.device), quoteattr(self.vector)
+        self._socket.settimeout(None)
+        self._socket.sendall(f"<getProperties version='1.7' device={device} name={vector}/>\n".encode())
+        self._thread = threading.Thread(target=self._read, args=(self._socket,), name="INDI pixels", daemon=True)
+        self._thread.start()
+        try:
+            async with asyncio.timeout(CONNECT_DEADLINE_S):
+                await self._defined.wait()
+        except TimeoutError:
+            raise DeviceTimeoutError(
+                self.device, f"did not tell of its BLOB {self.vector} within {CONNECT_DEADLINE_S:g} s"
+            ) from None
+        # Not sooner: from here on the server keeps everything but BLOBs from us, the definition included.
+        self._socket.sendall(f"<enableBLOB device={device} name={vector}>Only</enableBLOB>\n".encode())
+
+    async def close(self) -> None:
+        """Disconnect and wait for the thread."""
+        connection, self._socket = self._socket, None
+        thread, self._thread = self._thread, None
+        if connection is not None:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            if thread is not None:
+                await asyncio.to_thread(thread.join)
+            connection.close()
+
+    def discard_arrivals(self) -> list[Image]:
+        """Take out whatever has arrived and was not asked for; return the pictures among it."""
+        stale = []
+        while not self._arrivals.empty():
+            arrival = self._arrivals.get_nowait()
+            if isinstance(arrival, Image):
+                stale.append(arrival)
+        return stale
+
+    async def next_image(self) -> Image:
+        """Wait for the next picture.
+
+        Raises
+        ------
+        FrameDamagedError
+            What came is not a picture.
+        DeviceLostError
+            The connection broke.
+        """
+        arrival = await self._arrivals.get()
+        if isinstance(arrival, Exception):
+            raise arrival
+        return arrival
+
+    # ---- in the thread ----
+
+    def _read(self, connection: socket.socket) -> None:
+        stream = BlobStream(self._largest_blob_bytes)
+        descriptors: deque[int] = deque()
+        try:
+            for chunk in self._chunks(connection, descriptors):
+                for event in stream.feed(chunk):
+                    self._handle(event, connection, descriptors)
+            self._arrive(
+                DeviceLostError(
+                    self.device,
+                    "the server closed the pixel channel",
+                    "If it runs on, start indiserver with a larger limit for slow clients: -m 1024",
+                )
+            )
+        except (OSError, BlobStreamError) as error:
+            self._arrive(DeviceLostError(self.device, f"the pixel channel broke: {error}"))
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    @staticmethod
+    def _chunks(connection: socket.socket, descriptors: deque[int]) -> Iterator[bytes]:
+        if connection.family != socket.AF_UNIX:
+            while chunk := connection.recv(CHUNK_BYTES):
+                yield chunk
+            return
+        while True:
+            chunk, received, _, _ = socket.recv_fds(connection, CHUNK_BYTES, MOST_DESCRIPTORS)
+            descriptors.extend(received)
+            if not chunk:
+                return
+            yield chunk
+
+    def _handle(self, event: StreamEvent, connection: socket.socket, descriptors: deque[int]) -> None:
+        match event:
+            case BlobDefined(device=self.device, vector=self.vector):
+                self._call_loop(self._defined.set)
+            case BlobDefined():
+                pass
+            case Ping(uid):
+                connection.sendall(f"<pingReply uid={quoteattr(uid)}/>\n".encode())
+            case InlineBlob(attributes, data, fault):
+                if fault:
+                    self._arrive(FrameDamagedError(self.device, f"the frame's BLOB {fault}"))
+                else:
+                    self._decode(attributes, data)
+            case AttachedBlob(attributes):
+                if not descriptors:
+                    raise BlobStreamError("a BLOB's memory file is missing")
+                self._decode_attached(attributes, descriptors.popleft())
+
+    def _decode_attached(self, attributes: BlobAttributes, descriptor: int) -> None:
+        try:
+            held = os.fstat(descriptor).st_size
+            if held < attributes.size or attributes.size == 0:
+                self._arrive(FrameDamagedError(self.device, f"the frame holds {held} of {attributes.size} bytes"))
+                return
+            flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
+            with mmap.mmap(descriptor, attributes.size, flags=flags, prot=mmap.PROT_READ) as mapped:
+                view = memoryview(mapped)
+                try:
+                    self._decode(attributes, view)
+                finally:
+                    view.release()
+        finally:
+            os.close(descriptor)
+
+    def _decode(self, attributes: BlobAttributes, data: memoryview) -> None:
+        if attributes.device != self.device or attributes.vector != self.vector:
+            return
+        if attributes.format != ".fits":
+            self._arrive(
+                FrameDamagedError(
+                    self.device, f"sent a frame of format {attributes.format!r} where uncompressed FITS was asked for"
+                )
+            )
+            return
+        try:
+            pixels, header = parse(data)
+        except FrameFileError as error:
+            self._arrive(FrameDamagedError(self.device, f"sent a frame that cannot be read: {error}"))
+        else:
+            self._arrive(Image(pixels, header, self._loop.time()))
+
+    def _arrive(self, arrival: Image | Exception) -> None:
+        self._call_loop(self._arrivals.put_nowait, arrival)
+
+    def _call_loop(self, *call: object) -> None:
+        # The loop may be closed already when a program ends in the middle of a frame.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(*call)  # type: ignore[arg-type]  # a callback and its arguments

@@ -1,0 +1,187 @@
+"""Finds BLOBs in the bytes of an INDI connection: pure, incremental, and narrow on purpose.
+
+Of all that a server may send, only BLOBs, their definitions and pings matter here; everything else is passed over
+without being understood, and nothing that arrives can make memory grow beyond stated bounds.
+"""
+
+import re
+from binascii import Error as Base64Error
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
+
+import pybase64
+
+TAG = re.compile(rb"<(/?)([A-Za-z][\w:.-]*)((?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>", re.DOTALL)
+ATTRIBUTE = re.compile(rb"([\w:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+LONGEST_TAG_BYTES = 16 * 1024
+
+
+class BlobStreamError(Exception):
+    """The stream cannot be followed any further; the connection has to be made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobAttributes:
+    """What the stream says of a BLOB: its device, vector and element, format (".fits") and decoded size in bytes."""
+
+    device: str
+    vector: str
+    element: str
+    format: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobDefined:
+    """The device has told that it has a BLOB vector."""
+
+    device: str
+    vector: str
+
+
+@dataclass(frozen=True, slots=True)
+class InlineBlob:
+    """A BLOB that came as base64 in the stream, decoded; `fault` tells what is wrong with it, if anything."""
+
+    attributes: BlobAttributes
+    data: memoryview
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedBlob:
+    """A BLOB whose bytes lie in a memory file that was passed beside the stream."""
+
+    attributes: BlobAttributes
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The server wants a `pingReply` with this uid."""
+
+    uid: str
+
+
+StreamEvent = BlobDefined | InlineBlob | AttachedBlob | Ping
+
+
+class _Base64Payload:
+    """Decodes base64 as it arrives, so that no single step holds the interpreter for long."""
+
+    def __init__(self, attributes: BlobAttributes) -> None:
+        self.attributes = attributes
+        self._data = bytearray(attributes.size)
+        self._filled = 0
+        self._remainder = b""
+        self._fault = ""
+
+    def take(self, text: bytes) -> None:
+        if self._fault:
+            return
+        text = self._remainder + text.translate(None, b"\r\n \t")
+        whole = len(text) - len(text) % 4
+        self._remainder = text[whole:]
+        try:
+            decoded = pybase64.b64decode(memoryview(text)[:whole], validate=True)
+        except Base64Error as error:
+            self._fault = f"is not base64 ({error})"
+            return
+        end = self._filled + len(decoded)
+        if end > len(self._data):
+            self._fault = f"is longer than the {len(self._data)} bytes that it announced"
+            return
+        self._data[self._filled : end] = decoded
+        self._filled = end
+
+    def finish(self) -> InlineBlob:
+        if not self._fault and (self._filled < len(self._data) or self._remainder):
+            self._fault = f"ends after {self._filled} of {len(self._data)} bytes"
+        return InlineBlob(self.attributes, memoryview(self._data), self._fault)
+
+
+class BlobStream:
+    """Incremental reader of one connection.
+
+    Parameters
+    ----------
+    largest_blob_bytes
+        Largest decoded BLOB that is accepted.
+    """
+
+    def __init__(self, largest_blob_bytes: int) -> None:
+        self.largest_blob_bytes = largest_blob_bytes
+        self._tag = bytearray()
+        self._payload: _Base64Payload | None = None
+        self._device = self._vector = ""
+
+    def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
+        """Take in what was received and yield what it completed.
+
+        Raises
+        ------
+        BlobStreamError
+            A tag or a BLOB is larger than its bound.
+        """
+        position = 0
+        while position < len(chunk):
+            if self._payload is not None:
+                end = chunk.find(b"<", position)
+                stop = len(chunk) if end < 0 else end
+                self._payload.take(chunk[position:stop])
+                if end >= 0:
+                    yield self._payload.finish()
+                    self._payload = None
+                position = stop
+            elif not self._tag:
+                start = chunk.find(b"<", position)
+                if start < 0:
+                    return
+                self._tag += b"<"
+                position = start + 1
+            else:
+                end = chunk.find(b">", position)
+                stop = len(chunk) if end < 0 else end + 1
+                self._tag += chunk[position:stop]
+                position = stop
+                if len(self._tag) > LONGEST_TAG_BYTES:
+                    raise BlobStreamError(f"a tag is longer than {LONGEST_TAG_BYTES} bytes")
+                if end >= 0:
+                    yield from self._close_tag()
+
+    def _close_tag(self) -> Iterator[StreamEvent]:
+        """Handle the collected tag, unless its `>` stands inside quotes and the tag goes on."""
+        tag = bytes(self._tag)
+        match = TAG.fullmatch(tag)
+        if match is None and not tag.startswith((b"<!", b"<?")):
+            return
+        self._tag.clear()
+        if match is None or match[1]:
+            return
+        attributes = {
+            key.decode(errors="replace"): unescape((double or single).decode(errors="replace"))
+            for key, double, single in ATTRIBUTE.findall(match[3])
+        }
+        match match[2]:
+            case b"setBLOBVector":
+                self._device, self._vector = attributes.get("device", ""), attributes.get("name", "")
+            case b"oneBLOB":
+                yield from self._open_blob(attributes)
+            case b"defBLOBVector":
+                yield BlobDefined(attributes.get("device", ""), attributes.get("name", ""))
+            case b"pingRequest":
+                yield Ping(attributes.get("uid", ""))
+
+    def _open_blob(self, attributes: dict[str, str]) -> Iterator[AttachedBlob]:
+        size = attributes.get("size", "").strip()
+        if not size.isdecimal() or int(size) > self.largest_blob_bytes:
+            raise BlobStreamError(
+                f"a BLOB announces {size or 'no'} bytes; at most {self.largest_blob_bytes} make sense for this camera"
+            )
+        blob = BlobAttributes(
+            self._device, self._vector, attributes.get("name", ""), attributes.get("format", ""), int(size)
+        )
+        if attributes.get("attached") == "true":
+            yield AttachedBlob(blob)
+        else:
+            self._payload = _Base64Payload(blob)

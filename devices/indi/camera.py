@@ -1,0 +1,373 @@
+"""A camera behind INDI: control through the link, pixels through the BLOB channel."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.devices.camera import CameraFeatures, Frame, Limits, Thermals
+from coldframe.devices.errors import (
+    DeviceError,
+    DeviceTimeoutError,
+    FrameDamagedError,
+    NotSupportedError,
+    SettingRefusedError,
+)
+from coldframe.devices.indi import dialects
+from coldframe.devices.indi.blob_channel import BlobChannel, Image, ServerAddress
+from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
+from coldframe.devices.indi.link import IndiLink
+from coldframe.devices.indi.mirror import Property
+
+BLOB_VECTOR = "CCD1"
+READOUT_DEADLINE_S = 60.0
+ABORT_DEADLINE_S = 10.0
+POLLING_PERIOD_MS = 50
+LARGEST_HEADER_BYTES = 1 << 20
+BYTES_PER_PIXEL = 4
+EARLIEST = 0.98
+"""Fraction of the asked exposure below which a frame has come too early to be true."""
+SENSIBLE_C = Limits(-100.0, 100.0)
+FRAME_TYPES = {
+    FrameKind.BIAS: "FRAME_BIAS",
+    FrameKind.DARK: "FRAME_DARK",
+    FrameKind.DARK_FLAT: "FRAME_DARK",
+    FrameKind.FLAT: "FRAME_FLAT",
+    FrameKind.LIGHT: "FRAME_LIGHT",
+}
+
+
+def utc_now() -> datetime:
+    """Return the wall clock's time, UTC."""
+    return datetime.now(UTC)
+
+
+class IndiCamera(IndiDevice):
+    """INDI's CCD interface. Implements `Camera`.
+
+    Parameters
+    ----------
+    link
+        Control of the server.
+    name
+        The device's name.
+    server
+        Where the pixels come from.
+    now
+        The clock that dates frames.
+    """
+
+    def __init__(self, link: IndiLink, name: str, server: ServerAddress, now: Callable[[], datetime] = utc_now) -> None:
+        super().__init__(link, name)
+        self._server = server
+        self._now = now
+        self._channel: BlobChannel | None = None
+        self._settings = ReadoutSettings()
+        self._setpoint_c: float | None = None
+
+    # ---- set-up ----
+
+    async def set_up(self) -> None:
+        """Force what we rely on, open the pixel channel, and apply the settings and setpoint of before."""
+        for name in ("CCD_EXPOSURE", "CCD_FRAME", "CCD_INFO", BLOB_VECTOR):
+            await self.link.wait_property(self.name, name, DEFINE_DEADLINE_S)
+        for demand in dialects.CAMERA_DEMANDS:
+            await self._demand(demand)
+        if self.has(dialects.POLLING_PERIOD):
+            # Short exposures take as long as the driver's polling, one second if nothing is done.
+            await self.set(dialects.POLLING_PERIOD, POLLING_PERIOD_MS)
+        await self._open_channel()
+        await self._apply(self._settings)
+        if self._setpoint_c is not None:
+            await self._order_setpoint(self._setpoint_c)
+
+    async def _demand(self, demand: dialects.Spelling) -> None:
+        prop = self.link.mirror.find(self.name, demand.property)
+        if prop is not None and prop.writable and prop.values.get(demand.element) is False:
+            await self.link.choose(self.name, demand.property, demand.element)
+
+    async def _open_channel(self) -> None:
+        await self.close()
+        features = self.features
+        largest = features.width * features.height * BYTES_PER_PIXEL + LARGEST_HEADER_BYTES
+        self._channel = await BlobChannel(self._server, self.name, BLOB_VECTOR, largest).open()
+
+    async def close(self) -> None:
+        """Close the pixel channel."""
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+
+    @property
+    def transport(self) -> str:
+        """How pixels travel: "unix socket" or "TCP"; empty before the camera is connected."""
+        return self._channel.transport if self._channel is not None else ""
+
+    @property
+    def features(self) -> CameraFeatures:
+        """What the camera can do, as its driver tells."""
+        info = self._property("CCD_INFO")
+        binning = self.link.mirror.find(self.name, "CCD_BINNING")
+        temperature = dialects.find(self.link.mirror, self.name, dialects.TEMPERATURE)
+        cfa = self.value(dialects.CFA_PATTERN)
+        return CameraFeatures(
+            width=round(info.number("CCD_MAX_X")),
+            height=round(info.number("CCD_MAX_Y")),
+            bit_depth=round(self.number(dialects.ADC_BITS) or 16),
+            exposure_s=self.limits(dialects.EXPOSURE) or Limits(0.0, 3600.0),
+            gain=self.limits(dialects.GAIN),
+            offset=self.limits(dialects.OFFSET),
+            maximum_binning=round(binning.limits["HOR_BIN"].maximum) if binning is not None else 1,
+            readout_modes=self._readout_modes(),
+            setpoint_c=self.limits(dialects.TEMPERATURE) if self.has(dialects.TEMPERATURE) else None,
+            reports_temperature=temperature is not None,
+            cfa_pattern=str(cfa).strip() or None if cfa is not None else None,
+            serial=self.name,
+        )
+
+    def _property(self, name: str) -> Property:
+        prop = self.link.mirror.find(self.name, name)
+        if prop is None:
+            raise NotSupportedError(self.name, f"has no property {name}: it is no camera, or it is not connected")
+        return prop
+
+    # ---- readout settings ----
+
+    async def apply(self, settings: ReadoutSettings) -> ReadoutSettings:
+        """Set gain, offset, binning and readout mode; return them as the driver reads them back.
+
+        Raises
+        ------
+        SettingRefusedError, NotSupportedError, DeviceError
+            The camera cannot be set so.
+        """
+        self._settings = settings
+        if self._generation != self.link.generation or not self._driver_connected():
+            await self.connect()  # which applies the settings
+        else:
+            await self._apply(settings)
+        return self._read_back(settings)
+
+    async def _apply(self, settings: ReadoutSettings) -> None:
+        if settings.readout_mode is not None:
+            await self._set_readout_mode(settings.readout_mode)
+        if settings.gain is not None:
+            await self.set(dialects.GAIN, settings.gain)
+        if settings.offset is not None:
+            await self.set(dialects.OFFSET, settings.offset)
+        binning = self.link.mirror.find(self.name, "CCD_BINNING")
+        if binning is not None and binning.writable:
+            await self.link.set(self.name, "CCD_BINNING", {"HOR_BIN": settings.binning, "VER_BIN": settings.binning})
+        elif settings.binning != 1:
+            raise NotSupportedError(self.name, "cannot bin")
+        await self._reset_region()
+
+    async def _reset_region(self) -> None:
+        """Read out the whole sensor; drivers round the size to what their hardware can, so only our wish is exact."""
+        frame = self._property("CCD_FRAME")
+        features = self.features
+        wanted = {"X": 0, "Y": 0, "WIDTH": features.width, "HEIGHT": features.height}
+        if frame.writable and any(frame.number(element) != value for element, value in wanted.items()):
+            await self.link.set(self.name, "CCD_FRAME", wanted)
+
+    def _readout_modes(self) -> tuple[str, ...]:
+        for name in dialects.READOUT_MODE_SWITCHES:
+            prop = self.link.mirror.find(self.name, name)
+            if prop is not None and prop.kind == "switch":
+                return tuple(prop.labels.values())
+        limits = self.limits(dialects.READOUT_MODE_NUMBER)
+        return tuple(str(mode) for mode in range(round(limits.maximum) + 1)) if limits is not None else ()
+
+    async def _set_readout_mode(self, mode: str) -> None:
+        for name in dialects.READOUT_MODE_SWITCHES:
+            prop = self.link.mirror.find(self.name, name)
+            if prop is not None and prop.kind == "switch":
+                for element, label in prop.labels.items():
+                    if mode in (label, element):
+                        await self.link.choose(self.name, name, element)
+                        return
+        if mode.isdecimal() and self.has(dialects.READOUT_MODE_NUMBER):
+            await self.set(dialects.READOUT_MODE_NUMBER, float(mode))
+            return
+        known = ", ".join(self._readout_modes()) or "none"
+        raise NotSupportedError(self.name, f"has no readout mode {mode!r} (it has {known})")
+
+    def _read_back(self, settings: ReadoutSettings) -> ReadoutSettings:
+        binning = self.link.mirror.find(self.name, "CCD_BINNING")
+        return ReadoutSettings(
+            gain=self.number(dialects.GAIN),
+            offset=self.number(dialects.OFFSET),
+            binning=round(binning.number("HOR_BIN")) if binning is not None else 1,
+            readout_mode=settings.readout_mode,
+        )
+
+    # ---- cooling ----
+
+    def thermals(self) -> Thermals:
+        """Return the newest temperature reading; nonsense such as -273.15 counts as none."""
+        found = dialects.find(self.link.mirror, self.name, dialects.TEMPERATURE)
+        sensor_c = found[0].number(found[1]) if found is not None else None
+        cooler_on = self.value(dialects.COOLER_ON)
+        return Thermals(
+            sensor_c=sensor_c if sensor_c is not None and SENSIBLE_C.contains(sensor_c) else None,
+            setpoint_c=self._setpoint_c,
+            cooler_on=cooler_on if isinstance(cooler_on, bool) else None,
+            power_percent=self.number(dialects.COOLER_POWER),
+            read_at_s=found[0].received_at_s if found is not None else 0.0,
+        )
+
+    async def set_setpoint(self, setpoint_c: float) -> None:
+        """Switch the cooler on and hand it a setpoint; returns when the driver has taken it.
+
+        Raises
+        ------
+        NotSupportedError
+            The camera has no cooler.
+        SettingRefusedError
+            The driver answered with an alert.
+        """
+        await self.ensure_ready()
+        await self._order_setpoint(setpoint_c)
+        self._setpoint_c = setpoint_c
+
+    async def _order_setpoint(self, setpoint_c: float) -> None:
+        if not self.has(dialects.TEMPERATURE):
+            raise NotSupportedError(self.name, "has no cooler that can be set")
+        if self.has(dialects.COOLER_ON) and self.value(dialects.COOLER_ON) is False:
+            await self.set(dialects.COOLER_ON, value=True)
+        spelling = dialects.TEMPERATURE[0]
+        sent = self.link.send(self.name, spelling.property, {spelling.element: setpoint_c})
+
+        def taken() -> Property | None:
+            prop = self._newer(spelling.property, sent)
+            if prop is not None and prop.state == "alert":
+                raise SettingRefusedError(self.name, f"refused the setpoint {setpoint_c:g} C")
+            return prop
+
+        await self.link.wait(self.name, taken, DEFINE_DEADLINE_S, f"an answer to the setpoint {setpoint_c:g} C")
+
+    async def cooler_off(self) -> None:
+        """Switch the cooler off.
+
+        Raises
+        ------
+        NotSupportedError
+            The driver has no such switch.
+        """
+        await self.ensure_ready()
+        self._setpoint_c = None
+        await self.set(dialects.COOLER_OFF, value=True)
+
+    # ---- exposing ----
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        """Expose and read out one frame. Cancelling aborts the exposure first.
+
+        Raises
+        ------
+        DeviceTimeoutError
+            The frame did not come; the exposure was aborted.
+        FrameDamagedError
+            What came is not the frame that was asked for.
+        DeviceLostError, SettingRefusedError
+            The camera went away, or refused the exposure.
+        """
+        await self.ensure_ready()
+        frame_type = FRAME_TYPES[kind]
+        types = self._property("CCD_FRAME_TYPE")
+        if types.switched_on() != frame_type:
+            await self.link.choose(self.name, types.name, frame_type)
+        started_at, started_s = self._now(), asyncio.get_running_loop().time()
+        try:
+            image = await self._shoot(exposure_s)
+        except DeviceTimeoutError:
+            await self._abort_quietly()
+            raise
+        except asyncio.CancelledError:
+            await self._abort_quietly()
+            raise
+        self._check(image, kind, exposure_s, image.received_at_s - started_s)
+        return Frame(
+            pixels=image.pixels,
+            kind=kind,
+            exposure_s=exposure_s,
+            started_at=started_at,
+            settings=self._read_back(self._settings),
+            sensor_c=self.thermals().sensor_c,
+            setpoint_c=self._setpoint_c,
+            camera=self.name,
+            header=image.header,
+        )
+
+    async def _shoot(self, exposure_s: float) -> Image:
+        """Order the exposure and wait for its two ends, the Ok and the BLOB, in whichever order they come."""
+        assert self._channel is not None
+        self._channel.discard_arrivals()
+        spelling = dialects.EXPOSURE[0]
+        sent = self.link.send(self.name, spelling.property, {spelling.element: exposure_s})
+
+        def ended() -> Property | None:
+            prop = self._newer(spelling.property, sent)
+            if prop is None or prop.state == "busy":
+                return None
+            if prop.state == "ok":
+                return prop
+            message = self.link.mirror.message_since(self.name, sent)
+            what = "refused or lost the exposure" if prop.state == "alert" else "had its exposure aborted by another"
+            raise DeviceError(self.name, what + (f" ({message})" if message else ""))
+
+        await self.link.wait(
+            self.name, ended, exposure_s + READOUT_DEADLINE_S, f"the end of a {exposure_s:g} s exposure"
+        )
+        try:
+            async with asyncio.timeout(READOUT_DEADLINE_S):
+                return await self._channel.next_image()
+        except TimeoutError:
+            raise DeviceTimeoutError(
+                self.name, f"ended its exposure but sent no frame within {READOUT_DEADLINE_S:g} s"
+            ) from None
+
+    def _newer(self, name: str, serial: int) -> Property | None:
+        prop = self.link.mirror.find(self.name, name)
+        return prop if prop is not None and prop.serial > serial else None
+
+    def _check(self, image: Image, kind: FrameKind, exposure_s: float, elapsed_s: float) -> None:
+        features, binning = self.features, self._settings.binning
+        expected = (features.height // binning, features.width // binning)
+        if image.pixels.shape != expected:
+            height, width = image.pixels.shape
+            raise FrameDamagedError(
+                self.name, f"sent {width} x {height} pixels where {expected[1]} x {expected[0]} were asked for"
+            )
+        if kind is not FrameKind.BIAS and elapsed_s < EARLIEST * exposure_s:
+            raise FrameDamagedError(
+                self.name, f"sent a frame after {elapsed_s:.3f} s where {exposure_s:g} s were to be exposed"
+            )
+
+    async def abort(self) -> None:
+        """End a running exposure, if any.
+
+        Raises
+        ------
+        DeviceError
+            The camera cannot abort, or did not in time.
+        """
+        prop = self.link.mirror.find(self.name, "CCD_EXPOSURE")
+        if prop is None or prop.state != "busy":
+            return
+        found = dialects.find(self.link.mirror, self.name, dialects.ABORT)
+        if found is None:
+            raise NotSupportedError(self.name, "cannot abort an exposure")
+        self.link.send(self.name, found[0].name, {found[1]: True})
+
+        def idle() -> Property | None:
+            prop = self.link.mirror.find(self.name, "CCD_EXPOSURE")
+            return prop if prop is not None and prop.state != "busy" else None
+
+        await self.link.wait(self.name, idle, ABORT_DEADLINE_S, "the end of an aborted exposure")
+
+    async def _abort_quietly(self) -> None:
+        """Abort under a short deadline; what fails here is told by the error that is under way already."""
+        with suppress(DeviceError):
+            await asyncio.shield(self.abort())

@@ -1,0 +1,173 @@
+"""The process that holds pyindi-client: `python -m coldframe.devices.indi.child HOST PORT`.
+
+The library has crashed in the field, prints to the terminal and calls back on threads of its own. Here all of that
+can only end this process, which is a failure the parent expects. Each line on standard input is a JSON order, each
+line on standard output a JSON event; whatever the library prints goes to standard error.
+
+A lost server ends the process: after a broken connection the library's client object may stay deaf, so a fresh
+process is both the simplest and the surest way to reconnect.
+"""
+
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import PyIndi
+
+KINDS = {
+    PyIndi.INDI_NUMBER: "number",
+    PyIndi.INDI_SWITCH: "switch",
+    PyIndi.INDI_TEXT: "text",
+    PyIndi.INDI_LIGHT: "light",
+    PyIndi.INDI_BLOB: "blob",
+}
+STATES = {PyIndi.IPS_IDLE: "idle", PyIndi.IPS_OK: "ok", PyIndi.IPS_BUSY: "busy", PyIndi.IPS_ALERT: "alert"}
+
+Json = dict[str, Any]
+
+
+def describe(prop: PyIndi.Property) -> Json:
+    """Snapshot a property, inside the callback that announced it, as plain data."""
+    kind = KINDS.get(prop.getType(), "unknown")
+    event: Json = {
+        "event": "property",
+        "device": prop.getDeviceName(),
+        "name": prop.getName(),
+        "label": prop.getLabel(),
+        "kind": kind,
+        "state": STATES.get(prop.getState(), "idle"),
+        "readable": prop.getPermission() != PyIndi.IP_WO,
+        "writable": prop.getPermission() != PyIndi.IP_RO,
+        "values": {},
+        "labels": {},
+        "limits": {},
+    }
+    if kind == "number":
+        for number in PyIndi.PropertyNumber(prop):
+            event["values"][number.getName()] = number.getValue()
+            event["labels"][number.getName()] = number.getLabel()
+            event["limits"][number.getName()] = [number.getMin(), number.getMax(), number.getStep()]
+    elif kind == "switch":
+        for switch in PyIndi.PropertySwitch(prop):
+            event["values"][switch.getName()] = switch.getState() == PyIndi.ISS_ON
+            event["labels"][switch.getName()] = switch.getLabel()
+    elif kind == "text":
+        for text in PyIndi.PropertyText(prop):
+            event["values"][text.getName()] = text.getText()
+            event["labels"][text.getName()] = text.getLabel()
+    return event
+
+
+class Client(PyIndi.BaseClient):  # type: ignore[misc]  # the library has no types
+    """Turns the library's callbacks into events on a queue.
+
+    An exception that leaves a callback makes the library deaf and aborts the process at exit, so each is caught whole.
+    """
+
+    def __init__(self, events: "queue.SimpleQueue[Json | None]") -> None:
+        super().__init__()
+        self._events = events
+
+    def _tell(self, describe_event: Callable[[], Json]) -> None:
+        try:
+            self._events.put(describe_event())
+        except BaseException as error:  # noqa: BLE001  # see the class docstring
+            self._events.put({"event": "fault", "text": repr(error)})
+
+    def newProperty(self, prop: PyIndi.Property) -> None:  # noqa: N802  # the library's name
+        """Report a newly defined property."""
+        self._tell(lambda: describe(prop))
+
+    def updateProperty(self, prop: PyIndi.Property) -> None:  # noqa: N802  # the library's name
+        """Report a changed property."""
+        self._tell(lambda: describe(prop))
+
+    def removeProperty(self, prop: PyIndi.Property) -> None:  # noqa: N802  # the library's name
+        """Report a property that went away."""
+        self._tell(lambda: {"event": "removed", "device": prop.getDeviceName(), "name": prop.getName()})
+
+    def removeDevice(self, device: PyIndi.BaseDevice) -> None:  # noqa: N802  # the library's name
+        """Report a device that went away."""
+        self._tell(lambda: {"event": "removed", "device": device.getDeviceName(), "name": None})
+
+    def newMessage(self, device: PyIndi.BaseDevice, number: int) -> None:  # noqa: N802  # the library's name
+        """Report what a driver has to say."""
+        self._tell(lambda: {"event": "message", "device": device.getDeviceName(), "text": device.messageQueue(number)})
+
+    def newPingReply(self, uid: str) -> None:  # noqa: N802  # the library's name
+        """Report that the server answered."""
+        self._tell(lambda: {"event": "pong", "uid": uid})
+
+    def serverDisconnected(self, _code: int) -> None:  # noqa: N802  # the library's name
+        """End the events, and with them the process."""
+        self._events.put(None)
+
+
+def send(client: Client, order: Json) -> None:
+    """Send new values in a property of our own: the library's would show them before the driver took them."""
+    if order["order"] == "ping":
+        client.sendPingRequest(order["uid"])
+        return
+    values = order["values"]
+    prop: Any
+    match order["kind"]:
+        case "number":
+            prop = PyIndi.PropertyNumber(len(values))
+            for element, value in zip(prop, values.values(), strict=True):
+                element.setValue(value)
+        case "switch":
+            prop = PyIndi.PropertySwitch(len(values))
+            for element, value in zip(prop, values.values(), strict=True):
+                element.setState(PyIndi.ISS_ON if value else PyIndi.ISS_OFF)
+        case _:
+            prop = PyIndi.PropertyText(len(values))
+            for element, value in zip(prop, values.values(), strict=True):
+                element.setText(value)
+    for element, name in zip(prop, values, strict=True):
+        element.setName(name)
+    prop.setDeviceName(order["device"])
+    prop.setName(order["name"])
+    client.sendNewProperty(prop)
+
+
+def obey(client: Client, events: "queue.SimpleQueue[Json | None]") -> None:
+    """Carry out the parent's orders until it closes the pipe."""
+    try:
+        for line in sys.stdin:
+            send(client, json.loads(line))
+    finally:
+        events.put(None)
+
+
+def main() -> None:
+    """Connect, then relay until the server or the parent goes away."""
+    host, port = sys.argv[1], int(sys.argv[2])
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # the library prints to C's standard output, too
+    events: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
+    client = Client(events)
+    client.setServer(host, port)
+    client.setConnectionTimeout(5, 0)
+    if not client.connectServer():
+        sys.exit(3)
+    events.put({"event": "connected"})
+    threading.Thread(target=obey, args=(client, events), daemon=True, name="orders").start()
+    try:
+        while (event := events.get()) is not None:
+            out.write(json.dumps(event) + "\n")
+            if events.empty():
+                out.flush()
+    except (BrokenPipeError, KeyboardInterrupt):
+        pass  # the parent is gone or going
+    finally:
+        # Leaving with a live client crashes in the library's destructors.
+        client.disconnectServer()
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

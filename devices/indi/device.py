@@ -1,0 +1,121 @@
+"""What all INDI devices share: connecting the driver, and finding controls by the dialect table."""
+
+from functools import partial
+
+from coldframe.devices.camera import Limits
+from coldframe.devices.errors import DeviceTimeoutError, NotSupportedError
+from coldframe.devices.indi import dialects
+from coldframe.devices.indi.dialects import Spelling
+from coldframe.devices.indi.link import IndiLink
+from coldframe.devices.indi.mirror import Property, Value
+
+DEFINE_DEADLINE_S = 10.0
+CONNECT_DEADLINE_S = 60.0
+QUIET_S = 0.3
+
+
+class IndiDevice:
+    """A device behind a link. `ensure_ready` sets it up again whenever its driver or the server has been away."""
+
+    def __init__(self, link: IndiLink, name: str) -> None:
+        self.link = link
+        self._name = name
+        self._generation = 0
+
+    @property
+    def name(self) -> str:
+        """The device's name."""
+        return self._name
+
+    async def connect(self) -> None:
+        """Connect the driver and set the device up."""
+        await self.connect_driver()
+        await self.set_up()
+        self._generation = self.link.generation
+
+    async def set_up(self) -> None:
+        """Bring the connected driver into the state we rely on."""
+
+    async def ensure_ready(self) -> None:
+        """Connect and set up anew unless this connection's set-up still stands.
+
+        Raises
+        ------
+        DeviceError
+            The device cannot be brought back.
+        """
+        if self._generation != self.link.generation or not self._driver_connected():
+            await self.connect()
+
+    def _driver_connected(self) -> bool:
+        prop = self.link.mirror.find(self._name, "CONNECTION")
+        return prop is not None and prop.values.get("CONNECT") is True
+
+    async def connect_driver(self) -> None:
+        """Have the driver connect to its hardware and wait until it has told what it can do.
+
+        Raises
+        ------
+        DeviceTimeoutError
+            The server does not know the device, or its hardware did not answer.
+        """
+        await self.link.wait_connected()
+        try:
+            await self.link.wait_property(self._name, "CONNECTION", DEFINE_DEADLINE_S)
+        except DeviceTimeoutError:
+            known = ", ".join(self.link.mirror.devices) or "no device"
+            raise DeviceTimeoutError(
+                self._name,
+                f"is not known to {self.link.server}, which has {known}",
+                "Is its driver running, and is the name in the configuration spelt as above?",
+            ) from None
+        if not self._driver_connected():
+            await self.link.choose(self._name, "CONNECTION", "CONNECT", CONNECT_DEADLINE_S)
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Wait until no further property has been defined for a little while."""
+        while True:
+            known = len(self.link.mirror.properties(self._name))
+            try:
+                await self.link.wait(self._name, partial(self._more_than, known), QUIET_S, "a further property")
+            except DeviceTimeoutError:
+                return
+
+    def _more_than(self, known: int) -> bool | None:
+        return True if len(self.link.mirror.properties(self._name)) > known else None
+
+    def value(self, spellings: tuple[Spelling, ...]) -> Value | None:
+        """Return the shown value of a control, None where the device lacks it."""
+        return dialects.value_of(self.link.mirror, self._name, spellings)
+
+    def number(self, spellings: tuple[Spelling, ...]) -> float | None:
+        """Return the shown value of a numeric control, None where the device lacks it."""
+        value = self.value(spellings)
+        return None if value is None else float(value)
+
+    def limits(self, spellings: tuple[Spelling, ...]) -> Limits | None:
+        """Return the range of a numeric control, None where the device lacks it."""
+        found = dialects.find(self.link.mirror, self._name, spellings)
+        return None if found is None else found[0].limits.get(found[1])
+
+    def has(self, spellings: tuple[Spelling, ...]) -> bool:
+        """Tell whether the device has a control that can be set."""
+        found = dialects.find(self.link.mirror, self._name, spellings)
+        return found is not None and found[0].writable
+
+    async def set(self, spellings: tuple[Spelling, ...], value: Value, deadline_s: float = 10.0) -> Property:
+        """Set a control and wait until the driver shows it.
+
+        Raises
+        ------
+        NotSupportedError
+            The device has no such control.
+        DeviceError
+            As `IndiLink.set` raises it.
+        """
+        found = dialects.find(self.link.mirror, self._name, spellings)
+        if found is None:
+            raise NotSupportedError(self._name, f"has no {spellings[0].property}")
+        prop, element = found
+        return await self.link.set(self._name, prop.name, {element: value}, deadline_s)

@@ -1,0 +1,102 @@
+"""How INDI drivers spell what we need: one table, the usual spelling first.
+
+Read from the drivers' sources (INDI core, ZWO, QHY, ToupTek family, Flip-Flat, Deep Sky Dad, Wanderer, Pegasus).
+A device speaks the first spelling of a row that it defines.
+"""
+
+from dataclasses import dataclass
+
+from coldframe.devices.indi.mirror import Mirror, Property, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """One driver family's name for a control: a property and one of its elements."""
+
+    property: str
+    element: str
+
+
+# numbers
+EXPOSURE = (Spelling("CCD_EXPOSURE", "CCD_EXPOSURE_VALUE"),)
+TEMPERATURE = (Spelling("CCD_TEMPERATURE", "CCD_TEMPERATURE_VALUE"),)
+GAIN = (
+    Spelling("CCD_GAIN", "GAIN"),  # INDI core, QHY
+    Spelling("CCD_CONTROLS", "Gain"),  # ZWO, ToupTek
+    Spelling("CCD_GAIN", "Gain"),
+)
+OFFSET = (
+    Spelling("CCD_OFFSET", "OFFSET"),  # INDI core, QHY
+    Spelling("CCD_OFFSET", "Offset"),  # ToupTek, older QHY
+    Spelling("CCD_CONTROLS", "Offset"),  # ZWO
+)
+COOLER_POWER = (
+    Spelling("CCD_COOLER_POWER", "CCD_COOLER_VALUE"),  # INDI core, ZWO, QHY
+    Spelling("CCD_COOLER_POWER", "COOLER_POWER"),  # ToupTek
+)
+ADC_BITS = (
+    Spelling("ADC_DEPTH", "BITS"),  # ZWO
+    Spelling("CCD_INFO", "CCD_BITSPERPIXEL"),
+)
+READOUT_MODE_NUMBER = (Spelling("READ_MODE", "MODE"),)  # QHY
+LIGHT_BRIGHTNESS = (Spelling("FLAT_LIGHT_INTENSITY", "FLAT_LIGHT_INTENSITY_VALUE"),)
+FILTER_SLOT = (Spelling("FILTER_SLOT", "FILTER_SLOT_VALUE"),)
+POLLING_PERIOD = (Spelling("POLLING_PERIOD", "PERIOD_MS"),)
+
+# switches
+COOLER_ON = (Spelling("CCD_COOLER", "COOLER_ON"),)
+COOLER_OFF = (Spelling("CCD_COOLER", "COOLER_OFF"),)
+ABORT = (
+    Spelling("CCD_ABORT_EXPOSURE", "ABORT"),
+    Spelling("CCD_ABORT_EXPOSURE", "ABORT_EXPOSURE"),
+)
+LIGHT_ON = (Spelling("FLAT_LIGHT_CONTROL", "FLAT_LIGHT_ON"),)
+LIGHT_OFF = (Spelling("FLAT_LIGHT_CONTROL", "FLAT_LIGHT_OFF"),)
+COVER_CLOSE = (Spelling("CAP_PARK", "PARK"),)
+COVER_OPEN = (Spelling("CAP_PARK", "UNPARK"),)
+
+# switch properties whose switches are the readout modes
+READOUT_MODE_SWITCHES = (
+    "READ_MODE",  # newer QHY
+    "CCD_READOUT_MODE",
+    "CCD_BINNING_MODE",  # ToupTek
+    "TC_CONVERSION_GAIN",  # ToupTek
+)
+
+# texts
+CFA_PATTERN = (Spelling("CCD_CFA", "CFA_TYPE"),)
+DRIVER_INTERFACE = (Spelling("DRIVER_INFO", "DRIVER_INTERFACE"),)
+
+# What a camera must be set to after every connection, where it has the control.
+CAMERA_DEMANDS = (
+    Spelling("UPLOAD_MODE", "UPLOAD_CLIENT"),
+    Spelling("CCD_TRANSFER_FORMAT", "FORMAT_FITS"),
+    Spelling("CCD_COMPRESSION", "INDI_DISABLED"),
+    Spelling("CCD_COMPRESSION", "CCD_RAW"),  # before INDI 1.9
+    Spelling("CCD_FAST_TOGGLE", "INDI_DISABLED"),
+    Spelling("CCD_VIDEO_FORMAT", "ASI_IMG_RAW16"),  # ZWO falls back to 8 bit after some errors
+    Spelling("CCD_CAPTURE_FORMAT", "ASI_IMG_RAW16"),
+    Spelling("CCD_CAPTURE_FORMAT", "INDI_MONO"),
+    Spelling("CCD_RESOLUTION", "RAW16"),
+)
+
+# Bits of DRIVER_INTERFACE (INDI's basedevice.h).
+INTERFACE_CCD = 1 << 1
+INTERFACE_FILTER = 1 << 4
+INTERFACE_DUST_CAP = 1 << 9
+INTERFACE_LIGHT_BOX = 1 << 10
+
+
+def find(mirror: Mirror, device: str, spellings: tuple[Spelling, ...]) -> tuple[Property, str] | None:
+    """Return the property and element name that `device` uses for a row of the table; None where it has neither."""
+    for spelling in spellings:
+        prop = mirror.find(device, spelling.property)
+        if prop is not None and spelling.element in prop.values:
+            return prop, spelling.element
+    return None
+
+
+def value_of(mirror: Mirror, device: str, spellings: tuple[Spelling, ...]) -> Value | None:
+    """Return the value that `device` shows for a row of the table; None where it has no such control."""
+    found = find(mirror, device, spellings)
+    return None if found is None else found[0].values[found[1]]

@@ -1,0 +1,309 @@
+"""Control of an INDI server: orders and properties, through pyindi-client in a process of its own."""
+
+import asyncio
+import json
+import logging
+import math
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, NotSupportedError, SettingRefusedError
+from coldframe.devices.indi.mirror import Mirror, Property, State, Value
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CONNECT_DEADLINE_S = 15.0
+FIRST_BACKOFF_S = 0.2
+LONGEST_BACKOFF_S = 10.0
+PING_PERIOD_S = 10.0
+PING_DEADLINE_S = 20.0
+LINE_LIMIT_BYTES = 1 << 20
+TAKEN: dict[str, frozenset[State]] = {
+    # Drivers are free to show a switch that is off as Idle.
+    "switch": frozenset({"ok", "idle"}),
+    "number": frozenset({"ok"}),
+    "text": frozenset({"ok"}),
+}
+
+
+class IndiLink:
+    """The connection to one INDI server; restarts its process and reconnects for as long as it is open.
+
+    Parameters
+    ----------
+    host, port
+        Where the server listens.
+
+    Notes
+    -----
+    The mirror is the only state that is read. A setting counts as set when an event newer than the order shows the
+    wanted value in a good state; what the library caches is no proof.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+        self.mirror = Mirror()
+        self.generation = 0
+        """Counts connections: devices set themselves up anew when it has moved."""
+        self._connected = False
+        self._changed: asyncio.Future[None] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._last_pong_s = 0.0
+
+    @property
+    def server(self) -> str:
+        """The server's address, for messages."""
+        return f"INDI server {self.host}:{self.port}"
+
+    @property
+    def connected(self) -> bool:
+        """True while the server is there."""
+        return self._connected
+
+    async def __aenter__(self) -> Self:
+        self._supervisor = asyncio.create_task(self._supervise(), name="INDI link")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._supervisor
+
+    async def wait_connected(self, deadline_s: float = CONNECT_DEADLINE_S) -> None:
+        """Wait until the server answers.
+
+        Raises
+        ------
+        DeviceLostError
+            The server did not answer in time.
+        """
+        try:
+            async with asyncio.timeout(deadline_s):
+                while not self._connected:
+                    await self._next_change()
+        except TimeoutError:
+            raise DeviceLostError(
+                self.server,
+                f"no answer within {deadline_s:g} s",
+                "Is indiserver running there, and do [server] host and port name it?",
+            ) from None
+
+    async def wait(self, device: str, seen: Callable[[], T | None], deadline_s: float, waiting_for: str) -> T:
+        """Wait until `seen()`, asked after every event, returns something other than None, and return that.
+
+        Raises
+        ------
+        DeviceLostError
+            The server went away meanwhile.
+        DeviceTimeoutError
+            `deadline_s` passed.
+        """
+        generation = self.generation
+        try:
+            async with asyncio.timeout(deadline_s):
+                while (result := seen()) is None:
+                    if not self._connected or self.generation != generation:
+                        raise DeviceLostError(device, f"{self.server} went away while waiting for {waiting_for}")
+                    await self._next_change()
+                return result
+        except TimeoutError:
+            raise DeviceTimeoutError(device, f"{waiting_for} did not come within {deadline_s:g} s") from None
+
+    async def wait_property(self, device: str, name: str, deadline_s: float) -> Property:
+        """Wait until `device` defines the property `name`."""
+        return await self.wait(device, lambda: self.mirror.find(device, name), deadline_s, f"property {name}")
+
+    def send(self, device: str, name: str, values: Mapping[str, Value]) -> int:
+        """Order new values; return the serial of the newest event before the order.
+
+        Raises
+        ------
+        DeviceLostError
+            The server is not connected.
+        NotSupportedError
+            The device has no such property, or it is read-only.
+        SettingRefusedError
+            A number is not finite or lies outside the range that the driver announces.
+        """
+        prop = self.mirror.find(device, name)
+        if not self._connected:
+            raise DeviceLostError(device, f"{self.server} is not connected")
+        if prop is None or not prop.writable:
+            raise NotSupportedError(device, f"has no property {name} that can be set")
+        for element, value in values.items():
+            self._check(prop, element, value)
+        serial = self.mirror.serial
+        self._order({"order": "send", "device": device, "name": name, "kind": prop.kind, "values": dict(values)})
+        return serial
+
+    @staticmethod
+    def _check(prop: Property, element: str, value: Value) -> None:
+        if element not in prop.values:
+            known = ", ".join(prop.values)
+            raise NotSupportedError(prop.device, f"{prop.name} has no element {element} (it has {known})")
+        limits = prop.limits.get(element)
+        if limits is None:
+            return
+        number = float(value)
+        # Drivers announce 0..0 where they do not know a range.
+        if not math.isfinite(number) or (limits.maximum > limits.minimum and not limits.contains(number)):
+            raise SettingRefusedError(
+                prop.device,
+                f"{prop.name}.{element} = {number:g} lies outside {limits.minimum:g} to {limits.maximum:g}",
+            )
+
+    async def set(self, device: str, name: str, values: Mapping[str, Value], deadline_s: float = 10.0) -> Property:
+        """Order new values and wait until the driver shows them in a good state; return the property then.
+
+        Raises
+        ------
+        SettingRefusedError
+            The driver answered with an alert.
+        DeviceTimeoutError, DeviceLostError, NotSupportedError
+            As `wait` and `send` raise them.
+        """
+        sent = self.send(device, name, values)
+
+        def taken() -> Property | None:
+            prop = self.mirror.find(device, name)
+            if prop is None or prop.serial <= sent:
+                return None
+            if prop.state == "alert":
+                message = self.mirror.message_since(device, sent)
+                raise SettingRefusedError(
+                    device, f"{name} refused {_words(values)}" + (f" ({message})" if message else "")
+                )
+            return prop if prop.state in TAKEN[prop.kind] and _shows(prop, values) else None
+
+        return await self.wait(device, taken, deadline_s, f"{name} = {_words(values)}")
+
+    async def choose(self, device: str, name: str, element: str, deadline_s: float = 10.0) -> Property:
+        """Switch `element` on, of a property in which one switch is on at a time."""
+        return await self.set(device, name, {element: True}, deadline_s)
+
+    def _order(self, order: Mapping[str, Any]) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+
+    async def _next_change(self) -> None:
+        if self._changed is None or self._changed.done():
+            self._changed = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._changed)
+
+    def _wake(self) -> None:
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+    async def _supervise(self) -> None:
+        """Keep a process running: start, relay, and start again with a growing pause when it ends."""
+        backoff_s = FIRST_BACKOFF_S
+        while True:
+            if await self._one_life():
+                backoff_s = FIRST_BACKOFF_S
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
+
+    async def _one_life(self) -> bool:
+        """Run one process to its end; return True if it was connected."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "coldframe.devices.indi.child", self.host, str(self.port)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=LINE_LIMIT_BYTES,
+            start_new_session=True,  # Ctrl-C in the terminal is for us: the rig must still be made safe through it
+        )
+        self._process = process
+        assert process.stdout is not None
+        assert process.stderr is not None
+        helpers = [
+            asyncio.create_task(_log_lines(process.stderr), name="INDI library output"),
+            asyncio.create_task(self._ping(process), name="INDI ping"),
+        ]
+        was_connected = False
+        try:
+            async for line in process.stdout:
+                self._take(json.loads(line))
+                was_connected = was_connected or self._connected
+        except ValueError as error:  # a line longer than the limit, or not JSON
+            log.warning("%s: restarting the link: %s", self.server, error)
+        finally:
+            self._connected = False
+            self.mirror.clear()
+            self._wake()
+            for task in helpers:
+                task.cancel()
+            await _end(process)
+        if was_connected:
+            log.warning("%s: connection lost (link process ended with %s)", self.server, process.returncode)
+        return was_connected
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        now_s = asyncio.get_running_loop().time()
+        match event["event"]:
+            case "connected":
+                self.generation += 1
+                self._connected = True
+                self._last_pong_s = now_s
+            case "pong":
+                self._last_pong_s = now_s
+            case "fault":
+                log.warning("%s: unreadable event: %s", self.server, event["text"])
+            case _:
+                self.mirror.apply(event, now_s)
+        self._wake()
+
+    async def _ping(self, process: asyncio.subprocess.Process) -> None:
+        """Ask the server now and then whether it lives: a half-open connection says nothing by itself."""
+        while True:
+            await asyncio.sleep(PING_PERIOD_S)
+            if not self._connected:
+                continue
+            silence_s = asyncio.get_running_loop().time() - self._last_pong_s
+            if silence_s > PING_DEADLINE_S:
+                log.warning("%s: no answer to a ping for %.0f s, reconnecting", self.server, silence_s)
+                process.kill()
+                return
+            self._order({"order": "ping", "uid": "coldframe"})
+
+
+def _shows(prop: Property, values: Mapping[str, Value]) -> bool:
+    """Tell whether `prop` shows the wanted values, numbers within what printing them with six digits loses."""
+    for element, wanted in values.items():
+        shown = prop.values.get(element)
+        if prop.kind == "number":
+            if abs(float(shown or 0.0) - float(wanted)) > max(1e-5 * abs(float(wanted)), 1e-6):
+                return False
+        elif shown != wanted:
+            return False
+    return True
+
+
+def _words(values: Mapping[str, Value]) -> str:
+    return ", ".join(name if value is True else f"{name} {value}" for name, value in values.items())
+
+
+async def _log_lines(stream: asyncio.StreamReader) -> None:
+    async for line in stream:
+        log.debug("INDI library: %s", line.decode(errors="replace").rstrip())
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Let the process leave by itself, so that it disconnects; end it if it does not."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        async with asyncio.timeout(2.0):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,107 @@
+"""The one picture of the server's properties that the event loop reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from coldframe.devices.camera import Limits
+
+Value = float | bool | str
+State = Literal["idle", "ok", "busy", "alert"]
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A property as the server last told of it.
+
+    Attributes
+    ----------
+    kind
+        "number", "switch", "text", "light" or "blob".
+    serial
+        Position of the telling event among all events of the link: greater is newer.
+    received_at_s
+        Time of the event on the running loop's clock.
+    """
+
+    device: str
+    name: str
+    label: str
+    kind: str
+    state: State
+    readable: bool
+    writable: bool
+    values: Mapping[str, Value]
+    labels: Mapping[str, str]
+    limits: Mapping[str, Limits]
+    serial: int
+    received_at_s: float
+
+    def number(self, element: str) -> float:
+        """Return the value of a number element."""
+        return float(self.values[element])
+
+    def switched_on(self) -> str | None:
+        """Return the name of the first switch that is on."""
+        return next((name for name, on in self.values.items() if on is True), None)
+
+
+class Mirror:
+    """Keeps the newest snapshot of every property and the last message of every device."""
+
+    def __init__(self) -> None:
+        self.serial = 0
+        self._devices: dict[str, dict[str, Property]] = {}
+        self._messages: dict[str, tuple[int, str]] = {}
+
+    def clear(self) -> None:
+        """Forget everything: the connection that told it is gone."""
+        self._devices.clear()
+        self.serial += 1
+
+    def apply(self, event: Mapping[str, Any], now_s: float) -> None:
+        """Take in one event of the link's process."""
+        self.serial += 1
+        match event["event"]:
+            case "property":
+                self._devices.setdefault(event["device"], {})[event["name"]] = self._snapshot(event, now_s)
+            case "removed" if event["name"] is None:
+                self._devices.pop(event["device"], None)
+            case "removed":
+                self._devices.get(event["device"], {}).pop(event["name"], None)
+            case "message":
+                self._messages[event["device"]] = (self.serial, event["text"])
+
+    def _snapshot(self, event: Mapping[str, Any], now_s: float) -> Property:
+        return Property(
+            device=event["device"],
+            name=event["name"],
+            label=event["label"],
+            kind=event["kind"],
+            state=event["state"],
+            readable=event["readable"],
+            writable=event["writable"],
+            values=event["values"],
+            labels=event["labels"],
+            limits={name: Limits(*limits) for name, limits in event["limits"].items()},
+            serial=self.serial,
+            received_at_s=now_s,
+        )
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Names of the devices that have at least one property."""
+        return tuple(name for name, properties in self._devices.items() if properties)
+
+    def find(self, device: str, name: str) -> Property | None:
+        """Return the newest snapshot of a property, None where the device has none of that name."""
+        return self._devices.get(device, {}).get(name)
+
+    def properties(self, device: str) -> tuple[Property, ...]:
+        """Return all properties of a device."""
+        return tuple(self._devices.get(device, {}).values())
+
+    def message_since(self, device: str, serial: int) -> str:
+        """Return the device's last message if it came after event `serial`, else an empty string."""
+        told, text = self._messages.get(device, (0, ""))
+        return text if told > serial else ""

@@ -1,0 +1,63 @@
+"""A filter wheel behind INDI."""
+
+from coldframe.devices.errors import NotSupportedError
+from coldframe.devices.indi import dialects
+from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
+from coldframe.devices.indi.link import IndiLink
+
+TURN_DEADLINE_S = 60.0
+
+
+class IndiFilterWheel(IndiDevice):
+    """INDI's filter interface. Implements `FilterWheel`.
+
+    Parameters
+    ----------
+    names
+        Filter names in slot order, instead of the driver's.
+    """
+
+    def __init__(self, link: IndiLink, name: str, names: tuple[str, ...] = ()) -> None:
+        super().__init__(link, name)
+        self._names = names
+
+    async def set_up(self) -> None:
+        """Wait until the slots are known."""
+        await self.link.wait_property(self.name, "FILTER_SLOT", DEFINE_DEADLINE_S)
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Filter names in slot order."""
+        prop = self.link.mirror.find(self.name, "FILTER_NAME")
+        told = tuple(str(name) for name in prop.values.values()) if prop is not None else ()
+        return self._names or told
+
+    @property
+    def current(self) -> str | None:
+        """The filter in the beam, None while the wheel turns or does not know."""
+        found = dialects.find(self.link.mirror, self.name, dialects.FILTER_SLOT)
+        if found is None or found[0].state in ("busy", "alert"):
+            return None
+        slot = round(found[0].number(found[1])) - self._first_slot()
+        return self.filters[slot] if 0 <= slot < len(self.filters) else None
+
+    def _first_slot(self) -> int:
+        limits = self.limits(dialects.FILTER_SLOT)
+        return round(limits.minimum) if limits is not None else 1
+
+    async def select(self, name: str) -> None:
+        """Turn the wheel to the named filter and wait until it is there.
+
+        Raises
+        ------
+        NotSupportedError
+            The wheel holds no such filter.
+        DeviceError
+            The wheel did not get there in time.
+        """
+        await self.ensure_ready()
+        if name not in self.filters:
+            raise NotSupportedError(self.name, f"has no filter {name!r} (it has {', '.join(self.filters)})")
+        if self.current != name:
+            slot = self.filters.index(name) + self._first_slot()
+            await self.set(dialects.FILTER_SLOT, slot, TURN_DEADLINE_S)
