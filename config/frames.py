@@ -26,7 +26,7 @@ class ReadoutSettings:
     Attributes
     ----------
     gain, offset
-        In the camera driver's own units; None leaves the driver's value (and means that the camera has no such control).
+        In the camera driver's own units; None leaves the driver's value, or means that there is no such control.
     binning
         Pixels binned along each axis.
     readout_mode

@@ -1,0 +1,71 @@
+"""What a setting may hold, in words, read from the model itself."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin
+
+import annotated_types
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+
+def allowed(field: FieldInfo) -> str:
+    """Describe the values that `field` takes: "a number from 0.05 up to 5"."""
+    return _described(field.annotation, field.metadata)
+
+
+def _described(annotation: object, metadata: Sequence[object]) -> str:
+    if get_origin(annotation) is Annotated:
+        annotation, *inner = get_args(annotation)
+        return _described(annotation, [*inner, *metadata])
+    if get_origin(annotation) in (Union, UnionType):
+        (wanted,) = (each for each in get_args(annotation) if each is not NoneType)
+        return _described(wanted, metadata)
+    if get_origin(annotation) is Literal:
+        *most, last = (f'"{choice}"' for choice in get_args(annotation))
+        return f"{', '.join(most)} or {last}"
+    if get_origin(annotation) is tuple:
+        return _described_list(get_args(annotation))
+    if get_origin(annotation) is dict:
+        return "tables"
+    return _described_single(annotation, metadata)
+
+
+def _described_list(elements: tuple[object, ...]) -> str:
+    if elements[-1] is not Ellipsis:
+        return f"two numbers [low, high], each {_described(elements[0], [])}"
+    if _is_table(elements[0]):
+        return "one or more tables"
+    return "a list of different texts in quotes"
+
+
+def _described_single(annotation: object, metadata: Sequence[object]) -> str:
+    if annotation is int:
+        return f"a whole number {_described_range(metadata)}"
+    if annotation is float:
+        return f"a number {_described_range(metadata)}"
+    if annotation is Path:
+        return "a path in quotes that starts with / or ~"
+    if _is_table(annotation):
+        return "a table"
+    return "a text in quotes, 1 to 63 characters"
+
+
+def _described_range(metadata: Sequence[object]) -> str:
+    """Say the bounds; every number of ours has both."""
+    low = high = ""
+    for bound in (part for each in metadata for part in (each.metadata if isinstance(each, FieldInfo) else [each])):
+        if isinstance(bound, annotated_types.Ge):
+            low = f"from {bound.ge}"
+        if isinstance(bound, annotated_types.Gt):
+            low = f"above {bound.gt}"
+        if isinstance(bound, annotated_types.Le):
+            high = f"up to {bound.le}"
+        if isinstance(bound, annotated_types.Lt):
+            high = f"and below {bound.lt}"
+    return f"{low} {high}"
+
+
+def _is_table(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -1,0 +1,26 @@
+"""The example nights that come with coldframe: one configuration for each simulated rig."""
+
+from pathlib import Path
+
+from coldframe.config.loading import ConfigError, Problem
+
+_FOLDER = Path(__file__).parent / "nights"
+
+
+def example_nights() -> tuple[str, ...]:
+    """Return the names of the example nights; simulated rigs have the same names."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+def example_night(name: str) -> Path:
+    """Return the configuration file of the named example night.
+
+    Raises
+    ------
+    ConfigError
+        There is no such night.
+    """
+    if name not in example_nights():
+        names = ", ".join(example_nights())
+        raise ConfigError(Path(name), [Problem(None, "", f"no example night has this name; allowed: {names}")])
+    return _FOLDER / f"{name}.toml"

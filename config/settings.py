@@ -1,0 +1,482 @@
+"""What coldframe is told: the settings of one rig and the sets of frames to shoot with it.
+
+Every field carries its meaning, bounds and default: the starter file, the error messages and the guide come from them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from coldframe.config.frames import FrameKind, ReadoutSettings
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+SetKind = Literal[FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT, FrameKind.DARK_FLAT]
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """One setting that does not fit the others.
+
+    Attributes
+    ----------
+    where
+        Path of the setting below the model that noticed it: keys, and positions in lists.
+    text
+        What was found and what is allowed.
+    """
+
+    where: tuple[str | int, ...]
+    text: str
+
+
+class ContradictionError(ValueError):
+    """Settings that are each allowed but do not fit together.
+
+    Parameters
+    ----------
+    contradictions
+        At least one.
+    """
+
+    def __init__(self, contradictions: list[Contradiction]) -> None:
+        super().__init__("; ".join(each.text for each in contradictions))
+        self.contradictions = contradictions
+
+
+def _refuse(contradictions: Iterator[Contradiction]) -> None:
+    found = list(contradictions)
+    if found:
+        raise ContradictionError(found)
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise ValueError("printable characters, not spaces alone")
+    return text
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    low, high = pair
+    if not low < high:
+        raise ValueError("two numbers, the smaller one first")
+    return pair
+
+
+def _different(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names or len(set(names)) < len(names):
+        raise ValueError("one or more names, no two alike")
+    return names
+
+
+def _absolute(folder: Path) -> Path:
+    try:
+        expanded = folder.expanduser()
+    except RuntimeError:
+        raise ValueError("a path whose ~ names a user of this machine") from None
+    if not expanded.is_absolute() or "\0" in str(expanded):
+        raise ValueError("a path that starts with / or ~")
+    return expanded
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+# INDI device names have room for 63 characters (MAXINDIDEVICE, indidevapi.h).
+Name = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_printable)]
+DifferentNames = Annotated[tuple[Name, ...], Field(strict=False), AfterValidator(_different)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Fractions = Annotated[tuple[Fraction, Fraction], Field(strict=False), AfterValidator(_ascending)]
+Exposure = Annotated[float, Field(gt=0, le=7200)]
+Exposures = Annotated[tuple[Exposure, Exposure], Field(strict=False), AfterValidator(_ascending)]
+Gain = Annotated[float, Field(ge=0, le=1_000_000)]
+Binning = Annotated[int, Field(ge=1, le=16)]
+Setpoint = Annotated[float, Field(ge=-100, le=40)]
+
+
+class Section(BaseModel):
+    """A table of the configuration: unchangeable, complete, nothing unknown in it, no text where a number belongs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ServerSettings(Section):
+    """The INDI server that the rig's drivers run under."""
+
+    host: Name = Field(
+        default="127.0.0.1",
+        description="Name or address of the machine with the INDI server. INDI has no passwords: prefer this machine, "
+        "or a tunnel to the other one.",
+    )
+    port: int = Field(default=7624, ge=1, le=65535, description="TCP port of the INDI server.")
+    unix_socket: Annotated[Name | None, BeforeValidator(_empty_is_none)] = Field(
+        default="/tmp/indiserver",  # noqa: S108  indiserver's own default, an abstract name
+        description="Local socket of the INDI server (its option -u), used instead of TCP where the host is this "
+        'machine and the socket answers: frames arrive several times faster. "" means never.',
+    )
+
+    @property
+    def is_local(self) -> bool:
+        """True where the server runs on this machine and its local socket may be tried."""
+        return self.host.lower() in LOOPBACK_HOSTS
+
+
+class CameraSettings(Section):
+    """The camera, and the readout settings that calibration frames must share with the lights."""
+
+    device: Name = Field(description="The camera as its INDI driver names it; `coldframe devices` lists the names.")
+    gain: Gain | None = Field(
+        default=None,
+        description="Gain in the driver's own units, as for the lights. Without it the driver's value stays.",
+    )
+    offset: Gain | None = Field(
+        default=None,
+        description="Offset (black level) in the driver's own units, as for the lights. "
+        "Without it the driver's value stays.",
+    )
+    binning: Binning = Field(default=1, description="Pixels binned along each axis, as for the lights.")
+    readout_mode: Name | None = Field(
+        default=None, description="Readout mode, spelt as the driver labels it. Without it the driver's mode stays."
+    )
+    setpoint_c: Setpoint | None = Field(
+        default=None,
+        description="Sensor temperature in degrees Celsius, as for the lights. Without it the cooler is left alone "
+        "(uncooled cameras).",
+    )
+    readout_deadline_s: float = Field(
+        default=60.0,
+        ge=1,
+        le=600,
+        description="Longest time from the end of an exposure to the whole frame; then the camera counts as stuck.",
+    )
+
+
+class PanelSettings(Section):
+    """The flat panel, with or without a cover."""
+
+    device: Name = Field(description="The panel as its INDI driver names it.")
+    cover_for_flats: Literal["closed", "open"] = Field(
+        default="closed",
+        description='Where the cover stands during flats, if there is one: "closed" where the lamp sits in the cover '
+        '(Flip-Flat and its kin), "open" where a separate panel shines through the open cover.',
+    )
+    cover_at_end: Literal["closed", "open"] = Field(
+        default="closed", description="Where the cover is left at the end of the night; closed keeps dust and dew away."
+    )
+    settle_s: float = Field(
+        default=2.0, ge=0, le=120, description="Wait after switching the light or changing its brightness."
+    )
+    cover_deadline_s: float = Field(
+        default=60.0, ge=1, le=600, description="Longest time that the cover may take to open or close."
+    )
+
+
+class WheelSettings(Section):
+    """The filter wheel."""
+
+    device: Name = Field(description="The wheel as its INDI driver names it.")
+    names: DifferentNames | None = Field(
+        default=None, description="Filter names in slot order, instead of the names that the driver has."
+    )
+    settle_s: float = Field(default=1.0, ge=0, le=120, description="Wait after a filter has arrived in the beam.")
+    turn_deadline_s: float = Field(
+        default=60.0, ge=1, le=600, description="Longest time that a change of filter may take."
+    )
+
+
+class CoolingSettings(Section):
+    """How the sensor is brought to its setpoint and back. Only used where a setpoint is set."""
+
+    tolerance_c: float = Field(
+        default=0.3,
+        ge=0.05,
+        le=5,
+        description="Largest deviation from the setpoint, above or below, at which frames are shot. "
+        "Dark current doubles every 6 C or so: 0.3 C is about 3 % of it.",
+    )
+    dwell_s: float = Field(
+        default=60.0,
+        ge=0,
+        le=3600,
+        description="How long the temperature must stay within the tolerance before frames are shot.",
+    )
+    deadline_s: float = Field(
+        default=1200.0,
+        ge=1,
+        le=14400,
+        description="Longest time to reach the setpoint and hold it; after that it counts as out of reach.",
+    )
+    ramp_c_per_min: float = Field(
+        default=5.0,
+        gt=0,
+        le=1000,
+        description="Fastest cooling, in degrees per minute. A high value leaves the pace to the camera.",
+    )
+    at_end: Literal["warm", "hold", "off"] = Field(
+        default="warm",
+        description='What becomes of the cooler at the end of the night: "warm" raises the setpoint slowly, then '
+        'switches off; "hold" leaves it cold; "off" switches off at once.',
+    )
+    warm_ramp_c_per_min: float = Field(
+        default=3.0,
+        gt=0,
+        le=1000,
+        description="Fastest warming, in degrees per minute; slow warming spares the sensor window dew and strain.",
+    )
+    warm_to_c: Setpoint = Field(
+        default=10.0, description="Sensor temperature at which warming ends and the cooler is switched off."
+    )
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        if self.dwell_s >= self.deadline_s:
+            text = f"found {self.dwell_s:g}; allowed: less than deadline_s = {self.deadline_s:g}, or it never fits"
+            raise ContradictionError([Contradiction(("dwell_s",), text)])
+        return self
+
+
+class FilterFlatSettings(Section):
+    """What differs for the flats of one filter; whatever is left out is as in [flats]."""
+
+    target: Fraction | None = Field(default=None, description="As `flats.target`, for this filter.")
+    band: Fractions | None = Field(default=None, description="As `flats.band`, for this filter.")
+    preferred_exposure_s: Exposures | None = Field(
+        default=None, description="As `flats.preferred_exposure_s`, for this filter."
+    )
+    exposure_limits_s: Exposures | None = Field(
+        default=None, description="As `flats.exposure_limits_s`, for this filter."
+    )
+
+
+class FlatSettings(Section):
+    """How bright flats shall be and how their exposure is found."""
+
+    target: Fraction = Field(
+        default=0.40,
+        description="Level aimed at, as a fraction of the usable range from the bias level up to saturation; "
+        "the median of the central region counts.",
+    )
+    band: Fractions = Field(
+        default=(0.30, 0.50),
+        description="Lowest and highest level of an acceptable flat, as fractions of the same range.",
+    )
+    preferred_exposure_s: Exposures = Field(
+        default=(0.5, 3.0),
+        description="Exposures that the panel's brightness is chosen for: long enough against flicker and shutter "
+        "marks, short enough against dark current.",
+    )
+    exposure_limits_s: Exposures = Field(
+        default=(0.01, 60.0), description="Shortest and longest exposure tried where the brightness cannot help."
+    )
+    maximum_tests: int = Field(default=12, ge=2, le=100, description="Test frames per set at most.")
+    tuning_deadline_s: float = Field(
+        default=600.0, ge=1, le=14400, description="Longest time that finding the exposure of one set may take."
+    )
+    saturation_adu: int | None = Field(
+        default=None,
+        ge=255,
+        le=65535,
+        description="Level at which pixels clip, in ADU, where it is known to lie below the full scale of the files.",
+    )
+    maximum_saturated_fraction: float = Field(
+        default=0.001,
+        ge=0,
+        le=0.5,
+        description="Largest fraction of clipped pixels in the central region of an acceptable flat; "
+        "hot pixels need a little.",
+    )
+    filters: dict[Name, FilterFlatSettings] = Field(
+        default_factory=dict, description="Other values for single filters, as tables [flats.filters.NAME]."
+    )
+
+    def for_filter(self, name: str | None) -> Self:
+        """Return these settings with the named filter's own values in place."""
+        own = self.filters.get(name) if name else None
+        return self.model_copy(update=own.model_dump(exclude_none=True)) if own else self
+
+    @model_validator(mode="after")
+    def _check_levels(self) -> Self:
+        _refuse(self._contradictions())
+        return self
+
+    def _contradictions(self) -> Iterator[Contradiction]:
+        tables: list[tuple[str | None, tuple[str, ...]]] = [
+            (None, ()),
+            *((name, ("filters", name)) for name in self.filters),
+        ]
+        for name, where in tables:
+            flats = self.for_filter(name)
+            low, high = flats.band
+            if not low <= flats.target <= high:
+                text = f"found {flats.target:g}; allowed: within the band, {low:g} to {high:g}"
+                yield Contradiction((*where, "target"), text)
+            shortest_s, longest_s = flats.exposure_limits_s
+            low_s, high_s = flats.preferred_exposure_s
+            if low_s < shortest_s or high_s > longest_s:
+                limits = f"exposure_limits_s = [{shortest_s:g}, {longest_s:g}]"
+                text = f"found [{low_s:g}, {high_s:g}]; allowed: within {limits}"
+                yield Contradiction((*where, "preferred_exposure_s"), text)
+
+
+class StorageSettings(Section):
+    """Where frames and masters go."""
+
+    folder: Annotated[Path, Field(strict=False), AfterValidator(_absolute)] = Field(
+        default=Path("~/coldframe"),
+        validate_default=True,
+        description="Folder that gets one folder per night; ~ is the home folder. Nothing in it is ever deleted.",
+    )
+
+
+class FrameSet(Section):
+    """Frames shot alike that make one master."""
+
+    kind: SetKind = Field(description="What the frames are.")
+    count: int = Field(
+        ge=1,
+        le=10_000,
+        description="Frames to accept. Good practice: bias 100 to 500, darks 20 to 50 (40 to 60 with amp glow), "
+        "flats and dark flats 20 to 40.",
+    )
+    exposure_s: Exposure | None = Field(
+        default=None,
+        description="Exposure of darks, in seconds, as for the lights. The others need none: bias is the camera's "
+        "shortest, flats are tuned, dark flats follow their flats.",
+    )
+    filter: Name | None = Field(
+        default=None,
+        description="Filter of flats and of their dark flats: needed with a filter wheel, without one a label.",
+    )
+    gain: Gain | None = Field(default=None, description="Instead of the camera's, for this set.")
+    offset: Gain | None = Field(default=None, description="Instead of the camera's, for this set.")
+    binning: Binning | None = Field(default=None, description="Instead of the camera's, for this set.")
+    readout_mode: Name | None = Field(default=None, description="Instead of the camera's, for this set.")
+    setpoint_c: Setpoint | None = Field(default=None, description="Instead of the camera's, for this set.")
+
+    def readout(self, camera: CameraSettings) -> ReadoutSettings:
+        """Return the readout settings of this set: its own where given, else the camera's."""
+        return ReadoutSettings(
+            gain=camera.gain if self.gain is None else self.gain,
+            offset=camera.offset if self.offset is None else self.offset,
+            binning=camera.binning if self.binning is None else self.binning,
+            readout_mode=self.readout_mode or camera.readout_mode,
+        )
+
+    def setpoint(self, camera: CameraSettings) -> float | None:
+        """Return the sensor temperature of this set in degrees Celsius; None leaves the cooler alone."""
+        return camera.setpoint_c if self.setpoint_c is None else self.setpoint_c
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        _refuse(self._contradictions())
+        return self
+
+    def _contradictions(self) -> Iterator[Contradiction]:
+        if self.kind is FrameKind.DARK and self.exposure_s is None:
+            yield Contradiction(("exposure_s",), "missing; darks need the exposure of the lights, in seconds")
+        if self.kind is not FrameKind.DARK and self.exposure_s is not None:
+            reason = {
+                FrameKind.BIAS: "a bias takes the camera's shortest exposure",
+                FrameKind.FLAT: "the exposure of flats is tuned",
+                FrameKind.DARK_FLAT: "dark flats take the exposure of their flats",
+            }[self.kind]
+            yield Contradiction(("exposure_s",), f"found {self.exposure_s:g}; allowed: nothing, {reason}")
+        if self.filter is not None and self.kind in (FrameKind.BIAS, FrameKind.DARK):
+            text = f'found "{self.filter}"; allowed: nothing, no light falls on a {self.kind} frame'
+            yield Contradiction(("filter",), text)
+
+
+def _some(sets: tuple[FrameSet, ...]) -> tuple[FrameSet, ...]:
+    if not sets:
+        raise ValueError("one or more tables")
+    return sets
+
+
+class Settings(Section):
+    """The whole configuration of one rig."""
+
+    server: ServerSettings = Field(default_factory=ServerSettings, description="The INDI server.")
+    camera: CameraSettings = Field(description="The camera.")
+    panel: PanelSettings | None = Field(default=None, description="The flat panel, where there is one.")
+    wheel: WheelSettings | None = Field(default=None, description="The filter wheel, where there is one.")
+    cooling: CoolingSettings = Field(default_factory=CoolingSettings, description="Cooling down and warming up.")
+    flats: FlatSettings = Field(default_factory=FlatSettings, description="Level and exposure of flats.")
+    storage: StorageSettings = Field(default_factory=StorageSettings, description="Where files go.")
+    sets: Annotated[tuple[FrameSet, ...], AfterValidator(_some)] = Field(
+        strict=False, description="The sets to shoot, as tables [[sets]]."
+    )
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        _refuse(self._contradictions())
+        return self
+
+    def _contradictions(self) -> Iterator[Contradiction]:
+        yield from self._repeated_sets()
+        for position, frame_set in enumerate(self.sets):
+            where = ("sets", position)
+            if frame_set.kind in (FrameKind.FLAT, FrameKind.DARK_FLAT):
+                yield from self._filter_unfit(frame_set, where)
+            if frame_set.kind is FrameKind.FLAT:
+                yield from self._flats_unfit(frame_set, where)
+            if frame_set.kind is FrameKind.DARK_FLAT and not self._has_alike(frame_set, FrameKind.FLAT):
+                text = f"found a {_titled(frame_set)} without its flats; allowed: beside a flat set shot alike"
+                yield Contradiction((*where, "kind"), text)
+        yield from self._overrides_unused()
+
+    def _repeated_sets(self) -> Iterator[Contradiction]:
+        first: dict[object, int] = {}
+        for position, frame_set in enumerate(self.sets):
+            shot_like = (frame_set.kind, frame_set.exposure_s, frame_set.filter, *self._conditions(frame_set))
+            if shot_like in first:
+                text = (
+                    f"found the same {_titled(frame_set)} set as number {first[shot_like] + 1}; allowed: each set once"
+                )
+                yield Contradiction(("sets", position), text)
+            first.setdefault(shot_like, position)
+
+    def _filter_unfit(self, frame_set: FrameSet, where: tuple[str | int, ...]) -> Iterator[Contradiction]:
+        if self.wheel is None:
+            return
+        if frame_set.filter is None:
+            yield Contradiction(
+                (*where, "filter"), f"missing; with a filter wheel each {frame_set.kind} set names its filter"
+            )
+        elif self.wheel.names is not None and frame_set.filter not in self.wheel.names:
+            text = f'found "{frame_set.filter}"; allowed: {", ".join(self.wheel.names)} (wheel.names)'
+            yield Contradiction((*where, "filter"), text)
+
+    def _flats_unfit(self, flat: FrameSet, where: tuple[str | int, ...]) -> Iterator[Contradiction]:
+        if self.panel is None:
+            yield Contradiction(
+                (*where, "kind"), 'found "flat" without a panel; allowed: with a [panel] table that names its device'
+            )
+        readout = flat.readout(self.camera)
+        has_bias = any(each.kind is FrameKind.BIAS and each.readout(self.camera) == readout for each in self.sets)
+        if not has_bias and not self._has_alike(flat, FrameKind.DARK_FLAT):
+            allowed = "beside a dark-flat set shot alike, or a bias set of the same readout"
+            text = f"found a {_titled(flat)} with nothing to subtract from it; allowed: {allowed}"
+            yield Contradiction((*where, "kind"), text)
+
+    def _overrides_unused(self) -> Iterator[Contradiction]:
+        names = {each.filter for each in self.sets} | set((self.wheel and self.wheel.names) or ())
+        for name in self.flats.filters:
+            if name not in names:
+                known = ", ".join(sorted(each for each in names if each)) or "none, as no set names a filter"
+                yield Contradiction(("flats", "filters", name), f"found a filter that no set shoots; allowed: {known}")
+
+    def _has_alike(self, frame_set: FrameSet, kind: FrameKind) -> bool:
+        wanted = (kind, frame_set.filter, *self._conditions(frame_set))
+        return any((each.kind, each.filter, *self._conditions(each)) == wanted for each in self.sets)
+
+    def _conditions(self, frame_set: FrameSet) -> tuple[ReadoutSettings, float | None]:
+        return frame_set.readout(self.camera), frame_set.setpoint(self.camera)
+
+
+def _titled(frame_set: FrameSet) -> str:
+    exposure = "" if frame_set.exposure_s is None else f"{frame_set.exposure_s:g} s"
+    return " ".join(part for part in (frame_set.kind.value, frame_set.filter, exposure) if part)

@@ -1,0 +1,247 @@
+"""The configuration that `coldframe init` writes: every setting explained, with good practice filled in."""
+
+import json
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticUndefined
+
+from coldframe.config.allowed import allowed
+from coldframe.config.settings import (
+    CameraSettings,
+    CoolingSettings,
+    DifferentNames,
+    FlatSettings,
+    Gain,
+    PanelSettings,
+    Section,
+    ServerSettings,
+    Setpoint,
+    StorageSettings,
+    WheelSettings,
+)
+
+_COMMENT_WIDTH = 100
+# What most cooled cameras reach in most nights, and where their dark current no longer matters much.
+_USUAL_SETPOINT_C = -10.0
+_FINITE = ConfigDict(allow_inf_nan=False)
+_GAIN = TypeAdapter(Gain, config=_FINITE)
+_SETPOINT = TypeAdapter(Setpoint, config=_FINITE)
+_NAMES = TypeAdapter(DifferentNames)
+
+
+@dataclass(frozen=True, slots=True)
+class RigSurvey:
+    """What an INDI server showed of a rig.
+
+    Attributes
+    ----------
+    host, port
+        The server.
+    camera
+        Device name of the camera.
+    gain, offset
+        Range of the control as the driver announces it; None where the camera has none.
+    gain_now, offset_now
+        Present values.
+    setpoint_c
+        Range of the cooler's setpoint, degrees Celsius; None for an uncooled camera.
+    readout_modes, readout_mode
+        Labels of all modes and of the present one; empty and None where there is only one.
+    panel
+        Device name of the flat panel.
+    brightness
+        Range of the panel's brightness in its own steps; None where it can only be switched.
+    has_cover
+        True where the panel can open and close a cover.
+    wheel, filters
+        Device name of the filter wheel, and the names of its filters in slot order.
+    """
+
+    host: str
+    port: int
+    camera: str
+    gain: tuple[float, float] | None = None
+    gain_now: float | None = None
+    offset: tuple[float, float] | None = None
+    offset_now: float | None = None
+    setpoint_c: tuple[float, float] | None = None
+    readout_modes: tuple[str, ...] = ()
+    readout_mode: str | None = None
+    panel: str | None = None
+    brightness: tuple[float, float] | None = None
+    has_cover: bool = False
+    wheel: str | None = None
+    filters: tuple[str, ...] = ()
+
+
+def starter_config(survey: RigSurvey) -> str:
+    """Write a configuration for the surveyed rig.
+
+    Parameters
+    ----------
+    survey
+        Host, port and device names must be such that a configuration may hold them; everything else may be
+        as odd as drivers are.
+
+    Returns
+    -------
+    str
+        TOML that loads without an error.
+    """
+    filters = _usable_names(survey.filters)
+    blocks = [
+        _comment(
+            "coldframe: the settings of one rig. Lines that begin with # are explanations, or defaults to change."
+        ),
+        _table("server", ServerSettings, {"host": survey.host, "port": survey.port}),
+        _camera(survey),
+        _panel(survey),
+        _wheel(survey, filters),
+        _table("cooling", CoolingSettings, {}),
+        _table("flats", FlatSettings, {}, leave_out=("filters",)),
+        _filter_example(filters),
+        _table("storage", StorageSettings, {}),
+        _sets(survey, filters),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _camera(survey: RigSurvey) -> str:
+    chosen: dict[str, object] = {"device": survey.camera}
+    notes: dict[str, str] = {}
+    for name, limits, now in (
+        ("gain", survey.gain, survey.gain_now),
+        ("offset", survey.offset, survey.offset_now),
+    ):
+        if limits is None:
+            notes[name] = f"This camera has no {name} control."
+            continue
+        notes[name] = f"This camera: {limits[0]:g} to {limits[1]:g}."
+        if now is not None and _fits(_GAIN, float(now)):
+            chosen[name] = float(now)
+    if survey.readout_modes:
+        notes["readout_mode"] = f"This camera: {_toml(survey.readout_modes)}."
+    if survey.readout_mode in survey.readout_modes and _fits(_NAMES, [survey.readout_mode]):
+        chosen["readout_mode"] = survey.readout_mode
+    if survey.setpoint_c is None:
+        notes["setpoint_c"] = "This camera has no cooler."
+    else:
+        low, high = survey.setpoint_c
+        nearest = min(max(_USUAL_SETPOINT_C, low), high)
+        notes["setpoint_c"] = f"This camera: {low:g} to {high:g}. Choose what it reaches on a warm night."
+        chosen["setpoint_c"] = nearest if _fits(_SETPOINT, nearest) else _USUAL_SETPOINT_C
+    return _table("camera", CameraSettings, chosen, notes)
+
+
+def _panel(survey: RigSurvey) -> str:
+    if survey.panel is None:
+        return _comment('No flat panel was found. With one: a table [panel] with device = "its name".')
+    brightness = survey.brightness
+    range_note = f"brightness {brightness[0]:g} to {brightness[1]:g}" if brightness else "switched on and off only"
+    notes = {"device": f"This panel: {range_note}, {'with' if survey.has_cover else 'without'} a cover."}
+    return _table("panel", PanelSettings, {"device": survey.panel}, notes)
+
+
+def _wheel(survey: RigSurvey, filters: tuple[str, ...]) -> str:
+    if survey.wheel is None or not filters:
+        return _comment('No filter wheel was found. With one: a table [wheel] with device = "its name".')
+    chosen: dict[str, object] = {"device": survey.wheel}
+    if filters != survey.filters:
+        chosen["names"] = filters
+    notes = {"names": f"The driver has: {_toml(survey.filters)}."}
+    return _table("wheel", WheelSettings, chosen, notes)
+
+
+def _usable_names(filters: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the driver's filter names, with numbered ones where those are empty, alike or unprintable."""
+    numbered = tuple(f"Filter {slot}" for slot in range(1, len(filters) + 1))
+    mended = tuple(
+        name if _fits(_NAMES, [name]) and filters.count(name) == 1 else number
+        for name, number in zip(filters, numbered, strict=True)
+    )
+    return mended if len(set(mended)) == len(mended) else numbered
+
+
+def _filter_example(filters: tuple[str, ...]) -> str:
+    name = _toml(filters[-1] if filters else "Ha")
+    about = _comment("Single filters may have a target, band, preferred_exposure_s or exposure_limits_s of their own:")
+    return f"{about}\n# [flats.filters.{name}]\n# preferred_exposure_s = [1.0, 8.0]"
+
+
+def _sets(survey: RigSurvey, filters: tuple[str, ...]) -> str:
+    blocks = [
+        _comment(
+            "The sets to shoot. Each makes one master; gain, offset, binning, readout_mode and setpoint_c can be given "
+            "in a set where they differ from the camera's."
+        ),
+        _comment("Bias: cheap, so many.") + "\n" + _set(kind="bias", count=100),
+        _comment("Darks: exposure and temperature of the lights; one set for each exposure.")
+        + "\n"
+        + _set(kind="dark", count=30, exposure_s=300.0),
+    ]
+    if survey.panel is None:
+        blocks.append(_comment("Flats need a panel; none was found."))
+        return "\n\n".join(blocks)
+    blocks.append(
+        _comment(
+            "Flats, and dark flats at the exposure that is found for them. With a CCD, whose bias is stable, "
+            "dark flats can go."
+        )
+    )
+    for each in (filters if survey.wheel else ()) or (None,):
+        blocks += [_set(kind="flat", filter=each, count=25), _set(kind="dark-flat", filter=each, count=25)]
+    return "\n\n".join(blocks)
+
+
+def _set(**values: object) -> str:
+    return "\n".join(["[[sets]]", *(f"{key} = {_toml(value)}" for key, value in values.items() if value is not None)])
+
+
+def _table(
+    name: str,
+    section: type[Section],
+    chosen: Mapping[str, object],
+    notes: Mapping[str, str] | None = None,
+    leave_out: Iterable[str] = (),
+) -> str:
+    lines = [f"[{name}]"]
+    for key, field in section.model_fields.items():
+        if key in leave_out:
+            continue
+        about = f"{field.description} {(notes or {}).get(key, '')}".rstrip()
+        lines += ["", _comment(about), _comment(f"Allowed: {allowed(field)}."), _setting(key, field.default, chosen)]
+    return "\n".join(lines)
+
+
+def _setting(key: str, default: object, chosen: Mapping[str, object]) -> str:
+    if key in chosen:
+        return f"{key} = {_toml(chosen[key])}"
+    if default is None or default is PydanticUndefined:
+        return f"# {key} ="
+    return f"# {key} = {_toml(default)}"
+
+
+def _comment(text: str) -> str:
+    printable = "".join(each if each.isprintable() else "?" for each in text)
+    return textwrap.fill(printable, _COMMENT_WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(each) for each in value)}]"
+    if isinstance(value, Path | str):
+        return json.dumps(str(value), ensure_ascii=False)
+    return repr(value)
+
+
+def _fits(kind: TypeAdapter[Any], value: object) -> bool:
+    try:
+        kind.validate_python(value)
+    except ValidationError:
+        return False
+    return True

@@ -1,0 +1,49 @@
+"""The guide has one row for each setting; the rows are made here, from the models, and looked for in the guide."""
+
+from pathlib import Path
+
+import pytest
+from pydantic_core import PydanticUndefined
+
+from coldframe.config.allowed import allowed
+from coldframe.config.settings import (
+    CameraSettings,
+    CoolingSettings,
+    FilterFlatSettings,
+    FlatSettings,
+    FrameSet,
+    PanelSettings,
+    Section,
+    ServerSettings,
+    StorageSettings,
+    WheelSettings,
+)
+
+GUIDE = Path(__file__).parents[2] / "docs" / "configuration.md"
+SECTIONS = (
+    ServerSettings,
+    CameraSettings,
+    PanelSettings,
+    WheelSettings,
+    CoolingSettings,
+    FlatSettings,
+    FilterFlatSettings,
+    StorageSettings,
+    FrameSet,
+)
+
+
+def rows(section: type[Section]) -> list[str]:
+    made = []
+    for name, field in section.model_fields.items():
+        shown = list(field.default) if isinstance(field.default, tuple) else field.default
+        default = f"`{shown}`" if field.default not in (None, PydanticUndefined) else ""
+        required = "**required**" if field.is_required() else default
+        made.append(f"| `{name}` | {field.description} | {allowed(field)} | {required} |")
+    return made
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_guide_tells_each_setting(section: type[Section]) -> None:
+    lines = GUIDE.read_text(encoding="utf-8").splitlines()
+    assert [row for row in rows(section) if row not in lines] == []

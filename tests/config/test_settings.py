@@ -1,0 +1,181 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.config.settings import (
+    CameraSettings,
+    ContradictionError,
+    CoolingSettings,
+    FlatSettings,
+    FrameSet,
+    ServerSettings,
+    Settings,
+    StorageSettings,
+)
+
+CAMERA = {"device": "Camera", "gain": 100.0, "setpoint_c": -10.0}
+BIAS = {"kind": "bias", "count": 100}
+FLAT = {"kind": "flat", "count": 25, "filter": "L"}
+DARK_FLAT = {"kind": "dark-flat", "count": 25, "filter": "L"}
+
+
+def settings(*sets: dict[str, Any], **tables: dict[str, Any]) -> Settings:
+    rig = {"camera": CAMERA, "panel": {"device": "Panel"}, "wheel": {"device": "Wheel"}}
+    return Settings.model_validate({**rig, **tables, "sets": list(sets)})
+
+
+def contradictions(error: ValidationError) -> dict[tuple[str | int, ...], str]:
+    found: dict[tuple[str | int, ...], str] = {}
+    for details in error.errors():
+        cause = details["ctx"]["error"]
+        assert isinstance(cause, ContradictionError)
+        found |= {(*details["loc"], *each.where): each.text for each in cause.contradictions}
+    return found
+
+
+def refused(*sets: dict[str, Any], **tables: dict[str, Any]) -> dict[tuple[str | int, ...], str]:
+    with pytest.raises(ValidationError) as caught:
+        settings(*sets, **tables)
+    return contradictions(caught.value)
+
+
+def test_the_defaults_are_good_practice() -> None:
+    plain = settings(BIAS)
+
+    assert (plain.server.host, plain.server.port) == ("127.0.0.1", 7624)
+    assert (plain.flats.target, plain.flats.band, plain.flats.preferred_exposure_s) == (0.40, (0.30, 0.50), (0.5, 3.0))
+    assert plain.cooling.at_end == "warm"
+    assert plain.panel is not None
+    assert plain.panel.cover_for_flats == "closed"
+    assert plain.storage.folder == Path.home() / "coldframe"
+
+
+def test_settings_never_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        settings(BIAS).camera.binning = 2  # type: ignore[misc]
+
+
+def test_a_set_takes_the_cameras_readout_where_it_has_none_of_its_own() -> None:
+    camera = CameraSettings(device="Camera", gain=100, offset=50, binning=2, readout_mode="Normal", setpoint_c=-10)
+    plain = FrameSet(kind=FrameKind.BIAS, count=1)
+    own = FrameSet(kind=FrameKind.BIAS, count=1, gain=0, binning=1, readout_mode="HCG", setpoint_c=0)
+
+    assert plain.readout(camera) == ReadoutSettings(gain=100, offset=50, binning=2, readout_mode="Normal")
+    assert own.readout(camera) == ReadoutSettings(gain=0, offset=50, binning=1, readout_mode="HCG")
+    assert plain.setpoint(camera) == -10
+    assert own.setpoint(camera) == 0
+
+
+def test_a_filter_has_flat_settings_of_its_own() -> None:
+    flats = FlatSettings.model_validate({"filters": {"Ha": {"target": 0.35, "preferred_exposure_s": [1, 8]}}})
+
+    assert flats.for_filter("L") == flats.for_filter(None) == flats
+    assert flats.for_filter("Ha").target == 0.35
+    assert flats.for_filter("Ha").preferred_exposure_s == (1, 8)
+    assert flats.for_filter("Ha").band == flats.band
+
+
+@pytest.mark.parametrize("kind", ["bias", "flat", "dark-flat"])
+def test_only_darks_have_an_exposure(kind: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        FrameSet.model_validate({"kind": kind, "count": 3, "exposure_s": 1.0})
+    assert list(contradictions(caught.value)) == [("exposure_s",)]
+
+
+def test_a_dark_needs_an_exposure_and_no_filter() -> None:
+    found = refused({"kind": "dark", "count": 20, "filter": "L"})
+    assert set(found) == {("sets", 0, "exposure_s"), ("sets", 0, "filter")}
+    assert settings({"kind": "dark", "count": 20, "exposure_s": 300}).sets[0].exposure_s == 300
+
+
+def test_lights_are_no_set_of_ours() -> None:
+    with pytest.raises(ValidationError, match="kind"):
+        FrameSet.model_validate({"kind": "light", "count": 3})
+
+
+def test_flats_need_a_panel() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"camera": CAMERA, "sets": [BIAS, {"kind": "flat", "count": 20}]})
+    assert list(contradictions(caught.value)) == [("sets", 1, "kind")]
+
+
+def test_flats_need_something_to_subtract() -> None:
+    assert "nothing to subtract" in refused(FLAT)["sets", 0, "kind"]
+    assert "nothing to subtract" in refused(FLAT, {**BIAS, "gain": 0})["sets", 0, "kind"]
+    settings(FLAT, BIAS)
+    settings(FLAT, DARK_FLAT)
+
+
+@pytest.mark.parametrize("difference", [{"filter": "R"}, {"gain": 0}, {"binning": 2}, {"setpoint_c": 0}])
+def test_dark_flats_need_flats_shot_alike(difference: dict[str, object]) -> None:
+    assert list(refused(BIAS, FLAT, {**DARK_FLAT, **difference})) == [("sets", 2, "kind")]
+
+
+def test_a_set_that_spells_out_the_cameras_value_is_shot_alike() -> None:
+    settings(FLAT, {**DARK_FLAT, "gain": 100, "setpoint_c": -10, "binning": 1})
+
+
+def test_with_a_wheel_each_flat_names_a_filter() -> None:
+    found = refused(BIAS, {"kind": "flat", "count": 20})
+    assert list(found) == [("sets", 1, "filter")]
+
+
+def test_filters_are_those_of_the_wheel_where_it_names_them() -> None:
+    wheel = {"device": "Wheel", "names": ["R", "G"]}
+    assert "allowed: R, G" in refused(BIAS, FLAT, wheel=wheel)["sets", 1, "filter"]
+
+
+def test_flat_settings_of_a_filter_that_is_never_shot_are_refused() -> None:
+    flats = {"filters": {"ha": {"target": 0.4}}}
+    assert "allowed: L" in refused(BIAS, FLAT, flats=flats)["flats", "filters", "ha"]
+
+
+def test_a_set_is_given_once() -> None:
+    found = refused(BIAS, FLAT, {**BIAS, "count": 5, "gain": 100})
+    assert list(found) == [("sets", 2)]
+    assert "number 1" in found["sets", 2]
+    settings(BIAS, {**BIAS, "gain": 0})
+
+
+def test_the_target_lies_within_the_band() -> None:
+    with pytest.raises(ValidationError) as caught:
+        FlatSettings.model_validate({"target": 0.6, "filters": {"Ha": {"target": 0.4}, "L": {"target": 0.2}}})
+    assert set(contradictions(caught.value)) == {("target",), ("filters", "L", "target")}
+
+
+def test_the_preferred_window_lies_within_the_limits() -> None:
+    with pytest.raises(ValidationError) as caught:
+        FlatSettings(exposure_limits_s=(1.0, 2.0))
+    assert list(contradictions(caught.value)) == [("preferred_exposure_s",)]
+
+
+def test_a_dwell_must_end_before_the_deadline() -> None:
+    with pytest.raises(ValidationError, match="never fits"):
+        CoolingSettings(dwell_s=60, deadline_s=60)
+
+
+def test_no_unix_socket_is_spelt_as_an_empty_text() -> None:
+    assert ServerSettings.model_validate({"unix_socket": ""}).unix_socket is None
+
+
+@pytest.mark.parametrize(("host", "local"), [("localhost", True), ("::1", True), ("observatory", False)])
+def test_the_loopback_is_local(host: str, local: bool) -> None:  # noqa: FBT001  a parametrised expectation
+    assert ServerSettings(host=host).is_local is local
+
+
+@pytest.mark.parametrize("folder", ["frames", "~nobody-of-this-name/frames", "/frames\0"])
+def test_a_folder_of_no_certain_place_is_refused(folder: str) -> None:
+    with pytest.raises(ValidationError, match="a path"):
+        StorageSettings(folder=Path(folder))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"gain": "100"}, {"gain": float("nan")}, {"binning": True}, {"binning": 1.5}, {"device": " "}, {"device": "a\nb"}],
+)
+def test_values_of_another_type_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        CameraSettings.model_validate({**CAMERA, **wrong})

@@ -1,0 +1,132 @@
+import re
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coldframe.config.loading import load_settings
+from coldframe.config.settings import Section, Settings
+from coldframe.config.starter import RigSurvey, starter_config
+
+COMPLETE = RigSurvey(
+    host="127.0.0.1",
+    port=7624,
+    camera="ZWO CCD ASI2600MM Pro",
+    gain=(0, 570),
+    gain_now=100.0,
+    offset=(0, 240),
+    offset_now=50.0,
+    setpoint_c=(-40, 30),
+    readout_modes=("Normal", "Low noise"),
+    readout_mode="Low noise",
+    panel="Flip-Flat",
+    brightness=(0, 255),
+    has_cover=True,
+    wheel="EFW",
+    filters=("L", "Ha"),
+)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("starter") / "coldframe.toml"
+
+
+def loaded(path: Path, survey: RigSurvey) -> Settings:
+    path.write_text(starter_config(survey), encoding="utf-8")
+    return load_settings(path)
+
+
+def test_the_starter_holds_what_was_found_and_good_practice(path: Path) -> None:
+    found = loaded(path, COMPLETE)
+
+    assert (found.camera.device, found.camera.gain, found.camera.offset) == ("ZWO CCD ASI2600MM Pro", 100, 50)
+    assert (found.camera.readout_mode, found.camera.setpoint_c) == ("Low noise", -10)
+    assert found.wheel is not None
+    assert found.wheel.names is None
+    assert [(each.kind, each.filter, each.count, each.exposure_s) for each in found.sets] == [
+        ("bias", None, 100, None),
+        ("dark", None, 30, 300.0),
+        ("flat", "L", 25, None),
+        ("dark-flat", "L", 25, None),
+        ("flat", "Ha", 25, None),
+        ("dark-flat", "Ha", 25, None),
+    ]
+
+
+def test_every_setting_stands_there_with_its_meaning() -> None:
+    unwrapped = " ".join(starter_config(COMPLETE).replace("\n#", "").split())
+    tables = ["server", "camera", "panel", "wheel", "cooling", "flats", "storage"]
+    for table in tables:
+        section = type(getattr(loaded_tables(), table))
+        assert issubclass(section, Section)
+        for name, field in section.model_fields.items():
+            assert f"{name} =" in unwrapped or name == "filters"
+            assert field.description is not None
+            assert field.description in unwrapped or name == "filters"
+
+
+def loaded_tables() -> Settings:
+    return Settings.model_validate(tomllib.loads(starter_config(COMPLETE)))
+
+
+def test_commented_defaults_are_the_defaults(path: Path) -> None:
+    tables, _, sets = starter_config(COMPLETE).partition("# [flats.filters")
+    _, _, sets = sets.partition("\n\n")
+    path.write_text(re.sub(r"^# (?=\w+ = )", "", tables, flags=re.MULTILINE) + "\n" + sets, encoding="utf-8")
+
+    assert "\nsettle_s = 2.0\n" in path.read_text(encoding="utf-8")
+    assert load_settings(path) == loaded_tables()
+
+
+def test_a_bare_camera_gets_no_flats(path: Path) -> None:
+    bare = loaded(path, RigSurvey(host="observatory", port=7000, camera="CCD"))
+
+    assert (bare.server.host, bare.server.port) == ("observatory", 7000)
+    assert bare.camera.setpoint_c is None
+    assert [each.kind for each in bare.sets] == ["bias", "dark"]
+
+
+def test_filters_without_a_name_of_their_own_are_numbered(path: Path) -> None:
+    wheel = loaded(path, replace(COMPLETE, filters=("L", "", "Ha", "Ha"))).wheel
+    assert wheel is not None
+    assert wheel.names == ("L", "Filter 2", "Filter 3", "Filter 4")
+
+
+def test_the_setpoint_is_one_that_the_cooler_has(path: Path) -> None:
+    assert loaded(path, replace(COMPLETE, setpoint_c=(-5, 20))).camera.setpoint_c == -5
+
+
+NAMES = st.text(min_size=1, max_size=63).filter(lambda text: text.isprintable() and bool(text.strip()))
+RANGES = st.none() | st.tuples(st.floats(), st.floats())
+SURVEYS = st.builds(
+    RigSurvey,
+    host=NAMES,
+    port=st.integers(1, 65535),
+    camera=NAMES,
+    gain=RANGES,
+    gain_now=st.none() | st.floats(),
+    offset=RANGES,
+    offset_now=st.none() | st.floats(),
+    setpoint_c=RANGES,
+    readout_modes=st.lists(st.text(max_size=70), max_size=3).map(tuple),
+    readout_mode=st.none() | st.text(max_size=70),
+    panel=st.none() | NAMES,
+    brightness=RANGES,
+    has_cover=st.booleans(),
+    wheel=st.none() | NAMES,
+    filters=st.lists(st.text(max_size=70) | st.sampled_from(["L", "Filter 1"]), max_size=8).map(tuple),
+)
+
+
+@given(SURVEYS)
+@settings(deadline=None)
+def test_any_survey_gives_a_configuration_that_loads(path: Path, survey: RigSurvey) -> None:
+    found = loaded(path, survey)
+
+    assert found.camera.device == survey.camera
+    assert (found.panel.device if found.panel else None) == survey.panel
+    assert found.wheel is None or found.wheel.device == survey.wheel

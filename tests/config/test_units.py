@@ -1,0 +1,47 @@
+import configparser
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+def unit(name: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",))
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string((CONFIG / name).read_text(encoding="utf-8"))
+    return parser
+
+
+def test_the_service_ends_in_the_safe_state() -> None:
+    service = unit("coldframe.service")["Service"]
+
+    assert service["Type"] == "exec"
+    assert service["ExecStart"].split("/")[-1] == "coldframe run --no-dashboard"
+    assert service["ExecStopPost"].split("/")[-1] == "coldframe safe"
+    assert service["KillMode"] == "mixed"
+
+
+def test_the_service_can_write_the_folder_and_compile_its_kernels() -> None:
+    service = unit("coldframe.service")["Service"]
+
+    assert service["ReadWritePaths"] == f"/home/{service['User']}"
+    assert "ProtectHome" not in service
+    assert "MemoryDenyWriteExecute" not in service
+
+
+def test_a_missed_morning_is_not_made_up_for() -> None:
+    assert unit("coldframe.timer")["Timer"]["Persistent"] == "false"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_understands_the_units(tmp_path: Path) -> None:
+    for name in ("coldframe.service", "coldframe.timer"):
+        text = (CONFIG / name).read_text(encoding="utf-8").replace("/opt/coldframe/bin/coldframe", "/bin/true")
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    units = [str(path) for path in tmp_path.iterdir()]
+    ended = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+    assert (ended.returncode, [line for line in ended.stderr.splitlines() if "coldframe" in line]) == (0, [])
