@@ -14,3 +14,17 @@ class Rig:
     camera: Camera
     panel: FlatPanel | None = None
     wheel: FilterWheel | None = None
+
+    async def connect(self) -> None:
+        """Connect all of it.
+
+        Raises
+        ------
+        DeviceError
+            A device is not there: better known before the night than in the middle of it.
+        """
+        await self.camera.connect()
+        if self.panel is not None:
+            await self.panel.connect()
+        if self.wheel is not None:
+            await self.wheel.connect()

@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 CONNECT_DEADLINE_S = 5.0
 CHUNK_BYTES = 1 << 20
 MOST_DESCRIPTORS = 16
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class ServerAddress:
     Attributes
     ----------
     unix_socket
-        Path of its local socket (Linux's abstract namespace), tried first where `host` is this machine; None: never.
+        Path of its local socket (Linux's abstract namespace), tried first; None where the server is on another machine.
     """
 
     host: str
@@ -104,7 +103,7 @@ class BlobChannel:
             The device does not tell of its BLOB.
         """
         candidates = [("TCP", self._connect_tcp)]
-        if self._server.unix_socket and self._server.host in LOOPBACK:
+        if self._server.unix_socket:
             candidates.insert(0, ("unix socket", self._connect_unix))
         problem: Exception | None = None
         for self.transport, connect in candidates:

@@ -18,10 +18,9 @@ from coldframe.devices.indi import dialects
 from coldframe.devices.indi.blob_channel import BlobChannel, Image, ServerAddress
 from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
 from coldframe.devices.indi.link import IndiLink
-from coldframe.devices.indi.mirror import Property
+from coldframe.devices.indi.mirror import Property, State
 
 BLOB_VECTOR = "CCD1"
-READOUT_DEADLINE_S = 60.0
 ABORT_DEADLINE_S = 10.0
 POLLING_PERIOD_MS = 50
 LARGEST_HEADER_BYTES = 1 << 20
@@ -56,12 +55,22 @@ class IndiCamera(IndiDevice):
         Where the pixels come from.
     now
         The clock that dates frames.
+    readout_deadline_s
+        Longest time from the end of an exposure to the whole frame.
     """
 
-    def __init__(self, link: IndiLink, name: str, server: ServerAddress, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        link: IndiLink,
+        name: str,
+        server: ServerAddress,
+        now: Callable[[], datetime] = utc_now,
+        readout_deadline_s: float = 60.0,
+    ) -> None:
         super().__init__(link, name)
         self._server = server
         self._now = now
+        self._readout_deadline_s = readout_deadline_s
         self._channel: BlobChannel | None = None
         self._settings = ReadoutSettings()
         self._setpoint_c: float | None = None
@@ -143,7 +152,7 @@ class IndiCamera(IndiDevice):
             The camera cannot be set so.
         """
         self._settings = settings
-        if self._generation != self.link.generation or not self._driver_connected():
+        if not self.is_ready:
             await self.connect()  # which applies the settings
         else:
             await self._apply(settings)
@@ -235,7 +244,10 @@ class IndiCamera(IndiDevice):
         if not self.has(dialects.TEMPERATURE):
             raise NotSupportedError(self.name, "has no cooler that can be set")
         if self.has(dialects.COOLER_ON) and self.value(dialects.COOLER_ON) is False:
-            await self.set(dialects.COOLER_ON, value=True)
+            on = dialects.COOLER_ON[0]
+            # Drivers show the cooler as Busy for as long as it cools.
+            states: frozenset[State] = frozenset({"ok", "busy", "idle"})
+            await self.link.set(self.name, on.property, {on.element: True}, good_states=states)
         spelling = dialects.TEMPERATURE[0]
         sent = self.link.send(self.name, spelling.property, {spelling.element: setpoint_c})
 
@@ -255,7 +267,7 @@ class IndiCamera(IndiDevice):
         NotSupportedError
             The driver has no such switch.
         """
-        await self.ensure_ready()
+        await self.ensure_driver()
         self._setpoint_c = None
         await self.set(dialects.COOLER_OFF, value=True)
 
@@ -318,14 +330,14 @@ class IndiCamera(IndiDevice):
             raise DeviceError(self.name, what + (f" ({message})" if message else ""))
 
         await self.link.wait(
-            self.name, ended, exposure_s + READOUT_DEADLINE_S, f"the end of a {exposure_s:g} s exposure"
+            self.name, ended, exposure_s + self._readout_deadline_s, f"the end of a {exposure_s:g} s exposure"
         )
         try:
-            async with asyncio.timeout(READOUT_DEADLINE_S):
+            async with asyncio.timeout(self._readout_deadline_s):
                 return await self._channel.next_image()
         except TimeoutError:
             raise DeviceTimeoutError(
-                self.name, f"ended its exposure but sent no frame within {READOUT_DEADLINE_S:g} s"
+                self.name, f"ended its exposure but sent no frame within {self._readout_deadline_s:g} s"
             ) from None
 
     def _newer(self, name: str, serial: int) -> Property | None:
@@ -353,6 +365,7 @@ class IndiCamera(IndiDevice):
         DeviceError
             The camera cannot abort, or did not in time.
         """
+        await self.ensure_driver()
         prop = self.link.mirror.find(self.name, "CCD_EXPOSURE")
         if prop is None or prop.state != "busy":
             return

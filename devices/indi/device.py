@@ -44,8 +44,24 @@ class IndiDevice:
         DeviceError
             The device cannot be brought back.
         """
-        if self._generation != self.link.generation or not self._driver_connected():
+        if not self.is_ready:
             await self.connect()
+
+    async def ensure_driver(self) -> None:
+        """Connect the driver if it is not: enough for what must work even where the set-up would fail.
+
+        Raises
+        ------
+        DeviceError
+            The driver cannot be reached.
+        """
+        if not self._driver_connected():
+            await self.connect_driver()
+
+    @property
+    def is_ready(self) -> bool:
+        """True while the last set-up still stands."""
+        return self._generation == self.link.generation and self._driver_connected()
 
     def _driver_connected(self) -> bool:
         prop = self.link.mirror.find(self._name, "CONNECTION")

@@ -122,6 +122,16 @@ class IndiLink:
         """Wait until `device` defines the property `name`."""
         return await self.wait(device, lambda: self.mirror.find(device, name), deadline_s, f"property {name}")
 
+    async def wait_quiet(self, quiet_s: float) -> None:
+        """Wait until the server has said nothing for `quiet_s`, or has talked for ten times as long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(10 * quiet_s):
+                while True:
+                    serial = self.mirror.serial
+                    await asyncio.sleep(quiet_s)
+                    if self.mirror.serial == serial:
+                        return
+
     def send(self, device: str, name: str, values: Mapping[str, Value]) -> int:
         """Order new values; return the serial of the newest event before the order.
 
@@ -161,8 +171,17 @@ class IndiLink:
                 f"{prop.name}.{element} = {number:g} lies outside {limits.minimum:g} to {limits.maximum:g}",
             )
 
-    async def set(self, device: str, name: str, values: Mapping[str, Value], deadline_s: float = 10.0) -> Property:
+    async def set(
+        self,
+        device: str,
+        name: str,
+        values: Mapping[str, Value],
+        deadline_s: float = 10.0,
+        good_states: frozenset[State] | None = None,
+    ) -> Property:
         """Order new values and wait until the driver shows them in a good state; return the property then.
+
+        `good_states` stand in for the usual ones of the property's kind, where a driver's Busy is no waiting.
 
         Raises
         ------
@@ -182,7 +201,7 @@ class IndiLink:
                 raise SettingRefusedError(
                     device, f"{name} refused {_words(values)}" + (f" ({message})" if message else "")
                 )
-            return prop if prop.state in TAKEN[prop.kind] and _shows(prop, values) else None
+            return prop if prop.state in (good_states or TAKEN[prop.kind]) and _shows(prop, values) else None
 
         return await self.wait(device, taken, deadline_s, f"{name} = {_words(values)}")
 

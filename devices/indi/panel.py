@@ -5,12 +5,21 @@ from coldframe.devices.errors import NotSupportedError
 from coldframe.devices.flat_panel import CoverState, PanelState
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.device import IndiDevice
-
-COVER_DEADLINE_S = 90.0
+from coldframe.devices.indi.link import IndiLink
 
 
 class IndiFlatPanel(IndiDevice):
-    """Light box and dust cap interfaces of INDI, as one panel. Implements `FlatPanel`."""
+    """Light box and dust cap interfaces of INDI, as one panel. Implements `FlatPanel`.
+
+    Parameters
+    ----------
+    cover_deadline_s
+        Longest time that the cover may take.
+    """
+
+    def __init__(self, link: IndiLink, name: str, cover_deadline_s: float = 60.0) -> None:
+        super().__init__(link, name)
+        self._cover_deadline_s = cover_deadline_s
 
     @property
     def brightness_limits(self) -> Limits | None:
@@ -85,4 +94,4 @@ class IndiFlatPanel(IndiDevice):
         if not self.has_cover:
             raise NotSupportedError(self.name, "has no cover")
         if self._cover() != goal:
-            await self.set(control, value=True, deadline_s=COVER_DEADLINE_S)
+            await self.set(control, value=True, deadline_s=self._cover_deadline_s)

@@ -5,8 +5,6 @@ from coldframe.devices.indi import dialects
 from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
 from coldframe.devices.indi.link import IndiLink
 
-TURN_DEADLINE_S = 60.0
-
 
 class IndiFilterWheel(IndiDevice):
     """INDI's filter interface. Implements `FilterWheel`.
@@ -15,11 +13,14 @@ class IndiFilterWheel(IndiDevice):
     ----------
     names
         Filter names in slot order, instead of the driver's.
+    turn_deadline_s
+        Longest time that a change of filter may take.
     """
 
-    def __init__(self, link: IndiLink, name: str, names: tuple[str, ...] = ()) -> None:
+    def __init__(self, link: IndiLink, name: str, names: tuple[str, ...] = (), turn_deadline_s: float = 60.0) -> None:
         super().__init__(link, name)
         self._names = names
+        self._turn_deadline_s = turn_deadline_s
 
     async def set_up(self) -> None:
         """Wait until the slots are known."""
@@ -60,4 +61,4 @@ class IndiFilterWheel(IndiDevice):
             raise NotSupportedError(self.name, f"has no filter {name!r} (it has {', '.join(self.filters)})")
         if self.current != name:
             slot = self.filters.index(name) + self._first_slot()
-            await self.set(dialects.FILTER_SLOT, slot, TURN_DEADLINE_S)
+            await self.set(dialects.FILTER_SLOT, slot, self._turn_deadline_s)

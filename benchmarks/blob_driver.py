@@ -1,0 +1,74 @@
+"""An INDI driver whose camera has its frames ready, so that what is measured is everything behind it.
+
+indiserver starts it as any driver. COLDFRAME_BENCH_SIZE gives the frames' size, such as 6248x4176.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import count
+
+import numpy as np
+
+from coldframe.config.frames import FrameKind
+from coldframe.config.simulated_rig import SimulatedRig, load_rig
+from coldframe.simulators.cards import driver_cards
+from coldframe.simulators.driver import run_driver
+from coldframe.simulators.fits import MemoryFile, fits_file, fits_header
+from coldframe.simulators.indi_device import IndiDevice, Publish
+from coldframe.simulators.indi_properties import State
+from coldframe.simulators.indi_rig import IndiCamera
+from coldframe.simulators.optics import Telescope
+from coldframe.simulators.sensor import Exposure
+
+READY_FRAMES = 6
+"""Frames in rotation: a client may hold on to this many but one before one of them changes under its eyes."""
+
+
+class ReadyCamera(IndiCamera):
+    """The simulated camera with frames that only want a fresh header."""
+
+    def __init__(self, telescope: Telescope, tasks: asyncio.TaskGroup, publish: Publish) -> None:
+        super().__init__(telescope, tasks, publish)
+        self._rig = telescope.rig
+        bias = telescope.develop(Exposure(number=1, exposure_s=0))
+        self._frames = _in_turn([fits_file(bias, self._cards(FrameKind.BIAS, 0.0)) for _ in range(READY_FRAMES)])
+
+    async def _expose(self, kind: FrameKind, exposure_s: float) -> None:
+        self.tell(self._exposure, State.BUSY)
+        cards = self._cards(kind, exposure_s)
+        await asyncio.sleep(exposure_s)
+        number, file = next(self._frames)
+        header = fits_header(self._rig.sensor.height, self._rig.sensor.width, cards)
+        target = file.writable()
+        target[: len(header)] = np.frombuffer(header, np.uint8)
+        # The first pixels count the frames: no two of them are alike.
+        target[len(header) : len(header) + 8] = np.frombuffer(number.to_bytes(8, "big"), np.uint8)
+        self.send(self._image, "CCD1", ".fits", file)
+        self._exposure.set({"CCD_EXPOSURE_VALUE": 0.0})
+        self.tell(self._exposure, State.OK)
+
+    def _cards(self, kind: FrameKind, exposure_s: float) -> dict[str, str | int | float | bool]:
+        shot = Exposure(number=1, exposure_s=exposure_s, filter_slot=0)
+        return driver_cards(self._rig, kind, shot, datetime.now(UTC), -10.0)
+
+
+def _in_turn(files: list[MemoryFile]) -> Iterator[tuple[int, MemoryFile]]:
+    return ((number, files[number % len(files)]) for number in count(1))
+
+
+def bench_rig(size: str) -> SimulatedRig:
+    """Return the mono rig with a sensor of another size, given as "WIDTHxHEIGHT"."""
+    width, height = map(int, size.split("x"))
+    rig = load_rig("cooled-mono")
+    return rig.model_copy(update={"sensor": rig.sensor.model_copy(update={"width": width, "height": height})})
+
+
+def _build(tasks: asyncio.TaskGroup, publish: Publish) -> list[IndiDevice]:
+    rig = bench_rig(os.environ.get("COLDFRAME_BENCH_SIZE", "6248x4176"))
+    return [ReadyCamera(Telescope(rig, asyncio.get_running_loop().time()), tasks, publish)]
+
+
+if __name__ == "__main__":
+    run_driver(_build)

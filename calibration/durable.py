@@ -1,0 +1,110 @@
+"""Files that are either on the disk, complete, under their name, or not there."""
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+Buffer = bytes | memoryview
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "the disk quota is used up: free some space",
+    errno.EIO: "the disk reports an error: check its cable, its card or its health",
+    errno.EROFS: "the file system is mounted read-only, often after an error: check it",
+    errno.EACCES: "the folder may not be written to: check its owner and permissions",
+    errno.EPERM: "the folder may not be written to: check its owner and permissions",
+    errno.ENOENT: "the folder does not exist: create it, or check that its disk is mounted",
+    errno.EEXIST: "a file of this name exists, and files are never overwritten: choose another name",
+}
+
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+
+class NotDurableError(Exception):
+    """A file could not be brought safely onto the disk.
+
+    Attributes
+    ----------
+    path
+        The file.
+    errno
+        What the operating system said.
+    advice
+        What to do about it.
+    """
+
+    def __init__(self, path: Path, errno_: int, advice: str) -> None:
+        super().__init__(f"{path}: not saved ({os.strerror(errno_)}); {advice}")
+        self.path = path
+        self.errno = errno_
+        self.advice = advice
+
+
+def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
+    """Write a new file so that it survives a power cut once this function has returned.
+
+    The bytes go to a temporary file in the same folder, which is flushed to the disk and only then given its name;
+    last the folder is flushed, since the name lives there. Until then nobody sees a file under `path`, and a file that
+    exists under `path` is never touched, not even by two writers at once.
+
+    Parameters
+    ----------
+    path
+        The file to make; its folder exists.
+    buffers
+        Written one after the other.
+
+    Raises
+    ------
+    NotDurableError
+        If any step fails. The temporary file is removed where possible. If only the folder's flush failed, the
+        complete file is there under its name, yet may vanish in a power cut.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        try:
+            _write_flushed(temporary, buffers)
+            _publish(temporary, path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        _flush_folder(path.parent)
+    except OSError as error:
+        number = error.errno or errno.EIO
+        raise NotDurableError(path, number, _ADVICE.get(number, "check the disk")) from error
+
+
+def _write_flushed(path: Path, buffers: Iterable[Buffer]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        for buffer in buffers:
+            rest = memoryview(buffer).cast("B")
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Give the file its name unless the name is taken; a rename would silently replace what is there."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        # FAT and exFAT know no hard links. There an empty file, created exclusively, reserves the name; it is ours
+        # to replace.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        temporary.replace(path)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

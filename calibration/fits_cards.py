@@ -1,0 +1,179 @@
+"""The 80-character cards of a FITS header: text from values, values from text.
+
+The rules are those of the FITS standard 4.0 (Pence et al. 2010, A&A 524, A42, and its 2018 revision), sections 4.1 and
+4.2; long strings follow the CONTINUE convention of section 4.2.1.2.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+HeaderValue = str | int | float | bool
+
+CARD_LENGTH = 80
+BLOCK_LENGTH = 2880
+
+_KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
+_VALUE = re.compile(r"\s*(?:'((?:[^']|'')*)'|([^/]*))")
+_INTEGER = re.compile(r"[+-]?\d{1,40}")
+_REAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EDed][+-]?\d{1,4})?")
+_FIXED_WIDTH = 20
+_LONGEST_STRING = 68
+
+
+class Card(NamedTuple):
+    """One keyword with its value."""
+
+    keyword: str
+    value: HeaderValue
+    comment: str = ""
+
+
+def format_card(card: Card) -> str:
+    """Return the card as text: 80 characters, or a multiple where a long string continues on further cards.
+
+    Raises
+    ------
+    ValueError
+        If the keyword is not a FITS keyword or a number is not finite: FITS has no text for it.
+    """
+    if not _KEYWORD.fullmatch(card.keyword):
+        raise ValueError(f"{card.keyword!r} is not a FITS keyword (1 to 8 of A-Z, 0-9, - and _)")
+    if isinstance(card.value, str):
+        return _format_string(card.keyword, ascii_text(card.value), ascii_text(card.comment))
+    if isinstance(card.value, float) and not math.isfinite(card.value):
+        raise ValueError(f"{card.keyword} = {card.value} cannot be written: FITS headers know finite numbers only")
+    value = _format_number(card.value).rjust(_FIXED_WIDTH)
+    return _with_comment(f"{card.keyword:<8}= {value}", ascii_text(card.comment))
+
+
+def _format_number(value: float) -> str:
+    """Return the shortest text that reads back as the same number to the last bit."""
+    if isinstance(value, bool):
+        return "T" if value else "F"
+    if isinstance(value, int):
+        return str(value)
+    digits, exponent, power = repr(float(value)).partition("e")
+    return (digits if "." in digits else digits + ".0") + exponent.upper() + power
+
+
+def _format_string(keyword: str, text: str, comment: str) -> str:
+    quoted = text.replace("'", "''")
+    if len(quoted) <= _LONGEST_STRING:
+        value = f"'{quoted:<8}'".ljust(_FIXED_WIDTH)
+        return _with_comment(f"{keyword:<8}= {value}", comment)
+    pieces = list(_pieces(quoted, _LONGEST_STRING - 1))
+    cards = [f"{keyword:<8}= '{pieces[0]}&'"]
+    cards += [f"CONTINUE  '{piece}&'" for piece in pieces[1:-1]]
+    cards += [_with_comment(f"CONTINUE  '{pieces[-1]}'", comment)]
+    return "".join(card.ljust(CARD_LENGTH) for card in cards)
+
+
+def _pieces(quoted: str, length: int) -> Iterator[str]:
+    """Cut a quoted text into pieces, never between the two quotes that stand for one."""
+    while quoted:
+        cut = length
+        run = len(quoted[:cut]) - len(quoted[:cut].rstrip("'"))
+        if run % 2 and len(quoted) > cut:
+            cut -= 1
+        yield quoted[:cut]
+        quoted = quoted[cut:]
+
+
+def _with_comment(text: str, comment: str) -> str:
+    return (f"{text} / {comment}" if comment else text)[:CARD_LENGTH].ljust(CARD_LENGTH)
+
+
+def ascii_text(text: str) -> str:
+    """Return the text in printable ASCII, all that FITS allows: accents dropped, Greek letters spelt ("Halpha")."""
+    return "".join(map(_ascii_character, unicodedata.normalize("NFKD", text)))
+
+
+def _ascii_character(character: str) -> str:
+    if " " <= character <= "~":
+        return character
+    if unicodedata.combining(character):
+        return ""
+    name = unicodedata.name(character, "")
+    if name.startswith("GREEK "):
+        spelt = name.rpartition(" ")[2]
+        return spelt.lower() if "SMALL" in name else spelt.capitalize()
+    return "?"
+
+
+def parse_cards(cards: Iterable[str]) -> dict[str, HeaderValue]:
+    """Return the values of a header's cards; of a repeated keyword the first counts.
+
+    Cards without a value, with one that is not a string, a finite number or a logical, and commentary are left out.
+    """
+    values: dict[str, HeaderValue] = {}
+    latest = ""
+    for card in cards:
+        keyword = card[:8].rstrip()
+        if keyword == "CONTINUE":
+            _continue(values, latest, _parse_value(card[8:]))
+            continue
+        latest = ""
+        if card[8:10] == "= " and keyword not in values:
+            value = _parse_value(card[10:])
+            if value is not None:
+                values[keyword] = value
+                latest = keyword
+    return values
+
+
+def _continue(values: dict[str, HeaderValue], keyword: str, addition: HeaderValue | None) -> None:
+    begun = values.get(keyword)
+    if isinstance(begun, str) and begun.endswith("&") and isinstance(addition, str):
+        values[keyword] = begun[:-1] + addition
+
+
+def _parse_value(text: str) -> HeaderValue | None:
+    match = _VALUE.match(text)
+    if match is None:
+        return None
+    quoted, bare = match.groups()
+    if quoted is not None:
+        return str(quoted).replace("''", "'").rstrip()
+    word = bare.strip()
+    if word in {"T", "F"}:
+        return bool(word == "T")
+    if _INTEGER.fullmatch(word):
+        return int(word)
+    if _REAL.fullmatch(word):
+        number = float(word.upper().replace("D", "E"))
+        return number if math.isfinite(number) else None
+    return None
+
+
+def checksum_text(complement: int) -> str:
+    """Return the 16 characters of CHECKSUM for the complement of an HDU's 32-bit ones' complement sum.
+
+    The encoding of the FITS standard 4.0, appendix J: each byte becomes four characters whose sum it is, shifted away
+    from punctuation in pairs, and the whole turned by one place, since the value starts at the card's twelfth column.
+    """
+    columns = []
+    for shift in (24, 16, 8, 0):
+        quotient, remainder = divmod((complement >> shift) & 0xFF, 4)
+        columns.append(
+            _without_punctuation(quotient + remainder + 48, quotient + 48)
+            + _without_punctuation(quotient + 48, quotient + 48)
+        )
+    text = "".join(columns[i][j] for j in range(4) for i in range(4))
+    return text[-1] + text[:-1]
+
+
+def _without_punctuation(upper: int, lower: int) -> str:
+    while not (chr(upper).isalnum() and chr(lower).isalnum()):
+        upper, lower = upper + 1, lower - 1
+    return chr(upper) + chr(lower)
+
+
+def add_ones_complement(*sums: int) -> int:
+    """Add numbers in 32-bit ones' complement: what is carried out at the top comes in at the bottom."""
+    total = sum(sums)
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total

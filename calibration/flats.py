@@ -1,0 +1,146 @@
+"""Flat frames on one scale, so that a drifting light neither hides outliers nor makes them."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.accumulator import Stack
+from coldframe.calibration.statistics import LEVELS, central_region, median_of_counts
+
+REFERENCE_LEVEL = 16384
+"""What the level of each flat becomes. On 16 bits a pixel may then be four times as bright as the central region."""
+
+LOWEST_RESPONSE = 0.01
+"""Pixels that answer with less than this fraction of the mean see no light worth dividing by."""
+
+LOWEST_LEVEL_ADU = 1.0
+
+_WHOLE = (slice(None), slice(None))
+_PHASES = tuple((slice(row, None, 2), slice(column, None, 2)) for row in (0, 1) for column in (0, 1))
+
+
+class NoSignalError(Exception):
+    """A flat frame shows no light above its dark flat."""
+
+
+class FlatScaler:
+    """Brings flat frames to one level, ready for the accumulator.
+
+    From each frame its dark is subtracted; what is left is multiplied by `REFERENCE_LEVEL` over the frame's own level,
+    which is the median of the central region, and rounded to 16 bits. With a colour filter array each of the four
+    places of the 2x2 pattern has a level of its own. The rounding adds 0.29 of 16,384 to each value: 1 % of the
+    photon noise of a flat at half the full well.
+
+    Parameters
+    ----------
+    dark
+        float32, shape (height, width): master dark flat or bias in ADU; or one level for all pixels.
+    cfa_pattern
+        Colour filter array, such as "RGGB"; None for mono. Only patterns of 2x2 are known.
+
+    Raises
+    ------
+    ValueError
+        If the pattern is not one of 2x2.
+    """
+
+    def __init__(self, dark: NDArray[np.float32] | float, cfa_pattern: str | None = None) -> None:
+        self._dark = dark
+        self._phases = _phases(cfa_pattern)
+        self._scaled = np.empty((0, 0), np.uint16)
+
+    def scale(self, pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        """Return a flat frame on the common scale, in a buffer that the next call uses again.
+
+        Parameters
+        ----------
+        pixels
+            uint16, shape (height, width).
+
+        Raises
+        ------
+        NoSignalError
+            If the level above the dark is below 1 ADU.
+        ValueError
+            If the dark has another shape.
+        """
+        from coldframe.calibration import kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+        dark = self._dark_for(pixels.shape)
+        region = central_region(pixels.shape)
+        scales = np.empty((2, 2), np.float32)
+        for number, phase in enumerate(self._phases):
+            counts = np.zeros(LEVELS, np.uint32)
+            kernels.count_signals(pixels[region][phase], dark[region][phase], counts)
+            level = _median_within_step(counts.astype(np.int64))
+            if level < LOWEST_LEVEL_ADU:
+                raise NoSignalError(f"the flat's level is {level:.1f} ADU above its dark: no light reached the sensor")
+            if len(self._phases) == 1:
+                scales[:] = REFERENCE_LEVEL / level
+            else:
+                scales[divmod(number, 2)] = REFERENCE_LEVEL / level
+        kernels.scale_signals(pixels, dark, scales, self._scaled)
+        return self._scaled
+
+    def _dark_for(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        if self._scaled.shape != shape:
+            self._scaled = np.empty(shape, np.uint16)
+        if isinstance(self._dark, float | int):
+            self._dark = np.full(shape, self._dark, np.float32)
+        if self._dark.shape != shape:
+            raise ValueError(f"a flat of shape {shape} cannot have a dark of shape {self._dark.shape} subtracted")
+        return self._dark
+
+
+def flat_response(stack: Stack, cfa_pattern: str | None = None) -> tuple[Stack, NDArray[np.bool_]]:
+    """Turn the stack of scaled flats into the master flat.
+
+    Parameters
+    ----------
+    stack
+        Of frames from `FlatScaler`.
+    cfa_pattern
+        As for the scaler.
+
+    Returns
+    -------
+    response
+        The stack, relative: its mean is 1 over all pixels of the frame with signal, with a colour filter array over
+        those of each of the four places of the pattern. Where there is no signal it is 1 with uncertainty 0, so that
+        dividing by it changes nothing.
+    dead
+        bool, shape (height, width): true where the response is below 0.01 of the central region's.
+    """
+    mean = stack.mean / np.float32(REFERENCE_LEVEL)
+    uncertainty = stack.uncertainty / np.float32(REFERENCE_LEVEL)
+    dead = mean < LOWEST_RESPONSE
+    for phase in _phases(cfa_pattern):
+        alive = ~dead[phase]
+        norm = np.float32(mean[phase].mean(where=alive, dtype=np.float64)) if alive.any() else np.float32(1)
+        mean[phase] /= norm
+        uncertainty[phase] /= norm
+    mean[dead] = 1
+    uncertainty[dead] = 0
+    return replace(stack, mean=mean, uncertainty=uncertainty), dead
+
+
+def _phases(cfa_pattern: str | None) -> tuple[tuple[slice, slice], ...]:
+    if cfa_pattern is None:
+        return (_WHOLE,)
+    if len(cfa_pattern) != len(_PHASES):
+        raise ValueError(f"colour filter array {cfa_pattern!r}: only patterns of 2x2, such as RGGB, are known")
+    return _PHASES
+
+
+def _median_within_step(counts: NDArray[np.int64]) -> float:
+    """Return the median of rounded values, interpolated within the rounding step where it falls.
+
+    Without that the level would jump by whole ADU from frame to frame. The values of a step are taken as spread evenly
+    over it (the median of grouped data).
+    """
+    step = int(median_of_counts(counts))
+    if counts[step] == 0:
+        return median_of_counts(counts)
+    below = int(counts[:step].sum())
+    return step - 0.5 + (int(counts.sum()) / 2 - below) / int(counts[step])

@@ -1,0 +1,225 @@
+"""Master frames: their names, their headers, their files."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.accumulator import Stack
+from coldframe.calibration.clipping import Clipping
+from coldframe.calibration.durable import write_durably
+from coldframe.calibration.fits_cards import Card, HeaderValue, ascii_text
+from coldframe.calibration.frame_cards import ROLES, setting_cards, software_card, utc_text, with_driver_cards
+from coldframe.calibration.frame_file import encode_extension, encode_primary
+from coldframe.calibration.statistics import central_region
+from coldframe.config.frames import FrameKind, ReadoutSettings
+
+_TYPES = {
+    FrameKind.BIAS: "Master Bias",
+    FrameKind.DARK: "Master Dark",
+    FrameKind.FLAT: "Master Flat",
+    FrameKind.DARK_FLAT: "Master Dark",
+}
+_NAMES = {
+    FrameKind.BIAS: "MasterBias",
+    FrameKind.DARK: "MasterDark",
+    FrameKind.FLAT: "MasterFlat",
+    FrameKind.DARK_FLAT: "MasterDarkFlat",
+}
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+-]+")
+
+_KEPT_OF_DRIVER = frozenset(
+    {"ROWORDER", "BAYERPAT", "XBAYROFF", "YBAYROFF", "PIXSIZE1", "PIXSIZE2", "XPIXSZ", "YPIXSZ", "EGAIN", "CAMERAID"}
+)
+"""Of a raw frame's cards these hold for the master, too; others, such as the pointing, belong to single frames."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MasterFrame:
+    """Frames of one set, combined, and what they have in common.
+
+    Attributes
+    ----------
+    kind
+        Of the frames that went in; there are no masters of lights.
+    stack
+        Mean, uncertainty and counts; in ADU, of flats relative to a mean of 1.
+    camera, settings, exposure_s, filter_name
+        As of each frame.
+    sensor_c
+        Mean sensor temperature, None where unknown.
+    setpoint_c
+        Cooler setpoint, None for an uncooled camera.
+    clipping
+        The rule by which values were rejected.
+    inputs
+        File names of the frames that went in.
+    first_at, last_at
+        Starts of the first and the last exposure, UTC.
+    masked
+        bool, same shape: pixels without signal; None where that has no meaning.
+    subtracted
+        Name of the master that was subtracted from each frame, None without.
+    header
+        Cards of the first frame's driver.
+    """
+
+    kind: FrameKind
+    stack: Stack
+    camera: str
+    settings: ReadoutSettings
+    exposure_s: float
+    sensor_c: float | None
+    setpoint_c: float | None
+    filter_name: str | None
+    clipping: Clipping
+    inputs: tuple[str, ...]
+    first_at: datetime
+    last_at: datetime
+    masked: NDArray[np.bool_] | None = None
+    subtracted: str | None = None
+    header: Mapping[str, HeaderValue] = field(default_factory=dict)
+
+    @property
+    def level(self) -> float:
+        """Median of the mean over the central region, in ADU; of flats relative."""
+        return float(np.median(self.stack.mean[central_region(self.stack.mean.shape)]))
+
+    @property
+    def noise(self) -> float:
+        """Median of the uncertainty, in the same unit; NaN of a single frame."""
+        known = self.stack.uncertainty[np.isfinite(self.stack.uncertainty)]
+        return float(np.median(known)) if known.size else float("nan")
+
+
+def master_name(master: MasterFrame) -> str:
+    """Return the master's file name, such as MasterDark_ASI2600MM_G100_O50_-10C_300s_1x1.fits.
+
+    It tells every setting that a frame to be calibrated must share: the exposure only of darks and dark flats, with its
+    fraction; the filter of flats and dark flats.
+    """
+    text = settings_text(
+        master.kind,
+        master.settings,
+        master.exposure_s,
+        master.sensor_c if master.setpoint_c is None else master.setpoint_c,
+        master.filter_name,
+    )
+    return f"{_NAMES[master.kind]}_{name_part(master.camera)}_{text}.fits"
+
+
+def settings_text(
+    kind: FrameKind, settings: ReadoutSettings, exposure_s: float, temperature_c: float | None, filter_name: str | None
+) -> str:
+    """Return what tells a set of frames from others, as part of a file name: G100_O50_-10C_300s_1x1.
+
+    Parameters
+    ----------
+    kind, settings, exposure_s, filter_name
+        Of the frames.
+    temperature_c
+        Setpoint, or the sensor's temperature where there is no cooler, degrees Celsius; None where unknown.
+    """
+    exposed = kind in (FrameKind.DARK, FrameKind.DARK_FLAT)
+    parts = [
+        None if settings.gain is None else f"G{settings.gain:g}",
+        None if settings.offset is None else f"O{settings.offset:g}",
+        None if temperature_c is None else f"{round(temperature_c, 1) + 0.0:g}C",
+        f"{_decimal(exposure_s)}s" if exposed else None,
+        f"{settings.binning}x{settings.binning}",
+        settings.readout_mode,
+        filter_name if kind in (FrameKind.FLAT, FrameKind.DARK_FLAT) else None,
+    ]
+    return "_".join(name_part(part) for part in parts if part)
+
+
+def name_part(text: str) -> str:
+    """Return text with what does not belong into a file name replaced."""
+    return _NOT_IN_NAMES.sub("-", ascii_text(text))
+
+
+def _decimal(seconds: float) -> str:
+    """Return seconds to the microsecond without exponent and trailing zeros."""
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")
+
+
+def master_cards(master: MasterFrame) -> list[Card]:
+    """Return the cards of a master's first image."""
+    stack = master.stack
+    ours = [
+        Card("IMAGETYP", _TYPES[master.kind], "type of frame"),
+        Card("CFROLE", ROLES[master.kind], "what its frames were shot for"),
+        Card("BUNIT", "relative" if master.kind is FrameKind.FLAT else "adu", "unit of the pixels"),
+        *setting_cards(
+            exposure_s=master.exposure_s,
+            settings=master.settings,
+            sensor_c=master.sensor_c,
+            setpoint_c=master.setpoint_c,
+            filter_name=master.filter_name,
+            camera=master.camera,
+        ),
+        Card("STACKCNT", stack.frames, "frames combined"),
+        Card("NCOMBINE", stack.frames, "frames combined"),
+        Card("LIVETIME", stack.frames * master.exposure_s, "[s] sum of the exposures"),
+        Card("DATE-OBS", utc_text(master.first_at), "start of the first exposure, UTC"),
+        Card("DATE-END", utc_text(master.last_at), "start of the last exposure, UTC"),
+        software_card(),
+        *_method_cards(master),
+    ]
+    kept = {keyword: value for keyword, value in master.header.items() if keyword in _KEPT_OF_DRIVER}
+    inputs = [Card(f"IMCOM{number:03d}", name) for number, name in enumerate(master.inputs[:999], start=1)]
+    return with_driver_cards(ours, kept) + inputs
+
+
+def _method_cards(master: MasterFrame) -> list[Card]:
+    clipping = master.clipping
+    trimmed = clipping.trimmed(master.stack.frames)
+    cards = [
+        Card("CFMETHOD", "sigma-clipped mean", "how the frames were combined"),
+        Card("CFKAPPA", clipping.kappa, "rejected beyond so many sigma"),
+        Card("CFCENTRE", clipping.centre, "of the kept values, as is sigma"),
+        Card("CFSTART", clipping.start, "what the first mean and sigma are from"),
+        Card("CFTRIM", trimmed, "values left out on each side at the start"),
+        Card("CFFLOOR", clipping.sigma_floor_adu, "[adu] sigma is at least this"),
+        Card("CFITER", clipping.iterations, "most iterations"),
+        Card("CFREJECT", master.stack.rejected_fraction, "fraction of the values rejected"),
+    ]
+    if master.subtracted is not None:
+        cards.append(Card("CFSUBTR", master.subtracted, "subtracted from each frame"))
+    if master.kind is FrameKind.FLAT:
+        cards.append(Card("CFNORM", "mean 1 over all unmasked pixels", "colours of a filter array each by itself"))
+    return cards
+
+
+def write_master(path: Path, master: MasterFrame) -> None:
+    """Write a master durably.
+
+    The file's first image is the mean; the extensions UNCERT (standard error of the mean), COUNTS (values kept) and,
+    where there is one, MASK (1: pixel without signal) follow.
+
+    Parameters
+    ----------
+    path
+        The file to make, in a folder that exists; see `master_name`.
+    master
+        What to write.
+
+    Raises
+    ------
+    NotDurableError
+        If the file could not be brought onto the disk, or exists.
+    """
+    stack = master.stack
+    unit = Card("BUNIT", "relative" if master.kind is FrameKind.FLAT else "adu", "unit of the pixels")
+    parts = [
+        encode_primary(stack.mean, master_cards(master)),
+        encode_extension("UNCERT", stack.uncertainty, [unit]),
+        encode_extension("COUNTS", stack.counts, []),
+    ]
+    if master.masked is not None:
+        parts.append(encode_extension("MASK", master.masked.view(np.uint8), []))
+    write_durably(path, [buffer for part in parts for buffer in part])

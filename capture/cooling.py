@@ -1,0 +1,303 @@
+"""Judge a cooler on its way to the setpoint, ramp a setpoint, and watch the temperature during an exposure.
+
+Times are seconds on any steady clock, the same for all calls of one object.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+
+PLAUSIBLE_C = (-120.0, 80.0)
+"""Sensor temperatures outside are what drivers report for "unknown" (-300, -273.15) or after a lost byte."""
+
+SLOPE_SPAN_S = 120.0
+"""Time over which the slope is fitted: sensors are read in steps of 0.1 to 0.5 C, some drivers only every 10 s."""
+
+FLAT_C_PER_MIN = 0.1
+"""A slope below this brings no cooler to its setpoint within a night's patience."""
+
+FULL_POWER_PERCENT = 95.0
+"""Coolers regulate until they stand at their limit, which drivers report as 95 to 100 %."""
+
+STALL_S = 300.0
+"""A temperature that stays for so long away from the setpoint is going nowhere, whatever the power says."""
+
+SILENCE_S = 60.0
+"""Without a plausible reading for so long, the readings have stopped."""
+
+
+def plausible_c(sensor_c: float | None) -> float | None:
+    """Return the reading, or None where it is absent, NaN or no temperature that a sensor can have."""
+    return sensor_c if sensor_c is not None and PLAUSIBLE_C[0] <= sensor_c <= PLAUSIBLE_C[1] else None
+
+
+class CoolingState(StrEnum):
+    """Where a sensor is on its way to the setpoint, from above or from below."""
+
+    COOLING = "cooling"
+    SETTLING = "settling"
+    STABLE = "stable"
+    UNREACHABLE = "unreachable"
+
+
+class Obstacle(StrEnum):
+    """Why a setpoint is not reached."""
+
+    POWER = "cooler power is at its limit"
+    STALLED = "the temperature does not move"
+    DEADLINE = "the deadline passed"
+    SILENCE = "the temperature readings stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Cooling:
+    """The verdict on a reading.
+
+    Attributes
+    ----------
+    state
+        UNREACHABLE is an opinion on what was seen so far: a judge that goes on observing may take it back.
+    obstacle
+        Set where the state is UNREACHABLE.
+    sensor_c
+        The newest plausible reading.
+    slope_c_per_min
+        Fitted over `SLOPE_SPAN_S`; None until readings span a tenth of it.
+    message
+        A sentence for people.
+    """
+
+    state: CoolingState
+    message: str
+    sensor_c: float | None = None
+    slope_c_per_min: float | None = None
+    obstacle: Obstacle | None = None
+
+
+class CoolingJudge:
+    """Tells when a sensor is at its setpoint, and when it will not get there.
+
+    A setpoint counts as reached once every reading of a whole dwell lay within the tolerance, on both sides: colder is
+    not reached.
+
+    Parameters
+    ----------
+    setpoint_c, tolerance_c
+        The sensor shall be within `tolerance_c` of `setpoint_c`.
+    dwell_s
+        For so long.
+    deadline_s
+        Time allowed from the first call; a dwell that began before is waited for.
+    """
+
+    def __init__(self, setpoint_c: float, tolerance_c: float, dwell_s: float, deadline_s: float) -> None:
+        if not (math.isfinite(setpoint_c) and tolerance_c > 0 and dwell_s >= 0 and deadline_s > 0):
+            raise ValueError(
+                f"no cooling can be judged by setpoint {setpoint_c} C, tolerance {tolerance_c} C, "
+                f"dwell {dwell_s} s, deadline {deadline_s} s"
+            )
+        self._setpoint_c = setpoint_c
+        self._tolerance_c = tolerance_c
+        self._dwell_s = dwell_s
+        self._deadline_s = deadline_s
+        self._began_s: float | None = None
+        self._heard_s = 0.0
+        self._inside_since_s: float | None = None
+        self._readings: deque[tuple[float, float]] = deque()
+
+    def observe(self, time_s: float, sensor_c: float | None, power_percent: float | None) -> Cooling:
+        """Take in a reading and judge.
+
+        Parameters
+        ----------
+        time_s
+            Now; never decreasing.
+        sensor_c
+            None where there is no new reading since the last call. Nonsense is treated the same.
+        power_percent
+            Cooler power, None where the driver does not tell.
+        """
+        if self._began_s is None:
+            self._began_s = self._heard_s = time_s
+        reading_c = plausible_c(sensor_c)
+        if reading_c is not None:
+            self._take_in(time_s, reading_c)
+        if not self._readings or time_s - self._heard_s > SILENCE_S:
+            return self._without_readings(time_s)
+        obstacle = self._obstacle(time_s, power_percent)
+        if obstacle is not None:
+            return self._verdict(
+                CoolingState.UNREACHABLE, f"{obstacle}: {self._position()}{_at_power(power_percent)}", obstacle
+            )
+        if self._inside_since_s is None:
+            return self._verdict(CoolingState.COOLING, self._position())
+        held_s = time_s - self._inside_since_s
+        where = f"{self._readings[-1][1]:.1f} C, within {self._tolerance_c:g} C of the setpoint"
+        if held_s < self._dwell_s:
+            return self._verdict(CoolingState.SETTLING, f"{where} for {held_s:.0f} of {self._dwell_s:.0f} s")
+        return self._verdict(CoolingState.STABLE, f"{where} for {held_s:.0f} s{_at_power(power_percent)}")
+
+    def _take_in(self, time_s: float, reading_c: float) -> None:
+        if time_s - self._heard_s > SILENCE_S:
+            # What happened in between nobody knows: the dwell starts anew.
+            self._inside_since_s = None
+            self._readings.clear()
+        self._heard_s = time_s
+        self._readings.append((time_s, reading_c))
+        # STALL_S is the longest that any judgement looks back; one reading older than that is kept to span it.
+        while len(self._readings) > 2 and time_s - self._readings[1][0] >= STALL_S:  # noqa: PLR2004
+            self._readings.popleft()
+        if abs(reading_c - self._setpoint_c) > self._tolerance_c:
+            self._inside_since_s = None
+        elif self._inside_since_s is None:
+            self._inside_since_s = time_s
+
+    def _without_readings(self, time_s: float) -> Cooling:
+        silent_s = time_s - self._heard_s
+        if silent_s > SILENCE_S:
+            text = f"{Obstacle.SILENCE}: none for {silent_s:.0f} s"
+            return self._verdict(CoolingState.UNREACHABLE, text, Obstacle.SILENCE)
+        return self._verdict(CoolingState.COOLING, "no temperature reading yet")
+
+    def _obstacle(self, time_s: float, power_percent: float | None) -> Obstacle | None:
+        if self._inside_since_s is not None:
+            return None
+        if power_percent is not None and power_percent >= FULL_POWER_PERCENT and self._is_flat(time_s, SLOPE_SPAN_S):
+            return Obstacle.POWER
+        if self._is_flat(time_s, STALL_S):
+            return Obstacle.STALLED
+        assert self._began_s is not None
+        return Obstacle.DEADLINE if time_s - self._began_s >= self._deadline_s else None
+
+    def _is_flat(self, time_s: float, span_s: float) -> bool:
+        """Tell whether the temperature has not come nearer to the setpoint during a whole span."""
+        slope = _slope_c_per_min(self._readings, time_s - span_s)
+        spanned = time_s - self._readings[0][0] >= span_s
+        return spanned and slope is not None and self._towards(slope) < FLAT_C_PER_MIN
+
+    def _towards(self, slope_c_per_min: float) -> float:
+        return math.copysign(slope_c_per_min, slope_c_per_min * (self._setpoint_c - self._readings[-1][1]))
+
+    def _slope(self) -> float | None:
+        return _slope_c_per_min(self._readings, self._readings[-1][0] - SLOPE_SPAN_S) if self._readings else None
+
+    def _position(self) -> str:
+        """Describe the newest reading: "-7.2 C, 2.8 C above the setpoint, falling 3.1 C/min, about 1 min to go"."""
+        sensor_c = self._readings[-1][1]
+        away_c = sensor_c - self._setpoint_c
+        text = f"{sensor_c:.1f} C, {abs(away_c):.1f} C {'above' if away_c > 0 else 'below'} the setpoint"
+        slope = self._slope()
+        if slope is None:
+            return text
+        if abs(slope) < FLAT_C_PER_MIN:
+            return f"{text}, steady"
+        text += f", {'falling' if slope < 0 else 'rising'} {abs(slope):.1f} C/min"
+        towards = self._towards(slope)
+        minutes = math.ceil((abs(away_c) - self._tolerance_c) / towards) if towards > 0 else 0
+        return f"{text}, about {minutes} min to go" if minutes > 0 else text
+
+    def _verdict(self, state: CoolingState, message: str, obstacle: Obstacle | None = None) -> Cooling:
+        sensor_c = self._readings[-1][1] if self._readings else None
+        return Cooling(state, message, sensor_c, self._slope(), obstacle)
+
+
+def _slope_c_per_min(readings: deque[tuple[float, float]], since_s: float) -> float | None:
+    """Fit a line to the readings since a time; None while they span less than a tenth of `SLOPE_SPAN_S`."""
+    recent = [(time_s, sensor_c) for time_s, sensor_c in readings if time_s >= since_s]
+    if len(recent) < 3 or recent[-1][0] - recent[0][0] < SLOPE_SPAN_S / 10:  # noqa: PLR2004 (two points have no noise)
+        return None
+    mean_s = math.fsum(time_s for time_s, _ in recent) / len(recent)
+    mean_c = math.fsum(sensor_c for _, sensor_c in recent) / len(recent)
+    covariance = math.fsum((time_s - mean_s) * (sensor_c - mean_c) for time_s, sensor_c in recent)
+    return 60.0 * covariance / math.fsum((time_s - mean_s) ** 2 for time_s, _ in recent)
+
+
+def _at_power(power_percent: float | None) -> str:
+    return "" if power_percent is None else f", cooler at {power_percent:.0f} %"
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointRamp:
+    """A setpoint that moves steadily, for cooling down and for warming up.
+
+    Attributes
+    ----------
+    start_c, goal_c
+        Setpoint at the beginning and at the end.
+    c_per_min
+        Speed, above zero whichever way it goes.
+    """
+
+    start_c: float
+    goal_c: float
+    c_per_min: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start_c) and math.isfinite(self.goal_c) and 0 < self.c_per_min < math.inf):
+            raise ValueError(f"no ramp leads from {self.start_c} to {self.goal_c} C at {self.c_per_min} C/min")
+
+    @property
+    def duration_s(self) -> float:
+        """Time from start to goal."""
+        return 60.0 * abs(self.goal_c - self.start_c) / self.c_per_min
+
+    def setpoint_c(self, elapsed_s: float) -> float:
+        """Return the setpoint `elapsed_s` after the start; the goal, exactly, once it is reached."""
+        if elapsed_s >= self.duration_s:
+            return self.goal_c
+        moved_c = self.c_per_min * max(elapsed_s, 0.0) / 60.0
+        return self.start_c + math.copysign(moved_c, self.goal_c - self.start_c)
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureTemperature:
+    """The sensor's temperature during one exposure.
+
+    Attributes
+    ----------
+    within
+        True where there were readings and all of them lay within the tolerance.
+    lowest_c, highest_c
+        Extremes, None without readings.
+    message
+        For people, and for the reason of a rejection.
+    """
+
+    within: bool
+    lowest_c: float | None
+    highest_c: float | None
+    message: str
+
+
+class TemperatureWatch:
+    """Collects readings through one exposure, from before it to after it.
+
+    Parameters
+    ----------
+    setpoint_c, tolerance_c
+        Every reading shall lie within `tolerance_c` of `setpoint_c`.
+    """
+
+    def __init__(self, setpoint_c: float, tolerance_c: float) -> None:
+        self._setpoint_c = setpoint_c
+        self._tolerance_c = tolerance_c
+        self._readings_c: list[float] = []
+
+    def observe(self, sensor_c: float | None) -> None:
+        """Take in a reading; absent and nonsensical ones do not count."""
+        reading_c = plausible_c(sensor_c)
+        if reading_c is not None:
+            self._readings_c.append(reading_c)
+
+    def verdict(self) -> ExposureTemperature:
+        """Judge the exposure by the readings so far."""
+        if not self._readings_c:
+            return ExposureTemperature(
+                within=False, lowest_c=None, highest_c=None, message="no temperature reading during the exposure"
+            )
+        low_c, high_c = min(self._readings_c), max(self._readings_c)
+        within = max(high_c - self._setpoint_c, self._setpoint_c - low_c) <= self._tolerance_c
+        setpoint = f"{self._setpoint_c:g} C within {self._tolerance_c:g} C"
+        text = f"{low_c:.1f} to {high_c:.1f} C, wanted were {setpoint}"
+        return ExposureTemperature(within=within, lowest_c=low_c, highest_c=high_c, message=text)

@@ -1,0 +1,190 @@
+"""The dashboard on a terminal, without ever making the night wait for that terminal."""
+
+import asyncio
+import contextlib
+import io
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import IO, Self, cast
+
+from rich.console import Console
+from rich.live import Live
+
+from coldframe.capture.dashboard.state import DashboardState
+from coldframe.capture.dashboard.view import render, summary
+from coldframe.capture.events import Event
+
+REFRESH_S = 0.25
+"""Pause between two looks for something new."""
+
+CLOCK_S = 1.0
+"""Clock and countdown are redrawn this often when nothing else happens."""
+
+FAREWELL_S = 2.0
+"""How long the last words may take to reach a slow terminal."""
+
+
+class PatientTerminal(io.TextIOBase):
+    """Text to a terminal that is never waited for.
+
+    A plain write blocks while the terminal does not read (Ctrl-S, a stalled ssh connection), and the event loop with
+    it. Here what the terminal does not take at once is kept and written when it can be; `is_busy` tells a writer to
+    leave a frame out. A terminal that went away takes everything, silently.
+
+    Parameters
+    ----------
+    descriptor
+        An open descriptor of the terminal, such as that of standard output. The terminal is opened anew, because
+        non-blocking mode set on the given one would be shared with the shell that we were started from.
+
+    Raises
+    ------
+    OSError
+        Where the terminal can't be opened.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = _open_without_blocking(descriptor)
+        self._size = (80, 24)
+        self._pending = bytearray()
+        self._drained = asyncio.Event()
+        self._drained.set()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of what is written."""
+        return os.device_encoding(self._descriptor) or "utf-8"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows, as last known where the terminal has gone."""
+        with contextlib.suppress(OSError):
+            columns, rows = os.get_terminal_size(self._descriptor)
+            self._size = columns, rows
+        return self._size
+
+    @property
+    def is_busy(self) -> bool:
+        """True while the terminal has not taken all that was written."""
+        return bool(self._pending)
+
+    def isatty(self) -> bool:
+        """Return True."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._descriptor
+
+    def write(self, text: str) -> int:
+        """Write what the terminal takes now and keep the rest for later."""
+        self._pending += text.encode(self.encoding, "replace")
+        self._write_pending()
+        return len(text)
+
+    async def drain(self) -> None:
+        """Wait until all has been taken."""
+        await self._drained.wait()
+
+    def close(self) -> None:
+        """Give up what is still pending and close our descriptor."""
+        if not self.closed:
+            asyncio.get_running_loop().remove_writer(self._descriptor)
+            os.close(self._descriptor)
+        super().close()
+
+    def _write_pending(self) -> None:
+        try:
+            del self._pending[: os.write(self._descriptor, self._pending)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._pending.clear()
+        loop = asyncio.get_running_loop()
+        if self._pending:
+            self._drained.clear()
+            loop.add_writer(self._descriptor, self._write_pending)
+        else:
+            self._drained.set()
+            loop.remove_writer(self._descriptor)
+
+
+def _open_without_blocking(descriptor: int) -> int:
+    flags = os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(os.ttyname(descriptor), flags)
+    except OSError:
+        # Inside some containers, or after `su`, the terminal has no name that we may open; this one always works.
+        return os.open("/dev/tty", flags)
+
+
+def _local_time() -> datetime:
+    return datetime.now(UTC).astimezone()
+
+
+class Dashboard:
+    """Shows a night on a terminal; an `EventStream` subscriber and an asynchronous context manager.
+
+    Entered, it takes the terminal's alternate screen and redraws it from a task when something has changed; left, it
+    gives the terminal back and prints what was made and what is missing.
+
+    Parameters
+    ----------
+    descriptor
+        The terminal, such as ``sys.stdout.fileno()``.
+    now
+        Tells the time of the wall clock, in the time zone to show.
+
+    Raises
+    ------
+    OSError
+        On entering, where the terminal can't be opened.
+    """
+
+    def __init__(self, descriptor: int, now: Callable[[], datetime] = _local_time) -> None:
+        self.state = DashboardState()
+        self._descriptor = descriptor
+        self._now = now
+        self._has_news = True
+
+    def __call__(self, event: Event) -> None:
+        """Take one event in; it is drawn at the next refresh."""
+        self.state.apply(event)
+        self._has_news = True
+
+    async def __aenter__(self) -> Self:
+        """Take the screen and start to draw."""
+        self._terminal = PatientTerminal(self._descriptor)
+        self._console = Console(file=cast("IO[str]", self._terminal))
+        self._live = Live(console=self._console, auto_refresh=False, screen=True)
+        self._live.start()
+        self._drawing = asyncio.create_task(self._draw_on_news(), name="dashboard")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the screen back and leave the summary on it."""
+        self._drawing.cancel()
+        await asyncio.wait([self._drawing])
+        self._live.stop()
+        self._console.print(summary(self.state), soft_wrap=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self._terminal.drain()
+        self._terminal.close()
+
+    async def _draw_on_news(self) -> None:
+        clock = asyncio.get_running_loop().time
+        drawn_at, drawn_size = clock(), None
+        while True:
+            size = self._terminal.size
+            is_due = self._has_news or size != drawn_size or clock() - drawn_at >= CLOCK_S
+            if is_due and not self._terminal.is_busy:
+                self._has_news = False
+                self._console.size = size
+                self._live.update(render(self.state, *size, self._now()), refresh=True)
+                drawn_at, drawn_size = clock(), size
+            await asyncio.sleep(REFRESH_S)

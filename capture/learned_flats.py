@@ -1,0 +1,144 @@
+"""What flat tuning learned, kept from night to night in a small JSON file."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from coldframe.config.frames import ReadoutSettings
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class FlatKey(BaseModel):
+    """What a tuned flat holds for: camera, its settings, filter and panel (None where there is none)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    camera: str
+    filter: str | None
+    panel: str | None
+    gain: float | None
+    offset: float | None
+    binning: int
+    readout_mode: str | None
+
+    @classmethod
+    def of(cls, camera: str, filter_name: str | None, panel: str | None, settings: ReadoutSettings) -> Self:
+        """Return the key of a camera with `settings` behind a filter and a panel."""
+        return cls(
+            camera=camera,
+            filter=filter_name,
+            panel=panel,
+            gain=settings.gain,
+            offset=settings.offset,
+            binning=settings.binning,
+            readout_mode=settings.readout_mode,
+        )
+
+
+class LearnedFlat(BaseModel):
+    """A setting that gave a good flat, the signal per second that it showed, and the saturation level that held."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    exposure_s: Positive
+    brightness: int | None
+    rate_adu_per_s: Positive
+    full_scale_adu: Positive
+    learned_at: AwareDatetime
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: FlatKey
+    flat: LearnedFlat
+
+
+class _Contents(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["coldframe-learned-flats-1"] = "coldframe-learned-flats-1"
+    flats: list[_Entry]
+
+
+class LearnedFlats:
+    """The settings learned so far; `load` reads them, `save` writes them back.
+
+    Attributes
+    ----------
+    problem
+        Why the file could not be used, as a sentence; None where it could or where there is none yet. Such a file is moved
+        aside, not overwritten, by the next `save`.
+    """
+
+    def __init__(self, path: Path, flats: dict[FlatKey, LearnedFlat] | None = None, problem: str | None = None) -> None:
+        self._path = path
+        self._flats = dict(flats or {})
+        self.problem = problem
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what is there; a missing file is an empty memory, a broken one too, with `problem` set."""
+        try:
+            contents = _Contents.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return cls(path)
+        except OSError as error:
+            return cls(path, problem=f"{path} cannot be read ({error.strerror}): flats are tuned from scratch")
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the file"
+            return cls(
+                path, problem=f"{path} is not a memory of flats ({where}: {first['msg']}): flats are tuned from scratch"
+            )
+        return cls(path, {entry.key: entry.flat for entry in contents.flats})
+
+    def recall(self, key: FlatKey) -> LearnedFlat | None:
+        """Return what was learned for `key`, None where nothing was."""
+        return self._flats.get(key)
+
+    def remember(self, key: FlatKey, flat: LearnedFlat) -> None:
+        """Put `flat` in the place of what was known for `key`."""
+        self._flats[key] = flat
+
+    def save(self) -> None:
+        """Write the file in one step: after a power cut it holds either the old or the new contents.
+
+        Raises
+        ------
+        OSError
+            Where the folder or the file cannot be written; what was there before stays.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        entries = [_Entry(key=key, flat=flat) for key, flat in self._flats.items()]
+        temporary = self._path.with_name(f".{self._path.name}.part")
+        try:
+            with temporary.open("wb") as file:
+                file.write(_Contents(flats=entries).model_dump_json(indent=2).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            self._put_broken_aside()
+            temporary.replace(self._path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(self._path.parent)
+
+    def _put_broken_aside(self) -> None:
+        if self.problem is None or not self._path.exists():
+            return
+        numbered = (self._path.with_name(f"{self._path.name}.broken-{number}") for number in range(1, 1_000_000))
+        self._path.rename(next(aside for aside in numbered if not aside.exists()))
+        self.problem = None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,90 @@
+"""What stands between light and sensor: filter, cover and lamp, each put where a step needs it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from coldframe.capture.context import NightContext
+from coldframe.capture.events import FilterChanged, PanelChanged
+from coldframe.devices.flat_panel import FlatPanel, lit
+
+
+def tell_panel(context: NightContext) -> None:
+    """Publish what the panel says of itself, if there is one."""
+    panel = context.rig.panel
+    if panel is not None:
+        state = panel.state()
+        context.tell(PanelChanged(context.clock.now(), state.lit, state.brightness, state.cover))
+
+
+async def select_filter(context: NightContext, name: str | None) -> None:
+    """Turn the wheel to a filter and let it settle; nothing to do without a wheel or a wish.
+
+    Raises
+    ------
+    DeviceError
+        The wheel does not have the filter, or did not get there.
+    """
+    wheel, settings = context.rig.wheel, context.settings.wheel
+    if wheel is None or settings is None or name is None or wheel.current == name:
+        return
+    await wheel.select(name)
+    context.tell(FilterChanged(context.clock.now(), name))
+    await asyncio.sleep(settings.settle_s)
+
+
+async def darken(context: NightContext) -> None:
+    """Put the lamp out and close the cover.
+
+    Raises
+    ------
+    DeviceError
+        The panel did not obey.
+    """
+    panel, settings = context.rig.panel, context.settings.panel
+    if panel is None or settings is None:
+        return
+    was_lit = panel.state().lit
+    await panel.light_off()
+    if panel.has_cover:
+        await panel.close_cover()
+    tell_panel(context)
+    if was_lit:
+        await asyncio.sleep(settings.settle_s)
+
+
+@asynccontextmanager
+async def flat_light(context: NightContext, panel: FlatPanel, brightness: int | None) -> AsyncIterator[None]:
+    """Light the flat panel for the length of the block, the cover where flats want it.
+
+    Raises
+    ------
+    DeviceError
+        The panel did not obey.
+    """
+    settings = context.settings.panel
+    assert settings is not None
+    if panel.has_cover:
+        await (panel.close_cover() if settings.cover_for_flats == "closed" else panel.open_cover())
+    try:
+        async with lit(panel, brightness):
+            tell_panel(context)
+            await asyncio.sleep(settings.settle_s)
+            yield
+    finally:
+        tell_panel(context)
+
+
+async def set_brightness(context: NightContext, panel: FlatPanel, brightness: int) -> None:
+    """Change the brightness of a lit panel and let it settle.
+
+    Raises
+    ------
+    DeviceError
+        The panel did not obey.
+    """
+    settings = context.settings.panel
+    assert settings is not None
+    await panel.light_on(brightness)
+    tell_panel(context)
+    await asyncio.sleep(settings.settle_s)

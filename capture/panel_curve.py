@@ -1,0 +1,77 @@
+"""How a panel's light follows its brightness setting, as far as it was seen."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+LEAST_SLOPE = 0.02
+"""Slope of log light against log brightness that a curve never falls below, so that it can be inverted."""
+
+STEEPEST_SLOPE = 5.0
+"""Largest slope that is believed beyond the points."""
+
+
+@dataclass(frozen=True, slots=True)
+class PanelCurve:
+    """Light, on a scale of its own, by brightness: straight between the points on logarithmic axes, and on beyond them.
+
+    Without points the light is proportional to the brightness. The shape belongs to the panel, so what one filter showed
+    holds for the next.
+
+    Attributes
+    ----------
+    points
+        Brightness (above zero) and light, both rising; `through` makes them so.
+    """
+
+    points: tuple[tuple[int, float], ...] = ()
+
+    @classmethod
+    def through(cls, light: Mapping[int, float]) -> Self:
+        """Return the curve through measured points; noise that would make it fall is flattened out."""
+        points: list[tuple[int, float]] = []
+        for brightness, measured in sorted(light.items()):
+            if points:
+                last, floor = points[-1]
+                points.append((brightness, max(measured, floor * (brightness / last) ** LEAST_SLOPE)))
+            else:
+                points.append((brightness, measured))
+        return cls(tuple(points))
+
+    def extended(self, light: Mapping[int, float]) -> "PanelCurve":
+        """Return the curve through newly measured points, on their scale, and the old ones where none is new."""
+        if not light:
+            return self
+        reference = max(light)
+        scale = light[reference] / self.light(reference)
+        return PanelCurve.through({brightness: scale * old for brightness, old in self.points} | dict(light))
+
+    def light(self, brightness: float) -> float:
+        """Return the light at a brightness above zero."""
+        return _on_line([(float(b), light) for b, light in self.points], brightness, LEAST_SLOPE, STEEPEST_SLOPE)
+
+    def brightness(self, light: float) -> float:
+        """Return the brightness that gives a light above zero; it need not be one that the panel has."""
+        return _on_line([(light, float(b)) for b, light in self.points], light, 1 / STEEPEST_SLOPE, 1 / LEAST_SLOPE)
+
+
+PROPORTIONAL = PanelCurve()
+"""What is assumed of a panel that was never seen."""
+
+
+def _on_line(points: list[tuple[float, float]], x: float, least: float, steepest: float) -> float:
+    """Interpolate on logarithmic axes; beyond the ends go on with the last slope, held within bounds."""
+    if not points:
+        return x
+    if len(points) == 1:
+        return x * points[0][1] / points[0][0]
+    segments = list(pairwise(points))
+    (x0, y0), (x1, y1) = next((segment for segment in segments if x <= segment[1][0]), segments[-1])
+    slope = math.log(y1 / y0) / math.log(x1 / x0)
+    if not x0 <= x <= x1:
+        slope = min(max(slope, least), steepest)
+    near_x, near_y = (x0, y0) if x < x1 else (x1, y1)
+    # More than e^200 is out of any range, and would overflow.
+    return near_y * math.exp(min(max(slope * math.log(x / near_x), -200.0), 200.0))

@@ -1,0 +1,111 @@
+"""The sensor's temperature on the rig: watched all night, ramped, judged."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+
+from coldframe.capture.clock import NightClock
+from coldframe.capture.context import NightContext, StepFailedError
+from coldframe.capture.cooling import CoolingJudge, CoolingState, SetpointRamp, TemperatureWatch
+from coldframe.capture.events import CoolingProgress, EventStream, TemperatureRead
+from coldframe.config.settings import CoolingSettings
+from coldframe.devices.camera import Camera
+
+SAMPLE_S = 1.0
+RAMP_STEP_S = 5.0
+"""Pause between two setpoints of a ramp: coolers regulate within tens of seconds, so finer steps change nothing."""
+
+
+@asynccontextmanager
+async def repeatedly(act: Callable[[], None], name: str) -> AsyncIterator[None]:
+    """Call `act` once a second for the length of the block, and once more at its end."""
+
+    async def repeat() -> None:
+        while True:
+            act()
+            await asyncio.sleep(SAMPLE_S)
+
+    task = asyncio.create_task(repeat(), name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        act()
+
+
+def thermometer(camera: Camera, events: EventStream, clock: NightClock) -> AbstractAsyncContextManager[None]:
+    """Publish the sensor's temperature for the length of the block."""
+    return repeatedly(lambda: tell_temperature(camera, events, clock), "thermometer")
+
+
+def watched(camera: Camera, watch: TemperatureWatch) -> AbstractAsyncContextManager[None]:
+    """Feed `watch` with the sensor's temperature from the start to the end of the block."""
+    return repeatedly(lambda: watch.observe(camera.thermals().sensor_c), "temperature watch")
+
+
+def tell_temperature(camera: Camera, events: EventStream, clock: NightClock) -> None:
+    """Publish the newest reading."""
+    thermals = camera.thermals()
+    events.publish(TemperatureRead(clock.now(), thermals.sensor_c, thermals.setpoint_c, thermals.power_percent))
+
+
+async def cool(context: NightContext, setpoint_c: float) -> None:
+    """Bring the sensor to a setpoint and wait until it is truly stable there.
+
+    Raises
+    ------
+    StepFailedError
+        The setpoint is out of reach.
+    DeviceError
+        The camera failed.
+    """
+    camera, cooling = context.rig.camera, context.settings.cooling
+    judge = CoolingJudge(setpoint_c, cooling.tolerance_c, cooling.dwell_s, cooling.deadline_s)
+    start_c = camera.thermals().sensor_c
+    ramp = SetpointRamp(setpoint_c if start_c is None else start_c, setpoint_c, cooling.ramp_c_per_min)
+    ramping = asyncio.create_task(_follow(camera, ramp, context.clock), name="setpoint ramp")
+    try:
+        while True:
+            if ramping.done():
+                ramping.result()
+            thermals = camera.thermals()
+            # Drivers that report changes only fall silent at the setpoint: what they last said still holds.
+            verdict = judge.observe(context.clock.elapsed_s(), thermals.sensor_c, thermals.power_percent)
+            context.tell(CoolingProgress(context.clock.now(), verdict.message))
+            if verdict.state is CoolingState.STABLE:
+                return
+            if verdict.state is CoolingState.UNREACHABLE:
+                raise StepFailedError(f"{setpoint_c:g} C was not reached: {verdict.message}")
+            await asyncio.sleep(SAMPLE_S)
+    finally:
+        ramping.cancel()
+        with suppress(asyncio.CancelledError):
+            await ramping
+
+
+async def _follow(camera: Camera, ramp: SetpointRamp, clock: NightClock) -> None:
+    """Hand the camera the setpoints of a ramp; the last one is the goal."""
+    began_s = clock.elapsed_s()
+    while True:
+        elapsed_s = clock.elapsed_s() - began_s
+        await camera.set_setpoint(round(ramp.setpoint_c(elapsed_s), 1))
+        if elapsed_s >= ramp.duration_s:
+            return
+        await asyncio.sleep(min(RAMP_STEP_S, ramp.duration_s - elapsed_s))
+
+
+async def warm_up(camera: Camera, cooling: CoolingSettings, events: EventStream, clock: NightClock) -> None:
+    """Raise the setpoint slowly until the sensor is as warm as wanted, or as warm as it gets without the cooler's help.
+
+    Raises
+    ------
+    DeviceError
+        The camera failed.
+    """
+    start_c = camera.thermals().sensor_c
+    if start_c is None or start_c >= cooling.warm_to_c:
+        return
+    async with thermometer(camera, events, clock):
+        await _follow(camera, SetpointRamp(start_c, cooling.warm_to_c, cooling.warm_ramp_c_per_min), clock)

@@ -1,0 +1,46 @@
+"""`coldframe devices`: what each device of a server can do for us, and what is missing."""
+
+import asyncio
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.devices.errors import DeviceError
+from coldframe.devices.indi.link import IndiLink
+from coldframe.devices.indi.survey import SurveyedDevice, survey_server
+
+
+async def survey(host: str, port: int) -> tuple[SurveyedDevice, ...]:
+    """Ask the server what is there."""
+    async with IndiLink(host, port) as link:
+        return await survey_server(link)
+
+
+def list_devices(host: str, port: int) -> ExitCode:
+    """Print the table; exit code 2 where there is no server."""
+    try:
+        found = asyncio.run(survey(host, port))
+    except DeviceError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    Console().print(table(found, f"{host}:{port}"))
+    return ExitCode.DONE
+
+
+def table(found: tuple[SurveyedDevice, ...], server: str) -> Table:
+    """Return the devices as a table."""
+    shown = Table(title=f"Devices of {server}", title_justify="left", show_lines=True)
+    for heading in ("device", "is", "can", "lacks"):
+        shown.add_column(heading, overflow="fold")
+    for device in found:
+        shown.add_row(
+            device.name,
+            ", ".join(device.roles) or "nothing for us",
+            device.problem or "\n".join(device.abilities),
+            "\n".join(device.missing),
+        )
+    return shown

@@ -1,0 +1,43 @@
+"""`coldframe safe`: the safe state, whatever else is broken."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from coldframe.capture.clock import NightClock
+from coldframe.capture.events import EventStream
+from coldframe.capture.log import LineLog
+from coldframe.capture.safe_state import SafeState
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.config.loading import ConfigError, find_config, load_settings
+from coldframe.config.settings import Settings
+from coldframe.devices.errors import DeviceError
+from coldframe.devices.indi.rig import indi_rig
+
+
+def make_safe(config: Path | None) -> ExitCode:
+    """Bring the configured rig to the safe state; 1 if something could not be done, and it was said."""
+    try:
+        settings = load_settings(config or find_config())
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    try:
+        return asyncio.run(_make_safe(settings))
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except DeviceError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+
+
+async def _make_safe(settings: Settings) -> ExitCode:
+    clock = NightClock()
+    events = EventStream()
+    events.subscribe(LineLog(sys.stderr))
+    async with indi_rig(settings, clock.now) as rig:
+        failures = await SafeState(settings, rig, events, clock).reach()
+    if failures:
+        return ExitCode.INCOMPLETE
+    print("the rig is in the safe state")
+    return ExitCode.DONE

@@ -1,0 +1,78 @@
+"""A simulated rig's INDI server in a process of its own, for the length of a night."""
+
+import asyncio
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from coldframe.config.settings import ServerSettings
+from coldframe.config.simulated_rig import load_rig
+from coldframe.devices.errors import DeviceLostError
+
+START_DEADLINE_S = 30.0
+STOP_DEADLINE_S = 5.0
+HOST = "127.0.0.1"
+
+
+@asynccontextmanager
+async def simulated_server(rig: str) -> AsyncIterator[ServerSettings]:
+    """Serve `rig` on free addresses of this machine.
+
+    Raises
+    ------
+    RigFileError
+        There is no such rig.
+    DeviceLostError
+        The server did not start.
+    """
+    load_rig(rig)
+    server = ServerSettings(host=HOST, port=_free_port(), unix_socket=f"/tmp/coldframe-{secrets.token_hex(4)}")  # noqa: S108  # an abstract name
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "coldframe", "simulate", rig, "--port", str(server.port)),
+        *("--unix", str(server.unix_socket)),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is for the night: its safe state still needs the server
+    )
+    try:
+        await _wait_until_it_listens(process, server)
+        yield server
+    finally:
+        await _stop(process)
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def _wait_until_it_listens(process: asyncio.subprocess.Process, server: ServerSettings) -> None:
+    deadline_s = asyncio.get_running_loop().time() + START_DEADLINE_S
+    while asyncio.get_running_loop().time() < deadline_s and process.returncode is None:
+        try:
+            _, writer = await asyncio.open_connection(server.host, server.port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            await writer.wait_closed()
+            return
+    await _stop(process)
+    assert process.stderr is not None
+    said = (await process.stderr.read()).decode(errors="replace").strip()
+    raise DeviceLostError(f"simulated rig on port {server.port}", f"did not start ({said or 'without a word'})")
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_DEADLINE_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,306 @@
+"""Simulated rigs: what a rig file may say, and the rigs that come with coldframe."""
+
+import tomllib
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Celsius = Annotated[float, Field(ge=-100, le=80)]
+
+
+class RigFileError(ValueError):
+    """A rig file cannot be used; the message lists everything that is wrong with it."""
+
+
+class RigPart(BaseModel):
+    """A table of a rig file: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GainModel(RigPart):
+    """The camera's gain control, in steps of `db_per_step` decibels above `SensorModel.e_per_adu`."""
+
+    maximum: Positive
+    default: NotNegative = 0
+    db_per_step: Positive = 0.1
+
+    @model_validator(mode="after")
+    def _default_within_range(self) -> Self:
+        if self.default > self.maximum:
+            raise ValueError(f"default {self.default:g} is above maximum {self.maximum:g}")
+        return self
+
+
+class OffsetModel(RigPart):
+    """The camera's offset control; a step adds `adu_per_step` converter steps to `SensorModel.pedestal_adu`."""
+
+    maximum: Positive
+    default: NotNegative = 0
+    adu_per_step: Positive = 1
+
+    @model_validator(mode="after")
+    def _default_within_range(self) -> Self:
+        if self.default > self.maximum:
+            raise ValueError(f"default {self.default:g} is above maximum {self.maximum:g}")
+        return self
+
+
+class ReadoutMode(RigPart):
+    """A readout mode: its label, and how it changes read noise and readout time."""
+
+    label: str = Field(min_length=1)
+    noise_factor: Positive = 1
+    time_factor: Positive = 1
+
+
+class SensorModel(RigPart):
+    """A sensor with its amplifier and converter.
+
+    Attributes
+    ----------
+    width, height
+        Pixels as read out, overscan included.
+    overscan_columns
+        Columns at the right end of each row that see neither light nor dark current.
+    bit_depth, scaled_to_16_bit
+        Bits of the converter, and whether files hold its value shifted up to 16 bits. "ADU" below: converter steps.
+    e_per_adu
+        Electrons per converter step at gain 0.
+    full_well_e
+        Electrons a pixel holds before it saturates.
+    read_noise_e, converter_noise_adu
+        Noise before the amplifier and behind it; they add in quadrature.
+    pedestal_adu
+        Level of a bias frame at offset 0.
+    column_pattern_adu, row_pattern_adu
+        Standard deviation of the level of columns and rows, the same in every frame.
+    row_noise_adu
+        Standard deviation of the level of rows, new in every frame.
+    dark_e_per_s, dark_reference_c, dark_doubling_c
+        Median dark current at a temperature, and the warming that doubles it.
+    hot_fraction, hot_e_per_s
+        Fraction of hot pixels and their median dark current at the reference temperature.
+    glow_e_per_s
+        Amplifier glow at its brightest point, whatever the temperature.
+    prnu
+        Relative standard deviation of the pixels' sensitivity.
+    vignetting
+        Relative loss of light in the corners.
+    dust_motes
+        Motes on the sensor's window; each filter carries some of its own.
+    cosmic_rays_per_cm2_min
+        Charged particles that hit the sensor.
+    cfa_pattern
+        Colours of the upper left 2x2 pixels; None for mono.
+    shutter_travel_s
+        Time a mechanical shutter takes to uncover the sensor; None for an electronic one, which keeps no light out.
+    """
+
+    model: str
+    width: int = Field(ge=16, le=20000, multiple_of=2)
+    height: int = Field(ge=16, le=20000, multiple_of=2)
+    overscan_columns: int = Field(0, ge=0, multiple_of=2)
+    pixel_um: Positive
+    bit_depth: int = Field(ge=8, le=16)
+    scaled_to_16_bit: bool = True
+    e_per_adu: Positive
+    full_well_e: Positive
+    read_noise_e: Positive
+    converter_noise_adu: NotNegative
+    pedestal_adu: NotNegative
+    column_pattern_adu: NotNegative = 0
+    row_pattern_adu: NotNegative = 0
+    row_noise_adu: NotNegative = 0
+    dark_e_per_s: NotNegative
+    dark_reference_c: Celsius
+    dark_doubling_c: Positive
+    hot_fraction: Fraction = 0
+    hot_e_per_s: NotNegative = 0
+    glow_e_per_s: NotNegative = 0
+    prnu: Fraction = 0
+    vignetting: Fraction = 0
+    dust_motes: int = Field(0, ge=0, le=1000)
+    cosmic_rays_per_cm2_min: NotNegative = 1.5
+    cfa_pattern: Literal["RGGB", "BGGR", "GRBG", "GBRG"] | None = None
+    shutter_travel_s: Positive | None = None
+    maximum_binning: int = Field(4, ge=1, le=8)
+    gain: GainModel | None = None
+    offset: OffsetModel | None = None
+    readout_modes: tuple[ReadoutMode, ...] = ()
+
+    @model_validator(mode="after")
+    def _overscan_leaves_pixels(self) -> Self:
+        if self.overscan_columns >= self.width:
+            raise ValueError(f"overscan_columns {self.overscan_columns} leave nothing of width {self.width}")
+        return self
+
+    @property
+    def active_width(self) -> int:
+        """Columns that see light."""
+        return self.width - self.overscan_columns
+
+    @property
+    def file_scale(self) -> int:
+        """ADU in files for one step of the converter."""
+        return 1 << (16 - self.bit_depth) if self.scaled_to_16_bit else 1
+
+    @property
+    def saturation_adu(self) -> int:
+        """Highest value in files."""
+        return ((1 << self.bit_depth) - 1) * self.file_scale
+
+
+class CoolerModel(RigPart):
+    """A Peltier cooler.
+
+    Attributes
+    ----------
+    maximum_delta_c
+        How far below ambient full power brings the sensor in the end.
+    time_constant_s
+        Time in which the sensor comes 63 % of the way to where the present power leads.
+    minimum_setpoint_c
+        Lowest setpoint that the driver takes.
+    reading_noise_c
+        Standard deviation of a temperature reading.
+    """
+
+    maximum_delta_c: Positive
+    time_constant_s: Positive
+    minimum_setpoint_c: Celsius = -50
+    reading_noise_c: NotNegative = 0.02
+
+
+class PanelModel(RigPart):
+    """A flat panel in front of the telescope.
+
+    Attributes
+    ----------
+    brightness_maximum
+        Brightest setting; 0 is dark.
+    full_e_per_s
+        Electrons per second that a clear pixel on the axis collects at full brightness.
+    curve
+        Light for a setting: proportional to it; to its power `gamma`; or proportional but in `pwm_steps` steps only.
+    cover_travel_s
+        Time the cover takes to open or close; None for a panel without a cover.
+    """
+
+    brightness_maximum: int = Field(255, ge=1, le=65535)
+    full_e_per_s: Positive
+    curve: Literal["linear", "gamma", "pwm"] = "linear"
+    gamma: Positive = 2.2
+    pwm_steps: int = Field(64, ge=2)
+    switch_s: NotNegative = 0.05
+    cover_travel_s: Positive | None = None
+
+
+class FilterModel(RigPart):
+    """A filter: its name and the fraction of the panel's light that passes."""
+
+    name: str = Field(min_length=1)
+    transmission: Fraction
+
+
+class WheelModel(RigPart):
+    """A filter wheel; `slot_s` is the time to turn it by one slot."""
+
+    slot_s: Positive
+    filters: tuple[FilterModel, ...] = Field(min_length=1, max_length=16)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [each.name for each in self.filters]
+        if len(set(names)) < len(names):
+            raise ValueError(f"filter names must differ, found {', '.join(names)}")
+        return self
+
+
+class TimingModel(RigPart):
+    """What takes time in the camera, in seconds."""
+
+    readout_s: NotNegative
+    shortest_exposure_s: Positive = 0.000032
+    longest_exposure_s: Positive = 3600
+    polling_s: Positive = 0.5
+
+
+class SimulatedRig(RigPart):
+    """A camera, a panel and perhaps a wheel, as a rig file describes them.
+
+    Attributes
+    ----------
+    seed
+        Seeds everything that is random about this specimen: its hot pixels and dust, and the noise of its frames.
+    ambient_c, ambient_drift_c_per_h
+        Outside temperature when the rig is switched on, and how it changes.
+    stray_e_per_s
+        Electrons per second that leak past a closed cover.
+    sky_e_per_s
+        Electrons per second from the sky where the cover is open.
+    """
+
+    title: str
+    seed: int = Field(1, ge=0)
+    ambient_c: Celsius = 15
+    ambient_drift_c_per_h: float = Field(0, ge=-20, le=20)
+    stray_e_per_s: NotNegative = 0
+    sky_e_per_s: NotNegative = 3
+    sensor: SensorModel
+    cooler: CoolerModel | None = None
+    panel: PanelModel
+    wheel: WheelModel | None = None
+    timing: TimingModel
+
+
+def _shipped() -> Traversable:
+    return resources.files("coldframe.config") / "rigs"
+
+
+def shipped_rigs() -> tuple[str, ...]:
+    """Return the names of the rigs that come with coldframe, in alphabetical order."""
+    return tuple(
+        sorted(each.name.removesuffix(".toml") for each in _shipped().iterdir() if each.name.endswith(".toml"))
+    )
+
+
+def load_rig(name_or_path: str) -> SimulatedRig:
+    """Load a rig by the name of a shipped one or by the path of a TOML file.
+
+    Parameters
+    ----------
+    name_or_path
+        A name that `shipped_rigs` lists, or a path.
+
+    Raises
+    ------
+    RigFileError
+        If there is no such rig, the file cannot be read, or what it says is wrong; tells every fault.
+    """
+    if name_or_path in shipped_rigs():
+        return _parse((_shipped() / f"{name_or_path}.toml").read_text("utf-8"), name_or_path)
+    try:
+        text = Path(name_or_path).read_text("utf-8")
+    except FileNotFoundError:
+        known = ", ".join(shipped_rigs())
+        raise RigFileError(f"{name_or_path}: neither a file nor a shipped rig. Shipped rigs: {known}") from None
+    except (OSError, ValueError) as error:
+        raise RigFileError(f"{name_or_path}: cannot be read: {error}") from error
+    return _parse(text, name_or_path)
+
+
+def _parse(text: str, source: str) -> SimulatedRig:
+    try:
+        return SimulatedRig.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise RigFileError(f"{source}: not TOML: {error}") from error
+    except ValidationError as error:
+        faults = (f"{source}: {'.'.join(map(str, each['loc'])) or 'rig'}: {each['msg']}" for each in error.errors())
+        raise RigFileError("\n".join(faults)) from error

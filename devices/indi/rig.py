@@ -1,0 +1,41 @@
+"""The rig that a configuration names, behind its INDI server."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from coldframe.config.settings import ServerSettings, Settings
+from coldframe.devices.indi.blob_channel import ServerAddress
+from coldframe.devices.indi.camera import IndiCamera
+from coldframe.devices.indi.link import IndiLink
+from coldframe.devices.indi.panel import IndiFlatPanel
+from coldframe.devices.indi.wheel import IndiFilterWheel
+from coldframe.devices.rig import Rig
+
+
+def server_address(server: ServerSettings) -> ServerAddress:
+    """Return where the server listens; its local socket only if it is on this machine."""
+    return ServerAddress(server.host, server.port, server.unix_socket if server.is_local else None)
+
+
+@asynccontextmanager
+async def indi_rig(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[Rig]:
+    """Open the link to the server for the length of the block; the devices are not connected yet."""
+    async with IndiLink(settings.server.host, settings.server.port) as link:
+        camera = IndiCamera(
+            link, settings.camera.device, server_address(settings.server), now, settings.camera.readout_deadline_s
+        )
+        try:
+            yield Rig(
+                camera,
+                panel=IndiFlatPanel(link, settings.panel.device, settings.panel.cover_deadline_s)
+                if settings.panel
+                else None,
+                wheel=IndiFilterWheel(
+                    link, settings.wheel.device, settings.wheel.names or (), settings.wheel.turn_deadline_s
+                )
+                if settings.wheel
+                else None,
+            )
+        finally:
+            await camera.close()

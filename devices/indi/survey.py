@@ -1,0 +1,132 @@
+"""What an INDI server has for us: every device, connected and asked."""
+
+from dataclasses import dataclass
+
+from coldframe.devices.camera import Limits
+from coldframe.devices.errors import DeviceError
+from coldframe.devices.indi import dialects
+from coldframe.devices.indi.device import IndiDevice
+from coldframe.devices.indi.link import IndiLink
+
+ANSWER_DEADLINE_S = 5.0
+QUIET_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyedDevice:
+    """One device and what it can do for us.
+
+    Attributes
+    ----------
+    roles
+        "camera", "flat panel", "cover", "filter wheel"; empty for devices we have no use for.
+    abilities
+        What it offers, each as a short phrase.
+    missing
+        What we would like and it lacks, each as a short phrase.
+    problem
+        Why it could not be asked; empty if it could.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    abilities: tuple[str, ...]
+    missing: tuple[str, ...]
+    problem: str = ""
+
+
+async def survey_server(link: IndiLink) -> tuple[SurveyedDevice, ...]:
+    """Connect every device of the server that we have a use for, and describe all.
+
+    Raises
+    ------
+    DeviceLostError
+        The server does not answer.
+    """
+    await link.wait_connected(ANSWER_DEADLINE_S)
+    await link.wait_quiet(QUIET_S)
+    return tuple([await _survey(link, name) for name in sorted(link.mirror.devices)])
+
+
+async def _survey(link: IndiLink, name: str) -> SurveyedDevice:
+    device = IndiDevice(link, name)
+    if not _interface(device) & _OURS:
+        return SurveyedDevice(name, (), (), ())
+    try:
+        await device.connect_driver()
+    except DeviceError as error:
+        return SurveyedDevice(name, _roles(device), (), (), str(error))
+    roles = _roles(device)
+    described = [_DESCRIBE[role](device) for role in roles]
+    return SurveyedDevice(
+        name,
+        roles,
+        tuple(ability for abilities, _ in described for ability in abilities),
+        tuple(gap for _, missing in described for gap in missing),
+    )
+
+
+_OURS = dialects.INTERFACE_CCD | dialects.INTERFACE_FILTER | dialects.INTERFACE_DUST_CAP | dialects.INTERFACE_LIGHT_BOX
+
+
+def _interface(device: IndiDevice) -> int:
+    text = str(device.value(dialects.DRIVER_INTERFACE) or "0").strip()
+    return int(text) if text.isdecimal() else 0
+
+
+def _roles(device: IndiDevice) -> tuple[str, ...]:
+    """Return what the device is by its properties; interface bits of some drivers promise what is not there."""
+    found = {
+        "camera": device.has(dialects.EXPOSURE),
+        "flat panel": device.has(dialects.LIGHT_ON),
+        "cover": device.has(dialects.COVER_CLOSE),
+        "filter wheel": device.has(dialects.FILTER_SLOT),
+    }
+    return tuple(role for role, has in found.items() if has)
+
+
+Description = tuple[list[str], list[str]]
+
+
+def _camera(device: IndiDevice) -> Description:
+    mirror = device.link.mirror
+    info = mirror.find(device.name, "CCD_INFO")
+    size = f"{info.number('CCD_MAX_X'):.0f} x {info.number('CCD_MAX_Y'):.0f} pixels" if info is not None else ""
+    wishes = {
+        f"gain {_range(device.limits(dialects.GAIN))}": (device.has(dialects.GAIN), "gain"),
+        f"offset {_range(device.limits(dialects.OFFSET))}": (device.has(dialects.OFFSET), "offset"),
+        f"cooler {_range(device.limits(dialects.TEMPERATURE))} C": (device.has(dialects.TEMPERATURE), "cooler"),
+        "cooler power": (device.value(dialects.COOLER_POWER) is not None, "cooler power"),
+        f"CFA {device.value(dialects.CFA_PATTERN)}": (bool(device.value(dialects.CFA_PATTERN)), ""),
+        "abort": (device.has(dialects.ABORT), "abort"),
+    }
+    return _weigh(size, wishes)
+
+
+def _panel(device: IndiDevice) -> Description:
+    limits = device.limits(dialects.LIGHT_BRIGHTNESS)
+    return _weigh("light", {f"brightness {_range(limits)}": (limits is not None, "brightness")})
+
+
+def _cover(_device: IndiDevice) -> Description:
+    return ["cover"], []
+
+
+def _wheel(device: IndiDevice) -> Description:
+    names = device.link.mirror.find(device.name, "FILTER_NAME")
+    filters = ", ".join(str(name) for name in names.values.values()) if names is not None else ""
+    return _weigh("", {f"filters {filters}": (bool(filters), "filter names")})
+
+
+_DESCRIBE = {"camera": _camera, "flat panel": _panel, "cover": _cover, "filter wheel": _wheel}
+
+
+def _weigh(first: str, wishes: dict[str, tuple[bool, str]]) -> Description:
+    """Sort wishes into abilities and gaps; a wish without a name for its gap is not missed."""
+    abilities = [first] if first else []
+    abilities += [ability for ability, (has, _) in wishes.items() if has]
+    return abilities, [gap for has, gap in wishes.values() if not has and gap]
+
+
+def _range(limits: Limits | None) -> str:
+    return "" if limits is None else f"{limits.minimum:g} to {limits.maximum:g}"

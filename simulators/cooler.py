@@ -1,0 +1,85 @@
+"""The cooler: a Peltier element on a sensor with thermal inertia, under PI control, with a limit to its power."""
+
+import math
+
+import numpy as np
+
+from coldframe.config.simulated_rig import CoolerModel, SimulatedRig
+
+STEPS_PER_TIME_CONSTANT = 100
+
+
+def ambient_c(rig: SimulatedRig, since_s: float) -> float:
+    """Return the outside temperature `since_s` seconds after the rig was switched on."""
+    return rig.ambient_c + rig.ambient_drift_c_per_h * since_s / 3600
+
+
+class Cooler:
+    """A sensor's temperature through time.
+
+    It moves in steps of its own, so that what it does never depends on when it is looked at.
+
+    Parameters
+    ----------
+    rig
+        Ambient temperature and seed.
+    model
+        Figures of the cooler.
+    started_s
+        When the rig is switched on; all later times are on the same clock.
+    """
+
+    def __init__(self, rig: SimulatedRig, model: CoolerModel, started_s: float) -> None:
+        self._rig = rig
+        self._model = model
+        self._started_s = started_s
+        self._step_s = model.time_constant_s / STEPS_PER_TIME_CONSTANT
+        self._decay = math.exp(-1 / STEPS_PER_TIME_CONSTANT)
+        self._steps = 0
+        self._noise = np.random.default_rng(rig.seed)
+        self._integral = 0.0
+        self.sensor_c = rig.ambient_c
+        self.reading_c = rig.ambient_c
+        self.setpoint_c: float | None = None
+        self.power = 0.0
+
+    @property
+    def power_percent(self) -> float:
+        """Power of the Peltier element, 0 to 100."""
+        return 100 * self.power
+
+    def cool_to(self, setpoint_c: float) -> None:
+        """Switch on and regulate to a setpoint."""
+        # The controller starts from the power that will hold the setpoint, so it need not creep there by integration.
+        ambient = ambient_c(self._rig, self._steps * self._step_s)
+        self._integral = min(max((ambient - setpoint_c) / self._model.maximum_delta_c, 0.0), 1.0)
+        self.setpoint_c = setpoint_c
+
+    def switch_off(self) -> None:
+        """Let the sensor drift back to ambient."""
+        self.setpoint_c = None
+        self.power = 0.0
+
+    def advance(self, now_s: float) -> None:
+        """Bring the state up to `now_s`."""
+        due = int((now_s - self._started_s) / self._step_s)
+        while self._steps < due:
+            self._steps += 1
+            self._step(ambient_c(self._rig, self._steps * self._step_s))
+
+    def _step(self, ambient: float) -> None:
+        if self.setpoint_c is not None:
+            self.power = self._control(self.sensor_c - self.setpoint_c)
+        goal_c = ambient - self.power * self._model.maximum_delta_c
+        self.sensor_c = goal_c + (self.sensor_c - goal_c) * self._decay
+        self.reading_c = self.sensor_c + self._noise.normal(0, self._model.reading_noise_c)
+
+    def _control(self, error_c: float) -> float:
+        # Pole-zero cancellation: integral time = the sensor's time constant, closed loop four times as fast.
+        proportional = 4 / self._model.maximum_delta_c
+        wanted = proportional * error_c + self._integral
+        power = min(max(wanted, 0.0), 1.0)
+        # Integrating only while the power is within its limits keeps the integral from winding up on the way down.
+        if power == wanted:
+            self._integral += proportional * error_c / STEPS_PER_TIME_CONSTANT
+        return power

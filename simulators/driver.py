@@ -1,0 +1,40 @@
+"""`indi_coldframe_rig`: the simulated rig as a driver under indiserver, on standard input and output."""
+
+import asyncio
+import os
+import socket
+import stat
+import sys
+from functools import partial
+
+from coldframe.config.simulated_rig import RigFileError, load_rig
+from coldframe.simulators.indi_rig import indi_devices
+from coldframe.simulators.serve import BuildDevices, Bus, Connection, DriverSubscription
+
+STANDARD_OUTPUT = 1
+
+
+def main() -> None:
+    """Show the rig that the environment variable COLDFRAME_RIG names, a shipped one or a file; `small` by default."""
+    try:
+        rig = load_rig(os.environ.get("COLDFRAME_RIG", "small"))
+    except RigFileError as error:
+        sys.exit(str(error))
+    run_driver(partial(indi_devices, rig))
+
+
+def run_driver(build: BuildDevices) -> None:
+    """Serve devices to the indiserver that started this process, until that hangs up.
+
+    indiserver ties a driver's input and output to one local socket, over which memory files can be handed.
+    """
+    if not stat.S_ISSOCK(os.fstat(STANDARD_OUTPUT).st_mode):
+        sys.exit("an INDI driver, to be started by indiserver 1.9.8 or newer: indiserver indi_coldframe_rig")
+    asyncio.run(_serve(build, socket.socket(fileno=os.dup(STANDARD_OUTPUT))))
+
+
+async def _serve(build: BuildDevices, stream: socket.socket) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        bus = Bus(build, tasks)
+        await Connection(stream, bus, DriverSubscription()).run()
+        bus.stop()

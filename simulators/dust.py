@@ -1,0 +1,62 @@
+"""Dust: the soft rings that motes in front of a sensor cast onto it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Mote:
+    """The out-of-focus shadow of a mote: an image of the telescope's pupil, dark where the mote blocks it.
+
+    Attributes
+    ----------
+    row, column
+        Its centre in pixels.
+    diameter_px
+        Its outer diameter: the further the mote from the sensor, the larger.
+    depth
+        Relative loss of light in the ring.
+    hole
+        Diameter of the bright middle over the outer diameter: the shadow of a secondary mirror.
+    """
+
+    row: float
+    column: float
+    diameter_px: float
+    depth: float
+    hole: float
+
+    def shade(self, response: NDArray[np.float32]) -> None:
+        """Multiply the shadow into `response`, float32 of shape (height, width)."""
+        reach = int(self.diameter_px)
+        top, left = max(int(self.row) - reach, 0), max(int(self.column) - reach, 0)
+        patch = response[top : int(self.row) + reach + 1, left : int(self.column) + reach + 1]
+        rows = np.arange(top, top + patch.shape[0], dtype=np.float32)[:, None] - self.row
+        columns = np.arange(left, left + patch.shape[1], dtype=np.float32)[None, :] - self.column
+        distance = np.hypot(rows, columns) * np.float32(2 / self.diameter_px)
+        ring = _soft_disc(distance) - np.float32(0.8) * _soft_disc(distance / np.float32(self.hole))
+        patch *= 1 - np.float32(self.depth) * ring
+
+
+def _soft_disc(distance: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 inside, 0 outside, with an edge about a twelfth of the radius wide."""
+    return np.asarray(0.5 * (1 - np.tanh((distance - 1) / np.float32(0.08))), np.float32)
+
+
+def scatter_motes(
+    random: np.random.Generator, count: int, shape: tuple[int, int], diameter: tuple[float, float]
+) -> list[Mote]:
+    """Return `count` motes anywhere on a frame of `shape`, with diameters between two fractions of its height."""
+    height, width = shape
+    return [
+        Mote(
+            row=random.uniform(0, height),
+            column=random.uniform(0, width),
+            diameter_px=max(4.0, height * random.uniform(*diameter)),
+            depth=random.uniform(0.015, 0.09),
+            hole=random.uniform(0.3, 0.42),
+        )
+        for _ in range(count)
+    ]

@@ -1,0 +1,74 @@
+"""Simulated frames as FITS files in memory, which other processes can map without a copy."""
+
+import mmap
+import os
+import weakref
+from collections.abc import Mapping
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from coldframe.devices.camera import HeaderValue
+
+BLOCK = 2880
+
+
+class MemoryFile:
+    """A file without a name, closed when nobody holds it any longer.
+
+    Parameters
+    ----------
+    size
+        Bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.descriptor = os.memfd_create("coldframe frame", os.MFD_CLOEXEC)
+        weakref.finalize(self, os.close, self.descriptor)
+        os.ftruncate(self.descriptor, size)
+
+    def writable(self) -> NDArray[np.uint8]:
+        """Return the bytes for writing, shape (size,)."""
+        return np.frombuffer(mmap.mmap(self.descriptor, self.size), np.uint8)
+
+    def view(self) -> memoryview:
+        """Return the bytes for reading."""
+        return memoryview(mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ))
+
+
+def fits_file(pixels: NDArray[np.uint16], cards: Mapping[str, HeaderValue]) -> MemoryFile:
+    """Write a frame as FITS into a memory file.
+
+    Parameters
+    ----------
+    pixels
+        uint16, shape (height, width).
+    cards
+        Header cards besides the structural ones.
+    """
+    height, width = pixels.shape
+    header = fits_header(height, width, cards)
+    file = MemoryFile(len(header) + -(-pixels.nbytes // BLOCK) * BLOCK)
+    target = file.writable()
+    target[: len(header)] = np.frombuffer(header, np.uint8)
+    stored = target[len(header) : len(header) + pixels.nbytes].view(np.uint16).reshape(pixels.shape)
+    # BZERO 32768 turns the top bit over: what is stored is signed, and big-endian.
+    np.bitwise_xor(pixels, np.uint16(0x8000), out=stored)
+    stored.byteswap(inplace=True)
+    return file
+
+
+def fits_header(height: int, width: int, cards: Mapping[str, HeaderValue]) -> bytes:
+    """Return the header of a 16-bit frame with `cards` besides the structural ones, padded to whole blocks."""
+    header = fits.Header()
+    header["SIMPLE"] = True
+    header["BITPIX"] = 16
+    header["NAXIS"] = 2
+    header["NAXIS1"] = width
+    header["NAXIS2"] = height
+    header["BZERO"] = 32768
+    header["BSCALE"] = 1
+    header.update(cards)
+    return str(header.tostring()).encode("ascii")

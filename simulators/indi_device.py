@@ -1,0 +1,214 @@
+"""What all simulated INDI devices have in common: connection, properties, requests and answers."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from xml.sax.saxutils import quoteattr
+
+import pybase64
+
+from coldframe import __version__
+from coldframe.simulators.fits import MemoryFile
+from coldframe.simulators.indi_properties import (
+    Number,
+    Permission,
+    RefusedError,
+    State,
+    Switch,
+    Text,
+    Value,
+    Vector,
+    timestamp,
+)
+from coldframe.simulators.indi_requests import GetProperties, NewVector
+
+MAIN_GROUP = "Main Control"
+INFO_GROUP = "General Info"
+OPTIONS_GROUP = "Options"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """XML about a device, and about one of its properties where `name` is not empty."""
+
+    device: str
+    name: str
+    xml: bytes
+
+
+@dataclass(frozen=True)
+class BlobNotice:
+    """A BLOB, in the two forms in which it can go out."""
+
+    device: str
+    name: str
+    header: str
+    element: str
+    format: str
+    file: MemoryFile
+
+    @property
+    def attached(self) -> bytes:
+        """XML that goes with the memory file's descriptor, in one message."""
+        one = f'<oneBLOB {self._attributes} len="{self.file.size}" attached="true"/>'
+        return f"{self.header}\n{one}\n</setBLOBVector>\n".encode()
+
+    @cached_property
+    def inline(self) -> bytes:
+        """XML with the bytes in base64; encoding takes time and leaves other threads running."""
+        encoded = pybase64.b64encode(self.file.view())
+        start = f'{self.header}\n<oneBLOB {self._attributes} enclen="{len(encoded)}">'
+        return b"".join((start.encode(), encoded, b"</oneBLOB>\n</setBLOBVector>\n"))
+
+    @property
+    def _attributes(self) -> str:
+        return f'name={quoteattr(self.element)} size="{self.file.size}" format="{self.format}"'
+
+
+Publish = Callable[[Notice | BlobNotice], None]
+Handler = Callable[[Mapping[str, Value]], None]
+
+
+class IndiDevice:
+    """A device on an INDI bus. Its properties, but for a few, are there while it is connected.
+
+    Parameters
+    ----------
+    name
+        The device's name.
+    interface
+        Sum of INDI's interface bits.
+    tasks
+        Runs what takes time.
+    publish
+        Takes all that the device has to say.
+    """
+
+    def __init__(self, name: str, interface: int, tasks: asyncio.TaskGroup, publish: Publish) -> None:
+        self.name = name
+        self._tasks = tasks
+        self._publish = publish
+        self._running: set[asyncio.Task[None]] = set()
+        self._handlers: dict[str, Handler] = {}
+        self._connected: list[Vector] = []
+        self._connection = Vector(
+            "CONNECTION", "Connection", MAIN_GROUP, Switch("CONNECT"), Switch("DISCONNECT", "On"), state=State.IDLE
+        )
+        self._polling = Vector(
+            "POLLING_PERIOD", "Polling", OPTIONS_GROUP, Number("PERIOD_MS", 500, 10, 600000, 10), state=State.OK
+        )
+        driver_info = Vector(
+            "DRIVER_INFO",
+            "Driver Info",
+            INFO_GROUP,
+            Text("DRIVER_NAME", name),
+            Text("DRIVER_EXEC", "indi_coldframe_rig"),
+            Text("DRIVER_VERSION", __version__),
+            Text("DRIVER_INTERFACE", str(interface)),
+            permission=Permission.READ_ONLY,
+            state=State.IDLE,
+        )
+        self._always = [self._connection, driver_info, self._polling]
+        self._handlers["CONNECTION"] = self._connect
+
+    def add(self, vector: Vector, handler: Handler | None = None) -> Vector:
+        """Add a property that is there while the device is connected; without a handler it just takes new values."""
+        self._connected.append(vector)
+        if handler:
+            self._handlers[vector.name] = handler
+        return vector
+
+    @property
+    def connected(self) -> bool:
+        """Whether a client has connected the device."""
+        return self._connection.selected == "CONNECT"
+
+    @property
+    def polling_s(self) -> float:
+        """How often the device looks at its hardware."""
+        return self._polling.number("PERIOD_MS") / 1000
+
+    def define(self, request: GetProperties) -> None:
+        """Tell the properties that were asked for."""
+        if request.device in ("", self.name):
+            for vector in self._present():
+                if request.name in ("", vector.name):
+                    self._say(vector.name, vector.definition(self.name))
+
+    def change(self, request: NewVector) -> None:
+        """Do what a client asks, or answer why not."""
+        if request.device != self.name:
+            return
+        vector = next((each for each in self._present() if each.name == request.name), None)
+        if vector is None:
+            self.remark(f"has no property {request.name} " + ("" if self.connected else "while it is not connected"))
+            return
+        try:
+            values = vector.accepted(request.values)
+            self._handlers.get(vector.name, partial(self._store, vector))(values)
+        except RefusedError as refusal:
+            self.tell(vector, State.ALERT, str(refusal))
+
+    def tell(self, vector: Vector, state: State, message: str = "") -> None:
+        """Put a property into a state and tell its values."""
+        vector.state = state
+        self._say(vector.name, vector.update(self.name, message))
+
+    def remark(self, message: str) -> None:
+        """Tell something to whoever reads the device's messages."""
+        head = f'<message device={quoteattr(self.name)} timestamp="{timestamp()}"'
+        self._say("", f"{head} message={quoteattr(message)}/>\n")
+
+    def send(self, vector: Vector, element: str, file_format: str, file: MemoryFile) -> None:
+        """Send a BLOB."""
+        vector.state = State.OK
+        self._publish(BlobNotice(self.name, vector.name, vector.header(self.name), element, file_format, file))
+
+    def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Run something that ends with the connection at the latest."""
+        task = self._tasks.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    def stop(self) -> None:
+        """End whatever the device is doing."""
+        for task in self._running:
+            task.cancel()
+
+    async def poll(self) -> None:
+        """Look at the hardware, over and over while connected."""
+
+    def _present(self) -> Iterator[Vector]:
+        yield from self._always
+        if self.connected:
+            yield from self._connected
+
+    def _connect(self, values: Mapping[str, Value]) -> None:
+        wanted = values.get("CONNECT") == "On"
+        if wanted and not self.connected:
+            self._connection.select("CONNECT")
+            self.tell(self._connection, State.OK)
+            for vector in self._connected:
+                self._say(vector.name, vector.definition(self.name))
+            self.start(self.poll())
+        elif self.connected and not wanted:
+            self.stop()
+            self._connection.select("DISCONNECT")
+            self.tell(self._connection, State.IDLE)
+            for vector in self._connected:
+                gone = f"<delProperty device={quoteattr(self.name)} name={quoteattr(vector.name)}"
+                self._say(vector.name, f'{gone} timestamp="{timestamp()}"/>\n')
+        else:
+            self.tell(self._connection, State.OK if wanted else State.IDLE)
+
+    def _store(self, vector: Vector, values: Mapping[str, Value]) -> None:
+        if vector.kind == "Switch":
+            vector.select(next((name for name, value in values.items() if value == "On"), None))
+        else:
+            vector.set(values)
+        self.tell(vector, State.OK)
+
+    def _say(self, name: str, xml: str) -> None:
+        self._publish(Notice(self.name, name, xml.encode()))

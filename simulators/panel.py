@@ -1,0 +1,54 @@
+"""The flat panel: brightness, and a cover that takes its time."""
+
+import math
+
+from coldframe.config.simulated_rig import PanelModel
+from coldframe.devices.flat_panel import CoverState
+
+
+class Panel:
+    """A panel that is the cover's inside where it has a cover: it lights the telescope while that is closed."""
+
+    def __init__(self, model: PanelModel) -> None:
+        self.model = model
+        self.lit = False
+        self.brightness = 0
+        self._closed = True
+        self._settled_s = -math.inf
+
+    def move_cover(self, now_s: float, *, closed: bool) -> float:
+        """Start the cover moving, unless it is there; return when it will have arrived."""
+        if closed != self._closed and self.model.cover_travel_s is not None:
+            # Turned round on its way, it has as far to go back as it had come.
+            still_to_go_s = max(self._settled_s - now_s, 0.0)
+            self._settled_s = now_s + self.model.cover_travel_s - still_to_go_s
+            self._closed = closed
+        return max(self._settled_s, now_s)
+
+    def stop_cover(self, now_s: float) -> None:
+        """Forget the rest of a move: the cover counts as arrived."""
+        self._settled_s = min(self._settled_s, now_s)
+
+    def cover(self, now_s: float) -> CoverState | None:
+        """Return where the cover is, None where there is none."""
+        if self.model.cover_travel_s is None:
+            return None
+        if now_s < self._settled_s:
+            return CoverState.MOVING
+        return CoverState.CLOSED if self._closed else CoverState.OPEN
+
+    def e_per_s(self) -> float:
+        """Return the light of the panel, in electrons per second in a clear pixel on the axis."""
+        return self.model.full_e_per_s * radiance(self.model, self.brightness) if self.lit else 0.0
+
+
+def radiance(model: PanelModel, brightness: int) -> float:
+    """Return the light for a brightness setting, relative to full brightness."""
+    setting = brightness / model.brightness_maximum
+    match model.curve:
+        case "linear":
+            return setting
+        case "gamma":
+            return math.pow(setting, model.gamma)
+        case "pwm":
+            return math.ceil(setting * model.pwm_steps) / model.pwm_steps

@@ -1,0 +1,298 @@
+"""An INDI server that shows a simulated rig to any INDI client, over TCP and over a local socket.
+
+It behaves as indiserver does, down to its local socket: that is in Linux's abstract namespace, and BLOBs are handed
+over there as descriptors of memory files instead of text.
+"""
+
+import asyncio
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
+from xml.sax.saxutils import quoteattr
+
+from coldframe.config.simulated_rig import SimulatedRig
+from coldframe.simulators.indi_device import BlobNotice, IndiDevice, Notice, Publish
+from coldframe.simulators.indi_requests import (
+    BlobPolicy,
+    EnableBlob,
+    GetProperties,
+    NewVector,
+    Ping,
+    Request,
+    RequestReader,
+)
+from coldframe.simulators.indi_rig import indi_devices
+
+LONGEST_LAG = 512 << 20
+"""Bytes that a client may lag behind before it is dropped."""
+
+BuildDevices = Callable[[asyncio.TaskGroup, Publish], list[IndiDevice]]
+
+_log = logging.getLogger(__name__)
+
+
+class ServerStartError(OSError):
+    """The server cannot listen where it was told to."""
+
+
+class Subscription:
+    """What a client has asked to hear of, by indiserver's rules."""
+
+    def __init__(self) -> None:
+        self._everything = False
+        self._wanted: set[tuple[str, str]] = set()
+        self._policy = BlobPolicy.NEVER
+        self._property_policies: dict[tuple[str, str], BlobPolicy] = {}
+
+    def want(self, request: GetProperties) -> None:
+        """Note that a client asked for properties: it hears of their changes from now on."""
+        if request.device:
+            self._wanted.add((request.device, request.name))
+        else:
+            self._everything = True
+
+    def enable(self, request: EnableBlob) -> None:
+        """Note what the client wants of BLOBs; without a property's name it goes for all of them."""
+        if request.name:
+            self._property_policies[request.device, request.name] = request.policy
+            self._wanted.add((request.device, request.name))
+        else:
+            self._policy = request.policy
+            self._property_policies = dict.fromkeys(self._property_policies, request.policy)
+
+    def covers(self, notice: Notice | BlobNotice) -> bool:
+        """Tell whether the client is to get a message."""
+        key = notice.device, notice.name
+        if not (self._everything or key in self._wanted or (notice.device, "") in self._wanted):
+            return False
+        if isinstance(notice, BlobNotice):
+            return self._property_policies.get(key, self._policy) is not BlobPolicy.NEVER
+        return self._policy is not BlobPolicy.ONLY
+
+
+class DriverSubscription(Subscription):
+    """What indiserver wants of a driver: everything, for it to sort out."""
+
+    def covers(self, notice: Notice | BlobNotice) -> bool:  # noqa: ARG002  # the base class's signature
+        """Tell that it is."""
+        return True
+
+
+class Connection:
+    """A client of ours, or the indiserver whose driver we are.
+
+    Parameters
+    ----------
+    stream
+        A connected socket, which the connection owns from now on.
+    bus
+        The devices, and the other connections.
+    subscription
+        What goes out here.
+    """
+
+    def __init__(self, stream: socket.socket, bus: "Bus", subscription: Subscription) -> None:
+        self._stream = stream
+        self._bus = bus
+        self._subscription = subscription
+        self._takes_descriptors = stream.family == socket.AF_UNIX
+        self._queue: deque[bytes | BlobNotice] = deque()
+        self._lag = 0
+        self._filled = asyncio.Event()
+        stream.setblocking(False)
+
+    def offer(self, notice: Notice | BlobNotice) -> None:
+        """Queue a message if this client wants it; never waits."""
+        if self._subscription.covers(notice):
+            if isinstance(notice, BlobNotice):
+                self._put(notice, notice.file.size)
+            else:
+                self._put(notice.xml, len(notice.xml))
+
+    async def run(self) -> None:
+        """Serve until the other side hangs up, sends garbage, or lags too far behind."""
+        writing = asyncio.create_task(self._write())
+        reading = asyncio.create_task(self._read())
+        with self._stream, self._bus.joined(self):
+            try:
+                await asyncio.wait((writing, reading), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                writing.cancel()
+                reading.cancel()
+                results = await asyncio.gather(writing, reading, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                _log.info("closed a connection: %s", result)
+
+    def _put(self, item: bytes | BlobNotice, size: int) -> None:
+        self._queue.append(item)
+        self._lag += size
+        self._filled.set()
+
+    async def _read(self) -> None:
+        reader, loop = RequestReader(), asyncio.get_running_loop()
+        while data := await loop.sock_recv(self._stream, 1 << 16):
+            for request in reader.feed(data):
+                self._serve(request)
+
+    def _serve(self, request: Request) -> None:
+        match request:
+            case GetProperties():
+                self._subscription.want(request)
+                # Only the one who asked needs the answer.
+                self._bus.define(request, self)
+            case EnableBlob():
+                self._subscription.enable(request)
+            case NewVector():
+                self._bus.change(request)
+            case Ping(uid):
+                self._put(f"<pingReply uid={quoteattr(uid)}/>\n".encode(), 0)
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._filled.wait()
+            if self._lag > LONGEST_LAG:
+                raise TimeoutError(f"the client lags {self._lag >> 20} MiB behind")
+            item = self._queue.popleft()
+            if isinstance(item, bytes):
+                await loop.sock_sendall(self._stream, item)
+                self._lag -= len(item)
+            else:
+                await self._write_blob(item)
+                self._lag -= item.file.size
+            if not self._queue:
+                self._filled.clear()
+
+    async def _write_blob(self, notice: BlobNotice) -> None:
+        loop = asyncio.get_running_loop()
+        if not self._takes_descriptors:
+            await loop.sock_sendall(self._stream, await asyncio.to_thread(lambda: notice.inline))
+            return
+        message = notice.attached
+        while True:
+            try:
+                sent = socket.send_fds(self._stream, [message], [notice.file.descriptor])
+                break
+            except BlockingIOError:
+                await _writable(self._stream)
+        await loop.sock_sendall(self._stream, message[sent:])
+
+
+class Bus:
+    """The devices, and those who listen to them.
+
+    Parameters
+    ----------
+    build
+        Builds the devices.
+    tasks
+        Runs what they do.
+    """
+
+    def __init__(self, build: BuildDevices, tasks: asyncio.TaskGroup) -> None:
+        self._connections: list[Connection] = []
+        self._asking: Connection | None = None
+        self._devices = build(tasks, self._publish)
+
+    def joined(self, connection: Connection) -> ExitStack:
+        """Let a connection hear the devices for the length of a `with` block."""
+        self._connections.append(connection)
+        stack = ExitStack()
+        stack.callback(self._connections.remove, connection)
+        return stack
+
+    def define(self, request: GetProperties, asking: Connection) -> None:
+        """Let the devices tell their properties to one connection."""
+        self._asking = asking
+        try:
+            for device in self._devices:
+                device.define(request)
+        finally:
+            self._asking = None
+
+    def change(self, request: NewVector) -> None:
+        """Hand a wish to the device that it is for."""
+        for device in self._devices:
+            device.change(request)
+
+    def stop(self) -> None:
+        """End whatever the devices are doing."""
+        for device in self._devices:
+            device.stop()
+
+    def _publish(self, notice: Notice | BlobNotice) -> None:
+        for connection in [self._asking] if self._asking else self._connections:
+            connection.offer(notice)
+
+
+async def serve(rig: SimulatedRig, host: str = "127.0.0.1", port: int = 7624, unix_socket: str | None = None) -> None:
+    """Serve a rig to INDI clients until cancelled.
+
+    Parameters
+    ----------
+    rig
+        The rig to show.
+    host, port
+        Where to listen for TCP connections. Whoever can connect can do anything: keep to loopback.
+    unix_socket
+        Name of a local socket in the abstract namespace, such as indiserver's "/tmp/indiserver"; None for none.
+
+    Raises
+    ------
+    ServerStartError
+        If the port or the local socket is taken, or the host is not ours.
+    """
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(_listen_tcp(host, port))]
+        if unix_socket:
+            listeners.append(stack.enter_context(_listen_unix(unix_socket)))
+        async with asyncio.TaskGroup() as tasks:
+            bus = Bus(partial(indi_devices, rig), tasks)
+            for listener in listeners:
+                tasks.create_task(_accept(listener, bus, tasks))
+
+
+def _listen_tcp(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        advice = "Is another INDI server running? Stop it or choose another port"
+        raise ServerStartError(f"cannot listen on {host}:{port}: {error.strerror or error}. {advice}") from error
+
+
+def _listen_unix(name: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind("\0" + name)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        advice = "Is another INDI server running? Stop it or choose another name"
+        raise ServerStartError(f"cannot listen on local socket {name}: {error.strerror or error}. {advice}") from error
+    return listener
+
+
+async def _accept(listener: socket.socket, bus: Bus, tasks: asyncio.TaskGroup) -> None:
+    listener.setblocking(False)
+    while True:
+        stream, _ = await asyncio.get_running_loop().sock_accept(listener)
+        if stream.family != socket.AF_UNIX:
+            # Small messages go out at once, not when there is more to send.
+            with suppress(OSError):
+                stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tasks.create_task(Connection(stream, bus, Subscription()).run())
+
+
+async def _writable(stream: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_writer(stream, ready.set_result, None)
+    try:
+        await ready
+    finally:
+        loop.remove_writer(stream)

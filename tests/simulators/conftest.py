@@ -1,0 +1,194 @@
+"""A served rig, a stock indiserver, and a client that sees every byte."""
+
+import asyncio
+import mmap
+import os
+import re
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from coldframe.config.simulated_rig import SimulatedRig, load_rig
+from coldframe.simulators.serve import serve
+
+CAMERA = "Coldframe Camera"
+PANEL = "Coldframe Flat Panel"
+WHEEL = "Coldframe Filter Wheel"
+
+
+class RawClient:
+    """A connection that keeps all that came, text and descriptors."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        self.stream = stream
+        self.text = ""
+        self.descriptors: list[int] = []
+        stream.setblocking(False)
+
+    async def send(self, text: str) -> None:
+        await asyncio.get_running_loop().sock_sendall(self.stream, text.encode())
+
+    async def read(self) -> bool:
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        loop.add_reader(self.stream, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(self.stream)
+        data, descriptors, _, _ = socket.recv_fds(self.stream, 1 << 16, 16)
+        self.text += data.decode()
+        self.descriptors += descriptors
+        return bool(data)
+
+    async def until(self, pattern: str, timeout_s: float = 10) -> re.Match[str]:
+        """Read on until `pattern` is found; forget everything up to its end."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not (found := re.search(pattern, self.text, re.DOTALL)):
+                    assert await self.read(), f"hung up before {pattern!r}; last: {self.text[-500:]}"
+        except TimeoutError:
+            pytest.fail(f"no {pattern!r} within {timeout_s} s; last: {self.text[-1000:]}")
+        self.text = self.text[found.end() :]
+        return found
+
+    async def until_state(self, name: str, state: str, timeout_s: float = 10) -> str:
+        found = await self.until(rf'<set\w+ device="[^"]*" name="{name}" state="{state}".*?</set\w+>', timeout_s)
+        return found.group()
+
+    async def connect(self, *devices: str) -> None:
+        await self.send('<getProperties version="1.7"/>')
+        for device in devices:
+            await self.until(f'device="{device}" name="CONNECTION"')
+            await self.switch(device, "CONNECTION", "CONNECT")
+            await self.until(f'<setSwitchVector device="{device}" name="CONNECTION" state="Ok"')
+
+    async def switch(self, device: str, name: str, element: str) -> None:
+        part = f"<oneSwitch name='{element}'>On</oneSwitch>"
+        await self.send(f"<newSwitchVector device='{device}' name='{name}'>{part}</newSwitchVector>")
+
+    async def number(self, device: str, name: str, **values: float | str) -> None:
+        parts = "".join(f"<oneNumber name='{key}'>{value}</oneNumber>" for key, value in values.items())
+        await self.send(f"<newNumberVector device='{device}' name='{name}'>{parts}</newNumberVector>")
+
+    def take_file(self, size: int) -> bytes:
+        """Map the oldest descriptor and return its bytes."""
+        descriptor = self.descriptors.pop(0)
+        try:
+            with mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as view:
+                return bytes(view)
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.stream.close()
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a server listens."""
+
+    port: int
+    unix_socket: str
+
+    def tcp(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port))
+
+    def unix(self) -> socket.socket:
+        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        stream.connect("\0" + self.unix_socket)
+        return stream
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def new_address() -> Server:
+    port = free_port()
+    return Server(port, f"/tmp/coldframe-test-{os.getpid()}-{port}")
+
+
+async def wait_for(server: Server) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(ConnectionRefusedError):
+                server.unix().close()
+                server.tcp().close()
+                return
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def small() -> SimulatedRig:
+    return load_rig("small")
+
+
+Serving = Callable[[SimulatedRig], Awaitable[Server]]
+
+
+@pytest.fixture
+async def serving() -> AsyncIterator[Serving]:
+    """Serves rigs within the test's loop until the test ends."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def start(rig: SimulatedRig) -> Server:
+        address = new_address()
+        tasks.append(asyncio.create_task(serve(rig, "127.0.0.1", address.port, address.unix_socket)))
+        await wait_for(address)
+        return address
+
+    yield start
+    for task in tasks:
+        assert not task.done(), f"the server ended by itself: {task}"
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def clients() -> AsyncIterator[Callable[[socket.socket], RawClient]]:
+    """Wraps connections, and closes them in the end."""
+    opened: list[RawClient] = []
+
+    def wrap(stream: socket.socket) -> RawClient:
+        opened.append(RawClient(stream))
+        return opened[-1]
+
+    yield wrap
+    for client in opened:
+        client.close()
+
+
+@asynccontextmanager
+async def running(*command: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *command, env={**os.environ, **environment}, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+@pytest.fixture
+async def indiserver() -> AsyncIterator[Server]:
+    """The rig `small` as a driver under a stock indiserver."""
+    if not shutil.which("indiserver"):
+        pytest.skip("indiserver is not installed: apt install indi-bin")
+    address = new_address()
+    driver = Path(sys.executable).with_name("indi_coldframe_rig")
+    command = ["indiserver", "-p", str(address.port), "-u", address.unix_socket, str(driver)]
+    async with running(*command, COLDFRAME_RIG="small"):
+        await wait_for(address)
+        yield address
