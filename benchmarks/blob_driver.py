@@ -32,7 +32,7 @@ class ReadyCamera(IndiCamera):
     def __init__(self, telescope: Telescope, tasks: asyncio.TaskGroup, publish: Publish) -> None:
         super().__init__(telescope, tasks, publish)
         self._rig = telescope.rig
-        bias = telescope.develop(Exposure(number=1, exposure_s=0))
+        bias = telescope.sensor.render(Exposure(number=1, exposure_s=0))
         self._frames = _in_turn([fits_file(bias, self._cards(FrameKind.BIAS, 0.0)) for _ in range(READY_FRAMES)])
 
     async def _expose(self, kind: FrameKind, exposure_s: float) -> None:

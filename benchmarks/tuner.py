@@ -1,8 +1,8 @@
 """How many test frames flats need: the tuner beside the rules of other programs, over simulated lights.
 
-``python -m benchmarks.tuner [CASES]`` prints two tables. The rules of the others are re-implemented from descriptions of
-what they do, not from their code; all of them get the same target (40 % of the range), the same limits and at most 50
-tests. They change the exposure only, so the panel stays where a user would have left it, at half its range.
+``python -m benchmarks.tuner [CASES]`` prints two tables. The rules of the others are re-implemented from descriptions
+of what they do, not from their code; all of them get the same target (40 % of the range), the same limits and at most
+50 tests. They change the exposure only, so the panel stays where a user would have left it, at half its range.
 """
 
 import math
@@ -48,8 +48,8 @@ class Shape(StrEnum):
 class Light:
     """A light, the filter before it and the camera behind, as one random case.
 
-    `rate_adu_per_s` is the signal per second at full brightness, `clip_adu` where the data really clip, `full_scale_adu`
-    where they are said to; `parameter` belongs to the shape; `drift` is the relative change from frame to frame.
+    `rate_adu_per_s` is the signal per second at full brightness; the data really clip at `clip_adu` and are said to
+    clip at `full_scale_adu`; `parameter` belongs to the shape; `drift` is the relative change from frame to frame.
     """
 
     shape: Shape
@@ -93,10 +93,11 @@ class Light:
         spread_adu = math.hypot(math.sqrt(signal_adu / self.gain_e_per_adu), 0.005 * signal_adu, 2.0)
         level_adu = self.bias_adu + signal_adu + self.noise.gauss(0.0, 0.3 + 0.001 * signal_adu)
         clipped_part = 0.5 * math.erfc((self.clip_adu - level_adu) / spread_adu / math.sqrt(2))
+        step_adu = 16 if self.clip_adu == 65520 else 1  # 12 bits scaled to 16
         return FlatTest(
             exposure_s=exposure_s,
             brightness=brightness,
-            level_adu=min(level_adu, self.clip_adu),
+            level_adu=min(step_adu * round(level_adu / step_adu), self.clip_adu),
             saturated_fraction=clipped_part if self.clip_adu >= self.full_scale_adu else 0.0,
             noise_adu=0.0 if clipped_part > 0.84 else spread_adu,
         )

@@ -183,8 +183,8 @@ def preview(pixels: NDArray[np.uint16], rows: int = 64, columns: int = 96) -> ND
     Returns
     -------
     NDArray[np.uint8]
-        Means over square blocks, of eight rows and columns each where a block has more; 0 is the 1 % and 255 the 99 % quantile
-        of the blocks. A frame without contrast comes out mid-grey.
+        Means over square blocks, of eight rows and columns each where a block has more; 0 is the 1 % and 255 the
+        99 % quantile of the blocks. A frame without contrast comes out mid-grey.
     """
     height, width = pixels.shape
     block = max(1, -(-height // rows), -(-width // columns))
@@ -201,7 +201,7 @@ def preview(pixels: NDArray[np.uint16], rows: int = 64, columns: int = 96) -> ND
 
 
 def _samples(size: int, block: int) -> NDArray[np.intp]:
-    """Return the positions along one axis that stand for its blocks: all of a small block's, pairs from a large one."""
+    """Return the positions along one axis that stand for its blocks: all of a small block, pairs from a large one."""
     if block <= _SAMPLES:
         within = np.arange(block)
     else:

@@ -192,7 +192,7 @@ class FlatTuned(Event):
 
 @dataclass(frozen=True, slots=True)
 class FrameAccepted(Event):
-    """A frame is durable on disk and counted in its set."""
+    """A frame is durable on disk and counted in its set, as number `index` from 1."""
 
     step: int
     index: int

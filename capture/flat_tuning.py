@@ -3,9 +3,9 @@
 import asyncio
 from dataclasses import dataclass
 
-from coldframe.calibration.statistics import FULL_SCALE_ADU, FrameStatistics, measure
+from coldframe.calibration.statistics import FULL_SCALE_ADU, FrameStatistics, measure, preview
 from coldframe.capture.context import NightContext, StepFailedError
-from coldframe.capture.events import FlatTested, FlatTuned, Severity
+from coldframe.capture.events import FlatTested, FlatTuned, FrameShown, Severity
 from coldframe.capture.exposing import expose
 from coldframe.capture.learned_flats import FlatKey, LearnedFlat, LearnedFlats
 from coldframe.capture.light_path import flat_light, select_filter, set_brightness
@@ -142,6 +142,9 @@ class FlatTuning:
     async def _test(self, shot: Shoot, flats: FlatSettings) -> FrameStatistics:
         frame = await expose(self.context, self.number, FrameKind.FLAT, shot.exposure_s)
         measurement = await asyncio.to_thread(measure, frame.pixels, flats.saturation_adu)
+        picture = await asyncio.to_thread(preview, frame.pixels)
+        title = f"{self.step.title}, test of {shot.exposure_s:g} s"
+        self.context.tell(FrameShown(self.context.clock.now(), title, picture, measurement.histogram128()))
         await self.context.folder.save_test(frame, self.step.filter)
         return measurement.statistics
 

@@ -70,8 +70,8 @@ class LearnedFlats:
     Attributes
     ----------
     problem
-        Why the file could not be used, as a sentence; None where it could or where there is none yet. Such a file is moved
-        aside, not overwritten, by the next `save`.
+        Why the file could not be used, as a sentence; None where it could or where there is none yet. Such a file is
+        moved aside, not overwritten, by the next `save`.
     """
 
     def __init__(self, path: Path, flats: dict[FlatKey, LearnedFlat] | None = None, problem: str | None = None) -> None:

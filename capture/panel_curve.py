@@ -17,8 +17,8 @@ STEEPEST_SLOPE = 5.0
 class PanelCurve:
     """Light, on a scale of its own, by brightness: straight between the points on logarithmic axes, and on beyond them.
 
-    Without points the light is proportional to the brightness. The shape belongs to the panel, so what one filter showed
-    holds for the next.
+    Without points the light is proportional to the brightness. The shape belongs to the panel, so what one filter
+    showed holds for the next.
 
     Attributes
     ----------
@@ -44,7 +44,8 @@ class PanelCurve:
         """Return the curve through newly measured points, on their scale, and the old ones where none is new."""
         if not light:
             return self
-        reference = max(light)
+        # The scales are matched where the old curve knows most: at a point it shares, or nearest to one.
+        reference = min(light, key=lambda new: min((abs(math.log(new / old)) for old, _ in self.points), default=0.0))
         scale = light[reference] / self.light(reference)
         return PanelCurve.through({brightness: scale * old for brightness, old in self.points} | dict(light))
 

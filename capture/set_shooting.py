@@ -29,7 +29,7 @@ from coldframe.capture.exposing import expose, spend_retry
 from coldframe.capture.frame_gate import FlatBand, FrameGate
 from coldframe.capture.light_path import darken, flat_light, select_filter
 from coldframe.capture.plan import ShootStep
-from coldframe.capture.thermal import watched
+from coldframe.capture.thermal import hold, watched
 from coldframe.capture.tuner import Tuned
 from coldframe.devices.camera import Frame
 
@@ -188,18 +188,23 @@ class SetShooting:
 
     async def _shoot_all(self) -> None:
         shots: asyncio.Queue[_Shot] = asyncio.Queue(QUEUE_LENGTH)
-        async with asyncio.TaskGroup() as tasks:
-            processing = tasks.create_task(self._process_all(shots), name="processing")
-            while len(self._accepted.paths) < self._step.count:
-                for _ in range(self._step.count - len(self._accepted.paths)):
-                    await shots.put(await self._shoot())
-                await shots.join()
-            processing.cancel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                processing = tasks.create_task(self._process_all(shots), name="processing")
+                while (missing := self._step.count - len(self._accepted.paths)) > 0:
+                    for _ in range(missing):
+                        await shots.put(await self._shoot())
+                    await shots.join()
+                processing.cancel()
+        except ExceptionGroup as group:
+            # Either exposing or processing failed and ended the other: one error says it all.
+            raise group.exceptions[0] from None
 
     async def _shoot(self) -> _Shot:
         camera, step = self._context.rig.camera, self._step
         if step.setpoint_c is None:
             return _Shot(await expose(self._context, self._number, step.kind, self._recipe.exposure_s), None)
+        await hold(self._context, step.setpoint_c)
         watch = TemperatureWatch(step.setpoint_c, self._context.settings.cooling.tolerance_c)
         async with watched(camera, watch):
             frame = await expose(self._context, self._number, step.kind, self._recipe.exposure_s)

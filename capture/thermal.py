@@ -6,8 +6,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 
 from coldframe.capture.clock import NightClock
 from coldframe.capture.context import NightContext, StepFailedError
-from coldframe.capture.cooling import CoolingJudge, CoolingState, SetpointRamp, TemperatureWatch
-from coldframe.capture.events import CoolingProgress, EventStream, TemperatureRead
+from coldframe.capture.cooling import CoolingJudge, CoolingState, SetpointRamp, TemperatureWatch, plausible_c
+from coldframe.capture.events import CoolingProgress, EventStream, Severity, TemperatureRead
 from coldframe.config.settings import CoolingSettings
 from coldframe.devices.camera import Camera
 
@@ -83,6 +83,23 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
         ramping.cancel()
         with suppress(asyncio.CancelledError):
             await ramping
+
+
+async def hold(context: NightContext, setpoint_c: float) -> None:
+    """Wait for the sensor to be stable again if it has left the setpoint: a frame shot meanwhile would be wasted.
+
+    Raises
+    ------
+    StepFailedError
+        It does not come back.
+    DeviceError
+        The camera failed.
+    """
+    sensor_c = plausible_c(context.rig.camera.thermals().sensor_c)
+    if sensor_c is None or abs(sensor_c - setpoint_c) > context.settings.cooling.tolerance_c:
+        found = "is not known" if sensor_c is None else f"has drifted to {sensor_c:.1f} C"
+        context.notice(Severity.WARNING, f"the sensor's temperature {found}; waiting for {setpoint_c:g} C")
+        await cool(context, setpoint_c)
 
 
 async def _follow(camera: Camera, ramp: SetpointRamp, clock: NightClock) -> None:

@@ -201,8 +201,8 @@ class TuningLimits:
     exposure
         Never left: what the camera can do and the user allows.
     preferred
-        Aimed at, by changing the brightness first: long enough against flicker and shutter artefacts, short enough against
-        dark current.
+        Aimed at, by changing the brightness first: long enough against flicker and shutter artefacts, short enough
+        against dark current.
     brightness
         None for a light that can only be switched.
     exposure_step_s
@@ -227,7 +227,7 @@ class TuningLimits:
             raise ValueError(f"{self.maximum_tests} tests are too few to find anything")
         if not 0 <= self.exposure_step_s < math.inf:
             raise ValueError(f"an exposure step of {self.exposure_step_s} s is impossible")
-        if not self.exposure.contains(self.round_s(self.exposure.shortest_s)):
+        if self.exposure_step_s and self._steps[0] > self._steps[1]:
             raise ValueError(f"no multiple of {self.exposure_step_s} s lies within {self.exposure}")
 
     @property
@@ -250,11 +250,16 @@ class TuningLimits:
         return self.exposure.clamp(round(wanted, digits))
 
     def _on_step(self, exposure_s: float) -> float:
+        first, last = self._steps
+        steps = min(max(round(exposure_s / self.exposure_step_s), first), last)
+        return self.exposure.clamp(float(f"{steps * self.exposure_step_s:.9g}"))
+
+    @property
+    def _steps(self) -> tuple[int, int]:
+        """The shortest and the longest allowed exposure, counted in steps."""
         # The tolerance keeps a limit that is itself a multiple, such as 0.3 = 3 x 0.1, from being lost to rounding.
         first = max(1, math.ceil(self.exposure.shortest_s / self.exposure_step_s - 1e-9))
-        last = math.floor(self.exposure.longest_s / self.exposure_step_s + 1e-9)
-        steps = min(max(round(exposure_s / self.exposure_step_s), first), last)
-        return float(f"{steps * self.exposure_step_s:.9g}")
+        return first, math.floor(self.exposure.longest_s / self.exposure_step_s + 1e-9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,7 +444,7 @@ class FlatTuner:
         return self._too_many() if shot is None else self._at_the_end(evidence, shot)
 
     def _changed(self, one: FlatTest, other: FlatTest) -> bool:
-        return _light_changed(one, other, self._target.bias_adu)
+        return _light_changed(one, other, self.target)
 
     def _first_shot(self) -> Shoot:
         panel = self._limits.brightness
@@ -490,8 +495,8 @@ class FlatTuner:
             exposures = [test.exposure_s for test in self._tests]
             return OutOfReach(
                 Reason.NO_RESPONSE,
-                f"{Reason.NO_RESPONSE}: {min(levels):.0f} to {max(levels):.0f} ADU at exposures from {min(exposures):g} "
-                f"to {max(exposures):g} s, bias {self._target.bias_adu:.0f} ADU. "
+                f"{Reason.NO_RESPONSE}: {min(levels):.0f} to {max(levels):.0f} ADU at exposures from "
+                f"{min(exposures):g} to {max(exposures):g} s, bias {self._target.bias_adu:.0f} ADU. "
                 "Is the panel lit, and is it the panel that the camera looks at?",
             )
         if evidence.is_above(shot):
@@ -763,12 +768,13 @@ def _at_converter_limit(test: FlatTest) -> bool:
     return without_noise and any(abs(test.level_adu - (2**bits - 1)) < 1 for bits in CONVERTER_BITS)
 
 
-def _light_changed(one: FlatTest, other: FlatTest, bias_adu: float) -> bool:
+def _light_changed(one: FlatTest, other: FlatTest, target: FlatTarget) -> bool:
     """Tell whether two tests at one brightness contradict each other, whatever the shutter's dead time."""
     short, long = sorted((one, other), key=lambda test: test.exposure_s)
-    if short.brightness != long.brightness or short.level_adu <= bias_adu:
+    short_adu, long_adu = short.level_adu - target.bias_adu, long.level_adu - target.bias_adu
+    if short.brightness != long.brightness or short_adu < BLACK_LEVEL * target.range_adu:
         return False
-    brighter = (long.level_adu - bias_adu) / (short.level_adu - bias_adu)
+    brighter = long_adu / short_adu
     longer = long.exposure_s / short.exposure_s
     return brighter < LESS_WITH_MORE or (short.exposure_s >= LONG_EXPOSURE_S and brighter > MORE_THAN_LINEAR * longer)
 

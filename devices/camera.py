@@ -8,9 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.fits_cards import HeaderValue
 from coldframe.config.frames import FrameKind, ReadoutSettings
-
-HeaderValue = str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True)

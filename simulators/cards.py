@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
+from coldframe.calibration.fits_cards import HeaderValue
 from coldframe.config.frames import FrameKind
 from coldframe.config.simulated_rig import SimulatedRig
-from coldframe.devices.camera import HeaderValue
 from coldframe.simulators.sensor import Exposure
 
 CAMERA_NAME = "Coldframe Camera"

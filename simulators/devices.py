@@ -186,7 +186,7 @@ class SimulatedCamera:
         await self._wait(exposure_s + self._telescope.readout_s(mode))
         thermals = self.thermals()
         return Frame(
-            pixels=self._telescope.develop(shot),
+            pixels=self._telescope.sensor.render(shot),
             kind=kind,
             exposure_s=exposure_s,
             started_at=started_at,

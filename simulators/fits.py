@@ -9,7 +9,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from coldframe.devices.camera import HeaderValue
+from coldframe.calibration.fits_cards import HeaderValue
 
 BLOCK = 2880
 

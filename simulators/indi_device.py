@@ -58,8 +58,9 @@ class BlobNotice:
     def inline(self) -> bytes:
         """XML with the bytes in base64; encoding takes time and leaves other threads running."""
         encoded = pybase64.b64encode(self.file.view())
-        start = f'{self.header}\n<oneBLOB {self._attributes} enclen="{len(encoded)}">'
-        return b"".join((start.encode(), encoded, b"</oneBLOB>\n</setBLOBVector>\n"))
+        # No "enclen" here: libindi takes it for a text in lines of 72 characters and would swallow the closing tag.
+        start = f"{self.header}\n<oneBLOB {self._attributes}>\n"
+        return b"".join((start.encode(), encoded, b"\n</oneBLOB>\n</setBLOBVector>\n"))
 
     @property
     def _attributes(self) -> str:

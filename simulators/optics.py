@@ -1,7 +1,4 @@
-"""The whole telescope: which light falls on the sensor, and the frames that come of it."""
-
-from numpy import uint16
-from numpy.typing import NDArray
+"""The whole telescope: and which light falls on the sensor."""
 
 from coldframe.config.frames import FrameKind
 from coldframe.config.simulated_rig import SimulatedRig
@@ -76,7 +73,3 @@ class Telescope:
         """Return the time from the end of an exposure to the last pixel's value."""
         modes = self.rig.sensor.readout_modes
         return self.rig.timing.readout_s * (modes[readout_mode].time_factor if modes else 1.0)
-
-    def develop(self, shot: Exposure) -> NDArray[uint16]:
-        """Return the frame of an exposure, uint16, shape (height // binning, width // binning), file ADU."""
-        return self.sensor.render(shot)

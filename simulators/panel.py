@@ -25,10 +25,6 @@ class Panel:
             self._closed = closed
         return max(self._settled_s, now_s)
 
-    def stop_cover(self, now_s: float) -> None:
-        """Forget the rest of a move: the cover counts as arrived."""
-        self._settled_s = min(self._settled_s, now_s)
-
     def cover(self, now_s: float) -> CoverState | None:
         """Return where the cover is, None where there is none."""
         if self.model.cover_travel_s is None:

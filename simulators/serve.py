@@ -18,6 +18,7 @@ from coldframe.simulators.indi_device import BlobNotice, IndiDevice, Notice, Pub
 from coldframe.simulators.indi_requests import (
     BlobPolicy,
     EnableBlob,
+    GarbledStreamError,
     GetProperties,
     NewVector,
     Ping,
@@ -115,17 +116,15 @@ class Connection:
     async def run(self) -> None:
         """Serve until the other side hangs up, sends garbage, or lags too far behind."""
         writing = asyncio.create_task(self._write())
-        reading = asyncio.create_task(self._read())
         with self._stream, self._bus.joined(self):
             try:
-                await asyncio.wait((writing, reading), return_when=asyncio.FIRST_COMPLETED)
+                await self._read()
+            except (OSError, GarbledStreamError) as error:
+                _log.info("closed a connection: %s", error)
             finally:
                 writing.cancel()
-                reading.cancel()
-                results = await asyncio.gather(writing, reading, return_exceptions=True)
-        for result in results:
-            if isinstance(result, Exception):
-                _log.info("closed a connection: %s", result)
+                # The socket must not close under a write that is still being cancelled.
+                await asyncio.wait((writing,))
 
     def _put(self, item: bytes | BlobNotice, size: int) -> None:
         self._queue.append(item)
@@ -149,23 +148,32 @@ class Connection:
             case NewVector():
                 self._bus.change(request)
             case Ping(uid):
-                self._put(f"<pingReply uid={quoteattr(uid)}/>\n".encode(), 0)
+                reply = f"<pingReply uid={quoteattr(uid)}/>\n".encode()
+                self._put(reply, len(reply))
 
     async def _write(self) -> None:
+        try:
+            while self._lag <= LONGEST_LAG:
+                await self._write_next()
+            _log.warning("dropped a client that lags %d MiB behind", self._lag >> 20)
+            self._stream.shutdown(socket.SHUT_RDWR)
+        except OSError as error:
+            # Whoever hangs up right after a request is still owed what it asked for: reading goes on to the end.
+            _log.debug("a client no longer listens: %s", error)
+            self._subscription = Subscription()
+
+    async def _write_next(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            await self._filled.wait()
-            if self._lag > LONGEST_LAG:
-                raise TimeoutError(f"the client lags {self._lag >> 20} MiB behind")
-            item = self._queue.popleft()
-            if isinstance(item, bytes):
-                await loop.sock_sendall(self._stream, item)
-                self._lag -= len(item)
-            else:
-                await self._write_blob(item)
-                self._lag -= item.file.size
-            if not self._queue:
-                self._filled.clear()
+        await self._filled.wait()
+        item = self._queue.popleft()
+        if isinstance(item, bytes):
+            await loop.sock_sendall(self._stream, item)
+            self._lag -= len(item)
+        else:
+            await self._write_blob(item)
+            self._lag -= item.file.size
+        if not self._queue:
+            self._filled.clear()
 
     async def _write_blob(self, notice: BlobNotice) -> None:
         loop = asyncio.get_running_loop()

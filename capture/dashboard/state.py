@@ -171,14 +171,13 @@ class DashboardState:
     @_take.register
     def _(self, event: StepStarted) -> None:
         self.running, self.exposure = event.step, None
-        self.noise, self.cooling = [], None
         self.pace.step_began()
         if step := self.steps.get(event.step):
             step.began, step.ended, step.outcome, step.reason = event.at, None, None, ""
 
     @_take.register
     def _(self, event: StepEnded) -> None:
-        self.exposure = None
+        self.exposure, self.cooling = None, None
         if self.running == event.step:
             self.running = None
         if step := self.steps.get(event.step):
@@ -242,7 +241,7 @@ class DashboardState:
 
     @_take.register
     def _(self, event: MasterGrew) -> None:
-        if self.noise and self.noise[-1].step != event.step:
+        if self.noise and (self.noise[-1].step != event.step or self.noise[-1].frames >= event.frames):
             self.noise = []
         self.noise.append(event)
 

@@ -121,15 +121,16 @@ async def _until_signalled(night: Night) -> NightOutcome:
 @asynccontextmanager
 async def _watched(events: EventStream, *, wants_dashboard: bool, wants_json: bool) -> AsyncIterator[None]:
     """Show the events as JSON lines, on the dashboard where there is a terminal, or else as lines of text."""
-    if wants_json:
-        events.subscribe(JsonLog(sys.stdout))
-        yield
-    elif wants_dashboard and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        async with Dashboard(sys.stdout.fileno()) as dashboard:
-            events.subscribe(dashboard)
-            yield
-    else:
-        events.subscribe(LineLog(sys.stdout))
+    async with AsyncExitStack() as screen:
+        if wants_json:
+            events.subscribe(JsonLog(sys.stdout))
+        elif wants_dashboard and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+            try:
+                events.subscribe(await screen.enter_async_context(Dashboard(sys.stdout.fileno())))
+            except OSError:  # a terminal that may not be opened: lines still reach it
+                events.subscribe(LineLog(sys.stdout))
+        else:
+            events.subscribe(LineLog(sys.stdout))
         yield
 
 

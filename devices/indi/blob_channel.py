@@ -21,8 +21,8 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.fits_cards import HeaderValue
 from coldframe.calibration.frame_file import FrameFileError, parse
-from coldframe.devices.camera import HeaderValue
 from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, FrameDamagedError
 from coldframe.devices.indi.blob_stream import (
     AttachedBlob,
@@ -89,6 +89,7 @@ class BlobChannel:
         self._thread: threading.Thread | None = None
         self._loop = asyncio.get_running_loop()
         self._defined = asyncio.Event()
+        self._lost: DeviceLostError | None = None
         self.transport = ""
         """How pixels travel: "unix socket" or "TCP"."""
 
@@ -107,6 +108,7 @@ class BlobChannel:
             candidates.insert(0, ("unix socket", self._connect_unix))
         problem: Exception | None = None
         for self.transport, connect in candidates:
+            self._lost = None
             try:
                 self._socket = await asyncio.to_thread(connect)
                 await self._subscribe()
@@ -164,6 +166,11 @@ class BlobChannel:
                 await asyncio.to_thread(thread.join)
             connection.close()
 
+    @property
+    def is_open(self) -> bool:
+        """True while pixels can come."""
+        return self._socket is not None and self._lost is None
+
     def discard_arrivals(self) -> list[Image]:
         """Take out whatever has arrived and was not asked for; return the pictures among it."""
         stale = []
@@ -183,10 +190,16 @@ class BlobChannel:
         DeviceLostError
             The connection broke.
         """
+        if self._lost is not None and self._arrivals.empty():
+            raise self._lost
         arrival = await self._arrivals.get()
         if isinstance(arrival, Exception):
             raise arrival
         return arrival
+
+    def _lose(self, error: DeviceLostError) -> None:
+        self._lost = error
+        self._arrivals.put_nowait(error)
 
     # ---- in the thread ----
 
@@ -197,15 +210,16 @@ class BlobChannel:
             for chunk in self._chunks(connection, descriptors):
                 for event in stream.feed(chunk):
                     self._handle(event, connection, descriptors)
-            self._arrive(
+            self._call_loop(
+                self._lose,
                 DeviceLostError(
                     self.device,
                     "the server closed the pixel channel",
                     "If it runs on, start indiserver with a larger limit for slow clients: -m 1024",
-                )
+                ),
             )
         except (OSError, BlobStreamError) as error:
-            self._arrive(DeviceLostError(self.device, f"the pixel channel broke: {error}"))
+            self._call_loop(self._lose, DeviceLostError(self.device, f"the pixel channel broke: {error}"))
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)

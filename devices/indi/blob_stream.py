@@ -12,8 +12,9 @@ from html import unescape
 
 import pybase64
 
-TAG = re.compile(rb"<(/?)([A-Za-z][\w:.-]*)((?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>", re.DOTALL)
-ATTRIBUTE = re.compile(rb"([\w:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+# Possessive: a hostile tag must not make the search go back and forth.
+TAG = re.compile(rb"<(/?)([A-Za-z][\w:.-]*+)((?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+)>", re.DOTALL)
+ATTRIBUTE = re.compile(rb"(?<![\w:.-])([\w:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 LONGEST_TAG_BYTES = 16 * 1024
 
 
@@ -74,6 +75,7 @@ class _Base64Payload:
         self._data = bytearray(attributes.size)
         self._filled = 0
         self._remainder = b""
+        self._padded = False
         self._fault = ""
 
     def take(self, text: bytes) -> None:
@@ -82,6 +84,10 @@ class _Base64Payload:
         text = self._remainder + text.translate(None, b"\r\n \t")
         whole = len(text) - len(text) % 4
         self._remainder = text[whole:]
+        if self._padded and text:
+            self._fault = "goes on after its padding"
+            return
+        self._padded = text.endswith(b"=", 0, whole)
         try:
             decoded = pybase64.b64decode(memoryview(text)[:whole], validate=True)
         except Base64Error as error:

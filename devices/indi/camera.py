@@ -73,6 +73,7 @@ class IndiCamera(IndiDevice):
         self._readout_deadline_s = readout_deadline_s
         self._channel: BlobChannel | None = None
         self._settings = ReadoutSettings()
+        self._exposing = False
         self._setpoint_c: float | None = None
 
     # ---- set-up ----
@@ -90,6 +91,11 @@ class IndiCamera(IndiDevice):
         await self._apply(self._settings)
         if self._setpoint_c is not None:
             await self._order_setpoint(self._setpoint_c)
+
+    @property
+    def is_ready(self) -> bool:
+        """True while the last set-up still stands and pixels can come."""
+        return super().is_ready and self._channel is not None and self._channel.is_open
 
     async def _demand(self, demand: dialects.Spelling) -> None:
         prop = self.link.mirror.find(self.name, demand.property)
@@ -293,12 +299,11 @@ class IndiCamera(IndiDevice):
         started_at, started_s = self._now(), asyncio.get_running_loop().time()
         try:
             image = await self._shoot(exposure_s)
-        except DeviceTimeoutError:
+        except (DeviceTimeoutError, asyncio.CancelledError):
             await self._abort_quietly()
             raise
-        except asyncio.CancelledError:
-            await self._abort_quietly()
-            raise
+        finally:
+            self._exposing = False
         self._check(image, kind, exposure_s, image.received_at_s - started_s)
         return Frame(
             pixels=image.pixels,
@@ -317,6 +322,9 @@ class IndiCamera(IndiDevice):
         assert self._channel is not None
         self._channel.discard_arrivals()
         spelling = dialects.EXPOSURE[0]
+        allowed_s = exposure_s + self._readout_deadline_s
+        deadline_s = asyncio.get_running_loop().time() + allowed_s
+        self._exposing = True
         sent = self.link.send(self.name, spelling.property, {spelling.element: exposure_s})
 
         def ended() -> Property | None:
@@ -329,15 +337,13 @@ class IndiCamera(IndiDevice):
             what = "refused or lost the exposure" if prop.state == "alert" else "had its exposure aborted by another"
             raise DeviceError(self.name, what + (f" ({message})" if message else ""))
 
-        await self.link.wait(
-            self.name, ended, exposure_s + self._readout_deadline_s, f"the end of a {exposure_s:g} s exposure"
-        )
+        await self.link.wait(self.name, ended, allowed_s, f"the end of a {exposure_s:g} s exposure")
         try:
-            async with asyncio.timeout(self._readout_deadline_s):
+            async with asyncio.timeout_at(deadline_s):
                 return await self._channel.next_image()
         except TimeoutError:
             raise DeviceTimeoutError(
-                self.name, f"ended its exposure but sent no frame within {self._readout_deadline_s:g} s"
+                self.name, f"ended its exposure but sent no frame within {allowed_s:g} s of its start"
             ) from None
 
     def _newer(self, name: str, serial: int) -> Property | None:
@@ -367,16 +373,19 @@ class IndiCamera(IndiDevice):
         """
         await self.ensure_driver()
         prop = self.link.mirror.find(self.name, "CCD_EXPOSURE")
-        if prop is None or prop.state != "busy":
+        # An exposure ordered a moment ago is not shown as Busy yet.
+        if prop is None or not (self._exposing or prop.state == "busy"):
             return
         found = dialects.find(self.link.mirror, self.name, dialects.ABORT)
         if found is None:
             raise NotSupportedError(self.name, "cannot abort an exposure")
-        self.link.send(self.name, found[0].name, {found[1]: True})
+        name, element = found[0].name, found[1]
+        sent = self.link.send(self.name, name, {element: True})
 
         def idle() -> Property | None:
             prop = self.link.mirror.find(self.name, "CCD_EXPOSURE")
-            return prop if prop is not None and prop.state != "busy" else None
+            answered = self._newer("CCD_EXPOSURE", sent) or self._newer(name, sent)
+            return prop if answered and prop is not None and prop.state != "busy" else None
 
         await self.link.wait(self.name, idle, ABORT_DEADLINE_S, "the end of an aborted exposure")
 

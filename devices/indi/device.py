@@ -20,7 +20,7 @@ class IndiDevice:
     def __init__(self, link: IndiLink, name: str) -> None:
         self.link = link
         self._name = name
-        self._generation = 0
+        self._set_up_in: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -30,8 +30,14 @@ class IndiDevice:
     async def connect(self) -> None:
         """Connect the driver and set the device up."""
         await self.connect_driver()
+        life = self._life
         await self.set_up()
-        self._generation = self.link.generation
+        self._set_up_in = life
+
+    @property
+    def _life(self) -> tuple[int, int]:
+        """What changes whenever the server or the driver starts anew, and forgets all settings."""
+        return self.link.generation, self.link.mirror.removals(self._name)
 
     async def set_up(self) -> None:
         """Bring the connected driver into the state we rely on."""
@@ -61,7 +67,7 @@ class IndiDevice:
     @property
     def is_ready(self) -> bool:
         """True while the last set-up still stands."""
-        return self._generation == self.link.generation and self._driver_connected()
+        return self._set_up_in == self._life and self._driver_connected()
 
     def _driver_connected(self) -> bool:
         prop = self.link.mirror.find(self._name, "CONNECTION")

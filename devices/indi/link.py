@@ -103,16 +103,20 @@ class IndiLink:
         Raises
         ------
         DeviceLostError
-            The server went away meanwhile.
+            The server or the device went away meanwhile.
         DeviceTimeoutError
             `deadline_s` passed.
         """
-        generation = self.generation
+        generation, removals = self.generation, self.mirror.removals(device)
         try:
             async with asyncio.timeout(deadline_s):
                 while (result := seen()) is None:
                     if not self._connected or self.generation != generation:
                         raise DeviceLostError(device, f"{self.server} went away while waiting for {waiting_for}")
+                    if self.mirror.removals(device) != removals:
+                        raise DeviceLostError(
+                            device, f"its driver went away while waiting for {waiting_for}", "Did the driver crash?"
+                        )
                     await self._next_change()
                 return result
         except TimeoutError:

@@ -53,6 +53,7 @@ class Mirror:
         self.serial = 0
         self._devices: dict[str, dict[str, Property]] = {}
         self._messages: dict[str, tuple[int, str]] = {}
+        self._removals: dict[str, int] = {}
 
     def clear(self) -> None:
         """Forget everything: the connection that told it is gone."""
@@ -67,6 +68,7 @@ class Mirror:
                 self._devices.setdefault(event["device"], {})[event["name"]] = self._snapshot(event, now_s)
             case "removed" if event["name"] is None:
                 self._devices.pop(event["device"], None)
+                self._removals[event["device"]] = self.removals(event["device"]) + 1
             case "removed":
                 self._devices.get(event["device"], {}).pop(event["name"], None)
             case "message":
@@ -100,6 +102,10 @@ class Mirror:
     def properties(self, device: str) -> tuple[Property, ...]:
         """Return all properties of a device."""
         return tuple(self._devices.get(device, {}).values())
+
+    def removals(self, device: str) -> int:
+        """Return how often the device as a whole went away: when its driver died, for one."""
+        return self._removals.get(device, 0)
 
     def message_since(self, device: str, serial: int) -> str:
         """Return the device's last message if it came after event `serial`, else an empty string."""

@@ -3,6 +3,7 @@ import mmap
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,14 @@ def foreign(pixels: NDArray[np.generic], **cards: HeaderValue) -> bytes:
     return file.getvalue()
 
 
+def changed(keyword: str, value: object, other: str) -> bytes:
+    """Return a good file with one value in its header exchanged."""
+    good, bad = (f"{keyword:<8}= {text:>20}".encode() for text in (str(value), other))
+    content = written(np.zeros((9, 9), np.uint16))
+    assert content.count(good) == 1
+    return content.replace(good, bad)
+
+
 def verified(path: Path) -> str:
     if shutil.which("fitsverify") is None:
         pytest.skip("fitsverify is not installed (Debian package fitsverify)")
@@ -84,7 +93,7 @@ def test_files_pass_fitsverify(tmp_path: Path, shape: tuple[int, int]) -> None:
     cards = [
         Card("EXPTIME", 0.1 + 0.2, "[s] " + "long " * 20),
         Card("GAIN", 100),
-        Card("FILTER", "Hα"),
+        Card("FILTER", "H\N{GREEK SMALL LETTER ALPHA}"),
         Card("QUOTES", "'" * 150),
         Card("LONG", "words and more " * 15, "of several cards"),
         Card("TINY", -5e-324),
@@ -109,7 +118,7 @@ def test_masters_with_extensions_pass_fitsverify(tmp_path: Path) -> None:
     mask = rng.integers(0, 2, (41, 33)).astype(np.uint8)
     parts = [
         encode_primary(mean, [Card("BUNIT", "adu")]),
-        encode_extension("UNCERT", mean / 10, []),
+        encode_extension("UNCERT", mean[::-1], []),
         encode_extension("COUNTS", counts, []),
         encode_extension("MASK", mask, []),
     ]
@@ -118,7 +127,7 @@ def test_masters_with_extensions_pass_fitsverify(tmp_path: Path) -> None:
     assert "verification OK" in verified(path)
     with fits.open(path, checksum=True) as file:
         np.testing.assert_array_equal(file[0].data, mean)
-        np.testing.assert_array_equal(file["UNCERT"].data, mean / 10)
+        np.testing.assert_array_equal(file["UNCERT"].data, mean[::-1])
         np.testing.assert_array_equal(file["COUNTS"].data, counts)
         np.testing.assert_array_equal(file["MASK"].data, mask)
 
@@ -145,7 +154,7 @@ def test_what_fits_cannot_say_is_refused(card: Card) -> None:
 
 
 def test_text_becomes_ascii() -> None:
-    assert ascii_text("Hα Hβ Ω café 5µm 日") == "Halpha Hbeta Omega cafe 5mum ?"
+    assert ascii_text("H\u03b1 H\u03b2 \u03a9 caf\u00e9 5\u00b5m \u65e5") == "Halpha Hbeta Omega cafe 5mum ?"
     assert ascii_text("a\nb\tc\0") == "a?b?c?"
 
 
@@ -221,14 +230,14 @@ def test_padding_may_be_missing_or_odd() -> None:
         (foreign(np.zeros(4, np.uint16)), "NAXIS2 is missing"),
         (foreign(np.full((4, 4), -1, np.int16)), "below zero"),
         (written(np.zeros((99, 99), np.uint16))[:10000], "truncated"),
-        (written(np.zeros((99, 99), np.uint16))[:1000], "does not end"),
-        (written(np.zeros((9, 9), np.uint16)).replace(b"NAXIS1  =                    9", b"NAXIS1  = 1000000000000000000 "), "truncated"),
-        (written(np.zeros((9, 9), np.uint16)).replace(b"NAXIS1  =                    9", b"NAXIS1  =                   -9"), "not a plane"),
-        (written(np.zeros((9, 9), np.uint16)).replace(b"NAXIS1  =                    9", b"NAXIS1  =                  'a'"), "NAXIS1 is 'a'"),
-        (written(np.zeros((9, 9), np.uint16)).replace(b"BSCALE  =                    1", b"BSCALE  =                    2"), "BSCALE 2"),
-        (written(np.zeros((9, 9), np.uint16)).replace(b"SIMPLE  =                    T", b"SIMPLE  =                    F"), "not T"),
+        (written(np.zeros((99, 99), np.uint16))[:500], "does not end"),
+        (changed("NAXIS1", 9, "1000000000000000000 "), "truncated"),
+        (changed("NAXIS1", 9, "-9"), "not a plane"),
+        (changed("NAXIS1", 9, "'a'"), "NAXIS1 is 'a'"),
+        (changed("BSCALE", 1, "2"), "BSCALE 2"),
+        (changed("SIMPLE", "T", "F"), "not T"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_frame_is_refused_with_the_reason(tmp_path: Path, content: bytes, what: str) -> None:
     with pytest.raises(FrameFileError, match=what):
         parse(content)
@@ -271,8 +280,7 @@ def test_noise_is_no_frame(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("read", [read_frame, read_header])
-def test_unreadable_files(tmp_path: Path, read: object) -> None:
-    assert callable(read)
+def test_unreadable_files(tmp_path: Path, read: Callable[[Path], object]) -> None:
     (tmp_path / "empty.fits").touch()
     with pytest.raises(FrameFileError, match="empty"):
         read(tmp_path / "empty.fits")

@@ -9,6 +9,7 @@ from coldframe.capture.cooling import (
     Cooling,
     CoolingJudge,
     CoolingState,
+    ExposureTemperature,
     Obstacle,
     SetpointRamp,
     TemperatureWatch,
@@ -188,16 +189,23 @@ def test_a_ramp_without_speed_is_refused(speed: float) -> None:
         SetpointRamp(0, 1, speed)
 
 
-@pytest.mark.parametrize(
-    ("readings", "within"), [([-10.0, -9.8], True), ([-10.0, -10.4, -10.0], False), ([-9.6], False)]
-)
-def test_a_dark_is_within_tolerance_only_throughout(readings: list[float], within: bool) -> None:
+@pytest.mark.parametrize("readings", [[-10.0], [-10.0, -9.8], [-10.25, -9.75, -10.0]])
+def test_a_dark_whose_readings_all_fit_is_within(readings: list[float]) -> None:
+    assert watched(readings).within
+
+
+@pytest.mark.parametrize("readings", [[-9.6], [-10.0, -10.4, -10.0], [-10.0, -9.6]])
+def test_one_reading_outside_spoils_a_dark(readings: list[float]) -> None:
+    verdict = watched(readings)
+    assert not verdict.within
+    assert (verdict.lowest_c, verdict.highest_c) == (min(readings), max(readings))
+
+
+def watched(readings: list[float]) -> ExposureTemperature:
     watch = TemperatureWatch(-10.0, 0.3)
     for sensor_c in [*readings, None, -273.15]:
         watch.observe(sensor_c)
-    verdict = watch.verdict()
-    assert verdict.within is within
-    assert (verdict.lowest_c, verdict.highest_c) == (min(readings), max(readings))
+    return watch.verdict()
 
 
 def test_a_dark_without_readings_is_not_within() -> None:

@@ -64,8 +64,10 @@ class RawClient:
 
     async def connect(self, *devices: str) -> None:
         await self.send('<getProperties version="1.7"/>')
+        async with asyncio.timeout(10):
+            while not all(f'device="{device}" name="CONNECTION"' in self.text for device in devices or (CAMERA,)):
+                assert await self.read(), "hung up before it told its devices"
         for device in devices:
-            await self.until(f'device="{device}" name="CONNECTION"')
             await self.switch(device, "CONNECTION", "CONNECT")
             await self.until(f'<setSwitchVector device="{device}" name="CONNECTION" state="Ok"')
 
@@ -104,7 +106,11 @@ class Server:
 
     def unix(self) -> socket.socket:
         stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        stream.connect("\0" + self.unix_socket)
+        try:
+            stream.connect("\0" + self.unix_socket)
+        except OSError:
+            stream.close()
+            raise
         return stream
 
 
