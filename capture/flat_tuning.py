@@ -66,7 +66,8 @@ class FlatTuning:
                 self.context.clock.now(), self.number, self.step.filter, tuned.exposure_s, tuned.brightness, tuned.tests
             )
         )
-        self.context.notice(Severity.INFO, f"{self.step.title}: {tuned.message}")
+        if not ExposureSpan(*flats.preferred_exposure_s).contains(tuned.exposure_s):
+            self.context.notice(Severity.INFO, f"{self.step.title}: {tuned.message}")
         self._remember(tuned)
         return tuned
 

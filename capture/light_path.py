@@ -44,12 +44,13 @@ async def darken(context: NightContext) -> None:
     panel, settings = context.rig.panel, context.settings.panel
     if panel is None or settings is None:
         return
-    was_lit = panel.state().lit
+    before = panel.state()
     await panel.light_off()
     if panel.has_cover:
         await panel.close_cover()
-    tell_panel(context)
-    if was_lit:
+    if panel.state() != before:
+        tell_panel(context)
+    if before.lit:
         await asyncio.sleep(settings.settle_s)
 
 

@@ -48,7 +48,7 @@ def _main(
     pass
 
 
-@app.command()
+@app.command(short_help="Shoot the night's calibration frames.")
 def run(
     config: ConfigOption = None,
     simulate: Annotated[
@@ -78,7 +78,7 @@ def run(
     raise typer.Exit(run_night(config, simulate, folder, wants_dashboard=dashboard, wants_json=json))
 
 
-@app.command()
+@app.command(short_help="Serve a simulated rig over INDI.")
 def simulate(
     rig: Annotated[str, typer.Argument(help="Name of a shipped rig, or a TOML file.")] = "small",
     host: Annotated[
@@ -89,13 +89,17 @@ def simulate(
         str | None, typer.Option(metavar="PATH", help="Local socket to listen on too, as indiserver's -u.")
     ] = None,
 ) -> None:
-    """Serve a simulated rig (camera, flat panel, filter wheel) to any INDI client until Ctrl-C."""
+    """Serve a simulated rig (camera, flat panel, filter wheel) to any INDI client until Ctrl-C.
+
+    Shipped rigs: small, cooled-mono, cooled-osc, ccd-overscan, uncooled. With stock clients:
+    indi_getprop -p 7624
+    """
     from coldframe.cli.simulate import serve_rig  # noqa: PLC0415  # heavy imports only when needed
 
     raise typer.Exit(serve_rig(rig, host, port, unix))
 
 
-@app.command()
+@app.command(short_help="List what an INDI server's devices can do.")
 def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624) -> None:
     """List what each device of an INDI server can do for us, and what is missing.
 
@@ -106,19 +110,22 @@ def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624) -> None:
     raise typer.Exit(list_devices(host, port))
 
 
-@app.command()
+@app.command(short_help="Write a commented configuration.")
 def init(
     config: ConfigOption = None,
     host: HostOption = "127.0.0.1",
     port: PortOption = 7624,
 ) -> None:
-    """Ask the INDI server what is there and write a commented configuration; an existing file is left alone."""
+    """Ask the INDI server what is there and write a commented configuration.
+
+    Every setting is explained in it, and the sets are good practice. An existing file is left alone.
+    """
     from coldframe.cli.init import write_config  # noqa: PLC0415  # heavy imports only when needed
 
     raise typer.Exit(write_config(config, host, port))
 
 
-@app.command()
+@app.command(short_help="Bring the hardware to the safe state.")
 def safe(config: ConfigOption = None) -> None:
     """Bring the hardware to the safe state: exposure ended, lamp out, cover and cooler as configured.
 

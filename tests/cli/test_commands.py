@@ -1,0 +1,101 @@
+"""The command line as a person meets it: as a process."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from coldframe.cli import with_default_rig
+
+COLDFRAME = [sys.executable, "-m", "coldframe"]
+
+
+def coldframe(*arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COLDFRAME, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+@pytest.mark.parametrize("command", ["", "run", "simulate", "devices", "init", "safe"])
+def test_every_command_has_a_help_worth_reading(command: str) -> None:
+    shown = coldframe(*command.split(), "--help")
+    assert shown.returncode == 0
+    assert len(shown.stdout.splitlines()) > 8
+    assert "..." not in shown.stdout.replace("[ARGS]...", "")
+
+
+def test_simulate_without_a_rig_means_the_small_one() -> None:
+    assert with_default_rig(["run", "--simulate"]) == ["run", "--simulate", "small"]
+    assert with_default_rig(["run", "--simulate", "--dry-run"]) == ["run", "--simulate", "small", "--dry-run"]
+    assert with_default_rig(["run", "--simulate", "uncooled"]) == ["run", "--simulate", "uncooled"]
+
+
+def test_a_dry_run_shows_the_plan_in_its_order() -> None:
+    shown = coldframe("run", "--simulate", "--dry-run")
+    assert shown.returncode == 0
+    rows = [line.split("│")[1].strip() for line in shown.stdout.splitlines() if line.count("│") == 4]
+    flats = [title.format(name) for name in ("L", "Ha") for title in ("tune flat {}", "dark flat {}", "flat {}")]
+    assert rows[:-1] == ["cool to -10 C", "bias", *flats, "dark 2 s", "warm up"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--config", "/nowhere/coldframe.toml"], "no such file"),
+        (["run", "--simulate", "nothing"], "no example night has this name"),
+        (["simulate", "nothing"], "neither a file nor a shipped rig"),
+        (["devices", "--port", "1"], "Is indiserver running there"),
+        (["init", "--port", "1", "--config", "new.toml"], "Is indiserver running there"),
+        (["run", "--no-such-option"], "No such option"),
+    ],
+)
+def test_bad_input_is_one_clear_word_and_exit_code_2(arguments: list[str], said: str) -> None:
+    ended = coldframe(*arguments)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_init_leaves_an_existing_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "coldframe.toml"
+    path.write_text("# mine", "utf-8")
+    assert coldframe("init", "--config", str(path)).returncode == 2
+    assert path.read_text("utf-8") == "# mine"
+
+
+def test_a_wrong_configuration_is_told_whole(tmp_path: Path) -> None:
+    path = tmp_path / "coldframe.toml"
+    path.write_text('[camera]\ndevice = 7\nbining = 2\n[[sets]]\nkind = "bias"\ncount = 0\n', "utf-8")
+    ended = coldframe("run", "--config", str(path))
+    assert ended.returncode == 2
+    lines = ended.stderr.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith(f"{path}:") for line in lines)
+
+
+def test_json_lines_tell_a_night_until_it_is_interrupted(tmp_path: Path) -> None:
+    night = subprocess.Popen(
+        [*COLDFRAME, "run", "--simulate", "small", "--json", "--folder", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert night.stdout is not None
+    names = []
+    for line in night.stdout:
+        names.append(json.loads(line)["event"])
+        if names[-1] == "temperature-read" and len(names) > 5:
+            night.send_signal(signal.SIGINT)
+            break
+    began_s = time.monotonic()
+    names += [json.loads(line)["event"] for line in night.stdout]
+    assert night.stderr is not None
+    assert "Traceback" not in night.stderr.read()
+    assert night.wait(timeout=60) == 130
+    night.stdout.close()
+    night.stderr.close()
+    assert time.monotonic() - began_s < 30
+    assert names[0] == "night-started"
+    assert names[-1] == "night-ended"

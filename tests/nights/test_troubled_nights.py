@@ -1,0 +1,249 @@
+"""Nights on which something fails: what can still be made is made, and the rig is left safe."""
+
+import asyncio
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coldframe.calibration.durable import NotDurableError
+from coldframe.capture import night_folder
+from coldframe.capture.events import (
+    FrameRejected,
+    MasterWritten,
+    NightOutcome,
+    Notice,
+    Severity,
+    StepEnded,
+    StepOutcome,
+)
+from coldframe.config.examples import example_night
+from coldframe.config.frames import FrameKind
+from coldframe.config.loading import load_settings
+from coldframe.config.settings import Settings
+from coldframe.config.simulated_rig import load_rig
+from coldframe.devices.camera import Camera, Frame
+from coldframe.devices.errors import DeviceError, DeviceTimeoutError
+from coldframe.devices.flat_panel import CoverState, FlatPanel
+from coldframe.devices.rig import Rig
+from tests.nights.nights import NightRun, run_night, tiny
+
+pytestmark = pytest.mark.looptime
+
+SMALL = tiny(load_rig("small"))
+
+
+def short() -> Settings:
+    """Return the small rig's night with few frames."""
+    settings = load_settings(example_night("small"))
+    sets = tuple(each.model_copy(update={"count": 6}) for each in settings.sets)
+    return settings.model_copy(update={"sets": sets})
+
+
+class Wrapped:
+    """A device that behaves as another one, but for what a subclass does differently."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class Rigged:
+    """Remembers the rig of a night, so that its state can be looked at afterwards."""
+
+    def __init__(
+        self, camera: Callable[[Camera], Any] | None = None, panel: Callable[[FlatPanel], Any] | None = None
+    ) -> None:
+        self._camera, self._panel = camera, panel
+        self.rig: Rig | None = None
+
+    def __call__(self, rig: Rig) -> Rig:
+        assert rig.panel is not None
+        self.plain = rig
+        return Rig(
+            self._camera(rig.camera) if self._camera else rig.camera,
+            self._panel(rig.panel) if self._panel else rig.panel,
+            rig.wheel,
+        )
+
+    def assert_safe(self) -> None:
+        assert self.plain.panel is not None
+        state = self.plain.panel.state()
+        assert not state.lit
+        assert state.cover is CoverState.CLOSED
+        assert self.plain.camera.thermals().cooler_on is False
+
+
+def outcomes(night: NightRun) -> list[StepOutcome]:
+    return [ended.outcome for ended in night.of(StepEnded)]
+
+
+class FailingOnce(Wrapped):
+    """A camera whose third exposure does not come."""
+
+    def __init__(self, inner: Camera) -> None:
+        super().__init__(inner)
+        self.exposures = 0
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        self.exposures += 1
+        if self.exposures == 3:
+            raise DeviceTimeoutError(self.inner.name, "sent no frame")
+        frame: Frame = await self.inner.expose(kind, exposure_s)
+        return frame
+
+
+async def test_one_lost_exposure_is_shot_again(tmp_path: Path) -> None:
+    rigged = Rigged(camera=FailingOnce)
+    night = await run_night(short(), SMALL, tmp_path, rigged)
+    assert night.outcome is NightOutcome.COMPLETE
+    assert any("sent no frame" in notice.text for notice in night.of(Notice))
+    rigged.assert_safe()
+
+
+class Dead(Wrapped):
+    """A camera that fails every dark."""
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        if kind is FrameKind.DARK:
+            raise DeviceTimeoutError(self.inner.name, "sent no frame")
+        frame: Frame = await self.inner.expose(kind, exposure_s)
+        return frame
+
+
+async def test_a_set_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    rigged = Rigged(camera=Dead)
+    night = await run_night(short(), SMALL, tmp_path, rigged)
+    assert night.outcome is NightOutcome.INCOMPLETE
+    assert len(night.of(MasterWritten)) == len(short().sets) - 1
+    assert outcomes(night).count(StepOutcome.FAILED) == 1
+    rigged.assert_safe()
+
+
+class Unlit(Wrapped):
+    """A panel that says it is lit and is not."""
+
+    async def light_on(self, brightness: int | None = None) -> None:
+        del brightness
+
+
+async def test_a_panel_that_does_not_light_fails_its_flats_only(tmp_path: Path) -> None:
+    rigged = Rigged(panel=Unlit)
+    night = await run_night(short(), SMALL, tmp_path, rigged)
+    assert night.outcome is NightOutcome.INCOMPLETE
+    ended = {event.step: event for event in night.of(StepEnded)}
+    assert outcomes(night).count(StepOutcome.FAILED) == 2
+    assert outcomes(night).count(StepOutcome.SKIPPED) == 4
+    assert any("light does not respond" in event.reason for event in ended.values())
+    assert len(night.of(MasterWritten)) == 2
+    rigged.assert_safe()
+
+
+class Stuck(Wrapped):
+    """A panel that cannot be switched off, and a cover that does not move."""
+
+    async def light_off(self) -> None:
+        raise DeviceError(self.inner.name, "does not answer")
+
+
+async def test_a_panel_that_cannot_be_switched_off_is_told_and_the_cooler_is_warmed_all_the_same(
+    tmp_path: Path,
+) -> None:
+    rigged = Rigged(panel=Stuck)
+    night = await run_night(short(), SMALL, tmp_path, rigged)
+    assert night.outcome is NightOutcome.INCOMPLETE
+    assert rigged.plain.camera.thermals().cooler_on is False
+    errors = [notice.text for notice in night.of(Notice) if notice.severity is Severity.ERROR]
+    assert any("did not put its lamp out" in text and "by hand" in text for text in errors)
+
+
+class Repeating(Wrapped):
+    """A camera that delivers its first dark again and again, twice."""
+
+    def __init__(self, inner: Camera) -> None:
+        super().__init__(inner)
+        self.first: Frame | None = None
+        self.repeats = 0
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        frame: Frame = await self.inner.expose(kind, exposure_s)
+        if kind is not FrameKind.DARK:
+            return frame
+        if self.first is not None and self.repeats < 2:
+            self.repeats += 1
+            return self.first
+        self.first = self.first or frame
+        return frame
+
+
+async def test_a_repeated_frame_is_kept_in_quarantine_and_shot_again(tmp_path: Path) -> None:
+    night = await run_night(short(), SMALL, tmp_path, Rigged(camera=Repeating))
+    assert night.outcome is NightOutcome.COMPLETE
+    rejected = night.of(FrameRejected)
+    assert len(rejected) == 2
+    for event in rejected:
+        path = Path(event.path)
+        assert path.is_file()
+        assert "repeated" in path.with_suffix(".json").read_text("utf-8")
+
+
+async def test_a_setpoint_out_of_reach_skips_what_needs_it(tmp_path: Path) -> None:
+    cooler = SMALL.cooler
+    assert cooler is not None
+    weak = SMALL.model_copy(update={"cooler": cooler.model_copy(update={"maximum_delta_c": 10.0})})
+    rigged = Rigged()
+    night = await run_night(short(), weak, tmp_path, rigged)
+    assert night.outcome is NightOutcome.INCOMPLETE
+    assert night.of(MasterWritten) == []
+    assert "-10 C was not reached" in night.of(StepEnded)[0].reason
+    rigged.assert_safe()
+
+
+async def test_a_full_disk_aborts_into_the_safe_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, written = night_folder.write_durably, []
+
+    def full(path: Path, buffers: Any) -> None:
+        written.append(path)
+        if len(written) > 9:
+            raise NotDurableError(path, errno.ENOSPC, "the disk is full: free some space")
+        whole(path, buffers)
+
+    monkeypatch.setattr(night_folder, "write_durably", full)
+    rigged = Rigged()
+    night = await run_night(short(), SMALL, tmp_path, rigged)
+    assert night.outcome is NightOutcome.ABORTED
+    assert "disk is full" in night.events[-1].summary  # type: ignore[attr-defined]
+    rigged.assert_safe()
+
+
+@pytest.mark.parametrize("after_s", [5.0, 16.0, 40.0, 70.0])
+async def test_a_cancelled_night_is_left_safe(tmp_path: Path, after_s: float) -> None:
+    rigged = Rigged()
+    night = asyncio.create_task(run_night(load_settings(example_night("small")), SMALL, tmp_path, rigged))
+    await asyncio.sleep(after_s)
+    night.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await night
+    rigged.assert_safe()
+
+
+async def test_a_second_cancellation_cuts_the_warm_up_short_and_leaves_the_cooler(tmp_path: Path) -> None:
+    settings = load_settings(example_night("small"))
+    slow = settings.model_copy(update={"cooling": settings.cooling.model_copy(update={"warm_ramp_c_per_min": 1.0})})
+    rigged = Rigged()
+    night = asyncio.create_task(run_night(slow, SMALL, tmp_path, rigged))
+    await asyncio.sleep(30)
+    night.cancel()
+    await asyncio.sleep(20)
+    night.cancel()
+    started_s = asyncio.get_running_loop().time()
+    with pytest.raises(asyncio.CancelledError):
+        await night
+    assert asyncio.get_running_loop().time() - started_s < 5
+    assert rigged.plain.panel is not None
+    assert not rigged.plain.panel.state().lit
+    assert rigged.plain.camera.thermals().cooler_on is True

@@ -1,0 +1,40 @@
+"""The layout that packaging, type checkers and people rely on."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("capture", "calibration", "devices", "simulators", "config")
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_package_links_to_the_folder(name: str) -> None:
+    link = ROOT / "coldframe" / name
+    assert link.is_symlink()
+    assert link.readlink() == Path("..") / name
+    assert (ROOT / name / "__init__.py").is_file()
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        f"from setuptools.build_meta import build_wheel; print(build_wheel({str(tmp_path)!r}))",
+    ]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"coldframe"}
+    for needed in (
+        "capture/night.py",
+        "config/rigs/small.toml",
+        "config/nights/small.toml",
+        "config/coldframe.service",
+        "py.typed",
+    ):
+        assert f"coldframe/{needed}" in names
