@@ -89,8 +89,8 @@ class FrameGate:
         limit_adu = level_limit_adu(reference)
         if abs(statistics.level_adu - reference.level_adu) > limit_adu:
             return (
-                f"level {statistics.level_adu:.0f} ADU, {limit_adu:.0f} ADU and more from the {reference.level_adu:.0f} ADU "
-                "of the set's first frame: light on the sensor, or another setting?"
+                f"level {statistics.level_adu:.0f} ADU, more than {limit_adu:.0f} ADU from the first frame's "
+                f"{reference.level_adu:.0f} ADU: light on the sensor, or another setting?"
             )
         return None
 

@@ -75,6 +75,7 @@ class Night:
         self,
         settings: Settings,
         rig: Rig,
+        *,
         folder: NightFolder,
         learned: LearnedFlats,
         events: EventStream,

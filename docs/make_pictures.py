@@ -58,8 +58,15 @@ async def main() -> None:
         async with indi_rig(settings, clock.now) as rig:
             await rig.connect()
             with tempfile.TemporaryDirectory() as folder:
-                night_folder = NightFolder.create(Path(folder) / "coldframe", clock.now())
-                await Night(settings, rig, night_folder, LearnedFlats(Path(folder) / "learned.json"), events, clock).run()
+                night = Night(
+                    settings,
+                    rig,
+                    folder=NightFolder.create(Path(folder) / "coldframe", clock.now()),
+                    learned=LearnedFlats(Path(folder) / "learned-flats.json"),
+                    events=events,
+                    clock=clock,
+                )
+                await night.run()
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Unattended end-of-night calibration frames for INDI rigs: bias, darks, flats and dark flats, with their "
     "masters, shot while you sleep. Try it without hardware: coldframe run --simulate",
-    epilog="Exit codes: 0 all planned masters were made; 1 ended with something missing, and said what; 2 bad input, or "
-    "nothing to work with; 3 aborted into the safe state; 130 interrupted.",
+    epilog="Exit codes: 0 all planned masters were made; 1 ended with something missing, and said what; 2 bad input, "
+    "or nothing to work with; 3 aborted into the safe state; 130 interrupted.",
 )
 
 ConfigOption = Annotated[

@@ -55,7 +55,7 @@ def plan_table(settings: Settings) -> Table:
     steps = plan_night(settings)
     estimates = estimate_s(steps, settings)
     table = Table(title=f"Plan for {settings.camera.device}", title_justify="left", show_footer=True)
-    table.add_column("step")
+    table.add_column("step", footer="in all")
     table.add_column("frames", justify="right")
     table.add_column("about", justify="right", footer=duration_text(sum(estimates)))
     for step, estimate in zip(steps, estimates, strict=True):
@@ -102,7 +102,7 @@ async def _run(settings: Settings, simulate: str | None, *, wants_dashboard: boo
         events.subscribe(await resources.enter_async_context(Journal(folder.path / "journal.jsonl")))
         await resources.enter_async_context(_watched(events, wants_dashboard=wants_dashboard, wants_json=wants_json))
         learned = LearnedFlats.load(settings.storage.folder / LEARNED_FLATS)
-        night = Night(settings, rig, folder, learned, events, clock)
+        night = Night(settings, rig, folder=folder, learned=learned, events=events, clock=clock)
         return EXIT_CODES[await _until_signalled(night)]
 
 

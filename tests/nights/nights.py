@@ -66,5 +66,5 @@ async def run_night(
     await rig.connect()
     night_folder = NightFolder.create(folder, clock.now())
     learned = LearnedFlats.load(folder / "learned-flats.json")
-    outcome = await Night(settings, rig, night_folder, learned, events, clock).run()
+    outcome = await Night(settings, rig, folder=night_folder, learned=learned, events=events, clock=clock).run()
     return NightRun(outcome, seen, night_folder.path)

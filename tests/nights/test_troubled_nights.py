@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from coldframe.calibration.durable import NotDurableError
-from coldframe.capture import night_folder
+from coldframe.calibration.durable import NotDurableError, write_durably
 from coldframe.capture.events import (
     FrameRejected,
     MasterWritten,
@@ -161,6 +160,11 @@ async def test_a_panel_that_cannot_be_switched_off_is_told_and_the_cooler_is_war
     assert any("did not put its lamp out" in text and "by hand" in text for text in errors)
 
 
+def assert_quarantined(path: Path, reason: str) -> None:
+    assert path.is_file()
+    assert reason in path.with_suffix(".json").read_text("utf-8")
+
+
 class Repeating(Wrapped):
     """A camera that delivers its first dark again and again, twice."""
 
@@ -186,9 +190,7 @@ async def test_a_repeated_frame_is_kept_in_quarantine_and_shot_again(tmp_path: P
     rejected = night.of(FrameRejected)
     assert len(rejected) == 2
     for event in rejected:
-        path = Path(event.path)
-        assert path.is_file()
-        assert "repeated" in path.with_suffix(".json").read_text("utf-8")
+        assert_quarantined(Path(event.path), "repeated")
 
 
 async def test_a_setpoint_out_of_reach_skips_what_needs_it(tmp_path: Path) -> None:
@@ -204,15 +206,15 @@ async def test_a_setpoint_out_of_reach_skips_what_needs_it(tmp_path: Path) -> No
 
 
 async def test_a_full_disk_aborts_into_the_safe_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, written = night_folder.write_durably, []
+    written: list[Path] = []
 
     def full(path: Path, buffers: Any) -> None:
         written.append(path)
         if len(written) > 9:
             raise NotDurableError(path, errno.ENOSPC, "the disk is full: free some space")
-        whole(path, buffers)
+        write_durably(path, buffers)
 
-    monkeypatch.setattr(night_folder, "write_durably", full)
+    monkeypatch.setattr("coldframe.capture.night_folder.write_durably", full)
     rigged = Rigged()
     night = await run_night(short(), SMALL, tmp_path, rigged)
     assert night.outcome is NightOutcome.ABORTED

@@ -1,0 +1,188 @@
+"""`coldframe calibrate`: lights through the masters of the library."""
+
+import glob
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from coldframe.calibration.durable import NotDurableError
+from coldframe.calibration.frame_file import FrameFileError
+from coldframe.calibration.frame_setup import FrameSetup
+from coldframe.calibration.light import Correction, MismatchError
+from coldframe.calibration.light_file import Output, Written, calibrate_file, light_setup, load_correction
+from coldframe.calibration.light_recipe import LightRecipe, NoMasterError, Subtract, recipe_for
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.library import NoLibraryError, find_library
+
+THREADS = 2
+"""Lights at a time: while one waits for the disk the other computes. Each takes about six times its file in memory."""
+
+CALIBRATED = "calibrated"
+
+_SUFFIXES = frozenset({".fits", ".fit", ".fts"})
+_FAULTS = (FrameFileError, NotDurableError, MismatchError, NoMasterError, OSError, MemoryError)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command was asked for.
+
+    Attributes
+    ----------
+    library
+        Folder of masters, None for the configured one.
+    target
+        Where results go, None for a folder beside each light.
+    subtract
+        What is subtracted.
+    with_flat
+        Whether lights are divided by a flat.
+    output
+        What results look like.
+    """
+
+    library: Path | None
+    target: Path | None
+    subtract: Subtract
+    with_flat: bool
+    output: Output
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What has become of the lights so far."""
+
+    done: int = 0
+    failed: int = 0
+
+    def tell(self, light: Path, outcome: Written | Exception) -> None:
+        if isinstance(outcome, Written):
+            self.done += 1
+            if outcome.below:
+                print(
+                    f"{outcome.path}: {outcome.below} pixels were clipped at zero; a larger --pedestal or --float keeps"
+                    " them",
+                    file=sys.stderr,
+                )
+            return
+        self.failed += 1
+        text = str(outcome) or type(outcome).__name__
+        print(text if str(light) in text else f"{light}: {text}", file=sys.stderr)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        if not self.done:
+            return ExitCode.BAD_INPUT
+        return ExitCode.INCOMPLETE if self.failed else ExitCode.DONE
+
+
+@dataclass(slots=True)
+class _Group:
+    """Lights that share their masters."""
+
+    recipe: LightRecipe
+    lights: list[Path] = field(default_factory=list)
+
+
+def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
+    """Calibrate lights; what is wrong with one is said, and the others go on.
+
+    Parameters
+    ----------
+    names
+        Files, folders (the FITS files right in them) and patterns.
+    request
+        How.
+    """
+    lights = list(dict.fromkeys(light for name in names for light in _expanded(name)))
+    if not lights:
+        print(f"no lights in {', '.join(names)}", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    try:
+        catalogue = find_library(request.library).catalogue()
+    except NoLibraryError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    tally = _Tally()
+    with _progress(len(lights)) as advance:
+        for group in _grouped(lights, catalogue.setups, request, tally, advance):
+            _calibrate_group(group, request, tally, advance)
+    print(f"{tally.done} of {len(lights)} lights calibrated")
+    return tally.exit_code
+
+
+def _expanded(name: str) -> list[Path]:
+    path = Path(name)
+    if path.is_dir():
+        return sorted(each for each in path.iterdir() if each.suffix.lower() in _SUFFIXES and each.is_file())
+    if path.exists() or not glob.has_magic(name):
+        return [path]
+    return [Path(found) for found in sorted(glob.glob(name, recursive=True))]
+
+
+def _grouped(
+    lights: list[Path],
+    masters: dict[Path, FrameSetup],
+    request: Request,
+    tally: _Tally,
+    advance: Callable[[], None],
+) -> list[_Group]:
+    """Return the lights by their recipes, so that masters are read once; those that cannot be calibrated are told."""
+    groups: dict[LightRecipe, _Group] = {}
+    for light in lights:
+        try:
+            recipe = recipe_for(light_setup(light), masters, request.subtract, with_flat=request.with_flat)
+        except _FAULTS as error:
+            tally.tell(light, error)
+            advance()
+        else:
+            groups.setdefault(recipe, _Group(recipe)).lights.append(light)
+    return list(groups.values())
+
+
+def _calibrate_group(group: _Group, request: Request, tally: _Tally, advance: Callable[[], None]) -> None:
+    for caveat in group.recipe.caveats:
+        print(f"{group.lights[0]}: {caveat}", file=sys.stderr)
+    try:
+        planes = load_correction(group.recipe)
+    except _FAULTS as error:
+        for light in group.lights:
+            tally.tell(light, error)
+            advance()
+        return
+    work = partial(_outcome, recipe=group.recipe, planes=planes, request=request)
+    with ThreadPoolExecutor(THREADS, "light") as threads:
+        try:
+            for light, outcome in zip(group.lights, threads.map(work, group.lights), strict=True):
+                tally.tell(light, outcome)
+                advance()
+        except KeyboardInterrupt:
+            threads.shutdown(cancel_futures=True)
+            raise
+
+
+def _outcome(light: Path, recipe: LightRecipe, planes: Correction, request: Request) -> Written | Exception:
+    target = (request.target or light.parent / CALIBRATED) / f"{light.stem}_calibrated.fits"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return calibrate_file(light, target, recipe, planes, request.output)
+    except _FAULTS as error:
+        return error
+
+
+def _progress(total: int) -> AbstractContextManager[Callable[[], None]]:
+    return _bar(total) if sys.stderr.isatty() else nullcontext(lambda: None)
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[], None]]:
+    from rich.console import Console  # noqa: PLC0415 - only for a terminal
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("calibrating", total=total)
+        yield partial(progress.advance, task)

@@ -1,0 +1,206 @@
+"""`coldframe library`: the masters of all nights."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from coldframe.calibration.durable import NotDurableError
+from coldframe.calibration.frame_file import FrameFileError, read_header
+from coldframe.calibration.frame_setup import FrameSetup, setup_of
+from coldframe.calibration.library import LIBRARY, Library, NotAMasterError
+from coldframe.calibration.library_export import export_siril, export_wbpp
+from coldframe.calibration.light_file import light_setup
+from coldframe.calibration.matching import best_master
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.config.frames import FrameKind
+from coldframe.config.loading import ConfigError, find_config, load_settings
+
+EXPORTS = {"siril": export_siril, "wbpp": export_wbpp}
+
+
+class NoLibraryError(Exception):
+    """There is no library where one was looked for; the message says where."""
+
+
+def find_library(folder: Path | None) -> Library:
+    """Return the library in a folder, or the one of the user's configuration.
+
+    Raises
+    ------
+    NoLibraryError
+        If there is none.
+    """
+    if folder is None:
+        try:
+            folder = load_settings(find_config()).storage.folder / LIBRARY
+        except ConfigError as error:
+            raise NoLibraryError(f"{error}\nName the library instead: --library FOLDER") from error
+    if not folder.is_dir():
+        raise NoLibraryError(f"{folder}: there is no library here yet; a night files its masters at its end")
+    return Library(folder)
+
+
+def list_masters(folder: Path | None) -> ExitCode:
+    """Print a table of all masters; 1 if some files are no masters."""
+    try:
+        library = find_library(folder)
+    except NoLibraryError as error:
+        return _refuse(error)
+    catalogue = library.catalogue()
+    table = Table(title=f"Masters in {library.folder}", title_justify="left")
+    for heading in ("master", "camera", "readout", "sensor", "exposure", "filter", "frames", "taken"):
+        table.add_column(heading, overflow="fold", justify="right" if heading in {"sensor", "exposure"} else "left")
+    for path, header in catalogue.headers.items():
+        table.add_row(path.name, *_columns(setup_of(header)), str(header.get("STACKCNT", header.get("NCOMBINE", ""))))
+    table.columns[-1], table.columns[-2] = table.columns[-2], table.columns[-1]
+    _console().print(table)
+    return _tell_faults(catalogue.faults.items())
+
+
+def show_master(folder: Path | None, name: str) -> ExitCode:
+    """Print the header of a master, by its path or its name in the library."""
+    path = Path(name)
+    try:
+        if not path.exists():
+            path = _named(find_library(folder), name)
+        header = read_header(path)
+    except (NoLibraryError, FrameFileError) as error:
+        return _refuse(error)
+    print(path)
+    for keyword, value in header.items():
+        print(f"  {keyword:<8}  {value}")
+    return ExitCode.DONE
+
+
+def match_lights(folder: Path | None, lights: Sequence[Path]) -> ExitCode:
+    """Print which masters each light would be calibrated with, and why not others; 1 if some light lacks one."""
+    try:
+        masters = find_library(folder).catalogue().setups
+    except NoLibraryError as error:
+        return _refuse(error)
+    worst = ExitCode.DONE
+    for light in lights:
+        try:
+            setup = light_setup(light)
+        except FrameFileError as error:
+            worst = _refuse(error)
+            continue
+        print(light)
+        for kind in (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT):
+            match = best_master(setup, masters, kind)
+            print(f"  {kind:<5} {match.refusal or match.path}")
+            for caveat in match.caveats:
+                print(f"        {caveat}")
+            if match.path is None:
+                worst = max(worst, ExitCode.INCOMPLETE)
+    return worst
+
+
+def add_masters(folder: Path | None, masters: Sequence[Path]) -> ExitCode:
+    """File masters in the library; 1 if some could not be."""
+    try:
+        library = find_library(folder) if folder is None else Library(folder)
+    except NoLibraryError as error:
+        return _refuse(error)
+    failed = 0
+    for master in masters:
+        try:
+            print(library.file(master))
+        except (FrameFileError, NotAMasterError, NotDurableError) as error:
+            print(error, file=sys.stderr)
+            failed += 1
+    if failed == len(masters):
+        return ExitCode.BAD_INPUT
+    return ExitCode.INCOMPLETE if failed else ExitCode.DONE
+
+
+def verify_masters(folder: Path | None) -> ExitCode:
+    """Read every byte of every master; 1 if some are damaged."""
+    try:
+        library = find_library(folder)
+    except NoLibraryError as error:
+        return _refuse(error)
+    verdicts = list(library.verify())
+    sound = sum(fault is None for _, fault in verdicts)
+    print(f"{sound} of {len(verdicts)} masters are sound")
+    return _tell_faults((path, fault) for path, fault in verdicts if fault is not None)
+
+
+def rebuild_index(folder: Path | None) -> ExitCode:
+    """Make the index anew from the headers."""
+    try:
+        catalogue = find_library(folder).rebuild()
+    except NoLibraryError as error:
+        return _refuse(error)
+    print(f"{len(catalogue.headers)} masters are in the index")
+    return _tell_faults(catalogue.faults.items())
+
+
+def prune_masters(folder: Path | None, *, dry_run: bool) -> ExitCode:
+    """Move masters that newer ones have replaced to `superseded/`."""
+    try:
+        library = find_library(folder)
+        for path in library.prunable():
+            print(f"{path} -> {'superseded/' if dry_run else library.retire(path)}")
+    except (NoLibraryError, NotDurableError) as error:
+        return _refuse(error)
+    return ExitCode.DONE
+
+
+def export_masters(folder: Path | None, target: Path, program: str) -> ExitCode:
+    """Lay out the masters for another program."""
+    try:
+        made = EXPORTS[program](find_library(folder).catalogue().setups, target)
+    except (NoLibraryError, NotDurableError) as error:
+        return _refuse(error)
+    for path in made:
+        print(path)
+    if not made:
+        print(f"{target}: nothing new to export", file=sys.stderr)
+    return ExitCode.DONE
+
+
+def _columns(setup: FrameSetup) -> list[str]:
+    readout = setup.readout
+    settings = [
+        None if readout.gain is None else f"gain {readout.gain:g}",
+        None if readout.offset is None else f"offset {readout.offset:g}",
+        f"{readout.binning}x{readout.binning}",
+        readout.readout_mode,
+    ]
+    return [
+        setup.camera or "",
+        ", ".join(part for part in settings if part),
+        "" if setup.temperature_c is None else f"{setup.temperature_c:.1f} C",
+        "" if setup.exposure_s is None else f"{setup.exposure_s:g} s",
+        setup.filter_name or "",
+        "" if setup.taken_at is None else setup.taken_at.date().isoformat(),
+    ]
+
+
+def _console() -> Console:
+    """Return where tables go; into a file or a pipe they go unfolded."""
+    return Console() if sys.stdout.isatty() else Console(width=240)
+
+
+def _named(library: Library, name: str) -> Path:
+    found = [path for path in library.catalogue().headers if name in {path.name, path.stem}]
+    if not found:
+        raise FrameFileError(name, f"neither a file nor a master in {library.folder}")
+    return found[0]
+
+
+def _tell_faults(faults: Iterable[tuple[Path, str]]) -> ExitCode:
+    code = ExitCode.DONE
+    for path, fault in faults:
+        print(f"{path}: {fault}", file=sys.stderr)
+        code = ExitCode.INCOMPLETE
+    return code
+
+
+def _refuse(error: Exception) -> ExitCode:
+    print(error, file=sys.stderr)
+    return ExitCode.BAD_INPUT
