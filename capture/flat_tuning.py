@@ -9,6 +9,7 @@ from coldframe.capture.events import FlatTested, FlatTuned, FrameShown, Severity
 from coldframe.capture.exposing import expose
 from coldframe.capture.learned_flats import FlatKey, LearnedFlat, LearnedFlats
 from coldframe.capture.light_path import flat_light, select_filter, set_brightness
+from coldframe.capture.panel_curve import PanelCurve
 from coldframe.capture.plan import TuneStep
 from coldframe.capture.tuner import (
     BrightnessRange,
@@ -37,6 +38,8 @@ class FlatTuning:
         The step's number in the night, for events.
     bias_adu
         Level of a bias frame with the same readout settings.
+    curve
+        What is known of the panel's brightness from other filters.
     """
 
     context: NightContext
@@ -44,9 +47,10 @@ class FlatTuning:
     step: TuneStep
     number: int
     bias_adu: float
+    curve: PanelCurve
 
-    async def run(self) -> Tuned:
-        """Find exposure and brightness; the lamp is out again when this returns.
+    async def run(self) -> tuple[Tuned, PanelCurve]:
+        """Find exposure and brightness, and return them with what is known of the panel then; the lamp is out again.
 
         Raises
         ------
@@ -58,7 +62,7 @@ class FlatTuning:
         flats = self.context.settings.flats.for_filter(self.step.filter)
         try:
             async with asyncio.timeout(flats.tuning_deadline_s):
-                tuned = await self._tune(flats)
+                tuned, curve = await self._tune(flats)
         except TimeoutError:
             raise StepFailedError(f"no exposure was found within {flats.tuning_deadline_s:g} s") from None
         self.context.tell(
@@ -69,7 +73,7 @@ class FlatTuning:
         if not ExposureSpan(*flats.preferred_exposure_s).contains(tuned.exposure_s):
             self.context.notice(Severity.INFO, f"{self.step.title}: {tuned.message}")
         self._remember(tuned)
-        return tuned
+        return tuned, curve
 
     def _remember(self, tuned: Tuned) -> None:
         panel = self.context.rig.panel
@@ -89,13 +93,16 @@ class FlatTuning:
         except OSError as error:
             self.context.notice(Severity.WARNING, f"what was learned of {self.step.title} was not kept: {error}")
 
-    async def _tune(self, flats: FlatSettings) -> Tuned:
+    async def _tune(self, flats: FlatSettings) -> tuple[Tuned, PanelCurve]:
         panel = self.context.rig.panel
         if panel is None or not panel.has_light:
             raise StepFailedError("there is no panel that can be lit")
         await self.context.rig.camera.apply(self.step.readout)
         await select_filter(self.context, self.step.filter)
-        tuner = self._tuner(flats, panel)
+        try:
+            tuner = self._tuner(flats, panel)
+        except ValueError as error:  # what the camera or the panel can do does not go with what is wanted
+            raise StepFailedError(str(error)) from error
         decision = tuner.decide()
         assert isinstance(decision, Shoot)
         async with flat_light(self.context, panel, decision.brightness):
@@ -118,7 +125,7 @@ class FlatTuning:
                 self._tell(shot, statistics, tuner.target, decision)
         if isinstance(decision, OutOfReach):
             raise StepFailedError(decision.message)
-        return decision
+        return decision, tuner.curve
 
     def _tuner(self, flats: FlatSettings, panel: FlatPanel) -> FlatTuner:
         camera = self.context.rig.camera.features
@@ -135,7 +142,7 @@ class FlatTuning:
         learned_adu = known.full_scale_adu if known is not None else FULL_SCALE_ADU
         target = FlatTarget(self.bias_adu, flats.saturation_adu or learned_adu, flats.target, flats.band)
         light = KnownLight(known.rate_adu_per_s, known.brightness) if known is not None else None
-        return FlatTuner(target, limits, light)
+        return FlatTuner(target, limits, light, self.curve)
 
     def _key(self, panel: FlatPanel) -> FlatKey:
         return FlatKey.of(self.context.rig.camera.name, self.step.filter, panel.name, self.step.readout)

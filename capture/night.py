@@ -25,6 +25,7 @@ from coldframe.capture.flat_tuning import FlatTuning
 from coldframe.capture.learned_flats import LearnedFlats
 from coldframe.capture.light_path import darken, tell_panel
 from coldframe.capture.night_folder import NightFolder
+from coldframe.capture.panel_curve import PROPORTIONAL, PanelCurve
 from coldframe.capture.plan import CoolStep, ShootStep, Step, TuneStep, WarmStep, estimate_s, plan_night
 from coldframe.capture.retries import Retries
 from coldframe.capture.safe_state import SafeState
@@ -49,6 +50,7 @@ class _Made:
 
     biases: dict[tuple[ReadoutSettings, float | None], MasterFrame] = field(default_factory=dict)
     tuned: dict[TuneStep, Tuned] = field(default_factory=dict)
+    panel_curve: PanelCurve = PROPORTIONAL
     dark_flats: dict[TuneStep, MasterFrame] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     reached_c: float | None = None
@@ -170,8 +172,8 @@ class Night:
     async def _tune(self, number: int, step: TuneStep) -> None:
         self._require_temperature(step.setpoint_c)
         bias_adu = await self._bias_level_adu(number, step)
-        tuning = FlatTuning(self._context, self._learned, step, number, bias_adu)
-        self._made.tuned[step] = await tuning.run()
+        tuning = FlatTuning(self._context, self._learned, step, number, bias_adu, self._made.panel_curve)
+        self._made.tuned[step], self._made.panel_curve = await tuning.run()
 
     async def _bias_level_adu(self, number: int, step: TuneStep) -> float:
         """Return the level without light: of this night's master bias, else of a bias frame shot for it."""

@@ -1,20 +1,9 @@
-"""What all tests share: stock programs are asked for by marker, and their absence is said loudly."""
+"""What every test starts from."""
 
-import shutil
-
-import pytest
-
-NO_INDI = "indiserver is not installed (Debian package indi-bin): nothing was tried against real INDI servers"
+import asyncio
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if shutil.which("indiserver") is None:
-        for item in items:
-            if item.get_closest_marker("indi"):
-                item.add_marker(pytest.mark.skip(NO_INDI))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if NO_INDI in str(report.longrepr)]
-    if skipped:
-        terminalreporter.write_sep("!", f"{len(skipped)} SKIPPED: {NO_INDI}", red=True, bold=True)
+def pytest_configure() -> None:
+    # On Python 3.11 pytest-asyncio's look for the current loop makes one that nobody closes, unless there is said to
+    # be none.
+    asyncio.set_event_loop(None)
