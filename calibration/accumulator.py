@@ -16,6 +16,9 @@ from coldframe.calibration.clipping import MOST_FRAMES, Clipping, variance_corre
 Reread = Callable[[], Iterable[NDArray[np.uint16]]]
 
 MOST_THREADS = 4
+TRIAL_VALUES = 1 << 18
+"""Random values from which the effect of clipping on the scatter is found: 20 ms, a few parts in 1,000."""
+
 RECOMPUTED_VALUES = 1 << 24
 """Values of overflowed pixels held at once (about 200 MB at their peak); more are recomputed in several rounds."""
 
@@ -39,8 +42,8 @@ class Stack:
     mean
         float32, shape (height, width): mean of the kept values, ADU.
     uncertainty
-        float32, same shape: standard error of the mean, from the scatter of the kept values. 0 where they are all
-        equal, NaN where only one is.
+        float32, same shape: standard error of the mean, from the scatter of the kept values times
+        `scatter_correction`. 0 where they are all equal, NaN where only one is.
     counts
         uint16, same shape: values kept.
     recomputed
@@ -235,7 +238,8 @@ class Accumulator:
         """
         if self.frames == 0:
             raise ValueError("no frames were added: there is nothing to combine")
-        mean, uncertainty, counts = _clipped_mean(self.frames, self.state, clipping)
+        correction = scatter_correction(self.frames, clipping)
+        mean, uncertainty, counts = _clipped_mean(self.frames, self.state, clipping, correction)
         overflowed = np.flatnonzero(counts == 0)
         per_round = max(1, RECOMPUTED_VALUES // self.frames)
         for start in range(0, overflowed.size, per_round):
@@ -269,7 +273,7 @@ class Accumulator:
                 f"{given} frames were read again, and their pixels do not add up to those of the {self.frames} that"
                 " were added: some file is missing, or is not the frame that was shot"
             )
-        return _clipped_mean(self.frames, columns, clipping)
+        return _clipped_mean(self.frames, columns, clipping, scatter_correction(self.frames, clipping))
 
     def _check(self, pixels: NDArray[np.uint16]) -> None:
         if pixels.shape != self.shape or pixels.dtype != np.uint16:
@@ -283,7 +287,7 @@ class Accumulator:
 
 
 def _clipped_mean(
-    frames: int, state: PixelState, clipping: Clipping
+    frames: int, state: PixelState, clipping: Clipping, correction_of_scatter: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint16]]:
     """Return mean, standard error and number of the kept values; the number is 0 where a tail was too short."""
     mean = np.empty(state.totals.size, np.float32)
@@ -305,6 +309,7 @@ def _clipped_mean(
             float(clipping.kappa) ** 2,
             float(clipping.sigma_floor_adu) ** 2,
             clipping.iterations,
+            correction_of_scatter,
             mean,
             uncertainty,
             counts,
@@ -314,6 +319,44 @@ def _clipped_mean(
 
     _in_bands(combine, state.totals.size)
     return mean, uncertainty, counts
+
+
+@cache
+def scatter_correction(frames: int, clipping: Clipping) -> float:
+    """Return the variance of the clipped mean over that which the scatter of the kept values suggests.
+
+    Clipping takes the wings of clean samples, too: what is kept scatters less than the noise, and its mean more than
+    that of the whole sample. At 3 sigma the ratio is 1.06 for many frames, 1.07 for 50, 1.11 for 20, 1.38 for 5.
+    Squared uncertainties multiplied by it are right on average; each of them is still an estimate from few values, so
+    that the square of (error / uncertainty) has the mean (m - 1) / (m - 3) of Student's distribution or a little more:
+    1.04 for 50 frames, 1.01 for 200.
+
+    Normal samples go through the very kernel that makes masters. For those the sample mean and sigma are independent
+    of everything that does not depend on location and scale (Basu's theorem), such as the distance d from the mean of
+    all to that of the kept values in units of s, the scatter of all. Therefore the variance of the clipped mean is
+    exactly sigma^2 (1/n + mean d^2), and the noise of the trial enters by the small d only.
+
+    Rounded to 0.001, so that it is the same on every machine. Noise below `sigma_floor_adu` is clipped less than
+    assumed here: its uncertainty comes out up to 3 % too large.
+
+    Parameters
+    ----------
+    frames
+        Sample size; below 3, or where nothing can be rejected, the ratio is 1.
+    clipping
+        The rule.
+    """
+    if frames < 3:  # noqa: PLR2004 - as documented
+        return 1.0
+    random = np.random.Generator(np.random.SFC64(frames))
+    normal = random.standard_normal((frames, max(64, TRIAL_VALUES // frames)), dtype=np.float32)
+    state = PixelState.of_columns(np.clip(np.rint(normal * 2000 + 32768), 0, 65535).astype(np.uint16))
+    mean, uncertainty, _ = _clipped_mean(frames, state, clipping, 1.0)
+    total = state.totals.astype(np.int64)
+    variance = (frames * state.squares.astype(np.int64) - total * total) / (frames * (frames - 1))
+    moved = (mean - total / frames) ** 2 / variance
+    estimated = uncertainty.astype(np.float64) ** 2 / variance
+    return round(float((1 / frames + moved.mean()) / np.nanmean(estimated)), 3)
 
 
 def _kernels() -> ModuleType:

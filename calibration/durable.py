@@ -21,6 +21,9 @@ _ADVICE = {
 }
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+_NO_LINK_TO_THERE = _NO_HARD_LINKS | {errno.EXDEV}
+
+_COPIED_AT_ONCE = 1 << 24
 
 
 class NotDurableError(Exception):
@@ -41,6 +44,12 @@ class NotDurableError(Exception):
         self.path = path
         self.errno = errno_
         self.advice = advice
+
+    @classmethod
+    def of(cls, path: Path, error: OSError) -> "NotDurableError":
+        """Return what an error of the operating system means for a file."""
+        number = error.errno or errno.EIO
+        return cls(path, number, _ADVICE.get(number, "check the disk"))
 
 
 def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
@@ -73,8 +82,34 @@ def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
                 temporary.unlink(missing_ok=True)
         _flush_folder(path.parent)
     except OSError as error:
-        number = error.errno or errno.EIO
-        raise NotDurableError(path, number, _ADVICE.get(number, "check the disk")) from error
+        raise NotDurableError.of(path, error) from error
+
+
+def link_durably(source: Path, path: Path) -> None:
+    """Give a file that is on the disk another name, by a hard link or, where there is none, by a copy.
+
+    Parameters
+    ----------
+    source
+        The file; it stays.
+    path
+        The name to make; its folder exists. A file that exists under it is never touched.
+
+    Raises
+    ------
+    NotDurableError
+        If any step fails.
+    """
+    try:
+        os.link(source, path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        if error.errno not in _NO_LINK_TO_THERE:
+            raise NotDurableError.of(path, error) from error
+    else:
+        return
+    with source.open("rb") as file:
+        write_durably(path, iter(lambda: file.read(_COPIED_AT_ONCE), b""))
 
 
 def _write_flushed(path: Path, buffers: Iterable[Buffer]) -> None:

@@ -1,6 +1,7 @@
 """Flat frames on one scale, so that a drifting light neither hides outliers nor makes them."""
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,25 +68,39 @@ class FlatScaler:
         """
         from coldframe.calibration import kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
 
+        factors = self.factors(pixels)
+        if self._scaled.shape != pixels.shape:
+            self._scaled = np.empty(pixels.shape, np.uint16)
+        kernels.scale_signals(pixels, self._dark_for(pixels.shape), factors, self._scaled)
+        return self._scaled
+
+    def factors(self, pixels: NDArray[np.uint16] | NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what brings a flat frame, its dark subtracted, to the common scale.
+
+        Parameters
+        ----------
+        pixels
+            uint16 or float32, shape (height, width).
+
+        Returns
+        -------
+        NDArray[np.float32]
+            Shape (2, 2): by the row and the column of the colour filter array's pattern. Errors are those of `scale`.
+        """
         dark = self._dark_for(pixels.shape)
         region = central_region(pixels.shape)
-        scales = np.empty((2, 2), np.float32)
+        factors = np.empty((2, 2), np.float32)
         for number, phase in enumerate(self._phases):
-            counts = np.zeros(LEVELS, np.uint32)
-            kernels.count_signals(pixels[region][phase], dark[region][phase], counts)
-            level = _median_within_step(counts.astype(np.int64))
+            level = _level(pixels[region][phase], dark[region][phase])
             if level < LOWEST_LEVEL_ADU:
                 raise NoSignalError(f"the flat's level is {level:.1f} ADU above its dark: no light reached the sensor")
             if len(self._phases) == 1:
-                scales[:] = REFERENCE_LEVEL / level
+                factors[:] = REFERENCE_LEVEL / level
             else:
-                scales[divmod(number, 2)] = REFERENCE_LEVEL / level
-        kernels.scale_signals(pixels, dark, scales, self._scaled)
-        return self._scaled
+                factors[divmod(number, 2)] = REFERENCE_LEVEL / level
+        return factors
 
     def _dark_for(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        if self._scaled.shape != shape:
-            self._scaled = np.empty(shape, np.uint16)
         if isinstance(self._dark, float | int):
             self._dark = np.full(shape, self._dark, np.float32)
         if self._dark.shape != shape:
@@ -131,6 +146,17 @@ def _phases(cfa_pattern: str | None) -> tuple[tuple[slice, slice], ...]:
     if len(cfa_pattern) != len(_PHASES):
         raise ValueError(f"colour filter array {cfa_pattern!r}: only patterns of 2x2, such as RGGB, are known")
     return _PHASES
+
+
+def _level(pixels: NDArray[np.uint16] | NDArray[np.float32], dark: NDArray[np.float32]) -> float:
+    """Return the median of a region's signal."""
+    if pixels.dtype != np.uint16:
+        return float(np.median(pixels - dark))
+    from coldframe.calibration import kernels  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    counts = np.zeros(LEVELS, np.uint32)
+    kernels.count_signals(cast("NDArray[np.uint16]", pixels), dark, counts)
+    return _median_within_step(counts.astype(np.int64))
 
 
 def _median_within_step(counts: NDArray[np.int64]) -> float:

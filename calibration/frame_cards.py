@@ -108,13 +108,17 @@ def with_driver_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> li
     own = [_remembering(card, header) for card in ours]
     if "ROWORDER" not in header:
         own.append(Card("ROWORDER", "TOP-DOWN", "first row is the picture's top"))
-    taken = {card.keyword for card in own} | STRUCTURAL
-    kept = [
+    return own + other_cards(own, header)
+
+
+def other_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Card]:
+    """Return those of a header's cards that can be written beside ours."""
+    taken = {card.keyword for card in ours} | STRUCTURAL
+    return [
         Card(keyword, value)
         for keyword, value in header.items()
         if keyword not in taken and _KEPT_KEYWORD.fullmatch(keyword) and _writable(value)
     ]
-    return own + kept
 
 
 def _remembering(card: Card, header: Mapping[str, HeaderValue]) -> Card:

@@ -36,6 +36,9 @@ STRUCTURAL = frozenset(
 
 _NO_CHECKSUM = "0" * 16
 
+_PIECE = 360 * BLOCK_LENGTH
+"""Values encoded at once: a whole number of blocks, whatever their type."""
+
 
 class FrameFileError(Exception):
     """A file, or a frame in memory, is not a FITS image that we can read.
@@ -102,7 +105,7 @@ class FrameEncoder:
 
 def encode_primary(plane: NDArray[np.float32], cards: Iterable[Card]) -> tuple[bytes, memoryview]:
     """Return header and data of a FITS file's first image, of 32-bit floats; see `FrameEncoder.encode`."""
-    data = _padded(plane, ">f4")
+    data = _big_endian(plane)
     return sealed_header(_primary(-32, plane.shape), cards, _sum(data)), data
 
 
@@ -110,9 +113,35 @@ def encode_extension(
     name: str, plane: NDArray[np.float32 | np.uint16 | np.uint8], cards: Iterable[Card]
 ) -> tuple[bytes, memoryview]:
     """Return header and data of an image extension called `name`, of 32-bit floats or of 8 or 16 bits unsigned."""
-    unsigned = plane.dtype == np.uint16
-    if unsigned:
-        plane = np.bitwise_xor(plane, BZERO).view(np.int16)
+    data = _big_endian(plane)
+    return sealed_header(_extension(plane), [Card("EXTNAME", name), *cards], _sum(data)), data
+
+
+def primary_pieces(plane: NDArray[np.float32], cards: Iterable[Card]) -> Iterator[bytes | memoryview]:
+    """Yield what `encode_primary` returns piece by piece, each encoded when it is asked for, so without a copy."""
+    yield sealed_header(_primary(-32, plane.shape), cards, _sum_of_pieces(plane))
+    yield from _pieces(plane)
+
+
+def extension_pieces(
+    name: str, plane: NDArray[np.float32 | np.uint16 | np.uint8], cards: Iterable[Card]
+) -> Iterator[bytes | memoryview]:
+    """Yield what `encode_extension` returns piece by piece, as `primary_pieces` does."""
+    yield sealed_header(_extension(plane), [Card("EXTNAME", name), *cards], _sum_of_pieces(plane))
+    yield from _pieces(plane)
+
+
+def _pieces(plane: NDArray[np.generic]) -> Iterator[memoryview]:
+    flat = plane.reshape(-1)
+    for start in range(0, flat.size, _PIECE):
+        yield _big_endian(flat[start : start + _PIECE])
+
+
+def _sum_of_pieces(plane: NDArray[np.generic]) -> int:
+    return add_ones_complement(*map(_sum, _pieces(plane)))
+
+
+def _extension(plane: NDArray[np.generic]) -> list[Card]:
     bits = plane.itemsize * (-8 if plane.dtype.kind == "f" else 8)
     structure = [
         Card("XTENSION", "IMAGE", "image extension"),
@@ -120,10 +149,9 @@ def encode_extension(
         Card("PCOUNT", 0, "no parameters"),
         Card("GCOUNT", 1, "one group"),
     ]
-    if unsigned:
+    if plane.dtype == np.uint16:
         structure += [Card("BSCALE", 1), Card("BZERO", BZERO, "unsigned 16-bit values")]
-    data = _padded(plane, plane.dtype.newbyteorder(">"))
-    return sealed_header(structure, [Card("EXTNAME", name), *cards], _sum(data)), data
+    return structure
 
 
 def _primary(bits: int, shape: tuple[int, ...]) -> list[Card]:
@@ -144,10 +172,14 @@ def _axes(bits: int, shape: tuple[int, ...]) -> list[Card]:
     ]
 
 
-def _padded(plane: NDArray[np.generic], dtype: np.typing.DTypeLike) -> memoryview:
-    """Return the plane's values as bytes, filled with zeros to whole blocks."""
+def _big_endian(plane: NDArray[np.generic]) -> memoryview:
+    """Return values as FITS stores them, filled with zeros to whole blocks."""
     data = np.zeros(_whole_blocks(plane.nbytes), np.uint8)
-    data[: plane.nbytes].view(dtype)[:] = plane.reshape(-1)
+    stored = data[: plane.nbytes].view(plane.dtype)
+    stored[:] = plane.reshape(-1)
+    if plane.dtype == np.uint16:
+        stored ^= BZERO
+    stored.byteswap(inplace=True)
     return data.data
 
 
@@ -201,7 +233,7 @@ def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray
         values, or if its data are not all there.
     """
     bytes_ = memoryview(buffer).cast("B")
-    header, data_start = _read_header(bytes_, name)
+    header, data_start = parse_header(bytes_, name)
     height, width, bits, offset = _layout(header, len(bytes_) - data_start, name)
     if bits == 8:  # noqa: PLR2004 - BITPIX 8
         pixels = np.frombuffer(bytes_, np.uint8, height * width, data_start).astype(np.uint16)
@@ -222,16 +254,24 @@ def _decode(data: memoryview, size: int, offset: int, name: Path | str) -> NDArr
     return pixels
 
 
-def _read_header(buffer: memoryview, name: Path | str) -> tuple[dict[str, HeaderValue], int]:
-    """Return the header's values and where the data start."""
+def parse_header(
+    buffer: memoryview, name: Path | str, opening: str = "SIMPLE  ="
+) -> tuple[dict[str, HeaderValue], int]:
+    """Return the values of the header with which the buffer begins, and where the data start.
+
+    Raises
+    ------
+    FrameFileError
+        If the header does not begin with the card `opening`, or does not end.
+    """
     cards: list[str] = []
     for card in _cards(buffer[:LONGEST_HEADER]):
         if card.rstrip() == "END":
             header_length = (len(cards) + 1) * CARD_LENGTH
             break
         cards.append(card)
-        if len(cards) == 1 and not card.startswith("SIMPLE  ="):
-            raise FrameFileError(name, "not a FITS file: it does not start with SIMPLE")
+        if len(cards) == 1 and not card.startswith(opening):
+            raise FrameFileError(name, f"not a FITS file: it does not start with {opening.rstrip(' =')}")
     else:
         raise FrameFileError(name, f"the header does not end within {len(cards)} cards: truncated, or not FITS")
     return parse_cards(cards), _whole_blocks(header_length)
@@ -281,7 +321,7 @@ def read_frame(path: Path) -> tuple[NDArray[np.uint16], dict[str, HeaderValue]]:
     FrameFileError
         If the file cannot be read or is not such a frame.
     """
-    return parse(_mapped(path), path)
+    return parse(mapped(path), path)
 
 
 def read_pixels(path: Path) -> NDArray[np.uint16]:
@@ -297,10 +337,17 @@ def read_header(path: Path) -> dict[str, HeaderValue]:
     FrameFileError
         If the file cannot be read or has no FITS header.
     """
-    return _read_header(memoryview(_mapped(path)), path)[0]
+    return parse_header(memoryview(mapped(path)), path)[0]
 
 
-def _mapped(path: Path) -> mmap.mmap:
+def mapped(path: Path) -> mmap.mmap:
+    """Return a file's bytes as memory, to be read only.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read, or is empty.
+    """
     try:
         with path.open("rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

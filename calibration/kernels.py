@@ -297,6 +297,19 @@ def clip_pixel(
 
 
 @kernel
+def standard_error(kept: int, total: int, squares: int, scatter_correction: float) -> np.float32:
+    """Return the standard error of the mean of the kept values; NaN where their scatter is not known.
+
+    `scatter_correction` is the factor on its square by which clipping made the scatter too small.
+    """
+    if kept < 2:  # noqa: PLR2004 - a scatter needs two
+        return np.float32(np.nan)
+    scatter = scatter_correction * float(kept * squares - total * total)
+    count = float(kept)
+    return np.float32(np.sqrt(scatter / (count * count * (count - 1.0))))
+
+
+@kernel
 def combine_pixels(
     frames: int,
     totals: U32,
@@ -308,6 +321,7 @@ def combine_pixels(
     kappa_squared: float,
     floor_squared: float,
     iterations: int,
+    scatter_correction: float,
     mean: F32,
     uncertainty: F32,
     counts: U16,
@@ -343,12 +357,7 @@ def combine_pixels(
         counts[i] = kept
         if kept > 0:
             mean[i] = np.float32(total / kept)
-        if kept > 1:
-            scatter = float(kept * square - total * total)
-            count = float(kept)
-            uncertainty[i] = np.float32(np.sqrt(scatter / (count * count * (count - 1.0))))
-        else:
-            uncertainty[i] = np.float32(np.nan)
+        uncertainty[i] = standard_error(kept, total, square, scatter_correction)
 
 
 # ---- flats ----
@@ -378,3 +387,41 @@ def scale_signals(pixels: U16, dark: F32, scales: F32, scaled: U16) -> None:
             scale = odd if x & 1 else even
             value = (np.float32(row[x]) - dark_row[x]) * scale + half
             scaled_row[x] = np.uint16(np.int32(min(max(value, zero), top)))
+
+
+# ---- lights ----
+
+
+@kernel
+def calibrate_pixels(
+    light: U16,
+    subtracted: F32,
+    response: F32,
+    dark_variance: F32,
+    response_variance: F32,
+    adu_per_e: float,
+    signal: F32,
+    uncertainty: F32,
+) -> None:
+    """Write (light - subtracted) / response and its standard error; see `Correction` for the planes. All are flat."""
+    zero, photon = np.float32(0), np.float32(adu_per_e)
+    for i in range(light.size):
+        level = np.float32(light[i]) - subtracted[i]
+        divided = level / response[i]
+        variance = dark_variance[i] + photon * max(level, zero)
+        signal[i] = divided
+        uncertainty[i] = np.sqrt(variance / (response[i] * response[i]) + divided * divided * response_variance[i])
+
+
+@kernel
+def quantise(signal: F32, pedestal: float, pixels: U16) -> tuple[int, int]:
+    """Write signal + pedestal, rounded and clipped to 16 bits; return how many were clipped below and above."""
+    added, zero, top = np.float32(pedestal), np.float32(0), np.float32(65535)
+    below = 0
+    above = 0
+    for i in range(signal.size):
+        value = np.rint(signal[i] + added)
+        below += value < zero
+        above += value > top
+        pixels[i] = np.uint16(np.int32(min(max(value, zero), top)))
+    return below, above

@@ -4,17 +4,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.accumulator import Stack
-from coldframe.calibration.clipping import Clipping
 from coldframe.calibration.durable import write_durably
 from coldframe.calibration.fits_cards import Card, HeaderValue, ascii_text
 from coldframe.calibration.frame_cards import ROLES, setting_cards, software_card, utc_text, with_driver_cards
-from coldframe.calibration.frame_file import encode_extension, encode_primary
+from coldframe.calibration.frame_file import extension_pieces, primary_pieces
+from coldframe.calibration.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.calibration.statistics import central_region
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
@@ -33,8 +34,11 @@ _NAMES = {
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+-]+")
 
 _KEPT_OF_DRIVER = frozenset(
-    {"ROWORDER", "BAYERPAT", "XBAYROFF", "YBAYROFF", "PIXSIZE1", "PIXSIZE2", "XPIXSZ", "YPIXSZ", "EGAIN", "CAMERAID"}
-)
+    {
+        "ROWORDER", "BAYERPAT", "XBAYROFF", "YBAYROFF", "PIXSIZE1", "PIXSIZE2", "XPIXSZ", "YPIXSZ", "EGAIN", "CAMERAID",
+        "TELESCOP", "FOCALLEN", "APTDIA", "FOCUSPOS", "ROTATANG",
+    }
+)  # fmt: skip
 """Of a raw frame's cards these hold for the master, too; others, such as the pointing, belong to single frames."""
 
 
@@ -55,11 +59,11 @@ class MasterFrame:
     setpoint_c
         Cooler setpoint, None for an uncooled camera.
     clipping
-        The rule by which values were rejected.
+        The method by which the frames were combined.
     inputs
         File names of the frames that went in.
     first_at, last_at
-        Starts of the first and the last exposure, UTC.
+        Starts of the first and the last exposure, UTC; None where unknown.
     masked
         bool, same shape: pixels without signal; None where that has no meaning.
     subtracted
@@ -76,10 +80,10 @@ class MasterFrame:
     sensor_c: float | None
     setpoint_c: float | None
     filter_name: str | None
-    clipping: Clipping
+    clipping: Method
     inputs: tuple[str, ...]
-    first_at: datetime
-    last_at: datetime
+    first_at: datetime | None
+    last_at: datetime | None
     masked: NDArray[np.bool_] | None = None
     subtracted: str | None = None
     header: Mapping[str, HeaderValue] = field(default_factory=dict)
@@ -165,8 +169,7 @@ def master_cards(master: MasterFrame) -> list[Card]:
         Card("STACKCNT", stack.frames, "frames combined"),
         Card("NCOMBINE", stack.frames, "frames combined"),
         Card("LIVETIME", stack.frames * master.exposure_s, "[s] sum of the exposures"),
-        Card("DATE-OBS", utc_text(master.first_at), "start of the first exposure, UTC"),
-        Card("DATE-END", utc_text(master.last_at), "start of the last exposure, UTC"),
+        *_date_cards(master),
         software_card(),
         *_method_cards(master),
     ]
@@ -175,19 +178,45 @@ def master_cards(master: MasterFrame) -> list[Card]:
     return with_driver_cards(ours, kept) + inputs
 
 
-def _method_cards(master: MasterFrame) -> list[Card]:
-    clipping = master.clipping
-    trimmed = clipping.trimmed(master.stack.frames)
-    cards = [
-        Card("CFMETHOD", "sigma-clipped mean", "how the frames were combined"),
-        Card("CFKAPPA", clipping.kappa, "rejected beyond so many sigma"),
-        Card("CFCENTRE", clipping.centre, "of the kept values, as is sigma"),
-        Card("CFSTART", clipping.start, "what the first mean and sigma are from"),
-        Card("CFTRIM", trimmed, "values left out on each side at the start"),
-        Card("CFFLOOR", clipping.sigma_floor_adu, "[adu] sigma is at least this"),
-        Card("CFITER", clipping.iterations, "most iterations"),
-        Card("CFREJECT", master.stack.rejected_fraction, "fraction of the values rejected"),
+def _date_cards(master: MasterFrame) -> list[Card]:
+    if master.first_at is None or master.last_at is None:
+        return []
+    return [
+        Card("DATE-OBS", utc_text(master.first_at), "start of the first exposure, UTC"),
+        Card("DATE-END", utc_text(master.last_at), "start of the last exposure, UTC"),
     ]
+
+
+def _rule_cards(method: Method, frames: int) -> list[Card]:
+    """Return what defines the method."""
+    match method:
+        case Mean():
+            return [Card("CFMETHOD", "mean", "how the frames were combined")]
+        case Median():
+            return [Card("CFMETHOD", "median", "how the frames were combined")]
+        case MedianClipping() | Winsorizing():
+            winsorized = "winsorized " if isinstance(method, Winsorizing) else ""
+            return [
+                Card("CFMETHOD", f"{winsorized}sigma-clipped mean", "how the frames were combined"),
+                Card("CFKAPPA", method.kappa, "rejected beyond so many sigma"),
+                Card("CFCENTRE", "median", "of the kept values; sigma is theirs, too"),
+                Card("CFSTART", "all", "what the first median and sigma are from"),
+            ]
+        case Clipping():
+            return [
+                Card("CFMETHOD", "sigma-clipped mean", "how the frames were combined"),
+                Card("CFKAPPA", method.kappa, "rejected beyond so many sigma"),
+                Card("CFCENTRE", method.centre, "of the kept values, as is sigma"),
+                Card("CFSTART", method.start, "what the first mean and sigma are from"),
+                Card("CFTRIM", method.trimmed(frames), "values left out on each side at the start"),
+                Card("CFFLOOR", method.sigma_floor_adu, "[adu] sigma is at least this"),
+                Card("CFITER", method.iterations, "most iterations"),
+            ]
+
+
+def _method_cards(master: MasterFrame) -> list[Card]:
+    rejected = Card("CFREJECT", master.stack.rejected_fraction, "fraction of the values rejected")
+    cards = [*_rule_cards(master.clipping, master.stack.frames), rejected]
     if master.subtracted is not None:
         cards.append(Card("CFSUBTR", master.subtracted, "subtracted from each frame"))
     if master.kind is FrameKind.FLAT:
@@ -215,11 +244,11 @@ def write_master(path: Path, master: MasterFrame) -> None:
     """
     stack = master.stack
     unit = Card("BUNIT", "relative" if master.kind is FrameKind.FLAT else "adu", "unit of the pixels")
-    parts = [
-        encode_primary(stack.mean, master_cards(master)),
-        encode_extension("UNCERT", stack.uncertainty, [unit]),
-        encode_extension("COUNTS", stack.counts, []),
+    pieces = [
+        primary_pieces(stack.mean, master_cards(master)),
+        extension_pieces("UNCERT", stack.uncertainty, [unit]),
+        extension_pieces("COUNTS", stack.counts, []),
     ]
     if master.masked is not None:
-        parts.append(encode_extension("MASK", master.masked.view(np.uint8), []))
-    write_durably(path, [buffer for part in parts for buffer in part])
+        pieces.append(extension_pieces("MASK", master.masked.view(np.uint8), []))
+    write_durably(path, chain.from_iterable(pieces))

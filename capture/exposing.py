@@ -1,6 +1,8 @@
 """One good exposure, with as many tries as the night allows."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from coldframe.capture.context import NightContext, StepFailedError
 from coldframe.capture.events import ExposureStarted, Severity
@@ -11,27 +13,40 @@ from coldframe.devices.errors import DeviceError, NotSupportedError, SettingRefu
 
 FIRST_PAUSE_S = 1.0
 
+T = TypeVar("T")
 
-async def expose(context: NightContext, step: int, kind: FrameKind, exposure_s: float) -> Frame:
-    """Expose one frame; what a second try can cure gets one.
+
+async def expose_once(context: NightContext, step: int, kind: FrameKind, exposure_s: float) -> Frame:
+    """Expose one frame.
+
+    Raises
+    ------
+    DeviceError
+        The camera failed.
+    """
+    context.tell(ExposureStarted(context.clock.now(), step, kind, exposure_s))
+    return await context.rig.camera.expose(kind, exposure_s)
+
+
+async def patiently(context: NightContext, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Try until it succeeds, as often as the night's budget allows; what a second try can cure gets one.
 
     Raises
     ------
     StepFailedError
-        The camera failed more often than the night's budget allows.
+        It failed too often.
     SettingRefusedError, NotSupportedError
-        The camera cannot do this, however often it is asked.
+        The rig cannot do this, however often it is asked.
     """
     pause_s = FIRST_PAUSE_S
-    for attempt in range(context.retries.per_exposure + 1):
-        context.tell(ExposureStarted(context.clock.now(), step, kind, exposure_s))
+    for number in range(context.retries.per_exposure + 1):
         try:
-            return await context.rig.camera.expose(kind, exposure_s)
+            return await attempt()
         except (SettingRefusedError, NotSupportedError):
             raise
         except DeviceError as error:
-            if attempt == context.retries.per_exposure:
-                raise StepFailedError(f"{error} ({attempt + 1} times in a row)") from error
+            if number == context.retries.per_exposure:
+                raise StepFailedError(f"{error} ({number + 1} times in a row)") from error
             spend_retry(context)
             context.notice(Severity.WARNING, f"{error}; trying again")
             await asyncio.sleep(pause_s)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from coldframe.calibration.statistics import FULL_SCALE_ADU, FrameStatistics, measure, preview
 from coldframe.capture.context import NightContext, StepFailedError
 from coldframe.capture.events import FlatTested, FlatTuned, FrameShown, Severity
-from coldframe.capture.exposing import expose
+from coldframe.capture.exposing import expose_once, patiently
 from coldframe.capture.learned_flats import FlatKey, LearnedFlat, LearnedFlats
 from coldframe.capture.light_path import flat_light, select_filter, set_brightness
 from coldframe.capture.panel_curve import PanelCurve
 from coldframe.capture.plan import TuneStep
+from coldframe.capture.threads import in_thread
 from coldframe.capture.tuner import (
     BrightnessRange,
     ExposureSpan,
@@ -72,10 +73,10 @@ class FlatTuning:
         )
         if not ExposureSpan(*flats.preferred_exposure_s).contains(tuned.exposure_s):
             self.context.notice(Severity.INFO, f"{self.step.title}: {tuned.message}")
-        self._remember(tuned)
+        await self._remember(tuned)
         return tuned, curve
 
-    def _remember(self, tuned: Tuned) -> None:
+    async def _remember(self, tuned: Tuned) -> None:
         panel = self.context.rig.panel
         assert panel is not None
         self.learned.remember(
@@ -89,7 +90,7 @@ class FlatTuning:
             ),
         )
         try:
-            self.learned.save()
+            await in_thread(self.learned.save)
         except OSError as error:
             self.context.notice(Severity.WARNING, f"what was learned of {self.step.title} was not kept: {error}")
 
@@ -148,12 +149,14 @@ class FlatTuning:
         return FlatKey.of(self.context.rig.camera.name, self.step.filter, panel.name, self.step.readout)
 
     async def _test(self, shot: Shoot, flats: FlatSettings) -> FrameStatistics:
-        frame = await expose(self.context, self.number, FrameKind.FLAT, shot.exposure_s)
-        measurement = await asyncio.to_thread(measure, frame.pixels, flats.saturation_adu)
-        picture = await asyncio.to_thread(preview, frame.pixels)
+        frame = await patiently(
+            self.context, lambda: expose_once(self.context, self.number, FrameKind.FLAT, shot.exposure_s)
+        )
+        measurement = await in_thread(measure, frame.pixels, flats.saturation_adu)
+        picture = await in_thread(preview, frame.pixels)
         title = f"{self.step.title}, test of {shot.exposure_s:g} s"
         self.context.tell(FrameShown(self.context.clock.now(), title, picture, measurement.histogram128()))
-        await self.context.folder.save_test(frame, self.step.filter)
+        await in_thread(self.context.folder.save_test, frame, self.step.filter)
         return measurement.statistics
 
     def _tell(

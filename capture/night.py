@@ -5,7 +5,6 @@ import logging
 from dataclasses import dataclass, field
 
 from coldframe.calibration.durable import NotDurableError
-from coldframe.calibration.masters import MasterFrame
 from coldframe.calibration.statistics import measure
 from coldframe.capture.clock import NightClock
 from coldframe.capture.context import NightContext, StepFailedError
@@ -20,7 +19,7 @@ from coldframe.capture.events import (
     StepOutcome,
     StepStarted,
 )
-from coldframe.capture.exposing import expose
+from coldframe.capture.exposing import expose_once, patiently
 from coldframe.capture.flat_tuning import FlatTuning
 from coldframe.capture.learned_flats import LearnedFlats
 from coldframe.capture.light_path import darken, tell_panel
@@ -29,8 +28,9 @@ from coldframe.capture.panel_curve import PROPORTIONAL, PanelCurve
 from coldframe.capture.plan import CoolStep, ShootStep, Step, TuneStep, WarmStep, estimate_s, plan_night
 from coldframe.capture.retries import Retries
 from coldframe.capture.safe_state import SafeState
-from coldframe.capture.set_shooting import Recipe, SetShooting
+from coldframe.capture.set_shooting import Pedestal, Recipe, SetShooting
 from coldframe.capture.thermal import cool, thermometer
+from coldframe.capture.threads import in_thread
 from coldframe.capture.tuner import Tuned
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import Settings
@@ -48,10 +48,11 @@ class StepSkippedError(StepFailedError):
 class _Made:
     """What the night has so far that later steps build on."""
 
-    biases: dict[tuple[ReadoutSettings, float | None], MasterFrame] = field(default_factory=dict)
+    bias_levels_adu: dict[tuple[ReadoutSettings, float | None], float] = field(default_factory=dict)
+    biases: dict[tuple[ReadoutSettings, float | None], Pedestal] = field(default_factory=dict)
     tuned: dict[TuneStep, Tuned] = field(default_factory=dict)
     panel_curve: PanelCurve = PROPORTIONAL
-    dark_flats: dict[TuneStep, MasterFrame] = field(default_factory=dict)
+    dark_flats: dict[TuneStep, Pedestal] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     reached_c: float | None = None
 
@@ -94,27 +95,31 @@ class Night:
         What goes wrong is told as events and never raised. A cancelled night is left safe, too, before the
         cancellation is raised; a second one cuts the warm-up short.
         """
-        self._tell_start()
-        if self._learned.problem is not None:
-            self._context.notice(Severity.WARNING, self._learned.problem)
         outcome, summary = NightOutcome.ABORTED, ""
         try:
-            async with thermometer(self._context.rig.camera, self._context.events, self._context.clock):
-                for number, step in enumerate(self._steps, start=1):
-                    if not isinstance(step, WarmStep):
-                        await self._do(number, step)
-            outcome, summary = self._result()
+            outcome, summary = await self._steps_done()
         except asyncio.CancelledError:
             outcome, summary = NightOutcome.INTERRUPTED, "interrupted"
-            raise
         except NotDurableError as error:
             summary = str(error)
         except Exception as error:  # the boundary: whatever it is, the rig is made safe and the log has the trace
             log.exception("the night failed")
             summary = f"internal error: {error!r}; the log has the details"
-        finally:
-            await self._end(outcome, summary)
+        outcome = await self._end(outcome, summary)
+        if outcome is NightOutcome.INTERRUPTED:
+            raise asyncio.CancelledError
         return outcome
+
+    async def _steps_done(self) -> tuple[NightOutcome, str]:
+        """Do what the plan says, all but the warm-up; return how it went."""
+        self._tell_start()
+        if self._learned.problem is not None:
+            self._context.notice(Severity.WARNING, self._learned.problem)
+        async with thermometer(self._context.rig.camera, self._context.events, self._context.clock):
+            for number, step in enumerate(self._steps, start=1):
+                if not isinstance(step, WarmStep):
+                    await self._do(number, step)
+        return self._result()
 
     def _result(self) -> tuple[NightOutcome, str]:
         if self._made.missing:
@@ -160,6 +165,10 @@ class Night:
         except StepSkippedError as error:
             outcome, reason = StepOutcome.SKIPPED, str(error)
         except (StepFailedError, DeviceError) as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # A device that failed while the night was being cancelled must not keep it going.
+                raise asyncio.CancelledError from error
             outcome, reason = StepOutcome.FAILED, str(error)
         if outcome is not StepOutcome.DONE:
             self._made.missing.append(f"{step.title} ({reason})")
@@ -177,26 +186,39 @@ class Night:
 
     async def _bias_level_adu(self, number: int, step: TuneStep) -> float:
         """Return the level without light: of this night's master bias, else of a bias frame shot for it."""
-        master = self._made.biases.get((step.readout, step.setpoint_c))
-        if master is not None:
-            return master.level
+        known_adu = self._made.bias_levels_adu.get((step.readout, step.setpoint_c))
+        if known_adu is not None:
+            return known_adu
         camera = self._context.rig.camera
         await camera.apply(step.readout)
         await darken(self._context)
-        frame = await expose(self._context, number, FrameKind.BIAS, camera.features.exposure_s.minimum)
-        await self._context.folder.save_test(frame, None)
-        measurement = await asyncio.to_thread(measure, frame.pixels)
+        shortest_s = camera.features.exposure_s.minimum
+        frame = await patiently(self._context, lambda: expose_once(self._context, number, FrameKind.BIAS, shortest_s))
+        await in_thread(self._context.folder.save_test, frame, None)
+        measurement = await in_thread(measure, frame.pixels)
         return measurement.statistics.level_adu
 
     async def _shoot(self, number: int, step: ShootStep) -> None:
         self._require_temperature(step.setpoint_c)
-        shooting = SetShooting(self._context, number, step, self._recipe(step))
-        master = await shooting.run()
+        shot = await SetShooting(self._context, number, step, self._recipe(step)).run()
+        self._keep(step, shot.master)
+        if shot.shortfall is not None:
+            raise StepFailedError(shot.shortfall)
+
+    def _keep(self, step: ShootStep, master: Pedestal) -> None:
+        """Keep of a master what later sets need, and forget what none needs any more: masters are large."""
+        conditions = (step.readout, step.setpoint_c)
         match step.kind:
             case FrameKind.BIAS:
-                self._made.biases[step.readout, step.setpoint_c] = master
+                self._made.bias_levels_adu[conditions] = master.level
+                self._made.biases[conditions] = master
             case FrameKind.DARK_FLAT:
                 self._made.dark_flats[step.tuning] = master
+            case FrameKind.FLAT:
+                self._made.dark_flats.pop(step.tuning, None)
+                flats = (later for later in self._steps[self._steps.index(step) + 1 :] if isinstance(later, TuneStep))
+                if all((later.readout, later.setpoint_c) != conditions for later in flats):
+                    self._made.biases.pop(conditions, None)
 
     def _recipe(self, step: ShootStep) -> Recipe:
         """Return what the step takes over from the steps before it."""
@@ -216,8 +238,8 @@ class Night:
             raise StepSkippedError("there is neither a master dark flat nor a master bias to subtract")
         return Recipe(tuned.exposure_s, tuned, pedestal)
 
-    async def _end(self, outcome: NightOutcome, summary: str) -> None:
-        """Reach the safe state, whoever cancels meanwhile, and say the last word."""
+    async def _end(self, outcome: NightOutcome, summary: str) -> NightOutcome:
+        """Reach the safe state, whoever cancels meanwhile, say the last word, and return how the night ended."""
         context = self._context
         warming = next((n for n, step in enumerate(self._steps, start=1) if isinstance(step, WarmStep)), None)
         if warming is not None:
@@ -228,12 +250,16 @@ class Night:
             try:
                 await asyncio.shield(reaching)
             except asyncio.CancelledError:
+                outcome = NightOutcome.INTERRUPTED
                 safe.cut_warm_up_short()
         failures = reaching.result()
+        if failures and outcome is NightOutcome.COMPLETE:
+            outcome = NightOutcome.INCOMPLETE
         if warming is not None:
             ended = StepOutcome.FAILED if failures else StepOutcome.DONE
             context.tell(StepEnded(context.clock.now(), warming, ended, " ".join(failures)))
         context.tell(NightEnded(context.clock.now(), outcome, " ".join((summary, *failures))))
+        return outcome
 
 
 def planned(number: int, step: Step, estimate: float) -> PlannedStep:

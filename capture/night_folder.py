@@ -11,16 +11,16 @@
         journal.jsonl  coldframe.log
 """
 
-import asyncio
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from coldframe.calibration.durable import write_durably
+from coldframe.calibration.durable import NotDurableError, write_durably
 from coldframe.calibration.frame_cards import raw_cards
 from coldframe.calibration.frame_file import FrameEncoder
+from coldframe.calibration.library import LIBRARY, Library
 from coldframe.calibration.masters import MasterFrame, master_name, name_part, settings_text, write_master
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
@@ -78,7 +78,7 @@ class NightFolder:
         folder = self.path / FOLDERS[frame.kind] / _set_name(frame, filter_name)
         return self._save(frame, filter_name, folder, f"{frame.kind}_{folder.name}_{index:04d}")
 
-    async def save_test(self, frame: Frame, filter_name: str | None) -> Path:
+    def save_test(self, frame: Frame, filter_name: str | None) -> Path:
         """Save a test frame of the tuner durably and return its path.
 
         Raises
@@ -87,7 +87,7 @@ class NightFolder:
             The frame could not be brought onto the disk.
         """
         name = f"{frame.kind}_{_set_name(frame, filter_name)}_{_moment(frame)}"
-        return await asyncio.to_thread(self._save, frame, filter_name, self.path / "tuning", name)
+        return self._save(frame, filter_name, self.path / "tuning", name)
 
     def quarantine(self, frame: Frame, filter_name: str | None, reason: str) -> Path:
         """Save a frame that was turned away, with the reason in a JSON file beside it, and return the frame's path.
@@ -114,6 +114,16 @@ class NightFolder:
         path = _free(_made(self.path / "masters") / master_name(master))
         write_master(path, master)
         return path
+
+    def file_master(self, path: Path) -> Path:
+        """Take a saved master into the library beside the nights' folders and return its path there.
+
+        Raises
+        ------
+        NotDurableError
+            It could not be brought onto the disk.
+        """
+        return Library(self.path.parent / LIBRARY).file(path)
 
     def _save(self, frame: Frame, filter_name: str | None, folder: Path, name: str) -> Path:
         cards = raw_cards(
@@ -142,7 +152,10 @@ def _moment(frame: Frame) -> str:
 
 
 def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotDurableError.of(folder, error) from error
     return folder
 
 

@@ -4,6 +4,7 @@ Each step is bounded in time and independent of the others: a camera that is gon
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from coldframe.capture.clock import NightClock
@@ -12,6 +13,8 @@ from coldframe.capture.thermal import warm_up
 from coldframe.config.settings import Settings
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.rig import Rig
+
+log = logging.getLogger(__name__)
 
 ABORT_DEADLINE_S = 20.0
 LAMP_DEADLINE_S = 60.0
@@ -40,16 +43,21 @@ class SafeState:
         self._clock = clock
         self._failures: list[str] = []
         self._warming: asyncio.Task[None] | None = None
-        self._cut_short = False
+        self._hurried = False
 
     async def reach(self) -> tuple[str, ...]:
         """Do all steps; return what could not be done, one sentence each."""
-        await self._try(self._rig.camera.name, "end its exposure", self._rig.camera.abort, ABORT_DEADLINE_S)
-        await self._panel()
+        camera, panel = self._rig.camera, self._rig.panel
+        await self._try(camera.name, "end its exposure", camera.abort, ABORT_DEADLINE_S)
+        if panel is not None and self._settings.panel is not None:
+            await self._try(panel.name, "put its lamp out", panel.light_off, LAMP_DEADLINE_S)
+            cover_deadline_s = self._settings.panel.cover_deadline_s + LAMP_DEADLINE_S
+            await self._try(panel.name, "bring its cover into place", self._cover, cover_deadline_s)
         await self._cooler()
         return tuple(self._failures)
 
-    async def _try(self, device: str, what: str, step: Callable[[], Awaitable[None]], deadline_s: float) -> bool:
+    async def _try(self, device: str, what: str, step: Callable[[], Awaitable[None]], deadline_s: float) -> None:
+        """Do one step; whatever becomes of it, the next one is tried."""
         try:
             async with asyncio.timeout(deadline_s):
                 await step()
@@ -57,24 +65,20 @@ class SafeState:
             self._fail(f"{device} did not {what} within {deadline_s:g} s. Look after it by hand.")
         except DeviceError as error:
             self._fail(f"{device} did not {what}: {error}. Look after it by hand.")
-        else:
-            return True
-        return False
+        except Exception as error:  # a fault of ours must not keep a lamp burning or a cooler running
+            log.exception("safe state: %s did not %s", device, what)
+            self._fail(f"{device} did not {what}: internal error {error!r}. Look after it by hand.")
 
     def _fail(self, sentence: str) -> None:
         self._failures.append(sentence)
         self._events.publish(Notice(self._clock.now(), Severity.ERROR, sentence))
 
-    async def _panel(self) -> None:
+    async def _cover(self) -> None:
         panel, settings = self._rig.panel, self._settings.panel
-        if panel is None or settings is None:
-            return
-        await self._try(panel.name, "put its lamp out", panel.light_off, LAMP_DEADLINE_S)
+        assert panel is not None
+        assert settings is not None
         if panel.has_cover:
-            closed = settings.cover_at_end == "closed"
-            move = panel.close_cover if closed else panel.open_cover
-            deadline_s = settings.cover_deadline_s + LAMP_DEADLINE_S
-            await self._try(panel.name, "close its cover" if closed else "open its cover", move, deadline_s)
+            await (panel.close_cover() if settings.cover_at_end == "closed" else panel.open_cover())
         state = panel.state()
         self._events.publish(PanelChanged(self._clock.now(), state.lit, state.brightness, state.cover))
 
@@ -85,22 +89,26 @@ class SafeState:
             return
         if cooling.at_end == "warm" and thermals.sensor_c is not None:
             span_s = 60 * abs(cooling.warm_to_c - thermals.sensor_c) / cooling.warm_ramp_c_per_min
-            self._warming = asyncio.create_task(warm_up(camera, cooling, self._events, self._clock), name="warm-up")
-            if not await self._try(camera.name, "warm up", self._warmed, span_s + WARM_MARGIN_S):
-                return
-        await self._try(camera.name, "switch its cooler off", camera.cooler_off, COOLER_DEADLINE_S)
+            await self._try(camera.name, "warm up", self._warm_up, span_s + WARM_MARGIN_S)
+        if not self._hurried:
+            await self._try(camera.name, "switch its cooler off", camera.cooler_off, COOLER_DEADLINE_S)
 
-    async def _warmed(self) -> None:
-        assert self._warming is not None
+    async def _warm_up(self) -> None:
+        self._warming = asyncio.create_task(
+            warm_up(self._rig.camera, self._settings.cooling, self._events, self._clock), name="warm-up"
+        )
+        if self._hurried:
+            self._warming.cancel()
         try:
-            await self._warming
-        except asyncio.CancelledError:
-            if not self._cut_short:
-                raise
-            raise DeviceError(self._rig.camera.name, "its warm-up was cut short, the cooler holds") from None
+            await asyncio.wait([self._warming])
+        finally:
+            self._warming.cancel()
+        if self._hurried:
+            raise DeviceError(self._rig.camera.name, "its warm-up was cut short, the cooler holds")
+        self._warming.result()
 
     def cut_warm_up_short(self) -> None:
         """Leave the cooler as it is; nothing else is left out."""
+        self._hurried = True
         if self._warming is not None:
-            self._cut_short = True
             self._warming.cancel()

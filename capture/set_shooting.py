@@ -5,52 +5,62 @@ short queue, which holds the camera back when they cannot keep up.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from statistics import fmean
-from typing import ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.accumulator import Accumulator, pixel_digest
 from coldframe.calibration.clipping import Clipping
+from coldframe.calibration.durable import NotDurableError
 from coldframe.calibration.flats import FlatScaler, flat_response
-from coldframe.calibration.frame_file import read_pixels
-from coldframe.calibration.masters import MasterFrame, master_name
+from coldframe.calibration.frame_file import FrameFileError, read_pixels
+from coldframe.calibration.masters import MasterFrame
 from coldframe.calibration.statistics import FrameMeasurement, measure, preview
-from coldframe.capture.context import NightContext
+from coldframe.capture.context import NightContext, StepFailedError
 from coldframe.capture.cooling import TemperatureWatch
-from coldframe.capture.events import FrameAccepted, FrameRejected, FrameShown, MasterGrew, MasterWritten
-from coldframe.capture.exposing import expose, spend_retry
+from coldframe.capture.events import FrameAccepted, FrameRejected, FrameShown, MasterGrew, MasterWritten, Severity
+from coldframe.capture.exposing import expose_once, patiently, spend_retry
 from coldframe.capture.frame_gate import FlatBand, FrameGate
 from coldframe.capture.light_path import darken, flat_light, select_filter
 from coldframe.capture.plan import ShootStep
 from coldframe.capture.thermal import hold, watched
+from coldframe.capture.threads import in_thread
 from coldframe.capture.tuner import Tuned
 from coldframe.devices.camera import Frame
+from coldframe.devices.errors import DeviceError
 
 QUEUE_LENGTH = 1
-"""Frames that may wait: with one being received and one being folded, at most four are in memory."""
+"""Frames that may wait between two stages; with one in each of exposing, judging and keeping, five are in memory."""
 
-T = TypeVar("T")
-P = ParamSpec("P")
+DRAIN_DEADLINE_S = 120.0
+"""Longest wait for frames on their way to the disk when a set ends early."""
+
+LEAST_FRAMES = 5
+"""A set that failed still gets a master from so many frames: fewer cannot be clipped."""
 
 
-async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do blocking work in a thread; a cancellation waits until it is done.
+@dataclass(frozen=True, slots=True, eq=False)
+class Pedestal:
+    """What is subtracted from flats: file name, pixels (float32, shape (height, width), ADU) and level of a master."""
 
-    A thread cannot be stopped: leaving it alone would let the next step see half of what it does.
-    """
-    task = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+    name: str
+    mean: NDArray[np.float32]
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShotSet:
+    """What came of a set: its master, as far as later sets need it, and why frames are missing, if any are."""
+
+    master: Pedestal
+    shortfall: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +79,22 @@ class Recipe:
 
     exposure_s: float
     tuned: Tuned | None = None
-    pedestal: MasterFrame | None = None
+    pedestal: Pedestal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Shot:
-    """A frame on its way to the disk, and what is wrong with its temperature, if anything."""
+    """A frame on its way to the disk, and what is wrong with how it was shot, if anything."""
 
     frame: Frame
-    thermal_fault: str | None
+    fault: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What a look at a frame told; `fault` is why it is turned away, None where it is good."""
+    """A frame and what a look at it told; `fault` is why it is turned away, None where it is good."""
 
+    frame: Frame
     measurement: FrameMeasurement
     picture: NDArray[np.uint8]
     digest: bytes
@@ -121,11 +132,15 @@ class SetShooting:
         self._step = step
         self._recipe = recipe
         self._gate = FrameGate(step.kind, self._band())
+        # Binned colour pixels of most cameras are no Bayer mosaic any more.
+        self._cfa_pattern = context.rig.camera.features.cfa_pattern if step.readout.binning == 1 else None
         self._scaler = self._flat_scaler()
         self._accumulator: Accumulator | None = None
         self._accepted = _Accepted()
+        self._settings = step.readout
+        self._settings_lost = True
 
-    async def run(self) -> MasterFrame:
+    async def run(self) -> ShotSet:
         """Shoot until the planned number of frames is accepted, then combine them and save the master.
 
         Raises
@@ -137,9 +152,14 @@ class SetShooting:
         NotDurableError
             A file could not be brought onto the disk.
         """
-        await self._context.rig.camera.apply(self._step.readout)
-        async with self._light():
-            await self._shoot_all()
+        shortfall = None
+        try:
+            async with self._light():
+                await self._shoot_all()
+        except (StepFailedError, DeviceError) as error:
+            if len(self._accepted.paths) < LEAST_FRAMES:
+                raise
+            shortfall = f"{error}; its master is of {len(self._accepted.paths)} frames of {self._step.count}"
         master, path = await in_thread(self._make_master)
         self._context.tell(
             MasterWritten(
@@ -152,7 +172,15 @@ class SetShooting:
                 master.stack.rejected_fraction,
             )
         )
-        return master
+        await self._file(path)
+        return ShotSet(Pedestal(path.name, master.stack.mean, master.level), shortfall)
+
+    async def _file(self, path: Path) -> None:
+        """Take the master into the library. That it is saved is what counts: a failure is told, and no more."""
+        try:
+            await in_thread(self._context.folder.file_master, path)
+        except (NotDurableError, FrameFileError, OSError) as error:
+            self._context.notice(Severity.WARNING, f"not in the library: {error}")
 
     def _band(self) -> FlatBand | None:
         tuned, pedestal = self._recipe.tuned, self._recipe.pedestal
@@ -167,12 +195,7 @@ class SetShooting:
 
     def _flat_scaler(self) -> FlatScaler | None:
         pedestal = self._recipe.pedestal
-        return FlatScaler(pedestal.stack.mean, self._cfa_pattern) if pedestal is not None else None
-
-    @property
-    def _cfa_pattern(self) -> str | None:
-        # Binned colour pixels of most cameras are no Bayer mosaic any more.
-        return self._context.rig.camera.features.cfa_pattern if self._step.readout.binning == 1 else None
+        return FlatScaler(pedestal.mean, self._cfa_pattern) if pedestal is not None else None
 
     @asynccontextmanager
     async def _light(self) -> AsyncIterator[None]:
@@ -187,49 +210,76 @@ class SetShooting:
             yield
 
     async def _shoot_all(self) -> None:
+        """Expose until enough frames are accepted; what was delivered is kept even if the exposing fails."""
         shots: asyncio.Queue[_Shot] = asyncio.Queue(QUEUE_LENGTH)
+        judged: asyncio.Queue[_Judged] = asyncio.Queue(QUEUE_LENGTH)
         try:
             async with asyncio.TaskGroup() as tasks:
-                processing = tasks.create_task(self._process_all(shots), name="processing")
-                while (missing := self._step.count - len(self._accepted.paths)) > 0:
-                    for _ in range(missing):
-                        await shots.put(await self._shoot())
-                    await shots.join()
-                processing.cancel()
+                judging = tasks.create_task(self._judge_all(shots, judged), name="judging")
+                keeping = tasks.create_task(self._keep_all(judged), name="keeping")
+                try:
+                    while (missing := self._step.count - len(self._accepted.paths)) > 0:
+                        for _ in range(missing):
+                            await shots.put(await patiently(self._context, self._shoot))
+                        await _all_done(shots, judged)
+                finally:
+                    done = asyncio.ensure_future(_all_done(shots, judged))
+                    ends = {done, judging, keeping}
+                    await asyncio.wait(ends, timeout=DRAIN_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
+                    for task in ends:
+                        task.cancel()
         except ExceptionGroup as group:
-            # Either exposing or processing failed and ended the other: one error says it all.
+            # Either exposing or keeping failed and ended the other: one error says it all.
             raise group.exceptions[0] from None
 
     async def _shoot(self) -> _Shot:
+        """Shoot one frame at the settings and the temperature of the set."""
         camera, step = self._context.rig.camera, self._step
+        if self._settings_lost:
+            self._settings = await camera.apply(step.readout)
+            self._settings_lost = False
         if step.setpoint_c is None:
-            return _Shot(await expose(self._context, self._number, step.kind, self._recipe.exposure_s), None)
+            frame = await expose_once(self._context, self._number, step.kind, self._recipe.exposure_s)
+            return _Shot(frame, self._settings_fault(frame))
         await hold(self._context, step.setpoint_c)
         watch = TemperatureWatch(step.setpoint_c, self._context.settings.cooling.tolerance_c)
         async with watched(camera, watch):
-            frame = await expose(self._context, self._number, step.kind, self._recipe.exposure_s)
+            frame = await expose_once(self._context, self._number, step.kind, self._recipe.exposure_s)
         verdict = watch.verdict()
-        return _Shot(frame, None if verdict.within else f"sensor temperature {verdict.message}")
+        return _Shot(frame, self._settings_fault(frame) if verdict.within else f"sensor temperature {verdict.message}")
 
-    async def _process_all(self, shots: "asyncio.Queue[_Shot]") -> None:
+    async def _judge_all(self, shots: "asyncio.Queue[_Shot]", judged: "asyncio.Queue[_Judged]") -> None:
+        """Judge frames while the one before is on its way to the disk."""
         while True:
             shot = await shots.get()
-            judged = await in_thread(self._judge, shot)
-            if judged.fault is None:
-                await self._accept(shot.frame, judged)
-            else:
-                await self._reject(shot.frame, judged.fault)
+            await judged.put(await in_thread(self._judge, shot))
             shots.task_done()
 
-    def _judge(self, shot: _Shot) -> _Judged:
-        pixels = shot.frame.pixels
-        measurement = measure(pixels, self._context.settings.flats.saturation_adu)
-        digest = pixel_digest(pixels)
-        fault = shot.thermal_fault or self._gate.fault(measurement.statistics, digest)
-        return _Judged(measurement, preview(pixels), digest, fault)
+    async def _keep_all(self, judged: "asyncio.Queue[_Judged]") -> None:
+        while True:
+            frame = await judged.get()
+            if frame.fault is None:
+                await self._accept(frame)
+            else:
+                await self._reject(frame.frame, frame.fault)
+            judged.task_done()
 
-    async def _accept(self, frame: Frame, judged: _Judged) -> None:
-        accepted, index = self._accepted, len(self._accepted.paths) + 1
+    def _judge(self, shot: _Shot) -> _Judged:
+        frame = shot.frame
+        measurement = measure(frame.pixels, self._context.settings.flats.saturation_adu)
+        digest = pixel_digest(frame.pixels)
+        fault = shot.fault or self._gate.fault(measurement.statistics, digest)
+        return _Judged(frame, measurement, preview(frame.pixels), digest, fault)
+
+    def _settings_fault(self, frame: Frame) -> str | None:
+        """Notice a camera that was set otherwise in between, by another client or by its own restart."""
+        if frame.settings == self._settings:
+            return None
+        self._settings_lost = True
+        return f"shot with {frame.settings} where {self._settings} was set"
+
+    async def _accept(self, judged: _Judged) -> None:
+        accepted, index, frame = self._accepted, len(self._accepted.paths) + 1, judged.frame
         path = await in_thread(self._save_and_fold, frame, judged.digest, index)
         accepted.paths.append(path)
         accepted.first = accepted.first or frame
@@ -290,7 +340,7 @@ class SetShooting:
             first_at=first.started_at,
             last_at=accepted.last_at,
             masked=masked,
-            subtracted=master_name(recipe.pedestal) if recipe.pedestal is not None else None,
+            subtracted=recipe.pedestal.name if recipe.pedestal is not None else None,
             header=first.header,
         )
         return master, self._context.folder.save_master(master)
@@ -298,3 +348,9 @@ class SetShooting:
     def _reread(self) -> Iterator[NDArray[np.uint16]]:
         for path in self._accepted.paths:
             yield self._folded(read_pixels(path))
+
+
+async def _all_done(*queues: "asyncio.Queue[Any]") -> None:
+    """Wait until everything in the queues, each feeding the next, is dealt with."""
+    for queue in queues:
+        await queue.join()

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from math import ceil
 
 from coldframe.capture.clock import NightClock
 from coldframe.capture.context import NightContext, StepFailedError
@@ -30,8 +31,7 @@ async def repeatedly(act: Callable[[], None], name: str) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])
         act()
 
 
@@ -62,9 +62,10 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
         The camera failed.
     """
     camera, cooling = context.rig.camera, context.settings.cooling
-    judge = CoolingJudge(setpoint_c, cooling.tolerance_c, cooling.dwell_s, cooling.deadline_s)
     start_c = camera.thermals().sensor_c
     ramp = SetpointRamp(setpoint_c if start_c is None else start_c, setpoint_c, cooling.ramp_c_per_min)
+    # The deadline is for the camera to follow: a slow ramp is no fault of its cooler.
+    judge = CoolingJudge(setpoint_c, cooling.tolerance_c, cooling.dwell_s, cooling.deadline_s + ramp.duration_s)
     ramping = asyncio.create_task(_follow(camera, ramp, context.clock), name="setpoint ramp")
     try:
         while True:
@@ -81,8 +82,7 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
             await asyncio.sleep(SAMPLE_S)
     finally:
         ramping.cancel()
-        with suppress(asyncio.CancelledError):
-            await ramping
+        await asyncio.wait([ramping])
 
 
 async def hold(context: NightContext, setpoint_c: float) -> None:
@@ -105,12 +105,18 @@ async def hold(context: NightContext, setpoint_c: float) -> None:
 async def _follow(camera: Camera, ramp: SetpointRamp, clock: NightClock) -> None:
     """Hand the camera the setpoints of a ramp; the last one is the goal."""
     began_s = clock.elapsed_s()
-    while True:
-        elapsed_s = clock.elapsed_s() - began_s
-        await camera.set_setpoint(round(ramp.setpoint_c(elapsed_s), 1))
-        if elapsed_s >= ramp.duration_s:
-            return
-        await asyncio.sleep(min(RAMP_STEP_S, ramp.duration_s - elapsed_s))
+    # As many steps as it takes, counted: time that is left over may be too short for a clock to notice.
+    for _ in range(ceil(ramp.duration_s / RAMP_STEP_S)):
+        setpoint_c = ramp.setpoint_c(clock.elapsed_s() - began_s)
+        await camera.set_setpoint(_allowed(round(setpoint_c, 1), camera))
+        await asyncio.sleep(min(RAMP_STEP_S, ramp.duration_s))
+    await camera.set_setpoint(ramp.goal_c)
+
+
+def _allowed(setpoint_c: float, camera: Camera) -> float:
+    """Return the nearest setpoint that the camera takes: a ramp may begin at a sensor warmer than any of them."""
+    limits = camera.features.setpoint_c
+    return setpoint_c if limits is None else min(max(setpoint_c, limits.minimum), limits.maximum)
 
 
 async def warm_up(camera: Camera, cooling: CoolingSettings, events: EventStream, clock: NightClock) -> None:
@@ -125,4 +131,5 @@ async def warm_up(camera: Camera, cooling: CoolingSettings, events: EventStream,
     if start_c is None or start_c >= cooling.warm_to_c:
         return
     async with thermometer(camera, events, clock):
-        await _follow(camera, SetpointRamp(start_c, cooling.warm_to_c, cooling.warm_ramp_c_per_min), clock)
+        goal_c = _allowed(cooling.warm_to_c, camera)
+        await _follow(camera, SetpointRamp(start_c, goal_c, cooling.warm_ramp_c_per_min), clock)

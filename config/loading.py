@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from coldframe.config.allowed import allowed
+from coldframe.config.frames import FrameKind
 from coldframe.config.settings import ContradictionError, Settings
 from coldframe.config.toml_lines import KeyPath, key_lines, nearest_line
 
@@ -101,6 +102,30 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError(path, [Problem(None, "", f"found {len(details):,} mistakes; allowed: {_TOML_IN_SHORT}")])
     problems = [problem for each in details + _hidden(values, details) for problem in _problems(each, lines)]
     raise ConfigError(path, sorted(problems, key=lambda each: each.line or 0))
+
+
+SAFE_STATE_TABLES = ("server", "camera", "panel", "cooling")
+
+
+def load_for_safe_state(path: Path) -> Settings:
+    """Read of a configuration what the safe state needs, whatever is wrong with the rest of it.
+
+    Returns
+    -------
+    Settings
+        With the tables of `SAFE_STATE_TABLES`; everything else at its default, and one set that nobody shoots.
+
+    Raises
+    ------
+    ConfigError
+        Where these tables have problems of their own, or the file cannot be read as TOML.
+    """
+    values, _ = _parse(path, _read_text(path))
+    needed = {name: values[name] for name in SAFE_STATE_TABLES if name in values}
+    try:
+        return Settings.model_validate({**needed, "sets": [{"kind": FrameKind.BIAS, "count": 1}]})
+    except ValidationError:
+        return load_settings(path)
 
 
 def _as_line(path: Path, problem: Problem) -> str:

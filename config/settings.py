@@ -311,8 +311,8 @@ class FlatSettings(Section):
         for name, where in tables:
             flats = self.for_filter(name)
             low, high = flats.band
-            if not low <= flats.target <= high:
-                text = f"found {flats.target:g}; allowed: within the band, {low:g} to {high:g}"
+            if not low < flats.target < high:
+                text = f"found {flats.target:g}; allowed: inside the band, {low:g} to {high:g}"
                 yield Contradiction((*where, "target"), text)
             shortest_s, longest_s = flats.exposure_limits_s
             low_s, high_s = flats.preferred_exposure_s

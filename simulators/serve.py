@@ -29,6 +29,7 @@ from coldframe.simulators.indi_rig import indi_devices
 
 LONGEST_LAG = 512 << 20
 """Bytes that a client may lag behind before it is dropped."""
+ACCEPT_PAUSE_S = 0.2
 
 BuildDevices = Callable[[asyncio.TaskGroup, Publish], list[IndiDevice]]
 
@@ -121,15 +122,26 @@ class Connection:
                 await self._read()
             except (OSError, GarbledStreamError) as error:
                 _log.info("closed a connection: %s", error)
+            except Exception:  # noqa: BLE001  # one client's trouble must not end the server for the others
+                _log.exception("closed a connection that could not be served")
             finally:
                 writing.cancel()
                 # The socket must not close under a write that is still being cancelled.
                 await asyncio.wait((writing,))
 
     def _put(self, item: bytes | BlobNotice, size: int) -> None:
+        if self._lag + size > LONGEST_LAG:
+            self._drop()
+            return
         self._queue.append(item)
         self._lag += size
         self._filled.set()
+
+    def _drop(self) -> None:
+        _log.warning("dropped a client that lags %d MiB behind", self._lag >> 20)
+        self._subscription = Subscription()
+        with suppress(OSError):
+            self._stream.shutdown(socket.SHUT_RDWR)
 
     async def _read(self) -> None:
         reader, loop = RequestReader(), asyncio.get_running_loop()
@@ -153,10 +165,8 @@ class Connection:
 
     async def _write(self) -> None:
         try:
-            while self._lag <= LONGEST_LAG:
+            while True:
                 await self._write_next()
-            _log.warning("dropped a client that lags %d MiB behind", self._lag >> 20)
-            self._stream.shutdown(socket.SHUT_RDWR)
         except OSError as error:
             # Whoever hangs up right after a request is still owed what it asked for: reading goes on to the end.
             _log.debug("a client no longer listens: %s", error)
@@ -288,7 +298,12 @@ def _listen_unix(name: str) -> socket.socket:
 async def _accept(listener: socket.socket, bus: Bus, tasks: asyncio.TaskGroup) -> None:
     listener.setblocking(False)
     while True:
-        stream, _ = await asyncio.get_running_loop().sock_accept(listener)
+        try:
+            stream, _ = await asyncio.get_running_loop().sock_accept(listener)
+        except OSError as error:  # such as too many open files
+            _log.warning("cannot take a connection: %s", error)
+            await asyncio.sleep(ACCEPT_PAUSE_S)
+            continue
         if stream.family != socket.AF_UNIX:
             # Small messages go out at once, not when there is more to send.
             with suppress(OSError):

@@ -1,6 +1,5 @@
 """`coldframe calibrate`: lights through the masters of the library."""
 
-import glob
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -108,9 +107,13 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     tally = _Tally()
-    with _progress(len(lights)) as advance:
-        for group in _grouped(lights, catalogue.setups, request, tally, advance):
-            _calibrate_group(group, request, tally, advance)
+    try:
+        with _progress(len(lights)) as advance:
+            for group in _grouped(lights, catalogue.setups, request, tally, advance):
+                _calibrate_group(group, request, tally, advance)
+    except KeyboardInterrupt:
+        print(f"interrupted; {tally.done} of {len(lights)} lights calibrated", file=sys.stderr)
+        return ExitCode.INTERRUPTED
     print(f"{tally.done} of {len(lights)} lights calibrated")
     return tally.exit_code
 
@@ -119,9 +122,9 @@ def _expanded(name: str) -> list[Path]:
     path = Path(name)
     if path.is_dir():
         return sorted(each for each in path.iterdir() if each.suffix.lower() in _SUFFIXES and each.is_file())
-    if path.exists() or not glob.has_magic(name):
+    if path.exists() or not set(name) & set("*?["):
         return [path]
-    return [Path(found) for found in sorted(glob.glob(name, recursive=True))]
+    return sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
 
 
 def _grouped(

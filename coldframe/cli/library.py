@@ -51,11 +51,10 @@ def list_masters(folder: Path | None) -> ExitCode:
         return _refuse(error)
     catalogue = library.catalogue()
     table = Table(title=f"Masters in {library.folder}", title_justify="left")
-    for heading in ("master", "camera", "readout", "sensor", "exposure", "filter", "frames", "taken"):
+    for heading in ("master", "camera", "readout", "sensor", "exposure", "filter", "taken", "frames"):
         table.add_column(heading, overflow="fold", justify="right" if heading in {"sensor", "exposure"} else "left")
     for path, header in catalogue.headers.items():
         table.add_row(path.name, *_columns(setup_of(header)), str(header.get("STACKCNT", header.get("NCOMBINE", ""))))
-    table.columns[-1], table.columns[-2] = table.columns[-2], table.columns[-1]
     _console().print(table)
     return _tell_faults(catalogue.faults.items())
 

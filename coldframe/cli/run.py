@@ -5,9 +5,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -66,10 +67,12 @@ def plan_table(settings: Settings) -> Table:
 def run_night(
     config: Path | None, simulate: str | None, folder: Path | None, *, wants_dashboard: bool, wants_json: bool
 ) -> ExitCode:
-    """Run a night to its end; every way out leaves the rig safe."""
+    """Run a night to its end. From its first step on every way out leaves the rig safe; before, nothing is touched."""
     try:
         settings = _load(config, simulate, folder)
-        return asyncio.run(_run(settings, simulate, wants_dashboard=wants_dashboard, wants_json=wants_json))
+        return asyncio.run(
+            _until_signalled(_run(settings, simulate, wants_dashboard=wants_dashboard, wants_json=wants_json))
+        )
     except (ConfigError, RigFileError, DeviceError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
@@ -99,23 +102,28 @@ async def _run(settings: Settings, simulate: str | None, *, wants_dashboard: boo
         await rig.connect()
         folder = NightFolder.create(settings.storage.folder, clock.now())
         resources.enter_context(_log_to(folder.path / "coldframe.log"))
-        events.subscribe(await resources.enter_async_context(Journal(folder.path / "journal.jsonl")))
+        journal = await resources.enter_async_context(Journal(folder.path / "journal.jsonl"))
+        events.subscribe(journal)
         await resources.enter_async_context(_watched(events, wants_dashboard=wants_dashboard, wants_json=wants_json))
         learned = LearnedFlats.load(settings.storage.folder / LEARNED_FLATS)
         night = Night(settings, rig, folder=folder, learned=learned, events=events, clock=clock)
-        return EXIT_CODES[await _until_signalled(night)]
+        try:
+            return EXIT_CODES[await night.run()]
+        finally:
+            if journal.failure is not None:
+                print(f"{folder.path}: the journal is not complete: {journal.failure}", file=sys.stderr)
 
 
-async def _until_signalled(night: Night) -> NightOutcome:
-    """Run the night; SIGINT, SIGTERM and SIGHUP end it in the safe state, a second one cuts the warm-up short."""
-    running = asyncio.create_task(night.run(), name="night")
+async def _until_signalled(run: Coroutine[Any, Any, ExitCode]) -> ExitCode:
+    """Run to the end; SIGINT, SIGTERM and SIGHUP end it in the safe state, a second one cuts the warm-up short."""
+    running = asyncio.create_task(run, name="run")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, running.cancel)
     try:
         return await running
     except asyncio.CancelledError:
-        return NightOutcome.INTERRUPTED
+        return ExitCode.INTERRUPTED
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from coldframe.capture.events import EventStream
 from coldframe.capture.log import LineLog
 from coldframe.capture.safe_state import SafeState
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.config.loading import ConfigError, find_config, load_settings
+from coldframe.config.loading import ConfigError, find_config, load_for_safe_state
 from coldframe.config.settings import Settings
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi.rig import indi_rig
@@ -18,7 +18,7 @@ from coldframe.devices.indi.rig import indi_rig
 def make_safe(config: Path | None) -> ExitCode:
     """Bring the configured rig to the safe state; 1 if something could not be done, and it was said."""
     try:
-        settings = load_settings(config or find_config())
+        settings = load_for_safe_state(config or find_config())
     except ConfigError as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT

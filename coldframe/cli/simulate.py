@@ -3,6 +3,8 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.settings import LOOPBACK_HOSTS
@@ -10,8 +12,8 @@ from coldframe.config.simulated_rig import RigFileError, load_rig
 from coldframe.simulators.serve import serve
 
 
-def serve_rig(name: str, host: str, port: int, unix_socket: str | None) -> ExitCode:
-    """Serve the named rig until the process is interrupted."""
+def serve_rig(name: str, host: str, port: int, unix_socket: str | None, *, until_stdin_closes: bool) -> ExitCode:
+    """Serve the named rig until the process is interrupted, or the end of its input is reached where that is wanted."""
     try:
         rig = load_rig(name)
     except RigFileError as error:
@@ -20,12 +22,31 @@ def serve_rig(name: str, host: str, port: int, unix_socket: str | None) -> ExitC
     if host not in LOOPBACK_HOSTS:
         print(f"warning: INDI has no passwords; whoever reaches {host} drives this rig", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    print(f"serving {name} on {host}:{port}" + (f" and {unix_socket}" if unix_socket else "") + "; Ctrl-C ends")
+    places = f"{host}:{port}" + (f" and {unix_socket}" if unix_socket else "")
+    print(f"serving {name} on {places}; Ctrl-C ends", flush=True)
     try:
-        asyncio.run(serve(rig, host, port, unix_socket))
+        serving = serve(rig, host, port, unix_socket)
+        asyncio.run(_until_input_ends(serving) if until_stdin_closes else serving)
     except KeyboardInterrupt:
         return ExitCode.DONE
     except OSError as error:
         print(f"cannot listen on {host}:{port}: {error.strerror or error}. Is another server running?", file=sys.stderr)
         return ExitCode.BAD_INPUT
     return ExitCode.DONE
+
+
+async def _until_input_ends(serving: Coroutine[Any, Any, None]) -> None:
+    """Serve until the other end of our input goes away, which it does even with a program that was killed."""
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    server, end = asyncio.create_task(serving), asyncio.create_task(reader.read())
+    try:
+        await asyncio.wait((server, end), return_when=asyncio.FIRST_COMPLETED)
+        if server.done():
+            server.result()
+    finally:
+        transport.close()
+        for task in (server, end):
+            task.cancel()
+        await asyncio.wait((server, end))

@@ -31,7 +31,8 @@ async def simulated_server(rig: str) -> AsyncIterator[ServerSettings]:
     server = ServerSettings(host=HOST, port=_free_port(), unix_socket=f"/tmp/coldframe-{secrets.token_hex(4)}")  # noqa: S108  # an abstract name
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "coldframe", "simulate", rig, "--port", str(server.port)),
-        *("--unix", str(server.unix_socket)),
+        *("--unix", str(server.unix_socket), "--until-stdin-closes"),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for the night: its safe state still needs the server

@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 CONNECT_DEADLINE_S = 5.0
 CHUNK_BYTES = 1 << 20
 MOST_DESCRIPTORS = 16
+MOST_ARRIVALS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class BlobChannel:
         self.vector = vector
         self._server = server
         self._largest_blob_bytes = largest_blob_bytes
-        self._arrivals: asyncio.Queue[Image | Exception] = asyncio.Queue()
+        self._arrivals: asyncio.Queue[Image | Exception] = asyncio.Queue(MOST_ARRIVALS)
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._loop = asyncio.get_running_loop()
@@ -171,14 +172,18 @@ class BlobChannel:
         """True while pixels can come."""
         return self._socket is not None and self._lost is None
 
-    def discard_arrivals(self) -> list[Image]:
-        """Take out whatever has arrived and was not asked for; return the pictures among it."""
-        stale = []
+    def discard_arrivals(self) -> None:
+        """Take out whatever has arrived: it is late, or another client's, and nobody waits for it."""
         while not self._arrivals.empty():
-            arrival = self._arrivals.get_nowait()
-            if isinstance(arrival, Image):
-                stale.append(arrival)
-        return stale
+            self._discard_oldest()
+
+    def _discard_oldest(self) -> None:
+        arrival = self._arrivals.get_nowait()
+        if isinstance(arrival, Image):
+            dated = arrival.header.get("DATE-OBS", "without a date")
+            log.warning("%s: passed over a frame that nobody waits for (%s)", self.device, dated)
+        else:
+            log.warning("%s: passed over what nobody waits for: %s", self.device, arrival)
 
     async def next_image(self) -> Image:
         """Wait for the next picture.
@@ -199,7 +204,13 @@ class BlobChannel:
 
     def _lose(self, error: DeviceLostError) -> None:
         self._lost = error
-        self._arrivals.put_nowait(error)
+        self._keep(error)
+
+    def _keep(self, arrival: Image | Exception) -> None:
+        """Queue an arrival; frames that another client shoots must not pile up."""
+        if self._arrivals.full():
+            self._discard_oldest()
+        self._arrivals.put_nowait(arrival)
 
     # ---- in the thread ----
 
@@ -220,6 +231,9 @@ class BlobChannel:
             )
         except (OSError, BlobStreamError) as error:
             self._call_loop(self._lose, DeviceLostError(self.device, f"the pixel channel broke: {error}"))
+        except Exception as error:  # the thread's boundary: without it the camera would wait for pixels in vain
+            log.exception("%s: the pixel channel failed", self.device)
+            self._call_loop(self._lose, DeviceLostError(self.device, f"the pixel channel failed: {error!r}"))
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -289,7 +303,7 @@ class BlobChannel:
             self._arrive(Image(pixels, header, self._loop.time()))
 
     def _arrive(self, arrival: Image | Exception) -> None:
-        self._call_loop(self._arrivals.put_nowait, arrival)
+        self._call_loop(self._keep, arrival)
 
     def _call_loop(self, *call: object) -> None:
         # The loop may be closed already when a program ends in the middle of a frame.

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
 
+import numpy as np
 import pybase64
 
 # Possessive: a hostile tag must not make the search go back and forth.
-TAG = re.compile(rb"<(/?)([A-Za-z][\w:.-]*+)((?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+)>", re.DOTALL)
+TAG = re.compile(rb"<(/?)([A-Za-z][\w:.-]*+)((?:[^<>\"']++|\"[^\"]*+\"|'[^']*+')*+)>", re.DOTALL)
 ATTRIBUTE = re.compile(rb"(?<![\w:.-])([\w:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+SPACES = b"\n\r\t "
 LONGEST_TAG_BYTES = 16 * 1024
 
 
@@ -43,7 +45,10 @@ class BlobDefined:
 
 @dataclass(frozen=True, slots=True)
 class InlineBlob:
-    """A BLOB that came as base64 in the stream, decoded; `fault` tells what is wrong with it, if anything."""
+    """A BLOB that came as base64 in the stream, decoded; `fault` tells what is wrong with it, if anything.
+
+    `data` lies in a buffer that the next BLOB overwrites.
+    """
 
     attributes: BlobAttributes
     data: memoryview
@@ -70,9 +75,9 @@ StreamEvent = BlobDefined | InlineBlob | AttachedBlob | Ping
 class _Base64Payload:
     """Decodes base64 as it arrives, so that no single step holds the interpreter for long."""
 
-    def __init__(self, attributes: BlobAttributes) -> None:
+    def __init__(self, attributes: BlobAttributes, room: memoryview) -> None:
         self.attributes = attributes
-        self._data = bytearray(attributes.size)
+        self._data = room
         self._filled = 0
         self._remainder = b""
         self._padded = False
@@ -81,7 +86,9 @@ class _Base64Payload:
     def take(self, text: bytes) -> None:
         if self._fault:
             return
-        text = self._remainder + text.translate(None, b"\r\n \t")
+        if any(space in text for space in SPACES):  # looked for first, as taking them out is slow
+            text = text.translate(None, SPACES)
+        text = self._remainder + text
         whole = len(text) - len(text) % 4
         self._remainder = text[whole:]
         if self._padded and text:
@@ -103,7 +110,7 @@ class _Base64Payload:
     def finish(self) -> InlineBlob:
         if not self._fault and (self._filled < len(self._data) or self._remainder):
             self._fault = f"ends after {self._filled} of {len(self._data)} bytes"
-        return InlineBlob(self.attributes, memoryview(self._data), self._fault)
+        return InlineBlob(self.attributes, self._data, self._fault)
 
 
 class BlobStream:
@@ -119,6 +126,7 @@ class BlobStream:
         self.largest_blob_bytes = largest_blob_bytes
         self._tag = bytearray()
         self._payload: _Base64Payload | None = None
+        self._room = memoryview(bytearray())
         self._device = self._vector = ""
 
     def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
@@ -190,4 +198,7 @@ class BlobStream:
         if attributes.get("attached") == "true":
             yield AttachedBlob(blob)
         else:
-            self._payload = _Base64Payload(blob)
+            if len(self._room) < blob.size:
+                # Neither zeroed nor touched before it is needed: that would hold the interpreter for long.
+                self._room = np.empty(blob.size, np.uint8).data
+            self._payload = _Base64Payload(blob, self._room[: blob.size])

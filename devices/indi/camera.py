@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import CameraFeatures, Frame, Limits, Thermals
@@ -22,6 +23,11 @@ from coldframe.devices.indi.mirror import Property, State
 
 BLOB_VECTOR = "CCD1"
 ABORT_DEADLINE_S = 10.0
+LATE_FRAMES_S = 1.0
+"""Time in which the frame of an exposure that went wrong may still come."""
+CLOCK_TOLERANCE = timedelta(seconds=1)
+LARGEST_ROUNDING_PIXELS = 16
+"""Binned pixels by which drivers round the size of a frame down (ZWO, SVBony, Player One: to multiples of 8 by 2)."""
 POLLING_PERIOD_MS = 50
 LARGEST_HEADER_BYTES = 1 << 20
 BYTES_PER_PIXEL = 4
@@ -59,6 +65,8 @@ class IndiCamera(IndiDevice):
         Longest time from the end of an exposure to the whole frame.
     """
 
+    awaited: ClassVar[tuple[str, ...]] = ("CCD_EXPOSURE", "CCD_FRAME", "CCD_INFO", BLOB_VECTOR)
+
     def __init__(
         self,
         link: IndiLink,
@@ -73,15 +81,17 @@ class IndiCamera(IndiDevice):
         self._readout_deadline_s = readout_deadline_s
         self._channel: BlobChannel | None = None
         self._settings = ReadoutSettings()
+        self._features: CameraFeatures | None = None
+        self._region = (0, 0)
         self._exposing = False
+        self._went_wrong = False
+        self._last_dated: datetime | None = None
         self._setpoint_c: float | None = None
 
     # ---- set-up ----
 
     async def set_up(self) -> None:
         """Force what we rely on, open the pixel channel, and apply the settings and setpoint of before."""
-        for name in ("CCD_EXPOSURE", "CCD_FRAME", "CCD_INFO", BLOB_VECTOR):
-            await self.link.wait_property(self.name, name, DEFINE_DEADLINE_S)
         for demand in dialects.CAMERA_DEMANDS:
             await self._demand(demand)
         if self.has(dialects.POLLING_PERIOD):
@@ -91,6 +101,7 @@ class IndiCamera(IndiDevice):
         await self._apply(self._settings)
         if self._setpoint_c is not None:
             await self._order_setpoint(self._setpoint_c)
+        self._features = self._told_features()
 
     @property
     def is_ready(self) -> bool:
@@ -104,8 +115,8 @@ class IndiCamera(IndiDevice):
 
     async def _open_channel(self) -> None:
         await self.close()
-        features = self.features
-        largest = features.width * features.height * BYTES_PER_PIXEL + LARGEST_HEADER_BYTES
+        height, width = self._sensor_shape()
+        largest = width * height * BYTES_PER_PIXEL + LARGEST_HEADER_BYTES
         self._channel = await BlobChannel(self._server, self.name, BLOB_VECTOR, largest).open()
 
     async def close(self) -> None:
@@ -121,25 +132,32 @@ class IndiCamera(IndiDevice):
 
     @property
     def features(self) -> CameraFeatures:
-        """What the camera can do, as its driver tells."""
-        info = self._property("CCD_INFO")
+        """What the camera can do, as its driver told when it was last set up."""
+        return self._features or self._told_features()
+
+    def _told_features(self) -> CameraFeatures:
+        height, width = self._sensor_shape()
         binning = self.link.mirror.find(self.name, "CCD_BINNING")
         temperature = dialects.find(self.link.mirror, self.name, dialects.TEMPERATURE)
         cfa = self.value(dialects.CFA_PATTERN)
         return CameraFeatures(
-            width=round(info.number("CCD_MAX_X")),
-            height=round(info.number("CCD_MAX_Y")),
+            width=width,
+            height=height,
             bit_depth=round(self.number(dialects.ADC_BITS) or 16),
             exposure_s=self.limits(dialects.EXPOSURE) or Limits(0.0, 3600.0),
             gain=self.limits(dialects.GAIN),
             offset=self.limits(dialects.OFFSET),
-            maximum_binning=round(binning.limits["HOR_BIN"].maximum) if binning is not None else 1,
+            maximum_binning=max(1, round(binning.limits["HOR_BIN"].maximum)) if binning is not None else 1,
             readout_modes=self._readout_modes(),
-            setpoint_c=self.limits(dialects.TEMPERATURE) if self.has(dialects.TEMPERATURE) else None,
+            setpoint_c=(self.limits(dialects.TEMPERATURE) or SENSIBLE_C) if self.has(dialects.TEMPERATURE) else None,
             reports_temperature=temperature is not None,
             cfa_pattern=str(cfa).strip() or None if cfa is not None else None,
             serial=self.name,
         )
+
+    def _sensor_shape(self) -> tuple[int, int]:
+        info = self._property("CCD_INFO")
+        return round(info.number("CCD_MAX_Y")), round(info.number("CCD_MAX_X"))
 
     def _property(self, name: str) -> Property:
         prop = self.link.mirror.find(self.name, name)
@@ -179,34 +197,68 @@ class IndiCamera(IndiDevice):
         await self._reset_region()
 
     async def _reset_region(self) -> None:
-        """Read out the whole sensor; drivers round the size to what their hardware can, so only our wish is exact."""
+        """Read out the whole sensor, and learn what its driver makes of that.
+
+        Drivers round the binned size down to what their hardware can. Some tell that first and repeat, with their Ok,
+        what was asked for: the smallest size told is the true one, and what is shown already proves nothing.
+        """
         frame = self._property("CCD_FRAME")
-        features = self.features
-        wanted = {"X": 0, "Y": 0, "WIDTH": features.width, "HEIGHT": features.height}
-        if frame.writable and any(frame.number(element) != value for element, value in wanted.items()):
-            await self.link.set(self.name, "CCD_FRAME", wanted)
+        if not frame.writable:
+            self._region = _shape(frame)
+            return
+        height, width = self._sensor_shape()
+        rounding = LARGEST_ROUNDING_PIXELS * self._settings.binning
+        sent = self.link.send(self.name, frame.name, {"X": 0, "Y": 0, "WIDTH": width, "HEIGHT": height})
+        self._region = (height, width)
+
+        def taken() -> Property | None:
+            prop = self._newer(frame.name, sent)
+            if prop is None:
+                return None
+            if prop.state == "alert":
+                message = self.link.mirror.message_since(self.name, sent)
+                raise SettingRefusedError(
+                    self.name, f"refused to read out all its {width} x {height} pixels" + _in_brackets(message)
+                )
+            rows, columns = _shape(prop)
+            if height - rows > rounding or width - columns > rounding:
+                return None
+            self._region = (min(rows, self._region[0]), min(columns, self._region[1]))
+            return prop if prop.state == "ok" else None
+
+        await self.link.wait(self.name, taken, DEFINE_DEADLINE_S, f"a region of all {width} x {height} pixels")
+
+    def _mode_switches(self) -> list[Property]:
+        found = (self.link.mirror.find(self.name, name) for name in dialects.READOUT_MODE_SWITCHES)
+        return [prop for prop in found if prop is not None and prop.kind == "switch"]
 
     def _readout_modes(self) -> tuple[str, ...]:
-        for name in dialects.READOUT_MODE_SWITCHES:
-            prop = self.link.mirror.find(self.name, name)
-            if prop is not None and prop.kind == "switch":
-                return tuple(prop.labels.values())
+        for prop in self._mode_switches():
+            return tuple(prop.labels.values())
         limits = self.limits(dialects.READOUT_MODE_NUMBER)
         return tuple(str(mode) for mode in range(round(limits.maximum) + 1)) if limits is not None else ()
 
     async def _set_readout_mode(self, mode: str) -> None:
-        for name in dialects.READOUT_MODE_SWITCHES:
-            prop = self.link.mirror.find(self.name, name)
-            if prop is not None and prop.kind == "switch":
-                for element, label in prop.labels.items():
-                    if mode in (label, element):
-                        await self.link.choose(self.name, name, element)
-                        return
+        for prop in self._mode_switches():
+            for element, label in prop.labels.items():
+                if mode in (label, element):
+                    await self.link.choose(self.name, prop.name, element)
+                    return
         if mode.isdecimal() and self.has(dialects.READOUT_MODE_NUMBER):
             await self.set(dialects.READOUT_MODE_NUMBER, float(mode))
             return
         known = ", ".join(self._readout_modes()) or "none"
         raise NotSupportedError(self.name, f"has no readout mode {mode!r} (it has {known})")
+
+    def _shown_mode(self, asked: str | None) -> str | None:
+        """Return the mode that the driver shows, where `asked` was found or in the first place where modes are."""
+        switches = self._mode_switches()
+        asked_for = [prop for prop in switches if asked in prop.labels or asked in prop.labels.values()]
+        for prop in asked_for or switches:
+            shown = prop.switched_on()
+            return None if shown is None else prop.labels[shown]
+        number = self.number(dialects.READOUT_MODE_NUMBER) if self._readout_modes() else None
+        return None if number is None else str(round(number))
 
     def _read_back(self, settings: ReadoutSettings) -> ReadoutSettings:
         binning = self.link.mirror.find(self.name, "CCD_BINNING")
@@ -214,7 +266,7 @@ class IndiCamera(IndiDevice):
             gain=self.number(dialects.GAIN),
             offset=self.number(dialects.OFFSET),
             binning=round(binning.number("HOR_BIN")) if binning is not None else 1,
-            readout_mode=settings.readout_mode,
+            readout_mode=self._shown_mode(settings.readout_mode),
         )
 
     # ---- cooling ----
@@ -242,7 +294,7 @@ class IndiCamera(IndiDevice):
         SettingRefusedError
             The driver answered with an alert.
         """
-        await self.ensure_ready()
+        await self.ensure_driver()
         await self._order_setpoint(setpoint_c)
         self._setpoint_c = setpoint_c
 
@@ -292,19 +344,24 @@ class IndiCamera(IndiDevice):
             The camera went away, or refused the exposure.
         """
         await self.ensure_ready()
+        await self._end_the_last()
         frame_type = FRAME_TYPES[kind]
         types = self._property("CCD_FRAME_TYPE")
         if types.switched_on() != frame_type:
             await self.link.choose(self.name, types.name, frame_type)
         started_at, started_s = self._now(), asyncio.get_running_loop().time()
+        ordered_at = utc_now()
+        self._went_wrong = True
         try:
             image = await self._shoot(exposure_s)
         except (DeviceTimeoutError, asyncio.CancelledError):
-            await self._abort_quietly()
+            await asyncio.shield(self._abort_quietly())
             raise
         finally:
             self._exposing = False
         self._check(image, kind, exposure_s, image.received_at_s - started_s)
+        self._check_date(image, ordered_at)
+        self._went_wrong = False
         return Frame(
             pixels=image.pixels,
             kind=kind,
@@ -316,6 +373,14 @@ class IndiCamera(IndiDevice):
             camera=self.name,
             header=image.header,
         )
+
+    async def _end_the_last(self) -> None:
+        """End what still runs, and let late frames come in: they would be taken for those of the next exposure."""
+        if self._property(dialects.EXPOSURE[0].property).state == "busy":
+            await asyncio.shield(self._abort_quietly())
+        elif not self._went_wrong:
+            return
+        await asyncio.sleep(LATE_FRAMES_S)
 
     async def _shoot(self, exposure_s: float) -> Image:
         """Order the exposure and wait for its two ends, the Ok and the BLOB, in whichever order they come."""
@@ -335,7 +400,7 @@ class IndiCamera(IndiDevice):
                 return prop
             message = self.link.mirror.message_since(self.name, sent)
             what = "refused or lost the exposure" if prop.state == "alert" else "had its exposure aborted by another"
-            raise DeviceError(self.name, what + (f" ({message})" if message else ""))
+            raise DeviceError(self.name, what + _in_brackets(message))
 
         await self.link.wait(self.name, ended, allowed_s, f"the end of a {exposure_s:g} s exposure")
         try:
@@ -351,8 +416,7 @@ class IndiCamera(IndiDevice):
         return prop if prop is not None and prop.serial > serial else None
 
     def _check(self, image: Image, kind: FrameKind, exposure_s: float, elapsed_s: float) -> None:
-        features, binning = self.features, self._settings.binning
-        expected = (features.height // binning, features.width // binning)
+        expected = tuple(edge // self._settings.binning for edge in self._region)
         if image.pixels.shape != expected:
             height, width = image.pixels.shape
             raise FrameDamagedError(
@@ -361,6 +425,26 @@ class IndiCamera(IndiDevice):
         if kind is not FrameKind.BIAS and elapsed_s < EARLIEST * exposure_s:
             raise FrameDamagedError(
                 self.name, f"sent a frame after {elapsed_s:.3f} s where {exposure_s:g} s were to be exposed"
+            )
+
+    def _check_date(self, image: Image, ordered_at: datetime) -> None:
+        """Refuse the frame of another exposure, by the date that its driver wrote.
+
+        The driver's clock may be another machine's, of which only the order of its dates is known; whoever hands over
+        descriptors on a local socket has ours.
+        """
+        dated, last = _date_obs(image), self._last_dated
+        # A refused frame's date is kept, too: so a clock that was set back costs one frame, not every one from then on.
+        self._last_dated = dated
+        if dated is None:
+            return
+        # Equal dates prove a repetition only where they are finer than whole seconds.
+        repeated = last is not None and (dated < last or (dated == last and dated.microsecond != 0))
+        if repeated or (self.transport == "unix socket" and dated < ordered_at - CLOCK_TOLERANCE):
+            raise FrameDamagedError(
+                self.name,
+                f"sent the frame of another exposure, begun at {dated:%H:%M:%S.%f} UTC",
+                "Does another program use the camera?",
             )
 
     async def abort(self) -> None:
@@ -390,6 +474,27 @@ class IndiCamera(IndiDevice):
         await self.link.wait(self.name, idle, ABORT_DEADLINE_S, "the end of an aborted exposure")
 
     async def _abort_quietly(self) -> None:
-        """Abort under a short deadline; what fails here is told by the error that is under way already."""
-        with suppress(DeviceError):
-            await asyncio.shield(self.abort())
+        """Abort under a short deadline; what fails here is told by the error that is under way, or by the next."""
+        with suppress(DeviceError, TimeoutError):
+            async with asyncio.timeout(ABORT_DEADLINE_S):
+                await self.abort()
+
+
+def _shape(region: Property) -> tuple[int, int]:
+    return round(region.number("HEIGHT")), round(region.number("WIDTH"))
+
+
+def _in_brackets(message: str) -> str:
+    return f" ({message})" if message else ""
+
+
+def _date_obs(image: Image) -> datetime | None:
+    """Return when the driver says the exposure began, UTC; None where it does not say the time of day."""
+    text = image.header.get("DATE-OBS")
+    if not isinstance(text, str) or "T" not in text:
+        return None
+    try:
+        told = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return told if told.tzinfo is not None else told.replace(tzinfo=UTC)

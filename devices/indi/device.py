@@ -1,9 +1,10 @@
 """What all INDI devices share: connecting the driver, and finding controls by the dialect table."""
 
 from functools import partial
+from typing import ClassVar
 
 from coldframe.devices.camera import Limits
-from coldframe.devices.errors import DeviceTimeoutError, NotSupportedError
+from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, NotSupportedError, SettingRefusedError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.dialects import Spelling
 from coldframe.devices.indi.link import IndiLink
@@ -11,15 +12,20 @@ from coldframe.devices.indi.mirror import Property, Value
 
 DEFINE_DEADLINE_S = 10.0
 CONNECT_DEADLINE_S = 60.0
-QUIET_S = 0.3
+QUIET_S = 1.0
+"""Drivers ask their hardware between one property and the next; what has not come by then counts as lacking."""
 
 
 class IndiDevice:
     """A device behind a link. `ensure_ready` sets it up again whenever its driver or the server has been away."""
 
+    awaited: ClassVar[tuple[str, ...]] = ()
+    """Properties that every device of the kind has: the driver has not told what it can do before they are there."""
+
     def __init__(self, link: IndiLink, name: str) -> None:
         self.link = link
         self._name = name
+        self._told_in: tuple[int, int] | None = None
         self._set_up_in: tuple[int, int] | None = None
 
     @property
@@ -61,7 +67,7 @@ class IndiDevice:
         DeviceError
             The driver cannot be reached.
         """
-        if not self._driver_connected():
+        if self._told_in != self._life or not self._driver_connected():
             await self.connect_driver()
 
     @property
@@ -80,6 +86,8 @@ class IndiDevice:
         ------
         DeviceTimeoutError
             The server does not know the device, or its hardware did not answer.
+        DeviceLostError
+            The driver could not connect to its hardware, or the server went away.
         """
         await self.link.wait_connected()
         try:
@@ -92,8 +100,20 @@ class IndiDevice:
                 "Is its driver running, and is the name in the configuration spelt as above?",
             ) from None
         if not self._driver_connected():
-            await self.link.choose(self._name, "CONNECTION", "CONNECT", CONNECT_DEADLINE_S)
+            await self._connect_hardware()
+        for name in self.awaited:
+            await self.link.wait_property(self._name, name, DEFINE_DEADLINE_S)
         await self._settle()
+        self._told_in = self._life
+
+    async def _connect_hardware(self) -> None:
+        try:
+            await self.link.choose(self._name, "CONNECTION", "CONNECT", CONNECT_DEADLINE_S)
+        except SettingRefusedError as error:
+            # Worth another try: a camera that comes back on USB is not found for some seconds.
+            raise DeviceLostError(
+                self._name, f"cannot be connected: {error.what}", "Is it plugged in and powered?"
+            ) from error
 
     async def _settle(self) -> None:
         """Wait until no further property has been defined for a little while."""
@@ -117,9 +137,13 @@ class IndiDevice:
         return None if value is None else float(value)
 
     def limits(self, spellings: tuple[Spelling, ...]) -> Limits | None:
-        """Return the range of a numeric control, None where the device lacks it."""
+        """Return the range of a numeric control, None where the device lacks it or its driver does not know it.
+
+        Drivers that do not know a range announce 0 to 0.
+        """
         found = dialects.find(self.link.mirror, self._name, spellings)
-        return None if found is None else found[0].limits.get(found[1])
+        limits = None if found is None else found[0].limits.get(found[1])
+        return limits if limits is not None and limits.maximum > limits.minimum else None
 
     def has(self, spellings: tuple[Spelling, ...]) -> bool:
         """Tell whether the device has a control that can be set."""

@@ -59,8 +59,8 @@ COVER_OPEN = (Spelling("CAP_PARK", "UNPARK"),)
 READOUT_MODE_SWITCHES = (
     "READ_MODE",  # newer QHY
     "CCD_READOUT_MODE",
-    "CCD_BINNING_MODE",  # ToupTek
     "TC_CONVERSION_GAIN",  # ToupTek
+    "CCD_BINNING_MODE",  # ToupTek: how binned pixels are summed, which every camera has
 )
 
 # texts
@@ -77,7 +77,8 @@ CAMERA_DEMANDS = (
     Spelling("CCD_VIDEO_FORMAT", "ASI_IMG_RAW16"),  # ZWO falls back to 8 bit after some errors
     Spelling("CCD_CAPTURE_FORMAT", "ASI_IMG_RAW16"),
     Spelling("CCD_CAPTURE_FORMAT", "INDI_MONO"),
-    Spelling("CCD_RESOLUTION", "RAW16"),
+    Spelling("CCD_CAPTURE_FORMAT", "INDI_MONO_16"),  # ToupTek, mono
+    Spelling("CCD_CAPTURE_FORMAT", "INDI_RAW"),  # ToupTek, colour: 8 bit RGB is its other
 )
 
 # Bits of DRIVER_INTERFACE (INDI's basedevice.h).

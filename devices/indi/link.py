@@ -10,7 +10,12 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, NotSupportedError, SettingRefusedError
+from coldframe.devices.errors import (
+    DeviceLostError,
+    DeviceTimeoutError,
+    NotSupportedError,
+    SettingRefusedError,
+)
 from coldframe.devices.indi.mirror import Mirror, Property, State, Value
 
 log = logging.getLogger(__name__)
@@ -51,10 +56,10 @@ class IndiLink:
         self.generation = 0
         """Counts connections: devices set themselves up anew when it has moved."""
         self._connected = False
-        self._changed: asyncio.Future[None] | None = None
+        self._watchers: list[Callable[[], None]] = []
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._last_pong_s = 0.0
+        self._last_pong_s: float | None = None
 
     @property
     def server(self) -> str:
@@ -87,9 +92,7 @@ class IndiLink:
             The server did not answer in time.
         """
         try:
-            async with asyncio.timeout(deadline_s):
-                while not self._connected:
-                    await self._next_change()
+            await self._watch(lambda: self._connected or None, deadline_s)
         except TimeoutError:
             raise DeviceLostError(
                 self.server,
@@ -98,7 +101,7 @@ class IndiLink:
             ) from None
 
     async def wait(self, device: str, seen: Callable[[], T | None], deadline_s: float, waiting_for: str) -> T:
-        """Wait until `seen()`, asked after every event, returns something other than None, and return that.
+        """Wait until `seen()`, asked after every single event, returns something other than None, and return that.
 
         Raises
         ------
@@ -108,17 +111,20 @@ class IndiLink:
             `deadline_s` passed.
         """
         generation, removals = self.generation, self.mirror.removals(device)
-        try:
-            async with asyncio.timeout(deadline_s):
-                while (result := seen()) is None:
-                    if not self._connected or self.generation != generation:
-                        raise DeviceLostError(device, f"{self.server} went away while waiting for {waiting_for}")
-                    if self.mirror.removals(device) != removals:
-                        raise DeviceLostError(
-                            device, f"its driver went away while waiting for {waiting_for}", "Did the driver crash?"
-                        )
-                    await self._next_change()
+
+        def seen_or_lost() -> T | None:
+            if (result := seen()) is not None:
                 return result
+            if not self._connected or self.generation != generation:
+                raise DeviceLostError(device, f"{self.server} went away while waiting for {waiting_for}")
+            if self.mirror.removals(device) != removals:
+                raise DeviceLostError(
+                    device, f"its driver went away while waiting for {waiting_for}", "Did the driver crash?"
+                )
+            return None
+
+        try:
+            return await self._watch(seen_or_lost, deadline_s)
         except TimeoutError:
             raise DeviceTimeoutError(device, f"{waiting_for} did not come within {deadline_s:g} s") from None
 
@@ -217,21 +223,45 @@ class IndiLink:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
 
-    async def _next_change(self) -> None:
-        if self._changed is None or self._changed.done():
-            self._changed = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._changed)
+    async def _watch(self, seen: Callable[[], T | None], deadline_s: float) -> T:
+        """Wait until `seen()` returns something other than None, or raises.
+
+        It is asked within each event: an Alert and the Ok right behind it would be one change to a task that is woken.
+        """
+        found: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def look() -> None:
+            if found.done():
+                return
+            try:
+                result = seen()
+            except Exception as error:  # noqa: BLE001  # the waiter's to deal with, not the link's
+                found.set_exception(error)
+            else:
+                if result is not None:
+                    found.set_result(result)
+
+        self._watchers.append(look)
+        try:
+            look()
+            async with asyncio.timeout(deadline_s):
+                return await found
+        finally:
+            self._watchers.remove(look)
 
     def _wake(self) -> None:
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
+        for look in self._watchers:
+            look()
 
     async def _supervise(self) -> None:
         """Keep a process running: start, relay, and start again with a growing pause when it ends."""
         backoff_s = FIRST_BACKOFF_S
         while True:
-            if await self._one_life():
-                backoff_s = FIRST_BACKOFF_S
+            try:
+                if await self._one_life():
+                    backoff_s = FIRST_BACKOFF_S
+            except Exception:  # without the link nothing could be made safe any more
+                log.exception("%s: the link failed, restarting it", self.server)
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
 
@@ -276,7 +306,7 @@ class IndiLink:
             case "connected":
                 self.generation += 1
                 self._connected = True
-                self._last_pong_s = now_s
+                self._last_pong_s = None
             case "pong":
                 self._last_pong_s = now_s
             case "fault":
@@ -286,16 +316,20 @@ class IndiLink:
         self._wake()
 
     async def _ping(self, process: asyncio.subprocess.Process) -> None:
-        """Ask the server now and then whether it lives: a half-open connection says nothing by itself."""
+        """Ask the server now and then whether it lives: a half-open connection says nothing by itself.
+
+        Servers from before INDI 1.9.2 never answer; only silence after an answer tells anything.
+        """
         while True:
             await asyncio.sleep(PING_PERIOD_S)
             if not self._connected:
                 continue
-            silence_s = asyncio.get_running_loop().time() - self._last_pong_s
-            if silence_s > PING_DEADLINE_S:
-                log.warning("%s: no answer to a ping for %.0f s, reconnecting", self.server, silence_s)
-                process.kill()
-                return
+            if self._last_pong_s is not None:
+                silence_s = asyncio.get_running_loop().time() - self._last_pong_s
+                if silence_s > PING_DEADLINE_S:
+                    log.warning("%s: no answer to a ping for %.0f s, reconnecting", self.server, silence_s)
+                    process.kill()
+                    return
             self._order({"order": "ping", "uid": "coldframe"})
 
 
@@ -304,7 +338,7 @@ def _shows(prop: Property, values: Mapping[str, Value]) -> bool:
     for element, wanted in values.items():
         shown = prop.values.get(element)
         if prop.kind == "number":
-            if abs(float(shown or 0.0) - float(wanted)) > max(1e-5 * abs(float(wanted)), 1e-6):
+            if shown is None or not math.isclose(float(shown), float(wanted), rel_tol=1e-5, abs_tol=1e-6):
                 return False
         elif shown != wanted:
             return False

@@ -1,11 +1,22 @@
 """A flat panel, dust cap or both, behind INDI."""
 
+from dataclasses import dataclass
+
 from coldframe.devices.camera import Limits
-from coldframe.devices.errors import NotSupportedError
+from coldframe.devices.errors import NotSupportedError, SettingRefusedError
 from coldframe.devices.flat_panel import CoverState, PanelState
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
+
+
+@dataclass(frozen=True, slots=True)
+class PanelFeatures:
+    """What a panel has, kept for the times in which its driver says nothing."""
+
+    has_light: bool
+    has_cover: bool
+    brightness_limits: Limits | None
 
 
 class IndiFlatPanel(IndiDevice):
@@ -20,21 +31,37 @@ class IndiFlatPanel(IndiDevice):
     def __init__(self, link: IndiLink, name: str, cover_deadline_s: float = 60.0) -> None:
         super().__init__(link, name)
         self._cover_deadline_s = cover_deadline_s
+        self._known: PanelFeatures | None = None
+
+    async def set_up(self) -> None:
+        """Learn what the panel has."""
+        self._known = self._told()
+
+    def _told(self) -> PanelFeatures:
+        return PanelFeatures(
+            has_light=self.has(dialects.LIGHT_ON),
+            has_cover=self.has(dialects.COVER_CLOSE),
+            brightness_limits=self.limits(dialects.LIGHT_BRIGHTNESS),
+        )
+
+    @property
+    def _features(self) -> PanelFeatures:
+        return self._known or self._told()
 
     @property
     def brightness_limits(self) -> Limits | None:
         """Range of the brightness in the panel's own steps; None where it can only be switched."""
-        return self.limits(dialects.LIGHT_BRIGHTNESS)
+        return self._features.brightness_limits
 
     @property
     def has_light(self) -> bool:
         """False for a dust cap without a lamp."""
-        return self.has(dialects.LIGHT_ON)
+        return self._features.has_light
 
     @property
     def has_cover(self) -> bool:
         """True where the device can open and close a cover."""
-        return self.has(dialects.COVER_CLOSE)
+        return self._features.has_cover
 
     def state(self) -> PanelState:
         """Return what the driver last told."""
@@ -78,8 +105,14 @@ class IndiFlatPanel(IndiDevice):
             The panel did not obey in time.
         """
         await self.ensure_ready()
-        if self.has_light:
+        if not self.has_light:
+            return
+        try:
             await self.set(dialects.LIGHT_OFF, value=True)
+        except SettingRefusedError:
+            # Flip-Flat and its kin refuse every order to the light, "off" too, while the cover is open.
+            if self.value(dialects.LIGHT_OFF) is not True:
+                raise
 
     async def open_cover(self) -> None:
         """Open the cover and wait until it is open."""

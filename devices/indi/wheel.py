@@ -1,8 +1,10 @@
 """A filter wheel behind INDI."""
 
+from typing import ClassVar
+
 from coldframe.devices.errors import NotSupportedError
 from coldframe.devices.indi import dialects
-from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
+from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
 
 
@@ -17,21 +19,26 @@ class IndiFilterWheel(IndiDevice):
         Longest time that a change of filter may take.
     """
 
+    awaited: ClassVar[tuple[str, ...]] = ("FILTER_SLOT",)
+
     def __init__(self, link: IndiLink, name: str, names: tuple[str, ...] = (), turn_deadline_s: float = 60.0) -> None:
         super().__init__(link, name)
         self._names = names
+        self._told_names: tuple[str, ...] = ()
         self._turn_deadline_s = turn_deadline_s
 
     async def set_up(self) -> None:
-        """Wait until the slots are known."""
-        await self.link.wait_property(self.name, "FILTER_SLOT", DEFINE_DEADLINE_S)
+        """Learn the driver's names."""
+        self._told_names = self._told()
+
+    def _told(self) -> tuple[str, ...]:
+        prop = self.link.mirror.find(self.name, "FILTER_NAME")
+        return tuple(str(name) for name in prop.values.values()) if prop is not None else ()
 
     @property
     def filters(self) -> tuple[str, ...]:
         """Filter names in slot order."""
-        prop = self.link.mirror.find(self.name, "FILTER_NAME")
-        told = tuple(str(name) for name in prop.values.values()) if prop is not None else ()
-        return self._names or told
+        return self._names or self._told_names or self._told()
 
     @property
     def current(self) -> str | None:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterable
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from coldframe.calibration.accumulator import (
     Stack,
     WrongFrameError,
     pixel_digest,
+    scatter_correction,
     tail_length,
 )
 from coldframe.calibration.clipping import Clipping, variance_correction
@@ -49,7 +51,8 @@ def batch(
     m, s, q = moments(column, kept)
     with np.errstate(invalid="ignore", divide="ignore"):
         number = m.astype(float)
-        error = np.sqrt((m * q - s * s).astype(float) / (number * number * (number - 1.0)))
+        scatter = scatter_correction(count, clipping) * (m * q - s * s).astype(float)
+        error = np.sqrt(scatter / (number * number * (number - 1.0)))
     return (s / m).astype(np.float32), error.astype(np.float32), m.astype(np.uint16)
 
 
@@ -331,6 +334,49 @@ def test_the_reported_uncertainty_is_the_real_one() -> None:
     stack = state.combine(Clipping(kappa=5), list)
     chi_squared = np.mean(((stack.mean - truth) / stack.uncertainty) ** 2)
     assert chi_squared == pytest.approx(49 / 47, rel=0.02)
+
+
+@pytest.mark.parametrize("kappa", [2.5, 3.0])
+@pytest.mark.parametrize("count", [5, 8, 10, 20, 50])
+def test_clipping_does_not_make_the_uncertainty_too_small(count: int, kappa: float) -> None:
+    rng = np.random.default_rng(count)
+    shape = (400, 400)
+    truth = rng.uniform(500, 1500, shape)
+    state = Accumulator(shape, count)
+    frames = [as_frames(rng.normal(truth, 12)) for _ in range(count)]
+    for number, frame in enumerate(frames):
+        state.add(frame, bytes([number]))
+    stack = state.combine(Clipping(kappa=kappa), lambda: frames)
+    variance = np.mean((stack.mean - truth) ** 2)
+    assert variance / np.nanmean(stack.uncertainty**2) == pytest.approx(1, abs=0.02)
+
+
+def test_residuals_over_uncertainties_are_noise_limited() -> None:
+    rng = np.random.default_rng(7)
+    shape = (400, 400)
+    truth = rng.uniform(500, 1500, shape)
+    state = Accumulator(shape, 200)
+    frames = [as_frames(rng.normal(truth, 12)) for _ in range(200)]
+    for number, frame in enumerate(frames):
+        state.add(frame, bytes([number]))
+    stack = state.combine(Clipping(), lambda: frames)
+    assert np.mean(((stack.mean - truth) / stack.uncertainty) ** 2) == pytest.approx(199 / 197, rel=0.02)
+
+
+def test_where_nothing_can_be_rejected_the_scatter_needs_no_correction() -> None:
+    assert scatter_correction(2, Clipping()) == 1
+    assert scatter_correction(4, Clipping()) == 1
+    assert scatter_correction(10, Clipping(start="all")) == 1
+    assert scatter_correction(50, Clipping(kappa=20)) == 1
+
+
+def test_the_correction_of_the_scatter_is_that_of_the_cut_normal_distribution() -> None:
+    # sigma shrinks to a fixed point: v = 1 - 2 k f(k) / (2 F(k) - 1) with k = 3 sqrt(v).
+    normal, v = NormalDist(), 1.0
+    for _ in range(50):
+        k = 3 * v**0.5
+        v = 1 - 2 * k * normal.pdf(k) / (2 * normal.cdf(k) - 1)
+    assert 1 / v < scatter_correction(2000, Clipping()) < 1.04 / v
 
 
 def test_tails_grow_with_the_plan() -> None:

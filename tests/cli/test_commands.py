@@ -18,12 +18,14 @@ def coldframe(*arguments: str, timeout_s: float = 60) -> subprocess.CompletedPro
     return subprocess.run([*COLDFRAME, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False)
 
 
-@pytest.mark.parametrize("command", ["", "run", "simulate", "devices", "init", "safe"])
+@pytest.mark.parametrize(
+    "command", ["", "run", "simulate", "devices", "init", "safe", "combine", "calibrate", "library"]
+)
 def test_every_command_has_a_help_worth_reading(command: str) -> None:
     shown = coldframe(*command.split(), "--help")
     assert shown.returncode == 0
     assert len(shown.stdout.splitlines()) > 8
-    assert "..." not in shown.stdout.replace("[ARGS]...", "")
+    assert not any(line.endswith("...") for line in shown.stdout.splitlines()[2:])
 
 
 def test_simulate_without_a_rig_means_the_small_one() -> None:
@@ -99,3 +101,27 @@ def test_json_lines_tell_a_night_until_it_is_interrupted(tmp_path: Path) -> None
     assert time.monotonic() - began_s < 30
     assert names[0] == "night-started"
     assert names[-1] == "night-ended"
+
+
+def test_the_safe_state_needs_only_its_own_part_of_a_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "coldframe.toml"
+    path.write_text('[server]\nport = 1\n[camera]\ndevice = "C"\n[flats]\ntarget = 7\n', "utf-8")
+    ended = coldframe("safe", "--config", str(path))
+    assert "flats" not in ended.stderr
+    assert "INDI server 127.0.0.1:1" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_simulated_server_ends_with_the_program_that_started_it() -> None:
+    server = subprocess.Popen(
+        [*COLDFRAME, "simulate", "--port", "0", "--until-stdin-closes"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    assert "serving" in server.stdout.readline()
+    server.stdin.close()
+    assert server.wait(timeout=20) == 0
+    server.stdout.close()

@@ -19,10 +19,10 @@ from coldframe.capture.events import (
     StepOutcome,
 )
 from coldframe.config.examples import example_night
-from coldframe.config.frames import FrameKind
+from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
-from coldframe.config.simulated_rig import load_rig
+from coldframe.config.simulated_rig import SimulatedRig, load_rig
 from coldframe.devices.camera import Camera, Frame
 from coldframe.devices.errors import DeviceError, DeviceTimeoutError
 from coldframe.devices.flat_panel import CoverState, FlatPanel
@@ -58,7 +58,6 @@ class Rigged:
         self, camera: Callable[[Camera], Any] | None = None, panel: Callable[[FlatPanel], Any] | None = None
     ) -> None:
         self._camera, self._panel = camera, panel
-        self.rig: Rig | None = None
 
     def __call__(self, rig: Rig) -> Rig:
         assert rig.panel is not None
@@ -249,3 +248,128 @@ async def test_a_second_cancellation_cuts_the_warm_up_short_and_leaves_the_coole
     assert rigged.plain.panel is not None
     assert not rigged.plain.panel.state().lit
     assert rigged.plain.camera.thermals().cooler_on is True
+
+
+class FailingWhileCancelled(Wrapped):
+    """A panel that fails to switch off once it was lit, as it may when everything goes wrong at a time."""
+
+    def __init__(self, inner: FlatPanel) -> None:
+        super().__init__(inner)
+        self.failures = 0
+
+    async def light_off(self) -> None:
+        if self.inner.state().lit and self.failures == 0:
+            self.failures += 1
+            raise DeviceError(self.inner.name, "does not answer")
+        await self.inner.light_off()
+
+
+async def test_a_failing_device_does_not_keep_a_cancelled_night_going(tmp_path: Path) -> None:
+    rigged = Rigged(panel=FailingWhileCancelled)
+    night = asyncio.create_task(run_night(load_settings(example_night("small")), SMALL, tmp_path, rigged))
+    for _ in range(2000):
+        await asyncio.sleep(0.1)
+        assert rigged.plain.panel is not None
+        if rigged.plain.panel.state().lit:
+            break
+    night.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await night
+    rigged.assert_safe()
+
+
+class WarmingBadly(Wrapped):
+    """A camera that takes no setpoint above zero: its warm-up fails."""
+
+    async def set_setpoint(self, setpoint_c: float) -> None:
+        if setpoint_c > 0:
+            raise DeviceError(self.inner.name, "refused the setpoint")
+        await self.inner.set_setpoint(setpoint_c)
+
+
+async def test_a_failed_warm_up_still_switches_the_cooler_off_and_shows_in_the_outcome(tmp_path: Path) -> None:
+    rigged = Rigged(camera=WarmingBadly)
+    settings = short()
+    down = settings.cooling.model_copy(update={"ramp_c_per_min": 1000.0})
+    night = await run_night(settings.model_copy(update={"cooling": down}), cold(SMALL), tmp_path, rigged)
+    assert rigged.plain.camera.thermals().cooler_on is False
+    assert night.outcome is NightOutcome.INCOMPLETE
+
+
+def cold(rig: SimulatedRig) -> SimulatedRig:
+    """Return the rig on a night below zero."""
+    return rig.model_copy(update={"ambient_c": -2.0})
+
+
+class Broken(Wrapped):
+    """A camera whose driver trips over our own code when it is to abort."""
+
+    async def abort(self) -> None:
+        raise KeyError("CCD_EXPOSURE")
+
+
+async def test_a_fault_of_ours_in_the_safe_state_does_not_end_it(tmp_path: Path) -> None:
+    rigged = Rigged(camera=Broken)
+    night = await run_night(short(), SMALL, tmp_path, rigged)
+    assert night.outcome is NightOutcome.INCOMPLETE
+    rigged.assert_safe()
+
+
+class Leaving(Wrapped):
+    """A camera that is gone after its third dark."""
+
+    def __init__(self, inner: Camera) -> None:
+        super().__init__(inner)
+        self.darks = 0
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        self.darks += kind is FrameKind.DARK
+        if self.darks > 5:
+            raise DeviceTimeoutError(self.inner.name, "sent no frame")
+        frame: Frame = await self.inner.expose(kind, exposure_s)
+        return frame
+
+
+async def test_what_was_delivered_before_a_set_failed_is_on_disk_and_makes_a_master(tmp_path: Path) -> None:
+    night = await run_night(short(), SMALL, tmp_path, Rigged(camera=Leaving))
+    assert night.outcome is NightOutcome.INCOMPLETE
+    assert len(list((night.folder / "darks").glob("*/*.fits"))) == 5
+    assert len(night.of(MasterWritten)) == len(short().sets)
+    assert any("its master is of 5 frames of 6" in ended.reason for ended in night.of(StepEnded))
+
+
+class Strangled(Wrapped):
+    """A camera whose gain another client changes before its second dark."""
+
+    def __init__(self, inner: Camera) -> None:
+        super().__init__(inner)
+        self.darks = 0
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        self.darks += kind is FrameKind.DARK
+        if kind is FrameKind.DARK and self.darks == 2:
+            await self.inner.apply(ReadoutSettings(gain=10, offset=50))
+        frame: Frame = await self.inner.expose(kind, exposure_s)
+        return frame
+
+
+async def test_a_camera_set_otherwise_by_another_client_is_set_back(tmp_path: Path) -> None:
+    night = await run_night(short(), SMALL, tmp_path, Rigged(camera=Strangled))
+    assert night.outcome is NightOutcome.COMPLETE
+    (rejected,) = night.of(FrameRejected)
+    assert "gain=10" in rejected.reason
+
+
+async def test_a_slow_ramp_is_no_missed_deadline(tmp_path: Path) -> None:
+    settings = short()
+    slow = settings.cooling.model_copy(update={"ramp_c_per_min": 3.0, "deadline_s": 60.0})
+    night = await run_night(settings.model_copy(update={"cooling": slow}), SMALL, tmp_path)
+    assert night.outcome is NightOutcome.COMPLETE
+
+
+async def test_limits_that_the_camera_cannot_meet_fail_the_tuning_with_a_word(tmp_path: Path) -> None:
+    settings = short()
+    flats = settings.flats.model_copy(update={"exposure_limits_s": (0.000001, 0.00001)})
+    night = await run_night(settings.model_copy(update={"flats": flats}), SMALL, tmp_path)
+    assert night.outcome is NightOutcome.INCOMPLETE
+    assert len(night.of(MasterWritten)) == 2

@@ -397,3 +397,57 @@ async def test_pyindi_client_gets_a_frame(small: SimulatedRig, serving: Serving,
     size = 2 * 960 * 640
     received = int(out.decode().split("received")[-1])
     assert size < received < size + 4 * 2880
+
+
+async def test_a_client_that_stops_reading_is_dropped_and_others_live_on(
+    small: SimulatedRig, serving: Serving, clients: Wrap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coldframe.simulators.serve.LONGEST_LAG", 16 << 20)
+    server = await serving(small)
+    deaf, other = clients(server.tcp()), clients(server.tcp())
+    await deaf.connect()
+
+    async def ask_on() -> None:
+        while True:
+            await deaf.send('<getProperties version="1.7"/>' * 10)
+            await asyncio.sleep(0)
+
+    # Each request is answered with the whole rig's definitions, of which nothing is read: a write waits for ever.
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(ask_on(), 20)
+    await other.connect(CAMERA)
+
+
+async def test_a_failure_to_serve_one_client_is_its_own(
+    small: SimulatedRig, serving: Serving, clients: Wrap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serving(small)
+    unlucky, other = clients(server.tcp()), clients(server.tcp())
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a mistake in a device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("coldframe.simulators.serve.Bus.change", fail)
+        await unlucky.switch(CAMERA, "CONNECTION", "CONNECT")
+        assert not await unlucky.read()
+    await other.connect(CAMERA)
+
+
+async def test_running_out_of_descriptors_is_no_end(
+    small: SimulatedRig, serving: Serving, clients: Wrap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serving(small)
+    loop = asyncio.get_running_loop()
+    accept, failures = loop.sock_accept, iter([OSError(24, "Too many open files")])
+
+    async def accept_later(listener: socket.socket) -> tuple[socket.socket, object]:
+        for failure in failures:
+            raise failure
+        return await accept(listener)
+
+    monkeypatch.setattr(loop, "sock_accept", accept_later)
+    # The first is accepted by the call that waits already, the second meets the failure.
+    for _ in range(3):
+        await clients(server.tcp()).connect()
+    assert next(failures, None) is None

@@ -1,0 +1,257 @@
+"""`coldframe combine` beside Siril, Gnuastro and ccdproc: whole processes on the same files, in one run.
+
+Start with `python -m benchmarks.peers [--frames 50 200] [--folder /dev/shm/peers] [--ccdproc /path/to/python]`. Files
+are written once and read by everybody from the page cache. Each program runs three times in turn with the others; the
+median counts. Results are compared with what each program is said to compute. Programs that are not installed are
+named and left out; ccdproc belongs into an environment of its own, so its interpreter is an option.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from coldframe.calibration.fits_cards import Card
+from coldframe.calibration.frame_file import FrameEncoder
+
+RUNS = 3
+CCDPROC = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import ccdproc
+combined = ccdproc.combine(sys.argv[2:], method="average", unit="adu", sigma_clip=True, mem_limit=2e9)
+combined.data.astype("float32").tofile(sys.argv[1])
+"""
+
+
+class Cost(NamedTuple):
+    """What a process took."""
+
+    seconds: float
+    gigabytes: float
+
+
+class Contest(NamedTuple):
+    """A statistic that ours and a peer compute.
+
+    Attributes
+    ----------
+    peer, statistic
+        Names.
+    floor
+        How many times faster ours must be, by the number of frames.
+    ours
+        Options of `coldframe combine`.
+    command
+        The peer's command for some files and an output.
+    read
+        Reads what the peer wrote, in ADU.
+    """
+
+    peer: str
+    statistic: str
+    floor: dict[int, float]
+    ours: Sequence[str]
+    command: Callable[[Path, list[Path]], list[str]]
+    read: Callable[[Path], NDArray[np.float64]]
+
+
+def render(folder: Path, count: int, shape: tuple[int, int]) -> list[Path]:
+    """Write darks with hot pixels, noise and cosmic rays; files that are there already stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"dark_{number:05d}.fits" for number in range(1, count + 1)]
+    rng = np.random.default_rng(1)
+    level = rng.normal(500, 5, shape).astype(np.float32)
+    spare = 2_000_000
+    noise = rng.standard_normal(level.size + spare, np.float32) * np.float32(10)
+    encoder = FrameEncoder()
+    for number, path in enumerate(paths):
+        if path.exists():
+            continue
+        start = int(rng.integers(0, spare))
+        values = level + noise[start : start + level.size].reshape(shape)
+        hits = rng.integers(0, level.size, level.size // 10_000)
+        values.reshape(-1)[hits] += rng.exponential(3000, hits.size)
+        cards = [
+            Card("IMAGETYP", "Dark Frame"),
+            Card("EXPTIME", 300.0),
+            Card("DATE-OBS", f"2026-11-22T{number // 3600:02d}:{number // 60 % 60:02d}:{number % 60:02d}"),
+        ]
+        # Siril drops exact zeros; there are none.
+        header, data = encoder.encode(np.clip(np.rint(values), 1, 65535).astype(np.uint16), cards)
+        path.write_bytes(header + bytes(data))
+    return paths
+
+
+def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Cost:
+    """Run a process to its end and say what it took.
+
+    The peak of its memory comes from time(1): the system counts that of whoever started a process as the process' own.
+    """
+    with tempfile.NamedTemporaryFile("r") as peak:
+        timed = ["/usr/bin/time", "-q", "-f", "%M", "-o", peak.name, *command]
+        begin = time.perf_counter()
+        ended = subprocess.run(timed, capture_output=True, env=environment, check=False)
+        seconds = time.perf_counter() - begin
+        if ended.returncode != 0:
+            said = (ended.stdout[-300:] + ended.stderr[-300:]).decode(errors="replace")
+            raise RuntimeError(f"{command[0]} ended with {ended.returncode}: {said}")
+        return Cost(seconds, float(peak.read()) / 1e6)
+
+
+def ours(output: Path, files: list[Path], options: Sequence[str], cache: Path | None = None) -> Cost:
+    """Combine with coldframe; with `cache`, compile into that folder."""
+    output.unlink(missing_ok=True)
+    # Byte code is compiled once after installing; some environments forbid to keep it.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    if cache is not None:
+        environment["NUMBA_CACHE_DIR"] = str(cache)
+    command = [sys.executable, "-m", "coldframe", "combine", *map(str, files), "-o", str(output), *options]
+    return run(command, environment)
+
+
+def siril(arguments: str) -> Callable[[Path, list[Path]], list[str]]:
+    """Return Siril's command for a stacking method."""
+
+    def command(output: Path, files: list[Path]) -> list[str]:
+        script = output.with_suffix(".ssf")
+        # 32-bit output: otherwise the mean is rounded to whole ADU.
+        script.write_text(f"requires 1.0.0\nset32bits\nstack dark_ {arguments} -out={output}\n")
+        return [shutil.which("siril-cli") or "siril-cli", "-d", str(files[0].parent), "-s", str(script)]
+
+    return command
+
+
+def astarithmetic(operator: str) -> Callable[[Path, list[Path]], list[str]]:
+    """Return Gnuastro's command for an operator."""
+    return lambda output, files: [
+        "astarithmetic", *map(str, files), str(len(files)), *operator.split(), "-g0", f"--output={output}",
+    ]  # fmt: skip
+
+
+def ccdproc(python: str) -> Callable[[Path, list[Path]], list[str]]:
+    """Return the command that runs ccdproc under an interpreter that has it."""
+    return lambda output, files: [python, "-c", CCDPROC, str(output), *map(str, files)]
+
+
+def read_siril(path: Path) -> NDArray[np.float64]:
+    # Siril's floats run from 0 to 1 and its rows from the bottom, whatever the input said; ours are as they came.
+    return np.asarray(fits.getdata(path), np.float64) * 65535
+
+
+def read_plain(path: Path) -> NDArray[np.float64]:
+    with fits.open(path) as units:
+        return np.asarray(next(unit.data for unit in units if unit.data is not None), np.float64)
+
+
+def contests(python: str | None) -> list[Contest]:
+    """Return the contests that can take place here, and name the missing programs."""
+    median_clip, mean_clip = ("--center", "median"), ("--start", "all")
+    possible: list[Contest] = []
+    if shutil.which("siril-cli"):
+        possible += [
+            Contest("Siril", "sigma clip, median", {50: 4.5, 200: 8}, median_clip,
+                    siril("rej sigma 3 3 -nonorm"), read_siril),
+            Contest("Siril", "median", {50: 4}, ("--method", "median"), siril("med -nonorm"), read_siril),
+            Contest("Siril", "winsorized", {50: 4}, ("--method", "winsorized"),
+                    siril("rej winsorized 3 3 -nonorm"), read_siril),
+        ]  # fmt: skip
+    else:
+        print("!! siril-cli is not installed: no comparison with Siril (apt-get install siril)")
+    if shutil.which("astarithmetic"):
+        possible.append(
+            Contest(
+                "Gnuastro", "sigclip-mean", {50: 15}, median_clip, astarithmetic("3 0.00001 sigclip-mean"), read_plain
+            )
+        )
+    else:
+        print("!! astarithmetic is not installed: no comparison with Gnuastro (apt-get install gnuastro)")
+    if python is not None:
+        possible.append(
+            Contest(
+                "ccdproc",
+                "sigma_clip=True",
+                {50: 25},
+                mean_clip,
+                ccdproc(python),
+                lambda path: np.fromfile(path, np.float32).astype(np.float64),
+            )
+        )
+    else:
+        print("!! no --ccdproc PYTHON: no comparison with ccdproc")
+    return possible
+
+
+def compare(contest: Contest, files: list[Path], folder: Path) -> None:
+    """Run ours and the peer in turn, and print one line."""
+    mine, theirs = folder / "ours.fits", folder / "peer.fit"
+    pairs = []
+    for _ in range(RUNS):
+        theirs.unlink(missing_ok=True)
+        pairs.append((ours(mine, files, contest.ours), run(contest.command(theirs, files))))
+    own, other = (
+        Cost(median(c.seconds for c in costs), max(c.gigabytes for c in costs)) for costs in zip(*pairs, strict=True)
+    )
+    ratio = other.seconds / own.seconds
+    floor = contest.floor.get(len(files))
+    verdict = "" if floor is None else f"  asked {floor:g}x: {'yes' if ratio >= floor else 'NO'}"
+    mean, peer = read_plain(mine), contest.read(theirs).reshape(-1)
+    difference = np.abs(mean.reshape(-1) - peer)
+    if contest.peer == "Siril" and np.median(difference) > 1:
+        difference = np.abs(mean[::-1].reshape(-1) - peer)
+    print(
+        f"{len(files):4d}  {contest.peer:9}{contest.statistic:21}{own.seconds:7.2f} s {own.gigabytes:5.2f} GB"
+        f"{other.seconds:9.2f} s {other.gigabytes:5.2f} GB{ratio:7.1f}x{verdict:20}"
+        f"  differs by at most {difference.max():.3g} ADU; by more than 0.01: {(difference > 0.01).mean():.1e}",
+        flush=True,
+    )
+
+
+def read_all(files: list[Path]) -> float:
+    """Return the time of reading the files' bytes from the page cache."""
+    buffer = bytearray(1 << 20)
+    begin = time.perf_counter()
+    for path in files:
+        with path.open("rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, nargs="+", default=[50])
+    parser.add_argument("--width", type=int, default=6248)
+    parser.add_argument("--height", type=int, default=4176)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "coldframe-peers")
+    parser.add_argument("--ccdproc", metavar="PYTHON", help="interpreter of an environment that has ccdproc")
+    options = parser.parse_args()
+    rivals = contests(options.ccdproc)
+    for count in options.frames:
+        files = render(options.folder / str(count), count, (options.height, options.width))
+        with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
+            folder = Path(scratch)
+            ours(folder / "warm.fits", files, ())
+            print(f"\n{count} frames of {options.width} x {options.height}, medians of {RUNS}")
+            print(f"reading their bytes: {read_all(files):.2f} s")
+            if count == options.frames[0]:
+                cold = ours(folder / "cold.fits", files, ("--center", "median"), folder / "cache")
+                print(f"first run, everything compiled anew: {cold.seconds:.1f} s")
+            print("   n  peer     statistic                 ours                   peer           ratio")
+            for rival in rivals:
+                compare(rival, files, folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from typer.testing import CliRunner, Result
+
+from coldframe.calibration.library import Library
+from coldframe.calibration.light_file import Written
+from coldframe.calibration.master_file import integrity_fault
+from coldframe.cli import app
+from coldframe.cli.calibrate import _Tally
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.config.frames import FrameKind, ReadoutSettings
+from tests.outside.observatory import Observatory
+
+
+@pytest.fixture(scope="module")
+def observatory() -> Observatory:
+    return Observatory(width=96, height=64)
+
+
+@pytest.fixture(scope="module")
+def masters(observatory: Observatory, tmp_path_factory: pytest.TempPathFactory) -> Library:
+    folder = tmp_path_factory.mktemp("masters")
+    library = Library(folder / "library")
+    for master in observatory.masters(folder / "night"):
+        library.file(master)
+    return library
+
+
+@pytest.fixture
+def library(masters: Library, tmp_path: Path) -> Library:
+    """A library of one's own, to be spoilt."""
+    shutil.copytree(masters.folder, tmp_path / "library")
+    return Library(tmp_path / "library")
+
+
+def calibrate(library: Library, *arguments: object) -> Result:
+    given = ["calibrate", *map(str, arguments), "--library", str(library.folder)]
+    return CliRunner().invoke(app, given, catch_exceptions=False)
+
+
+def test_a_folder_of_lights(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    lights = [observatory.light(tmp_path / "lights" / f"{number}.fits", number) for number in range(3)]
+    result = calibrate(library, tmp_path / "lights")
+    assert (result.exit_code, result.stdout, result.stderr) == (ExitCode.DONE, "3 of 3 lights calibrated\n", "")
+    for light in lights:
+        path = light.parent / "calibrated" / f"{light.stem}_calibrated.fits"
+        with fits.open(path, checksum=True) as file:
+            header, data = file[0].header, file[0].data
+            assert [hdu.name for hdu in file] == ["PRIMARY", "UNCERT", "MASK"]
+        assert data.dtype == np.uint16
+        assert header["CALSTAT"] == "BDF"
+        assert header["CFDARK"].startswith("MasterDark_Coldframe-Camera_G100_O50_-10C_60s")
+        assert header["CFFLAT"].startswith("MasterFlat")
+        assert "CFBIAS" not in header
+        assert header["CFRAW"] == light.name
+        assert header["PEDESTAL"] == 100
+        assert (header["CFCLIPLO"], header["CFCLIPHI"]) == (0, 0)
+        assert (header["IMAGETYP"], header["FILTER"], header["EXPTIME"]) == ("Light Frame", "L", 60)
+        assert header["CFUNCERT"] == "readout, photons and masters"
+        assert header["SWCREATE"].startswith("coldframe")
+        assert data.mean() - 100 == pytest.approx(observatory.sky_adu.mean(), rel=0.01)
+        if shutil.which("fitsverify"):
+            report = subprocess.run(["fitsverify", "-q", path], capture_output=True, text=True, check=False).stdout
+            assert "verification OK" in report
+
+
+def test_floats_need_no_pedestal(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    assert calibrate(library, light, "--float", "--out", tmp_path / "float").exit_code == ExitCode.DONE
+    assert calibrate(library, light, "--out", tmp_path / "whole").exit_code == ExitCode.DONE
+    with (
+        fits.open(tmp_path / "float" / "l_calibrated.fits") as exact,
+        fits.open(tmp_path / "whole" / "l_calibrated.fits") as rounded,
+    ):
+        assert exact[0].header["PEDESTAL"] == 0
+        assert exact[0].data.dtype == np.dtype(">f4")
+        assert np.abs(rounded[0].data - 100.0 - exact[0].data).max() <= 0.5001
+        np.testing.assert_array_equal(exact["UNCERT"].data, rounded["UNCERT"].data)
+
+
+def test_a_pedestal_of_choice(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    calibrate(library, light, "--float", "--pedestal", "250.5", "--out", tmp_path)
+    assert fits.getheader(tmp_path / "l_calibrated.fits")["PEDESTAL"] == 250.5
+
+
+def test_what_clips_is_told(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    with fits.open(light, mode="update") as file:
+        file[0].data[:4] = 0
+    result = calibrate(library, light, "--pedestal", "0")
+    assert result.exit_code == ExitCode.DONE
+    assert f"{4 * 96} pixels were clipped at zero" in result.stderr
+
+
+def test_bad_lights_are_named_and_the_rest_goes_on(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "lights"
+    good = observatory.light(folder / "good.fits")
+    (folder / "empty.fits").touch()
+    (folder / "words.fits").write_text("words")
+    (folder / "cut.fits").write_bytes(good.read_bytes()[:9000])
+    observatory.light(folder / "dark.fits", kind=FrameKind.DARK)
+    observatory.light(folder / "short.fits", exposure_s=20.0)
+    observatory.light(folder / "other.fits", filter_name="Ha")
+    observatory.light(folder / "gain.fits", settings=ReadoutSettings(gain=0, offset=50))
+    result = calibrate(library, folder, folder / "missing.fits")
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert result.stdout == "1 of 9 lights calibrated\n"
+    told = {Path(line.partition(": ")[0]).name: line.partition(": ")[2] for line in result.stderr.splitlines()}
+    assert told.keys() == {
+        "empty.fits", "words.fits", "cut.fits", "dark.fits", "short.fits", "other.fits", "gain.fits", "missing.fits"
+    }  # fmt: skip
+    assert told["short.fits"].endswith("(-10 C, 30 s): exposure differs by 10 s")
+    assert told["dark.fits"] == "is a dark frame, not a light"
+    assert told["other.fits"].endswith("filter is L instead of Ha")
+    assert "gain is 100 instead of 0" in told["gain.fits"]
+    assert told["cut.fits"].startswith("truncated")
+    assert sorted(path.name for path in (folder / "calibrated").iterdir()) == ["good_calibrated.fits"]
+
+
+def test_nothing_is_overwritten_or_calibrated_twice(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    assert calibrate(library, light).exit_code == ExitCode.DONE
+    done = tmp_path / "calibrated" / "l_calibrated.fits"
+    before = done.read_bytes()
+    again = calibrate(library, light)
+    assert again.exit_code == ExitCode.BAD_INPUT
+    assert "never overwritten" in again.stderr
+    assert done.read_bytes() == before
+    assert "was calibrated before (CALSTAT BDF)" in calibrate(library, done).stderr
+
+
+def test_patterns(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    for name in ("a1", "a2", "b1"):
+        observatory.light(tmp_path / "lights" / f"{name}.fits")
+    assert calibrate(library, tmp_path / "lights" / "a*.fits").stdout == "2 of 2 lights calibrated\n"
+    nothing = calibrate(library, tmp_path / "lights" / "z*.fits")
+    assert nothing.exit_code == ExitCode.BAD_INPUT
+    assert "no lights in" in nothing.stderr
+
+
+def test_the_other_variants(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    assert calibrate(library, light, "--subtract", "bias", "--no-flat", "--out", tmp_path / "b").exit_code == 0
+    header = fits.getheader(tmp_path / "b" / "l_calibrated.fits")
+    assert header["CALSTAT"] == "B"
+    assert header["CFBIAS"].startswith("MasterBias")
+    assert "CFDARK" not in header
+
+
+def test_darks_are_scaled_where_asked_and_possible(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "l.fits", exposure_s=45.0)
+    refused = calibrate(library, light, "--subtract", "scaled-dark")
+    assert refused.exit_code == ExitCode.BAD_INPUT
+    assert "glow does not scale with the exposure" in refused.stderr
+
+
+def test_a_missing_library_is_one_clear_line(observatory: Observatory, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    result = calibrate(Library(tmp_path / "nowhere"), light)
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert result.stderr.count("\n") == 1
+    assert "no library here" in result.stderr
+
+
+def test_a_damaged_master_is_named(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    flat = next(path for path in library.catalogue().headers if "MasterFlat" in path.name)
+    flat.write_bytes(flat.read_bytes()[:20000])
+    light = observatory.light(tmp_path / "l.fits")
+    result = calibrate(library, light)
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert f"{flat}: truncated" in result.stderr
+
+
+def test_an_interruption_leaves_whole_files_only(
+    observatory: Observatory, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        observatory.light(tmp_path / "lights" / f"{number}.fits", number)
+    tell = _Tally.tell
+
+    def interrupted(tally: _Tally, light: Path, outcome: Written | Exception) -> None:
+        tell(tally, light, outcome)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Tally, "tell", interrupted)
+    result = calibrate(library, tmp_path / "lights")
+    assert result.exit_code == ExitCode.INTERRUPTED
+    assert result.stderr == "interrupted; 1 of 4 lights calibrated\n"
+    done = list((tmp_path / "lights" / "calibrated").iterdir())
+    assert 1 <= len(done) <= 4
+    assert all(integrity_fault(path) is None for path in done)
+
+
+def test_a_terminal_shows_how_far_it_has_come(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    observatory.light(tmp_path / "lights" / "l.fits")
+    command = [
+        sys.executable,
+        "-m",
+        "coldframe",
+        "calibrate",
+        str(tmp_path / "lights"),
+        "--library",
+        str(library.folder),
+    ]
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=theirs, env=os.environ | {"TERM": "xterm"}, check=False
+    )
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert done.stdout == b"1 of 1 lights calibrated\n"
+    assert "calibrating" in shown

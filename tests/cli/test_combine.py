@@ -1,0 +1,167 @@
+"""`coldframe combine` as a person meets it: as a process."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from coldframe.calibration.clipping import Clipping
+from coldframe.calibration.methods import Mean, Median, MedianClipping, Method, Winsorizing
+from coldframe.cli.combine import Choice, chosen_method, combine_files
+from coldframe.cli.exit_codes import ExitCode
+
+SHAPE = (40, 60)
+PLAIN = Choice("sigma-clip", "mean", "trimmed", 3.0)
+
+
+def shoot(folder: Path, count: int, kind: str = "Dark", level: float = 500, **cards: object) -> list[str]:
+    paths = []
+    for number in range(count):
+        pixels = np.random.default_rng(number).normal(level, 9, SHAPE).round().astype(np.uint16)
+        header = fits.Header([("IMAGETYP", kind), ("EXPTIME", 60.0), ("GAIN", 100), *cards.items()])
+        path = folder / f"{kind}-{level:g}-{number:02d}.fits"
+        fits.PrimaryHDU(pixels, header).writeto(path)
+        paths.append(str(path))
+    return paths
+
+
+def combine(names: Sequence[str], output: Path, *, force: bool = False, dark: Path | None = None) -> ExitCode:
+    return combine_files(names, output, PLAIN, dark, None, force=force)
+
+
+def test_a_folder_becomes_a_master(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    shoot(tmp_path / "raw", 12)
+    command = [sys.executable, "-m", "coldframe", "combine", "raw", "-o", "master.fits", "--center", "median"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "12 dark frames: unknown camera, 60 x 40, 60 s, gain 100, 1x1" in ended.stdout
+    with fits.open(tmp_path / "master.fits", checksum=True) as units:
+        assert [unit.name for unit in units[1:]] == ["UNCERT", "COUNTS"]
+        header = units[0].header
+        assert (header["IMAGETYP"], header["STACKCNT"], header["CFCENTRE"]) == ("Master Dark", 12, "median")
+        assert abs(units[0].data.mean() - 500) < 0.5
+        assert units["UNCERT"].data.mean() == pytest.approx(9 / np.sqrt(12), rel=0.1)
+        assert units["COUNTS"].data.max() == 12
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["master.fits", "raw"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "method"),
+    [
+        (PLAIN, Clipping()),
+        (Choice("sigma-clip", "mean", "all", 2.5), Clipping(kappa=2.5, start="all")),
+        (Choice("sigma-clip", "median", "all", 4.0), MedianClipping(4.0)),
+        (Choice("winsorized", "mean", "all", 3.0), Winsorizing(3.0)),
+        (Choice("mean", "mean", "all", 3.0), Mean()),
+        (Choice("median", "mean", "all", 3.0), Median()),
+    ],
+)
+def test_options_name_a_method(choice: Choice, method: Method) -> None:
+    assert chosen_method(choice) == method
+
+
+def test_a_mixture_is_shown_and_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [*shoot(tmp_path, 3), *shoot(tmp_path, 2, "Bias")]
+    assert combine(names, tmp_path / "master.fits") == ExitCode.BAD_INPUT
+    said = capsys.readouterr()
+    assert "3 dark frames" in said.out
+    assert "2 bias frames" in said.out
+    assert "2 sets" in said.err
+    assert not (tmp_path / "master.fits").exists()
+    assert combine(names, tmp_path / "master.fits", force=True) == ExitCode.DONE
+    assert fits.getheader(tmp_path / "master.fits")["STACKCNT"] == 5
+
+
+def test_bad_files_are_named_and_the_rest_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = shoot(tmp_path, 6)
+    Path(names[1]).write_bytes(Path(names[1]).read_bytes()[:4000])
+    Path(names[4]).write_bytes(b"")
+    assert combine(names, tmp_path / "master.fits") == ExitCode.INCOMPLETE
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1].strip() for line in said] == [names[1], names[4]]
+    assert fits.getheader(tmp_path / "master.fits")["STACKCNT"] == 4
+
+
+def test_flats_lose_their_dark_and_dark_ones_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert combine(shoot(tmp_path, 8, "Bias", 500), tmp_path / "bias.fits") == ExitCode.DONE
+    flats = [*shoot(tmp_path, 6, "Flat", 20500), *shoot(tmp_path, 1, "Flat", 400)]
+    assert combine(flats, tmp_path / "flat.fits", dark=tmp_path / "bias.fits") == ExitCode.INCOMPLETE
+    assert "no light" in capsys.readouterr().err
+    with fits.open(tmp_path / "flat.fits") as units:
+        assert units[0].header["CFSUBTR"] == "bias.fits"
+        assert units[0].header["STACKCNT"] == 6
+        assert units[0].data.mean() == pytest.approx(1, abs=1e-5)
+    assert combine(flats[:6], tmp_path / "plain.fits") == ExitCode.DONE
+    assert "no --dark" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("one", "one frame alone"),
+        ("sizes", "sets"),
+        ("lights", "no master"),
+        ("nothing", "nothing is left"),
+        ("output", "exists"),
+        ("folder", "does not exist"),
+        ("dark", "only from flats"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    change: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = shoot(tmp_path, 3)
+    output, dark = tmp_path / "master.fits", None
+    match change:
+        case "one":
+            names = names[:1]
+        case "sizes":
+            fits.PrimaryHDU(np.zeros((5, 5), np.uint16), fits.Header([("IMAGETYP", "Dark")])).writeto(
+                names[0], overwrite=True
+            )
+        case "lights":
+            names = shoot(tmp_path, 2, "Light")
+        case "nothing":
+            names = [str(tmp_path / "missing.fits")]
+        case "output":
+            output.write_text("precious")
+        case "folder":
+            output = tmp_path / "nowhere" / "master.fits"
+        case "dark":
+            dark = Path(names[0])
+    before = sorted(tmp_path.iterdir())
+    assert combine(names, output, dark=dark) == ExitCode.BAD_INPUT
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert said in last
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = shoot(tmp_path, 4)
+    Path(names[2]).chmod(0)
+    assert combine(names, tmp_path / "master.fits") == ExitCode.INCOMPLETE
+    assert "Permission denied" in capsys.readouterr().err
+
+
+def test_an_absurd_size_takes_no_memory(tmp_path: Path) -> None:
+    names = shoot(tmp_path, 3)
+    cards = ["SIMPLE  = T", "BITPIX  = 16", "NAXIS   = 2", "NAXIS1  = 100000", "NAXIS2  = 100000", "END"]
+    Path(names[0]).write_bytes("".join(card.ljust(80) for card in cards).ljust(2880).encode())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert combine(names, tmp_path / "master.fits") == ExitCode.INCOMPLETE
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_a_method_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "coldframe", "combine", "x.fits", "-o", "m.fits", "--method", "magic"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "magic" in ended.stderr

@@ -1,0 +1,141 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from coldframe.calibration.library import Library
+from coldframe.cli import app
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.config.frames import ReadoutSettings
+from tests.outside.observatory import Observatory
+
+
+@pytest.fixture(scope="module")
+def observatory() -> Observatory:
+    return Observatory(width=64, height=48)
+
+
+@pytest.fixture(scope="module")
+def masters(observatory: Observatory, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return observatory.masters(tmp_path_factory.mktemp("masters"))
+
+
+@pytest.fixture
+def library(masters: list[Path], tmp_path: Path) -> Library:
+    library = Library(tmp_path / "library")
+    for master in masters:
+        library.file(master)
+    return library
+
+
+def run(library: Library, *arguments: object) -> Result:
+    given = ["library", *map(str, arguments), "--library", str(library.folder)]
+    return CliRunner().invoke(app, given, catch_exceptions=False)
+
+
+def test_list(library: Library) -> None:
+    result = run(library, "list")
+    assert result.exit_code == ExitCode.DONE
+    rows = [line.split("│")[1:-1] for line in result.stdout.splitlines() if "MasterDark" in line]
+    cells = [[cell.strip() for cell in row] for row in rows]
+    readout = "gain 100, offset 50, 1x1"
+    assert [row[1:] for row in cells] == [
+        ["Coldframe Camera", readout, "-10.0 C", exposure, "", "2026-11-22", "30"] for exposure in ("30 s", "60 s")
+    ]
+
+
+def test_list_names_what_is_no_master(library: Library) -> None:
+    (library.folder / "words.fits").write_text("words")
+    result = run(library, "list")
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert f"{library.folder / 'words.fits'}: " in result.stderr
+
+
+def test_show(library: Library, masters: list[Path]) -> None:
+    filed = next(path for path in library.catalogue().headers if "MasterFlat" in path.name)
+    for name in (filed.name, filed.stem, filed, masters[-1]):
+        result = run(library, "show", name)
+        assert result.exit_code == ExitCode.DONE
+        assert "  IMAGETYP  Master Flat\n" in result.stdout
+    missing = run(library, "show", "nothing")
+    assert missing.exit_code == ExitCode.BAD_INPUT
+    assert missing.stderr == f"nothing: neither a file nor a master in {library.folder}\n"
+
+
+def test_match(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "light.fits")
+    result = run(library, "match", light)
+    assert result.exit_code == ExitCode.DONE
+    chosen = [line.split(maxsplit=1)[1] for line in result.stdout.splitlines()[1:]]
+    assert [Path(path).parent.name for path in chosen] == ["biases", "darks", "flats"]
+
+
+def test_match_says_why_not(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "light.fits", exposure_s=180.0)
+    silent = observatory.light(tmp_path / "silent.fits", settings=ReadoutSettings(gain=100))
+    result = run(library, "match", light, silent, tmp_path / "missing.fits")
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert "  dark  no dark fits: nearest is MasterDark_" in result.stdout
+    assert "(-10 C, 60 s): exposure differs by 120 s" in result.stdout
+    assert "the light does not tell its offset: taken as equal" in result.stdout
+    assert "missing.fits: No such file" in result.stderr
+    assert run(library, "match", light).exit_code == ExitCode.INCOMPLETE
+
+
+def test_add(masters: list[Path], observatory: Observatory, tmp_path: Path) -> None:
+    library = Library(tmp_path / "new")
+    assert run(library, "add", *masters).exit_code == ExitCode.DONE
+    assert len(library.catalogue().headers) == len(masters)
+    light = observatory.light(tmp_path / "light.fits")
+    mixed = run(library, "add", light, masters[0])
+    assert mixed.exit_code == ExitCode.INCOMPLETE
+    assert "is a light frame" in mixed.stderr
+    assert run(library, "add", light).exit_code == ExitCode.BAD_INPUT
+
+
+def test_verify(library: Library) -> None:
+    sound = run(library, "verify")
+    assert (sound.exit_code, sound.stdout) == (ExitCode.DONE, "4 of 4 masters are sound\n")
+    path = next(iter(library.catalogue().headers))
+    path.write_bytes(path.read_bytes().replace(b"Coldframe", b"coldframe", 1))
+    damaged = run(library, "verify")
+    assert (damaged.exit_code, damaged.stdout) == (ExitCode.INCOMPLETE, "3 of 4 masters are sound\n")
+    assert f"{path}: image 1: CHECKSUM does not hold" in damaged.stderr
+
+
+def test_rebuild(library: Library) -> None:
+    (library.folder / "index.sqlite").write_bytes(b"rubbish")
+    result = run(library, "rebuild")
+    assert (result.exit_code, result.stdout) == (ExitCode.DONE, "4 masters are in the index\n")
+
+
+def test_prune(library: Library, masters: list[Path]) -> None:
+    newer = library.folder / "newer.fits"
+    newer.write_bytes(masters[0].read_bytes().replace(b"2026-11-22T", b"2027-03-01T"))
+    dry = run(library, "prune", "--dry-run")
+    assert len(library.catalogue().headers) == 5
+    done = run(library, "prune")
+    assert done.exit_code == dry.exit_code == ExitCode.DONE
+    assert dry.stdout.count(" -> ") == done.stdout.count(" -> ") == 1
+    assert len(library.catalogue().headers) == 4
+    assert next((library.folder / "superseded").rglob("*.fits")).name.startswith("MasterBias")
+
+
+@pytest.mark.parametrize("program", ["siril", "wbpp"])
+def test_export(library: Library, tmp_path: Path, program: str) -> None:
+    result = run(library, "export", tmp_path / "out", "--for", program)
+    assert result.exit_code == ExitCode.DONE
+    assert all(Path(line).exists() for line in result.stdout.splitlines())
+    assert len(result.stdout.splitlines()) >= 4
+    again = run(library, "export", tmp_path / "out", "--for", program)
+    assert (again.stdout, again.stderr) == ("", f"{tmp_path / 'out'}: nothing new to export\n")
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "rebuild", "prune", "match x", "show x", "export x"])
+def test_a_missing_library_is_one_clear_line(tmp_path: Path, command: str) -> None:
+    result = run(Library(tmp_path / "nowhere"), *command.split())
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert result.stdout == ""
+    assert (
+        result.stderr == f"{tmp_path / 'nowhere'}: there is no library here yet; a night files its masters at its end\n"
+    )

@@ -1,0 +1,308 @@
+"""The camera against what drivers in the field do, each in its own way."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.devices.camera import Limits
+from coldframe.devices.errors import DeviceError, DeviceLostError, DeviceTimeoutError, FrameDamagedError
+from coldframe.devices.indi import camera as camera_module
+from coldframe.devices.indi import device
+from coldframe.devices.indi.camera import IndiCamera
+from tests.devices.fake_server import (
+    CAMERA,
+    NUMBERS,
+    SHAPE,
+    FakeServer,
+    blob,
+    define_number,
+    exposure,
+    fits_bytes,
+    number,
+    switch,
+)
+
+TEMPERATURE = {"CCD_TEMPERATURE_VALUE": (-50.0, 50.0, 20.0)}
+
+
+def told(server: FakeServer, *messages: str) -> Callable[[dict[str, str]], Awaitable[None]]:
+    async def answer(_values: dict[str, str]) -> None:
+        server.tell(*messages)
+
+    return answer
+
+
+def shoots(server: FakeServer, *pixels: str) -> None:
+    """Answer each order of an exposure with the next of `pixels`."""
+    left = list(pixels)
+
+    async def answer(_values: dict[str, str]) -> None:
+        server.send_pixels(left.pop(0))
+        server.tell(exposure("Busy"), exposure("Ok"))
+
+    server.answers["CCD_EXPOSURE"] = answer
+
+
+async def level(camera: IndiCamera) -> int:
+    return int((await camera.expose(FrameKind.DARK, 0.0)).pixels[0, 0])
+
+
+async def gone(server: FakeServer, camera: IndiCamera) -> None:
+    """Take the server away and wait until the link has noticed."""
+    await server.hang_up()
+    await camera.link._watch(lambda: not camera.link.connected or None, 5)
+
+
+# ---- what a camera can do ----
+
+
+async def test_features_outlast_the_connection(server: FakeServer, camera: IndiCamera) -> None:
+    known = camera.features
+    await gone(server, camera)
+    assert camera.features == known
+    assert (known.width, known.height, known.gain) == (SHAPE[1], SHAPE[0], Limits(0, 100, 1))
+
+
+async def test_a_range_of_nothing_is_an_unknown_range(server: FakeServer, stranger: IndiCamera) -> None:
+    server.numbers |= {
+        "CCD_EXPOSURE": {"CCD_EXPOSURE_VALUE": (0.0, 0.0, 0.0)},
+        "CCD_GAIN": {"GAIN": (0.0, 0.0, 10.0)},
+        "CCD_TEMPERATURE": {"CCD_TEMPERATURE_VALUE": (0.0, 0.0, 20.0)},
+        "READ_MODE": {"MODE": (0.0, 0.0, 0.0)},
+        "CCD_BINNING": {"HOR_BIN": (0.0, 0.0, 1.0), "VER_BIN": (0.0, 0.0, 1.0)},
+    }
+    await stranger.connect()
+    features = stranger.features
+    assert features.exposure_s == Limits(0, 3600)
+    assert features.gain is None
+    assert features.setpoint_c == Limits(-100, 100)
+    assert (features.readout_modes, features.maximum_binning) == ((), 1)
+
+
+async def test_what_is_told_late_is_waited_for(
+    server: FakeServer, stranger: IndiCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver that asks its hardware for seconds before it tells the first thing, and again before the next."""
+    monkeypatch.setattr(device, "QUIET_S", 0.5)
+    del server.numbers["CCD_INFO"]
+    connecting = asyncio.create_task(stranger.connect())
+    await asyncio.sleep(1.5)
+    server.tell(define_number("CCD_INFO", NUMBERS["CCD_INFO"]))
+    await asyncio.sleep(0.3)
+    server.tell(define_number("CCD_OFFSET", {"OFFSET": (0, 100, 0)}))
+    await connecting
+    assert stranger.features.offset == Limits(0, 100, 1)
+
+
+async def test_a_driver_just_found_again_is_asked_before_it_is_judged(server: FakeServer, camera: IndiCamera) -> None:
+    """An exposure may run on in it, though nothing but its connection is known yet."""
+    await gone(server, camera)
+    numbers, server.numbers = server.numbers, {}
+    await server.listen()
+    await camera.link.wait_connected()
+    await camera.link.wait_property(CAMERA, "CONNECTION", 5)
+    aborting = asyncio.create_task(camera.abort())
+    await asyncio.sleep(0.1)
+    server.tell(*(define_number(name, elements, "Busy") for name, elements in numbers.items()))
+    await aborting
+    assert server.ordered("CCD_ABORT_EXPOSURE") == [{"ABORT": "On"}]
+
+
+async def test_a_camera_that_cannot_be_connected_yet_is_worth_another_try(
+    server: FakeServer, stranger: IndiCamera
+) -> None:
+    server.switches["CONNECTION"] = {"CONNECT": False, "DISCONNECT": True}
+    refusal = switch("CONNECTION", "Alert", CONNECT=False, DISCONNECT=True)
+    server.answers["CONNECTION"] = told(server, refusal)
+    with pytest.raises(DeviceLostError, match=r"cannot be connected: CONNECTION refused CONNECT.*plugged in"):
+        await stranger.connect()
+    server.answers.clear()
+    await stranger.connect()
+    assert stranger.is_ready
+
+
+# ---- readout settings ----
+
+
+@pytest.mark.parametrize("told_sizes", [[(6, 4)], [(6, 4), (8, 6)]], ids=["rounded", "rounded-then-as-asked"])
+@pytest.mark.parametrize("first_state", ["Ok", "Idle"])
+async def test_a_rounded_region_is_the_size_that_is_expected(
+    server: FakeServer, camera: IndiCamera, told_sizes: list[tuple[int, int]], first_state: str
+) -> None:
+    states = [first_state, "Ok"] if len(told_sizes) > 1 else ["Ok"]
+    answers = [
+        number("CCD_FRAME", state, X=0, Y=0, WIDTH=width, HEIGHT=height)
+        for state, (width, height) in zip(states, told_sizes, strict=True)
+    ]
+    server.answers["CCD_FRAME"] = told(server, *answers)
+    shoots(server, blob(fits_bytes(600, shape=(4, 6))), blob(fits_bytes()))
+    async with asyncio.timeout(5):
+        await camera.apply(ReadoutSettings())
+    assert await level(camera) == 600
+    with pytest.raises(FrameDamagedError, match="sent 8 x 6 pixels where 6 x 4 were asked for"):
+        await level(camera)
+
+
+async def test_a_part_of_the_sensor_is_no_rounding(
+    server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera_module, "DEFINE_DEADLINE_S", 0.3)
+    monkeypatch.setattr(camera_module, "LARGEST_ROUNDING_PIXELS", 2)
+    server.answers["CCD_FRAME"] = told(server, number("CCD_FRAME", "Ok", X=0, Y=0, WIDTH=4, HEIGHT=6))
+    with pytest.raises(DeviceTimeoutError, match="a region of all 8 x 6 pixels"):
+        await camera.apply(ReadoutSettings())
+
+
+async def test_a_refused_region_is_told(server: FakeServer, camera: IndiCamera) -> None:
+    server.answers["CCD_FRAME"] = told(server, number("CCD_FRAME", "Alert", "no such frame", X=0, Y=0))
+    with pytest.raises(DeviceError, match=r"refused to read out all its 8 x 6 pixels \(.*no such frame"):
+        await camera.apply(ReadoutSettings())
+
+
+@pytest.mark.parametrize(
+    ("formats", "wanted"),
+    [
+        ({"INDI_MONO_8": True, "INDI_MONO_16": False}, "INDI_MONO_16"),
+        ({"INDI_RGB": True, "INDI_RAW": False}, "INDI_RAW"),
+    ],
+    ids=["mono", "colour"],
+)
+async def test_sixteen_bits_are_demanded_of_touptek(
+    server: FakeServer, stranger: IndiCamera, formats: dict[str, bool], wanted: str
+) -> None:
+    server.switches["CCD_CAPTURE_FORMAT"] = formats
+    await stranger.connect()
+    assert server.ordered("CCD_CAPTURE_FORMAT") == [{wanted: "On"}]
+
+
+async def test_conversion_gain_comes_before_the_binning_mode(server: FakeServer, stranger: IndiCamera) -> None:
+    server.switches |= {
+        "CCD_BINNING_MODE": {"TC_BINNING_AVG": False, "TC_BINNING_ADD": True},
+        "TC_CONVERSION_GAIN": {"GAIN_LOW": True, "GAIN_HIGH": False},
+    }
+    await stranger.connect()
+    assert stranger.features.readout_modes == ("Gain_Low", "Gain_High")
+    assert (await stranger.apply(ReadoutSettings())).readout_mode == "Gain_Low"
+    assert (await stranger.apply(ReadoutSettings(readout_mode="GAIN_HIGH"))).readout_mode == "Gain_High"
+    assert (await stranger.apply(ReadoutSettings(readout_mode="Tc_Binning_Avg"))).readout_mode == "Tc_Binning_Avg"
+
+
+async def test_numbered_modes_are_read_back(server: FakeServer, stranger: IndiCamera) -> None:
+    server.numbers["READ_MODE"] = {"MODE": (0.0, 3.0, 1.0)}
+    await stranger.connect()
+    assert (await stranger.apply(ReadoutSettings())).readout_mode == "1"
+    assert (await stranger.apply(ReadoutSettings(readout_mode="2"))).readout_mode == "2"
+
+
+async def test_a_camera_without_modes_is_in_none(camera: IndiCamera) -> None:
+    assert (await camera.apply(ReadoutSettings())).readout_mode is None
+
+
+async def test_the_setpoint_needs_no_pixels(server: FakeServer, stranger: IndiCamera) -> None:
+    server.numbers["CCD_TEMPERATURE"] = TEMPERATURE
+    await stranger.set_setpoint(12.375)
+    assert server.ordered("CCD_TEMPERATURE") == [{"CCD_TEMPERATURE_VALUE": "12.375"}]
+    assert stranger.transport == ""
+
+
+# ---- whose frame it is ----
+
+DATES = ("2025-03-01T22:00:01.500", "2025-03-01T22:00:02.000")
+
+
+async def test_an_exposures_frame_comes_only_once(server: FakeServer, camera: IndiCamera) -> None:
+    first, second = (blob(fits_bytes(600 + n, date_obs=date)) for n, date in enumerate(DATES))
+    shoots(server, first, first, second)
+    assert await level(camera) == 600
+    with pytest.raises(FrameDamagedError, match=r"another exposure, begun at 22:00:01\.500000 UTC"):
+        await level(camera)
+    assert await level(camera) == 601
+
+
+async def test_an_older_frame_is_refused_and_a_clock_set_back_costs_one_frame(
+    server: FakeServer, camera: IndiCamera
+) -> None:
+    shoots(server, *(blob(fits_bytes(date_obs=date)) for date in (DATES[1], DATES[0], DATES[1])))
+    await level(camera)
+    with pytest.raises(FrameDamagedError, match="another exposure"):
+        await level(camera)
+    await level(camera)
+
+
+@pytest.mark.parametrize("date", ["2025-03-01T22:00:01", "2025-03-01", "soon", ""])
+async def test_dates_too_coarse_to_tell_frames_apart_refuse_none(
+    server: FakeServer, camera: IndiCamera, date: str
+) -> None:
+    shoots(server, *[blob(fits_bytes(date_obs=date))] * 2)
+    await level(camera)
+    await level(camera)
+
+
+async def test_on_this_machine_no_frame_is_older_than_its_order(server: FakeServer, stranger: IndiCamera) -> None:
+    stranger._server = replace(stranger._server, unix_socket=await server.listen_locally())
+    await stranger.connect()
+    assert stranger.transport == "unix socket"
+    dates = (datetime.now(UTC) + timedelta(seconds=shift_s) for shift_s in (-30, 0))
+    shoots(server, *(blob(fits_bytes(date_obs=date.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3])) for date in dates))
+    with pytest.raises(FrameDamagedError, match="another exposure"):
+        await level(stranger)
+    await level(stranger)
+
+
+async def test_a_running_exposure_is_ended_before_the_next(server: FakeServer, camera: IndiCamera) -> None:
+    """After a reconnection, say: its frame would be taken for ours."""
+    aborted = asyncio.Event()
+
+    async def abort(_values: dict[str, str]) -> None:
+        server.tell(exposure("Idle"))
+        server.send_pixels(blob(fits_bytes(111)))  # it was being read out already
+        aborted.set()
+
+    server.answers["CCD_ABORT_EXPOSURE"] = abort
+    server.tell(exposure("Busy", left_s=50))
+    await asyncio.sleep(0.1)
+    assert await level(camera) == 500
+    assert aborted.is_set()
+
+
+async def test_a_frame_after_its_deadline_is_no_later_exposures(
+    server: FakeServer, camera: IndiCamera, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.answers["CCD_EXPOSURE"] = told(server, exposure("Busy"))
+    with pytest.raises(DeviceTimeoutError):
+        await level(camera)
+    server.answers.clear()
+    late = asyncio.get_running_loop().call_later(0.03, server.send_pixels, blob(fits_bytes(111)))
+    assert await level(camera) == 500
+    assert late.when() < asyncio.get_running_loop().time()
+    assert "passed over a frame that nobody waits for" in caplog.text
+
+
+async def test_frames_that_nobody_waits_for_do_not_pile_up(
+    server: FakeServer, camera: IndiCamera, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        server.send_pixels(*(blob(fits_bytes(100 + n)) for n in range(6)))
+        await asyncio.sleep(0.3)
+    assert caplog.text.count("passed over a frame") == 4
+    assert await level(camera) == 500
+
+
+async def test_aborting_quietly_ends_in_time(
+    server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where the server itself is away, which ordinary waits give 15 s."""
+    monkeypatch.setattr(camera_module, "ABORT_DEADLINE_S", 0.2)
+    server.answers["CCD_EXPOSURE"] = told(server, exposure("Busy"))
+    exposing = asyncio.create_task(level(camera))
+    await asyncio.sleep(0.1)
+    await gone(server, camera)
+    with pytest.raises(DeviceError):
+        await exposing
+    async with asyncio.timeout(1):
+        await camera._abort_quietly()

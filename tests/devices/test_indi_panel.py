@@ -1,0 +1,75 @@
+"""Panel and wheel against a server that misbehaves on purpose."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from coldframe.devices.camera import Limits
+from coldframe.devices.errors import SettingRefusedError
+from coldframe.devices.indi.link import IndiLink
+from coldframe.devices.indi.panel import IndiFlatPanel
+from coldframe.devices.indi.wheel import IndiFilterWheel
+from tests.devices.fake_server import CAMERA, FakeServer, define_text, switch
+
+
+@pytest.fixture
+def server(server: FakeServer) -> FakeServer:
+    """The scripted server with a panel and a wheel."""
+    server.numbers = {
+        "FLAT_LIGHT_INTENSITY": {"FLAT_LIGHT_INTENSITY_VALUE": (0.0, 255.0, 0.0)},
+        "FILTER_SLOT": {"FILTER_SLOT_VALUE": (1.0, 2.0, 1.0)},
+    }
+    server.switches = {
+        "CONNECTION": {"CONNECT": True, "DISCONNECT": False},
+        "FLAT_LIGHT_CONTROL": {"FLAT_LIGHT_ON": False, "FLAT_LIGHT_OFF": True},
+        "CAP_PARK": {"PARK": False, "UNPARK": True},
+    }
+    server.more = define_text("FILTER_NAME", FILTER_SLOT_NAME_1="Red", FILTER_SLOT_NAME_2="Blue")
+    return server
+
+
+async def gone(server: FakeServer, link: IndiLink) -> None:
+    await server.hang_up()
+    await link._watch(lambda: not link.connected or None, 5)
+
+
+async def test_what_a_panel_has_outlasts_the_connection(server: FakeServer, link: IndiLink) -> None:
+    panel = IndiFlatPanel(link, CAMERA)
+    await panel.connect()
+    await gone(server, link)
+    assert panel.has_light
+    assert panel.has_cover
+    assert panel.brightness_limits == Limits(0, 255, 1)
+
+
+async def test_filters_outlast_the_connection(server: FakeServer, link: IndiLink) -> None:
+    wheel = IndiFilterWheel(link, CAMERA)
+    await wheel.connect()
+    await gone(server, link)
+    assert wheel.filters == ("Red", "Blue")
+    assert wheel.current is None
+
+
+def refused(server: FakeServer, *, lit: bool) -> Callable[[dict[str, str]], Awaitable[None]]:
+    async def answer(_values: dict[str, str]) -> None:
+        server.tell(switch("FLAT_LIGHT_CONTROL", "Alert", FLAT_LIGHT_ON=lit, FLAT_LIGHT_OFF=not lit))
+
+    return answer
+
+
+async def test_a_light_that_is_off_is_off_though_the_order_is_refused(server: FakeServer, link: IndiLink) -> None:
+    """As Flip-Flat, SnapCap, FlatCap and Wanderer do while the cover is open."""
+    panel = IndiFlatPanel(link, CAMERA)
+    await panel.connect()
+    server.answers["FLAT_LIGHT_CONTROL"] = refused(server, lit=False)
+    await panel.light_off()
+    assert server.ordered("FLAT_LIGHT_CONTROL") == [{"FLAT_LIGHT_OFF": "On"}]
+
+
+async def test_a_light_that_stays_on_is_told(server: FakeServer, link: IndiLink) -> None:
+    panel = IndiFlatPanel(link, CAMERA)
+    await panel.connect()
+    await panel.light_on()
+    server.answers["FLAT_LIGHT_CONTROL"] = refused(server, lit=True)
+    with pytest.raises(SettingRefusedError, match="FLAT_LIGHT_OFF"):
+        await panel.light_off()

@@ -1,0 +1,145 @@
+"""The mirror of properties, the dialect table, and when a setting counts as set."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coldframe.devices.camera import Limits
+from coldframe.devices.indi import dialects
+from coldframe.devices.indi.dialects import Spelling
+from coldframe.devices.indi.link import _shows
+from coldframe.devices.indi.mirror import Mirror, Value
+
+
+def told(
+    name: str, values: Mapping[str, Value], device: str = "Camera", kind: str = "number", state: str = "ok"
+) -> dict[str, Any]:
+    return {
+        "event": "property",
+        "device": device,
+        "name": name,
+        "label": name,
+        "kind": kind,
+        "state": state,
+        "readable": True,
+        "writable": True,
+        "values": values,
+        "labels": {element: element for element in values},
+        "limits": {element: [0, 10, 1] for element in values} if kind == "number" else {},
+    }
+
+
+def removed(name: str | None, device: str = "Camera") -> dict[str, Any]:
+    return {"event": "removed", "device": device, "name": name}
+
+
+def mirror_of(*events: Mapping[str, Any]) -> Mirror:
+    mirror = Mirror()
+    for time_s, event in enumerate(events):
+        mirror.apply(event, float(time_s))
+    return mirror
+
+
+def test_the_newest_snapshot_counts() -> None:
+    mirror = mirror_of(told("GAIN", {"G": 1.0}), told("GAIN", {"G": 2.0}, state="busy"))
+    prop = mirror.find("Camera", "GAIN")
+    assert prop is not None
+    assert (prop.number("G"), prop.state, prop.serial, prop.received_at_s) == (2.0, "busy", 2, 1.0)
+    assert prop.limits == {"G": Limits(0, 10, 1)}
+    assert mirror.find("Camera", "OFFSET") is None
+    assert mirror.find("Other", "GAIN") is None
+
+
+def test_properties_and_devices_go_away() -> None:
+    mirror = mirror_of(told("A", {"x": 1.0}), told("B", {"x": 1.0}), told("A", {"x": 1.0}, device="Wheel"))
+    mirror.apply(removed("A"), 3)
+    assert [prop.name for prop in mirror.properties("Camera")] == ["B"]
+    assert mirror.removals("Camera") == 0
+    mirror.apply(removed(None), 4)
+    assert "Camera" not in mirror.devices
+    assert (mirror.removals("Camera"), mirror.removals("Wheel")) == (1, 0)
+    mirror.apply(removed("A", "Wheel"), 5)
+    assert mirror.devices == ()
+    mirror.apply(removed(None, "Stranger"), 6)
+    mirror.clear()
+    assert mirror.serial == 8
+
+
+def test_a_message_counts_only_if_it_is_newer() -> None:
+    mirror = mirror_of(told("A", {"x": 1.0}), {"event": "message", "device": "Camera", "text": "no"})
+    assert mirror.message_since("Camera", 1) == "no"
+    assert mirror.message_since("Camera", 2) == ""
+    assert mirror.message_since("Wheel", 0) == ""
+
+
+def test_switches_tell_which_is_on() -> None:
+    prop = mirror_of(told("TYPE", {"A": False, "B": True}, kind="switch")).find("Camera", "TYPE")
+    assert prop is not None
+    assert prop.switched_on() == "B"
+
+
+@pytest.mark.parametrize(
+    ("row", "properties", "expected"),
+    [
+        (dialects.GAIN, {"CCD_GAIN": {"GAIN": 1.0}}, Spelling("CCD_GAIN", "GAIN")),
+        (dialects.GAIN, {"CCD_CONTROLS": {"Gain": 1.0, "Offset": 2.0}}, Spelling("CCD_CONTROLS", "Gain")),
+        (dialects.GAIN, {"CCD_GAIN": {"Gain": 1.0}}, Spelling("CCD_GAIN", "Gain")),
+        (dialects.OFFSET, {"CCD_CONTROLS": {"Gain": 1.0, "Offset": 2.0}}, Spelling("CCD_CONTROLS", "Offset")),
+        (
+            dialects.OFFSET,
+            {"CCD_OFFSET": {"Offset": 2.0}, "CCD_CONTROLS": {"Gain": 1.0}},
+            Spelling("CCD_OFFSET", "Offset"),
+        ),
+        (
+            dialects.COOLER_POWER,
+            {"CCD_COOLER_POWER": {"COOLER_POWER": 1.0}},
+            Spelling("CCD_COOLER_POWER", "COOLER_POWER"),
+        ),
+        (dialects.ADC_BITS, {"CCD_INFO": {"CCD_BITSPERPIXEL": 16.0}}, Spelling("CCD_INFO", "CCD_BITSPERPIXEL")),
+        (
+            dialects.ADC_BITS,
+            {"CCD_INFO": {"CCD_BITSPERPIXEL": 16.0}, "ADC_DEPTH": {"BITS": 14.0}},
+            Spelling("ADC_DEPTH", "BITS"),
+        ),
+        (dialects.GAIN, {"CCD_CONTROLS": {"Bandwidth": 1.0}}, None),
+    ],
+)
+def test_each_dialect_is_understood(
+    row: tuple[Spelling, ...], properties: dict[str, dict[str, float]], expected: Spelling | None
+) -> None:
+    mirror = mirror_of(*(told(name, values) for name, values in properties.items()))
+    found = dialects.find(mirror, "Camera", row)
+    assert (None if found is None else Spelling(found[0].name, found[1])) == expected
+    value = None if expected is None else properties[expected.property][expected.element]
+    assert dialects.value_of(mirror, "Camera", row) == value
+
+
+def shows(kind: str, shown: Value, wanted: Value) -> bool:
+    prop = mirror_of(told("P", {"x": shown}, kind=kind)).find("Camera", "P")
+    assert prop is not None
+    return _shows(prop, {"x": wanted})
+
+
+@given(st.floats(-1e9, 1e9))
+def test_a_number_printed_with_six_digits_is_still_the_same(value: float) -> None:
+    assert shows("number", float(f"{value:g}"), value) or abs(value) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "wanted", "same"),
+    [
+        ("number", 100.0, 101, False),
+        ("number", 0.0, 0, True),
+        ("number", 0.1, 0.1001, False),
+        ("number", float("nan"), 1.0, False),
+        ("switch", True, True, True),
+        ("switch", False, True, False),
+        ("text", "L", "L", True),
+        ("text", "L", "R", False),
+    ],
+)
+def test_only_what_is_shown_counts(kind: str, shown: Value, wanted: Value, same: bool) -> None:  # noqa: FBT001  # pytest's
+    assert shows(kind, shown, wanted) == same

@@ -1,0 +1,102 @@
+"""`devices`, `init`, `safe`, and nights that are interrupted or lose a driver, against stock servers."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from coldframe.config.loading import load_settings
+from tests.indi.servers import CAMERA, NIGHT, PANEL, WHEEL, Indiserver, Run, coldframe, dark_set, started_night
+
+pytestmark = pytest.mark.indi
+
+START_DEADLINE_S = 30.0
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
+    said, _ = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+def wait_until_exposing(server: Indiserver, run: Run) -> None:
+    """Wait until a dark is under way; the bare server is asked, so that nothing of ours is believed."""
+    deadline_s = time.monotonic() + START_DEADLINE_S
+    while time.monotonic() < deadline_s:
+        assert run.process.poll() is None, run.wait()
+        if server.state(f"{CAMERA}.CCD_EXPOSURE") == "Busy":
+            return
+        time.sleep(0.2)
+    pytest.fail("the camera never exposed")
+
+
+def test_devices_lists_what_each_can_do(stock: Indiserver, tmp_path: Path) -> None:
+    code, said = finished(coldframe("devices", "--port", str(stock.port), home=tmp_path))
+    assert code == 0, said
+    for expected in (CAMERA, PANEL, WHEEL, "1280 x 1024 pixels", "brightness 0 to 255", "cooler power", "abort"):
+        assert expected in said
+
+
+def test_init_writes_a_configuration_that_run_takes(stock: Indiserver, tmp_path: Path) -> None:
+    config = tmp_path / "coldframe.toml"
+    code, said = finished(coldframe("init", "--port", str(stock.port), "--config", config, home=tmp_path))
+    assert code == 0, said
+    settings = load_settings(config)
+    assert settings.camera.device == CAMERA
+    assert settings.panel is not None
+    assert settings.panel.device == PANEL
+    assert settings.wheel is not None
+    assert settings.wheel.device == WHEEL
+    code, said = finished(coldframe("run", "--dry-run", "--config", config, home=tmp_path))
+    assert code == 0, said
+    code, said = finished(coldframe("init", "--port", str(stock.port), "--config", config, home=tmp_path))
+    assert code == 2
+    assert "exists already" in said
+
+
+def test_safe_ends_what_somebody_left_running(stock: Indiserver, tmp_path: Path) -> None:
+    config = tmp_path / "coldframe.toml"
+    config.write_text(
+        NIGHT.format(port=stock.port, unix_socket=stock.unix_socket, folder=tmp_path / "out") + dark_set(1)
+    )
+    for device in (CAMERA, PANEL):
+        stock.set(f"{device}.CONNECTION.CONNECT=On")
+    stock.set(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON=On")
+    stock.set(f"{CAMERA}.CCD_EXPOSURE.CCD_EXPOSURE_VALUE=100")
+    assert stock.state(f"{CAMERA}.CCD_EXPOSURE") == "Busy"
+    code, said = finished(coldframe("safe", "--config", config, home=tmp_path))
+    assert code == 0, said
+    assert stock.get(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_OFF") == "On"
+    assert stock.state(f"{CAMERA}.CCD_EXPOSURE") != "Busy"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_a_dark_leaves_the_rig_safe(
+    stock: Indiserver, tmp_path: Path, number: signal.Signals
+) -> None:
+    with started_night(stock, tmp_path, dark_set(100), local=True) as run:
+        wait_until_exposing(stock, run)
+        stock.set(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON=On")
+        sent_s = time.monotonic()
+        run.process.send_signal(number)
+        code, said = run.wait()
+    assert code == 130, said
+    assert time.monotonic() - sent_s < 15
+    assert "night interrupted" in said
+    assert stock.state(f"{CAMERA}.CCD_EXPOSURE") != "Busy"
+    assert stock.get(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_OFF") == "On"
+    assert stock.get(f"{CAMERA}.CCD_COOLER.COOLER_OFF") == "On"
+
+
+def test_a_driver_killed_during_a_dark_costs_that_dark(stock: Indiserver, tmp_path: Path) -> None:
+    with started_night(stock, tmp_path, dark_set(3, count=2), local=True) as run:
+        wait_until_exposing(stock, run)
+        time.sleep(0.5)
+        os.kill(stock.driver("indi_simulator_ccd"), signal.SIGKILL)
+        code, said = run.wait()
+        assert code == 0, said
+        assert "driver went away" in said
+        assert len(list((run.night / "darks").rglob("*.fits"))) == 2
+        assert len(list((run.night / "masters").glob("MasterDark_*"))) == 1
