@@ -359,8 +359,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.stdin is not None:
         process.stdin.close()
     try:
-        async with asyncio.timeout(2.0):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2.0):
+                await process.wait()
+    finally:
+        if process.returncode is None:  # it is stuck, or the link is closed meanwhile
+            process.kill()
             await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
