@@ -101,6 +101,17 @@ class _Judged:
     fault: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A master that is on the disk, and what there is to tell of it."""
+
+    path: Path
+    pedestal: Pedestal
+    frames: int
+    noise: float
+    rejected_fraction: float
+
+
 @dataclass(slots=True)
 class _Accepted:
     """The frames that count, and what their master needs to know of them."""
@@ -160,20 +171,20 @@ class SetShooting:
             if len(self._accepted.paths) < LEAST_FRAMES:
                 raise
             shortfall = f"{error}; its master is of {len(self._accepted.paths)} frames of {self._step.count}"
-        master, path = await in_thread(self._make_master)
+        made = await in_thread(self._make_master)
         self._context.tell(
             MasterWritten(
                 self._context.clock.now(),
                 self._number,
-                str(path),
-                master.stack.frames,
-                master.level,
-                master.noise,
-                master.stack.rejected_fraction,
+                str(made.path),
+                made.frames,
+                made.pedestal.level,
+                made.noise,
+                made.rejected_fraction,
             )
         )
-        await self._file(path)
-        return ShotSet(Pedestal(path.name, master.stack.mean, master.level), shortfall)
+        await self._file(made.path)
+        return ShotSet(made.pedestal, shortfall)
 
     async def _file(self, path: Path) -> None:
         """Take the master into the library. That it is saved is what counts: a failure is told, and no more."""
@@ -280,7 +291,7 @@ class SetShooting:
 
     async def _accept(self, judged: _Judged) -> None:
         accepted, index, frame = self._accepted, len(self._accepted.paths) + 1, judged.frame
-        path = await in_thread(self._save_and_fold, frame, judged.digest, index)
+        path, noise_adu = await in_thread(self._save_and_fold, frame, judged.digest, index)
         accepted.paths.append(path)
         accepted.first = accepted.first or frame
         accepted.last_at = frame.started_at
@@ -294,17 +305,16 @@ class SetShooting:
                 now, number, index, str(path), frame.exposure_s, frame.sensor_c, judged.measurement.statistics
             )
         )
-        assert self._accumulator is not None
-        self._context.tell(MasterGrew(now, number, index, self._accumulator.noise_adu()))
+        self._context.tell(MasterGrew(now, number, index, noise_adu))
 
-    def _save_and_fold(self, frame: Frame, digest: bytes, index: int) -> Path:
-        """Bring the frame onto the disk first: what is folded can be read again."""
+    def _save_and_fold(self, frame: Frame, digest: bytes, index: int) -> tuple[Path, float | None]:
+        """Bring the frame onto the disk, then fold it; return its path and the noise so far."""
         path = self._context.folder.save_frame(frame, self._step.filter, index)
         if self._accumulator is None:
             height, width = frame.pixels.shape
             self._accumulator = Accumulator((height, width), self._step.count)
         self._accumulator.add(self._folded(frame.pixels), digest)
-        return path
+        return path, self._accumulator.noise_adu()
 
     def _folded(self, pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
         """Return what of a raw frame goes into the accumulator: flats are scaled, others go in as they are."""
@@ -315,7 +325,8 @@ class SetShooting:
         self._context.tell(FrameRejected(self._context.clock.now(), self._number, str(path), reason))
         spend_retry(self._context)
 
-    def _make_master(self) -> tuple[MasterFrame, Path]:
+    def _make_master(self) -> _Made:
+        """Combine, save, and look at the result: on large frames each takes too long for the event loop."""
         accepted, recipe = self._accepted, self._recipe
         assert self._accumulator is not None
         assert accepted.first is not None
@@ -343,7 +354,9 @@ class SetShooting:
             subtracted=recipe.pedestal.name if recipe.pedestal is not None else None,
             header=first.header,
         )
-        return master, self._context.folder.save_master(master)
+        path = self._context.folder.save_master(master)
+        pedestal = Pedestal(path.name, stack.mean, master.level)
+        return _Made(path, pedestal, stack.frames, master.noise, stack.rejected_fraction)
 
     def _reread(self) -> Iterator[NDArray[np.uint16]]:
         for path in self._accepted.paths:
