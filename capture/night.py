@@ -99,7 +99,10 @@ class Night:
         try:
             outcome, summary = await self._steps_done()
         except asyncio.CancelledError:
-            outcome, summary = NightOutcome.INTERRUPTED, "interrupted"
+            outcome, summary = NightOutcome.INTERRUPTED, "ended by request"
+            self._context.notice(
+                Severity.WARNING, "stopping; the rig is made safe, and another Ctrl-C leaves out the warm-up"
+            )
         except NotDurableError as error:
             summary = str(error)
         except Exception as error:  # the boundary: whatever it is, the rig is made safe and the log has the trace
@@ -162,6 +165,9 @@ class Night:
                     await self._tune(number, step)
                 case ShootStep():
                     await self._shoot(number, step)
+        except asyncio.CancelledError:
+            context.tell(StepEnded(context.clock.now(), number, StepOutcome.SKIPPED, "the night was ended"))
+            raise
         except StepSkippedError as error:
             outcome, reason = StepOutcome.SKIPPED, str(error)
         except (StepFailedError, DeviceError) as error:
@@ -258,7 +264,8 @@ class Night:
         if warming is not None:
             ended = StepOutcome.FAILED if failures else StepOutcome.DONE
             context.tell(StepEnded(context.clock.now(), warming, ended, " ".join(failures)))
-        context.tell(NightEnded(context.clock.now(), outcome, " ".join((summary, *failures))))
+        safety = failures or ("the rig is safe",)
+        context.tell(NightEnded(context.clock.now(), outcome, "; ".join((summary, *safety))))
         return outcome
 
 

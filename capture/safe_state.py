@@ -48,26 +48,34 @@ class SafeState:
     async def reach(self) -> tuple[str, ...]:
         """Do all steps; return what could not be done, one sentence each."""
         camera, panel = self._rig.camera, self._rig.panel
-        await self._try(camera.name, "end its exposure", camera.abort, ABORT_DEADLINE_S)
+        answers = await self._try(camera.name, "end its exposure", camera.abort, ABORT_DEADLINE_S)
         if panel is not None and self._settings.panel is not None:
-            await self._try(panel.name, "put its lamp out", panel.light_off, LAMP_DEADLINE_S)
+            is_dark = await self._try(panel.name, "put its lamp out", panel.light_off, LAMP_DEADLINE_S)
             cover_deadline_s = self._settings.panel.cover_deadline_s + LAMP_DEADLINE_S
-            await self._try(panel.name, "bring its cover into place", self._cover, cover_deadline_s)
-        await self._cooler()
+            if await self._try(panel.name, "bring its cover into place", self._cover, cover_deadline_s) and is_dark:
+                state = panel.state()
+                self._events.publish(PanelChanged(self._clock.now(), state.lit, state.brightness, state.cover))
+        if answers or camera.thermals().sensor_c is not None:
+            await self._cooler()
+        else:
+            self._fail(f"{camera.name} does not answer, so its cooler is as it was. Look after it by hand.")
         return tuple(self._failures)
 
-    async def _try(self, device: str, what: str, step: Callable[[], Awaitable[None]], deadline_s: float) -> None:
-        """Do one step; whatever becomes of it, the next one is tried."""
+    async def _try(self, device: str, what: str, step: Callable[[], Awaitable[None]], deadline_s: float) -> bool:
+        """Do one step and tell whether it is done; whatever becomes of it, the next one is tried."""
         try:
             async with asyncio.timeout(deadline_s):
                 await step()
         except TimeoutError:
             self._fail(f"{device} did not {what} within {deadline_s:g} s. Look after it by hand.")
         except DeviceError as error:
-            self._fail(f"{device} did not {what}: {error}. Look after it by hand.")
+            self._fail(f"{device} did not {what}: {str(error).rstrip('.?')}. Look after it by hand.")
         except Exception as error:  # a fault of ours must not keep a lamp burning or a cooler running
             log.exception("safe state: %s did not %s", device, what)
             self._fail(f"{device} did not {what}: internal error {error!r}. Look after it by hand.")
+        else:
+            return True
+        return False
 
     def _fail(self, sentence: str) -> None:
         self._failures.append(sentence)
@@ -79,8 +87,6 @@ class SafeState:
         assert settings is not None
         if panel.has_cover:
             await (panel.close_cover() if settings.cover_at_end == "closed" else panel.open_cover())
-        state = panel.state()
-        self._events.publish(PanelChanged(self._clock.now(), state.lit, state.brightness, state.cover))
 
     async def _cooler(self) -> None:
         camera, cooling = self._rig.camera, self._settings.cooling

@@ -56,7 +56,8 @@ def run(
         typer.Option(
             metavar="RIG",
             help="Simulate this rig (small, cooled-mono, cooled-osc, ccd-overscan, uncooled, or a TOML file) over real "
-            "INDI. Without --config the rig's own example night is shot.",
+            "INDI; without a name the small one. Without --config the rig's own example night is shot, and without "
+            "--folder it goes into ~/coldframe-simulated.",
         ),
     ] = None,
     folder: FolderOption = None,
@@ -190,7 +191,7 @@ def calibrate(
     raise typer.Exit(calibrate_lights(lights, Request(library, out, Subtract(subtract), flat, output)))
 
 
-library_app = typer.Typer(no_args_is_help=True, help="List, match, check and export masters.")
+library_app = typer.Typer(no_args_is_help=True, help="List, match, verify and export masters.")
 app.add_typer(library_app, name="library")
 
 

@@ -22,6 +22,7 @@ from coldframe.capture.log import JsonLog, LineLog, duration_text
 from coldframe.capture.night import Night
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.plan import ShootStep, estimate_s, plan_night
+from coldframe.capture.preflight import UnfitPlanError, require_fit
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.examples import example_night
@@ -37,6 +38,9 @@ EXIT_CODES = {
     NightOutcome.ABORTED: ExitCode.ABORTED,
     NightOutcome.INTERRUPTED: ExitCode.INTERRUPTED,
 }
+SIMULATED_NIGHTS = Path("~/coldframe-simulated")
+"""Never the folder of real nights: invented frames do not belong among them."""
+
 LEARNED_FLATS = "learned-flats.json"
 
 
@@ -55,7 +59,13 @@ def plan_table(settings: Settings) -> Table:
     """Return the steps of a night with their expected times."""
     steps = plan_night(settings)
     estimates = estimate_s(steps, settings)
-    table = Table(title=f"Plan for {settings.camera.device}", title_justify="left", show_footer=True)
+    table = Table(
+        title=f"Plan for {settings.camera.device}",
+        title_justify="left",
+        caption="not asked: server, devices, disk",
+        caption_justify="left",
+        show_footer=True,
+    )
     table.add_column("step", footer="in all")
     table.add_column("frames", justify="right")
     table.add_column("about", justify="right", footer=duration_text(sum(estimates)))
@@ -73,7 +83,7 @@ def run_night(
         return asyncio.run(
             _until_signalled(_run(settings, simulate, wants_dashboard=wants_dashboard, wants_json=wants_json))
         )
-    except (ConfigError, RigFileError, DeviceError) as error:
+    except (ConfigError, RigFileError, DeviceError, UnfitPlanError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     except OSError as error:
@@ -87,6 +97,8 @@ def _load(config: Path | None, simulate: str | None, folder: Path | None) -> Set
     """Read the configuration; a simulated rig without one has an example night of its own."""
     path = config or (example_night(simulate) if simulate else find_config())
     settings = load_settings(path)
+    if folder is None and simulate and not config:
+        folder = SIMULATED_NIGHTS.expanduser()
     if folder is None:
         return settings
     return settings.model_copy(update={"storage": settings.storage.model_copy(update={"folder": folder.resolve()})})
@@ -100,6 +112,7 @@ async def _run(settings: Settings, simulate: str | None, *, wants_dashboard: boo
             settings = settings.model_copy(update={"server": server})
         rig = await resources.enter_async_context(indi_rig(settings, clock.now))
         await rig.connect()
+        require_fit(plan_night(settings), rig.camera.features, rig.wheel.filters if rig.wheel else None)
         folder = NightFolder.create(settings.storage.folder, clock.now())
         resources.enter_context(_log_to(folder.path / "coldframe.log"))
         journal = await resources.enter_async_context(Journal(folder.path / "journal.jsonl"))

@@ -38,6 +38,7 @@ async def _make_safe(settings: Settings) -> ExitCode:
     async with indi_rig(settings, clock.now) as rig:
         failures = await SafeState(settings, rig, events, clock).reach()
     if failures:
+        print("the rig is NOT in the safe state: see above", file=sys.stderr)
         return ExitCode.INCOMPLETE
     print("the rig is in the safe state")
     return ExitCode.DONE

@@ -30,7 +30,7 @@ def serve_rig(name: str, host: str, port: int, unix_socket: str | None, *, until
     except KeyboardInterrupt:
         return ExitCode.DONE
     except OSError as error:
-        print(f"cannot listen on {host}:{port}: {error.strerror or error}. Is another server running?", file=sys.stderr)
+        print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     return ExitCode.DONE
 

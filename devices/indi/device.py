@@ -97,7 +97,7 @@ class IndiDevice:
             raise DeviceTimeoutError(
                 self._name,
                 f"is not known to {self.link.server}, which has {known}",
-                "Is its driver running, and is the name in the configuration spelt as above?",
+                "Is its driver running, and is the device in the configuration spelt like one of these?",
             ) from None
         if not self._driver_connected():
             await self._connect_hardware()

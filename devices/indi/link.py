@@ -97,7 +97,7 @@ class IndiLink:
             raise DeviceLostError(
                 self.server,
                 f"no answer within {deadline_s:g} s",
-                "Is indiserver running there, and do [server] host and port name it?",
+                "Is indiserver running there, and are host and port right?",
             ) from None
 
     async def wait(self, device: str, seen: Callable[[], T | None], deadline_s: float, waiting_for: str) -> T:
