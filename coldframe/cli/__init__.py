@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from coldframe.cli.exit_codes import ExitCode
-
 app = typer.Typer(
     name="coldframe",
     no_args_is_help=True,
@@ -333,6 +331,3 @@ def with_default_rig(arguments: list[str]) -> list[str]:
         if behind == len(given) or given[behind].startswith("-"):
             given.insert(behind, "small")
     return given
-
-
-__all__ = ["ExitCode", "app", "main"]
