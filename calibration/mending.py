@@ -1,0 +1,90 @@
+"""Values for pixels that have none of their own, from their good neighbours."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+FARTHEST = 5
+"""Rings of neighbours that are searched: the middle of a bad stripe of nine columns is still reached."""
+
+_AT_ONCE = 1 << 16
+
+
+def mend(signal: F32 | NDArray[np.uint16], uncertainty: F32, bad: Mask, period: int) -> int:
+    """Give bad pixels the median of their good neighbours of the same colour, in place.
+
+    Neighbours are those of the nearest ring (8 pixels, 16, 24, ...) in which any is good. Two things make the
+    uncertainty: the noise of their median (pi/2 of the variance of a mean, which holds for many and is enough for few),
+    and what they scatter beyond their own uncertainties, since by so much the pixel may differ from them as well.
+
+    Parameters
+    ----------
+    signal
+        float32 or uint16, shape (height, width); finite where pixels are good.
+    uncertainty
+        float32, same shape.
+    bad
+        bool, same shape.
+    period
+        Distance of the next pixel of the same colour: 1 of mono, 2 of a Bayer array.
+
+    Returns
+    -------
+    int
+        Pixels without a good neighbour, which stay as they are.
+    """
+    places = np.array(np.nonzero(bad))
+    pieces = (places[:, start : start + _AT_ONCE] for start in range(0, places.shape[1], _AT_ONCE))
+    return sum(_mend_some(signal, uncertainty, bad, piece, period) for piece in pieces)
+
+
+def _mend_some(
+    signal: F32 | NDArray[np.uint16], uncertainty: F32, bad: Mask, places: NDArray[np.intp], period: int
+) -> int:
+    for ring in range(1, FARTHEST + 1):
+        values, errors = _from_neighbours(signal, uncertainty, bad, places[:, None] + period * _ring(ring))
+        found = ~np.isnan(values)
+        rows, columns = places[:, found]
+        signal[rows, columns] = values[found] if signal.dtype.kind == "f" else np.rint(values[found])
+        uncertainty[rows, columns] = errors[found]
+        places = places[:, ~found]
+        if not places.size:
+            break
+    return int(places.shape[1])
+
+
+def _ring(radius: int) -> NDArray[np.intp]:
+    """Return the steps down and right to the pixels of a square ring; shape (2, 8 radius, 1)."""
+    side = np.arange(-radius, radius + 1)
+    down, right = (each.reshape(-1) for each in np.meshgrid(side, side, indexing="ij"))
+    outer = np.maximum(abs(down), abs(right)) == radius
+    return np.array([down[outer], right[outer]])[:, :, None]
+
+
+def _from_neighbours(
+    signal: F32 | NDArray[np.uint16], uncertainty: F32, bad: Mask, places: NDArray[np.intp]
+) -> tuple[F32, F32]:
+    """Return signal and uncertainty from neighbours at places of shape (2, neighbours, pixels); NaN without any."""
+    rows, columns = places
+    height, width = signal.shape
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    rows, columns = rows.clip(0, height - 1), columns.clip(0, width - 1)
+    good = inside & ~bad[rows, columns]
+    values = np.where(good, signal[rows, columns], np.float32(np.nan))
+    errors = np.where(good, uncertainty[rows, columns], np.float32(np.nan))
+    count = np.count_nonzero(good, axis=0)
+    middle = _median(values, count)
+    squares = np.where(good, (values - middle) ** 2, 0).sum(axis=0)
+    noise = _median(errors, count) ** 2
+    structure = np.maximum(squares / np.maximum(count - 1, 1) - noise, 0)
+    return middle, np.sqrt(structure + np.float32(np.pi / 2) * noise / np.maximum(count, 1))
+
+
+def _median(values: F32, count: NDArray[np.intp]) -> F32:
+    """Return the median of the numbers in each column, of which there are `count`; NaN where there are none."""
+    ordered = np.sort(values, axis=0)  # what is not a number comes last
+    halves = np.maximum(count - 1, 0) // 2, count // 2
+    lower, upper = (np.take_along_axis(ordered, half[None], axis=0)[0] for half in halves)
+    return np.asarray((lower + upper) / 2)
