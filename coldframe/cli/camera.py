@@ -1,0 +1,185 @@
+"""`coldframe camera`: what the nights told of the cameras."""
+
+import sys
+from collections.abc import Callable, Iterator
+from math import sqrt
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from coldframe.calibration.camera_rebuild import measure_night
+from coldframe.calibration.camera_record import CAMERAS, CameraRecord, CameraRecords, Figure, by_setting, merged
+from coldframe.calibration.durable import NotDurableError
+from coldframe.capture.dashboard.charts import ASCII, FAINT, GOOD, UNICODE, Canvas, Glyphs, logarithmic
+from coldframe.capture.night_folder import evening_of
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.config.loading import ConfigError, find_config, load_settings
+
+PLOT_COLUMNS, PLOT_ROWS = 60, 14
+
+
+def show_cameras(name: str | None, folder: Path | None, output: Path | None) -> ExitCode:
+    """Print figures and photon transfer curve of each camera and setting; 1 if some records cannot be read.
+
+    Parameters
+    ----------
+    name
+        Part of the camera's name; None for all.
+    folder
+        Where nights are kept; None for the configuration's.
+    output
+        SVG file to write, too; never overwritten.
+    """
+    if output is not None and output.suffix.lower() != ".svg":
+        print(f"{output}: pictures are written as SVG; name a file that ends in .svg", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    try:
+        storage = load_settings(find_config()).storage.folder if folder is None else folder
+    except ConfigError as error:
+        print(f"{error}\nName the folder of your nights instead: --folder FOLDER", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    records, problems = CameraRecords(storage / CAMERAS).load()
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    groups = [group for group in by_setting(records) if name is None or name.lower() in group[0].camera.lower()]
+    if not groups:
+        print(_nothing(storage, name, records), file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    console = Console(record=output is not None)
+    glyphs = UNICODE if (console.encoding or "").lower().startswith("utf") else ASCII
+    for group in groups:
+        console.print(*_shown(merged(group), _nights(group), glyphs), sep="\n")
+    if output is not None and (fault := _export(console, output)) is not None:
+        print(fault, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    return ExitCode.INCOMPLETE if problems else ExitCode.DONE
+
+
+def measure_camera(night: Path, folder: Path | None) -> ExitCode:
+    """Measure the camera from the frames of a night and keep that beside the others; 1 if some cannot be read."""
+    try:
+        storage = load_settings(find_config()).storage.folder if folder is None else folder
+    except ConfigError as error:
+        print(f"{error}\nName the folder of your nights instead: --folder FOLDER", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    records, problems = measure_night(night)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if not records:
+        print(f"{night}: no bias frames and flats of one setting, two or more of each", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    try:
+        for record in records:
+            print(CameraRecords(storage / CAMERAS).save(record))
+    except NotDurableError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    return ExitCode.INCOMPLETE if problems else ExitCode.DONE
+
+
+def _nights(records: list[CameraRecord]) -> int:
+    """Count the nights; one that was measured again counts once."""
+    return len({evening_of(record.measured_at.astimezone()) for record in records})
+
+
+def _nothing(storage: Path, name: str | None, records: list[CameraRecord]) -> str:
+    if not records:
+        return f"{storage / CAMERAS}: no camera was measured yet; a night with bias frames and flats does so by itself"
+    known = ", ".join(sorted({record.camera for record in records}))
+    return f"no camera like {name!r} was measured; there are: {known}"
+
+
+def _export(console: Console, output: Path) -> str | None:
+    """Write what was printed as SVG; return what went wrong."""
+    try:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(console.export_svg(title="coldframe camera"))
+    except FileExistsError:
+        return f"{output}: exists, and files are never overwritten: choose another name"
+    except OSError as error:
+        return f"{output}: {error.strerror}"
+    return None
+
+
+def _shown(record: CameraRecord, nights: int, glyphs: Glyphs) -> Iterator[RenderableType]:
+    table = Table(title=_title(record), title_justify="left", show_header=False, caption_justify="left")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    for row in _rows(record):
+        table.add_row(*row)
+    word = "night" if nights == 1 else "nights"
+    table.caption = f"measured on {nights} {word}, last {record.measured_at.astimezone():%Y-%m-%d %H:%M}"
+    yield table
+    if record.curve:
+        yield Group(*_curve(record, glyphs))
+
+
+def _title(record: CameraRecord) -> str:
+    parts = [
+        record.camera,
+        None if record.gain is None else f"gain {record.gain:g}",
+        None if record.offset is None else f"offset {record.offset:g}",
+        f"{record.binning}x{record.binning}",
+        record.readout_mode,
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _rows(record: CameraRecord) -> Iterator[tuple[str, str, str]]:
+    figures = [
+        ("gain", record.e_per_adu, "e-/ADU"),
+        ("read noise", record.read_noise_e, "e-"),
+        ("full well", record.full_well_e, "e-"),
+        ("saturation", record.saturation_adu, "ADU"),
+    ]
+    for title, figure, unit in figures:
+        yield title, "not measured yet" if figure is None else _with_error(figure), unit if figure else ""
+    if record.bias_adu is not None:
+        yield "bias level", f"{record.bias_adu:.0f}", "ADU"
+    if record.largest_deviation is not None:
+        yield "linear within", f"{100 * record.largest_deviation:.2g}", "%"
+    for current in sorted(record.dark_current, key=lambda each: each.sensor_c):
+        value = _with_error(Figure(value=current.e_per_s, error=current.error)) if current.e_per_s > 0 else "0"
+        yield f"dark current at {current.sensor_c:.0f} C", value, f"e-/s ({current.exposure_s:g} s)"
+    if record.doubling_c is not None:
+        yield "dark current doubles every", f"{record.doubling_c:.1f}", "C"
+
+
+def _with_error(figure: Figure) -> str:
+    """Write a value and its error to the error's first digit: 0.2464 ± 0.0003."""
+    if figure.error <= 0:
+        return f"{figure.value:.5g}"
+    digits = max(0, -int(f"{figure.error:e}".split("e")[1]))
+    return f"{figure.value:,.{digits}f} ± {figure.error:,.{digits}f}"
+
+
+def _curve(record: CameraRecord, glyphs: Glyphs) -> Iterator[Text]:
+    """Draw the photon transfer curve, both axes logarithmic, over the line of shot noise and read noise."""
+    signals = sorted((point.signal_adu, point.noise_adu) for point in record.curve)
+    lowest, highest = 1.0, signals[-1][0] * 1.3
+    model = _model(record)
+    # Saturated tiles have no noise left: their dots lie on the axis.
+    bottom, top = model(lowest) / 1.5, max(model(highest), *(noise for _, noise in signals)) * 1.3
+    canvas = Canvas(PLOT_COLUMNS, PLOT_ROWS, glyphs)
+    for dot in range(canvas.width):
+        across = dot / canvas.width
+        noise = model(lowest * (highest / lowest) ** across)
+        canvas.reference_dot(across, logarithmic(noise, bottom, top))
+    for signal, noise in signals:
+        canvas.dot(logarithmic(signal, lowest, highest), logarithmic(noise, bottom, top))
+    yield Text("noise, ADU")
+    for row, line in enumerate(canvas.lines(GOOD)):
+        label = {0: f"{top:,.0f}", PLOT_ROWS - 1: f"{bottom:.2g}"}.get(row, "")
+        yield Text(f"{label:>8} ") + line
+    right = f"{highest:,.0f}"
+    yield Text(" " * 9 + f"{lowest:g}" + f"signal, ADU{right:>24}".rjust(PLOT_COLUMNS - 1), style=FAINT)
+
+
+def _model(record: CameraRecord) -> Callable[[float], float]:
+    """Return the noise that read noise and shot noise give together, ADU, as a function of the signal, ADU."""
+    e_per_adu = record.e_per_adu.value if record.e_per_adu else 1.0
+    read_noise_adu = record.read_noise_e.value / e_per_adu if record.read_noise_e else 0.0
+    return lambda signal_adu: sqrt(read_noise_adu**2 + signal_adu / e_per_adu)
