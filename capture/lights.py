@@ -1,0 +1,153 @@
+"""The night's lights in a folder: what their headers tell, whatever program wrote them."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from coldframe.calibration.fits_cards import HeaderValue
+from coldframe.calibration.frame_file import FrameFileError
+from coldframe.calibration.frame_setup import FrameSetup, setup_of
+from coldframe.calibration.image_file import SUFFIXES, read_image_header
+from coldframe.config.counts import LightNoise
+from coldframe.config.frames import FrameKind
+from coldframe.config.settings import FrameSet
+
+_WORDS = re.compile(r"[A-Z0-9]+")
+_SAID_OF_EVERY_CAMERA = frozenset({"CAMERA", "CCD", "CMOS", "ZWO", "QHY", "QHYCCD", "PLAYERONE", "TOUPTEK", "INDI"})
+"""Words of camera names that tell no camera from another; some programs write them and some do not."""
+
+
+class NoLightsError(Exception):
+    """A folder has no lights that anything could be planned from; the text says what it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lights:
+    """The lights of a folder.
+
+    Attributes
+    ----------
+    setups
+        How each light was shot, in the order of their dates; those without one first.
+    set_aside
+        Why other files were left out, and how many for each reason: "darks", "of another camera (ASI120MM)".
+    faults
+        Files that cannot be read.
+    noises
+        Noise of some of them, where it was measured.
+    """
+
+    setups: Mapping[Path, FrameSetup] = field(default_factory=dict)
+    set_aside: Mapping[str, int] = field(default_factory=dict)
+    faults: tuple[FrameFileError, ...] = ()
+    noises: Mapping[Path, LightNoise] = field(default_factory=dict)
+
+
+def light_files(folder: Path) -> list[Path]:
+    """Return the FITS files in a folder and below it, compressed ones too; hidden ones are programs' half-written ones.
+
+    Raises
+    ------
+    NoLightsError
+        The folder is not there, or cannot be looked into.
+    """
+    try:
+        if not folder.is_dir():
+            raise NoLightsError(f"{folder}: no such folder")
+        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    except OSError as error:
+        raise NoLightsError(f"{folder}: {error.strerror or error}") from error
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
+def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
+    """Read the headers of all lights of a camera; the other files are counted by what is the matter with them.
+
+    Parameters
+    ----------
+    folder
+        With the lights, in folders of any depth.
+    camera_names
+        Names of the camera, the driver's first; see `is_same_camera`. The lights get the driver's name.
+
+    Raises
+    ------
+    NoLightsError
+        There is not a single one.
+    """
+    names = tuple(camera_names)
+    setups: dict[Path, FrameSetup] = {}
+    set_aside: Counter[str] = Counter()
+    faults: list[FrameFileError] = []
+    for path in light_files(folder):
+        try:
+            header = read_image_header(path)
+        except FrameFileError as error:
+            faults.append(error)
+            continue
+        setup = setup_of(header)
+        reason = "stacked or calibrated already" if _is_processed(header) else _unfit(setup, names)
+        if reason is None:
+            setups[path] = replace(setup, camera=names[0])
+        else:
+            set_aside[reason] += 1
+    if not setups:
+        raise NoLightsError(_nothing_in(folder, set_aside, faults))
+    in_order = sorted(setups.items(), key=lambda item: item[1].taken_at.timestamp() if item[1].taken_at else 0.0)
+    return Lights(dict(in_order), dict(set_aside), tuple(faults))
+
+
+def _is_processed(header: Mapping[str, HeaderValue]) -> bool:
+    return "CALSTAT" in header or header.get("NCOMBINE", header.get("STACKCNT", 1)) not in {0, 1}
+
+
+def _unfit(setup: FrameSetup, camera_names: tuple[str, ...]) -> str | None:
+    if setup.kind not in (FrameKind.LIGHT, None):
+        return f"shot as {setup.kind.replace('-', ' ')}, not as light"
+    if setup.camera is not None and not any(is_same_camera(setup.camera, name) for name in camera_names):
+        return f"of another camera ({setup.camera})"
+    if not setup.exposure_s or setup.exposure_s <= 0:
+        return "without an exposure in the header"
+    return _impossible(setup)
+
+
+def _impossible(setup: FrameSetup) -> str | None:
+    """Return which value of a header no set could be shot with, None where there is none."""
+    readout = setup.readout
+    dark = {"kind": FrameKind.DARK, "exposure_s": setup.exposure_s, "setpoint_c": setup.setpoint_c}
+    try:
+        FrameSet.model_validate(
+            {"count": 1, **dark, "gain": readout.gain, "offset": readout.offset, "binning": readout.binning}
+        )
+        FrameSet.model_validate({"count": 1, "kind": FrameKind.FLAT, "filter": setup.filter_name})
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        return f"with an impossible {wrong['loc'][0]} in the header ({wrong['input']})"
+    return None
+
+
+def _nothing_in(folder: Path, set_aside: Mapping[str, int], faults: list[FrameFileError]) -> str:
+    found = [f"{count} {reason}" for reason, count in set_aside.items()]
+    found += [f"{len(faults)} that cannot be read, the first: {faults[0]}"] if faults else []
+    wanted = "FITS files (.fits, .fit, .fts, .fz, .gz) of this camera are what is looked for"
+    return f"{folder}: no lights; found {'; '.join(found) or 'no FITS files'}; {wanted}"
+
+
+def is_same_camera(one: str, other: str) -> bool:
+    """Tell whether two programs' names may mean one camera.
+
+    What one name says of the model, with its number, the other must say too: "ZWO CCD ASI2600MM Pro" of INDI, "ZWO
+    ASI2600MM Pro" of ASCOM and "ASI2600MM" are one; "ASI2600MC" is another.
+    """
+    fewer, more = sorted((_model_words(one), _model_words(other)), key=len)
+    has_number = any(character.isdigit() for word in fewer for character in word)
+    return fewer == more or (fewer < more and has_number)
+
+
+def _model_words(name: str) -> frozenset[str]:
+    words = frozenset(_WORDS.findall(name.upper()))
+    return (words - _SAID_OF_EVERY_CAMERA) or words

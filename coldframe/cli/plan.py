@@ -1,0 +1,321 @@
+"""`coldframe plan`: what a night would shoot, how long it takes, and what the time that is left allows."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from coldframe.calibration.library import LIBRARY, Library
+from coldframe.capture import sun
+from coldframe.capture.clock import clock_text
+from coldframe.capture.light_noise import light_noises
+from coldframe.capture.lights import Lights, NoLightsError, read_lights
+from coldframe.capture.log import duration_text
+from coldframe.capture.plan import Pace, ShootStep, Step, estimate_s, plan_night, shoot_step
+from coldframe.capture.planner import LightsPlan, Need, plan_for_lights
+from coldframe.capture.shot_lights import RigNow, lights_text
+from coldframe.capture.time_left import within
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.config.examples import example_night
+from coldframe.config.loading import ConfigError, Problem, find_config, load_settings
+from coldframe.config.settings import Settings
+
+SIMULATED_NIGHTS = Path("~/coldframe-simulated")
+"""Never the folder of real nights: invented frames do not belong among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a night was asked for.
+
+    Attributes
+    ----------
+    config
+        The configuration, None for the user's.
+    simulate
+        Name or file of a simulated rig, None for the real one.
+    folder
+        Where files go, None for the configured folder.
+    lights
+        Folder with the lights whose calibration frames are wanted; None shoots the configured sets.
+    until
+        Local time of day by which the last frame must be in; None is sunrise, where a site is configured.
+    """
+
+    config: Path | None = None
+    simulate: str | None = None
+    folder: Path | None = None
+    lights: Path | None = None
+    until: datetime | None = None
+
+    def settings(self) -> Settings:
+        """Read the configuration; a simulated rig without one has an example night of its own.
+
+        Raises
+        ------
+        ConfigError
+            It cannot be used, or has no sets where there are no lights.
+        """
+        path = self.config or (example_night(self.simulate) if self.simulate else find_config())
+        settings = load_settings(path)
+        if not settings.sets and self.lights is None:
+            text = "missing; allowed: one or more tables [[sets]], or the option --lights FOLDER"
+            raise ConfigError(path, [Problem(None, "sets", text)])
+        folder = self.folder
+        if folder is None and self.simulate and not self.config:
+            folder = SIMULATED_NIGHTS.expanduser()
+        if folder is None:
+            return settings
+        return settings.model_copy(update={"storage": settings.storage.model_copy(update={"folder": folder.resolve()})})
+
+    def deadline(self, settings: Settings, now: datetime) -> datetime | None:
+        """Return when the last frame must be in, None where that does not matter."""
+        if self.until is None:
+            return None if settings.site is None else sun.next_rise(now, settings.site)
+        local = now.astimezone()
+        wanted = local.replace(hour=self.until.hour, minute=self.until.minute, second=0, microsecond=0)
+        return wanted if wanted > local else wanted + timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class NightPlan:
+    """What is to be shot.
+
+    Attributes
+    ----------
+    settings
+        With the sets to shoot.
+    lights
+        The lights that they are for, None without.
+    for_lights
+        What those need, None without.
+    """
+
+    settings: Settings
+    lights: Lights | None = None
+    for_lights: LightsPlan | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of it: sentences."""
+        if self.lights is None or self.for_lights is None:
+            return ()
+        return (*_set_aside(self.lights), *self.for_lights.notes)
+
+
+def plan_for(settings: Settings, lights_folder: Path | None, rig: RigNow | None = None) -> NightPlan:
+    """Return what is to be shot: the configured sets, or what the lights in a folder need.
+
+    Raises
+    ------
+    NoLightsError
+        There are no lights in the folder.
+    """
+    if lights_folder is None:
+        return NightPlan(settings)
+    lights = read_lights(lights_folder, (settings.camera.device, *(settings.lights.camera_names or ())))
+    lights = replace(lights, noises=light_noises(lights, settings))
+    masters = Library(settings.storage.folder / LIBRARY).catalogue().setups
+    for_lights = plan_for_lights(lights, masters, settings, rig)
+    return NightPlan(settings.model_copy(update={"sets": for_lights.sets}), lights, for_lights)
+
+
+def _set_aside(lights: Lights) -> Iterator[str]:
+    for reason, count in lights.set_aside.items():
+        yield f"left out: {count} {'file' if count == 1 else 'files'} {reason}"
+    for fault in lights.faults[:3]:
+        yield f"left out: {fault}"
+    if len(lights.faults) > 3:  # noqa: PLR2004 - enough to see what it is
+        yield f"left out: {len(lights.faults) - 3} more files that cannot be read"
+
+
+# ---- showing it ----
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A step, what the time leaves of it, and when it ends."""
+
+    planned: Step
+    step: Step | None
+    lights: int | None
+    estimate_s: float
+    ends: datetime
+
+
+def show_plan(wish: Wish, *, wants_json: bool = False) -> ExitCode:
+    """Print the plan of a night without touching anything."""
+    try:
+        configured = wish.settings()
+        plan = plan_for(configured, wish.lights)
+    except (ConfigError, NoLightsError) as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    if wish.lights is not None and configured.sets and not wish.simulate:
+        print("the [[sets]] of the configuration are not shot: the lights tell what is needed", file=sys.stderr)
+    now = datetime.now(UTC)
+    deadline = wish.deadline(plan.settings, now)
+    rows = _rows(plan, now, deadline)
+    if wants_json:
+        print(json.dumps(_as_json(plan, rows, deadline), indent=2))
+    else:
+        _print(plan, rows, deadline)
+    return ExitCode.DONE
+
+
+def _rows(plan: NightPlan, now: datetime, deadline: datetime | None) -> list[_Row]:
+    settings, steps = plan.settings, plan_night(plan.settings)
+    pace = Pace() if plan.lights is None else Pace(sensor_c=_last_sensor_c(plan.lights))
+    left = steps if deadline is None else within(steps, (deadline - now).total_seconds(), settings, pace)
+    estimates = iter(estimate_s([step for step in left if step is not None], settings, pace))
+    needs = {shoot_step(need.wanted, settings): need.lights for need in (plan.for_lights or LightsPlan(())).needs}
+    rows = []
+    for planned, step in zip(steps, left, strict=True):
+        about_s = 0.0 if step is None else next(estimates)
+        now += timedelta(seconds=about_s)
+        lights = needs.get(planned) if isinstance(planned, ShootStep) else None
+        rows.append(_Row(planned, step, lights, about_s, now))
+    return rows
+
+
+def _last_sensor_c(lights: Lights) -> float:
+    """Return where the sensor still is, as far as the lights tell."""
+    known = [setup.temperature_c for setup in lights.setups.values() if setup.temperature_c is not None]
+    return known[-1] if known else Pace().sensor_c
+
+
+def _print(plan: NightPlan, rows: list[_Row], deadline: datetime | None) -> None:
+    console = Console(soft_wrap=False)
+    for note in plan.notes:
+        console.print(note, markup=False, highlight=False)
+    if rows or plan.for_lights is None or plan.for_lights.from_library:
+        console.print(_table(plan, rows))
+    for need in plan.for_lights.from_library if plan.for_lights is not None else ():
+        title, master = _title(shoot_step(need.wanted, plan.settings), plan.settings), need.master
+        console.print(f"in the library: {title}: {master.name if master else ''}", highlight=False, soft_wrap=True)
+    if not rows:
+        console.print("nothing to shoot: the library has all that these lights need", highlight=False)
+    cut = [row for row in rows if row.step != row.planned]
+    if deadline is not None and rows:
+        console.print(f"the last frame must be in by {clock_text(deadline)}; {_cut_text(cut)}", highlight=False)
+
+
+def _cut_text(cut: list[_Row]) -> str:
+    if not cut:
+        return "all of it fits"
+    titles = ", ".join(row.planned.title for row in cut if row.step is None and isinstance(row.planned, ShootStep))
+    return "sets were made smaller" + (f", and there is no time for: {titles}" if titles else "")
+
+
+def _table(plan: NightPlan, rows: list[_Row]) -> Table:
+    has_lights = plan.lights is not None
+    count = f", for {lights_text(len(plan.lights.setups))}" if plan.lights is not None else ""
+    table = Table(
+        title=f"Plan for {plan.settings.camera.device}{count}",
+        title_justify="left",
+        caption="not asked: server, devices, disk",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        show_footer=True,
+    )
+    table.add_column("step", no_wrap=True, footer="in all")
+    table.add_column("frames", justify="right", no_wrap=True)
+    table.add_column("sensor", justify="right", no_wrap=True)
+    if has_lights:
+        table.add_column("lights", justify="right", no_wrap=True)
+    table.add_column("from", no_wrap=True)
+    about = duration_text(sum(row.estimate_s for row in rows))
+    table.add_column("about", justify="right", no_wrap=True, footer=about)
+    table.add_column("until", justify="right", no_wrap=True, footer=clock_text(rows[-1].ends) if rows else "")
+    for row in rows:
+        table.add_row(*_cells(row, plan.settings, has_lights=has_lights))
+    for need in plan.for_lights.from_library if plan.for_lights is not None else ():
+        table.add_row(*_library_cells(need, plan.settings))
+    return table
+
+
+def _cells(row: _Row, settings: Settings, *, has_lights: bool) -> Iterator[str]:
+    planned, step = row.planned, row.step
+    is_set = isinstance(planned, ShootStep)
+    yield _title(planned, settings)
+    yield _count_text(planned, step) if isinstance(planned, ShootStep) else ""
+    yield "" if not isinstance(planned, ShootStep) or planned.setpoint_c is None else f"{planned.setpoint_c:g} C"
+    if has_lights:
+        yield "" if row.lights is None else str(row.lights)
+    yield ("to shoot" if step is not None else "no time") if is_set else ""
+    yield "" if step is None else duration_text(row.estimate_s)
+    yield "" if step is None else clock_text(row.ends)
+
+
+def _library_cells(need: Need, settings: Settings) -> Iterator[str]:
+    step = shoot_step(need.wanted, settings)
+    yield _title(step, settings)
+    yield "0"
+    yield "" if step.setpoint_c is None or step.kind.value == "flat" else f"{step.setpoint_c:g} C"
+    yield str(need.lights)
+    yield "library"
+    yield ""
+    yield ""
+
+
+def _title(step: Step, settings: Settings) -> str:
+    """Return a step's title, with those readout settings that are not the configured ones."""
+    if not isinstance(step, ShootStep):
+        return step.title
+    own, usual = step.readout, settings.camera
+    parts = [
+        f"gain {own.gain:g}" if own.gain is not None and own.gain != usual.gain else "",
+        f"offset {own.offset:g}" if own.offset is not None and own.offset != usual.offset else "",
+        f"{own.binning}x{own.binning}" if own.binning != usual.binning else "",
+        own.readout_mode if own.readout_mode and own.readout_mode != usual.readout_mode else "",
+    ]
+    return ", ".join(filter(None, [step.title, *parts]))
+
+
+def _count_text(planned: ShootStep, step: Step | None) -> str:
+    left = step.count if isinstance(step, ShootStep) else 0
+    return str(left) if left == planned.count else f"{left} of {planned.count}"
+
+
+def _as_json(plan: NightPlan, rows: list[_Row], deadline: datetime | None) -> dict[str, object]:
+    library = plan.for_lights.from_library if plan.for_lights is not None else ()
+    return {
+        "camera": plan.settings.camera.device,
+        "lights": None if plan.lights is None else len(plan.lights.setups),
+        "deadline": None if deadline is None else deadline.isoformat(),
+        "steps": [_row_json(row) for row in rows],
+        "library": [
+            {"title": shoot_step(need.wanted, plan.settings).title, "lights": need.lights, "master": str(need.master)}
+            for need in library
+        ],
+        "notes": list(plan.notes),
+    }
+
+
+def _row_json(row: _Row) -> dict[str, object]:
+    planned, told = (
+        row.planned,
+        {"title": row.planned.title, "estimate_s": row.estimate_s, "ends": row.ends.isoformat()},
+    )
+    if not isinstance(planned, ShootStep):
+        return told
+    return {
+        **told,
+        "kind": planned.kind.value,
+        "frames": row.step.count if isinstance(row.step, ShootStep) else 0,
+        "frames_wanted": planned.count,
+        "filter": planned.filter,
+        "exposure_s": planned.exposure_s,
+        "setpoint_c": planned.setpoint_c,
+        "gain": planned.readout.gain,
+        "offset": planned.readout.offset,
+        "binning": planned.readout.binning,
+        "readout_mode": planned.readout.readout_mode,
+        "lights": row.lights,
+    }

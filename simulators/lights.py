@@ -1,0 +1,78 @@
+"""Lights of a simulated rig, as an INDI capture program leaves them: something to plan calibration frames from."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import count, cycle
+from pathlib import Path
+
+from coldframe.calibration.durable import write_durably
+from coldframe.calibration.fits_cards import Card
+from coldframe.calibration.frame_file import FrameEncoder
+from coldframe.config.frames import FrameKind
+from coldframe.config.settings import FrameSet, Settings
+from coldframe.config.simulated_rig import SimulatedRig
+from coldframe.simulators.cards import driver_cards
+from coldframe.simulators.sensor import Exposure, Sensor
+
+FRAMES = 3
+"""Lights of each filter."""
+
+
+def write_lights(folder: Path, rig: SimulatedRig, night: Settings, ended_at: datetime) -> list[Path]:
+    """Write the lights that an example night's sets are meant for, and return their paths.
+
+    Each filter of its flats gets `FRAMES` lights of an even sky, with the exposures of its darks in turn.
+
+    Parameters
+    ----------
+    folder
+        Where they go; files that are there stay.
+    rig
+        What shoots them.
+    night
+        Gain, offset, setpoint and sets.
+    ended_at
+        When the last one ended, UTC.
+
+    Raises
+    ------
+    NotDurableError
+        A file could not be written, or is there already.
+    OSError
+        The folder cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sensor, encoder = Sensor(rig.sensor, rig.seed), FrameEncoder()
+    shots = list(_shots(rig, night))
+    started_at = ended_at - sum((timedelta(seconds=shot.exposure_s) for shot in shots), timedelta())
+    paths = []
+    for shot in shots:
+        cards = driver_cards(rig, FrameKind.LIGHT, shot, started_at, shot.sensor_c)
+        path = folder / f"Light_{cards.get('FILTER', 'L')}_{shot.exposure_s:g}_secs_{shot.number:03d}.fits"
+        write_durably(path, encoder.encode(sensor.render(shot), [Card(*card) for card in cards.items()]))
+        started_at += timedelta(seconds=shot.exposure_s)
+        paths.append(path)
+    return paths
+
+
+def _shots(rig: SimulatedRig, night: Settings) -> Iterator[Exposure]:
+    camera, names = night.camera, [each.name for each in rig.wheel.filters] if rig.wheel else []
+    filters = [each.filter for each in night.sets if each.kind is FrameKind.FLAT]
+    exposures = cycle(_dark_exposures(night.sets))
+    numbers = count(1)
+    for name in filters:
+        exposure_s = next(exposures)
+        for _ in range(FRAMES):
+            yield Exposure(
+                number=next(numbers),
+                exposure_s=exposure_s,
+                light_e_per_s=rig.sky_e_per_s,
+                filter_slot=names.index(name) if name in names else None,
+                sensor_c=rig.ambient_c if camera.setpoint_c is None else camera.setpoint_c,
+                gain=camera.gain or 0,
+                offset=camera.offset or 0,
+            )
+
+
+def _dark_exposures(sets: tuple[FrameSet, ...]) -> list[float]:
+    return [each.exposure_s for each in sets if each.kind is FrameKind.DARK and each.exposure_s is not None] or [1.0]

@@ -1,0 +1,242 @@
+"""What `plan` and `run --lights` say, and the commands around a run."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from coldframe.calibration.library import Library
+from coldframe.cli import app
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.config.examples import example_night
+from tests.capture.headers import EVENING, night_of_lights, nina, save
+from tests.outside.observatory import Observatory
+
+RIG = """
+[camera]
+device = "ZWO CCD ASI2600MM Pro"
+gain = 100
+offset = 50
+setpoint_c = -10.0
+[panel]
+device = "P"
+[wheel]
+device = "W"
+names = ["L", "R", "G", "B", "Ha"]
+[server]
+port = 1
+unix_socket = ""
+"""
+SETS = """
+[[sets]]
+kind = "bias"
+count = 50
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "coldframe.toml"
+    path.write_text(f'{RIG}\n[storage]\nfolder = "{tmp_path / "storage"}"\n', "utf-8")
+    return path
+
+
+@pytest.fixture
+def lights(tmp_path: Path) -> Path:
+    return night_of_lights(tmp_path / "lights")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(each) for each in arguments], catch_exceptions=False)
+
+
+def test_the_table_has_every_set_and_fits_80_columns(config: Path, lights: Path) -> None:
+    shown = run("plan", "--config", config, "--lights", lights)
+    assert shown.exit_code == ExitCode.DONE
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    rows = [line.split() for line in shown.stdout.splitlines() if "to shoot" in line]
+    assert [" ".join(row[: row.index("C") - 2]) for row in rows] == [
+        "bias",
+        *(f"{kind} {name}" for name in ("Ha", "L", "R", "G") for kind in ("dark flat", "flat")),
+        "dark 120 s", "dark 300 s", "dark 120 s", "dark 300 s",
+    ]  # fmt: skip
+    assert "Plan for ZWO CCD ASI2600MM Pro, for 40 lights" in shown.stdout
+    assert "warm up" in shown.stdout
+
+
+def test_json_tells_the_same(config: Path, lights: Path) -> None:
+    told = json.loads(run("plan", "--config", config, "--lights", lights, "--json").stdout)
+    frames = [(step["title"], step["frames"], step["lights"]) for step in told["steps"] if "kind" in step]
+    assert frames[0] == ("bias", 100, 40)
+    assert frames[-1] == ("dark 300 s", 30, 5)
+    assert sum(step["estimate_s"] for step in told["steps"]) > 4 * 30 * 120
+    assert (told["lights"], told["deadline"], told["library"]) == (40, None, [])
+
+
+def test_a_deadline_cuts_and_says_what(config: Path, lights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    config.write_text(config.read_text("utf-8") + "[site]\nlatitude_deg = 0\nlongitude_deg = 0\n", "utf-8")
+    told = json.loads(run("plan", "--config", config, "--lights", lights, "--json").stdout)
+    assert told["deadline"] is not None
+    minute_ago = told["steps"][0]["ends"][11:16]
+    shown = run("plan", "--config", config, "--lights", lights, "--until", minute_ago).stdout
+    assert "the last frame must be in by" in shown
+
+
+def test_what_the_library_has_is_named(config: Path, tmp_path: Path) -> None:
+    observatory = Observatory(width=64, height=48)
+    folder = tmp_path / "lights"
+    observatory.light(folder / "light.fits")
+    text = config.read_text("utf-8").replace("ZWO CCD ASI2600MM Pro", "Coldframe Camera")
+    config.write_text(f"{text}\n[lights]\nfresh_flat_days = 30.0\n", "utf-8")
+    library = Library(tmp_path / "storage" / "library")
+    masters = observatory.masters(tmp_path / "masters")
+    for path in masters[:2]:
+        library.file(path)
+    shown = run("plan", "--config", config, "--lights", folder).stdout
+    assert "in the library: bias: MasterBias_" in shown
+    assert "in the library: dark 60 s: MasterDark_" in shown
+    assert [line.split("  ")[1] for line in shown.splitlines() if "to shoot" in line] == ["dark flat L", "flat L"]
+    library.file(masters[3])
+    shown = run("plan", "--config", config, "--lights", folder).stdout
+    assert " to shoot  " not in shown
+    assert "nothing to shoot: the library has all that these lights need" in shown
+
+
+def test_what_is_left_out_is_said(config: Path, lights: Path) -> None:
+    save(lights / "guide.fits", nina("L", 2.0, 0.0, EVENING) | {"INSTRUME": "ZWO ASI120MM"})
+    save(lights / "oiii.fits", nina("OIII", 120.0, 0.0, EVENING))
+    (lights / "broken.fits").write_bytes(b"SIMPLE")
+    shown = " ".join(run("plan", "--config", config, "--lights", lights).stdout.split())
+    assert "left out: 1 file of another camera (ZWO ASI120MM)" in shown
+    assert "broken.fits" in shown
+    assert "no flats for 1 light through OIII: the wheel has L, R, G, B, Ha" in shown
+
+
+@pytest.mark.parametrize("command", [["plan"], ["run", "--dry-run"], ["run"]])
+def test_without_sets_and_lights_there_is_nothing_to_plan(command: list[str], config: Path) -> None:
+    refused = run(*command, "--config", config)
+    assert refused.exit_code == ExitCode.BAD_INPUT
+    assert (
+        refused.stderr
+        == f"{config}: sets: missing; allowed: one or more tables [[sets]], or the option --lights FOLDER\n"
+    )
+
+
+def test_lights_win_over_sets_and_it_is_said(config: Path, lights: Path) -> None:
+    config.write_text(config.read_text("utf-8") + SETS, "utf-8")
+    shown = run("run", "--dry-run", "--config", config, "--lights", lights)
+    assert shown.exit_code == ExitCode.DONE
+    assert "the [[sets]] of the configuration are not shot" in shown.stderr
+    assert "dark 300 s" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--lights", "/nowhere"], "/nowhere: no such folder"),
+        (["--lights", "."], "no lights; found no FITS files"),
+        (["--until", "half past six"], "'half past six' does not match"),
+    ],
+)
+def test_bad_input_takes_one_line(
+    arguments: list[str], said: str, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    refused = run("plan", "--config", config, *arguments)
+    assert refused.exit_code == ExitCode.BAD_INPUT
+    assert said in refused.stderr
+
+
+def test_watching_needs_lights(config: Path) -> None:
+    refused = run("run", "--config", config, "--watch")
+    assert refused.exit_code == ExitCode.BAD_INPUT
+    assert "needs --lights" in refused.stderr
+
+
+# ---- commands around a run ----
+
+
+def hooks(config: Path, before: list[str], after: list[str]) -> None:
+    tables = f"\n[hooks]\nbefore = [{json.dumps(before)}]\nafter = [{json.dumps(after)}]\n"
+    config.write_text(config.read_text("utf-8") + tables, "utf-8")
+
+
+def writes(path: Path) -> list[str]:
+    return [sys.executable, "-c", f"open({str(path)!r}, 'a').write('ran ')"]
+
+
+def test_a_failing_hook_stops_the_night_before_it_begins_and_the_roof_is_closed(config: Path, tmp_path: Path) -> None:
+    hooks(config, [sys.executable, "-c", "raise SystemExit(4)"], writes(tmp_path / "closed"))
+    ended = run("run", "--config", config, "--lights", tmp_path)
+    assert ended.exit_code == ExitCode.BAD_INPUT
+    assert "failed with exit status 4; nothing was moved" in ended.stderr
+    assert (tmp_path / "closed").read_text() == "ran "
+    assert not (tmp_path / "storage").exists()
+
+
+def test_the_roof_is_closed_where_the_rig_is_not_there(config: Path, tmp_path: Path) -> None:
+    hooks(config, writes(tmp_path / "parked"), writes(tmp_path / "closed"))
+    ended = run("run", "--config", config, "--lights", tmp_path, "--simulate", "nowhere")
+    assert ended.exit_code == ExitCode.BAD_INPUT
+    assert "nowhere: neither a file nor a shipped rig" in ended.stderr
+    assert (tmp_path / "parked").read_text() == (tmp_path / "closed").read_text() == "ran "
+
+
+def test_a_roof_that_does_not_close_is_told(config: Path, tmp_path: Path) -> None:
+    hooks(config, ["/nowhere/park-mount"], ["/nowhere/close-roof"])
+    ended = run("run", "--config", config, "--lights", tmp_path)
+    assert ended.exit_code == ExitCode.BAD_INPUT
+    assert ended.stderr.splitlines() == [
+        "after the night: /nowhere/close-roof: cannot be run: No such file or directory",
+        "before the night: /nowhere/park-mount: cannot be run: No such file or directory; nothing was moved",
+    ]
+
+
+def test_ctrl_c_ends_the_wait_at_once_and_nothing_is_run(config: Path, tmp_path: Path) -> None:
+    hooks(config, writes(tmp_path / "parked"), writes(tmp_path / "closed"))
+    (tmp_path / "lights").mkdir()
+    arguments = ["run", "--config", config, "--lights", tmp_path / "lights", "--watch"]
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "coldframe", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert waiting.stdout is not None
+    assert "waiting for the end of the night: no light yet" in waiting.stdout.readline()
+    began_s = time.monotonic()
+    waiting.send_signal(signal.SIGINT)
+    _, said = waiting.communicate(timeout=20)
+    assert (waiting.returncode, said) == (130, "")
+    assert time.monotonic() - began_s < 5
+    assert not (tmp_path / "parked").exists()
+    assert not (tmp_path / "closed").exists()
+
+
+@pytest.mark.deep
+def test_a_simulated_night_for_simulated_lights(tmp_path: Path) -> None:
+    lights, config = tmp_path / "lights", tmp_path / "coldframe.toml"
+    given = ["--config", config, "--simulate", "small", "--lights", lights]
+    config.write_text(f'{example_night("small").read_text("utf-8")}[storage]\nfolder = "{tmp_path / "night"}"\n')
+    hooks(config, writes(tmp_path / "parked"), writes(tmp_path / "closed"))
+    assert run("simulate", "small", "--lights", lights).exit_code == ExitCode.DONE
+    ended = run("run", *given, "--json")
+    assert ended.exit_code == ExitCode.DONE, ended.stderr
+    assert "no configured [[sets]]" in ended.stderr
+    events = [json.loads(line)["event"] for line in ended.stdout.splitlines()]
+    assert (events[0], events[-2:]) == ("hook-ended", ["night-ended", "hook-ended"])
+    (folder,) = (tmp_path / "night").glob("20*")
+    assert len(list(folder.glob("masters/*.fits"))) == 6
+    journal = (folder / "journal.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["event"] for line in journal] == events
+    assert (tmp_path / "parked").read_text() == (tmp_path / "closed").read_text() == "ran "
+    again = run("run", *given)
+    assert again.exit_code == ExitCode.DONE
+    assert "nothing to shoot" in again.stderr
