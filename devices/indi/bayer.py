@@ -1,0 +1,26 @@
+"""The Bayer pattern that a driver tells, as the frame's first pixel sees it."""
+
+
+def at_first_pixel(pattern: str, offset_x: str, offset_y: str) -> str:
+    """Shift a pattern by its offsets, as INDI's CFA_TYPE, CFA_OFFSET_X and CFA_OFFSET_Y tell them.
+
+    Parameters
+    ----------
+    pattern
+        Colours of a cell, row by row; one of another size than 2x2 is returned as it is.
+    offset_x, offset_y
+        Columns and rows by which the pattern starts away from the first pixel; what is no number counts as 0.
+    """
+    if len(pattern) != 4:  # noqa: PLR2004 - 2x2
+        return pattern
+    upper, lower = pattern[:2], pattern[2:]
+    if _is_odd(offset_x):
+        upper, lower = upper[::-1], lower[::-1]
+    return lower + upper if _is_odd(offset_y) else upper + lower
+
+
+def _is_odd(offset: str) -> bool:
+    try:
+        return int(float(offset)) % 2 == 1
+    except (ValueError, OverflowError):
+        return False
