@@ -1,0 +1,72 @@
+"""Light as it should not be: it swings, or it leaks in where the telescope is closed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.config.simulated_rig import FaultModel
+
+Map = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Flicker:
+    """A light that swings as a sine, seen by a sensor whose rows are exposed one after the other.
+
+    Attributes
+    ----------
+    frequency_hz, depth
+        Of the swing; the depth as part of the mean light.
+    phase
+        In radians, when the exposure of the first row starts.
+    line_s
+        From the start of one row's exposure to that of the next.
+    """
+
+    frequency_hz: float
+    depth: float
+    phase: float
+    line_s: float
+
+    def light(self, exposure_s: float, rows: slice) -> Map:
+        """Return the mean light of some rows, 1 without flicker: float32, shape (rows, 1).
+
+        The mean of a sine over an exposure T is the sine at its middle times sin(pi f T) / (pi f T).
+        """
+        middle_s = np.arange(rows.start, rows.stop) * self.line_s + exposure_s / 2
+        swing = self.depth * np.sinc(self.frequency_hz * exposure_s)
+        light = 1 + swing * np.sin(2 * np.pi * self.frequency_hz * middle_s + self.phase)
+        return np.asarray(light, np.float32)[:, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Light that grows evenly from one edge of the sensor to the other.
+
+    Attributes
+    ----------
+    e_per_s
+        Mean over the frame, electrons per second in a clear pixel.
+    side
+        The edge where it is brightest.
+    """
+
+    e_per_s: float
+    side: str
+
+    def light(self, shape: tuple[int, int], rows: slice) -> Map:
+        """Return the electrons per second in some rows of a frame: float32, shape (rows, 1) or (1, columns)."""
+        height, width = shape
+        ramp = np.linspace(0, 2, height if self.side in {"top", "bottom"} else width, dtype=np.float32)
+        ramp *= np.float32(self.e_per_s)
+        if self.side in {"left", "top"}:
+            ramp = ramp[::-1]
+        return ramp[rows, None] if self.side in {"top", "bottom"} else ramp[None, :]
+
+
+def leak_e_per_s(faults: FaultModel, elapsed_s: float) -> float:
+    """Return the light that gets past the closed cover so long after the rig was switched on."""
+    if faults.leak_doubling_min is None:
+        return faults.leak_e_per_s
+    return float(faults.leak_e_per_s * 2 ** (elapsed_s / 60 / faults.leak_doubling_min))

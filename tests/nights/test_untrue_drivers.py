@@ -1,0 +1,198 @@
+"""Nights on which pixels and drivers disagree: the pixels are believed, and no hour is wasted."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from coldframe.capture.events import (
+    ExposureStarted,
+    FlatTuned,
+    FrameAccepted,
+    FrameRejected,
+    MasterWritten,
+    NightOutcome,
+    Notice,
+    Severity,
+    StepEnded,
+    StepOutcome,
+    StepStarted,
+)
+from coldframe.config.examples import example_night
+from coldframe.config.frames import FrameKind
+from coldframe.config.loading import load_settings
+from coldframe.config.settings import FrameSet, Settings
+from coldframe.config.simulated_rig import FaultModel, SimulatedRig, load_rig
+from tests.nights.nights import NightRun, run_night, tiny
+
+pytestmark = pytest.mark.looptime
+
+SMALL = tiny(load_rig("small"))
+CHANGES = {"dark": 8, "bias": 8, "flat": 8, "dark-flat": 5}
+
+
+def faulty(rig: SimulatedRig = SMALL, **faults: float | str | bool) -> SimulatedRig:
+    """Return the rig with something wrong."""
+    return rig.model_copy(update={"faults": FaultModel.model_validate(faults)})
+
+
+def night(gain: float = 150, change: Callable[[FrameSet], FrameSet] = lambda each: each) -> Settings:
+    """Return the small rig's night with few frames."""
+    settings = load_settings(example_night("small"))
+    sets = tuple(change(each.model_copy(update={"count": CHANGES[each.kind.value]})) for each in settings.sets)
+    camera = settings.camera.model_copy(update={"gain": gain})
+    return settings.model_copy(update={"sets": sets, "camera": camera})
+
+
+def long_darks(each: FrameSet) -> FrameSet:
+    """Return darks with exposures as they are in life."""
+    return each.model_copy(update={"exposure_s": 600.0}) if each.kind is FrameKind.DARK else each
+
+
+def warnings(run: NightRun) -> list[str]:
+    """Return what the night warned of, but for the temperature of a cooler in a hurry."""
+    texts = [notice.text for notice in run.of(Notice) if notice.severity is not Severity.INFO]
+    return [text for text in texts if "temperature has drifted" not in text]
+
+
+def elapsed_min(run: NightRun, kind: FrameKind) -> float:
+    """Return the minutes from the first frame of a kind to the end of the last step that was not a warm-up."""
+    first = next(event.at for event in run.of(ExposureStarted) if event.kind is kind)
+    return (run.of(StepEnded)[-2].at - first).total_seconds() / 60
+
+
+def failed(run: NightRun) -> list[str]:
+    return [ended.reason for ended in run.of(StepEnded) if ended.outcome is StepOutcome.FAILED]
+
+
+async def test_a_constant_leak_is_found_by_turning_the_wheel(tmp_path: Path) -> None:
+    run = await run_night(night(change=long_darks), faulty(leak_e_per_s=0.01, leak_side="right"), tmp_path)
+    assert run.outcome is NightOutcome.INCOMPLETE
+    (reason,) = failed(run)
+    assert "on the right side" in reason
+    assert "cover the telescope" in reason
+    assert elapsed_min(run, FrameKind.DARK) < 60
+    assert any("a second try" in text for text in warnings(run))
+    assert list((run.folder / "darks").glob("*/*.fits")) == []
+    assert len(list((run.folder / "quarantine").glob("dark_*.fits"))) >= 4
+    assert len(run.of(MasterWritten)) == len(night().sets) - 1
+
+
+async def test_darks_that_follow_a_leak_are_not_tried(tmp_path: Path) -> None:
+    settings = night()
+    longer = FrameSet(kind=FrameKind.DARK, count=5, exposure_s=4.0)
+    settings = settings.model_copy(update={"sets": (*settings.sets, longer)})
+    run = await run_night(settings, faulty(leak_e_per_s=0.6, leak_side="top"), tmp_path)
+    skipped = [ended.reason for ended in run.of(StepEnded) if ended.outcome is StepOutcome.SKIPPED]
+    assert ["it is not dark" in reason for reason in skipped] == [True]
+
+
+async def test_a_leak_that_grows_at_dawn_ends_the_darks_and_spares_those_before(tmp_path: Path) -> None:
+    settings = night(change=lambda each: each.model_copy(update={"count": 60}) if each.kind is FrameKind.DARK else each)
+    # It doubles every twelve seconds: darkness at first, a bright sky at the end of the darks.
+    dawn = faulty(leak_e_per_s=2e-4, leak_side="left", leak_doubling_min=0.2)
+    run = await run_night(settings, dawn, tmp_path)
+    (reason,) = failed(run)
+    assert "on the left side" in reason
+    assert "frames of 60" in reason
+    assert len([event for event in run.of(FrameRejected) if "light on the sensor" in event.reason]) >= 3
+    assert len(run.of(MasterWritten)) == len(settings.sets)
+
+
+async def test_flicker_is_cured_by_a_longer_exposure(tmp_path: Path) -> None:
+    settings = night()
+    short = settings.flats.model_copy(update={"preferred_exposure_s": (0.02, 0.1), "filters": {}})
+    sets = tuple(each for each in settings.sets if each.filter in {None, "L"})
+    settings = settings.model_copy(update={"flats": short, "sets": sets})
+    flickering = faulty(flicker_depth=0.4, flicker_hz=123.0, line_s=0.0005)
+    run = await run_night(settings, flickering, tmp_path)
+    assert run.outcome is NightOutcome.COMPLETE
+    assert any("flickers" in text and "tuning for" in text for text in warnings(run))
+    (tuned,) = run.of(FlatTuned)
+    assert tuned.exposure_s > 1
+    assert run.of(FrameRejected) == []
+
+
+async def test_a_dead_panel_costs_its_flats_only(tmp_path: Path) -> None:
+    run = await run_night(night(), faulty(panel_dead=True), tmp_path)
+    assert all("light does not respond" in reason for reason in failed(run))
+    assert len(run.of(MasterWritten)) == 2
+    began = next(event.at for event in run.of(ExposureStarted) if event.kind is FrameKind.FLAT)
+    ended = [event.at for event in run.of(StepEnded) if event.outcome is StepOutcome.FAILED]
+    assert (ended[-1] - began).total_seconds() < 60
+
+
+async def test_a_stuck_wheel_is_known_from_earlier_nights_and_suspected_without(tmp_path: Path) -> None:
+    first = await run_night(night(), faulty(wheel_stuck=True), tmp_path / "first")
+    assert first.outcome is NightOutcome.COMPLETE
+    assert any("pass the same light" in text for text in warnings(first))
+    await run_night(night(), SMALL, tmp_path)
+    run = await run_night(night(), faulty(wheel_stuck=True), tmp_path)
+    (reason,) = failed(run)
+    assert "the light is that of filter L, not of Ha" in reason
+    later = await run_night(night(), SMALL, tmp_path)
+    assert later.outcome is NightOutcome.COMPLETE, "the wrong light was not learned"
+    assert warnings(later) == []
+
+
+async def test_a_gain_that_is_not_taken_is_known_from_earlier_nights_and_suspected_without(tmp_path: Path) -> None:
+    first = await run_night(night(gain=200), faulty(gain_ignored=True), tmp_path / "first")
+    assert any("does the camera obey its gain" in text for text in warnings(first))
+    for gain in (100, 200):
+        clean = await run_night(night(gain=gain), SMALL, tmp_path)
+        assert clean.outcome is NightOutcome.COMPLETE
+        assert warnings(clean) == []
+    run = await run_night(night(gain=200), faulty(gain_ignored=True), tmp_path)
+    (reason,) = failed(run)
+    assert "did not take gain 200, offset 50" in reason
+    assert "of gain 100, offset 50" in reason
+    assert run.of(MasterWritten) == []
+
+
+def with_seed(number: int) -> SimulatedRig:
+    return SMALL.model_copy(update={"seed": number})
+
+
+async def no_alarm(numbers: range, folder: Path) -> None:
+    """Run clean nights, each of another rig."""
+    for number in numbers:
+        run = await run_night(night(), with_seed(number), folder / str(number))
+        assert run.outcome is NightOutcome.COMPLETE, (number, run.events[-1])
+        assert warnings(run) == [], number
+        rejected = [event.reason for event in run.of(FrameRejected)]
+        assert [reason for reason in rejected if not reason.startswith("sensor temperature")] == [], number
+
+
+async def test_clean_nights_raise_no_alarm(tmp_path: Path) -> None:
+    await no_alarm(range(4), tmp_path)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("part", range(10))
+async def test_five_hundred_clean_nights_raise_no_alarm(part: int, tmp_path: Path) -> None:
+    await no_alarm(range(1000 + 50 * part, 1050 + 50 * part), tmp_path)
+
+
+async def test_probes_and_tests_take_less_than_three_percent_of_a_standard_night(tmp_path: Path) -> None:
+    rig, settings = tiny(load_rig("cooled-mono")), load_settings(example_night("cooled-mono"))
+    red = tuple(each.model_copy(update={"filter": "R"}) for each in settings.sets if each.filter == "L")
+    run = await run_night(settings.model_copy(update={"sets": (*settings.sets, *red)}), rig, tmp_path)
+    assert run.outcome is NightOutcome.COMPLETE
+    assert len(list((run.folder / "checks").glob("*.fits"))) == 4 + 3 * 2
+    whole_s = (run.events[-1].at - run.events[0].at).total_seconds()
+    assert 0 < lost_s(run) < 0.03 * whole_s
+
+
+def lost_s(run: NightRun) -> float:
+    """Return the time of all steps but cooling, less that of their frames: tests, probes, panel and wheel."""
+    began = {event.step: event.at for event in run.of(StepStarted)}
+    lost_s = 0.0
+    for ended in run.of(StepEnded):
+        spent_s = (ended.at - began[ended.step]).total_seconds()
+        accepted = [event.at for event in run.of(FrameAccepted) if event.step == ended.step]
+        exposed = any(event.step == ended.step for event in run.of(ExposureStarted))
+        gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(accepted)]
+        lost_s += spent_s - len(accepted) * (median(gaps) if gaps else 0.0) if exposed else 0.0
+    return lost_s
