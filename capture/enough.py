@@ -1,0 +1,115 @@
+"""When a set has enough frames: told by the noise that its master has, not by what it should have. Pure."""
+
+from dataclasses import dataclass
+from math import ceil, sqrt
+
+from coldframe.calibration.amp_glow import AmpGlow
+from coldframe.calibration.noise_growth import Cause, NoiseGrowth
+from coldframe.config.counts import GOOD_PRACTICE, WITH_GLOW, NoiseGoal
+from coldframe.config.frames import FrameKind
+
+LEAST_GLOW = 1.0
+"""Amplifier glow counts from one frame's noise on: below it, its own noise is small beside that of the readout."""
+
+LEEWAY = 1.03
+"""Frames that are enough may be so many times too few: the noise is known to 1 % itself, its square to 2 %."""
+
+_DARK_CAUSES = {
+    Cause.PATTERN: "light or glow that comes or goes",
+    Cause.LEVEL: "the level drifts by {drift:+.1f} ADU from the earlier to the later half: the offset, or even light",
+}
+_FLAT_CAUSES = {Cause.PATTERN: "the light changes from place to place as the set goes on"}
+
+
+@dataclass(frozen=True, slots=True)
+class Enough:
+    """What a set is to reach.
+
+    Attributes
+    ----------
+    goal
+        Noise that its master may add to that of one light.
+    at_least, at_most
+        Frames.
+    """
+
+    goal: NoiseGoal
+    at_least: int
+    at_most: int
+
+    @property
+    def most(self) -> int:
+        """Most frames that the set may come to have."""
+        return max(self.at_most, WITH_GLOW[1]) if self._is_of_good_practice else self.at_most
+
+    @property
+    def _is_of_good_practice(self) -> bool:
+        return (self.at_least, self.at_most) == GOOD_PRACTICE[FrameKind.DARK]
+
+    def judged(self, kind: FrameKind, growth: NoiseGrowth, glow: AmpGlow | None = None) -> "View":
+        """Return how many frames are enough.
+
+        Parameters
+        ----------
+        kind
+            Of the frames.
+        growth
+            Noise of the master so far.
+        glow
+            Of the amplifiers, for darks: good practice asks for more of these where there is some.
+        """
+        ratio = self._ratio(kind, growth)
+        glows = glow is not None and glow.significant and glow.amplitude_adu > LEAST_GLOW * growth.frame_noise_adu
+        glows = glows and kind is FrameKind.DARK and self._is_of_good_practice
+        least, most = WITH_GLOW if glows else (self.at_least, self.at_most)
+        needed = growth.frames * (ratio / self.goal.largest_ratio) ** 2
+        frames = min(max(ceil(needed / LEEWAY), least), most)
+        added = 100 * (sqrt(1 + ratio**2) - 1)
+        summary = f"after {growth.frames} frames its master adds {added:.2g} % to the noise of a light, of {self.goal}"
+        reasons = ([str(glow)] if glows else []) + ([cause_text(kind, growth)] if growth.cause else [])
+        return View(frames, summary, "; ".join([summary, *reasons]), is_met=needed <= LEEWAY * growth.frames)
+
+    def _ratio(self, kind: FrameKind, growth: NoiseGrowth) -> float:
+        """Return the noise that the master brings into a light, over the light's own.
+
+        A master dark or bias is subtracted from the light; a flat divides it, so that its relative noise counts times
+        the light's signal. Without a light the worst case counts: a light has at least the noise of a dark, and the
+        flat is taken for the light that it divides.
+        """
+        light = self.goal.light
+        if light is not None and kind in (FrameKind.BIAS, FrameKind.DARK):
+            return growth.master_noise_adu / light.noise_adu
+        if light is not None and light.signal_adu is not None and kind is FrameKind.FLAT:
+            return growth.master_noise_adu / growth.level_adu * light.signal_to_noise
+        return growth.master_noise_adu / growth.frame_noise_adu if growth.frame_noise_adu > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How many frames are enough, as far as those so far can tell.
+
+    Attributes
+    ----------
+    frames
+        In all.
+    summary
+        What was found, for people.
+    reason
+        The same, and why it is more than good frames would need.
+    is_met
+        True where the frames so far reach the goal.
+    """
+
+    frames: int
+    summary: str
+    reason: str
+    is_met: bool
+
+
+def cause_text(kind: FrameKind, growth: NoiseGrowth) -> str:
+    """Say why the noise of a master does not fall as it should; empty where it does."""
+    if growth.cause is None:
+        return ""
+    texts = _FLAT_CAUSES if kind is FrameKind.FLAT else _DARK_CAUSES
+    text = texts.get(growth.cause, str(growth.cause)).format(drift=growth.drift_adu)
+    return f"its noise is {growth.excess:.1f} times that of {growth.frames} independent frames: {text}"

@@ -1,0 +1,165 @@
+"""Nights in which the sensor is not as cold as it was to be, or nothing holds its temperature."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coldframe.capture.events import (
+    FrameAccepted,
+    FrameRejected,
+    MasterWritten,
+    NightOutcome,
+    Notice,
+    StepEnded,
+    StepOutcome,
+)
+from coldframe.capture.plan import ShootStep, plan_night
+from coldframe.config.examples import example_night
+from coldframe.config.frames import FrameKind
+from coldframe.config.loading import load_settings
+from coldframe.config.settings import FrameSet, Settings
+from coldframe.config.simulated_rig import SimulatedRig, load_rig
+from coldframe.devices.camera import Camera, Thermals
+from coldframe.devices.errors import DeviceTimeoutError
+from coldframe.devices.rig import Rig
+from tests.nights.nights import run_night, tiny
+
+pytestmark = pytest.mark.looptime
+SMALL = tiny(load_rig("small"))
+BIAS: dict[str, object] = {"kind": "bias", "count": 10}
+DARKS: dict[str, object] = {"kind": "dark", "count": 6, "exposure_s": 2.0}
+
+
+def night_of(name: str, *sets: dict[str, object], **cooling: object) -> Settings:
+    settings = load_settings(example_night(name))
+    return settings.model_copy(
+        update={
+            "sets": tuple(FrameSet.model_validate(each) for each in sets),
+            "cooling": settings.cooling.model_copy(update=cooling),
+        }
+    )
+
+
+def weak(maximum_delta_c: float) -> SimulatedRig:
+    """Return the rig with a cooler that gets less far below the ambient 18 C."""
+    assert SMALL.cooler is not None
+    return SMALL.model_copy(update={"cooler": SMALL.cooler.model_copy(update={"maximum_delta_c": maximum_delta_c})})
+
+
+async def test_what_is_out_of_reach_is_shot_at_the_next_setpoint_that_is_allowed(tmp_path: Path) -> None:
+    settings = night_of("small", BIAS, DARKS, fallback_c=(10.0, 0.0, -5.0))
+    night = await run_night(settings, weak(21.0), tmp_path)
+    assert night.outcome is NightOutcome.INCOMPLETE
+    failed = [ended for ended in night.of(StepEnded) if ended.outcome is StepOutcome.FAILED]
+    assert len(failed) == 1
+    assert "-10 C was not reached" in failed[0].reason
+    assert "its sets are shot at 0 C" in failed[0].reason
+    assert all("_0C_" in master.path for master in night.of(MasterWritten))
+    assert len(night.of(FrameAccepted)) == 16
+    assert all(abs((event.sensor_c or 99.0) - 0.0) <= 0.3 for event in night.of(FrameAccepted))
+
+
+async def test_a_set_that_is_planned_at_the_next_setpoint_anyway_is_shot_once(tmp_path: Path) -> None:
+    settings = night_of("small", BIAS, DARKS, {**DARKS, "setpoint_c": 0.0}, fallback_c=(0.0,))
+    night = await run_night(settings, weak(21.0), tmp_path)
+    assert len(night.of(MasterWritten)) == 2
+    skipped = [ended.reason for ended in night.of(StepEnded) if ended.outcome is StepOutcome.SKIPPED]
+    assert skipped == ["the sensor did not reach -10 C"]
+
+
+async def test_without_any_that_is_reached_nothing_is_shot(tmp_path: Path) -> None:
+    night = await run_night(night_of("small", BIAS, DARKS, fallback_c=(-5.0, -2.0)), weak(15.0), tmp_path)
+    assert night.of(FrameAccepted) == []
+    assert sum("out of reach; trying" in notice.text for notice in night.of(Notice)) == 2
+
+
+class Thermometer:
+    """A camera that tells its temperature only when it changes much, or not at all after a while."""
+
+    def __init__(self, camera: Camera, *, dies_after_s: float) -> None:
+        self._camera = camera
+        self._began_s = asyncio.get_running_loop().time()
+        self._dies_s = dies_after_s
+        self._told: Thermals | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._camera, name)
+
+    def _is_dead(self) -> bool:
+        return asyncio.get_running_loop().time() - self._began_s > self._dies_s
+
+    def thermals(self) -> Thermals:
+        now, told = self._camera.thermals(), self._told
+        assert now.sensor_c is not None
+        if told is None or (not self._is_dead() and abs((told.sensor_c or 0.0) - now.sensor_c) > 0.15):
+            self._told = told = now
+        return told
+
+    async def set_setpoint(self, setpoint_c: float) -> None:
+        if self._is_dead():
+            raise DeviceTimeoutError(self._camera.name, "an answer to the setpoint did not come within 10 s")
+        await self._camera.set_setpoint(setpoint_c)
+        self._told = self._camera.thermals()
+
+
+def told_by(dies_after_s: float) -> Callable[[Rig], Rig]:
+    return lambda rig: replace(rig, camera=Thermometer(rig.camera, dies_after_s=dies_after_s))
+
+
+LONG_DARKS: dict[str, object] = {"kind": "dark", "count": 6, "exposure_s": 300.0}
+
+
+async def test_a_thermometer_that_tells_of_changes_only_is_believed(tmp_path: Path) -> None:
+    night = await run_night(night_of("small", LONG_DARKS), SMALL, tmp_path, told_by(1e9))
+    assert night.outcome is NightOutcome.COMPLETE
+    assert night.of(FrameRejected) == []
+
+
+async def test_frames_shot_with_a_dead_thermometer_do_not_count(tmp_path: Path) -> None:
+    settings = night_of("small", LONG_DARKS, at_end="hold")
+    night = await run_night(settings, SMALL, tmp_path, told_by(1000.0))
+    assert night.outcome is NightOutcome.INCOMPLETE
+    assert 0 < len(night.of(FrameAccepted)) < 4
+    assert night.of(FrameRejected)
+    assert all("none when asked" in event.reason for event in night.of(FrameRejected))
+
+
+UNCOOLED = tiny(load_rig("uncooled"))
+
+
+async def test_darks_of_a_sensor_that_cools_off_make_a_master_for_each_temperature(tmp_path: Path) -> None:
+    drifting = UNCOOLED.model_copy(update={"ambient_drift_c_per_h": -6.0})
+    settings = night_of("uncooled", {"kind": "dark", "exposure_s": 120.0, "count": 40})
+    night = await run_night(settings, drifting, tmp_path)
+    assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
+    sensors_c = [event.sensor_c or 0.0 for event in night.of(FrameAccepted)]
+    assert [event.index for event in night.of(FrameAccepted)] == list(range(1, 41))
+    masters = night.of(MasterWritten)
+    assert len(masters) > 2
+    assert sum(master.frames for master in masters) == 40
+    first = 0
+    for master in masters:
+        part = sensors_c[first : first + master.frames]
+        first += master.frames
+        # The bin, a frame or two under way, and the four that are too few for a master of their own.
+        assert max(part) - min(part) < 2.0 + 6 * 0.21
+        assert f"{round(sum(part) / len(part), 1):g}C" in master.path
+
+
+async def test_without_a_setpoint_darks_come_first_and_with_one_last() -> None:
+    uncooled, cooled = (
+        [step.kind for step in plan_night(load_settings(example_night(name))) if isinstance(step, ShootStep)]
+        for name in ("uncooled", "small")
+    )
+    assert (uncooled[0], uncooled[-1]) == (FrameKind.DARK, FrameKind.FLAT)
+    assert (cooled[0], cooled[-1]) == (FrameKind.BIAS, FrameKind.DARK)
+
+
+async def test_darks_of_a_steady_uncooled_sensor_make_one_master(tmp_path: Path) -> None:
+    settings = night_of("uncooled", {"kind": "dark", "exposure_s": 60.0, "count": 30})
+    night = await run_night(settings, UNCOOLED, tmp_path)
+    assert len(night.of(MasterWritten)) == 1
