@@ -1,0 +1,137 @@
+"""The brightness of the twilight sky, as flats through several filters show it, and how it goes on. Pure.
+
+In twilight the logarithm of the brightness is close to a straight line in time, with one slope for all colours: J. A.
+Tyson & R. D. Gal, "An exposure guide for taking twilight flatfields with large format CCDs", 1993, AJ 105, 1206. So
+one line is followed, whatever the filter, and each filter has an offset from it.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from math import exp, inf, log, log1p
+
+GROWTH_PER_DEG = 1.0
+"""Change of the logarithm of the brightness for a degree of the sun's altitude, from about -11 to -3 deg. Tyson & Gal
+found 0.094 in log10 per minute at Cerro Tololo, where the sun rises by up to 0.216 deg in a minute."""
+
+GROWTH_SCATTER = 0.3
+"""Relative uncertainty of the slope that the sun's pace tells: seasons, haze, and the part of the sky."""
+
+LEVEL_SCATTER = 0.01
+"""Relative scatter of single measurements about the straight line."""
+
+WINDOW_S = 300.0
+"""The slope changes slowly: older measurements tell nothing of it any more."""
+
+LARGEST_FACTOR = 3.0
+"""By which the slope may differ from what the sun's pace tells; clouds that come and go show any slope."""
+
+LEAST_MEASUREMENTS = 3
+"""So many count, however old they are."""
+
+LEAST_SPAN_S = 120.0
+"""Measurements closer together tell less of the slope than the sun does."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """Logarithm of the sky's brightness at a time, relative to the first measurement."""
+
+    at_s: float
+    brightness: float
+
+
+class SkyLight:
+    """Follows the sky from flat to flat.
+
+    Parameters
+    ----------
+    growth_per_s
+        Slope of the logarithm of the brightness that is presumed until it is measured: positive at dawn.
+    """
+
+    def __init__(self, growth_per_s: float) -> None:
+        self._presumed_per_s = growth_per_s
+        self._points: deque[_Point] = deque(maxlen=200)
+        self._offsets: dict[str | None, float] = {}
+        self._filter: str | None = None
+
+    @property
+    def filters(self) -> tuple[str | None, ...]:
+        """The filters through which the sky was seen."""
+        return tuple(self._offsets)
+
+    @property
+    def is_followed(self) -> bool:
+        """True once the slope is measured, not presumed."""
+        return bool(self._points) and self._points[-1].at_s - self._points[0].at_s >= LEAST_SPAN_S
+
+    @property
+    def latest_s(self) -> float:
+        """Time of the last measurement."""
+        return self._points[-1].at_s
+
+    @property
+    def growth_per_s(self) -> float:
+        """Slope of the logarithm of the brightness: least squares, with the presumed slope as one measurement more."""
+        newest_s = self._points[-1].at_s if self._points else 0.0
+        recent = [point for point in self._points if newest_s - point.at_s <= WINDOW_S]
+        used = recent if len(recent) >= LEAST_MEASUREMENTS else list(self._points)[-LEAST_MEASUREMENTS:]
+        weight = (LEVEL_SCATTER / (GROWTH_SCATTER * self._presumed_per_s)) ** 2
+        if not used:
+            return self._presumed_per_s
+        mean_s = sum(point.at_s for point in used) / len(used)
+        mean = sum(point.brightness for point in used) / len(used)
+        across = sum((point.at_s - mean_s) * (point.brightness - mean) for point in used)
+        along = sum((point.at_s - mean_s) ** 2 for point in used)
+        factor = (across / self._presumed_per_s + weight) / (along + weight)
+        return self._presumed_per_s * min(max(factor, 1 / LARGEST_FACTOR), LARGEST_FACTOR)
+
+    def observe(self, filter_name: str | None, start_s: float, exposure_s: float, signal_adu: float) -> None:
+        """Take in a flat.
+
+        Parameters
+        ----------
+        filter_name
+            Through which it was shot.
+        start_s, exposure_s
+            When, and how long.
+        signal_adu
+            Level above that without light, more than 0.
+        """
+        at_s = start_s + exposure_s / 2
+        rate = log(signal_adu / exposure_s)
+        if not self._points:
+            self._offsets[filter_name] = rate
+        elif filter_name not in self._offsets or (filter_name != self._filter and self.is_followed):
+            # Twilight has colours: what was known of a filter some minutes ago is no measure of the sky now.
+            self._offsets[filter_name] = rate - self._brightness(at_s)
+        self._filter = filter_name
+        self._points.append(_Point(at_s, rate - self._offsets[filter_name]))
+
+    def rate_adu_per_s(self, filter_name: str | None, at_s: float) -> float:
+        """Return the signal of a second through a filter that was seen, at a time."""
+        return exp(self._offsets[filter_name] + self._brightness(at_s))
+
+    def signal_adu(self, filter_name: str | None, start_s: float, exposure_s: float) -> float:
+        """Return the signal that an exposure will collect."""
+        return self.rate_adu_per_s(filter_name, start_s + exposure_s / 2) * exposure_s
+
+    def exposure_s(self, filter_name: str | None, start_s: float, signal_adu: float) -> float:
+        """Return the exposure that will collect a signal; infinite where the sky fades before.
+
+        The integral of r exp(b t) from 0 to T is r (exp(b T) - 1) / b, solved for T.
+        """
+        growth_per_s = self.growth_per_s
+        rate_adu_per_s = self.rate_adu_per_s(filter_name, start_s)
+        grown = growth_per_s * signal_adu / rate_adu_per_s
+        return log1p(grown) / growth_per_s if grown > -1 else inf
+
+    def reaches_s(self, filter_name: str | None, rate_adu_per_s: float) -> float:
+        """Return when the sky has, or had, a brightness through a filter."""
+        latest = self._points[-1]
+        to_go = log(rate_adu_per_s) - self._offsets[filter_name] - latest.brightness
+        return latest.at_s + to_go / self.growth_per_s
+
+    def _brightness(self, at_s: float) -> float:
+        latest = self._points[-1]
+        return latest.brightness + self.growth_per_s * (at_s - latest.at_s)

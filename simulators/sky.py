@@ -1,0 +1,83 @@
+"""The twilight sky: brightness over time, a gradient, and stars that stand elsewhere in every frame."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.config.simulated_rig import TwilightModel
+
+Map = NDArray[np.float32]
+
+STAR_REACH_PX = 6
+"""Beyond it the light of a star is left out."""
+
+STAR_SIGMA_PX = 1.3
+
+BRIGHTEST_STAR = 1e4
+"""Light of the brightest star, in units of the faintest one's; there are ten times fewer for each factor of ten."""
+
+SIMPSON = ((0.0, 1 / 6), (0.5, 4 / 6), (1.0, 1 / 6))
+
+
+def twilight_e_per_s(model: TwilightModel, elapsed_s: float, exposure_s: float) -> float:
+    """Return the mean light during an exposure, in electrons per second in a clear pixel.
+
+    Parameters
+    ----------
+    elapsed_s
+        From switching on to the start of the exposure.
+    exposure_s
+        Its length; the mean is Simpson's.
+    """
+    return sum(weight * _at(model, elapsed_s + part * exposure_s) for part, weight in SIMPSON)
+
+
+def _at(model: TwilightModel, elapsed_s: float) -> float:
+    minutes = elapsed_s / 60
+    if model.levelling_min is not None:
+        minutes = -model.levelling_min * np.expm1(-minutes / model.levelling_min)
+    return float(model.e_per_s * 2.0 ** (minutes / model.doubling_min))
+
+
+@dataclass(frozen=True, slots=True)
+class SkyField:
+    """What is uneven about the sky in one frame: a slope of its brightness, and stars.
+
+    Attributes
+    ----------
+    slope_e_per_s
+        Light at the right edge above that in the middle.
+    stars_per_mpx, faintest_e_per_s
+        Stars on a million pixels, and the light of the faintest.
+    seed
+        Of their places: the telescope moves between frames.
+    """
+
+    slope_e_per_s: float
+    stars_per_mpx: float
+    faintest_e_per_s: float
+    seed: tuple[int, int]
+
+    def light(self, shape: tuple[int, int], rows: slice) -> Map:
+        """Return the electrons per second in some rows of a frame: float32, shape (rows, columns)."""
+        height, width = shape
+        light = np.empty((rows.stop - rows.start, width), np.float32)
+        light[:] = np.linspace(-self.slope_e_per_s, self.slope_e_per_s, width, dtype=np.float32)
+        random = np.random.default_rng(self.seed)
+        stars = random.poisson(self.stars_per_mpx * height * width / 1e6)
+        ys, xs = random.uniform(0, height, stars), random.uniform(0, width, stars)
+        # Ten times fewer stars for ten times the light: the number above F goes as 1 / F.
+        fluxes = self.faintest_e_per_s * np.minimum(1 / random.uniform(1e-9, 1, stars), BRIGHTEST_STAR)
+        for y, x, flux in zip(ys, xs, fluxes, strict=True):
+            _add_star(light, y - rows.start, x, flux)
+        return light
+
+
+def _add_star(light: Map, y: float, x: float, flux_e_per_s: float) -> None:
+    """Add a round Gaussian star; what of it lies outside is left out."""
+    top, left = max(int(y) - STAR_REACH_PX, 0), max(int(x) - STAR_REACH_PX, 0)
+    part = light[top : max(int(y) + STAR_REACH_PX + 1, 0), left : int(x) + STAR_REACH_PX + 1]
+    rows, columns = np.ogrid[top : top + part.shape[0], left : left + part.shape[1]]
+    squares = ((rows + 0.5 - y) ** 2 + (columns + 0.5 - x) ** 2) / (2 * STAR_SIGMA_PX**2)
+    part += np.asarray(flux_e_per_s / (2 * np.pi * STAR_SIGMA_PX**2) * np.exp(-squares), np.float32)
