@@ -15,12 +15,13 @@ $(READY): pyproject.toml requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "coldframe needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV_PIN)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements/dev.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirement requirements/dev.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 night: $(READY)  ## a whole calibration night on the simulated rig, with the dashboard; files in demo-night/
 	$(BIN)/coldframe run --simulate small --folder demo-night
+	$(BIN)/coldframe verify demo-night
 
 check: $(READY)  ## formatting, lint, types, import directions
 	$(BIN)/ruff format --check .
@@ -46,7 +47,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3
 
 pins: $(READY)  ## compile requirements/*.txt anew from pyproject.toml
 	$(COMPILE) --output-file requirements/run.txt
-	$(COMPILE) --group dev --output-file requirements/dev.txt
+	$(COMPILE) --group dev --extra dask --output-file requirements/dev.txt
 
 clean:  ## forget the environment; frames are never touched
 	rm -rf $(VENV) build dist *.egg-info

@@ -108,15 +108,19 @@ def report(name: str, ours: float, numpy: float) -> None:
     print(f"{name:<34}{ours:9.1f}{numpy:11.1f}{numpy / ours:8.1f}x")
 
 
-def folded(shape: tuple[int, int], planned: int, frames: Iterator[Frame]) -> tuple[float, Accumulator]:
-    """Return the time of one frame, and the state after a dozen."""
-    state, times = Accumulator(shape, planned), []
-    for number in range(12):
-        frame = next(frames)
+def folded(shape: tuple[int, int], planned: int, frames: Iterator[Frame]) -> tuple[float, float, int]:
+    """Return the time of a frame alone and of one among eight, and how many values are kept at each end."""
+    state, alone, together = Accumulator(shape, planned), [], []
+    batch = [next(frames) for _ in range(8)]
+    for number, frame in enumerate(batch):
         begin = time.perf_counter()
         state.add(frame, bytes([number]))
-        times.append(time.perf_counter() - begin)
-    return 1000 * median(times[1:]), state
+        alone.append(time.perf_counter() - begin)
+    for number in range(1, 6):
+        begin = time.perf_counter()
+        state.add_together(batch, [bytes([number, frame]) for frame in range(8)])
+        together.append((time.perf_counter() - begin) / 8)
+    return 1000 * median(alone[1:]), 1000 * median(together[1:]), state.tails
 
 
 def combined(shape: tuple[int, int]) -> tuple[float, float]:
@@ -126,7 +130,7 @@ def combined(shape: tuple[int, int]) -> tuple[float, float]:
     state = Accumulator(shape, 12)
     for number, frame in enumerate(frames):
         state.add(frame, bytes([number]))
-    ours = milliseconds(lambda: state.combine(Clipping(), lambda: frames), 3)
+    ours = milliseconds(lambda: state.combine(Clipping(), lambda places: (f.reshape(-1)[places] for f in frames)), 3)
     stacked = np.stack([frame[: strip[0]] for frame in frames])
     return ours, milliseconds(lambda: numpy_clip(stacked), 1) * shape[0] / strip[0]
 
@@ -155,10 +159,11 @@ def main() -> None:
     )
     report("parse", milliseconds(lambda: parse(content)), milliseconds(lambda: numpy_parse(content, shape), 3))
     for planned in (50, 500):
-        ours, state = folded(shape, planned, frames)
-        tails = len(state.state.high)
+        alone, together, tails = folded(shape, planned, frames)
         plain = NumpyState(shape, tails)
-        report(f"add, {tails} values at each end", ours, milliseconds(lambda: plain.add(pixels), 2))  # noqa: B023 - called at once
+        numpy = milliseconds(lambda: plain.add(pixels), 2)  # noqa: B023 - called at once
+        report(f"add, {tails} values at each end", alone, numpy)
+        report("  eight at once, each", together, numpy)
     dark = np.full(shape, 100, np.float32)
     scaler = FlatScaler(dark)
     flat = next(rendered(shape, 25000, 150))

@@ -1,9 +1,10 @@
 """`coldframe combine` beside Siril, Gnuastro and ccdproc: whole processes on the same files, in one run.
 
 Start with `python -m benchmarks.peers [--frames 50 200] [--folder /dev/shm/peers] [--ccdproc /path/to/python]`. Files
-are written once and read by everybody from the page cache. Each program runs three times in turn with the others; the
-median counts. Results are compared with what each program is said to compute. Programs that are not installed are
-named and left out; ccdproc belongs into an environment of its own, so its interpreter is an option.
+are written once; before each run all their bytes are read, so that everybody finds them in the page cache. Each program
+runs three times in turn with ours; the median counts. Results are compared pixel by pixel; where a peer computes
+another statistic than we do, that is said. Programs that are not installed are named and left out; ccdproc belongs into
+an environment of its own, so its interpreter is an option. `--linear` adds how our time grows with the frames.
 """
 
 import argparse
@@ -22,8 +23,11 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from coldframe.calibration.column_sort import combine_columns
+from coldframe.calibration.combining import open_frames
 from coldframe.calibration.fits_cards import Card
 from coldframe.calibration.frame_file import FrameEncoder
+from coldframe.calibration.methods import Clipping, Mean, Median, MedianClipping, Winsorizing
 
 RUNS = 3
 CCDPROC = """
@@ -57,6 +61,8 @@ class Contest(NamedTuple):
         The peer's command for some files and an output.
     read
         Reads what the peer wrote, in ADU.
+    unlike
+        In what the statistics differ; empty where they are the same.
     """
 
     peer: str
@@ -65,6 +71,7 @@ class Contest(NamedTuple):
     ours: Sequence[str]
     command: Callable[[Path, list[Path]], list[str]]
     read: Callable[[Path], NDArray[np.float64]]
+    unlike: str = ""
 
 
 def render(folder: Path, count: int, shape: tuple[int, int]) -> list[Path]:
@@ -172,7 +179,13 @@ def contests(python: str | None) -> list[Contest]:
     if shutil.which("astarithmetic"):
         possible.append(
             Contest(
-                "Gnuastro", "sigclip-mean", {50: 15}, median_clip, astarithmetic("3 0.00001 sigclip-mean"), read_plain
+                "Gnuastro",
+                "sigclip-mean",
+                {50: 15},
+                median_clip,
+                astarithmetic("3 0.00001 sigclip-mean"),
+                read_plain,
+                "its sigma has ddof 0",
             )
         )
     else:
@@ -186,6 +199,7 @@ def contests(python: str | None) -> list[Contest]:
                 mean_clip,
                 ccdproc(python),
                 lambda path: np.fromfile(path, np.float32).astype(np.float64),
+                "it clips once, not until nothing changes",
             )
         )
     else:
@@ -199,7 +213,10 @@ def compare(contest: Contest, files: list[Path], folder: Path) -> None:
     pairs = []
     for _ in range(RUNS):
         theirs.unlink(missing_ok=True)
-        pairs.append((ours(mine, files, contest.ours), run(contest.command(theirs, files))))
+        read_all(files)
+        own_cost = ours(mine, files, contest.ours)
+        read_all(files)
+        pairs.append((own_cost, run(contest.command(theirs, files))))
     own, other = (
         Cost(median(c.seconds for c in costs), max(c.gigabytes for c in costs)) for costs in zip(*pairs, strict=True)
     )
@@ -210,10 +227,11 @@ def compare(contest: Contest, files: list[Path], folder: Path) -> None:
     difference = np.abs(mean.reshape(-1) - peer)
     if contest.peer == "Siril" and np.median(difference) > 1:
         difference = np.abs(mean[::-1].reshape(-1) - peer)
+    unlike = f" ({contest.unlike})" if contest.unlike else ""
     print(
         f"{len(files):4d}  {contest.peer:9}{contest.statistic:21}{own.seconds:7.2f} s {own.gigabytes:5.2f} GB"
         f"{other.seconds:9.2f} s {other.gigabytes:5.2f} GB{ratio:7.1f}x{verdict:20}"
-        f"  differs by at most {difference.max():.3g} ADU; by more than 0.01: {(difference > 0.01).mean():.1e}",
+        f"  differs by at most {difference.max():.3g} ADU; by more than 0.01: {(difference > 0.01).mean():.1e}{unlike}",
         flush=True,
     )
 
@@ -229,15 +247,46 @@ def read_all(files: list[Path]) -> float:
     return time.perf_counter() - begin
 
 
+def grow(files: list[Path], output: Path) -> None:
+    """Print how our time and memory grow with the number of frames."""
+    for count in [count for count in (25, 50, 100, 200, 500) if count <= len(files)]:
+        read_all(files[:count])
+        costs = [ours(output, files[:count], ()) for _ in range(RUNS)]
+        seconds = median(cost.seconds for cost in costs)
+        print(
+            f"{count:4d}  ours, default{seconds:22.2f} s {max(cost.gigabytes for cost in costs):5.2f} GB"
+            f"{1000 * seconds / count:9.1f} ms per frame",
+            flush=True,
+        )
+
+
+def stack_beside_reading(files: list[Path], folder: Path) -> None:
+    """Print the time of stacking alone, in this process, beside that of reading the same bytes."""
+    frames, _ = open_frames(files, folder)
+    images = [frame.image for frame in frames]
+    for method in (Clipping(), MedianClipping(), Winsorizing(), Median(), Mean()):
+        combine_columns(images, method)
+        reading, stacking = [], []
+        for _ in range(RUNS):
+            reading.append(read_all(files))
+            begin = time.perf_counter()
+            combine_columns(images, method)
+            stacking.append(time.perf_counter() - begin)
+        ratio = median(stacking) / median(reading)
+        print(f"stack alone {median(stacking):5.2f} s, {ratio:4.1f}x the reading of the bytes: {method}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, nargs="+", default=[50])
     parser.add_argument("--width", type=int, default=6248)
     parser.add_argument("--height", type=int, default=4176)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "coldframe-peers")
+    parser.add_argument("--linear", action="store_true", help="also our time for 25, 50, 100, 200, 500 of the frames")
+    parser.add_argument("--alone", action="store_true", help="no other programs")
     parser.add_argument("--ccdproc", metavar="PYTHON", help="interpreter of an environment that has ccdproc")
     options = parser.parse_args()
-    rivals = contests(options.ccdproc)
+    rivals = [] if options.alone else contests(options.ccdproc)
     for count in options.frames:
         files = render(options.folder / str(count), count, (options.height, options.width))
         with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
@@ -248,7 +297,11 @@ def main() -> None:
             if count == options.frames[0]:
                 cold = ours(folder / "cold.fits", files, ("--center", "median"), folder / "cache")
                 print(f"first run, everything compiled anew: {cold.seconds:.1f} s")
-            print("   n  peer     statistic                 ours                   peer           ratio")
+            stack_beside_reading(files, folder)
+            if options.linear:
+                grow(files, folder / "grown.fits")
+            if rivals:
+                print("   n  peer     statistic                 ours                   peer           ratio")
             for rival in rivals:
                 compare(rival, files, folder)
 

@@ -29,7 +29,8 @@ from coldframe.capture.events import Event, EventStream, FrameAccepted
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.plan import ShootStep
 from coldframe.capture.retries import Retries
-from coldframe.capture.set_shooting import Recipe, SetShooting
+from coldframe.capture.set_recipe import Recipe
+from coldframe.capture.set_shooting import SetShooting
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import CameraSettings, FrameSet, Settings
 from coldframe.devices.indi.blob_channel import ServerAddress

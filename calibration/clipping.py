@@ -6,6 +6,7 @@ from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 MOST_FRAMES = 32767
 """Up to here every sum of the decision fits 64-bit integers: n Q <= 32767^2 x 65535^2 < 2^63."""
@@ -59,8 +60,8 @@ class Clipping:
     trim
         Fraction trimmed on each side at the start, 0 to 0.3.
     sigma_floor_adu
-        Lower limit of sigma: about half the step between neighbouring levels. Where the noise is below the step, most
-        values are equal, and sigma alone would reject every other value.
+        Lower limit of sigma: half the step between neighbouring levels, see `half_step`. Where the noise is below the
+        step, most values are equal, and sigma alone would reject every other value.
     iterations
         Most steps, the first included.
     """
@@ -91,6 +92,32 @@ class Clipping:
     def __str__(self) -> str:
         start = f"trimmed start ({self.trim:g})" if self.start == "trimmed" else "start from all"
         return f"{self.kappa:g} sigma about the {self.centre}, {start}, sigma >= {self.sigma_floor_adu:g} ADU"
+
+
+STEP_ROWS = 64
+"""Rows from the middle of a frame in which its step is looked for."""
+
+FEWEST_LEVELS = 8
+"""In these rows, without which nothing is said of the step: of fewer it would be chance."""
+
+HIGHEST_LEVEL = 65535
+
+
+def half_step(frame: NDArray[np.integer]) -> float:
+    """Return half the step between a frame's levels: 8 ADU where 12 bits were spread over 16, otherwise 0.5.
+
+    The step is the greatest common divisor of the differences of all levels in some rows, 0 and 65,535 left out, which
+    are where values were cut off. A frame of fewer than 8 levels is taken to have whole steps.
+
+    Parameters
+    ----------
+    frame
+        Integers, shape (height, width).
+    """
+    top = max(0, (frame.shape[0] - STEP_ROWS) // 2)
+    levels = np.unique(frame[top : top + STEP_ROWS])
+    levels = levels[(levels != 0) & (levels != HIGHEST_LEVEL)].astype(np.int64)
+    return float(np.gcd.reduce(np.diff(levels))) / 2 if levels.size >= FEWEST_LEVELS else 0.5
 
 
 @cache

@@ -4,6 +4,7 @@ The pixels of a band are read from every file, turned into columns, and handed t
 on bands of their own; the memory taken is that of the result, 10 bytes a pixel, and of one band for each thread.
 """
 
+import math
 import os
 import resource
 from collections.abc import Callable, Iterator, Sequence
@@ -17,20 +18,21 @@ from typing import Any, NamedTuple, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.accumulator import MOST_THREADS, Stack, scatter_correction
+from coldframe.calibration.accumulator import Stack, clipping_trial
 from coldframe.calibration.clipping import MOST_FRAMES, Clipping, variance_correction
 from coldframe.calibration.frame_file import BZERO, FrameFileError
 from coldframe.calibration.image_file import STORED_AS, ImageFile
 from coldframe.calibration.methods import Mean, Median, MedianClipping, Method, Winsorizing
+from coldframe.calibration.threads import MOST_THREADS
+from coldframe.calibration.uncertainty import Trial, student_variance, trial_samples, tried
 
-BAND_BYTES = 1 << 21
-"""Of the pixels that a thread holds at once, in the files' own form: what fits a core's cache, roughly."""
+BAND_BYTES = 1 << 23
+"""Of the pixels that a thread holds at once, as the files store them: of smaller bands each read is too short to pay."""
 
 FEWEST_PIXELS = 512
-"""Of a band, however many frames there are: shorter pieces of a file cost more to ask for than to read."""
+"""Of a band, however many frames there are."""
 
-TRIAL_VALUES = 1 << 18
-"""Random values from which `spread_correction` is found."""
+_NOT_WINSORIZED = -1.0
 
 _OTHER_FILES = 64
 """Files that the process may have open besides the frames."""
@@ -59,7 +61,9 @@ class Scaling:
     factors: NDArray[np.float32]
 
 
-def combine_columns(frames: Sequence[ImageFile], method: Method, scaling: Scaling | None = None) -> Stack:
+def combine_columns(
+    frames: Sequence[ImageFile], method: Method, scaling: Scaling | None = None, *, threads: int = MOST_THREADS
+) -> Stack:
     """Combine frames from disk.
 
     Frames of 8 or 16 bits are sorted as they are and summed up in integers: with `Clipping` the result is that of the
@@ -74,6 +78,8 @@ def combine_columns(frames: Sequence[ImageFile], method: Method, scaling: Scalin
         What becomes of a pixel's sample.
     scaling
         For flats.
+    threads
+        That share the work, at most; never more than the process has processors.
 
     Raises
     ------
@@ -98,9 +104,10 @@ def combine_columns(frames: Sequence[ImageFile], method: Method, scaling: Scalin
     band_pixels = min(pixels, max(FEWEST_PIXELS, BAND_BYTES // (len(frames) * frames[0].pixel_bytes)))
     with ExitStack() as opened:
         reader = _BandReader(frames, scaling, opened)
-        statistic = _statistic(method, len(frames), reader.values, spread_correction(len(frames), method))
+        correction = spread_correction(len(frames), method)
 
         def combine(starts: Iterator[int]) -> None:
+            statistic = _statistic(method, len(frames), reader.values, correction)
             buffer = np.empty(len(frames) * band_pixels, reader.values.dtype)
             for start in starts:
                 part = slice(start, min(start + band_pixels, pixels))
@@ -108,32 +115,31 @@ def combine_columns(frames: Sequence[ImageFile], method: Method, scaling: Scalin
                 reader.read(band, start)
                 statistic(band, value[part], uncertainty[part], counts[part])
 
-        _share(combine, range(0, pixels, band_pixels))
+        _share(combine, range(0, pixels, band_pixels), threads)
     return Stack(len(frames), value.reshape(shape), uncertainty.reshape(shape), counts.reshape(shape), 0)
 
 
-@cache
 def spread_correction(frames: int, method: Method) -> float:
-    """Return the variance of the combined value over that which the scatter of the kept values suggests.
+    """Return the squared uncertainty of the combined value over that which the scatter of the kept values suggests.
 
-    For every method what `scatter_correction` is for `Clipping`, found in the same way: for normal samples the variance
-    of any estimate of location is sigma^2 (1/n + mean d^2), with d the distance from the sample mean in units of the
-    sample's sigma. It tends to pi / 2 for the median, is 1 for the mean.
+    For every method what `scatter_correction` is for `Clipping`. For the mean it is that of Student's distribution; it
+    tends to pi / 2 for the median.
     """
-    if isinstance(method, Clipping):
-        return scatter_correction(frames, method)
     if isinstance(method, Mean) or frames < 3:  # noqa: PLR2004 - of two all methods take the mean
-        return 1.0
-    random = np.random.Generator(np.random.SFC64(frames))
-    normal = random.standard_normal((frames, max(64, TRIAL_VALUES // frames)), dtype=np.float32)
-    band = np.clip(np.rint(normal * 2000 + 32768), 0, 65535).astype(np.uint16)
-    value, uncertainty = np.empty((2, band.shape[1]), np.float32)
-    _statistic(method, frames, _Values(band.dtype), 1.0)(band, value, uncertainty, np.empty(value.size, np.uint16))
-    wide = band.astype(np.float64)
-    variance = wide.var(axis=0, ddof=1)
-    moved = (value - wide.mean(axis=0)) ** 2 / variance
-    estimated = uncertainty.astype(np.float64) ** 2 / variance
-    return round(float((1 / frames + moved.mean()) / estimated.mean()), 3)
+        return student_variance(frames)
+    return method_trial(frames, method).correction
+
+
+@cache
+def method_trial(frames: int, method: Method) -> Trial:
+    """Let normal samples, of two frames or more, go through the method."""
+    if isinstance(method, Clipping):
+        return clipping_trial(frames, method)
+    samples = trial_samples(frames)
+    value, error = np.empty((2, samples.shape[1]), np.float32)
+    counts = np.empty(value.size, np.uint16)
+    _statistic(method, frames, _Values(samples.dtype), 1.0)(samples, value, error, counts)
+    return tried(samples, value, error, counts)
 
 
 class _Values(NamedTuple):
@@ -147,11 +153,14 @@ class _Values(NamedTuple):
         True where all are whole numbers.
     pedestal
         By how much they are higher than those of the frames, ADU.
+    flip
+        Of words as they come from the file what turns them into values; see `column_kernels.load`.
     """
 
     dtype: np.dtype[Any]
     whole: bool = True
     pedestal: int = 0
+    flip: int | None = None
 
 
 class _BandReader:
@@ -167,10 +176,11 @@ class _BandReader:
         self._words = storages in ({(16, 0, 1)}, {(16, BZERO, 1)})
         self._flip = BZERO if turned or storages == {(16, BZERO, 1)} else 0
         if self._words or storages == {(8, 0, 1)}:
-            self.values = _Values(np.dtype(np.uint16), pedestal=BZERO if turned else 0)
+            flip = self._flip if self._words and scaling is None else None
+            self.values = _Values(np.dtype(np.uint16), pedestal=BZERO if turned else 0, flip=flip)
         else:
             self.values = _Values(np.dtype(np.float32), whole=whole and scaling is None)
-        _allow_files(len(frames))
+        allow_files(len(frames))
         self._files = [_open(frame, opened) for frame in frames]
 
     def read(self, band: NDArray[Any], start: int) -> None:
@@ -178,7 +188,8 @@ class _BandReader:
         if self._words:
             for frame, file, row in zip(self._frames, self._files, band, strict=True):
                 _read(frame, file, start, row)
-            _kernels().decode_words(band.reshape(-1), self._flip)
+            if self._scaling is not None:
+                _kernels().decode_words(band.reshape(-1), self._flip)
         else:
             for frame, file, row in zip(self._frames, self._files, band, strict=True):
                 stored = np.empty(row.size, STORED_AS[frame.bits])
@@ -213,7 +224,7 @@ def _open(frame: ImageFile, opened: ExitStack) -> int:
     return file
 
 
-def _allow_files(count: int) -> None:
+def allow_files(count: int) -> None:
     """Raise the limit of open files, where it is lower than needed, as far as the system lets us."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = count + _OTHER_FILES
@@ -225,10 +236,12 @@ def _allow_files(count: int) -> None:
 
 
 def _statistic(method: Method, frames: int, values: _Values, correction: float) -> Statistic:
-    """Return what combines a band (which it may change) into values, their uncertainties and counts."""
-    integral = values.dtype == np.uint16
+    """Return what combines a band into values, their uncertainties and counts; each thread needs its own."""
     kernels = _kernels()
+    integral = values.dtype == np.uint16
     kernel, rule = _kernel(method, frames, whole=values.whole)
+    sums = np.empty((kernels.SUMS, kernels.TILE), np.int64 if integral else np.float64)
+    near = math.sqrt((2**31 - 1) / frames) if integral else -1.0
 
     def combine(
         band: NDArray[Any],
@@ -236,9 +249,7 @@ def _statistic(method: Method, frames: int, values: _Values, correction: float) 
         uncertainty: NDArray[np.float32],
         counts: NDArray[np.uint16],
     ) -> None:
-        totals = np.empty(kernels.TILE, np.int32 if integral else np.float64)
-        squares = np.empty(kernels.TILE, np.int64 if integral else np.float64)
-        kernel(band, totals, squares, *rule, values.pedestal, correction, value, uncertainty, counts)
+        kernel(band, values.flip, sums, near, *rule, values.pedestal, correction, value, uncertainty, counts)
 
     return combine
 
@@ -252,13 +263,13 @@ def _kernel(method: Method, frames: int, *, whole: bool) -> tuple[Callable[..., 
         case Median():
             return kernels.take_medians, (middle_network(frames),)
         case MedianClipping():
-            return kernels.clip_about_medians, (sorting_network(frames), float(method.kappa) ** 2)
+            return kernels.clip_about_medians, (merging_network(frames), float(method.kappa) ** 2, _NOT_WINSORIZED)
         case Winsorizing():
-            return kernels.clip_winsorized, (sorting_network(frames), float(method.kappa) ** 2, float(whole))
+            return kernels.clip_about_medians, (merging_network(frames), float(method.kappa) ** 2, float(whole))
         case Clipping():
             trim = method.trimmed(frames)
             return kernels.clip_about_means, (
-                sorting_network(frames),
+                merging_network(frames),
                 trim,
                 variance_correction(frames, trim),
                 float(method.kappa) ** 2,
@@ -270,14 +281,20 @@ def _kernel(method: Method, frames: int, *, whole: bool) -> tuple[Callable[..., 
 
 
 @cache
-def sorting_network(rows: int) -> NDArray[np.int32]:
-    """Return the comparators of Batcher's odd-even merge sort, shape (comparators, 2).
+def merging_network(rows: int) -> NDArray[np.int32]:
+    """Return the comparators that complete the sorting of rows of which each eight, as far as they go, are in order."""
+    whole = rows - rows % 8
+    return np.concatenate([sorting_network(rows - whole) + np.int32(whole), sorting_network(rows, 8)])
+
+
+@cache
+def sorting_network(rows: int, run: int = 1) -> NDArray[np.int32]:
+    """Return the comparators of Batcher's odd-even merge sort, shape (comparators, 2), from sorted runs of rows on.
 
     Each puts the smaller value into its first row and the larger one into its second. Knuth, The Art of Computer
     Programming 3, 2nd edition, section 5.2.2, algorithm M.
     """
     stages = [np.empty((0, 2), np.int32)]
-    run = 1
     while run < rows:
         distance = run
         while distance:
@@ -292,17 +309,17 @@ def sorting_network(rows: int) -> NDArray[np.int32]:
 
 @cache
 def middle_network(rows: int) -> NDArray[np.int32]:
-    """Return those comparators of the sorting network on which the middle row or, of an even number, two depend."""
+    """Return those comparators of the merging network on which the middle row or, of an even number, two depend."""
     wanted = {(rows - 1) // 2, rows // 2}
     kept = []
-    for pair in sorting_network(rows)[::-1].tolist():
+    for pair in merging_network(rows)[::-1].tolist():
         if not wanted.isdisjoint(pair):
             wanted.update(pair)
             kept.append(pair)
     return np.array(kept[::-1], np.int32).reshape(-1, 2)
 
 
-def _share(work: Callable[[Iterator[int]], None], starts: range) -> None:
+def _share(work: Callable[[Iterator[int]], None], starts: range, most_threads: int) -> None:
     """Let a few threads take from the same starts until none is left; after an error in one the others stop, too."""
     left = iter(starts)
 
@@ -314,7 +331,7 @@ def _share(work: Callable[[Iterator[int]], None], starts: range) -> None:
                 pass
             raise
 
-    threads = min(MOST_THREADS, len(os.sched_getaffinity(0)))
+    threads = min(most_threads, len(os.sched_getaffinity(0)))
     with ThreadPoolExecutor(threads, "columns") as pool:
         for outcome in [pool.submit(take) for _ in range(threads)]:
             outcome.result()

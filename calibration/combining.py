@@ -1,20 +1,31 @@
 """Raw frames of any camera and program, sorted into sets by their headers and combined into masters."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from coldframe.calibration.accumulator import Stack
+from coldframe.calibration.clipping import STEP_ROWS, half_step
 from coldframe.calibration.column_sort import Scaling, combine_columns
-from coldframe.calibration.flats import FlatScaler, NoSignalError, flat_response
+from coldframe.calibration.flats import FlatScaler, NoSignalError, cfa_period, flat_response, with_dark_noise
 from coldframe.calibration.frame_file import FrameFileError
 from coldframe.calibration.frame_setup import FrameSetup, setup_of
 from coldframe.calibration.image_file import SUFFIXES, ImageFile, open_image
 from coldframe.calibration.master_file import MasterPlanes
 from coldframe.calibration.masters import MasterFrame
 from coldframe.calibration.methods import Clipping, Method
+from coldframe.calibration.overscan import (
+    PEDESTAL_ADU,
+    Overscan,
+    OverscanChoice,
+    OverscanError,
+    corrected_copy,
+    sections_of,
+)
 from coldframe.config.frames import FrameKind
 
 UNCOOLED_SPAN_C = 2.0
@@ -22,19 +33,61 @@ UNCOOLED_SPAN_C = 2.0
 
 UNKNOWN_CAMERA = "unknown camera"
 
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 14
+"""Of two frames are compared at a time; frames that are not the same differ in the first piece."""
 
 
 class NotOneSetError(Exception):
     """The frames do not make one master."""
 
 
+class StackingError(Exception):
+    """Nothing is wrong with the frames, but what should stack them cannot."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FlatField:
+    """What flats need before they can be averaged.
+
+    Attributes
+    ----------
+    dark
+        float32, shape (height, width): what is subtracted from each, ADU.
+    pattern
+        Colour filter array, such as "RGGB"; None for mono.
+    dark_uncertainty
+        float32, same shape: standard error of the dark; see `with_dark_noise`.
+    """
+
+    dark: NDArray[np.float32]
+    pattern: str | None
+    dark_uncertainty: NDArray[np.float32]
+
+
+Stacking = Callable[[Sequence[ImageFile], Method, FlatField | None], Stack]
+"""Stacks frames of one size, for flats as `FlatScaler` brings them to one level; `stack_here` or a cluster's."""
+
+
 @dataclass(frozen=True, slots=True)
 class RawFrame:
-    """A frame on disk and how it was shot."""
+    """A frame on disk and how it was shot.
+
+    Attributes
+    ----------
+    image
+        The frame, or its copy without overscan.
+    setup
+        How it was shot.
+    rest
+        What rounding the overscan's level left in each line; see `Corrected`. None with the overscan still there.
+    half_step_adu
+        Of its levels, see `half_step`, where it is known without reading the frame.
+    """
 
     image: ImageFile
     setup: FrameSetup
+    rest: NDArray[np.int32] | None = None
+    half_step_adu: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +109,7 @@ class FrameSet:
             _temperature_text(setup.setpoint_c, [frame.setup.temperature_c for frame in self.frames]),
             f"filter {setup.filter_name}" if setup.filter_name and _is_flat(setup.kind) else None,
             setup.mosaic,
+            setup.row_order and setup.row_order.lower(),
         ]
         kind = "frame of unknown type" if setup.kind is None else f"{setup.kind.replace('-', ' ')} frame"
         plural = "" if len(self.frames) == 1 else "s"
@@ -72,20 +126,33 @@ def find_files(names: Iterable[str]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for name in names:
-        path = Path(name)
-        if path.is_dir():
-            files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES and file.is_file()]
-            if not files:
-                raise NotOneSetError(f"{name}: no FITS files in this folder ({', '.join(sorted(SUFFIXES))})")
-        elif path.exists() or not set(name) & set("*?["):
-            files = [path]
-        else:
-            files = sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
-            if not files:
-                raise NotOneSetError(f"{name}: nothing matches this pattern")
-        for file in files:
-            found.setdefault(file.resolve(), file)
+        try:
+            for file in _meant_by(name):
+                found.setdefault(file.resolve(), file)
+        except OSError as error:
+            raise NotOneSetError(f"{name}: {error.strerror or error}") from error
+        except (ValueError, RuntimeError) as error:  # of a malformed pattern; of links that lead to each other
+            raise NotOneSetError(f"{name}: {error}") from error
     return list(found.values())
+
+
+def _meant_by(name: str) -> list[Path]:
+    """Return the files that one name stands for."""
+    path = Path(name)
+    if not name:
+        raise NotOneSetError("an empty name among the files: '.' is the folder you are in")
+    if path.is_dir():
+        files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES and file.is_file()]
+        if not files:
+            below = "; name the folders in it instead" if any(each.is_dir() for each in path.iterdir()) else ""
+            raise NotOneSetError(f"{name}: no FITS files in this folder ({', '.join(sorted(SUFFIXES))}){below}")
+        return files
+    if path.exists() or not set(name) & set("*?["):
+        return [path]
+    files = sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
+    if not files:
+        raise NotOneSetError(f"{name}: nothing matches this pattern")
+    return files
 
 
 def open_frames(
@@ -119,6 +186,46 @@ def open_frames(
     return frames, refused
 
 
+def without_overscan(
+    frames: Iterable[RawFrame], choice: OverscanChoice | None, folder: Path
+) -> tuple[list[RawFrame], list[FrameFileError]]:
+    """Subtract the overscan of frames that have one; return them, and what is wrong with each of the others.
+
+    Parameters
+    ----------
+    frames
+        As opened.
+    choice
+        How, or "none" for leaving all as they are. None subtracts it smoothed where a header tells of an overscan; what
+        is named must be possible for every frame.
+    folder
+        For the corrected copies.
+    """
+    corrected: list[RawFrame] = []
+    refused: list[FrameFileError] = []
+    for frame in frames:
+        try:
+            corrected.append(frame if choice == "none" else _corrected(frame, choice, folder))
+        except FrameFileError as error:
+            refused.append(error)
+    return corrected, refused
+
+
+def _corrected(frame: RawFrame, choice: OverscanChoice | None, folder: Path) -> RawFrame:
+    image = frame.image
+    try:
+        sections = sections_of(image.header, image.shape)
+    except OverscanError as error:
+        raise FrameFileError(image.path, f"{error}; --overscan none takes the frame as it is") from error
+    if sections is None:
+        if choice is None:
+            return frame
+        raise FrameFileError(image.path, f"its header tells of no overscan (BIASSEC), so {choice} is not possible")
+    overscan = Overscan(sections, "row" if choice == "row" else "smooth")
+    copy, rest = corrected_copy(image, overscan, folder)
+    return RawFrame(copy, frame.setup.without(overscan), rest)
+
+
 def _same_frame(one: ImageFile, other: ImageFile) -> bool:
     """Return whether header and pixels are alike; pixels are read only as far as they are."""
     if one.header != other.header or one.shape != other.shape or one.storage != other.storage:
@@ -133,9 +240,9 @@ def _same_frame(one: ImageFile, other: ImageFile) -> bool:
 def sets_of(frames: Iterable[RawFrame]) -> list[FrameSet]:
     """Sort frames into sets by what must agree before they may be averaged, the largest set first.
 
-    Compared are the kind, the camera, the size, gain, offset, binning, readout mode and filter array; the exposure but
-    for flats, which are scaled anyway; the filter of flats and dark flats; the setpoint or, without one, the sensor's
-    temperature within 2 C.
+    Compared are the kind, the camera, the size, gain, offset, binning, readout mode, filter array, row order and
+    overscan; the exposure but for flats, which are scaled anyway; the filter of flats and dark flats; the setpoint or,
+    without one, the sensor's temperature within 2 C.
     """
     alike: defaultdict[tuple[object, ...], list[RawFrame]] = defaultdict(list)
     for frame in frames:
@@ -147,6 +254,8 @@ def sets_of(frames: Iterable[RawFrame]) -> list[FrameSet]:
             setup.height,
             setup.readout,
             setup.mosaic,
+            setup.row_order,
+            setup.sections,
             None if setup.kind is FrameKind.FLAT else setup.exposure_s,
             setup.filter_name if _is_flat(setup.kind) else None,
             None if setup.setpoint_c is None else round(setup.setpoint_c, 1),
@@ -170,8 +279,42 @@ def _by_temperature(frames: list[RawFrame]) -> list[list[RawFrame]]:
     return [*parts, unknown] if unknown else parts
 
 
+def stack_here(images: Sequence[ImageFile], method: Method, flat: FlatField | None) -> Stack:
+    """Stack frames in this process.
+
+    Raises
+    ------
+    FrameFileError
+        If a file cannot be read, or a flat shows no light.
+    """
+    if flat is None:
+        return combine_columns(images, method)
+    scaler = FlatScaler(flat.dark, flat.pattern)
+    factors = [flat_factors(image, scaler) for image in images]
+    stack = combine_columns(images, method, Scaling(flat.dark, np.array(factors)))
+    return with_dark_noise(stack, flat.dark_uncertainty, factors)
+
+
+def flat_factors(image: ImageFile, scaler: FlatScaler) -> NDArray[np.float32]:
+    """Return what brings a flat on disk to the common scale; see `FlatScaler.factors`.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read, or the flat shows no light.
+    """
+    try:
+        return scaler.factors(image.pixels())
+    except NoSignalError as error:
+        raise FrameFileError(image.path, str(error)) from error
+
+
 def combine_frames(
-    frames: Sequence[RawFrame], method: Method, dark: MasterPlanes | None = None, dark_name: str | None = None
+    frames: Sequence[RawFrame],
+    method: Method,
+    dark: MasterPlanes | None = None,
+    dark_name: str | None = None,
+    stacking: Stacking = stack_here,
 ) -> MasterFrame:
     """Combine frames into a master; what its header says of them is what the first one's header says.
 
@@ -182,18 +325,21 @@ def combine_frames(
     method
         How.
     dark
-        What is subtracted from each flat (a master dark flat or bias); None leaves flats as they are.
+        What is subtracted from each flat (a master dark flat or bias), or from a master dark (a bias); None leaves
+        the frames as they are.
     dark_name
         The dark's file name, for the header.
+    stacking
+        Who does the work.
 
     Raises
     ------
     NotOneSetError
         If the frames are lights or of unknown kind, differ in size, or the dark does.
     FrameFileError
-        If a file cannot be read.
-    NoSignalError
-        If a flat shows no light; its file is named.
+        If a file cannot be read, or a flat shows no light.
+    StackingError
+        If `stacking` cannot work.
     """
     first = frames[0].setup
     if first.kind is None:
@@ -206,15 +352,20 @@ def combine_frames(
         raise NotOneSetError(
             f"{odd.path} has {odd.shape[1]} x {odd.shape[0]} pixels, {images[0].path} {first.width} x {first.height}"
         )
+    if any(frame.setup.overscan != first.overscan for frame in frames):
+        raise NotOneSetError("overscan can be subtracted from some of the frames only: see --overscan none")
     masked = None
     if first.kind is FrameKind.FLAT:
-        pattern = None if first.mosaic is None else first.mosaic[:4]
-        stack = combine_columns(images, method, _scaling(images, dark, pattern))
-        stack, masked = flat_response(stack, pattern)
+        stack = stacking(images, method, _flat_field(first, images[0].shape, dark))
+        stack, masked = flat_response(stack, first.mosaic)
     else:
-        if all(image.bits < 0 for image in images) and isinstance(method, Clipping):
-            method = replace(method, sigma_floor_adu=0.0)
-        stack = combine_columns(images, method)
+        if isinstance(method, Clipping):
+            method = replace(method, sigma_floor_adu=_sigma_floor_adu(frames))
+        stack = stacking(images, method, None)
+        if first.overscan is not None:
+            stack = first.overscan.restored(stack, [frame.rest for frame in frames if frame.rest is not None])
+        if dark is not None:
+            stack = _less(stack, dark)
     setups = [frame.setup for frame in frames]
     moments = sorted(setup.taken_at for setup in setups if setup.taken_at is not None)
     exposures_s = [setup.exposure_s for setup in setups if setup.exposure_s is not None]
@@ -235,24 +386,43 @@ def combine_frames(
         masked=masked,
         subtracted=dark_name,
         header=images[0].header,
+        overscan=first.overscan,
+        subtracted_sum=None if dark is None or "DATASUM" not in dark.header else str(dark.header["DATASUM"]),
     )
 
 
-def _scaling(images: Sequence[ImageFile], dark: MasterPlanes | None, pattern: str | None) -> Scaling:
-    shape = images[0].shape
-    if dark is not None and dark.mean.shape != shape:
+def _less(stack: Stack, bias: MasterPlanes) -> Stack:
+    """Return the stack without bias, whose error becomes part of its own."""
+    if bias.mean.shape != stack.mean.shape:
+        raise NotOneSetError(f"the bias has the shape {bias.mean.shape}, the darks {stack.mean.shape}")
+    return replace(stack, mean=stack.mean - bias.mean, uncertainty=np.hypot(stack.uncertainty, bias.uncertainty))
+
+
+def _sigma_floor_adu(frames: Sequence[RawFrame]) -> float:
+    """Return half the step of the first frame that holds integers, 0 if none does: see `half_step`."""
+    first = next((frame for frame in frames if frame.image.bits > 0 and frame.image.scale == 1), None)
+    if first is None:
+        return 0.0 if all(frame.image.bits < 0 for frame in frames) else 0.5
+    if first.half_step_adu is not None:
+        return first.half_step_adu
+    whole = first.image
+    top = max(0, (whole.shape[0] - STEP_ROWS) // 2)
+    return half_step(whole.rows(top, min(top + STEP_ROWS, whole.shape[0])).astype(np.int64))
+
+
+def _flat_field(flats: FrameSetup, shape: tuple[int, int], dark: MasterPlanes | None) -> FlatField:
+    try:
+        cfa_period(flats.mosaic)
+    except ValueError as error:
+        raise NotOneSetError(str(error)) from error
+    pedestal_adu = np.float32(0 if flats.overscan is None else PEDESTAL_ADU)
+    if dark is None:
+        return FlatField(np.full(shape, pedestal_adu), flats.mosaic, np.zeros(shape, np.float32))
+    if dark.mean.shape != shape:
         raise NotOneSetError(
             f"the dark has {dark.mean.shape[1]} x {dark.mean.shape[0]} pixels, the flats {shape[1]} x {shape[0]}"
         )
-    plane = np.zeros(shape, np.float32) if dark is None else dark.mean
-    scaler = FlatScaler(plane, pattern)
-    factors = []
-    for image in images:
-        try:
-            factors.append(scaler.factors(image.pixels()))
-        except NoSignalError as error:
-            raise FrameFileError(image.path, str(error)) from error
-    return Scaling(plane, np.array(factors))
+    return FlatField(dark.mean + pedestal_adu, flats.mosaic, dark.uncertainty)
 
 
 def _is_flat(kind: FrameKind | None) -> bool:

@@ -17,13 +17,16 @@ _ADVICE = {
     errno.EACCES: "the folder may not be written to: check its owner and permissions",
     errno.EPERM: "the folder may not be written to: check its owner and permissions",
     errno.ENOENT: "the folder does not exist: create it, or check that its disk is mounted",
-    errno.EEXIST: "a file of this name exists, and files are never overwritten: choose another name",
+    errno.EEXIST: "a file of this name exists, and files are never overwritten: choose another name or folder",
 }
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _NO_LINK_TO_THERE = _NO_HARD_LINKS | {errno.EXDEV}
 
 _COPIED_AT_ONCE = 1 << 24
+
+_FLUSHED_AT_ONCE = 1 << 23
+"""Bytes after which the system is asked to begin writing: at the end little is left to wait for."""
 
 
 class NotDurableError(Exception):
@@ -85,6 +88,25 @@ def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
         raise NotDurableError.of(path, error) from error
 
 
+def replace_durably(path: Path, buffers: Iterable[Buffer]) -> None:
+    """Write a file that may exist already: at any moment either the old or the new one is there, complete.
+
+    For what we made ourselves and can make anew, never for frames. Errors are those of `write_durably`; after one the
+    old file is still there, but for a failed flush of the folder, after which it may be either.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        try:
+            _write_flushed(temporary, buffers)
+            temporary.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise NotDurableError.of(path, error) from error
+
+
 def link_durably(source: Path, path: Path) -> None:
     """Give a file that is on the disk another name, by a hard link or, where there is none, by a copy.
 
@@ -115,10 +137,16 @@ def link_durably(source: Path, path: Path) -> None:
 def _write_flushed(path: Path, buffers: Iterable[Buffer]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
+        begun = written = 0
         for buffer in buffers:
             rest = memoryview(buffer).cast("B")
             while rest:
-                rest = rest[os.write(descriptor, rest) :]
+                count = os.write(descriptor, rest[:_FLUSHED_AT_ONCE])
+                rest, written = rest[count:], written + count
+                if written - begun >= _FLUSHED_AT_ONCE:
+                    # Of pages that are not on the disk yet, Linux takes this as a request to bring them there.
+                    os.posix_fadvise(descriptor, begun, written - begun, os.POSIX_FADV_DONTNEED)
+                    begun = written
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

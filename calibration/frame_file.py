@@ -56,6 +56,10 @@ class FrameFileError(Exception):
         self.path = path
         self.what = what
 
+    def __reduce__(self) -> tuple[type["FrameFileError"], tuple[Path | str, str]]:
+        # Exceptions are otherwise built anew from their message, which fails on the way from another process.
+        return type(self), (self.path, self.what)
+
 
 class FrameEncoder:
     """Turns frames into FITS files; its buffer is allocated once, for the first frame, and used for every other.
@@ -103,30 +107,22 @@ class FrameEncoder:
         return header, self._data.data.cast("B")
 
 
-def encode_primary(plane: NDArray[np.float32], cards: Iterable[Card]) -> tuple[bytes, memoryview]:
-    """Return header and data of a FITS file's first image, of 32-bit floats; see `FrameEncoder.encode`."""
-    data = _big_endian(plane)
-    return sealed_header(_primary(-32, plane.shape), cards, _sum(data)), data
+def primary_pieces(
+    plane: NDArray[np.float32 | np.uint16 | np.uint8], cards: Iterable[Card]
+) -> Iterator[bytes | memoryview]:
+    """Yield header and data of a first image, each piece encoded when it is asked for, so without a copy.
 
-
-def encode_extension(
-    name: str, plane: NDArray[np.float32 | np.uint16 | np.uint8], cards: Iterable[Card]
-) -> tuple[bytes, memoryview]:
-    """Return header and data of an image extension called `name`, of 32-bit floats or of 8 or 16 bits unsigned."""
-    data = _big_endian(plane)
-    return sealed_header(_extension(plane), [Card("EXTNAME", name), *cards], _sum(data)), data
-
-
-def primary_pieces(plane: NDArray[np.float32], cards: Iterable[Card]) -> Iterator[bytes | memoryview]:
-    """Yield what `encode_primary` returns piece by piece, each encoded when it is asked for, so without a copy."""
-    yield sealed_header(_primary(-32, plane.shape), cards, _sum_of_pieces(plane))
+    See `FrameEncoder.encode`; the plane may be of 32-bit floats, or of 8 or 16 bits unsigned.
+    """
+    structure = [*_primary(_bits(plane), plane.shape), *_unsigned(plane)]
+    yield sealed_header(structure, cards, _sum_of_pieces(plane))
     yield from _pieces(plane)
 
 
 def extension_pieces(
     name: str, plane: NDArray[np.float32 | np.uint16 | np.uint8], cards: Iterable[Card]
 ) -> Iterator[bytes | memoryview]:
-    """Yield what `encode_extension` returns piece by piece, as `primary_pieces` does."""
+    """Yield header and data of an image extension called `name`; see `primary_pieces`."""
     yield sealed_header(_extension(plane), [Card("EXTNAME", name), *cards], _sum_of_pieces(plane))
     yield from _pieces(plane)
 
@@ -138,20 +134,31 @@ def _pieces(plane: NDArray[np.generic]) -> Iterator[memoryview]:
 
 
 def _sum_of_pieces(plane: NDArray[np.generic]) -> int:
+    if plane.dtype == np.float32:  # words of 32 bits, summed before their bytes are turned round
+        return add_ones_complement(int(plane.reshape(-1).view(np.uint32).sum(dtype=np.uint64)))
     return add_ones_complement(*map(_sum, _pieces(plane)))
 
 
 def _extension(plane: NDArray[np.generic]) -> list[Card]:
-    bits = plane.itemsize * (-8 if plane.dtype.kind == "f" else 8)
-    structure = [
+    return [
         Card("XTENSION", "IMAGE", "image extension"),
-        *_axes(bits, plane.shape),
+        *_axes(_bits(plane), plane.shape),
         Card("PCOUNT", 0, "no parameters"),
         Card("GCOUNT", 1, "one group"),
+        *_unsigned(plane),
     ]
-    if plane.dtype == np.uint16:
-        structure += [Card("BSCALE", 1), Card("BZERO", BZERO, "unsigned 16-bit values")]
-    return structure
+
+
+def _unsigned(plane: NDArray[np.generic]) -> list[Card]:
+    """Return the cards that tell of unsigned 16-bit values."""
+    if plane.dtype != np.uint16:
+        return []
+    return [Card("BSCALE", 1, "value = BSCALE x stored + BZERO"), Card("BZERO", BZERO, "unsigned 16-bit values")]
+
+
+def _bits(plane: NDArray[np.generic]) -> int:
+    """Return BITPIX."""
+    return plane.itemsize * (-8 if plane.dtype.kind == "f" else 8)
 
 
 def _primary(bits: int, shape: tuple[int, ...]) -> list[Card]:
@@ -174,12 +181,11 @@ def _axes(bits: int, shape: tuple[int, ...]) -> list[Card]:
 
 def _big_endian(plane: NDArray[np.generic]) -> memoryview:
     """Return values as FITS stores them, filled with zeros to whole blocks."""
-    data = np.zeros(_whole_blocks(plane.nbytes), np.uint8)
-    stored = data[: plane.nbytes].view(plane.dtype)
-    stored[:] = plane.reshape(-1)
+    data = np.empty(_whole_blocks(plane.nbytes), np.uint8)
+    data[plane.nbytes :] = 0
+    data[: plane.nbytes].view(plane.dtype.newbyteorder(">"))[:] = plane.reshape(-1)
     if plane.dtype == np.uint16:
-        stored ^= BZERO
-    stored.byteswap(inplace=True)
+        data[: plane.nbytes : 2] ^= BZERO >> 8
     return data.data
 
 
@@ -273,7 +279,8 @@ def parse_header(
         if len(cards) == 1 and not card.startswith(opening):
             raise FrameFileError(name, f"not a FITS file: it does not start with {opening.rstrip(' =')}")
     else:
-        raise FrameFileError(name, f"the header does not end within {len(cards)} cards: truncated, or not FITS")
+        length = min(len(buffer), LONGEST_HEADER)
+        raise FrameFileError(name, f"the header does not end within {length} bytes: truncated, or not FITS")
     return parse_cards(cards), _whole_blocks(header_length)
 
 

@@ -4,6 +4,7 @@ Nothing is believed: sizes in a header are checked against the bytes that are th
 """
 
 import gzip
+import mmap
 import os
 import re
 import zlib
@@ -17,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.fits_cards import HeaderValue
-from coldframe.calibration.frame_file import BZERO, LONGEST_HEADER, FrameFileError, parse_header
+from coldframe.calibration.frame_file import BZERO, LONGEST_HEADER, FrameFileError, mapped, parse_header
 
-SUFFIXES = frozenset({".fits", ".fit", ".fts", ".fz", ".gz"})
+PLAIN_SUFFIXES = frozenset({".fits", ".fit", ".fts"})
+SUFFIXES = PLAIN_SUFFIXES | {".fz", ".gz"}
 """Of files that are taken from a folder."""
 
 STORED_AS: dict[int, np.dtype[Any]] = {
@@ -31,9 +33,18 @@ STORED_AS: dict[int, np.dtype[Any]] = {
 }
 """By BITPIX."""
 
+COUNTED = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
+"""`ImageFile.storage` of images whose pixels are whole numbers from 0 to 65,535."""
+
 GZIP_MAGIC = b"\x1f\x8b"
 MOST_COMPRESSED = 2000
 """Pixels that one byte of a compressed file can stand for at most; zlib reaches 1,032."""
+
+_USUAL_HEADER = 1 << 16
+"""Bytes in which most headers end; of many files no more is read."""
+
+_PAGES_OF_A_SEEK = 32
+"""Pages that a memory card reads one after the other in the time of one read elsewhere, roughly."""
 
 _ROWS_AT_ONCE = 256
 _COPIED_AT_ONCE = 1 << 20
@@ -104,6 +115,26 @@ class ImageFile:
             raise FrameFileError(self.path, "values below zero; a raw frame has none")
         return words
 
+    def values(self, places: NDArray[np.intp]) -> NDArray[np.uint16]:
+        """Return some values of an image of 8 or 16 bits, named by their numbers in the flat image.
+
+        Where they are few, only those pages of the file are read on which they lie.
+
+        Raises
+        ------
+        FrameFileError
+            If the file cannot be read, or has become shorter.
+        """
+        memory = mapped(self.stored)
+        size = self.shape[0] * self.shape[1] * self.pixel_bytes
+        if places.size * _PAGES_OF_A_SEEK * mmap.PAGESIZE < size:
+            memory.madvise(mmap.MADV_RANDOM)
+        stored = np.frombuffer(memory, np.uint8)[self.data_start :]
+        if stored.size < size:
+            raise FrameFileError(self.path, "became shorter while it was read")
+        values = stored[:size].view(STORED_AS[self.bits])[places].astype(np.int32)
+        return (values + int(self.zero)).astype(np.uint16)
+
     def rows(self, top: int, bottom: int) -> NDArray[np.float64]:
         """Return the values of some rows.
 
@@ -127,6 +158,19 @@ class ImageFile:
         if stored.size < count:
             raise FrameFileError(self.path, "became shorter while it was read")
         return stored.reshape(-1, width)
+
+
+def counted(image: ImageFile) -> NDArray[np.uint16]:
+    """Return the pixels of an image of whole numbers from 0 to 65,535.
+
+    Raises
+    ------
+    FrameFileError
+        If it holds others, or cannot be read.
+    """
+    if image.storage not in COUNTED:
+        raise FrameFileError(image.path, "not whole numbers of 8 or 16 bits")
+    return image.pixels().astype(np.uint16, copy=False)
 
 
 def open_image(path: Path, unpacked_in: Path) -> ImageFile:
@@ -160,6 +204,34 @@ def open_image(path: Path, unpacked_in: Path) -> ImageFile:
         raise FrameFileError(path, error.strerror or str(error)) from error
     _check_values(image)
     return image
+
+
+def read_image_header(path: Path) -> dict[str, HeaderValue]:
+    """Return the header of a file's image as `open_image` finds it, NAXIS1 and NAXIS2 its size; no pixel is read.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read or has no such header.
+    """
+    try:
+        return _header_within(_USUAL_HEADER, path)
+    except FrameFileError:
+        return _header_within(LONGEST_HEADER, path)
+
+
+def _header_within(length: int, path: Path) -> dict[str, HeaderValue]:
+    try:
+        with path.open("rb") as file:
+            start = file.read(length)
+        if start.startswith(GZIP_MAGIC):
+            with gzip.open(path) as packed:
+                start = packed.read(length)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FrameFileError(path, str(getattr(error, "strerror", None) or error)) from error
+    header, _ = _image_header(start, path)
+    height, width = _shape(header, "Z" if header.get("ZIMAGE") is True else "", path)
+    return {**header, "NAXIS1": width, "NAXIS2": height}
 
 
 def _image_header(start: bytes, path: Path) -> tuple[dict[str, HeaderValue], int]:

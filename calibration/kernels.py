@@ -14,7 +14,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 TILE = 4096
-"""Pixels handled at once: what a tile touches in one row of a tail (8 KiB) stays in the first-level cache."""
+"""Pixels encoded at once."""
+
+FOLD_TILE = 1024
+"""Pixels folded at once: what they touch of all rows of both tails (32 KiB) stays in the first-level cache."""
 
 U16 = NDArray[np.uint16]
 U32 = NDArray[np.uint32]
@@ -25,8 +28,8 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def kernel(function: Function) -> Function:
-    """Compile `function`, cached on disk, running without the GIL."""
-    return cast("Function", njit(cache=True, nogil=True)(function))
+    """Compile `function`, cached on disk, running without the GIL; divisions look for no zeros, so they vectorise."""
+    return cast("Function", njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 # ---- histograms ----
@@ -136,44 +139,91 @@ def decode_unsigned(encoded: U16, offset: int, pixels: U16) -> int:
 
 
 # ---- the running state ----
+#
+# Of a band of pixels: `totals` and `squares` are flat, `high` and `low` have shape (k, pixels) with k up to 8, the
+# largest values in descending and the smallest in ascending order. What follows runs row by row over contiguous slices
+# that stay in the first-level cache, in 16 or 32 bits where it can: so it becomes vector code.
+
+BATCH = 8
+"""Frames that are folded together: the state goes through the processor once for all of them."""
+
+SORT_BATCH = (
+    (0, 2), (1, 3), (4, 6), (5, 7),
+    (0, 4), (1, 5), (2, 6), (3, 7),
+    (0, 1), (2, 3), (4, 5), (6, 7),
+    (2, 4), (3, 5),
+    (1, 4), (3, 6),
+    (1, 2), (3, 4), (5, 6),
+)  # fmt: skip
+"""The fewest comparators, 19, that sort eight values (Knuth, The Art of Computer Programming 3, section 5.3.4)."""
 
 
 @kernel
-def fold(pixels: U16, totals: U32, squares: NDArray[np.uint64], high: U16, low: U16, start: int, stop: int) -> None:
-    """Fold the pixels from `start` to `stop` into the running state.
-
-    Parameters
-    ----------
-    pixels, totals, squares
-        Flat.
-    high, low
-        Shape (k, pixels), the largest values in descending and the smallest in ascending order.
-    """
-    carried = np.empty(TILE, np.uint16)
-    for begin in range(start, stop, TILE):
-        end = min(begin + TILE, stop)
+def fold(pixels: U16, totals: U32, squares: NDArray[np.uint64], high: U16, low: U16) -> None:
+    """Fold one frame's pixels, flat, into the state of a band."""
+    for begin in range(0, pixels.size, FOLD_TILE):
+        end = min(begin + FOLD_TILE, pixels.size)
         tile = pixels[begin:end]
         add_squares(tile, totals[begin:end], squares[begin:end])
-        carried[: end - begin] = tile
-        insert_largest(carried, high, begin, end)
-        carried[: end - begin] = tile
-        insert_smallest(carried, low, begin, end)
+        # From the innermost place outwards: each takes its new value or what its neighbour has to give.
+        for rank in range(high.shape[0] - 1, 0, -1):
+            push_down(tile, high[rank - 1, begin:end], high[rank, begin:end])
+            push_up(tile, low[rank - 1, begin:end], low[rank, begin:end])
+        keep_larger(tile, high[0, begin:end])
+        keep_smaller(tile, low[0, begin:end])
 
 
 @kernel
-def merge_tails(other_high: U16, other_low: U16, high: U16, low: U16, start: int, stop: int) -> None:
-    """Insert another state's tails; places of theirs that no value has taken yet change nothing."""
-    carried = np.empty(TILE, np.uint16)
-    for begin in range(start, stop, TILE):
-        end = min(begin + TILE, stop)
-        for rank in range(other_high.shape[0]):
-            carried[: end - begin] = other_high[rank, begin:end]
-            insert_largest(carried, high, begin, end)
-            carried[: end - begin] = other_low[rank, begin:end]
-            insert_smallest(carried, low, begin, end)
+def fold_batch(pixels: tuple[U16, ...], totals: U32, squares: NDArray[np.uint64], high: U16, low: U16) -> None:
+    """Fold `BATCH` frames' pixels, each flat, into the state of a band: sorted first, then merged with the tails."""
+    tails, size = high.shape
+    rows = np.empty((BATCH, FOLD_TILE), np.uint16)
+    for begin in range(0, size, FOLD_TILE):
+        end = min(begin + FOLD_TILE, size)
+        for number in range(BATCH):
+            tile = pixels[number][begin:end]
+            add_squares(tile, totals[begin:end], squares[begin:end])
+            rows[number, : end - begin] = tile
+        for first, second in SORT_BATCH:
+            order(rows[first, : end - begin], rows[second, : end - begin])
+        # One run rises, the other falls: place by place the larger values are the largest of both, and bitonic.
+        for rank in range(tails):
+            keep_larger(rows[BATCH - tails + rank, : end - begin], high[rank, begin:end])
+            keep_smaller(rows[tails - 1 - rank, : end - begin], low[rank, begin:end])
+        sort_tails(high, low, begin, end)
 
 
-# These loops run over contiguous slices from 0 and use 16 or 32 bits where they can: so they become vector code.
+@kernel
+def merge_tails(other_high: U16, other_low: U16, high: U16, low: U16) -> None:
+    """Merge another state's tails, as long as these; places of theirs that no value has taken yet change nothing."""
+    tails, size = high.shape
+    for begin in range(0, size, FOLD_TILE):
+        end = min(begin + FOLD_TILE, size)
+        for rank in range(tails):
+            keep_larger(other_high[tails - 1 - rank, begin:end], high[rank, begin:end])
+            keep_smaller(other_low[tails - 1 - rank, begin:end], low[rank, begin:end])
+        sort_tails(high, low, begin, end)
+
+
+@kernel
+def sort_tails(high: U16, low: U16, begin: int, end: int) -> None:
+    """Bring bitonic columns of a tile into order, `high` descending and `low` ascending, by Batcher's half-cleaners.
+
+    A length k that is not a power of two is taken as the end of one: what would stand before it is in place already.
+    """
+    tails = high.shape[0]
+    length = 1
+    while length < tails:
+        length *= 2
+    missing = length - tails
+    distance = length // 2
+    while distance:
+        for place in range(missing, length - distance):
+            if place & distance == 0:
+                near, far = place - missing, place + distance - missing
+                order(high[far, begin:end], high[near, begin:end])
+                order(low[near, begin:end], low[far, begin:end])
+        distance //= 2
 
 
 @kernel
@@ -186,25 +236,40 @@ def add_squares(pixels: U16, totals: U32, squares: NDArray[np.uint64]) -> None:
 
 
 @kernel
-def insert_largest(carried: U16, high: U16, begin: int, end: int) -> None:
-    """Insert one value a pixel into a tile of the largest ones; `carried` ends as what fell out."""
-    for rank in range(high.shape[0]):
-        row = high[rank, begin:end]
-        for i in range(row.size):
-            value, kept = carried[i], row[i]
-            row[i] = max(value, kept)
-            carried[i] = min(value, kept)
+def order(smaller: U16, larger: U16) -> None:
+    """Compare two rows place by place; the smaller values go into the first, the larger ones into the second."""
+    for i in range(smaller.size):
+        one, other = smaller[i], larger[i]
+        smaller[i] = min(one, other)
+        larger[i] = max(one, other)
 
 
 @kernel
-def insert_smallest(carried: U16, low: U16, begin: int, end: int) -> None:
-    """Insert one value a pixel into a tile of the smallest ones; `carried` ends as what fell out."""
-    for rank in range(low.shape[0]):
-        row = low[rank, begin:end]
-        for i in range(row.size):
-            value, kept = carried[i], row[i]
-            row[i] = min(value, kept)
-            carried[i] = max(value, kept)
+def push_down(pixels: U16, above: U16, row: U16) -> None:
+    """Let a place in a descending tail take the new value, or what the value pushes out of the place above."""
+    for i in range(pixels.size):
+        row[i] = max(row[i], min(above[i], pixels[i]))
+
+
+@kernel
+def push_up(pixels: U16, below: U16, row: U16) -> None:
+    """Let a place in an ascending tail take the new value, or what the value pushes out of the place below."""
+    for i in range(pixels.size):
+        row[i] = min(row[i], max(below[i], pixels[i]))
+
+
+@kernel
+def keep_larger(pixels: U16, row: U16) -> None:
+    """Put the larger of two values into the second row."""
+    for i in range(pixels.size):
+        row[i] = max(row[i], pixels[i])
+
+
+@kernel
+def keep_smaller(pixels: U16, row: U16) -> None:
+    """Put the smaller of two values into the second row."""
+    for i in range(pixels.size):
+        row[i] = min(row[i], pixels[i])
 
 
 # ---- the decision ----
@@ -325,39 +390,91 @@ def combine_pixels(
     mean: F32,
     uncertainty: F32,
     counts: U16,
-    start: int,
-    stop: int,
 ) -> None:
-    """Clip and average the pixels from `start` to `stop`; the count is 0 where a tail was too short to decide."""
+    """Clip and average the pixels of a band; the count is 0 where a tail was too short to decide.
+
+    Of most pixels no value is rejected; that is found tile by tile in vector code, and only the others are looked at
+    one by one.
+    """
     tails = high.shape[0]
     # Two tails that overlap know the whole sample.
     reach = frames if frames <= 2 * tails else tails
     ascending = np.zeros(2 * tails, np.int64)
     descending = np.zeros(2 * tails, np.int64)
-    for i in range(start, stop):
-        for rank in range(tails):
-            ascending[rank] = low[rank, i]
-            descending[rank] = high[rank, i]
-        for rank in range(tails, reach):
-            ascending[rank] = high[frames - 1 - rank, i]
-            descending[rank] = low[frames - 1 - rank, i]
-        kept, total, square = clip_pixel(
-            ascending,
-            descending,
-            reach,
-            frames,
-            signed(totals[i]),
-            signed(squares[i]),
-            trim,
-            correction,
-            kappa_squared,
-            floor_squared,
-            iterations,
-        )
-        counts[i] = kept
-        if kept > 0:
-            mean[i] = np.float32(total / kept)
-        uncertainty[i] = standard_error(kept, total, square, scatter_correction)
+    clean = np.empty(FOLD_TILE, np.bool_)
+    for begin in range(0, totals.size, FOLD_TILE):
+        end = min(begin + FOLD_TILE, totals.size)
+        clean[:] = True
+        if iterations > 0:
+            tile_totals, tile_squares = trimmed_sums(totals[begin:end], squares[begin:end], high, low, trim, begin)
+            ends = low[0, begin:end], high[0, begin:end]
+            kept = frames - 2 * trim
+            keep_clean(ends, kept, tile_totals, tile_squares, kappa_squared, floor_squared, correction, clean)
+        if iterations > 1:
+            tile_totals, tile_squares = trimmed_sums(totals[begin:end], squares[begin:end], high, low, 0, begin)
+            keep_clean(ends, frames, tile_totals, tile_squares, kappa_squared, floor_squared, 1.0, clean)
+        for i in range(begin, end):
+            kept, total, square = frames, signed(totals[i]), signed(squares[i])
+            if not clean[i - begin]:
+                for rank in range(tails):
+                    ascending[rank] = low[rank, i]
+                    descending[rank] = high[rank, i]
+                for rank in range(tails, reach):
+                    ascending[rank] = high[frames - 1 - rank, i]
+                    descending[rank] = low[frames - 1 - rank, i]
+                kept, total, square = clip_pixel(
+                    ascending,
+                    descending,
+                    reach,
+                    frames,
+                    total,
+                    square,
+                    trim,
+                    correction,
+                    kappa_squared,
+                    floor_squared,
+                    iterations,
+                )
+            counts[i] = kept
+            if kept > 0:
+                mean[i] = np.float32(total / kept)
+            uncertainty[i] = standard_error(kept, total, square, scatter_correction)
+
+
+@kernel
+def trimmed_sums(
+    totals: U32, squares: NDArray[np.uint64], high: U16, low: U16, trim: int, begin: int
+) -> tuple[I64, I64]:
+    """Return sums and sums of squares of a tile's values without the `trim` largest and smallest of each pixel."""
+    total, square = totals.astype(np.int64), squares.astype(np.int64)
+    for rank in range(trim):
+        small, large = low[rank, begin : begin + total.size], high[rank, begin : begin + total.size]
+        for i in range(total.size):
+            one, other = np.int64(small[i]), np.int64(large[i])
+            total[i] -= one + other
+            square[i] -= one * one + other * other
+    return total, square
+
+
+@kernel
+def keep_clean(
+    ends: tuple[U16, U16],
+    kept: int,
+    totals: I64,
+    squares: I64,
+    kappa_squared: float,
+    floor_squared: float,
+    correction: float,
+    clean: NDArray[np.bool_],
+) -> None:
+    """Clear the marks of pixels whose smallest or largest value is rejected; see `clip_pixel`."""
+    smallest, largest = ends
+    weight = float(max(kept - 1, 1))
+    for i in range(totals.size):
+        limit = squared_limit(kept, totals[i], squares[i], kappa_squared, floor_squared, correction)
+        below = float(max(totals[i] - kept * totals.dtype.type(smallest[i]), 0))
+        above = float(max(kept * totals.dtype.type(largest[i]) - totals[i], 0))
+        clean[i] &= (below * below * weight <= limit) & (above * above * weight <= limit)
 
 
 # ---- flats ----
@@ -394,7 +511,7 @@ def scale_signals(pixels: U16, dark: F32, scales: F32, scaled: U16) -> None:
 
 @kernel
 def calibrate_pixels(
-    light: U16,
+    light: U16 | F32,
     subtracted: F32,
     response: F32,
     dark_variance: F32,

@@ -9,6 +9,7 @@
         index.sqlite                      a cache; the headers are the truth
 """
 
+import errno
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -17,7 +18,8 @@ from pathlib import Path
 from coldframe.calibration.durable import NotDurableError, link_durably
 from coldframe.calibration.fits_cards import HeaderValue
 from coldframe.calibration.frame_file import FrameFileError, read_header
-from coldframe.calibration.frame_setup import FrameSetup, setup_of
+from coldframe.calibration.frame_setup import FrameSetup, is_single_frame, setup_of
+from coldframe.calibration.image_file import PLAIN_SUFFIXES
 from coldframe.calibration.library_index import LibraryIndex, OpenIndex, Stamp
 from coldframe.calibration.master_file import file_digest, integrity_fault
 from coldframe.calibration.masters import name_part
@@ -33,7 +35,6 @@ _FOLDERS = {
     FrameKind.DARK_FLAT: "dark-flats",
     FrameKind.FLAT: "flats",
 }
-_SUFFIXES = frozenset({".fits", ".fit", ".fts"})
 _SUPERSEDED = "superseded"
 
 Header = Mapping[str, HeaderValue]
@@ -107,9 +108,7 @@ class Library:
             raise NotDurableError.of(target, error) from error
         with self._index.opened() as index:
             for path in _numbered(target):
-                if not path.exists():
-                    link_durably(master, path)
-                elif not (path.samefile(master) or file_digest(path) == digest):
+                if not (_linked(master, path) or path.samefile(master) or file_digest(path) == digest):
                     continue
                 name = self._name(path)
                 index.remember(name, Stamp.of(path), header)
@@ -194,7 +193,9 @@ class Library:
         return sorted(
             path
             for path in self.folder.rglob("*")
-            if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and not path.is_relative_to(retired)
+            if path.suffix.lower() in PLAIN_SUFFIXES
+            and not path.name.startswith(".")
+            and not path.is_relative_to(retired)
         )
 
     def _header(self, path: Path, index: OpenIndex) -> Header:
@@ -228,10 +229,18 @@ def _not_a_master(header: Header) -> str | None:
         return "does not say what it is (no IMAGETYP that we know)"
     if kind not in _FOLDERS:
         return f"is a {kind} frame: the library holds masters of bias, dark, flat and dark-flat frames"
-    combined = "STACKCNT" in header or "NCOMBINE" in header
-    if combined or str(header.get("IMAGETYP", "")).lower().startswith("master"):
-        return None
-    return f"is a single {kind} frame, not a master"
+    return f"is a single {kind} frame, not a master" if is_single_frame(header) else None
+
+
+def _linked(source: Path, path: Path) -> bool:
+    """Give a file another name; return False where that is taken, perhaps by another process just now."""
+    try:
+        link_durably(source, path)
+    except NotDurableError as error:
+        if error.errno != errno.EEXIST:
+            raise
+        return False
+    return True
 
 
 def _numbered(path: Path) -> Iterator[Path]:

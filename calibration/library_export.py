@@ -31,7 +31,7 @@ def export_siril(masters: Mapping[Path, FrameSetup], target: Path) -> list[Path]
 
     There is one folder for each combination of settings, dark exposure and filter, to be used as Siril's working
     folder: in its `masters/` lie `dark_stacked.fit`, `pp_flat_stacked.fit` and `bias_stacked.fit`, as far as there are
-    any.
+    any. Darks without their bias are left out: Siril and WBPP would not add it back.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def export_wbpp(masters: Mapping[Path, FrameSetup], target: Path) -> list[Path]:
     """Lay out masters for WBPP, its grouping keywords in the paths; see `export_siril` for parameters and errors."""
     made = []
     for path, master in masters.items():
-        if master.kind in (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT):
+        if master.kind in (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT) and not master.bias_subtracted:
             made += _linked(path, target / _setting(master) / _wbpp_folder(master) / path.name)
     note = target / "README.txt"
     if made and not note.exists():
@@ -73,7 +73,7 @@ def export_wbpp(masters: Mapping[Path, FrameSetup], target: Path) -> list[Path]:
 
 def _sessions(masters: Mapping[Path, FrameSetup]) -> Iterator[tuple[str, LightRecipe]]:
     """Go through the kinds of lights that the masters are for: each dark's, with each flat that goes with it."""
-    darks = [master for master in masters.values() if master.kind is FrameKind.DARK]
+    darks = [master for master in masters.values() if master.kind is FrameKind.DARK and not master.bias_subtracted]
     flats = [master for master in masters.values() if master.kind is FrameKind.FLAT]
     lights = [_light(dark, flat) for dark in darks for flat in flats] or [_light(dark, dark) for dark in darks]
     seen = set()

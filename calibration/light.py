@@ -1,10 +1,12 @@
 """Calibration of lights: arithmetic on planes, without a file in sight."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.amp_glow import DarkSignal, scaling_fault
+from coldframe.calibration.frame_setup import setup_of
 from coldframe.calibration.master_file import MasterPlanes
 
 F32 = NDArray[np.float32]
@@ -14,10 +16,6 @@ PEDESTAL_STEP_ADU = 100
 
 MOST_PEDESTAL_ADU = 1000
 """Beyond, single wild pixels (hot in the dark, not in the light) would cost everybody's range."""
-
-_GLOW_BLOCKS = 16
-_GLOW_SIGMA = 8.0
-_GLOW_FRACTION = 0.1
 
 
 class MismatchError(Exception):
@@ -47,6 +45,16 @@ class Correction:
     response: F32
     response_variance: F32
     masked: NDArray[np.bool_] | None
+
+    def band(self, rows: slice) -> "Correction":
+        """Return the same for some rows of the light."""
+        return Correction(
+            self.subtracted[rows],
+            self.dark_variance[rows],
+            self.response[rows],
+            self.response_variance[rows],
+            None if self.masked is None else self.masked[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,23 +119,69 @@ def dark_subtraction(dark: MasterPlanes) -> Subtraction:
     return Subtraction(dark.mean, dark.uncertainty**2 + dark.frame_variance)
 
 
-def scaled_subtraction(bias: MasterPlanes, dark: MasterPlanes, scale: float) -> Subtraction:
+def with_own_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
+    """Return a bias-subtracted master dark with that bias in it again, whose error then cancels."""
+    own = _own_variance(dark, bias)
+    return replace(
+        dark, mean=dark.mean + bias.mean, uncertainty=np.sqrt(own), frame_variance=_frame_variance(dark, own)
+    )
+
+
+def with_other_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
+    """Return a bias-subtracted master dark with another bias in it, the errors of both biases included.
+
+    What is known of the noise of the bias that was subtracted is that of the one at hand.
+    """
+    own = _own_variance(dark, bias)
+    return replace(
+        dark,
+        mean=dark.mean + bias.mean,
+        uncertainty=np.hypot(dark.uncertainty, bias.uncertainty),
+        frame_variance=_frame_variance(dark, own),
+    )
+
+
+def _own_variance(dark: MasterPlanes, bias: MasterPlanes) -> F32:
+    """Return the variance of a master dark before the bias was subtracted from it."""
+    _check_shapes(dark, bias)
+    own: F32 = np.maximum(dark.uncertainty**2 - bias.uncertainty**2, 0)
+    return own
+
+
+def _frame_variance(dark: MasterPlanes, own: F32) -> F32:
+    variance = dark.uncertainty**2
+    fraction: F32 = np.divide(own, variance, out=np.ones_like(own), where=variance > 0)
+    return dark.frame_variance * fraction
+
+
+def _check_shapes(dark: MasterPlanes, bias: MasterPlanes) -> None:
+    if bias.mean.shape != dark.mean.shape:
+        raise MismatchError(f"the master bias has the shape {bias.mean.shape}, the dark {dark.mean.shape}")
+
+
+def scaled_subtraction(
+    bias: MasterPlanes, dark: MasterPlanes, scale: float, witness: MasterPlanes | None = None
+) -> Subtraction:
     """Subtract bias + scale (dark - bias), for a light of `scale` times the dark's exposure.
+
+    Parameters
+    ----------
+    bias, dark
+        Masters; the dark with its bias still in it.
+    scale
+        As above.
+    witness
+        A dark of another exposure, shot alike otherwise, which shows whether glow grows with the exposure.
 
     Raises
     ------
     MismatchError
-        If the two have different shapes, or the dark shows amplifier glow: that does not grow with the exposure as
-        dark current does, and would be left or carved out.
+        If shapes differ, or the dark shows amplifier glow: that need not grow with the exposure as dark current does,
+        and would be left or carved out. It is scaled only where the witness shows that it does.
     """
-    if bias.mean.shape != dark.mean.shape:
-        raise MismatchError(f"the master bias has the shape {bias.mean.shape}, the dark {dark.mean.shape}")
-    glow_adu = amp_glow_adu(dark, bias)
-    if glow_adu is not None:
-        raise MismatchError(
-            f"the dark glows: its brightest part lies {glow_adu:.3g} ADU above the rest; glow does not scale with the"
-            " exposure, so shoot darks as long as the lights"
-        )
+    fault = scaling_fault(_current(dark, bias), scale, None if witness is None else _current(witness, bias))
+    if fault is not None:
+        raise MismatchError(fault)
     own, other = np.float32(scale), np.float32(1 - scale)
     current_variance = np.maximum(dark.frame_variance - bias.frame_variance, 0)
     return Subtraction(
@@ -136,32 +190,18 @@ def scaled_subtraction(bias: MasterPlanes, dark: MasterPlanes, scale: float) -> 
     )
 
 
-def amp_glow_adu(dark: MasterPlanes, bias: MasterPlanes) -> float | None:
-    """Return how far the brightest part of the dark signal lies above the typical one; None where nothing glows.
-
-    The frame is cut into 16 x 16 blocks, of each the median of dark - bias is taken, so that hot pixels do not matter.
-    It glows where a block lies above the median of all by more than 8 times their robust scatter and by more than
-    a tenth of the dark signal itself.
-    """
-    current = dark.mean - bias.mean
-    height, width = (max(1, size // _GLOW_BLOCKS) for size in current.shape)
-    rows, columns = (current.shape[0] // height, current.shape[1] // width)
-    blocks = current[: rows * height, : columns * width].reshape(rows, height, columns, width)
-    levels = np.median(blocks.swapaxes(1, 2).reshape(rows, columns, -1), axis=2)
-    middle = float(np.median(levels))
-    # 1.4826: standard deviation of a normal distribution over its median absolute deviation.
-    scatter = 1.4826 * float(np.median(np.abs(levels - middle)))
-    excess = float(levels.max()) - middle
-    return excess if excess > _GLOW_SIGMA * scatter and excess > _GLOW_FRACTION * abs(middle) else None
+def _current(dark: MasterPlanes, bias: MasterPlanes) -> DarkSignal:
+    _check_shapes(dark, bias)
+    return DarkSignal(dark.mean - bias.mean, setup_of(dark.header).exposure_s)
 
 
-def calibrate(pixels: NDArray[np.uint16], planes: Correction, e_per_adu: float | None) -> CalibratedLight:
+def calibrate(pixels: NDArray[np.uint16] | F32, planes: Correction, e_per_adu: float | None) -> CalibratedLight:
     """Calibrate one light.
 
     Parameters
     ----------
     pixels
-        uint16, shape (height, width).
+        uint16, or float32 once its overscan is subtracted, shape (height, width).
     planes
         What to do to it.
     e_per_adu
@@ -178,7 +218,7 @@ def calibrate(pixels: NDArray[np.uint16], planes: Correction, e_per_adu: float |
         raise MismatchError(f"the light has the shape {pixels.shape}, its masters {planes.subtracted.shape}")
     light = CalibratedLight(np.empty(pixels.shape, np.float32), np.empty(pixels.shape, np.float32))
     kernels.calibrate_pixels(
-        np.ascontiguousarray(pixels).reshape(-1),
+        pixels.reshape(-1),
         planes.subtracted.reshape(-1),
         planes.response.reshape(-1),
         planes.dark_variance.reshape(-1),
@@ -190,9 +230,9 @@ def calibrate(pixels: NDArray[np.uint16], planes: Correction, e_per_adu: float |
     return light
 
 
-def pedestal_for(signal: F32) -> int:
+def pedestal_for(lowest_adu: float) -> int:
     """Return the pedestal with which no pixel clips at zero: 100 ADU or the next multiple of it, at most 1000."""
-    needed = -(float(signal.min()) // PEDESTAL_STEP_ADU) * PEDESTAL_STEP_ADU
+    needed = -(lowest_adu // PEDESTAL_STEP_ADU) * PEDESTAL_STEP_ADU
     return int(min(max(needed, PEDESTAL_STEP_ADU), MOST_PEDESTAL_ADU))
 
 

@@ -1,36 +1,49 @@
 """Lights as files: read, calibrated, written with headers that say what was done."""
 
 import math
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+from numpy.typing import NDArray
 
+from coldframe.calibration.defect_file import BadPixels
 from coldframe.calibration.durable import write_durably
 from coldframe.calibration.fits_cards import Card, HeaderValue
+from coldframe.calibration.flats import cfa_period
 from coldframe.calibration.frame_cards import other_cards, software_card
-from coldframe.calibration.frame_file import (
-    FrameEncoder,
-    FrameFileError,
-    encode_extension,
-    encode_primary,
-    read_frame,
-    read_header,
-)
+from coldframe.calibration.frame_file import FrameFileError, extension_pieces, primary_pieces
 from coldframe.calibration.frame_setup import FrameSetup, setup_of
+from coldframe.calibration.image_file import open_image, read_image_header
 from coldframe.calibration.light import (
     CalibratedLight,
     Correction,
+    MismatchError,
+    Subtraction,
     calibrate,
     correction,
     dark_subtraction,
     pedestal_for,
     scaled_subtraction,
     sixteen_bits,
+    with_other_bias,
+    with_own_bias,
 )
 from coldframe.calibration.light_recipe import LightRecipe
-from coldframe.calibration.master_file import read_master
+from coldframe.calibration.master_file import HIGHEST_OF_FRACTIONS, read_adu_master, read_master
+from coldframe.calibration.matching import defect_map_faults
+from coldframe.calibration.mending import mend
+from coldframe.calibration.overscan import corrected_header
 from coldframe.config.frames import FrameKind
+
+_BAND_ROWS = 256
+
+_OF_THE_RAW_FILE = re.compile(r"NAXIS\d+|EXTNAME|EXTVER|EXTLEVEL|INHERIT|BLANK|DATAMIN|DATAMAX")
+"""Keywords that are no longer true of the calibrated pixels or of where they stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +59,17 @@ class Output:
     e_per_adu
         Electrons for 1 ADU; None takes EGAIN of the light's header, and without that leaves the photon noise out of
         the uncertainty.
+    defects
+        Pixels that get a value from their neighbours; None trusts all.
+    blank
+        Only of floats: these pixels become NaN instead.
     """
 
     floating: bool = False
     pedestal_adu: float | None = None
     e_per_adu: float | None = None
+    defects: BadPixels | None = None
+    blank: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +82,37 @@ class Written:
         The calibrated file.
     below, above
         Pixels that were clipped at 0 and at 65,535.
+    photons
+        Whether the uncertainty holds the photon noise.
     """
 
     path: Path
     below: int
     above: int
+    photons: bool
+
+
+@dataclass(slots=True, eq=False)
+class _Result:
+    """A light on its way to the disk.
+
+    Attributes
+    ----------
+    signal
+        uint16 or float32, shape (height, width), pedestal included.
+    uncertainty
+        float32, same shape.
+    cards
+        What was done to the pixels.
+    below, above
+        As in `Written`.
+    """
+
+    signal: NDArray[np.uint16] | NDArray[np.float32]
+    uncertainty: NDArray[np.float32]
+    cards: list[Card]
+    below: int = 0
+    above: int = 0
 
 
 def light_setup(path: Path) -> FrameSetup:
@@ -78,11 +123,11 @@ def light_setup(path: Path) -> FrameSetup:
     FrameFileError
         If the file cannot be read, or is no raw light.
     """
-    header = read_header(path)
+    header = read_image_header(path)
     setup = setup_of(header)
     if setup.kind not in {FrameKind.LIGHT, None}:
         raise FrameFileError(path, f"is a {setup.kind} frame, not a light")
-    if "CALSTAT" in header:
+    if header.get("CALSTAT"):
         raise FrameFileError(path, f"was calibrated before (CALSTAT {header['CALSTAT']})")
     return setup
 
@@ -97,59 +142,134 @@ def load_correction(recipe: LightRecipe) -> Correction:
     MismatchError
         If the masters do not fit each other, or the dark cannot be scaled.
     """
-    dark = None if recipe.dark is None else read_master(recipe.dark)
-    bias = None if recipe.bias is None else read_master(recipe.bias)
-    if dark is not None and bias is not None:
-        subtraction = scaled_subtraction(bias, dark, recipe.dark_scale)
-    else:
-        only = dark or bias
-        assert only is not None
-        subtraction = dark_subtraction(only)
+    subtraction = _subtraction(recipe)
     return correction(subtraction, None if recipe.flat is None else read_master(recipe.flat))
+
+
+def _subtraction(recipe: LightRecipe) -> Subtraction:
+    """Return what is subtracted; a function of its own, so that dark and bias are gone when the flat is read."""
+    dark = None if recipe.dark is None else read_adu_master(recipe.dark)
+    bias = None if recipe.bias is None else read_adu_master(recipe.bias)
+    if dark is not None and bias is not None and setup_of(dark.header).bias_subtracted:
+        own = bias.header.get("DATASUM")
+        dark = with_own_bias(dark, bias) if own and own == dark.header.get("CFSUBSUM") else with_other_bias(dark, bias)
+    if dark is not None and bias is not None and recipe.dark_scale != 1:
+        witness = None if recipe.glow_witness is None else read_adu_master(recipe.glow_witness)
+        return scaled_subtraction(bias, dark, recipe.dark_scale, witness)
+    only = dark or bias
+    assert only is not None
+    return dark_subtraction(only)
 
 
 def calibrate_file(light: Path, target: Path, recipe: LightRecipe, planes: Correction, output: Output) -> Written:
     """Calibrate one light and write it durably; `target` is a new file in a folder that exists.
 
-    The file's first image is the calibrated light; the extension UNCERT is its standard error, MASK (1: pixel without
-    signal in the flat) follows where the flat has one.
+    The light may be of 8, 16 or 32 bits or of floats in ADU, compressed or not. The file's first image is the
+    calibrated light; the extension UNCERT is its standard error, MASK follows where the flat has one (bit 1: pixel
+    without signal in the flat) or defects are treated (bit 2: defect).
 
     Raises
     ------
     FrameFileError
         If the light cannot be read.
     MismatchError
-        If the masters have another shape.
+        If the masters or the defect map have another shape, or the map is of another camera.
     NotDurableError
         If the result could not be brought onto the disk, or `target` exists.
     """
-    pixels, header = read_frame(light)
+    with TemporaryDirectory(prefix=".coldframe-", dir=target.parent) as unpacked:
+        image = open_image(light, Path(unpacked))
+        raw, header = image.pixels(), dict(image.header)
+    if raw.dtype.kind == "f" and raw.max() <= HIGHEST_OF_FRACTIONS:
+        raise FrameFileError(light, "its values lie below 1: not in ADU, so that no master fits them")
+    pixels: NDArray[np.uint16] | NDArray[np.float32] = raw
+    if recipe.overscan is not None:
+        header = corrected_header(header, recipe.overscan)
+        pixels = recipe.overscan.signal(raw)
     e_per_adu = output.e_per_adu or _egain(header)
-    calibrated = calibrate(pixels, planes, e_per_adu)
-    cards = _cards(light, header, recipe, e_per_adu)
-    below = above = 0
-    if output.floating:
-        pedestal_adu = output.pedestal_adu or 0.0
-        if pedestal_adu:
-            np.add(calibrated.signal, np.float32(pedestal_adu), out=calibrated.signal)
-        first = encode_primary(calibrated.signal, _sealed(cards, header, pedestal_adu))
-    else:
-        pedestal_adu = pedestal_for(calibrated.signal) if output.pedestal_adu is None else output.pedestal_adu
-        whole, below, above = sixteen_bits(calibrated.signal, pedestal_adu)
-        clipped = [
-            Card("CFCLIPLO", below, "pixels clipped at 0"),
-            Card("CFCLIPHI", above, "pixels clipped at 65535"),
-        ]
-        first = FrameEncoder().encode(whole, _sealed(cards + clipped, header, pedestal_adu))
-    write_durably(target, [*first, *_extensions(calibrated, planes)])
-    return Written(target, below, above)
+    result = _calibrated(pixels, planes, e_per_adu, output)
+    if output.defects is not None:
+        _treat(result, output.defects, header, blank=output.blank)
+    kept = {keyword: value for keyword, value in header.items() if not _OF_THE_RAW_FILE.fullmatch(keyword)}
+    cards = [*_cards(light, header, recipe, e_per_adu), *result.cards]
+    first = primary_pieces(result.signal, cards + other_cards(cards, kept))
+    write_durably(target, chain(first, *_extensions(result, planes, output.defects)))
+    return Written(target, result.below, result.above, photons=e_per_adu is not None)
 
 
-def _extensions(light: CalibratedLight, planes: Correction) -> list[bytes | memoryview]:
-    parts = [encode_extension("UNCERT", light.uncertainty, [Card("BUNIT", "adu", "unit of the pixels")])]
+def _calibrated(
+    pixels: NDArray[np.uint16] | NDArray[np.float32], planes: Correction, e_per_adu: float | None, output: Output
+) -> _Result:
+    """Calibrate band by band, so that little but the result is in memory; where there are defects it is zero."""
+    bad = None if output.defects is None else output.defects.bad
+    if bad is not None and bad.shape != planes.subtracted.shape:
+        raise MismatchError(f"the defect map has the shape {bad.shape}, the light's masters {planes.subtracted.shape}")
+    if pixels.shape != planes.subtracted.shape:
+        raise MismatchError(f"the light has the shape {pixels.shape}, its masters {planes.subtracted.shape}")
+    bands = [slice(top, min(top + _BAND_ROWS, len(pixels))) for top in range(0, len(pixels), _BAND_ROWS)]
+
+    def calibrated(rows: slice) -> CalibratedLight:
+        band = calibrate(pixels[rows], planes.band(rows), e_per_adu)
+        if bad is not None:
+            band.signal[bad[rows]] = 0
+        return band
+
+    pedestal_adu = output.pedestal_adu
+    if pedestal_adu is None and not output.floating:
+        pedestal_adu = pedestal_for(min(float(calibrated(rows).signal.min()) for rows in bands))
+    result = _Result(
+        np.empty(pixels.shape, np.float32 if output.floating else np.uint16),
+        np.empty(pixels.shape, np.float32),
+        [Card("PEDESTAL", pedestal_adu or 0, "[adu] was added to every pixel")],
+    )
+    for rows in bands:
+        band = calibrated(rows)
+        result.uncertainty[rows] = band.uncertainty
+        if output.floating:
+            result.signal[rows] = band.signal + np.float32(pedestal_adu or 0)
+        else:
+            result.signal[rows], below, above = sixteen_bits(band.signal, pedestal_adu or 0)
+            result.below += below
+            result.above += above
+    if not output.floating:
+        result.cards.append(Card("CFCLIPLO", result.below, "pixels clipped at 0"))
+        result.cards.append(Card("CFCLIPHI", result.above, "pixels clipped at 65535"))
+    return result
+
+
+def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue], *, blank: bool) -> None:
+    """Mend the defects or blank them, and say so."""
+    setup = setup_of(header)
+    faults = defect_map_faults(setup, defects.setup)
+    if faults:
+        raise MismatchError(f"the defect map {defects.path} belongs to other pixels: {', '.join(faults)}")
+    result.cards.append(Card("CFDEFMAP", defects.path.name, "map of the defects"))
+    result.cards.append(Card("CFDEFNUM", int(np.count_nonzero(defects.bad)), "pixels that are defects"))
+    if blank:
+        result.signal[defects.bad] = result.uncertainty[defects.bad] = np.nan
+        result.cards.append(Card("CFDEFHOW", "NaN", "what they became"))
+        return
+    try:
+        period = cfa_period(setup.mosaic)
+    except ValueError as error:
+        raise MismatchError(f"defects cannot be mended: {error}") from error
+    unmended = mend(result.signal, result.uncertainty, defects.bad, period)
+    result.cards.append(Card("CFDEFHOW", "median of good neighbours", "what they became; of the same colour"))
+    result.cards.append(Card("CFDEFLFT", unmended, "of them without a good neighbour: set to zero signal"))
+
+
+def _extensions(
+    result: _Result, planes: Correction, defects: BadPixels | None
+) -> Iterator[Iterator[bytes | memoryview]]:
+    yield extension_pieces("UNCERT", result.uncertainty, [Card("BUNIT", "adu", "unit of the pixels")])
+    if planes.masked is None and defects is None:
+        return
+    mask = np.zeros(result.signal.shape, np.uint8)
     if planes.masked is not None:
-        parts.append(encode_extension("MASK", planes.masked.view(np.uint8), []))
-    return [buffer for part in parts for buffer in part]
+        mask |= planes.masked
+    if defects is not None:
+        mask |= defects.bad.view(np.uint8) << 1
+    yield extension_pieces("MASK", mask, [Card("CFBIT0", "no light in the flat"), Card("CFBIT1", "defect")])
 
 
 def _egain(header: dict[str, HeaderValue]) -> float | None:
@@ -171,6 +291,7 @@ def _cards(light: Path, header: dict[str, HeaderValue], recipe: LightRecipe, e_p
         ("EGAIN", e_per_adu, "[e-/adu] for the photon noise"),
     ]
     return [
+        *([] if recipe.overscan is None else recipe.overscan.cards),
         Card("IMAGETYP", str(header.get("IMAGETYP", "Light Frame")), "type of frame"),
         Card("BUNIT", "adu", "unit of the pixels"),
         Card("CALSTAT", recipe.calstat, "taken out: B bias, D dark current, F flat"),
@@ -184,8 +305,3 @@ def _cards(light: Path, header: dict[str, HeaderValue], recipe: LightRecipe, e_p
 
 def _name(path: Path | None) -> str | None:
     return None if path is None else path.name
-
-
-def _sealed(cards: list[Card], header: dict[str, HeaderValue], pedestal_adu: float) -> list[Card]:
-    ours = [*cards, Card("PEDESTAL", pedestal_adu, "[adu] was added to every pixel")]
-    return ours + other_cards(ours, header)

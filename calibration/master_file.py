@@ -1,7 +1,7 @@
 """Masters read back from disk: their planes, and whether every byte is as it was written."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,9 @@ F32 = NDArray[np.float32]
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", -32: ">f4", -64: ">f8"}
 _ALL_ONES = 0xFFFFFFFF
 _MOST_HDUS = 64
+
+HIGHEST_OF_FRACTIONS = 1.0
+"""Where no value is above, an image holds fractions of the full range."""
 
 
 class Image(NamedTuple):
@@ -48,12 +51,13 @@ class MasterPlanes:
     uncertainty
         float32, same shape: standard error of the mean; zeros where the file has none.
     frame_variance
-        float32, same shape: variance of a single one of its frames, from their scatter (clipping included, up to 3 %
-        too large); zeros where that is unknown.
+        float32, same shape: variance of a single one of its frames, from their scatter; zeros where that is unknown.
     masked
         bool, same shape: pixels without signal; None where the file has no such plane.
     header
         Of the first image.
+    counts
+        float32, same shape: values that went into each pixel; None where the file has no such plane.
     """
 
     mean: F32
@@ -61,6 +65,7 @@ class MasterPlanes:
     frame_variance: F32
     masked: NDArray[np.bool_] | None
     header: dict[str, HeaderValue]
+    counts: F32 | None = None
 
 
 def read_master(path: Path) -> MasterPlanes:
@@ -85,9 +90,34 @@ def read_master(path: Path) -> MasterPlanes:
         raise FrameFileError(path, "its extensions differ in size from its first image")
     # Of a single frame no scatter is known (NaN); it is taken as 0 and stated as such.
     uncertainty = np.nan_to_num(planes.get("UNCERT", np.zeros_like(mean)), copy=False)
-    variance = uncertainty**2 * planes.get("COUNTS", np.zeros_like(mean))
+    counts = planes.get("COUNTS")
+    variance = np.zeros_like(mean) if counts is None else np.square(uncertainty)
+    if counts is not None:
+        variance *= counts * np.float32(_variance_factor(header))
     masked = planes["MASK"] > 0 if "MASK" in planes else None
-    return MasterPlanes(mean, uncertainty, variance, masked, header)
+    return MasterPlanes(mean, uncertainty, variance, masked, header, counts)
+
+
+def read_adu_master(path: Path) -> MasterPlanes:
+    """Read a master bias, dark or dark flat; see `read_master`.
+
+    Raises
+    ------
+    FrameFileError
+        Also if it holds fractions of the full range, as Siril and PixInsight write them: subtracted from ADU they would
+        change nothing, and nobody would notice.
+    """
+    master = read_master(path)
+    around_zero = "OVERSCAN" in master.header or "CALSTAT" in master.header
+    if not around_zero and master.mean.max() <= HIGHEST_OF_FRACTIONS:
+        raise FrameFileError(path, "its values lie below 1: not in ADU")
+    return master
+
+
+def _variance_factor(header: Mapping[str, HeaderValue]) -> float:
+    """Return what a `Trial` found when the master was made; 1 where its header tells nothing sensible."""
+    factor = header.get("CFVAR1", 1)
+    return factor if isinstance(factor, int | float) and 0 < factor <= 1 else 1
 
 
 def integrity_fault(path: Path) -> str | None:
@@ -168,8 +198,14 @@ def _data_size(header: dict[str, HeaderValue], path: Path) -> int:
         return 0
     size = abs(bits) // 8
     for axis in range(1, axes + 1):
-        size *= _whole(header, f"NAXIS{axis}", path)
-    return size
+        length = _whole(header, f"NAXIS{axis}", path)
+        if length < 1:
+            raise FrameFileError(path, f"not a plane image: NAXIS{axis} is {length}")
+        size *= length
+    heap, groups = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
+    if not isinstance(heap, int) or not isinstance(groups, int) or heap < 0 or groups < 1:
+        raise FrameFileError(path, f"PCOUNT {heap}, GCOUNT {groups}: of no size that FITS knows")
+    return groups * (size + abs(bits) // 8 * heap)
 
 
 def _whole(header: dict[str, HeaderValue], keyword: str, path: Path) -> int:

@@ -11,11 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.accumulator import Stack
+from coldframe.calibration.amp_glow import SIGNIFICANCE, AmpGlow, measure_glow
+from coldframe.calibration.column_sort import method_trial
 from coldframe.calibration.durable import write_durably
 from coldframe.calibration.fits_cards import Card, HeaderValue, ascii_text
 from coldframe.calibration.frame_cards import ROLES, setting_cards, software_card, utc_text, with_driver_cards
 from coldframe.calibration.frame_file import extension_pieces, primary_pieces
+from coldframe.calibration.frame_setup import BIAS_TAKEN_OUT
 from coldframe.calibration.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
+from coldframe.calibration.overscan import Overscan, corrected_header
 from coldframe.calibration.statistics import central_region
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
@@ -36,7 +40,8 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+-]+")
 _KEPT_OF_DRIVER = frozenset(
     {
         "ROWORDER", "BAYERPAT", "XBAYROFF", "YBAYROFF", "PIXSIZE1", "PIXSIZE2", "XPIXSZ", "YPIXSZ", "EGAIN", "CAMERAID",
-        "TELESCOP", "FOCALLEN", "APTDIA", "FOCUSPOS", "ROTATANG",
+        "TELESCOP", "FOCALLEN", "APTDIA", "FOCUSPOS", "ROTATANG", "COLORTYP",
+        "BIASSEC", "TRIMSEC", "DATASEC",
     }
 )  # fmt: skip
 """Of a raw frame's cards these hold for the master, too; others, such as the pointing, belong to single frames."""
@@ -70,6 +75,12 @@ class MasterFrame:
         Name of the master that was subtracted from each frame, None without.
     header
         Cards of the first frame's driver.
+    overscan
+        What was subtracted from each frame before all else, None for whole frames.
+    subtracted_sum
+        DATASUM of the master that was subtracted, by which it is known under any name.
+    remarks
+        Further cards.
     """
 
     kind: FrameKind
@@ -87,6 +98,9 @@ class MasterFrame:
     masked: NDArray[np.bool_] | None = None
     subtracted: str | None = None
     header: Mapping[str, HeaderValue] = field(default_factory=dict)
+    overscan: Overscan | None = None
+    subtracted_sum: str | None = None
+    remarks: tuple[Card, ...] = ()
 
     @property
     def level(self) -> float:
@@ -95,9 +109,14 @@ class MasterFrame:
 
     @property
     def noise(self) -> float:
-        """Median of the uncertainty, in the same unit; NaN of a single frame."""
+        """Typical noise of the mean, in the same unit; NaN of a single frame.
+
+        The median of the uncertainty, less what that adds because it is an estimate itself.
+        """
         known = self.stack.uncertainty[np.isfinite(self.stack.uncertainty)]
-        return float(np.median(known)) if known.size else float("nan")
+        if not known.size:
+            return float("nan")
+        return float(np.median(known) * np.sqrt(method_trial(self.stack.frames, self.clipping).noise_fraction))
 
 
 def master_name(master: MasterFrame) -> str:
@@ -142,8 +161,9 @@ def settings_text(
 
 
 def name_part(text: str) -> str:
-    """Return text with what does not belong into a file name replaced."""
-    return _NOT_IN_NAMES.sub("-", ascii_text(text))
+    """Return text with what does not belong into a file name replaced; never ".." alone, which leads elsewhere."""
+    part = _NOT_IN_NAMES.sub("-", ascii_text(text))
+    return part if part.strip(".") else "-"
 
 
 def _decimal(seconds: float) -> str:
@@ -172,8 +192,10 @@ def master_cards(master: MasterFrame) -> list[Card]:
         *_date_cards(master),
         software_card(),
         *_method_cards(master),
+        *master.remarks,
     ]
-    kept = {keyword: value for keyword, value in master.header.items() if keyword in _KEPT_OF_DRIVER}
+    header = master.header if master.overscan is None else corrected_header(master.header, master.overscan)
+    kept = {keyword: value for keyword, value in header.items() if keyword in _KEPT_OF_DRIVER}
     inputs = [Card(f"IMCOM{number:03d}", name) for number, name in enumerate(master.inputs[:999], start=1)]
     return with_driver_cards(ours, kept) + inputs
 
@@ -217,11 +239,29 @@ def _rule_cards(method: Method, frames: int) -> list[Card]:
 def _method_cards(master: MasterFrame) -> list[Card]:
     rejected = Card("CFREJECT", master.stack.rejected_fraction, "fraction of the values rejected")
     cards = [*_rule_cards(master.clipping, master.stack.frames), rejected]
+    if master.stack.frames > 1:
+        fraction = method_trial(master.stack.frames, master.clipping).frame_fraction
+        cards.append(Card("CFUNCERT", "JCGM 101:2008 6.4.9", "UNCERT: standard uncertainty, wider for few frames"))
+        cards.append(Card("CFVAR1", fraction, "variance of a frame / (UNCERT^2 x COUNTS)"))
+    if master.overscan is not None:
+        cards += master.overscan.cards
+    if master.kind is FrameKind.DARK:
+        cards.append(_glow_card(measure_glow(master.stack.mean)))
     if master.subtracted is not None:
         cards.append(Card("CFSUBTR", master.subtracted, "subtracted from each frame"))
+        if master.subtracted_sum is not None:
+            cards.append(Card("CFSUBSUM", master.subtracted_sum, "its DATASUM"))
+        if master.kind is not FrameKind.FLAT:
+            cards.append(Card("CALSTAT", BIAS_TAKEN_OUT, "taken out: B bias"))
     if master.kind is FrameKind.FLAT:
         cards.append(Card("CFNORM", "mean 1 over all unmasked pixels", "colours of a filter array each by itself"))
     return cards
+
+
+def _glow_card(glow: AmpGlow) -> Card:
+    if glow.significant:
+        return Card("AMPGLOW", round(glow.amplitude_adu, 3), f"[adu] glow {glow.place}")
+    return Card("AMPGLOW", 0.0, f"[adu] glow; none above {SIGNIFICANCE * glow.error_adu:.2g}")
 
 
 def write_master(path: Path, master: MasterFrame) -> None:

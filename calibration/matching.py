@@ -10,6 +10,9 @@ from coldframe.config.frames import FrameKind
 
 DAY_S = 86_400
 
+DARK_FLAT_EXPOSURE = 0.1
+"""Exposures of flats and their darks may differ by this fraction: so much of the dark signal of some seconds stays."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tolerances:
@@ -115,6 +118,34 @@ def best_master(
     return _best(light, masters, kind, _RULES[kind], tolerances or Tolerances())
 
 
+def subtraction_faults(frame: FrameSetup, master: FrameSetup) -> tuple[str, ...]:
+    """Return why a master cannot be subtracted from raw frames on the way to their own master; empty where it can.
+
+    Camera, size, gain, offset, binning, readout mode, row order and overscan must be the same, the temperatures within
+    `Tolerances.bias_c`; a dark's or dark flat's exposure within `DARK_FLAT_EXPOSURE` of the flats'. What one of the two
+    does not say is taken as equal.
+
+    Parameters
+    ----------
+    frame
+        A flat, or a dark of which the bias is to be subtracted.
+    master
+        Bias, dark or dark flat.
+    """
+    if master.kind not in {FrameKind.BIAS, FrameKind.DARK, FrameKind.DARK_FLAT, None}:
+        return (f"it is a master {master.kind}",)
+    rules = [*_READOUT, _offset, _bias_temperature, _overscan]
+    exposed = master.kind in {FrameKind.DARK, FrameKind.DARK_FLAT}
+    if exposed and frame.exposure_s is not None and master.exposure_s is not None:
+        rules.append(_exposure)
+    tolerances = Tolerances(exposure=DARK_FLAT_EXPOSURE)
+    findings = [rule(frame, master, tolerances) for rule in rules]
+    faults = [found.text for found in findings if found is not None and found.excess is not None]
+    if master.bias_subtracted:
+        faults.append("bias was subtracted from it, and would stay in what it is subtracted from")
+    return tuple(faults)
+
+
 def best_scalable_dark(
     light: FrameSetup, masters: Mapping[Path, FrameSetup], tolerances: Tolerances | None = None
 ) -> Match:
@@ -150,6 +181,25 @@ def _best(
     if refused:
         return Match(kind, None, refusal=f"no {kind} fits: {min(refused)[1]}")
     return Match(kind, None, refusal=f"no {kind} fits: there is no master {kind} at all")
+
+
+def defect_map_faults(frame: FrameSetup, defects: FrameSetup) -> tuple[str, ...]:
+    """Return why a defect map, or a master that is to show defects, belongs to other pixels; empty where it fits.
+
+    Camera, binning, row order and colour filter array must be the same; what one of the two does not say is taken as
+    equal. The size is left to who has the pixels: overscan may be trimmed.
+
+    Parameters
+    ----------
+    frame
+        A light, or the master dark.
+    defects
+        The map, or another master.
+    """
+    findings = [rule(frame, defects, Tolerances()) for rule in (_camera, _binning, _row_order)]
+    # Programs write the filter array into lights and flats, not all of them into darks.
+    findings.append(_same("colour filter array", frame.mosaic, defects.mosaic))
+    return tuple(found.text for found in findings if found is not None and found.excess is not None)
 
 
 def described(path: Path, master: FrameSetup) -> str:
@@ -245,6 +295,24 @@ def _mosaic(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> F
     return _same("colour filter array", light.mosaic or "none", master.mosaic or "none")
 
 
+def _overscan(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+    ours, theirs = (str(each.overscan or "still there") for each in (light, master))
+    return None if ours == theirs else Finding(f"overscan is {theirs} instead of {ours}", 1000)
+
+
+def _trim(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+    """Compare what of the frames was kept: how the level was found does not matter to a relative flat."""
+    if light.overscan is not None and master.overscan is not None:
+        return _same("kept part", str(light.overscan.sections.kept), str(master.overscan.sections.kept))
+    return _overscan(light, master, tolerances)
+
+
+def _bias_left_in(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+    if light.bias_subtracted or not master.bias_subtracted:
+        return None
+    return Finding("bias was subtracted from it: the master bias is added back", None)
+
+
 def _filter(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
     return _same("filter", light.filter_name or "none", master.filter_name or "none")
 
@@ -322,9 +390,9 @@ def _age(light: FrameSetup, master: FrameSetup, limit_days: float) -> Finding | 
 
 _READOUT: tuple[Rule, ...] = (_camera, _size, _gain, _binning, _readout_mode, _row_order)
 _RULES: Mapping[FrameKind, tuple[Rule, ...]] = {
-    FrameKind.BIAS: (*_READOUT, _offset, _bias_temperature, _bias_age),
-    FrameKind.DARK: (*_READOUT, _offset, _dark_temperature, _exposure, _dark_age),
-    FrameKind.FLAT: (*_READOUT, _mosaic, _filter, _telescope, _focal_length, _focus, _rotation, _flat_age),
+    FrameKind.BIAS: (*_READOUT, _offset, _overscan, _bias_temperature, _bias_age),
+    FrameKind.DARK: (*_READOUT, _offset, _overscan, _dark_temperature, _exposure, _dark_age, _bias_left_in),
+    FrameKind.FLAT: (*_READOUT, _trim, _mosaic, _filter, _telescope, _focal_length, _focus, _rotation, _flat_age),
 }
 
 

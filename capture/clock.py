@@ -1,13 +1,19 @@
-"""UTC for everything a night dates, from the running loop's clock."""
+"""UTC for everything a night dates, from the running loop's clock, and local time for people."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
 
 
+def clock_text(moment: datetime) -> str:
+    """Return the local time of day, such as 06:30."""
+    return f"{moment.astimezone():%H:%M}"
+
+
 class NightClock:
     """Counts from one reading of the wall clock, so that a clock that is set during the night moves no date backwards.
 
-    Under virtual time it runs as the loop does: two simulated nights with the same start are dated alike.
+    Under virtual time it runs as the loop does: two simulated nights with the same start are dated alike. Threads may
+    ask it, too.
 
     Parameters
     ----------
@@ -17,7 +23,8 @@ class NightClock:
 
     def __init__(self, start: datetime | None = None) -> None:
         self._start = start or datetime.now(UTC)
-        self._start_s = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._start_s = self._loop.time()
 
     def now(self) -> datetime:
         """Return UTC."""
@@ -25,4 +32,4 @@ class NightClock:
 
     def elapsed_s(self) -> float:
         """Return the seconds since the start."""
-        return asyncio.get_running_loop().time() - self._start_s
+        return self._loop.time() - self._start_s

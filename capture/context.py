@@ -1,8 +1,9 @@
 """What every part of a night works with."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from coldframe.capture.clock import NightClock
+from coldframe.capture.clock import NightClock, clock_text
 from coldframe.capture.events import Event, EventStream, Notice, Severity
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.retries import Retries
@@ -14,9 +15,13 @@ class StepFailedError(Exception):
     """A step of the night cannot be done; the text says why, and the steps that do not need it go on."""
 
 
+class StepSkippedError(StepFailedError):
+    """A step was not tried, because what it builds on is missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class NightContext:
-    """The rig, what is wanted of it, and where things go."""
+    """The rig, what is wanted of it, where things go, and by when the last frame must be in (None: no matter)."""
 
     settings: Settings
     rig: Rig
@@ -24,6 +29,19 @@ class NightContext:
     events: EventStream
     clock: NightClock
     retries: Retries
+    deadline: datetime | None = None
+
+    def require_time(self, exposure_s: float) -> None:
+        """Do nothing if an exposure can end before the deadline.
+
+        Raises
+        ------
+        StepFailedError
+            It cannot.
+        """
+        self.events.beat()
+        if self.deadline is not None and self.clock.now() + timedelta(seconds=exposure_s) > self.deadline:
+            raise StepFailedError(f"the time is up: the last frame was to be in by {clock_text(self.deadline)}")
 
     def tell(self, event: Event) -> None:
         """Publish an event."""

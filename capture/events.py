@@ -8,6 +8,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.flat_pedestal import PedestalVerdict
 from coldframe.calibration.statistics import FrameStatistics
 from coldframe.config.frames import FrameKind
 from coldframe.devices.flat_panel import CoverState
@@ -89,7 +90,7 @@ class NightStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class NightEnded(Event):
-    """The last event of every night."""
+    """The last event of every night, but for those of hooks."""
 
     outcome: NightOutcome
     summary: str
@@ -109,6 +110,45 @@ class StepEnded(Event):
     step: int
     outcome: StepOutcome
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetResized(Event):
+    """A set gets another number of frames than planned, because of the time that is left; 0: it is left out.
+
+    Attributes
+    ----------
+    count
+        Frames to accept from now on.
+    estimate_s
+        Expected wall time of the step, seconds.
+    reason
+        For people.
+    """
+
+    step: int
+    count: int
+    estimate_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HookEnded(Event):
+    """A command before or after the night has ended.
+
+    Attributes
+    ----------
+    command
+        As it was run.
+    fault
+        What went wrong, empty where nothing did.
+    output
+        The end of what it printed.
+    """
+
+    command: str
+    fault: str
+    output: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +199,7 @@ class FlatTested(Event):
     Attributes
     ----------
     level_adu, bias_adu
-        Median of the central region, and the bias level below it.
+        Median of the central region, of a colour camera that of its brightest channel; and the bias level below it.
     target_adu, low_adu, high_adu
         The level aimed at and the allowed band, bias included.
     verdict
@@ -181,13 +221,65 @@ class FlatTested(Event):
 
 @dataclass(frozen=True, slots=True)
 class FlatTuned(Event):
-    """The tuner found its exposure."""
+    """The tuner found its exposure; `full_scale_adu` is the saturation level that its band was measured against."""
 
     step: int
     filter: str | None
     exposure_s: float
     brightness: int | None
     tests: int
+    full_scale_adu: float
+
+
+@dataclass(frozen=True, slots=True)
+class PedestalDecided(Event):
+    """Dark flats were compared with the master bias, to tell which of the two is subtracted from flats.
+
+    Attributes
+    ----------
+    step, count
+        The set of dark flats, and the frames that it will have.
+    filter, exposure_s
+        Of the flats.
+    verdict
+        The numbers.
+    """
+
+    step: int
+    count: int
+    filter: str | None
+    exposure_s: float
+    verdict: PedestalVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class CameraMeasured(Event):
+    """What is known of the camera at one setting, after this night; None and empty where nothing is.
+
+    Attributes
+    ----------
+    path
+        The record that this night added.
+    gain
+        Setting, in the driver's units.
+    largest_deviation
+        From linearity, relative.
+    curve
+        Photon transfer: signal and noise, ADU.
+    dark_current
+        Temperature in degrees Celsius, and electrons per second.
+    """
+
+    camera: str
+    path: str
+    gain: float | None
+    e_per_adu: float | None
+    read_noise_e: float | None
+    saturation_adu: float | None
+    full_well_e: float | None
+    largest_deviation: float | None
+    curve: tuple[tuple[float, float], ...]
+    dark_current: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +365,7 @@ class EventStream:
 
     def __init__(self) -> None:
         self._subscribers: list[Subscriber] = []
+        self._hearers: list[Callable[[], None]] = []
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Add a subscriber; it gets every later event."""
@@ -282,3 +375,12 @@ class EventStream:
         """Hand `event` to all subscribers."""
         for subscriber in self._subscribers:
             subscriber(event)
+
+    def subscribe_beats(self, hearer: Callable[[], None]) -> None:
+        """Add one who hears every later beat."""
+        self._hearers.append(hearer)
+
+    def beat(self) -> None:
+        """Tell that a wait goes on as it should, of which people need not read."""
+        for hearer in self._hearers:
+            hearer()

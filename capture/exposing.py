@@ -5,13 +5,18 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from coldframe.capture.context import NightContext, StepFailedError
+from coldframe.capture.disk_room import wait_for_room
 from coldframe.capture.events import ExposureStarted, Severity
 from coldframe.capture.retries import OutOfRetriesError
+from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
-from coldframe.devices.errors import DeviceError, NotSupportedError, SettingRefusedError
+from coldframe.devices.errors import DeviceError, DeviceLostError, NotSupportedError, SettingRefusedError
 
 FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 15.0
+AWAY_S = 300.0
+"""How long something lost is waited for."""
 
 T = TypeVar("T")
 
@@ -22,14 +27,25 @@ async def expose_once(context: NightContext, step: int, kind: FrameKind, exposur
     Raises
     ------
     DeviceError
-        The camera failed.
+        The camera failed, or something of the rig was away or moved meanwhile.
+    NotDurableError
+        There is no room for frames.
     """
+    await wait_for_room(context)
+    await context.rig.ensure_ready()
     context.tell(ExposureStarted(context.clock.now(), step, kind, exposure_s))
-    return await context.rig.camera.expose(kind, exposure_s)
+    frame = await context.rig.camera.expose(kind, exposure_s)
+    if context.rig.unready:
+        reason = f"shot while {' and '.join(context.rig.unready)} went away or was changed"
+        path = await in_thread(context.folder.quarantine, frame, None, reason)
+        raise DeviceLostError(context.rig.unready[0], f"went away or was changed during an exposure ({path.name})")
+    return frame
 
 
 async def patiently(context: NightContext, attempt: Callable[[], Awaitable[T]]) -> T:
     """Try until it succeeds, as often as the night's budget allows; what a second try can cure gets one.
+
+    What was lost is waited for, however often that takes another look: only its loss counts as one try.
 
     Raises
     ------
@@ -51,7 +67,35 @@ async def patiently(context: NightContext, attempt: Callable[[], Awaitable[T]]) 
             context.notice(Severity.WARNING, f"{error}; trying again")
             await asyncio.sleep(pause_s)
             pause_s *= 2
+            await come_back(context)
     raise AssertionError("the loop returns or raises")
+
+
+async def come_back(context: NightContext) -> None:
+    """Wait for a rig that went away: a server that is started again, a cable, a power supply.
+
+    Raises
+    ------
+    StepFailedError
+        It stayed away.
+    SettingRefusedError, NotSupportedError
+        It came back as another.
+    """
+    loop = asyncio.get_running_loop()
+    began_s, pause_s = loop.time(), FIRST_PAUSE_S
+    while True:
+        try:
+            await context.rig.ensure_ready()
+        except (SettingRefusedError, NotSupportedError):
+            raise
+        except DeviceError as error:
+            context.require_time(0.0)
+            if loop.time() - began_s > AWAY_S:
+                raise StepFailedError(f"{error} (for {AWAY_S / 60:.0f} min)") from error
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        else:
+            return
 
 
 def spend_retry(context: NightContext) -> None:

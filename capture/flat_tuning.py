@@ -3,29 +3,25 @@
 import asyncio
 from dataclasses import dataclass
 
+from coldframe.calibration.frame_shape import Bands, FrameShape, bands_between, frame_shape, is_large_enough
 from coldframe.calibration.statistics import FULL_SCALE_ADU, FrameStatistics, measure, preview
 from coldframe.capture.context import NightContext, StepFailedError
 from coldframe.capture.events import FlatTested, FlatTuned, FrameShown, Severity
 from coldframe.capture.exposing import expose_once, patiently
+from coldframe.capture.filter_check import stuck_at, twins
+from coldframe.capture.flat_target import FlatTarget
+from coldframe.capture.flicker import CURES, HARMLESS_FROM_S, cured, is_flickering
 from coldframe.capture.learned_flats import FlatKey, LearnedFlat, LearnedFlats
 from coldframe.capture.light_path import flat_light, select_filter, set_brightness
 from coldframe.capture.panel_curve import PanelCurve
 from coldframe.capture.plan import TuneStep
 from coldframe.capture.threads import in_thread
-from coldframe.capture.tuner import (
-    BrightnessRange,
-    ExposureSpan,
-    FlatTarget,
-    FlatTest,
-    FlatTuner,
-    KnownLight,
-    OutOfReach,
-    Shoot,
-    Tuned,
-    TuningLimits,
-)
+from coldframe.capture.tuner import FlatTuner, KnownLight, OutOfReach, Shoot, Tuned
+from coldframe.capture.tuning_evidence import FlatTest
+from coldframe.capture.tuning_limits import BrightnessRange, ExposureSpan, TuningLimits
 from coldframe.config.frames import FrameKind
 from coldframe.config.settings import FlatSettings
+from coldframe.devices.camera import Frame
 from coldframe.devices.flat_panel import FlatPanel
 
 
@@ -62,33 +58,77 @@ class FlatTuning:
         """
         flats = self.context.settings.flats.for_filter(self.step.filter)
         try:
-            async with asyncio.timeout(flats.tuning_deadline_s):
+            async with asyncio.timeout(self._deadline_s(flats)):
                 tuned, curve = await self._tune(flats)
         except TimeoutError:
-            raise StepFailedError(f"no exposure was found within {flats.tuning_deadline_s:g} s") from None
+            raise StepFailedError(f"no exposure was found within {self._deadline_s(flats):g} s") from None
+        self._confirm_filter(tuned, curve)
         self.context.tell(
             FlatTuned(
-                self.context.clock.now(), self.number, self.step.filter, tuned.exposure_s, tuned.brightness, tuned.tests
+                self.context.clock.now(),
+                self.number,
+                self.step.filter,
+                tuned.exposure_s,
+                tuned.brightness,
+                tuned.tests,
+                tuned.target.full_scale_adu,
             )
         )
-        if not ExposureSpan(*flats.preferred_exposure_s).contains(tuned.exposure_s):
-            self.context.notice(Severity.INFO, f"{self.step.title}: {tuned.message}")
+        if tuned.is_starved or not ExposureSpan(*flats.preferred_exposure_s).contains(tuned.exposure_s):
+            severity = Severity.WARNING if tuned.is_starved else Severity.INFO
+            self.context.notice(severity, f"{self.step.title}: {tuned.message}")
         await self._remember(tuned)
         return tuned, curve
+
+    def _deadline_s(self, flats: FlatSettings) -> float:
+        """Return how long all of it may take: the tests, and the wait for a hand that switches the light."""
+        panel = self.context.settings.panel
+        switched_s = panel.manual_deadline_s if panel is not None and panel.kind == "manual" else 0.0
+        return flats.tuning_deadline_s + switched_s
+
+    def _confirm_filter(self, tuned: Tuned, curve: PanelCurve) -> None:
+        """Notice a wheel that did not turn, by the light.
+
+        Raises
+        ------
+        StepFailedError
+            The light is that of another filter.
+        """
+        panel, name = self.context.rig.panel, self.step.filter
+        if self.context.rig.wheel is None or panel is None or name is None:
+            return
+        key = self._key(panel)
+
+        def light(flat: LearnedFlat) -> float:
+            return flat.rate_adu_per_s / curve.light(flat.brightness or 1)
+
+        tonight = {other: light(flat) for other, flat in self.learned.alike(key).items()}
+        tonight[name] = light(self._learned_of(tuned))
+        earlier = {other: light(flat) for other, flat in self.learned.alike_earlier(key).items()}
+        if other := stuck_at(name, tonight, earlier):
+            raise StepFailedError(
+                f"the light is that of filter {other}, not of {name}: the wheel seems to be stuck; look at it, then "
+                "shoot these flats again"
+            )
+        for other in twins(name, tonight):
+            if not {name, other} <= earlier.keys():
+                text = f"filters {name} and {other} pass the same light: if they should not, the wheel is stuck"
+                self.context.notice(Severity.WARNING, text)
+
+    def _learned_of(self, tuned: Tuned) -> LearnedFlat:
+        return LearnedFlat(
+            exposure_s=tuned.exposure_s,
+            brightness=tuned.brightness,
+            rate_adu_per_s=tuned.rate_adu_per_s,
+            full_scale_adu=tuned.target.full_scale_adu,
+            faintest_part=tuned.target.faintest_part,
+            learned_at=self.context.clock.now(),
+        )
 
     async def _remember(self, tuned: Tuned) -> None:
         panel = self.context.rig.panel
         assert panel is not None
-        self.learned.remember(
-            self._key(panel),
-            LearnedFlat(
-                exposure_s=tuned.exposure_s,
-                brightness=tuned.brightness,
-                rate_adu_per_s=tuned.rate_adu_per_s,
-                full_scale_adu=tuned.full_scale_adu,
-                learned_at=self.context.clock.now(),
-            ),
-        )
+        self.learned.remember(self._key(panel), self._learned_of(tuned))
         try:
             await in_thread(self.learned.save)
         except OSError as error:
@@ -101,34 +141,99 @@ class FlatTuning:
         await self.context.rig.camera.apply(self.step.readout)
         await select_filter(self.context, self.step.filter)
         try:
-            tuner = self._tuner(flats, panel)
+            tuner = self._tuner(flats, panel, self._known_light(panel))
         except ValueError as error:  # what the camera or the panel can do does not go with what is wanted
             raise StepFailedError(str(error)) from error
-        decision = tuner.decide()
-        assert isinstance(decision, Shoot)
-        async with flat_light(self.context, panel, decision.brightness):
-            brightness = decision.brightness
-            while isinstance(decision, Shoot):
-                if decision.brightness is not None and decision.brightness != brightness:
-                    brightness = decision.brightness
-                    await set_brightness(self.context, panel, brightness)
-                statistics = await self._test(decision, flats)
-                tuner.observe(
-                    FlatTest(
-                        decision.exposure_s,
-                        decision.brightness,
-                        statistics.level_adu,
-                        statistics.saturated_fraction,
-                        statistics.noise_adu,
-                    )
-                )
-                shot, decision = decision, tuner.decide()
-                self._tell(shot, statistics, tuner.target, decision)
-        if isinstance(decision, OutOfReach):
-            raise StepFailedError(decision.message)
-        return decision, tuner.curve
+        shot = self._next_shot(tuner, panel)
+        assert shot is not None
+        async with flat_light(self.context, panel, shot.brightness):
+            tuned = await self._search(tuner, panel, flats, shot.brightness)
+            return await self._steadied(tuned, tuner.curve, panel, flats)
 
-    def _tuner(self, flats: FlatSettings, panel: FlatPanel) -> FlatTuner:
+    async def _search(self, tuner: FlatTuner, panel: FlatPanel, flats: FlatSettings, brightness: int | None) -> Tuned:
+        """Shoot what the tuner asks for, under a panel that is lit at `brightness`, and return what it found.
+
+        Raises
+        ------
+        StepFailedError
+            It found nothing.
+        """
+        while (shot := self._next_shot(tuner, panel)) is not None:
+            brightness = await self._shine(panel, shot.brightness, brightness)
+            statistics = await self._test(shot.exposure_s, flats)
+            tuner.observe(_test(shot, statistics))
+            self._tell(shot, statistics, tuner.target, tuner.decide())
+        decision = tuner.decide()
+        if isinstance(decision, Tuned):
+            await self._shine(panel, decision.brightness, brightness)
+            return decision
+        raise StepFailedError(decision.message)
+
+    async def _shine(self, panel: FlatPanel, wanted: int | None, present: int | None) -> int | None:
+        """Set the brightness, unless it is there, and return it."""
+        if wanted is None or wanted == present:
+            return present
+        await set_brightness(self.context, panel, wanted)
+        return wanted
+
+    async def _steadied(
+        self, tuned: Tuned, curve: PanelCurve, panel: FlatPanel, flats: FlatSettings
+    ) -> tuple[Tuned, PanelCurve]:
+        """Look for bands from a flickering lamp, and tune for longer exposures while there are any."""
+        longest_s = min(flats.exposure_limits_s[1], self.context.rig.camera.features.exposure_s.maximum)
+        preferred = ExposureSpan(*flats.preferred_exposure_s)
+        for cures in range(CURES + 1):
+            bands = await self._bands(tuned)
+            if bands is None or not is_flickering(bands):
+                return tuned, curve
+            span = cured(bands, tuned.exposure_s, preferred, longest_s) if cures < CURES else None
+            text = f"{self.step.title}: the light flickers, bands of {100 * bands.relative:.2g} % and levels "
+            text += f"{100 * abs(bands.level_ratio - 1):.2g} % apart in flats of {tuned.exposure_s:g} s"
+            if span is None:
+                self.context.notice(Severity.WARNING, f"{text}; that is put up with: try a dimmer or another lamp")
+                return tuned, curve
+            self.context.notice(Severity.WARNING, f"{text}; tuning for {span.shortest_s:.3g} s or longer")
+            preferred = span
+            longer = flats.model_copy(update={"preferred_exposure_s": (span.shortest_s, span.longest_s)})
+            light = KnownLight(tuned.rate_adu_per_s, tuned.brightness, tuned.target.faintest_part)
+            tuner = self._tuner(longer, panel, light, curve)
+            tuned, curve = await self._search(tuner, panel, flats, tuned.brightness), tuner.curve
+        raise AssertionError("the loop returns")
+
+    async def _bands(self, tuned: Tuned) -> Bands | None:
+        """Compare two flats shot as tuned; None where no flicker can matter, or frames are too small for bands."""
+        if tuned.exposure_s >= HARMLESS_FROM_S:
+            return None
+        one, other = [await self._check(tuned.exposure_s) for _ in range(2)]
+        is_lit = min(one.levels_adu.min(), other.levels_adu.min()) > self.bias_adu
+        if not is_lit or not is_large_enough(one.levels_adu.shape):
+            return None
+        return bands_between(one, other, self.bias_adu)
+
+    async def _check(self, exposure_s: float) -> FrameShape:
+        frame = await self._exposed(exposure_s)
+        await in_thread(self.context.folder.save_check, frame, self.step.filter)
+        return await in_thread(frame_shape, frame.pixels)
+
+    async def _exposed(self, exposure_s: float) -> Frame:
+        return await patiently(self.context, lambda: expose_once(self.context, self.number, FrameKind.FLAT, exposure_s))
+
+    def _next_shot(self, tuner: FlatTuner, panel: FlatPanel) -> Shoot | None:
+        """Return the next test; with a camera that was not tuned before also the frame that shows its saturation."""
+        decision = tuner.decide()
+        if isinstance(decision, Shoot):
+            return decision
+        flats = self.context.settings.flats
+        is_known = flats.saturation_adu is not None or self.learned.full_scale_adu(self._key(panel)) is not None
+        return None if is_known else tuner.saturating_shot()
+
+    def _known_light(self, panel: FlatPanel) -> KnownLight | None:
+        known = self.learned.recall(self._key(panel))
+        return KnownLight(known.rate_adu_per_s, known.brightness, known.faintest_part) if known is not None else None
+
+    def _tuner(
+        self, flats: FlatSettings, panel: FlatPanel, light: KnownLight | None, curve: PanelCurve | None = None
+    ) -> FlatTuner:
         camera = self.context.rig.camera.features
         limits = TuningLimits(
             exposure=ExposureSpan(
@@ -139,22 +244,21 @@ class FlatTuning:
             brightness=_brightness_range(panel),
             maximum_tests=flats.maximum_tests,
         )
-        known = self.learned.recall(self._key(panel))
-        learned_adu = known.full_scale_adu if known is not None else FULL_SCALE_ADU
-        target = FlatTarget(self.bias_adu, flats.saturation_adu or learned_adu, flats.target, flats.band)
-        light = KnownLight(known.rate_adu_per_s, known.brightness) if known is not None else None
-        return FlatTuner(target, limits, light, self.curve)
+        key = self._key(panel)
+        full_scale_adu = flats.saturation_adu or self.learned.full_scale_adu(key) or FULL_SCALE_ADU
+        target = FlatTarget(self.bias_adu, full_scale_adu, flats.target, flats.band)
+        return FlatTuner(target, limits, light, curve or self.curve)
 
     def _key(self, panel: FlatPanel) -> FlatKey:
         return FlatKey.of(self.context.rig.camera.name, self.step.filter, panel.name, self.step.readout)
 
-    async def _test(self, shot: Shoot, flats: FlatSettings) -> FrameStatistics:
-        frame = await patiently(
-            self.context, lambda: expose_once(self.context, self.number, FrameKind.FLAT, shot.exposure_s)
-        )
-        measurement = await in_thread(measure, frame.pixels, flats.saturation_adu)
+    async def _test(self, exposure_s: float, flats: FlatSettings) -> FrameStatistics:
+        frame = await self._exposed(exposure_s)
+        # Binned colour pixels of most cameras are no Bayer mosaic any more.
+        pattern = self.context.rig.camera.features.cfa_pattern if self.step.readout.binning == 1 else None
+        measurement = await in_thread(measure, frame.pixels, flats.saturation_adu, pattern)
         picture = await in_thread(preview, frame.pixels)
-        title = f"{self.step.title}, test of {shot.exposure_s:g} s"
+        title = f"{self.step.title}, test of {exposure_s:g} s"
         self.context.tell(FrameShown(self.context.clock.now(), title, picture, measurement.histogram128()))
         await in_thread(self.context.folder.save_test, frame, self.step.filter)
         return measurement.statistics
@@ -162,7 +266,7 @@ class FlatTuning:
     def _tell(
         self, shot: Shoot, statistics: FrameStatistics, target: FlatTarget, decision: Shoot | Tuned | OutOfReach
     ) -> None:
-        low_adu, high_adu = (self.bias_adu + part * target.range_adu for part in target.band)
+        low_adu, high_adu = target.levels_adu
         self.context.tell(
             FlatTested(
                 at=self.context.clock.now(),
@@ -170,7 +274,7 @@ class FlatTuning:
                 filter=self.step.filter,
                 exposure_s=shot.exposure_s,
                 brightness=shot.brightness,
-                level_adu=statistics.level_adu,
+                level_adu=statistics.brightest_adu,
                 bias_adu=self.bias_adu,
                 target_adu=self.bias_adu + target.signal_adu,
                 low_adu=low_adu,
@@ -179,6 +283,19 @@ class FlatTuning:
                 verdict=decision.message,
             )
         )
+
+
+def _test(shot: Shoot, statistics: FrameStatistics) -> FlatTest:
+    """Return what a test frame told, as the tuner reads it."""
+    return FlatTest(
+        shot.exposure_s,
+        shot.brightness,
+        statistics.brightest_adu,
+        statistics.saturated_fraction,
+        statistics.noise_adu,
+        statistics.faintest_adu if statistics.channels else None,
+        statistics.saturation_adu,
+    )
 
 
 def _brightness_range(panel: FlatPanel) -> BrightnessRange | None:

@@ -1,6 +1,7 @@
 """What flat tuning learned, kept from night to night in a small JSON file."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -37,9 +38,22 @@ class FlatKey(BaseModel):
             readout_mode=settings.readout_mode,
         )
 
+    @property
+    def camera_setting(self) -> "FlatKey":
+        """The key without what stands before the camera: it holds for the camera as it is set."""
+        return self.model_copy(update={"filter": None, "panel": None})
+
 
 class LearnedFlat(BaseModel):
-    """A setting that gave a good flat, the signal per second that it showed, and the saturation level that held."""
+    """A setting that gave a good flat, the light that it showed, and the saturation level that held.
+
+    Attributes
+    ----------
+    rate_adu_per_s
+        Signal per second, of the brightest channel.
+    faintest_part
+        Signal of the faintest channel as part of the brightest one's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,6 +61,7 @@ class LearnedFlat(BaseModel):
     brightness: int | None
     rate_adu_per_s: Positive
     full_scale_adu: Positive
+    faintest_part: float = Field(default=1.0, ge=0, le=1)
     learned_at: AwareDatetime
 
 
@@ -77,6 +92,7 @@ class LearnedFlats:
     def __init__(self, path: Path, flats: dict[FlatKey, LearnedFlat] | None = None, problem: str | None = None) -> None:
         self._path = path
         self._flats = dict(flats or {})
+        self._earlier = dict(self._flats)
         self.problem = problem
 
     @classmethod
@@ -99,6 +115,21 @@ class LearnedFlats:
     def recall(self, key: FlatKey) -> LearnedFlat | None:
         """Return what was learned for `key`, None where nothing was."""
         return self._flats.get(key)
+
+    def alike(self, key: FlatKey) -> dict[str, LearnedFlat]:
+        """Return what was learned since the file was read, by filter, for the camera, settings and panel of `key`."""
+        return _by_filter(
+            key, {each: flat for each, flat in self._flats.items() if flat is not self._earlier.get(each)}
+        )
+
+    def alike_earlier(self, key: FlatKey) -> dict[str, LearnedFlat]:
+        """Return what the file had told, by filter, for the camera, settings and panel of `key`."""
+        return _by_filter(key, self._earlier)
+
+    def full_scale_adu(self, key: FlatKey) -> float | None:
+        """Return the saturation level last learned for the camera and the settings of `key`, whatever the filter."""
+        alike = [flat for other, flat in self._flats.items() if other.camera_setting == key.camera_setting]
+        return max(alike, key=lambda flat: flat.learned_at).full_scale_adu if alike else None
 
     def remember(self, key: FlatKey, flat: LearnedFlat) -> None:
         """Put `flat` in the place of what was known for `key`."""
@@ -133,6 +164,14 @@ class LearnedFlats:
         numbered = (self._path.with_name(f"{self._path.name}.broken-{number}") for number in range(1, 1_000_000))
         self._path.rename(next(aside for aside in numbered if not aside.exists()))
         self.problem = None
+
+
+def _by_filter(key: FlatKey, flats: Mapping[FlatKey, LearnedFlat]) -> dict[str, LearnedFlat]:
+    return {
+        each.filter: flat
+        for each, flat in flats.items()
+        if each.filter is not None and each.model_copy(update={"filter": key.filter}) == key
+    }
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,10 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from coldframe.capture.context import NightContext
 from coldframe.capture.events import FilterChanged, PanelChanged
+from coldframe.capture.exposing import patiently
+from coldframe.capture.manual_light import wait_for_person
 from coldframe.devices.flat_panel import FlatPanel, lit
+from coldframe.devices.manual_panel import ManualPanel
 
 
 def tell_panel(context: NightContext) -> None:
@@ -28,7 +32,7 @@ async def select_filter(context: NightContext, name: str | None) -> None:
     wheel, settings = context.rig.wheel, context.settings.wheel
     if wheel is None or settings is None or name is None or wheel.current == name:
         return
-    await wheel.select(name)
+    await patiently(context, lambda: wheel.select(name))
     context.tell(FilterChanged(context.clock.now(), name))
     await asyncio.sleep(settings.settle_s)
 
@@ -40,18 +44,39 @@ async def darken(context: NightContext) -> None:
     ------
     DeviceError
         The panel did not obey.
+    StepFailedError
+        Nobody switched a light that is switched by hand.
     """
     panel, settings = context.rig.panel, context.settings.panel
     if panel is None or settings is None:
         return
     before = panel.state()
-    await panel.light_off()
+    if isinstance(panel, ManualPanel):
+        await wait_for_person(context, panel, lit=False)
+    await patiently(context, panel.light_off)
     if panel.has_cover:
-        await panel.close_cover()
+        await patiently(context, panel.close_cover)
     if panel.state() != before:
         tell_panel(context)
     if before.lit:
         await asyncio.sleep(settings.settle_s)
+
+
+async def open_to_sky(context: NightContext) -> None:
+    """Put the lamp out and open the cover; what stays closed by hand is found in the pixels.
+
+    Raises
+    ------
+    DeviceError
+        The panel did not obey.
+    """
+    panel = context.rig.panel
+    if panel is None or context.settings.panel is None:
+        return
+    await panel.light_off()
+    if panel.has_cover:
+        await panel.open_cover()
+    tell_panel(context)
 
 
 @asynccontextmanager
@@ -66,9 +91,12 @@ async def flat_light(context: NightContext, panel: FlatPanel, brightness: int | 
     settings = context.settings.panel
     assert settings is not None
     if panel.has_cover:
-        await (panel.close_cover() if settings.cover_for_flats == "closed" else panel.open_cover())
+        move = panel.close_cover if settings.cover_for_flats == "closed" else panel.open_cover
+        await patiently(context, move)
+    if isinstance(panel, ManualPanel):
+        await wait_for_person(context, panel, lit=True)
     try:
-        async with lit(panel, brightness):
+        async with lit(panel, brightness, partial(patiently, context)):
             tell_panel(context)
             await asyncio.sleep(settings.settle_s)
             yield
@@ -86,6 +114,6 @@ async def set_brightness(context: NightContext, panel: FlatPanel, brightness: in
     """
     settings = context.settings.panel
     assert settings is not None
-    await panel.light_on(brightness)
+    await patiently(context, lambda: panel.light_on(brightness))
     tell_panel(context)
     await asyncio.sleep(settings.settle_s)

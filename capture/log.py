@@ -1,13 +1,14 @@
 """What happens, in words: one line per event for people and journals of services, or JSON lines for programs."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from functools import singledispatchmethod
 from pathlib import Path
 from typing import TextIO
 
 from coldframe.capture.events import (
+    CameraMeasured,
     CoolingProgress,
     Event,
     ExposureStarted,
@@ -16,13 +17,16 @@ from coldframe.capture.events import (
     FlatTuned,
     FrameAccepted,
     FrameRejected,
+    HookEnded,
     MasterWritten,
     NightEnded,
     NightOutcome,
     NightStarted,
     Notice,
     PanelChanged,
+    PedestalDecided,
     PlannedStep,
+    SetResized,
     Severity,
     StepEnded,
     StepOutcome,
@@ -113,8 +117,10 @@ def severity_of(event: Event) -> Severity:
             return _STEP_SEVERITY[event.outcome]
         case NightEnded():
             return _NIGHT_SEVERITY[event.outcome]
-        case FrameRejected():
+        case FrameRejected() | SetResized():
             return Severity.WARNING
+        case HookEnded():
+            return Severity.ERROR if event.fault else Severity.INFO
         case _:
             return Severity.INFO
 
@@ -178,6 +184,32 @@ class Narrator:
         if began is not None:
             sentence += f" after {duration_text((event.at - began).total_seconds())}"
         return f"{sentence}: {event.reason}" if event.reason else sentence
+
+    @_sentence.register
+    def _(self, event: SetResized) -> str:
+        title = self._title(event.step)
+        if step := self._steps.get(event.step):
+            self._steps[event.step] = replace(step, count=event.count, estimate_s=event.estimate_s)
+        return f"{title}: {f'{event.count} frames' if event.count else 'left out'}, {event.reason}"
+
+    @_sentence.register
+    def _(self, event: PedestalDecided) -> str:
+        if step := self._steps.get(event.step):
+            self._steps[event.step] = replace(step, count=event.count)
+        return f"{self._title(event.step)}: {event.verdict.reason}"
+
+    @_sentence.register
+    def _(self, event: CameraMeasured) -> str:
+        figures = [
+            (event.e_per_adu, "{:.3g} e-/ADU"),
+            (event.read_noise_e, "read noise {:.3g} e-"),
+            (event.full_well_e, "full well {:,.0f} e-"),
+        ]
+        return f"{event.camera}: " + ", ".join(text.format(value) for value, text in figures if value is not None)
+
+    @_sentence.register
+    def _(self, event: HookEnded) -> str:
+        return f"{event.command}: {event.fault}" if event.fault else f"{event.command}: done"
 
     @_sentence.register
     def _(self, event: TemperatureRead) -> str | None:

@@ -2,18 +2,33 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import TypeGuard
 
 from coldframe.calibration.durable import NotDurableError
+from coldframe.calibration.flat_pedestal import (
+    FULL_SCALE_E,
+    PROBES,
+    DarkMaster,
+    PedestalTest,
+    PedestalVerdict,
+    PlannedFlat,
+    Subtract,
+)
 from coldframe.calibration.statistics import measure
-from coldframe.capture.clock import NightClock
-from coldframe.capture.context import NightContext, StepFailedError
+from coldframe.capture.characterisation import Characterisation, LadderLight
+from coldframe.capture.clock import NightClock, clock_text
+from coldframe.capture.context import NightContext, StepFailedError, StepSkippedError
+from coldframe.capture.darkness import Darkness
 from coldframe.capture.events import (
     EventStream,
     NightEnded,
     NightOutcome,
     NightStarted,
     PlannedStep,
+    SetResized,
     Severity,
     StepEnded,
     StepOutcome,
@@ -21,16 +36,31 @@ from coldframe.capture.events import (
 )
 from coldframe.capture.exposing import expose_once, patiently
 from coldframe.capture.flat_tuning import FlatTuning
+from coldframe.capture.gain_check import GainCheck
 from coldframe.capture.learned_flats import LearnedFlats
+from coldframe.capture.light_leak import filters_for_darks
 from coldframe.capture.light_path import darken, tell_panel
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.panel_curve import PROPORTIONAL, PanelCurve
-from coldframe.capture.plan import CoolStep, ShootStep, Step, TuneStep, WarmStep, estimate_s, plan_night
+from coldframe.capture.plan import (
+    CoolStep,
+    ShootStep,
+    SkyMasterStep,
+    SkyStep,
+    Step,
+    TuneStep,
+    WarmStep,
+    estimate_s,
+    plan_night,
+)
 from coldframe.capture.retries import Retries
 from coldframe.capture.safe_state import SafeState
-from coldframe.capture.set_shooting import Pedestal, Recipe, SetShooting
-from coldframe.capture.thermal import cool, thermometer
+from coldframe.capture.set_recipe import Pedestal, Recipe, ShotSet
+from coldframe.capture.sky_sets import SkySets
+from coldframe.capture.temperature_parts import in_parts
+from coldframe.capture.thermal import OutOfReachError, cool, cool_less, thermometer
 from coldframe.capture.threads import in_thread
+from coldframe.capture.timetable import Timetable
 from coldframe.capture.tuner import Tuned
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import Settings
@@ -40,8 +70,8 @@ from coldframe.devices.rig import Rig
 log = logging.getLogger(__name__)
 
 
-class StepSkippedError(StepFailedError):
-    """A step was not tried, because one that it builds on is missing."""
+LARGEST_AFTERGLOW = 0.05
+"""Light in dark flats, as part of that in their flats: more is a lamp that did not go out, or daylight beside it."""
 
 
 @dataclass(slots=True)
@@ -53,6 +83,7 @@ class _Made:
     tuned: dict[TuneStep, Tuned] = field(default_factory=dict)
     panel_curve: PanelCurve = PROPORTIONAL
     dark_flats: dict[TuneStep, Pedestal] = field(default_factory=dict)
+    verdicts: dict[TuneStep, PedestalVerdict] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     reached_c: float | None = None
 
@@ -72,6 +103,8 @@ class Night:
         Flat exposures of earlier nights; gets this night's.
     events, clock
         Where and when to tell.
+    deadline
+        When the last frame must be in; the warm-up comes after it. None: no matter when.
     """
 
     def __init__(
@@ -83,11 +116,16 @@ class Night:
         learned: LearnedFlats,
         events: EventStream,
         clock: NightClock,
+        deadline: datetime | None = None,
     ) -> None:
-        self._context = NightContext(settings, rig, folder, events, clock, Retries())
+        self._context = NightContext(settings, rig, folder, events, clock, Retries(), deadline)
         self._learned = learned
-        self._steps = plan_night(settings)
+        self._timetable = Timetable(plan_night(settings), settings, deadline)
         self._made = _Made()
+        self._characterisation = Characterisation(self._context)
+        self._darkness = Darkness(self._context)
+        self._gain_check = GainCheck(self._context)
+        self._sky = SkySets(self._context, learned)
 
     async def run(self) -> NightOutcome:
         """Do all steps, then leave the rig safe.
@@ -113,13 +151,31 @@ class Night:
             raise asyncio.CancelledError
         return outcome
 
+    @property
+    def _steps(self) -> tuple[Step, ...]:
+        """All steps, with the numbers of frames for which there is time."""
+        return self._timetable.steps
+
+    def _mind_the_deadline(self, number: int) -> None:
+        """Cut what is left of the plan to the time that is left, before its next step."""
+        context, now = self._context, self._context.clock.now()
+        for change in self._timetable.revise(number, now, context.rig.camera.thermals().sensor_c):
+            reason = f"as the last frame must be in by {clock_text(context.deadline or now)}"
+            context.tell(SetResized(now, change.number, change.count, change.estimate_s, reason))
+
+    def _require_time(self, number: int) -> None:
+        if self._context.deadline is not None and self._timetable.is_too_late(number):
+            raise StepSkippedError(f"no time for it before {clock_text(self._context.deadline)}")
+
     async def _steps_done(self) -> tuple[NightOutcome, str]:
         """Do what the plan says, all but the warm-up; return how it went."""
         self._tell_start()
         if self._learned.problem is not None:
             self._context.notice(Severity.WARNING, self._learned.problem)
         async with thermometer(self._context.rig.camera, self._context.events, self._context.clock):
-            for number, step in enumerate(self._steps, start=1):
+            for number in range(1, len(self._steps) + 1):
+                self._mind_the_deadline(number)
+                step = self._steps[number - 1]
                 if not isinstance(step, WarmStep):
                     await self._do(number, step)
         return self._result()
@@ -157,14 +213,8 @@ class Night:
         context.retries.begin_set()
         outcome, reason = StepOutcome.DONE, ""
         try:
-            match step:
-                case CoolStep(setpoint_c):
-                    await cool(context, setpoint_c)
-                    self._made.reached_c = setpoint_c
-                case TuneStep():
-                    await self._tune(number, step)
-                case ShootStep():
-                    await self._shoot(number, step)
+            self._require_time(number)
+            await self._work(number, step)
         except asyncio.CancelledError:
             context.tell(StepEnded(context.clock.now(), number, StepOutcome.SKIPPED, "the night was ended"))
             raise
@@ -180,15 +230,49 @@ class Night:
             self._made.missing.append(f"{step.title} ({reason})")
         context.tell(StepEnded(context.clock.now(), number, outcome, reason))
 
+    async def _work(self, number: int, step: Step) -> None:
+        match step:
+            case CoolStep(setpoint_c):
+                await self._cool(number, setpoint_c)
+            case TuneStep():
+                await self._tune(number, step)
+            case ShootStep():
+                await self._shoot(number, step)
+            case SkyStep():
+                await self._shoot_sky(number, step)
+            case SkyMasterStep():
+                await self._sky.combine(number, step)
+
+    async def _cool(self, number: int, setpoint_c: float) -> None:
+        """Bring the sensor to its setpoint, or what is left of the plan to one that the sensor does reach."""
+        self._made.reached_c = None
+        try:
+            await patiently(self._context, lambda: cool(self._context, setpoint_c))
+        except OutOfReachError as error:
+            reached_c = await cool_less(self._context, setpoint_c)
+            if reached_c is None:
+                raise
+            self._timetable.move(number, setpoint_c, reached_c)
+            self._made.reached_c = reached_c
+            raise StepFailedError(f"{error}; its sets are shot at {reached_c:g} C") from error
+        self._made.reached_c = setpoint_c
+
     def _require_temperature(self, setpoint_c: float | None) -> None:
         if setpoint_c is not None and self._made.reached_c != setpoint_c:
             raise StepSkippedError(f"the sensor did not reach {setpoint_c:g} C")
 
     async def _tune(self, number: int, step: TuneStep) -> None:
         self._require_temperature(step.setpoint_c)
+        await self._gain_check.confirm(number, step.readout)
         bias_adu = await self._bias_level_adu(number, step)
         tuning = FlatTuning(self._context, self._learned, step, number, bias_adu, self._made.panel_curve)
         self._made.tuned[step], self._made.panel_curve = await tuning.run()
+        self._timetable.learn_flat(step, self._made.tuned[step].exposure_s)
+
+    async def _shoot_sky(self, number: int, step: SkyStep) -> None:
+        self._require_temperature(step.setpoint_c)
+        await self._gain_check.confirm(number, step.readout)
+        await self._sky.shoot(number, step, await self._bias_level_adu(number, step.flats[0].tuning))
 
     async def _bias_level_adu(self, number: int, step: TuneStep) -> float:
         """Return the level without light: of this night's master bias, else of a bias frame shot for it."""
@@ -206,43 +290,85 @@ class Night:
 
     async def _shoot(self, number: int, step: ShootStep) -> None:
         self._require_temperature(step.setpoint_c)
-        shot = await SetShooting(self._context, number, step, self._recipe(step)).run()
-        self._keep(step, shot.master)
+        await self._gain_check.confirm(number, step.readout)
+        e_per_adu = await in_thread(self._characterisation.e_per_adu, step.readout)
+        recipe, began_s = replace(self._recipe(step, e_per_adu), e_per_adu=e_per_adu), self._context.clock.elapsed_s()
+        shot = await in_parts(step, recipe, partial(self._darkness.shoot, number))
+        self._timetable.learn_set(shot.frames, recipe.exposure_s, self._context.clock.elapsed_s() - began_s)
+        self._keep(step, shot)
+        self._sky.keep(step, recipe.exposure_s, shot.master)
+        if shot.studied is not None:
+            self._characterisation.add(step.readout, shot.studied)
         if shot.shortfall is not None:
             raise StepFailedError(shot.shortfall)
+        if recipe.tuned is not None:
+            await self._characterisation.climb(number, ladder_light(step, recipe.tuned))
 
-    def _keep(self, step: ShootStep, master: Pedestal) -> None:
+    def _keep(self, step: ShootStep, shot: ShotSet) -> None:
         """Keep of a master what later sets need, and forget what none needs any more: masters are large."""
-        conditions = (step.readout, step.setpoint_c)
+        conditions, master = (step.readout, step.setpoint_c), shot.master
         match step.kind:
             case FrameKind.BIAS:
                 self._made.bias_levels_adu[conditions] = master.level
                 self._made.biases[conditions] = master
             case FrameKind.DARK_FLAT:
-                self._made.dark_flats[step.tuning] = master
+                if shot.verdict is not None:
+                    self._made.verdicts[step.tuning] = shot.verdict
+                if self._subtracts_dark_flats(shot.verdict):
+                    self._made.dark_flats[step.tuning] = master
             case FrameKind.FLAT:
                 self._made.dark_flats.pop(step.tuning, None)
-                flats = (later for later in self._steps[self._steps.index(step) + 1 :] if isinstance(later, TuneStep))
+                flats = (later for later in self._steps[self._steps.index(step) + 1 :] if is_for_flats(later))
                 if all((later.readout, later.setpoint_c) != conditions for later in flats):
                     self._made.biases.pop(conditions, None)
 
-    def _recipe(self, step: ShootStep) -> Recipe:
+    def _recipe(self, step: ShootStep, e_per_adu: float | None) -> Recipe:
         """Return what the step takes over from the steps before it."""
         match step.kind:
             case FrameKind.BIAS:
                 return Recipe(self._context.rig.camera.features.exposure_s.minimum)
             case FrameKind.DARK:
                 assert step.exposure_s is not None
-                return Recipe(step.exposure_s)
+                return Recipe(step.exposure_s, dark_filters=filters_for_darks(self._filter_light()))
+        if self._context.settings.flats.source == "sky":
+            return self._sky.recipe(step)
         tuned = self._made.tuned.get(step.tuning)
         if tuned is None:
             raise StepSkippedError("no exposure was found for its flats")
         if step.kind is FrameKind.DARK_FLAT:
-            return Recipe(tuned.exposure_s)
+            ceiling_adu = tuned.target.bias_adu + LARGEST_AFTERGLOW * tuned.signal_adu
+            test = self._pedestal_test(step, tuned, e_per_adu)
+            return Recipe(tuned.exposure_s, test=test, ceiling_adu=ceiling_adu)
         pedestal = self._made.dark_flats.get(step.tuning) or self._made.biases.get((step.readout, step.setpoint_c))
         if pedestal is None:
             raise StepSkippedError("there is neither a master dark flat nor a master bias to subtract")
-        return Recipe(tuned.exposure_s, tuned, pedestal)
+        return Recipe(tuned.exposure_s, tuned, pedestal, self._made.verdicts.get(step.tuning))
+
+    def _filter_light(self) -> dict[str, float]:
+        """Return the light of the panel at one brightness through each filter that was tuned tonight."""
+        curve = self._made.panel_curve
+        return {
+            step.filter: tuned.rate_adu_per_s / curve.light(tuned.brightness or 1)
+            for step, tuned in self._made.tuned.items()
+            if step.filter is not None
+        }
+
+    def _subtracts_dark_flats(self, verdict: PedestalVerdict | None) -> bool:
+        if verdict is not None:
+            return verdict.subtract is Subtract.DARK_FLAT
+        return self._context.settings.flats.pedestal != "bias"
+
+    def _pedestal_test(self, step: ShootStep, tuned: Tuned, e_per_adu: float | None) -> PedestalTest | None:
+        """Return the bias that may take the place of a set of dark flats, if that is to be found out."""
+        bias = self._made.biases.get((step.readout, step.setpoint_c))
+        if bias is None or self._context.settings.flats.pedestal != "auto" or step.count <= PROBES:
+            return None
+        flats = sum(each.count for each in self._steps if isinstance(each, ShootStep) and is_flat_of(each, step))
+        e_per_adu = e_per_adu or FULL_SCALE_E / tuned.target.range_adu
+        return PedestalTest(
+            DarkMaster(bias.mean, bias.uncertainty, bias.level_error_adu),
+            PlannedFlat.of(tuned.signal_adu * tuned.target.faintest_part, max(flats, 1), e_per_adu),
+        )
 
     async def _end(self, outcome: NightOutcome, summary: str) -> NightOutcome:
         """Reach the safe state, whoever cancels meanwhile, say the last word, and return how the night ended."""
@@ -264,13 +390,34 @@ class Night:
         if warming is not None:
             ended = StepOutcome.FAILED if failures else StepOutcome.DONE
             context.tell(StepEnded(context.clock.now(), warming, ended, " ".join(failures)))
+        try:
+            await self._characterisation.keep()
+        except asyncio.CancelledError:
+            outcome = NightOutcome.INTERRUPTED
         safety = failures or ("the rig is safe",)
         context.tell(NightEnded(context.clock.now(), outcome, "; ".join((summary, *safety))))
         return outcome
+
+
+def is_for_flats(step: Step) -> TypeGuard[TuneStep | ShootStep]:
+    """Tell whether a step tunes or shoots flats."""
+    return isinstance(step, TuneStep) or (isinstance(step, ShootStep) and step.kind is FrameKind.FLAT)
+
+
+def is_flat_of(step: ShootStep, dark_flat: ShootStep) -> bool:
+    """Tell whether a step shoots the flats of a set of dark flats."""
+    return step.kind is FrameKind.FLAT and step.tuning == dark_flat.tuning
+
+
+def ladder_light(step: ShootStep, tuned: Tuned) -> LadderLight:
+    """Return the light of a flat set."""
+    return LadderLight(step.readout, step.filter, tuned.brightness, tuned.rate_adu_per_s, tuned.target.range_adu)
 
 
 def planned(number: int, step: Step, estimate: float) -> PlannedStep:
     """Return a step as events tell it."""
     if isinstance(step, ShootStep):
         return PlannedStep(number, step.title, step.kind, step.filter, step.count, step.exposure_s, estimate)
+    if isinstance(step, SkyStep):
+        return PlannedStep(number, step.title, FrameKind.FLAT, None, step.count, None, estimate)
     return PlannedStep(number, step.title, None, None, 0, None, estimate)

@@ -6,25 +6,30 @@
         biases/G100_O50_-10C_1x1/         one folder per set: raw frames, as shot
         darks/...  dark-flats/...  flats/...
         tuning/                           test frames of the flat tuner
+        checks/                           frames shot to see whether gain and lamp can be trusted
         quarantine/                       frames that were turned away, each with its reason beside it
         masters/                          one master per set
         journal.jsonl  coldframe.log
 """
 
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 
 from coldframe.calibration.durable import NotDurableError, write_durably
-from coldframe.calibration.frame_cards import raw_cards
+from coldframe.calibration.frame_cards import raw_cards, with_driver_cards
 from coldframe.calibration.frame_file import FrameEncoder
 from coldframe.calibration.library import LIBRARY, Library
 from coldframe.calibration.masters import MasterFrame, master_name, name_part, settings_text, write_master
 from coldframe.config.frames import FrameKind
-from coldframe.devices.camera import Frame
+from coldframe.devices.camera import Frame, StrayFrame
 
+MASTERS = "masters"
+_NIGHT = re.compile(r"(?P<evening>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d{1,9}))?")
 HALF_DAY = timedelta(hours=12)
 FOLDERS = {
     FrameKind.BIAS: "biases",
@@ -38,6 +43,19 @@ FOLDERS = {
 def evening_of(moment: datetime) -> str:
     """Return the local date of the evening on which the night around `moment` began, such as 2026-11-22."""
     return (moment.astimezone() - HALF_DAY).date().isoformat()
+
+
+def newest_night(storage: Path) -> Path | None:
+    """Return the folder of the last night below a storage folder, None where there is none.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read.
+    """
+    nights = [(match, path) for path in storage.iterdir() if (match := _NIGHT.fullmatch(path.name)) and path.is_dir()]
+    newest = max(nights, key=lambda night: (night[0]["evening"], int(night[0]["number"] or 1)), default=None)
+    return None if newest is None else newest[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +104,17 @@ class NightFolder:
         NotDurableError
             The frame could not be brought onto the disk.
         """
-        name = f"{frame.kind}_{_set_name(frame, filter_name)}_{_moment(frame)}"
-        return self._save(frame, filter_name, self.path / "tuning", name)
+        return self._save_aside(frame, filter_name, "tuning")
+
+    def save_check(self, frame: Frame, filter_name: str | None) -> Path:
+        """Save a frame that was shot to check the rig durably and return its path.
+
+        Raises
+        ------
+        NotDurableError
+            The frame could not be brought onto the disk.
+        """
+        return self._save_aside(frame, filter_name, "checks")
 
     def quarantine(self, frame: Frame, filter_name: str | None, reason: str) -> Path:
         """Save a frame that was turned away, with the reason in a JSON file beside it, and return the frame's path.
@@ -97,11 +124,47 @@ class NightFolder:
         NotDurableError
             The frame could not be brought onto the disk.
         """
-        name = f"{frame.kind}_{_set_name(frame, filter_name)}_{_moment(frame)}"
-        path = self._save(frame, filter_name, self.path / "quarantine", name)
-        report = {"file": path.name, "reason": reason, "started_at": frame.started_at.isoformat()}
-        write_durably(path.with_suffix(".json"), [json.dumps(report, indent=2).encode()])
+        path = self._save_aside(frame, filter_name, "quarantine")
+        _write_reason(path, {"reason": reason, "started_at": frame.started_at.isoformat()})
         return path
+
+    def set_aside(self, stray: StrayFrame, came: datetime) -> Path:
+        """Keep what the camera delivered beside the frames that were asked for, in quarantine, and return its path.
+
+        Its name owes nothing to what was delivered: anybody may have sent it.
+
+        Raises
+        ------
+        NotDurableError
+            It could not be brought onto the disk.
+        """
+        name, content = f"stray_{came:%H%M%S-%f}", stray.content
+        folder = _made(self.path / "quarantine")
+        if isinstance(content, bytes):
+            path = _free(folder / f"{name}.bin")
+            write_durably(path, [content])
+        else:
+            path = _free(folder / f"{name}.fits")
+            write_durably(path, FrameEncoder().encode(content, with_driver_cards([], stray.header)))
+        _write_reason(path, {"reason": stray.reason, "came_at": came.isoformat()})
+        return path
+
+    def quarantine_saved(self, paths: Iterable[Path], reason: str) -> None:
+        """Move saved frames into quarantine, with the reason beside each.
+
+        Raises
+        ------
+        NotDurableError
+            A frame cannot be moved, or its reason could not be brought onto the disk.
+        """
+        folder = _made(self.path / "quarantine")
+        for path in paths:
+            aside = _free(folder / path.name)
+            try:
+                path.rename(aside)
+            except OSError as error:
+                raise NotDurableError.of(path, error) from error
+            _write_reason(aside, {"reason": reason})
 
     def save_master(self, master: MasterFrame) -> Path:
         """Save a master durably and return its path.
@@ -111,9 +174,22 @@ class NightFolder:
         NotDurableError
             The master could not be brought onto the disk.
         """
-        path = _free(_made(self.path / "masters") / master_name(master))
+        path = _free(_made(self.path / MASTERS) / master_name(master))
         write_master(path, master)
         return path
+
+    def master(self, name: str) -> Path:
+        """Return the path of a master of the night."""
+        return self.path / MASTERS / name
+
+    def masters(self) -> list[Path]:
+        """Return the masters of the night, in the order in which they were made."""
+        found = (self.path / MASTERS).glob("*.fits")
+        return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+    def raw_frames(self) -> dict[str, Path]:
+        """Return the saved frames of all sets by their names, which begin with kind and set."""
+        return {path.name: path for folder in FOLDERS.values() for path in (self.path / folder).glob("*/*.fits")}
 
     def file_master(self, path: Path) -> Path:
         """Take a saved master into the library beside the nights' folders and return its path there.
@@ -124,6 +200,10 @@ class NightFolder:
             It could not be brought onto the disk.
         """
         return Library(self.path.parent / LIBRARY).file(path)
+
+    def _save_aside(self, frame: Frame, filter_name: str | None, folder: str) -> Path:
+        name = f"{frame.kind}_{_set_name(frame, filter_name)}_{_moment(frame)}"
+        return self._save(frame, filter_name, self.path / folder, name)
 
     def _save(self, frame: Frame, filter_name: str | None, folder: Path, name: str) -> Path:
         cards = raw_cards(
@@ -140,6 +220,11 @@ class NightFolder:
         path = _free(_made(folder) / f"{name}.fits")
         write_durably(path, self._encoder.encode(frame.pixels, cards))
         return path
+
+
+def _write_reason(path: Path, report: dict[str, str]) -> None:
+    """Write beside a frame in quarantine why it is there."""
+    write_durably(path.with_suffix(".json"), [json.dumps({"file": path.name, **report}, indent=2).encode()])
 
 
 def _set_name(frame: Frame, filter_name: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from coldframe.capture.plan import CoolStep, ShootStep, Step, TuneStep
+from coldframe.capture.plan import CoolStep, ShootStep, SkyStep, Step, TuneStep
 from coldframe.config.frames import ReadoutSettings
 from coldframe.devices.camera import CameraFeatures, Limits
 
@@ -40,6 +40,10 @@ def _misfits(step: Step, camera: CameraFeatures, filters: tuple[str, ...] | None
         case TuneStep():
             if filters is not None and step.filter not in filters:
                 yield f"filter {step.filter!r}: the wheel has {', '.join(filters)}"
+        case SkyStep():
+            for flat in step.flats:
+                yield from _misfits(flat.tuning, camera, filters)
+                yield from _misfits(flat, camera, filters)
         case ShootStep():
             yield from _readout_misfits(step.readout, camera)
             if step.exposure_s is not None:

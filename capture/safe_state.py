@@ -11,7 +11,7 @@ from coldframe.capture.clock import NightClock
 from coldframe.capture.events import EventStream, Notice, PanelChanged, Severity
 from coldframe.capture.thermal import warm_up
 from coldframe.config.settings import Settings
-from coldframe.devices.errors import DeviceError
+from coldframe.devices.errors import DeviceError, DeviceLostError
 from coldframe.devices.rig import Rig
 
 log = logging.getLogger(__name__)
@@ -19,6 +19,12 @@ log = logging.getLogger(__name__)
 ABORT_DEADLINE_S = 20.0
 LAMP_DEADLINE_S = 60.0
 COOLER_DEADLINE_S = 60.0
+PATIENCE_S = 60.0
+"""How long a lost server or device is waited for, in all."""
+
+PAUSE_S = 2.0
+"""Between two looks for what is lost."""
+
 WARM_MARGIN_S = 300.0
 """Allowed beyond the warm-up that its ramp asks for; then the cooler is switched off as it is."""
 
@@ -34,9 +40,13 @@ class SafeState:
         The hardware; whatever of it does not answer is reported and passed over.
     events, clock
         Where and when to tell.
+    patience_s
+        How long a lost server or device is waited for, in all.
     """
 
-    def __init__(self, settings: Settings, rig: Rig, events: EventStream, clock: NightClock) -> None:
+    def __init__(
+        self, settings: Settings, rig: Rig, events: EventStream, clock: NightClock, *, patience_s: float = PATIENCE_S
+    ) -> None:
         self._settings = settings
         self._rig = rig
         self._events = events
@@ -44,9 +54,13 @@ class SafeState:
         self._failures: list[str] = []
         self._warming: asyncio.Task[None] | None = None
         self._hurried = False
+        self._patience_s = patience_s
+        self._patient_until_s = 0.0
+        self._is_waiting = False
 
     async def reach(self) -> tuple[str, ...]:
         """Do all steps; return what could not be done, one sentence each."""
+        self._patient_until_s = _now_s() + self._patience_s
         camera, panel = self._rig.camera, self._rig.panel
         answers = await self._try(camera.name, "end its exposure", camera.abort, ABORT_DEADLINE_S)
         if panel is not None and self._settings.panel is not None:
@@ -64,8 +78,8 @@ class SafeState:
     async def _try(self, device: str, what: str, step: Callable[[], Awaitable[None]], deadline_s: float) -> bool:
         """Do one step and tell whether it is done; whatever becomes of it, the next one is tried."""
         try:
-            async with asyncio.timeout(deadline_s):
-                await step()
+            async with asyncio.timeout(deadline_s + max(0.0, self._patient_until_s - _now_s())):
+                await self._persistently(step)
         except TimeoutError:
             self._fail(f"{device} did not {what} within {deadline_s:g} s. Look after it by hand.")
         except DeviceError as error:
@@ -76,6 +90,20 @@ class SafeState:
         else:
             return True
         return False
+
+    async def _persistently(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Do a step, again and again while what it needs is lost and may still come back."""
+        while True:
+            try:
+                return await step()
+            except DeviceLostError as error:
+                if _now_s() + PAUSE_S >= self._patient_until_s or self._hurried:
+                    raise
+                if not self._is_waiting:
+                    self._is_waiting = True
+                    told = f"{str(error).rstrip('.?')}; waiting for it, {self._patience_s:g} s at most"
+                    self._events.publish(Notice(self._clock.now(), Severity.WARNING, told))
+                await asyncio.sleep(PAUSE_S)
 
     def _fail(self, sentence: str) -> None:
         self._failures.append(sentence)
@@ -118,3 +146,7 @@ class SafeState:
         self._hurried = True
         if self._warming is not None:
             self._warming.cancel()
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

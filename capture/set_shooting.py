@@ -5,39 +5,50 @@ short queue, which holds the camera back when they cannot keep up.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.accumulator import Accumulator, pixel_digest
-from coldframe.calibration.clipping import Clipping
+from coldframe.calibration.accumulator import pixel_digest
 from coldframe.calibration.durable import NotDurableError
-from coldframe.calibration.flats import FlatScaler, flat_response
-from coldframe.calibration.frame_file import FrameFileError, read_pixels
-from coldframe.calibration.masters import MasterFrame
+from coldframe.calibration.flat_pedestal import PROBES, PedestalVerdict, Subtract
+from coldframe.calibration.flats import cfa_period
+from coldframe.calibration.frame_file import FrameFileError
+from coldframe.calibration.frame_shape import frame_shape
 from coldframe.calibration.statistics import FrameMeasurement, measure, preview
 from coldframe.capture.context import NightContext, StepFailedError
 from coldframe.capture.cooling import TemperatureWatch
-from coldframe.capture.events import FrameAccepted, FrameRejected, FrameShown, MasterGrew, MasterWritten, Severity
+from coldframe.capture.events import (
+    FrameAccepted,
+    FrameRejected,
+    FrameShown,
+    MasterGrew,
+    MasterWritten,
+    PedestalDecided,
+    SetResized,
+    Severity,
+)
 from coldframe.capture.exposing import expose_once, patiently, spend_retry
-from coldframe.capture.frame_gate import FlatBand, FrameGate
+from coldframe.capture.frame_gate import Fault, FlatBand, FrameGate, FrameLook
 from coldframe.capture.light_path import darken, flat_light, select_filter
 from coldframe.capture.plan import ShootStep
-from coldframe.capture.thermal import hold, watched
+from coldframe.capture.set_master import SetMaster
+from coldframe.capture.set_recipe import Recipe, ShotSet
+from coldframe.capture.set_size import SetSize
+from coldframe.capture.temperature_bins import has_left_bin
+from coldframe.capture.thermal import hold, thermometer_fault, watched
 from coldframe.capture.threads import in_thread
-from coldframe.capture.tuner import Tuned
+from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
 from coldframe.devices.errors import DeviceError
 
 QUEUE_LENGTH = 1
-"""Frames that may wait between two stages; with one in each of exposing, judging and keeping, five are in memory."""
+"""Frames that may wait to be judged; with one in each of exposing, judging and keeping, four are in memory."""
 
 DRAIN_DEADLINE_S = 120.0
 """Longest wait for frames on their way to the disk when a set ends early."""
@@ -45,41 +56,13 @@ DRAIN_DEADLINE_S = 120.0
 LEAST_FRAMES = 5
 """A set that failed still gets a master from so many frames: fewer cannot be clipped."""
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Pedestal:
-    """What is subtracted from flats: file name, pixels (float32, shape (height, width), ADU) and level of a master."""
-
-    name: str
-    mean: NDArray[np.float32]
-    level: float
+LIT_FRAMES = 3
+"""Frames without darkness, one after the other, that end a set: the panel is put out and the cover closed again before
+the third."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShotSet:
-    """What came of a set: its master, as far as later sets need it, and why frames are missing, if any are."""
-
-    master: Pedestal
-    shortfall: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What a set takes over from the steps before it.
-
-    Attributes
-    ----------
-    exposure_s
-        Exposure of every frame; of a dark flat the very value of its flats.
-    tuned
-        For flats: what the tuner found.
-    pedestal
-        For flats: the master dark flat, or bias, that is subtracted.
-    """
-
-    exposure_s: float
-    tuned: Tuned | None = None
-    pedestal: Pedestal | None = None
+class LightLeakError(StepFailedError):
+    """Light falls on frames that should be dark; the text says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,28 +81,7 @@ class _Judged:
     measurement: FrameMeasurement
     picture: NDArray[np.uint8]
     digest: bytes
-    fault: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """A master that is on the disk, and what there is to tell of it."""
-
-    path: Path
-    pedestal: Pedestal
-    frames: int
-    noise: float
-    rejected_fraction: float
-
-
-@dataclass(slots=True)
-class _Accepted:
-    """The frames that count, and what their master needs to know of them."""
-
-    paths: list[Path] = field(default_factory=list)
-    sensor_c: list[float] = field(default_factory=list)
-    first: Frame | None = None
-    last_at: datetime | None = None
+    fault: Fault | None
 
 
 class SetShooting:
@@ -142,14 +104,22 @@ class SetShooting:
         self._number = number
         self._step = step
         self._recipe = recipe
-        self._gate = FrameGate(step.kind, self._band())
+        self._gate = FrameGate(step.kind, self._band(), recipe.ceiling_adu)
+        self._exposed = 0
+        self._lit = 0
+        self._leak = ""
+        # Without end, unless light falls on frames that should be dark.
+        self._exposing = asyncio.timeout(None)
         # Binned colour pixels of most cameras are no Bayer mosaic any more.
-        self._cfa_pattern = context.rig.camera.features.cfa_pattern if step.readout.binning == 1 else None
-        self._scaler = self._flat_scaler()
-        self._accumulator: Accumulator | None = None
-        self._accepted = _Accepted()
+        self._cfa_pattern = self._known_pattern() if step.readout.binning == 1 else None
         self._settings = step.readout
         self._settings_lost = True
+        self._size = SetSize(step, may_grow=context.deadline is None)
+        self._master = SetMaster(context.folder, step, recipe, self._size, self._cfa_pattern)
+        self._wanted = self._size.look_at if recipe.test is None else min(PROBES, step.count)
+        self._has_drifted = False
+        self._began_s = context.clock.elapsed_s()
+        self._verdict: PedestalVerdict | None = None
 
     async def run(self) -> ShotSet:
         """Shoot until the planned number of frames is accepted, then combine them and save the master.
@@ -158,33 +128,41 @@ class SetShooting:
         ------
         StepFailedError
             Too many frames failed.
+        LightLeakError
+            It is not dark enough for such frames; those shot are in quarantine.
         DeviceError
             The rig cannot do it.
         NotDurableError
             A file could not be brought onto the disk.
         """
-        shortfall = None
+        shortfall, leak = None, None
         try:
             async with self._light():
                 await self._shoot_all()
         except (StepFailedError, DeviceError) as error:
-            if len(self._accepted.paths) < LEAST_FRAMES:
+            leak = str(error) if isinstance(error, LightLeakError) else None
+            if self._master.frames < LEAST_FRAMES:
+                if leak is not None:
+                    await in_thread(self._context.folder.quarantine_saved, self._master.accepted.paths, leak)
                 raise
-            shortfall = f"{error}; its master is of {len(self._accepted.paths)} frames of {self._step.count}"
-        made = await in_thread(self._make_master)
+            shortfall = f"{error}; its master is of {self._master.frames} frames of {self._size.aim}"
+        await self._tell_cause()
+        made = await in_thread(self._master.write)
         self._context.tell(
             MasterWritten(
                 self._context.clock.now(),
                 self._number,
                 str(made.path),
                 made.frames,
-                made.pedestal.level,
+                made.level,
                 made.noise,
                 made.rejected_fraction,
             )
         )
         await self._file(made.path)
-        return ShotSet(made.pedestal, shortfall)
+        return ShotSet(
+            made.pedestal, made.frames, shortfall, self._master.studied(), self._verdict, leak, self._has_drifted
+        )
 
     async def _file(self, path: Path) -> None:
         """Take the master into the library. That it is saved is what counts: a failure is told, and no more."""
@@ -198,15 +176,18 @@ class SetShooting:
         if tuned is None or pedestal is None:
             return None
         flats = self._context.settings.flats.for_filter(self._step.filter)
-        usable_adu = tuned.full_scale_adu - pedestal.level
-        low, high = flats.band
-        return FlatBand(
-            pedestal.level + low * usable_adu, pedestal.level + high * usable_adu, flats.maximum_saturated_fraction
-        )
+        target = replace(tuned.target, bias_adu=pedestal.level)
+        return FlatBand.around(target, flats.maximum_saturated_fraction)
 
-    def _flat_scaler(self) -> FlatScaler | None:
-        pedestal = self._recipe.pedestal
-        return FlatScaler(pedestal.mean, self._cfa_pattern) if pedestal is not None else None
+    def _known_pattern(self) -> str | None:
+        pattern = self._context.rig.camera.features.cfa_pattern
+        try:
+            cfa_period(pattern)
+        except ValueError as error:
+            if self._recipe.pedestal is not None:
+                self._context.notice(Severity.WARNING, f"{error}: all pixels of the flats are scaled alike")
+            return None
+        return pattern
 
     @asynccontextmanager
     async def _light(self) -> AsyncIterator[None]:
@@ -229,10 +210,10 @@ class SetShooting:
                 judging = tasks.create_task(self._judge_all(shots, judged), name="judging")
                 keeping = tasks.create_task(self._keep_all(judged), name="keeping")
                 try:
-                    while (missing := self._step.count - len(self._accepted.paths)) > 0:
-                        for _ in range(missing):
-                            await shots.put(await patiently(self._context, self._shoot))
-                        await _all_done(shots, judged)
+                    async with self._exposing:
+                        await self._expose_all(shots, judged)
+                except TimeoutError as error:
+                    raise LightLeakError(self._leak) if self._exposing.expired() else error from None
                 finally:
                     done = asyncio.ensure_future(_all_done(shots, judged))
                     ends = {done, judging, keeping}
@@ -243,12 +224,76 @@ class SetShooting:
             # Either exposing or keeping failed and ended the other: one error says it all.
             raise group.exceptions[0] from None
 
+    async def _expose_all(self, shots: "asyncio.Queue[_Shot]", judged: "asyncio.Queue[_Judged]") -> None:
+        while (missing := self._wanted - self._master.frames) > 0:
+            for _ in range(missing):
+                await shots.put(await patiently(self._context, self._shoot))
+                if self._is_drifting():
+                    break
+            await _all_done(shots, judged)
+            if self._is_drifting():
+                self._has_drifted = True
+                return
+            await self._decide()
+            await self._look_whether_enough()
+
+    def _is_drifting(self) -> bool:
+        """Tell whether a sensor that nothing cools has left the temperature of this master."""
+        sensors_c, step = self._master.accepted.sensor_c, self._step
+        missing = self._wanted - self._master.frames
+        return step.setpoint_c is None and step.kind is FrameKind.DARK and has_left_bin(sensors_c, missing)
+
+    async def _look_whether_enough(self) -> None:
+        """Go on until the noise that the master has is low enough; tell where the set becomes smaller or larger."""
+        size, context, accepted = self._size, self._context, self._master.frames
+        if accepted < self._wanted or self._wanted < size.look_at or self._is_replaced_by_bias():
+            return
+        before = size.aim
+        view = await in_thread(size.look, accepted)
+        self._wanted = size.aim
+        if view is None:
+            return
+        if size.aim != before:
+            estimate_s = size.aim * (context.clock.elapsed_s() - self._began_s) / accepted
+            context.tell(SetResized(context.clock.now(), self._number, size.aim, estimate_s, view.reason))
+        if size.aim == accepted and not view.is_met:
+            context.notice(Severity.WARNING, f"{self._step.title}: {view.summary}; this set gets no more")
+
+    def _is_replaced_by_bias(self) -> bool:
+        return self._verdict is not None and self._verdict.subtract is not Subtract.DARK_FLAT
+
+    async def _tell_cause(self) -> None:
+        """Say why the noise of the master does not fall as it should, where it does not."""
+        if cause := await in_thread(self._size.cause):
+            self._context.notice(Severity.WARNING, f"{self._step.title}: {cause}")
+
+    async def _decide(self) -> None:
+        """Compare the dark flats so far with the bias, once there are enough; go on only if the bias will not do."""
+        test = self._recipe.test
+        if test is None or self._verdict is not None or self._master.frames < self._wanted:
+            return
+        self._verdict = await in_thread(self._master.compare, test)
+        if self._verdict.subtract is Subtract.DARK_FLAT:
+            self._wanted = self._size.look_at
+        self._context.tell(
+            PedestalDecided(
+                self._context.clock.now(),
+                self._number,
+                self._size.aim if self._verdict.subtract is Subtract.DARK_FLAT else self._wanted,
+                self._step.filter,
+                self._recipe.exposure_s,
+                self._verdict,
+            )
+        )
+
     async def _shoot(self) -> _Shot:
         """Shoot one frame at the settings and the temperature of the set."""
         camera, step = self._context.rig.camera, self._step
+        self._context.require_time(self._recipe.exposure_s)
         if self._settings_lost:
             self._settings = await camera.apply(step.readout)
             self._settings_lost = False
+        await self._mind_the_light()
         if step.setpoint_c is None:
             frame = await expose_once(self._context, self._number, step.kind, self._recipe.exposure_s)
             return _Shot(frame, self._settings_fault(frame))
@@ -256,14 +301,27 @@ class SetShooting:
         watch = TemperatureWatch(step.setpoint_c, self._context.settings.cooling.tolerance_c)
         async with watched(camera, watch):
             frame = await expose_once(self._context, self._number, step.kind, self._recipe.exposure_s)
+            silence = await thermometer_fault(self._context, step.setpoint_c)
         verdict = watch.verdict()
-        return _Shot(frame, self._settings_fault(frame) if verdict.within else f"sensor temperature {verdict.message}")
+        found = f"sensor temperature {verdict.message}" if not verdict.within else silence
+        return _Shot(frame, found or self._settings_fault(frame))
+
+    async def _mind_the_light(self) -> None:
+        """Turn the wheel as darks want it, and put the panel out again where the last frame was lit."""
+        if self._recipe.dark_filters is not None and self._exposed < len(self._recipe.dark_filters):
+            await select_filter(self._context, self._recipe.dark_filters[self._exposed])
+        self._exposed += 1
+        if self._lit and self._step.kind.needs_darkness:
+            await darken(self._context)
 
     async def _judge_all(self, shots: "asyncio.Queue[_Shot]", judged: "asyncio.Queue[_Judged]") -> None:
         """Judge frames while the one before is on its way to the disk."""
         while True:
             shot = await shots.get()
-            await judged.put(await in_thread(self._judge, shot))
+            result = await in_thread(self._judge, shot)
+            # Handed over only once the one before is kept, so that no further frame waits between the two.
+            await judged.join()
+            await judged.put(result)
             shots.task_done()
 
     async def _keep_all(self, judged: "asyncio.Queue[_Judged]") -> None:
@@ -273,13 +331,23 @@ class SetShooting:
                 await self._accept(frame)
             else:
                 await self._reject(frame.frame, frame.fault)
+            self._lit = self._lit + 1 if frame.fault is not None and frame.fault.is_light else 0
+            if frame.fault is not None and self._is_leaking():
+                self._leak = frame.fault.reason
+                self._exposing.reschedule(asyncio.get_running_loop().time())
             judged.task_done()
+
+    def _is_leaking(self) -> bool:
+        """Tell whether to give up: not a frame here and there, or nobody can say which of the first two was lit."""
+        return self._lit >= LIT_FRAMES or (self._lit > 0 and self._master.frames == 1)
 
     def _judge(self, shot: _Shot) -> _Judged:
         frame = shot.frame
-        measurement = measure(frame.pixels, self._context.settings.flats.saturation_adu)
+        measurement = measure(frame.pixels, self._context.settings.flats.saturation_adu, self._cfa_pattern)
         digest = pixel_digest(frame.pixels)
-        fault = shot.fault or self._gate.fault(measurement.statistics, digest)
+        shape = frame_shape(frame.pixels, self._gate.bounds_adu(measurement.statistics))
+        look = FrameLook(measurement.statistics, digest, shape, frame.sensor_c)
+        fault = self._gate.fault(look) if shot.fault is None else Fault(shot.fault)
         return _Judged(frame, measurement, preview(frame.pixels), digest, fault)
 
     def _settings_fault(self, frame: Frame) -> str | None:
@@ -290,77 +358,30 @@ class SetShooting:
         return f"shot with {frame.settings} where {self._settings} was set"
 
     async def _accept(self, judged: _Judged) -> None:
-        accepted, index, frame = self._accepted, len(self._accepted.paths) + 1, judged.frame
-        path, noise_adu = await in_thread(self._save_and_fold, frame, judged.digest, index)
-        accepted.paths.append(path)
-        accepted.first = accepted.first or frame
-        accepted.last_at = frame.started_at
-        if frame.sensor_c is not None:
-            accepted.sensor_c.append(frame.sensor_c)
+        frame, master = judged.frame, self._master
+        if master.frames == 0:
+            problem = master.begin(frame, self._context.settings.camera.overscan)
+            if problem is not None:
+                self._context.notice(Severity.WARNING, problem)
+        statistics = judged.measurement.statistics
+        path, noise_adu = await in_thread(master.add, frame, judged.digest, statistics.level_adu)
+        index = self._recipe.shot_before + master.frames
         now, number = self._context.clock.now(), self._number
-        title = f"{self._step.title} {index}/{self._step.count}"
+        title = f"{self._step.title} {index}/{self._shown_count()}"
         self._context.tell(FrameShown(now, title, judged.picture, judged.measurement.histogram128()))
-        self._context.tell(
-            FrameAccepted(
-                now, number, index, str(path), frame.exposure_s, frame.sensor_c, judged.measurement.statistics
-            )
-        )
+        self._context.tell(FrameAccepted(now, number, index, str(path), frame.exposure_s, frame.sensor_c, statistics))
         self._context.tell(MasterGrew(now, number, index, noise_adu))
 
-    def _save_and_fold(self, frame: Frame, digest: bytes, index: int) -> tuple[Path, float | None]:
-        """Bring the frame onto the disk, then fold it; return its path and the noise so far."""
-        path = self._context.folder.save_frame(frame, self._step.filter, index)
-        if self._accumulator is None:
-            height, width = frame.pixels.shape
-            self._accumulator = Accumulator((height, width), self._step.count)
-        self._accumulator.add(self._folded(frame.pixels), digest)
-        return path, self._accumulator.noise_adu()
+    def _shown_count(self) -> int:
+        """Return the frames that people see the set go for: those of a test until it is decided, then all."""
+        count = self._wanted if self._wanted < self._size.look_at else self._size.aim
+        return self._recipe.shot_before + count
 
-    def _folded(self, pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
-        """Return what of a raw frame goes into the accumulator: flats are scaled, others go in as they are."""
-        return pixels if self._scaler is None else self._scaler.scale(pixels)
-
-    async def _reject(self, frame: Frame, reason: str) -> None:
-        path = await in_thread(self._context.folder.quarantine, frame, self._step.filter, reason)
-        self._context.tell(FrameRejected(self._context.clock.now(), self._number, str(path), reason))
-        spend_retry(self._context)
-
-    def _make_master(self) -> _Made:
-        """Combine, save, and look at the result: on large frames each takes too long for the event loop."""
-        accepted, recipe = self._accepted, self._recipe
-        assert self._accumulator is not None
-        assert accepted.first is not None
-        assert accepted.last_at is not None
-        clipping = Clipping()
-        stack = self._accumulator.combine(clipping, self._reread)
-        masked = None
-        if self._scaler is not None:
-            stack, masked = flat_response(stack, self._cfa_pattern)
-        first = accepted.first
-        master = MasterFrame(
-            kind=self._step.kind,
-            stack=stack,
-            camera=first.camera,
-            settings=first.settings,
-            exposure_s=recipe.exposure_s,
-            sensor_c=fmean(accepted.sensor_c) if accepted.sensor_c else None,
-            setpoint_c=first.setpoint_c,
-            filter_name=self._step.filter,
-            clipping=clipping,
-            inputs=tuple(path.name for path in accepted.paths),
-            first_at=first.started_at,
-            last_at=accepted.last_at,
-            masked=masked,
-            subtracted=recipe.pedestal.name if recipe.pedestal is not None else None,
-            header=first.header,
-        )
-        path = self._context.folder.save_master(master)
-        pedestal = Pedestal(path.name, stack.mean, master.level)
-        return _Made(path, pedestal, stack.frames, master.noise, stack.rejected_fraction)
-
-    def _reread(self) -> Iterator[NDArray[np.uint16]]:
-        for path in self._accepted.paths:
-            yield self._folded(read_pixels(path))
+    async def _reject(self, frame: Frame, fault: Fault) -> None:
+        path = await in_thread(self._context.folder.quarantine, frame, self._step.filter, fault.reason)
+        self._context.tell(FrameRejected(self._context.clock.now(), self._number, str(path), fault.reason))
+        if not fault.is_light:
+            spend_retry(self._context)
 
 
 async def _all_done(*queues: "asyncio.Queue[Any]") -> None:

@@ -11,10 +11,19 @@ from coldframe.capture.cooling import CoolingJudge, CoolingState, SetpointRamp, 
 from coldframe.capture.events import CoolingProgress, EventStream, Severity, TemperatureRead
 from coldframe.config.settings import CoolingSettings
 from coldframe.devices.camera import Camera
+from coldframe.devices.errors import DeviceError
 
 SAMPLE_S = 1.0
 RAMP_STEP_S = 5.0
 """Pause between two setpoints of a ramp: coolers regulate within tens of seconds, so finer steps change nothing."""
+
+
+SILENCE_S = 60.0
+"""A thermometer silent for so long is asked: drivers that tell of changes only say nothing at the setpoint."""
+
+
+class OutOfReachError(StepFailedError):
+    """The sensor does not get to a setpoint, or not in time."""
 
 
 @asynccontextmanager
@@ -56,7 +65,7 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
 
     Raises
     ------
-    StepFailedError
+    OutOfReachError
         The setpoint is out of reach.
     DeviceError
         The camera failed.
@@ -71,18 +80,60 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
         while True:
             if ramping.done():
                 ramping.result()
+                await camera.ensure_ready()
             thermals = camera.thermals()
             # Drivers that report changes only fall silent at the setpoint: what they last said still holds.
             verdict = judge.observe(context.clock.elapsed_s(), thermals.sensor_c, thermals.power_percent)
             context.tell(CoolingProgress(context.clock.now(), verdict.message))
             if verdict.state is CoolingState.STABLE:
+                if silence := await thermometer_fault(context, setpoint_c):
+                    raise OutOfReachError(f"whether {setpoint_c:g} C was reached nobody knows: {silence}")
                 return
             if verdict.state is CoolingState.UNREACHABLE:
-                raise StepFailedError(f"{setpoint_c:g} C was not reached: {verdict.message}")
+                raise OutOfReachError(f"{setpoint_c:g} C was not reached: {verdict.message}")
             await asyncio.sleep(SAMPLE_S)
     finally:
         ramping.cancel()
         await asyncio.wait([ramping])
+
+
+async def cool_less(context: NightContext, setpoint_c: float) -> float | None:
+    """Go to the nearest warmer setpoint that the configuration allows and the sensor reaches; None if there is none.
+
+    Raises
+    ------
+    DeviceError
+        The camera failed.
+    """
+    for warmer_c in sorted(each for each in context.settings.cooling.fallback_c if each > setpoint_c):
+        context.notice(Severity.WARNING, f"{setpoint_c:g} C is out of reach; trying {warmer_c:g} C")
+        try:
+            await cool(context, warmer_c)
+        except OutOfReachError as error:
+            context.notice(Severity.WARNING, str(error))
+        else:
+            return warmer_c
+    return None
+
+
+async def thermometer_fault(context: NightContext, setpoint_c: float) -> str | None:
+    """Return what is wrong with a thermometer that has been silent; None where it speaks, or answers.
+
+    It is asked by ordering the setpoint once more, to which every driver answers with a temperature: one that tells of
+    changes only has nothing new to say, one that is dead says nothing.
+    """
+    camera, loop = context.rig.camera, asyncio.get_running_loop()
+    silent_s = loop.time() - camera.thermals().read_at_s
+    if silent_s <= SILENCE_S:
+        return None
+    asked_s = loop.time()
+    try:
+        await camera.set_setpoint(setpoint_c)
+    except DeviceError as error:
+        return f"no temperature for {silent_s:.0f} s, and none when asked ({error})"
+    if camera.thermals().read_at_s >= asked_s:
+        return None
+    return f"no temperature for {silent_s:.0f} s, and none when asked"
 
 
 async def hold(context: NightContext, setpoint_c: float) -> None:

@@ -9,10 +9,13 @@ import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from coldframe.config.counts import CountFrom
+
 
 def allowed(field: FieldInfo) -> str:
     """Describe the values that `field` takes: "a number from 0.05 up to 5"."""
-    return _described(field.annotation, field.metadata)
+    counts = [str(own) for own in field.metadata if isinstance(own, CountFrom)]
+    return counts[0] if counts else _described(field.annotation, field.metadata)
 
 
 def _described(annotation: object, metadata: Sequence[object]) -> str:
@@ -37,6 +40,10 @@ def _described_list(elements: tuple[object, ...]) -> str:
         return f"two numbers [low, high], each {_described(elements[0], [])}"
     if _is_table(elements[0]):
         return "one or more tables"
+    if get_origin(get_args(elements[0])[0]) is tuple:
+        return 'a list of commands, each a list of texts in quotes: [["program", "argument"]]'
+    if get_args(elements[0])[0] is float:
+        return f"a list of numbers, each {_described(elements[0], [])}"
     return "a list of different texts in quotes"
 
 

@@ -16,7 +16,6 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from coldframe.config.allowed import allowed
-from coldframe.config.frames import FrameKind
 from coldframe.config.settings import ContradictionError, Settings
 from coldframe.config.toml_lines import KeyPath, key_lines, nearest_line
 
@@ -113,7 +112,7 @@ def load_for_safe_state(path: Path) -> Settings:
     Returns
     -------
     Settings
-        With the tables of `SAFE_STATE_TABLES`; everything else at its default, and one set that nobody shoots.
+        With the tables of `SAFE_STATE_TABLES`; everything else at its default, and no sets.
 
     Raises
     ------
@@ -123,7 +122,7 @@ def load_for_safe_state(path: Path) -> Settings:
     values, _ = _parse(path, _read_text(path))
     needed = {name: values[name] for name in SAFE_STATE_TABLES if name in values}
     try:
-        return Settings.model_validate({**needed, "sets": [{"kind": FrameKind.BIAS, "count": 1}]})
+        return Settings.model_validate(needed)
     except ValidationError:
         return load_settings(path)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from coldframe.config.counts import GOOD_PRACTICE, MOST_FRAMES, LightsCount, NoiseGoal, SetCount
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -96,6 +97,10 @@ Exposures = Annotated[tuple[Exposure, Exposure], Field(strict=False), AfterValid
 Gain = Annotated[float, Field(ge=0, le=1_000_000)]
 Binning = Annotated[int, Field(ge=1, le=16)]
 Setpoint = Annotated[float, Field(ge=-100, le=40)]
+Setpoints = Annotated[tuple[Setpoint, ...], Field(strict=False)]
+FrameBound = Annotated[int, Field(ge=1, le=MOST_FRAMES)]
+Command = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False, min_length=1)]
+Commands = Annotated[tuple[Command, ...], Field(strict=False)]
 
 
 class Section(BaseModel):
@@ -153,12 +158,28 @@ class CameraSettings(Section):
         le=600,
         description="Longest time from the end of an exposure to the whole frame; then the camera counts as stuck.",
     )
+    overscan: Literal["none", "row", "smooth"] = Field(
+        default="smooth",
+        description="What masters of frames with an overscan (BIASSEC in the driver's header) lose: the level of each "
+        'line of the overscan, smoothed along the strip or as it is, and the strip itself; "none" leaves both, for '
+        "programs that calibrate whole frames.",
+    )
 
 
 class PanelSettings(Section):
     """The flat panel, with or without a cover."""
 
-    device: Name = Field(description="The panel as its INDI driver names it.")
+    device: Name = Field(
+        description="The panel as its INDI driver names it; of a light that you switch by hand any name."
+    )
+    kind: Literal["indi", "manual"] = Field(
+        default="indi",
+        description='"manual" for a light that nothing but your hand can switch: you are asked to, and the camera sees '
+        "when it is done. Begin with the light off.",
+    )
+    manual_deadline_s: float = Field(
+        default=1800.0, ge=1, le=43200, description="Longest wait for you to switch a light by hand."
+    )
     cover_for_flats: Literal["closed", "open"] = Field(
         default="closed",
         description='Where the cover stands during flats, if there is one: "closed" where the lamp sits in the cover '
@@ -210,6 +231,11 @@ class CoolingSettings(Section):
         le=14400,
         description="Longest time to reach the setpoint and hold it; after that it counts as out of reach.",
     )
+    fallback_c: Setpoints = Field(
+        default=(),
+        description="Warmer setpoints that will do where one is out of reach, as in a summer night: what was planned "
+        "there is then shot at the nearest of them that is reached. Without any it is left out.",
+    )
     ramp_c_per_min: float = Field(
         default=5.0,
         gt=0,
@@ -255,14 +281,20 @@ class FilterFlatSettings(Section):
 class FlatSettings(Section):
     """How bright flats shall be and how their exposure is found."""
 
+    source: Literal["panel", "sky"] = Field(
+        default="panel",
+        description='Where their light comes from: "panel", or "sky" for the twilight sky, which needs a [site]; the '
+        "cover is open then and the panel dark.",
+    )
     target: Fraction = Field(
         default=0.40,
         description="Level aimed at, as a fraction of the usable range from the bias level up to saturation; "
-        "the median of the central region counts.",
+        "the median of the central region counts, of a colour camera that of its brightest and its faintest colour.",
     )
     band: Fractions = Field(
         default=(0.30, 0.50),
-        description="Lowest and highest level of an acceptable flat, as fractions of the same range.",
+        description="Lowest and highest level of an acceptable flat, as fractions of the same range. "
+        "Of a colour camera no colour rises above it, and the faintest may fall to half of the lower end.",
     )
     preferred_exposure_s: Exposures = Field(
         default=(0.5, 3.0),
@@ -288,6 +320,11 @@ class FlatSettings(Section):
         le=0.5,
         description="Largest fraction of clipped pixels in the central region of an acceptable flat; "
         "hot pixels need a little.",
+    )
+    pedestal: Literal["auto", "dark-flat", "bias"] = Field(
+        default="auto",
+        description='What is subtracted from flats: "dark-flat", or "bias", or "auto": dark flats where there are such '
+        "sets, unless the first five show that the master bias does as well; then the others are not shot.",
     )
     filters: dict[Name, FilterFlatSettings] = Field(
         default_factory=dict, description="Other values for single filters, as tables [flats.filters.NAME]."
@@ -332,15 +369,91 @@ class StorageSettings(Section):
     )
 
 
+class SiteSettings(Section):
+    """Where the telescope stands: tells when the sun rises, without asking anybody."""
+
+    latitude_deg: float = Field(ge=-90, le=90, description="Latitude in degrees, north positive.")
+    longitude_deg: float = Field(ge=-180, le=180, description="Longitude in degrees, east positive.")
+
+
+class LightsSettings(Section):
+    """What is shot for a folder of lights (`--lights`) in place of [[sets]]."""
+
+    bias: LightsCount = Field(default=100, description="Frames of each bias set; 0 shoots none.")
+    dark: LightsCount = Field(default=30, description="Frames of each dark set; 0 shoots none.")
+    flat: LightsCount = Field(default=25, description="Frames of each flat set; 0 shoots none.")
+    dark_flat: LightsCount = Field(
+        default=25,
+        description="Frames of each dark-flat set; 0 shoots none, so that the bias is subtracted from flats.",
+    )
+    first: Literal["flats", "darks"] = Field(
+        default="flats",
+        description='What is kept longest when time is short: "flats" with their dark flats, which cannot be shot '
+        'tomorrow once the optical train was touched, or "darks", for an uncooled camera. Bias goes first.',
+    )
+    fresh_flat_days: float = Field(
+        default=1.0, ge=0, le=3650, description="A flat of the library is used again up to this age."
+    )
+    fresh_dark_days: float = Field(
+        default=180.0, ge=0, le=3650, description="A dark or bias of the library is used again up to this age."
+    )
+    camera_names: DifferentNames | None = Field(
+        default=None,
+        description="Other names that lights may give this camera, where the capture program's differs from the "
+        "driver's.",
+    )
+    quiet_min: float = Field(
+        default=30.0,
+        ge=1,
+        le=600,
+        description="With `--watch` the night counts as over when no light came for so many minutes: more than the "
+        "longest exposure, and than the longest pause for focusing or a flip.",
+    )
+    dawn_deg: float = Field(
+        default=-12.0,
+        ge=-18,
+        le=10,
+        description="With `--watch` and a [site] the night also counts as over when the rising sun has this altitude.",
+    )
+
+    @model_validator(mode="after")
+    def _check_pedestal(self) -> Self:
+        if self.flat and not (self.bias or self.dark_flat):
+            text = "found 0, as is bias; allowed: one of the two, or flats have nothing to subtract"
+            raise ContradictionError([Contradiction(("dark_flat",), text)])
+        return self
+
+
+class HookSettings(Section):
+    """Commands run before the night and after the safe state, such as those that park the mount and close the roof."""
+
+    before: Commands = Field(
+        default=(),
+        description="Run in this order before anything moves, without a shell. One that fails stops the night.",
+    )
+    after: Commands = Field(
+        default=(),
+        description="Run in this order after the safe state, however the night ended. One that fails is reported.",
+    )
+    deadline_s: float = Field(
+        default=120.0, ge=1, le=3600, description="Longest time that each command may take; then it is ended."
+    )
+
+
 class FrameSet(Section):
     """Frames shot alike that make one master."""
 
     kind: SetKind = Field(description="What the frames are.")
-    count: int = Field(
-        ge=1,
-        le=10_000,
+    count: SetCount = Field(
         description="Frames to accept. Good practice: bias 100 to 500, darks 20 to 50 (40 to 60 with amp glow), "
-        "flats and dark flats 20 to 40.",
+        "flats and dark flats 20 to 40. A percentage stops within these bounds, as soon as the measured noise of the "
+        "master is low enough.",
+    )
+    at_least: FrameBound | None = Field(
+        default=None, description="With a percentage as `count`: fewest frames, instead of those of good practice."
+    )
+    at_most: FrameBound | None = Field(
+        default=None, description="With a percentage as `count`: most frames, instead of those of good practice."
     )
     exposure_s: Exposure | None = Field(
         default=None,
@@ -370,6 +483,21 @@ class FrameSet(Section):
         """Return the sensor temperature of this set in degrees Celsius; None leaves the cooler alone."""
         return camera.setpoint_c if self.setpoint_c is None else self.setpoint_c
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Fewest and most frames where the count is a goal."""
+        least, most = GOOD_PRACTICE[self.kind]
+        least = self.at_least or min(least, self.at_most or least)
+        return least, self.at_most or max(most, least)
+
+    @property
+    def planned_frames(self) -> int:
+        """The count; where it is a goal, the frames that are likely to meet it."""
+        if isinstance(self.count, int):
+            return self.count
+        least, most = self.bounds
+        return min(max(self.count.expected_frames, least), most)
+
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
         _refuse(self._contradictions())
@@ -385,9 +513,18 @@ class FrameSet(Section):
                 FrameKind.DARK_FLAT: "dark flats take the exposure of their flats",
             }[self.kind]
             yield Contradiction(("exposure_s",), f"found {self.exposure_s:g}; allowed: nothing, {reason}")
+        yield from self._bounds_unfit()
         if self.filter is not None and self.kind in (FrameKind.BIAS, FrameKind.DARK):
             text = f'found "{self.filter}"; allowed: nothing, no light falls on a {self.kind} frame'
             yield Contradiction(("filter",), text)
+
+    def _bounds_unfit(self) -> Iterator[Contradiction]:
+        for name, bound in (("at_least", self.at_least), ("at_most", self.at_most)):
+            if bound is not None and not isinstance(self.count, NoiseGoal):
+                text = f'found {bound} beside count = {self.count}; allowed: beside a percentage, such as count = "2 %"'
+                yield Contradiction((name,), text)
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            yield Contradiction(("at_least",), f"found {self.at_least}; allowed: up to at_most = {self.at_most}")
 
 
 def _some(sets: tuple[FrameSet, ...]) -> tuple[FrameSet, ...]:
@@ -406,8 +543,11 @@ class Settings(Section):
     cooling: CoolingSettings = Field(default_factory=CoolingSettings, description="Cooling down and warming up.")
     flats: FlatSettings = Field(default_factory=FlatSettings, description="Level and exposure of flats.")
     storage: StorageSettings = Field(default_factory=StorageSettings, description="Where files go.")
+    site: SiteSettings | None = Field(default=None, description="Where the telescope stands.")
+    lights: LightsSettings = Field(default_factory=LightsSettings, description="What is shot for lights.")
+    hooks: HookSettings = Field(default_factory=HookSettings, description="Commands before and after the night.")
     sets: Annotated[tuple[FrameSet, ...], AfterValidator(_some)] = Field(
-        strict=False, description="The sets to shoot, as tables [[sets]]."
+        default=(), strict=False, description="The sets to shoot, as tables [[sets]]; not needed with --lights."
     )
 
     @model_validator(mode="after")
@@ -417,6 +557,9 @@ class Settings(Section):
 
     def _contradictions(self) -> Iterator[Contradiction]:
         yield from self._repeated_sets()
+        if self.flats.source == "sky" and self.site is None:
+            text = 'found "sky" without a [site]; allowed: with one, as the sun tells when twilight is'
+            yield Contradiction(("flats", "source"), text)
         for position, frame_set in enumerate(self.sets):
             where = ("sets", position)
             if frame_set.kind in (FrameKind.FLAT, FrameKind.DARK_FLAT):
@@ -451,18 +594,25 @@ class Settings(Section):
             yield Contradiction((*where, "filter"), text)
 
     def _flats_unfit(self, flat: FrameSet, where: tuple[str | int, ...]) -> Iterator[Contradiction]:
-        if self.panel is None:
+        if self.flats.source == "panel" and self.panel is None:
             yield Contradiction(
                 (*where, "kind"), 'found "flat" without a panel; allowed: with a [panel] table that names its device'
             )
         readout = flat.readout(self.camera)
         has_bias = any(each.kind is FrameKind.BIAS and each.readout(self.camera) == readout for each in self.sets)
-        if not has_bias and not self._has_alike(flat, FrameKind.DARK_FLAT):
-            allowed = "beside a dark-flat set shot alike, or a bias set of the same readout"
-            text = f"found a {_titled(flat)} with nothing to subtract from it; allowed: {allowed}"
+        has_dark_flat = self._has_alike(flat, FrameKind.DARK_FLAT)
+        found, allowed = {
+            "auto": (has_bias or has_dark_flat, "a dark-flat set shot alike, or a bias set of the same readout"),
+            "dark-flat": (has_dark_flat, 'a dark-flat set shot alike, as flats.pedestal = "dark-flat"'),
+            "bias": (has_bias, 'a bias set of the same readout, as flats.pedestal = "bias"'),
+        }[self.flats.pedestal]
+        if not found:
+            text = f"found a {_titled(flat)} with nothing to subtract from it; allowed: beside {allowed}"
             yield Contradiction((*where, "kind"), text)
 
     def _overrides_unused(self) -> Iterator[Contradiction]:
+        if not self.sets:
+            return
         names = {each.filter for each in self.sets} | set((self.wheel and self.wheel.names) or ())
         for name in self.flats.filters:
             if name not in names:

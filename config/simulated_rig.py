@@ -83,6 +83,8 @@ class SensorModel(RigPart):
         Standard deviation of the level of columns and rows, the same in every frame.
     row_noise_adu
         Standard deviation of the level of rows, new in every frame.
+    short_exposure_adu, short_exposure_s
+        Extra level of the shortest exposures in the last row, none in the first; it fades exponentially with this time.
     dark_e_per_s, dark_reference_c, dark_doubling_c
         Median dark current at a temperature, and the warming that doubles it.
     hot_fraction, hot_e_per_s
@@ -118,6 +120,8 @@ class SensorModel(RigPart):
     column_pattern_adu: NotNegative = 0
     row_pattern_adu: NotNegative = 0
     row_noise_adu: NotNegative = 0
+    short_exposure_adu: NotNegative = 0
+    short_exposure_s: Positive = 0.1
     dark_e_per_s: NotNegative
     dark_reference_c: Celsius
     dark_doubling_c: Positive
@@ -188,16 +192,21 @@ class PanelModel(RigPart):
     full_e_per_s
         Electrons per second that a clear pixel on the axis collects at full brightness.
     curve
-        Light for a setting: proportional to it; to its power `gamma`; or proportional but in `pwm_steps` steps only.
+        Light for a setting: proportional to it; to its power `gamma`; proportional but in `pwm_steps` steps only; or
+        rising ever more slowly, as 1 - exp(-setting / `knee`).
+    glow
+        Light at setting 0 while the panel is on, as part of the full light.
     cover_travel_s
         Time the cover takes to open or close; None for a panel without a cover.
     """
 
     brightness_maximum: int = Field(255, ge=1, le=65535)
     full_e_per_s: Positive
-    curve: Literal["linear", "gamma", "pwm"] = "linear"
+    curve: Literal["linear", "gamma", "pwm", "saturating"] = "linear"
     gamma: Positive = 2.2
     pwm_steps: int = Field(64, ge=2)
+    knee: Positive = 0.4
+    glow: Fraction = 0
     switch_s: NotNegative = 0.05
     cover_travel_s: Positive | None = None
 
@@ -232,6 +241,66 @@ class TimingModel(RigPart):
     polling_s: Positive = 0.5
 
 
+class FaultModel(RigPart):
+    """What is wrong with a rig although its drivers say that all is well.
+
+    Attributes
+    ----------
+    leak_e_per_s
+        Light that gets past the closed cover when the rig is switched on: electrons per second in a clear pixel, mean
+        over the frame. It is none at one edge, grows evenly, and is double the mean at `leak_side`.
+    leak_doubling_min
+        Minutes in which the leak doubles, as at dawn; None for a constant one.
+    flicker_hz, flicker_depth
+        The panel's light swings with this frequency by this part of its mean up and down.
+    line_s
+        Time from the start of one row's exposure to that of the next: a rolling shutter turns flicker into bands.
+    wheel_stuck, gain_ignored, panel_dead
+        The wheel says that it turned, the camera that it changed its gain, the panel that it is lit.
+    """
+
+    leak_e_per_s: NotNegative = 0
+    leak_side: Literal["left", "right", "top", "bottom"] = "left"
+    leak_doubling_min: Positive | None = None
+    flicker_hz: Positive = 100
+    flicker_depth: Fraction = 0
+    line_s: Positive = 0.00002
+    wheel_stuck: bool = False
+    gain_ignored: bool = False
+    panel_dead: bool = False
+
+
+class TwilightModel(RigPart):
+    """A dawn, or a dusk, as an open telescope sees it.
+
+    Attributes
+    ----------
+    e_per_s
+        Electrons per second in a clear pixel when the rig is switched on.
+    doubling_min
+        Minutes in which the light doubles then; negative at dusk: in which it halves.
+    levelling_min
+        Minutes in which that pace falls to 37 %; None where it stays.
+    slope
+        Light at the right edge above that in the middle, as a part of it.
+    stars_per_mpx, faintest_star_e_per_s
+        Stars on a million pixels, and the light of the faintest of them, in electrons per second.
+    """
+
+    e_per_s: Positive
+    doubling_min: float = Field(allow_inf_nan=False)
+    levelling_min: Positive | None = None
+    slope: Fraction = 0
+    stars_per_mpx: NotNegative = 0
+    faintest_star_e_per_s: NotNegative = 100
+
+    @model_validator(mode="after")
+    def _changes(self) -> Self:
+        if self.doubling_min == 0:
+            raise ValueError("doubling_min is 0: no light doubles at once")
+        return self
+
+
 class SimulatedRig(RigPart):
     """A camera, a panel and perhaps a wheel, as a rig file describes them.
 
@@ -244,7 +313,11 @@ class SimulatedRig(RigPart):
     stray_e_per_s
         Electrons per second that leak past a closed cover.
     sky_e_per_s
-        Electrons per second from the sky where the cover is open.
+        Electrons per second from the night sky where the cover is open.
+    twilight
+        What comes on top of it; None in the middle of the night.
+    faults
+        What its drivers do not tell.
     """
 
     title: str
@@ -253,11 +326,13 @@ class SimulatedRig(RigPart):
     ambient_drift_c_per_h: float = Field(0, ge=-20, le=20)
     stray_e_per_s: NotNegative = 0
     sky_e_per_s: NotNegative = 3
+    twilight: TwilightModel | None = None
     sensor: SensorModel
     cooler: CoolerModel | None = None
     panel: PanelModel
     wheel: WheelModel | None = None
     timing: TimingModel
+    faults: FaultModel = FaultModel()
 
 
 def _shipped() -> Traversable:

@@ -17,6 +17,8 @@ from coldframe.config.settings import (
     DifferentNames,
     FlatSettings,
     Gain,
+    HookSettings,
+    LightsSettings,
     PanelSettings,
     Section,
     ServerSettings,
@@ -106,6 +108,9 @@ def starter_config(survey: RigSurvey) -> str:
         _table("flats", FlatSettings, {}, leave_out=("filters",)),
         _filter_example(filters),
         _table("storage", StorageSettings, {}),
+        _comment("Where the telescope stands, for sunrise: a table [site] with latitude_deg and longitude_deg."),
+        _table("lights", LightsSettings, {}),
+        _table("hooks", HookSettings, {}),
         _sets(survey, filters),
     ]
     return "\n\n".join(blocks) + "\n"

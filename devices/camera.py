@@ -129,6 +129,28 @@ class Frame:
     header: Mapping[str, HeaderValue] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class StrayFrame:
+    """What a camera delivered and what is not the frame that was asked for: late, repeated, foreign or damaged.
+
+    Attributes
+    ----------
+    camera
+        Name of the camera.
+    reason
+        Why it does not count, as a clause.
+    content
+        The bytes as they came where they could not be read, else the pixels: uint16, shape (height, width), ADU.
+    header
+        Cards that came with the pixels.
+    """
+
+    camera: str
+    reason: str
+    content: bytes | NDArray[np.uint16]
+    header: Mapping[str, HeaderValue] = field(default_factory=dict)
+
+
 class Camera(Protocol):
     """A camera, cooled or not. All methods raise DeviceError; waits are bounded by deadlines of their own."""
 
@@ -140,6 +162,15 @@ class Camera(Protocol):
     @property
     def features(self) -> CameraFeatures:
         """What the camera can do; known once connected."""
+        ...
+
+    @property
+    def is_ready(self) -> bool:
+        """True while the camera is there and stands as it was last told to."""
+        ...
+
+    async def ensure_ready(self) -> None:
+        """Bring the camera back, with the settings and the setpoint it was last given, if it has been away."""
         ...
 
     async def connect(self) -> None:

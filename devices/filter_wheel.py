@@ -21,6 +21,15 @@ class FilterWheel(Protocol):
         """The filter in the beam, None while the wheel turns or does not know."""
         ...
 
+    @property
+    def is_ready(self) -> bool:
+        """True while the wheel is there and stands where it was last told to."""
+        ...
+
+    async def ensure_ready(self) -> None:
+        """Bring the wheel back, to the filter that was last asked for, if it has been away or was turned."""
+        ...
+
     async def connect(self) -> None:
         """Connect and learn the filters."""
         ...

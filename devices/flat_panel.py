@@ -1,6 +1,6 @@
 """What coldframe asks of a flat panel, with or without brightness, with or without a cover."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -54,6 +54,15 @@ class FlatPanel(Protocol):
         """Return the newest state."""
         ...
 
+    @property
+    def is_ready(self) -> bool:
+        """True while the panel is there and stands as it was last told to."""
+        ...
+
+    async def ensure_ready(self) -> None:
+        """Bring the panel back, with lamp and cover as they were last told to be, if it has been away."""
+        ...
+
     async def connect(self) -> None:
         """Connect; ranges and state are known afterwards."""
         ...
@@ -76,10 +85,17 @@ class FlatPanel(Protocol):
 
 
 @asynccontextmanager
-async def lit(panel: FlatPanel, brightness: int | None) -> AsyncIterator[None]:
-    """Light `panel` for the length of the block and leave it dark however the block ends."""
+async def lit(
+    panel: FlatPanel, brightness: int | None, do: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+) -> AsyncIterator[None]:
+    """Light `panel` for the length of the block and leave it dark however the block ends.
+
+    `do` gives the orders, as often as the caller wants them tried.
+    """
     try:
-        await panel.light_on(brightness)
+        await do(lambda: panel.light_on(brightness))
         yield
-    finally:
-        await panel.light_off()
+    except BaseException:
+        await panel.light_off()  # once: whatever has failed, or was called off, must not wait for a panel that is away
+        raise
+    await do(panel.light_off)

@@ -23,8 +23,26 @@ class Rig:
         DeviceError
             A device is not there: better known before the night than in the middle of it.
         """
-        await self.camera.connect()
-        if self.panel is not None:
-            await self.panel.connect()
-        if self.wheel is not None:
-            await self.wheel.connect()
+        for device in self.devices:
+            await device.connect()
+
+    @property
+    def devices(self) -> tuple[Camera | FlatPanel | FilterWheel, ...]:
+        """All devices that there are."""
+        return tuple(device for device in (self.camera, self.panel, self.wheel) if device is not None)
+
+    async def ensure_ready(self) -> None:
+        """Bring back what has been away, as it was last told to be.
+
+        Raises
+        ------
+        DeviceError
+            A device is not there.
+        """
+        for device in self.devices:
+            await device.ensure_ready()
+
+    @property
+    def unready(self) -> tuple[str, ...]:
+        """Names of the devices that are away, or do not stand as they were last told to."""
+        return tuple(device.name for device in self.devices if not device.is_ready)

@@ -62,7 +62,8 @@ class Cooler:
 
     def advance(self, now_s: float) -> None:
         """Bring the state up to `now_s`."""
-        due = int((now_s - self._started_s) / self._step_s)
+        # A step is due also where rounding leaves the clock a hair before it: the same night twice has the same steps.
+        due = int((now_s - self._started_s) / self._step_s + 1e-6)
         while self._steps < due:
             self._steps += 1
             self._step(ambient_c(self._rig, self._steps * self._step_s))

@@ -81,6 +81,15 @@ class SimulatedCamera:
         """What the camera can do."""
         return self._features
 
+    @property
+    def is_ready(self) -> bool:
+        """True once connected: it forgets nothing."""
+        return self._connected
+
+    async def ensure_ready(self) -> None:
+        """Connect, if that was not done."""
+        await self.connect()
+
     async def connect(self) -> None:
         """Connect."""
         self._connected = True
@@ -186,7 +195,7 @@ class SimulatedCamera:
         await self._wait(exposure_s + self._telescope.readout_s(mode))
         thermals = self.thermals()
         return Frame(
-            pixels=self._telescope.sensor.render(shot),
+            pixels=self._telescope.render(shot),
             kind=kind,
             exposure_s=exposure_s,
             started_at=started_at,
@@ -241,7 +250,9 @@ class SimulatedCamera:
 
 
 class SimulatedFlatPanel:
-    """A flat panel as `coldframe.devices.flat_panel.FlatPanel` describes it."""
+    """A flat panel as `coldframe.devices.flat_panel.FlatPanel` describes it; it is always there."""
+
+    is_ready = True
 
     def __init__(self, telescope: Telescope) -> None:
         self._panel = telescope.panel
@@ -269,6 +280,9 @@ class SimulatedFlatPanel:
     def state(self) -> PanelState:
         """Return the state of this moment."""
         return PanelState(self._panel.lit, self._panel.brightness, self._panel.cover(_time_s()))
+
+    async def ensure_ready(self) -> None:
+        """Do nothing: it is."""
 
     async def connect(self) -> None:
         """Connect."""
@@ -310,7 +324,9 @@ class SimulatedFlatPanel:
 
 
 class SimulatedFilterWheel:
-    """A filter wheel as `coldframe.devices.filter_wheel.FilterWheel` describes it."""
+    """A filter wheel as `coldframe.devices.filter_wheel.FilterWheel` describes it; it is always there."""
+
+    is_ready = True
 
     def __init__(self, telescope: Telescope) -> None:
         assert telescope.wheel is not None
@@ -331,6 +347,9 @@ class SimulatedFilterWheel:
         """The filter in the beam, None while the wheel turns."""
         slot = self._wheel.slot(_time_s())
         return None if slot is None else self.filters[slot]
+
+    async def ensure_ready(self) -> None:
+        """Do nothing: it is."""
 
     async def connect(self) -> None:
         """Connect."""

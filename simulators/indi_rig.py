@@ -195,7 +195,7 @@ class IndiCamera(IndiDevice):
         self._exposure.set({"CCD_EXPOSURE_VALUE": exposure_s})
         self.tell(self._exposure, State.BUSY)
         async with asyncio.TaskGroup() as darkroom:
-            developing = darkroom.create_task(asyncio.to_thread(self._telescope.sensor.render, shot))
+            developing = darkroom.create_task(asyncio.to_thread(self._telescope.render, shot))
             await self._count_down(started_s + exposure_s)
         async with asyncio.TaskGroup() as darkroom:
             pixels = self._cropped(developing.result(), shot.binning)

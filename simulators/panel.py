@@ -9,8 +9,9 @@ from coldframe.devices.flat_panel import CoverState
 class Panel:
     """A panel that is the cover's inside where it has a cover: it lights the telescope while that is closed."""
 
-    def __init__(self, model: PanelModel) -> None:
+    def __init__(self, model: PanelModel, *, is_dead: bool = False) -> None:
         self.model = model
+        self._is_dead = is_dead
         self.lit = False
         self.brightness = 0
         self._closed = True
@@ -35,12 +36,16 @@ class Panel:
 
     def e_per_s(self) -> float:
         """Return the light of the panel, in electrons per second in a clear pixel on the axis."""
-        return self.model.full_e_per_s * radiance(self.model, self.brightness) if self.lit else 0.0
+        shines = self.lit and not self._is_dead
+        return self.model.full_e_per_s * radiance(self.model, self.brightness) if shines else 0.0
 
 
 def radiance(model: PanelModel, brightness: int) -> float:
     """Return the light for a brightness setting, relative to full brightness."""
-    setting = brightness / model.brightness_maximum
+    return model.glow + (1 - model.glow) * _risen(model, brightness / model.brightness_maximum)
+
+
+def _risen(model: PanelModel, setting: float) -> float:
     match model.curve:
         case "linear":
             return setting
@@ -48,3 +53,5 @@ def radiance(model: PanelModel, brightness: int) -> float:
             return math.pow(setting, model.gamma)
         case "pwm":
             return math.ceil(setting * model.pwm_steps) / model.pwm_steps
+        case "saturating":
+            return math.expm1(-setting / model.knee) / math.expm1(-1 / model.knee)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from coldframe.config.simulated_rig import SensorModel
 from coldframe.simulators.dust import Mote, scatter_motes
+from coldframe.simulators.faulty_light import Flicker, Leak
+from coldframe.simulators.sky import SkyField
 
 Map = NDArray[np.float32]
 
@@ -49,6 +51,12 @@ class Exposure:
         Pixels summed along each axis.
     readout_mode
         Index into `SensorModel.readout_modes`.
+    flicker
+        How its light swings; None where it is steady.
+    leak
+        Other light that falls on the sensor; None where there is none.
+    sky
+        Stars, and how the twilight sky is brighter on one side; None where it is not seen.
     """
 
     number: int
@@ -60,6 +68,9 @@ class Exposure:
     offset: float = 0.0
     binning: int = 1
     readout_mode: int = 0
+    flicker: Flicker | None = None
+    leak: Leak | None = None
+    sky: SkyField | None = None
 
 
 class Sensor:
@@ -149,6 +160,7 @@ class Sensor:
         random = self._random("frame", shot.number)
         frame = np.empty(self._shape, np.uint16)
         row_level = self._row_pattern + random.normal(0, model.row_noise_adu, model.height).astype(np.float32)
+        row_level += self._short_exposure_level(shot.exposure_s)
         noise, signal = np.empty((2, BAND_ROWS, model.width), np.float32)
         for band in self._bands():
             rows = band.stop - band.start
@@ -157,6 +169,12 @@ class Sensor:
             self._read_out(shot, electrons, draw, row_level[band], frame[band])
         self._add_cosmic_rays(shot, frame, random)
         return _binned(frame, shot.binning, model.saturation_adu)
+
+    def _short_exposure_level(self, exposure_s: float) -> Map:
+        """Level that a row has on top where it is read soon after its reset, growing towards the last row."""
+        model = self.model
+        last_adu = model.short_exposure_adu * np.exp(-exposure_s / model.short_exposure_s)
+        return np.linspace(0, last_adu, model.height, dtype=np.float32)
 
     def _read_out(self, shot: Exposure, electrons: Map, draw: Map, row_level: Map, target: NDArray[np.uint16]) -> None:
         model, e_per_adu = self.model, self.e_per_adu(shot.gain)
@@ -181,9 +199,17 @@ class Sensor:
         if shot.light_e_per_s:
             flat = self.flat_response(shot.filter_slot)[band]
             electrons += flat * self._lit_e(shot, band)
+        if shot.leak:
+            leak = shot.leak.light(self._shape, band) * np.float32(shot.exposure_s)
+            electrons += self.flat_response(shot.filter_slot)[band] * leak
+        if shot.sky:
+            uneven = shot.sky.light(self._shape, band) * np.float32(shot.exposure_s)
+            electrons += self.flat_response(shot.filter_slot)[band] * uneven
         return electrons
 
     def _lit_e(self, shot: Exposure, band: slice) -> Map | np.float32:
+        if shot.flicker:
+            return shot.flicker.light(shot.exposure_s, band) * np.float32(shot.light_e_per_s * shot.exposure_s)
         if self.model.shutter_travel_s is None:
             return np.float32(shot.light_e_per_s * shot.exposure_s)
         # The leaves of an iris shutter uncover the middle first and cover it last.

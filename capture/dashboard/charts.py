@@ -192,6 +192,10 @@ class Canvas:
         """Set a dot of the reference at `x`, `y` (0 to 1, from the lower left)."""
         self._set(self._reference, x, y)
 
+    def dot(self, x: float, y: float) -> None:
+        """Set a dot of what was measured at `x`, `y`, apart from the curve."""
+        self._set(self._measured, x, y)
+
     def line_to(self, x: float, y: float) -> None:
         """Draw the curve on to `x`, `y`; its first point is a dot."""
         from_x, from_y = self._pen or (x, y)

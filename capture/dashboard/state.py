@@ -1,7 +1,7 @@
 """What the dashboard knows: events in, a picture of the night out. No clock, no terminal, no I/O."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import singledispatchmethod
 
@@ -21,6 +21,8 @@ from coldframe.capture.events import (
     NightEnded,
     NightStarted,
     PanelChanged,
+    PedestalDecided,
+    SetResized,
     Severity,
     StepEnded,
     StepOutcome,
@@ -182,6 +184,16 @@ class DashboardState:
             self.running = None
         if step := self.steps.get(event.step):
             step.ended, step.outcome, step.reason = event.at, event.outcome, event.reason
+
+    @_take.register
+    def _(self, event: SetResized) -> None:
+        if step := self.steps.get(event.step):
+            step.planned = replace(step.planned, count=event.count, estimate_s=event.estimate_s)
+
+    @_take.register
+    def _(self, event: PedestalDecided) -> None:
+        if step := self.steps.get(event.step):
+            step.planned = replace(step.planned, count=event.count)
 
     @_take.register
     def _(self, event: TemperatureRead) -> None:

@@ -1,6 +1,7 @@
 """The command line. Each command's work lies in a module of its own, imported only when the command runs."""
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,15 +19,58 @@ app = typer.Typer(
     "or nothing to work with; 3 aborted into the safe state; 130 interrupted.",
 )
 
+
+def _home_path(text: str) -> Path:
+    """Return a path whose ~ is the home folder: shells leave it alone within quotes and behind --option=."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise typer.BadParameter(f"{text}: no user of this name has a home folder here") from error
+
+
+def _home_name(text: str) -> str:
+    return str(_home_path(text))
+
+
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", metavar="FILE", help="Configuration; default: coldframe.toml of the user."),
+    typer.Option(
+        "--config", "-c", metavar="FILE", parser=_home_path, help="Configuration; default: coldframe.toml of the user."
+    ),
 ]
 FolderOption = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Where files go, instead of the configuration's [storage] folder.")
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", parser=_home_path, help="Where files go, instead of the configuration's [storage] folder."
+    ),
 ]
-HostOption = Annotated[str, typer.Option(help="Machine of the INDI server.")]
-PortOption = Annotated[int, typer.Option(min=1, max=65535, help="TCP port of the INDI server.")]
+LightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        parser=_home_path,
+        help="Shoot what the lights in this folder need, instead of the configured sets.",
+    ),
+]
+UntilOption = Annotated[
+    datetime | None,
+    typer.Option(
+        metavar="HH:MM",
+        formats=["%H:%M"],
+        help="Local time by which the last frame must be in; default: sunrise, where the configuration has a [site].",
+    ),
+]
+SimulateOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RIG",
+        help="Simulate this rig (small, cooled-mono, cooled-osc, ccd-overscan, uncooled, or a TOML file) over real "
+        "INDI; without a name the small one. Without --config the rig's own example night is shot, and without "
+        "--folder it goes into ~/coldframe-simulated.",
+    ),
+]
+HostOption = Annotated[str, typer.Option(metavar="HOST", help="Machine of the INDI server.")]
+PortOption = Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="TCP port of the INDI server.")]
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  # the callback's signature is typer's
@@ -49,16 +93,13 @@ def _main(
 @app.command(short_help="Shoot the night's calibration frames.")
 def run(
     config: ConfigOption = None,
-    simulate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RIG",
-            help="Simulate this rig (small, cooled-mono, cooled-osc, ccd-overscan, uncooled, or a TOML file) over real "
-            "INDI; without a name the small one. Without --config the rig's own example night is shot, and without "
-            "--folder it goes into ~/coldframe-simulated.",
-        ),
-    ] = None,
+    simulate: SimulateOption = None,
     folder: FolderOption = None,
+    lights: LightsOption = None,
+    until: UntilOption = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="With --lights: wait for the end of the night before starting.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan with its times and touch nothing.")] = False,
     dashboard: Annotated[
         bool, typer.Option("--dashboard/--no-dashboard", help="Dashboard on a terminal, or one line per event.")
@@ -70,22 +111,52 @@ def run(
     Ctrl-C ends in the safe state: exposure aborted, lamp out, cover and cooler as configured. A second Ctrl-C leaves
     out the warm-up.
     """
-    from coldframe.cli.run import run_night, show_plan  # noqa: PLC0415  # heavy imports only when needed
+    from coldframe.cli.plan import Wish, show_plan  # noqa: PLC0415  # heavy imports only when needed
 
+    if watch and lights is None:
+        raise typer.BadParameter("needs --lights FOLDER: the lights tell when the night is over", param_hint="--watch")
+    wish = Wish(config, simulate, folder, lights, until)
     if dry_run:
-        raise typer.Exit(show_plan(config, simulate))
-    raise typer.Exit(run_night(config, simulate, folder, wants_dashboard=dashboard, wants_json=json))
+        raise typer.Exit(show_plan(wish))
+    from coldframe.cli.run import run_night  # noqa: PLC0415  # as above
+
+    raise typer.Exit(run_night(wish, watch=watch, wants_dashboard=dashboard, wants_json=json))
+
+
+@app.command(short_help="Show what a night would shoot, and how long it takes.")
+def plan(
+    config: ConfigOption = None,
+    simulate: SimulateOption = None,
+    folder: FolderOption = None,
+    lights: LightsOption = None,
+    until: UntilOption = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Show the sets to shoot in their order, with frames, times, and what the library has already.
+
+    With --lights the headers of the night's lights, written by any program, tell which sets these are. Where the time
+    is short, sets get fewer frames, and those that do not fit are named. Nothing is touched.
+    """
+    from coldframe.cli.plan import Wish, show_plan  # noqa: PLC0415  # heavy imports only when needed
+
+    raise typer.Exit(show_plan(Wish(config, simulate, folder, lights, until), wants_json=json))
 
 
 @app.command(short_help="Serve a simulated rig over INDI.")
 def simulate(
-    rig: Annotated[str, typer.Argument(help="Name of a shipped rig, or a TOML file.")] = "small",
+    rig: Annotated[str, typer.Argument(metavar="RIG", help="Name of a shipped rig, or a TOML file.")] = "small",
     host: Annotated[
-        str, typer.Option(help="Address to listen on; INDI has no passwords, so keep to loopback.")
+        str, typer.Option(metavar="HOST", help="Address to listen on; INDI has no passwords, so keep to loopback.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port to listen on.")] = 7624,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="TCP port to listen on.")] = 7624,
     unix: Annotated[
         str | None, typer.Option(metavar="PATH", help="Local socket to listen on too, as indiserver's -u.")
+    ] = None,
+    lights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", parser=_home_path, help="Write a few lights of this rig into a folder, and end."
+        ),
     ] = None,
     until_stdin_closes: Annotated[
         bool,
@@ -97,8 +168,10 @@ def simulate(
     Shipped rigs: small, cooled-mono, cooled-osc, ccd-overscan, uncooled. With stock clients:
     indi_getprop -p 7624
     """
-    from coldframe.cli.simulate import serve_rig  # noqa: PLC0415  # heavy imports only when needed
+    from coldframe.cli.simulate import leave_lights, serve_rig  # noqa: PLC0415  # heavy imports only when needed
 
+    if lights is not None:
+        raise typer.Exit(leave_lights(rig, lights))
     raise typer.Exit(serve_rig(rig, host, port, unix, until_stdin_closes=until_stdin_closes))
 
 
@@ -129,21 +202,69 @@ def init(
 
 
 @app.command(short_help="Bring the hardware to the safe state.")
-def safe(config: ConfigOption = None) -> None:
+def safe(
+    config: ConfigOption = None,
+    patience: Annotated[
+        float,
+        typer.Option("--patience", metavar="SECONDS", min=0.0, max=86400.0, help="Longest wait for a lost server."),
+    ] = 60.0,
+) -> None:
     """Bring the hardware to the safe state: exposure ended, lamp out, cover and cooler as configured.
 
     Needs nothing but the INDI server: no disk, no running night. For systemd's ExecStopPost, or after a crash.
     """
     from coldframe.cli.safe import make_safe  # noqa: PLC0415  # heavy imports only when needed
 
-    raise typer.Exit(make_safe(config))
+    raise typer.Exit(make_safe(config, patience))
+
+
+@app.command(short_help="Show what was measured of the cameras.")
+def camera(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Part of the camera's name; default: all.")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            parser=_home_path,
+            help="Where the nights are; default: the configuration's [storage] folder.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", parser=_home_path, help="Write it as an SVG picture, too."),
+    ] = None,
+    measure: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="NIGHT",
+            parser=_home_path,
+            help="First measure from the frames in this folder of a night, and keep that.",
+        ),
+    ] = None,
+) -> None:
+    """Show gain, read noise, full well, linearity and dark current of each camera and setting, with a plot.
+
+    Every night measures them from its own frames (photon transfer). The newest values count.
+    """
+    from coldframe.cli.camera import measure_camera, show_cameras  # noqa: PLC0415  # heavy imports only when needed
+    from coldframe.cli.exit_codes import ExitCode  # noqa: PLC0415
+
+    measured = ExitCode.DONE if measure is None else measure_camera(measure, folder)
+    if measured == ExitCode.BAD_INPUT:
+        raise typer.Exit(measured)
+    raise typer.Exit(max(measured, show_cameras(name, folder, output)))
 
 
 LibraryOption = Annotated[
     Path | None,
-    typer.Option("--library", metavar="FOLDER", help="Folder of masters; default: library/ in the configured storage."),
+    typer.Option(
+        "--library",
+        metavar="FOLDER",
+        parser=_home_path,
+        help="Folder of masters; default: library/ in the configured storage.",
+    ),
 ]
-Lights = Annotated[list[str], typer.Argument(metavar="LIGHT", help="Files, folders or patterns.")]
+Lights = Annotated[list[str], typer.Argument(metavar="LIGHT", help="Files, folders or patterns.", parser=_home_name)]
 
 
 @app.command()
@@ -151,7 +272,10 @@ def calibrate(
     lights: Lights,
     library: LibraryOption = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where results go; default: calibrated/ beside each light.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", parser=_home_path, help="Where results go; default: calibrated/ beside each light."
+        ),
     ] = None,
     subtract: Annotated[
         Literal["dark", "scaled-dark", "bias"],
@@ -165,6 +289,7 @@ def calibrate(
     pedestal: Annotated[
         float | None,
         typer.Option(
+            metavar="ADU",
             min=0,
             max=30000,
             help="ADU added to every pixel (PEDESTAL); default: 0 for floats, for integers what keeps pixels above 0.",
@@ -172,8 +297,21 @@ def calibrate(
     ] = None,
     e_per_adu: Annotated[
         float | None,
-        typer.Option(min=1e-6, help="Electrons for 1 ADU, for the photon noise; default: EGAIN of the light."),
+        typer.Option(
+            metavar="E", min=1e-6, help="Electrons for 1 ADU, for the photon noise; default: EGAIN of the light."
+        ),
     ] = None,
+    defects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MAP",
+            parser=_home_path,
+            help="Mend the pixels of this map (coldframe defects) from their neighbours.",
+        ),
+    ] = None,
+    blank: Annotated[
+        bool, typer.Option("--blank", help="Make these pixels NaN instead of mending them; only with --float.")
+    ] = False,
 ) -> None:
     """Calibrate lights with matching masters.
 
@@ -185,8 +323,10 @@ def calibrate(
     from coldframe.calibration.light_recipe import Subtract  # noqa: PLC0415
     from coldframe.cli.calibrate import Request, calibrate_lights  # noqa: PLC0415
 
-    output = Output(floating, pedestal, e_per_adu)
-    raise typer.Exit(calibrate_lights(lights, Request(library, out, Subtract(subtract), flat, output)))
+    if blank and not (floating and defects):
+        raise typer.BadParameter("needs --float, as integers know no NaN, and --defects", param_hint="--blank")
+    output = Output(floating, pedestal, e_per_adu, blank=blank)
+    raise typer.Exit(calibrate_lights(lights, Request(library, out, Subtract(subtract), flat, output, defects)))
 
 
 library_app = typer.Typer(no_args_is_help=True, help="List, match, verify and export masters.")
@@ -203,7 +343,8 @@ def list_library(library: LibraryOption = None) -> None:
 
 @library_app.command("show")
 def show_in_library(
-    master: Annotated[str, typer.Argument(help="Name in the library, or a file.")], library: LibraryOption = None
+    master: Annotated[str, typer.Argument(metavar="MASTER", help="Name in the library, or a file.")],
+    library: LibraryOption = None,
 ) -> None:
     """Show a master: settings, method, inputs."""
     from coldframe.cli.library import show_master  # noqa: PLC0415  # heavy imports only when needed
@@ -212,9 +353,7 @@ def show_in_library(
 
 
 @library_app.command("match")
-def match_in_library(
-    lights: Annotated[list[Path], typer.Argument(metavar="LIGHT")], library: LibraryOption = None
-) -> None:
+def match_in_library(lights: Lights, library: LibraryOption = None) -> None:
     """Say which masters fit, and why others do not.
 
     Where none fits, the nearest is named, with what is wrong with it.
@@ -226,7 +365,10 @@ def match_in_library(
 
 @library_app.command("add")
 def add_to_library(
-    masters: Annotated[list[Path], typer.Argument(metavar="MASTER")], library: LibraryOption = None
+    masters: Annotated[
+        list[str], typer.Argument(metavar="MASTER", help="Files, folders or patterns.", parser=_home_name)
+    ],
+    library: LibraryOption = None,
 ) -> None:
     """Take masters in, such as those that combine made.
 
@@ -269,7 +411,9 @@ def prune_library(
 
 @library_app.command("export")
 def export_library(
-    target: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to; existing files are left alone.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="FOLDER", parser=_home_path, help="Where to; existing files are left alone.")
+    ],
     program: Annotated[Literal["siril", "wbpp"], typer.Option("--for", help="Whose folders and names.")] = "siril",
     library: LibraryOption = None,
 ) -> None:
@@ -282,10 +426,45 @@ def export_library(
     raise typer.Exit(export_masters(library, target, program))
 
 
+@app.command(short_help="Check a night's masters against its raw frames.")
+def verify(
+    nights: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="NIGHT", parser=_home_path, help="Folder of a night; of a storage folder its newest night."
+        ),
+    ],
+) -> None:
+    """Combine the raw frames of every master of a night anew, and compare the masters to the bit.
+
+    The night made them while the frames came in, by the running state; here the saved frames are sorted pixel by pixel.
+    Mean, uncertainty, counts and mask must be equal. Whether masters in the library are undamaged is told by
+    coldframe library verify.
+    """
+    from coldframe.cli.verify import verify_nights  # noqa: PLC0415  # heavy imports only when needed
+
+    raise typer.Exit(verify_nights(nights))
+
+
 @app.command(short_help="Make a master from raw frames of any program.")
 def combine(
-    files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Raw frames: files, folders, patterns.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="MASTER", help="File to write; never overwritten.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="MASTER", parser=_home_path, help="File to write; never overwritten."),
+    ],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILES...", help="Raw frames: files, folders, patterns.", parser=_home_name),
+    ] = None,
+    state: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            parser=_home_path,
+            help="Add the frames to those that are in this file already, made where there is none, and combine all. A "
+            "second one is merged into the first. Not for flats.",
+        ),
+    ] = None,
     method: Annotated[
         Literal["mean", "sigma-clip", "winsorized", "median"], typer.Option(help="How values become one.")
     ] = "sigma-clip",
@@ -296,9 +475,21 @@ def combine(
             help="First mean and sigma of sigma-clip: without the extremes, so that few frames do, or of all."
         ),
     ] = "trimmed",
-    sigma: Annotated[float, typer.Option(min=1, max=100, help="Rejected beyond so many sigma.")] = 3.0,
+    sigma: Annotated[float, typer.Option(metavar="N", min=1, max=100, help="Rejected beyond so many sigma.")] = 3.0,
     dark: Annotated[
-        Path | None, typer.Option(metavar="MASTER", help="Master dark flat or bias, subtracted from each flat.")
+        Path | None,
+        typer.Option(metavar="MASTER", parser=_home_path, help="Master dark flat or bias, subtracted from each flat."),
+    ] = None,
+    bias: Annotated[
+        Path | None,
+        typer.Option(metavar="MASTER", parser=_home_path, help="Master bias, subtracted from darks; off by default."),
+    ] = None,
+    overscan: Annotated[
+        Literal["none", "row", "smooth"] | None,
+        typer.Option(
+            help="Subtract each line's overscan level (BIASSEC), as it is or smoothed along the strip, and trim; "
+            "default: smooth where a header tells of an overscan, or as --dark and --bias were treated.",
+        ),
     ] = None,
     kind: Annotated[
         Literal["bias", "dark", "flat", "dark-flat"] | None,
@@ -307,6 +498,12 @@ def combine(
     force: Annotated[
         bool, typer.Option("--force", help="Combine what does not belong together, or one frame.")
     ] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--dask", metavar="SCHEDULER", help="Let a Dask cluster do it that sees the same files: tcp://host:8786."
+        ),
+    ] = None,
 ) -> None:
     """Combine raw frames of any camera and program, compressed ones too, into a master with uncertainty and counts.
 
@@ -315,12 +512,96 @@ def combine(
     """
     from coldframe.cli.combine import Choice, combine_files  # noqa: PLC0415  # heavy imports only when needed
 
-    raise typer.Exit(combine_files(files, output, Choice(method, center, start, sigma), dark, kind, force=force))
+    choice = Choice(method, center, start, sigma)
+    raise typer.Exit(
+        combine_files(
+            files or [],
+            output,
+            choice,
+            dark,
+            kind,
+            force=force,
+            scheduler=scheduler,
+            bias=bias,
+            overscan=overscan,
+            states=state or [],
+        )
+    )
+
+
+@app.command(short_help="Map the sensor's defects from masters.")
+def defects(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="MAP", parser=_home_path, help="File to write; never overwritten.")
+    ],
+    dark: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MASTER", parser=_home_path, help="Master dark, the longest there is: hot and unstable pixels."
+        ),
+    ] = None,
+    flat: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MASTER", parser=_home_path, help="Master flat: pixels that answer too little or too much."
+        ),
+    ] = None,
+    bias: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MASTER", parser=_home_path, help="Master bias: pixels that are off without light or time."
+        ),
+    ] = None,
+    siril_list: Annotated[
+        Path | None,
+        typer.Option(
+            "--list", metavar="LST", parser=_home_path, help="Write a list for Siril's command cosme as well."
+        ),
+    ] = None,
+    sigma: Annotated[
+        float,
+        typer.Option(
+            metavar="N", min=1, max=1000, help="Hot, or off in the bias: further from the neighbours than this."
+        ),
+    ] = 8.0,
+    hot: Annotated[
+        float | None, typer.Option(min=0, metavar="E/S", help="Hot: so many electrons per second, instead of --sigma.")
+    ] = None,
+    e_per_adu: Annotated[
+        float | None,
+        typer.Option(metavar="E", min=1e-6, help="Electrons for 1 ADU, for --hot; default: EGAIN of the master dark."),
+    ] = None,
+    cold: Annotated[
+        float,
+        typer.Option(
+            metavar="FRACTION", min=0.01, max=0.99, help="Cold: response below this fraction of the neighbours'."
+        ),
+    ] = 0.8,
+) -> None:
+    """Find a sensor's hot, cold, unstable and otherwise bad pixels, columns and rows in its masters.
+
+    The map is a FITS image of bytes, 0 for good pixels, its bits named in the header. "coldframe calibrate --defects
+    MAP" takes these pixels from their neighbours.
+    """
+    from coldframe.calibration.defects import Limits  # noqa: PLC0415  # heavy imports only when needed
+    from coldframe.cli.defects import Masters, map_defects  # noqa: PLC0415
+
+    if dark is None and flat is None and bias is None:
+        raise typer.BadParameter("name a master to look at", param_hint="--dark, --flat or --bias")
+    limits = Limits(sigma=sigma, hot_e_per_s=hot, cold_response=cold)
+    raise typer.Exit(map_defects(Masters(dark, flat, bias), output, siril_list, limits, e_per_adu))
 
 
 def main() -> None:
-    """Run the command line."""
-    app(with_default_rig(sys.argv[1:]))
+    """Run the command line; what the system refuses, and no command has told, is told here."""
+    try:
+        app(with_default_rig(sys.argv[1:]))
+    except OSError as error:
+        told = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    except MemoryError:
+        told = "not enough memory for this"
+    print(told, file=sys.stderr)
+    sys.exit(2)
 
 
 def with_default_rig(arguments: list[str]) -> list[str]:

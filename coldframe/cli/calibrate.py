@@ -4,10 +4,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from coldframe.calibration.combining import NotOneSetError, find_files
+from coldframe.calibration.defect_file import read_map
 from coldframe.calibration.durable import NotDurableError
 from coldframe.calibration.frame_file import FrameFileError
 from coldframe.calibration.frame_setup import FrameSetup
@@ -18,11 +20,11 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.library import NoLibraryError, find_library
 
 THREADS = 2
-"""Lights at a time: while one waits for the disk the other computes. Each takes about six times its file in memory."""
+"""Lights at a time: while one waits for the disk the other computes. Each takes four times its pixels in memory."""
 
 CALIBRATED = "calibrated"
 
-_SUFFIXES = frozenset({".fits", ".fit", ".fts"})
+_COMPRESSED = frozenset({".fz", ".gz"})
 _FAULTS = (FrameFileError, NotDurableError, MismatchError, NoMasterError, OSError, MemoryError)
 
 
@@ -42,6 +44,8 @@ class Request:
         Whether lights are divided by a flat.
     output
         What results look like.
+    defects
+        Map of the pixels to be mended, None to trust all.
     """
 
     library: Path | None
@@ -49,6 +53,7 @@ class Request:
     subtract: Subtract
     with_flat: bool
     output: Output
+    defects: Path | None = None
 
 
 @dataclass(slots=True)
@@ -57,10 +62,14 @@ class _Tally:
 
     done: int = 0
     failed: int = 0
+    without_photons: int = 0
+    folders: set[Path] = field(default_factory=set)
 
     def tell(self, light: Path, outcome: Written | Exception) -> None:
         if isinstance(outcome, Written):
             self.done += 1
+            self.folders.add(outcome.path.parent)
+            self.without_photons += not outcome.photons
             if outcome.below:
                 print(
                     f"{outcome.path}: {outcome.below} pixels were clipped at zero; a larger --pedestal or --float keeps"
@@ -97,13 +106,12 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     request
         How.
     """
-    lights = list(dict.fromkeys(light for name in names for light in _expanded(name)))
-    if not lights:
-        print(f"no lights in {', '.join(names)}", file=sys.stderr)
-        return ExitCode.BAD_INPUT
     try:
+        lights = find_files(names)
         catalogue = find_library(request.library).catalogue()
-    except NoLibraryError as error:
+        if request.defects is not None:
+            request = replace(request, output=replace(request.output, defects=read_map(request.defects)))
+    except (NotOneSetError, NoLibraryError, FrameFileError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     tally = _Tally()
@@ -114,17 +122,14 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     except KeyboardInterrupt:
         print(f"interrupted; {tally.done} of {len(lights)} lights calibrated", file=sys.stderr)
         return ExitCode.INTERRUPTED
-    print(f"{tally.done} of {len(lights)} lights calibrated")
+    if tally.without_photons:
+        print(
+            f"{tally.without_photons} lights do not tell EGAIN: the photon noise is not in their UNCERT (--e-per-adu)",
+            file=sys.stderr,
+        )
+    places = "".join(f", in {folder}" for folder in sorted(tally.folders))
+    print(f"{tally.done} of {len(lights)} lights calibrated{places}")
     return tally.exit_code
-
-
-def _expanded(name: str) -> list[Path]:
-    path = Path(name)
-    if path.is_dir():
-        return sorted(each for each in path.iterdir() if each.suffix.lower() in _SUFFIXES and each.is_file())
-    if path.exists() or not set(name) & set("*?["):
-        return [path]
-    return sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
 
 
 def _grouped(
@@ -148,6 +153,7 @@ def _grouped(
 
 
 def _calibrate_group(group: _Group, request: Request, tally: _Tally, advance: Callable[[], None]) -> None:
+    print(_group_text(group))
     for caveat in group.recipe.caveats:
         print(f"{group.lights[0]}: {caveat}", file=sys.stderr)
     try:
@@ -168,8 +174,17 @@ def _calibrate_group(group: _Group, request: Request, tally: _Tally, advance: Ca
             raise
 
 
+def _group_text(group: _Group) -> str:
+    """Say with which masters the lights are calibrated: "3 lights: dark MasterDark.fits, flat MasterFlat.fits"."""
+    recipe = group.recipe
+    masters = {"bias": recipe.bias, "dark": recipe.dark, "flat": recipe.flat}
+    used = ", ".join(f"{kind} {path.name}" for kind, path in masters.items() if path is not None)
+    return f"{len(group.lights)} {'light' if len(group.lights) == 1 else 'lights'}: {used}"
+
+
 def _outcome(light: Path, recipe: LightRecipe, planes: Correction, request: Request) -> Written | Exception:
-    target = (request.target or light.parent / CALIBRATED) / f"{light.stem}_calibrated.fits"
+    stem = Path(light.stem).stem if light.suffix.lower() in _COMPRESSED else light.stem
+    target = (request.target or light.parent / CALIBRATED) / f"{stem}_calibrated.fits"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         return calibrate_file(light, target, recipe, planes, request.output)

@@ -3,26 +3,40 @@
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from coldframe.calibration.combining import (
     NotOneSetError,
     RawFrame,
+    Stacking,
+    StackingError,
     combine_frames,
     find_files,
     open_frames,
     sets_of,
+    stack_here,
+    without_overscan,
 )
 from coldframe.calibration.durable import NotDurableError
 from coldframe.calibration.frame_file import FrameFileError
-from coldframe.calibration.master_file import read_master
+from coldframe.calibration.frame_setup import FrameSetup, is_single_frame, setup_of
+from coldframe.calibration.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.master_file import MasterPlanes, read_adu_master
 from coldframe.calibration.masters import MasterFrame, write_master
+from coldframe.calibration.matching import subtraction_faults
 from coldframe.calibration.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
+from coldframe.calibration.overscan import OverscanChoice
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
 
+if TYPE_CHECKING:
+    from coldframe.calibration.topping_up import GrowingSet
+
 FEWEST_FRAMES = 2
+
+_MOST_FAULTS = 5
 
 
 class Choice(NamedTuple):
@@ -57,18 +71,41 @@ def combine_files(
     kind: str | None,
     *,
     force: bool,
+    scheduler: str | None = None,
+    bias: Path | None = None,
+    overscan: OverscanChoice | None = None,
+    states: Sequence[Path] = (),
 ) -> ExitCode:
     """Combine; 1 if files were left out and named, 2 if there is no master, and why."""
     try:
         _check_output(output)
-        with tempfile.TemporaryDirectory(prefix=".coldframe-", dir=output.parent) as unpacked:
+        if not names and not states:
+            raise NotOneSetError("nothing to combine: name raw FILES, folders or patterns")  # noqa: TRY301 - told like the rest
+        method = chosen_method(choice)
+        if states and scheduler is not None:
+            raise NotOneSetError("--state and --dask: a state grows on one machine; use one of them")  # noqa: TRY301 - told like the rest
+        with (
+            tempfile.TemporaryDirectory(prefix=".coldframe-", dir=output.parent) as unpacked,
+            _stacking(scheduler, Path(unpacked)) as stacking,
+        ):
             frames, refused = open_frames(find_files(names), Path(unpacked), None if kind is None else FrameKind(kind))
             for error in refused:
                 print(f"left out: {error}", file=sys.stderr)
-            _check_set(frames, force=force)
-            master, lost = _combined(frames, chosen_method(choice), dark)
+            growing = _growing(states, frames, method, Path(unpacked))
+            known = [] if growing is None else growing.frames
+            _check_set([*known, *frames], force=force)
+            subtracted = _subtracted([*known, *frames], dark, bias)
+            frames, uncorrected = without_overscan(frames, overscan or _as_in(subtracted), Path(unpacked))
+            for error in uncorrected:
+                print(f"left out: {error}", file=sys.stderr)
+            _check_subtracted([*known, *frames], subtracted, force=force)
+            if growing is not None:
+                refused += _grown(growing, frames)
+                frames = growing.frames
+            stack = stacking if growing is None else growing.stack
+            master, lost = _combined(frames, method, subtracted, stack)
         write_master(output, master)
-    except (NotOneSetError, FrameFileError, NotDurableError) as error:
+    except (NotOneSetError, FrameFileError, NotDurableError, StackingError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     except OSError as error:
@@ -78,11 +115,38 @@ def combine_files(
         return ExitCode.INTERRUPTED
     rejected = f", {master.stack.rejected_fraction:.2%} of the values rejected"
     print(f"{output}: {master.stack.frames} frames, {master.clipping}{rejected}")
-    return ExitCode.INCOMPLETE if refused or lost else ExitCode.DONE
+    return ExitCode.INCOMPLETE if refused or uncorrected or lost else ExitCode.DONE
+
+
+def _growing(states: Sequence[Path], frames: Sequence[RawFrame], method: Method, folder: Path) -> "GrowingSet | None":
+    """Return the first state, with the others merged into it; raise if the frames do not belong to it."""
+    if not states:
+        return None
+    from coldframe.calibration.topping_up import GrowingSet  # noqa: PLC0415 - needs pydantic, which is slow to import
+
+    growing = GrowingSet(states[0], folder)
+    growing.require_fit(frames, method)
+    for other in states[1:]:
+        growing.merge(GrowingSet(other, folder))
+    return growing
+
+
+def _grown(growing: "GrowingSet", frames: Sequence[RawFrame]) -> list[FrameFileError]:
+    """Add frames to the state and save it; say what is left out, and return it."""
+    refused = growing.add(frames)
+    for error in refused:
+        print(f"left out: {error}", file=sys.stderr)
+    growing.save()
+    print(f"{growing.path}: {len(growing.frames)} frames")
+    return refused
 
 
 def _check_output(output: Path) -> None:
     """Raise before any work if the master could not be written in the end."""
+    if output.is_dir():
+        raise NotOneSetError(f"{output}: is a folder: name the file in it, such as {output / 'MasterDark.fits'}")
+    if output.suffix.lower() not in PLAIN_SUFFIXES:
+        raise NotOneSetError(f"{output}: masters are written as FITS; name a file that ends in .fits")
     if output.exists():
         raise NotOneSetError(f"{output}: exists, and files are never overwritten: choose another name")
     if not output.parent.is_dir():
@@ -102,22 +166,89 @@ def _check_set(frames: Sequence[RawFrame], *, force: bool) -> None:
         raise NotOneSetError("one frame alone makes no master: nothing can be averaged or rejected")
 
 
-def _combined(frames: list[RawFrame], method: Method, dark: Path | None) -> tuple[MasterFrame, int]:
+def _stacking(scheduler: str | None, folder: Path) -> AbstractContextManager[Stacking]:
+    """Return what stacks: this process, or the workers of a Dask scheduler, which see what is put into the folder."""
+    if scheduler is None:
+        return nullcontext(stack_here)
+    try:
+        from coldframe.calibration.cluster import stacking_cluster  # noqa: PLC0415 - of an extra, and slow to import
+    except ModuleNotFoundError as error:
+        raise StackingError(f"--dask: {error}: pip install distributed, the same version as the cluster's") from error
+    return stacking_cluster(scheduler, folder)
+
+
+class _Subtracted(NamedTuple):
+    """A master that is subtracted."""
+
+    path: Path
+    planes: MasterPlanes
+    setup: FrameSetup
+
+
+def _subtracted(frames: Sequence[RawFrame], dark: Path | None, bias: Path | None) -> _Subtracted | None:
+    """Read what is to be subtracted; raise where that is of no use."""
+    kind = sets_of(frames)[0].frames[0].setup.kind
+    if dark is not None and kind is not FrameKind.FLAT:
+        raise NotOneSetError(f"--dark {dark}: only from flats a dark is subtracted here")
+    if bias is not None and kind is not FrameKind.DARK:
+        raise NotOneSetError(f"--bias {bias}: only from darks the bias is subtracted here; for flats name it as --dark")
+    if dark is None and kind is FrameKind.FLAT:
+        print(
+            "no --dark: bias and dark current stay in the flats and falsify the master; "
+            "better name their master dark flat, or a master bias, with --dark",
+            file=sys.stderr,
+        )
+    path = dark or bias
+    if path is None:
+        return None
+    planes = read_adu_master(path)
+    height, width = planes.mean.shape
+    setup = setup_of({**planes.header, "NAXIS1": width, "NAXIS2": height})
+    if bias is not None and setup.kind not in {FrameKind.BIAS, None}:
+        raise NotOneSetError(f"--bias {bias}: this is a master {setup.kind}")
+    return _Subtracted(path, planes, setup)
+
+
+def _as_in(subtracted: _Subtracted | None) -> OverscanChoice | None:
+    """Return how overscan must be treated so that the master that is subtracted fits; None leaves the choice."""
+    if subtracted is None:
+        return None
+    return "none" if subtracted.setup.overscan is None else subtracted.setup.overscan.method
+
+
+def _check_subtracted(frames: Sequence[RawFrame], subtracted: _Subtracted | None, *, force: bool) -> None:
+    if subtracted is None:
+        return
+    faults = dict.fromkeys(fault for frame in frames for fault in subtraction_faults(frame.setup, subtracted.setup))
+    if is_single_frame(subtracted.planes.header):
+        # Its noise would be in every flat alike, and nothing tells how large it is.
+        faults["it is a single frame, not a master"] = None
+    if not faults:
+        return
+    told = f"{subtracted.path} does not fit the frames: {', '.join(list(faults)[:_MOST_FAULTS])}"
+    if not force:
+        raise NotOneSetError(f"{told}; --force subtracts it all the same")
+    print(told, file=sys.stderr)
+
+
+def _combined(
+    frames: list[RawFrame], method: Method, subtracted: _Subtracted | None, stacking: Stacking
+) -> tuple[MasterFrame, int]:
     """Combine the largest set first; frames that cannot be read after all are named and left out."""
     frames = [frame for one in sets_of(frames) for frame in one.frames]
-    flats = frames[0].setup.kind is FrameKind.FLAT
-    if dark is not None and not flats:
-        raise NotOneSetError(f"--dark {dark}: only from flats a dark is subtracted here")
-    if dark is None and flats:
-        print("no --dark: bias and dark current stay in the flats and falsify the master", file=sys.stderr)
-    planes = None if dark is None else read_master(dark)
+    if not frames:
+        raise NotOneSetError("nothing is left to combine")
+    path, planes = (None, None) if subtracted is None else (subtracted.path.name, subtracted.planes)
     lost = 0
     while True:
         try:
-            return combine_frames(frames, method, planes, None if dark is None else dark.name), lost
+            return combine_frames(frames, method, planes, path, stacking), lost
         except FrameFileError as error:
+            others = [frame for frame in frames if frame.image.path != error.path]
+            if len(others) == len(frames):
+                raise
             print(f"left out: {error}", file=sys.stderr)
-            frames = [frame for frame in frames if frame.image.path != error.path]
+            frames = others
             lost += 1
             if len(frames) < FEWEST_FRAMES:
                 raise NotOneSetError("nothing is left to combine") from error

@@ -4,16 +4,20 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from coldframe.calibration.combining import NotOneSetError, find_files
 from coldframe.calibration.durable import NotDurableError
 from coldframe.calibration.frame_file import FrameFileError, read_header
 from coldframe.calibration.frame_setup import FrameSetup, setup_of
 from coldframe.calibration.library import LIBRARY, Library, NotAMasterError
 from coldframe.calibration.library_export import export_siril, export_wbpp
 from coldframe.calibration.light_file import light_setup
-from coldframe.calibration.matching import best_master
+from coldframe.calibration.light_recipe import treatments
+from coldframe.calibration.matching import Match, best_master
+from coldframe.capture.log import exposure_text
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, find_config, load_settings
@@ -39,23 +43,30 @@ def find_library(folder: Path | None) -> Library:
         except ConfigError as error:
             raise NoLibraryError(f"{error}\nName the library instead: --library FOLDER") from error
     if not folder.is_dir():
-        raise NoLibraryError(f"{folder}: there is no library here yet; a night files its masters at its end")
+        raise NoLibraryError(
+            f"{folder}: there is no library here yet; a night files its masters at its end, "
+            "`coldframe library add` those of combine"
+        )
     return Library(folder)
 
 
 def list_masters(folder: Path | None) -> ExitCode:
-    """Print a table of all masters; 1 if some files are no masters."""
+    """Print the masters, a table for each camera and its settings; 1 if some files are no masters."""
     try:
         library = find_library(folder)
     except NoLibraryError as error:
         return _refuse(error)
     catalogue = library.catalogue()
-    table = Table(title=f"Masters in {library.folder}", title_justify="left")
-    for heading in ("master", "camera", "readout", "sensor", "exposure", "filter", "taken", "frames"):
-        table.add_column(heading, overflow="fold", justify="right" if heading in {"sensor", "exposure"} else "left")
+    tables: dict[str, Table] = {}
     for path, header in catalogue.headers.items():
-        table.add_row(path.name, *_columns(setup_of(header)), str(header.get("STACKCNT", header.get("NCOMBINE", ""))))
-    _console().print(table)
+        setup = setup_of(header)
+        frames = str(header.get("STACKCNT", header.get("NCOMBINE", "")))
+        tables.setdefault(_camera_text(setup), _empty_table()).add_row(path.name, *_columns(setup), frames)
+    print(f"{len(catalogue.headers)} {'master' if len(catalogue.headers) == 1 else 'masters'} in {library.folder}")
+    console = _console()
+    for camera, table in tables.items():
+        console.print(f"\n{camera}", markup=False, highlight=False)
+        console.print(table)
     return _tell_faults(catalogue.faults.items())
 
 
@@ -74,11 +85,12 @@ def show_master(folder: Path | None, name: str) -> ExitCode:
     return ExitCode.DONE
 
 
-def match_lights(folder: Path | None, lights: Sequence[Path]) -> ExitCode:
+def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
     """Print which masters each light would be calibrated with, and why not others; 1 if some light lacks one."""
     try:
         masters = find_library(folder).catalogue().setups
-    except NoLibraryError as error:
+        lights = find_files(names)
+    except (NoLibraryError, NotOneSetError) as error:
         return _refuse(error)
     worst = ExitCode.DONE
     for light in lights:
@@ -88,9 +100,8 @@ def match_lights(folder: Path | None, lights: Sequence[Path]) -> ExitCode:
             worst = _refuse(error)
             continue
         print(light)
-        for kind in (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT):
-            match = best_master(setup, masters, kind)
-            print(f"  {kind:<5} {match.refusal or match.path}")
+        for match in _best_matches(setup, masters):
+            print(f"  {match.kind:<5} {match.refusal or match.path}")
             for caveat in match.caveats:
                 print(f"        {caveat}")
             if match.path is None:
@@ -98,11 +109,19 @@ def match_lights(folder: Path | None, lights: Sequence[Path]) -> ExitCode:
     return worst
 
 
-def add_masters(folder: Path | None, masters: Sequence[Path]) -> ExitCode:
+def _best_matches(light: FrameSetup, masters: dict[Path, FrameSetup]) -> list[Match]:
+    """Return the masters that fit the light best, its overscan treated so that the most kinds have one."""
+    kinds = (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT)
+    ways = [[best_master(way, masters, kind) for kind in kinds] for way in treatments(light, masters.values())]
+    return max(ways, key=lambda matches: sum(match.path is not None for match in matches))
+
+
+def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
     """File masters in the library; 1 if some could not be."""
     try:
         library = find_library(folder) if folder is None else Library(folder)
-    except NoLibraryError as error:
+        masters = find_files(names)
+    except (NoLibraryError, NotOneSetError) as error:
         return _refuse(error)
     failed = 0
     for master in masters:
@@ -142,10 +161,13 @@ def prune_masters(folder: Path | None, *, dry_run: bool) -> ExitCode:
     """Move masters that newer ones have replaced to `superseded/`."""
     try:
         library = find_library(folder)
-        for path in library.prunable():
+        replaced = list(library.prunable())
+        for path in replaced:
             print(f"{path} -> {'superseded/' if dry_run else library.retire(path)}")
     except (NoLibraryError, NotDurableError) as error:
         return _refuse(error)
+    if not replaced:
+        print(f"{library.folder}: nothing to set aside: no master was replaced by a newer one", file=sys.stderr)
     return ExitCode.DONE
 
 
@@ -162,19 +184,30 @@ def export_masters(folder: Path | None, target: Path, program: str) -> ExitCode:
     return ExitCode.DONE
 
 
-def _columns(setup: FrameSetup) -> list[str]:
+def _empty_table() -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("master", overflow="fold")
+    for heading in ("sensor", "exposure", "filter", "taken", "frames"):
+        table.add_column(heading, no_wrap=True, justify="left" if heading in {"filter", "taken"} else "right")
+    return table
+
+
+def _camera_text(setup: FrameSetup) -> str:
     readout = setup.readout
-    settings = [
+    parts = [
+        setup.camera or "unknown camera",
         None if readout.gain is None else f"gain {readout.gain:g}",
         None if readout.offset is None else f"offset {readout.offset:g}",
         f"{readout.binning}x{readout.binning}",
         readout.readout_mode,
     ]
+    return ", ".join(part for part in parts if part)
+
+
+def _columns(setup: FrameSetup) -> list[str]:
     return [
-        setup.camera or "",
-        ", ".join(part for part in settings if part),
         "" if setup.temperature_c is None else f"{setup.temperature_c:.1f} C",
-        "" if setup.exposure_s is None else f"{setup.exposure_s:g} s",
+        "" if setup.exposure_s is None else exposure_text(setup.exposure_s),
         setup.filter_name or "",
         "" if setup.taken_at is None else setup.taken_at.date().isoformat(),
     ]
@@ -188,7 +221,9 @@ def _console() -> Console:
 def _named(library: Library, name: str) -> Path:
     found = [path for path in library.catalogue().headers if name in {path.name, path.stem}]
     if not found:
-        raise FrameFileError(name, f"neither a file nor a master in {library.folder}")
+        raise FrameFileError(
+            name, f"neither a file nor a master in {library.folder}: `coldframe library list` names them"
+        )
     return found[0]
 
 

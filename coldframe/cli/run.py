@@ -6,31 +6,38 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from coldframe.capture.clock import NightClock
 from coldframe.capture.dashboard.live import Dashboard
-from coldframe.capture.events import EventStream, NightOutcome
+from coldframe.capture.disk_room import free_bytes, require_room
+from coldframe.capture.events import EventStream, NightOutcome, Notice, Severity, Subscriber
+from coldframe.capture.hooks import HookFailedError, Hooks
 from coldframe.capture.journal import Journal
 from coldframe.capture.learned_flats import LearnedFlats
-from coldframe.capture.log import JsonLog, LineLog, duration_text
+from coldframe.capture.lights import NoLightsError
+from coldframe.capture.log import JsonLog, LineLog
 from coldframe.capture.night import Night
 from coldframe.capture.night_folder import NightFolder
-from coldframe.capture.plan import ShootStep, estimate_s, plan_night
+from coldframe.capture.night_watch import end_of_night
+from coldframe.capture.plan import plan_night
 from coldframe.capture.preflight import UnfitPlanError, require_fit
+from coldframe.capture.service_watch import ServiceWatch
+from coldframe.capture.shot_lights import RigNow
+from coldframe.capture.stray_frames import StrayFrames
+from coldframe.capture.threads import in_thread
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.plan import NightPlan, Wish, plan_for
 from coldframe.cli.simulated_server import simulated_server
-from coldframe.config.examples import example_night
-from coldframe.config.loading import ConfigError, find_config, load_settings
+from coldframe.config.loading import ConfigError
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import RigFileError
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi.rig import indi_rig
+from coldframe.devices.rig import Rig
 
 EXIT_CODES = {
     NightOutcome.COMPLETE: ExitCode.DONE,
@@ -38,52 +45,30 @@ EXIT_CODES = {
     NightOutcome.ABORTED: ExitCode.ABORTED,
     NightOutcome.INTERRUPTED: ExitCode.INTERRUPTED,
 }
-SIMULATED_NIGHTS = Path("~/coldframe-simulated")
-"""Never the folder of real nights: invented frames do not belong among them."""
-
 LEARNED_FLATS = "learned-flats.json"
+OPEN_SERVER = (
+    "the INDI server {} is another machine's: INDI has neither passwords nor encryption, so whoever reaches it can "
+    "move your hardware. Reach it through ssh or WireGuard"
+)
 
 
-def show_plan(config: Path | None, simulate: str | None) -> ExitCode:
-    """Print the plan of a night without touching anything."""
+def run_night(wish: Wish, *, watch: bool, wants_dashboard: bool, wants_json: bool) -> ExitCode:
+    """Run a night to its end. From its first step on every way out leaves the rig safe; before, nothing is touched.
+
+    Parameters
+    ----------
+    wish
+        Which night.
+    watch
+        Wait for the end of the night first; only with lights.
+    wants_dashboard, wants_json
+        How it is told.
+    """
     try:
-        settings = _load(config, simulate, None)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return ExitCode.BAD_INPUT
-    Console().print(plan_table(settings))
-    return ExitCode.DONE
-
-
-def plan_table(settings: Settings) -> Table:
-    """Return the steps of a night with their expected times."""
-    steps = plan_night(settings)
-    estimates = estimate_s(steps, settings)
-    table = Table(
-        title=f"Plan for {settings.camera.device}",
-        title_justify="left",
-        caption="not asked: server, devices, disk",
-        caption_justify="left",
-        show_footer=True,
-    )
-    table.add_column("step", footer="in all")
-    table.add_column("frames", justify="right")
-    table.add_column("about", justify="right", footer=duration_text(sum(estimates)))
-    for step, estimate in zip(steps, estimates, strict=True):
-        table.add_row(step.title, str(step.count) if isinstance(step, ShootStep) else "", duration_text(estimate))
-    return table
-
-
-def run_night(
-    config: Path | None, simulate: str | None, folder: Path | None, *, wants_dashboard: bool, wants_json: bool
-) -> ExitCode:
-    """Run a night to its end. From its first step on every way out leaves the rig safe; before, nothing is touched."""
-    try:
-        settings = _load(config, simulate, folder)
-        return asyncio.run(
-            _until_signalled(_run(settings, simulate, wants_dashboard=wants_dashboard, wants_json=wants_json))
-        )
-    except (ConfigError, RigFileError, DeviceError, UnfitPlanError) as error:
+        screen = _Screen(wants_dashboard=wants_dashboard, wants_json=wants_json)
+        service = ServiceWatch()
+        return asyncio.run(_until_signalled(_run(wish, wish.settings(), screen, service, watch=watch), service))
+    except (ConfigError, RigFileError, NoLightsError, HookFailedError, DeviceError, UnfitPlanError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     except OSError as error:
@@ -93,33 +78,63 @@ def run_night(
         return ExitCode.INTERRUPTED
 
 
-def _load(config: Path | None, simulate: str | None, folder: Path | None) -> Settings:
-    """Read the configuration; a simulated rig without one has an example night of its own."""
-    path = config or (example_night(simulate) if simulate else find_config())
-    settings = load_settings(path)
-    if folder is None and simulate and not config:
-        folder = SIMULATED_NIGHTS.expanduser()
-    if folder is None:
-        return settings
-    return settings.model_copy(update={"storage": settings.storage.model_copy(update={"folder": folder.resolve()})})
+async def _run(wish: Wish, settings: Settings, screen: "_Screen", service: ServiceWatch, *, watch: bool) -> ExitCode:
+    """Wait where that is wanted, then shoot, with the hooks around it."""
+    clock = NightClock()
+    if watch and wish.lights is not None:
+        waiting = EventStream()
+        waiting.subscribe(screen.lines())
+        await end_of_night(wish.lights, settings.lights, settings.site, waiting, clock)
+    hooks = Hooks(settings.hooks, clock)
+    try:
+        await hooks.before()
+        code = await _shoot(wish, settings, screen, hooks, clock, service)
+    finally:
+        await hooks.after()
+        for failure in hooks.failures:
+            print(failure, file=sys.stderr)
+    return ExitCode.INCOMPLETE if hooks.failures and code is ExitCode.DONE else code
 
 
-async def _run(settings: Settings, simulate: str | None, *, wants_dashboard: bool, wants_json: bool) -> ExitCode:
-    clock, events = NightClock(), EventStream()
+async def _shoot(
+    wish: Wish, settings: Settings, screen: "_Screen", hooks: Hooks, clock: NightClock, service: ServiceWatch
+) -> ExitCode:
+    events = EventStream()
+    events.subscribe(service.observe)
+    events.subscribe_beats(service.beat)
     async with AsyncExitStack() as resources:
-        if simulate is not None:
-            server = await resources.enter_async_context(simulated_server(simulate))
+        if wish.simulate is not None:
+            server = await resources.enter_async_context(simulated_server(wish.simulate))
             settings = settings.model_copy(update={"server": server})
-        rig = await resources.enter_async_context(indi_rig(settings, clock.now))
+        strays = StrayFrames(clock)
+        rig = await resources.enter_async_context(indi_rig(settings, clock.now, strays.take))
         await rig.connect()
-        require_fit(plan_night(settings), rig.camera.features, rig.wheel.filters if rig.wheel else None)
+        plan = await in_thread(plan_for, settings, wish.lights, rig_now(rig))
+        _tell_plan(plan, wish, settings)
+        if not plan.settings.sets:
+            return ExitCode.DONE
+        require_fit(plan_night(plan.settings), rig.camera.features, rig.wheel.filters if rig.wheel else None)
+        require_room(
+            plan_night(plan.settings),
+            rig.camera.features,
+            settings.storage.folder,
+            await in_thread(free_bytes, settings.storage.folder),
+        )
         folder = NightFolder.create(settings.storage.folder, clock.now())
         resources.enter_context(_log_to(folder.path / "coldframe.log"))
         journal = await resources.enter_async_context(Journal(folder.path / "journal.jsonl"))
         events.subscribe(journal)
-        await resources.enter_async_context(_watched(events, wants_dashboard=wants_dashboard, wants_json=wants_json))
+        await resources.enter_async_context(screen.shown(events))
+        resources.push_async_callback(_after, hooks, events)
+        await resources.enter_async_context(strays.kept_in(folder, events))
+        hooks.tell(events)
+        if not settings.server.is_local:
+            events.publish(Notice(clock.now(), Severity.WARNING, OPEN_SERVER.format(settings.server.host)))
+        for note in plan.notes:
+            events.publish(Notice(clock.now(), Severity.INFO, note))
         learned = LearnedFlats.load(settings.storage.folder / LEARNED_FLATS)
-        night = Night(settings, rig, folder=folder, learned=learned, events=events, clock=clock)
+        deadline = wish.deadline(settings, clock.now())
+        night = Night(plan.settings, rig, folder=folder, learned=learned, events=events, clock=clock, deadline=deadline)
         try:
             return EXIT_CODES[await night.run()]
         finally:
@@ -127,32 +142,68 @@ async def _run(settings: Settings, simulate: str | None, *, wants_dashboard: boo
                 print(f"{folder.path}: the journal is not complete: {journal.failure}", file=sys.stderr)
 
 
-async def _until_signalled(run: Coroutine[Any, Any, ExitCode]) -> ExitCode:
+async def _after(hooks: Hooks, events: EventStream) -> None:
+    """Run the commands after the night while journal and log are open."""
+    await hooks.after()
+    hooks.tell(events)
+
+
+def rig_now(rig: Rig) -> RigNow:
+    """Return what a connected rig tells of itself."""
+    return RigNow(
+        filters=rig.wheel.filters if rig.wheel else None,
+        in_beam=rig.wheel.current if rig.wheel else None,
+        readout_modes=rig.camera.features.readout_modes,
+        sensor_c=rig.camera.thermals().sensor_c,
+    )
+
+
+def _tell_plan(plan: NightPlan, wish: Wish, configured: Settings) -> None:
+    if plan.for_lights is None:
+        return
+    if not plan.settings.sets:
+        print("nothing to shoot: the library has all that these lights need", file=sys.stderr)
+    elif configured.sets and (wish.config is not None or not wish.simulate):
+        print(f"what the lights in {wish.lights} need is shot, and no configured [[sets]]", file=sys.stderr)
+
+
+async def _until_signalled(run: Coroutine[Any, Any, ExitCode], service: ServiceWatch) -> ExitCode:
     """Run to the end; SIGINT, SIGTERM and SIGHUP end it in the safe state, a second one cuts the warm-up short."""
     running = asyncio.create_task(run, name="run")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, running.cancel)
     try:
-        return await running
+        async with service.told():
+            return await running
     except asyncio.CancelledError:
         return ExitCode.INTERRUPTED
 
 
-@asynccontextmanager
-async def _watched(events: EventStream, *, wants_dashboard: bool, wants_json: bool) -> AsyncIterator[None]:
-    """Show the events as JSON lines, on the dashboard where there is a terminal, or else as lines of text."""
-    async with AsyncExitStack() as screen:
-        if wants_json:
-            events.subscribe(JsonLog(sys.stdout))
-        elif wants_dashboard and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-            try:
-                events.subscribe(await screen.enter_async_context(Dashboard(sys.stdout.fileno())))
-            except OSError:  # a terminal that may not be opened: lines still reach it
-                events.subscribe(LineLog(sys.stdout))
-        else:
-            events.subscribe(LineLog(sys.stdout))
-        yield
+@dataclass(frozen=True, slots=True)
+class _Screen:
+    """How events are shown: as JSON lines, on the dashboard where there is a terminal, or else as lines of text."""
+
+    wants_dashboard: bool
+    wants_json: bool
+
+    def lines(self) -> Subscriber:
+        """Return what writes a line for each event."""
+        return JsonLog(sys.stdout) if self.wants_json else LineLog(sys.stdout)
+
+    @asynccontextmanager
+    async def shown(self, events: EventStream) -> AsyncIterator[None]:
+        """Show events for the length of the block."""
+        async with AsyncExitStack() as screen:
+            subscriber = self.lines()
+            if not self.wants_json and self._has_terminal():
+                with suppress(OSError):  # a terminal that may not be opened: lines still reach it
+                    subscriber = await screen.enter_async_context(Dashboard(sys.stdout.fileno()))
+            events.subscribe(subscriber)
+            yield
+
+    def _has_terminal(self) -> bool:
+        return self.wants_dashboard and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 @contextmanager

@@ -15,15 +15,18 @@ from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi.rig import indi_rig
 
 
-def make_safe(config: Path | None) -> ExitCode:
-    """Bring the configured rig to the safe state; 1 if something could not be done, and it was said."""
+def make_safe(config: Path | None, patience_s: float) -> ExitCode:
+    """Bring the configured rig to the safe state; 1 if something could not be done, and it was said.
+
+    A lost server or device is waited for, `patience_s` at most.
+    """
     try:
         settings = load_for_safe_state(config or find_config())
     except ConfigError as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
-        return asyncio.run(_make_safe(settings))
+        return asyncio.run(_make_safe(settings, patience_s))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except DeviceError as error:
@@ -31,12 +34,12 @@ def make_safe(config: Path | None) -> ExitCode:
         return ExitCode.BAD_INPUT
 
 
-async def _make_safe(settings: Settings) -> ExitCode:
+async def _make_safe(settings: Settings, patience_s: float) -> ExitCode:
     clock = NightClock()
     events = EventStream()
     events.subscribe(LineLog(sys.stderr))
     async with indi_rig(settings, clock.now) as rig:
-        failures = await SafeState(settings, rig, events, clock).reach()
+        failures = await SafeState(settings, rig, events, clock, patience_s=patience_s).reach()
     if failures:
         print("the rig is NOT in the safe state: see above", file=sys.stderr)
         return ExitCode.INCOMPLETE

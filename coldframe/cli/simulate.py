@@ -4,11 +4,17 @@ import asyncio
 import signal
 import sys
 from collections.abc import Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from coldframe.calibration.durable import NotDurableError
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.config.examples import example_night
+from coldframe.config.loading import ConfigError, load_settings
 from coldframe.config.settings import LOOPBACK_HOSTS
 from coldframe.config.simulated_rig import RigFileError, load_rig
+from coldframe.simulators.lights import write_lights
 from coldframe.simulators.serve import serve
 
 
@@ -32,6 +38,21 @@ def serve_rig(name: str, host: str, port: int, unix_socket: str | None, *, until
     except OSError as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
+    return ExitCode.DONE
+
+
+def leave_lights(name: str, folder: Path) -> ExitCode:
+    """Write a few lights of the named rig into a folder."""
+    try:
+        night = load_settings(example_night(name))
+        written = write_lights(folder, load_rig(name), night, datetime.now(UTC))
+    except (RigFileError, ConfigError, NotDurableError) as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    except OSError as error:
+        print(f"{error.filename or folder}: {error.strerror or error}", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    print(f"{len(written)} lights written to {folder}")
     return ExitCode.DONE
 
 

@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.fits_cards import HeaderValue
 from coldframe.calibration.frame_file import FrameFileError, parse
+from coldframe.devices.camera import StrayFrame
 from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, FrameDamagedError
 from coldframe.devices.indi.blob_stream import (
     AttachedBlob,
@@ -41,6 +42,8 @@ CONNECT_DEADLINE_S = 5.0
 CHUNK_BYTES = 1 << 20
 MOST_DESCRIPTORS = 16
 MOST_ARRIVALS = 2
+LONGEST_FORMAT = 20
+"""Characters of a format that are repeated in messages: the sender may be anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,23 @@ class BlobChannel:
         Names of the device and of its BLOB vector, such as "CCD1".
     largest_blob_bytes
         Largest BLOB that the camera can have reason to send.
+    set_aside
+        Told of what came and cannot be read, or what nobody waited for.
     """
 
-    def __init__(self, server: ServerAddress, device: str, vector: str, largest_blob_bytes: int) -> None:
+    def __init__(
+        self,
+        server: ServerAddress,
+        device: str,
+        vector: str,
+        largest_blob_bytes: int,
+        set_aside: Callable[[StrayFrame], None],
+    ) -> None:
         self.device = device
         self.vector = vector
         self._server = server
         self._largest_blob_bytes = largest_blob_bytes
+        self._set_aside = set_aside
         self._arrivals: asyncio.Queue[Image | Exception] = asyncio.Queue(MOST_ARRIVALS)
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
@@ -166,6 +179,7 @@ class BlobChannel:
             if thread is not None:
                 await asyncio.to_thread(thread.join)
             connection.close()
+            self.discard_arrivals()
 
     @property
     def is_open(self) -> bool:
@@ -173,17 +187,17 @@ class BlobChannel:
         return self._socket is not None and self._lost is None
 
     def discard_arrivals(self) -> None:
-        """Take out whatever has arrived: it is late, or another client's, and nobody waits for it."""
+        """Set aside whatever has arrived: it is late, or another client's, and nobody waits for it."""
         while not self._arrivals.empty():
             self._discard_oldest()
 
     def _discard_oldest(self) -> None:
         arrival = self._arrivals.get_nowait()
         if isinstance(arrival, Image):
-            dated = arrival.header.get("DATE-OBS", "without a date")
-            log.warning("%s: passed over a frame that nobody waits for (%s)", self.device, dated)
+            reason = "came when no frame was waited for: late, or shot for another program"
+            self._set_aside(StrayFrame(self.device, reason, arrival.pixels, arrival.header))
         else:
-            log.warning("%s: passed over what nobody waits for: %s", self.device, arrival)
+            log.debug("%s: passed over what nobody waits for: %s", self.device, arrival)
 
     async def next_image(self) -> Image:
         """Wait for the next picture.
@@ -260,8 +274,10 @@ class BlobChannel:
             case Ping(uid):
                 connection.sendall(f"<pingReply uid={quoteattr(uid)}/>\n".encode())
             case InlineBlob(attributes, data, fault):
-                if fault:
-                    self._arrive(FrameDamagedError(self.device, f"the frame's BLOB {fault}"))
+                if not self._is_ours(attributes):
+                    pass
+                elif fault:
+                    self._damaged(f"the frame's BLOB {fault}", data)
                 else:
                     self._decode(attributes, data)
             case AttachedBlob(attributes):
@@ -271,9 +287,12 @@ class BlobChannel:
 
     def _decode_attached(self, attributes: BlobAttributes, descriptor: int) -> None:
         try:
+            if not self._is_ours(attributes):
+                return
             held = os.fstat(descriptor).st_size
             if held < attributes.size or attributes.size == 0:
-                self._arrive(FrameDamagedError(self.device, f"the frame holds {held} of {attributes.size} bytes"))
+                there = os.pread(descriptor, min(held, attributes.size), 0)
+                self._damaged(f"the frame holds {held} of {attributes.size} bytes", memoryview(there))
                 return
             flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
             with mmap.mmap(descriptor, attributes.size, flags=flags, prot=mmap.PROT_READ) as mapped:
@@ -285,25 +304,25 @@ class BlobChannel:
         finally:
             os.close(descriptor)
 
+    def _is_ours(self, attributes: BlobAttributes) -> bool:
+        return attributes.device == self.device and attributes.vector == self.vector
+
     def _decode(self, attributes: BlobAttributes, data: memoryview) -> None:
-        if attributes.device != self.device or attributes.vector != self.vector:
-            return
         if attributes.format != ".fits":
-            self._arrive(
-                FrameDamagedError(
-                    self.device, f"sent a frame of format {attributes.format!r} where uncompressed FITS was asked for"
-                )
-            )
+            told = attributes.format[:LONGEST_FORMAT]
+            self._damaged(f"sent a frame of format {told!r} where uncompressed FITS was asked for", data)
             return
         try:
             pixels, header = parse(data)
         except FrameFileError as error:
-            self._arrive(FrameDamagedError(self.device, f"sent a frame that cannot be read: {error}"))
+            self._damaged(f"sent a frame that cannot be read: {error}", data)
         else:
-            self._arrive(Image(pixels, header, self._loop.time()))
+            self._call_loop(self._keep, Image(pixels, header, self._loop.time()))
 
-    def _arrive(self, arrival: Image | Exception) -> None:
-        self._call_loop(self._keep, arrival)
+    def _damaged(self, what: str, data: memoryview) -> None:
+        """Set aside what cannot be read, as it came, and tell whoever waits for it."""
+        self._call_loop(self._set_aside, StrayFrame(self.device, what, bytes(data)))
+        self._call_loop(self._keep, FrameDamagedError(self.device, what))
 
     def _call_loop(self, *call: object) -> None:
         # The loop may be closed already when a program ends in the middle of a frame.

@@ -110,7 +110,7 @@ class _Base64Payload:
     def finish(self) -> InlineBlob:
         if not self._fault and (self._filled < len(self._data) or self._remainder):
             self._fault = f"ends after {self._filled} of {len(self._data)} bytes"
-        return InlineBlob(self.attributes, self._data, self._fault)
+        return InlineBlob(self.attributes, self._data[: self._filled], self._fault)
 
 
 class BlobStream:

@@ -1,13 +1,13 @@
 """A camera behind INDI: control through the link, pixels through the BLOB channel."""
 
 import asyncio
+import logging
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from coldframe.config.frames import FrameKind, ReadoutSettings
-from coldframe.devices.camera import CameraFeatures, Frame, Limits, Thermals
+from coldframe.devices.camera import CameraFeatures, Frame, Limits, StrayFrame, Thermals
 from coldframe.devices.errors import (
     DeviceError,
     DeviceTimeoutError,
@@ -16,18 +16,23 @@ from coldframe.devices.errors import (
     SettingRefusedError,
 )
 from coldframe.devices.indi import dialects
+from coldframe.devices.indi.bayer import at_first_pixel
 from coldframe.devices.indi.blob_channel import BlobChannel, Image, ServerAddress
 from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
+from coldframe.devices.indi.frame_identity import FrameIdentity
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Property, State
+
+log = logging.getLogger(__name__)
 
 BLOB_VECTOR = "CCD1"
 ABORT_DEADLINE_S = 10.0
 LATE_FRAMES_S = 1.0
 """Time in which the frame of an exposure that went wrong may still come."""
-CLOCK_TOLERANCE = timedelta(seconds=1)
 LARGEST_ROUNDING_PIXELS = 16
 """Binned pixels by which drivers round the size of a frame down (ZWO, SVBony, Player One: to multiples of 8 by 2)."""
+TIMEOUTS_UNTIL_STUCK = 2
+"""Exposures in a row that did not end."""
 POLLING_PERIOD_MS = 50
 LARGEST_HEADER_BYTES = 1 << 20
 BYTES_PER_PIXEL = 4
@@ -48,6 +53,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def log_stray(stray: StrayFrame) -> None:
+    """Say that something was delivered that nobody keeps."""
+    log.warning("%s: passed over a frame: %s", stray.camera, stray.reason)
+
+
 class IndiCamera(IndiDevice):
     """INDI's CCD interface. Implements `Camera`.
 
@@ -63,6 +73,8 @@ class IndiCamera(IndiDevice):
         The clock that dates frames.
     readout_deadline_s
         Longest time from the end of an exposure to the whole frame.
+    set_aside
+        Told of every delivery that is not the frame that was asked for.
     """
 
     awaited: ClassVar[tuple[str, ...]] = ("CCD_EXPOSURE", "CCD_FRAME", "CCD_INFO", BLOB_VECTOR)
@@ -73,19 +85,23 @@ class IndiCamera(IndiDevice):
         name: str,
         server: ServerAddress,
         now: Callable[[], datetime] = utc_now,
+        *,
         readout_deadline_s: float = 60.0,
+        set_aside: Callable[[StrayFrame], None] = log_stray,
     ) -> None:
         super().__init__(link, name)
         self._server = server
         self._now = now
         self._readout_deadline_s = readout_deadline_s
+        self._set_aside = set_aside
         self._channel: BlobChannel | None = None
         self._settings = ReadoutSettings()
         self._features: CameraFeatures | None = None
         self._region = (0, 0)
         self._exposing = False
         self._went_wrong = False
-        self._last_dated: datetime | None = None
+        self._timeouts = 0
+        self._identity = FrameIdentity(name)
         self._setpoint_c: float | None = None
 
     # ---- set-up ----
@@ -98,6 +114,9 @@ class IndiCamera(IndiDevice):
             # Short exposures take as long as the driver's polling, one second if nothing is done.
             await self.set(dialects.POLLING_PERIOD, POLLING_PERIOD_MS)
         await self._open_channel()
+        has_our_clock = self.transport == "unix socket"
+        if self._identity.has_our_clock is not has_our_clock:
+            self._identity = FrameIdentity(self.name, has_our_clock=has_our_clock)
         await self._apply(self._settings)
         if self._setpoint_c is not None:
             await self._order_setpoint(self._setpoint_c)
@@ -105,8 +124,13 @@ class IndiCamera(IndiDevice):
 
     @property
     def is_ready(self) -> bool:
-        """True while the last set-up still stands and pixels can come."""
-        return super().is_ready and self._channel is not None and self._channel.is_open
+        """True while the last set-up still stands, the cooler is on where it was wanted, and pixels can come."""
+        return super().is_ready and not self._lost_cooling and self._channel is not None and self._channel.is_open
+
+    @property
+    def _lost_cooling(self) -> bool:
+        """True where the cooler was switched off by something else than us."""
+        return self._setpoint_c is not None and self.value(dialects.COOLER_ON) is False
 
     async def _demand(self, demand: dialects.Spelling) -> None:
         prop = self.link.mirror.find(self.name, demand.property)
@@ -117,7 +141,7 @@ class IndiCamera(IndiDevice):
         await self.close()
         height, width = self._sensor_shape()
         largest = width * height * BYTES_PER_PIXEL + LARGEST_HEADER_BYTES
-        self._channel = await BlobChannel(self._server, self.name, BLOB_VECTOR, largest).open()
+        self._channel = await BlobChannel(self._server, self.name, BLOB_VECTOR, largest, self._set_aside).open()
 
     async def close(self) -> None:
         """Close the pixel channel."""
@@ -139,7 +163,6 @@ class IndiCamera(IndiDevice):
         height, width = self._sensor_shape()
         binning = self.link.mirror.find(self.name, "CCD_BINNING")
         temperature = dialects.find(self.link.mirror, self.name, dialects.TEMPERATURE)
-        cfa = self.value(dialects.CFA_PATTERN)
         return CameraFeatures(
             width=width,
             height=height,
@@ -151,9 +174,15 @@ class IndiCamera(IndiDevice):
             readout_modes=self._readout_modes(),
             setpoint_c=(self.limits(dialects.TEMPERATURE) or SENSIBLE_C) if self.has(dialects.TEMPERATURE) else None,
             reports_temperature=temperature is not None,
-            cfa_pattern=str(cfa).strip() or None if cfa is not None else None,
+            cfa_pattern=self._cfa_pattern(),
             serial=self.name,
         )
+
+    def _cfa_pattern(self) -> str | None:
+        """Return the colour filter array as the frame's first pixel sees it, None for mono."""
+        rows = (dialects.CFA_PATTERN, dialects.CFA_OFFSET_X, dialects.CFA_OFFSET_Y)
+        pattern, offset_x, offset_y = (str(self.value(row) or "").strip() for row in rows)
+        return at_first_pixel(pattern, offset_x, offset_y) or None
 
     def _sensor_shape(self) -> tuple[int, int]:
         info = self._property("CCD_INFO")
@@ -325,8 +354,8 @@ class IndiCamera(IndiDevice):
         NotSupportedError
             The driver has no such switch.
         """
-        await self.ensure_driver()
         self._setpoint_c = None
+        await self.ensure_driver()
         await self.set(dialects.COOLER_OFF, value=True)
 
     # ---- exposing ----
@@ -354,14 +383,23 @@ class IndiCamera(IndiDevice):
         self._went_wrong = True
         try:
             image = await self._shoot(exposure_s)
-        except (DeviceTimeoutError, asyncio.CancelledError):
+        except DeviceTimeoutError:
+            await asyncio.shield(self._abort_quietly())
+            self._count_timeout()
+            raise
+        except asyncio.CancelledError:
             await asyncio.shield(self._abort_quietly())
             raise
         finally:
             self._exposing = False
-        self._check(image, kind, exposure_s, image.received_at_s - started_s)
-        self._check_date(image, ordered_at)
+        try:
+            self._check(image, kind, exposure_s, image.received_at_s - started_s)
+            self._identity.check(image, ordered_at)
+        except FrameDamagedError as error:
+            self._set_aside(StrayFrame(self.name, error.what, image.pixels, image.header))
+            raise
         self._went_wrong = False
+        self._timeouts = 0
         return Frame(
             pixels=image.pixels,
             kind=kind,
@@ -373,6 +411,13 @@ class IndiCamera(IndiDevice):
             camera=self.name,
             header=image.header,
         )
+
+    def _count_timeout(self) -> None:
+        """Have the driver connected anew when exposures time out again and again, though it aborts them."""
+        self._timeouts += 1
+        if self._timeouts >= TIMEOUTS_UNTIL_STUCK:
+            self._timeouts = 0
+            self.give_up_connection()
 
     async def _end_the_last(self) -> None:
         """End what still runs, and let late frames come in: they would be taken for those of the next exposure."""
@@ -427,26 +472,6 @@ class IndiCamera(IndiDevice):
                 self.name, f"sent a frame after {elapsed_s:.3f} s where {exposure_s:g} s were to be exposed"
             )
 
-    def _check_date(self, image: Image, ordered_at: datetime) -> None:
-        """Refuse the frame of another exposure, by the date that its driver wrote.
-
-        The driver's clock may be another machine's, of which only the order of its dates is known; whoever hands over
-        descriptors on a local socket has ours.
-        """
-        dated, last = _date_obs(image), self._last_dated
-        # A refused frame's date is kept, too: so a clock that was set back costs one frame, not every one from then on.
-        self._last_dated = dated
-        if dated is None:
-            return
-        # Equal dates prove a repetition only where they are finer than whole seconds.
-        repeated = last is not None and (dated < last or (dated == last and dated.microsecond != 0))
-        if repeated or (self.transport == "unix socket" and dated < ordered_at - CLOCK_TOLERANCE):
-            raise FrameDamagedError(
-                self.name,
-                f"sent the frame of another exposure, begun at {dated:%H:%M:%S.%f} UTC",
-                "Does another program use the camera?",
-            )
-
     async def abort(self) -> None:
         """End a running exposure, if any.
 
@@ -475,9 +500,13 @@ class IndiCamera(IndiDevice):
 
     async def _abort_quietly(self) -> None:
         """Abort under a short deadline; what fails here is told by the error that is under way, or by the next."""
-        with suppress(DeviceError, TimeoutError):
+        try:
             async with asyncio.timeout(ABORT_DEADLINE_S):
                 await self.abort()
+        except (DeviceTimeoutError, TimeoutError):
+            self.give_up_connection()
+        except DeviceError as error:
+            log.warning("%s", error)
 
 
 def _shape(region: Property) -> tuple[int, int]:
@@ -486,15 +515,3 @@ def _shape(region: Property) -> tuple[int, int]:
 
 def _in_brackets(message: str) -> str:
     return f" ({message})" if message else ""
-
-
-def _date_obs(image: Image) -> datetime | None:
-    """Return when the driver says the exposure began, UTC; None where it does not say the time of day."""
-    text = image.header.get("DATE-OBS")
-    if not isinstance(text, str) or "T" not in text:
-        return None
-    try:
-        told = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return told if told.tzinfo is not None else told.replace(tzinfo=UTC)

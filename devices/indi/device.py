@@ -1,5 +1,6 @@
 """What all INDI devices share: connecting the driver, and finding controls by the dialect table."""
 
+import logging
 from functools import partial
 from typing import ClassVar
 
@@ -9,6 +10,8 @@ from coldframe.devices.indi import dialects
 from coldframe.devices.indi.dialects import Spelling
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Property, Value
+
+log = logging.getLogger(__name__)
 
 DEFINE_DEADLINE_S = 10.0
 CONNECT_DEADLINE_S = 60.0
@@ -27,6 +30,7 @@ class IndiDevice:
         self._name = name
         self._told_in: tuple[int, int] | None = None
         self._set_up_in: tuple[int, int] | None = None
+        self._is_stuck = False
 
     @property
     def name(self) -> str:
@@ -34,7 +38,9 @@ class IndiDevice:
         return self._name
 
     async def connect(self) -> None:
-        """Connect the driver and set the device up."""
+        """Connect the driver and set the device up; one that is stuck is disconnected first."""
+        if self._is_stuck:
+            await self._disconnect_driver()
         await self.connect_driver()
         life = self._life
         await self.set_up()
@@ -73,7 +79,30 @@ class IndiDevice:
     @property
     def is_ready(self) -> bool:
         """True while the last set-up still stands."""
-        return self._set_up_in == self._life and self._driver_connected()
+        return self._set_up_in == self._life and not self._is_stuck and self._driver_connected()
+
+    def give_up_connection(self) -> None:
+        """Have the driver connect to its hardware anew before it is used again: it no longer does as it is told."""
+        log.warning("%s does not obey any more: its driver will be connected anew", self._name)
+        self._is_stuck = True
+
+    async def _disconnect_driver(self) -> None:
+        """Have the driver let its hardware go; one that does not answer even then is as stuck as before.
+
+        Raises
+        ------
+        DeviceLostError
+            The server is not there.
+        """
+        await self.link.wait_connected()
+        if self._driver_connected():
+            try:
+                await self.link.choose(self._name, "CONNECTION", "DISCONNECT")
+            except (DeviceTimeoutError, SettingRefusedError) as error:
+                raise DeviceLostError(
+                    self._name, f"does not answer any more ({error.what})", "Look after its driver, cable and power."
+                ) from error
+        self._is_stuck = False
 
     def _driver_connected(self) -> bool:
         prop = self.link.mirror.find(self._name, "CONNECTION")

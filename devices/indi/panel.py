@@ -9,6 +9,9 @@ from coldframe.devices.indi import dialects
 from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
 
+ROUNDING = 0.02
+"""Of the whole range: within it, a brightness that a driver shows is the one that was ordered."""
+
 
 @dataclass(frozen=True, slots=True)
 class PanelFeatures:
@@ -32,10 +35,39 @@ class IndiFlatPanel(IndiDevice):
         super().__init__(link, name)
         self._cover_deadline_s = cover_deadline_s
         self._known: PanelFeatures | None = None
+        self._wanted_lit: bool | None = None
+        self._wanted_brightness: int | None = None
+        self._wanted_cover: CoverState | None = None
 
     async def set_up(self) -> None:
-        """Learn what the panel has."""
+        """Learn what the panel has, and bring lamp and cover where they were last wanted."""
         self._known = self._told()
+        if self._wanted_lit is False:
+            await self._put_out()
+        if self._wanted_cover is not None:
+            await self._bring_cover(self._wanted_cover)
+        if self._wanted_lit is True:
+            await self._shine()
+
+    @property
+    def is_ready(self) -> bool:
+        """True while the last set-up still stands, and lamp and cover are as they were last wanted."""
+        if not super().is_ready:
+            return False
+        state = self.state()
+        return (
+            self._wanted_lit in {None, state.lit}
+            and (self._wanted_lit is not True or self._is_as_bright_as_wanted(state.brightness))
+            and self._wanted_cover in {None, state.cover}
+        )
+
+    def _is_as_bright_as_wanted(self, shown: int | None) -> bool:
+        """Tell whether the brightness is as ordered, but for what panels make of it that know fewer steps."""
+        wanted, limits = self._wanted_brightness, self.brightness_limits
+        if wanted is None:
+            return True
+        rounding = ROUNDING * limits.maximum if limits is not None else 0.0
+        return shown is not None and abs(shown - wanted) <= max(1.0, rounding)
 
     def _told(self) -> PanelFeatures:
         return PanelFeatures(
@@ -91,10 +123,15 @@ class IndiFlatPanel(IndiDevice):
         DeviceError
             The panel has no light, or did not obey in time.
         """
+        self._wanted_lit = None
         await self.ensure_ready()
+        self._wanted_lit, self._wanted_brightness = True, brightness
+        await self._shine()
+
+    async def _shine(self) -> None:
         await self.set(dialects.LIGHT_ON, value=True)
-        if brightness is not None:
-            await self.set(dialects.LIGHT_BRIGHTNESS, brightness)
+        if self._wanted_brightness is not None:
+            await self.set(dialects.LIGHT_BRIGHTNESS, self._wanted_brightness)
 
     async def light_off(self) -> None:
         """Switch the light off; nothing to do for a panel without one.
@@ -104,7 +141,11 @@ class IndiFlatPanel(IndiDevice):
         DeviceError
             The panel did not obey in time.
         """
-        await self.ensure_ready()
+        self._wanted_lit = False if self.has_light else None
+        await self.ensure_driver()  # no more than that: whatever else is wrong with it, the lamp goes out
+        await self._put_out()
+
+    async def _put_out(self) -> None:
         if not self.has_light:
             return
         try:
@@ -116,15 +157,21 @@ class IndiFlatPanel(IndiDevice):
 
     async def open_cover(self) -> None:
         """Open the cover and wait until it is open."""
-        await self._move_cover(dialects.COVER_OPEN, CoverState.OPEN)
+        await self._move_cover(CoverState.OPEN)
 
     async def close_cover(self) -> None:
         """Close the cover and wait until it is closed."""
-        await self._move_cover(dialects.COVER_CLOSE, CoverState.CLOSED)
+        await self._move_cover(CoverState.CLOSED)
 
-    async def _move_cover(self, control: tuple[dialects.Spelling, ...], goal: CoverState) -> None:
+    async def _move_cover(self, goal: CoverState) -> None:
+        self._wanted_cover = None
         await self.ensure_ready()
         if not self.has_cover:
             raise NotSupportedError(self.name, "has no cover")
+        self._wanted_cover = goal
+        await self._bring_cover(goal)
+
+    async def _bring_cover(self, goal: CoverState) -> None:
+        control = dialects.COVER_OPEN if goal is CoverState.OPEN else dialects.COVER_CLOSE
         if self._cover() != goal:
             await self.set(control, value=True, deadline_s=self._cover_deadline_s)

@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from coldframe.config.settings import ServerSettings, Settings
+from coldframe.config.settings import PanelSettings, ServerSettings, Settings
+from coldframe.devices.camera import StrayFrame
+from coldframe.devices.flat_panel import FlatPanel
 from coldframe.devices.indi.blob_channel import ServerAddress
-from coldframe.devices.indi.camera import IndiCamera
+from coldframe.devices.indi.camera import IndiCamera, log_stray
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.wheel import IndiFilterWheel
+from coldframe.devices.manual_panel import ManualPanel
 from coldframe.devices.rig import Rig
 
 
@@ -18,19 +21,33 @@ def server_address(server: ServerSettings) -> ServerAddress:
     return ServerAddress(server.host, server.port, server.unix_socket if server.is_local else None)
 
 
+def _panel(link: IndiLink, panel: PanelSettings) -> FlatPanel:
+    if panel.kind == "manual":
+        return ManualPanel(panel.device)
+    return IndiFlatPanel(link, panel.device, panel.cover_deadline_s)
+
+
 @asynccontextmanager
-async def indi_rig(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[Rig]:
-    """Open the link to the server for the length of the block; the devices are not connected yet."""
+async def indi_rig(
+    settings: Settings, now: Callable[[], datetime], set_aside: Callable[[StrayFrame], None] = log_stray
+) -> AsyncIterator[Rig]:
+    """Open the link to the server for the length of the block; the devices are not connected yet.
+
+    `set_aside` is told of all that the camera delivers beside the frames that were asked for.
+    """
     async with IndiLink(settings.server.host, settings.server.port) as link:
         camera = IndiCamera(
-            link, settings.camera.device, server_address(settings.server), now, settings.camera.readout_deadline_s
+            link,
+            settings.camera.device,
+            server_address(settings.server),
+            now,
+            readout_deadline_s=settings.camera.readout_deadline_s,
+            set_aside=set_aside,
         )
         try:
             yield Rig(
                 camera,
-                panel=IndiFlatPanel(link, settings.panel.device, settings.panel.cover_deadline_s)
-                if settings.panel
-                else None,
+                panel=_panel(link, settings.panel) if settings.panel else None,
                 wheel=IndiFilterWheel(
                     link, settings.wheel.device, settings.wheel.names or (), settings.wheel.turn_deadline_s
                 )

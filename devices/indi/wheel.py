@@ -26,10 +26,18 @@ class IndiFilterWheel(IndiDevice):
         self._names = names
         self._told_names: tuple[str, ...] = ()
         self._turn_deadline_s = turn_deadline_s
+        self._wanted: str | None = None
 
     async def set_up(self) -> None:
-        """Learn the driver's names."""
+        """Learn the driver's names, and turn back to the filter that was last asked for."""
         self._told_names = self._told()
+        if self._wanted is not None:
+            await self._turn_to(self._wanted)
+
+    @property
+    def is_ready(self) -> bool:
+        """True while the last set-up still stands, and the filter that was last asked for."""
+        return super().is_ready and self._wanted in {None, self.current}
 
     def _told(self) -> tuple[str, ...]:
         prop = self.link.mirror.find(self.name, "FILTER_NAME")
@@ -63,9 +71,14 @@ class IndiFilterWheel(IndiDevice):
         DeviceError
             The wheel did not get there in time.
         """
+        self._wanted = None
         await self.ensure_ready()
         if name not in self.filters:
             raise NotSupportedError(self.name, f"has no filter {name!r} (it has {', '.join(self.filters)})")
+        self._wanted = name
+        await self._turn_to(name)
+
+    async def _turn_to(self, name: str) -> None:
         if self.current != name:
             slot = self.filters.index(name) + self._first_slot()
             await self.set(dialects.FILTER_SLOT, slot, self._turn_deadline_s)

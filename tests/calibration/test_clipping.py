@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from coldframe.calibration.clipping import Clipping, variance_correction
+from coldframe.calibration.clipping import Clipping, half_step, variance_correction
 
 
 @pytest.mark.parametrize(("count", "trimmed"), [(5, 1), (10, 2), (16, 3), (20, 4), (60, 4)])
@@ -41,3 +41,19 @@ def test_senseless_rules_are_refused(wrong: dict[str, float]) -> None:
 def test_the_rule_reads_as_a_sentence() -> None:
     assert str(Clipping()) == "3 sigma about the mean, trimmed start (0.2), sigma >= 0.5 ADU"
     assert "start from all" in str(Clipping(start="all"))
+
+
+@pytest.mark.parametrize("step", [1, 4, 16])
+def test_the_step_of_a_frame_is_found_beside_values_that_were_cut_off(step: int) -> None:
+    frame = np.random.default_rng(step).normal(500, 5, (100, 120)).round().astype(np.uint16) * np.uint16(step)
+    frame[50, 3], frame[50, 4] = 65535, 0
+    assert half_step(frame) == step / 2
+    frame[51, 3] += 1
+    assert half_step(frame) == 0.5
+
+
+def test_few_levels_tell_nothing_of_the_step() -> None:
+    frame = np.full((20, 30), 500, np.uint16)
+    assert half_step(frame) == 0.5
+    frame[3, :6] += np.arange(6, dtype=np.uint16) * np.uint16(16)
+    assert half_step(frame) == 0.5

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from coldframe.calibration.durable import NotDurableError, write_durably
+from coldframe.calibration.durable import NotDurableError, replace_durably, write_durably
 
 
 def names(folder: Path) -> list[str]:
@@ -51,6 +51,22 @@ def test_a_failing_disk_leaves_nothing_behind(
     assert caught.value.errno == number
     assert caught.value.advice
     assert names(tmp_path) == []
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.state"
+    replace_durably(path, [b"first"])
+    replace_durably(path, [b"sec", b"ond"])
+    assert path.read_bytes() == b"second"
+
+    def full(_descriptor: int, _data: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(NotDurableError, match="disk is full"):
+        replace_durably(path, [b"third"])
+    assert path.read_bytes() == b"second"
+    assert names(tmp_path) == ["a.state"]
 
 
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

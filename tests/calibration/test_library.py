@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from coldframe.calibration import library as library_module
 from coldframe.calibration.accumulator import Stack
 from coldframe.calibration.clipping import Clipping
-from coldframe.calibration.durable import NotDurableError
+from coldframe.calibration.durable import NotDurableError, link_durably
 from coldframe.calibration.frame_file import FrameFileError
 from coldframe.calibration.library import Library, NotAMasterError
 from coldframe.calibration.library_export import export_siril, export_wbpp
@@ -292,6 +293,24 @@ def test_several_processes_may_file_at_once(library: Library, write: Write) -> N
     assert len(names(library)) == 2
 
 
+def test_a_name_that_another_process_takes_meanwhile_is_left_to_it(
+    library: Library, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs, ours = write(level=500), write(level=501)
+    link = link_durably
+
+    def late(source: Path, path: Path) -> None:
+        if source == ours and not path.name.endswith("-2.fits"):
+            link(theirs, path)
+        link(source, path)
+
+    monkeypatch.setattr(library_module, "link_durably", late)
+    filed = library.file(ours)
+    assert filed.samefile(ours)
+    assert filed.name.endswith("-2.fits")
+    assert len(names(library)) == 2
+
+
 def test_headers_come_back_from_the_index_as_they_were(library: Library, write: Write) -> None:
     path = library.file(write())
     fresh = library.rebuild().headers[path]
@@ -353,3 +372,12 @@ def test_wbpp_finds_its_keywords(filled: Library, write: Write, tmp_path: Path) 
     }  # fmt: skip
     assert "Optimize" in (target / "README.txt").read_text()
     assert export_wbpp(filled.catalogue().setups, target) == []
+
+
+@pytest.mark.parametrize("camera", ["..", ".", "...", ".hidden"])
+def test_no_camera_leads_out_of_the_library(library: Library, tmp_path: Path, camera: str) -> None:
+    header = fits.Header([("IMAGETYP", "Master Dark"), ("INSTRUME", camera), ("STACKCNT", 3)])
+    fits.PrimaryHDU(np.zeros(SHAPE, np.float32), header).writeto(tmp_path / "m.fits")
+    filed = library.file(tmp_path / "m.fits")
+    assert filed.resolve().relative_to(library.folder.resolve()).parts[1:] == ("darks", "m.fits")
+    assert list(library.catalogue().headers) == [filed]

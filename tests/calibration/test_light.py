@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,13 +8,14 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.light import (
     MismatchError,
-    amp_glow_adu,
     calibrate,
     correction,
     dark_subtraction,
     pedestal_for,
     scaled_subtraction,
     sixteen_bits,
+    with_other_bias,
+    with_own_bias,
 )
 from coldframe.calibration.master_file import MasterPlanes
 
@@ -45,6 +48,28 @@ def test_the_arithmetic(light: int, dark: float, response: float) -> None:
     done = calibrate(pixels, correction(dark_subtraction(planes(dark, shape=(3, 4))), flat), None)
     expected = (np.float32(light) - np.float32(dark)) / np.float32(response)
     np.testing.assert_array_equal(done.signal, expected)
+
+
+@given(
+    st.integers(0, 65535),
+    st.floats(0, 5000),
+    st.floats(0.6, 1.9),
+    st.tuples(st.floats(0, 50), st.floats(0, 0.1)),
+    st.floats(0.1, 5),
+)
+@settings(deadline=None)  # the first call compiles
+def test_the_uncertainty_is_that_of_the_propagation_of_errors(
+    light: int, dark: float, response: float, errors: tuple[float, float], e_per_adu: float
+) -> None:
+    noise, flat_error = errors
+    shape = (2, 3)
+    flat = replace(planes(response, shape=shape), uncertainty=np.full(shape, flat_error, np.float32))
+    steps = correction(dark_subtraction(planes(dark, noise, shape)), flat)
+    done = calibrate(np.full(shape, light, np.uint16), steps, e_per_adu)
+    signal = (light - dark) / response
+    variance = noise**2 * (1 + 1 / EXPOSURES) + max(light - dark, 0) / e_per_adu
+    expected = np.sqrt(variance / response**2 + (signal * flat_error / response) ** 2)
+    np.testing.assert_allclose(done.uncertainty, expected, rtol=1e-5, atol=0.05)
 
 
 def test_the_uncertainty_is_the_scatter_of_many_trials() -> None:
@@ -112,10 +137,9 @@ def test_glow_is_never_scaled() -> None:
     even = rng.gamma(8, 10, SHAPE)
     even.reshape(-1)[rng.integers(0, even.size, 40)] += 5000
     glow = 200 * np.exp(-((x - SHAPE[1]) ** 2 + (y - 32) ** 2) / 200)
-    assert amp_glow_adu(planes(500 + even), planes(500.0)) is None
+    scaled_subtraction(planes(500.0), planes(500 + even), 0.5)
     glowing = planes(500 + even + glow)
-    assert amp_glow_adu(glowing, planes(500.0)) == pytest.approx(150, abs=50)
-    with pytest.raises(MismatchError, match="glow does not scale"):
+    with pytest.raises(MismatchError, match=r"glow of .* at the right edge does not scale"):
         scaled_subtraction(planes(500.0), glowing, 0.5)
 
 
@@ -132,13 +156,13 @@ def test_shapes_must_agree() -> None:
 def test_the_pedestal_keeps_every_pixel_above_zero() -> None:
     signal = np.random.default_rng(5).normal(0, 30, SHAPE).astype(np.float32)
     signal[0, 0] = -130
-    assert pedestal_for(signal) == 200
-    pixels, below, above = sixteen_bits(signal, pedestal_for(signal))
+    assert pedestal_for(-130) == 200
+    pixels, below, above = sixteen_bits(signal, 200)
     assert (below, above) == (0, 0)
     np.testing.assert_array_equal(pixels, np.rint(signal + 200))
-    assert pedestal_for(np.full(SHAPE, 5000, np.float32)) == 100
+    assert pedestal_for(5000) == 100
     signal[0, 0] = -20000
-    assert pedestal_for(signal) == 1000
+    assert pedestal_for(-20000) == 1000
     assert sixteen_bits(signal, 1000)[1:] == (1, 0)
 
 
@@ -147,3 +171,29 @@ def test_what_exceeds_sixteen_bits_is_counted() -> None:
     pixels, below, above = sixteen_bits(signal, 0)
     assert (below, above) == (1, 2)
     assert pixels.tolist() == [[0, 0, 65535, 65535, 65535]]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_uncertainty_with_a_bias_subtracted_dark_is_the_scatter_of_many_trials(own: bool) -> None:  # noqa: FBT001
+    rng = np.random.default_rng(6)
+    trials, frames, bias_noise, dark_noise = (300, 300), 12, 5.0, 7.0
+
+    def mean_of(noise: float) -> NDArray[np.float64]:
+        return rng.normal(0, noise / np.sqrt(frames), trials)
+
+    biases = [500 + mean_of(bias_noise) for _ in range(2)]
+    bias = planes(biases[0] if own else biases[1], bias_noise, trials)
+    bias = replace(bias, uncertainty=np.full(trials, bias_noise / np.sqrt(frames), np.float32))
+    total = np.full(trials, np.hypot(dark_noise, bias_noise) / np.sqrt(frames), np.float32)
+    dark = MasterPlanes((580 + mean_of(dark_noise) - biases[0]).astype(np.float32), total, total**2 * frames, None, {})
+    whole = (with_own_bias if own else with_other_bias)(dark, bias)
+    np.testing.assert_allclose(whole.frame_variance, dark_noise**2, rtol=1e-4)
+    light = np.rint(rng.normal(580 + 1000, dark_noise, trials)).astype(np.uint16)
+    done = calibrate(light, correction(dark_subtraction(whole), None), None)
+    assert np.mean(((done.signal - 1000) / done.uncertainty) ** 2) == pytest.approx(1, abs=0.02)
+
+
+def test_a_bias_of_another_shape_is_refused() -> None:
+    for restored in (with_own_bias, with_other_bias):
+        with pytest.raises(MismatchError, match="shape"):
+            restored(planes(1.0), planes(1.0, shape=(4, 4)))

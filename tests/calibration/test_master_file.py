@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,8 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.durable import write_durably
 from coldframe.calibration.fits_cards import Card
-from coldframe.calibration.frame_file import FrameFileError, encode_extension, encode_primary
-from coldframe.calibration.master_file import integrity_fault, read_master
+from coldframe.calibration.frame_file import FrameFileError, extension_pieces, primary_pieces
+from coldframe.calibration.master_file import integrity_fault, read_adu_master, read_master
 
 SHAPE = (13, 21)
 RNG = np.random.default_rng(1)
@@ -19,8 +20,8 @@ MASK = RNG.integers(0, 2, SHAPE).astype(np.uint8)
 
 
 def written(path: Path, *extensions: tuple[str, NDArray[np.float32 | np.uint16 | np.uint8]]) -> Path:
-    parts = [encode_primary(MEAN, [Card("IMAGETYP", "Master Dark")])]
-    parts += [encode_extension(name, plane, []) for name, plane in extensions]
+    parts = [primary_pieces(MEAN, [Card("IMAGETYP", "Master Dark")])]
+    parts += [extension_pieces(name, plane, []) for name, plane in extensions]
     write_durably(path, [buffer for part in parts for buffer in part])
     return path
 
@@ -104,3 +105,18 @@ def test_a_changed_byte_is_found(tmp_path: Path, place: int) -> None:
 def test_files_without_checksums_are_told(tmp_path: Path) -> None:
     fits.writeto(tmp_path / "m.fits", MEAN)
     assert integrity_fault(tmp_path / "m.fits") == "image 1: has no CHECKSUM"
+
+
+@pytest.mark.parametrize(("cards", "refused"), [({}, True), ({"CALSTAT": "B"}, False), ({"OVERSCAN": "row"}, False)])
+def test_fractions_of_the_full_range_are_no_adu(tmp_path: Path, cards: dict[str, str], refused: bool) -> None:  # noqa: FBT001
+    fits.writeto(tmp_path / "m.fits", MEAN / 65535, fits.Header(cards))
+    with pytest.raises(FrameFileError, match="not in ADU") if refused else nullcontext():
+        read_adu_master(tmp_path / "m.fits")
+
+
+def test_what_follows_a_table_is_read_as_well(tmp_path: Path) -> None:
+    strings = fits.Column("names", "PA()", array=np.array(["one" * 999, "three" * 999], dtype=object))
+    units = [fits.PrimaryHDU(MEAN), fits.BinTableHDU.from_columns([strings]), fits.ImageHDU(UNCERT, name="UNCERT")]
+    fits.HDUList(units).writeto(tmp_path / "m.fits")
+    assert fits.getheader(tmp_path / "m.fits", 1)["PCOUNT"] == 8 * 999
+    np.testing.assert_array_equal(read_master(tmp_path / "m.fits").uncertainty, UNCERT)

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from coldframe.calibration.frame_setup import FrameSetup, OpticalTrain
 from coldframe.calibration.light_recipe import NoMasterError, Subtract, recipe_for
-from coldframe.calibration.matching import Tolerances, best_master, best_scalable_dark, superseded
+from coldframe.calibration.matching import (
+    Tolerances,
+    best_master,
+    best_scalable_dark,
+    defect_map_faults,
+    subtraction_faults,
+    superseded,
+)
+from coldframe.calibration.overscan import Overscan, Section, Sections
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 NIGHT = datetime(2026, 11, 22, 4, tzinfo=UTC)
@@ -205,6 +213,103 @@ def test_all_that_is_missing_is_told() -> None:
         recipe_for(LIGHT, {}, Subtract.SCALED_DARK, with_flat=False)
 
 
+# ---- overscan, and darks without their bias ----
+
+SECTIONS = Sections(Section(0, 4176, 6200, 6248), Section(0, 4176, 0, 6200))
+SMOOTH, ROW = Overscan(SECTIONS, "smooth"), Overscan(SECTIONS, "row")
+STRIPPED = replace(LIGHT, sections=SECTIONS)
+
+
+def corrected(overscan: Overscan) -> dict[Path, FrameSetup]:
+    return {Path(f"{path}-{overscan.method}"): master.without(overscan) for path, master in MASTERS.items()}
+
+
+def test_a_light_is_treated_as_its_masters_were() -> None:
+    whole = {path: replace(master, sections=SECTIONS) for path, master in MASTERS.items()}
+    assert recipe_for(STRIPPED, whole, Subtract.DARK, with_flat=True).overscan is None
+    for overscan in (SMOOTH, ROW):
+        recipe = recipe_for(STRIPPED, corrected(overscan), Subtract.DARK, with_flat=True)
+        assert (recipe.overscan, recipe.dark) == (overscan, Path(f"dark-{overscan.method}"))
+    both = recipe_for(STRIPPED, whole | corrected(ROW) | corrected(SMOOTH), Subtract.DARK, with_flat=True)
+    assert both.overscan == SMOOTH
+
+
+def test_a_flat_may_have_lost_its_overscan_in_the_other_way() -> None:
+    masters = {Path("dark"): DARK.without(SMOOTH), Path("flat"): FLAT.without(ROW)}
+    assert recipe_for(STRIPPED, masters, Subtract.DARK, with_flat=True).flat == Path("flat")
+
+
+@pytest.mark.parametrize("light", [LIGHT, replace(LIGHT, sections=Sections(SECTIONS.strip, Section(0, 10, 0, 6200)))])
+def test_masters_without_overscan_do_not_fit_a_light_that_has_none_or_another(light: FrameSetup) -> None:
+    with pytest.raises(NoMasterError, match="overscan is smooth"):
+        recipe_for(light, corrected(SMOOTH), Subtract.DARK, with_flat=False)
+
+
+def test_a_mixture_of_treatments_is_no_recipe() -> None:
+    masters = {Path("dark"): DARK.without(SMOOTH), Path("flat"): FLAT, Path("bias"): BIAS.without(ROW)}
+    with pytest.raises(NoMasterError, match=r"no flat fits.*overscan is still there instead of smooth"):
+        recipe_for(STRIPPED, masters, Subtract.DARK, with_flat=True)
+
+
+def test_a_dark_without_its_bias_needs_one() -> None:
+    less = replace(DARK, bias_subtracted=True)
+    with pytest.raises(NoMasterError, match="no bias fits"):
+        recipe_for(LIGHT, {Path("less"): less}, Subtract.DARK, with_flat=False)
+    recipe = recipe_for(LIGHT, {Path("less"): less, Path("bias"): BIAS}, Subtract.DARK, with_flat=False)
+    assert (recipe.dark, recipe.bias, recipe.dark_scale) == (Path("less"), Path("bias"), 1)
+    assert recipe.caveats == ("dark: bias was subtracted from it: the master bias is added back",)
+    with_plain = {Path("less"): less, Path("bias"): BIAS, Path("dark"): DARK}
+    plain = recipe_for(LIGHT, with_plain, Subtract.DARK, with_flat=False)
+    assert (plain.dark, plain.bias, plain.caveats) == (Path("dark"), None, ())
+    # Neither replaces the other.
+    assert superseded({Path("plain"): older(DARK, 9), Path("less"): less}) == ()
+
+
+def test_a_second_exposure_is_at_hand_where_a_dark_is_scaled() -> None:
+    light = replace(LIGHT, exposure_s=200)
+    one = {Path("bias"): BIAS, Path("dark"): DARK}
+    assert recipe_for(light, one, Subtract.SCALED_DARK, with_flat=False).glow_witness is None
+    close = one | {Path("close"): replace(DARK, exposure_s=290)}
+    assert recipe_for(light, close, Subtract.SCALED_DARK, with_flat=False).glow_witness is None
+    recipe = recipe_for(
+        light, one | {Path("half"): replace(DARK, exposure_s=140)}, Subtract.SCALED_DARK, with_flat=False
+    )
+    assert {recipe.dark, recipe.glow_witness} == {Path("dark"), Path("half")}
+
+
+@pytest.mark.parametrize(
+    ("master", "said"),
+    [
+        (replace(BIAS, readout=replace(BIAS.readout, gain=0)), "gain is 0 instead of 100"),
+        (replace(BIAS, readout=replace(BIAS.readout, offset=10)), "offset is 10 instead of 50"),
+        (replace(BIAS, readout=replace(BIAS.readout, binning=2)), "binning is 2 instead of 1"),
+        (replace(BIAS, camera="other"), "camera is other"),
+        (replace(BIAS, width=100), "size is 100 x 4176"),
+        (replace(BIAS, temperature_c=15.0), "temperature differs by 25 C"),
+        (replace(DARK, exposure_s=1.5), "exposure differs by 0.3 s"),
+        (FLAT, "it is a master flat"),
+        (replace(DARK, exposure_s=1.2, bias_subtracted=True), "bias was subtracted from it"),
+        (BIAS.without(SMOOTH), "overscan is smooth"),
+    ],
+)
+def test_what_cannot_be_subtracted_from_flats_says_why(master: FrameSetup, said: str) -> None:
+    assert any(said in fault for fault in subtraction_faults(FLAT, master))
+
+
+@pytest.mark.parametrize(
+    "master",
+    [
+        BIAS,
+        replace(DARK, exposure_s=1.2),
+        replace(DARK, exposure_s=1.3),
+        replace(DARK, exposure_s=None),
+        replace(BIAS, camera=None, readout=ReadoutSettings(), temperature_c=None, kind=None),
+    ],
+)
+def test_what_fits_or_is_not_told_can_be_subtracted(master: FrameSetup) -> None:
+    assert subtraction_faults(FLAT, master) == ()
+
+
 # ---- what newer masters replace ----
 
 
@@ -233,3 +338,21 @@ def test_darks_of_other_temperatures_are_kept() -> None:
     warm = replace(WARM, kind=FrameKind.DARK, filter_name=None)
     masters = {Path(f"{c}"): older(replace(warm, temperature_c=c), days=c) for c in (15.0, 16.0, 16.3, 17.0)}
     assert superseded(masters) == (Path("16.3"),)
+
+
+def test_a_defect_map_of_darks_that_tell_no_filter_array_fits_lights_that_do() -> None:
+    colour = replace(LIGHT, mosaic="RGGB")
+    assert defect_map_faults(colour, DARK) == ()
+    assert defect_map_faults(colour, replace(DARK, mosaic="GRBG")) == ("colour filter array is GRBG instead of RGGB",)
+
+
+def test_a_light_without_exposure_takes_nothing_of_a_scaled_dark() -> None:
+    masters = {Path("dark.fits"): DARK, Path("bias.fits"): BIAS}
+    recipe = recipe_for(replace(LIGHT, exposure_s=0.0), masters, Subtract.SCALED_DARK, with_flat=False)
+    assert (recipe.dark, recipe.dark_scale) == (Path("dark.fits"), 0)
+
+
+def test_a_witness_may_be_much_shorter_than_the_light() -> None:
+    masters = {Path(f"{s}.fits"): replace(DARK, exposure_s=float(s)) for s in (60, 300)} | {Path("bias.fits"): BIAS}
+    recipe = recipe_for(replace(LIGHT, exposure_s=200.0), masters, Subtract.SCALED_DARK, with_flat=False)
+    assert (recipe.dark, recipe.glow_witness) == (Path("300.fits"), Path("60.fits"))

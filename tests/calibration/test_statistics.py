@@ -87,6 +87,45 @@ def test_what_is_not_clipped_is_not_saturated() -> None:
         assert measure(values).statistics.saturated_fraction == hot
 
 
+@pytest.mark.parametrize("bits", [12, 14])
+def test_hot_pixels_tell_of_a_converter_with_fewer_bits(bits: int) -> None:
+    rng = np.random.default_rng(4)
+    top = 2**bits - 1
+    values = frame(rng.normal(0.4 * top, 20, (200, 300)))
+    assert measure(values).statistics.saturation_adu == 65535
+    values[::40, ::60] = top
+    assert measure(values).statistics.saturation_adu == top
+    values[0, 0] = top + 1
+    assert measure(values).statistics.saturation_adu == 65535, "above it nothing can be"
+
+
+@pytest.mark.parametrize("step", [4, 16])
+def test_scaled_values_tell_the_highest_that_can_be(step: int) -> None:
+    values = frame(np.random.default_rng(5).normal(2000, 30, (200, 300)))
+    assert measure(values).statistics.saturation_adu == 65535
+    assert measure(values * np.uint16(step)).statistics.saturation_adu == 65536 - step
+
+
+@pytest.mark.parametrize("pattern", ["RGGB", "BGGR", "GRBG", "GBRG"])
+def test_each_colour_has_the_median_of_its_own_pixels(pattern: str) -> None:
+    rng = np.random.default_rng(6)
+    level = {"R": 5000.0, "G": 20000.0, "B": 9000.0}
+    pixels = np.empty((120, 180), np.uint16)
+    for site, colour in enumerate(pattern):
+        down, across = divmod(site, 2)
+        pixels[down::2, across::2] = frame(rng.normal(level[colour], 50, (60, 90)))
+    found = measure(pixels, cfa_pattern=pattern).statistics
+    rows, columns = central_region(pixels.shape)
+    center = pixels[rows, columns]
+    for channel in found.channels:
+        sites = [divmod(site, 2) for site, colour in enumerate(pattern) if colour == channel.colour]
+        own = np.concatenate([center[down::2, across::2].ravel() for down, across in sites])
+        assert channel.level_adu == np.median(own)
+    assert (found.faintest_adu, found.brightest_adu) == pytest.approx((5000, 20000), abs=10)
+    assert measure(pixels).statistics.channels == ()
+    assert measure(pixels).statistics.brightest_adu == found.level_adu
+
+
 @given(
     st.tuples(st.integers(1, 700), st.integers(1, 700)),
     st.integers(1, 64),

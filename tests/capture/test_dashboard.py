@@ -162,7 +162,7 @@ class RecordedNight:
                 self.now, step.number, step.filter, exposure_s * factor, 120, level, 500, 26_514, 20_010, 33_017,
                 float(level >= 65_535), verdict,
             )  # fmt: skip
-        yield FlatTuned(self.now, step.number, step.filter, exposure_s, 120, 3)
+        yield FlatTuned(self.now, step.number, step.filter, exposure_s, 120, 3, 65535)
 
     def frame(self, step: PlannedStep, index: int, exposure_s: float) -> Iterator[Event]:
         assert step.kind is not None

@@ -49,6 +49,8 @@ def test_nested_values_become_plain_json() -> None:
             "minimum_adu": 5,
             "maximum_adu": 6,
             "saturated_fraction": 0.25,
+            "saturation_adu": 65535,
+            "channels": [],
         },
     }
 

@@ -64,6 +64,25 @@ def test_a_later_night_replaces_the_earlier(tmp_path: Path) -> None:
     assert LearnedFlats.load(path).recall(KEY) == newer
 
 
+def test_what_one_filter_taught_of_the_saturation_serves_the_others(tmp_path: Path) -> None:
+    memory = saved(tmp_path / "flats.json")
+    newer = FLAT.model_copy(update={"full_scale_adu": 16383, "learned_at": datetime(2026, 3, 2, 4, 0, tzinfo=UTC)})
+    memory.remember(KEY.model_copy(update={"filter": "L"}), newer)
+    assert memory.full_scale_adu(KEY.model_copy(update={"filter": "OIII", "panel": None})) == 16383
+    assert memory.full_scale_adu(KEY.model_copy(update={"gain": 0})) is None
+
+
+def test_a_memory_from_before_there_were_channels_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "flats.json"
+    saved(path)
+    contents = json.loads(path.read_text())
+    del contents["flats"][0]["flat"]["faintest_part"]
+    path.write_text(json.dumps(contents))
+    recalled = LearnedFlats.load(path).recall(KEY)
+    assert recalled is not None
+    assert recalled.faintest_part == 1
+
+
 def test_no_file_is_an_empty_memory(tmp_path: Path) -> None:
     memory = LearnedFlats.load(tmp_path / "none.json")
     assert memory.problem is None

@@ -68,7 +68,7 @@ def lines_of(*events: Event) -> list[str]:
             FlatTested(AT, 3, "Ha", 1.5, 120, 15_920.0, 500, 26_500, 20_000, 33_000, 0.0, "longer"),
             "flat Ha test 1.5 s at 120 level 15,920 ADU: longer",
         ),
-        (FlatTuned(AT, 3, "Ha", 2.31, None, 1), "flat Ha tuned to 2.31 s in 1 test"),
+        (FlatTuned(AT, 3, "Ha", 2.31, None, 1, 65535), "flat Ha tuned to 2.31 s in 1 test"),
         (MasterWritten(AT, 3, "/m/M.fits", 20, 1, 0.1, 0), "master of flat Ha from 20 frames written: M.fits"),
         (Notice(AT, Severity.INFO, "hello"), "hello"),
         (Notice(AT, Severity.ERROR, "the cover\nis stuck"), "error: the cover is stuck"),

@@ -44,6 +44,18 @@ def test_bias_then_filter_by_filter_then_darks_the_shortest_first() -> None:
     ]  # fmt: skip
 
 
+def test_twilight_takes_all_filters_at_once_and_dark_flats_belong_to_none() -> None:
+    sky = {"flats": {"source": "sky"}, "site": {"latitude_deg": 48.0, "longitude_deg": 11.0}, "panel": None}
+    ha = {"filter": "Ha"}
+    planned = settings(dark(300.0), L_FLAT, L_FLAT | ha, BIAS, L_DARK_FLAT, L_DARK_FLAT | ha).model_dump()
+    steps = plan_night(Settings.model_validate({**planned, **sky}))
+    assert titles(steps) == [
+        "cool to -10 C", "bias", "sky flats L Ha", "dark flat", "dark flat", "combine flat L", "combine flat Ha",
+        "dark 300 s", "warm up",
+    ]  # fmt: skip
+    assert all(seconds > 0 for seconds in estimate_s(steps, settings(BIAS)))
+
+
 def test_sets_of_one_temperature_stay_together() -> None:
     steps = plan_night(settings(dark(60.0), dark(60.0, setpoint_c=0.0), dark(120.0)))
     assert titles(steps) == ["cool to -10 C", "dark 60 s", "dark 120 s", "cool to 0 C", "dark 60 s", "warm up"]

@@ -5,20 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coldframe.capture.flat_target import FlatTarget
 from coldframe.capture.panel_curve import PanelCurve
-from coldframe.capture.tuner import (
-    BrightnessRange,
-    ExposureSpan,
-    FlatTarget,
-    FlatTest,
-    FlatTuner,
-    KnownLight,
-    OutOfReach,
-    Reason,
-    Shoot,
-    Tuned,
-    TuningLimits,
-)
+from coldframe.capture.tuner import FlatTuner, KnownLight, OutOfReach, Reason, Shoot, Tuned
+from coldframe.capture.tuning_evidence import FlatTest
+from coldframe.capture.tuning_limits import BrightnessRange, ExposureSpan, TuningLimits
 
 TARGET = FlatTarget(bias_adu=500, full_scale_adu=65535)
 PANEL = BrightnessRange(0, 255)
@@ -42,7 +33,7 @@ def run(
                 decision.brightness,
                 level_adu,
                 saturated_fraction=float(clipped and clip_adu >= 65535),
-                noise_adu=0.0 if clipped else noise_adu,
+                noise_adu=0.0 if clipped else math.sqrt(noise_adu**2 + max(level_adu - bias_adu, 0.0)),
             )
         )
     pytest.fail("the tuner did not end")
@@ -119,14 +110,14 @@ def test_a_saturation_below_the_declared_one_is_seen(clip_adu: float) -> None:
     tuned = run(tuner, lambda s, _: 5e5 * s, clip_adu=clip_adu)
     assert isinstance(tuned, Tuned)
     if clip_adu < 20000:
-        assert tuned.full_scale_adu == clip_adu
+        assert tuned.target.full_scale_adu == clip_adu
         assert 0.3 <= tuned.signal_adu / (clip_adu - 500) <= 0.5
 
 
 def test_a_plateau_without_a_round_number_is_a_saturation() -> None:
     tuner = FlatTuner(TARGET, TuningLimits(ExposureSpan(0.001, 30)))
-    tuner.observe(FlatTest(1.0, None, 15800.0, noise_adu=9.0))
-    tuner.observe(FlatTest(1.7, None, 15810.0, noise_adu=9.0))
+    tuner.observe(FlatTest(1.0, None, 15800.0, noise_adu=40.0))
+    tuner.observe(FlatTest(1.7, None, 15810.0, noise_adu=40.0))
     assert tuner.target.full_scale_adu == 15810
     shot = tuner.decide()
     assert isinstance(shot, Shoot)
@@ -298,7 +289,7 @@ def test_whatever_it_sees_it_ends_and_stays_within_its_limits(
             assert decision.brightness == limits.brightness.nearest(decision.brightness)
         if isinstance(decision, Tuned):
             assert any((t.exposure_s, t.brightness) == (decision.exposure_s, decision.brightness) for t in tuner.tests)
-            assert 0.3 < decision.signal_adu / (decision.full_scale_adu - TARGET.bias_adu) < 0.5
+            assert 0.3 < decision.signal_adu / (decision.target.full_scale_adu - TARGET.bias_adu) < 0.5
             return
         level_adu, saturated, noise_adu = next(replies)
         tuner.observe(FlatTest(decision.exposure_s, decision.brightness, level_adu, saturated, noise_adu))
@@ -311,3 +302,65 @@ def test_exposures_print_in_six_digits_and_are_rounded_finely(exposure_s: float)
     rounded = TuningLimits(ExposureSpan(1e-6, 4000)).round_s(exposure_s)
     assert rounded == pytest.approx(exposure_s, rel=0.0051)
     assert len(f"{rounded!r}".replace(".", "").replace("e-", "").lstrip("0")) <= 7
+
+
+def test_a_frame_that_shows_the_saturation_is_asked_for_once() -> None:
+    def level_adu(exposure_s: float) -> float:
+        return min(500 + 20000 * exposure_s, 45000.0)
+
+    tuner = FlatTuner(TARGET, TuningLimits(ExposureSpan(0.001, 30)))
+    run(tuner, lambda s, _: 20000 * s)
+    assert tuner.target.full_scale_adu == 65535
+    shot = tuner.saturating_shot()
+    assert shot is not None
+    assert 500 + 20000 * shot.exposure_s > 65535
+    tuner.observe(FlatTest(shot.exposure_s, None, level_adu(shot.exposure_s), noise_adu=3.0))
+    assert tuner.saturating_shot() is None
+    tuned = run(tuner, lambda s, _: 20000 * s, clip_adu=45000)
+    assert isinstance(tuned, Tuned)
+    assert tuned.target.full_scale_adu == 45000
+    assert 0.3 <= tuned.signal_adu / 44500 <= 0.5
+    assert tuner.saturating_shot() is None
+
+
+def test_no_frame_is_asked_for_where_a_test_has_shown_the_saturation() -> None:
+    tuner = FlatTuner(TARGET, TuningLimits(ExposureSpan(0.001, 30)))
+    assert isinstance(run(tuner, lambda s, _: 5e6 * s), Tuned)
+    assert tuner.saturating_shot() is None
+
+
+def test_hot_pixels_that_end_at_a_converters_top_spare_a_test() -> None:
+    tuner = FlatTuner(TARGET, TuningLimits(ExposureSpan(0.001, 30)))
+    shot = tuner.decide()
+    assert isinstance(shot, Shoot)
+    tuner.observe(FlatTest(shot.exposure_s, None, 700.0, noise_adu=8.0, saturation_adu=4095))
+    assert tuner.target.full_scale_adu == 4095
+    shot = tuner.decide()
+    assert isinstance(shot, Shoot)
+    assert shot.exposure_s == pytest.approx(0.125 * 0.4 * 3595 / 200, rel=0.01)
+
+
+@pytest.mark.parametrize(("part", "starved"), [(0.9, False), (0.4, False), (0.1, True)])
+def test_the_brightest_channel_is_tuned_for_all_of_them(part: float, starved: bool) -> None:  # noqa: FBT001 - a verdict
+    tuner = FlatTuner(TARGET, TuningLimits(ExposureSpan(0.001, 30)))
+    while isinstance(decision := tuner.decide(), Shoot):
+        signal_adu = min(20000 * decision.exposure_s, 65035.0)
+        noise_adu = math.sqrt(signal_adu)
+        tuner.observe(
+            FlatTest(decision.exposure_s, None, 500 + signal_adu, 0.0, noise_adu, faintest_adu=500 + part * signal_adu)
+        )
+    assert isinstance(decision, Tuned)
+    assert decision.is_starved is starved
+    assert ("faintest colour" in decision.message) is starved
+    assert decision.target.faintest_part == pytest.approx(part)
+    fraction = decision.signal_adu / 65035
+    assert fraction <= 0.5
+    assert starved or part * fraction >= 0.15
+
+
+def test_a_panel_that_is_off_is_not_searched_up_to_the_longest_exposure() -> None:
+    tuner = FlatTuner(TARGET, TuningLimits(ExposureSpan(0.001, 60), brightness=PANEL))
+    verdict = run(tuner, lambda _s, _b: 2.0)
+    assert isinstance(verdict, OutOfReach)
+    assert verdict.reason is Reason.NO_RESPONSE
+    assert sum(test.exposure_s for test in tuner.tests) < 4

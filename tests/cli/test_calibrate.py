@@ -1,5 +1,7 @@
+import gzip
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -49,7 +51,10 @@ def calibrate(library: Library, *arguments: object) -> Result:
 def test_a_folder_of_lights(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     lights = [observatory.light(tmp_path / "lights" / f"{number}.fits", number) for number in range(3)]
     result = calibrate(library, tmp_path / "lights")
-    assert (result.exit_code, result.stdout, result.stderr) == (ExitCode.DONE, "3 of 3 lights calibrated\n", "")
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    told, summary = result.stdout.splitlines()
+    assert summary == f"3 of 3 lights calibrated, in {tmp_path / 'lights' / 'calibrated'}"
+    assert re.fullmatch(r"3 lights: dark MasterDark_\S+, flat MasterFlat_\S+", told)
     for light in lights:
         path = light.parent / "calibrated" / f"{light.stem}_calibrated.fits"
         with fits.open(path, checksum=True) as file:
@@ -113,7 +118,7 @@ def test_bad_lights_are_named_and_the_rest_goes_on(observatory: Observatory, lib
     observatory.light(folder / "gain.fits", settings=ReadoutSettings(gain=0, offset=50))
     result = calibrate(library, folder, folder / "missing.fits")
     assert result.exit_code == ExitCode.INCOMPLETE
-    assert result.stdout == "1 of 9 lights calibrated\n"
+    assert "1 of 9 lights calibrated, in " in result.stdout
     told = {Path(line.partition(": ")[0]).name: line.partition(": ")[2] for line in result.stderr.splitlines()}
     assert told.keys() == {
         "empty.fits", "words.fits", "cut.fits", "dark.fits", "short.fits", "other.fits", "gain.fits", "missing.fits"
@@ -141,10 +146,110 @@ def test_nothing_is_overwritten_or_calibrated_twice(observatory: Observatory, li
 def test_patterns(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     for name in ("a1", "a2", "b1"):
         observatory.light(tmp_path / "lights" / f"{name}.fits")
-    assert calibrate(library, tmp_path / "lights" / "a*.fits").stdout == "2 of 2 lights calibrated\n"
+    assert "2 of 2 lights calibrated, in " in calibrate(library, tmp_path / "lights" / "a*.fits").stdout
     nothing = calibrate(library, tmp_path / "lights" / "z*.fits")
     assert nothing.exit_code == ExitCode.BAD_INPUT
-    assert "no lights in" in nothing.stderr
+    assert nothing.stderr == f"{tmp_path}/lights/z*.fits: nothing matches this pattern\n"
+
+
+def converted(light: Path, folder: Path, form: str) -> Path:
+    """Write a light as another program might, and return its path."""
+    folder.mkdir()
+    with fits.open(light) as units:
+        pixels, header = units[0].data, units[0].header
+    for keyword in ("BZERO", "BSCALE"):
+        header.pop(keyword, None)
+    match form:
+        case "gz":
+            path = folder / "l.fits.gz"
+            path.write_bytes(gzip.compress(light.read_bytes()))
+        case "fz":
+            path = folder / "l.fits.fz"
+            fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(pixels, header, compression_type="RICE_1")]).writeto(
+                path
+            )
+        case "extension":
+            path = folder / "l.fits"
+            fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(pixels, header, name="SCI")]).writeto(path)
+        case "cube":
+            path = folder / "l.fits"
+            fits.PrimaryHDU(pixels[None], header).writeto(path)
+        case _:
+            path = folder / "l.fits"
+            fits.PrimaryHDU(pixels.astype(form), header).writeto(path)
+    return path
+
+
+@pytest.mark.parametrize("form", ["gz", "fz", "extension", "cube", "int32", "uint32", "float32", "float64"])
+def test_lights_of_every_form(observatory: Observatory, library: Library, tmp_path: Path, form: str) -> None:
+    light = observatory.light(tmp_path / "plain" / "l.fits")
+    other = converted(light, tmp_path / "other", form)
+    result = calibrate(library, light, other.parent)
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
+    with (
+        fits.open(light.parent / "calibrated" / "l_calibrated.fits") as plain,
+        fits.open(other.parent / "calibrated" / "l_calibrated.fits", checksum=True) as same,
+    ):
+        for ours, theirs in zip(plain, same, strict=True):
+            np.testing.assert_array_equal(ours.data, theirs.data)
+        kept = [keyword for keyword in plain[0].header if keyword not in {"CFRAW", "CHECKSUM", "DATASUM"}]
+        assert [theirs for theirs in kept if same[0].header[theirs] != plain[0].header[theirs]] == []
+        assert "EXTNAME" not in same[0].header
+    assert sorted(path.name for path in other.parent.iterdir()) == sorted(["calibrated", other.name])
+    if shutil.which("fitsverify"):
+        file = other.parent / "calibrated" / "l_calibrated.fits"
+        report = subprocess.run(["fitsverify", "-q", file], capture_output=True, text=True, check=False).stdout
+        assert "verification OK" in report
+
+
+def test_lights_of_eight_bits(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    with fits.open(light) as units:
+        pixels, header = (units[0].data / 8).astype(np.uint8), units[0].header
+    fits.PrimaryHDU(pixels, header).writeto(tmp_path / "eight.fits")
+    fits.PrimaryHDU(pixels.astype(np.uint16), header).writeto(tmp_path / "sixteen.fits")
+    assert calibrate(library, tmp_path / "eight.fits", tmp_path / "sixteen.fits").exit_code == ExitCode.DONE
+    done = [fits.getdata(tmp_path / "calibrated" / f"{name}_calibrated.fits") for name in ("eight", "sixteen")]
+    np.testing.assert_array_equal(*done)
+
+
+def test_floats_that_are_not_in_adu_are_refused(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    with fits.open(light) as units:
+        fits.PrimaryHDU(units[0].data.astype(np.float32) / 65535, units[0].header).writeto(tmp_path / "f.fits")
+    result = calibrate(library, tmp_path / "f.fits")
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert "not in ADU" in result.stderr
+    assert not list((tmp_path / "calibrated").iterdir())
+
+
+def test_masters_that_are_not_in_adu_are_refused(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    for path in library.catalogue().headers:
+        with fits.open(path) as units:
+            pixels, header = units[0].data / np.float32(65535), units[0].header
+        fits.writeto(path, pixels, header, overwrite=True)
+    for subtract in ("dark", "bias"):
+        result = calibrate(library, light, "--subtract", subtract, "--no-flat")
+        assert result.exit_code == ExitCode.BAD_INPUT
+        assert f"Master{subtract.title()}" in result.stderr
+        assert "not in ADU" in result.stderr
+
+
+def test_an_empty_calstat_says_nothing(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    fits.setval(light, "CALSTAT", value="")
+    assert calibrate(library, light).exit_code == ExitCode.DONE
+
+
+def test_lights_that_do_not_tell_their_gain(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "l.fits", header=observatory.header | {"EGAIN": "unknown"})
+    result = calibrate(library, light)
+    assert result.exit_code == ExitCode.DONE
+    assert result.stderr == "1 lights do not tell EGAIN: the photon noise is not in their UNCERT (--e-per-adu)\n"
+    header = fits.getheader(tmp_path / "calibrated" / "l_calibrated.fits")
+    assert header["CFUNCERT"] == "readout and masters"
+    assert calibrate(library, light, "--e-per-adu", "0.25", "--out", tmp_path / "told").stderr == ""
 
 
 def test_the_other_variants(observatory: Observatory, library: Library, tmp_path: Path) -> None:
@@ -158,9 +263,17 @@ def test_the_other_variants(observatory: Observatory, library: Library, tmp_path
 
 def test_darks_are_scaled_where_asked_and_possible(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "l.fits", exposure_s=45.0)
+    # The sensor glows, but darks of 30 and of 60 s show that the glow grows as the exposure does.
+    assert calibrate(library, light, "--subtract", "scaled-dark", "--out", tmp_path).exit_code == ExitCode.DONE
+    header = fits.getheader(tmp_path / "l_calibrated.fits")
+    assert header["CFDKSCAL"] in {0.75, 1.5}
+    short = next(path for path in library.catalogue().headers if "_30s_" in path.name)
+    short.unlink()
     refused = calibrate(library, light, "--subtract", "scaled-dark")
     assert refused.exit_code == ExitCode.BAD_INPUT
-    assert "glow does not scale with the exposure" in refused.stderr
+    (line,) = refused.stderr.splitlines()
+    assert "at the right edge does not scale with time" in line
+    assert line.endswith("shoot darks of 45 s")
 
 
 def test_a_missing_library_is_one_clear_line(observatory: Observatory, tmp_path: Path) -> None:
@@ -218,5 +331,5 @@ def test_a_terminal_shows_how_far_it_has_come(observatory: Observatory, library:
     os.close(theirs)
     shown = os.read(ours, 1 << 16).decode()
     os.close(ours)
-    assert done.stdout == b"1 of 1 lights calibrated\n"
+    assert b"1 of 1 lights calibrated, in " in done.stdout
     assert "calibrating" in shown

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
 from coldframe.calibration.clipping import Clipping
+from coldframe.calibration.frame_file import FrameFileError
 from coldframe.calibration.methods import Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.cli.combine import Choice, chosen_method, combine_files
 from coldframe.cli.exit_codes import ExitCode
@@ -100,6 +102,9 @@ def test_flats_lose_their_dark_and_dark_ones_are_left_out(tmp_path: Path, capsys
         assert units[0].data.mean() == pytest.approx(1, abs=1e-5)
     assert combine(flats[:6], tmp_path / "plain.fits") == ExitCode.DONE
     assert "no --dark" in capsys.readouterr().err
+    single = next(tmp_path.rglob("Bias*.fits"))
+    assert combine(flats[:6], tmp_path / "noisy.fits", dark=single) == ExitCode.BAD_INPUT
+    assert "a single frame, not a master" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -165,3 +170,25 @@ def test_a_method_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
     assert ended.returncode == 2
     assert "magic" in ended.stderr
+
+
+def test_a_cluster_without_dask_says_how_to_install_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, "coldframe.calibration.cluster", raising=False)
+    names = shoot(tmp_path, 3)
+    ended = combine_files(names, tmp_path / "m.fits", PLAIN, None, None, force=False, scheduler="tcp://127.0.0.1:1")
+    assert ended == ExitCode.BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "pip install distributed" in line
+
+
+def test_a_fault_that_no_frame_causes_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = shoot(tmp_path, 3)
+    fault = Mock(side_effect=[FrameFileError("elsewhere.fits", "gone"), AssertionError("asked again")])
+    monkeypatch.setattr("coldframe.cli.combine.combine_frames", fault)
+    assert combine(names, tmp_path / "master.fits") == ExitCode.BAD_INPUT
+    assert capsys.readouterr().err == "elsewhere.fits: gone\n"

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,9 @@ def run(library: Library, *arguments: object) -> Result:
 def test_list(library: Library) -> None:
     result = run(library, "list")
     assert result.exit_code == ExitCode.DONE
-    rows = [line.split("│")[1:-1] for line in result.stdout.splitlines() if "MasterDark" in line]
-    cells = [[cell.strip() for cell in row] for row in rows]
-    readout = "gain 100, offset 50, 1x1"
-    assert [row[1:] for row in cells] == [
-        ["Coldframe Camera", readout, "-10.0 C", exposure, "", "2026-11-22", "30"] for exposure in ("30 s", "60 s")
-    ]
+    assert "\nColdframe Camera, gain 100, offset 50, 1x1\n" in result.stdout
+    rows = [re.split(r"\s{2,}", line.strip()) for line in result.stdout.splitlines() if "MasterDark" in line]
+    assert [row[1:] for row in rows] == [["-10.0 C", exposure, "2026-11-22", "30"] for exposure in ("30 s", "60 s")]
 
 
 def test_list_names_what_is_no_master(library: Library) -> None:
@@ -59,7 +57,7 @@ def test_show(library: Library, masters: list[Path]) -> None:
         assert "  IMAGETYP  Master Flat\n" in result.stdout
     missing = run(library, "show", "nothing")
     assert missing.exit_code == ExitCode.BAD_INPUT
-    assert missing.stderr == f"nothing: neither a file nor a master in {library.folder}\n"
+    assert missing.stderr.startswith(f"nothing: neither a file nor a master in {library.folder}: ")
 
 
 def test_match(observatory: Observatory, library: Library, tmp_path: Path) -> None:
@@ -118,6 +116,7 @@ def test_prune(library: Library, masters: list[Path]) -> None:
     assert done.exit_code == dry.exit_code == ExitCode.DONE
     assert dry.stdout.count(" -> ") == done.stdout.count(" -> ") == 1
     assert len(library.catalogue().headers) == 4
+    assert "nothing to set aside" in run(library, "prune").stderr
     assert next((library.folder / "superseded").rglob("*.fits")).name.startswith("MasterBias")
 
 
@@ -136,6 +135,5 @@ def test_a_missing_library_is_one_clear_line(tmp_path: Path, command: str) -> No
     result = run(Library(tmp_path / "nowhere"), *command.split())
     assert result.exit_code == ExitCode.BAD_INPUT
     assert result.stdout == ""
-    assert (
-        result.stderr == f"{tmp_path / 'nowhere'}: there is no library here yet; a night files its masters at its end\n"
-    )
+    assert result.stderr.startswith(f"{tmp_path / 'nowhere'}: there is no library here yet; a night files its masters")
+    assert result.stderr.count("\n") == 1

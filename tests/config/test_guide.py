@@ -12,9 +12,12 @@ from coldframe.config.settings import (
     FilterFlatSettings,
     FlatSettings,
     FrameSet,
+    HookSettings,
+    LightsSettings,
     PanelSettings,
     Section,
     ServerSettings,
+    SiteSettings,
     StorageSettings,
     WheelSettings,
 )
@@ -29,6 +32,9 @@ SECTIONS = (
     FlatSettings,
     FilterFlatSettings,
     StorageSettings,
+    SiteSettings,
+    LightsSettings,
+    HookSettings,
     FrameSet,
 )
 

@@ -65,7 +65,8 @@ kind = "flatt"
 count = 3
 """
     number = "allowed: a number from 0 up to"
-    cooling = "tolerance_c, dwell_s, deadline_s, ramp_c_per_min, at_end, warm_ramp_c_per_min, warm_to_c"
+    cooling = "tolerance_c, dwell_s, deadline_s, fallback_c, ramp_c_per_min, at_end, warm_ramp_c_per_min, warm_to_c"
+    added = 'the noise that the master may add to a light, from "0.1 %" up to "50 %"'
     assert complaints(folder, text) == [
         ":2: server.port: found 70000; allowed: a whole number from 1 up to 65535",
         ':3: server.hosst: found an unknown key; did you mean "host"?',
@@ -77,7 +78,7 @@ count = 3
         ':13: flats.filters."O III".target: found 2; allowed: a number above 0 and below 1',
         f":15: cooling.dwell_s: found -1; {number} 3600",
         f":16: cooling.frobnicate: found an unknown key; allowed: {cooling}",
-        ":19: sets[1].count: found 0; allowed: a whole number from 1 up to 10000",
+        f":19: sets[1].count: found 0; allowed: a whole number from 1 up to 10000, or {added}",
         ":20: sets[2].exposure_s: missing; darks need the exposure of the lights, in seconds",
         ':23: sets[2].filter: found "L"; allowed: nothing, no light falls on a dark frame',
         ':25: sets[3].kind: found "flatt"; allowed: "bias", "dark", "flat" or "dark-flat"',
@@ -141,7 +142,7 @@ def test_each_kind_of_mistake_has_its_words(folder: Path, text: str, complaint: 
         ("a = " + "[\n" * 50_000, ": found lists or tables nested hundreds deep"),
         (b"a = 1\nb = '\xff'", ":2: found the byte 0xff, which is not UTF-8; "),
         ("#\n" * (MAXIMUM_BYTES // 2 + 1), ": found more than 200,000 bytes; "),
-        ("".join(f"k{n} = 1\n" for n in range(10_000)), ": found 10,002 mistakes; "),
+        ("".join(f"k{n} = 1\n" for n in range(10_000)), ": found 10,001 mistakes; "),
     ],
 )
 def test_what_is_no_configuration_takes_one_line(folder: Path, text: str | bytes, beginning: str) -> None:

@@ -109,6 +109,16 @@ def test_flats_need_something_to_subtract() -> None:
     settings(FLAT, DARK_FLAT)
 
 
+@pytest.mark.parametrize(("pedestal", "fitting", "other"), [("bias", BIAS, DARK_FLAT), ("dark-flat", DARK_FLAT, BIAS)])
+def test_what_is_to_be_subtracted_from_flats_must_be_shot(
+    pedestal: str, fitting: dict[str, object], other: dict[str, object]
+) -> None:
+    rig = {"camera": CAMERA, "panel": {"device": "Panel"}, "flats": {"pedestal": pedestal}}
+    Settings.model_validate({**rig, "sets": [FLAT, fitting]})
+    with pytest.raises(ValidationError, match=f'flats.pedestal = "{pedestal}"'):
+        Settings.model_validate({**rig, "sets": [FLAT, other]})
+
+
 @pytest.mark.parametrize("difference", [{"filter": "R"}, {"gain": 0}, {"binning": 2}, {"setpoint_c": 0}])
 def test_dark_flats_need_flats_shot_alike(difference: dict[str, object]) -> None:
     assert list(refused(BIAS, FLAT, {**DARK_FLAT, **difference})) == [("sets", 2, "kind")]
@@ -179,3 +189,15 @@ def test_a_folder_of_no_certain_place_is_refused(folder: str) -> None:
 def test_values_of_another_type_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         CameraSettings.model_validate({**CAMERA, **wrong})
+
+
+def test_the_sky_needs_a_site_and_no_panel() -> None:
+    sky = {"source": "sky"}
+    with pytest.raises(ValidationError) as caught:
+        settings({"kind": "bias", "count": 10}, {**DARK_FLAT, "kind": "flat"}, flats=sky)
+    (text,) = contradictions(caught.value).values()
+    assert "[site]" in text
+    site = {"latitude_deg": 48.0, "longitude_deg": 11.0}
+    rig = {"camera": CAMERA, "wheel": {"device": "Wheel"}, "flats": sky, "site": site}
+    sets = [{"kind": "bias", "count": 10}, {**DARK_FLAT, "kind": "flat"}]
+    assert Settings.model_validate({**rig, "sets": sets}).panel is None

@@ -18,9 +18,11 @@ def unit(name: str) -> configparser.ConfigParser:
 def test_the_service_ends_in_the_safe_state() -> None:
     service = unit("coldframe.service")["Service"]
 
-    assert service["Type"] == "exec"
+    assert service["Type"] == "notify"
+    assert service["WatchdogSec"] == "3min"
+    assert service["TimeoutStartSec"] == "infinity"
     assert service["ExecStart"].split("/")[-1] == "coldframe run --no-dashboard"
-    assert service["ExecStopPost"].split("/")[-1] == "coldframe safe"
+    assert service["ExecStopPost"].split("/")[-1] == "coldframe safe --patience 600"
     assert service["KillMode"] == "mixed"
 
 

@@ -18,7 +18,7 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
 
         def start(*drivers: str, **environment: str) -> Indiserver:
             home = tmp_path / f"home-{free_port()}"
-            return servers.enter_context(indiserver(home, drivers or STOCK_DRIVERS, **environment))
+            return servers.enter_context(indiserver(home, drivers or STOCK_DRIVERS, 0, **environment))
 
         yield start
 

@@ -141,10 +141,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def indiserver(home: Path, drivers: tuple[str, ...] = STOCK_DRIVERS, **environment: str) -> Iterator[Indiserver]:
-    """Run a server until the block ends; its drivers end with it."""
+def indiserver(
+    home: Path, drivers: tuple[str, ...] = STOCK_DRIVERS, port: int = 0, **environment: str
+) -> Iterator[Indiserver]:
+    """Run a server until the block ends; its drivers end with it. Port 0: one that is free."""
     home.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     unix_socket = f"/tmp/coldframe-tests-{os.getpid()}-{port}"
     with (home / "indiserver.log").open("wb") as log:
         process = subprocess.Popen(

@@ -56,7 +56,11 @@ class Inline(ThreadPoolExecutor):
 
 
 async def run_night(
-    settings: Settings, simulated: SimulatedRig, folder: Path, meddle: Callable[[Rig], Rig] = lambda rig: rig
+    settings: Settings,
+    simulated: SimulatedRig,
+    folder: Path,
+    meddle: Callable[[Rig], Rig] = lambda rig: rig,
+    deadline: datetime | None = None,
 ) -> NightRun:
     """Run a night over simulated devices, which `meddle` may replace."""
     asyncio.get_running_loop().set_default_executor(Inline())
@@ -66,5 +70,6 @@ async def run_night(
     await rig.connect()
     night_folder = NightFolder.create(folder, clock.now())
     learned = LearnedFlats.load(folder / "learned-flats.json")
-    outcome = await Night(settings, rig, folder=night_folder, learned=learned, events=events, clock=clock).run()
+    night = Night(settings, rig, folder=night_folder, learned=learned, events=events, clock=clock, deadline=deadline)
+    outcome = await night.run()
     return NightRun(outcome, seen, night_folder.path)

@@ -169,4 +169,4 @@ def stacked(count: int, frames: Frames) -> Stack:
     state.add(first, b"0")
     for number in range(1, count):
         state.add(frames(number), str(number).encode())
-    return state.combine(Clipping(), lambda: map(frames, range(count)))
+    return state.combine(Clipping(), lambda pixels: (frames(number).reshape(-1)[pixels] for number in range(count)))

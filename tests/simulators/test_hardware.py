@@ -104,15 +104,23 @@ def test_readings_scatter_around_the_truth(small: SimulatedRig) -> None:
     assert sum(error**2 for error in errors) / len(errors) == pytest.approx(0.01, rel=0.25)
 
 
-@pytest.mark.parametrize(("curve", "half"), [("linear", 0.5), ("gamma", 0.5**2.2), ("pwm", 0.5)])
+@pytest.mark.parametrize(
+    ("curve", "half"), [("linear", 0.5), ("gamma", 0.5**2.2), ("pwm", 0.5), ("saturating", 0.7773)]
+)
 def test_curves(curve: str, half: float) -> None:
     panel = PanelModel.model_validate({"full_e_per_s": 1, "curve": curve, "brightness_maximum": 4096})
     assert radiance(panel, 0) == 0
-    assert radiance(panel, 2048) == pytest.approx(half)
+    assert radiance(panel, 2048) == pytest.approx(half, rel=1e-4)
     assert radiance(panel, 4096) == 1
     levels = [radiance(panel, setting) for setting in range(4097)]
     assert levels == sorted(levels)
     assert len(set(levels)) == (65 if curve == "pwm" else 4097)
+
+
+def test_some_panels_glow_at_zero() -> None:
+    panel = PanelModel(full_e_per_s=1, glow=0.1)
+    assert radiance(panel, 0) == pytest.approx(0.1)
+    assert radiance(panel, 255) == pytest.approx(1)
 
 
 def test_a_cover_takes_its_time_and_can_turn_round() -> None:

@@ -1,0 +1,220 @@
+"""One set without camera and disk: time for a frame, time to the master, and the memory that it takes.
+
+``python -m benchmarks.live_set [--size 6248x4176 9576x6388] [--frames 30 100 200]``. Each set runs in a fresh process,
+through the code that shoots sets in a night: judged, digested, folded, combined. Frames come from memory as fast as
+they are taken, each in an array of its own; nothing is written.
+
+"one alone" is the time in which a frame is judged and then folded while nothing else goes on; "in the set" is the time
+from frame to frame, the next one being judged while one is folded. The master's time is counted from the last frame's
+arrival until it could be written. Memory is the process' peak above what it had before the first frame, imports and
+compiled code included there. The goals are for 26 megapixels.
+"""
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.masters import MasterFrame
+from coldframe.capture.clock import NightClock
+from coldframe.capture.context import NightContext
+from coldframe.capture.events import EventStream
+from coldframe.capture.night_folder import NightFolder
+from coldframe.capture.plan import ShootStep
+from coldframe.capture.retries import Retries
+from coldframe.capture.set_master import SetMaster
+from coldframe.capture.set_recipe import Recipe
+from coldframe.capture.set_shooting import SetShooting
+from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.config.settings import CameraSettings, FrameSet, Settings
+from coldframe.devices.camera import CameraFeatures, Frame, Limits
+from coldframe.devices.rig import Rig
+
+NAME = "Camera in memory"
+SPARE_PIXELS = 1_000_003
+FRAME_S_GOAL = 0.10
+MASTER_S_GOAL = 1.0
+BYTES_PER_PIXEL_GOAL = 45
+FRAMES_GOAL = 4
+
+
+@dataclass
+class MemoryCamera:
+    """Delivers noise; frame by frame it begins elsewhere in the same values."""
+
+    shape: tuple[int, int]
+    name: str = NAME
+    is_ready: bool = True
+    delivered_s: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.features = CameraFeatures(self.shape[1], self.shape[0], 16, Limits(0.0001, 1))
+        rng = np.random.default_rng(1)
+        self._values = np.empty(self.shape[0] * self.shape[1] + SPARE_PIXELS, np.uint16)
+        for start in range(0, self._values.size, SPARE_PIXELS):
+            part = self._values[start : start + SPARE_PIXELS]
+            part[:] = rng.normal(500, 10, part.size).round()
+
+    def pixels(self, number: int) -> NDArray[np.uint16]:
+        """Return the values of a frame, flat."""
+        start = number * 7919 % SPARE_PIXELS
+        return self._values[start : start + self.shape[0] * self.shape[1]]
+
+    async def ensure_ready(self) -> None:
+        """Be ready."""
+
+    async def apply(self, settings: ReadoutSettings) -> ReadoutSettings:
+        """Take whatever is wanted."""
+        return settings
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        """Deliver a frame at once."""
+        pixels = self.pixels(len(self.delivered_s)).reshape(self.shape).copy()
+        self.delivered_s.append(time.perf_counter())
+        return Frame(pixels, kind, exposure_s, datetime.now(UTC), ReadoutSettings(), None, None, NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class NoDisk(NightFolder):
+    """Forgets frames and masters; notes when a master could have been written."""
+
+    ready_s: list[float] = field(default_factory=list)
+
+    def save_frame(self, frame: Frame, filter_name: str | None, index: int) -> Path:  # noqa: ARG002 - as in its parent
+        """Name a frame."""
+        return Path(f"{index}.fits")
+
+    def save_master(self, master: MasterFrame) -> Path:
+        """Name a master after its frames and the pixels that were recomputed."""
+        self.ready_s.append(time.perf_counter())
+        return Path(f"{master.stack.frames}-{master.stack.recomputed}.fits")
+
+    def file_master(self, path: Path) -> Path:
+        """Leave the library alone."""
+        return path
+
+
+class MemoryMaster(SetMaster):
+    """Looks frames up in memory that would be read from the disk again."""
+
+    camera: MemoryCamera
+
+    def _reread(self, places: NDArray[np.intp]) -> Iterator[NDArray[np.uint16]]:
+        for number in range(len(self.camera.delivered_s)):
+            yield self.camera.pixels(number)[places]
+
+
+class MemorySet(SetShooting):
+    """Makes its master from memory."""
+
+    def __init__(self, context: NightContext, step: ShootStep, camera: MemoryCamera) -> None:
+        recipe = Recipe(0.0001)
+        super().__init__(context, 1, step, recipe)
+        self._master = master = MemoryMaster(context.folder, step, recipe, self._size, None)
+        master.camera = camera
+
+    async def one_alone_s(self) -> float:
+        """Return the time in which a frame is judged and folded, one after the other."""
+        times = []
+        for _ in range(9):
+            shot = await self._shoot()
+            begin = time.perf_counter()
+            judged = self._judge(shot)
+            self._master.add(judged.frame, judged.digest, judged.measurement.statistics.level_adu)
+            times.append(time.perf_counter() - begin)
+        return median(times[2:])
+
+
+def memory_set(camera: MemoryCamera, count: int, folder: NoDisk) -> MemorySet:
+    settings = Settings(camera=CameraSettings(device=NAME), sets=(FrameSet(kind=FrameKind.BIAS, count=count),))
+    rig = Rig(camera)  # type: ignore[arg-type] # what a bias set needs of a camera
+    context = NightContext(settings, rig, folder, EventStream(), NightClock(), Retries())
+    step = ShootStep(FrameKind.BIAS, count, None, None, ReadoutSettings(), None)
+    return MemorySet(context, step, camera)
+
+
+async def shoot(camera: MemoryCamera, count: int) -> tuple[NoDisk, Path]:
+    folder = NoDisk(Path())
+    made = await memory_set(camera, count, folder).run()
+    return folder, Path(made.master.name)
+
+
+async def one_alone_s(shape: tuple[int, int], count: int) -> float:
+    return await memory_set(MemoryCamera(shape), count, NoDisk(Path())).one_alone_s()
+
+
+def memory_bytes(line: str) -> int:
+    """Return a figure of /proc/self/status: VmRSS or VmHWM."""
+    text = Path("/proc/self/status").read_text()
+    return 1024 * int(text.partition(f"{line}:")[2].split()[0])
+
+
+def measure_here(shape: tuple[int, int], count: int) -> None:
+    """Shoot a set in this process and print what it took, as JSON."""
+    asyncio.run(shoot(MemoryCamera((64, 96)), 10))
+    camera = MemoryCamera(shape)
+    before = memory_bytes("VmRSS")
+    folder, name = asyncio.run(shoot(camera, count))
+    set_bytes, process_bytes = memory_bytes("VmHWM") - before, memory_bytes("VmHWM")
+    # The first frame waits for fresh memory.
+    print(
+        json.dumps(
+            {
+                "alone_s": asyncio.run(one_alone_s(shape, count)),
+                "frame_s": (camera.delivered_s[-1] - camera.delivered_s[1]) / (count - 2),
+                "master_s": folder.ready_s[-1] - camera.delivered_s[-1],
+                "set_bytes": set_bytes,
+                "process_bytes": process_bytes,
+                "recomputed": int(name.stem.partition("-")[2]),
+            }
+        )
+    )
+
+
+def report(shape: tuple[int, int], count: int) -> None:
+    """Measure in a fresh process and print a line."""
+    command = [sys.executable, "-m", "benchmarks.live_set", "--here", f"{shape[1]}x{shape[0]}", str(count)]
+    told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    pixels = shape[0] * shape[1]
+    beyond = (told["set_bytes"] - 2 * FRAMES_GOAL * pixels) / pixels
+    print(
+        f"{pixels / 1e6:5.0f} MP{count:6d}{1000 * told['alone_s']:9.0f} ms{1000 * told['frame_s']:9.0f} ms"
+        f"{told['master_s']:9.2f} s{told['set_bytes'] / 1e9:10.2f} GB{beyond:8.1f} B/px + {FRAMES_GOAL} frames"
+        f"{told['process_bytes'] / 1e9:10.2f} GB{told['recomputed']:8d}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", nargs="+", default=["6248x4176", "9576x6388"])
+    parser.add_argument("--frames", type=int, nargs="+", default=[30, 100, 200])
+    parser.add_argument("--here", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.here is not None:
+        width, height = map(int, options.here[0].split("x"))
+        measure_here((height, width), int(options.here[1]))
+        return
+    print(
+        f"goals at 26 MP: {1000 * FRAME_S_GOAL:.0f} ms a frame, {MASTER_S_GOAL:g} s to the master,"
+        f" {BYTES_PER_PIXEL_GOAL} B/px + {FRAMES_GOAL} frames\n"
+        "         frames   one alone  in the set  to master    set's memory             process  pixels recomputed"
+    )
+    for number, size in enumerate(options.size):
+        width, height = map(int, size.split("x"))
+        for count in options.frames if number == 0 else options.frames[:1]:
+            report((height, width), count)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""`coldframe verify`: a night's masters against its raw frames."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from coldframe.calibration.frame_file import FrameFileError
+from coldframe.calibration.recombining import recombined
+from coldframe.capture.night_folder import NightFolder, newest_night
+from coldframe.cli.exit_codes import ExitCode
+
+
+def verify_nights(folders: Sequence[Path]) -> ExitCode:
+    """Combine every master anew and print a line for each; 1 if one is not what its frames give, 2 without masters."""
+    try:
+        nights = [NightFolder(newest_night(folder) or folder) for folder in folders]
+        masters = [(night, master) for night in nights for master in night.masters()]
+        equal = sum(_verify(night, master) for night, master in masters)
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror or error}", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    if not masters:
+        print(f"{', '.join(map(str, folders))}: there are no masters of a night here", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    print(f"{equal} of {len(masters)} masters are what their raw frames give")
+    return ExitCode.DONE if equal == len(masters) else ExitCode.INCOMPLETE
+
+
+def _verify(night: NightFolder, master: Path) -> bool:
+    try:
+        result = recombined(master, night.raw_frames())
+    except FrameFileError as error:
+        print(error, file=sys.stderr)
+        return False
+    print(f"{master.name}: {result}", file=sys.stdout if result.equal else sys.stderr)
+    return result.equal

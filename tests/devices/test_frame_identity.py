@@ -1,0 +1,162 @@
+"""A late, repeated, foreign or damaged frame never counts, and what was delivered is kept."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coldframe.calibration.fits_cards import Card
+from coldframe.calibration.frame_file import FrameEncoder
+from coldframe.config.frames import FrameKind
+from coldframe.devices.camera import StrayFrame
+from coldframe.devices.errors import DeviceTimeoutError, FrameDamagedError
+from coldframe.devices.indi.blob_channel import Image, ServerAddress
+from coldframe.devices.indi.camera import IndiCamera
+from coldframe.devices.indi.frame_identity import CLOCK_TOLERANCE, LEARNED_TOLERANCE, FrameIdentity
+from coldframe.devices.indi.link import IndiLink
+from tests.devices.fake_server import CAMERA, SHAPE, FakeServer, blob, exposure, fits_bytes
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def noisy(seed: int, date_obs: str = "") -> bytes:
+    pixels = np.random.default_rng(seed).integers(400, 600, SHAPE, np.uint16)
+    header, data = FrameEncoder().encode(pixels, [Card("DATE-OBS", date_obs)] if date_obs else [])
+    return header + bytes(data)
+
+
+@pytest.fixture
+def strays() -> list[StrayFrame]:
+    return []
+
+
+@pytest.fixture
+async def watched(server: FakeServer, link: IndiLink, strays: list[StrayFrame]) -> AsyncIterator[IndiCamera]:
+    address = ServerAddress("127.0.0.1", server.port)
+    camera = IndiCamera(link, CAMERA, address, readout_deadline_s=0.6, set_aside=strays.append)
+    await camera.connect()
+    yield camera
+    await camera.close()
+
+
+def answer_with(server: FakeServer, *contents: str) -> None:
+    """Let each exposure bring one of these."""
+    waiting = list(contents)
+
+    async def answer(_values: dict[str, str]) -> None:
+        server.send_pixels(waiting.pop(0))
+        await asyncio.sleep(0.02)
+        server.tell(exposure("Busy"), exposure("Ok"))
+
+    server.answers["CCD_EXPOSURE"] = answer
+
+
+async def shoot(camera: IndiCamera) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
+    return (await camera.expose(FrameKind.BIAS, 0.0)).pixels
+
+
+async def test_the_bytes_of_a_damaged_frame_are_kept(
+    server: FakeServer, watched: IndiCamera, strays: list[StrayFrame]
+) -> None:
+    cut = fits_bytes()[:2900]
+    answer_with(server, blob(cut), blob(cut, size=5760), blob(cut, ".fits.fz"))
+    for _ in range(3):
+        with pytest.raises(FrameDamagedError):
+            await shoot(watched)
+    assert [stray.content for stray in strays] == [cut] * 3
+    assert ["truncated" in strays[0].reason, "ends after" in strays[1].reason, "format" in strays[2].reason] == [
+        True
+    ] * 3
+
+
+async def test_a_frame_that_comes_twice_counts_once(
+    server: FakeServer, watched: IndiCamera, strays: list[StrayFrame]
+) -> None:
+    answer_with(server, blob(noisy(1)), blob(noisy(1)), blob(noisy(2)))
+    first = await shoot(watched)
+    with pytest.raises(FrameDamagedError, match="the same frame again"):
+        await shoot(watched)
+    assert not np.array_equal(await shoot(watched), first)
+    np.testing.assert_array_equal(strays[0].content, first)
+
+
+async def test_saturated_frames_are_alike_and_count(server: FakeServer, watched: IndiCamera) -> None:
+    answer_with(server, blob(fits_bytes(65535)), blob(fits_bytes(65535)))
+    for _ in range(2):
+        assert (await shoot(watched)).min() == 65535
+
+
+async def test_a_late_frame_is_kept_and_never_counted(
+    server: FakeServer, watched: IndiCamera, strays: list[StrayFrame]
+) -> None:
+    async def never(_values: dict[str, str]) -> None:
+        server.tell(exposure("Busy"))
+
+    server.answers["CCD_EXPOSURE"] = never
+    with pytest.raises(DeviceTimeoutError):
+        await shoot(watched)
+    server.answers.clear()
+    late = asyncio.get_running_loop().call_later(0.03, server.send_pixels, blob(fits_bytes(111)))
+    assert (await shoot(watched))[0, 0] == 500
+    assert late.when() < asyncio.get_running_loop().time()
+    (stray,) = strays
+    assert isinstance(stray.content, np.ndarray)
+    assert stray.content[0, 0] == 111
+
+
+async def test_a_late_frame_of_a_server_with_another_clock_is_told_by_what_its_clock_said_before(
+    server: FakeServer, watched: IndiCamera, strays: list[StrayFrame]
+) -> None:
+    def dated(seconds: float) -> str:
+        """Return what a clock that is an hour slow says `seconds` from now."""
+        moment = datetime.now(UTC) - timedelta(hours=1) + timedelta(seconds=seconds)
+        return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+    answer_with(server, blob(noisy(1, dated(0.1))))
+    await shoot(watched)
+    await asyncio.sleep(3.5)
+    # Later than the frame before, yet begun before it was ordered.
+    answer_with(server, blob(noisy(2, dated(-3.0))))
+    with pytest.raises(FrameDamagedError, match="of another exposure"):
+        await shoot(watched)
+    answer_with(server, blob(noisy(3, dated(1.5))))
+    await shoot(watched)
+    assert len(strays) == 1
+
+
+def image(moment: datetime, seed: int) -> Image:
+    pixels = np.random.default_rng(seed).integers(0, 65535, (8, 8), np.uint16)
+    return Image(pixels, {"DATE-OBS": moment.replace(tzinfo=None).isoformat()}, 0.0)
+
+
+@given(
+    st.floats(-1e6, 1e6),
+    st.lists(st.tuples(st.floats(1.0, 600.0), st.floats(0.0, 0.9)), min_size=2, max_size=12),
+    st.floats(0.1, 500.0),
+    st.sampled_from([0, 1]),
+)
+def test_true_frames_pass_whatever_the_drivers_clock_says_and_late_ones_do_not(
+    ahead_s: float, orders: list[tuple[float, float]], late_s: float, cut: int
+) -> None:
+    identity, ordered_at = FrameIdentity("camera"), NOON
+    for number, (gap_s, delay_s) in enumerate(orders):
+        ordered_at += timedelta(seconds=gap_s + delay_s)
+        begun = ordered_at + timedelta(seconds=ahead_s + delay_s)
+        identity.check(image(begun.replace(microsecond=0) if cut else begun, number), ordered_at)
+    ordered_at += timedelta(seconds=1000)
+    late = ordered_at + timedelta(seconds=ahead_s - late_s) - CLOCK_TOLERANCE - LEARNED_TOLERANCE
+    with pytest.raises(FrameDamagedError):
+        identity.check(image(late, 99), ordered_at)
+
+
+def test_a_clock_that_is_set_back_costs_one_frame() -> None:
+    identity = FrameIdentity("camera", has_our_clock=True)
+    identity.check(image(NOON, 1), NOON)
+    with pytest.raises(FrameDamagedError):
+        identity.check(image(NOON - timedelta(hours=1), 2), NOON - timedelta(hours=1))
+    later = NOON - timedelta(minutes=59)
+    identity.check(image(later, 3), later)

@@ -1,0 +1,91 @@
+"""A camera that no longer does as it is told has its driver connected anew, and stands as before afterwards."""
+
+import pytest
+
+from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError
+from coldframe.devices.indi import camera as camera_module
+from coldframe.devices.indi.camera import IndiCamera
+from coldframe.devices.indi.link import IndiLink
+from tests.devices.fake_server import CAMERA, SHAPE, FakeServer, exposure, switch
+
+
+@pytest.fixture(autouse=True)
+def brief_abort(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera_module, "ABORT_DEADLINE_S", 0.3)
+
+
+async def silence(_values: dict[str, str]) -> None:
+    pass
+
+
+def expose_for_ever(server: FakeServer) -> None:
+    async def busy(_values: dict[str, str]) -> None:
+        server.tell(exposure("Busy"))
+
+    server.answers["CCD_EXPOSURE"] = busy
+
+
+async def good_dark(camera: IndiCamera) -> tuple[int, ...]:
+    camera._readout_deadline_s = 20.0  # on a busy machine a good frame may take its time
+    return await dark(camera)
+
+
+async def dark(camera: IndiCamera) -> tuple[int, ...]:
+    return (await camera.expose(FrameKind.DARK, 0.0)).pixels.shape
+
+
+async def test_an_abort_that_hangs_has_the_driver_connected_anew(server: FakeServer, camera: IndiCamera) -> None:
+    await camera.apply(ReadoutSettings(gain=30.0))
+    expose_for_ever(server)
+    server.answers["CCD_ABORT_EXPOSURE"] = silence
+    with pytest.raises(DeviceTimeoutError):
+        await dark(camera)
+    assert not camera.is_ready
+    server.answers.clear()
+    server.tell(exposure("Idle"))
+    server.orders.clear()
+    assert await good_dark(camera) == SHAPE
+    assert server.ordered("CONNECTION") == [{"DISCONNECT": "On"}, {"CONNECT": "On"}]
+    assert server.ordered("CCD_GAIN") == [{"GAIN": "30"}]
+
+
+async def test_so_do_two_exposures_in_a_row_that_do_not_end(server: FakeServer, camera: IndiCamera) -> None:
+    expose_for_ever(server)
+    for ready_afterwards in (True, False):
+        with pytest.raises(DeviceTimeoutError):
+            await dark(camera)
+        assert camera.is_ready is ready_afterwards
+    server.answers.clear()
+    assert await good_dark(camera) == SHAPE
+    assert camera.is_ready
+
+
+async def test_a_driver_that_does_not_even_disconnect_is_lost(server: FakeServer, camera: IndiCamera) -> None:
+    camera.give_up_connection()
+    server.answers["CONNECTION"] = silence
+    with pytest.raises(DeviceLostError, match="does not answer any more"):
+        await dark(camera)
+    server.answers.clear()
+    assert await good_dark(camera) == SHAPE
+
+
+async def test_a_cooler_that_goes_off_by_itself_is_switched_on_again(
+    server: FakeServer, link: IndiLink, stranger: IndiCamera
+) -> None:
+    server.numbers["CCD_TEMPERATURE"] = {"CCD_TEMPERATURE_VALUE": (-50, 50, 0)}
+    server.switches["CCD_COOLER"] = {"COOLER_ON": False, "COOLER_OFF": True}
+    await stranger.connect()
+    await stranger.set_setpoint(-10.0)
+    assert stranger.is_ready
+    serial = link.mirror.serial
+    server.tell(switch("CCD_COOLER", "Ok", COOLER_ON=False, COOLER_OFF=True))
+    await link.wait(CAMERA, lambda: link.mirror.serial > serial or None, 5.0, "news")
+    assert not stranger.is_ready
+    server.orders.clear()
+    await stranger.ensure_ready()
+    assert stranger.is_ready
+    assert server.ordered("CCD_COOLER") == [{"COOLER_ON": "On"}]
+    assert server.ordered("CCD_TEMPERATURE") == [{"CCD_TEMPERATURE_VALUE": "-10"}]
+    await stranger.cooler_off()
+    assert stranger.is_ready
