@@ -62,7 +62,7 @@ def within(steps: Sequence[Step], time_s: float, settings: Settings, pace: Pace)
     ranked = sorted((_rank(steps, places, settings.lights.first), places) for places in _bundles(steps))
     for _, places in ranked:
         smallest = {place: min(wanted[place], _least(steps[place])) for place in places}
-        if fits(counts | smallest):
+        if not _lacks_bias(steps, places, counts) and fits(counts | smallest):
             counts |= smallest
     for rank in dict(ranked):
         alike = [place for own, places in ranked if own == rank for place in places if place in counts]
@@ -122,6 +122,20 @@ def _is_subtracted(bias: ShootStep, steps: Sequence[Step]) -> bool:
     return any(
         step.kind is FrameKind.FLAT and step.readout == bias.readout and step.tuning not in cared_for for step in shots
     )
+
+
+def _lacks_bias(steps: Sequence[Step], places: list[int], counts: Counts) -> bool:
+    """Tell whether a bundle's flats have nothing to be subtracted from them, as their bias was left out."""
+    bundle = [step for place in places if isinstance(step := steps[place], ShootStep)]
+    readouts = {step.readout for step in bundle if step.kind is FrameKind.FLAT}
+    if not readouts or any(step.kind is FrameKind.DARK_FLAT for step in bundle):
+        return False
+    biases = [
+        place
+        for place, step in enumerate(steps)
+        if isinstance(step, ShootStep) and step.kind is FrameKind.BIAS and step.readout in readouts
+    ]
+    return bool(biases) and not any(place in counts for place in biases)
 
 
 def _cut(steps: Sequence[Step], counts: Counts) -> tuple[Step | None, ...]:
