@@ -15,7 +15,7 @@ LEARNED_TOLERANCE = timedelta(seconds=2)
 """Another clock is known that well: its dates are cut off, and an order takes now more, now less."""
 
 SAMPLED_PIXELS = 1 << 16
-"""Compared from frame to frame: noise makes any so many different, and to look at all would take long."""
+"""Compared from frame to frame, beside the first row: noise makes any so many different, and all would take long."""
 
 ADVICE = "Does another program use the camera?"
 
@@ -41,7 +41,7 @@ class FrameIdentity:
         self._ahead = timedelta(0) if has_our_clock else None
         self._tolerance = CLOCK_TOLERANCE if has_our_clock else LEARNED_TOLERANCE
         self._last: datetime | None = None
-        self._last_sample = np.empty((0, 0), np.uint16)
+        self._last_sample = np.empty(0, np.uint16)
 
     def check(self, image: Image, ordered_at: datetime) -> None:
         """Do nothing if the frame is that of the exposure which was ordered at that moment of our clock.
@@ -72,7 +72,7 @@ class FrameIdentity:
     def _check_pixels(self, image: Image) -> None:
         """Refuse the very pixels of the frame before; noise makes every frame another, unless it is saturated whole."""
         stride = max(1, math.isqrt(image.pixels.size // SAMPLED_PIXELS))
-        sample, last = image.pixels[::stride, ::stride].copy(), self._last_sample
+        sample, last = np.concatenate((image.pixels[0], image.pixels[::stride, ::stride].ravel())), self._last_sample
         self._last_sample = sample
         if sample.min() != sample.max() and np.array_equal(sample, last):
             raise FrameDamagedError(self._device, "sent the same frame again", ADVICE)

@@ -266,7 +266,9 @@ def test_a_master_tells_where_it_comes_from(tmp_path: Path) -> None:
 def test_the_floor_follows_the_step_of_twelve_bits(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     for number in range(30):
-        levels = rng.normal(100.3, 0.45, (40, 60)).round() + (rng.random((40, 60)) < 0.01) * rng.integers(8, 90, (40, 60))
+        levels = rng.normal(100.3, 0.45, (40, 60)).round() + (rng.random((40, 60)) < 0.01) * rng.integers(
+            8, 90, (40, 60)
+        )
         save(tmp_path / f"{number:02d}.fits", (levels * 16).astype(np.uint16), IMAGETYP="Dark", EXPTIME=60.0)
     frames = opened(sorted(tmp_path.glob("*.fits")), tmp_path)
     master = combine_frames(frames, Clipping())

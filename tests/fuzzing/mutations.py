@@ -1,0 +1,51 @@
+"""Inputs that are almost right: valid ones, changed a little, again and again."""
+
+import random
+from collections.abc import Iterator, Sequence
+
+NUMBERS = (b"0", b"-1", b"1e999", b"nan", b"-inf", b"4294967296", b"99999999999999999999999", b"2147483647", b"0x10")
+LONGEST = 20_000
+
+
+def mutated(valid: bytes, tokens: Sequence[bytes], chance: random.Random) -> bytes:
+    """Return `valid` with one to eight changes."""
+    text = bytearray(valid)
+    for _ in range(chance.choice((1, 1, 2, 3, 8))):
+        place, length = chance.randint(0, len(text)), chance.choice((1, 1, 2, 4, 16, 80, 2880))
+        match chance.randrange(8):
+            case 0 if text:
+                text[place % len(text)] ^= 1 << chance.randrange(8)
+            case 1:
+                text[place : place + length] = b""
+            case 2:
+                text[place:place] = chance.randbytes(length)
+            case 3:
+                text[place : place + length] = chance.choice(tokens)
+            case 4:
+                start = chance.randint(0, len(text))
+                text[place:place] = text[start : start + length]
+            case 5:
+                text[place:place] = chance.choice(NUMBERS)
+            case 6:
+                del text[place:]
+            case _:
+                start = chance.randint(0, len(text))
+                text[place : place + length] = text[start : start + length]
+        del text[LONGEST:]
+    return bytes(text)
+
+
+def inputs(seed: int, count: int, valid: Sequence[bytes], tokens: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield numbered inputs; number and seed give the same input again."""
+    for number in range(count):
+        chance = random.Random(f"{seed}/{number}")
+        yield number, mutated(chance.choice(valid), tokens, chance)
+
+
+def pieces(text: bytes, chance: random.Random) -> Iterator[bytes]:
+    """Cut a text as a network may."""
+    start = 0
+    while start < len(text):
+        stop = start + chance.choice((1, 7, 100, 1000, LONGEST))
+        yield text[start:stop]
+        start = stop

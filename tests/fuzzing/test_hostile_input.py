@@ -1,0 +1,165 @@
+"""Whatever comes from outside ends in a result or in the one error meant for it: no crash, no hang, no more memory."""
+
+import random
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coldframe.calibration.fits_cards import Card
+from coldframe.calibration.frame_file import FrameEncoder, FrameFileError, parse, read_header
+from coldframe.calibration.image_file import open_image
+from coldframe.config.examples import example_night
+from coldframe.config.loading import ConfigError, load_settings
+from coldframe.devices.indi.blob_stream import AttachedBlob, BlobStream, BlobStreamError, InlineBlob
+from coldframe.devices.indi.mirror import Mirror
+from coldframe.simulators.indi_requests import GarbledStreamError, RequestReader
+from tests.devices.fake_server import BLOB_DEFINITION, blob, define_number, exposure, fits_bytes
+from tests.fuzzing.mutations import inputs, pieces
+
+LARGEST_BLOB = 10_000
+LONGEST_S = 2.0
+"""For one input; typical is a thousandth of it."""
+
+MOST_GROWTH_BYTES = 64 << 20
+
+TARGETS = {"blob-stream": 0.40, "frame": 0.30, "requests": 0.15, "image-file": 0.08, "config": 0.07}
+"""Share of the inputs: files take longer than memory."""
+
+
+@contextmanager
+def memory_bounded() -> Iterator[None]:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    yield
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before < MOST_GROWTH_BYTES
+
+
+def blob_stream(text: bytes, chance: random.Random, _place: Path) -> None:
+    stream, mirror = BlobStream(LARGEST_BLOB), Mirror()
+    with suppress(BlobStreamError):
+        for chunk in pieces(text, chance):
+            for event in stream.feed(chunk):
+                if isinstance(event, InlineBlob):
+                    assert len(event.data) <= event.attributes.size <= LARGEST_BLOB
+                    assert event.fault or len(event.data) == event.attributes.size
+                if isinstance(event, AttachedBlob):
+                    assert event.attributes.size <= LARGEST_BLOB
+    assert not mirror.devices
+
+
+def frame(text: bytes, _chance: random.Random, _place: Path) -> None:
+    with suppress(FrameFileError):
+        pixels, header = parse(text)
+        assert pixels.dtype == np.uint16
+        assert pixels.nbytes <= 2 * len(text)
+        # What could be read can be written again: strays are.
+        FrameEncoder().encode(pixels, [Card("EXPTIME", 1.0)])
+        assert all(isinstance(key, str) for key in header)
+
+
+def requests(text: bytes, chance: random.Random, _place: Path) -> None:
+    reader = RequestReader()
+    with suppress(GarbledStreamError):
+        for chunk in pieces(text, chance):
+            list(reader.feed(chunk))
+
+
+def image_file(text: bytes, _chance: random.Random, place: Path) -> None:
+    path = place / "image.fits"
+    path.write_bytes(text)
+    with suppress(FrameFileError):
+        read_header(path)
+    with suppress(FrameFileError):
+        image = open_image(path, place)
+        assert image.values(np.array([0])).size == 1
+
+
+def config(text: bytes, _chance: random.Random, place: Path) -> None:
+    path = place / "coldframe.toml"
+    path.write_bytes(text)
+    with suppress(ConfigError):
+        load_settings(path)
+
+
+VALID: dict[str, list[bytes]] = {
+    "blob-stream": [
+        (BLOB_DEFINITION + blob(fits_bytes())).encode(),
+        (exposure("Busy", left_s=1.0) + blob(b"A" * 500, ".fits.z") + "<pingRequest uid='7'/>").encode(),
+        b"<setBLOBVector device='x' name='CCD1'><oneBLOB name='CCD1' size='99' attached='true'/></setBLOBVector>",
+        define_number("CCD_GAIN", {"GAIN": (0, 100, 1)}).encode() + blob(fits_bytes()[:40]).encode(),
+    ],
+    "frame": [fits_bytes(), fits_bytes(date_obs="2026-11-22T03:30:00.123"), fits_bytes(shape=(1, 1))],
+    "requests": [
+        b"<?xml version='1.0'?><getProperties version='1.7' device='a'/><enableBLOB device='a'>Only</enableBLOB>",
+        b"<newNumberVector device='a' name='b'><oneNumber name='c'>1.5</oneNumber></newNumberVector>",
+        b"<newSwitchVector device='a' name='b'><oneSwitch name='c'>On</oneSwitch></newSwitchVector><pingReply/>",
+    ],
+    "image-file": [fits_bytes()],
+    "config": [example_night(name).read_bytes() for name in ("small", "cooled-osc")],
+}
+TOKENS = {
+    "blob-stream": [b"<", b">", b"/>", b'"', b"'", b"=", b"<oneBLOB ", b"</oneBLOB>", b"<!--", b"size='", b"&#x41;"],
+    "frame": [
+        b"NAXIS   =",
+        b"END" + b" " * 77,
+        b"BITPIX  =                   -8",
+        b"CONTINUE",
+        b"BZERO   = ",
+        b"'",
+        b"/",
+    ],
+    "requests": [b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&b;", b"<", b">", b"]]>", b"<![CDATA[", b"<newNumberVector"],
+    "image-file": [b"NAXIS3  =", b"BSCALE  =", b"TILE", b"XTENSION= 'IMAGE   '"],
+    "config": [
+        b"[",
+        b"]",
+        b"[[sets]]",
+        b"=",
+        b'"""',
+        b"a.b.c.d=",
+        b"nan",
+        b"inf",
+        b"-",
+        b"'",
+        b"\r",
+        b"\x00",
+        b"#",
+        b"{}",
+    ],
+}
+TARGET: dict[str, Callable[[bytes, random.Random, Path], None]] = {
+    "blob-stream": blob_stream,
+    "frame": frame,
+    "requests": requests,
+    "image-file": image_file,
+    "config": config,
+}
+
+
+def fuzz(target: str, count: int, seed: int, place: Path) -> None:
+    act = TARGET[target]
+    for warming in VALID[target]:
+        act(warming, random.Random(0), place)
+    with memory_bounded():
+        for number, text in inputs(seed, count, VALID[target], TOKENS[target]):
+            began_s = time.perf_counter()
+            try:
+                act(text, random.Random(number), place)
+            except Exception as error:
+                raise AssertionError(f"{target}, seed {seed}, input {number}: {text!r}") from error
+            assert time.perf_counter() - began_s < LONGEST_S, f"{target}, seed {seed}, input {number}: {text!r}"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_twenty_thousand_hostile_inputs_do_no_harm(target: str, tmp_path: Path) -> None:
+    fuzz(target, round(20_000 * TARGETS[target]), 2026, tmp_path)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_million_hostile_inputs_do_no_harm(target: str, tmp_path: Path) -> None:
+    fuzz(target, round(1_000_000 * TARGETS[target]), random.SystemRandom().randrange(1 << 32), tmp_path)

@@ -1,0 +1,238 @@
+"""Every way out of a night leaves the rig safe: real processes, lamp and cooler looked at through the bare server."""
+
+import os
+import pty
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from coldframe.calibration.frame_file import read_frame
+from tests.indi.servers import (
+    CAMERA,
+    NIGHT,
+    PANEL,
+    SCRIPTS,
+    STOCK_DRIVERS,
+    Indiserver,
+    Run,
+    coldframe,
+    dark_set,
+    ended_at_last,
+    indiserver,
+    started_night,
+)
+
+pytestmark = pytest.mark.indi
+
+START_DEADLINE_S = 120.0
+SAFE_WITHIN_S = 40.0
+AT_ONCE = 4
+WARM = NIGHT.replace('at_end = "off"', 'at_end = "warm"\nwarm_to_c = 20.0\nwarm_ramp_c_per_min = 1.0')
+
+WayOut = Callable[[Path], None]
+
+
+def wait_until_exposing(server: Indiserver, process: subprocess.Popen[str]) -> None:
+    deadline_s = time.monotonic() + START_DEADLINE_S
+    while time.monotonic() < deadline_s:
+        assert process.poll() is None
+        if server.state(f"{CAMERA}.CCD_EXPOSURE") == "Busy":
+            return
+        time.sleep(0.2)
+    pytest.fail("the camera never exposed")
+
+
+def light_up(server: Indiserver) -> None:
+    """Switch the lamp on behind the night's back: that it is out afterwards is then somebody's doing."""
+    server.set(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON=On")
+
+
+def assert_safe(server: Indiserver, *, cooler_on: bool = False) -> None:
+    assert server.state(f"{CAMERA}.CCD_EXPOSURE") != "Busy"
+    assert server.get(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_OFF") == "On"
+    assert (server.get(f"{CAMERA}.CCD_COOLER.COOLER_ON") == "On") is cooler_on
+
+
+def ends(run: Run, within_s: float = SAFE_WITHIN_S) -> tuple[int, str]:
+    began_s = time.monotonic()
+    code, said = run.wait(within_s + 60)
+    assert time.monotonic() - began_s < within_s, said
+    return code, said
+
+
+def by_signal(number: signal.Signals) -> WayOut:
+    def way_out(place: Path) -> None:
+        with indiserver(place / "home") as server, started_night(server, place, dark_set(100), local=True) as run:
+            wait_until_exposing(server, run.process)
+            light_up(server)
+            run.process.send_signal(number)
+            code, said = ends(run)
+            assert code == 130, said
+            assert_safe(server)
+
+    return way_out
+
+
+def success(place: Path) -> None:
+    with indiserver(place / "home") as server, started_night(server, place, dark_set(3.0), local=True) as run:
+        wait_until_exposing(server, run.process)
+        light_up(server)
+        code, said = ends(run, 120)
+        # The lamp that somebody lit shows in no frame of this simulator.
+        assert code == 0, said
+        assert_safe(server)
+
+
+def failure(place: Path) -> None:
+    """A camera that sees no light: the tuning of its flats fails under a lit panel."""
+    flats = '[[sets]]\nkind = "flat"\nfilter = "Red"\ncount = 3\n[[sets]]\nkind = "bias"\ncount = 3\n'
+    with indiserver(place / "home") as server, started_night(server, place, flats, local=True) as run:
+        code, said = ends(run, 120)
+        assert code == 1, said
+        assert "panel lit" in said
+        assert_safe(server)
+
+
+def twice_interrupted(place: Path) -> None:
+    """The second Ctrl-C leaves out the warm-up, which would take 22 minutes here, and nothing else."""
+    with (
+        indiserver(place / "home") as server,
+        started_night(server, place, dark_set(100), local=True, night=WARM) as run,
+    ):
+        wait_until_exposing(server, run.process)
+        light_up(server)
+        run.process.send_signal(signal.SIGINT)
+        time.sleep(4)
+        assert run.process.poll() is None
+        run.process.send_signal(signal.SIGINT)
+        code, said = ends(run)
+        assert code == 130, said
+        assert "cut short" in said
+        assert_safe(server, cooler_on=True)
+
+
+def closed_terminal(place: Path) -> None:
+    """The terminal goes away: its program gets SIGHUP, and every write to it fails."""
+    config = place / "coldframe.toml"
+    with indiserver(place / "home") as server:
+        config.write_text(
+            NIGHT.format(port=server.port, unix_socket=server.unix_socket, folder=place / "out") + dark_set(100)
+        )
+        ours, theirs = pty.openpty()
+        process: subprocess.Popen[str] = subprocess.Popen(
+            [str(SCRIPTS / "coldframe"), "run", "--config", str(config)],
+            env={**os.environ, "HOME": str(place), "TERM": "xterm"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            text=True,
+        )
+        os.close(theirs)
+        os.set_blocking(ours, False)
+        with ended_at_last(process):
+            wait_until_exposing_while_read(server, process, ours)
+            light_up(server)
+            os.close(ours)
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(SAFE_WITHIN_S) == 130
+            assert_safe(server)
+
+
+def wait_until_exposing_while_read(server: Indiserver, process: subprocess.Popen[str], terminal: int) -> None:
+    deadline_s = time.monotonic() + START_DEADLINE_S
+    while server.state(f"{CAMERA}.CCD_EXPOSURE") != "Busy":
+        assert time.monotonic() < deadline_s
+        assert process.poll() is None
+        with suppress(BlockingIOError):
+            os.read(terminal, 1 << 20)
+
+
+def killed(place: Path) -> None:
+    """Nothing can be done by a process that is killed: `coldframe safe` does it."""
+    with indiserver(place / "home") as server, started_night(server, place, dark_set(100), local=True) as run:
+        wait_until_exposing(server, run.process)
+        light_up(server)
+        run.process.kill()
+        run.process.wait()
+        safe = coldframe("safe", "--config", place / "coldframe.toml", home=place)
+        said, _ = safe.communicate(timeout=60)
+        assert safe.returncode == 0, said
+        assert_safe(server)
+
+
+def server_comes_back(place: Path) -> None:
+    """Interrupted while the server is gone: it is waited for, and what it serves is then made safe."""
+    with indiserver(place / "home") as server, started_night(server, place, dark_set(100), local=True) as run:
+        wait_until_exposing(server, run.process)
+        os.killpg(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+        time.sleep(1)
+        run.process.send_signal(signal.SIGTERM)
+        time.sleep(20)
+        with indiserver(place / "home", STOCK_DRIVERS, server.port) as again:
+            again.set(f"{PANEL}.CONNECTION.CONNECT=On")
+            light_up(again)
+            code, said = ends(run, 90)
+            assert code == 130, said
+            assert "waiting for it" in said
+            assert "the rig is safe" in said
+            assert_safe(again)
+
+
+def server_stays_away(place: Path) -> None:
+    """What cannot be done is said, within bounds, and the files are whole."""
+    with indiserver(place / "home") as server, started_night(server, place, dark_set(0.5, 200), local=True) as run:
+        deadline_s = time.monotonic() + START_DEADLINE_S
+        while len(list(run.folder.rglob("dark_*.fits"))) < 3:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.2)
+        os.killpg(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+        time.sleep(0.5)
+        run.process.send_signal(signal.SIGTERM)
+        code, said = ends(run, 200)
+        assert code == 130, said
+        assert "Look after it by hand" in said
+        for path in run.night.rglob("*.fits"):
+            read_frame(path) if "masters" not in path.parts else None
+
+
+WAYS_OUT: dict[str, WayOut] = {
+    "interrupt": by_signal(signal.SIGINT),
+    "terminate": by_signal(signal.SIGTERM),
+    "hang-up": by_signal(signal.SIGHUP),
+    "server-stays-away": server_stays_away,
+    "failure": failure,
+    "success": success,
+    "interrupt-twice": twice_interrupted,
+    "closed-terminal": closed_terminal,
+    "kill": killed,
+    "server-comes-back": server_comes_back,
+}
+SLOW = {"server-stays-away", "success", "interrupt", "terminate"}
+"""For the long suites; signals are in `test_commands`, too."""
+
+
+@pytest.fixture(scope="module")
+def under_way(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[None]]]:
+    """Those that are asked for, several at the same time: they mostly wait."""
+    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    names = [str(item.callspec.params["name"]) for item in items if item.function is test_a_way_out_is_safe]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {name: pool.submit(WAYS_OUT[name], tmp_path_factory.mktemp(name)) for name in names}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.deep if name in SLOW else ()) for name in WAYS_OUT]
+)
+def test_a_way_out_is_safe(under_way: dict[str, Future[None]], name: str) -> None:
+    under_way[name].result()
