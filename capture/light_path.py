@@ -67,15 +67,15 @@ async def open_to_sky(context: NightContext) -> None:
 
     Raises
     ------
-    DeviceError
+    StepFailedError
         The panel did not obey.
     """
     panel = context.rig.panel
     if panel is None or context.settings.panel is None:
         return
-    await panel.light_off()
+    await patiently(context, panel.light_off)
     if panel.has_cover:
-        await panel.open_cover()
+        await patiently(context, panel.open_cover)
     tell_panel(context)
 
 

@@ -1,6 +1,7 @@
 """Waits for the end of the night: until no more lights come, or the sun does."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from coldframe.capture import sun
 from coldframe.capture.clock import NightClock, clock_text
 from coldframe.capture.events import EventStream, Notice, Severity
-from coldframe.capture.lights import light_files
+from coldframe.capture.lights import NoLightsError, light_files
 from coldframe.capture.shot_lights import lights_text
 from coldframe.config.settings import LightsSettings, SiteSettings
 
@@ -17,6 +18,9 @@ LOOK_S = 10.0
 
 TELL_S = 600.0
 """A sign of life comes at least so often."""
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,20 @@ async def end_of_night(
     Raises
     ------
     NoLightsError
-        The folder is not there.
+        The folder is not there from the start; one that goes away later is looked for again.
     """
     seen, changed_at = Arrivals(0, None, None), None
     told_at: datetime | None = None
     while True:
-        now, found = clock.now(), await asyncio.to_thread(look, folder)
+        now = clock.now()
+        try:
+            found = await asyncio.to_thread(look, folder)
+        except NoLightsError as error:
+            if told_at is None:
+                raise
+            # A share that is away for a moment, or a folder that goes while it is looked into: the night goes on.
+            found = seen
+            log.warning("%s; looked for again", error)
         if found != seen:
             # A file system whose clock is ahead or behind must not keep us from noticing what has come meanwhile.
             changed_at = min(now, found.at or now) if told_at is None else now

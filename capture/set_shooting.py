@@ -5,8 +5,9 @@ short queue, which holds the camera back when they cannot keep up.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,10 @@ class SetShooting:
         self._gate = FrameGate(step.kind, self._band(), recipe.ceiling_adu)
         self._exposed = 0
         self._lit = 0
-        self._leak = ""
-        # Without end, unless light falls on frames that should be dark.
+        # Delivered and not on the disk yet, in the order in which they are kept.
+        self._in_flight = deque[Frame]()
+        self._given_up: StepFailedError | None = None
+        # Without end, unless judging or keeping gives the set up.
         self._exposing = asyncio.timeout(None)
         # Binned colour pixels of most cameras are no Bayer mosaic any more.
         self._cfa_pattern = self._known_pattern() if step.readout.binning == 1 else None
@@ -213,16 +216,31 @@ class SetShooting:
                     async with self._exposing:
                         await self._expose_all(shots, judged)
                 except TimeoutError as error:
-                    raise LightLeakError(self._leak) if self._exposing.expired() else error from None
+                    raise self._given_up or error from None
                 finally:
                     done = asyncio.ensure_future(_all_done(shots, judged))
                     ends = {done, judging, keeping}
-                    await asyncio.wait(ends, timeout=DRAIN_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
-                    for task in ends:
-                        task.cancel()
+                    try:
+                        await asyncio.wait(ends, timeout=DRAIN_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
+                    finally:
+                        for task in ends:
+                            task.cancel()
         except ExceptionGroup as group:
             # Either exposing or keeping failed and ended the other: one error says it all.
             raise group.exceptions[0] from None
+        finally:
+            await self._rescue()
+
+    async def _rescue(self) -> None:
+        """Keep in quarantine what a failure caught between the camera and the disk."""
+        while self._in_flight:
+            frame, reason = self._in_flight.popleft(), "its set ended before it was judged"
+            try:
+                path = await in_thread(self._context.folder.quarantine, frame, self._step.filter, reason)
+            except NotDurableError as error:
+                self._context.notice(Severity.ERROR, f"a frame is lost: {error}")
+            else:
+                self._context.tell(FrameRejected(self._context.clock.now(), self._number, str(path), reason))
 
     async def _expose_all(self, shots: "asyncio.Queue[_Shot]", judged: "asyncio.Queue[_Judged]") -> None:
         while (missing := self._wanted - self._master.frames) > 0:
@@ -295,16 +313,21 @@ class SetShooting:
             self._settings_lost = False
         await self._mind_the_light()
         if step.setpoint_c is None:
-            frame = await expose_once(self._context, self._number, step.kind, self._recipe.exposure_s)
+            frame = await self._expose()
             return _Shot(frame, self._settings_fault(frame))
         await hold(self._context, step.setpoint_c)
         watch = TemperatureWatch(step.setpoint_c, self._context.settings.cooling.tolerance_c)
         async with watched(camera, watch):
-            frame = await expose_once(self._context, self._number, step.kind, self._recipe.exposure_s)
+            frame = await self._expose()
             silence = await thermometer_fault(self._context, step.setpoint_c)
         verdict = watch.verdict()
         found = f"sensor temperature {verdict.message}" if not verdict.within else silence
         return _Shot(frame, found or self._settings_fault(frame))
+
+    async def _expose(self) -> Frame:
+        frame = await expose_once(self._context, self._number, self._step.kind, self._recipe.exposure_s)
+        self._in_flight.append(frame)
+        return frame
 
     async def _mind_the_light(self) -> None:
         """Turn the wheel as darks want it, and put the panel out again where the last frame was lit."""
@@ -331,11 +354,27 @@ class SetShooting:
                 await self._accept(frame)
             else:
                 await self._reject(frame.frame, frame.fault)
+            self._in_flight.popleft()
             self._lit = self._lit + 1 if frame.fault is not None and frame.fault.is_light else 0
-            if frame.fault is not None and self._is_leaking():
-                self._leak = frame.fault.reason
-                self._exposing.reschedule(asyncio.get_running_loop().time())
+            if frame.fault is not None:
+                self._go_on_after(frame.fault)
             judged.task_done()
+
+    def _go_on_after(self, fault: Fault) -> None:
+        """Spend a retry on a frame that was turned away; where none is left, or light leaks in, end the exposing.
+
+        What is on its way meanwhile is still judged and kept.
+        """
+        try:
+            if self._is_leaking():
+                raise LightLeakError(fault.reason)
+            if not fault.is_light:
+                spend_retry(self._context)
+        except StepFailedError as error:
+            if self._given_up is None:
+                self._given_up = error
+                with suppress(RuntimeError):  # the exposing may have ended by itself
+                    self._exposing.reschedule(asyncio.get_running_loop().time())
 
     def _is_leaking(self) -> bool:
         """Tell whether to give up: not a frame here and there, or nobody can say which of the first two was lit."""
@@ -380,8 +419,6 @@ class SetShooting:
     async def _reject(self, frame: Frame, fault: Fault) -> None:
         path = await in_thread(self._context.folder.quarantine, frame, self._step.filter, fault.reason)
         self._context.tell(FrameRejected(self._context.clock.now(), self._number, str(path), fault.reason))
-        if not fault.is_light:
-            spend_retry(self._context)
 
 
 async def _all_done(*queues: "asyncio.Queue[Any]") -> None:

@@ -74,13 +74,18 @@ class Wish:
             return settings
         return settings.model_copy(update={"storage": settings.storage.model_copy(update={"folder": folder.resolve()})})
 
-    def deadline(self, settings: Settings, now: datetime) -> datetime | None:
-        """Return when the last frame must be in, None where that does not matter."""
+    def deadline(self, settings: Settings, asked: datetime, now: datetime) -> datetime | None:
+        """Return when the last frame must be in, None where that does not matter.
+
+        The time of day is the next one after the command was given, even if the wait for the end of the night has
+        used it up.
+        """
         if self.until is None:
             return None if settings.site is None else sun.next_rise(now, settings.site)
-        local = now.astimezone()
+        # Without its offset from UTC, which may change during the night.
+        local = asked.astimezone().replace(tzinfo=None)
         wanted = local.replace(hour=self.until.hour, minute=self.until.minute, second=0, microsecond=0)
-        return wanted if wanted > local else wanted + timedelta(days=1)
+        return (wanted if wanted > local else wanted + timedelta(days=1)).astimezone()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +165,7 @@ def show_plan(wish: Wish, *, wants_json: bool = False) -> ExitCode:
     if wish.lights is not None and configured.sets and not wish.simulate:
         print("the [[sets]] of the configuration are not shot: the lights tell what is needed", file=sys.stderr)
     now = datetime.now(UTC)
-    deadline = wish.deadline(plan.settings, now)
+    deadline = wish.deadline(plan.settings, now, now)
     rows = _rows(plan, now, deadline)
     if wants_json:
         print(json.dumps(_as_json(plan, rows, deadline), indent=2))

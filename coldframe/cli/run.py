@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ def run_night(wish: Wish, *, watch: bool, wants_dashboard: bool, wants_json: boo
 async def _run(wish: Wish, settings: Settings, screen: "_Screen", service: ServiceWatch, *, watch: bool) -> ExitCode:
     """Wait where that is wanted, then shoot, with the hooks around it."""
     clock = NightClock()
+    asked = clock.now()
     if watch and wish.lights is not None:
         waiting = EventStream()
         waiting.subscribe(screen.lines())
@@ -88,7 +90,7 @@ async def _run(wish: Wish, settings: Settings, screen: "_Screen", service: Servi
     hooks = Hooks(settings.hooks, clock)
     try:
         await hooks.before()
-        code = await _shoot(wish, settings, screen, hooks, clock, service)
+        code = await _shoot(wish, settings, screen, hooks, clock, service, asked)
     finally:
         await hooks.after()
         for failure in hooks.failures:
@@ -97,7 +99,13 @@ async def _run(wish: Wish, settings: Settings, screen: "_Screen", service: Servi
 
 
 async def _shoot(
-    wish: Wish, settings: Settings, screen: "_Screen", hooks: Hooks, clock: NightClock, service: ServiceWatch
+    wish: Wish,
+    settings: Settings,
+    screen: "_Screen",
+    hooks: Hooks,
+    clock: NightClock,
+    service: ServiceWatch,
+    asked: datetime,
 ) -> ExitCode:
     events = EventStream()
     events.subscribe(service.observe)
@@ -133,7 +141,7 @@ async def _shoot(
         for note in plan.notes:
             events.publish(Notice(clock.now(), Severity.INFO, note))
         learned = LearnedFlats.load(settings.storage.folder / LEARNED_FLATS)
-        deadline = wish.deadline(settings, clock.now())
+        deadline = wish.deadline(settings, asked, clock.now())
         night = Night(plan.settings, rig, folder=folder, learned=learned, events=events, clock=clock, deadline=deadline)
         try:
             return EXIT_CODES[await night.run()]

@@ -116,3 +116,14 @@ async def test_cancelling_ends_the_wait_at_once(tmp_path: Path) -> None:
 async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(NoLightsError, match="no such folder"):
         await Watch(tmp_path / "nowhere").waiting
+
+
+async def test_a_folder_that_is_away_for_a_while_does_not_end_the_wait(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    watch.shoot(1)
+    await asyncio.sleep(60.5)
+    watch.folder.rename(tmp_path.with_name("away"))
+    await asyncio.sleep(60)
+    tmp_path.with_name("away").rename(watch.folder)
+    assert await watch.waiting == "no new light for 20 min"
+    assert 1200 <= watch.clock.elapsed_s() <= 1200 + LOOK_S

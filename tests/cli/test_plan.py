@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from typer.testing import CliRunner, Result
 from coldframe.calibration.library import Library
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.plan import Wish
 from coldframe.config.examples import example_night
+from coldframe.config.loading import load_settings
 from tests.capture.headers import EVENING, night_of_lights, nina, save
 from tests.outside.observatory import Observatory
 
@@ -86,6 +89,21 @@ def test_a_deadline_cuts_and_says_what(config: Path, lights: Path, monkeypatch: 
     minute_ago = told["steps"][0]["ends"][11:16]
     shown = run("plan", "--config", config, "--lights", lights, "--until", minute_ago).stdout
     assert "the last frame must be in by" in shown
+
+
+def test_a_deadline_holds_though_the_wait_has_used_it_up_and_clocks_are_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        wish = Wish(until=datetime(1900, 1, 1, 6, 30))  # noqa: DTZ001 - a time of day, as it is typed
+        asked, over = datetime(2026, 3, 28, 20, tzinfo=UTC), datetime(2026, 3, 29, 5, tzinfo=UTC)
+        deadline = wish.deadline(load_settings(example_night("small")), asked, over)
+        assert deadline == datetime(2026, 3, 29, 4, 30, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_what_the_library_has_is_named(config: Path, tmp_path: Path) -> None:

@@ -3,21 +3,25 @@
 import asyncio
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from coldframe.calibration.durable import NotDurableError, write_durably
 from coldframe.capture.events import (
     FrameRejected,
     MasterWritten,
+    NightEnded,
     NightOutcome,
     Notice,
     Severity,
     StepEnded,
     StepOutcome,
 )
+from coldframe.capture.threads import in_thread
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.loading import load_settings
@@ -373,3 +377,52 @@ async def test_limits_that_the_camera_cannot_meet_fail_the_tuning_with_a_word(tm
     night = await run_night(settings.model_copy(update={"flats": flats}), SMALL, tmp_path)
     assert night.outcome is NightOutcome.INCOMPLETE
     assert len(night.of(MasterWritten)) == 2
+
+
+async def slowly(work: Callable[..., Any], *args: Any) -> Any:
+    """Do blocking work as on a slow disk, so that frames are on their way to it all the time."""
+    await asyncio.sleep(1.0)
+    return await in_thread(work, *args)
+
+
+class Counted(Wrapped):
+    """A camera that counts the biases it delivers, and whose frames are what `change` makes of them."""
+
+    delivered = 0
+
+    def change(self, frame: Frame) -> Frame:
+        return frame
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        frame: Frame = await self.inner.expose(kind, exposure_s)
+        if kind is not FrameKind.BIAS:
+            return frame
+        type(self).delivered += 1
+        return self.change(frame)
+
+
+class Wrong(Counted):
+    """Says of every bias that its gain is another one."""
+
+    def change(self, frame: Frame) -> Frame:
+        return replace(frame, settings=ReadoutSettings(gain=10, offset=50))
+
+
+class Glowing(Counted):
+    """Delivers good biases first, then bright ones."""
+
+    def change(self, frame: Frame) -> Frame:
+        return frame if self.delivered < 11 else replace(frame, pixels=frame.pixels + np.uint16(5000 + self.delivered))
+
+
+@pytest.mark.parametrize("camera", [Wrong, Glowing])
+async def test_a_set_that_is_given_up_loses_no_frame_on_its_way_to_the_disk(
+    camera: type[Counted], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coldframe.capture.set_shooting.in_thread", slowly)
+    monkeypatch.setattr(camera, "delivered", 0)
+    sets = tuple(each.model_copy(update={"count": 12}) for each in short().sets if each.kind is FrameKind.BIAS)
+    night = await run_night(short().model_copy(update={"sets": sets}), SMALL, tmp_path, Rigged(camera=camera))
+    assert night.outcome is NightOutcome.INCOMPLETE, night.of(NightEnded)
+    kept = [path for path in night.folder.rglob("bias_*.fits") if path.parent.name != "masters"]
+    assert len(kept) == camera.delivered
