@@ -30,6 +30,8 @@ from coldframe.calibration.frame_file import FrameEncoder
 from coldframe.calibration.methods import Clipping, Mean, Median, MedianClipping, Winsorizing
 
 RUNS = 3
+LARGEST_FOR_ALL = 50
+"""Frames up to which all contests take place; of more, which take the peers minutes, those with a goal."""
 CCDPROC = """
 import sys, warnings
 warnings.simplefilter("ignore")
@@ -283,10 +285,12 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=4176)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "coldframe-peers")
     parser.add_argument("--linear", action="store_true", help="also our time for 25, 50, 100, 200, 500 of the frames")
-    parser.add_argument("--alone", action="store_true", help="no other programs")
+    parser.add_argument(
+        "--only", nargs="*", metavar="PEER", help="just these programs: Siril, Gnuastro, ccdproc, or none"
+    )
     parser.add_argument("--ccdproc", metavar="PYTHON", help="interpreter of an environment that has ccdproc")
     options = parser.parse_args()
-    rivals = [] if options.alone else contests(options.ccdproc)
+    rivals = [each for each in contests(options.ccdproc) if options.only is None or each.peer in options.only]
     for count in options.frames:
         files = render(options.folder / str(count), count, (options.height, options.width))
         with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
@@ -303,7 +307,8 @@ def main() -> None:
             if rivals:
                 print("   n  peer     statistic                 ours                   peer           ratio")
             for rival in rivals:
-                compare(rival, files, folder)
+                if count <= LARGEST_FOR_ALL or count in rival.floor:
+                    compare(rival, files, folder)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ TILE = 256
 STRIDE = TILE + 16
 """Distance of the scratch's rows: off the powers of two, where rows would compete for the same places in the cache."""
 
-ENDS = 8
+ENDS = 6
 """Values at each end of a column that are looked at first."""
 
 LAST_KEPT = 4
@@ -110,6 +110,13 @@ def row_of(columns: Columns, number: int, size: int) -> Columns:
 
 
 @kernel
+def copy(values: Columns, into: Columns) -> None:
+    """Copy a row: that it fits need not be checked, which would take seconds to compile."""
+    for i in range(into.size):
+        into[i] = values[i]
+
+
+@kernel
 def load(band: Columns, begin: int, end: int, flip: int | None, columns: Columns) -> None:
     """Copy the pixels from `begin` to `end` into the scratch, words as they come from the file turned into pixels.
 
@@ -119,7 +126,7 @@ def load(band: Columns, begin: int, end: int, flip: int | None, columns: Columns
         values = band[frame, begin:end]
         row = row_of(columns, frame, values.size)
         if flip is None:
-            row[:] = values
+            copy(values, row)
         else:
             turned = np.uint16(flip)
             for i in range(row.size):
@@ -142,7 +149,9 @@ def sort_rows(columns: Columns, frames: int, size: int, network: Pairs) -> None:
 @kernel
 def spread(columns: Columns, first: int, last: int, size: int, ordered: bool) -> float:
     """Return by how much values of a column differ at most in the rows from `first` to `last`."""
-    low, high = np.copy(row_of(columns, first, size)), np.copy(row_of(columns, last - 1, size))
+    low, high = np.empty(size, columns.dtype), np.empty(size, columns.dtype)
+    copy(row_of(columns, first, size), low)
+    copy(row_of(columns, last - 1, size), high)
     if not ordered:
         for frame in range(first, last):
             row = row_of(columns, frame, size)
@@ -197,7 +206,8 @@ def add_up(columns: Columns, frames: int, size: int, trim: int, near: float, sum
     add_rows(columns, frames, trim, edge, size, inner)
     add_rows(columns, frames, frames - edge, frames - trim, size, inner)
     whole = sums[TOTAL : SQUARE + 1]
-    whole[:, :size] = inner[:, :size]
+    copy(sums[INNER_TOTAL, :size], sums[TOTAL, :size])
+    copy(sums[INNER_SQUARE, :size], sums[SQUARE, :size])
     add_rows(columns, frames, 0, trim, size, whole)
     add_rows(columns, frames, frames - trim, frames, size, whole)
 
@@ -472,8 +482,8 @@ def winsorized_variance(
 # ---- whole bands: one kernel for each statistic ----
 #
 # Parameters that they share: `flip` as for `load`; `near` as for `add_up`; `sums` is scratch of shape (SUMS, TILE);
-# `network` completes `sort_rows` for the rows that the statistic needs; `pedestal` is subtracted from the result; `scatter_correction` is
-# that of `kernels.standard_error`; `value`, `uncertainty` and `counts` are flat and written.
+# `network` completes `sort_rows` for the rows that the statistic needs; `pedestal` is subtracted from the result;
+# `scatter_correction` is that of `kernels.standard_error`; `value`, `uncertainty` and `counts` are flat and written.
 
 
 @kernel

@@ -27,7 +27,7 @@ from coldframe.calibration.threads import MOST_THREADS
 from coldframe.calibration.uncertainty import Trial, student_variance, trial_samples, tried
 
 BAND_BYTES = 1 << 23
-"""Of the pixels that a thread holds at once, as the files store them: of smaller bands each read is too short to pay."""
+"""Of the pixels that a thread holds at once, as the files store them; of less each read would be too short to pay."""
 
 FEWEST_PIXELS = 512
 """Of a band, however many frames there are."""
@@ -138,7 +138,8 @@ def method_trial(frames: int, method: Method) -> Trial:
     samples = trial_samples(frames)
     value, error = np.empty((2, samples.shape[1]), np.float32)
     counts = np.empty(value.size, np.uint16)
-    _statistic(method, frames, _Values(samples.dtype), 1.0)(samples, value, error, counts)
+    # As words of a file, so that nothing is compiled for the trial alone.
+    _statistic(method, frames, _Values(samples.dtype, flip=0), 1.0)(samples.byteswap(), value, error, counts)
     return tried(samples, value, error, counts)
 
 

@@ -54,10 +54,7 @@ def test_a_frame_without_room_for_a_cell_is_refused() -> None:
 
 def test_clean_darks_have_no_pattern() -> None:
     shapes = [dark(seed) for seed in range(12)]
-    highest = [
-        smooth_pattern(one.levels_adu - other.levels_adu).significances.max()
-        for one, other in pairwise(shapes)
-    ]
+    highest = [smooth_pattern(one.levels_adu - other.levels_adu).significances.max() for one, other in pairwise(shapes)]
     assert max(highest) < 4.5
     assert np.median(highest) > 0.8, "the errors are not overestimated either"
 
