@@ -41,13 +41,14 @@ bench: $(READY) debian-packages  ## measurements, side by side in one run
 debian-packages:
 	@tests/install-debian-packages
 
-# What pyindi-client drags in without importing it (see pyproject.toml) stays out of the pins.
-UNUSED := dbus-python bottle requests certifi charset-normalizer idna urllib3
-COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header $(UNUSED:%=--no-emit-package %) pyproject.toml
+# What pyindi-client drags in without importing it (see pyproject.toml) stays out of the pins; apprise does need some of it.
+UNUSED := bottle dbus-python
+UNUSED_IN_RUNS := $(UNUSED) requests certifi charset-normalizer idna urllib3
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header pyproject.toml
 
 pins: $(READY)  ## compile requirements/*.txt anew from pyproject.toml
-	$(COMPILE) --output-file requirements/run.txt
-	$(COMPILE) --group dev --extra dask --output-file requirements/dev.txt
+	$(COMPILE) $(UNUSED_IN_RUNS:%=--no-emit-package %) --output-file requirements/run.txt
+	$(COMPILE) $(UNUSED:%=--no-emit-package %) --group dev --extra dask --extra notify --output-file requirements/dev.txt
 
 clean:  ## forget the environment; frames are never touched
 	rm -rf $(VENV) build dist *.egg-info

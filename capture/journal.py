@@ -33,9 +33,14 @@ def event_name(kind: type[Event]) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower()
 
 
+def is_journalled_kind(kind: type[Event]) -> bool:
+    """Tell whether a kind of event has lines in the journal; pictures have none."""
+    return not issubclass(kind, FrameShown)
+
+
 def is_journalled(event: Event) -> bool:
-    """Tell whether an event has a line in the journal; pictures have none."""
-    return not isinstance(event, FrameShown)
+    """Tell whether an event has a line in the journal."""
+    return is_journalled_kind(type(event))
 
 
 def encode_event(event: Event) -> str:
