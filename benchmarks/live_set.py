@@ -32,6 +32,7 @@ from coldframe.capture.events import EventStream
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.plan import ShootStep
 from coldframe.capture.retries import Retries
+from coldframe.capture.saved_frames import SavedFrames
 from coldframe.capture.set_master import SetMaster
 from coldframe.capture.set_recipe import Recipe
 from coldframe.capture.set_shooting import SetShooting
@@ -138,7 +139,7 @@ class MemorySet(SetShooting):
 def memory_set(camera: MemoryCamera, count: int, folder: NoDisk) -> MemorySet:
     settings = Settings(camera=CameraSettings(device=NAME), sets=(FrameSet(kind=FrameKind.BIAS, count=count),))
     rig = Rig(camera)  # type: ignore[arg-type] # what a bias set needs of a camera
-    context = NightContext(settings, rig, folder, EventStream(), NightClock(), Retries())
+    context = NightContext(settings, rig, folder, EventStream(), NightClock(), Retries(), SavedFrames(folder))
     step = ShootStep(FrameKind.BIAS, count, None, None, ReadoutSettings(), None)
     return MemorySet(context, step, camera)
 

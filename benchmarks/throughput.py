@@ -29,6 +29,7 @@ from coldframe.capture.events import Event, EventStream, FrameAccepted
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.plan import ShootStep
 from coldframe.capture.retries import Retries
+from coldframe.capture.saved_frames import SavedFrames
 from coldframe.capture.set_recipe import Recipe
 from coldframe.capture.set_shooting import SetShooting
 from coldframe.config.frames import FrameKind, ReadoutSettings
@@ -117,7 +118,7 @@ async def to_master(server: ServerAddress, frames: int, folder: Path, exposure_s
         camera = IndiCamera(link, DEVICE, server)
         await camera.connect()
         rig, night = Rig(camera, None, None), NightFolder.create(folder, clock.now())
-        context = NightContext(settings, rig, night, events, clock, Retries())
+        context = NightContext(settings, rig, night, events, clock, Retries(), SavedFrames(night))
 
         async def shoot(count: int) -> None:
             step = ShootStep(FrameKind.BIAS, count, None, None, ReadoutSettings(), None)

@@ -23,6 +23,9 @@ _ADVICE = {
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _NO_LINK_TO_THERE = _NO_HARD_LINKS | {errno.EXDEV}
 
+PART = ".part"
+"""The end of the name that a file has while it is written; it begins with a dot."""
+
 _COPIED_AT_ONCE = 1 << 24
 
 _FLUSHED_AT_ONCE = 1 << 23
@@ -75,7 +78,7 @@ def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
         If any step fails. The temporary file is removed where possible. If only the folder's flush failed, the
         complete file is there under its name, yet may vanish in a power cut.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
     try:
         try:
             _write_flushed(temporary, buffers)
@@ -94,7 +97,7 @@ def replace_durably(path: Path, buffers: Iterable[Buffer]) -> None:
     For what we made ourselves and can make anew, never for frames. Errors are those of `write_durably`; after one the
     old file is still there, but for a failed flush of the folder, after which it may be either.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
     try:
         try:
             _write_flushed(temporary, buffers)

@@ -16,8 +16,9 @@ from coldframe.calibration.column_sort import method_trial
 from coldframe.calibration.durable import write_durably
 from coldframe.calibration.fits_cards import Card, HeaderValue, ascii_text
 from coldframe.calibration.frame_cards import ROLES, setting_cards, software_card, utc_text, with_driver_cards
-from coldframe.calibration.frame_file import extension_pieces, primary_pieces
+from coldframe.calibration.frame_file import FrameFileError, extension_pieces, primary_pieces
 from coldframe.calibration.frame_setup import BIAS_TAKEN_OUT
+from coldframe.calibration.master_file import integrity_fault, read_master
 from coldframe.calibration.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.calibration.overscan import Overscan, corrected_header
 from coldframe.calibration.statistics import central_region
@@ -292,3 +293,36 @@ def write_master(path: Path, master: MasterFrame) -> None:
     if master.masked is not None:
         pieces.append(extension_pieces("MASK", master.masked.view(np.uint8), []))
     write_durably(path, chain.from_iterable(pieces))
+
+
+def is_written(path: Path, master: MasterFrame) -> bool:
+    """Tell whether a file is a sound master of the very same frames, with the same pixels.
+
+    Parameters
+    ----------
+    path
+        A file that exists; anything may be in it.
+    master
+        What would be written.
+    """
+    try:
+        there = read_master(path)
+    except FrameFileError:
+        return False
+    inputs = [there.header.get(f"IMCOM{number:03d}") for number in range(1, len(master.inputs) + 1)]
+    planes: list[tuple[NDArray[np.generic] | None, NDArray[np.generic] | None]] = [
+        (there.mean, master.stack.mean),
+        (there.uncertainty, np.nan_to_num(master.stack.uncertainty)),
+        (there.counts, master.stack.counts),
+        (there.masked, master.masked),
+    ]
+    return (
+        there.header.get("STACKCNT") == master.stack.frames
+        and inputs == list(master.inputs)
+        and integrity_fault(path) is None
+        and all(one is other or _is_equal(one, other) for one, other in planes)
+    )
+
+
+def _is_equal(one: NDArray[np.generic] | None, other: NDArray[np.generic] | None) -> bool:
+    return one is not None and other is not None and np.array_equal(one, other)

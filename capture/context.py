@@ -7,6 +7,7 @@ from coldframe.capture.clock import NightClock, clock_text
 from coldframe.capture.events import Event, EventStream, Notice, Severity
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.retries import Retries
+from coldframe.capture.saved_frames import SavedFrames
 from coldframe.config.settings import Settings
 from coldframe.devices.rig import Rig
 
@@ -21,7 +22,10 @@ class StepSkippedError(StepFailedError):
 
 @dataclass(frozen=True, slots=True)
 class NightContext:
-    """The rig, what is wanted of it, where things go, and by when the last frame must be in (None: no matter)."""
+    """The rig, what is wanted of it, where things go, and by when the last frame must be in (None: no matter).
+
+    Of the frames that an earlier run of the night has saved, those that belong to a set count in it.
+    """
 
     settings: Settings
     rig: Rig
@@ -29,6 +33,7 @@ class NightContext:
     events: EventStream
     clock: NightClock
     retries: Retries
+    saved: SavedFrames
     deadline: datetime | None = None
 
     def require_time(self, exposure_s: float) -> None:

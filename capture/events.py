@@ -1,6 +1,6 @@
 """What happens during a night, as values: journal, dashboard and telemetry live on these and on nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.flat_pedestal import PedestalVerdict
 from coldframe.calibration.statistics import FrameStatistics
+from coldframe.capture.panel_curve import PanelCurve
+from coldframe.capture.plan import TuneStep
+from coldframe.capture.tuner import Tuned
 from coldframe.config.frames import FrameKind
 from coldframe.devices.flat_panel import CoverState
 
@@ -77,7 +80,7 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True)
 class NightStarted(Event):
-    """The plan stands and the rig is connected."""
+    """The plan stands and the rig is connected; `is_resumed` where an earlier run has left frames of this night."""
 
     folder: str
     camera: str
@@ -86,6 +89,7 @@ class NightStarted(Event):
     width: int
     height: int
     steps: tuple[PlannedStep, ...]
+    is_resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +236,23 @@ class FlatTuned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TuningKept(Event):
+    """All of what a tuning found, for a run that goes on with this night: nothing else on the disk tells it.
+
+    Attributes
+    ----------
+    step
+        What was tuned.
+    curve
+        What is known of the panel's brightness now.
+    """
+
+    step: TuneStep
+    tuned: Tuned
+    curve: PanelCurve
+
+
+@dataclass(frozen=True, slots=True)
 class PedestalDecided(Event):
     """Dark flats were compared with the master bias, to tell which of the two is subtracted from flats.
 
@@ -365,6 +386,7 @@ class EventStream:
 
     def __init__(self) -> None:
         self._subscribers: list[Subscriber] = []
+        self._keepers: list[Callable[[], Awaitable[None]]] = []
         self._hearers: list[Callable[[], None]] = []
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -375,6 +397,15 @@ class EventStream:
         """Hand `event` to all subscribers."""
         for subscriber in self._subscribers:
             subscriber(event)
+
+    def add_keeper(self, kept: Callable[[], Awaitable[None]]) -> None:
+        """Add one who writes events down; `kept` returns once those that were published before are on the disk."""
+        self._keepers.append(kept)
+
+    async def kept(self) -> None:
+        """Wait until what was published is on the disk, as far as anybody keeps it."""
+        for keeper in self._keepers:
+            await keeper()
 
     def subscribe_beats(self, hearer: Callable[[], None]) -> None:
         """Add one who hears every later beat."""

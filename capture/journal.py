@@ -22,9 +22,10 @@ from coldframe.capture.events import (
     NightStarted,
     StepEnded,
     StepStarted,
+    TuningKept,
 )
 
-LANDMARKS = (NightStarted, NightEnded, StepStarted, StepEnded, FrameAccepted, FrameRejected, MasterWritten)
+LANDMARKS = (NightStarted, NightEnded, StepStarted, StepEnded, FrameAccepted, FrameRejected, MasterWritten, TuningKept)
 """Events whose lines must survive a power cut: a resumed night starts from them."""
 
 
@@ -145,17 +146,24 @@ class Journal:
         if isinstance(event, LANDMARKS):
             self._landmark.set()
 
+    async def kept(self) -> None:
+        """Return once the lines of all events so far are on the disk, or `failure` tells why they are not."""
+        await self._in_thread()
+
     async def _sync_landmarks(self) -> None:
         while True:
             await self._landmark.wait()
             self._landmark.clear()
-            # Shielded: a cancelled wait would leave the thread with a descriptor that is about to be closed.
-            sync = asyncio.ensure_future(asyncio.to_thread(self._sync))
-            try:
-                await asyncio.shield(sync)
-            except asyncio.CancelledError:
-                await sync
-                raise
+            await self._in_thread()
+
+    async def _in_thread(self) -> None:
+        # Shielded: a cancelled wait would leave the thread with a descriptor that is about to be closed.
+        sync = asyncio.ensure_future(asyncio.to_thread(self._sync))
+        try:
+            await asyncio.shield(sync)
+        except asyncio.CancelledError:
+            await sync
+            raise
 
     def _sync(self) -> None:
         try:

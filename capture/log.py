@@ -164,7 +164,8 @@ class Narrator:
         devices += [f"panel {event.panel}"] if event.panel else []
         devices += [f"wheel {event.wheel}"] if event.wheel else []
         estimate = duration_text(sum(step.estimate_s for step in event.steps))
-        return f"night begins: {', '.join(devices)}; {len(event.steps)} steps, about {estimate}, into {event.folder}"
+        begins = "goes on" if event.is_resumed else "begins"
+        return f"night {begins}: {', '.join(devices)}; {len(event.steps)} steps, about {estimate}, into {event.folder}"
 
     @_sentence.register
     def _(self, event: NightEnded) -> str:

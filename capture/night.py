@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -22,6 +23,7 @@ from coldframe.capture.characterisation import Characterisation, LadderLight
 from coldframe.capture.clock import NightClock, clock_text
 from coldframe.capture.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.darkness import Darkness
+from coldframe.capture.earlier_run import EarlierRun
 from coldframe.capture.events import (
     EventStream,
     NightEnded,
@@ -33,6 +35,7 @@ from coldframe.capture.events import (
     StepEnded,
     StepOutcome,
     StepStarted,
+    TuningKept,
 )
 from coldframe.capture.exposing import expose_once, patiently
 from coldframe.capture.flat_tuning import FlatTuning
@@ -55,9 +58,10 @@ from coldframe.capture.plan import (
 )
 from coldframe.capture.retries import Retries
 from coldframe.capture.safe_state import SafeState
+from coldframe.capture.saved_frames import SavedFrames, Wanted
 from coldframe.capture.set_recipe import Pedestal, Recipe, ShotSet
 from coldframe.capture.sky_sets import SkySets
-from coldframe.capture.temperature_parts import in_parts
+from coldframe.capture.temperature_parts import in_parts, made_already
 from coldframe.capture.thermal import OutOfReachError, cool, cool_less, thermometer
 from coldframe.capture.threads import in_thread
 from coldframe.capture.timetable import Timetable
@@ -105,6 +109,8 @@ class Night:
         Where and when to tell.
     deadline
         When the last frame must be in; the warm-up comes after it. None: no matter when.
+    earlier
+        What a run of this night has left that did not come to its end; None for a night that begins.
     """
 
     def __init__(
@@ -117,11 +123,14 @@ class Night:
         events: EventStream,
         clock: NightClock,
         deadline: datetime | None = None,
+        earlier: EarlierRun | None = None,
     ) -> None:
-        self._context = NightContext(settings, rig, folder, events, clock, Retries(), deadline)
+        self._earlier = earlier
+        saved = SavedFrames(folder) if earlier is None else earlier.saved
+        self._context = NightContext(settings, rig, folder, events, clock, Retries(), saved, deadline)
         self._learned = learned
         self._timetable = Timetable(plan_night(settings), settings, deadline)
-        self._made = _Made()
+        self._made = _Made() if earlier is None else _Made(panel_curve=earlier.curve)
         self._characterisation = Characterisation(self._context)
         self._darkness = Darkness(self._context)
         self._gain_check = GainCheck(self._context)
@@ -170,6 +179,8 @@ class Night:
     async def _steps_done(self) -> tuple[NightOutcome, str]:
         """Do what the plan says, all but the warm-up; return how it went."""
         self._tell_start()
+        if self._earlier is not None:
+            await self._go_on_from(self._earlier)
         if self._learned.problem is not None:
             self._context.notice(Severity.WARNING, self._learned.problem)
         async with thermometer(self._context.rig.camera, self._context.events, self._context.clock):
@@ -180,6 +191,17 @@ class Night:
                     await self._do(number, step)
         return self._result()
 
+    async def _go_on_from(self, earlier: EarlierRun) -> None:
+        """Leave nothing as a run left it that could not end: a lamp may be lit, an exposure under way."""
+        context = self._context
+        for note in earlier.notes:
+            context.notice(Severity.INFO, note)
+        await SafeState(context.settings, context.rig, context.events, context.clock).reach_but_cooler()
+
+    def _is_done(self, number: int) -> bool:
+        """Tell whether an earlier run has done a step, so that nothing need be moved for it."""
+        return self._earlier is not None and number in self._earlier.done
+
     def _result(self) -> tuple[NightOutcome, str]:
         if self._made.missing:
             return NightOutcome.INCOMPLETE, "missing: " + "; ".join(self._made.missing)
@@ -187,7 +209,6 @@ class Night:
 
     def _tell_start(self) -> None:
         context, rig = self._context, self._context.rig
-        estimates = estimate_s(self._steps, context.settings)
         features = rig.camera.features
         context.tell(
             NightStarted(
@@ -198,10 +219,8 @@ class Night:
                 wheel=rig.wheel.name if rig.wheel else None,
                 width=features.width,
                 height=features.height,
-                steps=tuple(
-                    planned(number, step, estimate)
-                    for number, (step, estimate) in enumerate(zip(self._steps, estimates, strict=True), start=1)
-                ),
+                steps=planned_steps(self._steps, context.settings),
+                is_resumed=self._earlier is not None,
             )
         )
         tell_panel(context)
@@ -229,6 +248,8 @@ class Night:
         if outcome is not StepOutcome.DONE:
             self._made.missing.append(f"{step.title} ({reason})")
         context.tell(StepEnded(context.clock.now(), number, outcome, reason))
+        # A run that goes on with this night after a power cut must not know less than the next step took for granted.
+        await context.events.kept()
 
     async def _work(self, number: int, step: Step) -> None:
         match step:
@@ -246,6 +267,10 @@ class Night:
     async def _cool(self, number: int, setpoint_c: float) -> None:
         """Bring the sensor to its setpoint, or what is left of the plan to one that the sensor does reach."""
         self._made.reached_c = None
+        if self._needs_no_cooling(number, setpoint_c):
+            # Should a frame be missing after all, it waits for the setpoint before it is shot.
+            self._made.reached_c = setpoint_c
+            return
         try:
             await patiently(self._context, lambda: cool(self._context, setpoint_c))
         except OutOfReachError as error:
@@ -257,17 +282,42 @@ class Night:
             raise StepFailedError(f"{error}; its sets are shot at {reached_c:g} C") from error
         self._made.reached_c = setpoint_c
 
+    def _needs_no_cooling(self, number: int, setpoint_c: float) -> bool:
+        """Tell whether an earlier run has done all that is to be shot at a setpoint."""
+        later = enumerate(self._steps[number:], start=number + 1)
+        there = [
+            place
+            for place, step in later
+            if isinstance(step, ShootStep | TuneStep | SkyStep) and step.setpoint_c == setpoint_c
+        ]
+        return bool(there) and all(map(self._is_done, there))
+
     def _require_temperature(self, setpoint_c: float | None) -> None:
         if setpoint_c is not None and self._made.reached_c != setpoint_c:
             raise StepSkippedError(f"the sensor did not reach {setpoint_c:g} C")
 
     async def _tune(self, number: int, step: TuneStep) -> None:
         self._require_temperature(step.setpoint_c)
-        await self._gain_check.confirm(number, step.readout)
-        bias_adu = await self._bias_level_adu(number, step)
-        tuning = FlatTuning(self._context, self._learned, step, number, bias_adu, self._made.panel_curve)
-        self._made.tuned[step], self._made.panel_curve = await tuning.run()
-        self._timetable.learn_flat(step, self._made.tuned[step].exposure_s)
+        tuned = self._tuned_earlier(step)
+        if tuned is None:
+            await self._gain_check.confirm(number, step.readout)
+            bias_adu = await self._bias_level_adu(number, step)
+            tuning = FlatTuning(self._context, self._learned, step, number, bias_adu, self._made.panel_curve)
+            tuned, self._made.panel_curve = await tuning.run()
+        self._made.tuned[step] = tuned
+        self._timetable.learn_flat(step, tuned.exposure_s)
+        self._context.tell(TuningKept(self._context.clock.now(), step, tuned, self._made.panel_curve))
+
+    def _tuned_earlier(self, step: TuneStep) -> Tuned | None:
+        """Return what an earlier run has tuned, if it went on to shoot with it: all frames of a set are shot alike."""
+        tuned = None if self._earlier is None else self._earlier.tuned.get(step)
+        if tuned is None:
+            return None
+        wanted = (
+            Wanted(self._context.rig.camera.name, kind, step.readout, step.setpoint_c, step.filter, tuned.exposure_s)
+            for kind in (FrameKind.DARK_FLAT, FrameKind.FLAT)
+        )
+        return tuned if any(map(self._context.saved.count, wanted)) else None
 
     async def _shoot_sky(self, number: int, step: SkyStep) -> None:
         self._require_temperature(step.setpoint_c)
@@ -290,18 +340,26 @@ class Night:
 
     async def _shoot(self, number: int, step: ShootStep) -> None:
         self._require_temperature(step.setpoint_c)
-        await self._gain_check.confirm(number, step.readout)
+        if not self._is_done(number):
+            await self._gain_check.confirm(number, step.readout)
         e_per_adu = await in_thread(self._characterisation.e_per_adu, step.readout)
         recipe, began_s = replace(self._recipe(step, e_per_adu), e_per_adu=e_per_adu), self._context.clock.elapsed_s()
+        if step.kind is FrameKind.DARK and step.setpoint_c is None:
+            made = await in_thread(made_already, self._context.folder, step)
+            self._context.saved.release(made)
+            step, recipe = replace(step, count=step.count - len(made)), replace(recipe, shot_before=len(made))
+            if step.count <= 0:
+                return
         shot = await in_parts(step, recipe, partial(self._darkness.shoot, number))
-        self._timetable.learn_set(shot.frames, recipe.exposure_s, self._context.clock.elapsed_s() - began_s)
         self._keep(step, shot)
         self._sky.keep(step, recipe.exposure_s, shot.master)
         if shot.studied is not None:
             self._characterisation.add(step.readout, shot.studied)
+        if not shot.taken_over:
+            self._timetable.learn_set(shot.frames, recipe.exposure_s, self._context.clock.elapsed_s() - began_s)
         if shot.shortfall is not None:
             raise StepFailedError(shot.shortfall)
-        if recipe.tuned is not None:
+        if recipe.tuned is not None and shot.taken_over < shot.frames:
             await self._characterisation.climb(number, ladder_light(step, recipe.tuned))
 
     def _keep(self, step: ShootStep, shot: ShotSet) -> None:
@@ -412,6 +470,12 @@ def is_flat_of(step: ShootStep, dark_flat: ShootStep) -> bool:
 def ladder_light(step: ShootStep, tuned: Tuned) -> LadderLight:
     """Return the light of a flat set."""
     return LadderLight(step.readout, step.filter, tuned.brightness, tuned.rate_adu_per_s, tuned.target.range_adu)
+
+
+def planned_steps(steps: Sequence[Step], settings: Settings) -> tuple[PlannedStep, ...]:
+    """Return the steps of a night as events tell them."""
+    estimates = estimate_s(steps, settings)
+    return tuple(planned(number, *each) for number, each in enumerate(zip(steps, estimates, strict=True), start=1))
 
 
 def planned(number: int, step: Step, estimate: float) -> PlannedStep:

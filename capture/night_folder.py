@@ -14,17 +14,17 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from coldframe.calibration.durable import NotDurableError, write_durably
+from coldframe.calibration.durable import PART, NotDurableError, write_durably
 from coldframe.calibration.frame_cards import raw_cards, with_driver_cards
 from coldframe.calibration.frame_file import FrameEncoder
 from coldframe.calibration.library import LIBRARY, Library
-from coldframe.calibration.masters import MasterFrame, master_name, name_part, settings_text, write_master
+from coldframe.calibration.masters import MasterFrame, is_written, master_name, name_part, settings_text, write_master
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame, StrayFrame
 
@@ -157,26 +157,36 @@ class NightFolder:
         NotDurableError
             A frame cannot be moved, or its reason could not be brought onto the disk.
         """
-        folder = _made(self.path / "quarantine")
         for path in paths:
-            aside = _free(folder / path.name)
-            try:
-                path.rename(aside)
-            except OSError as error:
-                raise NotDurableError.of(path, error) from error
-            _write_reason(aside, {"reason": reason})
+            self._set_aside(path, path.name, reason)
+
+    def set_torn_aside(self) -> list[Path]:
+        """Move files that a run was writing when it ended into quarantine, and return where they are now.
+
+        Raises
+        ------
+        NotDurableError
+            One cannot be moved, or its reason could not be brought onto the disk.
+        """
+        torn = sorted(self.path.rglob(f".*{PART}"))
+        return [self._set_aside(path, path.name.lstrip("."), "its run ended while it was written") for path in torn]
 
     def save_master(self, master: MasterFrame) -> Path:
-        """Save a master durably and return its path.
+        """Save a master durably and return its path; one of the very same frames and pixels that is there stays.
 
         Raises
         ------
         NotDurableError
             The master could not be brought onto the disk.
         """
-        path = _free(_made(self.path / MASTERS) / master_name(master))
-        write_master(path, master)
-        return path
+        first = _made(self.path / MASTERS) / master_name(master)
+        for path in _numbered(first):
+            if not path.exists():
+                write_master(path, master)
+                return path
+            if is_written(path, master):
+                return path
+        raise AssertionError("the numbers never end")
 
     def master(self, name: str) -> Path:
         """Return the path of a master of the night."""
@@ -191,6 +201,10 @@ class NightFolder:
         """Return the saved frames of all sets by their names, which begin with kind and set."""
         return {path.name: path for folder in FOLDERS.values() for path in (self.path / folder).glob("*/*.fits")}
 
+    def raw_bytes(self) -> int:
+        """Return the room that the saved frames of all sets take."""
+        return sum(path.stat().st_size for path in self.raw_frames().values())
+
     def file_master(self, path: Path) -> Path:
         """Take a saved master into the library beside the nights' folders and return its path there.
 
@@ -200,6 +214,15 @@ class NightFolder:
             It could not be brought onto the disk.
         """
         return Library(self.path.parent / LIBRARY).file(path)
+
+    def _set_aside(self, path: Path, name: str, reason: str) -> Path:
+        aside = _free(_made(self.path / "quarantine") / name)
+        try:
+            path.rename(aside)
+        except OSError as error:
+            raise NotDurableError.of(path, error) from error
+        _write_reason(aside, {"reason": reason})
+        return aside
 
     def _save_aside(self, frame: Frame, filter_name: str | None, folder: str) -> Path:
         name = f"{frame.kind}_{_set_name(frame, filter_name)}_{_moment(frame)}"
@@ -246,7 +269,9 @@ def _made(folder: Path) -> Path:
 
 def _free(path: Path) -> Path:
     """Return the path, or one with a number where a file has its name."""
-    if not path.exists():
-        return path
-    numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
-    return next(candidate for candidate in numbered if not candidate.exists())
+    return next(candidate for candidate in _numbered(path) if not candidate.exists())
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    yield path
+    yield from (path.with_stem(f"{path.stem}-{number}") for number in count(2))

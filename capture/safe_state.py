@@ -60,6 +60,21 @@ class SafeState:
 
     async def reach(self) -> tuple[str, ...]:
         """Do all steps; return what could not be done, one sentence each."""
+        answers = await self._quiet()
+        camera = self._rig.camera
+        if answers or camera.thermals().sensor_c is not None:
+            await self._cooler()
+        else:
+            self._fail(f"{camera.name} does not answer, so its cooler is as it was. Look after it by hand.")
+        return tuple(self._failures)
+
+    async def reach_but_cooler(self) -> tuple[str, ...]:
+        """Do all steps but the cooler's, before a night goes on; return what could not be done."""
+        await self._quiet()
+        return tuple(self._failures)
+
+    async def _quiet(self) -> bool:
+        """End the exposure, put the lamp out, see to the cover; tell whether the camera answers."""
         self._patient_until_s = _now_s() + self._patience_s
         camera, panel = self._rig.camera, self._rig.panel
         answers = await self._try(camera.name, "end its exposure", camera.abort, ABORT_DEADLINE_S)
@@ -69,11 +84,7 @@ class SafeState:
             if await self._try(panel.name, "bring its cover into place", self._cover, cover_deadline_s) and is_dark:
                 state = panel.state()
                 self._events.publish(PanelChanged(self._clock.now(), state.lit, state.brightness, state.cover))
-        if answers or camera.thermals().sensor_c is not None:
-            await self._cooler()
-        else:
-            self._fail(f"{camera.name} does not answer, so its cooler is as it was. Look after it by hand.")
-        return tuple(self._failures)
+        return answers
 
     async def _try(self, device: str, what: str, step: Callable[[], Awaitable[None]], deadline_s: float) -> bool:
         """Do one step and tell whether it is done; whatever becomes of it, the next one is tried."""

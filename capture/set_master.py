@@ -123,8 +123,12 @@ class SetMaster:
         NotDurableError
             It could not be brought onto the disk.
         """
-        accepted = self.accepted
         path = self._folder.save_frame(frame, self._step.filter, self._recipe.shot_before + self.frames + 1)
+        return path, self.count(path, frame, digest, level_adu)
+
+    def count(self, path: Path, frame: Frame, digest: bytes, level_adu: float) -> float | None:
+        """Fold a frame that is on the disk; return the noise so far, ADU."""
+        accepted = self.accepted
         noise_adu = self._fold(frame.pixels, digest)
         accepted.paths.append(path)
         accepted.levels_adu.append(level_adu)
@@ -133,7 +137,7 @@ class SetMaster:
         accepted.last_at = frame.started_at
         if frame.sensor_c is not None:
             accepted.sensor_c.append(frame.sensor_c)
-        return path, noise_adu
+        return noise_adu
 
     def compare(self, test: PedestalTest) -> PedestalVerdict:
         """Compare the dark flats so far with the bias."""

@@ -47,6 +47,8 @@ class ShotSet:
         As far as later sets need it.
     frames
         How many it is of.
+    taken_over
+        Those among them that an earlier run of the night has shot.
     shortfall
         Why frames are missing; None where none are.
     studied
@@ -61,6 +63,7 @@ class ShotSet:
 
     master: Pedestal
     frames: int
+    taken_over: int
     shortfall: str | None
     studied: StudiedSet | None
     verdict: PedestalVerdict | None

@@ -38,6 +38,7 @@ from coldframe.capture.exposing import expose_once, patiently, spend_retry
 from coldframe.capture.frame_gate import Fault, FlatBand, FrameGate, FrameLook
 from coldframe.capture.light_path import darken, flat_light, select_filter
 from coldframe.capture.plan import ShootStep
+from coldframe.capture.saved_frames import SavedFrame, Wanted
 from coldframe.capture.set_master import SetMaster
 from coldframe.capture.set_recipe import Recipe, ShotSet
 from coldframe.capture.set_size import SetSize
@@ -121,6 +122,7 @@ class SetShooting:
         self._master = SetMaster(context.folder, step, recipe, self._size, self._cfa_pattern)
         self._wanted = self._size.look_at if recipe.test is None else min(PROBES, step.count)
         self._has_drifted = False
+        self._taken_over = 0
         self._began_s = context.clock.elapsed_s()
         self._verdict: PedestalVerdict | None = None
 
@@ -140,8 +142,10 @@ class SetShooting:
         """
         shortfall, leak = None, None
         try:
-            async with self._light():
-                await self._shoot_all()
+            await self._take_over()
+            if not self._is_complete():
+                async with self._light():
+                    await self._shoot_all()
         except (StepFailedError, DeviceError) as error:
             leak = str(error) if isinstance(error, LightLeakError) else None
             if self._master.frames < LEAST_FRAMES:
@@ -164,7 +168,14 @@ class SetShooting:
         )
         await self._file(made.path)
         return ShotSet(
-            made.pedestal, made.frames, shortfall, self._master.studied(), self._verdict, leak, self._has_drifted
+            master=made.pedestal,
+            frames=made.frames,
+            taken_over=self._taken_over,
+            shortfall=shortfall,
+            studied=self._master.studied(),
+            verdict=self._verdict,
+            leak=leak,
+            has_drifted=self._has_drifted,
         )
 
     async def _file(self, path: Path) -> None:
@@ -203,6 +214,40 @@ class SetShooting:
         await select_filter(self._context, self._step.filter)
         async with flat_light(self._context, panel, tuned.brightness):
             yield
+
+    async def _take_over(self) -> None:
+        """Count what an earlier run of the night has shot of this set, as if it came from the camera now."""
+        context = self._context
+        wanted = Wanted.of(self._step, context.rig.camera.name, self._recipe.exposure_s)
+        if not context.saved.count(wanted):
+            return
+        await patiently(context, self._apply_settings)
+        while not self._is_complete():
+            found = await in_thread(context.saved.take, wanted, self._settings)
+            for fault in context.saved.faults():
+                context.notice(Severity.WARNING, fault)
+            if found is None:
+                return
+            await self._count_again(found)
+            self._has_drifted = self._is_drifting()
+            await self._look_at_set()
+
+    async def _count_again(self, found: SavedFrame) -> None:
+        judged = await in_thread(self._judge, _Shot(found.frame, None))
+        if judged.fault is not None:
+            await in_thread(self._context.folder.quarantine_saved, [found.path], judged.fault.reason)
+            now = self._context.clock.now()
+            self._context.tell(FrameRejected(now, self._number, str(found.path), judged.fault.reason))
+            return
+        self._begin(found.frame)
+        level_adu = judged.measurement.statistics.level_adu
+        noise_adu = await in_thread(self._master.count, found.path, found.frame, judged.digest, level_adu)
+        self._taken_over += 1
+        self._tell_accepted(judged, found.path, noise_adu)
+
+    def _is_complete(self) -> bool:
+        """Tell whether the set needs no further frame, as far as is known now."""
+        return self._has_drifted or self._master.frames >= self._wanted
 
     async def _shoot_all(self) -> None:
         """Expose until enough frames are accepted; what was delivered is kept even if the exposing fails."""
@@ -252,8 +297,12 @@ class SetShooting:
             if self._is_drifting():
                 self._has_drifted = True
                 return
-            await self._decide()
-            await self._look_whether_enough()
+            await self._look_at_set()
+
+    async def _look_at_set(self) -> None:
+        """Decide whether the frames so far are all that is needed."""
+        await self._decide()
+        await self._look_whether_enough()
 
     def _is_drifting(self) -> bool:
         """Tell whether a sensor that nothing cools has left the temperature of this master."""
@@ -309,8 +358,7 @@ class SetShooting:
         camera, step = self._context.rig.camera, self._step
         self._context.require_time(self._recipe.exposure_s)
         if self._settings_lost:
-            self._settings = await camera.apply(step.readout)
-            self._settings_lost = False
+            await self._apply_settings()
         await self._mind_the_light()
         if step.setpoint_c is None:
             frame = await self._expose()
@@ -323,6 +371,10 @@ class SetShooting:
         verdict = watch.verdict()
         found = f"sensor temperature {verdict.message}" if not verdict.within else silence
         return _Shot(frame, found or self._settings_fault(frame))
+
+    async def _apply_settings(self) -> None:
+        self._settings = await self._context.rig.camera.apply(self._step.readout)
+        self._settings_lost = False
 
     async def _expose(self) -> Frame:
         frame = await expose_once(self._context, self._number, self._step.kind, self._recipe.exposure_s)
@@ -397,14 +449,20 @@ class SetShooting:
         return f"shot with {frame.settings} where {self._settings} was set"
 
     async def _accept(self, judged: _Judged) -> None:
-        frame, master = judged.frame, self._master
-        if master.frames == 0:
-            problem = master.begin(frame, self._context.settings.camera.overscan)
+        self._begin(judged.frame)
+        level_adu = judged.measurement.statistics.level_adu
+        path, noise_adu = await in_thread(self._master.add, judged.frame, judged.digest, level_adu)
+        self._tell_accepted(judged, path, noise_adu)
+
+    def _begin(self, frame: Frame) -> None:
+        if self._master.frames == 0:
+            problem = self._master.begin(frame, self._context.settings.camera.overscan)
             if problem is not None:
                 self._context.notice(Severity.WARNING, problem)
-        statistics = judged.measurement.statistics
-        path, noise_adu = await in_thread(master.add, frame, judged.digest, statistics.level_adu)
-        index = self._recipe.shot_before + master.frames
+
+    def _tell_accepted(self, judged: _Judged, path: Path, noise_adu: float | None) -> None:
+        frame, statistics = judged.frame, judged.measurement.statistics
+        index = self._recipe.shot_before + self._master.frames
         now, number = self._context.clock.now(), self._number
         title = f"{self._step.title} {index}/{self._shown_count()}"
         self._context.tell(FrameShown(now, title, judged.picture, judged.measurement.histogram128()))

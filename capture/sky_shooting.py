@@ -6,6 +6,7 @@ They are no master yet: which dark flats they need is known only when all exposu
 import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 from coldframe.calibration.accumulator import pixel_digest
 from coldframe.calibration.flats import cfa_period
 from coldframe.calibration.frame_shape import frame_shape
-from coldframe.calibration.statistics import FULL_SCALE_ADU, FrameMeasurement, measure, preview
+from coldframe.calibration.statistics import FULL_SCALE_ADU, FrameMeasurement, FrameStatistics, measure, preview
 from coldframe.capture.clock import clock_text
 from coldframe.capture.context import NightContext
 from coldframe.capture.cooling import TemperatureWatch
@@ -25,6 +26,7 @@ from coldframe.capture.frame_gate import Fault, FlatBand, FrameGate, FrameLook
 from coldframe.capture.learned_flats import FlatKey, LearnedFlats
 from coldframe.capture.light_path import open_to_sky, select_filter
 from coldframe.capture.plan import ShootStep, SkyStep
+from coldframe.capture.saved_frames import Wanted
 from coldframe.capture.sky_flats import Expose, Finished, SkyFlats, SkyLimits, Wait
 from coldframe.capture.sky_light import GROWTH_PER_DEG, SkyLight
 from coldframe.capture.sun import altitude_deg
@@ -145,9 +147,13 @@ class SkyShooting:
         NotDurableError
             A file could not be brought onto the disk.
         """
+        self._settings = await patiently(self._context, partial(self._context.rig.camera.apply, self._step.readout))
+        for flat in self._step.flats:
+            await self._take_over(flat)
+        if self._count >= self._step.count:
+            return None
         pace_deg_per_s = await self._twilight()
         flats = self._planned(pace_deg_per_s)
-        self._settings = await self._context.rig.camera.apply(self._step.readout)
         await open_to_sky(self._context)
         while not isinstance(decision := await self._decision(flats), Finished):
             if self._is_over(is_dawn=pace_deg_per_s > 0):
@@ -157,6 +163,21 @@ class SkyShooting:
             else:
                 await self._shoot(flats, decision)
         return "; ".join(f"{name or 'flats'}: {reason}" for name, reason in flats.given_up.items()) or None
+
+    async def _take_over(self, flat: ShootStep) -> None:
+        """Count what an earlier run of the night has shot of a set: it was judged when it came."""
+        saved = self._context.saved
+        wanted = Wanted.of(flat, self._context.rig.camera.name, None)
+        while len(self.sets[flat.filter].paths) < flat.count:
+            found = await in_thread(saved.take, wanted, self._settings)
+            for fault in saved.faults():
+                self._context.notice(Severity.WARNING, fault)
+            if found is None:
+                return
+            saturation_adu = self._context.settings.flats.saturation_adu
+            measurement = await in_thread(measure, found.frame.pixels, saturation_adu, self.cfa_pattern)
+            digest = await in_thread(pixel_digest, found.frame.pixels)
+            self._count_in(found.path, found.frame, measurement.statistics, digest, flat.filter)
 
     async def _twilight(self) -> float:
         """Wait for twilight and return the sun's pace in it, degrees per second."""
@@ -194,7 +215,9 @@ class SkyShooting:
                 test_s=max(SHORTEST_TEST_S, camera.minimum),
             )
             target = FlatTarget(self._bias_adu, self._full_scale_adu, flats.target, flats.band)
-            planned.plan(flat.filter, flat.count, target, limits)
+            missing = flat.count - len(self.sets[flat.filter].paths)
+            if missing > 0:
+                planned.plan(flat.filter, missing, target, limits)
         return planned
 
     def _known_full_scale_adu(self, learned: LearnedFlats) -> float:
@@ -269,7 +292,7 @@ class SkyShooting:
     def _judge(
         self, frame: Frame, measurement: FrameMeasurement, name: str | None, target: FlatTarget
     ) -> tuple[FrameLook, bytes, Fault | None]:
-        if not self.sets[name].paths:
+        if name not in self._gates:
             self._gates[name] = FrameGate(FrameKind.FLAT, self._band(name, target))
         gate, digest = self._gates[name], pixel_digest(frame.pixels)
         shape = frame_shape(frame.pixels, gate.bounds_adu(measurement.statistics))
@@ -284,8 +307,13 @@ class SkyShooting:
         return replace(band, faintest_adu=faintest_adu, largest_bands=inf)
 
     async def _keep(self, frame: Frame, look: FrameLook, digest: bytes, name: str | None) -> None:
+        index = len(self.sets[name].paths) + 1
+        path = await in_thread(self._context.folder.save_frame, frame, name, index)
+        self._count_in(path, frame, look.statistics, digest, name)
+
+    def _count_in(self, path: Path, frame: Frame, statistics: FrameStatistics, digest: bytes, name: str | None) -> None:
+        """Count a frame that is on the disk."""
         mine, context = self.sets[name], self._context
-        path = await in_thread(context.folder.save_frame, frame, name, len(mine.paths) + 1)
         mine.paths.append(path)
         mine.exposures_s.append(frame.exposure_s)
         mine.digests.append(digest)
@@ -296,7 +324,7 @@ class SkyShooting:
             mine.sensor_c.append(frame.sensor_c)
         now = context.clock.now()
         context.tell(
-            FrameAccepted(now, self._number, self._count, str(path), frame.exposure_s, frame.sensor_c, look.statistics)
+            FrameAccepted(now, self._number, self._count, str(path), frame.exposure_s, frame.sensor_c, statistics)
         )
 
     async def _show(self, frame: Frame, measurement: FrameMeasurement, shot: Expose) -> None:

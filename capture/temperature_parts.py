@@ -3,8 +3,14 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from coldframe.calibration.frame_file import FrameFileError, read_header
+from coldframe.calibration.frame_setup import setup_of
+from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.plan import ShootStep
 from coldframe.capture.set_recipe import Recipe, ShotSet
+
+MOST_NAMED = 999
+"""Frames that a master's header can name."""
 
 Shoot = Callable[[ShootStep, Recipe], Awaitable[ShotSet]]
 
@@ -23,3 +29,22 @@ async def in_parts(step: ShootStep, recipe: Recipe, shoot: Shoot) -> ShotSet:
         shot = await shoot(replace(step, count=step.count - frames), replace(recipe, shot_before=frames))
         frames += shot.frames
     return replace(shot, frames=frames)
+
+
+def made_already(folder: NightFolder, step: ShootStep) -> frozenset[str]:
+    """Return the names of those frames of a set of which an earlier run of the night has made masters.
+
+    Where one part ended and the next began the temperature decided, and how fast the frames came in: that is not
+    decided again.
+    """
+    names: set[str] = set()
+    for path in folder.masters():
+        try:
+            header = read_header(path)
+        except FrameFileError:
+            continue
+        setup = setup_of(header)
+        if setup.kind is step.kind and setup.setpoint_c is None and setup.exposure_s == step.exposure_s:
+            inputs = (header.get(f"IMCOM{number:03d}") for number in range(1, MOST_NAMED + 1))
+            names |= {str(name) for name in inputs if name is not None}
+    return frozenset(names)

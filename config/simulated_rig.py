@@ -1,5 +1,6 @@
 """Simulated rigs: what a rig file may say, and the rigs that come with coldframe."""
 
+import time
 import tomllib
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -308,6 +309,8 @@ class SimulatedRig(RigPart):
     ----------
     seed
         Seeds everything that is random about this specimen: its hot pixels and dust, and the noise of its frames.
+    frames_before
+        Frames that it has exposed before it is switched on: no noise comes twice, however often that is.
     ambient_c, ambient_drift_c_per_h
         Outside temperature when the rig is switched on, and how it changes.
     stray_e_per_s
@@ -322,6 +325,7 @@ class SimulatedRig(RigPart):
 
     title: str
     seed: int = Field(1, ge=0)
+    frames_before: int = Field(0, ge=0)
     ambient_c: Celsius = 15
     ambient_drift_c_per_h: float = Field(0, ge=-20, le=20)
     stray_e_per_s: NotNegative = 0
@@ -333,6 +337,11 @@ class SimulatedRig(RigPart):
     wheel: WheelModel | None = None
     timing: TimingModel
     faults: FaultModel = FaultModel()
+
+
+def switched_on_now(rig: SimulatedRig) -> SimulatedRig:
+    """Return the rig as it is switched on at this moment: what it exposes from now on, it has never exposed before."""
+    return rig.model_copy(update={"frames_before": int(time.time())})
 
 
 def _shipped() -> Traversable:

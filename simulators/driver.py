@@ -7,7 +7,7 @@ import stat
 import sys
 from functools import partial
 
-from coldframe.config.simulated_rig import RigFileError, load_rig
+from coldframe.config.simulated_rig import RigFileError, load_rig, switched_on_now
 from coldframe.simulators.indi_rig import indi_devices
 from coldframe.simulators.serve import BuildDevices, Bus, Connection, DriverSubscription
 
@@ -17,7 +17,7 @@ STANDARD_OUTPUT = 1
 def main() -> None:
     """Show the rig that the environment variable COLDFRAME_RIG names, a shipped one or a file; `small` by default."""
     try:
-        rig = load_rig(os.environ.get("COLDFRAME_RIG", "small"))
+        rig = switched_on_now(load_rig(os.environ.get("COLDFRAME_RIG", "small")))
     except RigFileError as error:
         sys.exit(str(error))
     run_driver(partial(indi_devices, rig))

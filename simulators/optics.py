@@ -34,7 +34,7 @@ class Telescope:
         self.panel = Panel(rig.panel, is_dead=rig.faults.panel_dead)
         self.wheel = Wheel(rig.wheel, is_stuck=rig.faults.wheel_stuck) if rig.wheel else None
         self._started_s = started_s
-        self._exposures = 0
+        self._exposures = rig.frames_before
 
     def sensor_c(self, now_s: float) -> float:
         """Return the sensor's true temperature."""

@@ -100,6 +100,9 @@ def run(
     watch: Annotated[
         bool, typer.Option("--watch", help="With --lights: wait for the end of the night before starting.")
     ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew, whatever an unfinished run of this night has left; it stays.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan with its times and touch nothing.")] = False,
     dashboard: Annotated[
         bool, typer.Option("--dashboard/--no-dashboard", help="Dashboard on a terminal, or one line per event.")
@@ -109,7 +112,8 @@ def run(
     """Shoot the planned bias, dark, flat and dark-flat frames, build their masters, and leave the rig safe.
 
     Ctrl-C ends in the safe state: exposure aborted, lamp out, cover and cooler as configured. A second Ctrl-C leaves
-    out the warm-up.
+    out the warm-up. A run that did not come to its end is gone on with by the next one of the same night: its frames
+    are checked and counted, and what is missing is shot.
     """
     from coldframe.cli.plan import Wish, show_plan  # noqa: PLC0415  # heavy imports only when needed
 
@@ -120,7 +124,7 @@ def run(
         raise typer.Exit(show_plan(wish))
     from coldframe.cli.run import run_night  # noqa: PLC0415  # as above
 
-    raise typer.Exit(run_night(wish, watch=watch, wants_dashboard=dashboard, wants_json=json))
+    raise typer.Exit(run_night(wish, watch=watch, fresh=fresh, wants_dashboard=dashboard, wants_json=json))
 
 
 @app.command(short_help="Show what a night would shoot, and how long it takes.")

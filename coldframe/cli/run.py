@@ -6,26 +6,29 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from coldframe.calibration.durable import NotDurableError
 from coldframe.capture.clock import NightClock
 from coldframe.capture.dashboard.live import Dashboard
 from coldframe.capture.disk_room import free_bytes, require_room
+from coldframe.capture.earlier_run import earlier_run, unfinished_night
 from coldframe.capture.events import EventStream, NightOutcome, Notice, Severity, Subscriber
 from coldframe.capture.hooks import HookFailedError, Hooks
 from coldframe.capture.journal import Journal
 from coldframe.capture.learned_flats import LearnedFlats
 from coldframe.capture.lights import NoLightsError
 from coldframe.capture.log import JsonLog, LineLog
-from coldframe.capture.night import Night
+from coldframe.capture.night import Night, planned_steps
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.night_watch import end_of_night
 from coldframe.capture.plan import plan_night
 from coldframe.capture.preflight import UnfitPlanError, require_fit
+from coldframe.capture.rig_lock import RigInUseError, rig_locked
 from coldframe.capture.service_watch import ServiceWatch
 from coldframe.capture.shot_lights import RigNow
 from coldframe.capture.stray_frames import StrayFrames
@@ -46,6 +49,16 @@ EXIT_CODES = {
     NightOutcome.ABORTED: ExitCode.ABORTED,
     NightOutcome.INTERRUPTED: ExitCode.INTERRUPTED,
 }
+BAD_INPUT = (
+    ConfigError,
+    RigFileError,
+    NoLightsError,
+    HookFailedError,
+    DeviceError,
+    UnfitPlanError,
+    RigInUseError,
+    NotDurableError,
+)
 LEARNED_FLATS = "learned-flats.json"
 OPEN_SERVER = (
     "the INDI server {} is another machine's: INDI has neither passwords nor encryption, so whoever reaches it can "
@@ -53,7 +66,7 @@ OPEN_SERVER = (
 )
 
 
-def run_night(wish: Wish, *, watch: bool, wants_dashboard: bool, wants_json: bool) -> ExitCode:
+def run_night(wish: Wish, *, watch: bool, fresh: bool, wants_dashboard: bool, wants_json: bool) -> ExitCode:
     """Run a night to its end. From its first step on every way out leaves the rig safe; before, nothing is touched.
 
     Parameters
@@ -62,14 +75,18 @@ def run_night(wish: Wish, *, watch: bool, wants_dashboard: bool, wants_json: boo
         Which night.
     watch
         Wait for the end of the night first; only with lights.
+    fresh
+        Begin anew, whatever an earlier run of this night has left.
     wants_dashboard, wants_json
         How it is told.
     """
     try:
         screen = _Screen(wants_dashboard=wants_dashboard, wants_json=wants_json)
         service = ServiceWatch()
-        return asyncio.run(_until_signalled(_run(wish, wish.settings(), screen, service, watch=watch), service))
-    except (ConfigError, RigFileError, NoLightsError, HookFailedError, DeviceError, UnfitPlanError) as error:
+        return asyncio.run(
+            _until_signalled(_run(wish, wish.settings(), screen, service, watch=watch, fresh=fresh), service)
+        )
+    except BAD_INPUT as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     except OSError as error:
@@ -79,7 +96,9 @@ def run_night(wish: Wish, *, watch: bool, wants_dashboard: bool, wants_json: boo
         return ExitCode.INTERRUPTED
 
 
-async def _run(wish: Wish, settings: Settings, screen: "_Screen", service: ServiceWatch, *, watch: bool) -> ExitCode:
+async def _run(
+    wish: Wish, settings: Settings, screen: "_Screen", service: ServiceWatch, *, watch: bool, fresh: bool
+) -> ExitCode:
     """Wait where that is wanted, then shoot, with the hooks around it."""
     clock = NightClock()
     asked = clock.now()
@@ -88,13 +107,15 @@ async def _run(wish: Wish, settings: Settings, screen: "_Screen", service: Servi
         waiting.subscribe(screen.lines())
         await end_of_night(wish.lights, settings.lights, settings.site, waiting, clock)
     hooks = Hooks(settings.hooks, clock)
-    try:
-        await hooks.before()
-        code = await _shoot(wish, settings, screen, hooks, clock, service, asked)
-    finally:
-        await hooks.after()
-        for failure in hooks.failures:
-            print(failure, file=sys.stderr)
+    # A simulated rig is this run's own.
+    with nullcontext(()) if wish.simulate is not None else rig_locked(settings.server) as abandoned:
+        try:
+            await hooks.before()
+            code = await _shoot(wish, settings, screen, hooks, clock, service, asked, fresh=fresh, notes=abandoned)
+        finally:
+            await hooks.after()
+            for failure in hooks.failures:
+                print(failure, file=sys.stderr)
     return ExitCode.INCOMPLETE if hooks.failures and code is ExitCode.DONE else code
 
 
@@ -106,6 +127,9 @@ async def _shoot(
     clock: NightClock,
     service: ServiceWatch,
     asked: datetime,
+    *,
+    fresh: bool,
+    notes: tuple[str, ...],
 ) -> ExitCode:
     events = EventStream()
     events.subscribe(service.observe)
@@ -122,27 +146,37 @@ async def _shoot(
         if not plan.settings.sets:
             return ExitCode.DONE
         require_fit(plan_night(plan.settings), rig.camera.features, rig.wheel.filters if rig.wheel else None)
-        require_room(
-            plan_night(plan.settings),
-            rig.camera.features,
-            settings.storage.folder,
-            await in_thread(free_bytes, settings.storage.folder),
-        )
-        folder = NightFolder.create(settings.storage.folder, clock.now())
+        steps, storage, started = plan_night(plan.settings), settings.storage.folder, clock.now()
+        unfinished = None if fresh else await in_thread(unfinished_night, storage, started, rig.camera.name)
+        there_bytes = await in_thread(free_bytes, storage) + (unfinished.raw_bytes() if unfinished else 0)
+        require_room(steps, rig.camera.features, storage, there_bytes)
+        folder, earlier = unfinished or NightFolder.create(storage, started), None
+        if unfinished is not None:
+            earlier = await in_thread(earlier_run, unfinished, planned_steps(steps, plan.settings))
         resources.enter_context(_log_to(folder.path / "coldframe.log"))
         journal = await resources.enter_async_context(Journal(folder.path / "journal.jsonl"))
         events.subscribe(journal)
+        events.add_keeper(journal.kept)
         await resources.enter_async_context(screen.shown(events))
         resources.push_async_callback(_after, hooks, events)
         await resources.enter_async_context(strays.kept_in(folder, events))
         hooks.tell(events)
         if not settings.server.is_local:
             events.publish(Notice(clock.now(), Severity.WARNING, OPEN_SERVER.format(settings.server.host)))
-        for note in plan.notes:
+        for note in (*notes, *plan.notes):
             events.publish(Notice(clock.now(), Severity.INFO, note))
         learned = LearnedFlats.load(settings.storage.folder / LEARNED_FLATS)
         deadline = wish.deadline(settings, asked, clock.now())
-        night = Night(plan.settings, rig, folder=folder, learned=learned, events=events, clock=clock, deadline=deadline)
+        night = Night(
+            plan.settings,
+            rig,
+            folder=folder,
+            learned=learned,
+            events=events,
+            clock=clock,
+            deadline=deadline,
+            earlier=earlier,
+        )
         try:
             return EXIT_CODES[await night.run()]
         finally:

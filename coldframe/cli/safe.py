@@ -7,6 +7,7 @@ from pathlib import Path
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events import EventStream
 from coldframe.capture.log import LineLog
+from coldframe.capture.rig_lock import RigInUseError, rig_locked
 from coldframe.capture.safe_state import SafeState
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_safe_state
@@ -18,7 +19,8 @@ from coldframe.devices.indi.rig import indi_rig
 def make_safe(config: Path | None, patience_s: float) -> ExitCode:
     """Bring the configured rig to the safe state; 1 if something could not be done, and it was said.
 
-    A lost server or device is waited for, `patience_s` at most.
+    A lost server or device is waited for, `patience_s` at most. A rig that a run is using is left to that run: it would
+    only be told back what the night wants.
     """
     try:
         settings = load_for_safe_state(config or find_config())
@@ -26,10 +28,11 @@ def make_safe(config: Path | None, patience_s: float) -> ExitCode:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
-        return asyncio.run(_make_safe(settings, patience_s))
+        with rig_locked(settings.server):
+            return asyncio.run(_make_safe(settings, patience_s))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except DeviceError as error:
+    except (DeviceError, RigInUseError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
 

@@ -13,7 +13,7 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.examples import example_night
 from coldframe.config.loading import ConfigError, load_settings
 from coldframe.config.settings import LOOPBACK_HOSTS
-from coldframe.config.simulated_rig import RigFileError, load_rig
+from coldframe.config.simulated_rig import RigFileError, load_rig, switched_on_now
 from coldframe.simulators.lights import write_lights
 from coldframe.simulators.serve import serve
 
@@ -21,7 +21,7 @@ from coldframe.simulators.serve import serve
 def serve_rig(name: str, host: str, port: int, unix_socket: str | None, *, until_stdin_closes: bool) -> ExitCode:
     """Serve the named rig until the process is interrupted, or the end of its input is reached where that is wanted."""
     try:
-        rig = load_rig(name)
+        rig = switched_on_now(load_rig(name))
     except RigFileError as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT

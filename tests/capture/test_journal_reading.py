@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from coldframe.calibration.statistics import FrameStatistics
 from coldframe.capture import events
 from coldframe.capture.events import Event, FilterChanged, FrameAccepted, FrameShown, TemperatureRead
+from coldframe.capture.flat_target import FlatTarget
 from coldframe.capture.journal import encode_event
 from coldframe.capture.journal_reading import JournalLineError, decode_event, read_journal
 
@@ -40,6 +41,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
 
 
 def whole(kind: type) -> st.SearchStrategy[Any]:
+    if kind is FlatTarget:
+        return st.builds(FlatTarget, st.floats(0, 1000), st.floats(4000, 65535), faintest_part=st.floats(0.1, 1))
     hints = get_type_hints(kind)
     return st.builds(kind, **{field.name: values(hints[field.name]) for field in dataclasses.fields(kind)})
 

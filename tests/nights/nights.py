@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from coldframe.capture.clock import NightClock
+from coldframe.capture.earlier_run import earlier_run, unfinished_night
 from coldframe.capture.events import Event, EventStream, NightOutcome
+from coldframe.capture.journal import Journal
 from coldframe.capture.learned_flats import LearnedFlats
-from coldframe.capture.night import Night
+from coldframe.capture.night import Night, planned_steps
 from coldframe.capture.night_folder import NightFolder
+from coldframe.capture.plan import plan_night
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import SimulatedRig
 from coldframe.devices.rig import Rig
@@ -55,21 +58,45 @@ class Inline(ThreadPoolExecutor):
         return future
 
 
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    return sorted(folder.glob(pattern))
+
+
 async def run_night(
     settings: Settings,
     simulated: SimulatedRig,
     folder: Path,
     meddle: Callable[[Rig], Rig] = lambda rig: rig,
     deadline: datetime | None = None,
+    *,
+    subscriber: Callable[[Event], None] | None = None,
 ) -> NightRun:
-    """Run a night over simulated devices, which `meddle` may replace."""
+    """Run a night over simulated devices, which `meddle` may replace; an unfinished one is gone on with."""
     asyncio.get_running_loop().set_default_executor(Inline())
     clock, events, seen = NightClock(START), EventStream(), list[Event]()
     events.subscribe(seen.append)
-    rig = meddle(simulated_rig(simulated, clock.now))
+    if subscriber is not None:
+        events.subscribe(subscriber)
+    frames_before = 10 * len(files_in(folder, "20*/**/*.fits"))
+    rig = meddle(simulated_rig(simulated.model_copy(update={"frames_before": frames_before}), clock.now))
     await rig.connect()
-    night_folder = NightFolder.create(folder, clock.now())
+    unfinished = unfinished_night(folder, clock.now(), rig.camera.name)
+    night_folder = unfinished or NightFolder.create(folder, clock.now())
+    planned = planned_steps(plan_night(settings), settings)
+    earlier = earlier_run(unfinished, planned) if unfinished is not None else None
     learned = LearnedFlats.load(folder / "learned-flats.json")
-    night = Night(settings, rig, folder=night_folder, learned=learned, events=events, clock=clock, deadline=deadline)
-    outcome = await night.run()
+    async with Journal(night_folder.path / "journal.jsonl") as journal:
+        events.subscribe(journal)
+        events.add_keeper(journal.kept)
+        night = Night(
+            settings,
+            rig,
+            folder=night_folder,
+            learned=learned,
+            events=events,
+            clock=clock,
+            deadline=deadline,
+            earlier=earlier,
+        )
+        outcome = await night.run()
     return NightRun(outcome, seen, night_folder.path)

@@ -1,0 +1,240 @@
+"""Nights whose run ended before its time: the next one makes the rig safe, counts what is there, shoots the rest."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+
+from coldframe.calibration.recombining import recombined
+from coldframe.capture.events import (
+    Event,
+    ExposureStarted,
+    FrameAccepted,
+    FrameRejected,
+    MasterWritten,
+    NightOutcome,
+    NightStarted,
+    Notice,
+)
+from coldframe.capture.night_folder import FOLDERS, NightFolder
+from coldframe.config.examples import example_night
+from coldframe.config.frames import FrameKind
+from coldframe.config.loading import load_settings
+from coldframe.config.settings import Settings
+from coldframe.config.simulated_rig import SimulatedRig, load_rig
+from coldframe.devices.rig import Rig
+from tests.nights.nights import NightRun, files_in, run_night, tiny
+from tests.nights.test_troubled_nights import SMALL, Rigged, short
+
+pytestmark = pytest.mark.looptime
+
+Stop = Callable[[Event], bool]
+
+
+async def ended_run(
+    settings: Settings, rig: SimulatedRig, folder: Path, stop: Stop, meddle: Callable[[Rig], Rig] = lambda rig: rig
+) -> list[Event]:
+    """Run a night until an event, and leave what is there then; return what was told."""
+    seen: list[Event] = []
+    running: asyncio.Task[NightRun]
+
+    def watch(event: Event) -> None:
+        if stop(event) and not any(map(stop, seen)):
+            running.cancel()
+        seen.append(event)
+
+    running = asyncio.create_task(run_night(settings, rig, folder, meddle, subscriber=watch))
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    return seen
+
+
+def nth(kind: FrameKind, number: int) -> Stop:
+    """Stop at the n-th accepted frame of a kind."""
+    count = 0
+
+    def stop(event: Event) -> bool:
+        nonlocal count
+        if not isinstance(event, FrameAccepted) or f"/{FOLDERS[kind]}/" not in event.path:
+            return False
+        count += 1
+        return count == number
+
+    return stop
+
+
+def remove(path: str) -> None:
+    Path(path).unlink()
+
+
+def accepted(events: list[Event]) -> list[str]:
+    return [event.path for event in events if isinstance(event, FrameAccepted)]
+
+
+def assert_whole(night: NightRun, settings: Settings) -> None:
+    """All masters are there, each equal to the column sort over its frames, and no frame is in two of a kind."""
+    assert night.outcome is NightOutcome.COMPLETE
+    masters = [Path(event.path) for event in night.of(MasterWritten)]
+    assert len(masters) == len(settings.sets)
+    raw = NightFolder(night.folder).raw_frames()
+    for master in masters:
+        assert recombined(master, raw).equal
+    paths = accepted(night.events)
+    assert len(paths) == len(set(paths)) == sum(event.frames for event in night.of(MasterWritten))
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        (FrameKind.BIAS, 1),
+        (FrameKind.BIAS, 6),
+        (FrameKind.DARK_FLAT, 2),
+        (FrameKind.FLAT, 1),
+        (FrameKind.FLAT, 6),
+        (FrameKind.DARK, 3),
+        (FrameKind.DARK, 6),
+    ],
+)
+async def test_what_was_accepted_counts_and_the_rest_is_shot(tmp_path: Path, kind: FrameKind, number: int) -> None:
+    settings = short()
+    before = await ended_run(settings, SMALL, tmp_path, nth(kind, number))
+    files = {path: path.read_bytes() for path in files_in(tmp_path, "20*/*/*/*.fits")}
+    rigged = Rigged()
+    night = await run_night(settings, SMALL, tmp_path, rigged)
+    assert len(files_in(tmp_path, "20*")) == 1
+    assert set(accepted(before)) <= set(accepted(night.events))
+    assert all(path.read_bytes() == content for path, content in files.items())
+    assert_whole(night, settings)
+    exposed = len(night.of(FrameAccepted)) - len(files)
+    assert exposed == len([*files_in(tmp_path, "20*/*/*/*.fits")]) - len(files)
+    rigged.assert_safe()
+
+
+async def test_a_whole_night_is_not_gone_on_with(tmp_path: Path) -> None:
+    await run_night(short(), SMALL, tmp_path)
+    second = await run_night(short(), SMALL, tmp_path)
+    assert len(files_in(tmp_path, "20*")) == 2
+    assert not second.of(NightStarted)[0].is_resumed
+    assert_whole(second, short())
+
+
+async def test_after_the_last_frame_nothing_is_exposed_again_and_no_master_written_twice(tmp_path: Path) -> None:
+    settings = short()
+    darks = sum(1 for each in settings.sets if each.kind is FrameKind.DARK)
+    await ended_run(settings, SMALL, tmp_path, nth(FrameKind.DARK, 6 * darks))
+    masters = set(files_in(tmp_path, "20*/masters/*.fits"))
+    night = await run_night(settings, SMALL, tmp_path)
+    assert_whole(night, settings)
+    assert night.of(NightStarted)[0].is_resumed
+    kinds = [event.kind for event in night.of(ExposureStarted)]
+    assert kinds.count(FrameKind.FLAT) == kinds.count(FrameKind.DARK) == 0
+    assert masters <= set(files_in(tmp_path, "20*/masters/*.fits"))
+    assert len(files_in(tmp_path, "20*/masters/*.fits")) == len(settings.sets)
+
+
+async def test_the_rig_is_made_safe_before_anything_else(tmp_path: Path) -> None:
+    await ended_run(short(), SMALL, tmp_path, nth(FrameKind.FLAT, 3))
+
+    def left_lit(rig: Rig) -> Rig:
+        assert rig.panel is not None
+        lamp = rig.panel
+        connect = rig.panel.connect
+
+        async def connect_lit() -> None:
+            await connect()
+            await lamp.light_on(200)
+
+        rig.panel.connect = connect_lit  # type: ignore[method-assign]
+        return rig
+
+    night = await run_night(short(), SMALL, tmp_path, left_lit)
+    assert_whole(night, short())
+    first_exposure = night.events.index(night.of(ExposureStarted)[0])
+    told = [event.lit for event in night.events[:first_exposure] if hasattr(event, "lit")]
+    assert told[0] is True
+    assert told[-1] is False
+
+
+async def test_damaged_and_torn_files_go_to_quarantine_and_are_shot_again(tmp_path: Path) -> None:
+    await ended_run(short(), SMALL, tmp_path, nth(FrameKind.DARK, 4))
+    (folder,) = files_in(tmp_path, "20*")
+    flipped, cut, *_ = sorted((folder / "biases").glob("*/*.fits"))
+    content = bytearray(flipped.read_bytes())
+    content[-5000] ^= 0x10
+    flipped.write_bytes(content)
+    cut.write_bytes(cut.read_bytes()[:-4000])
+    torn = cut.with_name(".bias_torn.fits.0a1b2c3d.part")
+    torn.write_bytes(b"SIMPLE  =")
+    night = await run_night(short(), SMALL, tmp_path)
+    assert_whole(night, short())
+    quarantine = folder / "quarantine"
+    for name, reason in [
+        (flipped.name, "CHECKSUM does not hold"),
+        (cut.name, "truncated"),
+        (torn.name[1:], "while it was written"),
+    ]:
+        (kept,) = quarantine.glob(name)
+        assert reason in json.loads(kept.with_name(f"{kept.stem}.json").read_text())["reason"]
+    assert (quarantine / torn.name[1:]).read_bytes() == b"SIMPLE  ="
+    assert files_in(folder, "**/.*.part") == []
+    notices = [notice.text for notice in night.of(Notice)]
+    assert any(flipped.name in text and "quarantine" in text for text in notices)
+
+
+async def test_a_frame_that_is_gone_is_told_and_shot_again(tmp_path: Path) -> None:
+    before = await ended_run(short(), SMALL, tmp_path, nth(FrameKind.DARK, 4))
+    remove(accepted(before)[2])
+    night = await run_night(short(), SMALL, tmp_path)
+    assert_whole(night, short())
+    assert any("is not there any more" in notice.text for notice in night.of(Notice))
+
+
+async def test_frames_of_another_setting_stay_and_do_not_count(tmp_path: Path) -> None:
+    await ended_run(short(), SMALL, tmp_path, nth(FrameKind.BIAS, 5))
+    other = short()
+    other = other.model_copy(update={"camera": other.camera.model_copy(update={"gain": 0.0})})
+    night = await run_night(other, SMALL, tmp_path)
+    assert_whole(night, other)
+    assert len(files_in(night.folder, "biases/*/*.fits")) == 11
+
+
+async def test_a_copy_of_a_frame_counts_once(tmp_path: Path) -> None:
+    await ended_run(short(), SMALL, tmp_path, nth(FrameKind.BIAS, 4))
+    (folder,) = files_in(tmp_path, "20*/biases/*")
+    first = min(folder.glob("*.fits"))
+    first.with_name("bias_copy.fits").write_bytes(first.read_bytes())
+    night = await run_night(short(), SMALL, tmp_path)
+    assert_whole(night, short())
+    assert any("repeated" in event.reason for event in night.of(FrameRejected))
+
+
+async def test_ended_again_and_again_it_comes_to_its_end(tmp_path: Path) -> None:
+    settings = short()
+    for kind in (FrameKind.BIAS, FrameKind.DARK_FLAT, FrameKind.FLAT, FrameKind.DARK):
+        await ended_run(settings, SMALL, tmp_path, nth(kind, 4))
+        await ended_run(settings, SMALL, tmp_path, nth(kind, 6))
+    night = await run_night(settings, SMALL, tmp_path)
+    assert len(files_in(tmp_path, "20*")) == 1
+    assert_whole(night, settings)
+
+
+async def test_an_uncooled_night_keeps_its_parts(tmp_path: Path) -> None:
+    settings = load_settings(example_night("uncooled"))
+    rig = tiny(load_rig("uncooled"))
+    count = sum(each.planned_frames for each in settings.sets if each.kind is FrameKind.DARK)
+    await ended_run(settings, rig, tmp_path, nth(FrameKind.DARK, count - 2))
+    night = await run_night(settings, rig, tmp_path)
+    assert night.outcome is NightOutcome.COMPLETE
+    masters = sorted(files_in(night.folder, "masters/*Dark_*.fits"))
+    raw = NightFolder(night.folder).raw_frames()
+    inputs = [name for master in masters for name in inputs_of(master)]
+    assert len(inputs) == len(set(inputs)) == len(files_in(night.folder, "darks/*/*.fits"))
+    assert all(recombined(master, raw).equal for master in masters)
+
+
+def inputs_of(master: Path) -> list[str]:
+    header = fits.getheader(master)
+    return [header[f"IMCOM{number:03d}"] for number in range(1, header["STACKCNT"] + 1)]
