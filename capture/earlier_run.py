@@ -57,6 +57,8 @@ class EarlierRun:
 def unfinished_night(storage: Path, now: datetime, camera: str) -> NightFolder | None:
     """Return the folder of this evening's last night with this camera, if it did not end with all it was to make.
 
+    A journal that a power cut has taken is no reason to leave frames behind: whose they are, each tells itself.
+
     Raises
     ------
     OSError
@@ -74,7 +76,8 @@ def unfinished_night(storage: Path, now: datetime, camera: str) -> NightFolder |
             case NightEnded():
                 ended = event
     is_whole = ended is not None and ended.outcome is NightOutcome.COMPLETE
-    return None if started is None or started.camera != camera or is_whole else folder
+    is_of_another = started is not None and started.camera != camera
+    return None if is_whole or is_of_another else folder
 
 
 def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierRun:

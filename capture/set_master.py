@@ -239,7 +239,7 @@ class SetMaster:
         cards = () if verdict is None else verdict.cards
         if tuned is None:
             return cards
-        return (Card("CFSATUR", tuned.target.full_scale_adu, "[adu] level at which the flats saturate"), *cards)
+        return (Card("CFSATUR", float(tuned.target.full_scale_adu), "[adu] level at which the flats saturate"), *cards)
 
     def _header(self, first: Frame) -> Mapping[str, HeaderValue]:
         """Return the driver's cards, with the measured gain where the pixels are in ADU and the driver tells none."""

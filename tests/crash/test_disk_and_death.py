@@ -88,6 +88,8 @@ class Hit:
     lit: str
     exposing: str
     calls: str
+    accepted: list[str]
+    resumed: "Resumed | None"
 
     @property
     def was_killed(self) -> bool:
@@ -97,6 +99,24 @@ class Hit:
     def was_hit(self) -> bool:
         """False where no thread made so many calls."""
         return self.was_killed or "INJECTED" in self.calls
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What the next run made of it."""
+
+    code: int
+    said: str
+    verify_code: int
+
+
+def resumed(config: Path, place: Path) -> Resumed:
+    """Run again after a death, and prove the masters."""
+    run = coldframe("run", "--config", config, "--no-dashboard", home=place)
+    said, _ = run.communicate(timeout=RUN_DEADLINE_S)
+    verify = coldframe("verify", place / "out", home=place)
+    verified, _ = verify.communicate(timeout=60)
+    return Resumed(run.returncode, said + verified, verify.returncode)
 
 
 def hit(point: Point, place: Path) -> Hit:
@@ -122,15 +142,18 @@ def hit(point: Point, place: Path) -> Hit:
             server.set(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON=On")
         safe = coldframe("safe", "--config", config, home=place)
         safe_said, _ = safe.communicate(timeout=60)
+        lit, exposing = server.get(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON"), server.state(f"{CAMERA}.CCD_EXPOSURE")
         return Hit(
             point,
             ended.returncode,
             ended.stdout + ended.stderr + safe_said,
             place / "out",
             safe.returncode,
-            server.get(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON"),
-            server.state(f"{CAMERA}.CCD_EXPOSURE"),
+            lit,
+            exposing,
             (place / "calls").read_text(errors="replace"),
+            [event["path"] for event in accepted(place / "out")],
+            resumed(config, place) if point.kills else None,
         )
 
 
@@ -146,7 +169,7 @@ def assert_nothing_is_lost(outcome: Hit) -> None:
     assert not outcome.was_killed or outcome.point.kills
     assert "Traceback" not in outcome.said
     assert "internal error" not in outcome.said
-    paths = [Path(event["path"]) for event in accepted(outcome.folder)]
+    paths = [Path(path) for path in outcome.accepted]
     assert len(set(paths)) == len(paths)
     assert all(path.exists() for path in paths), outcome.said
     # Whatever bears its final name is whole, accepted or not.
@@ -158,6 +181,19 @@ def assert_nothing_is_lost(outcome: Hit) -> None:
     assert outcome.safe_code == 0, outcome.said
     assert outcome.lit == "Off"
     assert outcome.exposing != "Busy"
+    if outcome.resumed is not None:
+        assert_gone_on_with(outcome, outcome.resumed)
+
+
+def assert_gone_on_with(outcome: Hit, resumed: Resumed) -> None:
+    """The next run counts what was accepted, shoots the rest, and its masters are what the raw frames give."""
+    assert resumed.code == 0, resumed.said
+    assert resumed.verify_code == 0, resumed.said
+    frames = [path.name for path in outcome.folder.glob("20*/*/*/*.fits")]
+    masters = [fits.getheader(path) for path in outcome.folder.glob("20*/masters/*.fits")]
+    inputs = [header[f"IMCOM{number:03d}"] for header in masters for number in range(1, header["STACKCNT"] + 1)]
+    assert sorted(inputs) == sorted(frames)
+    assert {Path(path).name for path in outcome.accepted} <= set(frames)
 
 
 @pytest.fixture(scope="module")

@@ -235,6 +235,29 @@ async def test_an_uncooled_night_keeps_its_parts(tmp_path: Path) -> None:
     assert all(recombined(master, raw).equal for master in masters)
 
 
+def take(paths: list[Path]) -> dict[str, list[list[tuple[str, object]]]]:
+    """Remove masters and return all cards of all their images; DATASUM stands for the pixels.
+
+    Without the gain, which the first run has measured in the end, and so without CHECKSUM.
+    """
+    told = {}
+    for path in paths:
+        with fits.open(path, checksum=True) as file:
+            cards = [[(card.keyword, card.value) for card in image.header.cards] for image in file]
+        told[path.name] = [[card for card in each if card[0] not in {"EGAIN", "CHECKSUM"}] for each in cards]
+        path.unlink()
+    return told
+
+
+async def test_a_master_made_from_the_frames_again_tells_the_same_to_the_last_bit(tmp_path: Path) -> None:
+    await ended_run(short(), SMALL, tmp_path, nth(FrameKind.DARK, 3))
+    before = take(files_in(tmp_path, "20*/masters/*.fits"))
+    assert len(before) == len(short().sets) - 1
+    await run_night(short(), SMALL, tmp_path)
+    after = take(files_in(tmp_path, "20*/masters/*.fits"))
+    assert {name: after[name] for name in before} == before
+
+
 def inputs_of(master: Path) -> list[str]:
     header = fits.getheader(master)
     return [header[f"IMCOM{number:03d}"] for number in range(1, header["STACKCNT"] + 1)]

@@ -1,0 +1,237 @@
+"""Runs that are killed at exactly one of their calls to the disk, and the runs that go on after them.
+
+Each run is a process of its own, forked from one that has imported everything, with the real sequencer, store, core and
+journal over a simulated rig under virtual time. SIGKILL comes from within, before, in the middle of, or after the n-th
+call: nothing is cleaned up, as nothing is when a machine hangs. What a disk may lose in a power cut is tried elsewhere.
+
+    python -m tests.crash.deaths 1000        # as many points, spread over all calls of a night; prints a table
+"""
+
+import json
+import os
+import pickle
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import looptime
+import numpy as np
+
+from coldframe.calibration.master_file import integrity_fault
+from coldframe.calibration.recombining import recombined
+from coldframe.capture.events import FrameAccepted, MasterWritten, NightOutcome
+from coldframe.capture.journal_reading import read_journal
+from coldframe.capture.night_folder import NightFolder
+from coldframe.config.frames import FrameKind
+from coldframe.config.settings import Settings
+from tests.nights.nights import NightRun, run_night
+from tests.nights.test_troubled_nights import SMALL, Rigged, short
+
+CALLS = ("open", "write", "fsync", "link", "unlink", "rename", "replace", "mkdir", "ftruncate", "pwrite")
+MOMENTS = ("before", "within", "after")
+LONGEST_RUN_S = 120.0
+LEAST_NAMES = 3
+
+
+@dataclass(frozen=True)
+class Death:
+    """At the how manieth call to the disk, and at which moment of it, a run dies."""
+
+    number: int
+    moment: str
+
+
+@dataclass
+class Disk:
+    """Stands between a run and its disk: counts the calls, and kills at one of them.
+
+    Attributes
+    ----------
+    calls
+        The name of each call so far.
+    """
+
+    death: Death | None
+    calls: list[str] = field(default_factory=list)
+
+    def stand_between(self) -> None:
+        """Take the place of the calls for the rest of this process."""
+        for name in CALLS:
+            setattr(os, name, self._standing_for(name, getattr(os, name)))
+
+    def _standing_for(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **named: Any) -> Any:
+            if name == "open" and not arguments[1] & os.O_CREAT:
+                return call(*arguments, **named)  # reading changes nothing
+            self.calls.append(name)
+            mine = self.death is not None and len(self.calls) == self.death.number
+            if mine and self.death is not None and self.death.moment == "within" and name == "write":
+                call(arguments[0], bytes(arguments[1])[: len(arguments[1]) // 2])
+            elif mine and self.death is not None and self.death.moment == "after":
+                call(*arguments, **named)
+            if mine:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*arguments, **named)
+
+        return counted
+
+
+def in_child(work: Callable[[], Any]) -> Any:
+    """Do work in a forked process; return what it returned, or "killed".
+
+    Raises
+    ------
+    AssertionError
+        It failed, with its trace, or it hangs.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        signal.alarm(int(LONGEST_RUN_S))
+        try:
+            result = ("done", work())
+        except BaseException:  # noqa: BLE001  told to the parent, whatever it is
+            result = ("failed", traceback.format_exc())
+        with os.fdopen(writer, "wb") as told:
+            pickle.dump(result, told)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as told:
+        answer = told.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL, f"the run hangs: ended by signal {os.WTERMSIG(status)}"
+        return "killed"
+    outcome, value = pickle.loads(answer)
+    assert outcome == "done", value
+    return value
+
+
+def few() -> Settings:
+    """Return a night of one filter: bias, dark flats, flats, darks."""
+    settings = short()
+    kept = [each for each in settings.sets if each.filter in {None, "L"}]
+    sets = tuple(each.model_copy(update={"count": 6 if each.kind is FrameKind.DARK_FLAT else 5}) for each in kept)
+    return settings.model_copy(update={"sets": sets})
+
+
+def run(folder: Path, death: Death | None = None) -> tuple[list[str], str, list[str], list[str]]:
+    """Run a night in this process; return its calls, outcome, accepted files and masters."""
+    disk, rigged = Disk(death), Rigged()
+    disk.stand_between()
+
+    async def to_the_end() -> NightRun:
+        night = await run_night(few(), SMALL, folder, rigged)
+        rigged.assert_safe()
+        return night
+
+    night: NightRun = looptime.new_event_loop().run_until_complete(to_the_end())
+    return (
+        disk.calls,
+        night.outcome.value,
+        [event.path for event in night.of(FrameAccepted)],
+        [event.path for event in night.of(MasterWritten)],
+    )
+
+
+def survived(death: Death, place: Path) -> bool:
+    """Kill a run, let the next one go on, and check that nothing is lost, nothing counts twice, all masters are true.
+
+    Returns
+    -------
+    bool
+        False where the run made fewer calls than that: its journal syncs when it comes to it.
+
+    Raises
+    ------
+    AssertionError
+        Something is not as it must be.
+    """
+    if in_child(lambda: run(place, death)) != "killed":
+        return False
+    before = [event for journal in place.glob("20*/journal.jsonl") for event in read_journal(journal)]
+    accepted = [event.path for event in before if isinstance(event, FrameAccepted)]
+    contents = {path: path.read_bytes() for path in place.glob("20*/*/*/*.fits")}
+    assert set(accepted) <= {str(path) for path in contents}, f"{death}: accepted frames are lost"
+    _, outcome, counted, masters = in_child(lambda: run(place))
+    assert outcome == NightOutcome.COMPLETE.value, f"{death}: {outcome}"
+    assert len(counted) == len(set(counted)), f"{death}: a frame counts twice"
+    assert set(accepted) <= set(counted), f"{death}: accepted frames do not count"
+    assert all(path.read_bytes() == content for path, content in contents.items()), f"{death}: a frame has changed"
+    assert len(masters) == len(few().sets), f"{death}: {masters}"
+    folders = list(place.glob("20*"))
+    assert len(folders) == 1, f"{death}: {folders}"
+    raw = NightFolder(folders[0]).raw_frames()
+    for master in NightFolder(folders[0]).masters():
+        shown = recombined(master, raw)
+        assert shown.equal, f"{death}: {master.name} {shown}"
+    digests = Counter(path.read_bytes()[-40000:] for path in raw.values())
+    assert max(digests.values()) == 1, f"{death}: a frame is there twice"
+    for path in [*place.rglob("[!.]*.fits")]:
+        assert path.parent.name == "quarantine" or integrity_fault(path) is None, f"{death}: {path}"
+    assert not list(place.glob("20*/**/.*.part")), f"{death}: torn files are left"
+    return True
+
+
+def calls_of_a_night() -> list[str]:
+    """Return the calls of a night that nobody kills."""
+    with tempfile.TemporaryDirectory(prefix="coldframe-deaths-") as place:
+        calls, outcome, *_ = in_child(lambda: run(Path(place)))
+        assert outcome == NightOutcome.COMPLETE.value
+        return list(calls)
+
+
+def deaths(count: int, calls: list[str]) -> Iterator[Death]:
+    """Yield points that cover every call of a night first, at the moments in turn, then at random."""
+    chance = np.random.default_rng(2026)
+    for index in range(count):
+        number = index + 1 if index < len(calls) else int(chance.integers(1, len(calls) + 1))
+        yield Death(number, MOMENTS[int(chance.integers(len(MOMENTS)))])
+
+
+def main() -> None:
+    """Try as many deaths as the first argument says; print a table."""
+    count = int(sys.argv[1])
+    calls = calls_of_a_night()
+    chosen = list(deaths(count, calls)) if count >= len(calls) else spread(count, calls)
+    began_s, met, lost = time.monotonic(), Counter[str](), 0
+    for index, death in enumerate(chosen, start=1):
+        place = Path(tempfile.mkdtemp(prefix="coldframe-deaths-"))
+        try:
+            met[f"{calls[death.number - 1]} {death.moment}" if survived(death, place) else "not reached"] += 1
+            shutil.rmtree(place)
+        except AssertionError as error:
+            lost += 1
+            print(f"FAILED, kept in {place}: {error}", flush=True)
+        if index % 50 == 0:
+            print(f"{index} deaths, {lost} not survived, {time.monotonic() - began_s:.0f} s", flush=True)
+    told = {
+        "calls of a night": len(calls),
+        "deaths": len(chosen),
+        "not survived": lost,
+        "met": dict(sorted(met.items())),
+    }
+    print(json.dumps(told, indent=1))
+    sys.exit(lost > 0)
+
+
+def spread(count: int, calls: list[str]) -> list[Death]:
+    """Return points spread evenly over a night, every kind of call among them."""
+    numbers = {round(1 + index * (len(calls) - 1) / max(count - 1, 1)) for index in range(count)}
+    for name in set(calls):
+        places = [place for place, call in enumerate(calls, start=1) if call == name]
+        numbers |= set(places[:: max(1, len(places) // LEAST_NAMES)][:LEAST_NAMES])
+    return [Death(number, MOMENTS[place % len(MOMENTS)]) for place, number in enumerate(sorted(numbers))]
+
+
+if __name__ == "__main__":
+    main()
