@@ -1,6 +1,6 @@
 """What every part of a night works with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from coldframe.capture.clock import NightClock, clock_text
@@ -8,7 +8,7 @@ from coldframe.capture.events import Event, EventStream, Notice, Severity
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.retries import Retries
 from coldframe.config.settings import Settings
-from coldframe.devices.rig import Rig
+from coldframe.devices.rig import Device, Rig
 
 
 class StepFailedError(Exception):
@@ -17,6 +17,13 @@ class StepFailedError(Exception):
 
 class StepSkippedError(StepFailedError):
     """A step was not tried, because what it builds on is missing."""
+
+
+@dataclass(slots=True)
+class Lamp:
+    """What is known of the panel's lamp: `is_dark` while it was put out, its cover closed, and nothing done since."""
+
+    is_dark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,19 @@ class NightContext:
     clock: NightClock
     retries: Retries
     deadline: datetime | None = None
+    lamp: Lamp = field(default_factory=Lamp)
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """All of the rig, but for what the present set goes on without."""
+        return tuple(device for device in self.rig.devices if not self.can_do_without(device.name))
+
+    def can_do_without(self, device: str) -> bool:
+        """Tell whether the present set goes on without a device that works no more; a panel must be known as dark."""
+        panel = self.rig.panel
+        if panel is not None and device == panel.name and (not self.lamp.is_dark or panel.state().lit):
+            return False
+        return self.retries.breakers.is_left_out(device)
 
     def require_time(self, exposure_s: float) -> None:
         """Do nothing if an exposure can end before the deadline.

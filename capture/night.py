@@ -53,7 +53,7 @@ from coldframe.capture.plan import (
     estimate_s,
     plan_night,
 )
-from coldframe.capture.retries import Retries
+from coldframe.capture.retries import ContestedError, Retries
 from coldframe.capture.safe_state import SafeState
 from coldframe.capture.set_recipe import Pedestal, Recipe, ShotSet
 from coldframe.capture.sky_sets import SkySets
@@ -141,7 +141,7 @@ class Night:
             self._context.notice(
                 Severity.WARNING, "stopping; the rig is made safe, and another Ctrl-C leaves out the warm-up"
             )
-        except NotDurableError as error:
+        except (NotDurableError, ContestedError) as error:
             summary = str(error)
         except Exception as error:  # the boundary: whatever it is, the rig is made safe and the log has the trace
             log.exception("the night failed")
@@ -210,7 +210,7 @@ class Night:
         """Do one step; what fails is told and does not stop the steps that can do without it."""
         context = self._context
         context.tell(StepStarted(context.clock.now(), number))
-        context.retries.begin_set()
+        context.retries.begin_set(needed_devices(step, context.rig))
         outcome, reason = StepOutcome.DONE, ""
         try:
             self._require_time(number)
@@ -402,6 +402,12 @@ class Night:
 def is_for_flats(step: Step) -> TypeGuard[TuneStep | ShootStep]:
     """Tell whether a step tunes or shoots flats."""
     return isinstance(step, TuneStep) or (isinstance(step, ShootStep) and step.kind is FrameKind.FLAT)
+
+
+def needed_devices(step: Step, rig: Rig) -> set[str]:
+    """Return the names of the devices that a step cannot do without; frames without light need the camera only."""
+    devices = rig.devices if is_for_flats(step) or isinstance(step, SkyStep) else (rig.camera,)
+    return {device.name for device in devices}
 
 
 def is_flat_of(step: ShootStep, dark_flat: ShootStep) -> bool:

@@ -101,6 +101,7 @@ Setpoints = Annotated[tuple[Setpoint, ...], Field(strict=False)]
 FrameBound = Annotated[int, Field(ge=1, le=MOST_FRAMES)]
 Command = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False, min_length=1)]
 Commands = Annotated[tuple[Command, ...], Field(strict=False)]
+OneCommand = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
 
 
 class Section(BaseModel):
@@ -434,6 +435,11 @@ class HookSettings(Section):
     after: Commands = Field(
         default=(),
         description="Run in this order after the safe state, however the night ended. One that fails is reported.",
+    )
+    power_cycle: OneCommand = Field(
+        default=(),
+        description="Switches the camera's power off and on again. Run where neither aborting nor connecting its "
+        "driver anew helps, twice in a night at most, without a shell.",
     )
     deadline_s: float = Field(
         default=120.0, ge=1, le=3600, description="Longest time that each command may take; then it is ended."

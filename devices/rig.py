@@ -6,6 +6,8 @@ from coldframe.devices.camera import Camera
 from coldframe.devices.filter_wheel import FilterWheel
 from coldframe.devices.flat_panel import FlatPanel
 
+Device = Camera | FlatPanel | FilterWheel
+
 
 @dataclass(frozen=True, slots=True)
 class Rig:
@@ -27,22 +29,6 @@ class Rig:
             await device.connect()
 
     @property
-    def devices(self) -> tuple[Camera | FlatPanel | FilterWheel, ...]:
+    def devices(self) -> tuple[Device, ...]:
         """All devices that there are."""
         return tuple(device for device in (self.camera, self.panel, self.wheel) if device is not None)
-
-    async def ensure_ready(self) -> None:
-        """Bring back what has been away, as it was last told to be.
-
-        Raises
-        ------
-        DeviceError
-            A device is not there.
-        """
-        for device in self.devices:
-            await device.ensure_ready()
-
-    @property
-    def unready(self) -> tuple[str, ...]:
-        """Names of the devices that are away, or do not stand as they were last told to."""
-        return tuple(device.name for device in self.devices if not device.is_ready)
