@@ -40,6 +40,7 @@ from coldframe.capture.gain_check import GainCheck
 from coldframe.capture.learned_flats import LearnedFlats
 from coldframe.capture.light_leak import filters_for_darks
 from coldframe.capture.light_path import darken, tell_panel
+from coldframe.capture.memory_watch import MemoryWatch
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.panel_curve import PROPORTIONAL, PanelCurve
 from coldframe.capture.plan import (
@@ -126,6 +127,7 @@ class Night:
         self._darkness = Darkness(self._context)
         self._gain_check = GainCheck(self._context)
         self._sky = SkySets(self._context, learned)
+        self._memory = MemoryWatch(self._context)
 
     async def run(self) -> NightOutcome:
         """Do all steps, then leave the rig safe.
@@ -177,6 +179,7 @@ class Night:
                 self._mind_the_deadline(number)
                 step = self._steps[number - 1]
                 if not isinstance(step, WarmStep):
+                    await self._memory.look()
                     await self._do(number, step)
         return self._result()
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from coldframe.devices.camera import Camera
+from coldframe.devices.connection import Connection
 from coldframe.devices.filter_wheel import FilterWheel
 from coldframe.devices.flat_panel import FlatPanel
 
@@ -11,11 +12,12 @@ Device = Camera | FlatPanel | FilterWheel
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A camera and what stands in front of it."""
+    """A camera and what stands in front of it; `connection` is what they are reached through, where that can grow."""
 
     camera: Camera
     panel: FlatPanel | None = None
     wheel: FilterWheel | None = None
+    connection: Connection | None = None
 
     async def connect(self) -> None:
         """Connect all of it.

@@ -9,6 +9,7 @@ from coldframe.devices.camera import StrayFrame
 from coldframe.devices.flat_panel import FlatPanel
 from coldframe.devices.indi.blob_channel import ServerAddress
 from coldframe.devices.indi.camera import IndiCamera, log_stray
+from coldframe.devices.indi.connection import IndiConnection
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.wheel import IndiFilterWheel
@@ -53,6 +54,7 @@ async def indi_rig(
                 )
                 if settings.wheel
                 else None,
+                connection=IndiConnection(link, is_local=settings.server.is_local),
             )
         finally:
             await camera.close()
