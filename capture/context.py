@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from coldframe.capture.clock import NightClock, clock_text
+from coldframe.capture.cooling import FrozenReading
 from coldframe.capture.events import Event, EventStream, Notice, Severity
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.retries import Retries
@@ -38,6 +39,7 @@ class NightContext:
     retries: Retries
     deadline: datetime | None = None
     lamp: Lamp = field(default_factory=Lamp)
+    readings: FrozenReading = field(default_factory=FrozenReading)
 
     @property
     def devices(self) -> tuple[Device, ...]:

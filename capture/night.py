@@ -174,7 +174,8 @@ class Night:
         self._tell_start()
         if self._learned.problem is not None:
             self._context.notice(Severity.WARNING, self._learned.problem)
-        async with thermometer(self._context.rig.camera, self._context.events, self._context.clock):
+        context = self._context
+        async with thermometer(context.rig.camera, context.events, context.clock, context.readings):
             for number in range(1, len(self._steps) + 1):
                 self._mind_the_deadline(number)
                 step = self._steps[number - 1]
@@ -234,6 +235,33 @@ class Night:
         context.tell(StepEnded(context.clock.now(), number, outcome, reason))
 
     async def _work(self, number: int, step: Step) -> None:
+        """Do a step; one that the sensor is too warm for in the middle of it is done anew at a warmer setpoint."""
+        try:
+            await self._step(number, step)
+        except OutOfReachError as error:
+            setpoint_c = self._made.reached_c
+            if setpoint_c is None:
+                raise
+            self._made.reached_c = None
+            reached_c = await self._fall_back(number - 1, setpoint_c, error)
+            moved = self._steps[number - 1]
+            if moved != step:
+                await self._step(number, moved)
+            raise StepFailedError(f"{error}; what is left is shot at {reached_c:g} C") from error
+
+    async def _fall_back(self, number: int, setpoint_c: float, error: OutOfReachError) -> float:
+        """Move what is left after a step to a warmer setpoint that the sensor does reach, and return that."""
+        reached_c = await cool_less(self._context, setpoint_c)
+        if reached_c is None:
+            raise error
+        self._timetable.move(number, setpoint_c, reached_c)
+        for step, tuned in list(self._made.tuned.items()):
+            if step.setpoint_c == setpoint_c:  # the light is the same for a warmer sensor
+                self._made.tuned.setdefault(replace(step, setpoint_c=reached_c), tuned)
+        self._made.reached_c = reached_c
+        return reached_c
+
+    async def _step(self, number: int, step: Step) -> None:
         match step:
             case CoolStep(setpoint_c):
                 await self._cool(number, setpoint_c)
@@ -252,11 +280,7 @@ class Night:
         try:
             await patiently(self._context, lambda: cool(self._context, setpoint_c))
         except OutOfReachError as error:
-            reached_c = await cool_less(self._context, setpoint_c)
-            if reached_c is None:
-                raise
-            self._timetable.move(number, setpoint_c, reached_c)
-            self._made.reached_c = reached_c
+            reached_c = await self._fall_back(number, setpoint_c, error)
             raise StepFailedError(f"{error}; its sets are shot at {reached_c:g} C") from error
         self._made.reached_c = setpoint_c
 
