@@ -27,6 +27,13 @@ class Lamp:
     is_dark: bool = False
 
 
+@dataclass(slots=True)
+class Told:
+    """What people were told already: the step of the wall clock, in seconds."""
+
+    clock_step_s: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class NightContext:
     """The rig, what is wanted of it, where things go, and by when the last frame must be in (None: no matter)."""
@@ -40,6 +47,7 @@ class NightContext:
     deadline: datetime | None = None
     lamp: Lamp = field(default_factory=Lamp)
     readings: FrozenReading = field(default_factory=FrozenReading)
+    told: Told = field(default_factory=Told)
 
     @property
     def devices(self) -> tuple[Device, ...]:

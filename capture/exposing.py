@@ -9,6 +9,7 @@ from coldframe.capture.disk_room import wait_for_room
 from coldframe.capture.events import ExposureStarted, Severity
 from coldframe.capture.power_cycle import hangs, power_cycled
 from coldframe.capture.retries import OutOfRetriesError
+from coldframe.capture.set_clock import clock_checked
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
@@ -48,7 +49,7 @@ async def expose_once(context: NightContext, step: int, kind: FrameKind, exposur
         raise DeviceLostError(unready[0], f"went away or was changed during an exposure ({path.name})")
     context.retries.breakers.worked(frame.camera)
     context.retries.wedge.worked()
-    return frame
+    return clock_checked(context, frame)
 
 
 async def ensure_ready(context: NightContext) -> None:
