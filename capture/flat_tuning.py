@@ -3,7 +3,9 @@
 import asyncio
 from dataclasses import dataclass
 
+from coldframe.calibration.frame_file import FrameFileError
 from coldframe.calibration.frame_shape import Bands, FrameShape, bands_between, frame_shape, is_large_enough
+from coldframe.calibration.library import LIBRARY
 from coldframe.calibration.statistics import FULL_SCALE_ADU, FrameStatistics, measure, preview
 from coldframe.capture.context import NightContext, StepFailedError
 from coldframe.capture.events import FlatTested, FlatTuned, FrameShown, Severity
@@ -15,6 +17,7 @@ from coldframe.capture.learned_flats import FlatKey, LearnedFlat, LearnedFlats
 from coldframe.capture.light_path import flat_light, select_filter, set_brightness
 from coldframe.capture.panel_curve import PanelCurve
 from coldframe.capture.plan import TuneStep
+from coldframe.capture.shadow_check import shadow, usual_shape
 from coldframe.capture.threads import in_thread
 from coldframe.capture.tuner import FlatTuner, KnownLight, OutOfReach, Shoot, Tuned
 from coldframe.capture.tuning_evidence import FlatTest
@@ -148,7 +151,32 @@ class FlatTuning:
         assert shot is not None
         async with flat_light(self.context, panel, shot.brightness):
             tuned = await self._search(tuner, panel, flats, shot.brightness)
-            return await self._steadied(tuned, tuner.curve, panel, flats)
+            tuned, curve = await self._steadied(tuned, tuner.curve, panel, flats)
+            await self._look_for_shadows(tuned)
+            return tuned, curve
+
+    async def _look_for_shadows(self, tuned: Tuned) -> None:
+        """Compare a flat with that of earlier nights, where there is one.
+
+        Raises
+        ------
+        StepFailedError
+            Something stands in the light.
+        """
+        if (usual := await in_thread(self._usual_shape)) is None:
+            return
+        found = await self._check(tuned.exposure_s)
+        if found.size == usual.size and (fault := shadow(found.levels_adu - self.bias_adu, usual.levels_adu)):
+            raise StepFailedError(fault)
+
+    def _usual_shape(self) -> FrameShape | None:
+        folder = self.context.folder
+        tests = sorted((folder.path / "tuning").glob("*.fits"), key=lambda path: path.stat().st_mtime_ns)
+        try:
+            return usual_shape(folder.path.parent / LIBRARY, tests[-1]) if tests else None
+        except (FrameFileError, OSError) as error:
+            self.context.notice(Severity.WARNING, f"flats are not compared with those of earlier nights: {error}")
+            return None
 
     async def _search(self, tuner: FlatTuner, panel: FlatPanel, flats: FlatSettings, brightness: int | None) -> Tuned:
         """Shoot what the tuner asks for, under a panel that is lit at `brightness`, and return what it found.

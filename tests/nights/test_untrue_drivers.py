@@ -1,10 +1,12 @@
 """Nights on which pixels and drivers disagree: the pixels are believed, and no hour is wasted."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import pytest
 
 from coldframe.capture.events import (
@@ -25,7 +27,9 @@ from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import FrameSet, Settings
 from coldframe.config.simulated_rig import FaultModel, SimulatedRig, load_rig
+from coldframe.devices.camera import Frame
 from tests.nights.nights import NightRun, run_night, tiny
+from tests.nights.test_troubled_nights import Rigged, Wrapped
 
 pytestmark = pytest.mark.looptime
 
@@ -135,6 +139,28 @@ async def test_a_stuck_wheel_is_known_from_earlier_nights_and_suspected_without(
     later = await run_night(night(), SMALL, tmp_path)
     assert later.outcome is NightOutcome.COMPLETE, "the wrong light was not learned"
     assert warnings(later) == []
+
+
+class Bladed(Wrapped):
+    """A camera whose shutter stops half-way."""
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        frame: Frame = await self.inner.expose(kind, exposure_s)
+        if kind is not FrameKind.FLAT:
+            return frame
+        pixels = frame.pixels.copy()
+        bias_adu = np.uint16(500)
+        pixels[:, :60] = bias_adu + (pixels[:, :60] - np.minimum(pixels[:, :60], bias_adu)) // 4
+        return replace(frame, pixels=pixels)
+
+
+async def test_a_shutter_blade_is_seen_against_the_flats_of_earlier_nights(tmp_path: Path) -> None:
+    await run_night(night(), SMALL, tmp_path)
+    run = await run_night(night(), with_seed(1), tmp_path, Rigged(camera=Bladed))
+    assert run.outcome is NightOutcome.INCOMPLETE
+    assert len(failed(run)) == 2
+    assert all("a shutter blade" in reason for reason in failed(run))
+    assert sorted(Path(made.path).name.split("_")[0] for made in run.of(MasterWritten)) == ["MasterBias", "MasterDark"]
 
 
 async def test_a_gain_that_is_not_taken_is_known_from_earlier_nights_and_suspected_without(tmp_path: Path) -> None:
