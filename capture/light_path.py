@@ -52,7 +52,7 @@ async def select_filter_if_possible(context: NightContext, name: str) -> None:
 
 
 async def darken(context: NightContext) -> None:
-    """Put the lamp out and close the cover.
+    """Put the lamp out, and whatever else shines, and close the cover.
 
     A panel that no longer answers stays as it was left, dark, say.
 
@@ -63,6 +63,8 @@ async def darken(context: NightContext) -> None:
     StepFailedError
         It no longer answers, and nobody knows whether it is dark; or nobody switched a light that is switched by hand.
     """
+    for auxiliary in context.rig.auxiliaries:
+        await patiently(context, auxiliary.switch_off)
     panel, settings = context.rig.panel, context.settings.panel
     if panel is None or settings is None:
         return

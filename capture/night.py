@@ -432,9 +432,11 @@ def is_for_flats(step: Step) -> TypeGuard[TuneStep | ShootStep]:
 
 
 def needed_devices(step: Step, rig: Rig) -> set[str]:
-    """Return the names of the devices that a step cannot do without; frames without light need the camera only."""
-    devices = rig.devices if is_for_flats(step) or isinstance(step, SkyStep) else (rig.camera,)
-    return {device.name for device in devices}
+    """Return the names of the devices that a step cannot do without: frames without light need no panel or wheel."""
+    lamps = {lamp.name for lamp in rig.auxiliaries}
+    if is_for_flats(step) or isinstance(step, SkyStep):
+        return {device.name for device in rig.devices} - lamps
+    return {rig.camera.name} | lamps
 
 
 def is_flat_of(step: ShootStep, dark_flat: ShootStep) -> bool:

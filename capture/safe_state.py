@@ -80,6 +80,8 @@ class SafeState:
             await self._cooler()
         else:
             self._fail(f"{camera.name} does not answer, so its cooler is as it was. Look after it by hand.")
+        for auxiliary in self._rig.auxiliaries:
+            await self._try(auxiliary.name, "go back to how it was", auxiliary.restore, LAMP_DEADLINE_S)
         return tuple(self._failures)
 
     async def _try(self, device: str, what: str, step: Callable[[], Awaitable[None]], deadline_s: float) -> bool:

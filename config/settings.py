@@ -446,6 +446,21 @@ class HookSettings(Section):
     )
 
 
+class AuxiliarySettings(Section):
+    """A control of any other INDI device, such as a dew heater with a lamp, that is off while it must be dark."""
+
+    device: Name = Field(description="The device as its INDI driver names it.")
+    property: Name = Field(description="The INDI property, such as `DEW_HEATER`.")
+    element: Name = Field(description="The number or switch in it.")
+    off: float = Field(
+        default=0.0,
+        ge=-1e6,
+        le=1e6,
+        description="Its value during bias, darks and dark flats; of a switch 0 for off and 1 for on. "
+        "At the end of the night it gets its old value back.",
+    )
+
+
 class FrameSet(Section):
     """Frames shot alike that make one master."""
 
@@ -551,6 +566,9 @@ class Settings(Section):
     storage: StorageSettings = Field(default_factory=StorageSettings, description="Where files go.")
     site: SiteSettings | None = Field(default=None, description="Where the telescope stands.")
     lights: LightsSettings = Field(default_factory=LightsSettings, description="What is shot for lights.")
+    auxiliaries: tuple[AuxiliarySettings, ...] = Field(
+        default=(), strict=False, description="What else is off while it must be dark, as tables [[auxiliaries]]."
+    )
     hooks: HookSettings = Field(default_factory=HookSettings, description="Commands before and after the night.")
     sets: Annotated[tuple[FrameSet, ...], AfterValidator(_some)] = Field(
         default=(), strict=False, description="The sets to shoot, as tables [[sets]]; not needed with --lights."

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from coldframe.devices.auxiliary import Auxiliary
 from coldframe.devices.camera import Camera
 from coldframe.devices.connection import Connection
 from coldframe.devices.filter_wheel import FilterWheel
 from coldframe.devices.flat_panel import FlatPanel
 
-Device = Camera | FlatPanel | FilterWheel
+Device = Camera | FlatPanel | FilterWheel | Auxiliary
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Rig:
     panel: FlatPanel | None = None
     wheel: FilterWheel | None = None
     connection: Connection | None = None
+    auxiliaries: tuple[Auxiliary, ...] = ()
 
     async def connect(self) -> None:
         """Connect all of it.
@@ -33,4 +35,5 @@ class Rig:
     @property
     def devices(self) -> tuple[Device, ...]:
         """All devices that there are."""
-        return tuple(device for device in (self.camera, self.panel, self.wheel) if device is not None)
+        parts = (self.camera, self.panel, self.wheel, *self.auxiliaries)
+        return tuple(device for device in parts if device is not None)

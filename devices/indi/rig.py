@@ -7,6 +7,7 @@ from datetime import datetime
 from coldframe.config.settings import PanelSettings, ServerSettings, Settings
 from coldframe.devices.camera import StrayFrame
 from coldframe.devices.flat_panel import FlatPanel
+from coldframe.devices.indi.auxiliary import IndiAuxiliary
 from coldframe.devices.indi.blob_channel import ServerAddress
 from coldframe.devices.indi.camera import IndiCamera, log_stray
 from coldframe.devices.indi.connection import IndiConnection
@@ -55,6 +56,7 @@ async def indi_rig(
                 if settings.wheel
                 else None,
                 connection=IndiConnection(link, is_local=settings.server.is_local),
+                auxiliaries=tuple(IndiAuxiliary(link, each) for each in settings.auxiliaries),
             )
         finally:
             await camera.close()
