@@ -63,6 +63,9 @@ class FlatTuning:
         try:
             async with asyncio.timeout(self._deadline_s(flats)):
                 tuned, curve = await self._tune(flats)
+                if other := self._other_filter(tuned, curve):
+                    await self._turn_away_and_back(other)
+                    tuned, curve = await self._tune(flats)
         except TimeoutError:
             raise StepFailedError(f"no exposure was found within {self._deadline_s(flats):g} s") from None
         self._confirm_filter(tuned, curve)
@@ -89,6 +92,15 @@ class FlatTuning:
         switched_s = panel.manual_deadline_s if panel is not None and panel.kind == "manual" else 0.0
         return flats.tuning_deadline_s + switched_s
 
+    async def _turn_away_and_back(self, other: str) -> None:
+        """Turn a wheel whose light is another filter's through a filter that is neither: it may have stopped short."""
+        wheel, name = self.context.rig.wheel, self.step.filter
+        assert wheel is not None
+        text = f"{self.step.title}: the light is that of filter {other}; turning the wheel away and back"
+        self.context.notice(Severity.WARNING, text)
+        away = [each for each in wheel.filters if each not in {name, other}] or [other]
+        await select_filter(self.context, away[0])
+
     def _confirm_filter(self, tuned: Tuned, curve: PanelCurve) -> None:
         """Notice a wheel that did not turn, by the light.
 
@@ -97,9 +109,29 @@ class FlatTuning:
         StepFailedError
             The light is that of another filter.
         """
+        if other := self._other_filter(tuned, curve):
+            raise StepFailedError(
+                f"the light is that of filter {other}, not of {self.step.filter}: the wheel seems to be stuck; look at "
+                "it, then shoot these flats again"
+            )
+        if (lights := self._lights(tuned, curve)) is None:
+            return
+        name, tonight, earlier = lights
+        for other in twins(name, tonight):
+            if not {name, other} <= earlier.keys():
+                text = f"filters {name} and {other} pass the same light: if they should not, the wheel is stuck"
+                self.context.notice(Severity.WARNING, text)
+
+    def _other_filter(self, tuned: Tuned, curve: PanelCurve) -> str | None:
+        """Return the filter that seems to be in the beam in place of the one that was selected."""
+        lights = self._lights(tuned, curve)
+        return None if lights is None else stuck_at(*lights)
+
+    def _lights(self, tuned: Tuned, curve: PanelCurve) -> tuple[str, dict[str, float], dict[str, float]] | None:
+        """Return the filter, and the light through each filter tonight and earlier; None without a wheel."""
         panel, name = self.context.rig.panel, self.step.filter
         if self.context.rig.wheel is None or panel is None or name is None:
-            return
+            return None
         key = self._key(panel)
 
         def light(flat: LearnedFlat) -> float:
@@ -108,15 +140,7 @@ class FlatTuning:
         tonight = {other: light(flat) for other, flat in self.learned.alike(key).items()}
         tonight[name] = light(self._learned_of(tuned))
         earlier = {other: light(flat) for other, flat in self.learned.alike_earlier(key).items()}
-        if other := stuck_at(name, tonight, earlier):
-            raise StepFailedError(
-                f"the light is that of filter {other}, not of {name}: the wheel seems to be stuck; look at it, then "
-                "shoot these flats again"
-            )
-        for other in twins(name, tonight):
-            if not {name, other} <= earlier.keys():
-                text = f"filters {name} and {other} pass the same light: if they should not, the wheel is stuck"
-                self.context.notice(Severity.WARNING, text)
+        return name, tonight, earlier
 
     def _learned_of(self, tuned: Tuned) -> LearnedFlat:
         return LearnedFlat(

@@ -212,6 +212,27 @@ async def test_without_a_warmer_setpoint_it_costs_what_is_left_at_this_one(tmp_p
     assert ended[3].reason == "the sensor did not reach -10 C"
 
 
+class Warming(FailingCooler):
+    """A camera whose sensor is warmer during one dark, and cold again after it."""
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Any:
+        self.darks += kind is FrameKind.DARK
+        return await self._camera.expose(kind, exposure_s)
+
+    def thermals(self) -> Thermals:
+        now: Thermals = self._camera.thermals()
+        warms = self.darks == self._at and asyncio.get_running_loop().time() % 300 > 150
+        return replace(now, sensor_c=(now.sensor_c or 0.0) + warms)
+
+
+async def test_a_dark_during_which_the_sensor_grew_warm_is_shot_again(tmp_path: Path) -> None:
+    settings = night_of("small", LONG_DARKS)
+    night = await run_night(settings, SMALL, tmp_path, lambda rig: replace(rig, camera=Warming(rig.camera, 3)))
+    assert night.outcome is NightOutcome.COMPLETE
+    (rejected,) = night.of(FrameRejected)
+    assert "sensor temperature -10" in rejected.reason
+
+
 class Stubborn(FailingCooler):
     """A camera that leaves its cooler on for the first `at` orders to switch it off."""
 
