@@ -25,10 +25,12 @@ from coldframe.calibration.frame_cards import raw_cards, with_driver_cards
 from coldframe.calibration.frame_file import FrameEncoder
 from coldframe.calibration.library import LIBRARY, Library
 from coldframe.calibration.masters import MasterFrame, master_name, name_part, settings_text, write_master
+from coldframe.capture.second_write import written
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame, StrayFrame
 
 MASTERS = "masters"
+QUARANTINE = "quarantine"
 _NIGHT = re.compile(r"(?P<evening>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d{1,9}))?")
 HALF_DAY = timedelta(hours=12)
 FOLDERS = {
@@ -175,8 +177,7 @@ class NightFolder:
             The master could not be brought onto the disk.
         """
         path = _free(_made(self.path / MASTERS) / master_name(master))
-        write_master(path, master)
-        return path
+        return written(path, lambda path: write_master(path, master), self.path / QUARANTINE)
 
     def master(self, name: str) -> Path:
         """Return the path of a master of the night."""
@@ -217,9 +218,9 @@ class NightFolder:
             started_at=frame.started_at,
             header=frame.header,
         )
+        content = self._encoder.encode(frame.pixels, cards)
         path = _free(_made(folder) / f"{name}.fits")
-        write_durably(path, self._encoder.encode(frame.pixels, cards))
-        return path
+        return written(path, lambda path: write_durably(path, content), self.path / QUARANTINE)
 
 
 def _write_reason(path: Path, report: dict[str, str]) -> None:
