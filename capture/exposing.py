@@ -13,13 +13,7 @@ from coldframe.capture.set_clock import clock_checked
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
-from coldframe.devices.errors import (
-    DeviceError,
-    DeviceLostError,
-    InterferenceError,
-    NotSupportedError,
-    SettingRefusedError,
-)
+from coldframe.devices.errors import DeviceError, DeviceLostError, NotSupportedError, SettingRefusedError
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
@@ -75,8 +69,6 @@ async def patiently(context: NightContext, attempt: Callable[[], Awaitable[T]]) 
         It failed too often.
     SettingRefusedError, NotSupportedError
         The rig cannot do this, however often it is asked.
-    ContestedError
-        Another program does not leave the rig alone.
     """
     pause_s, tries, retries = FIRST_PAUSE_S, 1, context.retries
     while True:
@@ -85,8 +77,6 @@ async def patiently(context: NightContext, attempt: Callable[[], Awaitable[T]]) 
         except (SettingRefusedError, NotSupportedError):
             raise
         except DeviceError as error:
-            if isinstance(error, InterferenceError):
-                retries.claims.reclaim(str(error))
             if await hangs(context, error):
                 context.notice(Severity.WARNING, f"{error}; trying again")
             elif tries > retries.tries_of(error.device):

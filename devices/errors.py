@@ -29,10 +29,6 @@ class DeviceLostError(DeviceError):
     """The device, its driver or the server went away; reconnecting may bring it back."""
 
 
-class InterferenceError(DeviceError):
-    """Something else gave the device orders while it worked for us."""
-
-
 class SettingRefusedError(DeviceError):
     """The driver answered a setting with an alert, or the value lies outside the range that it announces."""
 

@@ -12,7 +12,6 @@ from coldframe.devices.errors import (
     DeviceError,
     DeviceTimeoutError,
     FrameDamagedError,
-    InterferenceError,
     NotSupportedError,
     SettingRefusedError,
 )
@@ -445,9 +444,8 @@ class IndiCamera(IndiDevice):
             if prop.state == "ok":
                 return prop
             message = self.link.mirror.message_since(self.name, sent)
-            if prop.state == "alert":
-                raise DeviceError(self.name, "refused or lost the exposure" + _in_brackets(message))
-            raise InterferenceError(self.name, "had its exposure aborted by another program" + _in_brackets(message))
+            what = "refused or lost the exposure" if prop.state == "alert" else "had its exposure aborted by another"
+            raise DeviceError(self.name, what + _in_brackets(message))
 
         await self.link.wait(self.name, ended, allowed_s, f"the end of a {exposure_s:g} s exposure")
         try:

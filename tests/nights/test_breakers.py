@@ -19,12 +19,10 @@ from coldframe.capture.events import (
     StepEnded,
     StepOutcome,
 )
-from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind, ReadoutSettings
-from coldframe.config.loading import load_settings
 from coldframe.config.settings import HookSettings, Settings
 from coldframe.devices.camera import Camera, Frame
-from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, InterferenceError
+from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError
 from coldframe.devices.rig import Rig
 from tests.nights.nights import NightRun, run_night
 from tests.nights.test_lost_devices import reasons
@@ -205,22 +203,4 @@ async def test_then_the_night_ends_in_the_safe_state_and_says_what_was_changed(t
     assert "gain is 10 where 150 was set" in ended.summary
     assert len(reasons(tmp_path)) >= 3
     assert all("gain10" not in accepted.path for accepted in night.of(FrameAccepted))
-    rigged.assert_safe()
-
-
-class Aborted(Wrapped):
-    """A camera whose exposures another program aborts."""
-
-    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        if kind is FrameKind.DARK:
-            raise InterferenceError(self.inner.name, "had its exposure aborted by another program")
-        frame: Frame = await self.inner.expose(kind, exposure_s)
-        return frame
-
-
-async def test_so_does_one_whose_exposures_another_program_aborts(tmp_path: Path) -> None:
-    rigged = Rigged(camera=Aborted)
-    night = await run_night(load_settings(example_night("small")), SMALL, tmp_path, rigged)
-    assert night.outcome is NightOutcome.ABORTED
-    assert "aborted by another program" in night.of(NightEnded)[0].summary
     rigged.assert_safe()
