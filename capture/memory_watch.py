@@ -10,7 +10,7 @@ from coldframe.capture.threads import in_thread
 from coldframe.devices.errors import DeviceError
 
 MOST_LINK_BYTES = 256 << 20
-"""The link carries no pixels, and takes a quarter of it."""
+"""The link carries no pixels, and takes a tenth of it."""
 
 MOST_DRIVER_GROWTH_BYTES = 1 << 30
 """Buffers of the largest frames, in base64, are a few hundred megabytes."""

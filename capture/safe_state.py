@@ -1,4 +1,4 @@
-"""The state in which a rig may be left alone: exposure ended, lamp out, cover as wanted, cooler as wanted.
+"""The state in which a rig may be left alone: exposure ended, lamp out, cover, auxiliaries and cooler as wanted.
 
 Each step is bounded in time and independent of the others: a camera that is gone does not keep the lamp burning.
 """
@@ -76,12 +76,12 @@ class SafeState:
             if await self._try(panel.name, "bring its cover into place", self._cover, cover_deadline_s) and is_dark:
                 state = panel.state()
                 self._events.publish(PanelChanged(self._clock.now(), state.lit, state.brightness, state.cover))
+        for auxiliary in self._rig.auxiliaries:
+            await self._try(auxiliary.name, "go back to how it was", auxiliary.restore, LAMP_DEADLINE_S)
         if answers or camera.thermals().sensor_c is not None:
             await self._cooler()
         else:
             self._fail(f"{camera.name} does not answer, so its cooler is as it was. Look after it by hand.")
-        for auxiliary in self._rig.auxiliaries:
-            await self._try(auxiliary.name, "go back to how it was", auxiliary.restore, LAMP_DEADLINE_S)
         return tuple(self._failures)
 
     async def _try(self, device: str, what: str, step: Callable[[], Awaitable[None]], deadline_s: float) -> bool:

@@ -27,9 +27,10 @@ def resident_bytes_of(programs: Iterable[str]) -> dict[str, int]:
 
 
 def _names(place: Path) -> set[str]:
-    """Return the file names of a process's program and, for a script, of the script."""
+    """Return the file names of a process's program and, for a script, of the script, but not those a server starts."""
     try:
         words = (place / "cmdline").read_bytes().split(b"\0")[:2]
     except OSError:
         return set()
-    return {os.fsdecode(word).rpartition("/")[2] for word in words if word}
+    names = [os.fsdecode(word).rpartition("/")[2] for word in words if word]
+    return set(names[:1] if names[:1] == ["indiserver"] else names)
