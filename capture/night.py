@@ -320,6 +320,10 @@ class Night:
         await self._gain_check.confirm(number, step.readout)
         e_per_adu = await in_thread(self._characterisation.e_per_adu, step.readout)
         recipe, began_s = replace(self._recipe(step, e_per_adu), e_per_adu=e_per_adu), self._context.clock.elapsed_s()
+        if step.kind is FrameKind.DARK:
+            bias_adu = self._made.bias_levels_adu.get((step.readout, step.setpoint_c))
+            ceiling_adu = await in_thread(self._characterisation.dark_ceiling_adu, step, bias_adu)
+            recipe = replace(recipe, ceiling_adu=ceiling_adu)
         shot = await in_parts(step, recipe, partial(self._darkness.shoot, number))
         self._timetable.learn_set(shot.frames, recipe.exposure_s, self._context.clock.elapsed_s() - began_s)
         self._keep(step, shot)

@@ -279,6 +279,25 @@ async def test_an_inverted_panel_makes_no_master_of_light_that_should_not_be_the
     assert any("saturated: light on the sensor" in reason for reason in failed(run))
 
 
+class Glowing(Wrapped):
+    """A camera in front of which something shines evenly, and all the time, during darks."""
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        frame: Frame = await self.inner.expose(kind, exposure_s)
+        return replace(frame, pixels=frame.pixels + np.uint16(80)) if kind is FrameKind.DARK else frame
+
+
+async def test_light_that_never_changes_is_known_by_the_dark_current_of_earlier_nights(tmp_path: Path) -> None:
+    first = await run_night(night(), SMALL, tmp_path / "first", Rigged(camera=Glowing))
+    assert first.outcome is NightOutcome.COMPLETE, "nothing to compare with"
+    for seed in (0, 1):
+        clean = await run_night(night(), with_seed(seed), tmp_path)
+        assert clean.outcome is NightOutcome.COMPLETE, clean.events[-1]
+    run = await run_night(night(), with_seed(2), tmp_path, Rigged(camera=Glowing))
+    (reason,) = failed(run)
+    assert "light that is still there with the lamp out" in reason
+
+
 class Blinking(Wrapped):
     """A camera with a lamp inside that is on for the first dark of each set that needs one."""
 
