@@ -13,9 +13,11 @@ from coldframe.calibration.camera_study import StudiedSet, study
 from coldframe.calibration.durable import NotDurableError
 from coldframe.calibration.photon_transfer import Measured, TileSeries
 from coldframe.capture.context import NightContext, StepFailedError
+from coldframe.capture.dark_level import dark_ceiling_adu
 from coldframe.capture.events import CameraMeasured, Severity
 from coldframe.capture.exposing import expose_once, patiently
 from coldframe.capture.light_path import flat_light, select_filter
+from coldframe.capture.plan import ShootStep
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame
@@ -103,6 +105,13 @@ class Characterisation:
         now = study(sets, self.context.clock.now())
         known = now if now is not None else self._records.known(sets[0].camera, sets[0].readout)
         return known.e_per_adu.value if known is not None and known.e_per_adu is not None else None
+
+    def dark_ceiling_adu(self, step: ShootStep, bias_adu: float | None) -> float | None:
+        """Return the highest level that a dark can have, where earlier nights tell; reads files."""
+        known = self._records.known(self.context.rig.camera.name, step.readout)
+        if known is None or bias_adu is None or step.setpoint_c is None or step.exposure_s is None:
+            return None
+        return dark_ceiling_adu(known, bias_adu, step.setpoint_c, step.exposure_s)
 
     async def climb(self, number: int, light: LadderLight) -> None:
         """Shoot the ladder where this setting of the camera has none yet; a failure is told, and no more.

@@ -1,6 +1,7 @@
 """UTC for everything a night dates, from the running loop's clock, and local time for people."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 
 
@@ -25,6 +26,12 @@ class NightClock:
         self._start = start or datetime.now(UTC)
         self._loop = asyncio.get_running_loop()
         self._start_s = self._loop.time()
+        self._wall_ahead_s = _wall_ahead_s()
+
+    @property
+    def wall_step_s(self) -> float:
+        """By how many seconds the wall clock has been set forward since the start; adjusting it slowly shows, too."""
+        return _wall_ahead_s() - self._wall_ahead_s
 
     def now(self) -> datetime:
         """Return UTC."""
@@ -33,3 +40,8 @@ class NightClock:
     def elapsed_s(self) -> float:
         """Return the seconds since the start."""
         return self._loop.time() - self._start_s
+
+
+def _wall_ahead_s() -> float:
+    """Return the seconds by which the wall clock is ahead of the one that nobody sets."""
+    return time.time() - time.monotonic()

@@ -1,15 +1,16 @@
 """What every part of a night works with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from coldframe.capture.clock import NightClock, clock_text
+from coldframe.capture.cooling import FrozenReading
 from coldframe.capture.events import Event, EventStream, Notice, Severity
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.retries import Retries
 from coldframe.capture.saved_frames import SavedFrames
 from coldframe.config.settings import Settings
-from coldframe.devices.rig import Rig
+from coldframe.devices.rig import Device, Rig
 
 
 class StepFailedError(Exception):
@@ -18,6 +19,20 @@ class StepFailedError(Exception):
 
 class StepSkippedError(StepFailedError):
     """A step was not tried, because what it builds on is missing."""
+
+
+@dataclass(slots=True)
+class Lamp:
+    """What is known of the panel's lamp: `is_dark` while it was put out, its cover closed, and nothing done since."""
+
+    is_dark: bool = False
+
+
+@dataclass(slots=True)
+class Told:
+    """What people were told already: the step of the wall clock, in seconds."""
+
+    clock_step_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,21 @@ class NightContext:
     retries: Retries
     saved: SavedFrames
     deadline: datetime | None = None
+    lamp: Lamp = field(default_factory=Lamp)
+    readings: FrozenReading = field(default_factory=FrozenReading)
+    told: Told = field(default_factory=Told)
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """All of the rig, but for what the present set goes on without."""
+        return tuple(device for device in self.rig.devices if not self.can_do_without(device.name))
+
+    def can_do_without(self, device: str) -> bool:
+        """Tell whether the present set goes on without a device that works no more; a panel must be known as dark."""
+        panel = self.rig.panel
+        if panel is not None and device == panel.name and (not self.lamp.is_dark or panel.state().lit):
+            return False
+        return self.retries.breakers.is_left_out(device)
 
     def require_time(self, exposure_s: float) -> None:
         """Do nothing if an exposure can end before the deadline.

@@ -32,6 +32,17 @@ def plausible_c(sensor_c: float | None) -> float | None:
     return sensor_c if sensor_c is not None and PLAUSIBLE_C[0] <= sensor_c <= PLAUSIBLE_C[1] else None
 
 
+FROZEN_S = 300.0
+"""A cooler at an end of its range for so long moves any sensor by more than a digit of its reading."""
+
+JUMP_S = 120.0
+"""Time in which a power goes there from well within its range, where no change of the air around it explains that."""
+
+OFF_PERCENT, FULL_PERCENT = 1.0, 99.0
+FROM_PERCENT = (20.0, 80.0)
+"""Power from which it has to come down to nothing, and up to all there is."""
+
+
 class CoolingState(StrEnum):
     """Where a sensor is on its way to the setpoint, from above or from below."""
 
@@ -301,3 +312,55 @@ class TemperatureWatch:
         setpoint = f"{self._setpoint_c:g} C within {self._tolerance_c:g} C"
         text = f"{low_c:.1f} to {high_c:.1f} C, wanted were {setpoint}"
         return ExposureTemperature(within=within, lowest_c=low_c, highest_c=high_c, message=text)
+
+
+class FrozenReading:
+    """Notices a thermometer that tells one and the same temperature although the cooler's power proves it wrong.
+
+    A reading that stays the same proves nothing: good coolers hold theirs to a tenth of a degree all night. But one
+    that stays the same to the last digit while the power has gone from the middle of its range to an end of it, and
+    remains there, is not read any more.
+    """
+
+    def __init__(self) -> None:
+        self._reading_c: float | None = None
+        self._same_since_s = 0.0
+        self._powers: deque[tuple[float, float]] = deque()
+        self._end: tuple[bool, float, float] | None = None
+
+    def observe(self, time_s: float, sensor_c: float | None, power_percent: float | None) -> None:
+        """Take in a reading, and the power that came with it; None where the driver does not tell."""
+        if sensor_c is None or power_percent is None or sensor_c != self._reading_c:
+            self._reading_c, self._same_since_s, self._end = sensor_c, time_s, None
+        if sensor_c is None or power_percent is None:
+            self._powers.clear()
+            return
+        while self._powers and time_s - self._powers[0][0] > JUMP_S:
+            self._powers.popleft()
+        is_full = power_percent >= FULL_PERCENT
+        if not is_full and power_percent > OFF_PERCENT:
+            self._end = None
+        elif self._end is None or self._end[0] is not is_full:
+            self._end = (is_full, time_s, self._came_from(is_full=is_full))
+        self._powers.append((time_s, power_percent))
+
+    def _came_from(self, *, is_full: bool) -> float:
+        """Return the power of a moment ago that is furthest from the end; NaN where there is none."""
+        powers = [power for _, power in self._powers]
+        if not powers:
+            return math.nan
+        return min(powers) if is_full else max(powers)
+
+    def fault(self, time_s: float) -> str | None:
+        """Say what is wrong with the thermometer; None where nothing is known to be."""
+        if self._end is None or time_s - self._end[1] < FROZEN_S:
+            return None
+        is_full, since_s, from_percent = self._end
+        low, high = FROM_PERCENT
+        if not (from_percent <= high if is_full else from_percent >= low):
+            return None
+        return (
+            f"the temperature has been {self._reading_c:g} C for {time_s - self._same_since_s:.0f} s, to the last "
+            f"digit, although the cooler's power went from {from_percent:.0f} to {100 if is_full else 0} % "
+            f"{time_s - since_s:.0f} s ago"
+        )

@@ -7,7 +7,9 @@ from typing import TypeVar
 from coldframe.capture.context import NightContext, StepFailedError
 from coldframe.capture.disk_room import wait_for_room
 from coldframe.capture.events import ExposureStarted, Severity
+from coldframe.capture.power_cycle import hangs, power_cycled
 from coldframe.capture.retries import OutOfRetriesError
+from coldframe.capture.set_clock import clock_checked
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
@@ -32,14 +34,28 @@ async def expose_once(context: NightContext, step: int, kind: FrameKind, exposur
         There is no room for frames.
     """
     await wait_for_room(context)
-    await context.rig.ensure_ready()
+    await ensure_ready(context)
     context.tell(ExposureStarted(context.clock.now(), step, kind, exposure_s))
     frame = await context.rig.camera.expose(kind, exposure_s)
-    if context.rig.unready:
-        reason = f"shot while {' and '.join(context.rig.unready)} went away or was changed"
+    if unready := [device.name for device in context.devices if not device.is_ready]:
+        reason = f"shot while {' and '.join(unready)} went away or was changed"
         path = await in_thread(context.folder.quarantine, frame, None, reason)
-        raise DeviceLostError(context.rig.unready[0], f"went away or was changed during an exposure ({path.name})")
-    return frame
+        raise DeviceLostError(unready[0], f"went away or was changed during an exposure ({path.name})")
+    context.retries.breakers.worked(frame.camera)
+    context.retries.wedge.worked()
+    return clock_checked(context, frame)
+
+
+async def ensure_ready(context: NightContext) -> None:
+    """Bring back what has been away, as it was last told to be, but for what the set goes on without.
+
+    Raises
+    ------
+    DeviceError
+        A device is not there.
+    """
+    for device in context.devices:
+        await device.ensure_ready()
 
 
 async def patiently(context: NightContext, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -54,25 +70,35 @@ async def patiently(context: NightContext, attempt: Callable[[], Awaitable[T]]) 
     SettingRefusedError, NotSupportedError
         The rig cannot do this, however often it is asked.
     """
-    pause_s = FIRST_PAUSE_S
-    for number in range(context.retries.per_exposure + 1):
+    pause_s, tries, retries = FIRST_PAUSE_S, 1, context.retries
+    while True:
         try:
             return await attempt()
         except (SettingRefusedError, NotSupportedError):
             raise
         except DeviceError as error:
-            if number == context.retries.per_exposure:
-                raise StepFailedError(f"{error} ({number + 1} times in a row)") from error
-            spend_retry(context)
-            context.notice(Severity.WARNING, f"{error}; trying again")
+            if await hangs(context, error):
+                context.notice(Severity.WARNING, f"{error}; trying again")
+            elif tries > retries.tries_of(error.device):
+                if retries.breakers.failed(error.device):
+                    text = (
+                        f"{error.device} has failed again and again: from now on it gets no second try until it works"
+                    )
+                    context.notice(Severity.ERROR, text)
+                raise StepFailedError(str(error) + (f" ({tries} times in a row)" if tries > 1 else "")) from error
+            else:
+                spend_retry(context)
+                tries += 1
+                context.notice(Severity.WARNING, f"{error}; trying again")
             await asyncio.sleep(pause_s)
-            pause_s *= 2
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             await come_back(context)
-    raise AssertionError("the loop returns or raises")
 
 
 async def come_back(context: NightContext) -> None:
     """Wait for a rig that went away: a server that is started again, a cable, a power supply.
+
+    What the set can do without is waited for once, and then left out.
 
     Raises
     ------
@@ -81,21 +107,37 @@ async def come_back(context: NightContext) -> None:
     SettingRefusedError, NotSupportedError
         It came back as another.
     """
-    loop = asyncio.get_running_loop()
+    loop, breakers = asyncio.get_running_loop(), context.retries.breakers
     began_s, pause_s = loop.time(), FIRST_PAUSE_S
     while True:
         try:
-            await context.rig.ensure_ready()
+            await ensure_ready(context)
         except (SettingRefusedError, NotSupportedError):
             raise
         except DeviceError as error:
             context.require_time(0.0)
-            if loop.time() - began_s > AWAY_S:
+            if (is_dispensable := error.device in _dispensable(context)) and breakers.is_open(error.device):
+                raise StepFailedError(str(error)) from error
+            if loop.time() - began_s <= AWAY_S:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                continue
+            if await power_cycled(context, error.device):
+                began_s, pause_s = loop.time(), FIRST_PAUSE_S
+                continue
+            if is_dispensable:
+                breakers.stayed_away(error.device)
+            if not context.can_do_without(error.device):
                 raise StepFailedError(f"{error} (for {AWAY_S / 60:.0f} min)") from error
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            context.notice(Severity.ERROR, f"{error}; what does not need it goes on without it")
+            began_s = loop.time()
         else:
             return
+
+
+def _dispensable(context: NightContext) -> set[str]:
+    """Return the devices that some sets can do without: without the others, nothing is left but to wait."""
+    return {device.name for device in context.rig.devices if device is not context.rig.camera}
 
 
 def spend_retry(context: NightContext) -> None:

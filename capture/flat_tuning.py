@@ -3,7 +3,9 @@
 import asyncio
 from dataclasses import dataclass
 
+from coldframe.calibration.frame_file import FrameFileError
 from coldframe.calibration.frame_shape import Bands, FrameShape, bands_between, frame_shape, is_large_enough
+from coldframe.calibration.library import LIBRARY
 from coldframe.calibration.statistics import FULL_SCALE_ADU, FrameStatistics, measure, preview
 from coldframe.capture.context import NightContext, StepFailedError
 from coldframe.capture.events import FlatTested, FlatTuned, FrameShown, Severity
@@ -15,6 +17,7 @@ from coldframe.capture.learned_flats import FlatKey, LearnedFlat, LearnedFlats
 from coldframe.capture.light_path import flat_light, select_filter, set_brightness
 from coldframe.capture.panel_curve import PanelCurve
 from coldframe.capture.plan import TuneStep
+from coldframe.capture.shadow_check import shadow, usual_shape
 from coldframe.capture.threads import in_thread
 from coldframe.capture.tuner import FlatTuner, KnownLight, OutOfReach, Shoot, Tuned
 from coldframe.capture.tuning_evidence import FlatTest
@@ -60,6 +63,9 @@ class FlatTuning:
         try:
             async with asyncio.timeout(self._deadline_s(flats)):
                 tuned, curve = await self._tune(flats)
+                if other := self._other_filter(tuned, curve):
+                    await self._turn_away_and_back(other)
+                    tuned, curve = await self._tune(flats)
         except TimeoutError:
             raise StepFailedError(f"no exposure was found within {self._deadline_s(flats):g} s") from None
         self._confirm_filter(tuned, curve)
@@ -86,6 +92,15 @@ class FlatTuning:
         switched_s = panel.manual_deadline_s if panel is not None and panel.kind == "manual" else 0.0
         return flats.tuning_deadline_s + switched_s
 
+    async def _turn_away_and_back(self, other: str) -> None:
+        """Turn a wheel whose light is another filter's through a filter that is neither: it may have stopped short."""
+        wheel, name = self.context.rig.wheel, self.step.filter
+        assert wheel is not None
+        text = f"{self.step.title}: the light is that of filter {other}; turning the wheel away and back"
+        self.context.notice(Severity.WARNING, text)
+        away = [each for each in wheel.filters if each not in {name, other}] or [other]
+        await select_filter(self.context, away[0])
+
     def _confirm_filter(self, tuned: Tuned, curve: PanelCurve) -> None:
         """Notice a wheel that did not turn, by the light.
 
@@ -94,9 +109,29 @@ class FlatTuning:
         StepFailedError
             The light is that of another filter.
         """
+        if other := self._other_filter(tuned, curve):
+            raise StepFailedError(
+                f"the light is that of filter {other}, not of {self.step.filter}: the wheel seems to be stuck; look at "
+                "it, then shoot these flats again"
+            )
+        if (lights := self._lights(tuned, curve)) is None:
+            return
+        name, tonight, earlier = lights
+        for other in twins(name, tonight):
+            if not {name, other} <= earlier.keys():
+                text = f"filters {name} and {other} pass the same light: if they should not, the wheel is stuck"
+                self.context.notice(Severity.WARNING, text)
+
+    def _other_filter(self, tuned: Tuned, curve: PanelCurve) -> str | None:
+        """Return the filter that seems to be in the beam in place of the one that was selected."""
+        lights = self._lights(tuned, curve)
+        return None if lights is None else stuck_at(*lights)
+
+    def _lights(self, tuned: Tuned, curve: PanelCurve) -> tuple[str, dict[str, float], dict[str, float]] | None:
+        """Return the filter, and the light through each filter tonight and earlier; None without a wheel."""
         panel, name = self.context.rig.panel, self.step.filter
         if self.context.rig.wheel is None or panel is None or name is None:
-            return
+            return None
         key = self._key(panel)
 
         def light(flat: LearnedFlat) -> float:
@@ -105,15 +140,7 @@ class FlatTuning:
         tonight = {other: light(flat) for other, flat in self.learned.alike(key).items()}
         tonight[name] = light(self._learned_of(tuned))
         earlier = {other: light(flat) for other, flat in self.learned.alike_earlier(key).items()}
-        if other := stuck_at(name, tonight, earlier):
-            raise StepFailedError(
-                f"the light is that of filter {other}, not of {name}: the wheel seems to be stuck; look at it, then "
-                "shoot these flats again"
-            )
-        for other in twins(name, tonight):
-            if not {name, other} <= earlier.keys():
-                text = f"filters {name} and {other} pass the same light: if they should not, the wheel is stuck"
-                self.context.notice(Severity.WARNING, text)
+        return name, tonight, earlier
 
     def _learned_of(self, tuned: Tuned) -> LearnedFlat:
         return LearnedFlat(
@@ -148,7 +175,32 @@ class FlatTuning:
         assert shot is not None
         async with flat_light(self.context, panel, shot.brightness):
             tuned = await self._search(tuner, panel, flats, shot.brightness)
-            return await self._steadied(tuned, tuner.curve, panel, flats)
+            tuned, curve = await self._steadied(tuned, tuner.curve, panel, flats)
+            await self._look_for_shadows(tuned)
+            return tuned, curve
+
+    async def _look_for_shadows(self, tuned: Tuned) -> None:
+        """Compare a flat with that of earlier nights, where there is one.
+
+        Raises
+        ------
+        StepFailedError
+            Something stands in the light.
+        """
+        if (usual := await in_thread(self._usual_shape)) is None:
+            return
+        found = await self._check(tuned.exposure_s)
+        if found.size == usual.size and (fault := shadow(found.levels_adu - self.bias_adu, usual.levels_adu)):
+            raise StepFailedError(fault)
+
+    def _usual_shape(self) -> FrameShape | None:
+        folder = self.context.folder
+        tests = sorted((folder.path / "tuning").glob("*.fits"), key=lambda path: path.stat().st_mtime_ns)
+        try:
+            return usual_shape(folder.path.parent / LIBRARY, tests[-1]) if tests else None
+        except (FrameFileError, OSError) as error:
+            self.context.notice(Severity.WARNING, f"flats are not compared with those of earlier nights: {error}")
+            return None
 
     async def _search(self, tuner: FlatTuner, panel: FlatPanel, flats: FlatSettings, brightness: int | None) -> Tuned:
         """Shoot what the tuner asks for, under a panel that is lit at `brightness`, and return what it found.

@@ -152,11 +152,15 @@ class FrameGate:
         statistics = look.statistics
         if look.digest in self._digests:
             return Fault("the same pixels as an earlier frame: the camera repeated it")
-        if statistics.minimum_adu == statistics.maximum_adu:
+        if statistics.minimum_adu == statistics.maximum_adu and not self._is_flooded(statistics):
             return Fault(f"every pixel is {statistics.minimum_adu} ADU: the camera was not read out")
         if self._reference is not None and (reason := _unlike(look.shape, self._reference.shape)):
             return Fault(reason)
         return self._flat_fault(look) if self._band is not None else self._dark_fault(look)
+
+    def _is_flooded(self, statistics: FrameStatistics) -> bool:
+        """Tell whether each pixel of a frame that should be dark is saturated: light, and no failed readout."""
+        return self._band is None and statistics.saturated_fraction == 1
 
     def _flat_fault(self, look: FrameLook) -> Fault | None:
         band, statistics = self._band, look.statistics

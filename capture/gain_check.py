@@ -13,7 +13,7 @@ from coldframe.capture.fingerprint import Fingerprint, not_applied
 from coldframe.capture.light_path import darken
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind, ReadoutSettings
-from coldframe.devices.camera import Frame
+from coldframe.devices.camera import Frame, Limits
 
 FRAMES = 2
 """Bias frames for a fingerprint: their difference tells the noise to 1 %."""
@@ -58,15 +58,20 @@ class GainCheck:
         if limits is None or readout.gain is None:
             return None
         known = await in_thread(self._known)
-        found = await self._fingerprint(number, readout)
         own = known.get(readout)
-        if found is None or (own is not None and found.is_as_ever(own)):
-            return None
-        if instead := not_applied(readout, found, known if own else {}):
-            return (
-                f"the camera did not take {_text(readout)}: its bias has level and noise of {_text(instead)}; "
-                "switch it off and on again"
-            )
+        for cure in (None, self._write_again, self._reconnect):
+            if cure is not None:
+                await cure(readout, limits)
+            found = await self._fingerprint(number, readout)
+            if found is None or (own is not None and found.is_as_ever(own)):
+                return None
+            instead = not_applied(readout, found, known if own else {})
+            if instead is None:
+                break
+            told = f"the camera did not take {_text(readout)}: its bias has level and noise of {_text(instead)}"
+            self._context.notice(Severity.WARNING, told)
+        else:
+            return f"{told}; switch it off and on again"
         far = limits.maximum if limits.maximum - readout.gain > readout.gain - limits.minimum else limits.minimum
         other = replace(readout, gain=far)
         probe = await self._fingerprint(number, other)
@@ -78,6 +83,15 @@ class GainCheck:
             text += f"{found.noise_adu:.2f} ADU, on earlier nights {own.level_adu:.0f} and {own.noise_adu:.2f} ADU"
             self._context.notice(Severity.WARNING, text)
         return None
+
+    async def _write_again(self, readout: ReadoutSettings, limits: Limits) -> None:
+        """Set another gain first: drivers leave out orders that change nothing of what they believe."""
+        assert readout.gain is not None
+        beside = readout.gain + 1 if limits.contains(readout.gain + 1) else readout.gain - 1
+        await self._context.rig.camera.apply(replace(readout, gain=beside))
+
+    async def _reconnect(self, _readout: ReadoutSettings, _limits: Limits) -> None:
+        await self._context.rig.camera.reconnect()
 
     def _known(self) -> dict[ReadoutSettings, Fingerprint]:
         records, _ = CameraRecords(self._context.folder.path.parent / CAMERAS).load()

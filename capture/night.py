@@ -43,6 +43,7 @@ from coldframe.capture.gain_check import GainCheck
 from coldframe.capture.learned_flats import LearnedFlats
 from coldframe.capture.light_leak import filters_for_darks
 from coldframe.capture.light_path import darken, tell_panel
+from coldframe.capture.memory_watch import MemoryWatch
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.panel_curve import PROPORTIONAL, PanelCurve
 from coldframe.capture.plan import (
@@ -56,7 +57,7 @@ from coldframe.capture.plan import (
     estimate_s,
     plan_night,
 )
-from coldframe.capture.retries import Retries
+from coldframe.capture.retries import ContestedError, Retries
 from coldframe.capture.safe_state import SafeState
 from coldframe.capture.saved_frames import SavedFrames, Wanted
 from coldframe.capture.set_recipe import Pedestal, Recipe, ShotSet
@@ -135,6 +136,7 @@ class Night:
         self._darkness = Darkness(self._context)
         self._gain_check = GainCheck(self._context)
         self._sky = SkySets(self._context, learned)
+        self._memory = MemoryWatch(self._context)
 
     async def run(self) -> NightOutcome:
         """Do all steps, then leave the rig safe.
@@ -150,7 +152,7 @@ class Night:
             self._context.notice(
                 Severity.WARNING, "stopping; the rig is made safe, and another Ctrl-C leaves out the warm-up"
             )
-        except NotDurableError as error:
+        except (NotDurableError, ContestedError) as error:
             summary = str(error)
         except Exception as error:  # the boundary: whatever it is, the rig is made safe and the log has the trace
             log.exception("the night failed")
@@ -183,11 +185,13 @@ class Night:
             await self._go_on_from(self._earlier)
         if self._learned.problem is not None:
             self._context.notice(Severity.WARNING, self._learned.problem)
-        async with thermometer(self._context.rig.camera, self._context.events, self._context.clock):
+        context = self._context
+        async with thermometer(context.rig.camera, context.events, context.clock, context.readings):
             for number in range(1, len(self._steps) + 1):
                 self._mind_the_deadline(number)
                 step = self._steps[number - 1]
                 if not isinstance(step, WarmStep):
+                    await self._memory.look()
                     await self._do(number, step)
         return self._result()
 
@@ -229,7 +233,7 @@ class Night:
         """Do one step; what fails is told and does not stop the steps that can do without it."""
         context = self._context
         context.tell(StepStarted(context.clock.now(), number))
-        context.retries.begin_set()
+        context.retries.begin_set(needed_devices(step, context.rig))
         outcome, reason = StepOutcome.DONE, ""
         try:
             self._require_time(number)
@@ -252,6 +256,33 @@ class Night:
         await context.events.kept()
 
     async def _work(self, number: int, step: Step) -> None:
+        """Do a step; one that the sensor is too warm for in the middle of it is done anew at a warmer setpoint."""
+        try:
+            await self._step(number, step)
+        except OutOfReachError as error:
+            setpoint_c = self._made.reached_c
+            if setpoint_c is None:
+                raise
+            self._made.reached_c = None
+            reached_c = await self._fall_back(number - 1, setpoint_c, error)
+            moved = self._steps[number - 1]
+            if moved != step:
+                await self._step(number, moved)
+            raise StepFailedError(f"{error}; what is left is shot at {reached_c:g} C") from error
+
+    async def _fall_back(self, number: int, setpoint_c: float, error: OutOfReachError) -> float:
+        """Move what is left after a step to a warmer setpoint that the sensor does reach, and return that."""
+        reached_c = await cool_less(self._context, setpoint_c)
+        if reached_c is None:
+            raise error
+        self._timetable.move(number, setpoint_c, reached_c)
+        for step, tuned in list(self._made.tuned.items()):
+            if step.setpoint_c == setpoint_c:  # the light is the same for a warmer sensor
+                self._made.tuned.setdefault(replace(step, setpoint_c=reached_c), tuned)
+        self._made.reached_c = reached_c
+        return reached_c
+
+    async def _step(self, number: int, step: Step) -> None:
         match step:
             case CoolStep(setpoint_c):
                 await self._cool(number, setpoint_c)
@@ -274,11 +305,7 @@ class Night:
         try:
             await patiently(self._context, lambda: cool(self._context, setpoint_c))
         except OutOfReachError as error:
-            reached_c = await cool_less(self._context, setpoint_c)
-            if reached_c is None:
-                raise
-            self._timetable.move(number, setpoint_c, reached_c)
-            self._made.reached_c = reached_c
+            reached_c = await self._fall_back(number, setpoint_c, error)
             raise StepFailedError(f"{error}; its sets are shot at {reached_c:g} C") from error
         self._made.reached_c = setpoint_c
 
@@ -344,6 +371,10 @@ class Night:
             await self._gain_check.confirm(number, step.readout)
         e_per_adu = await in_thread(self._characterisation.e_per_adu, step.readout)
         recipe, began_s = replace(self._recipe(step, e_per_adu), e_per_adu=e_per_adu), self._context.clock.elapsed_s()
+        if step.kind is FrameKind.DARK:
+            bias_adu = self._made.bias_levels_adu.get((step.readout, step.setpoint_c))
+            ceiling_adu = await in_thread(self._characterisation.dark_ceiling_adu, step, bias_adu)
+            recipe = replace(recipe, ceiling_adu=ceiling_adu)
         if step.kind is FrameKind.DARK and step.setpoint_c is None:
             made = await in_thread(made_already, self._context.folder, step)
             self._context.saved.release(made)
@@ -460,6 +491,14 @@ class Night:
 def is_for_flats(step: Step) -> TypeGuard[TuneStep | ShootStep]:
     """Tell whether a step tunes or shoots flats."""
     return isinstance(step, TuneStep) or (isinstance(step, ShootStep) and step.kind is FrameKind.FLAT)
+
+
+def needed_devices(step: Step, rig: Rig) -> set[str]:
+    """Return the names of the devices that a step cannot do without: frames without light need no panel or wheel."""
+    lamps = {lamp.name for lamp in rig.auxiliaries}
+    if is_for_flats(step) or isinstance(step, SkyStep):
+        return {device.name for device in rig.devices} - lamps
+    return {rig.camera.name} | lamps
 
 
 def is_flat_of(step: ShootStep, dark_flat: ShootStep) -> bool:

@@ -25,10 +25,12 @@ from coldframe.calibration.frame_cards import raw_cards, with_driver_cards
 from coldframe.calibration.frame_file import FrameEncoder
 from coldframe.calibration.library import LIBRARY, Library
 from coldframe.calibration.masters import MasterFrame, is_written, master_name, name_part, settings_text, write_master
+from coldframe.capture.second_write import written
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame, StrayFrame
 
 MASTERS = "masters"
+QUARANTINE = "quarantine"
 _NIGHT = re.compile(r"(?P<evening>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d{1,9}))?")
 HALF_DAY = timedelta(hours=12)
 FOLDERS = {
@@ -139,7 +141,7 @@ class NightFolder:
             It could not be brought onto the disk.
         """
         name, content = f"stray_{came:%H%M%S-%f}", stray.content
-        folder = _made(self.path / "quarantine")
+        folder = _made(self.path / QUARANTINE)
         if isinstance(content, bytes):
             path = _free(folder / f"{name}.bin")
             write_durably(path, [content])
@@ -182,8 +184,7 @@ class NightFolder:
         first = _made(self.path / MASTERS) / master_name(master)
         for path in _numbered(first):
             if not path.exists():
-                write_master(path, master)
-                return path
+                return written(path, lambda path: write_master(path, master), self.path / QUARANTINE)
             if is_written(path, master):
                 return path
         raise AssertionError("the numbers never end")
@@ -216,7 +217,7 @@ class NightFolder:
         return Library(self.path.parent / LIBRARY).file(path)
 
     def _set_aside(self, path: Path, name: str, reason: str) -> Path:
-        aside = _free(_made(self.path / "quarantine") / name)
+        aside = _free(_made(self.path / QUARANTINE) / name)
         try:
             path.rename(aside)
         except OSError as error:
@@ -240,9 +241,9 @@ class NightFolder:
             started_at=frame.started_at,
             header=frame.header,
         )
+        content = self._encoder.encode(frame.pixels, cards)
         path = _free(_made(folder) / f"{name}.fits")
-        write_durably(path, self._encoder.encode(frame.pixels, cards))
-        return path
+        return written(path, lambda path: write_durably(path, content), self.path / QUARANTINE)
 
 
 def _write_reason(path: Path, report: dict[str, str]) -> None:

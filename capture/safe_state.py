@@ -1,4 +1,4 @@
-"""The state in which a rig may be left alone: exposure ended, lamp out, cover as wanted, cooler as wanted.
+"""The state in which a rig may be left alone: exposure ended, lamp out, cover, auxiliaries and cooler as wanted.
 
 Each step is bounded in time and independent of the others: a camera that is gone does not keep the lamp burning.
 """
@@ -24,6 +24,13 @@ PATIENCE_S = 60.0
 
 PAUSE_S = 2.0
 """Between two looks for what is lost."""
+
+OFF_CHECK_S = 60.0
+"""Longest look at a cooler that was switched off."""
+
+OFF_PERCENT = 5.0
+WARMED_C = 0.3
+"""By so much even a slow sensor has grown warmer after that, unless it was as warm as the air."""
 
 WARM_MARGIN_S = 300.0
 """Allowed beyond the warm-up that its ramp asks for; then the cooler is switched off as it is."""
@@ -61,6 +68,8 @@ class SafeState:
     async def reach(self) -> tuple[str, ...]:
         """Do all steps; return what could not be done, one sentence each."""
         answers = await self._quiet()
+        for auxiliary in self._rig.auxiliaries:
+            await self._try(auxiliary.name, "go back to how it was", auxiliary.restore, LAMP_DEADLINE_S)
         camera = self._rig.camera
         if answers or camera.thermals().sensor_c is not None:
             await self._cooler()
@@ -136,7 +145,33 @@ class SafeState:
             span_s = 60 * abs(cooling.warm_to_c - thermals.sensor_c) / cooling.warm_ramp_c_per_min
             await self._try(camera.name, "warm up", self._warm_up, span_s + WARM_MARGIN_S)
         if not self._hurried:
-            await self._try(camera.name, "switch its cooler off", camera.cooler_off, COOLER_DEADLINE_S)
+            await self._try(camera.name, "switch its cooler off", self._cooler_off, COOLER_DEADLINE_S + 2 * OFF_CHECK_S)
+
+    async def _cooler_off(self) -> None:
+        """Switch the cooler off, again if it goes on cooling all the same."""
+        camera = self._rig.camera
+        for _ in range(2):
+            await camera.cooler_off()
+            if not await self._still_cools():
+                return
+        power_percent = camera.thermals().power_percent or 0.0
+        raise DeviceError(camera.name, f"its cooler was switched off and still draws {power_percent:.0f} %")
+
+    async def _still_cools(self) -> bool:
+        """Tell whether a cooler draws power, as its driver says, and the sensor does not grow warmer, either.
+
+        A driver that says nothing more of a cooler that is off leaves an old power standing; the sensor knows better.
+        """
+        began_s, off_c = _now_s(), self._rig.camera.thermals().sensor_c
+        while True:
+            thermals = self._rig.camera.thermals()
+            if thermals.power_percent is None or thermals.power_percent <= OFF_PERCENT:
+                return False
+            if thermals.sensor_c is None or off_c is None or thermals.sensor_c >= off_c + WARMED_C:
+                return False
+            if _now_s() >= began_s + OFF_CHECK_S or self._hurried:
+                return thermals.read_at_s > began_s and not self._hurried
+            await asyncio.sleep(PAUSE_S)
 
     async def _warm_up(self) -> None:
         self._warming = asyncio.create_task(

@@ -36,9 +36,10 @@ from coldframe.capture.events import (
 )
 from coldframe.capture.exposing import expose_once, patiently, spend_retry
 from coldframe.capture.frame_gate import Fault, FlatBand, FrameGate, FrameLook
-from coldframe.capture.light_path import darken, flat_light, select_filter
+from coldframe.capture.light_path import darken, flat_light, select_filter, select_filter_if_possible
 from coldframe.capture.plan import ShootStep
 from coldframe.capture.saved_frames import SavedFrame, Wanted
+from coldframe.capture.second_client import reclaim
 from coldframe.capture.set_master import SetMaster
 from coldframe.capture.set_recipe import Recipe, ShotSet
 from coldframe.capture.set_size import SetSize
@@ -137,6 +138,8 @@ class SetShooting:
             It is not dark enough for such frames; those shot are in quarantine.
         DeviceError
             The rig cannot do it.
+        ContestedError
+            Another program does not leave the rig alone.
         NotDurableError
             A file could not be brought onto the disk.
         """
@@ -384,7 +387,7 @@ class SetShooting:
     async def _mind_the_light(self) -> None:
         """Turn the wheel as darks want it, and put the panel out again where the last frame was lit."""
         if self._recipe.dark_filters is not None and self._exposed < len(self._recipe.dark_filters):
-            await select_filter(self._context, self._recipe.dark_filters[self._exposed])
+            await select_filter_if_possible(self._context, self._recipe.dark_filters[self._exposed])
         self._exposed += 1
         if self._lit and self._step.kind.needs_darkness:
             await darken(self._context)
@@ -442,10 +445,17 @@ class SetShooting:
         return _Judged(frame, measurement, preview(frame.pixels), digest, fault)
 
     def _settings_fault(self, frame: Frame) -> str | None:
-        """Notice a camera that was set otherwise in between, by another client or by its own restart."""
+        """Notice a camera that was set otherwise in between: not by its own restart, after which it was set anew.
+
+        Raises
+        ------
+        ContestedError
+            It happens again and again.
+        """
         if frame.settings == self._settings:
             return None
         self._settings_lost = True
+        reclaim(self._context, self._settings, frame.settings)
         return f"shot with {frame.settings} where {self._settings} was set"
 
     async def _accept(self, judged: _Judged) -> None:

@@ -27,6 +27,7 @@ from coldframe.capture.learned_flats import FlatKey, LearnedFlats
 from coldframe.capture.light_path import open_to_sky, select_filter
 from coldframe.capture.plan import ShootStep, SkyStep
 from coldframe.capture.saved_frames import Wanted
+from coldframe.capture.second_client import reclaim
 from coldframe.capture.sky_flats import Expose, Finished, SkyFlats, SkyLimits, Wait
 from coldframe.capture.sky_light import GROWTH_PER_DEG, SkyLight
 from coldframe.capture.sun import altitude_deg
@@ -286,6 +287,7 @@ class SkyShooting:
             fault = None if verdict.within else f"sensor temperature {verdict.message}"
         if frame.settings != self._settings:
             fault = f"shot with {frame.settings} where {self._settings} was set"
+            reclaim(context, self._settings, frame.settings)
             self._settings = await context.rig.camera.apply(self._step.readout)
         return frame, start_s, fault
 

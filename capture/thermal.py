@@ -7,7 +7,14 @@ from math import ceil
 
 from coldframe.capture.clock import NightClock
 from coldframe.capture.context import NightContext, StepFailedError
-from coldframe.capture.cooling import CoolingJudge, CoolingState, SetpointRamp, TemperatureWatch, plausible_c
+from coldframe.capture.cooling import (
+    CoolingJudge,
+    CoolingState,
+    FrozenReading,
+    SetpointRamp,
+    TemperatureWatch,
+    plausible_c,
+)
 from coldframe.capture.events import CoolingProgress, EventStream, Severity, TemperatureRead
 from coldframe.config.settings import CoolingSettings
 from coldframe.devices.camera import Camera
@@ -44,9 +51,19 @@ async def repeatedly(act: Callable[[], None], name: str) -> AsyncIterator[None]:
         act()
 
 
-def thermometer(camera: Camera, events: EventStream, clock: NightClock) -> AbstractAsyncContextManager[None]:
-    """Publish the sensor's temperature for the length of the block."""
-    return repeatedly(lambda: tell_temperature(camera, events, clock), "thermometer")
+def thermometer(
+    camera: Camera, events: EventStream, clock: NightClock, readings: FrozenReading | None = None
+) -> AbstractAsyncContextManager[None]:
+    """Publish the sensor's temperature for the length of the block; `readings` look at that of a cooled one."""
+
+    def tell() -> None:
+        tell_temperature(camera, events, clock)
+        thermals = camera.thermals()
+        if readings is not None:
+            power_percent = None if thermals.setpoint_c is None else thermals.power_percent
+            readings.observe(clock.elapsed_s(), thermals.sensor_c, power_percent)
+
+    return repeatedly(tell, "thermometer")
 
 
 def watched(camera: Camera, watch: TemperatureWatch) -> AbstractAsyncContextManager[None]:
@@ -117,11 +134,22 @@ async def cool_less(context: NightContext, setpoint_c: float) -> float | None:
 
 
 async def thermometer_fault(context: NightContext, setpoint_c: float) -> str | None:
-    """Return what is wrong with a thermometer that has been silent; None where it speaks, or answers.
+    """Return what is wrong with the thermometer; None where it speaks, or answers.
 
-    It is asked by ordering the setpoint once more, to which every driver answers with a temperature: one that tells of
-    changes only has nothing new to say, one that is dead says nothing.
+    One that has been silent is asked by ordering the setpoint once more, to which every driver answers with a
+    temperature: one that tells of changes only has nothing new to say, one that is dead says nothing. Where something
+    is wrong, the camera's driver is connected anew: that is all that may cure it.
     """
+    fault = context.readings.fault(context.clock.elapsed_s()) or await _silence(context, setpoint_c)
+    if fault is not None:
+        try:
+            await context.rig.camera.reconnect()
+        except DeviceError as error:
+            context.notice(Severity.WARNING, f"{fault}; {error}")
+    return fault
+
+
+async def _silence(context: NightContext, setpoint_c: float) -> str | None:
     camera, loop = context.rig.camera, asyncio.get_running_loop()
     silent_s = loop.time() - camera.thermals().read_at_s
     if silent_s <= SILENCE_S:

@@ -6,7 +6,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Literal, Union, get_args, get_origin
 
 import annotated_types
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
 
 from coldframe.config.counts import CountFrom
@@ -29,13 +29,13 @@ def _described(annotation: object, metadata: Sequence[object]) -> str:
         *most, last = (f'"{choice}"' for choice in get_args(annotation))
         return f"{', '.join(most)} or {last}"
     if get_origin(annotation) is tuple:
-        return _described_list(get_args(annotation))
+        return _described_list(get_args(annotation), metadata)
     if get_origin(annotation) is dict:
         return "tables"
     return _described_single(annotation, metadata)
 
 
-def _described_list(elements: tuple[object, ...]) -> str:
+def _described_list(elements: tuple[object, ...], metadata: Sequence[object]) -> str:
     if elements[-1] is not Ellipsis:
         return f"two numbers [low, high], each {_described(elements[0], [])}"
     if _is_table(elements[0]):
@@ -44,7 +44,9 @@ def _described_list(elements: tuple[object, ...]) -> str:
         return 'a list of commands, each a list of texts in quotes: [["program", "argument"]]'
     if get_args(elements[0])[0] is float:
         return f"a list of numbers, each {_described(elements[0], [])}"
-    return "a list of different texts in quotes"
+    if any(isinstance(each, AfterValidator) for each in metadata):
+        return "a list of different texts in quotes"
+    return 'a command, a list of texts in quotes: ["program", "argument"]'
 
 
 def _described_single(annotation: object, metadata: Sequence[object]) -> str:

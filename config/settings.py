@@ -101,6 +101,7 @@ Setpoints = Annotated[tuple[Setpoint, ...], Field(strict=False)]
 FrameBound = Annotated[int, Field(ge=1, le=MOST_FRAMES)]
 Command = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False, min_length=1)]
 Commands = Annotated[tuple[Command, ...], Field(strict=False)]
+OneCommand = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
 
 
 class Section(BaseModel):
@@ -435,8 +436,28 @@ class HookSettings(Section):
         default=(),
         description="Run in this order after the safe state, however the night ended. One that fails is reported.",
     )
+    power_cycle: OneCommand = Field(
+        default=(),
+        description="Switches the camera's power off and on again. Run where neither aborting nor connecting its "
+        "driver anew helps, twice in a night at most, without a shell.",
+    )
     deadline_s: float = Field(
         default=120.0, ge=1, le=3600, description="Longest time that each command may take; then it is ended."
+    )
+
+
+class AuxiliarySettings(Section):
+    """A control of any other INDI device, such as a dew heater with a lamp, that is off while it must be dark."""
+
+    device: Name = Field(description="The device as its INDI driver names it.")
+    property: Name = Field(description="The INDI property, such as `DEW_HEATER`.")
+    element: Name = Field(description="The number or switch in it.")
+    off: float = Field(
+        default=0.0,
+        ge=-1e6,
+        le=1e6,
+        description="Its value during bias, darks and dark flats; of a switch 0 for off and 1 for on. "
+        "At the end of the night it gets its old value back.",
     )
 
 
@@ -545,6 +566,9 @@ class Settings(Section):
     storage: StorageSettings = Field(default_factory=StorageSettings, description="Where files go.")
     site: SiteSettings | None = Field(default=None, description="Where the telescope stands.")
     lights: LightsSettings = Field(default_factory=LightsSettings, description="What is shot for lights.")
+    auxiliaries: tuple[AuxiliarySettings, ...] = Field(
+        default=(), strict=False, description="What else is off while it must be dark, as tables [[auxiliaries]]."
+    )
     hooks: HookSettings = Field(default_factory=HookSettings, description="Commands before and after the night.")
     sets: Annotated[tuple[FrameSet, ...], AfterValidator(_some)] = Field(
         default=(), strict=False, description="The sets to shoot, as tables [[sets]]; not needed with --lights."

@@ -173,6 +173,10 @@ class Camera(Protocol):
         """Bring the camera back, with the settings and the setpoint it was last given, if it has been away."""
         ...
 
+    async def reconnect(self) -> None:
+        """Have the driver let its hardware go and take it again, and bring the camera back as it was."""
+        ...
+
     async def connect(self) -> None:
         """Connect and bring the driver into the state we rely on (local upload, FITS, 16 bit, full frame)."""
         ...

@@ -2,18 +2,24 @@
 
 from dataclasses import dataclass
 
+from coldframe.devices.auxiliary import Auxiliary
 from coldframe.devices.camera import Camera
+from coldframe.devices.connection import Connection
 from coldframe.devices.filter_wheel import FilterWheel
 from coldframe.devices.flat_panel import FlatPanel
+
+Device = Camera | FlatPanel | FilterWheel | Auxiliary
 
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A camera and what stands in front of it."""
+    """A camera and what stands in front of it; `connection` is what they are reached through, where that can grow."""
 
     camera: Camera
     panel: FlatPanel | None = None
     wheel: FilterWheel | None = None
+    connection: Connection | None = None
+    auxiliaries: tuple[Auxiliary, ...] = ()
 
     async def connect(self) -> None:
         """Connect all of it.
@@ -27,22 +33,7 @@ class Rig:
             await device.connect()
 
     @property
-    def devices(self) -> tuple[Camera | FlatPanel | FilterWheel, ...]:
+    def devices(self) -> tuple[Device, ...]:
         """All devices that there are."""
-        return tuple(device for device in (self.camera, self.panel, self.wheel) if device is not None)
-
-    async def ensure_ready(self) -> None:
-        """Bring back what has been away, as it was last told to be.
-
-        Raises
-        ------
-        DeviceError
-            A device is not there.
-        """
-        for device in self.devices:
-            await device.ensure_ready()
-
-    @property
-    def unready(self) -> tuple[str, ...]:
-        """Names of the devices that are away, or do not stand as they were last told to."""
-        return tuple(device.name for device in self.devices if not device.is_ready)
+        parts = (self.camera, self.panel, self.wheel, *self.auxiliaries)
+        return tuple(device for device in parts if device is not None)

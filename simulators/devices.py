@@ -90,6 +90,10 @@ class SimulatedCamera:
         """Connect, if that was not done."""
         await self.connect()
 
+    async def reconnect(self) -> None:
+        """Connect: it forgets nothing."""
+        await self.connect()
+
     async def connect(self) -> None:
         """Connect."""
         self._connected = True

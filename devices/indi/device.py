@@ -86,6 +86,17 @@ class IndiDevice:
         log.warning("%s does not obey any more: its driver will be connected anew", self._name)
         self._is_stuck = True
 
+    async def reconnect(self) -> None:
+        """Have the driver let its hardware go and take it again, and set the device up as it was.
+
+        Raises
+        ------
+        DeviceError
+            It did not come back.
+        """
+        self.give_up_connection()
+        await self.ensure_ready()
+
     async def _disconnect_driver(self) -> None:
         """Have the driver let its hardware go; one that does not answer even then is as stuck as before.
 

@@ -67,6 +67,7 @@ READOUT_MODE_SWITCHES = (
 CFA_PATTERN = (Spelling("CCD_CFA", "CFA_TYPE"),)
 CFA_OFFSET_X = (Spelling("CCD_CFA", "CFA_OFFSET_X"),)
 CFA_OFFSET_Y = (Spelling("CCD_CFA", "CFA_OFFSET_Y"),)
+DRIVER_PROGRAM = (Spelling("DRIVER_INFO", "DRIVER_EXEC"),)
 DRIVER_INTERFACE = (Spelling("DRIVER_INFO", "DRIVER_INTERFACE"),)
 
 # What a camera must be set to after every connection, where it has the control.

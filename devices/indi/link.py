@@ -83,6 +83,27 @@ class IndiLink:
             with suppress(asyncio.CancelledError):
                 await self._supervisor
 
+    @property
+    def process_id(self) -> int | None:
+        """The process that holds the connection, None while there is none."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    async def recycle(self, deadline_s: float = CONNECT_DEADLINE_S) -> None:
+        """End the process and wait until the next one is connected: what the library has piled up is gone with it.
+
+        Raises
+        ------
+        DeviceLostError
+            The server did not answer again in time.
+        """
+        generation = self.generation
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            await self._watch(lambda: True if self._connected and self.generation > generation else None, deadline_s)
+        except TimeoutError:
+            raise DeviceLostError(self.server, f"no answer to a new link within {deadline_s:g} s") from None
+
     async def wait_connected(self, deadline_s: float = CONNECT_DEADLINE_S) -> None:
         """Wait until the server answers.
 

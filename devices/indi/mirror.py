@@ -10,6 +10,11 @@ Value = float | bool | str
 State = Literal["idle", "ok", "busy", "alert"]
 
 
+MOST_DEVICES = 200
+MOST_PROPERTIES = 1000
+"""Of a device. Rigs have some ten devices of a hundred properties; a server that invents more fills no memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Property:
     """A property as the server last told of it.
@@ -47,13 +52,14 @@ class Property:
 
 
 class Mirror:
-    """Keeps the newest snapshot of every property and the last message of every device."""
+    """Keeps the newest snapshot of every property and the last message of every device, as many as a rig may have."""
 
     def __init__(self) -> None:
         self.serial = 0
         self._devices: dict[str, dict[str, Property]] = {}
         self._messages: dict[str, tuple[int, str]] = {}
         self._removals: dict[str, int] = {}
+        self._heard_of: set[str] = set()
 
     def clear(self) -> None:
         """Forget everything: the connection that told it is gone."""
@@ -63,9 +69,13 @@ class Mirror:
     def apply(self, event: Mapping[str, Any], now_s: float) -> None:
         """Take in one event of the link's process."""
         self.serial += 1
+        if not self._has_room(event["device"]):
+            return
         match event["event"]:
             case "property":
-                self._devices.setdefault(event["device"], {})[event["name"]] = self._snapshot(event, now_s)
+                properties = self._devices.setdefault(event["device"], {})
+                if event["name"] in properties or len(properties) < MOST_PROPERTIES:
+                    properties[event["name"]] = self._snapshot(event, now_s)
             case "removed" if event["name"] is None:
                 self._devices.pop(event["device"], None)
                 self._removals[event["device"]] = self.removals(event["device"]) + 1
@@ -73,6 +83,12 @@ class Mirror:
                 self._devices.get(event["device"], {}).pop(event["name"], None)
             case "message":
                 self._messages[event["device"]] = (self.serial, event["text"])
+
+    def _has_room(self, device: str) -> bool:
+        """Tell whether a device is known, or may still become so."""
+        if device not in self._heard_of and len(self._heard_of) < MOST_DEVICES:
+            self._heard_of.add(device)
+        return device in self._heard_of
 
     def _snapshot(self, event: Mapping[str, Any], now_s: float) -> Property:
         return Property(

@@ -7,8 +7,10 @@ from datetime import datetime
 from coldframe.config.settings import PanelSettings, ServerSettings, Settings
 from coldframe.devices.camera import StrayFrame
 from coldframe.devices.flat_panel import FlatPanel
+from coldframe.devices.indi.auxiliary import IndiAuxiliary
 from coldframe.devices.indi.blob_channel import ServerAddress
 from coldframe.devices.indi.camera import IndiCamera, log_stray
+from coldframe.devices.indi.connection import IndiConnection
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.wheel import IndiFilterWheel
@@ -53,6 +55,8 @@ async def indi_rig(
                 )
                 if settings.wheel
                 else None,
+                connection=IndiConnection(link, is_local=settings.server.is_local),
+                auxiliaries=tuple(IndiAuxiliary(link, each) for each in settings.auxiliaries),
             )
         finally:
             await camera.close()

@@ -1,6 +1,8 @@
 """Where a night's files go."""
 
+import errno
 import json
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coldframe.calibration.durable import NotDurableError
 from coldframe.calibration.frame_file import read_frame
 from coldframe.capture.night_folder import NightFolder, evening_of
 from coldframe.capture.retries import OutOfRetriesError, Retries
@@ -53,6 +56,41 @@ def test_a_frame_reads_back_as_it_was_shot(tmp_path: Path) -> None:
     assert (header["EXPTIME"], header["FILTER"], header["GAIN"]) == (0.78, "Ha", 100)
     assert path.parent.parent.name == "flats"
     assert path.stem.endswith("_0007")
+
+
+@pytest.mark.parametrize("fails_at", ["data", "folder"])
+def test_a_frame_that_the_disk_failed_is_written_again_and_counts_once(
+    fails_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, flush, calls = NightFolder.create(tmp_path, START), os.fsync, list[int]()
+
+    def failing(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == ("data", "folder").index(fails_at) + 1:
+            raise OSError(errno.EIO, "Input/output error")
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    path = folder.save_frame(frame(), "Ha", 7)
+    assert path.stem.endswith("_0007-2")
+    assert (read_frame(path)[0] == 1000).all()
+    assert sorted(path.parent.glob("*.fits")) == [path]
+    assert len(list(folder.path.glob("quarantine/*-not-flushed.fits"))) == (fails_at == "folder")
+
+
+def test_a_disk_that_fails_again_or_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, calls = NightFolder.create(tmp_path, START), list[int]()
+    for number, tries in ((errno.EIO, 2), (errno.ENOSPC, 1)):
+        calls.clear()
+
+        def failing(descriptor: int, number: int = number) -> None:
+            calls.append(descriptor)
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "fsync", failing)
+        with pytest.raises(NotDurableError):
+            folder.save_frame(frame(), "Ha", 7)
+        assert len(calls) == tries
 
 
 def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pydantic_core import PydanticUndefined
 
 from coldframe.config.allowed import allowed
 from coldframe.config.settings import (
+    AuxiliarySettings,
     CameraSettings,
     CoolingSettings,
     FilterFlatSettings,
@@ -34,6 +35,7 @@ SECTIONS = (
     StorageSettings,
     SiteSettings,
     LightsSettings,
+    AuxiliarySettings,
     HookSettings,
     FrameSet,
 )

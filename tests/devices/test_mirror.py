@@ -11,7 +11,7 @@ from coldframe.devices.camera import Limits
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.dialects import Spelling
 from coldframe.devices.indi.link import _shows
-from coldframe.devices.indi.mirror import Mirror, Value
+from coldframe.devices.indi.mirror import MOST_DEVICES, MOST_PROPERTIES, Mirror, Value
 
 
 def told(
@@ -51,6 +51,21 @@ def test_the_newest_snapshot_counts() -> None:
     assert prop.limits == {"G": Limits(0, 10, 1)}
     assert mirror.find("Camera", "OFFSET") is None
     assert mirror.find("Other", "GAIN") is None
+
+
+def test_a_server_that_invents_devices_and_properties_fills_no_memory() -> None:
+    mirror = mirror_of(told("GAIN", {"G": 1.0}))
+    for number in range(2 * max(MOST_DEVICES, MOST_PROPERTIES)):
+        mirror.apply(told(f"P{number}", {"x": 1.0}), 1.0)
+        mirror.apply(told("P", {"x": 1.0}, device=f"D{number}"), 1.0)
+        mirror.apply({"event": "message", "device": f"M{number}", "text": "hello"}, 1.0)
+        mirror.apply(removed(None, device=f"R{number}"), 1.0)
+    assert len(mirror.devices) <= MOST_DEVICES
+    assert len(mirror.properties("Camera")) == MOST_PROPERTIES
+    mirror.apply(told("GAIN", {"G": 2.0}), 2.0)
+    prop = mirror.find("Camera", "GAIN")
+    assert prop is not None
+    assert prop.number("G") == 2.0, "what was there first goes on"
 
 
 def test_properties_and_devices_go_away() -> None:

@@ -1,10 +1,12 @@
 """Whatever comes from outside ends in a result or in the one error meant for it: no crash, no hang, no more memory."""
 
+import math
 import random
 import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,28 @@ import pytest
 from coldframe.calibration.fits_cards import Card
 from coldframe.calibration.frame_file import FrameEncoder, FrameFileError, parse, read_header
 from coldframe.calibration.image_file import open_image
+from coldframe.capture.events import (
+    Event,
+    FrameRejected,
+    HookEnded,
+    NightEnded,
+    NightOutcome,
+    NightStarted,
+    Notice,
+    PanelChanged,
+    PlannedStep,
+    Severity,
+    StepEnded,
+    StepOutcome,
+    StepStarted,
+    TemperatureRead,
+)
+from coldframe.capture.journal import encode_event
+from coldframe.capture.journal_reading import JournalLineError, decode_event, read_journal
 from coldframe.config.examples import example_night
+from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, load_settings
+from coldframe.devices.flat_panel import CoverState
 from coldframe.devices.indi.blob_stream import AttachedBlob, BlobStream, BlobStreamError, InlineBlob
 from coldframe.devices.indi.mirror import Mirror
 from coldframe.simulators.indi_requests import GarbledStreamError, RequestReader
@@ -27,7 +49,10 @@ LONGEST_S = 2.0
 
 MOST_GROWTH_BYTES = 64 << 20
 
-TARGETS = {"blob-stream": 0.40, "frame": 0.30, "requests": 0.15, "image-file": 0.08, "config": 0.07}
+FILES = 0.1
+"""Share of the journals that are read from a file, too: those take longest."""
+
+TARGETS = {"blob-stream": 0.35, "frame": 0.25, "requests": 0.13, "journal": 0.12, "image-file": 0.08, "config": 0.07}
 """Share of the inputs: files take longer than memory."""
 
 
@@ -68,6 +93,17 @@ def requests(text: bytes, chance: random.Random, _place: Path) -> None:
             list(reader.feed(chunk))
 
 
+def journal(text: bytes, chance: random.Random, place: Path) -> None:
+    with suppress(JournalLineError):
+        line = encode_event(decode_event(chance.choice(text.split(b"\n")).decode("utf-8", errors="replace")))
+        assert encode_event(decode_event(line)) == line, "what could be read can be written, and read again"
+    if chance.random() > FILES:
+        return
+    path = place / "journal.jsonl"
+    path.write_bytes(text)
+    assert all(isinstance(event, Event) for event in read_journal(path))
+
+
 def image_file(text: bytes, _chance: random.Random, place: Path) -> None:
     path = place / "image.fits"
     path.write_bytes(text)
@@ -85,6 +121,21 @@ def config(text: bytes, _chance: random.Random, place: Path) -> None:
         load_settings(path)
 
 
+AT = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
+EVENTS = (
+    NightStarted(
+        AT, "/n", "C", None, "W", 100, 80, (PlannedStep(1, "dark 300 s", FrameKind.DARK, None, 30, 300.0, 9000.0),)
+    ),
+    StepStarted(AT, 1),
+    TemperatureRead(AT, -10.0, -10.0, math.nan),
+    Notice(AT, Severity.WARNING, "a \u20ac and a \n"),
+    PanelChanged(AT, lit=False, brightness=12, cover=CoverState.CLOSED),
+    FrameRejected(AT, 1, "/n/quarantine/x.fits", "why"),
+    HookEnded(AT, "park", "", "done"),
+    StepEnded(AT, 1, StepOutcome.FAILED, "why"),
+    NightEnded(AT, NightOutcome.INCOMPLETE, "missing: dark"),
+)
+
 VALID: dict[str, list[bytes]] = {
     "blob-stream": [
         (BLOB_DEFINITION + blob(fits_bytes())).encode(),
@@ -98,6 +149,7 @@ VALID: dict[str, list[bytes]] = {
         b"<newNumberVector device='a' name='b'><oneNumber name='c'>1.5</oneNumber></newNumberVector>",
         b"<newSwitchVector device='a' name='b'><oneSwitch name='c'>On</oneSwitch></newSwitchVector><pingReply/>",
     ],
+    "journal": ["\n".join(encode_event(event) for event in EVENTS).encode(), encode_event(EVENTS[0]).encode()],
     "image-file": [fits_bytes()],
     "config": [example_night(name).read_bytes() for name in ("small", "cooled-osc")],
 }
@@ -113,6 +165,18 @@ TOKENS = {
         b"/",
     ],
     "requests": [b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&b;", b"<", b">", b"]]>", b"<![CDATA[", b"<newNumberVector"],
+    "journal": [
+        b"[" * 2000,
+        b"{" + b'"a":{' * 500,
+        b"null",
+        b"NaN",
+        b"-Infinity",
+        b'"event": "night-started"',
+        b'"steps": [[]]',
+        b"\\ud800",
+        b"1" * 5000,
+        b"true",
+    ],
     "image-file": [b"NAXIS3  =", b"BSCALE  =", b"TILE", b"XTENSION= 'IMAGE   '"],
     "config": [
         b"[",
@@ -135,6 +199,7 @@ TARGET: dict[str, Callable[[bytes, random.Random, Path], None]] = {
     "blob-stream": blob_stream,
     "frame": frame,
     "requests": requests,
+    "journal": journal,
     "image-file": image_file,
     "config": config,
 }

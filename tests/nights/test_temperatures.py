@@ -128,6 +128,132 @@ async def test_frames_shot_with_a_dead_thermometer_do_not_count(tmp_path: Path) 
     assert all("none when asked" in event.reason for event in night.of(FrameRejected))
 
 
+class Frozen:
+    """A camera whose cooler fails at its second dark, and whose driver repeats one temperature until connected anew."""
+
+    def __init__(self, camera: Camera) -> None:
+        self._camera = camera
+        self.darks, self.reconnections = 0, 0
+        self._told: Thermals | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._camera, name)
+
+    def thermals(self) -> Thermals:
+        now = self._camera.thermals()
+        if self._told is None:
+            return now
+        return replace(self._told, read_at_s=now.read_at_s, power_percent=0.0)
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Any:
+        self.darks += kind is FrameKind.DARK
+        if self.darks == 2 and self.reconnections == 0:
+            self._told = replace(self._camera.thermals(), sensor_c=-10.0)
+        return await self._camera.expose(kind, exposure_s)
+
+    async def reconnect(self) -> None:
+        self.reconnections, self._told = self.reconnections + 1, None
+
+
+async def test_a_driver_that_repeats_one_temperature_is_connected_anew(tmp_path: Path) -> None:
+    cameras: list[Frozen] = []
+
+    def freezing(rig: Rig) -> Rig:
+        cameras.append(Frozen(rig.camera))
+        return replace(rig, camera=cameras[0])
+
+    night = await run_night(night_of("small", LONG_DARKS), SMALL, tmp_path, freezing)
+    assert night.outcome is NightOutcome.COMPLETE
+    assert cameras[0].reconnections == 1
+    assert any("to the last digit" in event.reason for event in night.of(FrameRejected))
+
+
+class FailingCooler:
+    """A camera whose cooler gets weak in the middle of its darks."""
+
+    def __init__(self, camera: Any, at: int) -> None:
+        self._camera, self._at, self.darks = camera, at, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._camera, name)
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Any:
+        self.darks += kind is FrameKind.DARK
+        if self.darks == self._at:
+            cooler = self._camera._telescope.cooler
+            cooler._model = cooler._model.model_copy(update={"maximum_delta_c": 21.0})
+        return await self._camera.expose(kind, exposure_s)
+
+
+def with_failing_cooler(at: int) -> Callable[[Rig], Rig]:
+    return lambda rig: replace(rig, camera=FailingCooler(rig.camera, at))
+
+
+async def test_a_cooler_that_fails_in_the_middle_of_a_set_moves_it_to_a_warmer_setpoint(tmp_path: Path) -> None:
+    longer = {**LONG_DARKS, "exposure_s": 120.0}
+    settings = night_of("small", longer, LONG_DARKS, fallback_c=(0.0,))
+    night = await run_night(settings, SMALL, tmp_path, with_failing_cooler(3))
+    assert night.outcome is NightOutcome.INCOMPLETE
+    failed = [ended.reason for ended in night.of(StepEnded) if ended.outcome is StepOutcome.FAILED]
+    assert len(failed) == 1
+    assert "what is left is shot at 0 C" in failed[0]
+    masters = [Path(master.path).name for master in night.of(MasterWritten)]
+    assert len(masters) == 2
+    assert all("_0C_" in name for name in masters)
+    assert all(master.frames == 6 for master in night.of(MasterWritten))
+
+
+async def test_without_a_warmer_setpoint_it_costs_what_is_left_at_this_one(tmp_path: Path) -> None:
+    longer = {**LONG_DARKS, "exposure_s": 120.0}
+    night = await run_night(night_of("small", longer, LONG_DARKS), SMALL, tmp_path, with_failing_cooler(3))
+    assert night.of(MasterWritten) == []
+    ended = {event.step: event for event in night.of(StepEnded)}
+    assert "-10 C was not reached" in ended[2].reason
+    assert ended[3].reason == "the sensor did not reach -10 C"
+
+
+class Warming(FailingCooler):
+    """A camera whose sensor is warmer during one dark, and cold again after it."""
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Any:
+        self.darks += kind is FrameKind.DARK
+        return await self._camera.expose(kind, exposure_s)
+
+    def thermals(self) -> Thermals:
+        now: Thermals = self._camera.thermals()
+        warms = self.darks == self._at and asyncio.get_running_loop().time() % 300 > 150
+        return replace(now, sensor_c=(now.sensor_c or 0.0) + warms)
+
+
+async def test_a_dark_during_which_the_sensor_grew_warm_is_shot_again(tmp_path: Path) -> None:
+    settings = night_of("small", LONG_DARKS)
+    night = await run_night(settings, SMALL, tmp_path, lambda rig: replace(rig, camera=Warming(rig.camera, 3)))
+    assert night.outcome is NightOutcome.COMPLETE
+    (rejected,) = night.of(FrameRejected)
+    assert "sensor temperature -10" in rejected.reason
+
+
+class Stubborn(FailingCooler):
+    """A camera that leaves its cooler on for the first `at` orders to switch it off."""
+
+    async def cooler_off(self) -> None:
+        self.darks += 1
+        if self.darks > self._at:
+            await self._camera.cooler_off()
+
+
+@pytest.mark.parametrize(("orders", "is_told"), [(1, False), (9, True)])
+async def test_a_cooler_that_stays_on_is_switched_off_again(
+    orders: int,
+    is_told: bool,  # noqa: FBT001
+    tmp_path: Path,
+) -> None:
+    settings = night_of("small", BIAS, at_end="off")
+    night = await run_night(settings, SMALL, tmp_path, lambda rig: replace(rig, camera=Stubborn(rig.camera, orders)))
+    assert (night.outcome is NightOutcome.INCOMPLETE) is is_told
+    assert any("was switched off and still draws" in notice.text for notice in night.of(Notice)) is is_told
+
+
 UNCOOLED = tiny(load_rig("uncooled"))
 
 

@@ -415,14 +415,14 @@ class Glowing(Counted):
         return frame if self.delivered < 11 else replace(frame, pixels=frame.pixels + np.uint16(5000 + self.delivered))
 
 
-@pytest.mark.parametrize("camera", [Wrong, Glowing])
+@pytest.mark.parametrize(("camera", "outcome"), [(Wrong, NightOutcome.ABORTED), (Glowing, NightOutcome.INCOMPLETE)])
 async def test_a_set_that_is_given_up_loses_no_frame_on_its_way_to_the_disk(
-    camera: type[Counted], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    camera: type[Counted], outcome: NightOutcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("coldframe.capture.set_shooting.in_thread", slowly)
     monkeypatch.setattr(camera, "delivered", 0)
     sets = tuple(each.model_copy(update={"count": 12}) for each in short().sets if each.kind is FrameKind.BIAS)
     night = await run_night(short().model_copy(update={"sets": sets}), SMALL, tmp_path, Rigged(camera=camera))
-    assert night.outcome is NightOutcome.INCOMPLETE, night.of(NightEnded)
+    assert night.outcome is outcome, night.of(NightEnded)
     kept = [path for path in night.folder.rglob("bias_*.fits") if path.parent.name != "masters"]
     assert len(kept) == camera.delivered

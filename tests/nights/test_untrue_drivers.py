@@ -1,10 +1,12 @@
 """Nights on which pixels and drivers disagree: the pixels are believed, and no hour is wasted."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import pytest
 
 from coldframe.capture.events import (
@@ -21,11 +23,16 @@ from coldframe.capture.events import (
     StepStarted,
 )
 from coldframe.config.examples import example_night
-from coldframe.config.frames import FrameKind
+from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import FrameSet, Settings
 from coldframe.config.simulated_rig import FaultModel, SimulatedRig, load_rig
+from coldframe.devices.camera import Camera, Frame
+from coldframe.devices.filter_wheel import FilterWheel
+from coldframe.devices.flat_panel import FlatPanel, PanelState
+from coldframe.devices.rig import Rig
 from tests.nights.nights import NightRun, run_night, tiny
+from tests.nights.test_troubled_nights import Rigged, Wrapped
 
 pytestmark = pytest.mark.looptime
 
@@ -137,6 +144,28 @@ async def test_a_stuck_wheel_is_known_from_earlier_nights_and_suspected_without(
     assert warnings(later) == []
 
 
+class Bladed(Wrapped):
+    """A camera whose shutter stops half-way."""
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        frame: Frame = await self.inner.expose(kind, exposure_s)
+        if kind is not FrameKind.FLAT:
+            return frame
+        pixels = frame.pixels.copy()
+        bias_adu = np.uint16(500)
+        pixels[:, :60] = bias_adu + (pixels[:, :60] - np.minimum(pixels[:, :60], bias_adu)) // 4
+        return replace(frame, pixels=pixels)
+
+
+async def test_a_shutter_blade_is_seen_against_the_flats_of_earlier_nights(tmp_path: Path) -> None:
+    await run_night(night(), SMALL, tmp_path)
+    run = await run_night(night(), with_seed(1), tmp_path, Rigged(camera=Bladed))
+    assert run.outcome is NightOutcome.INCOMPLETE
+    assert len(failed(run)) == 2
+    assert all("a shutter blade" in reason for reason in failed(run))
+    assert sorted(Path(made.path).name.split("_")[0] for made in run.of(MasterWritten)) == ["MasterBias", "MasterDark"]
+
+
 async def test_a_gain_that_is_not_taken_is_known_from_earlier_nights_and_suspected_without(tmp_path: Path) -> None:
     first = await run_night(night(gain=200), faulty(gain_ignored=True), tmp_path / "first")
     assert any("does the camera obey its gain" in text for text in warnings(first))
@@ -149,6 +178,145 @@ async def test_a_gain_that_is_not_taken_is_known_from_earlier_nights_and_suspect
     assert "did not take gain 200, offset 50" in reason
     assert "of gain 100, offset 50" in reason
     assert run.of(MasterWritten) == []
+
+
+class DeafAtFirst(Wrapped):
+    """A camera that takes no gain until another one was set first, or until it is connected anew."""
+
+    def __init__(self, inner: Camera, *, until_reconnected: bool) -> None:
+        super().__init__(inner)
+        self._until_reconnected, self._hears, self._asked = until_reconnected, False, list[float | None]()
+
+    async def apply(self, settings: ReadoutSettings) -> ReadoutSettings:
+        self._asked.append(settings.gain)
+        self._hears |= not self._until_reconnected and self._asked == [200, 201]
+        taken = settings if self._hears else replace(settings, gain=100)
+        await self.inner.apply(taken)
+        return settings
+
+    async def reconnect(self) -> None:
+        self._hears = True
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        frame: Frame = await self.inner.expose(kind, exposure_s)
+        return replace(frame, settings=replace(frame.settings, gain=200))
+
+
+@pytest.mark.parametrize("until_reconnected", [False, True])
+async def test_a_gain_that_is_not_taken_is_written_again_and_the_camera_connected_anew(
+    until_reconnected: bool,  # noqa: FBT001
+    tmp_path: Path,
+) -> None:
+    for gain in (100, 200):
+        await run_night(night(gain=gain), SMALL, tmp_path)
+
+    def deaf(camera: Camera) -> DeafAtFirst:
+        return DeafAtFirst(camera, until_reconnected=until_reconnected)
+
+    run = await run_night(night(gain=200), with_seed(1), tmp_path, Rigged(camera=deaf))
+    assert run.outcome is NightOutcome.COMPLETE, run.events[-1]
+    assert sum("did not take gain 200" in text for text in warnings(run)) == 1 + until_reconnected
+
+
+class StopsShort(Wrapped):
+    """A wheel that says it is at Ha and has not moved, the first time."""
+
+    def __init__(self, inner: FilterWheel) -> None:
+        super().__init__(inner)
+        self.orders: list[str] = []
+
+    @property
+    def current(self) -> str | None:
+        return self.orders[-1] if self.orders else self.inner.current
+
+    async def select(self, name: str) -> None:
+        self.orders.append(name)
+        if name != "Ha" or self.orders.count("Ha") > 1:
+            await self.inner.select(name)
+
+
+async def test_a_wheel_that_stopped_short_is_turned_away_and_back(tmp_path: Path) -> None:
+    await run_night(night(), SMALL, tmp_path)
+    wheels: list[StopsShort] = []
+
+    def short(rig: Rig) -> Rig:
+        assert rig.wheel is not None
+        wheels.append(StopsShort(rig.wheel))
+        wheel: FilterWheel = wheels[0]
+        return replace(rig, wheel=wheel)
+
+    run = await run_night(night(), with_seed(1), tmp_path, short)
+    assert run.outcome is NightOutcome.COMPLETE, run.events[-1]
+    assert wheels[0].orders[:3] == ["Ha", "R", "Ha"]
+    assert any("turning the wheel away and back" in text for text in warnings(run))
+
+
+class Inverted(Wrapped):
+    """A panel whose lamp is on when it is off."""
+
+    def __init__(self, inner: FlatPanel) -> None:
+        super().__init__(inner)
+        self._says_lit = False
+
+    def state(self) -> PanelState:
+        state: PanelState = self.inner.state()
+        return replace(state, lit=self._says_lit)
+
+    async def light_on(self, brightness: int | None = None) -> None:
+        del brightness
+        self._says_lit = True
+        await self.inner.light_off()
+
+    async def light_off(self) -> None:
+        self._says_lit = False
+        await self.inner.light_on(200)
+
+
+async def test_an_inverted_panel_makes_no_master_of_light_that_should_not_be_there(tmp_path: Path) -> None:
+    run = await run_night(night(change=long_darks), SMALL, tmp_path, Rigged(panel=Inverted))
+    assert run.outcome is NightOutcome.INCOMPLETE
+    assert {Path(made.path).name.split("_")[0] for made in run.of(MasterWritten)} <= {"MasterBias"}
+    assert any("saturated: light on the sensor" in reason for reason in failed(run))
+
+
+class Glowing(Wrapped):
+    """A camera in front of which something shines evenly, and all the time, during darks."""
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        frame: Frame = await self.inner.expose(kind, exposure_s)
+        return replace(frame, pixels=frame.pixels + np.uint16(80)) if kind is FrameKind.DARK else frame
+
+
+async def test_light_that_never_changes_is_known_by_the_dark_current_of_earlier_nights(tmp_path: Path) -> None:
+    first = await run_night(night(), SMALL, tmp_path / "first", Rigged(camera=Glowing))
+    assert first.outcome is NightOutcome.COMPLETE, "nothing to compare with"
+    for seed in (0, 1):
+        clean = await run_night(night(), with_seed(seed), tmp_path)
+        assert clean.outcome is NightOutcome.COMPLETE, clean.events[-1]
+    run = await run_night(night(), with_seed(2), tmp_path, Rigged(camera=Glowing))
+    (reason,) = failed(run)
+    assert "light that is still there with the lamp out" in reason
+
+
+class Blinking(Wrapped):
+    """A camera with a lamp inside that is on for the first dark of each set that needs one."""
+
+    darks = 0
+
+    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
+        frame: Frame = await self.inner.expose(kind, exposure_s)
+        self.darks += kind is FrameKind.DARK
+        if kind is not FrameKind.DARK or self.darks != 1:
+            return frame
+        corner = np.zeros(frame.pixels.shape, np.uint16)
+        corner += np.linspace(0, 40, frame.pixels.shape[1]).astype(np.uint16)
+        return replace(frame, pixels=frame.pixels + corner)
+
+
+async def test_a_lamp_inside_that_goes_out_costs_two_frames(tmp_path: Path) -> None:
+    run = await run_night(night(), SMALL, tmp_path, Rigged(camera=Blinking))
+    assert run.outcome is NightOutcome.COMPLETE, run.events[-1]
+    assert len(list(run.folder.rglob("quarantine/dark_*.fits"))) == 2
 
 
 def with_seed(number: int) -> SimulatedRig:

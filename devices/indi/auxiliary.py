@@ -1,0 +1,100 @@
+"""One control of any INDI device that has to be off while it must be dark."""
+
+from collections.abc import Mapping
+
+from coldframe.config.settings import AuxiliarySettings
+from coldframe.devices.errors import NotSupportedError
+from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
+from coldframe.devices.indi.link import IndiLink
+from coldframe.devices.indi.mirror import Property, State, Value
+
+TAKEN: frozenset[State] = frozenset({"ok", "idle", "busy"})
+"""Heaters are shown as Busy while they heat."""
+
+
+class IndiAuxiliary(IndiDevice):
+    """A number or a switch of a device. Implements `Auxiliary`."""
+
+    def __init__(self, link: IndiLink, settings: AuxiliarySettings) -> None:
+        super().__init__(link, settings.device)
+        self._settings = settings
+        self._is_wanted_off = False
+        self._before: Mapping[str, Value] | None = None
+
+    async def set_up(self) -> None:
+        """Find the control, and switch it off again where it is to be off.
+
+        Raises
+        ------
+        NotSupportedError
+            The device has no such control.
+        DeviceError
+            It did not obey.
+        """
+        wanted = self._settings
+        prop = await self.link.wait_property(self.name, wanted.property, DEFINE_DEADLINE_S)
+        if wanted.element not in prop.values or not prop.writable or prop.kind not in {"number", "switch"}:
+            known = ", ".join(prop.values)
+            raise NotSupportedError(
+                self.name, f"{wanted.property} has no {wanted.element} that can be set (it has {known})"
+            )
+        if self._is_wanted_off:
+            await self._order_off()
+
+    @property
+    def is_ready(self) -> bool:
+        """True while the device is there, and its control off where it was last told to be."""
+        return super().is_ready and (not self._is_wanted_off or self._is_off())
+
+    def _property(self) -> Property | None:
+        return self.link.mirror.find(self.name, self._settings.property)
+
+    def _off(self, prop: Property) -> Value:
+        return self._settings.off if prop.kind == "number" else self._settings.off != 0
+
+    def _is_off(self) -> bool:
+        prop = self._property()
+        return prop is not None and prop.values.get(self._settings.element) == self._off(prop)
+
+    async def switch_off(self) -> None:
+        """Switch it off and see that it is.
+
+        Raises
+        ------
+        DeviceError
+            The device is not there, or did not obey.
+        """
+        await self.ensure_ready()
+        if self._before is None and (prop := self._property()) is not None:
+            self._before = self._state(prop)
+        self._is_wanted_off = True
+        await self._order_off()
+
+    def _state(self, prop: Property) -> Mapping[str, Value]:
+        """Return what brings the control back: a number's value, or the switches that are on."""
+        element = self._settings.element
+        if prop.kind == "number":
+            return {element: prop.values[element]}
+        on: dict[str, Value] = {name: True for name, is_on in prop.values.items() if is_on is True}
+        return on or {element: False}
+
+    async def _order_off(self) -> None:
+        prop = self._property()
+        if prop is not None and not self._is_off():
+            off = {self._settings.element: self._off(prop)}
+            await self.link.set(self.name, prop.name, off, good_states=TAKEN)
+
+    async def restore(self) -> None:
+        """Bring it back to where it was before it was first switched off.
+
+        Raises
+        ------
+        DeviceError
+            The device is not there, or did not obey.
+        """
+        self._is_wanted_off = False
+        if self._before is None:
+            return
+        await self.ensure_ready()
+        await self.link.set(self.name, self._settings.property, self._before, good_states=TAKEN)
+        self._before = None
