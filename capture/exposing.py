@@ -7,7 +7,7 @@ from typing import TypeVar
 from coldframe.capture.context import NightContext, StepFailedError
 from coldframe.capture.disk_room import wait_for_room
 from coldframe.capture.events import ExposureStarted, Severity
-from coldframe.capture.retries import OutOfRetriesError
+from coldframe.capture.retries import TRYING_AGAIN, OutOfRetriesError
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
@@ -64,7 +64,7 @@ async def patiently(context: NightContext, attempt: Callable[[], Awaitable[T]]) 
             if number == context.retries.per_exposure:
                 raise StepFailedError(f"{error} ({number + 1} times in a row)") from error
             spend_retry(context)
-            context.notice(Severity.WARNING, f"{error}; trying again")
+            context.notice(Severity.WARNING, f"{error}{TRYING_AGAIN}")
             await asyncio.sleep(pause_s)
             pause_s *= 2
             await come_back(context)

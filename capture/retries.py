@@ -1,5 +1,8 @@
 """How often a night may try again, in one place."""
 
+TRYING_AGAIN = "; trying again"
+"""How a notice of a failure ends that gets another try; the morning report knows the time lost by it."""
+
 
 class OutOfRetriesError(Exception):
     """A budget is used up; the text says which."""
