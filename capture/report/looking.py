@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.image_file import ImageFile, open_image
-from coldframe.calibration.statistics import SIGMA_PER_MAD
+from coldframe.calibration.statistics import BAYER_PATTERNS, SIGMA_PER_MAD
 from coldframe.capture.report.contents import Histogram, MasterLook, Shades
 
 BINS = 96
@@ -82,7 +82,6 @@ def look(image: ImageFile, largest_width: int) -> Look:
     low, median, high = (float(each) for each in np.percentile(sample, [0, 50, TOP_PERCENT]))
     minimum, maximum, counts = _counted(image, low, high if high > low else low + 1)
     whole = block_means(image, largest_width)
-    black, white = (float(each) for each in np.percentile(whole, WHOLE_PERCENT))
     middle = _middle(image)
     detail = detail_shades(middle)
     height, width = image.shape
@@ -93,7 +92,7 @@ def look(image: ImageFile, largest_width: int) -> Look:
         median=median,
         maximum=maximum,
         histogram=Histogram(low, high if high > low else low + 1, tuple(counts.tolist())),
-        whole=Shades(black, white),
+        whole=_whole_shades(whole),
         detail=detail,
     )
     return Look(figures, stretched(whole, figures.whole, GREYS), stretched(middle, detail, 256))
@@ -118,23 +117,69 @@ def stretched(values: NDArray[np.float64], shades: Shades, greys: int) -> NDArra
 
 
 def block_means(image: ImageFile, largest_width: int) -> NDArray[np.float64]:
-    """Return the means of square blocks of whole cells of a 2x2 filter array, at most `largest_width` across."""
-    height, width = image.shape
-    block = -(-width // largest_width)
+    """Return the means of square blocks, at most `largest_width` across; a rest at the edges is left out.
+
+    A block of more than one pixel is of whole cells of a 2x2 filter array.
+    """
+    block = _block(image, largest_width)
     block += block % 2 if block > 1 else 0
+    rows = [
+        band.reshape(len(band) // block, block, -1, block).mean(axis=(1, 3)) for band in _whole_blocks(image, block)
+    ]
+    return np.concatenate(rows)
+
+
+def block_colours(image: ImageFile, largest_width: int, pattern: str) -> NDArray[np.float64]:
+    """Return the means of red, green and blue in square blocks, shape (height, width, 3); see `block_means`.
+
+    Parameters
+    ----------
+    image
+        With at least one cell of its filter array.
+    largest_width
+        In blocks.
+    pattern
+        One of `BAYER_PATTERNS`.
+    """
+    cells = -(-_block(image, largest_width) // 2)
     rows = []
-    for _, band in _bands(image, max(block, _BAND_ROWS // block * block)):
-        whole = band[: max(len(band) // block, 1) * block, : width // block * block]
-        tall = min(block, len(whole))
-        rows.append(whole.reshape(len(whole) // tall, tall, -1, block).mean(axis=(1, 3)))
-    means = np.concatenate(rows)
-    # A last band of a few rows would show more noise than its neighbours.
-    return means[: max(height // block, 1)]
+    for band in _whole_blocks(image, 2 * cells):
+        sites = band.reshape(len(band) // (2 * cells), cells, 2, -1, cells, 2).mean(axis=(1, 4))
+        of = [[sites[:, site // 2, :, site % 2] for site in range(4) if pattern[site] == colour] for colour in "RGB"]
+        rows.append(np.stack([np.mean(each, axis=0) for each in of], axis=-1))
+    return np.concatenate(rows)
 
 
-def _bands(image: ImageFile, rows: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    for top in range(0, image.shape[0], rows):
-        yield top, image.rows(top, min(top + rows, image.shape[0]))
+def picture_of(image: ImageFile, largest_width: int, pattern: str | None) -> NDArray[np.uint8]:
+    """Return an image as a picture: greys, or colours (each stretched by itself) where `pattern` is a Bayer array's."""
+    if pattern not in BAYER_PATTERNS or min(image.shape) < 2:  # noqa: PLR2004 - one cell
+        means = block_means(image, largest_width)
+        return stretched(means, _whole_shades(means), 256)
+    colours = np.moveaxis(block_colours(image, largest_width, pattern), -1, 0)
+    return np.stack([stretched(each, _whole_shades(each), 256) for each in colours], axis=-1)
+
+
+def _whole_shades(means: NDArray[np.float64]) -> Shades:
+    black, white = (float(each) for each in np.percentile(means, WHOLE_PERCENT))
+    return Shades(black, white)
+
+
+def _block(image: ImageFile, largest_width: int) -> int:
+    """Return the side of the smallest blocks that are few enough, and no larger than the image."""
+    return max(min(-(-image.shape[1] // largest_width), min(image.shape) // 2), 1)
+
+
+def _whole_blocks(image: ImageFile, block: int) -> Iterator[NDArray[np.float64]]:
+    """Yield the rows of an image, some blocks at a time; a rest at its right and lower edge is left out."""
+    height, width = (size // block * block for size in image.shape)
+    rows = max(_BAND_ROWS // block, 1) * block
+    for top in range(0, height, rows):
+        yield image.rows(top, min(top + rows, height))[:, :width]
+
+
+def _bands(image: ImageFile) -> Iterator[NDArray[np.float64]]:
+    for top in range(0, image.shape[0], _BAND_ROWS):
+        yield image.rows(top, min(top + _BAND_ROWS, image.shape[0]))
 
 
 def _sample(image: ImageFile) -> NDArray[np.float64]:
@@ -142,14 +187,14 @@ def _sample(image: ImageFile) -> NDArray[np.float64]:
     stride = max(1, image.shape[0] * image.shape[1] // SAMPLE)
     # An odd stride meets all columns, and all colours of a filter array.
     stride += 1 - stride % 2
-    return np.concatenate([band.reshape(-1)[::stride] for _, band in _bands(image, _BAND_ROWS)])
+    return np.concatenate([band.reshape(-1)[::stride] for band in _bands(image)])
 
 
 def _counted(image: ImageFile, low: float, high: float) -> tuple[float, float, NDArray[np.int64]]:
     """Return minimum, maximum and histogram of all pixels."""
     counts = np.zeros(BINS, np.int64)
     minimum, maximum = np.inf, -np.inf
-    for _, band in _bands(image, _BAND_ROWS):
+    for band in _bands(image):
         minimum, maximum = min(minimum, float(band.min())), max(maximum, float(band.max()))
         counts += np.histogram(np.clip(band, low, high), BINS, (low, high))[0]
     return minimum, maximum, counts

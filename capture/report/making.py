@@ -12,8 +12,9 @@ from coldframe.capture.report.gathering import gather
 from coldframe.capture.report.json_twin import json_twin
 from coldframe.capture.report.looking import Look, look_at
 from coldframe.capture.report.page import render
+from coldframe.capture.report.runs import JOURNAL
 
-JOURNAL, PAGE, TWIN = "journal.jsonl", "report.html", "report.json"
+PAGE, TWIN = "report.html", "report.json"
 
 RECENT = timedelta(minutes=2)
 """A journal without a last word that was added to within this time is that of a night that still goes on."""

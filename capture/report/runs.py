@@ -6,6 +6,9 @@ from datetime import datetime
 
 from coldframe.capture.events import Event, HookEnded, NightEnded, NightStarted, Notice
 
+JOURNAL = "journal.jsonl"
+"""Name of the journal in a night's folder."""
+
 
 class NoNightError(Exception):
     """A journal tells of no night; the text says so."""

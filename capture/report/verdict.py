@@ -14,7 +14,11 @@ SAFE = "the rig is safe"
 REASONS_TOLD = 2
 """More reasons make no sentence; all of them stand in the table below it."""
 
-LONGEST_REASON = 140
+NAMES_TOLD = 6
+LONGEST_REASON = 120
+
+CLAUSE_WORDS = 4
+"""What stands ahead of a colon tells enough where it has so many words: figures and questions follow it."""
 
 
 def verdict_of(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None, is_running: bool) -> Verdict:
@@ -85,7 +89,7 @@ def _reasons(missing: Sequence[SetReport]) -> str:
     titles: dict[str, list[str]] = {}
     for each in missing:
         titles.setdefault(each.reason, []).append(each.title)
-    told = [f"no {_listed(names, 'and no')}, because {_short(why)}" for why, names in titles.items()]
+    told = [f"no {_listed(names, 'or')}, because {_short(why)}" for why, names in titles.items()]
     rest = sum(len(names) for names in list(titles.values())[REASONS_TOLD:])
     return "; ".join(told[:REASONS_TOLD]) + (f"; and {rest} more" if rest else "")
 
@@ -93,12 +97,16 @@ def _reasons(missing: Sequence[SetReport]) -> str:
 def _listed(names: Sequence[str], word: str = "and") -> str:
     if len(names) == 1:
         return names[0]
+    if len(names) > NAMES_TOLD:
+        return f"{', '.join(names[:NAMES_TOLD])} {word} {len(names) - NAMES_TOLD} more"
     return f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
 def _short(text: str) -> str:
-    """Return a reason without its full stop, shortened at the end of a word."""
-    text = printable(text).rstrip(".? ")
+    """Return the first clause of a reason that says enough, without its full stop, at the end of a word."""
+    sentence = printable(text).split(". ")[0].rstrip(".? ")
+    head = sentence.split(": ")[0]
+    text = head if len(head.split()) >= CLAUSE_WORDS else sentence
     if len(text) <= LONGEST_REASON:
         return text
     return text[:LONGEST_REASON].rsplit(" ", 1)[0].rstrip(" ,:;") + " …"

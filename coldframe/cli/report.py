@@ -2,12 +2,13 @@
 
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from coldframe.calibration.durable import NotDurableError
 from coldframe.capture.night_folder import newest_night
-from coldframe.capture.report.making import JOURNAL, make_report
-from coldframe.capture.report.runs import NoNightError
+from coldframe.capture.report.runs import JOURNAL, NoNightError
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_settings
 
@@ -25,6 +26,8 @@ def report_night(night: Path | None, config: Path | None) -> ExitCode:
     config
         The configuration; None for the user's. It is only read where no folder is named.
     """
+    from coldframe.capture.report.making import make_report  # noqa: PLC0415 - see report_after
+
     try:
         folder = _folder(night, config)
         made = make_report(folder)
@@ -41,16 +44,20 @@ def report_night(night: Path | None, config: Path | None) -> ExitCode:
     return ExitCode.INCOMPLETE if made.faults else ExitCode.DONE
 
 
-def report_after(folder: Path) -> str:
-    """Make the report of a night that has just ended; return a line about it, whatever happens.
+def report_after(folder: Path, output: TextIO) -> None:
+    """Make the report of a night that has just ended, and say where it is; never raises.
 
-    A night is what it is: that its report failed is told and changes nothing.
+    The night is what it is: a report that fails is told on standard error, and changes nothing.
     """
     try:
-        return f"report: {make_report(folder).page}"
+        # Page and charts are wanted at the end of a night only, and whatever is wrong with them must not hinder one.
+        from coldframe.capture.report.making import make_report  # noqa: PLC0415
+
+        print(f"report: {make_report(folder).page}", file=output, flush=True)
     except Exception as error:  # the boundary: the night is over, and its exit code stands
         log.exception("the report failed")
-        return f"{folder}: the report was not made: {error}"
+        with suppress(OSError):
+            print(f"{folder}: the report was not made: {error}", file=sys.stderr)
 
 
 def _folder(night: Path | None, config: Path | None) -> Path:

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from coldframe.capture.clock import NightClock
 from coldframe.capture.dashboard.live import Dashboard
@@ -32,6 +32,7 @@ from coldframe.capture.stray_frames import StrayFrames
 from coldframe.capture.threads import in_thread
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.plan import NightPlan, Wish, plan_for
+from coldframe.cli.report import report_after
 from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.loading import ConfigError
 from coldframe.config.settings import Settings
@@ -130,6 +131,8 @@ async def _shoot(
         )
         folder = NightFolder.create(settings.storage.folder, clock.now())
         resources.enter_context(_log_to(folder.path / "coldframe.log"))
+        # Ahead of journal and screen, so that it is made once both are closed.
+        resources.push_async_callback(in_thread, report_after, folder.path, screen.report_output)
         journal = await resources.enter_async_context(Journal(folder.path / "journal.jsonl"))
         events.subscribe(journal)
         await resources.enter_async_context(screen.shown(events))
@@ -198,6 +201,11 @@ class _Screen:
     def lines(self) -> Subscriber:
         """Return what writes a line for each event."""
         return JsonLog(sys.stdout) if self.wants_json else LineLog(sys.stdout)
+
+    @property
+    def report_output(self) -> TextIO:
+        """Where the report's path is told: never among JSON lines."""
+        return sys.stderr if self.wants_json else sys.stdout
 
     @asynccontextmanager
     async def shown(self, events: EventStream) -> AsyncIterator[None]:
