@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
+from typing import TypeGuard
 
 from markupsafe import Markup
 
@@ -24,6 +25,10 @@ GAP = timedelta(minutes=2)
 """Between readings further apart nothing is known."""
 
 
+def _is_known(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
 def histogram_chart(master: MasterReport, unit: str) -> Markup | None:
     """Draw how many pixels have which value, by their logarithm, so that a single hot pixel shows."""
     if master.look is None:
@@ -41,8 +46,7 @@ def histogram_chart(master: MasterReport, unit: str) -> Markup | None:
 
 def growth_chart(growth: Sequence[Growth]) -> Markup | None:
     """Draw the master's noise against the number of frames, beside 1/sqrt(N) from the first known value on."""
-    known = [(each.frames, each.noise_adu) for each in growth if each.noise_adu is not None and each.noise_adu > 0]
-    known = [(frames, noise) for frames, noise in known if math.isfinite(noise)]
+    known = [(each.frames, each.noise_adu) for each in growth if _is_known(each.noise_adu) and each.noise_adu > 0]
     if len(known) < 2:  # noqa: PLR2004 - a line
         return None
     first_n, first_noise = known[0]
@@ -67,7 +71,7 @@ def _spread(first: int, last: int) -> list[float]:
 
 def level_chart(frames: Sequence[FramePoint]) -> Markup | None:
     """Draw the level of each frame in the order in which they came; rejected ones are marked."""
-    levels = [frame.level_adu for frame in frames if frame.level_adu is not None]
+    levels = [frame.level_adu for frame in frames if _is_known(frame.level_adu)]
     if not levels:
         return None
     middle = (min(levels) + max(levels)) / 2
@@ -79,7 +83,7 @@ def level_chart(frames: Sequence[FramePoint]) -> Markup | None:
 
 def temperature_chart(frames: Sequence[FramePoint]) -> Markup | None:
     """Draw the sensor's temperature in each frame, rejected ones marked."""
-    known = [frame.sensor_c for frame in frames if frame.sensor_c is not None]
+    known = [frame.sensor_c for frame in frames if _is_known(frame.sensor_c)]
     if not known:
         return None
     middle = (min(known) + max(known)) / 2
@@ -129,15 +133,16 @@ def tuning_chart(tuning: TuningReport) -> Markup | None:
 
 def transfer_chart(camera: CameraReport) -> Markup | None:
     """Draw the photon transfer curve: noise against signal, over what read noise and shot noise give together."""
-    points = [(signal, noise) for signal, noise in camera.curve if signal > 0 and noise > 0]
+    points = [(signal, noise) for signal, noise in camera.curve if 1 < signal < math.inf and 0 < noise < math.inf]
     if not points:
         return None
     highest = max(signal for signal, _ in points) * 1.3
-    e_per_adu = camera.e_per_adu or 1.0
-    read_adu = (camera.read_noise_e or 0.0) / e_per_adu
+    is_modelled = _is_known(camera.e_per_adu) and camera.e_per_adu > 0
+    e_per_adu = camera.e_per_adu if is_modelled and camera.e_per_adu is not None else 1.0
+    read_adu = camera.read_noise_e / e_per_adu if _is_known(camera.read_noise_e) else 0.0
 
     def noise(signal: float) -> float:
-        return math.sqrt(read_adu**2 + signal / e_per_adu)
+        return math.hypot(read_adu, math.sqrt(signal / e_per_adu))
 
     signals = [highest ** (step / 48) for step in range(49)]
     values = [each for _, each in points] + [noise(1.0), noise(highest)]
@@ -147,7 +152,7 @@ def transfer_chart(camera: CameraReport) -> Markup | None:
         f"Photon transfer curve of {camera.camera}, {len(points)} points",
         HEIGHT + 40,
     )
-    if camera.e_per_adu is not None:
+    if is_modelled:
         chart.line([(signal, noise(signal)) for signal in signals], "model")
     chart.dots(sorted(points), radius=2.6)
     return chart.drawn()
@@ -155,7 +160,7 @@ def transfer_chart(camera: CameraReport) -> Markup | None:
 
 def sensor_chart(readings: Sequence[Reading], zone: tzinfo | None) -> Markup | None:
     """Draw the sensor's temperature and its setpoint over the night."""
-    known = [(each.at, each.sensor_c) for each in readings if each.sensor_c is not None]
+    known = [(each.at, each.sensor_c) for each in readings if _is_known(each.sensor_c)]
     if not known:
         return None
     wanted = [each.setpoint_c for each in readings if each.setpoint_c is not None]
@@ -170,7 +175,7 @@ def sensor_chart(readings: Sequence[Reading], zone: tzinfo | None) -> Markup | N
 
 def cooler_chart(readings: Sequence[Reading], zone: tzinfo | None) -> Markup | None:
     """Draw the power of the cooler over the night."""
-    if all(each.power_percent is None for each in readings):
+    if not any(_is_known(each.power_percent) for each in readings):
         return None
     chart = Chart(
         _times(readings[0].at, readings[-1].at, zone), Axis(0, 105, "cooler, %"), "Power of the cooler", HEIGHT

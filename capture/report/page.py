@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from coldframe.capture.log import duration_text, exposure_text, noise_text, printable
+from coldframe.capture.log import duration_text, exposure_text, printable
 from coldframe.capture.report import charts
 from coldframe.capture.report.contents import MasterReport, NightReport, NightState, SetReport, SetState
 from coldframe.capture.report.looking import Look
@@ -121,14 +121,13 @@ def render(
     environment.filters |= {
         "duration": duration_text,
         "exposure": exposure_text,
-        "noise": noise_text,
         "number": number_text,
         "printable": printable,
         "clock": lambda at: f"{at.astimezone(zone):%H:%M}",
         "seconds": lambda at: f"{at.astimezone(zone):%H:%M:%S}",
         "day": lambda at: f"{at.astimezone(zone):%Y-%m-%d}",
         "name": lambda path: PurePath(path).name,
-        "percent": lambda fraction: f"{100 * fraction:.2g} %",
+        "percent": lambda fraction: f"{number_text(100 * fraction, 2)} %",
         "link": link,
     }
     verdict = report.verdict

@@ -42,15 +42,25 @@ class Axis:
 
     def place(self, value: float) -> float:
         """Return where a value lies, 0 to 1; what lies beyond an end is put there."""
+        if not self.is_sane:
+            return 0.5
         low, high, at = self.low, self.high, value
         if self.logarithmic:
             low, high, at = math.log(low), math.log(high), math.log(max(value, low))
         return min(max((at - low) / (high - low), 0.0), 1.0)
 
     @property
+    def is_sane(self) -> bool:
+        """Whether it has a length: a journal may tell any number."""
+        span = self.high - self.low
+        return 0 < span < math.inf and (self.low > 0 or not self.logarithmic) and self.low + span / TICKS > self.low
+
+    @property
     def marks(self) -> list[tuple[float, str]]:
         """The ticks and their texts."""
         ticks = self.ticks
+        if not self.is_sane:
+            return []
         if ticks is None:
             ticks = decades(self.low, self.high) if self.logarithmic else round_values(self.low, self.high)
         words = self.words if self.words is not None else number_texts(ticks)

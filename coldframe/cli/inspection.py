@@ -180,11 +180,12 @@ def _drawings(
     yield Text("\n".join(["", *histogram(counts, width, HISTOGRAM_ROWS, glyphs)]), NOTE)
     low, high = f"{seen.histogram.low:,.5g}", f"{seen.histogram.high:,.5g} and above"
     yield Text(low + high.rjust(max(width - len(low), len(high) + 1)))
-    yield Text(f"\nblack {seen.whole.black:,.5g}, white {seen.whole.white:,.5g}")
     rows = max(console.height - 2, PICTURE_ROWS) if console.is_terminal else PICTURE_ROWS
     picture = picture_of(image, 2 * console.width, _pattern(setup))
     has_colours = not console.no_color and console.color_system in ("256", "truecolor")
     is_colourful = picture.ndim == 3  # noqa: PLR2004 - with an axis of colours
+    stretch = f"black {seen.whole.black:,.5g}, white {seen.whole.white:,.5g}"
+    yield Text(f"\n{'each colour stretched by itself' if is_colourful and has_colours else stretch}")
     yield ColourPicture(picture, rows) if is_colourful and has_colours else GreyPicture(_greys(picture), rows)
 
 
