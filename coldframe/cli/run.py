@@ -132,7 +132,7 @@ async def _shoot(
         folder = NightFolder.create(settings.storage.folder, clock.now())
         resources.enter_context(_log_to(folder.path / "coldframe.log"))
         # Ahead of journal and screen, so that it is made once both are closed.
-        resources.push_async_callback(in_thread, report_after, folder.path, screen.report_output)
+        resources.push_async_callback(_report, folder, screen)
         journal = await resources.enter_async_context(Journal(folder.path / "journal.jsonl"))
         events.subscribe(journal)
         await resources.enter_async_context(screen.shown(events))
@@ -157,6 +157,12 @@ async def _after(hooks: Hooks, events: EventStream) -> None:
     """Run the commands after the night while journal and log are open."""
     await hooks.after()
     hooks.tell(events)
+
+
+async def _report(folder: NightFolder, screen: "_Screen") -> None:
+    """Make the morning report; whoever cancels meanwhile, what became of the night stands."""
+    with suppress(asyncio.CancelledError):
+        await in_thread(report_after, folder.path, screen.report_output)
 
 
 def rig_now(rig: Rig) -> RigNow:
