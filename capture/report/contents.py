@@ -15,6 +15,10 @@ FORMAT = "coldframe-report-1"
 """Of the JSON twin; another number where a field changed its meaning."""
 
 
+NOT_REACHED = "the night ended before it was done"
+"""Reason of what is missing where nothing else is known."""
+
+
 class NightState(StrEnum):
     """How a night stands: how it ended, or that it did not."""
 

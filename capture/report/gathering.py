@@ -32,6 +32,7 @@ from coldframe.capture.events import (
 )
 from coldframe.capture.log import Narrator, printable
 from coldframe.capture.report.contents import (
+    NOT_REACHED,
     CameraReport,
     FramePoint,
     Growth,
@@ -374,7 +375,7 @@ class _Gathered:
         if step.note and step.count == 0:
             return SetState.MISSING, f"left out, {step.note}"
         if step.ended is None:
-            return SetState.MISSING, "the night ended before it was done" if is_over else "not made yet"
+            return SetState.MISSING, NOT_REACHED if is_over else "not made yet"
         return SetState.MISSING, self._root_of(step) or step.failure or "no master was written"
 
     def _root_of(self, step: _Step) -> str:

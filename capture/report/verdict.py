@@ -5,7 +5,7 @@ from datetime import tzinfo
 
 from coldframe.capture.events import Notice, Severity, StepEnded, StepStarted
 from coldframe.capture.log import printable
-from coldframe.capture.report.contents import NightState, SetReport, SetState, Verdict
+from coldframe.capture.report.contents import NOT_REACHED, NightState, SetReport, SetState, Verdict
 from coldframe.capture.report.runs import Run
 
 SAFE = "the rig is safe"
@@ -46,7 +46,7 @@ def verdict_of(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None, is_
         made = sum(each.state is not SetState.MISSING for each in sets)
         return Verdict(NightState.RUNNING, None, f"The night is going on: {made} of {len(sets)} masters by {at}.")
     during = f", in {title}" if (title := _running_step(last)) else ""
-    sentence = f"The night ended without its last word at {at}{during}: {_uncapped(_masters(sets))}"
+    sentence = f"The night ended without its last word at {at}{during}; {_uncapped(_masters(sets))}"
     advice = "Whether the rig is safe is not known: “coldframe safe” brings it there."
     return Verdict(NightState.BROKEN_OFF, None, printable(f"{sentence} {advice}"))
 
@@ -72,10 +72,12 @@ def _masters(sets: Sequence[SetReport]) -> str:
     if not missing:
         return f"{_all_made(len(sets))}, but {_listed([each.title for each in short])} from fewer frames than planned."
     made = len(sets) - len(missing)
+    # That a night broke off is said already.
+    missing = [each for each in missing if each.reason != NOT_REACHED]
     count = f"{made} of {len(sets)} masters {'was' if made == 1 else 'were'} made"
     if not made:
         count = "No master was made"
-    return f"{count}: {_reasons(missing)}."
+    return f"{count}: {_reasons(missing)}." if missing else f"{count}."
 
 
 def _all_made(count: int) -> str:

@@ -90,9 +90,11 @@ def test_a_rig_that_is_not_safe_is_shouted_about() -> None:
 def test_a_night_without_a_last_word_says_when_and_in_what_it_ended() -> None:
     story = Story().start().step(1).wait(60).done(1).set_of(2, FrameKind.BIAS, "bias", 0.0).step(5).wait(900)
     report = report_of(story.temperature(-10))
-    assert report.verdict.sentence.startswith("The night ended without its last word at 04:16, in dark 10 s: 1 of 3 ")
-    assert "no flat Ha or dark 10 s, because the night ended before it was done" in report.verdict.sentence
-    assert report.verdict.sentence.endswith("Whether the rig is safe is not known: “coldframe safe” brings it there.")
+    assert report.verdict.sentence == (
+        "The night ended without its last word at 04:16, in dark 10 s; 1 of 3 masters was made. "
+        "Whether the rig is safe is not known: “coldframe safe” brings it there."
+    )
+    assert {made.reason for made in report.sets[1:]} == {"the night ended before it was done"}
     assert (report.verdict.state, report.verdict.safe) == (NightState.BROKEN_OFF, None)
 
 
