@@ -70,8 +70,8 @@ def _spread(first: int, last: int) -> list[float]:
 
 
 def level_chart(frames: Sequence[FramePoint]) -> Markup | None:
-    """Draw the level of each frame in the order in which they came; rejected ones are marked."""
-    levels = [frame.level_adu for frame in frames if _is_known(frame.level_adu)]
+    """Draw the level of each frame in the order in which they came; rejected ones are marked, and set no scale."""
+    levels = [frame.level_adu for frame in frames if _is_known(frame.level_adu) and not frame.rejected]
     if not levels:
         return None
     middle = (min(levels) + max(levels)) / 2
@@ -83,7 +83,7 @@ def level_chart(frames: Sequence[FramePoint]) -> Markup | None:
 
 def temperature_chart(frames: Sequence[FramePoint]) -> Markup | None:
     """Draw the sensor's temperature in each frame, rejected ones marked."""
-    known = [frame.sensor_c for frame in frames if _is_known(frame.sensor_c)]
+    known = [frame.sensor_c for frame in frames if _is_known(frame.sensor_c) and not frame.rejected]
     if not known:
         return None
     middle = (min(known) + max(known)) / 2
@@ -94,16 +94,14 @@ def temperature_chart(frames: Sequence[FramePoint]) -> Markup | None:
 
 
 def _frame_chart(frames: Sequence[FramePoint], values: Sequence[float | None], axis: Axis, name: str) -> Markup:
-    bad = [place for place, frame in enumerate(frames, start=1) if frame.rejected]
+    placed = list(enumerate(zip(frames, values, strict=True), start=1))
+    bad = [(float(place), value) for place, (frame, value) in placed if frame.rejected]
     told = f", {len(bad)} rejected" if bad else ""
     top = max(len(frames), 2)
     parts = range(1, top + 1) if top <= 10 else [1, *(round(top * part / 4) for part in range(1, 5))]  # noqa: PLR2004
     ticks = tuple(float(part) for part in dict.fromkeys(parts))
     chart = Chart(Axis(0.5, top + 0.5, "frame", ticks=ticks), axis, f"{name} of {len(frames)} frames{told}", LOW_HEIGHT)
-    good = [
-        (float(place), None if frame.rejected else value)
-        for place, (frame, value) in enumerate(zip(frames, values, strict=True), start=1)
-    ]
+    good = [(float(place), value) for place, (frame, value) in placed if not frame.rejected]
     chart.line([point for point in good if point[1] is not None], "faint")
     chart.dots(good)
     chart.crosses(bad)

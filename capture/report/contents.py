@@ -64,9 +64,9 @@ class FramePoint:
     path
         Of the file, relative to the night's folder where it lies within.
     sensor_c
-        Temperature of the sensor; of a rejected frame the last reading before.
+        Temperature of the sensor; of a rejected frame that of its file, or the last reading before.
     level_adu, noise_adu, saturated_fraction
-        None of a rejected frame: the journal has no figures of those.
+        Of a rejected frame the journal has no figures: its level is that of its file, the others are None.
     rejected
         Why it was turned away; empty for an accepted one.
     """

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.image_file import ImageFile, open_image
-from coldframe.calibration.statistics import BAYER_PATTERNS, SIGMA_PER_MAD
+from coldframe.calibration.statistics import BAYER_PATTERNS, SIGMA_PER_MAD, central_region
 from coldframe.capture.report.contents import Histogram, MasterLook, Shades
 
 BINS = 96
@@ -104,6 +104,12 @@ def detail_shades(middle: NDArray[np.float64]) -> Shades:
     sigma = float(np.median(np.abs(middle - median))) * SIGMA_PER_MAD or float(middle.std()) or 1.0
     hottest = (float(middle.max()) - median) / sigma
     return Shades(median - DARK_SIGMAS * sigma, median + min(max(hottest, PLAIN_SIGMAS), BRIGHT_SIGMAS) * sigma)
+
+
+def level_of(image: ImageFile) -> float:
+    """Return the median of the central region, as `FrameStatistics.level_adu`."""
+    rows, columns = central_region(image.shape)
+    return float(np.median(image.rows(rows.start, rows.stop)[:, columns]))
 
 
 def stretched(values: NDArray[np.float64], shades: Shades, greys: int) -> NDArray[np.uint8]:

@@ -147,13 +147,15 @@ class Chart:
             circles = "".join(f'<circle cx="{x}" cy="{y}" r="{radius:g}"/>' for x, y in places)
             self._parts.append(f'<g class="{name}">{circles}</g>')
 
-    def crosses(self, places: Iterable[float]) -> None:
-        """Mark places along the x axis, from top to bottom, with a cross at the foot: something there went wrong."""
-        for place in places:
+    def crosses(self, points: Iterable[tuple[float, float | None]]) -> None:
+        """Mark places along the x axis from top to bottom, with a cross at their value, or at the foot without one."""
+        for place, value in points:
+            is_known = value is not None and math.isfinite(value)
             x, top, bottom = float(self._x(place)), TOP, self.height - BOTTOM
+            y = min(max(float(self._y(value)) if value is not None and is_known else bottom, top + 6), bottom - 6)
             self._parts.append(
                 f'<g class="bad"><path class="mark" d="M{x:g} {top}V{bottom}"/>'
-                f'<path d="M{x - 4:g} {bottom - 12}l8 8m0 -8l-8 8"/></g>'
+                f'<path d="M{x - 4:g} {y - 4:g}l8 8m0 -8l-8 8"/></g>'
             )
 
     def band(self, low: float, high: float) -> None:
