@@ -4,6 +4,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import cache
 from pathlib import Path, PurePath
 from urllib.parse import quote
 
@@ -111,28 +112,13 @@ def render(
     zone
         Time zone of the clock times; None is the computer's own.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "duration": duration_text,
-        "exposure": exposure_text,
-        "number": number_text,
-        "printable": printable,
-        "clock": lambda at: f"{at.astimezone(zone):%H:%M}",
-        "seconds": lambda at: f"{at.astimezone(zone):%H:%M:%S}",
-        "day": lambda at: f"{at.astimezone(zone):%Y-%m-%d}",
-        "name": lambda path: PurePath(path).name,
-        "percent": lambda fraction: f"{number_text(100 * fraction, 2)} %",
-        "link": link,
-    }
     verdict = report.verdict
-    return environment.get_template("page.html.jinja").render(
+    template = _environment().get_template("page.html.jinja")
+    return template.render(
         report=report,
+        clock=lambda at: f"{at.astimezone(zone):%H:%M}",
+        seconds=lambda at: f"{at.astimezone(zone):%H:%M:%S}",
+        day=lambda at: f"{at.astimezone(zone):%Y-%m-%d}",
         style=Markup((_FOLDER / "page.css").read_text("utf-8")),  # noqa: S704 - ours
         sign=NOT_SAFE if verdict.safe is False else SIGNS[verdict.state],
         cards=[_card(made, looks) for made in report.sets],
@@ -147,6 +133,27 @@ def render(
         night=folder.name,
         made_at=made_at,
     )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "duration": duration_text,
+        "exposure": exposure_text,
+        "number": number_text,
+        "printable": printable,
+        "name": lambda path: PurePath(path).name,
+        "percent": lambda fraction: f"{number_text(100 * fraction, 2)} %",
+        "link": link,
+    }
+    return environment
 
 
 def link(path: str) -> str | None:
