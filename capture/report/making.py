@@ -49,7 +49,9 @@ class MadeReport:
     faults: tuple[str, ...]
 
 
-def make_report(folder: Path, *, zone: tzinfo | None = None, now: datetime | None = None) -> MadeReport:
+def make_report(
+    folder: Path, *, zone: tzinfo | None = None, now: datetime | None = None, is_over: bool = False
+) -> MadeReport:
     """Make the report of a night, or make it again.
 
     Parameters
@@ -60,6 +62,8 @@ def make_report(folder: Path, *, zone: tzinfo | None = None, now: datetime | Non
         Time zone of the clock times; None is the computer's own.
     now
         When it is made.
+    is_over
+        The night has ended, even if its journal had no room for its last word.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def make_report(folder: Path, *, zone: tzinfo | None = None, now: datetime | Non
     """
     now = now or datetime.now(UTC)
     events = list(read_journal(folder / JOURNAL))
-    is_running = bool(events) and now - max(event.at for event in events) < RECENT
+    is_running = not is_over and bool(events) and now - max(event.at for event in events) < RECENT
     report = gather(events, zone=zone, is_running=is_running)
     report, looks = with_looks(with_rejected(report, folder), folder)
     page = render(report, looks, folder, made_at=now, zone=zone)

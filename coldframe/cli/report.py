@@ -53,11 +53,17 @@ def report_after(folder: Path, output: TextIO) -> None:
         # Page and charts are wanted at the end of a night only, and whatever is wrong with them must not hinder one.
         from coldframe.capture.report.making import make_report  # noqa: PLC0415
 
-        print(f"report: {make_report(folder).page}", file=output, flush=True)
+        print(f"report: {make_report(folder, is_over=True).page}", file=output, flush=True)
+    except (NoNightError, NotDurableError, OSError) as error:  # a full disk has no room for a log either
+        _tell_failure(folder, error)
     except Exception as error:  # the boundary: the night is over, and its exit code stands
         log.exception("the report failed")
-        with suppress(OSError):
-            print(f"{folder}: the report was not made: {error}", file=sys.stderr)
+        _tell_failure(folder, error)
+
+
+def _tell_failure(folder: Path, error: Exception) -> None:
+    with suppress(OSError):  # a terminal that was closed
+        print(f"{folder}: the report was not made: {error}", file=sys.stderr)
 
 
 def _folder(night: Path | None, config: Path | None) -> Path:

@@ -2,6 +2,8 @@
 
 import io
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -88,10 +90,32 @@ def test_after_a_night_its_path_is_told(storage: Path) -> None:
 def test_after_a_night_a_failure_is_one_line_and_no_more(
     storage: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(_folder: Path) -> None:
+    def fail(_folder: Path, *, is_over: bool) -> None:
+        assert is_over
         raise ZeroDivisionError("something that nobody thought of")
 
     monkeypatch.setattr(making, "make_report", fail)
     report_after(storage / "2026-11-21", io.StringIO())
     said = capsys.readouterr().err
     assert said == f"{storage / '2026-11-21'}: the report was not made: something that nobody thought of\n"
+
+
+def test_a_night_that_is_over_is_not_said_to_go_on(tmp_path: Path) -> None:
+    story = whole_night()
+    story.events.pop()  # its last word had no room
+    now = datetime.now(UTC)
+    story.events = [replace(event, at=now - (story.now - event.at)) for event in story.events]
+    folder = story.write(tmp_path)
+    assert report_night(folder, None) is ExitCode.INCOMPLETE
+    assert "going on" in (folder / "report.html").read_text("utf-8")
+    report_after(folder, io.StringIO())
+    assert "without its last word" in (folder / "report.html").read_text("utf-8")
+
+
+def test_a_disk_without_room_for_the_report_is_told(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = storage / "2026-11-21"
+    (folder / "report.json").mkdir()  # stands for whatever keeps a file from being replaced
+    report_after(folder, io.StringIO())
+    said = capsys.readouterr().err
+    assert said.startswith(f"{folder}: the report was not made: ")
+    assert len(said.splitlines()) == 1
