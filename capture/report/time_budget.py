@@ -8,8 +8,8 @@ exposing
 reading
     From there to the next thing that was told: the next exposure, the frame as accepted, the verdict on a test.
 moving
-    Up to a change of panel, cover or filter from what was told before it, and from it to the next exposure or change
-    (they settle); `LONGEST_MOVE` at most of each. What goes beyond is waiting.
+    Up to a change of panel, cover or filter from what was told before it, `LONGEST_MOVE` at most; and from it to the
+    next exposure or change, `LONGEST_SETTLING` at most. What goes beyond is waiting.
 lost
     Exposure and readout of frames that were turned away, or that never came; from a failure that was tried again to
     whatever worked next, which includes the wait for a device that went away; and the gap between two runs.
@@ -46,7 +46,8 @@ from coldframe.capture.report.runs import Run
 from coldframe.capture.retries import TRYING_AGAIN
 
 LONGEST_MOVE = timedelta(minutes=2)
-"""Covers and wheels take less; a longer pause is a wait for something else, such as the sky."""
+LONGEST_SETTLING = timedelta(seconds=20)
+"""Covers, wheels and lamps take less; a longer pause is a wait for something else, such as the sky."""
 
 BETWEEN_RUNS = "between two runs"
 _ROUNDING = timedelta(milliseconds=1)
@@ -236,7 +237,7 @@ class _Walk:
             over = min(self.now + _seconds(exposure.exposure_s), at)
             parts = [(over, Activity.EXPOSING), (at, Activity.READING)]
         elif self._is_settling and isinstance(by, ExposureStarted | Moved):
-            parts = [(min(self.now + LONGEST_MOVE, at), Activity.MOVING), (at, Activity.WAITING)]
+            parts = [(min(self.now + LONGEST_SETTLING, at), Activity.MOVING), (at, Activity.WAITING)]
         elif isinstance(by, Moved):
             parts = [(max(at - LONGEST_MOVE, self.now), Activity.WAITING), (at, Activity.MOVING)]
         else:

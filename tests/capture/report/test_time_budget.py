@@ -87,7 +87,7 @@ def test_panel_and_filter_move_up_to_their_event_and_settle_up_to_the_exposure()
 def test_a_long_pause_around_a_move_is_a_wait() -> None:
     story = Story().start().step(4).wait(1000).tell(FilterChanged, "Ha").wait(1800).expose(4, 1, FrameKind.FLAT).wait(2)
     story.tell(FlatTested, 4, "Ha", 1.0, None, 1000.0, 500.0, 900.0, 700.0, 1100.0, 0.0, "good").wait(1).done(4)
-    assert spent(story) == TimeSpent(exposing_s=1, reading_s=1, waiting_s=880 + 1680 + 1, moving_s=240, lost_s=0)
+    assert spent(story) == TimeSpent(exposing_s=1, reading_s=1, waiting_s=880 + 1780 + 1, moving_s=140, lost_s=0)
 
 
 def test_a_sensor_that_comes_back_is_waited_for() -> None:
