@@ -8,7 +8,7 @@ from coldframe.capture.context import NightContext, StepFailedError
 from coldframe.capture.disk_room import wait_for_room
 from coldframe.capture.events import ExposureStarted, Severity
 from coldframe.capture.power_cycle import hangs, power_cycled
-from coldframe.capture.retries import OutOfRetriesError
+from coldframe.capture.retries import TRYING_AGAIN, OutOfRetriesError
 from coldframe.capture.set_clock import clock_checked
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind
@@ -78,7 +78,7 @@ async def patiently(context: NightContext, attempt: Callable[[], Awaitable[T]]) 
             raise
         except DeviceError as error:
             if await hangs(context, error):
-                context.notice(Severity.WARNING, f"{error}; trying again")
+                context.notice(Severity.WARNING, f"{error}{TRYING_AGAIN}")
             elif tries > retries.tries_of(error.device):
                 if retries.breakers.failed(error.device):
                     text = (
@@ -89,7 +89,7 @@ async def patiently(context: NightContext, attempt: Callable[[], Awaitable[T]]) 
             else:
                 spend_retry(context)
                 tries += 1
-                context.notice(Severity.WARNING, f"{error}; trying again")
+                context.notice(Severity.WARNING, f"{error}{TRYING_AGAIN}")
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             await come_back(context)

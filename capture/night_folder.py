@@ -9,7 +9,7 @@
         checks/                           frames shot to see whether gain and lamp can be trusted
         quarantine/                       frames that were turned away, each with its reason beside it
         masters/                          one master per set
-        journal.jsonl  coldframe.log
+        journal.jsonl  coldframe.log  report.html  report.json
 """
 
 import json

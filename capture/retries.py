@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+TRYING_AGAIN = "; trying again"
+"""How a notice of a failure ends that gets another try; the morning report knows the time lost by it."""
+
 
 class OutOfRetriesError(Exception):
     """A budget is used up; the text says which."""

@@ -205,6 +205,43 @@ def init(
     raise typer.Exit(write_config(config, host, port))
 
 
+@app.command(short_help="Make a night's morning report again.")
+def report(
+    night: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="NIGHT", help="Folder or name of a night; default: the newest one in [storage].", parser=_home_path
+        ),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write report.html and report.json into a night's folder, from its journal and its masters.
+
+    Every night ends with one: what was made, what is missing and why, pictures of the masters, where the time went. One
+    file, to be read in any browser, that needs no network.
+    """
+    from coldframe.cli.report import report_night  # noqa: PLC0415  # heavy imports only when needed
+
+    raise typer.Exit(report_night(night, config))
+
+
+@app.command(short_help="Show any frame or master.")
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="FITS, also compressed.", parser=_home_path)],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="PNG", parser=_home_path, help="Write the picture, too."),
+    ] = None,
+) -> None:
+    """Show how a frame or master was shot, its levels and noise, its histogram and a stretched picture.
+
+    Frames of any camera and program; of a master also its uncertainty and how many values each pixel kept.
+    """
+    from coldframe.cli.inspection import inspect_file  # noqa: PLC0415  # heavy imports only when needed
+
+    raise typer.Exit(inspect_file(file, output))
+
+
 @app.command(short_help="Bring the hardware to the safe state.")
 def safe(
     config: ConfigOption = None,

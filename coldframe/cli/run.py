@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, null
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from coldframe.calibration.durable import NotDurableError
 from coldframe.capture.clock import NightClock
@@ -35,6 +35,7 @@ from coldframe.capture.stray_frames import StrayFrames
 from coldframe.capture.threads import in_thread
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.plan import NightPlan, Wish, plan_for
+from coldframe.cli.report import report_after
 from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.loading import ConfigError
 from coldframe.config.settings import Settings
@@ -154,6 +155,8 @@ async def _shoot(
         if unfinished is not None:
             earlier = await in_thread(earlier_run, unfinished, planned_steps(steps, plan.settings))
         resources.enter_context(_log_to(folder.path / "coldframe.log"))
+        # Ahead of journal and screen, so that it is made once both are closed.
+        resources.push_async_callback(_report, folder, screen)
         journal = await resources.enter_async_context(Journal(folder.path / "journal.jsonl"))
         events.subscribe(journal)
         events.add_keeper(journal.kept)
@@ -188,6 +191,12 @@ async def _after(hooks: Hooks, events: EventStream) -> None:
     """Run the commands after the night while journal and log are open."""
     await hooks.after()
     hooks.tell(events)
+
+
+async def _report(folder: NightFolder, screen: "_Screen") -> None:
+    """Make the morning report; whoever cancels meanwhile, what became of the night stands."""
+    with suppress(asyncio.CancelledError):
+        await in_thread(report_after, folder.path, screen.report_output)
 
 
 def rig_now(rig: Rig) -> RigNow:
@@ -232,6 +241,11 @@ class _Screen:
     def lines(self) -> Subscriber:
         """Return what writes a line for each event."""
         return JsonLog(sys.stdout) if self.wants_json else LineLog(sys.stdout)
+
+    @property
+    def report_output(self) -> TextIO:
+        """Where the report's path is told: never among JSON lines."""
+        return sys.stderr if self.wants_json else sys.stdout
 
     @asynccontextmanager
     async def shown(self, events: EventStream) -> AsyncIterator[None]:

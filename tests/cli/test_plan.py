@@ -254,6 +254,8 @@ def test_a_simulated_night_for_simulated_lights(tmp_path: Path) -> None:
     assert len(list(folder.glob("masters/*.fits"))) == 6
     journal = (folder / "journal.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line)["event"] for line in journal] == events
+    assert f"report: {folder / 'report.html'}" in ended.stderr
+    assert json.loads((folder / "report.json").read_text("utf-8"))["masters_made"] == 6
     assert (tmp_path / "parked").read_text() == (tmp_path / "closed").read_text() == "ran "
     again = run("run", *given)
     assert again.exit_code == ExitCode.DONE

@@ -1,0 +1,233 @@
+"""`coldframe inspect`: any frame or master, in figures, as a histogram, and as a picture."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.color import Color
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from coldframe.calibration.durable import NotDurableError, write_durably
+from coldframe.calibration.frame_file import FrameFileError
+from coldframe.calibration.frame_setup import FrameSetup, is_single_frame, setup_of
+from coldframe.calibration.image_file import COUNTED, PLAIN_SUFFIXES, ImageFile, counted, open_image
+from coldframe.calibration.master_file import MasterPlanes, read_master
+from coldframe.calibration.statistics import BAYER_PATTERNS, FrameStatistics, measure
+from coldframe.capture.dashboard.charts import ASCII, NOTE, UNICODE, Glyphs, Picture, histogram, shrink
+from coldframe.capture.log import exposure_text, printable
+from coldframe.capture.report.contents import MasterLook
+from coldframe.capture.report.looking import look, picture_of
+from coldframe.capture.report.png import png_bytes
+from coldframe.cli.exit_codes import ExitCode
+
+PICTURE_WIDTH = 1600
+"""Of a PNG, pixels at most."""
+
+HISTOGRAM_ROWS, WIDEST_HISTOGRAM = 6, 96
+PICTURE_ROWS = 24
+"""Lines of a picture where the output is no terminal, and at least in one."""
+
+
+def inspect_file(path: Path, output: Path | None) -> ExitCode:
+    """Print what a FITS image is, its figures, its histogram and its picture; write the picture, too, if wanted.
+
+    Parameters
+    ----------
+    path
+        A frame or a master of any program, plain or compressed.
+    output
+        PNG file to write; never overwritten.
+    """
+    if output is not None and output.suffix.lower() != ".png":
+        return _refuse(f"{output}: the picture is written as PNG; name a file that ends in .png")
+    if output is not None and output.exists():
+        return _refuse(f"{output}: exists, and files are never overwritten: choose another name")
+    try:
+        with TemporaryDirectory(prefix="coldframe-") as folder:
+            image = open_image(path, Path(folder))
+            _show(image)
+            if output is not None:
+                picture = picture_of(image, PICTURE_WIDTH, _pattern(setup_of(image.header)))
+                write_durably(output, [png_bytes(picture)])
+                print(output)
+    except (FrameFileError, NotDurableError) as error:
+        return _refuse(str(error))
+    return ExitCode.DONE
+
+
+def _show(image: ImageFile) -> None:
+    console = Console(highlight=False, markup=False)
+    glyphs = UNICODE if (console.encoding or "").lower().startswith("utf") else ASCII
+    setup = setup_of(image.header)
+    seen = look(image, 2 * console.width).figures
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for name, value in (*_facts(image, setup), *_figures(image, setup, seen), *_uncertainty(image)):
+        table.add_row(name, Text(printable(value)))
+    console.print(printable(str(image.path)), soft_wrap=True)
+    console.print(table)
+    for part in _drawings(image, setup, seen, console, glyphs):
+        console.print(part)
+
+
+def _facts(image: ImageFile, setup: FrameSetup) -> Iterator[tuple[str, str]]:
+    """Yield how the frame was shot, as far as its header tells."""
+    kind = "frame of unknown kind" if setup.kind is None else setup.kind.value.replace("-", " ")
+    frames = image.header.get("STACKCNT", image.header.get("NCOMBINE"))
+    is_master = setup.kind is not None and not is_single_frame(image.header)
+    yield "kind", f"master {kind}" if is_master else kind
+    if frames is not None:
+        yield "frames", f"{frames}"
+    yield "camera", ", ".join(_camera(setup)) or "not named"
+    if setup.exposure_s is not None:
+        yield "exposure", exposure_text(setup.exposure_s)
+    if setup.temperature_c is not None:
+        setpoint = "" if setup.setpoint_c is None else f", setpoint {setup.setpoint_c:.1f} C"
+        yield "sensor", f"{setup.temperature_c:.1f} C{setpoint}"
+    if setup.filter_name is not None:
+        yield "filter", setup.filter_name
+    if setup.taken_at is not None:
+        yield "taken", f"{setup.taken_at.astimezone():%Y-%m-%d %H:%M:%S}"
+    colours = "" if setup.mosaic is None else f", {setup.mosaic}"
+    yield "size", f"{image.shape[1]} x {image.shape[0]}, {_stored(image)}{colours}"
+
+
+def _camera(setup: FrameSetup) -> Iterator[str]:
+    readout = setup.readout
+    if setup.camera is not None:
+        yield setup.camera
+    if readout.gain is not None:
+        yield f"gain {readout.gain:g}"
+    if readout.offset is not None:
+        yield f"offset {readout.offset:g}"
+    yield f"{readout.binning}x{readout.binning}"
+    if readout.readout_mode is not None:
+        yield readout.readout_mode
+
+
+def _stored(image: ImageFile) -> str:
+    return f"{abs(image.bits)}-bit {'floats' if image.bits < 0 else 'integers'}"
+
+
+def _pattern(setup: FrameSetup) -> str | None:
+    """Return the Bayer array of pixels that are still a mosaic."""
+    return setup.mosaic if setup.mosaic in BAYER_PATTERNS and setup.readout.binning == 1 else None
+
+
+def _figures(image: ImageFile, setup: FrameSetup, seen: MasterLook) -> Iterator[tuple[str, str]]:
+    """Yield levels and noise: of whole numbers all that is measured of a frame, of others what every image has."""
+    if image.storage in COUNTED:
+        yield from _statistics(measure(counted(image), cfa_pattern=_pattern(setup)).statistics)
+        return
+    yield "median", f"{seen.median:.6g}"
+    yield "from, to", f"{seen.minimum:.6g}, {seen.maximum:.6g}"
+
+
+def _statistics(found: FrameStatistics) -> Iterator[tuple[str, str]]:
+    yield (
+        "level",
+        f"{found.level_adu:,.6g} ADU in the middle; median {found.median_adu:,.6g}, mean {found.mean_adu:,.6g}",
+    )
+    yield "noise", f"{found.noise_adu:.4g} ADU of a pixel"
+    yield "from, to", f"{found.minimum_adu:,}, {found.maximum_adu:,} ADU"
+    yield "saturated", f"{100 * found.saturated_fraction:.3g} % of the middle, at {found.saturation_adu:,} ADU"
+    if found.channels:
+        yield "channels", ", ".join(f"{each.colour} {each.level_adu:,.6g}" for each in found.channels)
+
+
+def _uncertainty(image: ImageFile) -> Iterator[tuple[str, str]]:
+    """Yield what a master's extensions tell; nothing of a file without them, or of a compressed one."""
+    if image.path.suffix.lower() not in PLAIN_SUFFIXES or is_single_frame(image.header):
+        return
+    try:
+        planes = read_master(image.path)
+    except FrameFileError:
+        return
+    yield from _planes(planes)
+
+
+def _planes(planes: MasterPlanes) -> Iterator[tuple[str, str]]:
+    if planes.counts is None:
+        return
+    low, median, high = (float(each) for each in np.percentile(planes.uncertainty, [1, 50, 99]))
+    unit = " ADU" if planes.header.get("BUNIT") == "adu" else ""
+    yield "uncertainty", f"median {median:.4g}{unit}; {low:.4g} to {high:.4g} for 98 % of the pixels"
+    most, least = int(planes.counts.max()), int(planes.counts.min())
+    full = float(np.mean(planes.counts == most))
+    yield "values kept", f"{least} to {most} of each pixel; all {most} of {100 * full:.3g} % of the pixels"
+    rejected = planes.header.get("CFREJECT")
+    if isinstance(rejected, float | int):
+        yield (
+            "rejected",
+            f"{100 * rejected:.3g} % of the values, by {planes.header.get('CFMETHOD', 'an unnamed method')}",
+        )
+    if planes.masked is not None:
+        yield "masked", f"{int(planes.masked.sum()):,} pixels without signal"
+
+
+def _drawings(
+    image: ImageFile, setup: FrameSetup, seen: MasterLook, console: Console, glyphs: Glyphs
+) -> Iterator[RenderableType]:
+    """Yield histogram and picture, as large as the terminal allows."""
+    width = min(console.width - 4, WIDEST_HISTOGRAM)
+    counts = np.array(seen.histogram.counts, np.int64)
+    yield Text("\n".join(["", *histogram(counts, width, HISTOGRAM_ROWS, glyphs)]), NOTE)
+    low, high = f"{seen.histogram.low:,.5g}", f"{seen.histogram.high:,.5g} and above"
+    yield Text(low + high.rjust(max(width - len(low), len(high) + 1)))
+    rows = max(console.height - 2, PICTURE_ROWS) if console.is_terminal else PICTURE_ROWS
+    picture = picture_of(image, 2 * console.width, _pattern(setup))
+    has_colours = not console.no_color and console.color_system in ("256", "truecolor")
+    is_colourful = picture.ndim == 3  # noqa: PLR2004 - with an axis of colours
+    stretch = f"black {seen.whole.black:,.5g}, white {seen.whole.white:,.5g}"
+    yield Text(f"\n{'each colour stretched by itself' if is_colourful and has_colours else stretch}")
+    yield ColourPicture(picture, rows) if is_colourful and has_colours else GreyPicture(_greys(picture), rows)
+
+
+def _greys(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return picture if picture.ndim == 2 else picture.mean(axis=-1).astype(np.uint8)  # noqa: PLR2004 - greys already
+
+
+class GreyPicture:
+    """A grey picture of no more than so many lines."""
+
+    def __init__(self, pixels: NDArray[np.uint8], rows: int) -> None:
+        self._picture, self._rows = Picture(pixels), rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw into the room that the options give."""
+        yield from self._picture.__rich_console__(console, options.update(height=self._rows))
+
+
+class ColourPicture:
+    """A picture in colours, two pixels a character, in half blocks.
+
+    Parameters
+    ----------
+    pixels
+        uint8, ``(height, width, 3)``.
+    rows
+        Lines at most.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], rows: int) -> None:
+        self._pixels, self._rows = pixels, rows
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw into the room that the options give."""
+        planes = [shrink(self._pixels[..., colour], options.max_width, 2 * self._rows) for colour in range(3)]
+        pixels = np.stack(planes, axis=-1).tolist()
+        for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
+            for above, below in zip(upper, lower, strict=True):
+                yield Segment("▀", Style(color=Color.from_rgb(*above), bgcolor=Color.from_rgb(*below)))
+            yield Segment.line()
+
+
+def _refuse(text: str) -> ExitCode:
+    print(text, file=sys.stderr)
+    return ExitCode.BAD_INPUT

@@ -1,0 +1,40 @@
+"""A browser without a screen, for tests that look at the report as people do."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian package chromium)")
+
+QUIET = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+]
+
+
+def browse(page: Path, *options: str) -> tuple[str, list[str]]:
+    """Open a page; return its document as the browser has it, and what stands in the browser's console."""
+    assert CHROMIUM is not None
+    with tempfile.TemporaryDirectory() as profile:
+        ended = subprocess.run(
+            # No name leads anywhere: the browser's own curiosity stays on this machine.
+            [
+                CHROMIUM, *QUIET, "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}", *options,
+                "--dump-dom", page.as_uri(),
+            ],
+            capture_output=True, text=True, timeout=90, check=True,
+        )  # fmt: skip
+    return ended.stdout, [line for line in ended.stderr.splitlines() if ":CONSOLE" in line]

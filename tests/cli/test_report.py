@@ -1,0 +1,121 @@
+"""`coldframe report`, and the report at the end of a run."""
+
+import io
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from coldframe.capture.report import making
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.report import report_after, report_night
+from tests.capture.report.stories import whole_night
+
+CONFIG = """
+[storage]
+folder = "{folder}"
+[camera]
+device = "Camera"
+[[sets]]
+kind = "bias"
+count = 10
+"""
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Path:
+    for evening in ("2026-11-21", "2026-11-22", "2026-11-22-2"):
+        whole_night().write(tmp_path / "nights" / evening)
+    return tmp_path / "nights"
+
+
+@pytest.fixture
+def config(tmp_path: Path, storage: Path) -> Path:
+    path = tmp_path / "coldframe.toml"
+    path.write_text(CONFIG.format(folder=storage), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("named", "evening"),
+    [(None, "2026-11-22-2"), (Path("2026-11-21"), "2026-11-21")],
+)
+def test_a_night_of_the_storage_is_the_newest_or_the_named_one(
+    storage: Path, config: Path, named: Path | None, evening: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Its masters are not there, so something is missing from its report.
+    assert report_night(named, config) is ExitCode.INCOMPLETE
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        "All 3 masters were made. The rig is safe.",
+        str(storage / evening / "report.html"),
+    ]
+    assert said.err.count("No such file") == 3
+    assert json.loads((storage / evening / "report.json").read_text("utf-8"))["masters_made"] == 3
+
+
+def test_a_folder_is_that_of_a_night_or_of_nights(storage: Path) -> None:
+    report_night(storage / "2026-11-21", None)
+    assert (storage / "2026-11-21" / "report.html").exists()
+    report_night(storage, None)
+    assert (storage / "2026-11-22-2" / "report.html").exists()
+    assert not (storage / "2026-11-22" / "report.html").exists()
+
+
+@pytest.mark.parametrize("named", ["empty", "file", "none/at/all", "torn"])
+def test_what_is_no_night_is_refused_in_one_line(
+    tmp_path: Path, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "journal.jsonl").write_text('{"event": "night-st')
+    assert report_night(tmp_path / named, None) is ExitCode.BAD_INPUT
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_without_a_configuration_it_says_what_to_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report_night(None, tmp_path / "missing.toml") is ExitCode.BAD_INPUT
+    assert "coldframe report FOLDER" in capsys.readouterr().err
+
+
+def test_after_a_night_its_path_is_told(storage: Path) -> None:
+    output = io.StringIO()
+    report_after(storage / "2026-11-21", output)
+    assert output.getvalue() == f"report: {storage / '2026-11-21' / 'report.html'}\n"
+
+
+def test_after_a_night_a_failure_is_one_line_and_no_more(
+    storage: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_folder: Path, *, is_over: bool) -> None:
+        assert is_over
+        raise ZeroDivisionError("something that nobody thought of")
+
+    monkeypatch.setattr(making, "make_report", fail)
+    report_after(storage / "2026-11-21", io.StringIO())
+    said = capsys.readouterr().err
+    assert said == f"{storage / '2026-11-21'}: the report was not made: something that nobody thought of\n"
+
+
+def test_a_night_that_is_over_is_not_said_to_go_on(tmp_path: Path) -> None:
+    story = whole_night()
+    story.events.pop()  # its last word had no room
+    now = datetime.now(UTC)
+    story.events = [replace(event, at=now - (story.now - event.at)) for event in story.events]
+    folder = story.write(tmp_path)
+    assert report_night(folder, None) is ExitCode.INCOMPLETE
+    assert "going on" in (folder / "report.html").read_text("utf-8")
+    report_after(folder, io.StringIO())
+    assert "without its last word" in (folder / "report.html").read_text("utf-8")
+
+
+def test_a_disk_without_room_for_the_report_is_told(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = storage / "2026-11-21"
+    (folder / "report.json").mkdir()  # stands for whatever keeps a file from being replaced
+    report_after(folder, io.StringIO())
+    said = capsys.readouterr().err
+    assert said.startswith(f"{folder}: the report was not made: ")
+    assert len(said.splitlines()) == 1
