@@ -35,6 +35,7 @@ from coldframe.capture.retries import Retries
 from coldframe.capture.set_master import SetMaster
 from coldframe.capture.set_recipe import Recipe
 from coldframe.capture.set_shooting import SetShooting
+from coldframe.capture.steering import Steering
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import CameraSettings, FrameSet, Settings
 from coldframe.devices.camera import CameraFeatures, Frame, Limits
@@ -138,7 +139,8 @@ class MemorySet(SetShooting):
 def memory_set(camera: MemoryCamera, count: int, folder: NoDisk) -> MemorySet:
     settings = Settings(camera=CameraSettings(device=NAME), sets=(FrameSet(kind=FrameKind.BIAS, count=count),))
     rig = Rig(camera)  # type: ignore[arg-type] # what a bias set needs of a camera
-    context = NightContext(settings, rig, folder, EventStream(), NightClock(), Retries())
+    events, clock = EventStream(), NightClock()
+    context = NightContext(settings, rig, folder, events, clock, Retries(), Steering(events, clock))
     step = ShootStep(FrameKind.BIAS, count, None, None, ReadoutSettings(), None)
     return MemorySet(context, step, camera)
 

@@ -31,6 +31,7 @@ from coldframe.capture.plan import ShootStep
 from coldframe.capture.retries import Retries
 from coldframe.capture.set_recipe import Recipe
 from coldframe.capture.set_shooting import SetShooting
+from coldframe.capture.steering import Steering
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import CameraSettings, FrameSet, Settings
 from coldframe.devices.indi.blob_channel import ServerAddress
@@ -117,7 +118,7 @@ async def to_master(server: ServerAddress, frames: int, folder: Path, exposure_s
         camera = IndiCamera(link, DEVICE, server)
         await camera.connect()
         rig, night = Rig(camera, None, None), NightFolder.create(folder, clock.now())
-        context = NightContext(settings, rig, night, events, clock, Retries())
+        context = NightContext(settings, rig, night, events, clock, Retries(), Steering(events, clock))
 
         async def shoot(count: int) -> None:
             step = ShootStep(FrameKind.BIAS, count, None, None, ReadoutSettings(), None)

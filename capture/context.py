@@ -7,6 +7,7 @@ from coldframe.capture.clock import NightClock, clock_text
 from coldframe.capture.events import Event, EventStream, Notice, Severity
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.retries import Retries
+from coldframe.capture.steering import Steering
 from coldframe.config.settings import Settings
 from coldframe.devices.rig import Rig
 
@@ -29,6 +30,7 @@ class NightContext:
     events: EventStream
     clock: NightClock
     retries: Retries
+    steering: Steering
     deadline: datetime | None = None
 
     def require_time(self, exposure_s: float) -> None:
@@ -42,6 +44,10 @@ class NightContext:
         self.events.beat()
         if self.deadline is not None and self.clock.now() + timedelta(seconds=exposure_s) > self.deadline:
             raise StepFailedError(f"the time is up: the last frame was to be in by {clock_text(self.deadline)}")
+
+    def worked_s(self) -> float:
+        """Return the seconds since the night's clock started, without those for which it was paused."""
+        return self.clock.elapsed_s() - self.steering.waited_s
 
     def tell(self, event: Event) -> None:
         """Publish an event."""

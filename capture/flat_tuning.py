@@ -1,6 +1,5 @@
 """Flat tuning on the rig: shoots what the tuner asks for and tells it what was seen."""
 
-import asyncio
 from dataclasses import dataclass
 
 from coldframe.calibration.frame_shape import Bands, FrameShape, bands_between, frame_shape, is_large_enough
@@ -58,7 +57,7 @@ class FlatTuning:
         """
         flats = self.context.settings.flats.for_filter(self.step.filter)
         try:
-            async with asyncio.timeout(self._deadline_s(flats)):
+            async with self.context.steering.timeout(self._deadline_s(flats)):
                 tuned, curve = await self._tune(flats)
         except TimeoutError:
             raise StepFailedError(f"no exposure was found within {self._deadline_s(flats):g} s") from None

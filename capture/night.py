@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -42,6 +43,7 @@ from coldframe.capture.light_leak import filters_for_darks
 from coldframe.capture.light_path import darken, tell_panel
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.panel_curve import PROPORTIONAL, PanelCurve
+from coldframe.capture.pausing import until_resumed
 from coldframe.capture.plan import (
     CoolStep,
     ShootStep,
@@ -56,7 +58,9 @@ from coldframe.capture.plan import (
 from coldframe.capture.retries import Retries
 from coldframe.capture.safe_state import SafeState
 from coldframe.capture.set_recipe import Pedestal, Recipe, ShotSet
+from coldframe.capture.skipping import skippable
 from coldframe.capture.sky_sets import SkySets
+from coldframe.capture.steering import Steering
 from coldframe.capture.temperature_parts import in_parts
 from coldframe.capture.thermal import OutOfReachError, cool, cool_less, thermometer
 from coldframe.capture.threads import in_thread
@@ -105,6 +109,8 @@ class Night:
         Where and when to tell.
     deadline
         When the last frame must be in; the warm-up comes after it. None: no matter when.
+    steering
+        What people may ask of it; None: nobody does.
     """
 
     def __init__(
@@ -117,8 +123,10 @@ class Night:
         events: EventStream,
         clock: NightClock,
         deadline: datetime | None = None,
+        steering: Steering | None = None,
     ) -> None:
-        self._context = NightContext(settings, rig, folder, events, clock, Retries(), deadline)
+        steering = steering or Steering(events, clock)
+        self._context = NightContext(settings, rig, folder, events, clock, Retries(), steering, deadline)
         self._learned = learned
         self._timetable = Timetable(plan_night(settings), settings, deadline)
         self._made = _Made()
@@ -135,7 +143,8 @@ class Night:
         """
         outcome, summary = NightOutcome.ABORTED, ""
         try:
-            outcome, summary = await self._steps_done()
+            with self._context.steering.obeyed():
+                outcome, summary = await self._steps_done()
         except asyncio.CancelledError:
             outcome, summary = NightOutcome.INTERRUPTED, "ended by request"
             self._context.notice(
@@ -174,6 +183,8 @@ class Night:
             self._context.notice(Severity.WARNING, self._learned.problem)
         async with thermometer(self._context.rig.camera, self._context.events, self._context.clock):
             for number in range(1, len(self._steps) + 1):
+                with suppress(StepFailedError):  # where the time is up meanwhile, the steps find out by themselves
+                    await until_resumed(self._context, partial(patiently, self._context))
                 self._mind_the_deadline(number)
                 step = self._steps[number - 1]
                 if not isinstance(step, WarmStep):
@@ -231,9 +242,14 @@ class Night:
         context.tell(StepEnded(context.clock.now(), number, outcome, reason))
 
     async def _work(self, number: int, step: Step) -> None:
+        if isinstance(step, CoolStep):
+            await self._cool(number, step.setpoint_c)
+            return
+        async with skippable(self._context, number):
+            await self._shoot_or_combine(number, step)
+
+    async def _shoot_or_combine(self, number: int, step: Step) -> None:
         match step:
-            case CoolStep(setpoint_c):
-                await self._cool(number, setpoint_c)
             case TuneStep():
                 await self._tune(number, step)
             case ShootStep():
@@ -292,9 +308,9 @@ class Night:
         self._require_temperature(step.setpoint_c)
         await self._gain_check.confirm(number, step.readout)
         e_per_adu = await in_thread(self._characterisation.e_per_adu, step.readout)
-        recipe, began_s = replace(self._recipe(step, e_per_adu), e_per_adu=e_per_adu), self._context.clock.elapsed_s()
+        recipe, began_s = replace(self._recipe(step, e_per_adu), e_per_adu=e_per_adu), self._context.worked_s()
         shot = await in_parts(step, recipe, partial(self._darkness.shoot, number))
-        self._timetable.learn_set(shot.frames, recipe.exposure_s, self._context.clock.elapsed_s() - began_s)
+        self._timetable.learn_set(shot.frames, recipe.exposure_s, self._context.worked_s() - began_s)
         self._keep(step, shot)
         self._sky.keep(step, recipe.exposure_s, shot.master)
         if shot.studied is not None:

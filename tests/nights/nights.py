@@ -13,6 +13,7 @@ from coldframe.capture.events import Event, EventStream, NightOutcome
 from coldframe.capture.learned_flats import LearnedFlats
 from coldframe.capture.night import Night
 from coldframe.capture.night_folder import NightFolder
+from coldframe.capture.steering import Steering
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import SimulatedRig
 from coldframe.devices.rig import Rig
@@ -61,8 +62,10 @@ async def run_night(
     folder: Path,
     meddle: Callable[[Rig], Rig] = lambda rig: rig,
     deadline: datetime | None = None,
+    *,
+    steer: Callable[[Steering, EventStream], None] = lambda _steering, _events: None,
 ) -> NightRun:
-    """Run a night over simulated devices, which `meddle` may replace."""
+    """Run a night over simulated devices, which `meddle` may replace, and which `steer` may steer."""
     asyncio.get_running_loop().set_default_executor(Inline())
     clock, events, seen = NightClock(START), EventStream(), list[Event]()
     events.subscribe(seen.append)
@@ -70,6 +73,17 @@ async def run_night(
     await rig.connect()
     night_folder = NightFolder.create(folder, clock.now())
     learned = LearnedFlats.load(folder / "learned-flats.json")
-    night = Night(settings, rig, folder=night_folder, learned=learned, events=events, clock=clock, deadline=deadline)
+    steering = Steering(events, clock)
+    night = Night(
+        settings,
+        rig,
+        folder=night_folder,
+        learned=learned,
+        events=events,
+        clock=clock,
+        deadline=deadline,
+        steering=steering,
+    )
+    steer(steering, events)
     outcome = await night.run()
     return NightRun(outcome, seen, night_folder.path)
