@@ -440,6 +440,15 @@ class HookSettings(Section):
     )
 
 
+class WatchSettings(Section):
+    """Dashboards attached to a run by `coldframe watch`."""
+
+    allow_commands: bool = Field(
+        default=False,
+        description="Whether they may pause the night, skip sets and abort it. The run's own dashboard always may.",
+    )
+
+
 class FrameSet(Section):
     """Frames shot alike that make one master."""
 
@@ -546,6 +555,7 @@ class Settings(Section):
     site: SiteSettings | None = Field(default=None, description="Where the telescope stands.")
     lights: LightsSettings = Field(default_factory=LightsSettings, description="What is shot for lights.")
     hooks: HookSettings = Field(default_factory=HookSettings, description="Commands before and after the night.")
+    watch: WatchSettings = Field(default_factory=WatchSettings, description="Who may steer a night under way.")
     sets: Annotated[tuple[FrameSet, ...], AfterValidator(_some)] = Field(
         default=(), strict=False, description="The sets to shoot, as tables [[sets]]; not needed with --lights."
     )

@@ -4,14 +4,15 @@ import asyncio
 import contextlib
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import IO, Self, cast
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
+from coldframe.capture.dashboard.controls import Controls
 from coldframe.capture.dashboard.state import DashboardState
 from coldframe.capture.dashboard.view import render, summary
 from coldframe.capture.events import Event
@@ -136,6 +137,10 @@ class Dashboard:
         The terminal, such as ``sys.stdout.fileno()``.
     now
         Tells the time of the wall clock, in the time zone to show.
+    controls
+        What keys do; None: there are none.
+    farewell
+        Says what stays on the screen afterwards.
 
     Raises
     ------
@@ -143,8 +148,16 @@ class Dashboard:
         On entering, where the terminal can't be opened.
     """
 
-    def __init__(self, descriptor: int, now: Callable[[], datetime] = _local_time) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        now: Callable[[], datetime] = _local_time,
+        controls: Controls | None = None,
+        farewell: Callable[[DashboardState], RenderableType] = summary,
+    ) -> None:
         self.state = DashboardState()
+        self._controls = controls
+        self._farewell = farewell
         self._descriptor = descriptor
         self._now = now
         self._has_news = True
@@ -153,6 +166,25 @@ class Dashboard:
         """Take one event in; it is drawn at the next refresh."""
         self.state.apply(event)
         self._has_news = True
+
+    def begin_anew(self, events: Iterable[Event]) -> None:
+        """Show another night, or the same one from its start, as these events tell it."""
+        self.state = DashboardState()
+        for event in events:
+            self.state.apply(event)
+        self._has_news = True
+
+    def press(self, key: str) -> None:
+        """Take a key."""
+        if self._controls is not None:
+            self._controls.press(key, self.state, self._now())
+            self._has_news = True
+
+    def say(self, text: str) -> None:
+        """Show a sentence for some seconds."""
+        if self._controls is not None:
+            self._controls.say(text, self._now())
+            self._has_news = True
 
     async def __aenter__(self) -> Self:
         """Take the screen and start to draw."""
@@ -170,7 +202,7 @@ class Dashboard:
         self._drawing.cancel()
         await asyncio.wait([self._drawing])
         self._live.stop()
-        self._console.print(summary(self.state), soft_wrap=True)
+        self._console.print(self._farewell(self.state), soft_wrap=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await self._terminal.drain()
@@ -185,6 +217,6 @@ class Dashboard:
             if is_due and not self._terminal.is_busy:
                 self._has_news = False
                 self._console.size = size
-                self._live.update(render(self.state, *size, self._now()), refresh=True)
+                self._live.update(render(self.state, *size, self._now(), self._controls), refresh=True)
                 drawn_at, drawn_size = clock(), size
             await asyncio.sleep(REFRESH_S)
