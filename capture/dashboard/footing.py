@@ -57,8 +57,8 @@ def _views(controls: Controls, view: View) -> Text:
     text = Text()
     for number, screen in enumerate(SCREENS, start=1):
         is_chosen = screen is controls.screen
-        name = f"[{screen}]" if is_chosen else f" {screen} "
-        text.append_text(Text.assemble((f" {number}", STRONG), (name, chosen if is_chosen else QUIET)))
+        name = f"[{screen}]" if is_chosen else f"{screen} "
+        text.append_text(Text.assemble((f" {number} ", STRONG), (name, chosen if is_chosen else QUIET)))
     return text
 
 

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import io
 import os
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import IO, Self, cast
 
 from rich.console import Console, RenderableType
-from rich.live import Live
+from rich.control import Control
+from rich.segment import Segment, Segments
 
 from coldframe.capture.dashboard.controls import Controls
 from coldframe.capture.dashboard.state import DashboardState
@@ -19,6 +21,9 @@ from coldframe.capture.events import Event
 
 REFRESH_S = 0.25
 """Pause between two looks for something new."""
+
+LARGEST_SHARE = 0.02
+"""Of a core, for drawing: on slow machines and large terminals it is drawn more rarely, and the night has the core."""
 
 CLOCK_S = 1.0
 """Clock and countdown are redrawn this often when nothing else happens."""
@@ -161,6 +166,7 @@ class Dashboard:
         self._descriptor = descriptor
         self._now = now
         self._has_news = True
+        self._pressed = asyncio.Event()
 
     def __call__(self, event: Event) -> None:
         """Take one event in; it is drawn at the next refresh."""
@@ -179,6 +185,7 @@ class Dashboard:
         if self._controls is not None:
             self._controls.press(key, self.state, self._now())
             self._has_news = True
+            self._pressed.set()
 
     def say(self, text: str) -> None:
         """Show a sentence for some seconds."""
@@ -190,8 +197,9 @@ class Dashboard:
         """Take the screen and start to draw."""
         self._terminal = PatientTerminal(self._descriptor)
         self._console = Console(file=cast("IO[str]", self._terminal))
-        self._live = Live(console=self._console, auto_refresh=False, screen=True)
-        self._live.start()
+        self._drawn: list[list[Segment]] = []
+        self._console.set_alt_screen(enable=True)
+        self._console.show_cursor(show=False)
         self._drawing = asyncio.create_task(self._draw_on_news(), name="dashboard")
         return self
 
@@ -201,7 +209,8 @@ class Dashboard:
         """Give the screen back and leave the summary on it."""
         self._drawing.cancel()
         await asyncio.wait([self._drawing])
-        self._live.stop()
+        self._console.show_cursor(show=True)
+        self._console.set_alt_screen(enable=False)
         self._console.print(self._farewell(self.state), soft_wrap=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
@@ -210,13 +219,32 @@ class Dashboard:
 
     async def _draw_on_news(self) -> None:
         clock = asyncio.get_running_loop().time
-        drawn_at, drawn_size = clock(), None
+        drawn_at, drawn_size, pause_s = clock(), None, REFRESH_S
         while True:
             size = self._terminal.size
             is_due = self._has_news or size != drawn_size or clock() - drawn_at >= CLOCK_S
             if is_due and not self._terminal.is_busy:
                 self._has_news = False
-                self._console.size = size
-                self._live.update(render(self.state, *size, self._now(), self._controls), refresh=True)
+                began_s = time.thread_time()
+                self._draw(size, is_resized=size != drawn_size)
                 drawn_at, drawn_size = clock(), size
-            await asyncio.sleep(REFRESH_S)
+                pause_s = max(REFRESH_S, (time.thread_time() - began_s) / LARGEST_SHARE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._pressed.wait()  # whoever presses a key looks
+            self._pressed.clear()
+
+    def _draw(self, size: tuple[int, int], *, is_resized: bool) -> None:
+        """Write the lines that have changed: nothing flickers, and little goes over a slow connection."""
+        console = self._console
+        console.size = size
+        lines = render(self.state, *size, self._now(), self._controls).lines(console)
+        if is_resized:
+            console.control(Control.home(), Control.clear())
+            self._drawn = []
+        with console:
+            for row, line in enumerate(lines):
+                if row >= len(self._drawn) or line != self._drawn[row]:
+                    console.control(Control.move_to(0, row))
+                    console.print(Segments(line), end="", crop=False, no_wrap=True)
+        self._drawn = lines

@@ -126,7 +126,7 @@ def verdict(view: View) -> Text:
     if state.ended is not None:
         return _final_verdict(view)
     if state.night is None:
-        return Text(f"{glyphs.waiting} Waiting for the rig", NOTE)
+        return Text(f"{glyphs.waiting} Waiting for the night to begin", NOTE)
     if state.paused is not None:
         words = "Pausing after this frame" if _is_exposing(view) else f"Paused since {view.clock(state.paused.at)}"
         return Text(f"{glyphs.paused} {words}", Style.combine([WARN, STRONG]))
@@ -217,7 +217,7 @@ def _activity(view: View) -> Text:
         return Text(f" {fit(printable(state.ended.summary), view.width - 2, view.glyphs)}")
     step = state.step
     if step is None:
-        words = "connecting" if state.night is None else "between two steps"
+        words = "nothing was told yet" if state.night is None else "between two steps"
         return Text(f" {words}", QUIET)
     left = Text.assemble(
         f" {view.glyphs.running} ", (fit(step_words(step, state), view.width // 2, view.glyphs), STRONG)

@@ -39,9 +39,7 @@ PICTURE_ASPECT = 1.5
 """Columns over rows of the room for a picture; most sensors are of this shape or near to it."""
 
 
-def render(
-    state: DashboardState, width: int, height: int, now: datetime, controls: Controls | None = None
-) -> RenderableType:
+def render(state: DashboardState, width: int, height: int, now: datetime, controls: Controls | None = None) -> "Sized":
     """Draw the dashboard.
 
     Parameters
@@ -57,19 +55,19 @@ def render(
 
     Returns
     -------
-    RenderableType
-        To be printed, or handed to `rich.live.Live`. Draws in ASCII where the console's encoding is not Unicode, and
+    Sized
+        To be printed, or taken line by line. Draws in ASCII where the console's encoding is not Unicode, and
         with shades instead of half blocks where it has no colours.
     """
     if controls is None:
-        return _Sized(_overview(state, width, height, now), width, height)
+        return Sized(_overview(state, width, height, now), width, height)
     lines = footing.lines(controls) if height > LEAST_WITH_KEYS else 0
     layout = Layout()
     layout.split_column(
         Layout(_chosen(controls, state, width, height - lines, now), ratio=1),
         *([Layout(Block(footing.footing(controls), state, now), size=lines)] if lines else []),
     )
-    return _Sized(layout, width, height)
+    return Sized(layout, width, height)
 
 
 def _chosen(controls: Controls, state: DashboardState, width: int, height: int, now: datetime) -> Layout:
@@ -104,7 +102,7 @@ def _overview(state: DashboardState, width: int, height: int, now: datetime) -> 
     return _small(state, now)
 
 
-class _Sized:
+class Sized:
     """A renderable in exactly `width` by `height` characters."""
 
     def __init__(self, renderable: RenderableType, width: int, height: int) -> None:
@@ -112,9 +110,14 @@ class _Sized:
         self._width = width
         self._height = height
 
+    def lines(self, console: Console, options: ConsoleOptions | None = None) -> list[list[Segment]]:
+        """Return its lines."""
+        options = (options or console.options).update_dimensions(self._width, self._height)
+        return console.render_lines(self._renderable, options)[: self._height]
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = console.render_lines(self._renderable, options.update_dimensions(self._width, self._height))
-        for index, line in enumerate(lines[: self._height]):
+        """Draw it."""
+        for index, line in enumerate(self.lines(console, options)):
             if index:
                 yield Segment.line()
             yield from line

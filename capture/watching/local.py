@@ -57,9 +57,9 @@ class LocalSource:
                     async for update in self._conversation(reader, writer):
                         told = None
                         yield update
-                    reason = "the run has ended"
+                    reason = "the run is no longer there"
                 except (OSError, TimeoutError):
-                    reason = "the run has gone away"
+                    reason = "the run does not answer"
                 except (MessageError, ValueError):
                     reason = UNINTELLIGIBLE
                 finally:
