@@ -41,12 +41,15 @@ class Controls:
         Takes requests to the night.
     leave
         Called for the key that closes the dashboard; None where only the night's end does.
+    may_ask
+        Whether the night would obey: where not, its keys are not shown.
     note
         Stands above the keys until it is taken away.
     """
 
     ask: Ask
     leave: Callable[[], None] | None = None
+    may_ask: bool = True
     note: str = ""
     screen: Screen = Screen.OVERVIEW
     is_help_shown: bool = False

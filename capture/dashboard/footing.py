@@ -42,10 +42,10 @@ def _last(controls: Controls, view: View) -> Text:
 
 
 def _keys(controls: Controls, view: View) -> Text:
-    pause = "resume" if view.state.paused else "pause"
+    ask = [("p", "resume" if view.state.paused else "pause"), ("s", "skip"), ("a", "abort")]
     leave = [("q", "quit")] if controls.leave is not None else []
     text = Text()
-    for key, meaning in (("?", "help"), *leave, ("p", pause), ("s", "skip"), ("a", "abort")):
+    for key, meaning in (("?", "help"), *leave, *(ask if controls.may_ask else [])):
         text.append_text(Text.assemble((f" {key}", STRONG), (f" {meaning} ", QUIET)))
     return text
 

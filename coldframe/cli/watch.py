@@ -70,10 +70,10 @@ class Watch:
     def __init__(self, source: NightSource, storage: Path | None) -> None:
         self._source = source
         self._storage = storage
-        self._controls = Controls(self._ask, self._close, note="looking for a run")
+        self._controls = Controls(self._ask, self._close, may_ask=False, note="looking for a run")
         self._dashboard = Dashboard(sys.stdout.fileno(), controls=self._controls, farewell=farewell)
         self._closed = asyncio.Event()
-        self._refusal: str | None = None
+        self._refusal: str | None = "no run is attached"
 
     async def run(self) -> None:
         """Show it until the dashboard is closed."""
@@ -102,7 +102,7 @@ class Watch:
             case Attached(events, allows_commands):
                 self._dashboard.begin_anew(events)
                 self._controls.note = ""
-                self._refusal = None if allows_commands else READ_ONLY
+                self._refusal, self._controls.may_ask = None if allows_commands else READ_ONLY, allows_commands
             case Detached(reason):
                 await self._show_last(reason)
             case Answer(text):
@@ -122,7 +122,7 @@ class Watch:
             night = Path(state.night.folder).name
             shown = f"this is the last night, {night}" if state.ended else f"this is how night {night} was left"
         self._controls.note = f"{reason}; {shown}"
-        self._refusal = reason
+        self._refusal, self._controls.may_ask = reason, False
 
     def _ask(self, command: Command) -> str | None:
         return self._refusal or self._source.ask(command)
