@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import curses
 import io
 import os
 import time
@@ -27,6 +28,9 @@ LARGEST_SHARE = 0.02
 
 CLOCK_S = 1.0
 """Clock and countdown are redrawn this often when nothing else happens."""
+
+REPAINT_S = 10.0
+"""All lines are written so often, in case something else has written on the screen, such as a shell in between."""
 
 FAREWELL_S = 2.0
 """How long the last words may take to reach a slow terminal."""
@@ -126,6 +130,15 @@ def _open_without_blocking(descriptor: int) -> int:
         return os.open("/dev/tty", flags)
 
 
+def _has_colours(descriptor: int) -> bool:
+    """Tell whether the terminal database knows colours of this terminal; one that it does not know may have them."""
+    try:
+        curses.setupterm(os.environ.get("TERM"), descriptor)
+    except curses.error:
+        return True
+    return curses.tigetnum("colors") > 0
+
+
 def _local_time() -> datetime:
     return datetime.now(UTC).astimezone()
 
@@ -196,7 +209,8 @@ class Dashboard:
     async def __aenter__(self) -> Self:
         """Take the screen and start to draw."""
         self._terminal = PatientTerminal(self._descriptor)
-        self._console = Console(file=cast("IO[str]", self._terminal))
+        console_file = cast("IO[str]", self._terminal)
+        self._console = Console(file=console_file, color_system="auto" if _has_colours(self._descriptor) else None)
         self._drawn: list[list[Segment]] = []
         self._console.set_alt_screen(enable=True)
         self._console.show_cursor(show=False)
@@ -219,13 +233,15 @@ class Dashboard:
 
     async def _draw_on_news(self) -> None:
         clock = asyncio.get_running_loop().time
-        drawn_at, drawn_size, pause_s = clock(), None, REFRESH_S
+        drawn_at, painted_at, drawn_size, pause_s = clock(), clock(), None, REFRESH_S
         while True:
             size = self._terminal.size
             is_due = self._has_news or size != drawn_size or clock() - drawn_at >= CLOCK_S
             if is_due and not self._terminal.is_busy:
                 self._has_news = False
                 began_s = time.thread_time()
+                if clock() - painted_at >= REPAINT_S:
+                    self._drawn, painted_at = [], clock()
                 self._draw(size, is_resized=size != drawn_size)
                 drawn_at, drawn_size = clock(), size
                 pause_s = max(REFRESH_S, (time.thread_time() - began_s) / LARGEST_SHARE)
