@@ -12,7 +12,10 @@ from typing import Any, Self
 LOOK_S = 1.0
 """Between two looks whether we are in the foreground."""
 
-LONGEST_READ = 64
+LONGEST_READ = 4096
+
+PASTE_S = 0.2
+"""Longest gap within pasted text."""
 
 
 @contextmanager
@@ -36,13 +39,14 @@ class Keyboard:
     descriptor
         Of the terminal, such as ``sys.stdin.fileno()``.
     press
-        Gets each key; those that send sequences (arrows, function keys) are left out.
+        Gets each key. What comes as several characters at once is left out: arrows and the like, and pasted text.
     """
 
     def __init__(self, descriptor: int, press: Callable[[str], None]) -> None:
         self._given = descriptor
         self._press = press
         self._descriptor = -1
+        self._deaf_until_s = 0.0
         self._before: list[Any] | None = None
         self._looking: asyncio.Task[None] | None = None
 
@@ -112,7 +116,8 @@ class Keyboard:
         if not data:  # in the background, or hung up; the next look tells
             asyncio.get_running_loop().remove_reader(self._descriptor)
             return
-        if len(data) > 1 and data.startswith(b"\x1b"):
-            return
-        for key in data.decode("ascii", "ignore"):
-            self._press(key)
+        now_s = asyncio.get_running_loop().time()
+        if len(data) > 1:  # a paste, whose letters must not end a night, nor those that come right after it
+            self._deaf_until_s = now_s + PASTE_S
+        elif data.isascii() and now_s >= self._deaf_until_s:
+            self._press(data.decode("ascii"))

@@ -204,6 +204,23 @@ async def test_the_night_is_steered_from_the_keyboard(watched: Watched) -> None:
         assert night.cancelled()
 
 
+async def test_pasted_text_ends_no_night(watched: Watched) -> None:
+    with watched.steering.obeyed():
+        async with watched.served():
+            watched.tell()
+            watched.watch()
+            await watched.sees("p pause")
+            watched.terminal.tmux("set-buffer", "pay as you like; paypay")
+            watched.terminal.tmux("paste-buffer", "-t", "main")
+            await asyncio.sleep(1)
+            watched.terminal.press("5")
+            await watched.sees("[log]", "p pause")
+            assert not watched.steering.is_paused
+            task = asyncio.current_task()
+            assert task is not None
+            assert not task.cancelling()
+
+
 async def test_who_may_only_look_is_told_so(watched: Watched) -> None:
     async with watched.served(allows_commands=False):
         watched.tell()
