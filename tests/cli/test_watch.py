@@ -1,7 +1,6 @@
 """`coldframe watch` in a real terminal, tmux: attached, resized, steered, closed; the run is this process."""
 
 import asyncio
-import itertools
 import os
 import re
 import secrets
@@ -11,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -161,17 +161,27 @@ async def test_the_whole_night_is_there_at_each_size_and_nothing_overlaps(
             assert len(re.findall(rf"─ {head}(:[^─]*)? ─────", text)) == 1
 
 
+def is_whole(words: str, size: tuple[int, int], text: str) -> bool:
+    """Tell whether a screen is drawn for a size, from its first line to its last."""
+    lines = text.split("\n")
+    is_headed = lines[0].startswith(" ✔ All well") and "dark 3 s" in lines[2]
+    return words in text and is_headed and len(lines) == size[1] and max(map(len, lines)) <= size[0]
+
+
 async def test_every_screen_and_every_resize_is_drawn_whole(watched: Watched) -> None:
-    sizes = [(120, 40), (40, 10), (200, 50), (80, 24)]
+    screens = ("plan", "tuning", "frame", "log")
+    sizes = [(120, 40), (70, 12), (200, 50), (80, 24)]
     async with watched.served():
         watched.tell()
         watched.watch()
         await watched.sees("7/30")
-        for key, size in zip("2345", itertools.cycle(sizes), strict=False):
+        for key, name, size in zip("2345", screens, sizes, strict=True):
             watched.terminal.press(key)
             watched.terminal.resize(size)
-            text = await watched.until(lambda text, size=size: "dark 3 s" in text and text.count("\n") == size[1] - 1)  # type: ignore[misc]
-            assert max(map(len, text.split("\n"))) <= size[0]
+            await watched.until(partial(is_whole, f"[{name}]", size))
+        watched.terminal.resize((30, 5))
+        await watched.until(partial(is_whole, "All well", (30, 5)))
+        watched.terminal.resize((80, 24))
         await watched.sees("[log]")
         watched.terminal.press("?")
         await watched.sees("Any key closes this page")
