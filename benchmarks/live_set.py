@@ -36,6 +36,7 @@ from coldframe.capture.saved_frames import SavedFrames
 from coldframe.capture.set_master import SetMaster
 from coldframe.capture.set_recipe import Recipe
 from coldframe.capture.set_shooting import SetShooting
+from coldframe.capture.steering import Steering
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import CameraSettings, FrameSet, Settings
 from coldframe.devices.camera import CameraFeatures, Frame, Limits
@@ -139,7 +140,9 @@ class MemorySet(SetShooting):
 def memory_set(camera: MemoryCamera, count: int, folder: NoDisk) -> MemorySet:
     settings = Settings(camera=CameraSettings(device=NAME), sets=(FrameSet(kind=FrameKind.BIAS, count=count),))
     rig = Rig(camera)  # type: ignore[arg-type] # what a bias set needs of a camera
-    context = NightContext(settings, rig, folder, EventStream(), NightClock(), Retries(), SavedFrames(folder))
+    events, clock = EventStream(), NightClock()
+    saved, steering = SavedFrames(folder), Steering(events, clock)
+    context = NightContext(settings, rig, folder, events, clock, Retries(), saved, steering)
     step = ShootStep(FrameKind.BIAS, count, None, None, ReadoutSettings(), None)
     return MemorySet(context, step, camera)
 

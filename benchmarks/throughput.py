@@ -32,6 +32,7 @@ from coldframe.capture.retries import Retries
 from coldframe.capture.saved_frames import SavedFrames
 from coldframe.capture.set_recipe import Recipe
 from coldframe.capture.set_shooting import SetShooting
+from coldframe.capture.steering import Steering
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import CameraSettings, FrameSet, Settings
 from coldframe.devices.indi.blob_channel import ServerAddress
@@ -118,7 +119,8 @@ async def to_master(server: ServerAddress, frames: int, folder: Path, exposure_s
         camera = IndiCamera(link, DEVICE, server)
         await camera.connect()
         rig, night = Rig(camera, None, None), NightFolder.create(folder, clock.now())
-        context = NightContext(settings, rig, night, events, clock, Retries(), SavedFrames(night))
+        saved, steering = SavedFrames(night), Steering(events, clock)
+        context = NightContext(settings, rig, night, events, clock, Retries(), saved, steering)
 
         async def shoot(count: int) -> None:
             step = ShootStep(FrameKind.BIAS, count, None, None, ReadoutSettings(), None)

@@ -18,6 +18,7 @@ from coldframe.capture.events import CameraMeasured, Severity
 from coldframe.capture.exposing import expose_once, patiently
 from coldframe.capture.light_path import flat_light, select_filter
 from coldframe.capture.plan import ShootStep
+from coldframe.capture.skipping import skippable
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame
@@ -129,7 +130,8 @@ class Characterisation:
             settings = await self.context.rig.camera.apply(light.readout)
             self._climbed.add(light.readout)
             if await in_thread(self._is_wanted, settings):
-                await self._climb(number, light)
+                async with skippable(self.context, number):
+                    await self._climb(number, light)
         except (DeviceError, StepFailedError) as error:
             self.context.notice(Severity.WARNING, f"saturation and linearity of the camera are not measured: {error}")
 

@@ -9,6 +9,7 @@ from coldframe.capture.events import Event, EventStream, Notice, Severity
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.retries import Retries
 from coldframe.capture.saved_frames import SavedFrames
+from coldframe.capture.steering import Steering
 from coldframe.config.settings import Settings
 from coldframe.devices.rig import Device, Rig
 
@@ -49,6 +50,7 @@ class NightContext:
     clock: NightClock
     retries: Retries
     saved: SavedFrames
+    steering: Steering
     deadline: datetime | None = None
     lamp: Lamp = field(default_factory=Lamp)
     readings: FrozenReading = field(default_factory=FrozenReading)
@@ -77,6 +79,10 @@ class NightContext:
         self.events.beat()
         if self.deadline is not None and self.clock.now() + timedelta(seconds=exposure_s) > self.deadline:
             raise StepFailedError(f"the time is up: the last frame was to be in by {clock_text(self.deadline)}")
+
+    def worked_s(self) -> float:
+        """Return the seconds since the night's clock started, without those for which it was paused."""
+        return self.clock.elapsed_s() - self.steering.waited_s
 
     def tell(self, event: Event) -> None:
         """Publish an event."""

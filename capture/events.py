@@ -101,6 +101,16 @@ class NightEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class NightPaused(Event):
+    """No further exposure begins, by request, until the night is resumed; one under way goes on to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class NightResumed(Event):
+    """A paused night goes on."""
+
+
+@dataclass(frozen=True, slots=True)
 class StepStarted(Event):
     """A step began."""
 

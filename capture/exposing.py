@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from coldframe.capture.context import NightContext, StepFailedError
 from coldframe.capture.disk_room import wait_for_room
 from coldframe.capture.events import ExposureStarted, Severity
+from coldframe.capture.pausing import until_resumed
 from coldframe.capture.power_cycle import hangs, power_cycled
 from coldframe.capture.retries import TRYING_AGAIN, OutOfRetriesError
 from coldframe.capture.set_clock import clock_checked
@@ -24,15 +26,18 @@ T = TypeVar("T")
 
 
 async def expose_once(context: NightContext, step: int, kind: FrameKind, exposure_s: float) -> Frame:
-    """Expose one frame.
+    """Expose one frame, once the night is not paused.
 
     Raises
     ------
+    StepFailedError
+        The night was paused until the time was up.
     DeviceError
         The camera failed, or something of the rig was away or moved meanwhile.
     NotDurableError
         There is no room for frames.
     """
+    await until_resumed(context, partial(patiently, context), exposure_s)
     await wait_for_room(context)
     await ensure_ready(context)
     context.tell(ExposureStarted(context.clock.now(), step, kind, exposure_s))

@@ -1,6 +1,5 @@
 """Flat tuning on the rig: shoots what the tuner asks for and tells it what was seen."""
 
-import asyncio
 from dataclasses import dataclass
 
 from coldframe.calibration.frame_file import FrameFileError
@@ -61,7 +60,7 @@ class FlatTuning:
         """
         flats = self.context.settings.flats.for_filter(self.step.filter)
         try:
-            async with asyncio.timeout(self._deadline_s(flats)):
+            async with self.context.steering.timeout(self._deadline_s(flats)):
                 tuned, curve = await self._tune(flats)
                 if other := self._other_filter(tuned, curve):
                     await self._turn_away_and_back(other)

@@ -21,6 +21,8 @@ from coldframe.capture.events import (
     MasterWritten,
     NightEnded,
     NightOutcome,
+    NightPaused,
+    NightResumed,
     NightStarted,
     Notice,
     PanelChanged,
@@ -170,6 +172,14 @@ class Narrator:
     @_sentence.register
     def _(self, event: NightEnded) -> str:
         return f"night {event.outcome.value}: {event.summary}"
+
+    @_sentence.register
+    def _(self, _event: NightPaused) -> str:
+        return "paused by request: no further exposure begins until the night is resumed"
+
+    @_sentence.register
+    def _(self, _event: NightResumed) -> str:
+        return "resumed: the night goes on"
 
     @_sentence.register
     def _(self, event: StepStarted) -> str:

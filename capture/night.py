@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -46,6 +47,7 @@ from coldframe.capture.light_path import darken, tell_panel
 from coldframe.capture.memory_watch import MemoryWatch
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.panel_curve import PROPORTIONAL, PanelCurve
+from coldframe.capture.pausing import until_resumed
 from coldframe.capture.plan import (
     CoolStep,
     ShootStep,
@@ -61,7 +63,9 @@ from coldframe.capture.retries import ContestedError, Retries
 from coldframe.capture.safe_state import SafeState
 from coldframe.capture.saved_frames import SavedFrames, Wanted
 from coldframe.capture.set_recipe import Pedestal, Recipe, ShotSet
+from coldframe.capture.skipping import skippable
 from coldframe.capture.sky_sets import SkySets
+from coldframe.capture.steering import Steering
 from coldframe.capture.temperature_parts import in_parts, made_already
 from coldframe.capture.thermal import OutOfReachError, cool, cool_less, thermometer
 from coldframe.capture.threads import in_thread
@@ -112,6 +116,8 @@ class Night:
         When the last frame must be in; the warm-up comes after it. None: no matter when.
     earlier
         What a run of this night has left that did not come to its end; None for a night that begins.
+    steering
+        What people may ask of it; None: nobody does.
     """
 
     def __init__(
@@ -125,10 +131,11 @@ class Night:
         clock: NightClock,
         deadline: datetime | None = None,
         earlier: EarlierRun | None = None,
+        steering: Steering | None = None,
     ) -> None:
         self._earlier = earlier
-        saved = SavedFrames(folder) if earlier is None else earlier.saved
-        self._context = NightContext(settings, rig, folder, events, clock, Retries(), saved, deadline)
+        saved, steering = earlier.saved if earlier else SavedFrames(folder), steering or Steering(events, clock)
+        self._context = NightContext(settings, rig, folder, events, clock, Retries(), saved, steering, deadline)
         self._learned = learned
         self._timetable = Timetable(plan_night(settings), settings, deadline)
         self._made = _Made() if earlier is None else _Made(panel_curve=earlier.curve)
@@ -146,7 +153,8 @@ class Night:
         """
         outcome, summary = NightOutcome.ABORTED, ""
         try:
-            outcome, summary = await self._steps_done()
+            with self._context.steering.obeyed():
+                outcome, summary = await self._steps_done()
         except asyncio.CancelledError:
             outcome, summary = NightOutcome.INTERRUPTED, "ended by request"
             self._context.notice(
@@ -188,6 +196,8 @@ class Night:
         context = self._context
         async with thermometer(context.rig.camera, context.events, context.clock, context.readings):
             for number in range(1, len(self._steps) + 1):
+                with suppress(StepFailedError):  # where the time is up meanwhile, the steps find out by themselves
+                    await until_resumed(self._context, partial(patiently, self._context))
                 self._mind_the_deadline(number)
                 step = self._steps[number - 1]
                 if not isinstance(step, WarmStep):
@@ -283,9 +293,14 @@ class Night:
         return reached_c
 
     async def _step(self, number: int, step: Step) -> None:
+        if isinstance(step, CoolStep):
+            await self._cool(number, step.setpoint_c)
+            return
+        async with skippable(self._context, number):
+            await self._shoot_or_combine(number, step)
+
+    async def _shoot_or_combine(self, number: int, step: Step) -> None:
         match step:
-            case CoolStep(setpoint_c):
-                await self._cool(number, setpoint_c)
             case TuneStep():
                 await self._tune(number, step)
             case ShootStep():
@@ -370,7 +385,7 @@ class Night:
         if not self._is_done(number):
             await self._gain_check.confirm(number, step.readout)
         e_per_adu = await in_thread(self._characterisation.e_per_adu, step.readout)
-        recipe, began_s = replace(self._recipe(step, e_per_adu), e_per_adu=e_per_adu), self._context.clock.elapsed_s()
+        recipe, began_s = replace(self._recipe(step, e_per_adu), e_per_adu=e_per_adu), self._context.worked_s()
         if step.kind is FrameKind.DARK:
             bias_adu = self._made.bias_levels_adu.get((step.readout, step.setpoint_c))
             ceiling_adu = await in_thread(self._characterisation.dark_ceiling_adu, step, bias_adu)
@@ -387,7 +402,7 @@ class Night:
         if shot.studied is not None:
             self._characterisation.add(step.readout, shot.studied)
         if not shot.taken_over:
-            self._timetable.learn_set(shot.frames, recipe.exposure_s, self._context.clock.elapsed_s() - began_s)
+            self._timetable.learn_set(shot.frames, recipe.exposure_s, self._context.worked_s() - began_s)
         if shot.shortfall is not None:
             raise StepFailedError(shot.shortfall)
         if recipe.tuned is not None and shot.taken_over < shot.frames:

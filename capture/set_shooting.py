@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from coldframe.calibration.flats import cfa_period
 from coldframe.calibration.frame_file import FrameFileError
 from coldframe.calibration.frame_shape import frame_shape
 from coldframe.calibration.statistics import FrameMeasurement, measure, preview
-from coldframe.capture.context import NightContext, StepFailedError
+from coldframe.capture.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.cooling import TemperatureWatch
 from coldframe.capture.events import (
     FrameAccepted,
@@ -37,12 +38,14 @@ from coldframe.capture.events import (
 from coldframe.capture.exposing import expose_once, patiently, spend_retry
 from coldframe.capture.frame_gate import Fault, FlatBand, FrameGate, FrameLook
 from coldframe.capture.light_path import darken, flat_light, select_filter, select_filter_if_possible
+from coldframe.capture.pausing import until_resumed
 from coldframe.capture.plan import ShootStep
 from coldframe.capture.saved_frames import SavedFrame, Wanted
 from coldframe.capture.second_client import reclaim
 from coldframe.capture.set_master import SetMaster
 from coldframe.capture.set_recipe import Recipe, ShotSet
 from coldframe.capture.set_size import SetSize
+from coldframe.capture.steering import BY_REQUEST
 from coldframe.capture.temperature_bins import has_left_bin
 from coldframe.capture.thermal import hold, thermometer_fault, watched
 from coldframe.capture.threads import in_thread
@@ -113,6 +116,7 @@ class SetShooting:
         # Delivered and not on the disk yet, in the order in which they are kept.
         self._in_flight = deque[Frame]()
         self._given_up: StepFailedError | None = None
+        self._has_begun = False
         # Without end, unless judging or keeping gives the set up.
         self._exposing = asyncio.timeout(None)
         # Binned colour pixels of most cameras are no Bayer mosaic any more.
@@ -124,7 +128,7 @@ class SetShooting:
         self._wanted = self._size.look_at if recipe.test is None else min(PROBES, step.count)
         self._has_drifted = False
         self._taken_over = 0
-        self._began_s = context.clock.elapsed_s()
+        self._began_s = context.worked_s()
         self._verdict: PedestalVerdict | None = None
 
     async def run(self) -> ShotSet:
@@ -143,6 +147,10 @@ class SetShooting:
         NotDurableError
             A file could not be brought onto the disk.
         """
+        with self._context.steering.ended_by(self._skip):
+            return await self._run()
+
+    async def _run(self) -> ShotSet:
         shortfall, leak = None, None
         try:
             await self._take_over()
@@ -256,6 +264,7 @@ class SetShooting:
         """Expose until enough frames are accepted; what was delivered is kept even if the exposing fails."""
         shots: asyncio.Queue[_Shot] = asyncio.Queue(QUEUE_LENGTH)
         judged: asyncio.Queue[_Judged] = asyncio.Queue(QUEUE_LENGTH)
+        self._has_begun = True
         try:
             async with asyncio.TaskGroup() as tasks:
                 judging = tasks.create_task(self._judge_all(shots, judged), name="judging")
@@ -324,7 +333,7 @@ class SetShooting:
         if view is None:
             return
         if size.aim != before:
-            estimate_s = size.aim * (context.clock.elapsed_s() - self._began_s) / accepted
+            estimate_s = size.aim * (context.worked_s() - self._began_s) / accepted
             context.tell(SetResized(context.clock.now(), self._number, size.aim, estimate_s, view.reason))
         if size.aim == accepted and not view.is_met:
             context.notice(Severity.WARNING, f"{self._step.title}: {view.summary}; this set gets no more")
@@ -359,6 +368,7 @@ class SetShooting:
     async def _shoot(self) -> _Shot:
         """Shoot one frame at the settings and the temperature of the set."""
         camera, step = self._context.rig.camera, self._step
+        await until_resumed(self._context, partial(patiently, self._context), self._recipe.exposure_s)
         self._context.require_time(self._recipe.exposure_s)
         if self._settings_lost:
             await self._apply_settings()
@@ -430,6 +440,20 @@ class SetShooting:
                 self._given_up = error
                 with suppress(RuntimeError):  # the exposing may have ended by itself
                     self._exposing.reschedule(asyncio.get_running_loop().time())
+
+    def _skip(self) -> str | None:
+        """End the exposing by request; what was delivered is kept, and the master is made of it."""
+        if not self._has_begun:
+            return None
+        if self._given_up is not None:
+            return "it ends already"
+        try:
+            self._exposing.reschedule(asyncio.get_running_loop().time())
+        except RuntimeError:
+            return "its frames are all in, and its master is being made"
+        self._given_up = StepSkippedError(BY_REQUEST)
+        self._context.steering.note_skipped()
+        return f"skipped; a master is made of the frames that it has, from {LEAST_FRAMES} on"
 
     def _is_leaking(self) -> bool:
         """Tell whether to give up: not a frame here and there, or nobody can say which of the first two was lit."""

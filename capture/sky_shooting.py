@@ -25,6 +25,7 @@ from coldframe.capture.flat_target import FlatTarget
 from coldframe.capture.frame_gate import Fault, FlatBand, FrameGate, FrameLook
 from coldframe.capture.learned_flats import FlatKey, LearnedFlats
 from coldframe.capture.light_path import open_to_sky, select_filter
+from coldframe.capture.pausing import until_resumed
 from coldframe.capture.plan import ShootStep, SkyStep
 from coldframe.capture.saved_frames import Wanted
 from coldframe.capture.second_client import reclaim
@@ -228,6 +229,7 @@ class SkyShooting:
 
     async def _decision(self, flats: SkyFlats) -> Expose | Wait | Finished:
         """Return what to do now, with the filter in the beam: what holds before the wheel turns may not hold after."""
+        await until_resumed(self._context, partial(patiently, self._context))
         if self._step.setpoint_c is not None:
             await hold(self._context, self._step.setpoint_c)
         decision, in_beam = flats.decide(self._context.clock.elapsed_s()), None
@@ -275,6 +277,7 @@ class SkyShooting:
     async def _expose(self, exposure_s: float) -> tuple[Frame, float, str | None]:
         """Return a frame, when its exposure began, and what is wrong with how it was shot, if anything."""
         context, setpoint_c = self._context, self._step.setpoint_c
+        await until_resumed(context, partial(patiently, context), exposure_s)
         context.require_time(exposure_s)
         start_s, fault = context.clock.elapsed_s(), None
         if setpoint_c is None:

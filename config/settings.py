@@ -461,6 +461,15 @@ class AuxiliarySettings(Section):
     )
 
 
+class WatchSettings(Section):
+    """Dashboards attached to a run by `coldframe watch`."""
+
+    allow_commands: bool = Field(
+        default=False,
+        description="Whether they may pause the night, skip sets and abort it. The run's own dashboard always may.",
+    )
+
+
 class FrameSet(Section):
     """Frames shot alike that make one master."""
 
@@ -570,6 +579,7 @@ class Settings(Section):
         default=(), strict=False, description="What else is off while it must be dark, as tables [[auxiliaries]]."
     )
     hooks: HookSettings = Field(default_factory=HookSettings, description="Commands before and after the night.")
+    watch: WatchSettings = Field(default_factory=WatchSettings, description="Who may steer a night under way.")
     sets: Annotated[tuple[FrameSet, ...], AfterValidator(_some)] = Field(
         default=(), strict=False, description="The sets to shoot, as tables [[sets]]; not needed with --lights."
     )

@@ -24,6 +24,7 @@ from coldframe.config.settings import (
     ServerSettings,
     Setpoint,
     StorageSettings,
+    WatchSettings,
     WheelSettings,
 )
 
@@ -111,6 +112,7 @@ def starter_config(survey: RigSurvey) -> str:
         _comment("Where the telescope stands, for sunrise: a table [site] with latitude_deg and longitude_deg."),
         _table("lights", LightsSettings, {}),
         _table("hooks", HookSettings, {}),
+        _table("watch", WatchSettings, {}),
         _sets(survey, filters),
     ]
     return "\n\n".join(blocks) + "\n"

@@ -46,6 +46,7 @@ class Glyphs:
     failed: str
     skipped: str
     warning: str
+    paused: str
     levels: str
     shades: str
     full: str
@@ -69,6 +70,7 @@ UNICODE = Glyphs(
     failed="✘",
     skipped="↷",
     warning="▲",
+    paused="‖",
     levels=" ▁▂▃▄▅▆▇█",
     shades=" ░▒▓█",
     full="━",
@@ -91,6 +93,7 @@ ASCII = Glyphs(
     failed="X",
     skipped="-",
     warning="!",
+    paused="=",
     levels=" .:-=+*%#",
     shades=" .:-=+*#%@",
     full="=",

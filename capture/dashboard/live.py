@@ -2,16 +2,20 @@
 
 import asyncio
 import contextlib
+import curses
 import io
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import IO, Self, cast
 
-from rich.console import Console
-from rich.live import Live
+from rich.console import Console, RenderableType
+from rich.control import Control
+from rich.segment import Segment, Segments
 
+from coldframe.capture.dashboard.controls import Controls
 from coldframe.capture.dashboard.state import DashboardState
 from coldframe.capture.dashboard.view import render, summary
 from coldframe.capture.events import Event
@@ -19,8 +23,14 @@ from coldframe.capture.events import Event
 REFRESH_S = 0.25
 """Pause between two looks for something new."""
 
+LARGEST_SHARE = 0.02
+"""Of a core, for drawing: on slow machines and large terminals it is drawn more rarely, and the night has the core."""
+
 CLOCK_S = 1.0
 """Clock and countdown are redrawn this often when nothing else happens."""
+
+REPAINT_S = 10.0
+"""All lines are written so often, in case something else has written on the screen, such as a shell in between."""
 
 FAREWELL_S = 2.0
 """How long the last words may take to reach a slow terminal."""
@@ -120,6 +130,15 @@ def _open_without_blocking(descriptor: int) -> int:
         return os.open("/dev/tty", flags)
 
 
+def _has_colours(descriptor: int) -> bool:
+    """Tell whether the terminal database knows colours of this terminal; one that it does not know may have them."""
+    try:
+        curses.setupterm(os.environ.get("TERM"), descriptor)
+    except curses.error:
+        return True
+    return curses.tigetnum("colors") > 0
+
+
 def _local_time() -> datetime:
     return datetime.now(UTC).astimezone()
 
@@ -136,6 +155,10 @@ class Dashboard:
         The terminal, such as ``sys.stdout.fileno()``.
     now
         Tells the time of the wall clock, in the time zone to show.
+    controls
+        What keys do; None: there are none.
+    farewell
+        Says what stays on the screen afterwards.
 
     Raises
     ------
@@ -143,23 +166,54 @@ class Dashboard:
         On entering, where the terminal can't be opened.
     """
 
-    def __init__(self, descriptor: int, now: Callable[[], datetime] = _local_time) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        now: Callable[[], datetime] = _local_time,
+        controls: Controls | None = None,
+        farewell: Callable[[DashboardState], RenderableType] = summary,
+    ) -> None:
         self.state = DashboardState()
+        self._controls = controls
+        self._farewell = farewell
         self._descriptor = descriptor
         self._now = now
         self._has_news = True
+        self._pressed = asyncio.Event()
 
     def __call__(self, event: Event) -> None:
         """Take one event in; it is drawn at the next refresh."""
         self.state.apply(event)
         self._has_news = True
 
+    def begin_anew(self, events: Iterable[Event]) -> None:
+        """Show another night, or the same one from its start, as these events tell it."""
+        self.state = DashboardState()
+        for event in events:
+            self.state.apply(event)
+        self._has_news = True
+
+    def press(self, key: str) -> None:
+        """Take a key."""
+        if self._controls is not None:
+            self._controls.press(key, self.state, self._now())
+            self._has_news = True
+            self._pressed.set()
+
+    def say(self, text: str) -> None:
+        """Show a sentence for some seconds."""
+        if self._controls is not None:
+            self._controls.say(text, self._now())
+            self._has_news = True
+
     async def __aenter__(self) -> Self:
         """Take the screen and start to draw."""
         self._terminal = PatientTerminal(self._descriptor)
-        self._console = Console(file=cast("IO[str]", self._terminal))
-        self._live = Live(console=self._console, auto_refresh=False, screen=True)
-        self._live.start()
+        console_file = cast("IO[str]", self._terminal)
+        self._console = Console(file=console_file, color_system="auto" if _has_colours(self._descriptor) else None)
+        self._drawn: list[list[Segment]] = []
+        self._console.set_alt_screen(enable=True)
+        self._console.show_cursor(show=False)
         self._drawing = asyncio.create_task(self._draw_on_news(), name="dashboard")
         return self
 
@@ -169,8 +223,9 @@ class Dashboard:
         """Give the screen back and leave the summary on it."""
         self._drawing.cancel()
         await asyncio.wait([self._drawing])
-        self._live.stop()
-        self._console.print(summary(self.state), soft_wrap=True)
+        self._console.show_cursor(show=True)
+        self._console.set_alt_screen(enable=False)
+        self._console.print(self._farewell(self.state), soft_wrap=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await self._terminal.drain()
@@ -178,13 +233,34 @@ class Dashboard:
 
     async def _draw_on_news(self) -> None:
         clock = asyncio.get_running_loop().time
-        drawn_at, drawn_size = clock(), None
+        drawn_at, painted_at, drawn_size, pause_s = clock(), clock(), None, REFRESH_S
         while True:
             size = self._terminal.size
             is_due = self._has_news or size != drawn_size or clock() - drawn_at >= CLOCK_S
             if is_due and not self._terminal.is_busy:
                 self._has_news = False
-                self._console.size = size
-                self._live.update(render(self.state, *size, self._now()), refresh=True)
+                began_s = time.thread_time()
+                if clock() - painted_at >= REPAINT_S:
+                    self._drawn, painted_at = [], clock()
+                self._draw(size, is_resized=size != drawn_size)
                 drawn_at, drawn_size = clock(), size
-            await asyncio.sleep(REFRESH_S)
+                pause_s = max(REFRESH_S, (time.thread_time() - began_s) / LARGEST_SHARE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._pressed.wait()  # whoever presses a key looks
+            self._pressed.clear()
+
+    def _draw(self, size: tuple[int, int], *, is_resized: bool) -> None:
+        """Write the lines that have changed: nothing flickers, and little goes over a slow connection."""
+        console = self._console
+        console.size = size
+        lines = render(self.state, *size, self._now(), self._controls).lines(console)
+        if is_resized:
+            console.control(Control.home(), Control.clear())
+            self._drawn = []
+        with console:
+            for row, line in enumerate(lines):
+                if row >= len(self._drawn) or line != self._drawn[row]:
+                    console.control(Control.move_to(0, row))
+                    console.print(Segments(line), end="", crop=False, no_wrap=True)
+        self._drawn = lines

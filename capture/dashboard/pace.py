@@ -101,6 +101,11 @@ class Pace:
         self._interval_s, self._intervals, self._accepted, self._rejected = 0.0, 0, 0, 0
         self._last_frame = None
 
+    def resumed(self, at: datetime) -> None:
+        """Let a pause that ends now count for nothing."""
+        if self._last_frame is not None:
+            self._last_frame = at
+
     def frame_accepted(self, step: PlannedStep, at: datetime) -> None:
         """Learn from a frame that counts."""
         self._accepted += 1

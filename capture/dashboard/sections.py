@@ -123,11 +123,19 @@ def spread(left: Text, right: Text, width: int) -> Text:
 def verdict(view: View) -> Text:
     """Say in a few words how the night goes."""
     state, glyphs = view.state, view.glyphs
-    missing = state.missing
     if state.ended is not None:
         return _final_verdict(view)
     if state.night is None:
-        return Text(f"{glyphs.waiting} Waiting for the rig", NOTE)
+        return Text(f"{glyphs.waiting} Waiting for the night to begin", NOTE)
+    if state.paused is not None:
+        words = "Pausing after this frame" if _is_exposing(view) else f"Paused since {view.clock(state.paused.at)}"
+        return Text(f"{glyphs.paused} {words}", Style.combine([WARN, STRONG]))
+    return _verdict_under_way(view)
+
+
+def _verdict_under_way(view: View) -> Text:
+    state, glyphs = view.state, view.glyphs
+    missing = state.missing
     if missing:
         what = printable(missing[0].planned.title) if len(missing) == 1 else f"{len(missing)} steps"
         return Text(fit(f"{glyphs.failed} {what} not done, going on", view.width - 26, glyphs), BAD)
@@ -138,6 +146,11 @@ def verdict(view: View) -> Text:
         warnings = "1 warning" if count == 1 else f"{count} warnings"
         return Text(f"{glyphs.warning} Going on, {warnings}", WARN)
     return Text(f"{glyphs.done} All well", Style.combine([GOOD, STRONG]))
+
+
+def _is_exposing(view: View) -> bool:
+    exposure = view.state.exposure
+    return exposure is not None and (view.now - exposure.at).total_seconds() < exposure.exposure_s
 
 
 _FINAL = {
@@ -188,6 +201,8 @@ def ending(view: View) -> str:
     if state.night is None:
         return "no plan yet"
     outlook = state.outlook(view.now)
+    if state.paused is not None:
+        return f"paused, {duration_text(outlook.remaining_s)} to go"
     at = view.clock(view.now + timedelta(seconds=outlook.remaining_s), "%H:%M")
     left = duration_text(outlook.remaining_s)
     if outlook.overdue:
@@ -202,7 +217,7 @@ def _activity(view: View) -> Text:
         return Text(f" {fit(printable(state.ended.summary), view.width - 2, view.glyphs)}")
     step = state.step
     if step is None:
-        words = "connecting" if state.night is None else "between two steps"
+        words = "nothing was told yet" if state.night is None else "between two steps"
         return Text(f" {words}", QUIET)
     left = Text.assemble(
         f" {view.glyphs.running} ", (fit(step_words(step, state), view.width // 2, view.glyphs), STRONG)
@@ -222,6 +237,8 @@ def step_words(step: StepProgress, state: DashboardState) -> str:
 def _exposing(view: View, room: int) -> Text:
     """Show the exposure under way; a long one with a bar."""
     exposure, state = view.state.exposure, view.state
+    if state.paused is not None and not _is_exposing(view):
+        return Text(fit("no exposure until the night is resumed", room, view.glyphs), WARN)
     if exposure is None:
         return Text(fit(printable(state.cooling or ""), room, view.glyphs))
     passed_s = max((view.now - exposure.at).total_seconds(), 0.0)

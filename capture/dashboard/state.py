@@ -19,6 +19,8 @@ from coldframe.capture.events import (
     MasterGrew,
     MasterWritten,
     NightEnded,
+    NightPaused,
+    NightResumed,
     NightStarted,
     PanelChanged,
     PedestalDecided,
@@ -78,6 +80,7 @@ class DashboardState:
 
     night: NightStarted | None = None
     ended: NightEnded | None = None
+    paused: NightPaused | None = None
     steps: dict[int, StepProgress] = field(default_factory=dict)
     running: int | None = None
     exposure: ExposureStarted | None = None
@@ -163,12 +166,21 @@ class DashboardState:
 
     @_take.register
     def _(self, event: NightStarted) -> None:
-        self.night, self.ended = event, None
+        self.night, self.ended, self.paused = event, None, None
         self.steps = {step.number: StepProgress(step) for step in event.steps}
 
     @_take.register
     def _(self, event: NightEnded) -> None:
-        self.ended, self.running, self.exposure = event, None, None
+        self.ended, self.running, self.exposure, self.paused = event, None, None, None
+
+    @_take.register
+    def _(self, event: NightPaused) -> None:
+        self.paused = event
+
+    @_take.register
+    def _(self, event: NightResumed) -> None:
+        self.paused = None
+        self.pace.resumed(event.at)
 
     @_take.register
     def _(self, event: StepStarted) -> None:

@@ -9,8 +9,9 @@ from rich.layout import Layout
 from rich.segment import Segment
 from rich.text import Text
 
-from coldframe.capture.dashboard import sections
+from coldframe.capture.dashboard import footing, sections
 from coldframe.capture.dashboard.charts import BAD, GOOD, QUIET, STRONG, WARN, Picture
+from coldframe.capture.dashboard.controls import Controls, Screen
 from coldframe.capture.dashboard.sections import Block
 from coldframe.capture.dashboard.state import DashboardState
 from coldframe.capture.events import NightOutcome, StepOutcome
@@ -25,6 +26,9 @@ COMPACT = (70, 20)
 HEADLINE, WIDE_HEADLINE, WIDE_LATEST = 3, 4, 11
 """Rows."""
 
+LEAST_WITH_KEYS = 6
+"""Rows below which there is no line for keys."""
+
 LEAST_RIG = 16
 """Rows that show all of the rig, with a curve of the temperature."""
 
@@ -35,7 +39,7 @@ PICTURE_ASPECT = 1.5
 """Columns over rows of the room for a picture; most sensors are of this shape or near to it."""
 
 
-def render(state: DashboardState, width: int, height: int, now: datetime) -> RenderableType:
+def render(state: DashboardState, width: int, height: int, now: datetime, controls: Controls | None = None) -> "Sized":
     """Draw the dashboard.
 
     Parameters
@@ -46,23 +50,59 @@ def render(state: DashboardState, width: int, height: int, now: datetime) -> Ren
         Size in characters: neither more columns nor more rows are drawn.
     now
         The present, with a time zone: clock times are shown in it.
+    controls
+        What was chosen by keys; None draws the overview, without a line for keys.
 
     Returns
     -------
-    RenderableType
-        To be printed, or handed to `rich.live.Live`. Draws in ASCII where the console's encoding is not Unicode, and
+    Sized
+        To be printed, or taken line by line. Draws in ASCII where the console's encoding is not Unicode, and
         with shades instead of half blocks where it has no colours.
     """
+    if controls is None:
+        return Sized(_overview(state, width, height, now), width, height)
+    lines = footing.lines(controls) if height > LEAST_WITH_KEYS else 0
+    layout = Layout()
+    layout.split_column(
+        Layout(_chosen(controls, state, width, height - lines, now), ratio=1),
+        *([Layout(Block(footing.footing(controls), state, now), size=lines)] if lines else []),
+    )
+    return Sized(layout, width, height)
+
+
+def _chosen(controls: Controls, state: DashboardState, width: int, height: int, now: datetime) -> Layout:
+    """Return what the keys chose."""
+    if controls.is_help_shown:
+        return Layout(Block(footing.help_lines, state, now, title="Help"))
+    match controls.screen:
+        case Screen.OVERVIEW:
+            return _overview(state, width, height, now)
+        case Screen.PLAN:
+            return _headed(state, now, Layout(Block(sections.plan, state, now, title="Plan")))
+        case Screen.TUNING:
+            return _headed(state, now, *_tuning(state, now))
+        case Screen.FRAME:
+            return _headed(state, now, _frame(state, width, height - HEADLINE, now))
+        case Screen.LOG:
+            return _headed(state, now, Layout(Block(sections.latest, state, now, title="Latest")))
+
+
+def _headed(state: DashboardState, now: datetime, *parts: Layout) -> Layout:
+    layout = Layout()
+    layout.split_column(Layout(Block(sections.headline, state, now), size=HEADLINE), *parts)
+    return layout
+
+
+def _overview(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
+    """Return what there is room for at once."""
     if width >= WIDE[0] and height >= WIDE[1]:
-        layout = _wide(state, width, height, now)
-    elif width >= COMPACT[0] and height >= COMPACT[1]:
-        layout = _compact(state, width, height, now)
-    else:
-        layout = _small(state, now)
-    return _Sized(layout, width, height)
+        return _wide(state, width, height, now)
+    if width >= COMPACT[0] and height >= COMPACT[1]:
+        return _compact(state, width, height, now)
+    return _small(state, now)
 
 
-class _Sized:
+class Sized:
     """A renderable in exactly `width` by `height` characters."""
 
     def __init__(self, renderable: RenderableType, width: int, height: int) -> None:
@@ -70,9 +110,14 @@ class _Sized:
         self._width = width
         self._height = height
 
+    def lines(self, console: Console, options: ConsoleOptions | None = None) -> list[list[Segment]]:
+        """Return its lines."""
+        options = (options or console.options).update_dimensions(self._width, self._height)
+        return console.render_lines(self._renderable, options)[: self._height]
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = console.render_lines(self._renderable, options.update_dimensions(self._width, self._height))
-        for index, line in enumerate(lines[: self._height]):
+        """Draw it."""
+        for index, line in enumerate(self.lines(console, options)):
             if index:
                 yield Segment.line()
             yield from line
@@ -116,12 +161,21 @@ def _plan_and_rig(state: DashboardState, height: int, now: datetime) -> tuple[La
 def _tuning_or_frame(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
     if state.is_tuning:
         layout = Layout()
-        layout.split_column(
-            Layout(Block(sections.tuning, state, now, title="Finding the flat's exposure"), ratio=3),
-            Layout(Block(sections.frame_histogram, state, now, title="Histogram"), ratio=2),
-        )
+        layout.split_column(*_tuning(state, now))
         return layout
-    picture_width = min(width * 45 // 100, int((height - 14) * PICTURE_ASPECT) + 6)
+    return _frame(state, width, height - HEADLINE, now)
+
+
+def _tuning(state: DashboardState, now: datetime) -> tuple[Layout, Layout]:
+    return (
+        Layout(Block(sections.tuning, state, now, title="Finding the flat's exposure"), ratio=3),
+        Layout(Block(sections.frame_histogram, state, now, title="Histogram"), ratio=2),
+    )
+
+
+def _frame(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
+    """Picture and histogram of the last frame, and the master that it went into."""
+    picture_width = min(width * 45 // 100, int((height - 11) * PICTURE_ASPECT) + 6)
     layout = Layout()
     layout.split_column(
         Layout(Block(sections.frame_facts, state, now, title=sections.frame_title(state)), size=2),

@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 from coldframe.calibration.durable import NotDurableError
 from coldframe.capture.clock import NightClock
+from coldframe.capture.dashboard.controls import Controls
+from coldframe.capture.dashboard.keyboard import Keyboard
 from coldframe.capture.dashboard.live import Dashboard
 from coldframe.capture.disk_room import free_bytes, require_room
 from coldframe.capture.earlier_run import earlier_run, unfinished_night
@@ -31,8 +34,11 @@ from coldframe.capture.preflight import UnfitPlanError, require_fit
 from coldframe.capture.rig_lock import RigInUseError, rig_locked
 from coldframe.capture.service_watch import ServiceWatch
 from coldframe.capture.shot_lights import RigNow
+from coldframe.capture.steering import Steering
 from coldframe.capture.stray_frames import StrayFrames
 from coldframe.capture.threads import in_thread
+from coldframe.capture.watching.messages import obey
+from coldframe.capture.watching.server import WatchServer
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.plan import NightPlan, Wish, plan_for
 from coldframe.cli.report import report_after
@@ -160,7 +166,11 @@ async def _shoot(
         journal = await resources.enter_async_context(Journal(folder.path / "journal.jsonl"))
         events.subscribe(journal)
         events.add_keeper(journal.kept)
-        await resources.enter_async_context(screen.shown(events))
+        steering = Steering(events, clock)
+        unwatched = await _watched(resources, settings, events, steering)
+        await resources.enter_async_context(screen.shown(events, steering))
+        if unwatched is not None:
+            events.publish(Notice(clock.now(), Severity.WARNING, unwatched))
         resources.push_async_callback(_after, hooks, events)
         await resources.enter_async_context(strays.kept_in(folder, events))
         hooks.tell(events)
@@ -179,12 +189,25 @@ async def _shoot(
             clock=clock,
             deadline=deadline,
             earlier=earlier,
+            steering=steering,
         )
         try:
             return EXIT_CODES[await night.run()]
         finally:
             if journal.failure is not None:
                 print(f"{folder.path}: the journal is not complete: {journal.failure}", file=sys.stderr)
+
+
+async def _watched(
+    resources: AsyncExitStack, settings: Settings, events: EventStream, steering: Steering
+) -> str | None:
+    """Let the night be watched from other processes; return why that is not possible, None where it is."""
+    server = WatchServer(settings.storage.folder, events, steering, allows_commands=settings.watch.allow_commands)
+    try:
+        await resources.enter_async_context(server)
+    except OSError as error:
+        return f"coldframe watch cannot attach to this run: {error.strerror or error}"
+    return None
 
 
 async def _after(hooks: Hooks, events: EventStream) -> None:
@@ -248,13 +271,17 @@ class _Screen:
         return sys.stderr if self.wants_json else sys.stdout
 
     @asynccontextmanager
-    async def shown(self, events: EventStream) -> AsyncIterator[None]:
-        """Show events for the length of the block."""
+    async def shown(self, events: EventStream, steering: Steering) -> AsyncIterator[None]:
+        """Show events for the length of the block, and take requests from the keyboard of the dashboard."""
         async with AsyncExitStack() as screen:
             subscriber = self.lines()
             if not self.wants_json and self._has_terminal():
                 with suppress(OSError):  # a terminal that may not be opened: lines still reach it
-                    subscriber = await screen.enter_async_context(Dashboard(sys.stdout.fileno()))
+                    controls = Controls(partial(obey, steering))
+                    dashboard = Dashboard(sys.stdout.fileno(), controls=controls)
+                    subscriber = await screen.enter_async_context(dashboard)
+                    if sys.stdin is not None:
+                        await screen.enter_async_context(Keyboard(sys.stdin.fileno(), dashboard.press))
             events.subscribe(subscriber)
             yield
 

@@ -278,7 +278,7 @@ def test_odd_sizes_are_survived(size: tuple[int, int], bad_night: list[Event]) -
 
 
 def test_before_the_plan() -> None:
-    assert "Waiting for the rig" in "\n".join(screen(DashboardState(), 80, 24, DUSK))
+    assert "Waiting for the night to begin" in "\n".join(screen(DashboardState(), 80, 24, DUSK))
 
 
 @pytest.mark.parametrize("size", SIZES)

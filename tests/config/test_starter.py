@@ -59,7 +59,7 @@ def test_the_starter_holds_what_was_found_and_good_practice(path: Path) -> None:
 
 def test_every_setting_stands_there_with_its_meaning() -> None:
     unwrapped = " ".join(starter_config(COMPLETE).replace("\n#", "").split())
-    tables = ["server", "camera", "panel", "wheel", "cooling", "flats", "storage", "lights", "hooks"]
+    tables = ["server", "camera", "panel", "wheel", "cooling", "flats", "storage", "lights", "hooks", "watch"]
     for table in tables:
         section = type(getattr(loaded_tables(), table))
         assert issubclass(section, Section)

@@ -16,6 +16,7 @@ from coldframe.capture.learned_flats import LearnedFlats
 from coldframe.capture.night import Night, planned_steps
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.plan import plan_night
+from coldframe.capture.steering import Steering
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import SimulatedRig
 from coldframe.devices.rig import Rig
@@ -70,8 +71,12 @@ async def run_night(
     deadline: datetime | None = None,
     *,
     subscriber: Callable[[Event], None] | None = None,
+    steer: Callable[[Steering, EventStream], None] = lambda _steering, _events: None,
 ) -> NightRun:
-    """Run a night over simulated devices, which `meddle` may replace; an unfinished one is gone on with."""
+    """Run a night over simulated devices, which `meddle` may replace, and which `steer` may steer.
+
+    One that an earlier run has left unfinished in the folder is gone on with.
+    """
     asyncio.get_running_loop().set_default_executor(Inline())
     clock, events, seen = NightClock(START), EventStream(), list[Event]()
     events.subscribe(seen.append)
@@ -85,6 +90,8 @@ async def run_night(
     planned = planned_steps(plan_night(settings), settings)
     earlier = earlier_run(unfinished, planned) if unfinished is not None else None
     learned = LearnedFlats.load(folder / "learned-flats.json")
+    steering = Steering(events, clock)
+    steer(steering, events)
     async with Journal(night_folder.path / "journal.jsonl") as journal:
         events.subscribe(journal)
         events.add_keeper(journal.kept)
@@ -97,6 +104,7 @@ async def run_night(
             clock=clock,
             deadline=deadline,
             earlier=earlier,
+            steering=steering,
         )
         outcome = await night.run()
     return NightRun(outcome, seen, night_folder.path)

@@ -1,0 +1,147 @@
+"""`coldframe watch`: the dashboard of a run somewhere else."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from coldframe.capture.dashboard.controls import Controls
+from coldframe.capture.dashboard.keyboard import Keyboard
+from coldframe.capture.dashboard.live import Dashboard
+from coldframe.capture.dashboard.state import DashboardState
+from coldframe.capture.dashboard.view import summary
+from coldframe.capture.events import Event
+from coldframe.capture.journal_reading import read_journal
+from coldframe.capture.night_folder import newest_night
+from coldframe.capture.threads import in_thread
+from coldframe.capture.watching.local import LocalSource
+from coldframe.capture.watching.messages import Answer, Command
+from coldframe.capture.watching.source import Attached, Detached, NightSource
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.config.loading import ConfigError, find_config, load_settings
+
+READ_ONLY = "read-only: the run's configuration has no allow_commands = true in [watch]"
+
+
+def watch_night(config: Path | None, folder: Path | None) -> ExitCode:
+    """Show the run that stores into a folder, until the dashboard is closed."""
+    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        print("watch needs a terminal that can draw; coldframe run --json gives events to programs", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    try:
+        storage = folder or load_settings(config or find_config()).storage.folder
+        asyncio.run(_until_closed(Watch(LocalSource(storage), storage)))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    except OSError as error:
+        print(f"{error.filename or 'coldframe'}: {error.strerror or error}", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    return ExitCode.DONE
+
+
+async def _until_closed(watching: "Watch") -> None:
+    """Watch until the dashboard is closed, by its key or by a signal; the terminal is given back in both cases."""
+    task = asyncio.create_task(watching.run(), name="watch")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+
+
+class Watch:
+    """The dashboard, fed from a source of a night.
+
+    Parameters
+    ----------
+    source
+        Where events come from.
+    storage
+        Folder of the nights' folders on this machine, whose last one is shown where nothing runs; None: there is none.
+    """
+
+    def __init__(self, source: NightSource, storage: Path | None) -> None:
+        self._source = source
+        self._storage = storage
+        self._controls = Controls(self._ask, self._close, may_ask=False, note="looking for a run")
+        self._dashboard = Dashboard(sys.stdout.fileno(), controls=self._controls, farewell=farewell)
+        self._closed = asyncio.Event()
+        self._refusal: str | None = "no run is attached"
+
+    async def run(self) -> None:
+        """Show it until the dashboard is closed."""
+        async with AsyncExitStack() as resources:
+            await resources.enter_async_context(self._dashboard)
+            if sys.stdin is not None:
+                await resources.enter_async_context(Keyboard(sys.stdin.fileno(), self._dashboard.press))
+            following = asyncio.create_task(self._follow(), name="following")
+            closed = asyncio.create_task(self._closed.wait(), name="closed")
+            try:
+                await asyncio.wait([following, closed], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (following, closed):
+                    task.cancel()
+                await asyncio.wait([following, closed])
+            if not following.cancelled():
+                following.result()
+
+    async def _follow(self) -> None:
+        async with aclosing(self._source.updates()) as updates:
+            async for update in updates:
+                await self._take(update)
+
+    async def _take(self, update: object) -> None:
+        match update:
+            case Attached(events, allows_commands):
+                self._dashboard.begin_anew(events)
+                self._controls.note = ""
+                self._refusal, self._controls.may_ask = None if allows_commands else READ_ONLY, allows_commands
+            case Detached(reason):
+                await self._show_last(reason)
+            case Answer(text):
+                self._dashboard.say(text)
+            case Event():
+                self._dashboard(update)
+            case _:
+                pass
+
+    async def _show_last(self, reason: str) -> None:
+        """Say that no run is there; what is shown of one stays, and where nothing is, the last night comes."""
+        if self._dashboard.state.night is None and self._storage is not None:
+            self._dashboard.begin_anew(await in_thread(last_night, self._storage))
+        state = self._dashboard.state
+        shown = "no night so far"
+        if state.night is not None:
+            night = Path(state.night.folder).name
+            shown = f"this is the last night, {night}" if state.ended else f"this is how night {night} was left"
+        self._controls.note = f"{reason}; {shown}"
+        self._refusal, self._controls.may_ask = reason, False
+
+    def _ask(self, command: Command) -> str | None:
+        return self._refusal or self._source.ask(command)
+
+    def _close(self) -> None:
+        self._closed.set()
+
+
+def last_night(storage: Path) -> tuple[Event, ...]:
+    """Return the events of the last night below a storage folder; none where there is no such night, or no journal."""
+    try:
+        night = newest_night(storage)
+        return () if night is None else tuple(read_journal(night / "journal.jsonl"))
+    except OSError:
+        return ()
+
+
+def farewell(state: DashboardState) -> RenderableType:
+    """Tell what stays on the screen: the night's summary once it is over."""
+    if state.ended is not None:
+        return summary(state)
+    return Text("" if state.night is None else "the night goes on; coldframe watch shows it again")

@@ -1,0 +1,79 @@
+"""A real run, watched and steered from another process by its local socket."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from coldframe.capture.events import ExposureStarted, NightEnded, NightPaused, NightStarted
+from coldframe.capture.watching.local import LocalSource
+from coldframe.capture.watching.messages import Answer, Command, Request
+from coldframe.capture.watching.source import Attached, Detached, Update
+from coldframe.config.examples import example_night
+
+pytestmark = pytest.mark.deep
+
+
+def configuration(folder: Path) -> Path:
+    """Return a configuration of the small rig's night that lets watchers steer it."""
+    text = example_night("small").read_text()
+    tables = f'[watch]\nallow_commands = true\n\n[storage]\nfolder = "{folder / "nights"}"\n\n'
+    path = folder / "night.toml"
+    path.write_text(text.replace("[[sets]]", f"{tables}[[sets]]", 1))
+    return path
+
+
+async def start(config: Path) -> asyncio.subprocess.Process:
+    arguments = ("-m", "coldframe", "run", "--simulate", "small", "--config", str(config), "--json")
+    return await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.DEVNULL)
+
+
+async def first(updates: AsyncGenerator[Update, None], kind: type[Update]) -> Update:
+    async for update in updates:
+        if isinstance(update, kind):
+            return update
+    raise AssertionError("the updates have no end")
+
+
+async def test_a_run_is_attached_to_steered_killed_and_followed_by_another(tmp_path: Path) -> None:
+    config = configuration(tmp_path)
+    (tmp_path / "nights").mkdir()
+    source = LocalSource(tmp_path / "nights")
+    async with asyncio.timeout(120), aclosing(source.updates()) as updates:
+        await first(updates, Detached)
+        run = await start(config)
+        try:
+            await first(updates, Attached)
+            await first(updates, ExposureStarted)
+            async with aclosing(LocalSource(tmp_path / "nights").updates()) as late:
+                attached = await first(late, Attached)
+                assert isinstance(attached, Attached)
+                assert isinstance(attached.events[0], NightStarted)
+                assert any(isinstance(event, ExposureStarted) for event in attached.events)
+            assert source.ask(Command(Request.PAUSE)) is None
+            await first(updates, NightPaused)
+        finally:
+            run.send_signal(signal.SIGKILL)
+            await run.wait()
+        assert isinstance(await first(updates, Detached), Detached)
+        run = await start(config)
+        try:
+            await first(updates, Attached)
+            await first(updates, ExposureStarted)
+            source.ask(Command(Request.ABORT))
+            answer = await first(updates, Answer)
+            assert answer == Answer("the night ends, and the rig is made safe")
+            await first(updates, NightEnded)
+            assert await run.wait() == 130
+        finally:
+            if run.returncode is None:
+                os.kill(run.pid, signal.SIGKILL)
+                await run.wait()
+    (journal, _) = sorted((tmp_path / "nights").glob("*/journal.jsonl"))
+    assert [json.loads(line)["event"] for line in journal.read_text().splitlines()].count("night-paused") == 1
