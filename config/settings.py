@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from coldframe.config.counts import GOOD_PRACTICE, MOST_FRAMES, LightsCount, NoiseGoal, SetCount
 from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.config.mqtt_panel import MqttPanelSettings
 from coldframe.config.section import AbsolutePath, Contradiction, ContradictionError, Name, Section, refuse
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -110,12 +111,17 @@ class PanelSettings(Section):
     """The flat panel, with or without a cover."""
 
     device: Name = Field(
-        description="The panel as its INDI driver names it; of a light that you switch by hand any name."
+        description="The panel as its INDI driver names it; of a light that you switch by hand, or on an MQTT broker, "
+        "any name."
     )
-    kind: Literal["indi", "manual"] = Field(
+    kind: Literal["indi", "mqtt", "manual"] = Field(
         default="indi",
-        description='"manual" for a light that nothing but your hand can switch: you are asked to, and the camera sees '
-        "when it is done. Begin with the light off.",
+        description='"mqtt" for a light of WLED, Tasmota, ESPHome or zigbee2mqtt, which [panel.mqtt] describes; '
+        '"manual" for a light that nothing but your hand can switch: you are asked to, and the camera sees when it is '
+        "done. Begin with the light off.",
+    )
+    mqtt: MqttPanelSettings | None = Field(
+        default=None, description='Broker and topic of the light, as a table [panel.mqtt], where `kind` is "mqtt".'
     )
     manual_deadline_s: float = Field(
         default=1800.0, ge=1, le=43200, description="Longest wait for you to switch a light by hand."
@@ -134,6 +140,16 @@ class PanelSettings(Section):
     cover_deadline_s: float = Field(
         default=60.0, ge=1, le=600, description="Longest time that the cover may take to open or close."
     )
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        if self.kind == "mqtt" and self.mqtt is None:
+            text = "missing; a panel of this kind has a table [panel.mqtt] with family and topic"
+            raise ContradictionError([Contradiction(("mqtt",), text)])
+        if self.kind != "mqtt" and self.mqtt is not None:
+            text = f'found a table beside kind = "{self.kind}"; allowed: beside kind = "mqtt"'
+            raise ContradictionError([Contradiction(("mqtt",), text)])
+        return self
 
 
 class WheelSettings(Section):

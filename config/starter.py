@@ -34,6 +34,14 @@ _FINITE = ConfigDict(allow_inf_nan=False)
 _GAIN = TypeAdapter(Gain, config=_FINITE)
 _SETPOINT = TypeAdapter(Setpoint, config=_FINITE)
 _NAMES = TypeAdapter(DifferentNames)
+_MQTT = """# A light of WLED, Tasmota, ESPHome or zigbee2mqtt as the flat panel instead, see docs/mqtt-panels.md:
+#     [panel]
+#     device = "the light"
+#     kind = "mqtt"
+#     [panel.mqtt]
+#     family = "wled"
+#     topic = "wled/panel"
+""".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +153,11 @@ def _camera(survey: RigSurvey) -> str:
 
 def _panel(survey: RigSurvey) -> str:
     if survey.panel is None:
-        return _comment('No flat panel was found. With one: a table [panel] with device = "its name".')
+        return f'# No flat panel was found. With one: a table [panel] with device = "its name".\n{_MQTT}'
     brightness = survey.brightness
     range_note = f"brightness {brightness[0]:g} to {brightness[1]:g}" if brightness else "switched on and off only"
     notes = {"device": f"This panel: {range_note}, {'with' if survey.has_cover else 'without'} a cover."}
-    return _table("panel", PanelSettings, {"device": survey.panel}, notes)
+    return _table("panel", PanelSettings, {"device": survey.panel}, notes, leave_out=("mqtt",)) + "\n\n" + _MQTT
 
 
 def _wheel(survey: RigSurvey, filters: tuple[str, ...]) -> str:
