@@ -5,9 +5,10 @@ A client that has timed out or lost its broker is of no further use: each connec
 
 import asyncio
 import logging
+import socket
 import ssl
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -79,10 +80,10 @@ class MqttSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_closing = True
-        if self._supervisor is not None:
+        while self._supervisor is not None and not self._supervisor.done():
+            # Once may not do: Python 3.11's wait_for, which the client uses, loses a cancellation now and then.
             self._supervisor.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._supervisor
+            await asyncio.wait([self._supervisor], timeout=1.0)
 
     async def wait_connected(self, deadline_s: float = CONNECT_DEADLINE_S) -> None:
         """Wait until the broker is there.
@@ -113,8 +114,16 @@ class MqttSession:
         client = self._client
         if client is None:
             raise DeviceLostError(self.server, "is not connected")
+        # In a task of its own, as the client may swallow a cancellation that is meant for us.
+        publishing = asyncio.create_task(
+            client.publish(topic, payload, qos=1, retain=False, timeout=REQUEST_DEADLINE_S), name=f"order for {topic}"
+        )
         try:
-            await client.publish(topic, payload, qos=1, retain=False, timeout=REQUEST_DEADLINE_S)
+            await asyncio.wait([publishing])
+            publishing.result()
+        except asyncio.CancelledError:
+            publishing.cancel()
+            raise
         except aiomqtt.MqttError as error:
             if client is self._client:
                 self._life.reschedule(_now_s())
@@ -173,7 +182,7 @@ class MqttSession:
 
     async def _one_life(self) -> None:
         client = await self._new_client()
-        async with asyncio.timeout(None) as self._life, client:
+        async with asyncio.timeout(None) as self._life, _connected(client):
             for topic in self._topics:
                 await self._subscribe(client, topic)
             self._client, self.generation = client, self.generation + 1
@@ -197,6 +206,7 @@ class MqttSession:
             timeout=REQUEST_DEADLINE_S,
             keepalive=KEEP_ALIVE_S,
             max_queued_incoming_messages=MOST_WAITING,
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # small orders in a row, none to wait
         )
 
     @staticmethod
@@ -212,6 +222,20 @@ class MqttSession:
         except Exception:  # whatever a message does to us, the next one must still be heard
             log.exception("%s: a message on %s could not be taken", self.server, message.topic.value)
         self._wake()
+
+
+@asynccontextmanager
+async def _connected(client: aiomqtt.Client) -> AsyncIterator[None]:
+    """Connect for the length of the block, and leave no socket open even where the broker never answered."""
+    try:
+        await client.__aenter__()
+    except BaseException:
+        client._client.disconnect()  # noqa: SLF001  # one that never got so far has no public way to be closed
+        raise
+    try:
+        yield
+    finally:
+        await client.__aexit__(None, None, None)
 
 
 def _tls(broker: BrokerSettings) -> ssl.SSLContext | None:
