@@ -13,6 +13,7 @@ import aiomqtt
 
 from coldframe.config.broker import BrokerSettings
 from coldframe.config.mqtt_panel import FULL_BRIGHTNESS, Family
+from coldframe.config.simulated_rig import MqttLampModel
 from coldframe.simulators.panel import Panel
 
 RECONNECT_S = 0.2
@@ -218,6 +219,12 @@ def firmware(family: Family, topic: str) -> Firmware:
             return JsonFirmware(f"{topic}/set", topic, f"{topic}/availability", is_kept=False, asked=f"{topic}/get")
 
 
+def light_of(model: MqttLampModel, lamp: Panel) -> "SimulatedMqttLight":
+    """Return the light that a rig file describes."""
+    habits = Habits(is_stuck=model.is_stuck)
+    return SimulatedMqttLight(BrokerSettings(port=model.port), model.family, model.topic, lamp, habits)
+
+
 class SimulatedMqttLight:
     """A light that connects to a broker, and again whenever that comes back, for as long as its context is open.
 
@@ -259,6 +266,11 @@ class SimulatedMqttLight:
             # Once may not do: Python 3.11's wait_for, which the client uses, loses a cancellation now and then.
             self._task.cancel()
             await asyncio.wait([self._task], timeout=1.0)
+
+    async def run(self) -> None:
+        """Keep its context open until cancelled."""
+        async with self:
+            await asyncio.Event().wait()
 
     async def switch(self, *, lit: bool, brightness: int | None = None) -> None:
         """Switch it by hand, at its button; it tells so."""

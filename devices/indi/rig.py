@@ -13,7 +13,6 @@ from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.wheel import IndiFilterWheel
 from coldframe.devices.manual_panel import ManualPanel
-from coldframe.devices.mqtt.panel import MqttPanel
 from coldframe.devices.rig import Rig
 
 
@@ -26,6 +25,8 @@ async def _opened_panel(link: IndiLink, panel: PanelSettings, opened: AsyncExitS
     if panel.kind == "manual":
         return ManualPanel(panel.device)
     if panel.mqtt is not None:
+        from coldframe.devices.mqtt.panel import MqttPanel  # noqa: PLC0415  # a client that few rigs need
+
         return await opened.enter_async_context(MqttPanel(panel.device, panel.mqtt))
     return IndiFlatPanel(link, panel.device, panel.cover_deadline_s)
 

@@ -11,7 +11,7 @@ from tests.devices.mqtt.broker import Mosquitto
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(panel_module, "GREETING_S", 1.0)
+    monkeypatch.setattr(panel_module, "GREETING_S", 0.4)
 
 
 @pytest.fixture

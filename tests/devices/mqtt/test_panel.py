@@ -207,9 +207,9 @@ async def test_a_broker_that_goes_while_an_order_is_waited_for(broker: Mosquitto
             await lighting
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["wled", "tasmota"])
 async def test_a_light_that_fades_is_waited_for(broker: Mosquitto, family: Family) -> None:
-    async with scene(broker, family, Habits(fade_s=0.6)) as seen:
+    async with scene(broker, family, Habits(fade_s=0.3)) as seen:
         await seen.panel.light_on(60)
         assert seen.panel.state().brightness == 60
         assert seen.light.brightness == 60
