@@ -61,11 +61,14 @@ async def run_night(
     folder: Path,
     meddle: Callable[[Rig], Rig] = lambda rig: rig,
     deadline: datetime | None = None,
+    *,
+    hear: Callable[[Event], None] = lambda _: None,
 ) -> NightRun:
-    """Run a night over simulated devices, which `meddle` may replace."""
+    """Run a night over simulated devices, which `meddle` may replace; `hear` is told of all that happens."""
     asyncio.get_running_loop().set_default_executor(Inline())
     clock, events, seen = NightClock(START), EventStream(), list[Event]()
     events.subscribe(seen.append)
+    events.subscribe(hear)
     rig = meddle(simulated_rig(simulated, clock.now))
     await rig.connect()
     night_folder = NightFolder.create(folder, clock.now())
