@@ -133,13 +133,13 @@ class Tasmota:
     def __init__(self, settings: MqttPanelSettings) -> None:
         self._command = settings.command_topic or f"cmnd/{settings.topic}"
         self._state = settings.state_topic or f"stat/{settings.topic}/RESULT"
-        self._telemetry = f"tele/{settings.topic}/STATE"
+        self._telemetry = () if settings.state_topic else (f"tele/{settings.topic}/STATE",)
         self._availability = settings.availability_topic or f"tele/{settings.topic}/LWT"
 
     @property
     def topics(self) -> tuple[str, ...]:
         """Where the light tells of itself."""
-        return self._state, self._telemetry, self._availability
+        return self._state, *self._telemetry, self._availability
 
     def on(self, brightness: int | None, number: int) -> tuple[Order, ...]:  # noqa: ARG002  each command is answered
         """Return what lights it, the brightness first: it would come on as bright as it was last."""

@@ -126,7 +126,9 @@ class MqttSession:
             raise
         except aiomqtt.MqttError as error:
             if client is self._client:
+                self._client = None
                 self._life.reschedule(_now_s())
+                self._wake()
             raise DeviceLostError(self.server, f"did not take an order for {topic} ({error})") from error
 
     async def wait(self, seen: Callable[[], T | None], deadline_s: float) -> T:

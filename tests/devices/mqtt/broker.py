@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import socket
 from pathlib import Path
 from types import TracebackType
@@ -58,6 +59,15 @@ class Mosquitto:
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()
+
+    def freeze(self) -> None:
+        """Let it hang: connections stand, and nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     async def __aenter__(self) -> Self:
         await self.start()

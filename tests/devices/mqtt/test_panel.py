@@ -305,6 +305,40 @@ async def test_a_password_is_needed_where_the_broker_wants_one(tmp_path: Path) -
             await panel._session.wait_connected(PATIENCE_S)
 
 
+# The library leaves a socket whose handshake failed to the garbage collector, which takes it at once.
+@pytest.mark.filterwarnings("ignore:.*SSLSocket:pytest.PytestUnraisableExceptionWarning")
+async def test_tls_checks_who_the_broker_is(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    making = await asyncio.create_subprocess_exec(
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+        *("-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost"),
+        *("-addext", "subjectAltName=IP:127.0.0.1"),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await making.wait() == 0
+    rules = ("allow_anonymous true", f"certfile {certificate}", f"keyfile {key}", "user root")
+    async with Mosquitto(tmp_path, *rules) as broker:
+        plain = settings(broker, "wled")
+        async with MqttPanel("the panel", plain.model_copy(update={"tls": True})) as panel:
+            with pytest.raises(DeviceLostError, match=r"(?i)certificate"):
+                await panel._session.wait_connected(0.5)
+        async with MqttPanel("the panel", plain.model_copy(update={"tls": True, "ca_file": certificate})) as panel:
+            await panel._session.wait_connected(PATIENCE_S)
+
+
+@pytest.mark.deep
+async def test_a_broker_that_hangs_is_given_up_and_found_again(broker: Mosquitto) -> None:
+    async with scene(broker, "tasmota") as seen:
+        broker.freeze()
+        with pytest.raises(DeviceLostError, match="did not take an order"):
+            await seen.panel.light_on(30)
+        broker.thaw()
+        await until(lambda: not seen.panel.is_ready)
+        await seen.panel.light_on(30)
+        assert seen.panel.is_ready
+        assert seen.shine > 0
+
+
 async def test_a_password_that_cannot_be_read_keeps_nothing_else_from_being_made_safe(broker: Mosquitto) -> None:
     as_user = settings(broker, "wled", user="dome", password_file="/nowhere/password")
     async with MqttPanel("the panel", as_user) as panel:
