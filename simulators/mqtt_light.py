@@ -39,6 +39,8 @@ class Habits:
         It takes so long to change, whatever transition is asked for.
     is_stuck
         It tells what it should, but the lamp stays as it is.
+    burns_on
+        It tells that it is off, and burns on.
     is_chatty
         It tells things that are no state before each state.
     """
@@ -48,6 +50,7 @@ class Habits:
     brightest: int | None = None
     fade_s: float = 0.0
     is_stuck: bool = False
+    burns_on: bool = False
     is_chatty: bool = False
 
 
@@ -355,7 +358,7 @@ class SimulatedMqttLight:
         self.lit, self.brightness = lit, brightness
 
     def _shine(self, brightness: int) -> None:
-        if not self.habits.is_stuck:
+        if not self.habits.is_stuck and not (self.habits.burns_on and brightness == 0):
             self._lamp.lit = brightness > 0
             self._lamp.brightness = round(brightness / self._full * self._lamp.model.brightness_maximum)
 

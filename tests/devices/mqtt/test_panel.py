@@ -106,7 +106,7 @@ async def test_a_light_that_says_nothing_is_told(broker: Mosquitto) -> None:
     async with scene(broker, "esphome", deadline_s=1.0) as seen:
         await seen.panel.light_off()
         seen.light.habits.is_deaf = True
-        with pytest.raises(DeviceTimeoutError, match=r"did not answer within 1 s: no state came on dome/light/panel/"):
+        with pytest.raises(DeviceTimeoutError, match="1 s"):
             await seen.panel.light_on(20)
         assert not seen.panel.is_ready
 
