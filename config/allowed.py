@@ -50,6 +50,8 @@ def _described_list(elements: tuple[object, ...], metadata: Sequence[object]) ->
 
 
 def _described_single(annotation: object, metadata: Sequence[object]) -> str:
+    if annotation is bool:
+        return "true or false"
     if annotation is int:
         return f"a whole number {_described_range(metadata)}"
     if annotation is float:
@@ -58,7 +60,12 @@ def _described_single(annotation: object, metadata: Sequence[object]) -> str:
         return "a path in quotes that starts with / or ~"
     if _is_table(annotation):
         return "a table"
-    return "a text in quotes, 1 to 63 characters"
+    return f"a text in quotes, 1 to {_longest(metadata)} characters"
+
+
+def _longest(metadata: Sequence[object]) -> int:
+    parts = (part for each in metadata for part in (each.metadata if isinstance(each, FieldInfo) else [each]))
+    return next((bound.max_length for bound in parts if isinstance(bound, annotated_types.MaxLen)), 63)
 
 
 def _described_range(metadata: Sequence[object]) -> str:

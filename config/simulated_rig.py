@@ -9,6 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from coldframe.config.mqtt_panel import Family
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -183,6 +185,25 @@ class CoolerModel(RigPart):
     reading_noise_c: NotNegative = 0.02
 
 
+class MqttLampModel(RigPart):
+    """The panel as a light on an MQTT broker of this machine, instead of an INDI device.
+
+    Attributes
+    ----------
+    family, topic
+        Which firmware it runs, and the topic in its settings.
+    port
+        Where the broker listens.
+    is_stuck
+        It tells what it should, but the lamp stays as it is.
+    """
+
+    family: Family
+    topic: str = Field(min_length=1, max_length=200)
+    port: int = Field(1883, ge=1, le=65535)
+    is_stuck: bool = False
+
+
 class PanelModel(RigPart):
     """A flat panel in front of the telescope.
 
@@ -199,6 +220,8 @@ class PanelModel(RigPart):
         Light at setting 0 while the panel is on, as part of the full light.
     cover_travel_s
         Time the cover takes to open or close; None for a panel without a cover.
+    mqtt
+        Where it is a light on an MQTT broker; None for an INDI device.
     """
 
     brightness_maximum: int = Field(255, ge=1, le=65535)
@@ -210,6 +233,7 @@ class PanelModel(RigPart):
     glow: Fraction = 0
     switch_s: NotNegative = 0.05
     cover_travel_s: Positive | None = None
+    mqtt: MqttLampModel | None = None
 
 
 class FilterModel(RigPart):

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticUndefined
 
 from coldframe.config.allowed import allowed
+from coldframe.config.section import Section
 from coldframe.config.settings import (
     CameraSettings,
     CoolingSettings,
@@ -20,7 +21,6 @@ from coldframe.config.settings import (
     HookSettings,
     LightsSettings,
     PanelSettings,
-    Section,
     ServerSettings,
     Setpoint,
     StorageSettings,
@@ -35,6 +35,14 @@ _FINITE = ConfigDict(allow_inf_nan=False)
 _GAIN = TypeAdapter(Gain, config=_FINITE)
 _SETPOINT = TypeAdapter(Setpoint, config=_FINITE)
 _NAMES = TypeAdapter(DifferentNames)
+_MQTT = """# A light of WLED, Tasmota, ESPHome or zigbee2mqtt as the flat panel instead, see docs/mqtt-panels.md:
+#     [panel]
+#     device = "the light"
+#     kind = "mqtt"
+#     [panel.mqtt]
+#     family = "wled"
+#     topic = "wled/panel"
+""".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +155,11 @@ def _camera(survey: RigSurvey) -> str:
 
 def _panel(survey: RigSurvey) -> str:
     if survey.panel is None:
-        return _comment('No flat panel was found. With one: a table [panel] with device = "its name".')
+        return f'# No flat panel was found. With one: a table [panel] with device = "its name".\n{_MQTT}'
     brightness = survey.brightness
     range_note = f"brightness {brightness[0]:g} to {brightness[1]:g}" if brightness else "switched on and off only"
     notes = {"device": f"This panel: {range_note}, {'with' if survey.has_cover else 'without'} a cover."}
-    return _table("panel", PanelSettings, {"device": survey.panel}, notes)
+    return _table("panel", PanelSettings, {"device": survey.panel}, notes, leave_out=("mqtt",)) + "\n\n" + _MQTT
 
 
 def _wheel(survey: RigSurvey, filters: tuple[str, ...]) -> str:
@@ -243,7 +251,7 @@ def _toml(value: object) -> str:
         return f"[{', '.join(_toml(each) for each in value)}]"
     if isinstance(value, Path | str):
         return json.dumps(str(value), ensure_ascii=False)
-    return repr(value)
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _fits(kind: TypeAdapter[Any], value: object) -> bool:

@@ -52,10 +52,13 @@ REACHED_C = 0.2
 def indi_devices(rig: SimulatedRig, tasks: asyncio.TaskGroup, publish: Publish) -> list[IndiDevice]:
     """Build the INDI devices of a rig; call it within the loop that will run them."""
     telescope = Telescope(rig, asyncio.get_running_loop().time())
-    devices: list[IndiDevice] = [
-        IndiCamera(telescope, tasks, publish),
-        IndiFlatPanel(telescope.panel, tasks, publish),
-    ]
+    devices: list[IndiDevice] = [IndiCamera(telescope, tasks, publish)]
+    if rig.panel.mqtt is None:
+        devices.append(IndiFlatPanel(telescope.panel, tasks, publish))
+    else:
+        from coldframe.simulators.mqtt_light import light_of  # noqa: PLC0415  # a client that few rigs need
+
+        tasks.create_task(light_of(rig.panel.mqtt, telescope.panel).run(), name="simulated MQTT light")
     if telescope.wheel:
         devices.append(IndiFilterWheel(telescope.wheel, tasks, publish))
     return devices

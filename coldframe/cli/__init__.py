@@ -264,7 +264,8 @@ def safe(
 ) -> None:
     """Bring the hardware to the safe state: exposure ended, lamp out, cover and cooler as configured.
 
-    Needs nothing but the INDI server: no disk, no running night. For systemd's ExecStopPost, or after a crash.
+    Needs nothing but the INDI server, and the broker of an MQTT panel: no disk, no running night. For systemd's
+    ExecStopPost, or after a crash.
     """
     from coldframe.cli.safe import make_safe  # noqa: PLC0415  # heavy imports only when needed
 

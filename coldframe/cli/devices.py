@@ -28,6 +28,11 @@ def list_devices(host: str, port: int) -> ExitCode:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     Console().print(table(found, f"{host}:{port}"))
+    if not any("flat panel" in device.roles for device in found):
+        print(
+            "No flat panel among them. A light of WLED, Tasmota, ESPHome or zigbee2mqtt can be one, by its MQTT broker,"
+        )
+        print('and so can one that you switch by hand: panel.kind = "mqtt" or "manual", see docs/mqtt-panels.md.')
     return ExitCode.DONE
 
 

@@ -1,7 +1,7 @@
 """The rig that a configuration names, behind its INDI server."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 
 from coldframe.config.settings import PanelSettings, ServerSettings, Settings
@@ -23,9 +23,13 @@ def server_address(server: ServerSettings) -> ServerAddress:
     return ServerAddress(server.host, server.port, server.unix_socket if server.is_local else None)
 
 
-def _panel(link: IndiLink, panel: PanelSettings) -> FlatPanel:
+async def _opened_panel(link: IndiLink, panel: PanelSettings, opened: AsyncExitStack) -> FlatPanel:
     if panel.kind == "manual":
         return ManualPanel(panel.device)
+    if panel.mqtt is not None:
+        from coldframe.devices.mqtt.panel import MqttPanel  # noqa: PLC0415  # a client that few rigs need
+
+        return await opened.enter_async_context(MqttPanel(panel.device, panel.mqtt))
     return IndiFlatPanel(link, panel.device, panel.cover_deadline_s)
 
 
@@ -33,11 +37,11 @@ def _panel(link: IndiLink, panel: PanelSettings) -> FlatPanel:
 async def indi_rig(
     settings: Settings, now: Callable[[], datetime], set_aside: Callable[[StrayFrame], None] = log_stray
 ) -> AsyncIterator[Rig]:
-    """Open the link to the server for the length of the block; the devices are not connected yet.
+    """Open the link to the server, and to a broker, for the length of the block; the devices are not connected yet.
 
     `set_aside` is told of all that the camera delivers beside the frames that were asked for.
     """
-    async with IndiLink(settings.server.host, settings.server.port) as link:
+    async with IndiLink(settings.server.host, settings.server.port) as link, AsyncExitStack() as opened:
         camera = IndiCamera(
             link,
             settings.camera.device,
@@ -49,7 +53,7 @@ async def indi_rig(
         try:
             yield Rig(
                 camera,
-                panel=_panel(link, settings.panel) if settings.panel else None,
+                panel=await _opened_panel(link, settings.panel, opened) if settings.panel else None,
                 wheel=IndiFilterWheel(
                     link, settings.wheel.device, settings.wheel.names or (), settings.wheel.turn_deadline_s
                 )

@@ -6,6 +6,8 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from coldframe.config.allowed import allowed
+from coldframe.config.mqtt_panel import MqttPanelSettings
+from coldframe.config.section import Section
 from coldframe.config.settings import (
     AuxiliarySettings,
     CameraSettings,
@@ -16,7 +18,6 @@ from coldframe.config.settings import (
     HookSettings,
     LightsSettings,
     PanelSettings,
-    Section,
     ServerSettings,
     SiteSettings,
     StorageSettings,
@@ -28,6 +29,7 @@ SECTIONS = (
     ServerSettings,
     CameraSettings,
     PanelSettings,
+    MqttPanelSettings,
     WheelSettings,
     CoolingSettings,
     FlatSettings,
@@ -45,6 +47,7 @@ def rows(section: type[Section]) -> list[str]:
     made = []
     for name, field in section.model_fields.items():
         shown = list(field.default) if isinstance(field.default, tuple) else field.default
+        shown = str(shown).lower() if isinstance(shown, bool) else shown
         default = f"`{shown}`" if field.default not in (None, PydanticUndefined) else ""
         required = "**required**" if field.is_required() else default
         made.append(f"| `{name}` | {field.description} | {allowed(field)} | {required} |")

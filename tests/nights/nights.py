@@ -70,18 +70,17 @@ async def run_night(
     meddle: Callable[[Rig], Rig] = lambda rig: rig,
     deadline: datetime | None = None,
     *,
-    subscriber: Callable[[Event], None] | None = None,
+    hear: Callable[[Event], None] = lambda _: None,
     steer: Callable[[Steering, EventStream], None] = lambda _steering, _events: None,
 ) -> NightRun:
-    """Run a night over simulated devices, which `meddle` may replace, and which `steer` may steer.
+    """Run a night over simulated devices, which `meddle` may replace, which `steer` may steer and `hear` is told of.
 
     One that an earlier run has left unfinished in the folder is gone on with.
     """
     asyncio.get_running_loop().set_default_executor(Inline())
     clock, events, seen = NightClock(START), EventStream(), list[Event]()
     events.subscribe(seen.append)
-    if subscriber is not None:
-        events.subscribe(subscriber)
+    events.subscribe(hear)
     frames_before = 10 * len(files_in(folder, "20*/**/*.fits"))
     rig = meddle(simulated_rig(simulated.model_copy(update={"frames_before": frames_before}), clock.now))
     await rig.connect()

@@ -46,7 +46,7 @@ async def ended_run(
             running.cancel()
         seen.append(event)
 
-    running = asyncio.create_task(run_night(settings, rig, folder, meddle, subscriber=watch))
+    running = asyncio.create_task(run_night(settings, rig, folder, meddle, hear=watch))
     with pytest.raises(asyncio.CancelledError):
         await running
     return seen

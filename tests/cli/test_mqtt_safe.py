@@ -1,0 +1,80 @@
+"""`coldframe safe` puts a light on an MQTT broker out, with the INDI server or without."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from coldframe.cli.simulated_server import simulated_server
+from coldframe.config.settings import ServerSettings
+from coldframe.config.simulated_rig import load_rig
+from coldframe.simulators.mqtt_light import SimulatedMqttLight
+from coldframe.simulators.panel import Panel
+from tests.devices.mqtt.broker import Mosquitto, needs_mosquitto
+
+pytestmark = needs_mosquitto
+
+CONFIG = """
+[server]
+port = {server.port}
+unix_socket = "{server.unix_socket}"
+[camera]
+device = "Coldframe Camera"
+[panel]
+device = "the light"
+kind = "mqtt"
+[panel.mqtt]
+port = {broker.port}
+family = "esphome"
+topic = "dome/light/panel"
+"""
+
+
+async def made_safe(folder: Path, server: ServerSettings, broker: Mosquitto, patience_s: float) -> tuple[int, str]:
+    config = folder / "coldframe.toml"
+    config.write_text(CONFIG.format(server=server, broker=broker), encoding="utf-8")
+    command = (sys.executable, "-m", "coldframe", "safe", "--config", str(config), "--patience", str(patience_s))
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode()
+
+
+async def test_a_light_that_somebody_left_on_is_put_out(tmp_path: Path) -> None:
+    lamp = Panel(load_rig("small").panel)
+    async with Mosquitto(tmp_path) as broker, simulated_server("small") as server:
+        light = SimulatedMqttLight(broker.settings, "esphome", "dome/light/panel", lamp)
+        async with light:
+            await light.is_connected.wait()
+            await light.switch(lit=True)
+            assert lamp.lit
+            code, said = await made_safe(tmp_path, server, broker, 10.0)
+            assert (code, lamp.lit) == (0, False), said
+
+
+@pytest.mark.deep
+async def test_without_the_indi_server_the_light_is_put_out_all_the_same(tmp_path: Path) -> None:
+    lamp = Panel(load_rig("small").panel)
+    async with Mosquitto(tmp_path) as broker:
+        light = SimulatedMqttLight(broker.settings, "esphome", "dome/light/panel", lamp)
+        async with light:
+            await light.is_connected.wait()
+            await light.switch(lit=True)
+            nowhere = ServerSettings(port=1, unix_socket="/coldframe-nowhere")
+            code, said = await made_safe(tmp_path, nowhere, broker, 0.0)
+            assert (code, lamp.lit) == (1, False), said
+            assert "NOT in the safe state" in said
+
+
+@pytest.mark.deep
+async def test_a_broker_that_is_away_is_told_and_the_rest_made_safe(tmp_path: Path) -> None:
+    nowhere = Mosquitto(tmp_path)
+    async with simulated_server("small") as server:
+        code, said = await made_safe(tmp_path, server, nowhere, 0.0)
+    assert code == 1
+    assert "the light did not put its lamp out: MQTT broker 127.0.0.1" in said
+    assert "Look after it by hand" in said
+    assert "cooler" not in said

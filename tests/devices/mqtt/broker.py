@@ -1,0 +1,79 @@
+"""A mosquitto of the tests' own, on a free port of this machine, that can be killed and started again."""
+
+import asyncio
+import shutil
+import signal
+import socket
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from coldframe.config.broker import BrokerSettings
+
+START_DEADLINE_S = 10.0
+
+needs_mosquitto = pytest.mark.skipif(
+    shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin") is None,
+    reason="mosquitto is not installed: apt install mosquitto",
+)
+
+
+class Mosquitto:
+    """A broker for the length of an asynchronous context; `rules` are further lines of its configuration."""
+
+    def __init__(self, folder: Path, *rules: str) -> None:
+        self._file = folder / "mosquitto.conf"
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        lines = (f"listener {self.port} 127.0.0.1", *(rules or ("allow_anonymous true",)))
+        self._file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def settings(self) -> BrokerSettings:
+        return BrokerSettings(port=self.port)
+
+    async def start(self) -> None:
+        program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
+        assert program is not None
+        self._process = await asyncio.create_subprocess_exec(
+            *(program, "-c", str(self._file)), stderr=asyncio.subprocess.DEVNULL
+        )
+        async with asyncio.timeout(START_DEADLINE_S):
+            while not await self._listens():
+                await asyncio.sleep(0.02)
+
+    async def _listens(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return False
+        writer.close()
+        await writer.wait_closed()
+        return True
+
+    async def kill(self) -> None:
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+    def freeze(self) -> None:
+        """Let it hang: connections stand, and nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.kill()
