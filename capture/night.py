@@ -189,6 +189,7 @@ class Night:
     async def _steps_done(self) -> tuple[NightOutcome, str]:
         """Do what the plan says, all but the warm-up; return how it went."""
         self._tell_start()
+        await self._context.events.kept()
         if self._earlier is not None:
             await self._go_on_from(self._earlier)
         if self._learned.problem is not None:
