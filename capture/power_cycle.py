@@ -2,6 +2,8 @@
 
 import asyncio
 import shlex
+from collections.abc import Coroutine
+from typing import Any
 
 from coldframe.capture.context import NightContext
 from coldframe.capture.events import HookEnded, Severity
@@ -32,12 +34,25 @@ async def power_cycled(context: NightContext, device: str) -> bool:
     context.retries.wedge.use()
     command, deadline_s = context.settings.hooks.power_cycle, context.settings.hooks.deadline_s
     context.notice(Severity.ERROR, f"{device} hangs; its power is switched off and on again: {shlex.join(command)}")
-    fault, output = await run_bounded(command, deadline_s)
+    fault, output = await _to_its_end(run_bounded(command, deadline_s))
     context.tell(HookEnded(context.clock.now(), shlex.join(command), fault, output))
     if fault:
         context.notice(Severity.ERROR, f"power cycle of {device}: {shlex.join(command)}: {fault}")
     await asyncio.sleep(BOOT_S)
     return True
+
+
+async def _to_its_end(run: Coroutine[Any, Any, tuple[str, str]]) -> tuple[str, str]:
+    """Run to the end, whoever cancels meanwhile: half of a power cycle is a camera without power."""
+    running, cancelled = asyncio.create_task(run, name="power cycle"), False
+    while not running.done():
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+    return running.result()
 
 
 def is_possible(context: NightContext) -> bool:

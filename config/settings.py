@@ -406,7 +406,7 @@ class AuxiliarySettings(Section):
     """A control of any other INDI device, such as a dew heater with a lamp, that is off while it must be dark."""
 
     device: Name = Field(description="The device as its INDI driver names it.")
-    property: Name = Field(description="The INDI property, such as `DEW_HEATER`.")
+    property: Name = Field(description="The INDI property, such as `DEW_PWM`.")
     element: Name = Field(description="The number or switch in it.")
     off: float = Field(
         default=0.0,

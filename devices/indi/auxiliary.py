@@ -81,8 +81,12 @@ class IndiAuxiliary(IndiDevice):
     async def _order_off(self) -> None:
         prop = self._property()
         if prop is not None and not self._is_off():
-            off = {self._settings.element: self._off(prop)}
-            await self.link.set(self.name, prop.name, off, good_states=TAKEN)
+            await self._order(prop, {self._settings.element: self._off(prop)})
+
+    async def _order(self, prop: Property, values: Mapping[str, Value]) -> None:
+        """Order values; the other numbers of the property go along as they are, as INDI wants it."""
+        others = prop.values if prop.kind == "number" else {}
+        await self.link.set(self.name, prop.name, {**others, **values}, good_states=TAKEN)
 
     async def restore(self) -> None:
         """Bring it back to where it was before it was first switched off.
@@ -96,5 +100,6 @@ class IndiAuxiliary(IndiDevice):
         if self._before is None:
             return
         await self.ensure_ready()
-        await self.link.set(self.name, self._settings.property, self._before, good_states=TAKEN)
+        prop = await self.link.wait_property(self.name, self._settings.property, DEFINE_DEADLINE_S)
+        await self._order(prop, self._before)
         self._before = None

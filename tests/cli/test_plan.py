@@ -130,9 +130,10 @@ def test_what_is_left_out_is_said(config: Path, lights: Path) -> None:
     save(lights / "guide.fits", nina("L", 2.0, 0.0, EVENING) | {"INSTRUME": "ZWO ASI120MM"})
     save(lights / "oiii.fits", nina("OIII", 120.0, 0.0, EVENING))
     (lights / "broken.fits").write_bytes(b"SIMPLE")
-    shown = " ".join(run("plan", "--config", config, "--lights", lights).stdout.split())
+    words = run("plan", "--config", config, "--lights", lights).stdout.split()
+    shown = " ".join(words)
     assert "left out: 1 file of another camera (ZWO ASI120MM)" in shown
-    assert "broken.fits" in shown
+    assert "broken.fits" in "".join(words)  # a long path may be broken over lines anywhere
     assert "no flats for 1 light through OIII: the wheel has L, R, G, B, Ha" in shown
 
 

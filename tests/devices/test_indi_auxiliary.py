@@ -17,20 +17,20 @@ def heater(link: IndiLink, name: str, element: str, off: float = 0.0) -> IndiAux
 async def test_a_heater_is_off_while_it_is_dark_and_as_warm_as_before_afterwards(
     server: FakeServer, link: IndiLink
 ) -> None:
-    server.numbers["DEW"] = {"A": (0, 100, 40)}
+    server.numbers["DEW"] = {"A": (0, 100, 40), "B": (0, 100, 7)}
     auxiliary = heater(link, "DEW", "A")
     await auxiliary.connect()
     assert server.ordered("DEW") == [], "connecting switches nothing"
     assert auxiliary.is_ready
     for _ in range(2):
         await auxiliary.switch_off()
-    await seen(link, server, number("DEW", "Ok", A=70))
+    await seen(link, server, number("DEW", "Ok", A=70, B=8))
     assert not auxiliary.is_ready, "somebody switched it on"
     await auxiliary.ensure_ready()
     assert auxiliary.is_ready
     await auxiliary.restore()
     await auxiliary.restore()
-    assert server.ordered("DEW") == [{"A": "0"}, {"A": "0"}, {"A": "40"}]
+    assert server.ordered("DEW") == [{"A": "0", "B": "7"}, {"A": "0", "B": "8"}, {"A": "40", "B": "8"}]
 
 
 async def test_a_switch_gets_back_the_one_that_was_on(server: FakeServer, link: IndiLink) -> None:

@@ -333,6 +333,15 @@ async def no_alarm(numbers: range, folder: Path) -> None:
         assert [reason for reason in rejected if not reason.startswith("sensor temperature")] == [], number
 
 
+@pytest.mark.deep
+async def test_clean_nights_after_each_other_raise_no_alarm(tmp_path: Path) -> None:
+    for number in range(40):
+        run = await run_night(night(), with_seed(number), tmp_path)
+        assert run.outcome is NightOutcome.COMPLETE, (number, run.events[-1])
+        # All of them begin in the same second.
+        assert [text for text in warnings(run) if "File exists" not in text] == [], number
+
+
 async def test_clean_nights_raise_no_alarm(tmp_path: Path) -> None:
     await no_alarm(range(4), tmp_path)
 
