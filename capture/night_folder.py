@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from coldframe.calibration.durable import NotDurableError, write_durably
+from coldframe.calibration.durable import NotDurableError, flush_folder, make_folder_durably, write_durably
 from coldframe.calibration.frame_cards import raw_cards, with_driver_cards
 from coldframe.calibration.frame_file import FrameEncoder
 from coldframe.calibration.library import LIBRARY, Library
@@ -75,6 +75,7 @@ class NightFolder:
             The folder cannot be made.
         """
         storage.mkdir(parents=True, exist_ok=True)
+        flush_folder(storage.parent)
         evening = evening_of(started)
         for number in count(1):
             path = storage / (evening if number == 1 else f"{evening}-{number}")
@@ -82,6 +83,7 @@ class NightFolder:
                 path.mkdir()
             except FileExistsError:
                 continue
+            flush_folder(storage)
             return cls(path)
         raise AssertionError("count never ends")
 
@@ -149,22 +151,25 @@ class NightFolder:
         _write_reason(path, {"reason": stray.reason, "came_at": came.isoformat()})
         return path
 
-    def quarantine_saved(self, paths: Iterable[Path], reason: str) -> None:
-        """Move saved frames into quarantine, with the reason beside each.
+    def quarantine_saved(self, paths: Iterable[Path], reason: str) -> list[Path]:
+        """Move saved frames into quarantine, with the reason beside each, and return their new paths.
 
         Raises
         ------
         NotDurableError
             A frame cannot be moved, or its reason could not be brought onto the disk.
         """
-        folder = _made(self.path / "quarantine")
+        folder, moved = _made(self.path / "quarantine"), []
         for path in paths:
             aside = _free(folder / path.name)
             try:
                 path.rename(aside)
+                flush_folder(path.parent)  # else a power cut may bring it back among the good ones
             except OSError as error:
                 raise NotDurableError.of(path, error) from error
             _write_reason(aside, {"reason": reason})
+            moved.append(aside)
+        return moved
 
     def save_master(self, master: MasterFrame) -> Path:
         """Save a master durably and return its path.
@@ -237,10 +242,7 @@ def _moment(frame: Frame) -> str:
 
 
 def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise NotDurableError.of(folder, error) from error
+    make_folder_durably(folder)
     return folder
 
 
