@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from coldframe.capture.clock import NightClock
+from coldframe.capture.cooling import plausible_c
 from coldframe.capture.events import EventStream, Notice, PanelChanged, Severity
 from coldframe.capture.thermal import warm_up
 from coldframe.config.settings import Settings
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 ABORT_DEADLINE_S = 20.0
 LAMP_DEADLINE_S = 60.0
 COOLER_DEADLINE_S = 60.0
+COOLER_ANSWER_S = 5.0
+"""After the order to switch off, drivers tell so long what was before."""
+
 PATIENCE_S = 60.0
 """How long a lost server or device is waited for, in all."""
 
@@ -121,11 +125,27 @@ class SafeState:
         thermals = camera.thermals()
         if cooling.at_end == "hold" or (thermals.setpoint_c is None and thermals.cooler_on is not True):
             return
-        if cooling.at_end == "warm" and thermals.sensor_c is not None:
-            span_s = 60 * abs(cooling.warm_to_c - thermals.sensor_c) / cooling.warm_ramp_c_per_min
+        sensor_c = plausible_c(thermals.sensor_c)
+        if cooling.at_end == "warm" and sensor_c is not None:
+            span_s = 60 * abs(cooling.warm_to_c - sensor_c) / cooling.warm_ramp_c_per_min
             await self._try(camera.name, "warm up", self._warm_up, span_s + WARM_MARGIN_S)
-        if not self._hurried:
-            await self._try(camera.name, "switch its cooler off", camera.cooler_off, COOLER_DEADLINE_S)
+        if cooling.at_end == "warm" and self._hurried:
+            if sensor_c is None:
+                self._fail(f"{camera.name} was not warmed up, so its cooler is as it was. Look after it by hand.")
+        else:
+            await self._try(camera.name, "switch its cooler off", self._cooler_off, COOLER_DEADLINE_S)
+
+    async def _cooler_off(self) -> None:
+        """Switch the cooler off, and once more where the camera goes on telling that it is on."""
+        camera = self._rig.camera
+        for _ in range(2):
+            await camera.cooler_off()
+            if camera.thermals().cooler_on is not True:
+                return
+            await asyncio.sleep(COOLER_ANSWER_S)
+            if camera.thermals().cooler_on is not True:
+                return
+        raise DeviceError(camera.name, "still tells that it is on")
 
     async def _warm_up(self) -> None:
         self._warming = asyncio.create_task(
