@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from coldframe.calibration.durable import NotDurableError, write_durably
+from coldframe.calibration.durable import make_folder_durably, write_durably
 from coldframe.calibration.masters import name_part, settings_text
 from coldframe.calibration.photon_transfer import Measured, doubling_temperature_c
 from coldframe.config.frames import FrameKind, ReadoutSettings
@@ -152,10 +152,7 @@ class CameraRecords:
         folder = self.folder / name_part(record.camera)
         settings = settings_text(FrameKind.BIAS, record.readout, 0.0, None, None)
         path = folder / f"{settings}_{record.measured_at:%Y%m%dT%H%M%S}.json"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise NotDurableError.of(folder, error) from error
+        make_folder_durably(folder)
         write_durably(path, [record.model_dump_json(indent=2).encode()])
         return path
 

@@ -86,7 +86,7 @@ def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         raise NotDurableError.of(path, error) from error
 
@@ -105,7 +105,7 @@ def replace_durably(path: Path, buffers: Iterable[Buffer]) -> None:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         raise NotDurableError.of(path, error) from error
 
@@ -127,7 +127,7 @@ def link_durably(source: Path, path: Path) -> None:
     """
     try:
         os.link(source, path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         if error.errno not in _NO_LINK_TO_THERE:
             raise NotDurableError.of(path, error) from error
@@ -135,6 +135,25 @@ def link_durably(source: Path, path: Path) -> None:
         return
     with source.open("rb") as file:
         write_durably(path, iter(lambda: file.read(_COPIED_AT_ONCE), b""))
+
+
+def make_folder_durably(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there; it survives a power cut once this function has returned.
+
+    A file is only as durable as the names of the folders above it.
+
+    Raises
+    ------
+    NotDurableError
+        If any step fails.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for made in reversed(missing):
+            flush_folder(made.parent)
+    except OSError as error:
+        raise NotDurableError.of(folder, error) from error
 
 
 def _write_flushed(path: Path, buffers: Iterable[Buffer]) -> None:
@@ -168,7 +187,14 @@ def _publish(temporary: Path, path: Path) -> None:
         temporary.replace(path)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Bring the names in a folder onto the disk.
+
+    Raises
+    ------
+    OSError
+        If that fails.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

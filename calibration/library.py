@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from coldframe.calibration.durable import NotDurableError, link_durably
+from coldframe.calibration.durable import NotDurableError, link_durably, make_folder_durably
 from coldframe.calibration.fits_cards import HeaderValue
 from coldframe.calibration.frame_file import FrameFileError, read_header
 from coldframe.calibration.frame_setup import FrameSetup, is_single_frame, setup_of
@@ -102,10 +102,7 @@ class Library:
             raise NotAMasterError(f"{master}: {fault}")
         digest = file_digest(master)
         target = self._place(master, header)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise NotDurableError.of(target, error) from error
+        make_folder_durably(target.parent)
         with self._index.opened() as index:
             for path in _numbered(target):
                 if not (_linked(master, path) or path.samefile(master) or file_digest(path) == digest):
@@ -172,8 +169,8 @@ class Library:
             If it could not be moved; then it is where it was.
         """
         target = self.folder / _SUPERSEDED / self._name(master)
+        make_folder_durably(target.parent)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
             path = next(path for path in _numbered(target) if not path.exists())
             link_durably(master, path)
             master.unlink()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Self
 
+import numpy as np
+
 from coldframe.calibration.frame_shape import FrameShape, bands_between, is_large_enough, smooth_pattern
 from coldframe.calibration.statistics import FrameStatistics
 from coldframe.capture.flat_target import FlatTarget
@@ -29,6 +31,12 @@ NOISE_SCATTER = 15.0
 
 BOUNDS = 8.0
 """Pixels further from the level than so many times the noise weigh no more in the shape of a frame without light."""
+
+LARGEST_JUMP = 4.0
+"""Part of a bias this far from where it should be, in units of one pixel's noise, was not read out as the rest was."""
+
+LEAST_TORN = 0.02
+"""As part of the frame: a disturbed row here and there is clipped away."""
 
 LARGEST_GRADIENT = 0.02
 """Root mean square of a smooth difference between two flats, relative: a hand, a cloud, a panel that slipped."""
@@ -133,15 +141,26 @@ class FrameGate:
         reach_adu = BOUNDS * max(first.noise_adu, 1.0)
         return first.level_adu - reach_adu, first.level_adu + reach_adu
 
-    def fault(self, look: FrameLook) -> Fault | None:
-        """Return why the frame is turned away, None where it is good."""
-        fault = self._fault(look)
+    def fault(self, look: FrameLook, shot_fault: str | None = None) -> Fault | None:
+        """Return why the frame is turned away, None where it is good.
+
+        Parameters
+        ----------
+        look
+            What it shows.
+        shot_fault
+            What is wrong with how it was shot; its pixels are no better when they come once more.
+        """
+        fault = self._fault(look) if shot_fault is None else Fault(shot_fault)
+        if fault is None and look.digest in self._digests:
+            fault = Fault("the same pixels as an earlier frame: the camera repeated it")
+        if fault is None or shot_fault is not None:
+            self._digests.add(look.digest)
         if fault is None:
             self._accept(look)
         return fault
 
     def _accept(self, look: FrameLook) -> None:
-        self._digests.add(look.digest)
         self._reference = self._reference or look
         # A bias is too short for any leak, and such sets are large.
         if self._kind in {FrameKind.DARK, FrameKind.DARK_FLAT}:
@@ -150,8 +169,6 @@ class FrameGate:
 
     def _fault(self, look: FrameLook) -> Fault | None:
         statistics = look.statistics
-        if look.digest in self._digests:
-            return Fault("the same pixels as an earlier frame: the camera repeated it")
         if statistics.minimum_adu == statistics.maximum_adu and not self._is_flooded(statistics):
             return Fault(f"every pixel is {statistics.minimum_adu} ADU: the camera was not read out")
         if self._reference is not None and (reason := _unlike(look.shape, self._reference.shape)):
@@ -210,7 +227,20 @@ class FrameGate:
                 "with the lamp out",
                 is_light=True,
             )
-        return self._change(look, self._reference.statistics) if self._reference is not None else None
+        if self._reference is None:
+            return None
+        return self._torn(look, self._reference) or self._change(look, self._reference.statistics)
+
+    def _torn(self, look: FrameLook, first: FrameLook) -> Fault | None:
+        """Compare a bias with the first one, place by place; darks are compared by their patterns."""
+        if self._kind is not FrameKind.BIAS:
+            return None
+        moved_adu = look.shape.levels_adu - first.shape.levels_adu
+        jumps = np.abs(moved_adu - np.median(moved_adu)) > LARGEST_JUMP * max(first.statistics.noise_adu, 1.0)
+        torn = float(jumps.mean())
+        if torn < LEAST_TORN:
+            return None
+        return Fault(f"{100 * torn:.0f} % of it has another level than in the first frame: a torn readout?")
 
     def _change(self, look: FrameLook, first: FrameStatistics) -> Fault | None:
         """Compare a frame without light with those before it."""

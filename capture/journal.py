@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from coldframe.calibration.durable import flush_folder
 from coldframe.capture.events import (
     Event,
     FrameAccepted,
@@ -120,6 +121,7 @@ class Journal:
     async def __aenter__(self) -> Self:
         """Open the file and start the task that syncs."""
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        flush_folder(self._path.parent)  # a journal whose name is lost has no lines
         self._broken_line = _ends_within_a_line(self._descriptor)
         self._syncing = asyncio.create_task(self._sync_landmarks(), name="journal sync")
         return self

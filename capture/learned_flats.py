@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from coldframe.calibration.durable import flush_folder
 from coldframe.config.frames import ReadoutSettings
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -156,7 +157,7 @@ class LearnedFlats:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(self._path.parent)
+        flush_folder(self._path.parent)
 
     def _put_broken_aside(self) -> None:
         if self.problem is None or not self._path.exists():
@@ -172,12 +173,3 @@ def _by_filter(key: FlatKey, flats: Mapping[FlatKey, LearnedFlat]) -> dict[str, 
         for each, flat in flats.items()
         if each.filter is not None and each.model_copy(update={"filter": key.filter}) == key
     }
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -20,7 +20,13 @@ from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from coldframe.calibration.durable import PART, NotDurableError, write_durably
+from coldframe.calibration.durable import (
+    PART,
+    NotDurableError,
+    flush_folder,
+    make_folder_durably,
+    write_durably,
+)
 from coldframe.calibration.frame_cards import raw_cards, with_driver_cards
 from coldframe.calibration.frame_file import FrameEncoder
 from coldframe.calibration.library import LIBRARY, Library
@@ -77,6 +83,7 @@ class NightFolder:
             The folder cannot be made.
         """
         storage.mkdir(parents=True, exist_ok=True)
+        flush_folder(storage.parent)
         evening = evening_of(started)
         for number in count(1):
             path = storage / (evening if number == 1 else f"{evening}-{number}")
@@ -84,6 +91,7 @@ class NightFolder:
                 path.mkdir()
             except FileExistsError:
                 continue
+            flush_folder(storage)
             return cls(path)
         raise AssertionError("count never ends")
 
@@ -151,16 +159,15 @@ class NightFolder:
         _write_reason(path, {"reason": stray.reason, "came_at": came.isoformat()})
         return path
 
-    def quarantine_saved(self, paths: Iterable[Path], reason: str) -> None:
-        """Move saved frames into quarantine, with the reason beside each.
+    def quarantine_saved(self, paths: Iterable[Path], reason: str) -> list[Path]:
+        """Move saved frames into quarantine, with the reason beside each, and return their new paths.
 
         Raises
         ------
         NotDurableError
             A frame cannot be moved, or its reason could not be brought onto the disk.
         """
-        for path in paths:
-            self._set_aside(path, path.name, reason)
+        return [self._set_aside(path, path.name, reason) for path in paths]
 
     def set_torn_aside(self) -> list[Path]:
         """Move files that a run was writing when it ended into quarantine, and return where they are now.
@@ -220,6 +227,7 @@ class NightFolder:
         aside = _free(_made(self.path / QUARANTINE) / name)
         try:
             path.rename(aside)
+            flush_folder(path.parent)  # else a power cut may bring it back among the good ones
         except OSError as error:
             raise NotDurableError.of(path, error) from error
         _write_reason(aside, {"reason": reason})
@@ -261,10 +269,7 @@ def _moment(frame: Frame) -> str:
 
 
 def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise NotDurableError.of(folder, error) from error
+    make_folder_durably(folder)
     return folder
 
 

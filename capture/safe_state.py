@@ -8,9 +8,11 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from coldframe.capture.clock import NightClock
+from coldframe.capture.cooling import plausible_c
 from coldframe.capture.events import EventStream, Notice, PanelChanged, Severity
 from coldframe.capture.thermal import warm_up
 from coldframe.config.settings import Settings
+from coldframe.devices.camera import Thermals
 from coldframe.devices.errors import DeviceError, DeviceLostError
 from coldframe.devices.rig import Rig
 
@@ -19,6 +21,9 @@ log = logging.getLogger(__name__)
 ABORT_DEADLINE_S = 20.0
 LAMP_DEADLINE_S = 60.0
 COOLER_DEADLINE_S = 60.0
+COOLER_ANSWER_S = 5.0
+"""After the order to switch off, drivers tell so long what was before."""
+
 PATIENCE_S = 60.0
 """How long a lost server or device is waited for, in all."""
 
@@ -141,35 +146,42 @@ class SafeState:
         thermals = camera.thermals()
         if cooling.at_end == "hold" or (thermals.setpoint_c is None and thermals.cooler_on is not True):
             return
-        if cooling.at_end == "warm" and thermals.sensor_c is not None:
-            span_s = 60 * abs(cooling.warm_to_c - thermals.sensor_c) / cooling.warm_ramp_c_per_min
+        sensor_c = plausible_c(thermals.sensor_c)
+        if cooling.at_end == "warm" and sensor_c is not None:
+            span_s = 60 * abs(cooling.warm_to_c - sensor_c) / cooling.warm_ramp_c_per_min
             await self._try(camera.name, "warm up", self._warm_up, span_s + WARM_MARGIN_S)
-        if not self._hurried:
+        if cooling.at_end == "warm" and self._hurried:
+            if sensor_c is None:
+                self._fail(f"{camera.name} was not warmed up, so its cooler is as it was. Look after it by hand.")
+        else:
             await self._try(camera.name, "switch its cooler off", self._cooler_off, COOLER_DEADLINE_S + 2 * OFF_CHECK_S)
 
     async def _cooler_off(self) -> None:
-        """Switch the cooler off, again if it goes on cooling all the same."""
+        """Switch the cooler off, again if it is on or goes on cooling all the same."""
         camera = self._rig.camera
         for _ in range(2):
             await camera.cooler_off()
             if not await self._still_cools():
                 return
-        power_percent = camera.thermals().power_percent or 0.0
+        thermals = camera.thermals()
+        if thermals.cooler_on is True:
+            raise DeviceError(camera.name, "still tells that it is on")
+        power_percent = thermals.power_percent or 0.0
         raise DeviceError(camera.name, f"its cooler was switched off and still draws {power_percent:.0f} %")
 
     async def _still_cools(self) -> bool:
-        """Tell whether a cooler draws power, as its driver says, and the sensor does not grow warmer, either.
+        """Tell whether a cooler is on, as its driver says, or draws power while the sensor does not grow warmer.
 
         A driver that says nothing more of a cooler that is off leaves an old power standing; the sensor knows better.
         """
         began_s, off_c = _now_s(), self._rig.camera.thermals().sensor_c
         while True:
-            thermals = self._rig.camera.thermals()
-            if thermals.power_percent is None or thermals.power_percent <= OFF_PERCENT:
+            thermals, waited_s = self._rig.camera.thermals(), _now_s() - began_s
+            if thermals.cooler_on is not True and not _draws(thermals, off_c):
                 return False
-            if thermals.sensor_c is None or off_c is None or thermals.sensor_c >= off_c + WARMED_C:
-                return False
-            if _now_s() >= began_s + OFF_CHECK_S or self._hurried:
+            if thermals.cooler_on is True and waited_s >= COOLER_ANSWER_S:
+                return True
+            if waited_s >= OFF_CHECK_S or self._hurried:
                 return thermals.read_at_s > began_s and not self._hurried
             await asyncio.sleep(PAUSE_S)
 
@@ -192,6 +204,13 @@ class SafeState:
         self._hurried = True
         if self._warming is not None:
             self._warming.cancel()
+
+
+def _draws(thermals: Thermals, off_c: float | None) -> bool:
+    """Tell whether a cooler that was switched off at a temperature of the sensor goes on cooling."""
+    if thermals.power_percent is None or thermals.power_percent <= OFF_PERCENT:
+        return False
+    return thermals.sensor_c is not None and off_c is not None and thermals.sensor_c < off_c + WARMED_C
 
 
 def _now_s() -> float:

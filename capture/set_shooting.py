@@ -161,7 +161,7 @@ class SetShooting:
             leak = str(error) if isinstance(error, LightLeakError) else None
             if self._master.frames < LEAST_FRAMES:
                 if leak is not None:
-                    await in_thread(self._context.folder.quarantine_saved, self._master.accepted.paths, leak)
+                    await self._withdraw(leak)
                 raise
             shortfall = f"{error}; its master is of {self._master.frames} frames of {self._size.aim}"
         await self._tell_cause()
@@ -188,6 +188,11 @@ class SetShooting:
             leak=leak,
             has_drifted=self._has_drifted,
         )
+
+    async def _withdraw(self, reason: str) -> None:
+        """Put what was accepted aside, and tell so: a second try gives its frames the same names."""
+        for path in await in_thread(self._context.folder.quarantine_saved, self._master.accepted.paths, reason):
+            self._context.tell(FrameRejected(self._context.clock.now(), self._number, str(path), reason))
 
     async def _file(self, path: Path) -> None:
         """Take the master into the library. That it is saved is what counts: a failure is told, and no more."""
@@ -465,7 +470,7 @@ class SetShooting:
         digest = pixel_digest(frame.pixels)
         shape = frame_shape(frame.pixels, self._gate.bounds_adu(measurement.statistics))
         look = FrameLook(measurement.statistics, digest, shape, frame.sensor_c)
-        fault = self._gate.fault(look) if shot.fault is None else Fault(shot.fault)
+        fault = self._gate.fault(look, shot.fault)
         return _Judged(frame, measurement, preview(frame.pixels), digest, fault)
 
     def _settings_fault(self, frame: Frame) -> str | None:

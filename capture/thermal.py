@@ -17,7 +17,7 @@ from coldframe.capture.cooling import (
 )
 from coldframe.capture.events import CoolingProgress, EventStream, Severity, TemperatureRead
 from coldframe.config.settings import CoolingSettings
-from coldframe.devices.camera import Camera
+from coldframe.devices.camera import Camera, Thermals
 from coldframe.devices.errors import DeviceError
 
 SAMPLE_S = 1.0
@@ -88,7 +88,7 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
         The camera failed.
     """
     camera, cooling = context.rig.camera, context.settings.cooling
-    start_c = camera.thermals().sensor_c
+    start_c = plausible_c(camera.thermals().sensor_c)
     ramp = SetpointRamp(setpoint_c if start_c is None else start_c, setpoint_c, cooling.ramp_c_per_min)
     # The deadline is for the camera to follow: a slow ramp is no fault of its cooler.
     judge = CoolingJudge(setpoint_c, cooling.tolerance_c, cooling.dwell_s, cooling.deadline_s + ramp.duration_s)
@@ -102,7 +102,8 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
             # Drivers that report changes only fall silent at the setpoint: what they last said still holds.
             verdict = judge.observe(context.clock.elapsed_s(), thermals.sensor_c, thermals.power_percent)
             context.tell(CoolingProgress(context.clock.now(), verdict.message))
-            if verdict.state is CoolingState.STABLE:
+            # Near the goal is not there: the last setpoint of the ramp has to be taken, too.
+            if verdict.state is CoolingState.STABLE and ramping.done():
                 if silence := await thermometer_fault(context, setpoint_c):
                     raise OutOfReachError(f"whether {setpoint_c:g} C was reached nobody knows: {silence}")
                 return
@@ -174,11 +175,24 @@ async def hold(context: NightContext, setpoint_c: float) -> None:
     DeviceError
         The camera failed.
     """
-    sensor_c = plausible_c(context.rig.camera.thermals().sensor_c)
-    if sensor_c is None or abs(sensor_c - setpoint_c) > context.settings.cooling.tolerance_c:
-        found = "is not known" if sensor_c is None else f"has drifted to {sensor_c:.1f} C"
+    thermals = context.rig.camera.thermals()
+    if (found := _astray(thermals, setpoint_c, context.settings.cooling.tolerance_c)) is not None:
         context.notice(Severity.WARNING, f"the sensor's temperature {found}; waiting for {setpoint_c:g} C")
         await cool(context, setpoint_c)
+
+
+def _astray(thermals: Thermals, setpoint_c: float, tolerance_c: float) -> str | None:
+    """Say how a sensor does not keep its setpoint, None where it does."""
+    sensor_c = plausible_c(thermals.sensor_c)
+    if sensor_c is None:
+        return "is not known"
+    if abs(sensor_c - setpoint_c) > tolerance_c:
+        return f"has drifted to {sensor_c:.1f} C"
+    if thermals.setpoint_c != setpoint_c:
+        # It is passing by: the last order of a ramp was not taken, or somebody else gave one.
+        ordered = "off" if thermals.setpoint_c is None else f"set to {thermals.setpoint_c:g} C"
+        return f"is {sensor_c:.1f} C and the cooler {ordered}"
+    return None
 
 
 async def _follow(camera: Camera, ramp: SetpointRamp, clock: NightClock) -> None:
@@ -206,7 +220,7 @@ async def warm_up(camera: Camera, cooling: CoolingSettings, events: EventStream,
     DeviceError
         The camera failed.
     """
-    start_c = camera.thermals().sensor_c
+    start_c = plausible_c(camera.thermals().sensor_c)
     if start_c is None or start_c >= cooling.warm_to_c:
         return
     async with thermometer(camera, events, clock):

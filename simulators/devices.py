@@ -27,11 +27,15 @@ def simulated_rig(rig: SimulatedRig, now: Callable[[], datetime]) -> Rig:
     now
         Tells the time of day in UTC, for `Frame.started_at`.
     """
-    telescope = Telescope(rig, asyncio.get_running_loop().time())
+    return rig_of(Telescope(rig, asyncio.get_running_loop().time()), now)
+
+
+def rig_of(telescope: Telescope, now: Callable[[], datetime]) -> Rig:
+    """Build the devices of a telescope; `now` as for `simulated_rig`."""
     return Rig(
         camera=SimulatedCamera(telescope, now),
         panel=SimulatedFlatPanel(telescope),
-        wheel=SimulatedFilterWheel(telescope) if rig.wheel else None,
+        wheel=SimulatedFilterWheel(telescope) if telescope.wheel else None,
     )
 
 

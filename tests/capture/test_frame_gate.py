@@ -58,6 +58,28 @@ def test_the_same_pixels_again_are_turned_away() -> None:
     assert "repeated" in reason(gate, DARK, b"1")
 
 
+def test_the_pixels_of_a_frame_that_was_shot_too_warm_are_no_better_when_they_come_again() -> None:
+    gate = FrameGate(FrameKind.DARK)
+    warm = gate.fault(look(DARK, b"1"), "sensor temperature 12 C")
+    assert warm is not None
+    assert warm.reason == "sensor temperature 12 C"
+    assert "repeated" in reason(gate, DARK, b"1")
+    assert reason(gate, DARK, b"2") == ""
+
+
+@pytest.mark.parametrize("torn", [slice(0, 80), slice(200, 240)])
+def test_a_bias_whose_readout_broke_off_is_turned_away(torn: slice) -> None:
+    gate = FrameGate(FrameKind.BIAS)
+    assert reason(gate, DARK, b"1") == ""
+    light_adu = np.zeros(SIZE)
+    light_adu[torn] = -500.0
+    assert "a torn readout?" in reason(gate, DARK, b"2", shape(light_adu=light_adu, seed=2))
+    assert reason(gate, DARK, b"3", shape(level_adu=530.0, seed=3)) == "", "offsets drift"
+    one_row = np.zeros(SIZE)
+    one_row[7] = 300.0
+    assert reason(gate, DARK, b"4", shape(light_adu=one_row, seed=4)) == ""
+
+
 def test_a_frame_that_was_turned_away_does_not_count_as_seen() -> None:
     gate = FrameGate(FrameKind.FLAT, BAND)
     assert reason(gate, replace(FLAT, level_adu=100.0), b"1") != ""

@@ -112,8 +112,8 @@ async def test_later_nights_add_and_half_lines_are_closed(tmp_path: Path) -> Non
 
 async def test_landmarks_are_synced_without_holding_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loop, synced = asyncio.get_running_loop(), asyncio.Event()
-    monkeypatch.setattr(os, "fsync", lambda _descriptor: loop.call_soon_threadsafe(synced.set))
     async with Journal(tmp_path / "journal.jsonl") as journal:
+        monkeypatch.setattr(os, "fsync", lambda _descriptor: loop.call_soon_threadsafe(synced.set))
         journal(FilterChanged(AT, "L"))
         await asyncio.sleep(0.02)
         assert not synced.is_set()

@@ -14,6 +14,8 @@ from coldframe.capture.events import EventStream, HookEnded, Notice
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.power_cycle import hangs, power_cycled
 from coldframe.capture.retries import Retries
+from coldframe.capture.saved_frames import SavedFrames
+from coldframe.capture.steering import Steering
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import HookSettings
@@ -34,7 +36,8 @@ def context_with(folder: Path, *command: str) -> tuple[NightContext, list[object
     clock, events, seen = NightClock(START), EventStream(), list[object]()
     events.subscribe(seen.append)
     rig = simulated_rig(load_rig("small"), clock.now)
-    return NightContext(settings, rig, NightFolder.create(folder, START), events, clock, Retries()), seen
+    night, steering = NightFolder.create(folder, START), Steering(events, clock)
+    return NightContext(settings, rig, night, events, clock, Retries(), SavedFrames(night), steering), seen
 
 
 async def test_it_is_run_at_the_fifth_timeout_of_the_camera_and_twice_at_most(tmp_path: Path) -> None:

@@ -1,0 +1,364 @@
+"""Whole nights drawn from a seed: a plan, a rig, and what goes wrong on it. The same seed gives the same night.
+
+The night is the real one, from the plan to the last line of its journal; simulated are devices, time, and what the
+disk answers. Rows of the fault matrix that live in the link to a real INDI server (15, 42, 43, 44), in the broker (45,
+46), in the configured commands (11's power switch) or in the death of the process (48, 49) are tested with the real
+things, in tests/indi, tests/devices, tests/capture and tests/crash. Row 21 is normalised before a frame is one.
+"""
+
+import asyncio
+import contextlib
+import errno
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import Any
+from unittest.mock import patch
+
+from coldframe.calibration.camera_record import CAMERAS
+from coldframe.calibration.library import LIBRARY
+from coldframe.capture.clock import NightClock
+from coldframe.capture.events import Event, EventStream, NightOutcome
+from coldframe.capture.journal import Journal
+from coldframe.capture.learned_flats import LearnedFlats
+from coldframe.capture.night import Night
+from coldframe.capture.night_folder import NightFolder
+from coldframe.capture.safe_state import SafeState
+from coldframe.config.examples import example_night
+from coldframe.config.loading import load_settings
+from coldframe.config.settings import Settings
+from coldframe.config.simulated_rig import SimulatedRig, load_rig
+from coldframe.simulators.faults.faulty_rig import FAULTS, faulty_rig
+from coldframe.simulators.faults.striking import FOR_EVER, Fault
+from tests.nights.disk import DiskFault, SimulatedDisk
+from tests.nights.nights import START, Inline, tiny
+from tests.nights.virtual_time import NightHangsError, VirtualTimeLoop
+from tests.nights.witness import WitnessedTelescope
+
+LONGEST_NIGHT_S = 6 * 3600.0
+"""Of virtual time: what is longer hangs."""
+
+LONGEST_RUN_S = 120
+"""Of real time: what is longer does so without letting the clock move."""
+
+LEARNED_FLATS = "learned-flats.json"
+DISK_FAULTS: dict[str, tuple[int, ...]] = {
+    "full-disk": (40,),
+    "no-room": (40,),
+    "bad-disk": (50,),
+    "bad-folder": (50,),
+    "read-only-disk": (40, 50),
+    "no-hard-links": (50,),
+}
+BROKEN_MEMORY, INTERRUPTION = "broken-memory", "interruption"
+KINDS: dict[str, tuple[int, ...]] = {
+    **{kind: fault.rows for kind, fault in FAULTS.items()},
+    **DISK_FAULTS,
+    BROKEN_MEMORY: (47,),
+    INTERRUPTION: (49,),
+}
+"""All kinds of faults and their rows in the fault matrix."""
+
+ENDING = ("full-disk", "bad-disk", "bad-folder", "read-only-disk", "wedged-firmware", INTERRUPTION)
+"""Kinds that end a night or all its exposures: at most one is drawn for a night, and it strikes late."""
+
+RARELY_MET = (
+    "repeated-frame",
+    "drifting-sensor",
+    "stray-light",
+    "burning-lamp",
+    "bad-folder",
+    "read-only-disk",
+    INTERRUPTION,
+)
+"""Kinds that a night often ends before: there are two of each in a pack."""
+
+PACK = (*sorted(KINDS), *RARELY_MET)
+HANDS = (1, 2, 3, 5, 7, 9, 12, 15, 17, 19)
+"""How many faults the nights of a block of ten have, in a random order."""
+
+
+@dataclass(frozen=True)
+class TroubledNight:
+    """A night that was drawn.
+
+    Attributes
+    ----------
+    kinds
+        What goes wrong.
+    interrupted_after_s
+        When somebody ends it; None where nobody does.
+    knows_the_rig
+        Whether there was a night before on which all was well.
+    """
+
+    seed: int
+    settings: Settings
+    rig: SimulatedRig
+    kinds: tuple[str, ...]
+    disk_faults: dict[str, DiskFault]
+    interrupted_after_s: float | None
+    knows_the_rig: bool
+
+    def __str__(self) -> str:
+        sets = ", ".join(f"{each.count} {each.kind} {each.filter or ''}".strip() for each in self.settings.sets)
+        return f"night {self.seed}: {sets}; {', '.join(self.kinds) or 'nothing'} goes wrong"
+
+
+@dataclass
+class TroubledRun:
+    """What a drawn night left behind."""
+
+    night: TroubledNight
+    folder: Path
+    telescope: WitnessedTelescope
+    faults: dict[str, Fault]
+    disk: SimulatedDisk
+    events: list[Event] = field(default_factory=list)
+    outcome: NightOutcome | None = None
+    safe_from_s: float = 0.0
+    ended_s: float = 0.0
+    leftovers: list[str] = field(default_factory=list)
+
+    def met(self) -> dict[str, int]:
+        """Return how often each kind took effect."""
+        found = {kind: fault.met for kind, fault in self.faults.items()}
+        found |= {kind: fault.met for kind, fault in self.night.disk_faults.items()}
+        found[BROKEN_MEMORY] = int(BROKEN_MEMORY in self.night.kinds)
+        found[INTERRUPTION] = int(self.outcome is NightOutcome.INTERRUPTED)
+        return {kind: met for kind, met in found.items() if met}
+
+
+def draw(seed: int) -> TroubledNight:
+    """Draw a night; in every ten nights whose seeds follow each other all kinds of faults come up about equally."""
+    random = Random(f"night {seed}")
+    kinds = _dealt(seed)
+    rig, knows_the_rig = _rig(random, kinds), random.random() < 0.5
+    if not knows_the_rig:
+        # Another specimen, which perhaps needs dark flats.
+        sensor = rig.sensor.model_copy(update={"short_exposure_adu": random.choice([0.0, 300.0])})
+        rig = rig.model_copy(update={"seed": random.randrange(1000), "sensor": sensor})
+    return TroubledNight(
+        seed=seed,
+        settings=_settings(random, rig, turns=bool({"stuck-wheel", "late-wheel"} & set(kinds))),
+        rig=rig,
+        kinds=kinds,
+        disk_faults={kind: _disk_fault(kind, random) for kind in kinds if kind in DISK_FAULTS},
+        interrupted_after_s=random.uniform(2, 150) if INTERRUPTION in kinds else None,
+        knows_the_rig=knows_the_rig,
+    )
+
+
+def _dealt(seed: int) -> tuple[str, ...]:
+    """Deal the kinds to a block of nights, as cards from a shuffled pack; a pack goes on where the last one ended."""
+    block, place = divmod(seed, len(HANDS))
+    random = Random(f"hands {block}")
+    sizes = random.sample(HANDS, len(HANDS))
+    first = block * sum(HANDS) + sum(sizes[:place])
+    hand: list[str] = []
+    for position in range(first, first + sizes[place]):
+        pack, card = divmod(position, len(PACK))
+        kind = Random(f"pack {pack}").sample(PACK, len(PACK))[card]
+        if kind not in hand and not (kind in ENDING and set(hand) & set(ENDING)):
+            hand.append(kind)
+    return tuple(hand)
+
+
+def _rig(random: Random, kinds: tuple[str, ...]) -> SimulatedRig:
+    small = tiny(load_rig("small"))
+    modules = {FAULTS[kind].__module__.rpartition(".")[2] for kind in kinds if kind in FAULTS}
+    is_cooled = "cooler_faults" in modules or random.random() < 0.8
+    has_wheel = any("wheel" in kind for kind in kinds) or random.random() < 0.7
+    has_cover = any("cover" in kind for kind in kinds) or random.random() < 0.7
+    pattern = random.choice([None, None, "RGGB"])
+    changes: dict[str, Any] = {
+        "sensor": small.sensor.model_copy(update={"cfa_pattern": pattern}),
+        "panel": small.panel if has_cover else small.panel.model_copy(update={"cover_travel_s": None}),
+        "ambient_c": random.choice([18.0, 12.0]),
+    }
+    if not is_cooled:
+        changes["cooler"] = None
+    if not has_wheel:
+        changes["wheel"] = None
+    return small.model_copy(update=changes)
+
+
+def _settings(random: Random, rig: SimulatedRig, *, turns: bool) -> Settings:
+    """Draw a plan of few sets of few frames that the rig can shoot; its wheel has to turn if it `turns`."""
+    plan = _plan_for(rig)
+    filters = random.sample(["L", "R", "Ha"], 2 if turns else random.choice([1, 2])) if rig.wheel else [None]
+
+    def a_set(kind: str, **more: object) -> dict[str, object]:
+        return {"kind": kind, "count": random.randint(6, 8), **{key: it for key, it in more.items() if it is not None}}
+
+    sets = [a_set("bias")]
+    has_dark_flats = random.random() < 0.6
+    for name in filters:
+        sets.append(a_set("flat", filter=name))
+        if has_dark_flats:
+            sets.append(a_set("dark-flat", filter=name))
+    sets += [a_set("dark", exposure_s=each) for each in random.sample([1.0, 2.0, 5.0], random.choice([1, 1, 2]))]
+    plan["sets"] = sets
+    plan["flats"]["pedestal"] = random.choice(["auto", "dark-flat"]) if has_dark_flats else "bias"
+    plan["panel"]["cover_at_end"] = random.choice(["closed", "closed", "open"])
+    plan["cooling"] |= {
+        "at_end": random.choice(["warm", "warm", "hold", "off"]),
+        "fallback_c": random.choice([[], [0]]),
+    }
+    return Settings.model_validate(plan, strict=False)
+
+
+def _plan_for(rig: SimulatedRig) -> dict[str, Any]:
+    """Return the small rig's night without what this rig has not."""
+    plan: dict[str, Any] = load_settings(example_night("small")).model_dump(mode="json", exclude_none=True)
+    if rig.cooler is None:
+        del plan["camera"]["setpoint_c"]
+    if rig.wheel is None:
+        del plan["wheel"]
+    return plan
+
+
+def _disk_fault(kind: str, random: Random) -> DiskFault:
+    late = random.randint(30, 500)
+    match kind:
+        case "full-disk":
+            return DiskFault("write", errno.ENOSPC, late, random.choice([1, 3, FOR_EVER]))
+        case "no-room":
+            return DiskFault("room", errno.ENOSPC, random.randint(2, 20), random.choice([1, 10, FOR_EVER]))
+        case "bad-disk":
+            return DiskFault("flush-file", errno.EIO, random.randint(5, 100), random.choice([1, FOR_EVER]))
+        case "bad-folder":
+            return DiskFault("flush-folder", errno.EIO, random.randint(3, 60), random.choice([1, FOR_EVER]))
+        case "read-only-disk":
+            return DiskFault("create", errno.EROFS, random.randint(5, 60), FOR_EVER)
+    return DiskFault("link", errno.EPERM, 1, FOR_EVER)
+
+
+@contextmanager
+def run(night: TroubledNight, folder: Path | None = None) -> Iterator[TroubledRun]:
+    """Run a drawn night; what it left behind lies in a scratch folder for the length of the block, or in `folder`.
+
+    Raises
+    ------
+    NightHangsError
+        It does not end.
+    """
+    with contextlib.ExitStack() as stack:
+        # Real paths are those that the system tells of open files.
+        scratch = folder or Path(stack.enter_context(TemporaryDirectory(prefix="coldframe-night-")))
+        storage = scratch.resolve() / "storage"
+        storage.mkdir()
+        if night.knows_the_rig:
+            _remember(night, storage)
+        if BROKEN_MEMORY in night.kinds:
+            _break_memory(night, storage)
+        # The pixels of such frames are not worth other threads.
+        stack.enter_context(patch("coldframe.calibration.threads._pool", _inline))
+        yield _run(night, storage)
+
+
+def _run(night: TroubledNight, storage: Path) -> TroubledRun:
+    disk = SimulatedDisk(storage, list(night.disk_faults.values()))
+    with _alarm(), asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(LONGEST_NIGHT_S)) as runner:
+        return runner.run(_watched(night, disk))
+
+
+async def _watched(night: TroubledNight, disk: SimulatedDisk) -> TroubledRun:
+    loop = asyncio.get_running_loop()
+    clock, events = NightClock(START), EventStream()
+    telescope = WitnessedTelescope(night.rig, loop.time())
+    kinds = [kind for kind in night.kinds if kind in FAULTS]
+    faulty = faulty_rig(telescope, clock.now, kinds, night.seed)
+    run = TroubledRun(night, disk.root, telescope, faulty.faults, disk)
+    events.subscribe(run.events.append)
+
+    class TimedSafeState(SafeState):
+        async def reach(self) -> tuple[str, ...]:
+            run.safe_from_s = loop.time()
+            return await super().reach()
+
+    await faulty.rig.connect()
+    folder = NightFolder.create(disk.root, clock.now())
+    run.folder = folder.path
+    with disk.watched(), patch("coldframe.capture.night.SafeState", TimedSafeState):
+        async with Journal(folder.path / "journal.jsonl") as journal:
+            events.subscribe(journal)
+            learned = LearnedFlats.load(disk.root / LEARNED_FLATS)
+            whole = Night(night.settings, faulty.rig, folder=folder, learned=learned, events=events, clock=clock)
+            running = asyncio.ensure_future(whole.run())
+            if night.interrupted_after_s is not None:
+                await asyncio.wait([running], timeout=night.interrupted_after_s)
+                running.cancel()
+            try:
+                run.outcome = await running
+            except asyncio.CancelledError:
+                run.outcome = NightOutcome.INTERRUPTED
+            run.ended_s = loop.time()
+    run.leftovers = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    return run
+
+
+def _remember(night: TroubledNight, storage: Path) -> None:
+    """Copy what a night on which all is well leaves of this rig."""
+    without_cover = night.rig.panel.model_copy(update={"cover_travel_s": None})
+    alike = night.rig.model_copy(update={"panel": without_cover, "ambient_c": 12.0})
+    for name, content in _earlier(alike.model_dump_json()).items():
+        (storage / name).parent.mkdir(parents=True, exist_ok=True)
+        (storage / name).write_bytes(content)
+
+
+@cache
+def _earlier(rig: str) -> dict[str, bytes]:
+    earlier = SimulatedRig.model_validate_json(rig)
+    plan, names = _plan_for(earlier), ["L", "R", "Ha"] if earlier.wheel else [None]
+    flats = ({"kind": "flat", "count": 6} | ({"filter": name} if name else {}) for name in names)
+    plan["sets"] = [{"kind": "bias", "count": 6}, *flats, {"kind": "dark", "count": 6, "exposure_s": 2.0}]
+    clean = TroubledNight(0, Settings.model_validate(plan, strict=False), earlier, (), {}, None, False)
+    with TemporaryDirectory(prefix="coldframe-night-") as scratch:
+        storage = Path(scratch).resolve()
+        _run(clean, storage)
+        kept = [storage / LEARNED_FLATS, *(storage / CAMERAS).rglob("*.json")]
+        return {str(path.relative_to(storage)): path.read_bytes() for path in kept}
+
+
+def _break_memory(night: TroubledNight, storage: Path) -> None:
+    """Leave garbage where the library's index and what was learned should be."""
+    random = Random(f"garbage {night.seed}")
+    (storage / LIBRARY).mkdir(exist_ok=True)
+    (storage / CAMERAS / "Coldframe-Camera").mkdir(parents=True, exist_ok=True)
+    for name in ("library/index.sqlite", LEARNED_FLATS, f"{CAMERAS}/Coldframe-Camera/broken.json"):
+        (storage / name).write_bytes(random.randbytes(random.choice([0, 10, 5000])))
+
+
+@cache
+def _inline() -> Inline:
+    return Inline()
+
+
+class _OverdueError(KeyboardInterrupt):
+    """An event loop lets it pass, as it does no other exception that comes in the middle of its own work."""
+
+
+@contextmanager
+def _alarm() -> Iterator[None]:
+    """Put an end to a night that takes too long, in the middle of whatever it does."""
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise _OverdueError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_RUN_S, LONGEST_RUN_S)
+    try:
+        yield
+    except _OverdueError:
+        raise NightHangsError(f"no time passes: it did not end within {LONGEST_RUN_S} s") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

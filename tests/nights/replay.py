@@ -1,0 +1,164 @@
+"""Plays drawn nights again: ``python -m tests.nights.replay 1234``, or ``0-299`` for a table of many.
+
+One seed tells its whole story; its files stay in the folder after ``--keep``.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+from coldframe.capture.events import CoolingProgress, FrameShown, MasterGrew, PanelChanged, TemperatureRead
+from coldframe.capture.journal import encode_event
+from tests.nights.oracle import judge
+from tests.nights.random_nights import HANDS, KINDS, TroubledRun, draw, run
+
+COMMAND = "python -m tests.nights.replay {}"
+ASIDE = (CoolingProgress, FrameShown, MasterGrew, PanelChanged, TemperatureRead)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is known of one night once its files are gone.
+
+    Attributes
+    ----------
+    wrong
+        What does not hold; empty after a good night.
+    met, limits
+        How often each kind of fault took effect, and what was let pass as documented.
+    """
+
+    seed: int
+    title: str
+    outcome: str
+    wrong: tuple[str, ...]
+    met: dict[str, int]
+    limits: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return "\n    ".join([self.title, *self.wrong, f"replay: {COMMAND.format(self.seed)}"])
+
+
+@dataclass
+class Tally:
+    """What many nights have shown."""
+
+    nights: int = 0
+    processes: int = 1
+    elapsed_s: float = 0.0
+    failed: list[Report] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    drawn: Counter[str] = field(default_factory=Counter)
+    nights_met: Counter[str] = field(default_factory=Counter)
+    times_met: Counter[str] = field(default_factory=Counter)
+    limits: Counter[str] = field(default_factory=Counter)
+
+    def add(self, report: Report) -> None:
+        self.nights += 1
+        self.outcomes[report.outcome] += 1
+        self.drawn.update(draw(report.seed).kinds)
+        self.nights_met.update(report.met.keys())
+        self.times_met.update(report.met)
+        self.limits.update(report.limits)
+        if report.wrong:
+            self.failed.append(report)
+
+    def table(self) -> str:
+        """Return the faults that were met, kind by kind, and how fast that was."""
+        pace = f"{self.nights / max(self.elapsed_s, 1e-9):.1f} nights a second in {self.processes} processes"
+        lines = [f"{self.nights} nights, {len(self.failed)} failed, {pace}"]
+        lines.append(", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items())))
+        lines.append(f"{'fault':22}{'rows of the matrix':20}{'drawn':>8}{'nights':>8}{'times':>8}")
+        for kind, rows in KINDS.items():
+            told = ", ".join(map(str, rows))
+            counts = (self.drawn[kind], self.nights_met[kind], self.times_met[kind])
+            lines.append(f"{kind:22}{told:20}" + "".join(f"{count:8}" for count in counts))
+        lines += [f"let pass, as documented: {limit} in {count} nights" for limit, count in self.limits.most_common()]
+        return "\n".join(lines)
+
+
+def play(seed: int, keep: Path | None = None) -> Report:
+    """Play a night and judge it; what is raised is wrong, too."""
+    night, began_s = draw(seed), time.perf_counter()
+    try:
+        with run(night, keep) as after:
+            verdict = judge(after)
+            outcome = str(after.outcome)
+            return Report(
+                seed,
+                str(night),
+                outcome,
+                tuple(verdict.wrong),
+                after.met(),
+                tuple(verdict.limits),
+                time.perf_counter() - began_s,
+            )
+    except Exception:  # noqa: BLE001  # whatever it is, the seed must be told
+        return Report(seed, str(night), "error", (traceback.format_exc(limit=-8),), {})
+
+
+def play_all(seeds: Iterable[int], processes: int | None = None) -> Tally:
+    """Play many nights, some at the same time; each failure is told as it comes."""
+    wanted = list(seeds)
+    processes = min(processes or len(os.sched_getaffinity(0)), max(len(wanted) // len(HANDS), 1))
+    tally, began_s = Tally(processes=processes), time.perf_counter()
+    # Whole blocks go to one process, which keeps what it remembers of rigs.
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_quietly) as pool:
+        for report in pool.map(play, wanted, chunksize=len(HANDS)):
+            tally.add(report)
+            if report.wrong:
+                print(report, flush=True)
+    tally.elapsed_s = time.perf_counter() - began_s
+    return tally
+
+
+def _quietly() -> None:
+    logging.disable()
+
+
+def _story(after: TroubledRun) -> Iterator[str]:
+    yield str(after.night)
+    for event in after.events:
+        if not isinstance(event, ASIDE):
+            yield encode_event(event)
+    yield f"{after.outcome}; met: {after.met()}"
+
+
+def _tell(seed: int, keep: Path | None) -> int:
+    with run(draw(seed), keep) as after:
+        print("\n".join(_story(after)))
+        verdict = judge(after)
+    for limit in verdict.limits:
+        print(f"let pass, as documented: {limit}")
+    print("\n".join(verdict.wrong) or "all holds")
+    return bool(verdict.wrong)
+
+
+def main() -> int:
+    """Play the seeds of the command line; 1 if one of them fails."""
+    parser = argparse.ArgumentParser(prog=COMMAND.format("").strip(), description=__doc__)
+    parser.add_argument("seeds", help="one seed, or two joined by a hyphen")
+    parser.add_argument("--keep", type=Path, help="folder in which the files of one seed stay")
+    options = parser.parse_args()
+    first, _, last = str(options.seeds).partition("-")
+    if not last:
+        if options.keep is not None:
+            options.keep.mkdir(parents=True)
+        return _tell(int(first), options.keep)
+    tally = play_all(range(int(first), int(last) + 1))
+    print(tally.table())
+    return bool(tally.failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
