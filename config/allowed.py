@@ -48,6 +48,8 @@ def _described_list(elements: tuple[object, ...]) -> str:
 
 
 def _described_single(annotation: object, metadata: Sequence[object]) -> str:
+    if annotation is bool:
+        return "true or false"
     if annotation is int:
         return f"a whole number {_described_range(metadata)}"
     if annotation is float:

@@ -16,7 +16,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from coldframe.config.allowed import allowed
-from coldframe.config.settings import ContradictionError, Settings
+from coldframe.config.section import ContradictionError
+from coldframe.config.settings import Settings
 from coldframe.config.toml_lines import KeyPath, key_lines, nearest_line
 
 # A configuration has some kilobytes; what is longer is another file, and is not read into memory. Lines are bounded,

@@ -4,60 +4,18 @@ Every field carries its meaning, bounds and default: the starter file, the error
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from coldframe.config.counts import GOOD_PRACTICE, MOST_FRAMES, LightsCount, NoiseGoal, SetCount
 from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.config.section import AbsolutePath, Contradiction, ContradictionError, Name, Section, refuse
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 SetKind = Literal[FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT, FrameKind.DARK_FLAT]
-
-
-@dataclass(frozen=True, slots=True)
-class Contradiction:
-    """One setting that does not fit the others.
-
-    Attributes
-    ----------
-    where
-        Path of the setting below the model that noticed it: keys, and positions in lists.
-    text
-        What was found and what is allowed.
-    """
-
-    where: tuple[str | int, ...]
-    text: str
-
-
-class ContradictionError(ValueError):
-    """Settings that are each allowed but do not fit together.
-
-    Parameters
-    ----------
-    contradictions
-        At least one.
-    """
-
-    def __init__(self, contradictions: list[Contradiction]) -> None:
-        super().__init__("; ".join(each.text for each in contradictions))
-        self.contradictions = contradictions
-
-
-def _refuse(contradictions: Iterator[Contradiction]) -> None:
-    found = list(contradictions)
-    if found:
-        raise ContradictionError(found)
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable() or not text.strip():
-        raise ValueError("printable characters, not spaces alone")
-    return text
 
 
 def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
@@ -73,22 +31,10 @@ def _different(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _absolute(folder: Path) -> Path:
-    try:
-        expanded = folder.expanduser()
-    except RuntimeError:
-        raise ValueError("a path whose ~ names a user of this machine") from None
-    if not expanded.is_absolute() or "\0" in str(expanded):
-        raise ValueError("a path that starts with / or ~")
-    return expanded
-
-
 def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
 
-# INDI device names have room for 63 characters (MAXINDIDEVICE, indidevapi.h).
-Name = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_printable)]
 DifferentNames = Annotated[tuple[Name, ...], Field(strict=False), AfterValidator(_different)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Fractions = Annotated[tuple[Fraction, Fraction], Field(strict=False), AfterValidator(_ascending)]
@@ -101,12 +47,6 @@ Setpoints = Annotated[tuple[Setpoint, ...], Field(strict=False)]
 FrameBound = Annotated[int, Field(ge=1, le=MOST_FRAMES)]
 Command = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False, min_length=1)]
 Commands = Annotated[tuple[Command, ...], Field(strict=False)]
-
-
-class Section(BaseModel):
-    """A table of the configuration: unchangeable, complete, nothing unknown in it, no text where a number belongs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ServerSettings(Section):
@@ -337,7 +277,7 @@ class FlatSettings(Section):
 
     @model_validator(mode="after")
     def _check_levels(self) -> Self:
-        _refuse(self._contradictions())
+        refuse(self._contradictions())
         return self
 
     def _contradictions(self) -> Iterator[Contradiction]:
@@ -362,7 +302,7 @@ class FlatSettings(Section):
 class StorageSettings(Section):
     """Where frames and masters go."""
 
-    folder: Annotated[Path, Field(strict=False), AfterValidator(_absolute)] = Field(
+    folder: AbsolutePath = Field(
         default=Path("~/coldframe"),
         validate_default=True,
         description="Folder that gets one folder per night; ~ is the home folder. Nothing in it is ever deleted.",
@@ -509,7 +449,7 @@ class FrameSet(Section):
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
-        _refuse(self._contradictions())
+        refuse(self._contradictions())
         return self
 
     def _contradictions(self) -> Iterator[Contradiction]:
@@ -562,7 +502,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        _refuse(self._contradictions())
+        refuse(self._contradictions())
         return self
 
     def _contradictions(self) -> Iterator[Contradiction]:

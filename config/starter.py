@@ -11,6 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticUndefined
 
 from coldframe.config.allowed import allowed
+from coldframe.config.section import Section
 from coldframe.config.settings import (
     CameraSettings,
     CoolingSettings,
@@ -20,7 +21,6 @@ from coldframe.config.settings import (
     HookSettings,
     LightsSettings,
     PanelSettings,
-    Section,
     ServerSettings,
     Setpoint,
     StorageSettings,
@@ -243,7 +243,7 @@ def _toml(value: object) -> str:
         return f"[{', '.join(_toml(each) for each in value)}]"
     if isinstance(value, Path | str):
         return json.dumps(str(value), ensure_ascii=False)
-    return repr(value)
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _fits(kind: TypeAdapter[Any], value: object) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from coldframe.config.allowed import allowed
+from coldframe.config.section import Section
 from coldframe.config.settings import (
     CameraSettings,
     CoolingSettings,
@@ -15,7 +16,6 @@ from coldframe.config.settings import (
     HookSettings,
     LightsSettings,
     PanelSettings,
-    Section,
     ServerSettings,
     SiteSettings,
     StorageSettings,

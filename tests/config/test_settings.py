@@ -5,9 +5,9 @@ import pytest
 from pydantic import ValidationError
 
 from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.config.section import ContradictionError
 from coldframe.config.settings import (
     CameraSettings,
-    ContradictionError,
     CoolingSettings,
     FlatSettings,
     FrameSet,

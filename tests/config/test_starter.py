@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldframe.config.loading import load_settings
-from coldframe.config.settings import Section, Settings
+from coldframe.config.section import Section
+from coldframe.config.settings import Settings
 from coldframe.config.starter import RigSurvey, starter_config
 
 COMPLETE = RigSurvey(

@@ -1,0 +1,78 @@
+"""How an MQTT broker is reached. Its password stands in a file or in the environment, never in the configuration."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from coldframe.config.section import AbsolutePath, Name, Section
+
+PASSWORD_VARIABLE = "COLDFRAME_MQTT_PASSWORD"  # noqa: S105  the name of a variable, no password
+LONGEST_PASSWORD_BYTES = 4096
+
+
+class BrokerPasswordError(Exception):
+    """The password of a broker cannot be read; the text tells why, and what to do."""
+
+
+class BrokerSettings(Section):
+    """An MQTT broker."""
+
+    host: Name = Field(default="127.0.0.1", description="Name or address of the machine with the MQTT broker.")
+    port: int = Field(
+        default=1883, ge=1, le=65535, description="TCP port of the broker; with TLS most listen on 8883 instead."
+    )
+    user: Name | None = Field(
+        default=None, description="User name for the broker; without it you are nobody in particular to it."
+    )
+    password_file: AbsolutePath | None = Field(
+        default=None,
+        description="File whose first line is the password; keep it readable for you alone (chmod 600). Without it "
+        f"the environment variable {PASSWORD_VARIABLE} is looked at. The password itself never stands here.",
+    )
+    tls: bool = Field(
+        default=False,
+        description="Whether the connection is encrypted and the broker's certificate checked; without it the password "
+        "crosses the network in the open.",
+    )
+    ca_file: AbsolutePath | None = Field(
+        default=None,
+        description="With TLS: certificate of the authority that signed the broker's, where the system does not know "
+        "it.",
+    )
+
+    @property
+    def address(self) -> str:
+        """The broker's address, for messages."""
+        return f"{self.host}:{self.port}"
+
+    def password(self) -> SecretStr | None:
+        """Return the password, None where there is none.
+
+        Raises
+        ------
+        BrokerPasswordError
+            The file cannot be read, or holds no password.
+        """
+        if self.password_file is None:
+            found = os.environ.get(PASSWORD_VARIABLE)
+            return SecretStr(found) if found else None
+        try:
+            with self.password_file.open("rb") as file:
+                content = file.read(LONGEST_PASSWORD_BYTES + 1)
+        except OSError as error:
+            raise BrokerPasswordError(
+                f"{self.password_file}: the broker's password cannot be read: {error.strerror or error}. "
+                "Its first line should be the password."
+            ) from error
+        return SecretStr(_first_line(self.password_file, content))
+
+
+def _first_line(path: Path, content: bytes) -> str:
+    try:
+        line = content.split(b"\n", 1)[0].rstrip(b"\r").decode()
+    except UnicodeDecodeError:
+        line = ""
+    if not line or len(content) > LONGEST_PASSWORD_BYTES:
+        raise BrokerPasswordError(f"{path}: holds no password. Its first line should be the password, in UTF-8.")
+    return line

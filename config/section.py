@@ -1,0 +1,72 @@
+"""What all tables of the configuration share: a strict model, names, paths, and how contradictions are told."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """One setting that does not fit the others.
+
+    Attributes
+    ----------
+    where
+        Path of the setting below the model that noticed it: keys, and positions in lists.
+    text
+        What was found and what is allowed.
+    """
+
+    where: tuple[str | int, ...]
+    text: str
+
+
+class ContradictionError(ValueError):
+    """Settings that are each allowed but do not fit together.
+
+    Parameters
+    ----------
+    contradictions
+        At least one.
+    """
+
+    def __init__(self, contradictions: list[Contradiction]) -> None:
+        super().__init__("; ".join(each.text for each in contradictions))
+        self.contradictions = contradictions
+
+
+def refuse(contradictions: Iterator[Contradiction]) -> None:
+    """Raise ContradictionError with all contradictions, if there is one."""
+    found = list(contradictions)
+    if found:
+        raise ContradictionError(found)
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise ValueError("printable characters, not spaces alone")
+    return text
+
+
+def _absolute(folder: Path) -> Path:
+    try:
+        expanded = folder.expanduser()
+    except RuntimeError:
+        raise ValueError("a path whose ~ names a user of this machine") from None
+    if not expanded.is_absolute() or "\0" in str(expanded):
+        raise ValueError("a path that starts with / or ~")
+    return expanded
+
+
+# INDI device names have room for 63 characters (MAXINDIDEVICE, indidevapi.h).
+Name = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_printable)]
+AbsolutePath = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
+
+
+class Section(BaseModel):
+    """A table of the configuration: unchangeable, complete, nothing unknown in it, no text where a number belongs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
