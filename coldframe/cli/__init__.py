@@ -230,6 +230,24 @@ def safe(
     raise typer.Exit(make_safe(config, patience))
 
 
+@app.command(short_help="Send a message to your phone.")
+def notify(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to send.")],
+    config: ConfigOption = None,
+    alarm: Annotated[
+        bool,
+        typer.Option(
+            "--alarm",
+            help="For systemd's OnFailure: send how the run ended, and nothing where it told of its end by itself.",
+        ),
+    ] = False,
+) -> None:
+    """Send a message to the addresses of the configuration's [notify]: to try them, or as an alarm from a service."""
+    from coldframe.cli.notify import send_alarm, send_text  # noqa: PLC0415  # heavy imports only when needed
+
+    raise typer.Exit((send_alarm if alarm else send_text)(config, text))
+
+
 @app.command(short_help="Show what was measured of the cameras.")
 def camera(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Part of the camera's name; default: all.")] = None,

@@ -27,18 +27,21 @@ from coldframe.capture.log import JsonLog, LineLog
 from coldframe.capture.night import Night
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.night_watch import end_of_night
+from coldframe.capture.notifications.sending import NotifySetupError
 from coldframe.capture.plan import plan_night
 from coldframe.capture.preflight import UnfitPlanError, require_fit
 from coldframe.capture.service_watch import ServiceWatch
 from coldframe.capture.shot_lights import RigNow
 from coldframe.capture.steering import Steering
 from coldframe.capture.stray_frames import StrayFrames
+from coldframe.capture.telemetry.broker import BrokerSetupError
 from coldframe.capture.threads import in_thread
 from coldframe.capture.watching.messages import obey
 from coldframe.capture.watching.server import WatchServer
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.plan import NightPlan, Wish, plan_for
 from coldframe.cli.simulated_server import simulated_server
+from coldframe.cli.telling import Telling
 from coldframe.config.loading import ConfigError
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import RigFileError
@@ -78,6 +81,9 @@ def run_night(wish: Wish, *, watch: bool, wants_dashboard: bool, wants_json: boo
     except (ConfigError, RigFileError, NoLightsError, HookFailedError, DeviceError, UnfitPlanError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
+    except (BrokerSetupError, NotifySetupError) as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
     except OSError as error:
         print(f"{error.filename or 'coldframe'}: {error.strerror or error}", file=sys.stderr)
         return ExitCode.BAD_INPUT
@@ -87,6 +93,7 @@ def run_night(wish: Wish, *, watch: bool, wants_dashboard: bool, wants_json: boo
 
 async def _run(wish: Wish, settings: Settings, screen: "_Screen", service: ServiceWatch, *, watch: bool) -> ExitCode:
     """Wait where that is wanted, then shoot, with the hooks around it."""
+    telling = Telling.prepared(settings)
     clock = NightClock()
     asked = clock.now()
     if watch and wish.lights is not None:
@@ -96,7 +103,7 @@ async def _run(wish: Wish, settings: Settings, screen: "_Screen", service: Servi
     hooks = Hooks(settings.hooks, clock)
     try:
         await hooks.before()
-        code = await _shoot(wish, settings, screen, hooks, clock, service, asked)
+        code = await _shoot(wish, settings, screen, hooks, clock, service, asked, telling)
     finally:
         await hooks.after()
         for failure in hooks.failures:
@@ -112,6 +119,7 @@ async def _shoot(
     clock: NightClock,
     service: ServiceWatch,
     asked: datetime,
+    telling: Telling,
 ) -> ExitCode:
     events = EventStream()
     events.subscribe(service.observe)
@@ -143,6 +151,7 @@ async def _shoot(
         await resources.enter_async_context(screen.shown(events, steering))
         if unwatched is not None:
             events.publish(Notice(clock.now(), Severity.WARNING, unwatched))
+        await telling.begin(resources, events, clock, steering)
         resources.push_async_callback(_after, hooks, events)
         await resources.enter_async_context(strays.kept_in(folder, events))
         hooks.tell(events)

@@ -6,6 +6,8 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from coldframe.config.allowed import allowed
+from coldframe.config.mqtt import MqttSettings
+from coldframe.config.notify import NotifySettings
 from coldframe.config.section import Section
 from coldframe.config.settings import (
     CameraSettings,
@@ -35,6 +37,8 @@ SECTIONS = (
     SiteSettings,
     LightsSettings,
     HookSettings,
+    MqttSettings,
+    NotifySettings,
     FrameSet,
 )
 
@@ -43,6 +47,7 @@ def rows(section: type[Section]) -> list[str]:
     made = []
     for name, field in section.model_fields.items():
         shown = list(field.default) if isinstance(field.default, tuple) else field.default
+        shown = str(shown).lower() if isinstance(shown, bool) else shown
         default = f"`{shown}`" if field.default not in (None, PydanticUndefined) else ""
         required = "**required**" if field.is_required() else default
         made.append(f"| `{name}` | {field.description} | {allowed(field)} | {required} |")
