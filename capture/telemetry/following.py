@@ -40,8 +40,7 @@ class Follower:
     def take(self, topic: str, payload: bytes) -> list[Event]:
         """Return the events that a message adds to those before, in order.
 
-        Of another run all are new, and what was known of the one before is outdated: its first event is a `NightStarted`
-        as a rule.
+        Of another run all are new, and what was known of the one before is outdated.
         """
         topics = self._topics
         if topic == topics.status:
