@@ -16,7 +16,7 @@ from coldframe.config.mqtt import MqttSettings
 
 log = logging.getLogger(__name__)
 library_log = logging.getLogger(f"{__name__}.library")
-library_log.setLevel(logging.WARNING)  # it tells of every message
+library_log.setLevel(logging.CRITICAL)  # what it would tell is raised, too
 
 ANSWER_S = 5.0
 """How long the broker may take for anything."""

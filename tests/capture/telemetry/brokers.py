@@ -52,6 +52,10 @@ class Mosquitto:
             time.sleep(0.02)
         pytest.fail("mosquitto does not listen")
 
+    def start_again(self) -> None:
+        self.kill()
+        self.start()
+
     def hang(self) -> None:
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
