@@ -41,7 +41,7 @@ def phase_of(state: DashboardState) -> str:
     return _PHASES.get(step.planned.title.partition(" ")[0], "working")
 
 
-def state_document(state: DashboardState, now: datetime, *, dropped: int = 0, paused: bool = False) -> bytes:
+def state_document(state: DashboardState, now: datetime, *, dropped: int = 0) -> bytes:
     """Tell where the night stands.
 
     Parameters
@@ -52,8 +52,6 @@ def state_document(state: DashboardState, now: datetime, *, dropped: int = 0, pa
         UTC.
     dropped
         Events that the broker was too slow for.
-    paused
-        Whether the night stands still by request.
     """
     outlook = state.outlook(now)
     thermals, frame, ended = state.thermals, state.frame, state.ended
@@ -62,7 +60,7 @@ def state_document(state: DashboardState, now: datetime, *, dropped: int = 0, pa
         "schema": SCHEMA,
         "at": now.isoformat(timespec="seconds"),
         "phase": phase_of(state),
-        "paused": paused,
+        "paused": state.paused is not None,
         "outcome": ended.outcome.value if ended else None,
         "summary": _short(ended.summary) if ended else None,
         "step": _step(step) if step else None,

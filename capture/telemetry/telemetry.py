@@ -14,12 +14,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from coldframe.capture.clock import NightClock
 from coldframe.capture.dashboard.state import DashboardState
 from coldframe.capture.events import Event, EventStream, FrameShown, NightEnded, Notice, Severity
 from coldframe.capture.log import printable
+from coldframe.capture.steering import Steering
 from coldframe.capture.telemetry.broker import Access, Broker, BrokerLostError, Received, connected
 from coldframe.capture.telemetry.commands import Command, CommandError, Gate, answer_document
 from coldframe.capture.telemetry.digest import Digest, is_told
@@ -57,26 +58,6 @@ MOST_NOTICES = 5
 
 NO_STEERING = "this run takes no commands"
 UNDER_WAY = "a night is under way already"
-
-
-class Steering(Protocol):
-    """What people may ask of a night under way; each answer is a sentence."""
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the night stands still by request."""
-
-    def pause(self) -> str:
-        """Let no further exposure begin."""
-
-    def resume(self) -> str:
-        """Let exposures begin again."""
-
-    def skip(self, step: int | None = None) -> str:
-        """End the step under way, or leave a later one out."""
-
-    def abort(self) -> str:
-        """End the night in the safe state."""
 
 
 class Telemetry:
@@ -293,11 +274,8 @@ class _Teller:
         topics, state = self._topics, self._state
         match name:
             case "state":
-                paused = self._steering is not None and self._steering.is_paused
-                dropped = self._outbox.dropped
-                self._outbox.retain(
-                    topics.state, state_document(state, self._clock.now(), dropped=dropped, paused=paused)
-                )
+                document = state_document(state, self._clock.now(), dropped=self._outbox.dropped)
+                self._outbox.retain(topics.state, document)
             case "plan" if state.night is not None:
                 self._outbox.retain(topics.plan, plan_document(state))
             case "journal":
@@ -411,7 +389,6 @@ class _Teller:
     def _answer(self, command_id: str | None, text: str, *, accepted: bool) -> None:
         answer = answer_document(command_id, text, datetime.now(UTC), accepted=accepted)
         self._outbox.pass_on(self._topics.answer, answer)
-        self._changed.add("state")
         self._work.set()
 
 

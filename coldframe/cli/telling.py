@@ -7,8 +7,9 @@ from coldframe.capture.clock import NightClock
 from coldframe.capture.events import EventStream, Notice, Severity
 from coldframe.capture.notifications.sending import Notifier, Send, apprise_sender
 from coldframe.capture.notifications.wording import Wording
+from coldframe.capture.steering import Steering
 from coldframe.capture.telemetry.broker import Access, access
-from coldframe.capture.telemetry.telemetry import Steering, Telemetry
+from coldframe.capture.telemetry.telemetry import Telemetry
 from coldframe.config.mqtt import MqttSettings
 from coldframe.config.settings import LOOPBACK_HOSTS, Settings
 

@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from coldframe.capture.dashboard.state import DashboardState
-from coldframe.capture.events import FrameAccepted, FrameShown, NightEnded, NightOutcome, Notice, Severity
+from coldframe.capture.events import (
+    FrameAccepted,
+    FrameShown,
+    NightEnded,
+    NightOutcome,
+    NightPaused,
+    NightResumed,
+    Notice,
+    Severity,
+)
 from coldframe.capture.telemetry import documents
 from coldframe.capture.telemetry.digest import LONGEST_UNPACKED, Digest, is_told, unpacked
 from coldframe.capture.telemetry.documents import phase_of, picture_document, plan_document, state_document
@@ -50,7 +59,7 @@ async def test_every_message_of_a_night_follows_its_schema(tmp_path: Path) -> No
             check("event", line)
             for again in follower.take(TOPICS.event, line.encode()):
                 followed.apply(again)
-        told = check("state", state_document(state, event.at, dropped=3, paused=True))
+        told = check("state", state_document(state, event.at, dropped=3))
         phases.append(told["phase"])
         if isinstance(event, FrameShown):
             check("picture", picture_document(event))
@@ -133,6 +142,13 @@ async def test_numbers_that_json_lacks_are_null(tmp_path: Path) -> None:
     frame = night.of(FrameAccepted)[0]
     state.apply(replace(frame, statistics=replace(frame.statistics, level_adu=float("nan"))))
     assert check("state", state_document(state, START))["level_adu"] is None
+
+
+def test_a_pause_is_told() -> None:
+    state = DashboardState()
+    for event, is_paused in ((NightPaused(START), True), (NightResumed(START), False)):
+        state.apply(event)
+        assert check("state", state_document(state, START))["paused"] is is_paused
 
 
 def test_long_texts_are_cut() -> None:

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -32,6 +31,7 @@ from coldframe.capture.events import (
     StepStarted,
     TemperatureRead,
 )
+from coldframe.capture.steering import Steering
 from coldframe.capture.telemetry import telemetry
 from coldframe.capture.telemetry.broker import BrokerLostError, BrokerSetupError, Received, access, connected
 from coldframe.capture.telemetry.outbox import MOST_EVENTS, Message
@@ -65,13 +65,13 @@ def to(broker: Mosquitto, **more: Any) -> MqttSettings:
     return MqttSettings(host="127.0.0.1", port=broker.port, rig=RIG, **more)
 
 
-@dataclass
-class Asked:
-    """Stands for the night's steering: remembers on which thread it was asked for what."""
+class Asked(Steering):
+    """The night's steering, which remembers on which thread it was asked for what; no night is under way."""
 
-    is_paused: bool = False
-    asked: list[str] = field(default_factory=list)
-    threads: set[int] = field(default_factory=set)
+    def __init__(self) -> None:
+        super().__init__(EventStream(), NightClock())
+        self.asked: list[str] = []
+        self.threads: set[int] = set()
 
     def _ask(self, what: str) -> str:
         self.asked.append(what)
@@ -79,11 +79,9 @@ class Asked:
         return f"{what} it is"
 
     def pause(self) -> str:
-        self.is_paused = True
         return self._ask("pause")
 
     def resume(self) -> str:
-        self.is_paused = False
         return self._ask("resume")
 
     def skip(self, step: int | None = None) -> str:
@@ -297,7 +295,6 @@ async def test_commands_are_obeyed_once_on_the_nights_own_thread(broker: Mosquit
         await send(broker, command("pause"))
         answer = await listener.until(TOPICS.answer, lambda answer: answer["id"] == "a1")
         assert (answer["accepted"], answer["text"]) == (True, "pause it is")
-        await listener.until(TOPICS.state, lambda state: state["paused"])
         await send(broker, command("skip", "a2", step=2))
         await listener.until(TOPICS.answer, lambda answer: answer["id"] == "a2")
         refusals = {
