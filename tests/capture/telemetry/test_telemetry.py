@@ -42,7 +42,7 @@ from coldframe.config.broker import PASSWORD_VARIABLE
 from coldframe.config.frames import FrameKind
 from coldframe.config.mqtt import MqttSettings
 from tests.capture.telemetry.brokers import Mosquitto, free_port, mosquitto, needs_mosquitto
-from tests.capture.telemetry.schemas import check, check_message
+from tests.capture.telemetry.schemas import FOLDER, check, check_message
 
 pytestmark = needs_mosquitto
 
@@ -430,6 +430,38 @@ async def test_user_and_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             with pytest.raises(BrokerLostError, match=r"password|let this user in"):
                 async with connected(access(wrong), name=None):
                     pass
+
+
+async def test_the_access_rules_of_the_guide_are_enough_and_not_too_much(tmp_path: Path) -> None:
+    guide = (FOLDER.parent / "mqtt.md").read_text(encoding="utf-8")
+    (rules,) = (block for block in guide.split("```") if block.startswith("\nuser rig"))
+    for name, content in (
+        ("acl", rules),
+        ("passwords", hashed("rig", "r") + hashed("phone", "p")),
+        ("r", "r"),
+        ("p", "p"),
+    ):
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o600)
+    lines = ("allow_anonymous false", f"password_file {tmp_path / 'passwords'}", f"acl_file {tmp_path / 'acl'}")
+    with mosquitto(tmp_path, *lines) as broker:
+        own = {"commands": True, "home_assistant": True, "user": "rig", "password_file": tmp_path / "r"}
+        phone = access(to(broker, user="phone", password_file=tmp_path / "p"))
+        steering, heard = Asked(), dict[str, bytes]()
+        told = Told(to(broker, **own), steering)
+        async with told.telemetry.told(), connected(phone, name=None, largest_incoming=10**6) as client:
+            await client.subscribe(["coldframe/#"])
+            told.begin()
+            await client.publish(Message(TOPICS.command, command("abort")), confirmed=True)
+            async for received in client.messages():
+                heard[received.topic] = received.payload
+                if {TOPICS.status, TOPICS.state, TOPICS.plan, TOPICS.event, TOPICS.journal} <= set(heard):
+                    break
+            rig = access(to(broker, **own))
+            async with connected(rig, name=None) as sender:
+                await sender.publish(Message(TOPICS.command, command("pause", "a2")), confirmed=True)
+            await eventually(lambda: steering.asked)
+    assert steering.asked == ["pause"], "of the phone none was heard"
 
 
 def test_a_password_that_cannot_be_read_is_told_before_the_night(tmp_path: Path) -> None:
