@@ -246,6 +246,8 @@ async def _connect(
 def _hang_up(client: aiomqtt.Client) -> None:
     """Close the socket, which the library leaves open where an attempt failed or the broker no longer reads."""
     with suppress(Exception):
+        # Else the library would wait to write to a socket that is closed by then.
+        client._client.on_socket_register_write = None  # noqa: SLF001
         client._client.disconnect()  # noqa: SLF001
     with suppress(Exception):
         client._client._sock_close()  # noqa: SLF001

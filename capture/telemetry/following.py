@@ -10,54 +10,34 @@ import numpy as np
 from coldframe.capture.events import Event, FrameShown
 from coldframe.capture.journal_reading import JournalLineError, decode_event
 from coldframe.capture.telemetry.digest import unpacked
-from coldframe.capture.telemetry.topics import Topics
 
 LARGEST_PICTURE = (64, 96)
 BINS = 128
 
 
 class Follower:
-    """Puts together what the topics of a rig tell. What is no message of ours is passed over.
+    """Puts events together from journals and single lines, each once. What is no message of ours is passed over.
 
     Attributes
     ----------
-    presence
-        The last word of the status topic, empty before.
+    run
+        Names the run that is followed; None before its first event.
     """
 
-    def __init__(self, topics: Topics) -> None:
-        self.presence = ""
-        self._topics = topics
-        self._run: str | None = None
+    def __init__(self) -> None:
+        self.run: str | None = None
         self._count = 0
 
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        """Topics to subscribe to; what they have retained comes at once."""
-        topics = self._topics
-        return (topics.status, topics.journal, topics.event, topics.picture)
-
-    def take(self, topic: str, payload: bytes) -> list[Event]:
-        """Return the events that a message adds to those before, in order.
-
-        Of another run all are new, and what was known of the one before is outdated.
-        """
-        topics = self._topics
-        if topic == topics.status:
-            self.presence = payload[:20].decode("ascii", "replace")
-        elif topic == topics.journal:
-            return self._of_journal(payload)
-        elif topic == topics.event:
-            return self._of_lines([payload.decode("ascii", "replace")])
-        elif topic == topics.picture:
-            return [shown] if (shown := _picture(payload)) else []
-        return []
-
-    def _of_journal(self, payload: bytes) -> list[Event]:
+    def journal(self, payload: bytes) -> list[Event]:
+        """Return the events of a journal that are new, in order; of another run than before all are."""
         try:
             return self._of_lines(list(unpacked(payload)))
         except ValueError:
             return []
+
+    def line(self, payload: bytes) -> list[Event]:
+        """Return the event of a line, if it is new."""
+        return self._of_lines([payload.decode("ascii", "replace")])
 
     def _of_lines(self, lines: list[str]) -> list[Event]:
         found: list[Event] = []
@@ -68,15 +48,16 @@ class Follower:
                 event = decode_event(line)
             except (JournalLineError, ValueError, TypeError, LookupError, RecursionError):
                 continue
-            if run != self._run:
-                self._run, self._count = run, 0
+            if run != self.run:
+                self.run, self._count = run, 0
             if count > self._count:
                 self._count = count
                 found.append(event)
         return found
 
 
-def _picture(payload: bytes) -> FrameShown | None:
+def picture(payload: bytes) -> FrameShown | None:
+    """Return the frame of a picture message, None where it is none."""
     try:
         fields = json.loads(payload)
         height, width = int(fields["height"]), int(fields["width"])

@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from coldframe.capture.clock import NightClock
 from coldframe.capture.dashboard.state import DashboardState
-from coldframe.capture.events import Event, EventStream, FrameShown, NightEnded, Notice, Severity
+from coldframe.capture.events import Event, EventStream, FrameShown, NightEnded, NightStarted, Notice, Severity
 from coldframe.capture.log import printable
 from coldframe.capture.steering import Steering
 from coldframe.capture.telemetry.broker import Access, Broker, BrokerLostError, Received, connected
@@ -39,12 +39,12 @@ MOST_WAITING = 20_000
 """Events between the night and the thread, which takes them within milliseconds."""
 
 FAREWELL_S = 2.0
-"""How long the end of a run may wait for its last word to arrive."""
+"""How long the end of a run may wait for its last word to arrive, where the broker has answered so far."""
 
 SPARE_S = 0.5
-"""For the thread to end in."""
+"""For the thread to end in, and for one more attempt where the broker is not there."""
 
-STATE_S, JOURNAL_S, PICTURE_S = 1.0, 10.0, 3.0
+STATE_S, JOURNAL_S, PICTURE_S = 1.0, 5.0, 3.0
 """Shortest time between two messages of these topics."""
 
 CALM_S = 30.0
@@ -164,9 +164,11 @@ class _Teller:
         self._state = DashboardState()
         self._digest = Digest(secrets.token_hex(4))
         self._gate = Gate()
-        self._changed: set[str] = set()
+        # Of the last run something else is retained until this one has begun.
+        self._changed = {"state", "journal"}
         self._due_s: dict[str, float] = {}
         self._is_lost = False
+        self._is_connected = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     # From outside
@@ -215,6 +217,7 @@ class _Teller:
     async def _run(self, ready: threading.Event) -> None:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(_Forgotten(1))
+        loop.set_exception_handler(_log_fault)
         self._work = asyncio.Event()
         self._stopping = asyncio.Event()
         self._outbox.retain(self._topics.status, Presence.ONLINE.encode())
@@ -227,7 +230,7 @@ class _Teller:
         stopping = asyncio.create_task(self._stopping.wait(), name="mqtt stop")
         await asyncio.wait([refreshing, telling, stopping], return_when=asyncio.FIRST_COMPLETED)
         if stopping.done():
-            await asyncio.wait([telling], timeout=FAREWELL_S)
+            await asyncio.wait([telling], timeout=FAREWELL_S if self._is_connected else SPARE_S)
         for task in (refreshing, telling, stopping):
             task.cancel()
         await asyncio.wait([refreshing, telling, stopping])
@@ -243,7 +246,7 @@ class _Teller:
             if is_told(event):
                 self._outbox.pass_on(self._topics.event, self._digest.add(event).encode("ascii"))
             self._changed |= {"picture"} if isinstance(event, FrameShown) else {"state", "plan", "journal"}
-            if isinstance(event, NightEnded):
+            if isinstance(event, NightStarted | NightEnded):
                 self._due_s.clear()
         self._work.set()
 
@@ -298,6 +301,8 @@ class _Teller:
                     return
             except BrokerLostError as error:
                 self._lost(error)
+            finally:
+                self._is_connected = False
             if was_stopping:
                 return
             with contextlib.suppress(TimeoutError):
@@ -305,6 +310,7 @@ class _Teller:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _found(self) -> None:
+        self._is_connected = True
         log.info("connected to the MQTT broker %s", self._access.address)
         if self._is_lost:
             self._is_lost = False
@@ -390,6 +396,11 @@ class _Teller:
         answer = answer_document(command_id, text, datetime.now(UTC), accepted=accepted)
         self._outbox.pass_on(self._topics.answer, answer)
         self._work.set()
+
+
+def _log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Write what the library left behind to the log, and not across the dashboard."""
+    log.warning("MQTT: %s: %r", context.get("message"), context.get("exception"))
 
 
 async def _first_of(*works: Coroutine[Any, Any, None]) -> None:

@@ -22,16 +22,13 @@ from coldframe.capture.events import (
 from coldframe.capture.telemetry import documents
 from coldframe.capture.telemetry.digest import LONGEST_UNPACKED, Digest, is_told, unpacked
 from coldframe.capture.telemetry.documents import phase_of, picture_document, plan_document, state_document
-from coldframe.capture.telemetry.following import Follower
-from coldframe.capture.telemetry.topics import Topics, topic_part
+from coldframe.capture.telemetry.following import Follower, picture
+from coldframe.capture.telemetry.topics import topic_part
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.simulated_rig import load_rig
 from tests.capture.telemetry.schemas import FOLDER, check, schema
 from tests.nights.nights import START, NightRun, run_night, tiny
-
-TOPICS = Topics("coldframe/rig")
-
 
 _nights: list[NightRun] = []
 
@@ -49,7 +46,7 @@ async def small_night(folder: Path) -> NightRun:
 @pytest.mark.looptime
 async def test_every_message_of_a_night_follows_its_schema(tmp_path: Path) -> None:
     night = await small_night(tmp_path)
-    state, digest, follower = DashboardState(), Digest("0a1b2c3d"), Follower(TOPICS)
+    state, digest, follower = DashboardState(), Digest("0a1b2c3d"), Follower()
     phases = [check("state", state_document(state, START))["phase"]]
     followed = DashboardState()
     for event in night.events:
@@ -57,14 +54,14 @@ async def test_every_message_of_a_night_follows_its_schema(tmp_path: Path) -> No
         if is_told(event):
             line = digest.add(event)
             check("event", line)
-            for again in follower.take(TOPICS.event, line.encode()):
+            for again in follower.line(line.encode()):
                 followed.apply(again)
         told = check("state", state_document(state, event.at, dropped=3))
         phases.append(told["phase"])
         if isinstance(event, FrameShown):
             check("picture", picture_document(event))
-            (shown,) = follower.take(TOPICS.picture, picture_document(event))
-            assert isinstance(shown, FrameShown)
+            shown = picture(picture_document(event))
+            assert shown is not None
             assert (shown.picture == event.picture).all()
             assert (shown.histogram == event.histogram).all()
         if state.night is not None:
@@ -90,7 +87,7 @@ async def test_a_latecomer_sees_what_the_others_see(tmp_path: Path) -> None:
             continue
         packed = digest.packed()
         late = DashboardState()
-        for known in Follower(TOPICS).take(TOPICS.journal, packed):
+        for known in Follower().journal(packed):
             late.apply(known)
         assert phase_of(late) == phase_of(state)
         now = event.at + timedelta(seconds=1)
@@ -104,21 +101,40 @@ async def test_a_latecomer_sees_what_the_others_see(tmp_path: Path) -> None:
 async def test_a_follower_joins_journal_and_events_without_repeating(tmp_path: Path) -> None:
     """The journal comes first, at once; an event that was lost on the way comes with a later journal."""
     night = await small_night(tmp_path)
-    digest, follower = Digest("0a1b2c3d"), Follower(TOPICS)
+    digest, follower = Digest("0a1b2c3d"), Follower()
     lines = [digest.add(event) for event in night.events if is_told(event)][:40]
     halfway = Digest("0a1b2c3d")
     told = [event for event in night.events if is_told(event)][:40]
     for event in told[:20]:
         halfway.add(event)
-    first = follower.take(TOPICS.journal, halfway.packed())
+    first = follower.journal(halfway.packed())
     assert first[0] == told[0]
-    assert follower.take(TOPICS.event, lines[19].encode()) == [], "known already"
-    assert follower.take(TOPICS.event, lines[20].encode()) == [told[20]]
+    assert follower.line(lines[19].encode()) == [], "known already"
+    assert follower.line(lines[20].encode()) == [told[20]]
     for event in told[20:]:
         halfway.add(event)
-    assert follower.take(TOPICS.journal, halfway.packed())[-1] == told[39]
+    assert follower.journal(halfway.packed())[-1] == told[39]
     other = Digest("ffffffff")
-    assert follower.take(TOPICS.event, other.add(told[0]).encode()) == [told[0]], "another run begins anew"
+    assert follower.line(other.add(told[0]).encode()) == [told[0]], "another run begins anew"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [b"", b"{}", b"[" * 100_000, b'{"height": 1e400}', b"\xff"]
+    + [
+        json.dumps({**schema("picture")["examples"][0], **wrong}).encode()
+        for wrong in (
+            {"width": 3},
+            {"height": -2},
+            {"pixels": "!"},
+            {"histogram": [0] * 5},
+            {"at": "x"},
+            {"width": 10**9},
+        )
+    ],
+)
+def test_what_is_no_picture_is_passed_over(broken: bytes) -> None:
+    assert picture(broken) is None
 
 
 def test_a_flood_of_events_does_not_grow_the_digest() -> None:
@@ -133,7 +149,7 @@ def test_a_bomb_is_no_journal() -> None:
     with pytest.raises(ValueError, match="too long"):
         list(unpacked(gzip.compress(b" " * (LONGEST_UNPACKED + 1))))
     for broken in (b"", b"\x1f\x8b", b"nonsense", gzip.compress(b"x")[:-4]):
-        assert Follower(TOPICS).take(TOPICS.journal, broken) == []
+        assert Follower().journal(broken) == []
 
 
 @pytest.mark.looptime

@@ -35,9 +35,11 @@ from coldframe.capture.steering import Steering
 from coldframe.capture.telemetry import telemetry
 from coldframe.capture.telemetry.broker import BrokerLostError, BrokerSetupError, Received, access, connected
 from coldframe.capture.telemetry.outbox import MOST_EVENTS, Message
-from coldframe.capture.telemetry.remote import watched
+from coldframe.capture.telemetry.remote import RemoteSource
 from coldframe.capture.telemetry.telemetry import Telemetry
 from coldframe.capture.telemetry.topics import Topics
+from coldframe.capture.watching.messages import Answer, Command, Request
+from coldframe.capture.watching.source import Attached, Detached, Update
 from coldframe.config.broker import PASSWORD_VARIABLE
 from coldframe.config.frames import FrameKind
 from coldframe.config.mqtt import MqttSettings
@@ -222,28 +224,35 @@ async def test_a_night_is_told_and_kept_for_those_who_come_later(broker: Mosquit
     )
 
 
-async def test_a_watcher_sees_what_was_and_what_is(broker: Mosquitto) -> None:
-    told = Told(to(broker))
-    seen: list[Event | BrokerLostError | str] = []
+async def test_a_watcher_sees_what_was_and_what_is_and_steers(broker: Mosquitto) -> None:
+    steering = Asked()
+    settings = to(broker, commands=True)
+    told = Told(settings, steering)
+    seen: list[Update] = []
+    source = RemoteSource(settings, access(settings), RIG)
 
     async def watch() -> None:
-        settings = to(broker)
-        async for each in watched(settings, access(settings), RIG):
+        async for each in source.updates():
             seen.append(each)  # noqa: PERF401  # it never ends
 
+    assert source.ask(Command(Request.PAUSE)) == "the MQTT broker is not reached"
     async with told.telemetry.told():
         told.begin()
         async with Listener().of(broker) as listener:
             await listener.until(TOPICS.state, lambda state: state["steps"] == 2)
         watching = asyncio.create_task(watch())
-        await eventually(lambda: len(seen) >= 4)
+        await eventually(lambda: any(isinstance(each, Attached) for each in seen))
+        (attached,) = (each for each in seen if isinstance(each, Attached))
+        assert attached == Attached(tuple(told.seen), allows_commands=True)
+        assert source.ask(Command(Request.SKIP, 2)) is None
+        await eventually(lambda: Answer("skip 2 it is") in seen)
         told.end()
-    await eventually(lambda: "ended" in seen)
+        await eventually(lambda: told.seen[-1] in seen)
+    await eventually(lambda: Detached("the run is over") in seen)
+    broker.kill()
+    await eventually(lambda: isinstance(seen[-1], Detached) and "is not reached" in seen[-1].reason)
     watching.cancel()
     await asyncio.wait([watching])
-    assert seen[0] == "online"
-    events = [each for each in seen if isinstance(each, Event)]
-    assert events == told.seen
 
 
 async def test_without_its_last_word_the_broker_says_that_it_is_gone(broker: Mosquitto, tmp_path: Path) -> None:
