@@ -22,10 +22,13 @@ class Follower:
     ----------
     run
         Names the run that is followed; None before its first event.
+    is_behind
+        Whether a line was missed: the next journal has it, and is to be followed from its start by another one.
     """
 
     def __init__(self) -> None:
         self.run: str | None = None
+        self.is_behind = False
         self._count = 0
 
     def journal(self, payload: bytes) -> list[Event]:
@@ -37,7 +40,10 @@ class Follower:
 
     def line(self, payload: bytes) -> list[Event]:
         """Return the event of a line, if it is new."""
-        return self._of_lines([payload.decode("ascii", "replace")])
+        known = self._count
+        found = self._of_lines([payload.decode("ascii", "replace")])
+        self.is_behind = self.is_behind or (bool(found) and self._count != known + 1)
+        return found
 
     def _of_lines(self, lines: list[str]) -> list[Event]:
         found: list[Event] = []

@@ -130,9 +130,11 @@ class RemoteSource:
 
     def _take_journal(self, payload: bytes) -> list[Update]:
         self._journal = payload
+        if not self._is_attached or self._follower.is_behind:
+            return self._attach()
         known = self._follower.run
         events = self._follower.journal(payload)
-        return [*events] if self._is_attached and self._follower.run == known else self._attach()
+        return [*events] if self._follower.run == known else self._attach()
 
     def _attach(self) -> list[Update]:
         """Begin with all that has happened; of a run that is over, too, which is then let go."""

@@ -99,21 +99,20 @@ async def test_a_latecomer_sees_what_the_others_see(tmp_path: Path) -> None:
 
 @pytest.mark.looptime
 async def test_a_follower_joins_journal_and_events_without_repeating(tmp_path: Path) -> None:
-    """The journal comes first, at once; an event that was lost on the way comes with a later journal."""
     night = await small_night(tmp_path)
-    digest, follower = Digest("0a1b2c3d"), Follower()
-    lines = [digest.add(event) for event in night.events if is_told(event)][:40]
-    halfway = Digest("0a1b2c3d")
     told = [event for event in night.events if is_told(event)][:40]
+    digest, follower = Digest("0a1b2c3d"), Follower()
+    lines = [digest.add(event).encode() for event in told]
+    begun = Digest("0a1b2c3d")
     for event in told[:20]:
-        halfway.add(event)
-    first = follower.journal(halfway.packed())
-    assert first[0] == told[0]
-    assert follower.line(lines[19].encode()) == [], "known already"
-    assert follower.line(lines[20].encode()) == [told[20]]
-    for event in told[20:]:
-        halfway.add(event)
-    assert follower.journal(halfway.packed())[-1] == told[39]
+        begun.add(event)
+    assert follower.journal(begun.packed())[-1] == told[19]
+    assert follower.line(lines[19]) == [], "known already"
+    assert follower.line(lines[20]) == [told[20]]
+    assert not follower.is_behind
+    assert follower.line(lines[22]) == [told[22]]
+    assert follower.is_behind, "one was lost on the way"
+    assert Follower().journal(digest.packed())[-1] == told[39]
     other = Digest("ffffffff")
     assert follower.line(other.add(told[0]).encode()) == [told[0]], "another run begins anew"
 

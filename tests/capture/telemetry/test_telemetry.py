@@ -34,6 +34,7 @@ from coldframe.capture.events import (
 from coldframe.capture.steering import Steering
 from coldframe.capture.telemetry import telemetry
 from coldframe.capture.telemetry.broker import BrokerLostError, BrokerSetupError, Received, access, connected
+from coldframe.capture.telemetry.digest import Digest
 from coldframe.capture.telemetry.outbox import MOST_EVENTS, Message
 from coldframe.capture.telemetry.remote import RemoteSource
 from coldframe.capture.telemetry.telemetry import Telemetry
@@ -253,6 +254,26 @@ async def test_a_watcher_sees_what_was_and_what_is_and_steers(broker: Mosquitto)
     await eventually(lambda: isinstance(seen[-1], Detached) and "is not reached" in seen[-1].reason)
     watching.cancel()
     await asyncio.wait([watching])
+
+
+def test_a_watcher_that_missed_events_begins_anew_with_the_next_journal() -> None:
+    """The journal that it found was some seconds old, and events were lost between it and the first that came."""
+    clock, digest = datetime(2026, 11, 22, 4, 0, tzinfo=UTC), Digest("0a1b2c3d")
+    events = [NightStarted(clock, "/frames", "Camera", None, None, 160, 120, STEPS)]
+    later = [StepStarted(clock, 1), StepStarted(clock, 2), Notice(clock, Severity.INFO, "x")]
+    settings = MqttSettings(rig=RIG)
+    source = RemoteSource(settings, access(settings), RIG)
+    digest.add(events[0])
+
+    def take(topic: str, payload: bytes) -> list[Update]:
+        return source._take(Received(topic, payload, is_retained=False))
+
+    assert take(TOPICS.status, b"online") == []
+    assert take(TOPICS.journal, digest.packed()) == [Attached((events[0],), allows_commands=False)]
+    lines = [digest.add(event).encode() for event in later]
+    assert take(TOPICS.event, lines[2]) == [later[2]]
+    assert take(TOPICS.journal, digest.packed()) == [Attached((events[0], *later), allows_commands=False)]
+    assert take(TOPICS.journal, digest.packed()) == []
 
 
 async def test_without_its_last_word_the_broker_says_that_it_is_gone(broker: Mosquitto, tmp_path: Path) -> None:
