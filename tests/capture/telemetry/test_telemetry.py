@@ -494,6 +494,25 @@ async def test_the_access_rules_of_the_guide_are_enough_and_not_too_much(tmp_pat
     assert steering.asked == ["pause"], "of the phone none was heard"
 
 
+@pytest.mark.parametrize("refusal", [bytes([0x20, 2, 0, 1]), bytes([0x20, 3, 0, 0x84, 0])], ids=["3.1.1", "5"])
+async def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(refusal: bytes) -> None:
+    versions: list[int] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readexactly(9)  # type, length, "MQTT" with its length, version
+        versions.append(head[8])
+        writer.write(refusal if head[8] == 5 else bytes([0x20, 2, 0, 0]))
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        settings = MqttSettings(port=server.sockets[0].getsockname()[1], rig=RIG)
+        async with connected(access(settings), name=None):
+            pass
+    assert versions == [5, 4]
+
+
 def test_a_password_that_cannot_be_read_is_told_before_the_night(tmp_path: Path) -> None:
     with pytest.raises(BrokerSetupError, match="No such file"):
         access(MqttSettings(user="rig", password_file=tmp_path / "none"))
