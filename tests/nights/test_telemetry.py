@@ -1,4 +1,4 @@
-"""A broker that dies, hangs and comes back, at every phase of a night: the frames are the same to the bit.
+"""A broker that dies, hangs and comes back, at every phase of a night: the same frames to the bit, in the same time.
 
 The nights run in virtual time; telemetry has a thread and a clock of its own, so it meets the broker in real time.
 """
@@ -42,6 +42,7 @@ class Outcome:
     outcome: NightOutcome
     frames: dict[str, str]
     steps: int
+    took_s: float
 
 
 def few_frames() -> Settings:
@@ -68,7 +69,8 @@ async def night(folder: Path, broker: Mosquitto | None, trouble: Trouble | None 
         learned = LearnedFlats.load(folder / "learned-flats.json")
         outcome = await Night(settings, rig, folder=night_folder, learned=learned, events=events, clock=clock).run()
     (started,) = (event for event in seen if isinstance(event, NightStarted))
-    return Outcome(outcome, digests(folder), len(started.steps))
+    (ended,) = (event for event in seen if isinstance(event, NightEnded))
+    return Outcome(outcome, digests(folder), len(started.steps), (ended.at - started.at).total_seconds())
 
 
 def digests(folder: Path) -> dict[str, str]:
