@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from coldframe.cli import app
 from coldframe.cli.notify import how_it_ended
 from tests.capture.notifications.servers import server
 
@@ -24,6 +26,11 @@ def coldframe(*arguments: str | Path, **environment: str) -> subprocess.Complete
         timeout=120,
         check=False,
     )
+
+
+def within(*arguments: str | Path) -> Result:
+    """Run a command in this process, which is much faster."""
+    return CliRunner().invoke(app, [str(each) for each in arguments])
 
 
 def config(folder: Path, text: str) -> Path:
@@ -59,11 +66,10 @@ def test_a_message_and_an_alarm_arrive_whatever_else_is_wrong_with_the_configura
     ],
 )
 def test_bad_settings_exit_2_and_show_no_secret(tmp_path: Path, text: str, said: str) -> None:
-    refused = coldframe("notify", "hello", "--config", config(tmp_path, text))
-    assert refused.returncode == 2
+    refused = within("notify", "hello", "--config", config(tmp_path, text))
+    assert refused.exit_code == 2
     assert said in refused.stderr
     assert "secret" not in refused.stderr
-    assert "Traceback" not in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -79,11 +85,10 @@ def test_bad_settings_exit_2_and_show_no_secret(tmp_path: Path, text: str, said:
 )
 def test_what_cannot_be_told_is_said_before_the_night(tmp_path: Path, table: str, said: str) -> None:
     night = CAMERA + table + '[[sets]]\nkind = "bias"\ncount = 5\n'
-    refused = coldframe("run", "--config", config(tmp_path, night), "--folder", tmp_path / "out")
-    assert (refused.returncode, refused.stdout) == (2, "")
+    refused = within("run", "--config", config(tmp_path, night), "--folder", tmp_path / "out")
+    assert (refused.exit_code, refused.stdout) == (2, "")
     assert said in refused.stderr
     assert "secret" not in refused.stderr
-    assert "Traceback" not in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -131,9 +131,9 @@ def test_the_night_has_the_phases_that_count() -> None:
     "troubles",
     [
         pytest.param((Mosquitto.kill, Mosquitto.start), id="killed, back"),
-        pytest.param((Mosquitto.start_again, Mosquitto.kill), id="back, killed"),
+        pytest.param((Mosquitto.start_again, Mosquitto.kill), id="back, killed", marks=pytest.mark.deep),
         pytest.param((Mosquitto.hang, Mosquitto.go_on), id="hung, back"),
-        pytest.param((Mosquitto.go_on, Mosquitto.hang), id="back, hung"),
+        pytest.param((Mosquitto.go_on, Mosquitto.hang), id="back, hung", marks=pytest.mark.deep),
     ],
 )
 async def test_a_broker_in_trouble_at_every_phase_changes_no_frame(
