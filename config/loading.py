@@ -105,6 +105,7 @@ def load_settings(path: Path) -> Settings:
 
 
 SAFE_STATE_TABLES = ("server", "camera", "panel", "cooling")
+MESSAGE_TABLES = ("camera", "mqtt", "notify")
 
 
 def load_for_safe_state(path: Path) -> Settings:
@@ -120,8 +121,28 @@ def load_for_safe_state(path: Path) -> Settings:
     ConfigError
         Where these tables have problems of their own, or the file cannot be read as TOML.
     """
+    return _load_tables(path, SAFE_STATE_TABLES)
+
+
+def load_for_messages(path: Path) -> Settings:
+    """Read of a configuration what messages need, whatever is wrong with the rest of it.
+
+    Returns
+    -------
+    Settings
+        With the tables [camera], [mqtt] and [notify]; everything else at its default, and no sets.
+
+    Raises
+    ------
+    ConfigError
+        Where these tables have problems of their own, or the file cannot be read as TOML.
+    """
+    return _load_tables(path, MESSAGE_TABLES)
+
+
+def _load_tables(path: Path, names: tuple[str, ...]) -> Settings:
     values, _ = _parse(path, _read_text(path))
-    needed = {name: values[name] for name in SAFE_STATE_TABLES if name in values}
+    needed = {name: values[name] for name in names if name in values}
     try:
         return Settings.model_validate(needed)
     except ValidationError:

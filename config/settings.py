@@ -11,7 +11,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from coldframe.config.counts import GOOD_PRACTICE, MOST_FRAMES, LightsCount, NoiseGoal, SetCount
 from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.config.mqtt import MqttSettings
 from coldframe.config.mqtt_panel import MqttPanelSettings
+from coldframe.config.notify import NotifySettings
 from coldframe.config.section import AbsolutePath, Contradiction, ContradictionError, Name, Section, refuse
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -536,6 +538,8 @@ class Settings(Section):
     )
     hooks: HookSettings = Field(default_factory=HookSettings, description="Commands before and after the night.")
     watch: WatchSettings = Field(default_factory=WatchSettings, description="Who may steer a night under way.")
+    mqtt: MqttSettings | None = Field(default=None, description="Telemetry over MQTT, where it is wanted.")
+    notify: NotifySettings | None = Field(default=None, description="Messages about a night, where they are wanted.")
     sets: Annotated[tuple[FrameSet, ...], AfterValidator(_some)] = Field(
         default=(), strict=False, description="The sets to shoot, as tables [[sets]]; not needed with --lights."
     )

@@ -121,6 +121,8 @@ def starter_config(survey: RigSurvey) -> str:
         _table("lights", LightsSettings, {}),
         _table("hooks", HookSettings, {}),
         _table("watch", WatchSettings, {}),
+        _comment("Telemetry over MQTT, for Home Assistant too: a table [mqtt] with host; docs/mqtt.md."),
+        _comment("Messages to your phone: a table [notify] with urls_file; docs/notifications.md."),
         _sets(survey, filters),
     ]
     return "\n\n".join(blocks) + "\n"

@@ -40,6 +40,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
         "config/rigs/small.toml",
         "config/nights/small.toml",
         "config/coldframe.service",
+        "config/coldframe-alarm@.service",
         "py.typed",
     ):
         assert f"coldframe/{needed}" in names

@@ -147,15 +147,21 @@ def plan(
 
 
 @app.command(short_help="Watch a night under way from another terminal.")
-def watch(config: ConfigOption = None, folder: FolderOption = None) -> None:
+def watch(
+    config: ConfigOption = None,
+    folder: FolderOption = None,
+    mqtt: Annotated[
+        bool, typer.Option("--mqtt", help="Watch from another machine, through the broker of [mqtt].")
+    ] = False,
+) -> None:
     """Show the dashboard of the run that stores into the configured folder; where none runs, the last night.
 
     It may come and go at any time, and finds the next run by itself. Keys: ? tells them. The night can be steered from
     here if its configuration has allow_commands = true in [watch]; closing the dashboard changes nothing.
     """
-    from coldframe.cli.watch import watch_night  # noqa: PLC0415  # heavy imports only when needed
+    from coldframe.cli.watch import watch_night, watch_remote  # noqa: PLC0415  # heavy imports only when needed
 
-    raise typer.Exit(watch_night(config, folder))
+    raise typer.Exit(watch_remote(config) if mqtt else watch_night(config, folder))
 
 
 @app.command(short_help="Serve a simulated rig over INDI.")
@@ -270,6 +276,24 @@ def safe(
     from coldframe.cli.safe import make_safe  # noqa: PLC0415  # heavy imports only when needed
 
     raise typer.Exit(make_safe(config, patience))
+
+
+@app.command(short_help="Send a message to your phone.")
+def notify(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to send.")],
+    config: ConfigOption = None,
+    alarm: Annotated[
+        bool,
+        typer.Option(
+            "--alarm",
+            help="For systemd's OnFailure: send how the run ended, and nothing where it told of its end by itself.",
+        ),
+    ] = False,
+) -> None:
+    """Send a message to the addresses of the configuration's [notify]: to try them, or as an alarm from a service."""
+    from coldframe.cli.notify import send_alarm, send_text  # noqa: PLC0415  # heavy imports only when needed
+
+    raise typer.Exit((send_alarm if alarm else send_text)(config, text))
 
 
 @app.command(short_help="Show what was measured of the cameras.")

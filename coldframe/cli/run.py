@@ -29,6 +29,7 @@ from coldframe.capture.log import JsonLog, LineLog
 from coldframe.capture.night import Night, planned_steps
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.night_watch import end_of_night
+from coldframe.capture.notifications.sending import NotifySetupError
 from coldframe.capture.plan import plan_night
 from coldframe.capture.preflight import UnfitPlanError, require_fit
 from coldframe.capture.rig_lock import RigInUseError, rig_locked
@@ -36,6 +37,7 @@ from coldframe.capture.service_watch import ServiceWatch
 from coldframe.capture.shot_lights import RigNow
 from coldframe.capture.steering import Steering
 from coldframe.capture.stray_frames import StrayFrames
+from coldframe.capture.telemetry.broker import BrokerSetupError
 from coldframe.capture.threads import in_thread
 from coldframe.capture.watching.messages import obey
 from coldframe.capture.watching.server import WatchServer
@@ -43,6 +45,7 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.plan import NightPlan, Wish, plan_for
 from coldframe.cli.report import report_after
 from coldframe.cli.simulated_server import simulated_server
+from coldframe.cli.telling import Telling
 from coldframe.config.loading import ConfigError
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import RigFileError
@@ -65,6 +68,8 @@ BAD_INPUT = (
     UnfitPlanError,
     RigInUseError,
     NotDurableError,
+    BrokerSetupError,
+    NotifySetupError,
 )
 LEARNED_FLATS = "learned-flats.json"
 OPEN_SERVER = (
@@ -107,6 +112,7 @@ async def _run(
     wish: Wish, settings: Settings, screen: "_Screen", service: ServiceWatch, *, watch: bool, fresh: bool
 ) -> ExitCode:
     """Wait where that is wanted, then shoot, with the hooks around it."""
+    telling = Telling.prepared(settings)
     clock = NightClock()
     asked = clock.now()
     if watch and wish.lights is not None:
@@ -118,7 +124,9 @@ async def _run(
     with nullcontext(()) if wish.simulate is not None else rig_locked(settings.server) as abandoned:
         try:
             await hooks.before()
-            code = await _shoot(wish, settings, screen, hooks, clock, service, asked, fresh=fresh, notes=abandoned)
+            code = await _shoot(
+                wish, settings, screen, hooks, clock, service, asked, telling, fresh=fresh, notes=abandoned
+            )
         finally:
             await hooks.after()
             for failure in hooks.failures:
@@ -134,6 +142,7 @@ async def _shoot(
     clock: NightClock,
     service: ServiceWatch,
     asked: datetime,
+    telling: Telling,
     *,
     fresh: bool,
     notes: tuple[str, ...],
@@ -171,6 +180,7 @@ async def _shoot(
         await resources.enter_async_context(screen.shown(events, steering))
         if unwatched is not None:
             events.publish(Notice(clock.now(), Severity.WARNING, unwatched))
+        await telling.begin(resources, events, clock, steering)
         resources.push_async_callback(_after, hooks, events)
         await resources.enter_async_context(strays.kept_in(folder, events))
         hooks.tell(events)

@@ -18,20 +18,47 @@ from coldframe.capture.dashboard.view import summary
 from coldframe.capture.events import Event
 from coldframe.capture.journal_reading import read_journal
 from coldframe.capture.night_folder import newest_night
+from coldframe.capture.telemetry.broker import BrokerSetupError, access
+from coldframe.capture.telemetry.remote import RemoteSource
 from coldframe.capture.threads import in_thread
 from coldframe.capture.watching.local import LocalSource
 from coldframe.capture.watching.messages import Answer, Command
 from coldframe.capture.watching.source import Attached, Detached, NightSource
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.config.loading import ConfigError, find_config, load_settings
+from coldframe.config.loading import ConfigError, find_config, load_for_messages, load_settings
 
 READ_ONLY = "read-only: the run's configuration has no allow_commands = true in [watch]"
 
 
+def watch_remote(config: Path | None) -> ExitCode:
+    """Show the run that tells the MQTT broker of the configuration, until the dashboard is closed."""
+    if not _can_draw():
+        return ExitCode.BAD_INPUT
+    path = config or find_config()
+    try:
+        settings = load_for_messages(path)
+        if settings.mqtt is None:
+            print(f"{path}: has no table [mqtt], which tells where the broker is; docs/mqtt.md", file=sys.stderr)
+            return ExitCode.BAD_INPUT
+        rig = settings.mqtt.rig or settings.camera.device
+        source = RemoteSource(settings.mqtt, access(settings.mqtt), rig)
+        asyncio.run(_until_closed(Watch(source, None)))
+    except (ConfigError, BrokerSetupError) as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    return ExitCode.DONE
+
+
+def _can_draw() -> bool:
+    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        return True
+    print("watch needs a terminal that can draw; coldframe run --json gives events to programs", file=sys.stderr)
+    return False
+
+
 def watch_night(config: Path | None, folder: Path | None) -> ExitCode:
     """Show the run that stores into a folder, until the dashboard is closed."""
-    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-        print("watch needs a terminal that can draw; coldframe run --json gives events to programs", file=sys.stderr)
+    if not _can_draw():
         return ExitCode.BAD_INPUT
     try:
         storage = folder or load_settings(config or find_config()).storage.folder

@@ -6,7 +6,9 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from coldframe.config.allowed import allowed
+from coldframe.config.mqtt import MqttSettings
 from coldframe.config.mqtt_panel import MqttPanelSettings
+from coldframe.config.notify import NotifySettings
 from coldframe.config.section import Section
 from coldframe.config.settings import (
     AuxiliarySettings,
@@ -39,6 +41,8 @@ SECTIONS = (
     LightsSettings,
     AuxiliarySettings,
     HookSettings,
+    MqttSettings,
+    NotifySettings,
     FrameSet,
 )
 

@@ -35,13 +35,20 @@ def test_the_service_can_write_the_folder_and_compile_its_kernels() -> None:
     assert "MemoryDenyWriteExecute" not in service
 
 
+def test_a_run_without_its_last_word_raises_the_alarm() -> None:
+    assert unit("coldframe.service")["Unit"]["OnFailure"] == "coldframe-alarm@%n.service"
+    alarm = unit("coldframe-alarm@.service")["Service"]
+    assert alarm["ExecStart"].split("/", 4)[-1] == 'coldframe notify --alarm "%i on %H"'
+    assert alarm["User"] == unit("coldframe.service")["Service"]["User"]
+
+
 def test_a_missed_morning_is_not_made_up_for() -> None:
     assert unit("coldframe.timer")["Timer"]["Persistent"] == "false"
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_understands_the_units(tmp_path: Path) -> None:
-    for name in ("coldframe.service", "coldframe.timer"):
+    for name in ("coldframe.service", "coldframe.timer", "coldframe-alarm@.service"):
         text = (CONFIG / name).read_text(encoding="utf-8").replace("/opt/coldframe/bin/coldframe", "/bin/true")
         (tmp_path / name).write_text(text, encoding="utf-8")
 

@@ -1,0 +1,65 @@
+"""Who is told of a night from afar: an MQTT broker, and phones. Neither is ever waited for."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from coldframe.capture.clock import NightClock
+from coldframe.capture.events import EventStream, Notice, Severity
+from coldframe.capture.notifications.sending import Notifier, Send, apprise_sender
+from coldframe.capture.notifications.wording import Wording
+from coldframe.capture.steering import Steering
+from coldframe.capture.telemetry.broker import Access, access
+from coldframe.capture.telemetry.telemetry import Telemetry
+from coldframe.config.mqtt import MqttSettings
+from coldframe.config.settings import LOOPBACK_HOSTS, Settings
+
+OPEN_BROKER = (
+    "the MQTT broker {} is another machine's, and without TLS whoever listens on the way reads password and telemetry. "
+    "Set mqtt.tls = true"
+)
+
+
+def is_open(settings: MqttSettings) -> bool:
+    """Tell whether what is told crosses a network in the open."""
+    return not settings.tls and settings.host.lower() not in LOOPBACK_HOSTS
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Everything read that is needed for telling, before the night begins."""
+
+    settings: Settings
+    access: Access | None
+    send: Send | None
+
+    @classmethod
+    def prepared(cls, settings: Settings) -> "Telling":
+        """Read passwords, certificates and addresses.
+
+        Raises
+        ------
+        BrokerSetupError, NotifySetupError
+            They cannot be used.
+        """
+        return cls(
+            settings,
+            access(settings.mqtt) if settings.mqtt else None,
+            apprise_sender(settings.notify) if settings.notify else None,
+        )
+
+    async def begin(
+        self, resources: AsyncExitStack, events: EventStream, clock: NightClock, steering: Steering | None = None
+    ) -> None:
+        """Tell of a night until `resources` are closed; to be called before its first event."""
+        mqtt, notify = self.settings.mqtt, self.settings.notify
+        rig = (mqtt.rig if mqtt else None) or self.settings.camera.device
+        if notify is not None and self.send is not None:
+            notifier = Notifier(Wording(notify, rig), self.send, notify.deadline_s)
+            await resources.enter_async_context(notifier.told())
+            events.subscribe(notifier)
+        if mqtt is not None and self.access is not None:
+            telemetry = Telemetry(mqtt, self.access, rig, events=events, clock=clock, steering=steering)
+            await resources.enter_async_context(telemetry.told())
+            events.subscribe(telemetry)
+            if is_open(mqtt):
+                events.publish(Notice(clock.now(), Severity.WARNING, OPEN_BROKER.format(mqtt.host)))

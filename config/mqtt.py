@@ -1,0 +1,65 @@
+"""Telemetry over MQTT: which broker, under which topics, and what is allowed from there."""
+
+import re
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from coldframe.config.broker import BrokerSettings
+from coldframe.config.section import AbsolutePath, Contradiction, ContradictionError, Name
+
+_WILDCARDS = re.compile(r"[#+\x00]|^/|/$|//|^\$")
+
+
+def _is_topic(text: str) -> str:
+    if _WILDCARDS.search(text):
+        raise ValueError("parts with / between them, without #, + or $ at the start")
+    return text
+
+
+Topic = Annotated[Name, AfterValidator(_is_topic)]
+
+
+class MqttSettings(BrokerSettings):
+    """Where the night is told over MQTT, and whether it may be steered from there."""
+
+    client_certificate: AbsolutePath | None = Field(
+        default=None, description="With TLS: certificate that proves to the broker who you are, PEM."
+    )
+    client_key: AbsolutePath | None = Field(
+        default=None, description="Key of the client certificate, PEM without a password; may be in the same file."
+    )
+    rig: Name | None = Field(
+        default=None, description="Name of this rig in topics and in Home Assistant. Without it the camera's name."
+    )
+    base_topic: Topic = Field(
+        default="coldframe", description="Topic below which every rig has its own, such as coldframe/small-refractor."
+    )
+    home_assistant: bool = Field(
+        default=False, description="Whether Home Assistant is told of the rig, so that it appears there by itself."
+    )
+    discovery_prefix: Topic = Field(
+        default="homeassistant", description="Where Home Assistant looks for devices (its discovery prefix)."
+    )
+    commands: bool = Field(
+        default=False,
+        description="Whether commands are taken (pause, resume, skip, abort). Whoever may write to the broker can then "
+        "stop your night.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_password(cls, values: object) -> object:
+        if isinstance(values, dict) and "password" in values:
+            text = "found a password; allowed: password_file, or the environment variable COLDFRAME_MQTT_PASSWORD"
+            raise ContradictionError([Contradiction(("password",), text)])
+        return values
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        for name in ("ca_file", "client_certificate", "client_key"):
+            if getattr(self, name) is not None and not self.tls:
+                raise ContradictionError([Contradiction((name,), "found without TLS; allowed: beside tls = true")])
+        if self.client_key is not None and self.client_certificate is None:
+            raise ContradictionError([Contradiction(("client_key",), "found alone; allowed: with client_certificate")])
+        return self

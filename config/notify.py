@@ -1,0 +1,49 @@
+"""Messages to your phone: where they go, and about what."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from coldframe.config.section import AbsolutePath, Contradiction, ContradictionError, Name, Section
+
+
+def _variables(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names) or not all(name.replace("_", "a").isalnum() for name in names):
+        raise ValueError("names of environment variables, no two alike")
+    return names
+
+
+Variables = Annotated[tuple[Name, ...], Field(strict=False), AfterValidator(_variables)]
+
+
+class NotifySettings(Section):
+    """Messages about a night. The addresses hold passwords, so they stand in a file of their own."""
+
+    urls_file: AbsolutePath | None = Field(
+        default=None,
+        description="File with an Apprise address in each line (ntfy, Gotify, mail and 100 others); keep it readable "
+        "for you alone (chmod 600).",
+    )
+    urls_from: Variables = Field(
+        default=(), description="Environment variables that hold an Apprise address each, beside the file."
+    )
+    start: bool = Field(default=True, description="Whether the start of a night is told.")
+    problems: bool = Field(default=True, description="Whether warnings and errors are told, each kind once a night.")
+    done: bool = Field(default=True, description="Whether the end of a night is told, with what came of it.")
+    deadline_s: float = Field(
+        default=10.0, ge=1, le=300, description="Longest time that sending may take; then the message is given up."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_urls(cls, values: object) -> object:
+        if isinstance(values, dict) and "urls" in values:
+            text = "found addresses, which hold passwords; allowed: urls_file, or environment variables in urls_from"
+            raise ContradictionError([Contradiction(("urls",), text)])
+        return values
+
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Self:
+        if self.urls_file is None and not self.urls_from:
+            raise ContradictionError([Contradiction(("urls_file",), "missing; a file, or variables in urls_from")])
+        return self

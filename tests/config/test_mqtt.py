@@ -1,0 +1,45 @@
+import tomllib
+
+import pytest
+from pydantic import ValidationError
+
+from coldframe.config.mqtt import MqttSettings
+from coldframe.config.notify import NotifySettings
+
+
+def mqtt(text: str) -> MqttSettings:
+    return MqttSettings.model_validate(tomllib.loads(text))
+
+
+def test_nothing_is_allowed_that_was_not_asked_for() -> None:
+    plain = mqtt("")
+    assert (plain.commands, plain.home_assistant, plain.base_topic) == (False, False, "coldframe")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'password = "secret"',
+        'base_topic = "a/#"',
+        'base_topic = "+"',
+        'base_topic = "/a"',
+        'base_topic = "a//b"',
+        'base_topic = "$SYS"',
+        'discovery_prefix = "a/"',
+        'ca_file = "/etc/ca.pem"',
+        'tls = true\nclient_key = "/etc/key.pem"',
+        "commands = 1",
+    ],
+)
+def test_what_does_not_fit_is_refused_and_no_secret_told(text: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        mqtt(text)
+    assert "secret" not in "".join(error["msg"] for error in refused.value.errors())
+
+
+@pytest.mark.parametrize(
+    "text", ["", 'urls = ["json://secret"]', 'urls_from = ["A", "A"]', 'urls_from = ["a b"]', 'urls_file = "x"']
+)
+def test_addresses_come_from_elsewhere(text: str) -> None:
+    with pytest.raises(ValidationError):
+        NotifySettings.model_validate(tomllib.loads(text))

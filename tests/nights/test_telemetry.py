@@ -1,0 +1,166 @@
+"""A broker that dies, hangs and comes back, at every phase of a night: the same frames to the bit, in the same time.
+
+The nights run in virtual time; telemetry has a thread and a clock of its own, so it meets the broker in real time.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from coldframe.capture.clock import NightClock
+from coldframe.capture.events import Event, EventStream, NightEnded, NightOutcome, NightStarted, Notice, StepStarted
+from coldframe.capture.learned_flats import LearnedFlats
+from coldframe.capture.night import Night
+from coldframe.capture.night_folder import NightFolder
+from coldframe.capture.telemetry import telemetry
+from coldframe.capture.telemetry.broker import access
+from coldframe.capture.telemetry.telemetry import Telemetry
+from coldframe.config.examples import example_night
+from coldframe.config.loading import load_settings
+from coldframe.config.mqtt import MqttSettings
+from coldframe.config.settings import Settings
+from coldframe.config.simulated_rig import load_rig
+from coldframe.simulators.devices import simulated_rig
+from tests.capture.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto
+from tests.nights.nights import START, Inline, tiny
+
+pytestmark = [needs_mosquitto, pytest.mark.looptime]
+
+Trouble = Callable[[Mosquitto, Event, Telemetry], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What must not depend on the broker."""
+
+    outcome: NightOutcome
+    frames: dict[str, str]
+    steps: int
+    took_s: float
+
+
+def few_frames() -> Settings:
+    settings = load_settings(example_night("small"))
+    sets = tuple(each.model_copy(update={"count": 6}) for each in settings.sets if each.filter != "Ha")
+    return settings.model_copy(update={"sets": sets})
+
+
+async def night(folder: Path, broker: Mosquitto | None, trouble: Trouble | None = None) -> Outcome:
+    """Run a night; `trouble` may meddle with the broker at each event, before the event is told."""
+    asyncio.get_running_loop().set_default_executor(Inline())
+    settings, clock, events, seen = few_frames(), NightClock(START), EventStream(), list[Event]()
+    events.subscribe(seen.append)
+    async with AsyncExitStack() as resources:
+        if broker is not None:
+            mqtt = MqttSettings(host="127.0.0.1", port=broker.port, home_assistant=True, commands=True)
+            telling = Telemetry(mqtt, access(mqtt), "rig", events=events, clock=clock)
+            await resources.enter_async_context(telling.told())
+            events.subscribe(lambda event: trouble(broker, event, telling) if trouble else None)
+            events.subscribe(telling)
+        rig = simulated_rig(tiny(load_rig("small")), clock.now)
+        await rig.connect()
+        night_folder = NightFolder.create(folder, clock.now())
+        learned = LearnedFlats.load(folder / "learned-flats.json")
+        outcome = await Night(settings, rig, folder=night_folder, learned=learned, events=events, clock=clock).run()
+    (started,) = (event for event in seen if isinstance(event, NightStarted))
+    (ended,) = (event for event in seen if isinstance(event, NightEnded))
+    return Outcome(outcome, digests(folder), len(started.steps), (ended.at - started.at).total_seconds())
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.fits")
+    }
+
+
+@pytest.fixture
+def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mosquitto]:
+    monkeypatch.setattr(telemetry, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(telemetry, "LONGEST_PAUSE_S", 0.2)
+    with mosquitto(tmp_path) as running:
+        yield running
+
+
+_undisturbed: list[Outcome] = []
+
+
+async def undisturbed(folder: Path) -> Outcome:
+    if not _undisturbed:
+        _undisturbed.append(await night(folder, None))
+    return _undisturbed[0]
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Hold the whole night up, in real time, until something is so in the thread: thus each phase does meet it."""
+    until_s = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < until_s
+        time.sleep(0.005)
+
+
+class Phases:
+    """Meddles with the broker whenever a step begins and when the night ends: another trouble each time."""
+
+    def __init__(self, *troubles: Callable[[Mosquitto], None]) -> None:
+        self._troubles = troubles
+        self.met = 0
+
+    def __call__(self, broker: Mosquitto, event: Event, telling: Telemetry) -> None:
+        if isinstance(event, StepStarted | NightEnded):
+            trouble = self._troubles[self.met % len(self._troubles)]
+            trouble(broker)
+            if trouble is Mosquitto.kill:
+                until(lambda: telling._teller._is_lost)
+            elif trouble in (Mosquitto.start, Mosquitto.start_again):
+                until(lambda: not telling._teller._is_lost)
+            self.met += 1
+
+
+def test_the_night_has_the_phases_that_count() -> None:
+    kinds = {each.kind for each in few_frames().sets}
+    assert len(kinds) == 4
+
+
+@pytest.mark.parametrize(
+    "troubles",
+    [
+        pytest.param((Mosquitto.kill, Mosquitto.start), id="killed, back"),
+        pytest.param((Mosquitto.start_again, Mosquitto.kill), id="back, killed", marks=pytest.mark.deep),
+        pytest.param((Mosquitto.hang, Mosquitto.go_on), id="hung, back"),
+        pytest.param((Mosquitto.go_on, Mosquitto.hang), id="back, hung", marks=pytest.mark.deep),
+    ],
+)
+async def test_a_broker_in_trouble_at_every_phase_changes_no_frame(
+    broker: Mosquitto, tmp_path: Path, troubles: tuple[Callable[[Mosquitto], None], ...]
+) -> None:
+    expected = await undisturbed(tmp_path / "alone")
+    phases = Phases(*troubles)
+    assert await night(tmp_path / "told", broker, phases) == expected
+    assert phases.met == expected.steps + 1, "each step, and the end"
+    assert expected.outcome is NightOutcome.COMPLETE
+    assert len(expected.frames) > 20
+
+
+async def test_a_broker_that_is_hung_all_night_changes_no_frame(broker: Mosquitto, tmp_path: Path) -> None:
+    expected = await undisturbed(tmp_path / "alone")
+    broker.hang()
+    assert await night(tmp_path / "told", broker) == expected
+
+
+async def test_a_broker_that_is_never_there_is_told_and_changes_no_frame(broker: Mosquitto, tmp_path: Path) -> None:
+    expected = await undisturbed(tmp_path / "alone")
+    broker.kill()
+    told: list[str] = []
+
+    def listen(_broker: Mosquitto, event: Event, _telling: Telemetry) -> None:
+        if isinstance(event, Notice):
+            told.append(event.text)
+
+    assert await night(tmp_path / "told", broker, listen) == expected
+    assert [text for text in told if "is not reached" in text] == told
