@@ -331,8 +331,9 @@ class Oracle:
             return
         if "stuck-wheel" not in self.run.faults:
             yield f"flats of other filters than they say: {wrong}"
-        elif self.spoilt:
-            self.verdict.limits[OTHER_FILTER] += 1  # spoilt test frames tell a wrong light
+        elif self.spoilt or "unsteady-light" in self.run.met():
+            # Filters are told by their light: spoilt test frames and a lamp that never shines alike tell none.
+            self.verdict.limits[OTHER_FILTER] += 1
         elif len(set(used.values())) < len(used) and self._remembers:
             yield f"a stuck wheel was not found, though the filters are known: {used}"
         elif len(set(used.values())) < len(used) and not any(

@@ -192,7 +192,7 @@ def _rig(random: Random, kinds: tuple[str, ...]) -> SimulatedRig:
 def _settings(random: Random, rig: SimulatedRig, *, turns: bool) -> Settings:
     """Draw a plan of few sets of few frames that the rig can shoot; its wheel has to turn if it `turns`."""
     plan = _plan_for(rig)
-    filters = random.sample(["L", "R", "Ha"], 2 if turns else random.choice([1, 2])) if rig.wheel else [None]
+    filters = random.sample(["L", "R", "Ha"], 3 if turns else random.choice([1, 2])) if rig.wheel else [None]
 
     def a_set(kind: str, **more: object) -> dict[str, object]:
         return {"kind": kind, "count": random.randint(6, 8), **{key: it for key, it in more.items() if it is not None}}
