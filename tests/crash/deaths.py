@@ -27,7 +27,7 @@ import numpy as np
 
 from coldframe.calibration.master_file import integrity_fault
 from coldframe.calibration.recombining import recombined
-from coldframe.capture.events import FrameAccepted, MasterWritten, NightOutcome
+from coldframe.capture.events import FrameAccepted, MasterWritten, NightEnded, NightOutcome
 from coldframe.capture.journal_reading import read_journal
 from coldframe.capture.night_folder import NightFolder
 from coldframe.config.frames import FrameKind
@@ -84,8 +84,12 @@ class Disk:
         return counted
 
 
+LEFT = 3
+"""Exit code of a child that is gone in the middle of its work, as by a power cut."""
+
+
 def in_child(work: Callable[[], Any]) -> Any:
-    """Do work in a forked process; return what it returned, or "killed".
+    """Do work in a forked process; return what it returned, or "killed", or "left".
 
     Raises
     ------
@@ -111,6 +115,8 @@ def in_child(work: Callable[[], Any]) -> Any:
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL, f"the run hangs: ended by signal {os.WTERMSIG(status)}"
         return "killed"
+    if os.WEXITSTATUS(status) == LEFT:
+        return "left"
     outcome, value = pickle.loads(answer)
     assert outcome == "done", value
     return value
@@ -160,26 +166,52 @@ def survived(death: Death, place: Path) -> bool:
         return False
     before = [event for journal in place.glob("20*/journal.jsonl") for event in read_journal(journal)]
     accepted = [event.path for event in before if isinstance(event, FrameAccepted)]
-    contents = {path: path.read_bytes() for path in place.glob("20*/*/*/*.fits")}
-    assert set(accepted) <= {str(path) for path in contents}, f"{death}: accepted frames are lost"
-    _, outcome, counted, masters = in_child(lambda: run(place))
-    assert outcome == NightOutcome.COMPLETE.value, f"{death}: {outcome}"
-    assert len(counted) == len(set(counted)), f"{death}: a frame counts twice"
-    assert set(accepted) <= set(counted), f"{death}: accepted frames do not count"
-    assert all(path.read_bytes() == content for path, content in contents.items()), f"{death}: a frame has changed"
-    assert len(masters) == len(few().sets), f"{death}: {masters}"
-    folders = list(place.glob("20*"))
-    assert len(folders) == 1, f"{death}: {folders}"
-    raw = NightFolder(folders[0]).raw_frames()
-    for master in NightFolder(folders[0]).masters():
-        shown = recombined(master, raw)
-        assert shown.equal, f"{death}: {master.name} {shown}"
-    digests = Counter(path.read_bytes()[-40000:] for path in raw.values())
-    assert max(digests.values()) == 1, f"{death}: a frame is there twice"
-    for path in [*place.rglob("[!.]*.fits")]:
-        assert path.parent.name == "quarantine" or integrity_fault(path) is None, f"{death}: {path}"
-    assert not list(place.glob("20*/**/.*.part")), f"{death}: torn files are left"
+    assert_gone_on_with(place, str(death), accepted)
     return True
+
+
+def assert_gone_on_with(place: Path, what: str, accepted: list[str]) -> None:
+    """Let the next run go on in a folder that a run has left, and check what it makes of it.
+
+    Raises
+    ------
+    AssertionError
+        Something is not as it must be; told after `what` had happened.
+    """
+    assert set(accepted) <= {str(path) for path in place.glob("20*/*/*/*.fits")}, f"{what}: accepted frames are lost"
+    contents = {path: Path(path).read_bytes() for path in accepted}
+    # Ended after its last word, a night is over, and the next one begins.
+    told = [event for journal in place.glob("20*/journal.jsonl") for event in read_journal(journal)]
+    is_over = any(isinstance(event, NightEnded) and event.outcome is NightOutcome.COMPLETE for event in told)
+    _, outcome, counted, masters = in_child(lambda: run(place))
+    assert outcome == NightOutcome.COMPLETE.value, f"{what}: {outcome}"
+    assert len(counted) == len(set(counted)), f"{what}: a frame counts twice"
+    assert is_over or set(accepted) <= set(counted), f"{what}: accepted frames do not count"
+    assert all(Path(path).read_bytes() == content for path, content in contents.items()), f"{what}: a frame has changed"
+    assert len(masters) == len(few().sets), f"{what}: {masters}"
+    folders = [NightFolder(path) for path in place.glob("20*")]
+    assert len(folders) == 1 + is_over, f"{what}: {folders}"
+    for folder in folders:
+        assert_true(folder, what)
+
+
+def assert_true(folder: NightFolder, what: str) -> None:
+    """Check masters and frames of a night against each other.
+
+    Raises
+    ------
+    AssertionError
+        A file is damaged, or torn, or there twice, or a master is not that of its frames.
+    """
+    raw = folder.raw_frames()
+    for master in folder.masters():
+        shown = recombined(master, raw)
+        assert shown.equal, f"{what}: {master.name} {shown}"
+    digests = Counter(path.read_bytes()[-40000:] for path in raw.values())
+    assert max(digests.values()) == 1, f"{what}: a frame is there twice"
+    for path in [*raw.values(), *folder.masters()]:
+        assert integrity_fault(path) is None, f"{what}: {path} is damaged and was left"
+    assert not list(folder.path.rglob(".*.part")), f"{what}: torn files are left"
 
 
 def calls_of_a_night() -> list[str]:

@@ -1,4 +1,4 @@
-"""Runs killed at one of their calls to the disk, gone on with, and compared with what an unbroken run gives."""
+"""Runs killed at one of their calls to the disk, or whose power is cut, and what the next run makes of them."""
 
 import json
 import subprocess
@@ -7,10 +7,10 @@ import sys
 import pytest
 
 
-def tried(count: int, deadline_s: float) -> dict[str, int]:
-    """Try deaths in a process of its own, which forks: not from one that has threads."""
+def tried(module: str, count: int, deadline_s: float) -> dict[str, int]:
+    """Try deaths or power cuts in a process of its own, which forks: not from one that has threads."""
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.crash.deaths", str(count)],
+        [sys.executable, "-m", f"tests.crash.{module}", str(count)],
         capture_output=True,
         text=True,
         timeout=deadline_s,
@@ -22,13 +22,26 @@ def tried(count: int, deadline_s: float) -> dict[str, int]:
 
 
 def test_no_death_costs_an_accepted_frame() -> None:
-    told = tried(12, 300.0)
+    told = tried("deaths", 12, 300.0)
     assert told["deaths"] >= 12
+    assert told["not survived"] == 0
+
+
+def test_no_power_cut_costs_an_accepted_frame() -> None:
+    told = tried("power_cuts", 20, 300.0)
+    assert told["cuts"] >= 15
     assert told["not survived"] == 0
 
 
 @pytest.mark.deep
 def test_a_thousand_deaths_cost_no_accepted_frame() -> None:
-    told = tried(1000, 10_000.0)
+    told = tried("deaths", 1000, 10_000.0)
     assert told["deaths"] == 1000
+    assert told["not survived"] == 0
+
+
+@pytest.mark.deep
+def test_a_thousand_power_cuts_cost_no_accepted_frame() -> None:
+    told = tried("power_cuts", 1000, 10_000.0)
+    assert told["cuts"] >= 900
     assert told["not survived"] == 0
