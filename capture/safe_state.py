@@ -164,10 +164,10 @@ class SafeState:
             if not await self._still_cools():
                 return
         thermals = camera.thermals()
-        if thermals.cooler_on is True:
-            raise DeviceError(camera.name, "still tells that it is on")
-        power_percent = thermals.power_percent or 0.0
-        raise DeviceError(camera.name, f"its cooler was switched off and still draws {power_percent:.0f} %")
+        told = (
+            "still tells that it is on" if thermals.cooler_on else f"still draws {thermals.power_percent or 0.0:.0f} %"
+        )
+        raise DeviceError(camera.name, f"its cooler was switched off and {told}")
 
     async def _still_cools(self) -> bool:
         """Tell whether a cooler is on, as its driver says, or draws power while the sensor does not grow warmer.

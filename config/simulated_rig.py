@@ -364,8 +364,11 @@ class SimulatedRig(RigPart):
 
 
 def switched_on_now(rig: SimulatedRig) -> SimulatedRig:
-    """Return the rig as it is switched on at this moment: what it exposes from now on, it has never exposed before."""
-    return rig.model_copy(update={"frames_before": int(time.time())})
+    """Return the rig as it is switched on at this moment: what it exposes from now on, it has never exposed before.
+
+    A rig file that tells the frames before has the last word.
+    """
+    return rig.model_copy(update={"frames_before": rig.frames_before or int(time.time())})
 
 
 def _shipped() -> Traversable:

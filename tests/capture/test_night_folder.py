@@ -63,6 +63,7 @@ def test_a_frame_that_the_disk_failed_is_written_again_and_counts_once(
     fails_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, flush, calls = NightFolder.create(tmp_path, START), os.fsync, list[int]()
+    first = folder.save_frame(frame(), "Ha", 6)  # makes the folders, which are flushed, too
 
     def failing(descriptor: int) -> None:
         calls.append(descriptor)
@@ -74,12 +75,13 @@ def test_a_frame_that_the_disk_failed_is_written_again_and_counts_once(
     path = folder.save_frame(frame(), "Ha", 7)
     assert path.stem.endswith("_0007-2")
     assert (read_frame(path)[0] == 1000).all()
-    assert sorted(path.parent.glob("*.fits")) == [path]
+    assert sorted(path.parent.glob("*.fits")) == [first, path]
     assert len(list(folder.path.glob("quarantine/*-not-flushed.fits"))) == (fails_at == "folder")
 
 
 def test_a_disk_that_fails_again_or_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, calls = NightFolder.create(tmp_path, START), list[int]()
+    folder.save_frame(frame(), "Ha", 6)
     for number, tries in ((errno.EIO, 2), (errno.ENOSPC, 1)):
         calls.clear()
 

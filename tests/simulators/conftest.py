@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -187,14 +188,19 @@ async def running(*command: str, **environment: str) -> AsyncIterator[asyncio.su
         await process.wait()
 
 
+FRAMES_BEFORE = 7
+
+
 @pytest.fixture
-async def indiserver() -> AsyncIterator[Server]:
-    """The rig `small` as a driver under a stock indiserver."""
+async def indiserver(tmp_path: Path) -> AsyncIterator[Server]:
+    """The rig `small` as a driver under a stock indiserver, with `FRAMES_BEFORE`."""
     if not shutil.which("indiserver"):
         pytest.skip("indiserver is not installed: apt install indi-bin")
     address = new_address()
     driver = Path(sys.executable).with_name("indi_coldframe_rig")
     command = ["indiserver", "-p", str(address.port), "-u", address.unix_socket, str(driver)]
-    async with running(*command, COLDFRAME_RIG="small"):
+    shipped = (resources.files("coldframe.config") / "rigs" / "small.toml").read_text("utf-8")
+    (tmp_path / "small.toml").write_text(f"frames_before = {FRAMES_BEFORE}\n{shipped}")
+    async with running(*command, COLDFRAME_RIG=str(tmp_path / "small.toml")):
         await wait_for(address)
         yield address

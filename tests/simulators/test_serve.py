@@ -18,7 +18,7 @@ from astropy.io import fits
 from coldframe.config.simulated_rig import SimulatedRig, load_rig
 from coldframe.simulators.sensor import Exposure, Sensor
 from coldframe.simulators.serve import ServerStartError, serve
-from tests.simulators.conftest import CAMERA, PANEL, WHEEL, RawClient, Server, Serving, new_address
+from tests.simulators.conftest import CAMERA, FRAMES_BEFORE, PANEL, WHEEL, RawClient, Server, Serving, new_address
 
 Wrap = Callable[[socket.socket], RawClient]
 
@@ -338,7 +338,7 @@ async def test_the_driver_under_a_stock_indiserver(
         else:
             data = pybase64.b64decode((await client.until(r"<oneBLOB[^>]*>([^<]*)</oneBLOB>")).group(1))
         await client.until_state("CCD_EXPOSURE", "Ok")
-        shot = Exposure(number, small.timing.shortest_exposure_s, gain=100, offset=50, sensor_c=18)
+        shot = Exposure(FRAMES_BEFORE + number, small.timing.shortest_exposure_s, gain=100, offset=50, sensor_c=18)
         assert np.array_equal(opened(data)[0], expected.render(shot))
 
 
