@@ -1,73 +1,271 @@
-"""Make the pictures of README and guides from a real night on the simulated rig: `python docs/make_pictures.py`.
+"""Make the pictures of README and guides from a real night: `python docs/make_pictures.py [NIGHT]`.
 
-The night goes into a temporary folder. While it runs, the dashboard is drawn as SVG at the moments named below.
+NIGHT is the folder of a night that is over; without one, a night is shot on the simulated rig, over real INDI, which
+takes some minutes. Dashboards and charts are drawn from its journal and its frames. The page of the report is
+photographed by Chromium, and left as it was where that is not installed.
 """
 
-import asyncio
+import argparse
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
 import tempfile
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 
-from coldframe.capture.clock import NightClock
+from markupsafe import Markup
+from rich.console import Console
+
+from coldframe.calibration.frame_file import read_pixels
+from coldframe.calibration.statistics import measure, preview
+from coldframe.capture.dashboard.controls import Controls, Screen
 from coldframe.capture.dashboard.state import DashboardState
-from coldframe.capture.dashboard.view import snapshot_svg
-from coldframe.capture.events import Event, EventStream, FrameAccepted, NightStarted
-from coldframe.capture.learned_flats import LearnedFlats
-from coldframe.capture.night import Night
-from coldframe.capture.night_folder import NightFolder
-from coldframe.cli.simulated_server import simulated_server
-from coldframe.config.examples import example_night
-from coldframe.config.loading import load_settings
-from coldframe.devices.indi.rig import indi_rig
+from coldframe.capture.dashboard.view import render
+from coldframe.capture.events import Event, ExposureStarted, FlatTested, FrameShown, NightStarted
+from coldframe.capture.journal_reading import read_journal
+from coldframe.capture.night_folder import newest_night
+from coldframe.capture.report import charts
+from coldframe.capture.report.contents import NightReport
+from coldframe.capture.report.gathering import gather
+from coldframe.capture.report.making import PAGE
+from coldframe.capture.report.runs import JOURNAL
 
 PICTURES = Path(__file__).parent / "pictures"
-SIZES = ((80, 24), (120, 40), (200, 50))
+STYLE = Path(__file__).parents[1] / "capture" / "report" / "page.css"
+
+HOME = "/home/astro/coldframe"
+"""Where the night is said to lie: pictures are the same whoever makes them."""
+
 SHOWN_STEP, SHOWN_FRAME = "flat Ha", 12
+"""The frame after which the night is shown: a tuned flat, a master that grows, most of the plan done."""
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+REPORT_SIZE = (1180, 900)
+"""Pixels of the report's first screen."""
+
+SCREENSHOT_DEADLINE_S = 120
+
+FONTS = '"Fira Code", "DejaVu Sans Mono", Menlo, Consolas, monospace'
+
+FRAME = f"""<svg viewBox="0 0 {{width}} {{height}}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{{unique_id}}-matrix {{{{ font: {{char_height}}px {FONTS}; white-space: pre }}}}
+.{{unique_id}}-title {{{{ font: bold 18px sans-serif }}}}
+rect {{{{ shape-rendering: crispEdges }}}}
+{{styles}}
+</style>
+{{chrome}}
+<g transform="translate({{terminal_x}}, {{terminal_y}})">
+{{backgrounds}}
+<g class="{{unique_id}}-matrix">
+{{matrix}}
+</g>
+</g>
+</svg>
+"""
+"""What rich puts around a terminal's text, without fonts from the network."""
+
+BLOCKS = re.compile(r'<text class="(t-r\d+)" x="([\d.]+)" y="([\d.]+)" textLength="[\d.]+"[^>]*>([▀▁-█\xa0]+)</text>')
+NEEDLESS = re.compile(r' clip-path="url\(#t-line-\d+\)"| shape-rendering="crispEdges"')
+CELL_WIDTH, CELL_HEIGHT = 12.2, 24.4
+OVERLAP = 0.25
+RISE = 18.5
+"""Of rich's pictures: how far the upper edge of a cell lies above the line on which its text stands."""
+
+CHART_STYLE = re.compile(r"^svg .*$", re.MULTILINE)
+LIGHT = re.compile(r":root \{(.*?)\}", re.DOTALL)
+COLOUR = re.compile(r"var\((--\w+)\)")
 
 
-class Photographer:
-    """Draws the dashboard once, when the wanted frame was accepted."""
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment of a night to draw: the first event, and all before it, for which `is_reached` holds."""
 
-    def __init__(self) -> None:
-        self._state = DashboardState()
-        self._wanted = 0
-
-    def __call__(self, event: Event) -> None:
-        """Take an event in, and draw at the right one."""
-        self._state.apply(event)
-        match event:
-            case NightStarted():
-                self._wanted = next(step.number for step in event.steps if step.title == SHOWN_STEP)
-            case FrameAccepted(step=step, index=index) if (step, index) == (self._wanted, SHOWN_FRAME):
-                self._draw()
-
-    def _draw(self) -> None:
-        PICTURES.mkdir(exist_ok=True)
-        for width, height in SIZES:
-            svg = snapshot_svg(self._state, width, height, datetime.now(UTC).astimezone())
-            (PICTURES / f"dashboard-{width}x{height}.svg").write_text(svg, encoding="utf-8")
+    name: str
+    size: tuple[int, int]
+    is_reached: Callable[[DashboardState, Event], bool]
+    screen: Screen | None = None
 
 
-async def main() -> None:
-    """Run the night and draw."""
-    settings = load_settings(example_night("small"))
-    clock, events = NightClock(), EventStream()
-    events.subscribe(Photographer())
-    async with simulated_server("small") as server:
-        settings = settings.model_copy(update={"server": server})
-        async with indi_rig(settings, clock.now) as rig:
-            await rig.connect()
-            with tempfile.TemporaryDirectory() as folder:
-                night = Night(
-                    settings,
-                    rig,
-                    folder=NightFolder.create(Path(folder) / "coldframe", clock.now()),
-                    learned=LearnedFlats(Path(folder) / "learned-flats.json"),
-                    events=events,
-                    clock=clock,
-                )
-                await night.run()
+def after_frame(state: DashboardState, event: Event) -> bool:
+    """Tell whether the exposure after the shown frame has begun."""
+    is_shown = state.step is not None and state.step.planned.title == SHOWN_STEP and state.step.accepted == SHOWN_FRAME
+    return is_shown and isinstance(event, ExposureStarted)
+
+
+def after_tuning_test(state: DashboardState, event: Event) -> bool:
+    """Tell whether the first filter's last test was judged."""
+    return isinstance(event, FlatTested) and state.tuning is not None and event.low_adu <= event.level_adu
+
+
+MOMENTS = (
+    Moment("dashboard-80x24", (80, 24), after_frame),
+    Moment("dashboard-120x40", (120, 40), after_frame),
+    Moment("dashboard-200x50", (200, 50), after_frame),
+    Moment("view-plan", (100, 26), after_frame, Screen.PLAN),
+    Moment("view-tuning", (100, 26), after_tuning_test, Screen.TUNING),
+    Moment("view-frame", (100, 34), after_frame, Screen.FRAME),
+    Moment("view-log", (100, 26), after_frame, Screen.LOG),
+)
+
+
+def draw_dashboards(events: Iterable[Event], night: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and SVG of the dashboard at each moment."""
+    state, waiting = DashboardState(), list(MOMENTS)
+    folder = night
+    for event in events:
+        if isinstance(event, NightStarted):
+            folder = Path(event.folder)
+            state.apply(replace(event, folder=f"{HOME}/{night.name}"))
+        else:
+            state.apply(event)
+        for moment in [each for each in waiting if each.is_reached(state, event)]:
+            waiting.remove(moment)
+            state.apply(last_picture(state, night, folder))
+            yield f"{moment.name}.svg", dashboard_svg(state, moment, event.at)
+    if waiting:
+        names = ", ".join(each.name for each in waiting)
+        raise SystemExit(f"{night}: never comes to what {names} shall show; name no night, and one is shot that does")
+
+
+def last_picture(state: DashboardState, night: Path, folder: Path) -> FrameShown:
+    """Return what the journal leaves out, from the file of the last frame: `folder` is the night's in the journal."""
+    assert state.step is not None
+    if state.is_tuning and state.tuning is not None:
+        tests = sorted((night / "tuning").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        path = tests[len(state.tuning.tests) - 1]
+    else:
+        assert state.frame is not None
+        path = night / Path(state.frame.path).relative_to(folder)
+    pixels = read_pixels(path)
+    at = state.latest[-1].at
+    return FrameShown(at, state.step.planned.title, preview(pixels), measure(pixels).histogram128())
+
+
+def dashboard_svg(state: DashboardState, moment: Moment, at: datetime) -> str:
+    """Draw the dashboard as it was half a second later."""
+    width, height = moment.size
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        height=height,
+        record=True,
+        force_terminal=True,
+        color_system="truecolor",
+        legacy_windows=False,
+    )
+    controls = None if moment.screen is None else Controls(lambda _: None, lambda: None, screen=moment.screen)
+    console.print(render(state, width, height, (at + timedelta(seconds=0.5)).astimezone(), controls))
+    svg = console.export_svg(title="coldframe", code_format=FRAME, unique_id="t")
+    return NEEDLESS.sub("", BLOCKS.sub(_rectangles, svg.replace("&#160;", "\xa0")))
+
+
+def _rectangles(text: re.Match[str]) -> str:
+    """Draw block characters as the rectangles that they are: not every font fills its cells with them."""
+    style, x, y, characters = text.groups()
+    column, drawn = 0, []
+    for character, run in groupby(characters):
+        columns = len(list(run))
+        if character != "\xa0":
+            eighths = 4 if character == "▀" else ord(character) - ord("▁") + 1
+            height = CELL_HEIGHT * eighths / 8
+            top = float(y) - RISE + (0 if character == "▀" else CELL_HEIGHT - height)
+            drawn.append(
+                f'<rect class="{style}" x="{float(x) + CELL_WIDTH * column:g}" y="{top:g}"'
+                f' width="{CELL_WIDTH * columns + OVERLAP:g}" height="{height + OVERLAP:g}"/>'
+            )
+        column += columns
+    return "".join(drawn)
+
+
+def draw_charts(report: NightReport) -> Iterator[tuple[str, str]]:
+    """Yield name and SVG of charts of the report, each as a picture of its own."""
+    tuning = max(report.tunings, key=lambda each: len(each.tests))
+    biggest = max(report.sets, key=lambda each: each.accepted)
+    for name, chart in (
+        ("tuning", charts.tuning_chart(tuning)),
+        ("noise", charts.growth_chart(biggest.growth)),
+        ("photon-transfer", charts.transfer_chart(report.cameras[0])),
+    ):
+        if chart is not None:
+            yield f"{name}.svg", standalone(chart)
+
+
+def standalone(chart: Markup) -> str:
+    """Give a chart the page's colours for daylight, and paper."""
+    css = STYLE.read_text("utf-8")
+    light = LIGHT.search(css)
+    assert light is not None
+    colours = dict(re.findall(r"(--\w+): ([^;]+);", light[1]))
+    style = COLOUR.sub(lambda named: colours[named[1]], "\n".join(CHART_STYLE.findall(css)).replace("svg ", ""))
+    opening, rest = str(chart).split(">", 1)
+    opening = opening.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ')
+    paper = f'<rect width="100%" height="100%" rx="6" fill="{colours["--card"]}"/>'
+    return f"{opening}><style>\n{style.replace('font-family: inherit;', '')}\n</style>{paper}{rest}\n"
+
+
+def photograph_report(page: Path, picture: Path) -> None:
+    """Have Chromium draw the first screen of a page; a picture that is there stays where it cannot."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        print(f"{picture.name}: left as it was, as none of {', '.join(BROWSERS)} is installed", file=sys.stderr)
+        return
+    with tempfile.TemporaryDirectory() as profile:
+        width, height = REPORT_SIZE
+        command = [
+            browser,
+            "--headless",
+            "--hide-scrollbars",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--blink-settings=preferredColorScheme=1",
+            f"--user-data-dir={profile}",
+            f"--window-size={width},{height}",
+            f"--screenshot={picture}",
+            page.resolve().as_uri(),
+        ]
+        if os.geteuid() == 0:  # Chromium's sandbox refuses root
+            command.insert(1, "--no-sandbox")
+        subprocess.run(command, check=True, timeout=SCREENSHOT_DEADLINE_S, capture_output=True)
+
+
+def shoot_night(storage: Path) -> Path:
+    """Shoot the demonstration night, and return its folder."""
+    command = [sys.executable, "-m", "coldframe", "run", "--simulate", "small", "--no-dashboard"]
+    subprocess.run([*command, "--folder", str(storage)], check=True)
+    night = newest_night(storage)
+    assert night is not None
+    return night
+
+
+def make_pictures(night: Path) -> None:
+    """Draw everything from a night's folder."""
+    PICTURES.mkdir(exist_ok=True)
+    events = tuple(read_journal(night / JOURNAL))
+    for name, svg in (*draw_dashboards(events, night), *draw_charts(gather(events))):
+        (PICTURES / name).write_text(svg, encoding="utf-8")
+    photograph_report(night / PAGE, PICTURES / "report.png")
+    for picture in sorted(PICTURES.iterdir()):
+        print(f"{picture}: {picture.stat().st_size:,} bytes")
+
+
+def main() -> None:
+    """Take the night that is named, or shoot one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("night", nargs="?", type=Path, metavar="NIGHT")
+    night: Path | None = parser.parse_args().night
+    if night is not None:
+        make_pictures(night)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        make_pictures(shoot_night(Path(folder) / "coldframe"))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -1,0 +1,98 @@
+"""README and guides lead somewhere, and name commands and options that exist."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from coldframe.cli import app
+
+ROOT = Path(__file__).parent.parent
+PAGES = tuple(sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]))
+
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`([^`]+)`")
+LINK = re.compile(r"\]\(([^()\s]+)\)")
+HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
+CALL = re.compile(r"(?:^|[\s/`(])coldframe (?P<words>[a-z].*)$")
+OPTION = re.compile(r"(?<=\s)--[a-z][a-z-]*")
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def links(page: Path) -> list[str]:
+    prose = SPAN.sub("", FENCE.sub("", page.read_text("utf-8")))
+    return [link for link in LINK.findall(prose) if not link.startswith(("https://", "http://"))]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what headings are called in links, as GitHub and others make them."""
+    headings = HEADING.findall(FENCE.sub("", page.read_text("utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def calls(text: str) -> Iterator[list[str]]:
+    """Yield the words behind each `coldframe` of code in a page: a command, and what is given to it."""
+    lines = [line for block in FENCE.findall(text) for line in block.splitlines()[1:-1]]
+    spans = [" ".join(span.split()) for span in SPAN.findall(FENCE.sub("", text))]
+    for line in [*lines, *spans]:
+        if found := CALL.search(re.split(r"(?:^| +)# ", line)[0].strip()):
+            yield found["words"].split()
+
+
+def faults(words: list[str]) -> Iterator[str]:
+    """Yield what a call names that does not exist."""
+    command: Any = typer.main.get_command(app)
+    used = ["coldframe"]
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        if words[0] not in command.commands:
+            yield f"{' '.join(used)} {words[0]}"
+            return
+        used.append(words[0])
+        command, words = command.commands[words[0]], words[1:]
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    for option in OPTION.findall(f" {' '.join(words)}"):
+        if option not in {*known, "--help"}:
+            yield f"{' '.join(used)} {option}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    lost = []
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        is_there = target.is_relative_to(ROOT) and target.exists()
+        if not is_there or (anchor and anchor not in anchors(target)):
+            lost.append(link)
+    assert lost == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_named_commands_and_options_exist(page: Path) -> None:
+    assert [fault for words in calls(page.read_text("utf-8")) for fault in faults(words)] == []
+
+
+def test_the_index_names_every_guide() -> None:
+    listed = {link.partition("#")[0] for link in links(ROOT / "docs" / "README.md")}
+    guides = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert guides - listed == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("`coldframe dance`", ["coldframe dance"]),
+        ("`coldframe\nlibrary\nburn`", ["coldframe library burn"]),
+        ("```sh\ncoldframe run --simulate --slowly   # coldframe sing\n```", ["coldframe run --slowly"]),
+        ("```sh\nssh -t observatory /opt/coldframe/bin/coldframe watch\n```", []),
+        ("coldframe takes over", []),
+    ],
+)
+def test_what_does_not_exist_is_noticed(text: str, wanted: list[str]) -> None:
+    assert [fault for words in calls(text) for fault in faults(words)] == wanted
