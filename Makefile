@@ -29,8 +29,9 @@ check: $(READY)  ## formatting, lint, types, import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Most tests wait, for real servers above all, so more of them than there are cores go on at a time; a file stays in one process.
 test: $(READY) debian-packages check  ## everything that must hold at every commit
-	$(BIN)/pytest -m "not deep"
+	$(BIN)/pytest -m "not deep" -n 4 --dist loadfile
 
 test-deep: $(READY) debian-packages  ## the long suites
 	$(BIN)/pytest
