@@ -76,7 +76,10 @@ def study(sets: Sequence[StudiedSet], measured_at: datetime, known: Measured | N
     e_per_adu = measured or known
     if e_per_adu is None:
         return None
-    noise_adu = read_noise_adu(shortest.noise)
+    try:
+        noise_adu = read_noise_adu(shortest.noise)
+    except ValueError:  # frames that were spoilt
+        return None
     first = sets[0]
     return CameraRecord(
         camera=first.camera,

@@ -221,10 +221,19 @@ def read_noise_adu(dark: TileNoise) -> Measured:
     ----------
     dark
         Of two or more bias frames.
+
+    Raises
+    ------
+    ValueError
+        They tell none: no tile is sound, or each has a noise of its own.
     """
     finite = np.isfinite(dark.variance_adu2)
     variances = dark.variance_adu2[finite]
+    if not variances.size:
+        raise ValueError("no part of the bias frames tells their noise")
     near = np.abs(variances - np.median(variances)) <= CLIP_SIGMA * dark.variance_scatter * np.median(variances)
+    if not near.any():
+        raise ValueError("the noise of the bias frames differs from place to place")
     variance = float(variances[near].mean())
     error = dark.variance_scatter * variance / sqrt(near.sum())
     noise = sqrt(max(variance - dark.step_adu**2 / 12, 0.0))

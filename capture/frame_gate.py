@@ -8,6 +8,7 @@ from math import sqrt
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coldframe.calibration.frame_shape import FrameShape, bands_between, is_large_enough, smooth_pattern
 from coldframe.calibration.statistics import FrameStatistics
@@ -203,7 +204,10 @@ class FrameGate:
         if self._reference is None or not is_large_enough(look.shape.levels_adu.shape):
             return None
         first = self._reference.shape
-        if first.levels_adu.min() - bias_adu < LEAST_LIT * (first.mean_adu - bias_adu):
+        lit, lit_first = (_lit(shape, bias_adu) for shape in (look.shape, first))
+        if (torn := float((lit != lit_first).mean())) >= LEAST_TORN:
+            return Fault(f"{100 * torn:.0f} % of it is lit in one of this flat and the first one only: a torn readout?")
+        if not lit_first.all():
             return None
         smooth = smooth_pattern((look.shape.levels_adu - bias_adu) / (first.levels_adu - bias_adu))
         if smooth.amplitude_adu > LARGEST_GRADIENT and smooth.significances.max() > SIGNIFICANT:
@@ -260,6 +264,11 @@ class FrameGate:
                 "another setting, or a disturbed readout?"
             )
         return None
+
+
+def _lit(shape: FrameShape, bias_adu: float) -> NDArray[np.bool_]:
+    """Tell which places of a flat have light at all."""
+    return shape.levels_adu - bias_adu >= LEAST_LIT * (shape.mean_adu - bias_adu)
 
 
 def level_limit_adu(reference: FrameStatistics) -> float:

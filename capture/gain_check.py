@@ -100,7 +100,7 @@ class GainCheck:
         return {record.readout: found for record in kept if (found := fingerprint_of(record)) is not None}
 
     async def _fingerprint(self, number: int, readout: ReadoutSettings) -> Fingerprint | None:
-        """Return what bias frames of a setting show; None where frames are too small."""
+        """Return what bias frames of a setting show; None where frames are too small, or spoilt."""
         context, series = self._context, TileSeries()
         await darken(context)
         await context.rig.camera.apply(readout)
@@ -111,7 +111,11 @@ class GainCheck:
         if series.frames < FRAMES:
             return None
         noise = series.noise()
-        return Fingerprint(float(np.median(noise.level_adu)), max(read_noise_adu(noise).value, noise.step_adu / 4))
+        try:
+            read_noise = read_noise_adu(noise)
+        except ValueError:
+            return None
+        return Fingerprint(float(np.median(noise.level_adu)), max(read_noise.value, noise.step_adu / 4))
 
     def _look(self, frame: Frame, series: TileSeries) -> None:
         self._context.folder.save_check(frame, None)

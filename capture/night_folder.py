@@ -14,7 +14,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -159,15 +159,15 @@ class NightFolder:
         _write_reason(path, {"reason": stray.reason, "came_at": came.isoformat()})
         return path
 
-    def quarantine_saved(self, paths: Iterable[Path], reason: str) -> list[Path]:
-        """Move saved frames into quarantine, with the reason beside each, and return their new paths.
+    def quarantine_saved(self, path: Path, reason: str) -> Path:
+        """Move a saved frame into quarantine, with the reason beside it, and return where it is now.
 
         Raises
         ------
         NotDurableError
-            A frame cannot be moved, or its reason could not be brought onto the disk.
+            It cannot be moved, or its reason could not be brought onto the disk.
         """
-        return [self._set_aside(path, path.name, reason) for path in paths]
+        return self._set_aside(path, path.name, reason)
 
     def set_torn_aside(self) -> list[Path]:
         """Move files that a run was writing when it ended into quarantine, and return where they are now.

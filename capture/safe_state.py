@@ -181,7 +181,7 @@ class SafeState:
                 return False
             if thermals.cooler_on is True and waited_s >= COOLER_ANSWER_S:
                 return True
-            if waited_s >= OFF_CHECK_S or self._hurried:
+            if thermals.cooler_on is not True and (waited_s >= OFF_CHECK_S or self._hurried):
                 return thermals.read_at_s > began_s and not self._hurried
             await asyncio.sleep(PAUSE_S)
 

@@ -132,7 +132,7 @@ class SavedFrames:
         return told
 
     def _set_aside(self, path: Path, fault: str) -> None:
-        self._folder.quarantine_saved([path], f"found damaged by a later run: {fault}")
+        self._folder.quarantine_saved(path, f"found damaged by a later run: {fault}")
         self._faults.append(f"{path.name} does not count and is in quarantine: {fault}")
 
 

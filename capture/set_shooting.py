@@ -191,8 +191,12 @@ class SetShooting:
 
     async def _withdraw(self, reason: str) -> None:
         """Put what was accepted aside, and tell so: a second try gives its frames the same names."""
-        for path in await in_thread(self._context.folder.quarantine_saved, self._master.accepted.paths, reason):
-            self._context.tell(FrameRejected(self._context.clock.now(), self._number, str(path), reason))
+        for path in self._master.accepted.paths:
+            await self._set_aside(path, reason)
+
+    async def _set_aside(self, path: Path, reason: str) -> None:
+        aside = await in_thread(self._context.folder.quarantine_saved, path, reason)
+        self._context.tell(FrameRejected(self._context.clock.now(), self._number, str(aside), reason))
 
     async def _file(self, path: Path) -> None:
         """Take the master into the library. That it is saved is what counts: a failure is told, and no more."""
@@ -251,9 +255,7 @@ class SetShooting:
     async def _count_again(self, found: SavedFrame) -> None:
         judged = await in_thread(self._judge, _Shot(found.frame, None))
         if judged.fault is not None:
-            await in_thread(self._context.folder.quarantine_saved, [found.path], judged.fault.reason)
-            now = self._context.clock.now()
-            self._context.tell(FrameRejected(now, self._number, str(found.path), judged.fault.reason))
+            await self._set_aside(found.path, judged.fault.reason)
             return
         self._begin(found.frame)
         level_adu = judged.measurement.statistics.level_adu
