@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from coldframe.calibration.accumulator import pixel_digest
 from coldframe.calibration.camera_record import CAMERAS, CameraRecord, CameraRecords, by_setting, merged
 from coldframe.calibration.photon_transfer import TILE_PIXELS, TileSeries, read_noise_adu
 from coldframe.capture.context import NightContext, StepFailedError, StepSkippedError
@@ -11,12 +12,16 @@ from coldframe.capture.events import Severity
 from coldframe.capture.exposing import expose_once, patiently
 from coldframe.capture.fingerprint import Fingerprint, not_applied
 from coldframe.capture.light_path import darken
+from coldframe.capture.second_client import reclaim
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame, Limits
 
 FRAMES = 2
 """Bias frames for a fingerprint: their difference tells the noise to 1 %."""
+
+MOST_FRAMES = 4
+"""With those that a camera delivers again, or that another program had set otherwise."""
 
 
 class GainCheck:
@@ -25,6 +30,7 @@ class GainCheck:
     def __init__(self, context: NightContext) -> None:
         self._context = context
         self._verdicts: dict[ReadoutSettings, str | None] = {}
+        self._digests: set[bytes] = set()
 
     async def confirm(self, number: int, readout: ReadoutSettings) -> None:
         """Shoot two bias frames and compare them with what earlier nights know of the camera.
@@ -103,11 +109,18 @@ class GainCheck:
         """Return what bias frames of a setting show; None where frames are too small, or spoilt."""
         context, series = self._context, TileSeries()
         await darken(context)
-        await context.rig.camera.apply(readout)
+        settings = await context.rig.camera.apply(readout)
         shortest_s = context.rig.camera.features.exposure_s.minimum
-        for _ in range(FRAMES):
+        for _ in range(MOST_FRAMES):
             frame = await patiently(context, lambda: expose_once(context, number, FrameKind.BIAS, shortest_s))
+            if frame.settings != settings:
+                reclaim(context, settings, frame.settings)
+                await in_thread(context.folder.save_check, frame, None)
+                settings = await context.rig.camera.apply(readout)
+                continue
             await in_thread(self._look, frame, series)
+            if series.frames == FRAMES or min(frame.pixels.shape) < TILE_PIXELS:
+                break
         if series.frames < FRAMES:
             return None
         noise = series.noise()
@@ -119,7 +132,10 @@ class GainCheck:
 
     def _look(self, frame: Frame, series: TileSeries) -> None:
         self._context.folder.save_check(frame, None)
-        if min(frame.pixels.shape) >= TILE_PIXELS:
+        digest = pixel_digest(frame.pixels)
+        # A frame that comes twice has no noise against itself, or tells of the setting before.
+        if min(frame.pixels.shape) >= TILE_PIXELS and digest not in self._digests:
+            self._digests.add(digest)
             series.add(frame.pixels)
 
 

@@ -241,7 +241,7 @@ class Oracle:
     def _spoilt_checks(self) -> bool:
         """Tell whether frames were spoilt, or lit, from which the gain could be told."""
         biases = (truth for truth in self.run.telescope.truths.values() if truth.kind is FrameKind.BIAS)
-        return bool(self.spoilt) or any(truth.unwanted_adu > LEAST_BIAS_LIGHT_ADU / 10 for truth in biases)
+        return bool(self.spoilt) or any(truth.unwanted_adu > LEAST_BIAS_LIGHT_ADU / 100 for truth in biases)
 
     @property
     def _remembers(self) -> bool:

@@ -307,3 +307,8 @@ def test_a_disk_that_fails_once_costs_nothing() -> None:
     with after(replace(clean(), disk_faults={"bad-disk": fault}, kinds=("bad-disk",))) as left:
         assert fault.met == 1
         assert left.outcome is NightOutcome.COMPLETE
+
+
+@pytest.mark.parametrize("seed", [1125, 1772, 1803, 2793, 2886, 3143, 3401, 3673])
+def test_nights_on_which_something_was_wrong_once(seed: int) -> None:
+    assert play(seed).wrong == ()
