@@ -73,7 +73,7 @@ class DashboardState:
     noise
         The running (or last) set's master as it grew.
     masters
-        Masters written, in order.
+        Masters written, in order; one that a later run of the night wrote again counts once.
     latest, problems
         Events in words, oldest first; problems are the warnings and errors among them, which stay for longer.
     """
@@ -166,7 +166,10 @@ class DashboardState:
 
     @_take.register
     def _(self, event: NightStarted) -> None:
+        # A journal goes on with the next run of the night: what the one before had under way is no more.
         self.night, self.ended, self.paused = event, None, None
+        self.running, self.exposure, self.cooling, self.tuning, self.noise = None, None, None, None, []
+        self.pace.step_began()
         self.steps = {step.number: StepProgress(step) for step in event.steps}
 
     @_take.register
@@ -249,7 +252,8 @@ class DashboardState:
         if step := self.steps.get(event.step):
             step.accepted = max(step.accepted, event.index)
             # Saving overlaps with the next exposure, so the last frame of a set may come when the next has begun.
-            if event.step == self.running:
+            # What an earlier run has shot comes from the disk, at a pace that tells nothing of the camera's.
+            if event.step == self.running and not event.is_taken_over:
                 self.pace.frame_accepted(step.planned, event.at)
 
     @_take.register
@@ -271,4 +275,4 @@ class DashboardState:
 
     @_take.register
     def _(self, event: MasterWritten) -> None:
-        self.masters.append(event)
+        self.masters = [*(each for each in self.masters if each.path != event.path), event]

@@ -52,6 +52,7 @@ def test_nested_values_become_plain_json() -> None:
             "saturation_adu": 65535,
             "channels": [],
         },
+        "is_taken_over": False,
     }
 
 
