@@ -251,9 +251,9 @@ class SetShooting:
     async def _count_again(self, found: SavedFrame) -> None:
         judged = await in_thread(self._judge, _Shot(found.frame, None))
         if judged.fault is not None:
-            await in_thread(self._context.folder.quarantine_saved, [found.path], judged.fault.reason)
+            aside = await in_thread(self._context.folder.quarantine_saved, [found.path], judged.fault.reason)
             now = self._context.clock.now()
-            self._context.tell(FrameRejected(now, self._number, str(found.path), judged.fault.reason))
+            self._context.tell(FrameRejected(now, self._number, str(aside[0]), judged.fault.reason))
             return
         self._begin(found.frame)
         level_adu = judged.measurement.statistics.level_adu
