@@ -64,6 +64,10 @@ class DashboardState:
 
     Attributes
     ----------
+    told_at
+        Time of the latest event.
+    lost_at
+        When the night was last heard of, where nobody tells of it any more; see `lose`.
     steps
         By number, in the order of the plan.
     running
@@ -81,6 +85,8 @@ class DashboardState:
     night: NightStarted | None = None
     ended: NightEnded | None = None
     paused: NightPaused | None = None
+    told_at: datetime | None = None
+    lost_at: datetime | None = None
     steps: dict[int, StepProgress] = field(default_factory=dict)
     running: int | None = None
     exposure: ExposureStarted | None = None
@@ -102,10 +108,16 @@ class DashboardState:
 
     def apply(self, event: Event) -> None:
         """Take one event in."""
+        self.told_at = event.at
         told = self.narrator.tell(event)
         if told and not isinstance(event, SHOWN_ELSEWHERE):
             self._remember(told, event)
         self._take(event)
+
+    def lose(self) -> None:
+        """Take in that nobody tells of the night any more; of one that has ended there is nothing more to tell."""
+        if self.night is not None and self.ended is None:
+            self.lost_at = self.told_at
 
     def _remember(self, told: Told, event: Event) -> None:
         # Frames of one set share a line, or twenty of them would push everything else out.

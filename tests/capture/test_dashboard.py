@@ -469,3 +469,19 @@ def test_night_that_was_gone_on_with_shows_each_master_once_and_nothing_that_bro
     assert (state.running, state.exposure, state.noise) == (None, None, [])
     state.apply(master)
     assert state.masters == [master]
+
+
+def test_night_that_nobody_tells_of_any_more_is_not_well_and_has_no_expected_end() -> None:
+    exposing = ExposureStarted(DUSK, 2, FrameKind.DARK, 300.0)
+    state = state_after([STARTED, StepStarted(DUSK, 2), exposing])
+    state.lose()
+    text = "\n".join(screen(state, 120, 40, DUSK + timedelta(hours=2)))
+    assert f"Not heard of since {DUSK:%H:%M:%S}" in text
+    assert "was under way" in text
+    assert not any(words in text for words in ("All well", "done about", "done not before", "exposing", "reading out"))
+
+
+def test_night_that_has_ended_is_not_lost() -> None:
+    state = state_after([STARTED, NightEnded(DUSK, NightOutcome.COMPLETE, "all made; the rig is safe")])
+    state.lose()
+    assert "Complete" in "\n".join(screen(state, 80, 24, DUSK))
