@@ -19,6 +19,7 @@ from coldframe.capture.events import (
     NightStarted,
     Notice,
 )
+from coldframe.capture.journal import Journal
 from coldframe.capture.night_folder import FOLDERS, NightFolder
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
@@ -261,3 +262,16 @@ async def test_a_master_made_from_the_frames_again_tells_the_same_to_the_last_bi
 def inputs_of(master: Path) -> list[str]:
     header = fits.getheader(master)
     return [header[f"IMCOM{number:03d}"] for number in range(1, header["STACKCNT"] + 1)]
+
+
+async def test_a_night_that_another_run_is_shooting_is_left_to_it(tmp_path: Path) -> None:
+    first = await ended_run(short(), SMALL, tmp_path, nth(FrameKind.BIAS, 3))
+    before = files_in(tmp_path, "20*/**/*.fits")
+    (journal,) = files_in(tmp_path, "20*/journal.jsonl")
+    async with Journal(journal):
+        night = await run_night(short(), SMALL, tmp_path)
+    assert night.folder != journal.parent
+    assert files_in(journal.parent, "**/*.fits") == before
+    assert not {event.path for event in first if isinstance(event, FrameAccepted)} & {
+        event.path for event in night.of(FrameAccepted)
+    }
