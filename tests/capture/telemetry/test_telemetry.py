@@ -51,6 +51,8 @@ pytestmark = needs_mosquitto
 
 RIG = "Small Refractor"
 TOPICS = Topics("coldframe/small_refractor")
+MARK = "coldframe/mark"
+"""Below what a listener hears, and nothing of ours."""
 DEADLINE_S = 30.0
 STEPS = (
     PlannedStep(1, "cool to -10 C", None, None, 0, None, 60.0),
@@ -147,7 +149,7 @@ class Listener:
                     await client.subscribe(["coldframe/#", "homeassistant/device/#"])
                     ready.set()
                     async for received in client.messages():
-                        if received.topic != TOPICS.command:
+                        if received.topic not in {TOPICS.command, MARK}:
                             check_message(TOPICS, received.topic, received.payload)
                         self.heard.append(received)
             await asyncio.sleep(0.05)
@@ -181,8 +183,10 @@ async def eventually(find: Callable[[], Any]) -> Any:
 
 async def retained(broker: Mosquitto) -> dict[str, Received]:
     """Return what the broker keeps for those who come later."""
-    async with Listener().of(broker) as listener:
-        await asyncio.sleep(0.3)
+    async with Listener().of(broker) as listener, connected(access(to(broker)), name=None) as client:
+        # A broker sends what it keeps first, and then what comes after.
+        await client.publish(Message(MARK, b"that is all"), confirmed=True)
+        await eventually(lambda: listener.payloads(MARK))
     return {received.topic: received for received in listener.heard if received.is_retained}
 
 
