@@ -229,6 +229,26 @@ async def test_a_night_is_told_and_kept_for_those_who_come_later(broker: Mosquit
     )
 
 
+async def test_a_document_that_cannot_be_made_leaves_the_rest_told(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_document(*_: object, **__: object) -> bytes:
+        raise OverflowError("date value out of range")
+
+    monkeypatch.setattr(telemetry, "state_document", no_document)
+    told = Told(to(broker))
+    async with Listener().of(broker) as listener:
+        async with told.telemetry.told():
+            told.begin()
+            await listener.until(TOPICS.plan, lambda plan: plan["camera"] == "Camera")
+            await eventually(lambda: "state cannot be told" in caplog.text)
+            told.end()
+        await listener.until(TOPICS.status, lambda word: word == "ended")
+    kinds = [json.loads(line)["event"] for line in listener.payloads(TOPICS.event)]
+    assert kinds == ["night-started", "step-started", "temperature-read", "night-ended"]
+    assert caplog.text.count("state cannot be told") == 1
+
+
 async def test_a_watcher_sees_what_was_and_what_is_and_steers(broker: Mosquitto) -> None:
     steering = Asked()
     settings = to(broker, commands=True)
