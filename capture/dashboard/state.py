@@ -262,7 +262,7 @@ class DashboardState:
     def _(self, event: FrameAccepted) -> None:
         self.frame = event
         if step := self.steps.get(event.step):
-            step.accepted = max(step.accepted, event.index)
+            step.accepted = event.index  # fewer than before where a set is put aside and shot once more
             # Saving overlaps with the next exposure, so the last frame of a set may come when the next has begun.
             # What an earlier run has shot comes from the disk, at a pace that tells nothing of the camera's.
             if event.step == self.running and not event.is_taken_over:

@@ -485,3 +485,10 @@ def test_night_that_has_ended_is_not_lost() -> None:
     state = state_after([STARTED, NightEnded(DUSK, NightOutcome.COMPLETE, "all made; the rig is safe")])
     state.lose()
     assert "Complete" in "\n".join(screen(state, 80, 24, DUSK))
+
+
+def test_set_that_is_put_aside_and_shot_once_more_counts_from_one() -> None:
+    state = state_after([STARTED, StepStarted(DUSK, 2), *(a_frame(DUSK, 2, index) for index in (1, 2, 3))])
+    state.apply(FrameRejected(DUSK, 2, "/quarantine/1.fits", "light"))
+    state.apply(a_frame(DUSK, 2, 1))
+    assert state.steps[2].accepted == 1
