@@ -141,7 +141,7 @@ class Pace:
 
     def expected_s(self, step: PlannedStep) -> float:
         """Return the seconds that a step which has not begun is expected to take."""
-        if step.kind is None:
+        if step.kind is None or step.estimate_s == 0:  # 0: an earlier run has made it
             return step.estimate_s
         excess_s = step.count * self._excess[step.exposure_s is not None].mean_s
         return max(step.estimate_s + excess_s, LEAST_SHARE * step.estimate_s)

@@ -18,6 +18,8 @@ from coldframe.capture.events import (
     NightOutcome,
     NightStarted,
     Notice,
+    StepEnded,
+    StepOutcome,
 )
 from coldframe.capture.journal import Journal
 from coldframe.capture.night_folder import FOLDERS, NightFolder
@@ -107,6 +109,11 @@ async def test_what_was_accepted_counts_and_the_rest_is_shot(tmp_path: Path, kin
     night = await run_night(settings, SMALL, tmp_path, rigged)
     assert len(files_in(tmp_path, "20*")) == 1
     assert set(accepted(before)) <= set(accepted(night.events))
+    done = {event.step for event in before if isinstance(event, StepEnded) and event.outcome is StepOutcome.DONE}
+    told = [step for step in night.of(NightStarted)[0].steps if step.kind is not None]
+    assert [step.number for step in told if step.estimate_s == 0] == [
+        each.number for each in told if each.number in done
+    ]
     assert all(path.read_bytes() == content for path, content in files.items())
     assert_whole(night, settings)
     exposed = len(night.of(FrameAccepted)) - len(files)
