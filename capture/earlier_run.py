@@ -21,6 +21,7 @@ from coldframe.capture.events import (
     StepOutcome,
     TuningKept,
 )
+from coldframe.capture.journal import is_being_written
 from coldframe.capture.journal_reading import read_journal
 from coldframe.capture.night_folder import NightFolder, evening_of, newest_night
 from coldframe.capture.panel_curve import PROPORTIONAL, PanelCurve
@@ -57,7 +58,8 @@ class EarlierRun:
 def unfinished_night(storage: Path, now: datetime, camera: str) -> NightFolder | None:
     """Return the folder of this evening's last night with this camera, if it did not end with all it was to make.
 
-    A journal that a power cut has taken is no reason to leave frames behind: whose they are, each tells itself.
+    A journal that a power cut has taken is no reason to leave frames behind: whose they are, each tells itself. A night
+    that another run is shooting is left to that one.
 
     Raises
     ------
@@ -68,6 +70,8 @@ def unfinished_night(storage: Path, now: datetime, camera: str) -> NightFolder |
     if newest is None or not newest.name.startswith(evening_of(now)):
         return None
     folder = NightFolder(newest)
+    if is_being_written(folder.path / "journal.jsonl"):
+        return None
     started, ended = None, None
     for event in _journal(folder):
         match event:

@@ -315,7 +315,10 @@ class CameraMeasured(Event):
 
 @dataclass(frozen=True, slots=True)
 class FrameAccepted(Event):
-    """A frame is durable on disk and counted in its set, as number `index` from 1."""
+    """A frame is durable on disk and counted in its set, as number `index` from 1.
+
+    `is_taken_over` where an earlier run of the night has shot it.
+    """
 
     step: int
     index: int
@@ -323,6 +326,7 @@ class FrameAccepted(Event):
     exposure_s: float
     sensor_c: float | None
     statistics: FrameStatistics
+    is_taken_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)

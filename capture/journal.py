@@ -1,7 +1,9 @@
 """The night's record: one JSON object per line, durable where it matters."""
 
 import asyncio
+import contextlib
 import dataclasses
+import fcntl
 import json
 import math
 import os
@@ -92,7 +94,8 @@ class Journal:
     Each line is handed to the kernel at once, so it survives the death of this process. Landmarks (frames, masters,
     steps) are also synced to the disk, in a worker thread, because that takes up to half a second on an SD card and the
     event loop must not wait for it; syncs that pile up become one. A half line that a power cut left behind is closed
-    with a line's end before the next one is written.
+    with a line's end before the next one is written. The kernel's lock on the file tells others that its night goes on
+    (`is_being_written`), and ends with this process, however that ends.
 
     Parameters
     ----------
@@ -121,6 +124,8 @@ class Journal:
     async def __aenter__(self) -> Self:
         """Open the file and start the task that syncs."""
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         flush_folder(self._path.parent)  # a journal whose name is lost has no lines
         self._broken_line = _ends_within_a_line(self._descriptor)
         self._syncing = asyncio.create_task(self._sync_landmarks(), name="journal sync")
@@ -172,6 +177,29 @@ class Journal:
             os.fsync(self._descriptor)
         except OSError as error:
             self.failure = self.failure or error
+
+
+def is_being_written(path: Path) -> bool:
+    """Tell whether a run that still lives writes this journal.
+
+    Raises
+    ------
+    OSError
+        The file is there and cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _ends_within_a_line(descriptor: int) -> bool:

@@ -1,6 +1,7 @@
 """What happens, in words: one line per event for people and journals of services, or JSON lines for programs."""
 
 import contextlib
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from functools import singledispatchmethod
@@ -61,7 +62,9 @@ def printable(text: str) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Write a span of time for people, to two units at most: "42 s", "12 min", "1 h 04 min"."""
+    """Write a span of time for people, to two units at most: "42 s", "12 min", "1 h 04 min"; a dash for no number."""
+    if not math.isfinite(seconds):  # a journal may tell any
+        return "-"
     whole = round(seconds)
     if whole < 2 * MINUTE_S:
         return f"{whole} s"

@@ -234,11 +234,19 @@ class Night:
                 wheel=rig.wheel.name if rig.wheel else None,
                 width=features.width,
                 height=features.height,
-                steps=planned_steps(self._steps, context.settings),
+                steps=self._told_steps(),
                 is_resumed=self._earlier is not None,
             )
         )
         tell_panel(context)
+
+    def _told_steps(self) -> tuple[PlannedStep, ...]:
+        """Return the plan as it is told: sets that an earlier run has made take next to no time any more."""
+        planned = planned_steps(self._steps, self._context.settings)
+        return tuple(
+            replace(step, estimate_s=0.0) if step.kind is not None and self._is_done(step.number) else step
+            for step in planned
+        )
 
     async def _do(self, number: int, step: Step) -> None:
         """Do one step; what fails is told and does not stop the steps that can do without it."""

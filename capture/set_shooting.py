@@ -261,7 +261,7 @@ class SetShooting:
         level_adu = judged.measurement.statistics.level_adu
         noise_adu = await in_thread(self._master.count, found.path, found.frame, judged.digest, level_adu)
         self._taken_over += 1
-        self._tell_accepted(judged, found.path, noise_adu)
+        self._tell_accepted(judged, found.path, noise_adu, is_taken_over=True)
 
     def _is_complete(self) -> bool:
         """Tell whether the set needs no further frame, as far as is known now."""
@@ -493,7 +493,7 @@ class SetShooting:
         self._begin(judged.frame)
         level_adu = judged.measurement.statistics.level_adu
         path, noise_adu = await in_thread(self._master.add, judged.frame, judged.digest, level_adu)
-        self._tell_accepted(judged, path, noise_adu)
+        self._tell_accepted(judged, path, noise_adu, is_taken_over=False)
 
     def _begin(self, frame: Frame) -> None:
         if self._master.frames == 0:
@@ -501,13 +501,17 @@ class SetShooting:
             if problem is not None:
                 self._context.notice(Severity.WARNING, problem)
 
-    def _tell_accepted(self, judged: _Judged, path: Path, noise_adu: float | None) -> None:
+    def _tell_accepted(self, judged: _Judged, path: Path, noise_adu: float | None, *, is_taken_over: bool) -> None:
         frame, statistics = judged.frame, judged.measurement.statistics
         index = self._recipe.shot_before + self._master.frames
         now, number = self._context.clock.now(), self._number
         title = f"{self._step.title} {index}/{self._shown_count()}"
         self._context.tell(FrameShown(now, title, judged.picture, judged.measurement.histogram128()))
-        self._context.tell(FrameAccepted(now, number, index, str(path), frame.exposure_s, frame.sensor_c, statistics))
+        self._context.tell(
+            FrameAccepted(
+                now, number, index, str(path), frame.exposure_s, frame.sensor_c, statistics, is_taken_over=is_taken_over
+            )
+        )
         self._context.tell(MasterGrew(now, number, index, noise_adu))
 
     def _shown_count(self) -> int:

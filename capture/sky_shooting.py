@@ -179,7 +179,7 @@ class SkyShooting:
             saturation_adu = self._context.settings.flats.saturation_adu
             measurement = await in_thread(measure, found.frame.pixels, saturation_adu, self.cfa_pattern)
             digest = await in_thread(pixel_digest, found.frame.pixels)
-            self._count_in(found.path, found.frame, measurement.statistics, digest, flat.filter)
+            self._count_in(found.path, found.frame, measurement.statistics, digest, flat.filter, is_taken_over=True)
 
     async def _twilight(self) -> float:
         """Wait for twilight and return the sun's pace in it, degrees per second."""
@@ -314,9 +314,18 @@ class SkyShooting:
     async def _keep(self, frame: Frame, look: FrameLook, digest: bytes, name: str | None) -> None:
         index = len(self.sets[name].paths) + 1
         path = await in_thread(self._context.folder.save_frame, frame, name, index)
-        self._count_in(path, frame, look.statistics, digest, name)
+        self._count_in(path, frame, look.statistics, digest, name, is_taken_over=False)
 
-    def _count_in(self, path: Path, frame: Frame, statistics: FrameStatistics, digest: bytes, name: str | None) -> None:
+    def _count_in(
+        self,
+        path: Path,
+        frame: Frame,
+        statistics: FrameStatistics,
+        digest: bytes,
+        name: str | None,
+        *,
+        is_taken_over: bool,
+    ) -> None:
         """Count a frame that is on the disk."""
         mine, context = self.sets[name], self._context
         mine.paths.append(path)
@@ -327,9 +336,11 @@ class SkyShooting:
         mine.last_at = frame.started_at
         if frame.sensor_c is not None:
             mine.sensor_c.append(frame.sensor_c)
-        now = context.clock.now()
+        now, exposure_s, sensor_c = context.clock.now(), frame.exposure_s, frame.sensor_c
         context.tell(
-            FrameAccepted(now, self._number, self._count, str(path), frame.exposure_s, frame.sensor_c, statistics)
+            FrameAccepted(
+                now, self._number, self._count, str(path), exposure_s, sensor_c, statistics, is_taken_over=is_taken_over
+            )
         )
 
     async def _show(self, frame: Frame, measurement: FrameMeasurement, shot: Expose) -> None:

@@ -2,10 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
-from coldframe.config.section import AbsolutePath, Name, Section
+from coldframe.config.section import AbsolutePath, Contradiction, ContradictionError, Name, Section
 
 PASSWORD_VARIABLE = "COLDFRAME_MQTT_PASSWORD"  # noqa: S105  the name of a variable, no password
 LONGEST_PASSWORD_BYTES = 4096
@@ -40,6 +41,23 @@ class BrokerSettings(Section):
         description="With TLS: certificate of the authority that signed the broker's, where the system does not know "
         "it.",
     )
+
+    @model_validator(mode="after")
+    def _check_ca_file(self) -> Self:
+        self.require_tls("ca_file")
+        return self
+
+    def require_tls(self, *names: str) -> None:
+        """Turn away settings that would do nothing without TLS: who has set one believes the connection encrypted.
+
+        Raises
+        ------
+        ContradictionError
+            One of them is set, and TLS is not.
+        """
+        for name in names:
+            if getattr(self, name) is not None and not self.tls:
+                raise ContradictionError([Contradiction((name,), "found without TLS; allowed: beside tls = true")])
 
     @property
     def address(self) -> str:

@@ -56,10 +56,8 @@ class MqttSettings(BrokerSettings):
         return values
 
     @model_validator(mode="after")
-    def _check_tls(self) -> Self:
-        for name in ("ca_file", "client_certificate", "client_key"):
-            if getattr(self, name) is not None and not self.tls:
-                raise ContradictionError([Contradiction((name,), "found without TLS; allowed: beside tls = true")])
+    def _check_certificate(self) -> Self:
+        self.require_tls("client_certificate", "client_key")
         if self.client_key is not None and self.client_certificate is None:
             raise ContradictionError([Contradiction(("client_key",), "found alone; allowed: with client_certificate")])
         return self

@@ -193,6 +193,11 @@ class Dashboard:
             self.state.apply(event)
         self._has_news = True
 
+    def lose(self) -> None:
+        """Show that nobody tells of the night any more, until it is begun anew."""
+        self.state.lose()
+        self._has_news = True
+
     def press(self, key: str) -> None:
         """Take a key."""
         if self._controls is not None:

@@ -141,7 +141,7 @@ class Pace:
 
     def expected_s(self, step: PlannedStep) -> float:
         """Return the seconds that a step which has not begun is expected to take."""
-        if step.kind is None:
+        if step.kind is None or step.estimate_s == 0:  # 0: an earlier run has made it
             return step.estimate_s
         excess_s = step.count * self._excess[step.exposure_s is not None].mean_s
         return max(step.estimate_s + excess_s, LEAST_SHARE * step.estimate_s)
@@ -158,11 +158,16 @@ class Pace:
         return self._rest_of_frames(progress, self._last_frame, now)
 
     def _rest_before_frames(self, progress: StepProgress, now: datetime) -> Outlook:
-        """While moving, cooling or tuning: the estimate less what has passed, and not less than the frames need."""
+        """While moving, cooling or tuning: the estimate less what has passed, and not less than the frames need.
+
+        Frames that an earlier run has shot are there already.
+        """
         assert progress.began is not None
-        step = progress.planned
-        left_s = self.expected_s(step) - (now - progress.began).total_seconds()
-        least_s = 0.0 if step.kind is None else max(step.count - 1, 0) * _planned_frame_s(step)
+        step, there = progress.planned, progress.accepted
+        if there and there >= step.count:
+            return Outlook(0.0)
+        left_s = self.expected_s(step) - there * _planned_frame_s(step) - (now - progress.began).total_seconds()
+        least_s = 0.0 if step.kind is None else max(step.count - there - 1, 0) * _planned_frame_s(step)
         return Outlook(max(left_s, least_s), overdue=left_s < 0)
 
     def _rest_of_frames(self, progress: StepProgress, last_frame: datetime, now: datetime) -> Outlook:

@@ -127,6 +127,8 @@ def verdict(view: View) -> Text:
         return _final_verdict(view)
     if state.night is None:
         return Text(f"{glyphs.waiting} Waiting for the night to begin", NOTE)
+    if state.lost_at is not None:
+        return Text(f"{glyphs.warning} Not heard of since {view.clock(state.lost_at)}", Style.combine([WARN, STRONG]))
     if state.paused is not None:
         words = "Pausing after this frame" if _is_exposing(view) else f"Paused since {view.clock(state.paused.at)}"
         return Text(f"{glyphs.paused} {words}", Style.combine([WARN, STRONG]))
@@ -187,7 +189,7 @@ def _position(view: View) -> str:
 
 def _progress(view: View) -> Text:
     outlook = ending(view)
-    fraction = view.state.done_fraction(view.now)
+    fraction = view.state.done_fraction(view.state.lost_at or view.now)
     percent = f"{100 * fraction:3.0f} %"
     room = max(view.width - len(outlook) - len(percent) - 6, 4)
     return Text.assemble(" ", bar(fraction, room, view.glyphs), f"  {percent}  ", (outlook, STRONG), " ")
@@ -200,6 +202,8 @@ def ending(view: View) -> str:
         return f"ended at {view.clock(state.ended.at, '%H:%M')}"
     if state.night is None:
         return "no plan yet"
+    if state.lost_at is not None:
+        return f"last heard of at {view.clock(state.lost_at, '%H:%M')}"
     outlook = state.outlook(view.now)
     if state.paused is not None:
         return f"paused, {duration_text(outlook.remaining_s)} to go"
@@ -237,6 +241,8 @@ def step_words(step: StepProgress, state: DashboardState) -> str:
 def _exposing(view: View, room: int) -> Text:
     """Show the exposure under way; a long one with a bar."""
     exposure, state = view.state.exposure, view.state
+    if state.lost_at is not None:
+        return Text("was under way", WARN)
     if state.paused is not None and not _is_exposing(view):
         return Text(fit("no exposure until the night is resumed", room, view.glyphs), WARN)
     if exposure is None:
@@ -303,7 +309,7 @@ def _step_time(step: StepProgress, view: View) -> str:
         return str(step.outcome.value)
     if step.is_over and step.began and step.ended:
         return _short_duration((step.ended - step.began).total_seconds())
-    if view.state.ended is not None:
+    if view.state.ended is not None or view.state.lost_at is not None:
         return "not done"
     rest_s = view.state.pace.rest_of_step(step, view.now).remaining_s
     return f"{view.glyphs.about}{_short_duration(rest_s)}"

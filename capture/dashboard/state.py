@@ -64,6 +64,10 @@ class DashboardState:
 
     Attributes
     ----------
+    told_at
+        Time of the latest event.
+    lost_at
+        When the night was last heard of, where nobody tells of it any more; see `lose`.
     steps
         By number, in the order of the plan.
     running
@@ -73,7 +77,7 @@ class DashboardState:
     noise
         The running (or last) set's master as it grew.
     masters
-        Masters written, in order.
+        Masters written, in order; one that a later run of the night wrote again counts once.
     latest, problems
         Events in words, oldest first; problems are the warnings and errors among them, which stay for longer.
     """
@@ -81,6 +85,8 @@ class DashboardState:
     night: NightStarted | None = None
     ended: NightEnded | None = None
     paused: NightPaused | None = None
+    told_at: datetime | None = None
+    lost_at: datetime | None = None
     steps: dict[int, StepProgress] = field(default_factory=dict)
     running: int | None = None
     exposure: ExposureStarted | None = None
@@ -102,10 +108,16 @@ class DashboardState:
 
     def apply(self, event: Event) -> None:
         """Take one event in."""
+        self.told_at = event.at
         told = self.narrator.tell(event)
         if told and not isinstance(event, SHOWN_ELSEWHERE):
             self._remember(told, event)
         self._take(event)
+
+    def lose(self) -> None:
+        """Take in that nobody tells of the night any more; of one that has ended there is nothing more to tell."""
+        if self.night is not None and self.ended is None:
+            self.lost_at = self.told_at
 
     def _remember(self, told: Told, event: Event) -> None:
         # Frames of one set share a line, or twenty of them would push everything else out.
@@ -166,7 +178,10 @@ class DashboardState:
 
     @_take.register
     def _(self, event: NightStarted) -> None:
+        # A journal goes on with the next run of the night: what the one before had under way is no more.
         self.night, self.ended, self.paused = event, None, None
+        self.running, self.exposure, self.cooling, self.tuning, self.noise = None, None, None, None, []
+        self.pace.step_began()
         self.steps = {step.number: StepProgress(step) for step in event.steps}
 
     @_take.register
@@ -247,9 +262,10 @@ class DashboardState:
     def _(self, event: FrameAccepted) -> None:
         self.frame = event
         if step := self.steps.get(event.step):
-            step.accepted = max(step.accepted, event.index)
+            step.accepted = event.index  # fewer than before where a set is put aside and shot once more
             # Saving overlaps with the next exposure, so the last frame of a set may come when the next has begun.
-            if event.step == self.running:
+            # What an earlier run has shot comes from the disk, at a pace that tells nothing of the camera's.
+            if event.step == self.running and not event.is_taken_over:
                 self.pace.frame_accepted(step.planned, event.at)
 
     @_take.register
@@ -271,4 +287,4 @@ class DashboardState:
 
     @_take.register
     def _(self, event: MasterWritten) -> None:
-        self.masters.append(event)
+        self.masters = [*(each for each in self.masters if each.path != event.path), event]

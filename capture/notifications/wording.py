@@ -69,7 +69,8 @@ class Wording:
             return None
         match event:
             case NightStarted():
-                return self._worded("night begins", told.text, Severity.INFO) if self.settings.start else None
+                what = "night goes on" if event.is_resumed else "night begins"
+                return self._worded(what, told.text, Severity.INFO) if self.settings.start else None
             case NightEnded():
                 return self._end(event) if self.settings.done else None
         if severity_of(event) is Severity.INFO:

@@ -304,9 +304,19 @@ class _Gathered:
         step = self._step(event.step)
         if step is None:
             return
+        self._withdraw(step, PurePath(event.path))
         sensor_c = self.readings[-1].sensor_c if self.readings else None
         path, reason = relative(event.path, self.folder), printable(event.reason)
         step.frames[event.path] = FramePoint(event.at, path, None, sensor_c, None, None, None, reason or "rejected")
+
+    def _withdraw(self, step: _Step, path: PurePath) -> None:
+        """Forget that a frame was accepted which is put aside after all: it keeps its name, with a number at most."""
+        for name in (path.name, f"{path.stem.rpartition('-')[0]}{path.suffix}"):
+            for accepted in [each for each in step.frames if PurePath(each).name == name and each != str(path)]:
+                if not step.frames[accepted].rejected:
+                    del step.frames[accepted]
+                    self.accepted.discard(accepted)
+                    return
 
     @take.register
     def _(self, event: MasterGrew) -> None:

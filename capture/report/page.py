@@ -1,6 +1,7 @@
 """The report as one HTML file: no script, nothing from the network, everything that came from a device escaped."""
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -35,6 +36,9 @@ SIGNS = {
 SET_SIGNS = {SetState.MADE: ("good", "✔"), SetState.SHORT: ("warn", "▲"), SetState.MISSING: ("bad", "✘")}
 
 NOT_SAFE = ("bad", "✘")
+
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a device's name could do to a terminal in which somebody reads the page."""
 
 ACTIVITIES = {
     Activity.EXPOSING: "the shutter open, as it should be",
@@ -114,7 +118,7 @@ def render(
     """
     verdict = report.verdict
     template = _environment().get_template("page.html.jinja")
-    return template.render(
+    page = template.render(
         report=report,
         clock=lambda at: f"{at.astimezone(zone):%H:%M}",
         seconds=lambda at: f"{at.astimezone(zone):%H:%M:%S}",
@@ -133,6 +137,7 @@ def render(
         night=folder.name,
         made_at=made_at,
     )
+    return CONTROLS.sub(" ", page)
 
 
 @cache

@@ -12,9 +12,10 @@ moving
     next exposure or change, `LONGEST_SETTLING` at most. What goes beyond is waiting.
 lost
     Exposure and readout of frames that were turned away, or that never came; from a failure that was tried again to
-    whatever worked next, which includes the wait for a device that went away; and the gap between two runs.
+    whatever worked next, which includes the wait for a device that went away; the gap between two runs, and what the
+    one before had under way when it broke off.
 waiting
-    All the rest: cooling, warming up, combining, saving, waiting for the sky.
+    All the rest: cooling, warming up, combining, saving, waiting for the sky, and pauses by request.
 
 Frames are saved and judged while the next one is exposed. Which exposure an accepted frame belongs to is therefore
 found backwards: the last one of a step is that of the last exposure that had ended by then, and so on.
@@ -36,6 +37,8 @@ from coldframe.capture.events import (
     FrameRejected,
     MasterWritten,
     NightEnded,
+    NightPaused,
+    NightResumed,
     Notice,
     PanelChanged,
     StepEnded,
@@ -54,7 +57,7 @@ _ROUNDING = timedelta(milliseconds=1)
 
 Judged = FrameAccepted | FrameRejected
 Moved = PanelChanged | FilterChanged
-Turn = CoolingProgress | FlatTested | FlatTuned | MasterWritten | NightEnded | StepEnded | StepStarted
+Turn = CoolingProgress | FlatTested | FlatTuned | MasterWritten | NightEnded | NightResumed | StepEnded | StepStarted
 """Events after which nothing is exposed, read or moved until the next one says so."""
 
 
@@ -150,7 +153,7 @@ def spans_of(runs: Sequence[Run]) -> Iterator[Span]:
         if until is not None and run.started.at > until:
             yield Span(until, run.started.at, Activity.LOST, BETWEEN_RUNS)
         began = run.started.at if until is None else max(run.started.at, until)
-        walk = _Walk(run, began)
+        walk = _Walk(run, began, is_gone_on_with=run is not runs[-1])
         yield from walk.spans()
         until = walk.now
 
@@ -193,9 +196,11 @@ class _Walk:
 
     run: Run
     now: datetime
+    is_gone_on_with: bool
     _exposure: int | None = None
     _is_settling: bool = False
     _is_lost: bool = False
+    _is_paused: bool = False
     _title: str = ""
     _titles: dict[int, str] = field(default_factory=dict)
 
@@ -208,10 +213,16 @@ class _Walk:
             if event.at > end:
                 break
             yield from self._take(place, event, exposure_of.get(place), rejected)
+        # The next run shoots again what this one had under way.
+        self._is_lost = self._is_lost or (self.is_gone_on_with and self._exposure is not None)
         yield from self._close(end, None, rejected)
 
     def _take(self, place: int, event: Event, answered: int | None, rejected: set[int]) -> Iterator[Span]:
         """Take an event in: end what was open if it tells of something else, and open what it begins."""
+        if isinstance(event, NightPaused | NightResumed):
+            self._is_paused = isinstance(event, NightPaused)
+        if self._is_paused and isinstance(event, Moved):
+            return
         is_retry = isinstance(event, Notice) and event.text.endswith(TRYING_AGAIN)
         is_its_frame = answered is not None and answered == self._exposure
         if not (is_retry or is_its_frame or isinstance(event, ExposureStarted | Moved | Turn)):

@@ -18,7 +18,6 @@ from coldframe.capture.events import (
     FrameRejected,
     FrameShown,
     MasterGrew,
-    NightStarted,
     Notice,
     PanelChanged,
     TemperatureRead,
@@ -71,8 +70,6 @@ class Digest:
         """Take an event in and return its line, without the line's end."""
         self._count += 1
         line = f'{{"run": "{self._run}", "n": {self._count}, {encode_event(event)[1:]}'
-        if isinstance(event, NightStarted):
-            self._kept.clear()
         self._forget_outdated(event)
         self._lines(event).append((self._count, line))
         return line

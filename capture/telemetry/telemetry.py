@@ -167,6 +167,7 @@ class _Teller:
         # Of the last run something else is retained until this one has begun.
         self._changed = {"state", "journal"}
         self._due_s: dict[str, float] = {}
+        self._untold = set[str]()
         self._is_lost = False
         self._is_connected = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -270,8 +271,17 @@ class _Teller:
             if name in self._changed and (at_once or now_s >= self._due_s.get(name, now_s)):
                 self._changed.discard(name)
                 self._due_s[name] = now_s + pause_s
-                self._renew(name)
+                self._renew_or_log(name)
                 self._work.set()
+
+    def _renew_or_log(self, name: str) -> None:
+        """Bring one document up to date; where that fails, the others, the events and the last word are still told."""
+        try:
+            self._renew(name)
+        except Exception:
+            if name not in self._untold:
+                log.exception("MQTT: %s cannot be told as it is now", name)
+            self._untold.add(name)
 
     def _renew(self, name: str) -> None:
         topics, state = self._topics, self._state

@@ -1,6 +1,7 @@
 """`coldframe run`: composes server, rig, night and whoever watches it."""
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -216,7 +217,9 @@ async def _watched(
     try:
         await resources.enter_async_context(server)
     except OSError as error:
-        return f"coldframe watch cannot attach to this run: {error.strerror or error}"
+        another = f"another run stores into {settings.storage.folder}, and that one is shown"
+        why = another if error.errno == errno.EADDRINUSE else error.strerror or error
+        return f"coldframe watch cannot attach to this run: {why}"
     return None
 
 

@@ -143,6 +143,7 @@ class Watch:
         """Say that no run is there; what is shown of one stays, and where nothing is, the last night comes."""
         if self._dashboard.state.night is None and self._storage is not None:
             self._dashboard.begin_anew(await in_thread(last_night, self._storage))
+        self._dashboard.lose()
         state = self._dashboard.state
         shown = "no night so far"
         if state.night is not None:
@@ -171,4 +172,6 @@ def farewell(state: DashboardState) -> RenderableType:
     """Tell what stays on the screen: the night's summary once it is over."""
     if state.ended is not None:
         return summary(state)
+    if state.lost_at is not None:
+        return Text("the night was left unfinished; coldframe report tells how far it came")
     return Text("" if state.night is None else "the night goes on; coldframe watch shows it again")

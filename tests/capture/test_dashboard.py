@@ -442,3 +442,53 @@ def test_expected_end_is_steady_over_a_night_that_goes_as_planned(night: list[Ev
     assert max(jump for jump, rejected in jumps if rejected) < timedelta(minutes=8)
     assert max(jump for jump, rejected in jumps if not rejected) < timedelta(minutes=1)
     assert ends[-1] == true_end
+
+
+def a_frame(at: datetime, step: int, index: int, *, is_taken_over: bool = False) -> FrameAccepted:
+    figures = FrameStatistics(1, 1, 1, 1, 1, 1, 0)
+    return FrameAccepted(at, step, index, f"/raw/{index}.fits", 1.0, None, figures, is_taken_over=is_taken_over)
+
+
+def test_frames_of_an_earlier_run_say_nothing_of_the_pace() -> None:
+    state = state_after([STARTED, StepStarted(DUSK, 2)])
+    later = [step for step in state.steps.values() if step.planned.kind is not None and step.planned.number > 2]
+    expected = [state.pace.expected_s(step.planned) for step in later]
+    count, whole_s = state.steps[2].planned.count, state.steps[2].planned.estimate_s
+    for index in range(1, count // 2 + 1):
+        state.apply(a_frame(DUSK + timedelta(milliseconds=index), 2, index, is_taken_over=True))
+    assert [state.pace.expected_s(step.planned) for step in later] == expected
+    left_s = state.pace.rest_of_step(state.steps[2], DUSK + timedelta(seconds=1)).remaining_s
+    assert whole_s * 0.4 < left_s < whole_s * 0.6
+
+
+def test_night_that_was_gone_on_with_shows_each_master_once_and_nothing_that_broke_off() -> None:
+    master = MasterWritten(DUSK, 2, "/masters/bias.fits", 100, 500.0, 0.7, 0.0)
+    first = [STARTED, StepStarted(DUSK, 2), master, StepStarted(DUSK, 3), MasterGrew(DUSK, 3, 7, 1.0)]
+    exposing = ExposureStarted(DUSK, 3, FrameKind.DARK, 300.0)
+    state = state_after([*first, exposing, replace(STARTED, is_resumed=True)])
+    assert (state.running, state.exposure, state.noise) == (None, None, [])
+    state.apply(master)
+    assert state.masters == [master]
+
+
+def test_night_that_nobody_tells_of_any_more_is_not_well_and_has_no_expected_end() -> None:
+    exposing = ExposureStarted(DUSK, 2, FrameKind.DARK, 300.0)
+    state = state_after([STARTED, StepStarted(DUSK, 2), exposing])
+    state.lose()
+    text = "\n".join(screen(state, 120, 40, DUSK + timedelta(hours=2)))
+    assert f"Not heard of since {DUSK:%H:%M:%S}" in text
+    assert "was under way" in text
+    assert not any(words in text for words in ("All well", "done about", "done not before", "exposing", "reading out"))
+
+
+def test_night_that_has_ended_is_not_lost() -> None:
+    state = state_after([STARTED, NightEnded(DUSK, NightOutcome.COMPLETE, "all made; the rig is safe")])
+    state.lose()
+    assert "Complete" in "\n".join(screen(state, 80, 24, DUSK))
+
+
+def test_set_that_is_put_aside_and_shot_once_more_counts_from_one() -> None:
+    state = state_after([STARTED, StepStarted(DUSK, 2), *(a_frame(DUSK, 2, index) for index in (1, 2, 3))])
+    state.apply(FrameRejected(DUSK, 2, "/quarantine/1.fits", "light"))
+    state.apply(a_frame(DUSK, 2, 1))
+    assert state.steps[2].accepted == 1

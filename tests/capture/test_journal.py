@@ -23,7 +23,7 @@ from coldframe.capture.events import (
     PanelChanged,
     PlannedStep,
 )
-from coldframe.capture.journal import Journal, encode_event
+from coldframe.capture.journal import Journal, encode_event, is_being_written
 from coldframe.config.frames import FrameKind
 from coldframe.devices.flat_panel import CoverState
 
@@ -52,6 +52,7 @@ def test_nested_values_become_plain_json() -> None:
             "saturation_adu": 65535,
             "channels": [],
         },
+        "is_taken_over": False,
     }
 
 
@@ -157,3 +158,11 @@ async def test_journal_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         async with Journal(tmp_path / "missing" / "journal.jsonl"):
             pass
+
+
+async def test_a_journal_that_is_being_written_is_known_by_its_lock(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    assert not is_being_written(path)
+    async with Journal(path):
+        assert is_being_written(path)
+    assert not is_being_written(path)

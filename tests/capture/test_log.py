@@ -143,7 +143,16 @@ def test_json_log_writes_an_object_per_line_and_no_pictures() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 s"), (119, "119 s"), (120, "2 min"), (3599, "1 h 00 min"), (3840, "1 h 04 min"), (90_000, "25 h 00 min")],
+    [
+        (0, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (3599, "1 h 00 min"),
+        (3840, "1 h 04 min"),
+        (90_000, "25 h 00 min"),
+        (float("inf"), "-"),
+        (float("nan"), "-"),
+    ],
 )
 def test_durations(seconds: float, words: str) -> None:
     assert duration_text(seconds) == words

@@ -254,7 +254,7 @@ async def test_the_watcher_outlives_runs_and_shows_the_last_night_meanwhile(watc
             watched.tell()
             text = await watched.sees("7/30", "All well")
             assert "no run" not in text
-        await watched.sees("this is how night 2026-11-22 was left")
+        await watched.sees("this is how night 2026-11-22 was left", "Not heard of since", "was under way")
 
 
 @pytest.mark.parametrize(

@@ -75,5 +75,7 @@ async def test_a_run_is_attached_to_steered_killed_and_followed_by_another(tmp_p
             if run.returncode is None:
                 os.kill(run.pid, signal.SIGKILL)
                 await run.wait()
-    (journal, _) = sorted((tmp_path / "nights").glob("*/journal.jsonl"))
-    assert [json.loads(line)["event"] for line in journal.read_text().splitlines()].count("night-paused") == 1
+    # The second run goes on with the night of the first, and is not paused as that one was.
+    (journal,) = (tmp_path / "nights").glob("*/journal.jsonl")
+    told = [json.loads(line)["event"] for line in journal.read_text().splitlines()]
+    assert [told.count(kind) for kind in ("night-started", "night-paused", "night-ended")] == [2, 1, 1]

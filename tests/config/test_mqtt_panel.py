@@ -67,3 +67,8 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path) -> None:
     assert 'coldframe.toml:7: panel.mqtt.family: found "hue"; allowed: "wled", "tasmota"' in told
     assert 'panel.mqtt.password: found an unknown key; did you mean "password_file"?' in told
     assert "secret" not in told
+
+
+def test_who_names_a_certificate_must_ask_for_tls(tmp_path: Path) -> None:
+    told = problems(tmp_path, LIGHT + 'ca_file = "/etc/ca.pem"\n')
+    assert "panel.mqtt.ca_file: found without TLS; allowed: beside tls = true" in told

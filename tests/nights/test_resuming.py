@@ -18,7 +18,10 @@ from coldframe.capture.events import (
     NightOutcome,
     NightStarted,
     Notice,
+    StepEnded,
+    StepOutcome,
 )
+from coldframe.capture.journal import Journal
 from coldframe.capture.night_folder import FOLDERS, NightFolder
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
@@ -106,6 +109,11 @@ async def test_what_was_accepted_counts_and_the_rest_is_shot(tmp_path: Path, kin
     night = await run_night(settings, SMALL, tmp_path, rigged)
     assert len(files_in(tmp_path, "20*")) == 1
     assert set(accepted(before)) <= set(accepted(night.events))
+    done = {event.step for event in before if isinstance(event, StepEnded) and event.outcome is StepOutcome.DONE}
+    told = [step for step in night.of(NightStarted)[0].steps if step.kind is not None]
+    assert [step.number for step in told if step.estimate_s == 0] == [
+        each.number for each in told if each.number in done
+    ]
     assert all(path.read_bytes() == content for path, content in files.items())
     assert_whole(night, settings)
     exposed = len(night.of(FrameAccepted)) - len(files)
@@ -261,3 +269,16 @@ async def test_a_master_made_from_the_frames_again_tells_the_same_to_the_last_bi
 def inputs_of(master: Path) -> list[str]:
     header = fits.getheader(master)
     return [header[f"IMCOM{number:03d}"] for number in range(1, header["STACKCNT"] + 1)]
+
+
+async def test_a_night_that_another_run_is_shooting_is_left_to_it(tmp_path: Path) -> None:
+    first = await ended_run(short(), SMALL, tmp_path, nth(FrameKind.BIAS, 3))
+    before = files_in(tmp_path, "20*/**/*.fits")
+    (journal,) = files_in(tmp_path, "20*/journal.jsonl")
+    async with Journal(journal):
+        night = await run_night(short(), SMALL, tmp_path)
+    assert night.folder != journal.parent
+    assert files_in(journal.parent, "**/*.fits") == before
+    assert not {event.path for event in first if isinstance(event, FrameAccepted)} & {
+        event.path for event in night.of(FrameAccepted)
+    }

@@ -1,5 +1,6 @@
 """A night is worth few messages: its start, each kind of problem once, its end."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from coldframe.capture.events import (
@@ -40,6 +41,8 @@ def rejected(reason: str) -> FrameRejected:
 def test_start_and_end_are_told_with_what_came_of_the_night() -> None:
     begun, ended = words(BEGUN, TemperatureRead(START, -10, -10, 40), ENDED)
     assert (begun.title, begun.severity) == ("Rig: night begins", Severity.INFO)
+    (goes_on,) = words(replace(BEGUN, is_resumed=True))
+    assert goes_on.title == "Rig: night goes on"
     assert "Camera (160 x 120)" in begun.text
     assert (ended.title, ended.severity) == ("Rig: night incomplete", Severity.WARNING)
     assert ended.text == "missing: bias (no light); 0 frames, 0 masters in 1 h 30 min"

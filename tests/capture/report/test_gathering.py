@@ -231,3 +231,16 @@ def test_times_are_those_of_the_journal() -> None:
     report = report_of(whole_night())
     assert report.began == BEGAN == datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
     assert (report.ended - report.began).total_seconds() == report.time.length_s
+
+
+def test_a_frame_that_was_accepted_and_is_put_aside_later_counts_as_rejected_only() -> None:
+    story = Story().start().step(5)
+    for index in (1, 2):
+        story.expose(5, 10).wait(11).accept(5, index, f"darks/dark_{index:04d}.fits", level_adu=900.0)
+    story.reject(5, "dark_0001.fits", "light").reject(5, "dark_0002-2.fits", "light")
+    for index in (1, 2, 3):
+        story.expose(5, 10).wait(11).accept(5, index, f"darks/dark_{index:04d}.fits", level_adu=500.0)
+    report = gather(story.master(5, "dark", 3).done(5).end(NightOutcome.COMPLETE, "done; the rig is safe").events)
+    dark = next(made for made in report.sets if made.title == "dark 10 s")
+    assert (dark.accepted, dark.rejected) == (report.frames_accepted, report.frames_rejected) == (3, 2)
+    assert [each.level_adu for each in dark.frames if not each.rejected] == [500.0] * 3

@@ -38,7 +38,7 @@ from tests.capture.report.stories import Story, whole_night
 from tests.capture.test_journal_reading import KINDS, whole
 
 EVIL = """"'><script>document.title='owned'</script><img src=http://127.0.0.1:9/x onerror=alert(1)></style>"""
-EVIL += "<svg onload=alert(1)>"
+EVIL += "<svg onload=alert(1)>\x1b[31m\x9b"
 NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 
 
@@ -84,6 +84,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert all(value.startswith(("./", "data:")) for value in links)
     assert not [name for name, _ in tags.attributes if name.startswith("on") or name == "style"]
     assert page.count("</style>") == 1
+    assert not [character for character in page if not character.isprintable() and character != "\n"]
 
 
 @needs_chromium

@@ -13,6 +13,8 @@ from coldframe.capture.events import (
     FilterChanged,
     FlatTested,
     NightOutcome,
+    NightPaused,
+    NightResumed,
     PanelChanged,
     StepOutcome,
 )
@@ -107,6 +109,19 @@ def test_the_gap_between_two_runs_is_lost_and_their_times_add_up() -> None:
     assert next(step for step in budget.steps if step.title == BETWEEN_RUNS).spent.lost_s == 602
 
 
+def test_an_exposure_that_a_run_had_under_way_when_it_broke_off_is_lost() -> None:
+    story = Story().start().step(5).expose(5, 300).wait(70).temperature(-10)
+    story.wait(30).start().step(5).expose(5, 10).wait(11).accept(5, 1, "a").done(5)
+    assert spent(story) == TimeSpent(exposing_s=10, reading_s=1, waiting_s=0, moving_s=0, lost_s=100)
+
+
+def test_a_pause_is_a_wait_and_the_frame_under_way_goes_on_to_its_end() -> None:
+    story = Story().start().step(4).expose(4, 10, FrameKind.FLAT).wait(3).tell(NightPaused).wait(8).accept(4, 1, "a")
+    story.wait(300).tell(PanelChanged, False, None, None).wait(500).tell(NightResumed)
+    story.wait(2).tell(PanelChanged, True, 120, None).wait(3).expose(4, 10, FrameKind.FLAT).wait(11).accept(4, 2, "b")
+    assert spent(story.done(4)) == TimeSpent(exposing_s=20, reading_s=2, waiting_s=800, moving_s=5, lost_s=0)
+
+
 def test_a_clock_that_was_set_back_makes_no_time_negative() -> None:
     story = Story().start().step(5).wait(100).temperature(-10)
     story.wait(-50).start().step(5).wait(80).done(5)
@@ -120,7 +135,7 @@ def test_events_without_the_start_of_a_night_are_no_night() -> None:
         runs_of(Story().warn("a word").events)
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 40), st.integers(2, 5)), max_size=60))
+@given(st.lists(st.tuples(st.integers(0, 10), st.floats(0, 40), st.integers(2, 5)), max_size=60))
 def test_whatever_is_told_the_stretches_follow_one_another_and_add_up(told: list[tuple[int, float, int]]) -> None:
     story = Story().start()
     acts: list[Callable[[int], Story]] = [
@@ -133,6 +148,7 @@ def test_whatever_is_told_the_stretches_follow_one_another_and_add_up(told: list
         lambda _: story.warn(f"lost{TRYING_AGAIN}"),
         lambda step: story.tell(PanelChanged, True, step, None),
         story.temperature,
+        lambda step: story.tell(NightPaused if step % 2 else NightResumed),
         lambda _: story.start(),
     ]
     for act, seconds, step in told:

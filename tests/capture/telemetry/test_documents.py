@@ -16,6 +16,7 @@ from coldframe.capture.events import (
     NightOutcome,
     NightPaused,
     NightResumed,
+    NightStarted,
     Notice,
     Severity,
 )
@@ -191,3 +192,11 @@ def test_examples_follow_their_schema(name: str) -> None:
 )
 def test_names_become_parts_of_topics(name: str, part: str) -> None:
     assert topic_part(name) == part
+
+
+def test_a_latecomer_reads_what_was_told_ahead_of_the_night() -> None:
+    digest = Digest("0a1b2c3d")
+    warning = Notice(START, Severity.WARNING, "the INDI server is another machine's")
+    digest.add(warning)
+    digest.add(NightStarted(START, "/n", "Camera", None, None, 40, 30, ()))
+    assert warning in Follower().journal(digest.packed())

@@ -51,6 +51,8 @@ pytestmark = needs_mosquitto
 
 RIG = "Small Refractor"
 TOPICS = Topics("coldframe/small_refractor")
+MARK = "coldframe/mark"
+"""Below what a listener hears, and nothing of ours."""
 DEADLINE_S = 30.0
 STEPS = (
     PlannedStep(1, "cool to -10 C", None, None, 0, None, 60.0),
@@ -147,7 +149,7 @@ class Listener:
                     await client.subscribe(["coldframe/#", "homeassistant/device/#"])
                     ready.set()
                     async for received in client.messages():
-                        if received.topic != TOPICS.command:
+                        if received.topic not in {TOPICS.command, MARK}:
                             check_message(TOPICS, received.topic, received.payload)
                         self.heard.append(received)
             await asyncio.sleep(0.05)
@@ -181,8 +183,10 @@ async def eventually(find: Callable[[], Any]) -> Any:
 
 async def retained(broker: Mosquitto) -> dict[str, Received]:
     """Return what the broker keeps for those who come later."""
-    async with Listener().of(broker) as listener:
-        await asyncio.sleep(0.3)
+    async with Listener().of(broker) as listener, connected(access(to(broker)), name=None) as client:
+        # A broker sends what it keeps first, and then what comes after.
+        await client.publish(Message(MARK, b"that is all"), confirmed=True)
+        await eventually(lambda: listener.payloads(MARK))
     return {received.topic: received for received in listener.heard if received.is_retained}
 
 
@@ -223,6 +227,26 @@ async def test_a_night_is_told_and_kept_for_those_who_come_later(broker: Mosquit
         1,
         "warning: the dew heater glows",
     )
+
+
+async def test_a_document_that_cannot_be_made_leaves_the_rest_told(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_document(*_: object, **__: object) -> bytes:
+        raise OverflowError("date value out of range")
+
+    monkeypatch.setattr(telemetry, "state_document", no_document)
+    told = Told(to(broker))
+    async with Listener().of(broker) as listener:
+        async with told.telemetry.told():
+            told.begin()
+            await listener.until(TOPICS.plan, lambda plan: plan["camera"] == "Camera")
+            await eventually(lambda: "state cannot be told" in caplog.text)
+            told.end()
+        await listener.until(TOPICS.status, lambda word: word == "ended")
+    kinds = [json.loads(line)["event"] for line in listener.payloads(TOPICS.event)]
+    assert kinds == ["night-started", "step-started", "temperature-read", "night-ended"]
+    assert caplog.text.count("state cannot be told") == 1
 
 
 async def test_a_watcher_sees_what_was_and_what_is_and_steers(broker: Mosquitto) -> None:
