@@ -26,6 +26,7 @@ from coldframe.capture.telemetry.telemetry import (
     UNDER_WAY,
     Forgotten,
     first_of,
+    log_fault,
 )
 from coldframe.capture.telemetry.topics import Presence, Topics, topic_part
 from coldframe.config.mqtt import MqttSettings
@@ -47,6 +48,7 @@ LONGEST_ANSWER = 500
 NO_NIGHT = "no night is under way"
 BEGUN = "the night has begun"
 BEGINNING = "the night is beginning"
+TIDYING = "the last night is being tidied up; ask again in a moment"
 ENDING = "the listener is ending; start it again first"
 EXPIRED = "ignored: it expired before it was known that no run answers"
 
@@ -136,7 +138,9 @@ class Listener:
 
     async def run(self) -> None:
         """Listen until `stop`, and until a night of ours is over then."""
-        asyncio.get_running_loop().set_default_executor(Forgotten(1))
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(Forgotten(1))
+        loop.set_exception_handler(log_fault)
         connection = asyncio.create_task(self._keep_listening(), name="mqtt connection")
         ending = asyncio.create_task(self._ended(), name="mqtt stop")
         await asyncio.wait([connection, ending], return_when=asyncio.FIRST_COMPLETED)
@@ -301,8 +305,9 @@ class Listener:
         if datetime.now(UTC) >= command.expires:
             return EXPIRED
         in_use = self._nights.in_use()
-        is_ours = self._following is not None and not self._following.done()
-        return in_use or (UNDER_WAY if is_ours else None)
+        if in_use is not None or self._following is None or self._following.done():
+            return in_use
+        return TIDYING if self._night is None else UNDER_WAY
 
     async def _follow(self, command_id: str) -> None:
         """Start a night, tell what becomes of it, and stay with it to its end."""

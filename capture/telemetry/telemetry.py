@@ -218,7 +218,7 @@ class _Teller:
     async def _run(self, ready: threading.Event) -> None:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(Forgotten(1))
-        loop.set_exception_handler(_log_fault)
+        loop.set_exception_handler(log_fault)
         self._work = asyncio.Event()
         self._stopping = asyncio.Event()
         self._outbox.retain(self._topics.status, Presence.ONLINE.encode())
@@ -399,7 +399,7 @@ class _Teller:
         self._work.set()
 
 
-def _log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Write what the library left behind to the log, and not across the dashboard."""
     log.warning("MQTT: %s: %r", context.get("message"), context.get("exception"))
 

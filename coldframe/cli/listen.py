@@ -132,7 +132,7 @@ class NightProcess:
     def _exit(self) -> str:
         code = self._process.returncode
         if code < 0:
-            return f"it was killed by {signal.Signals(-code).name}"
+            return f"it was killed by signal {-code}"
         return ENDINGS.get(ExitCode(code), "") if code in set(ExitCode) else f"its exit code is {code}"
 
     def _errors_told(self) -> str:
@@ -155,7 +155,11 @@ class NightProcess:
         if not self.holds_rig:
             return
         _say("the night died while it held the rig, which is made safe now")
-        safe = _started("safe", "--patience", str(SAFE_PATIENCE_S), "--config", str(self._config), stderr=None)
+        try:
+            safe = _started("safe", "--patience", str(SAFE_PATIENCE_S), "--config", str(self._config), stderr=None)
+        except OSError as error:
+            _say(f"coldframe safe could not be started: {error.strerror or error}. Look after the rig by hand")
+            return
         await asyncio.to_thread(safe.wait)
 
 
