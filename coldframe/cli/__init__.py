@@ -168,8 +168,8 @@ def watch(
 def listen(config: ConfigOption = None) -> None:
     """Wait at the broker of [mqtt] for the command "run", and start "coldframe run" when it comes.
 
-    Needs commands = true in [mqtt]. While a night is under way, that answers for itself. Ctrl-C or SIGTERM end a night
-    that was started here in the safe state, and then this; were this killed, the night would go on.
+    Needs commands = true in [mqtt]. A night under way answers commands itself. Ctrl-C or SIGTERM first end a night that
+    was started from here, in the safe state. If the listener is killed, the night goes on.
     """
     from coldframe.cli.listen import listen as listen_for_run  # noqa: PLC0415  # heavy imports only when needed
 

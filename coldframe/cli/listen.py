@@ -43,7 +43,9 @@ def listen(config: Path | None) -> ExitCode:
         settings = load_settings(path)
         mqtt = settings.mqtt
         if mqtt is None or not mqtt.commands:
-            print(f"{path}: has no table [mqtt] with commands = true, without which none are taken", file=sys.stderr)
+            print(
+                f"{path}: has no commands = true in [mqtt], without which none are taken; docs/mqtt.md", file=sys.stderr
+            )
             return ExitCode.BAD_INPUT
         reached = access(mqtt)
         if is_open(mqtt):

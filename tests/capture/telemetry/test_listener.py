@@ -219,6 +219,7 @@ async def test_a_run_that_is_told_answers_and_the_listener_does_not(broker: Mosq
         assert scene.nights.started == []
 
 
+@pytest.mark.deep
 async def test_the_access_rules_of_the_guide_let_it_hear_all_it_needs(tmp_path: Path) -> None:
     guide = (FOLDER.parent / "mqtt.md").read_text(encoding="utf-8")
     (rules,) = (block for block in guide.split("```") if block.startswith("\nuser rig"))
