@@ -10,10 +10,11 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from coldframe.capture.clock import clock_text
@@ -64,25 +65,85 @@ def rig_locked(server: ServerSettings) -> Iterator[tuple[str, ...]]:
     RigInUseError
         Another run holds it.
     """
-    path = lock_path(server)
+    with _locked(lock_path(server), partial(_in_use, server)) as died:
+        yield () if died is None else (f"the last run on this rig died without an end: {died}",)
+
+
+@contextmanager
+def listening_locked(server: ServerSettings) -> Iterator[None]:
+    """Be the one listener of a rig for the length of the block: two would start two nights.
+
+    Raises
+    ------
+    RigInUseError
+        Another one listens.
+    """
+    place = f"{server.host}:{server.port}"
+    refusal = f"somebody listens for the rig on {place} already: {{}}".format
+    with _locked(lock_path(server).with_suffix(".listen"), refusal):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, refusal: Callable[[Holder | None], str]) -> Iterator[Holder | None]:
+    """Hold a lock for the length of the block; yield who died while holding it."""
     descriptor = _opened(path)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _holder(descriptor) or "a run that does not tell its name"
-            raise RigInUseError(
-                f"the rig on {server.host}:{server.port} is in use by {holder}. Wait for its end, or end it with "
-                "Ctrl-C or kill -TERM: it leaves the rig safe"
-            ) from None
+            raise RigInUseError(refusal(_holder(descriptor))) from None
         died = _holder(descriptor)
         _write(descriptor, json.dumps(asdict(Holder.me())).encode())
         try:
-            yield () if died is None else (f"the last run on this rig died without an end: {died}",)
+            yield died
         finally:
             _write(descriptor, b"")
     finally:
         os.close(descriptor)
+
+
+def rig_holder(server: ServerSettings) -> Holder | None:
+    """Return who has noted to hold a rig, alive or dead; None where nobody has. The lock itself is left alone."""
+    with _read(server) as descriptor:
+        return None if descriptor is None else _holder(descriptor)
+
+
+def rig_in_use(server: ServerSettings) -> str | None:
+    """Return what a run would be told that wanted the rig now, None where it is free.
+
+    A lock that nobody has noted to hold is not tried: to try is to hold it for a moment, in which a run that begins
+    would be refused.
+    """
+    with _read(server) as descriptor:
+        if descriptor is None or _holder(descriptor) is None:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _in_use(server, _holder(descriptor))
+        return None
+
+
+@contextmanager
+def _read(server: ServerSettings) -> Iterator[int | None]:
+    """Open the file of a lock for the length of the block; None where there is none."""
+    try:
+        descriptor = os.open(lock_path(server), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _in_use(server: ServerSettings, holder: Holder | None) -> str:
+    return (
+        f"the rig on {server.host}:{server.port} is in use by {holder or 'a run that does not tell its name'}. Wait "
+        "for its end, or end it with Ctrl-C or kill -TERM: it leaves the rig safe"
+    )
 
 
 def lock_path(server: ServerSettings) -> Path:

@@ -43,8 +43,8 @@ class MqttSettings(BrokerSettings):
     )
     commands: bool = Field(
         default=False,
-        description="Whether commands are taken (pause, resume, skip, abort). Whoever may write to the broker can then "
-        "stop your night.",
+        description="Whether commands are taken (pause, resume, skip, abort; run, by coldframe listen). Whoever may "
+        "write to the broker can then stop your night, or start one.",
     )
 
     @model_validator(mode="before")

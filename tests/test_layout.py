@@ -41,6 +41,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
         "config/nights/small.toml",
         "config/coldframe.service",
         "config/coldframe-alarm@.service",
+        "config/coldframe-listen.service",
         "py.typed",
     ):
         assert f"coldframe/{needed}" in names

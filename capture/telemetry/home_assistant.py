@@ -24,6 +24,7 @@ _BUTTONS = {
     "skip": ("Skip step", "mdi:skip-next"),
     "abort": ("Abort", "mdi:stop"),
 }
+_RUN = ("Start calibration", "mdi:telescope")
 
 Component = dict[str, object]
 
@@ -135,19 +136,22 @@ class HomeAssistant:
     def _buttons(self) -> dict[str, Component]:
         if not self.takes_commands:
             # A component of which only the platform is named is taken out, should it be there from before.
-            return {key: {"p": "button"} for key in _BUTTONS}
-        return dict(
-            self._component(
-                key,
-                "button",
-                name,
-                icon=icon,
-                command_topic=self.topics.command,
-                command_template=_command_template(key),
-                retain=False,
-                availability=self._availability(_ONLINE),
-            )
-            for key, (name, icon) in _BUTTONS.items()
+            return {key: {"p": "button"} for key in (*_BUTTONS, "run")}
+        steering = self._availability(_ONLINE)
+        buttons = dict(self._button(key, *shown, availability=steering) for key, shown in _BUTTONS.items())
+        # The listener's words are those that Home Assistant expects.
+        return buttons | dict([self._button("run", *_RUN, availability=[{"topic": self.topics.listener}])])
+
+    def _button(self, verb: str, name: str, icon: str, **more: object) -> tuple[str, Component]:
+        return self._component(
+            verb,
+            "button",
+            name,
+            icon=icon,
+            command_topic=self.topics.command,
+            command_template=_command_template(verb),
+            retain=False,
+            **more,
         )
 
 

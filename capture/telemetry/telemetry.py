@@ -119,10 +119,11 @@ class Telemetry:
         self._events.publish(Notice(self._clock.now(), severity, text))
 
 
-class _Forgotten(ThreadPoolExecutor):
+class Forgotten(ThreadPoolExecutor):
     """Does blocking work in threads that nobody waits for: a name server may take half a minute to say nothing."""
 
     def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Do it in a new thread."""
         future: Future[T] = Future()
 
         def do() -> None:
@@ -217,8 +218,8 @@ class _Teller:
 
     async def _run(self, ready: threading.Event) -> None:
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(_Forgotten(1))
-        loop.set_exception_handler(_log_fault)
+        loop.set_default_executor(Forgotten(1))
+        loop.set_exception_handler(log_fault)
         self._work = asyncio.Event()
         self._stopping = asyncio.Event()
         self._outbox.retain(self._topics.status, Presence.ONLINE.encode())
@@ -337,7 +338,7 @@ class _Teller:
     async def _talk(self, broker: Broker) -> None:
         """Send and listen until the last word is said, or the broker is lost."""
         await broker.subscribe(self._wanted())
-        await _first_of(self._send_all(broker), self._listen(broker))
+        await first_of(self._send_all(broker), self._listen(broker))
 
     def _wanted(self) -> list[str]:
         wanted = [self._topics.command] if self._takes_commands else []
@@ -408,12 +409,12 @@ class _Teller:
         self._work.set()
 
 
-def _log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Write what the library left behind to the log, and not across the dashboard."""
     log.warning("MQTT: %s: %r", context.get("message"), context.get("exception"))
 
 
-async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
+async def first_of(*works: Coroutine[Any, Any, None]) -> None:
     """Do several things until the first of them ends; its error, if any, is raised."""
     tasks = [asyncio.create_task(work) for work in works]
     try:

@@ -69,6 +69,11 @@ class Topics:
         return f"{self.base}/event"
 
     @property
+    def listener(self) -> str:
+        """Whether somebody waits for `run` here: online or offline of `Presence`."""
+        return f"{self.base}/listener"
+
+    @property
     def command(self) -> str:
         """Where commands are sent to."""
         return f"{self.base}/command"

@@ -164,6 +164,18 @@ def watch(
     raise typer.Exit(watch_remote(config) if mqtt else watch_night(config, folder))
 
 
+@app.command(short_help="Start nights when asked over MQTT.")
+def listen(config: ConfigOption = None) -> None:
+    """Wait at the broker of [mqtt] for the command "run", and start "coldframe run" when it comes.
+
+    Needs commands = true in [mqtt]. A night under way answers commands itself. Ctrl-C or SIGTERM first end a night that
+    was started from here, in the safe state. If the listener is killed, the night goes on.
+    """
+    from coldframe.cli.listen import listen as listen_for_run  # noqa: PLC0415  # heavy imports only when needed
+
+    raise typer.Exit(listen_for_run(config))
+
+
 @app.command(short_help="Serve a simulated rig over INDI.")
 def simulate(
     rig: Annotated[str, typer.Argument(metavar="RIG", help="Name of a shipped rig, or a TOML file.")] = "small",

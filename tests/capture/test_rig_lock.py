@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from coldframe.capture import rig_lock
-from coldframe.capture.rig_lock import RigInUseError, lock_path, rig_locked
+from coldframe.capture.rig_lock import RigInUseError, listening_locked, lock_path, rig_holder, rig_in_use, rig_locked
 from coldframe.config.settings import ServerSettings
 
 HOLD = """
@@ -97,3 +97,27 @@ def test_a_server_is_named_alike_however_it_is_called() -> None:
     assert lock_path(ServerSettings(host="localhost")) == lock_path(ServerSettings(host="127.0.0.1"))
     assert lock_path(ServerSettings(host="Observatory.local")) == lock_path(ServerSettings(host="observatory.local"))
     assert lock_path(ServerSettings(host="../../etc/x")).parent == rig_lock.FOLDERS[0]
+
+
+def test_who_has_the_rig_is_told_without_taking_it() -> None:
+    assert (rig_holder(SERVER), rig_in_use(SERVER)) == (None, None)
+    with rig_locked(SERVER):
+        holder, said = rig_holder(SERVER), rig_in_use(SERVER)
+        assert holder is not None
+        assert said is not None
+        assert f"is in use by process {holder.process} of user" in said
+    assert (rig_holder(SERVER), rig_in_use(SERVER)) == (None, None)
+
+
+def test_a_rig_whose_run_died_is_free() -> None:
+    lock_path(SERVER).write_text('{"process": 7, "user": "astro", "since": "2026-11-22T04:00:00+00:00"}')
+    assert rig_holder(SERVER) is not None
+    assert rig_in_use(SERVER) is None
+    with rig_locked(SERVER) as notes:
+        assert "process 7" in notes[0]
+
+
+def test_a_listener_does_not_keep_the_rig_from_a_run() -> None:
+    with listening_locked(SERVER), rig_locked(SERVER), pytest.raises(RigInUseError, match="listens"):  # noqa: SIM117
+        with listening_locked(SERVER):
+            pass

@@ -20,7 +20,21 @@ def coldframe(*arguments: str, timeout_s: float = 60) -> subprocess.CompletedPro
 
 @pytest.mark.parametrize(
     "command",
-    ["", "run", "plan", "simulate", "devices", "init", "safe", "combine", "calibrate", "library", "report", "inspect"],
+    [
+        "",
+        "run",
+        "plan",
+        "listen",
+        "simulate",
+        "devices",
+        "init",
+        "safe",
+        "combine",
+        "calibrate",
+        "library",
+        "report",
+        "inspect",
+    ],
 )
 def test_every_command_has_a_help_worth_reading(command: str) -> None:
     shown = coldframe(*command.split(), "--help")

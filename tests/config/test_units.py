@@ -43,13 +43,22 @@ def test_a_run_without_its_last_word_raises_the_alarm() -> None:
     assert alarm["User"] == unit("coldframe.service")["Service"]["User"]
 
 
+def test_a_night_outlives_its_listener_unless_that_is_stopped() -> None:
+    listener, night = unit("coldframe-listen.service")["Service"], unit("coldframe.service")["Service"]
+    assert listener["ExecStart"].split("/")[-1] == "coldframe listen"
+    assert listener["KillMode"] == "process"
+    assert listener["TimeoutStopSec"] == night["TimeoutStopSec"]
+    for setting in ("User", "ReadWritePaths", "SystemCallFilter", "RestrictAddressFamilies", "CacheDirectory"):
+        assert listener[setting] == night[setting], "as the night inherits it"
+
+
 def test_a_missed_morning_is_not_made_up_for() -> None:
     assert unit("coldframe.timer")["Timer"]["Persistent"] == "false"
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_understands_the_units(tmp_path: Path) -> None:
-    for name in ("coldframe.service", "coldframe.timer", "coldframe-alarm@.service"):
+    for name in ("coldframe.service", "coldframe.timer", "coldframe-alarm@.service", "coldframe-listen.service"):
         text = (CONFIG / name).read_text(encoding="utf-8").replace("/opt/coldframe/bin/coldframe", "/bin/true")
         (tmp_path / name).write_text(text, encoding="utf-8")
 

@@ -36,6 +36,8 @@ def check_message(topics: Topics, topic: str, payload: bytes) -> None:
     """Fail where a message is not what its topic has."""
     if topic == topics.status:
         assert payload.decode() in set(Presence)
+    elif topic == topics.listener:
+        check("listener", json.dumps(payload.decode()))
     elif topic == topics.journal:
         for line in unpacked(payload):
             check("event", line)

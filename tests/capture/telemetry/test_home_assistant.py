@@ -33,7 +33,7 @@ def test_the_topic_is_one_that_home_assistant_matches() -> None:
 def test_what_was_asked_for_is_there() -> None:
     parts = check("home-assistant", home().document())["cmps"]
     assert {"phase", "progress", "eta", "temperature", "cooler", "level", "problems", "problem", "lost"} <= set(parts)
-    assert {key for key, part in parts.items() if part["p"] == "button"} == {"pause", "resume", "skip", "abort"}
+    assert {key for key, part in parts.items() if part["p"] == "button"} == {"pause", "resume", "skip", "abort", "run"}
     ids = [part["unique_id"] for part in parts.values()]
     assert len(set(ids)) == len(ids)
 
@@ -75,7 +75,7 @@ def test_availability_follows_the_status(presence: Presence, is_told: str, takes
     assert rendered(document["cmps"]["lost"]["value_template"], value=str(presence)) == lost
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "skip", "abort"])
+@pytest.mark.parametrize("verb", ["pause", "resume", "skip", "abort", "run"])
 def test_a_button_sends_a_command_that_is_obeyed(verb: str) -> None:
     button = check("home-assistant", home().document())["cmps"][verb]
     now = datetime.now(UTC)
@@ -84,9 +84,16 @@ def test_a_button_sends_a_command_that_is_obeyed(verb: str) -> None:
     assert Gate().admit(sent.encode(), now, is_retained=False).verb == verb
 
 
+def test_a_night_can_be_started_while_somebody_listens() -> None:
+    button = check("home-assistant", home().document())["cmps"]["run"]
+    assert button["name"] == "Start calibration"
+    assert button["availability"] == [{"topic": "coldframe/small_refractor/listener"}], "whose words need no template"
+    assert set(schema("listener")["enum"]) == {"online", "offline"}
+
+
 def test_without_commands_buttons_are_taken_out() -> None:
     parts = check("home-assistant", home(takes_commands=False).document())["cmps"]
-    assert [part for part in parts.values() if part["p"] == "button"] == [{"p": "button"}] * 4
+    assert [part for part in parts.values() if part["p"] == "button"] == [{"p": "button"}] * 5
 
 
 def test_the_schema_is_strict() -> None:

@@ -1,0 +1,177 @@
+"""`coldframe listen`: waits for `run` at the MQTT broker, and starts a night as a process of its own."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from coldframe.capture.log import printable
+from coldframe.capture.rig_lock import RigInUseError, listening_locked, rig_holder, rig_in_use
+from coldframe.capture.telemetry.broker import BrokerSetupError, access
+from coldframe.capture.telemetry.listener import Listener
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.telling import OPEN_BROKER, is_open
+from coldframe.config.loading import ConfigError, find_config, load_settings
+from coldframe.config.settings import ServerSettings
+
+# Nothing is imported from the folder that the listener happens to be started in.
+COLDFRAME = (sys.executable, "-P", "-m", "coldframe")
+SAFE_PATIENCE_S = 600
+MOST_ERRORS_BYTES = 65_536
+OF_THE_SERVICE = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
+"""What systemd tells the listener about itself."""
+
+ENDINGS = {
+    ExitCode.DONE: "all planned masters were made",
+    ExitCode.INCOMPLETE: "something is missing; its log tells what",
+    ExitCode.BAD_INPUT: "it could not begin",
+    ExitCode.ABORTED: "it was aborted into the safe state",
+    ExitCode.INTERRUPTED: "it was interrupted, and is safe",
+}
+
+
+def listen(config: Path | None) -> ExitCode:
+    """Start a night whenever the broker of the configuration passes on that somebody may ask for one; until a signal.
+
+    SIGINT, SIGTERM and SIGHUP end a night that was started here in the safe state first.
+    """
+    path = (config or find_config()).absolute()
+    try:
+        settings = load_settings(path)
+        mqtt = settings.mqtt
+        if mqtt is None or not mqtt.commands:
+            print(
+                f"{path}: has no commands = true in [mqtt], without which none are taken; docs/mqtt.md", file=sys.stderr
+            )
+            return ExitCode.BAD_INPUT
+        reached = access(mqtt)
+        if is_open(mqtt):
+            print(OPEN_BROKER.format(mqtt.host), file=sys.stderr)
+        nights = NightProcesses(path, settings.server)
+        listener = Listener(mqtt, reached, mqtt.rig or settings.camera.device, nights, _say)
+        with listening_locked(settings.server):
+            asyncio.run(_until_signalled(listener))
+    except (ConfigError, BrokerSetupError, RigInUseError) as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    return ExitCode.DONE
+
+
+async def _until_signalled(listener: Listener) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, listener.stop)
+    await listener.run()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+class NightProcesses:
+    """Starts `coldframe run` with a configuration, and nothing else."""
+
+    def __init__(self, config: Path, server: ServerSettings) -> None:
+        self._config = config
+        self._server = server
+
+    def in_use(self) -> str | None:
+        """Return who has the rig, None where it is free."""
+        return rig_in_use(self._server)
+
+    def start(self) -> "NightProcess":
+        """Start a night.
+
+        Raises
+        ------
+        OSError
+            No process could be started.
+        """
+        return NightProcess(self._config, self._server)
+
+
+class NightProcess:
+    """A running `coldframe run`. It holds no end of a pipe to us, so it goes on without us.
+
+    Raises
+    ------
+    OSError
+        The process could not be started.
+    """
+
+    def __init__(self, config: Path, server: ServerSettings) -> None:
+        self._config = config
+        self._server = server
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `tidied`
+        try:
+            self._process = _started("run", "--no-dashboard", "--config", str(config), stderr=self._errors.fileno())
+        except OSError:
+            self._errors.close()
+            raise
+        self._said = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
+
+    @property
+    def holds_rig(self) -> bool:
+        """Whether it is the one that has noted to hold the rig."""
+        holder = rig_holder(self._server)
+        return holder is not None and holder.process == self._process.pid
+
+    @property
+    def ending(self) -> str:
+        """The first line of its errors, or else what its exit code says."""
+        lines = (printable(line).strip() for line in self._errors_told().splitlines())
+        return next(filter(None, lines), self._exit)
+
+    @property
+    def _exit(self) -> str:
+        code = self._process.returncode
+        if code < 0:
+            return f"it was killed by signal {-code}"
+        return ENDINGS.get(ExitCode(code), "") if code in set(ExitCode) else f"its exit code is {code}"
+
+    def _errors_told(self) -> str:
+        # Its own position, as the night writes on at the file's.
+        return os.pread(self._errors.fileno(), MOST_ERRORS_BYTES, 0).decode(errors="replace")
+
+    def end(self) -> None:
+        """Ask it to end in the safe state; a second time: without the warm-up."""
+        self._process.terminate()
+
+    async def over(self) -> None:
+        """Return when the process has ended."""
+        await asyncio.to_thread(self._process.wait)
+
+    async def tidied(self) -> None:
+        """Pass on what it told, and make the rig safe where it died with it."""
+        sys.stderr.write(self._errors_told())
+        sys.stderr.flush()
+        self._errors.close()
+        if not self.holds_rig:
+            return
+        _say("the night died while it held the rig, which is made safe now")
+        try:
+            safe = _started("safe", "--patience", str(SAFE_PATIENCE_S), "--config", str(self._config), stderr=None)
+        except OSError as error:
+            _say(f"coldframe safe could not be started: {error.strerror or error}. Look after the rig by hand")
+            return
+        await asyncio.to_thread(safe.wait)
+
+
+def _started(*arguments: str, stderr: int | None) -> "subprocess.Popen[bytes]":
+    """Start coldframe in a session of its own: Ctrl-C is for the listener, which hands it on once."""
+    environment = {name: value for name, value in os.environ.items() if name not in OF_THE_SERVICE}
+    return subprocess.Popen(
+        [*COLDFRAME, *arguments],
+        stdin=subprocess.DEVNULL,
+        stderr=stderr,
+        env=environment,
+        start_new_session=True,
+    )
