@@ -400,7 +400,7 @@ class Night:
             ceiling_adu = await in_thread(self._characterisation.dark_ceiling_adu, step, bias_adu)
             recipe = replace(recipe, ceiling_adu=ceiling_adu)
         if step.kind is FrameKind.DARK and step.setpoint_c is None:
-            made = await in_thread(made_already, self._context.folder, step)
+            made = await in_thread(made_already, self._context.folder, step, self._context.rig.camera.name)
             self._context.saved.release(made)
             step, recipe = replace(step, count=step.count - len(made)), replace(recipe, shot_before=len(made))
             if step.count <= 0:

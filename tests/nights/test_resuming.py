@@ -243,6 +243,15 @@ async def test_an_uncooled_night_keeps_its_parts(tmp_path: Path) -> None:
     assert all(recombined(master, raw).equal for master in masters)
 
 
+async def test_uncooled_darks_of_another_setting_are_a_set_of_their_own(tmp_path: Path) -> None:
+    plan = load_settings(example_night("uncooled")).model_dump(mode="json", exclude_none=True)
+    dark = {"kind": "dark", "count": 6, "exposure_s": 2.0}
+    plan["sets"] = [dark, dark | {"binning": 2}, dark | {"gain": 0.0}]
+    night = await run_night(Settings.model_validate(plan, strict=False), tiny(load_rig("uncooled")), tmp_path)
+    assert night.outcome is NightOutcome.COMPLETE
+    assert sum(event.frames for event in night.of(MasterWritten)) == 18
+
+
 def take(paths: list[Path]) -> dict[str, list[list[tuple[str, object]]]]:
     """Remove masters and return all cards of all their images; DATASUM stands for the pixels.
 
