@@ -137,7 +137,7 @@ class Night:
         saved, steering = earlier.saved if earlier else SavedFrames(folder), steering or Steering(events, clock)
         self._context = NightContext(settings, rig, folder, events, clock, Retries(), saved, steering, deadline)
         self._learned = learned
-        self._timetable = Timetable(plan_night(settings), settings, deadline)
+        self._timetable = Timetable(plan_night(settings), settings, deadline, self._there)
         self._made = _Made() if earlier is None else _Made(panel_curve=earlier.curve)
         self._characterisation = Characterisation(self._context)
         self._darkness = Darkness(self._context)
@@ -212,6 +212,10 @@ class Night:
         for note in earlier.notes:
             context.notice(Severity.INFO, note)
         await SafeState(context.settings, context.rig, context.events, context.clock).reach_but_cooler()
+
+    def _there(self, step: ShootStep) -> int:
+        """Return how many frames of a set an earlier run has left."""
+        return self._context.saved.count(Wanted.of(step, self._context.rig.camera.name, step.exposure_s))
 
     def _is_done(self, number: int) -> bool:
         """Tell whether an earlier run has done a step, so that nothing need be moved for it."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import SimulatedRig, load_rig
 from coldframe.devices.rig import Rig
-from tests.nights.nights import NightRun, files_in, run_night, tiny
+from tests.nights.nights import START, NightRun, files_in, run_night, tiny
 from tests.nights.test_troubled_nights import SMALL, Rigged, short
 
 pytestmark = pytest.mark.looptime
@@ -250,6 +251,24 @@ async def test_uncooled_darks_of_another_setting_are_a_set_of_their_own(tmp_path
     night = await run_night(Settings.model_validate(plan, strict=False), tiny(load_rig("uncooled")), tmp_path)
     assert night.outcome is NightOutcome.COMPLETE
     assert sum(event.frames for event in night.of(MasterWritten)) == 18
+
+
+@pytest.mark.parametrize("left_s", [5, 30, 100])
+async def test_what_is_there_counts_though_there_is_no_time_to_shoot_it(tmp_path: Path, left_s: float) -> None:
+    settings = short()
+    darks = sum(1 for each in settings.sets if each.kind is FrameKind.DARK)
+    before = await ended_run(settings, SMALL, tmp_path, nth(FrameKind.DARK, 6 * darks))
+    night = await run_night(settings, SMALL, tmp_path, deadline=START + timedelta(seconds=left_s))
+    assert set(accepted(before)) == set(accepted(night.events))
+    assert_whole(night, settings)
+
+
+async def test_what_is_there_of_a_set_makes_a_master_though_there_is_no_time_for_the_rest(tmp_path: Path) -> None:
+    settings = short()
+    before = await ended_run(settings, SMALL, tmp_path, nth(FrameKind.DARK, 5))
+    night = await run_night(settings, SMALL, tmp_path, deadline=START + timedelta(seconds=5))
+    assert set(accepted(before)) <= set(accepted(night.events))
+    assert [event.frames for event in night.of(MasterWritten)][-1] == 5
 
 
 def take(paths: list[Path]) -> dict[str, list[list[tuple[str, object]]]]:
