@@ -219,7 +219,10 @@ class Night:
 
     def _is_done(self, number: int) -> bool:
         """Tell whether an earlier run has done a step, so that nothing need be moved for it."""
-        return self._earlier is not None and number in self._earlier.done
+        if self._earlier is None or number not in self._earlier.done:
+            return False
+        step = self._steps[number - 1]
+        return not isinstance(step, ShootStep) or self._there(step) > 0  # the camera may be set otherwise than it was
 
     def _result(self) -> tuple[NightOutcome, str]:
         if self._made.missing:

@@ -271,6 +271,17 @@ async def test_what_is_there_of_a_set_makes_a_master_though_there_is_no_time_for
     assert [event.frames for event in night.of(MasterWritten)][-1] == 5
 
 
+async def test_a_step_done_with_another_setting_is_not_done(tmp_path: Path) -> None:
+    await ended_run(short(), SMALL, tmp_path, nth(FrameKind.DARK, 6))
+    other = short()
+    other = other.model_copy(update={"camera": other.camera.model_copy(update={"gain": 0.0})})
+    night = await run_night(other, SMALL, tmp_path)
+    assert_whole(night, other)
+    bias = next(step for step in night.of(NightStarted)[0].steps if step.kind is FrameKind.BIAS)
+    exposed = [event for event in night.of(ExposureStarted) if event.step == bias.number]
+    assert len(exposed) > bias.count, "whether the camera takes this gain was not looked at"
+
+
 def take(paths: list[Path]) -> dict[str, list[list[tuple[str, object]]]]:
     """Remove masters and return all cards of all their images; DATASUM stands for the pixels.
 
