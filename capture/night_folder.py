@@ -61,9 +61,20 @@ def newest_night(storage: Path) -> Path | None:
     OSError
         If the folder cannot be read.
     """
+    return next(iter(nights_from_newest(storage)), None)
+
+
+def nights_from_newest(storage: Path) -> list[Path]:
+    """Return the folders of all nights below a storage folder, the last one first.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read.
+    """
     nights = [(match, path) for path in storage.iterdir() if (match := _NIGHT.fullmatch(path.name)) and path.is_dir()]
-    newest = max(nights, key=lambda night: (night[0]["evening"], int(night[0]["number"] or 1)), default=None)
-    return None if newest is None else newest[1]
+    nights.sort(key=lambda night: (night[0]["evening"], int(night[0]["number"] or 1)), reverse=True)
+    return [path for _, path in nights]
 
 
 @dataclass(frozen=True, slots=True)
