@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
+from coldframe.calibration.accumulator import pixel_digest
+from coldframe.calibration.frame_file import read_pixels
 from coldframe.calibration.recombining import recombined
 from coldframe.capture.events import (
     Event,
@@ -28,12 +30,16 @@ from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
-from coldframe.config.simulated_rig import SimulatedRig, load_rig
+from coldframe.config.simulated_rig import SimulatedRig, TwilightModel, load_rig
 from coldframe.devices.rig import Rig
 from tests.nights.nights import START, NightRun, files_in, run_night, tiny
+from tests.nights.test_sky_flats import DAWN, under
+from tests.nights.test_sky_flats import night_of as night_of_sky
 from tests.nights.test_troubled_nights import SMALL, Rigged, short
 
 pytestmark = pytest.mark.looptime
+
+TWILIGHT = TwilightModel(e_per_s=20, doubling_min=3.2)
 
 Stop = Callable[[Event], bool]
 
@@ -72,6 +78,10 @@ def nth(kind: FrameKind, number: int) -> Stop:
 
 def remove(path: str) -> None:
     Path(path).unlink()
+
+
+def copy(path: Path, to: Path) -> None:
+    to.write_bytes(path.read_bytes())
 
 
 def accepted(events: list[Event]) -> list[str]:
@@ -280,6 +290,17 @@ async def test_a_step_done_with_another_setting_is_not_done(tmp_path: Path) -> N
     bias = next(step for step in night.of(NightStarted)[0].steps if step.kind is FrameKind.BIAS)
     exposed = [event for event in night.of(ExposureStarted) if event.step == bias.number]
     assert len(exposed) > bias.count, "whether the camera takes this gain was not looked at"
+
+
+async def test_a_copy_of_a_sky_flat_counts_once(tmp_path: Path) -> None:
+    settings = night_of_sky(8, DAWN)
+    before = await ended_run(settings, under(TWILIGHT), tmp_path, nth(FrameKind.FLAT, 4))
+    first = Path(next(path for path in accepted(before) if "/flats/" in path))
+    copy(first, first.with_name("flat_copy.fits"))
+    night = await run_night(settings, under(TWILIGHT), tmp_path)
+    digests = [pixel_digest(read_pixels(Path(path))) for path in accepted(night.events)]
+    assert len(digests) == len(set(digests))
+    assert any("same pixels" in event.reason for event in night.of(FrameRejected))
 
 
 def take(paths: list[Path]) -> dict[str, list[list[tuple[str, object]]]]:
