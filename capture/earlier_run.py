@@ -23,7 +23,7 @@ from coldframe.capture.events import (
 )
 from coldframe.capture.journal import is_being_written
 from coldframe.capture.journal_reading import read_journal
-from coldframe.capture.night_folder import NightFolder, evening_of, newest_night
+from coldframe.capture.night_folder import NightFolder, evening_of, nights_from_newest
 from coldframe.capture.panel_curve import PROPORTIONAL, PanelCurve
 from coldframe.capture.plan import TuneStep
 from coldframe.capture.saved_frames import SavedFrames
@@ -59,19 +59,28 @@ def unfinished_night(storage: Path, now: datetime, camera: str) -> NightFolder |
     """Return the folder of this evening's last night with this camera, if it did not end with all it was to make.
 
     A journal that a power cut has taken is no reason to leave frames behind: whose they are, each tells itself. A night
-    that another run is shooting is left to that one.
+    that another run is shooting is left to that one, and passed over as are those of other rigs in the same storage.
 
     Raises
     ------
     OSError
         The storage folder or the journal cannot be read.
     """
-    newest = newest_night(storage) if storage.is_dir() else None
-    if newest is None or not newest.name.startswith(evening_of(now)):
-        return None
-    folder = NightFolder(newest)
-    if is_being_written(folder.path / "journal.jsonl"):
-        return None
+    for path in nights_from_newest(storage) if storage.is_dir() else ():
+        if not path.name.startswith(evening_of(now)):
+            return None
+        if is_being_written(path / "journal.jsonl"):
+            continue
+        folder = NightFolder(path)
+        started, ended = _start_and_end(folder)
+        if started is None or started.camera == camera:
+            is_whole = ended is not None and ended.outcome is NightOutcome.COMPLETE
+            return None if is_whole else folder
+    return None
+
+
+def _start_and_end(folder: NightFolder) -> tuple[NightStarted | None, NightEnded | None]:
+    """Return how the last run of a night began, and how it ended; None of what its journal does not tell."""
     started, ended = None, None
     for event in _journal(folder):
         match event:
@@ -79,9 +88,7 @@ def unfinished_night(storage: Path, now: datetime, camera: str) -> NightFolder |
                 started, ended = event, None
             case NightEnded():
                 ended = event
-    is_whole = ended is not None and ended.outcome is NightOutcome.COMPLETE
-    is_of_another = started is not None and started.camera != camera
-    return None if is_whole or is_of_another else folder
+    return started, ended
 
 
 def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierRun:

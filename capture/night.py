@@ -137,7 +137,7 @@ class Night:
         saved, steering = earlier.saved if earlier else SavedFrames(folder), steering or Steering(events, clock)
         self._context = NightContext(settings, rig, folder, events, clock, Retries(), saved, steering, deadline)
         self._learned = learned
-        self._timetable = Timetable(plan_night(settings), settings, deadline)
+        self._timetable = Timetable(plan_night(settings), settings, deadline, self._there)
         self._made = _Made() if earlier is None else _Made(panel_curve=earlier.curve)
         self._characterisation = Characterisation(self._context)
         self._darkness = Darkness(self._context)
@@ -213,9 +213,16 @@ class Night:
             context.notice(Severity.INFO, note)
         await SafeState(context.settings, context.rig, context.events, context.clock).reach_but_cooler()
 
+    def _there(self, step: ShootStep) -> int:
+        """Return how many frames of a set an earlier run has left."""
+        return self._context.saved.count(Wanted.of(step, self._context.rig.camera.name, step.exposure_s))
+
     def _is_done(self, number: int) -> bool:
         """Tell whether an earlier run has done a step, so that nothing need be moved for it."""
-        return self._earlier is not None and number in self._earlier.done
+        if self._earlier is None or number not in self._earlier.done:
+            return False
+        step = self._steps[number - 1]
+        return not isinstance(step, ShootStep) or self._there(step) > 0  # the camera may be set otherwise than it was
 
     def _result(self) -> tuple[NightOutcome, str]:
         if self._made.missing:
@@ -400,7 +407,7 @@ class Night:
             ceiling_adu = await in_thread(self._characterisation.dark_ceiling_adu, step, bias_adu)
             recipe = replace(recipe, ceiling_adu=ceiling_adu)
         if step.kind is FrameKind.DARK and step.setpoint_c is None:
-            made = await in_thread(made_already, self._context.folder, step)
+            made = await in_thread(made_already, self._context.folder, step, self._context.rig.camera.name)
             self._context.saved.release(made)
             step, recipe = replace(step, count=step.count - len(made)), replace(recipe, shot_before=len(made))
             if step.count <= 0:

@@ -14,7 +14,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -31,7 +30,7 @@ from coldframe.calibration.frame_cards import raw_cards, with_driver_cards
 from coldframe.calibration.frame_file import FrameEncoder
 from coldframe.calibration.library import LIBRARY, Library
 from coldframe.calibration.masters import MasterFrame, is_written, master_name, name_part, settings_text, write_master
-from coldframe.capture.second_write import written
+from coldframe.capture.second_write import free_path, numbered, written
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame, StrayFrame
 
@@ -61,9 +60,20 @@ def newest_night(storage: Path) -> Path | None:
     OSError
         If the folder cannot be read.
     """
+    return next(iter(nights_from_newest(storage)), None)
+
+
+def nights_from_newest(storage: Path) -> list[Path]:
+    """Return the folders of all nights below a storage folder, the last one first.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read.
+    """
     nights = [(match, path) for path in storage.iterdir() if (match := _NIGHT.fullmatch(path.name)) and path.is_dir()]
-    newest = max(nights, key=lambda night: (night[0]["evening"], int(night[0]["number"] or 1)), default=None)
-    return None if newest is None else newest[1]
+    nights.sort(key=lambda night: (night[0]["evening"], int(night[0]["number"] or 1)), reverse=True)
+    return [path for _, path in nights]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +161,10 @@ class NightFolder:
         name, content = f"stray_{came:%H%M%S-%f}", stray.content
         folder = _made(self.path / QUARANTINE)
         if isinstance(content, bytes):
-            path = _free(folder / f"{name}.bin")
+            path = free_path(folder / f"{name}.bin")
             write_durably(path, [content])
         else:
-            path = _free(folder / f"{name}.fits")
+            path = free_path(folder / f"{name}.fits")
             write_durably(path, FrameEncoder().encode(content, with_driver_cards([], stray.header)))
         _write_reason(path, {"reason": stray.reason, "came_at": came.isoformat()})
         return path
@@ -189,7 +199,7 @@ class NightFolder:
             The master could not be brought onto the disk.
         """
         first = _made(self.path / MASTERS) / master_name(master)
-        for path in _numbered(first):
+        for path in numbered(first):
             if not path.exists():
                 return written(path, lambda path: write_master(path, master), self.path / QUARANTINE)
             if is_written(path, master):
@@ -224,7 +234,7 @@ class NightFolder:
         return Library(self.path.parent / LIBRARY).file(path)
 
     def _set_aside(self, path: Path, name: str, reason: str) -> Path:
-        aside = _free(_made(self.path / QUARANTINE) / name)
+        aside = free_path(_made(self.path / QUARANTINE) / name)
         try:
             path.rename(aside)
             flush_folder(path.parent)  # else a power cut may bring it back among the good ones
@@ -250,7 +260,7 @@ class NightFolder:
             header=frame.header,
         )
         content = self._encoder.encode(frame.pixels, cards)
-        path = _free(_made(folder) / f"{name}.fits")
+        path = free_path(_made(folder) / f"{name}.fits")
         return written(path, lambda path: write_durably(path, content), self.path / QUARANTINE)
 
 
@@ -271,13 +281,3 @@ def _moment(frame: Frame) -> str:
 def _made(folder: Path) -> Path:
     make_folder_durably(folder)
     return folder
-
-
-def _free(path: Path) -> Path:
-    """Return the path, or one with a number where a file has its name."""
-    return next(candidate for candidate in _numbered(path) if not candidate.exists())
-
-
-def _numbered(path: Path) -> Iterator[Path]:
-    yield path
-    yield from (path.with_stem(f"{path.stem}-{number}") for number in count(2))

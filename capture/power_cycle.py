@@ -17,14 +17,16 @@ BOOT_S = 20.0
 async def hangs(context: NightContext, error: DeviceError) -> bool:
     """Tell whether a failure is that of a camera that may hang, and cycle its power where connecting anew was no cure.
 
-    Such a failure takes no try from exposure, set or night: what bounds it is the number of power cycles.
+    Such a failure takes no try from exposure, set or night: what bounds it is the number of power cycles, and of such
+    failures in a night.
     """
     camera, wedge = context.rig.camera.name, context.retries.wedge
     if not is_possible(context) or error.device != camera or not isinstance(error, DeviceTimeoutError):
         return False
     if wedge.timed_out():
         await power_cycled(context, camera)
-    return True
+        return True
+    return wedge.takes_no_try()
 
 
 async def power_cycled(context: NightContext, device: str) -> bool:

@@ -75,14 +75,23 @@ class Wedge:
     AFTER_RECONNECTION = 3
     """Further ones from which that was no cure."""
 
+    FREE = 10
+    """Timeouts of a night that take no try: a camera that now and then comes back by itself must not use it up."""
+
     def __init__(self, uses: int = 2) -> None:
         self.uses_left = uses
         self._timeouts = 0
+        self._free_left = self.FREE
 
     def timed_out(self) -> bool:
         """Count an exposure that did not end; tell whether the camera hangs."""
         self._timeouts += 1
         return self._timeouts >= self.UNTIL_RECONNECTED + self.AFTER_RECONNECTION
+
+    def takes_no_try(self) -> bool:
+        """Tell whether the last timeout is one of those that are not counted as tries."""
+        self._free_left -= 1
+        return self._free_left >= 0
 
     def use(self) -> None:
         """Spend a use; the driver is connected anew by it."""

@@ -1,14 +1,26 @@
 """A file whose way to the disk failed is written once more: what the disk did with the first one nobody knows."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from coldframe.calibration.durable import NotDurableError
 
 WORTH_ANOTHER = frozenset({errno.EIO})
 """A full disk is none the emptier for it, and a folder that may not be written to stays that."""
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """Yield the path, then ones with numbers from 2 on."""
+    yield path
+    yield from (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+
+
+def free_path(path: Path) -> Path:
+    """Return the path, or one with a number where a file has its name."""
+    return next(candidate for candidate in numbered(path) if not candidate.exists())
 
 
 def written(path: Path, write: Callable[[Path], None], quarantine: Path) -> Path:
@@ -37,7 +49,7 @@ def written(path: Path, write: Callable[[Path], None], quarantine: Path) -> Path
         return path
     with suppress(OSError):
         quarantine.mkdir(exist_ok=True)
-        path.rename(quarantine / f"{path.stem}-not-flushed{path.suffix}")
-    again = path.with_stem(f"{path.stem}-2")
+        path.rename(free_path(quarantine / f"{path.stem}-not-flushed{path.suffix}"))
+    again = free_path(path.with_stem(f"{path.stem}-2"))
     write(again)
     return again

@@ -6,12 +6,12 @@ short queue, which holds the camera back when they cannot keep up.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,9 @@ from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
 from coldframe.devices.errors import DeviceError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 QUEUE_LENGTH = 1
 """Frames that may wait to be judged; with one in each of exposing, judging and keeping, four are in memory."""
@@ -165,7 +168,7 @@ class SetShooting:
                 raise
             shortfall = f"{error}; its master is of {self._master.frames} frames of {self._size.aim}"
         await self._tell_cause()
-        made = await in_thread(self._master.write)
+        made = await self._over_all_frames(self._master.write)
         self._context.tell(
             MasterWritten(
                 self._context.clock.now(),
@@ -188,6 +191,13 @@ class SetShooting:
             leak=leak,
             has_drifted=self._has_drifted,
         )
+
+    async def _over_all_frames(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do what may read frames again; a disk that does not give them back costs this set, not the night."""
+        try:
+            return await in_thread(work, *args, **kwargs)
+        except FrameFileError as error:
+            raise StepFailedError(f"a frame of it cannot be read again: {error}") from error
 
     async def _withdraw(self, reason: str) -> None:
         """Put what was accepted aside, and tell so: a second try gives its frames the same names."""
@@ -358,7 +368,7 @@ class SetShooting:
         test = self._recipe.test
         if test is None or self._verdict is not None or self._master.frames < self._wanted:
             return
-        self._verdict = await in_thread(self._master.compare, test)
+        self._verdict = await self._over_all_frames(self._master.compare, test)
         if self._verdict.subtract is Subtract.DARK_FLAT:
             self._wanted = self._size.look_at
         self._context.tell(

@@ -179,6 +179,11 @@ class SkyShooting:
             saturation_adu = self._context.settings.flats.saturation_adu
             measurement = await in_thread(measure, found.frame.pixels, saturation_adu, self.cfa_pattern)
             digest = await in_thread(pixel_digest, found.frame.pixels)
+            if digest in self.sets[flat.filter].digests:
+                reason = "the same pixels as an earlier frame"
+                await in_thread(self._context.folder.quarantine_saved, found.path, reason)
+                self._context.tell(FrameRejected(self._context.clock.now(), self._number, str(found.path), reason))
+                continue
             self._count_in(found.path, found.frame, measurement.statistics, digest, flat.filter, is_taken_over=True)
 
     async def _twilight(self) -> float:

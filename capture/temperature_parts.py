@@ -7,6 +7,7 @@ from coldframe.calibration.frame_file import FrameFileError, read_header
 from coldframe.calibration.frame_setup import setup_of
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.plan import ShootStep
+from coldframe.capture.saved_frames import Wanted
 from coldframe.capture.set_recipe import Recipe, ShotSet
 
 MOST_NAMED = 999
@@ -31,20 +32,19 @@ async def in_parts(step: ShootStep, recipe: Recipe, shoot: Shoot) -> ShotSet:
     return replace(shot, frames=frames)
 
 
-def made_already(folder: NightFolder, step: ShootStep) -> frozenset[str]:
+def made_already(folder: NightFolder, step: ShootStep, camera: str) -> frozenset[str]:
     """Return the names of those frames of a set of which an earlier run of the night has made masters.
 
     Where one part ended and the next began the temperature decided, and how fast the frames came in: that is not
     decided again.
     """
-    names: set[str] = set()
+    wanted, names = Wanted.of(step, camera, step.exposure_s), set[str]()
     for path in folder.masters():
         try:
             header = read_header(path)
         except FrameFileError:
             continue
-        setup = setup_of(header)
-        if setup.kind is step.kind and setup.setpoint_c is None and setup.exposure_s == step.exposure_s:
+        if wanted.includes(setup_of(header), header):
             inputs = (header.get(f"IMCOM{number:03d}") for number in range(1, MOST_NAMED + 1))
             names |= {str(name) for name in inputs if name is not None}
     return frozenset(names)

@@ -31,7 +31,13 @@ Counts = dict[int, int]
 """Frames of steps, by their places in the plan; a step that is not in it is left out."""
 
 
-def within(steps: Sequence[Step], time_s: float, settings: Settings, pace: Pace) -> tuple[Step | None, ...]:
+def within(
+    steps: Sequence[Step],
+    time_s: float,
+    settings: Settings,
+    pace: Pace,
+    there: Callable[[ShootStep], int] = lambda _: 0,
+) -> tuple[Step | None, ...]:
     """Return what of a plan fits into a time.
 
     Parameters
@@ -45,15 +51,19 @@ def within(steps: Sequence[Step], time_s: float, settings: Settings, pace: Pace)
         from flats.
     pace
         How long things take.
+    there
+        Tells how many frames of a set an earlier run of the night has shot: they take no time, and are never left out.
 
     Returns
     -------
     tuple
         For each step the same, or one with fewer frames, or None where there is no time for it.
     """
+    shot = _shot(steps, there)
 
     def fits(counts: Counts) -> bool:
-        return time_needed_s(_cut(steps, counts), settings, pace) <= time_s
+        missing = {place: count - shot.get(place, 0) for place, count in counts.items() if count > shot.get(place, 0)}
+        return (not missing and bool(shot)) or time_needed_s(_cut(steps, missing), settings, pace) <= time_s
 
     wanted = {place: step.count if isinstance(step, ShootStep) else 1 for place, step in _frames(steps).items()}
     if fits(wanted):
@@ -61,9 +71,14 @@ def within(steps: Sequence[Step], time_s: float, settings: Settings, pace: Pace)
     counts: Counts = {}
     ranked = sorted((_rank(steps, places, settings.lights.first), places) for places in _bundles(steps))
     for _, places in ranked:
-        smallest = {place: min(wanted[place], _least(steps[place])) for place in places}
-        if not _lacks_bias(steps, places, counts) and fits(counts | smallest):
+        at_hand = {place: min(wanted[place], shot.get(place, 0)) for place in places}
+        smallest = {place: max(at_hand[place], min(wanted[place], _least(steps[place]))) for place in places}
+        if _lacks_bias(steps, places, counts):
+            continue
+        if fits(counts | smallest):
             counts |= smallest
+        elif all(at_hand.values()):
+            counts |= at_hand
     for rank in dict(ranked):
         alike = [place for own, places in ranked if own == rank for place in places if place in counts]
         counts |= _largest(counts, wanted, alike, fits)
@@ -84,6 +99,16 @@ def time_needed_s(steps: Iterable[Step | None], settings: Settings, pace: Pace) 
     """Return how long steps take until the last frame is in, so without the warm-up."""
     done = [step for step in steps if step is not None and not isinstance(step, WarmStep)]
     return sum(estimate_s(done, settings, pace))
+
+
+def _shot(steps: Sequence[Step], there: Callable[[ShootStep], int]) -> Counts:
+    """Return the frames that are there already, and which tunings those of flats tell of."""
+    frames = {place: there(step) for place, step in enumerate(steps) if isinstance(step, ShootStep)}
+    shot = {place: count for place, count in frames.items() if count}
+    for places in _bundles(steps):
+        if any(place in shot for place in places):
+            shot |= {place: 1 for place in places if isinstance(steps[place], TuneStep)}
+    return shot
 
 
 def _frames(steps: Sequence[Step]) -> Mapping[int, ShootStep | TuneStep]:

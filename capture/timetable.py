@@ -1,6 +1,6 @@
 """A night's steps as they change with the time that is left. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -40,11 +40,14 @@ class Timetable:
         Of the rig.
     deadline
         None: all the time in the world.
+    there
+        Tells how many frames of a set an earlier run of the night has shot.
     """
 
     planned: tuple[Step, ...]
     settings: Settings
     deadline: datetime | None = None
+    there: Callable[[ShootStep], int] = lambda _: 0
     _left: list[Step | None] = field(init=False)
     _readout_s: float = field(init=False, default=Pace().readout_s)
     _flats_s: dict[TuneStep, float] = field(init=False, default_factory=dict)
@@ -98,7 +101,7 @@ class Timetable:
         pace = Pace(AMBIENT_GUESS_C if sensor_c is None else sensor_c, self._readout_s, self._flats_s)
         time_s = (self.deadline - now).total_seconds()
         before = self._left[number - 1 :]
-        self._left[number - 1 :] = within(self.planned[number - 1 :], time_s, self.settings, pace)
+        self._left[number - 1 :] = within(self.planned[number - 1 :], time_s, self.settings, pace, self.there)
         return tuple(self._changes(number, before, pace))
 
     def _changes(self, number: int, before: list[Step | None], pace: Pace) -> Iterator[Resized]:

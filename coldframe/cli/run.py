@@ -34,6 +34,7 @@ from coldframe.capture.notifications.sending import NotifySetupError
 from coldframe.capture.plan import plan_night
 from coldframe.capture.preflight import UnfitPlanError, require_fit
 from coldframe.capture.rig_lock import RigInUseError, rig_locked
+from coldframe.capture.safe_state import SafeState
 from coldframe.capture.service_watch import ServiceWatch
 from coldframe.capture.shot_lights import RigNow
 from coldframe.capture.steering import Steering
@@ -73,6 +74,9 @@ BAD_INPUT = (
     NotifySetupError,
 )
 LEARNED_FLATS = "learned-flats.json"
+QUIET_PATIENCE_S = 10.0
+"""How long a lost device is waited for before a run begins; it is waited for longer once it has begun."""
+
 OPEN_SERVER = (
     "the INDI server {} is another machine's: INDI has neither passwords nor encryption, so whoever reaches it can "
     "move your hardware. Reach it through ssh or WireGuard"
@@ -157,6 +161,8 @@ async def _shoot(
             settings = settings.model_copy(update={"server": server})
         strays = StrayFrames(clock)
         rig = await resources.enter_async_context(indi_rig(settings, clock.now, strays.take))
+        if notes:
+            await _quieted(settings, rig, screen, clock)
         await rig.connect()
         plan = await in_thread(plan_for, settings, wish.lights, rig_now(rig))
         _tell_plan(plan, wish, settings)
@@ -207,6 +213,13 @@ async def _shoot(
         finally:
             if journal.failure is not None:
                 print(f"{folder.path}: the journal is not complete: {journal.failure}", file=sys.stderr)
+
+
+async def _quieted(settings: Settings, rig: Rig, screen: "_Screen", clock: NightClock) -> None:
+    """Leave no lamp burning that a run which died has left, whatever becomes of this one: its plan may not fit."""
+    events = EventStream()
+    events.subscribe(screen.lines())
+    await SafeState(settings, rig, events, clock, patience_s=QUIET_PATIENCE_S).reach_but_cooler()
 
 
 async def _watched(

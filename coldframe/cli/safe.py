@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from coldframe.capture.clock import NightClock
@@ -28,7 +29,11 @@ def make_safe(config: Path | None, patience_s: float) -> ExitCode:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
-        with rig_locked(settings.server):
+        with ExitStack() as held:
+            try:
+                held.enter_context(rig_locked(settings.server))
+            except OSError as error:  # whatever is wrong with the lock, a lamp may burn
+                print(f"whether a run is using the rig is not known: {error}", file=sys.stderr)
             return asyncio.run(_make_safe(settings, patience_s))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED

@@ -79,6 +79,27 @@ def test_a_frame_that_the_disk_failed_is_written_again_and_counts_once(
     assert len(list(folder.path.glob("quarantine/*-not-flushed.fits"))) == (fails_at == "folder")
 
 
+def test_what_the_disk_failed_twice_to_flush_is_kept_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, flush, calls = NightFolder.create(tmp_path, START), os.fsync, list[int]()
+    saved = [folder.save_frame(frame(value=value), "Ha", 7) for value in (1, 2)]
+    assert [path.stem[-4:] for path in saved] == ["0007", "07-2"]
+
+    def failing(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) in {2, 6}:  # the folders of the first and the third file
+            raise OSError(errno.EIO, "Input/output error")
+        flush(descriptor)
+
+    for path in saved:
+        path.rename(tmp_path / path.name)  # somebody has taken them away
+    monkeypatch.setattr(os, "fsync", failing)
+    again = [folder.save_frame(frame(value=3), "Ha", 7)]
+    again[0].rename(tmp_path / "third.fits")
+    again.append(folder.save_frame(frame(value=4), "Ha", 7))
+    kept = sorted(folder.path.glob("quarantine/*-not-flushed*.fits"))
+    assert [int(read_frame(path)[0][0, 0]) for path in kept] == [4, 3]
+
+
 def test_a_disk_that_fails_again_or_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, calls = NightFolder.create(tmp_path, START), list[int]()
     folder.save_frame(frame(), "Ha", 6)

@@ -46,6 +46,16 @@ def test_a_camera_hangs_after_three_timeouts_that_follow_a_reconnection() -> Non
     assert not wedge.timed_out()
 
 
+def test_a_camera_that_comes_back_again_and_again_takes_tries_in_the_end() -> None:
+    wedge, free = Wedge(uses=2), 0
+    for _ in range(10):
+        for _ in range(4):
+            assert not wedge.timed_out()
+            free += wedge.takes_no_try()
+        wedge.worked()
+    assert free == Wedge.FREE
+
+
 def test_the_rig_is_claimed_back_twice() -> None:
     claims = Claims(most=2)
     for _ in range(2):

@@ -182,7 +182,8 @@ class Oracle:
 
     def _counted(self, name: str, event: FrameAccepted) -> Iterator[str]:
         aside = Path(event.path).parents[2] / "quarantine" / name
-        if aside.exists() and self.run.met().keys() & self.run.night.disk_faults.keys():
+        is_gone = aside.exists() and not Path(event.path).exists()
+        if is_gone and self.run.met().keys() & self.run.night.disk_faults.keys():
             # The disk failed while it was put aside, so nobody could be told that it is.
             yield from self._file(aside)
             return

@@ -10,9 +10,14 @@ from unittest.mock import patch
 import pytest
 
 from coldframe.calibration.durable import NotDurableError, make_folder_durably, replace_durably, write_durably
-from coldframe.capture.events import FrameAccepted, MasterWritten
+from coldframe.calibration.frame_file import FrameFileError
+from coldframe.capture.events import FrameAccepted, MasterWritten, NightEnded, NightOutcome
+from coldframe.capture.set_master import SetMaster, WrittenMaster
+from coldframe.config.frames import FrameKind
 from tests.nights.disk import DiskFault, SimulatedDisk
+from tests.nights.nights import run_night
 from tests.nights.random_nights import draw, run
+from tests.nights.test_troubled_nights import SMALL, short
 
 CUTS = range(20)
 
@@ -128,3 +133,19 @@ def test_what_a_night_told_of_is_there_after_a_power_cut(seed: int) -> None:
         left.disk.power_cut(Random(seed))
         lost = [str(path) for path, content in before.items() if not path.exists() or path.read_bytes() != content]
         assert lost == []
+
+
+@pytest.mark.looptime
+async def test_a_frame_that_cannot_be_read_again_costs_its_set_only(tmp_path: Path) -> None:
+    write = SetMaster.write
+
+    def unread(master: SetMaster) -> WrittenMaster:
+        if "/darks/" in str(master.accepted.paths[0]):
+            raise FrameFileError(master.accepted.paths[0], "Input/output error")
+        return write(master)
+
+    with patch.object(SetMaster, "write", unread):
+        night = await run_night(short(), SMALL, tmp_path)
+    assert night.outcome is NightOutcome.INCOMPLETE
+    assert "cannot be read again" in night.of(NightEnded)[0].summary
+    assert len(night.of(MasterWritten)) == len([each for each in short().sets if each.kind is not FrameKind.DARK])

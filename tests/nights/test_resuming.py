@@ -3,11 +3,14 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from astropy.io import fits
 
+from coldframe.calibration.accumulator import pixel_digest
+from coldframe.calibration.frame_file import read_pixels
 from coldframe.calibration.recombining import recombined
 from coldframe.capture.events import (
     Event,
@@ -27,12 +30,16 @@ from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
-from coldframe.config.simulated_rig import SimulatedRig, load_rig
+from coldframe.config.simulated_rig import SimulatedRig, TwilightModel, load_rig
 from coldframe.devices.rig import Rig
-from tests.nights.nights import NightRun, files_in, run_night, tiny
+from tests.nights.nights import START, NightRun, files_in, run_night, tiny
+from tests.nights.test_sky_flats import DAWN, under
+from tests.nights.test_sky_flats import night_of as night_of_sky
 from tests.nights.test_troubled_nights import SMALL, Rigged, short
 
 pytestmark = pytest.mark.looptime
+
+TWILIGHT = TwilightModel(e_per_s=20, doubling_min=3.2)
 
 Stop = Callable[[Event], bool]
 
@@ -71,6 +78,10 @@ def nth(kind: FrameKind, number: int) -> Stop:
 
 def remove(path: str) -> None:
     Path(path).unlink()
+
+
+def copy(path: Path, to: Path) -> None:
+    to.write_bytes(path.read_bytes())
 
 
 def accepted(events: list[Event]) -> list[str]:
@@ -241,6 +252,55 @@ async def test_an_uncooled_night_keeps_its_parts(tmp_path: Path) -> None:
     inputs = [name for master in masters for name in inputs_of(master)]
     assert len(inputs) == len(set(inputs)) == len(files_in(night.folder, "darks/*/*.fits"))
     assert all(recombined(master, raw).equal for master in masters)
+
+
+async def test_uncooled_darks_of_another_setting_are_a_set_of_their_own(tmp_path: Path) -> None:
+    plan = load_settings(example_night("uncooled")).model_dump(mode="json", exclude_none=True)
+    dark = {"kind": "dark", "count": 6, "exposure_s": 2.0}
+    plan["sets"] = [dark, dark | {"binning": 2}, dark | {"gain": 0.0}]
+    night = await run_night(Settings.model_validate(plan, strict=False), tiny(load_rig("uncooled")), tmp_path)
+    assert night.outcome is NightOutcome.COMPLETE
+    assert sum(event.frames for event in night.of(MasterWritten)) == 18
+
+
+@pytest.mark.parametrize("left_s", [5, 30, 100])
+async def test_what_is_there_counts_though_there_is_no_time_to_shoot_it(tmp_path: Path, left_s: float) -> None:
+    settings = short()
+    darks = sum(1 for each in settings.sets if each.kind is FrameKind.DARK)
+    before = await ended_run(settings, SMALL, tmp_path, nth(FrameKind.DARK, 6 * darks))
+    night = await run_night(settings, SMALL, tmp_path, deadline=START + timedelta(seconds=left_s))
+    assert set(accepted(before)) == set(accepted(night.events))
+    assert_whole(night, settings)
+
+
+async def test_what_is_there_of_a_set_makes_a_master_though_there_is_no_time_for_the_rest(tmp_path: Path) -> None:
+    settings = short()
+    before = await ended_run(settings, SMALL, tmp_path, nth(FrameKind.DARK, 5))
+    night = await run_night(settings, SMALL, tmp_path, deadline=START + timedelta(seconds=5))
+    assert set(accepted(before)) <= set(accepted(night.events))
+    assert [event.frames for event in night.of(MasterWritten)][-1] == 5
+
+
+async def test_a_step_done_with_another_setting_is_not_done(tmp_path: Path) -> None:
+    await ended_run(short(), SMALL, tmp_path, nth(FrameKind.DARK, 6))
+    other = short()
+    other = other.model_copy(update={"camera": other.camera.model_copy(update={"gain": 0.0})})
+    night = await run_night(other, SMALL, tmp_path)
+    assert_whole(night, other)
+    bias = next(step for step in night.of(NightStarted)[0].steps if step.kind is FrameKind.BIAS)
+    exposed = [event for event in night.of(ExposureStarted) if event.step == bias.number]
+    assert len(exposed) > bias.count, "whether the camera takes this gain was not looked at"
+
+
+async def test_a_copy_of_a_sky_flat_counts_once(tmp_path: Path) -> None:
+    settings = night_of_sky(8, DAWN)
+    before = await ended_run(settings, under(TWILIGHT), tmp_path, nth(FrameKind.FLAT, 4))
+    first = Path(next(path for path in accepted(before) if "/flats/" in path))
+    copy(first, first.with_name("flat_copy.fits"))
+    night = await run_night(settings, under(TWILIGHT), tmp_path)
+    digests = [pixel_digest(read_pixels(Path(path))) for path in accepted(night.events)]
+    assert len(digests) == len(set(digests))
+    assert any("same pixels" in event.reason for event in night.of(FrameRejected))
 
 
 def take(paths: list[Path]) -> dict[str, list[list[tuple[str, object]]]]:

@@ -1,0 +1,30 @@
+"""`coldframe safe` makes the rig safe though nobody can tell whether a run is using it."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from coldframe.capture import rig_lock
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.safe import make_safe
+from coldframe.config.settings import ServerSettings, Settings
+
+
+def test_a_lock_that_cannot_be_opened_keeps_no_lamp_burning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "coldframe.toml"
+    config.write_text('[server]\nport = 7777\n[camera]\ndevice = "Camera"\n', encoding="utf-8")
+    made: list[Settings] = []
+
+    async def reach(settings: Settings, _patience_s: float) -> ExitCode:
+        made.append(settings)
+        return ExitCode.DONE
+
+    monkeypatch.setattr(rig_lock, "FOLDERS", (tmp_path,))
+    monkeypatch.setattr(import_module("coldframe.cli.safe"), "_make_safe", reach)
+    rig_lock.lock_path(ServerSettings(port=7777)).symlink_to(tmp_path / "elsewhere")
+    assert make_safe(config, 1.0) is ExitCode.DONE
+    assert made
+    assert "whether a run is using the rig is not known" in capsys.readouterr().err

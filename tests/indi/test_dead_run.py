@@ -1,0 +1,43 @@
+"""A run that died with its lamp lit: the next one puts it out first, even if its own plan cannot be shot."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from coldframe.capture.rig_lock import Holder, lock_path
+from coldframe.config.settings import ServerSettings
+from tests.indi.servers import NIGHT, PANEL, coldframe, indiserver
+
+pytestmark = pytest.mark.indi
+
+SETS = """
+[[sets]]
+kind = "bias"
+count = 5
+[[sets]]
+kind = "flat"
+filter = "none of the wheel's"
+count = 5
+"""
+
+
+@pytest.mark.parametrize("died", [True, False])
+def test_a_plan_that_does_not_fit_leaves_no_lamp_burning(tmp_path: Path, *, died: bool) -> None:
+    with indiserver(tmp_path / "home") as server:
+        lock = lock_path(ServerSettings(port=server.port))
+        night = NIGHT.format(port=server.port, unix_socket=server.unix_socket, folder=tmp_path / "out")
+        config = tmp_path / "coldframe.toml"
+        config.write_text(night + SETS)
+        server.set(f"{PANEL}.CONNECTION.CONNECT=On")
+        server.set(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON=On")
+        if died:
+            lock.write_text(json.dumps(asdict(Holder.me())))
+        try:
+            run = coldframe("run", "--config", config, "--no-dashboard", home=tmp_path)
+            said, _ = run.communicate(timeout=120)
+        finally:
+            lock.unlink(missing_ok=True)
+        assert run.returncode == 2, said
+        assert server.get(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON") == ("Off" if died else "On"), said
