@@ -4,21 +4,11 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import TypeGuard
 
 from coldframe.calibration.durable import NotDurableError
-from coldframe.calibration.flat_pedestal import (
-    FULL_SCALE_E,
-    PROBES,
-    DarkMaster,
-    PedestalTest,
-    PedestalVerdict,
-    PlannedFlat,
-    Subtract,
-)
 from coldframe.calibration.statistics import measure
 from coldframe.capture.characterisation import Characterisation, LadderLight
 from coldframe.capture.clock import NightClock, clock_text
@@ -42,11 +32,11 @@ from coldframe.capture.exposing import expose_once, patiently
 from coldframe.capture.flat_tuning import FlatTuning
 from coldframe.capture.gain_check import GainCheck
 from coldframe.capture.learned_flats import LearnedFlats
-from coldframe.capture.light_leak import filters_for_darks
 from coldframe.capture.light_path import darken, tell_panel
+from coldframe.capture.made_so_far import MadeSoFar, is_for_flats
 from coldframe.capture.memory_watch import MemoryWatch
 from coldframe.capture.night_folder import NightFolder
-from coldframe.capture.panel_curve import PROPORTIONAL, PanelCurve
+from coldframe.capture.panel_curve import PROPORTIONAL
 from coldframe.capture.pausing import until_resumed
 from coldframe.capture.plan import (
     CoolStep,
@@ -62,7 +52,7 @@ from coldframe.capture.plan import (
 from coldframe.capture.retries import ContestedError, Retries
 from coldframe.capture.safe_state import SafeState
 from coldframe.capture.saved_frames import SavedFrames, Wanted
-from coldframe.capture.set_recipe import Pedestal, Recipe, ShotSet
+from coldframe.capture.set_recipe import Recipe
 from coldframe.capture.skipping import skippable
 from coldframe.capture.sky_sets import SkySets
 from coldframe.capture.steering import Steering
@@ -71,30 +61,12 @@ from coldframe.capture.thermal import OutOfReachError, cool, cool_less, thermome
 from coldframe.capture.threads import in_thread
 from coldframe.capture.timetable import Timetable
 from coldframe.capture.tuner import Tuned
-from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.rig import Rig
 
 log = logging.getLogger(__name__)
-
-
-LARGEST_AFTERGLOW = 0.05
-"""Light in dark flats, as part of that in their flats: more is a lamp that did not go out, or daylight beside it."""
-
-
-@dataclass(slots=True)
-class _Made:
-    """What the night has so far that later steps build on."""
-
-    bias_levels_adu: dict[tuple[ReadoutSettings, float | None], float] = field(default_factory=dict)
-    biases: dict[tuple[ReadoutSettings, float | None], Pedestal] = field(default_factory=dict)
-    tuned: dict[TuneStep, Tuned] = field(default_factory=dict)
-    panel_curve: PanelCurve = PROPORTIONAL
-    dark_flats: dict[TuneStep, Pedestal] = field(default_factory=dict)
-    verdicts: dict[TuneStep, PedestalVerdict] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    reached_c: float | None = None
 
 
 class Night:
@@ -138,7 +110,9 @@ class Night:
         self._context = NightContext(settings, rig, folder, events, clock, Retries(), saved, steering, deadline)
         self._learned = learned
         self._timetable = Timetable(plan_night(settings), settings, deadline, self._there)
-        self._made = _Made() if earlier is None else _Made(panel_curve=earlier.curve)
+        self._made = MadeSoFar(settings.flats, PROPORTIONAL if earlier is None else earlier.curve)
+        self._missing: list[str] = []
+        self._reached_c: float | None = None
         self._characterisation = Characterisation(self._context)
         self._darkness = Darkness(self._context)
         self._gain_check = GainCheck(self._context)
@@ -225,8 +199,8 @@ class Night:
         return not isinstance(step, ShootStep) or self._there(step) > 0  # the camera may be set otherwise than it was
 
     def _result(self) -> tuple[NightOutcome, str]:
-        if self._made.missing:
-            return NightOutcome.INCOMPLETE, "missing: " + "; ".join(self._made.missing)
+        if self._missing:
+            return NightOutcome.INCOMPLETE, "missing: " + "; ".join(self._missing)
         return NightOutcome.COMPLETE, "all planned masters were made"
 
     def _tell_start(self) -> None:
@@ -276,7 +250,7 @@ class Night:
                 raise asyncio.CancelledError from error
             outcome, reason = StepOutcome.FAILED, str(error)
         if outcome is not StepOutcome.DONE:
-            self._made.missing.append(f"{step.title} ({reason})")
+            self._missing.append(f"{step.title} ({reason})")
         context.tell(StepEnded(context.clock.now(), number, outcome, reason))
         # A run that goes on with this night after a power cut must not know less than the next step took for granted.
         await context.events.kept()
@@ -286,10 +260,10 @@ class Night:
         try:
             await self._step(number, step)
         except OutOfReachError as error:
-            setpoint_c = self._made.reached_c
+            setpoint_c = self._reached_c
             if setpoint_c is None:
                 raise
-            self._made.reached_c = None
+            self._reached_c = None
             reached_c = await self._fall_back(number - 1, setpoint_c, error)
             moved = self._steps[number - 1]
             if moved != step:
@@ -302,10 +276,8 @@ class Night:
         if reached_c is None:
             raise error
         self._timetable.move(number, setpoint_c, reached_c)
-        for step, tuned in list(self._made.tuned.items()):
-            if step.setpoint_c == setpoint_c:  # the light is the same for a warmer sensor
-                self._made.tuned.setdefault(replace(step, setpoint_c=reached_c), tuned)
-        self._made.reached_c = reached_c
+        self._made.move(setpoint_c, reached_c)
+        self._reached_c = reached_c
         return reached_c
 
     async def _step(self, number: int, step: Step) -> None:
@@ -328,17 +300,17 @@ class Night:
 
     async def _cool(self, number: int, setpoint_c: float) -> None:
         """Bring the sensor to its setpoint, or what is left of the plan to one that the sensor does reach."""
-        self._made.reached_c = None
+        self._reached_c = None
         if self._needs_no_cooling(number, setpoint_c):
             # Should a frame be missing after all, it waits for the setpoint before it is shot.
-            self._made.reached_c = setpoint_c
+            self._reached_c = setpoint_c
             return
         try:
             await patiently(self._context, lambda: cool(self._context, setpoint_c))
         except OutOfReachError as error:
             reached_c = await self._fall_back(number, setpoint_c, error)
             raise StepFailedError(f"{error}; its sets are shot at {reached_c:g} C") from error
-        self._made.reached_c = setpoint_c
+        self._reached_c = setpoint_c
 
     def _needs_no_cooling(self, number: int, setpoint_c: float) -> bool:
         """Tell whether an earlier run has done all that is to be shot at a setpoint."""
@@ -351,7 +323,7 @@ class Night:
         return bool(there) and all(map(self._is_done, there))
 
     def _require_temperature(self, setpoint_c: float | None) -> None:
-        if setpoint_c is not None and self._made.reached_c != setpoint_c:
+        if setpoint_c is not None and self._reached_c != setpoint_c:
             raise StepSkippedError(f"the sensor did not reach {setpoint_c:g} C")
 
     async def _tune(self, number: int, step: TuneStep) -> None:
@@ -384,7 +356,7 @@ class Night:
 
     async def _bias_level_adu(self, number: int, step: TuneStep) -> float:
         """Return the level without light: of this night's master bias, else of a bias frame shot for it."""
-        known_adu = self._made.bias_levels_adu.get((step.readout, step.setpoint_c))
+        known_adu = self._made.bias_level_adu(step)
         if known_adu is not None:
             return known_adu
         camera = self._context.rig.camera
@@ -403,7 +375,7 @@ class Night:
         e_per_adu = await in_thread(self._characterisation.e_per_adu, step.readout)
         recipe, began_s = replace(self._recipe(step, e_per_adu), e_per_adu=e_per_adu), self._context.worked_s()
         if step.kind is FrameKind.DARK:
-            bias_adu = self._made.bias_levels_adu.get((step.readout, step.setpoint_c))
+            bias_adu = self._made.bias_level_adu(step)
             ceiling_adu = await in_thread(self._characterisation.dark_ceiling_adu, step, bias_adu)
             recipe = replace(recipe, ceiling_adu=ceiling_adu)
         if step.kind is FrameKind.DARK and step.setpoint_c is None:
@@ -413,7 +385,7 @@ class Night:
             if step.count <= 0:
                 return
         shot = await in_parts(step, recipe, partial(self._darkness.shoot, number))
-        self._keep(step, shot)
+        self._made.keep(step, shot, self._steps[number:])
         self._sky.keep(step, recipe.exposure_s, shot.master)
         if shot.studied is not None:
             self._characterisation.add(step.readout, shot.studied)
@@ -424,71 +396,24 @@ class Night:
         if recipe.tuned is not None and shot.taken_over < shot.frames:
             await self._characterisation.climb(number, ladder_light(step, recipe.tuned))
 
-    def _keep(self, step: ShootStep, shot: ShotSet) -> None:
-        """Keep of a master what later sets need, and forget what none needs any more: masters are large."""
-        conditions, master = (step.readout, step.setpoint_c), shot.master
-        match step.kind:
-            case FrameKind.BIAS:
-                self._made.bias_levels_adu[conditions] = master.level
-                self._made.biases[conditions] = master
-            case FrameKind.DARK_FLAT:
-                if shot.verdict is not None:
-                    self._made.verdicts[step.tuning] = shot.verdict
-                if self._subtracts_dark_flats(shot.verdict):
-                    self._made.dark_flats[step.tuning] = master
-            case FrameKind.FLAT:
-                self._made.dark_flats.pop(step.tuning, None)
-                flats = (later for later in self._steps[self._steps.index(step) + 1 :] if is_for_flats(later))
-                if all((later.readout, later.setpoint_c) != conditions for later in flats):
-                    self._made.biases.pop(conditions, None)
-
     def _recipe(self, step: ShootStep, e_per_adu: float | None) -> Recipe:
         """Return what the step takes over from the steps before it."""
         match step.kind:
             case FrameKind.BIAS:
                 return Recipe(self._context.rig.camera.features.exposure_s.minimum)
             case FrameKind.DARK:
-                assert step.exposure_s is not None
-                return Recipe(step.exposure_s, dark_filters=filters_for_darks(self._filter_light()))
+                return self._made.dark_recipe(step)
         if self._context.settings.flats.source == "sky":
             return self._sky.recipe(step)
-        tuned = self._made.tuned.get(step.tuning)
-        if tuned is None:
+        if step.tuning not in self._made.tuned:
             raise StepSkippedError("no exposure was found for its flats")
         if step.kind is FrameKind.DARK_FLAT:
-            ceiling_adu = tuned.target.bias_adu + LARGEST_AFTERGLOW * tuned.signal_adu
-            test = self._pedestal_test(step, tuned, e_per_adu)
-            return Recipe(tuned.exposure_s, test=test, ceiling_adu=ceiling_adu)
-        pedestal = self._made.dark_flats.get(step.tuning) or self._made.biases.get((step.readout, step.setpoint_c))
-        if pedestal is None:
+            recipe = self._made.dark_flat_recipe(step, self._steps, e_per_adu)
+        else:
+            recipe = self._made.flat_recipe(step)
+        if recipe is None:
             raise StepSkippedError("there is neither a master dark flat nor a master bias to subtract")
-        return Recipe(tuned.exposure_s, tuned, pedestal, self._made.verdicts.get(step.tuning))
-
-    def _filter_light(self) -> dict[str, float]:
-        """Return the light of the panel at one brightness through each filter that was tuned tonight."""
-        curve = self._made.panel_curve
-        return {
-            step.filter: tuned.rate_adu_per_s / curve.light(tuned.brightness or 1)
-            for step, tuned in self._made.tuned.items()
-            if step.filter is not None
-        }
-
-    def _subtracts_dark_flats(self, verdict: PedestalVerdict | None) -> bool:
-        if verdict is not None:
-            return verdict.subtract is Subtract.DARK_FLAT
-        return self._context.settings.flats.pedestal != "bias"
-
-    def _pedestal_test(self, step: ShootStep, tuned: Tuned, e_per_adu: float | None) -> PedestalTest | None:
-        """Return the bias that may take the place of a set of dark flats, if that is to be found out."""
-        bias = self._made.biases.get((step.readout, step.setpoint_c))
-        if bias is None or self._context.settings.flats.pedestal != "auto" or step.count <= PROBES:
-            return None
-        flats = sum(each.count for each in self._steps if isinstance(each, ShootStep) and is_flat_of(each, step))
-        e_per_adu = e_per_adu or FULL_SCALE_E / tuned.target.range_adu
-        return PedestalTest(
-            DarkMaster(bias.mean, bias.uncertainty, bias.level_error_adu),
-            PlannedFlat.of(tuned.signal_adu * tuned.target.faintest_part, max(flats, 1), e_per_adu),
-        )
+        return recipe
 
     async def _end(self, outcome: NightOutcome, summary: str) -> NightOutcome:
         """Reach the safe state, whoever cancels meanwhile, say the last word, and return how the night ended."""
@@ -519,22 +444,12 @@ class Night:
         return outcome
 
 
-def is_for_flats(step: Step) -> TypeGuard[TuneStep | ShootStep]:
-    """Tell whether a step tunes or shoots flats."""
-    return isinstance(step, TuneStep) or (isinstance(step, ShootStep) and step.kind is FrameKind.FLAT)
-
-
 def needed_devices(step: Step, rig: Rig) -> set[str]:
     """Return the names of the devices that a step cannot do without: frames without light need no panel or wheel."""
     lamps = {lamp.name for lamp in rig.auxiliaries}
     if is_for_flats(step) or isinstance(step, SkyStep):
         return {device.name for device in rig.devices} - lamps
     return {rig.camera.name} | lamps
-
-
-def is_flat_of(step: ShootStep, dark_flat: ShootStep) -> bool:
-    """Tell whether a step shoots the flats of a set of dark flats."""
-    return step.kind is FrameKind.FLAT and step.tuning == dark_flat.tuning
 
 
 def ladder_light(step: ShootStep, tuned: Tuned) -> LadderLight:
