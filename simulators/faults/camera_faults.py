@@ -254,7 +254,7 @@ class ShortExposure(SpoilingCamera):
 
     rows = (18,)
     kinds = (FrameKind.FLAT,)
-    times = (3, 3)
+    times = (3, 4)
     first = (1, 8)
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
