@@ -109,8 +109,7 @@ class SavedFrames:
         """
         mode = settings.readout_mode
         as_written = settings if mode is None else replace(settings, readout_mode=_as_written(mode))
-        mine = [path for path, told in self._frames.items() if wanted.includes(*told)]
-        for path in mine:
+        while (path := next((path for path, told in self._frames.items() if wanted.includes(*told)), None)) is not None:
             setup, _ = self._frames.pop(path)
             if setup.readout != as_written:
                 self._faults.append(f"{path.name} does not count: shot with {setup.readout}, now it is {settings}")

@@ -41,23 +41,22 @@ class BrokerSettings(Section):
         description="With TLS: certificate of the authority that signed the broker's, where the system does not know "
         "it.",
     )
+    client_certificate: AbsolutePath | None = Field(
+        default=None, description="With TLS: certificate that proves to the broker who you are, PEM."
+    )
+    client_key: AbsolutePath | None = Field(
+        default=None, description="Key of the client certificate, PEM without a password; may be in the same file."
+    )
 
     @model_validator(mode="after")
-    def _check_ca_file(self) -> Self:
-        self.require_tls("ca_file")
-        return self
-
-    def require_tls(self, *names: str) -> None:
-        """Turn away settings that would do nothing without TLS: who has set one believes the connection encrypted.
-
-        Raises
-        ------
-        ContradictionError
-            One of them is set, and TLS is not.
-        """
-        for name in names:
+    def _check_certificates(self) -> Self:
+        # Settings that would do nothing are turned away: who has set one believes the connection encrypted.
+        for name in ("ca_file", "client_certificate", "client_key"):
             if getattr(self, name) is not None and not self.tls:
                 raise ContradictionError([Contradiction((name,), "found without TLS; allowed: beside tls = true")])
+        if self.client_key is not None and self.client_certificate is None:
+            raise ContradictionError([Contradiction(("client_key",), "found alone; allowed: with client_certificate")])
+        return self
 
     @property
     def address(self) -> str:

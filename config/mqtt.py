@@ -1,12 +1,12 @@
 """Telemetry over MQTT: which broker, under which topics, and what is allowed from there."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
 from coldframe.config.broker import BrokerSettings
-from coldframe.config.section import AbsolutePath, Contradiction, ContradictionError, Name
+from coldframe.config.section import Contradiction, ContradictionError, Name
 
 _WILDCARDS = re.compile(r"[#+\x00]|^/|/$|//|^\$")
 
@@ -23,12 +23,6 @@ Topic = Annotated[Name, AfterValidator(_is_topic)]
 class MqttSettings(BrokerSettings):
     """Where the night is told over MQTT, and whether it may be steered from there."""
 
-    client_certificate: AbsolutePath | None = Field(
-        default=None, description="With TLS: certificate that proves to the broker who you are, PEM."
-    )
-    client_key: AbsolutePath | None = Field(
-        default=None, description="Key of the client certificate, PEM without a password; may be in the same file."
-    )
     rig: Name | None = Field(
         default=None, description="Name of this rig in topics and in Home Assistant. Without it the camera's name."
     )
@@ -54,10 +48,3 @@ class MqttSettings(BrokerSettings):
             text = "found a password; allowed: password_file, or the environment variable COLDFRAME_MQTT_PASSWORD"
             raise ContradictionError([Contradiction(("password",), text)])
         return values
-
-    @model_validator(mode="after")
-    def _check_certificate(self) -> Self:
-        self.require_tls("client_certificate", "client_key")
-        if self.client_key is not None and self.client_certificate is None:
-            raise ContradictionError([Contradiction(("client_key",), "found alone; allowed: with client_certificate")])
-        return self

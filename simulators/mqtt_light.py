@@ -3,21 +3,21 @@
 import asyncio
 import json
 import logging
-import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-import aiomqtt
-
 from coldframe.config.broker import BrokerSettings
 from coldframe.config.mqtt_panel import FULL_BRIGHTNESS, Family
 from coldframe.config.simulated_rig import MqttLampModel
+from coldframe.devices.mqtt.client import Broker, BrokerLostError, access, connected
+from coldframe.devices.mqtt.message import Message
 from coldframe.simulators.panel import Panel
 
 RECONNECT_S = 0.2
 KEEP_ALIVE_S = 5
+MOST_WAITING = 1000
 FADE_STEPS = 5
 
 log = logging.getLogger(__name__)
@@ -71,6 +71,11 @@ class Said:
     topic: str
     payload: str
     is_kept: bool = False
+
+    @property
+    def message(self) -> Message:
+        """As it goes to the broker."""
+        return Message(self.topic, self.payload.encode(), self.is_kept)
 
 
 class Firmware(Protocol):
@@ -233,8 +238,8 @@ class SimulatedMqttLight:
 
     Parameters
     ----------
-    broker
-        Where it connects to.
+    settings
+        The broker that it connects to.
     family, topic
         Which firmware it runs, and the topic in its settings.
     lamp
@@ -244,9 +249,9 @@ class SimulatedMqttLight:
     """
 
     def __init__(
-        self, broker: BrokerSettings, family: Family, topic: str, lamp: Panel, habits: Habits | None = None
+        self, settings: BrokerSettings, family: Family, topic: str, lamp: Panel, habits: Habits | None = None
     ) -> None:
-        self._broker = broker
+        self._settings = settings
         self._firmware = firmware(family, topic)
         self._full = FULL_BRIGHTNESS[family]
         self._lamp = lamp
@@ -255,7 +260,7 @@ class SimulatedMqttLight:
         self.brightness = self._full
         self.orders: list[tuple[str, bytes, bool]] = []
         self.is_connected = asyncio.Event()
-        self._client: aiomqtt.Client | None = None
+        self._broker: Broker | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -265,10 +270,9 @@ class SimulatedMqttLight:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        while self._task is not None and not self._task.done():
-            # Once may not do: Python 3.11's wait_for, which the client uses, loses a cancellation now and then.
+        if self._task is not None:
             self._task.cancel()
-            await asyncio.wait([self._task], timeout=1.0)
+            await asyncio.wait([self._task])
 
     async def run(self) -> None:
         """Keep its context open until cancelled."""
@@ -286,48 +290,38 @@ class SimulatedMqttLight:
 
     async def _run(self) -> None:
         while True:
-            with suppress(aiomqtt.MqttError):
+            with suppress(BrokerLostError):
                 await self._serve()
             self.is_connected.clear()
             await asyncio.sleep(RECONNECT_S)
 
     async def _serve(self) -> None:
-        last_will = self._firmware.availability(online=False)
-        will = aiomqtt.Will(last_will.topic, last_will.payload, retain=last_will.is_kept)
-        password = self._broker.password()
-        client = aiomqtt.Client(
-            self._broker.host,
-            self._broker.port,
-            username=self._broker.user,
-            password=password.get_secret_value() if password and self._broker.user else None,
-            will=will,
-            keepalive=KEEP_ALIVE_S,
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-        )
-        async with client:
+        will = self._firmware.availability(online=False).message
+        async with connected(
+            access(self._settings), name=None, will=will, most_waiting=MOST_WAITING, keep_alive_s=KEEP_ALIVE_S
+        ) as broker:
             try:
-                self._client = client
-                await self._begin(client)
-                async for message in client.messages:
+                self._broker = broker
+                await self._begin(broker)
+                async for message in broker.messages():
                     await self._hear(message)
             finally:
-                self._client = None
-                with suppress(aiomqtt.MqttError):  # as a cut cable has the broker tell it
-                    await client.publish(will.topic, will.payload, retain=will.retain)
+                self._broker = None
+                with suppress(BrokerLostError):  # as a cut cable has the broker tell it
+                    await broker.publish(will)
 
-    async def _begin(self, client: aiomqtt.Client) -> None:
-        for topic in self._firmware.heard:
-            await client.subscribe(topic)
+    async def _begin(self, broker: Broker) -> None:
+        await broker.subscribe(self._firmware.heard)
         await self._say(self._firmware.availability(online=True))
         await self._tell()
         self.is_connected.set()
 
-    async def _hear(self, message: aiomqtt.Message) -> None:
+    async def _hear(self, message: Message) -> None:
         if self.habits.is_deaf:
             return
-        self.orders.append((message.topic.value, message.payload, message.retain))
+        self.orders.append((message.topic, message.payload, message.is_retained))
         try:
-            change = self._firmware.understand(message.topic.value, message.payload)
+            change = self._firmware.understand(message.topic, message.payload)
         except (ValueError, AttributeError) as error:
             log.info("a simulated light did not understand an order: %s", error)
         else:
@@ -373,6 +367,6 @@ class SimulatedMqttLight:
             await self._say(each)
 
     async def _say(self, said: Said) -> None:
-        client = self._client
-        if client is not None:
-            await client.publish(said.topic, said.payload, retain=said.is_kept)
+        broker = self._broker
+        if broker is not None:
+            await broker.publish(said.message)

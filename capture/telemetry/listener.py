@@ -15,21 +15,23 @@ from functools import partial
 from typing import Protocol
 
 from coldframe.capture.log import printable
-from coldframe.capture.telemetry.broker import Access, Broker, BrokerLostError, Received, connected
 from coldframe.capture.telemetry.commands import Command, CommandError, Gate, answer_document
 from coldframe.capture.telemetry.home_assistant import BIRTH, HomeAssistant
-from coldframe.capture.telemetry.outbox import Message, Outbox
+from coldframe.capture.telemetry.outbox import Outbox
 from coldframe.capture.telemetry.telemetry import (
     FAREWELL_S,
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
     UNDER_WAY,
     Forgotten,
+    ask_for,
     first_of,
     log_fault,
 )
 from coldframe.capture.telemetry.topics import Presence, Topics, topic_part
 from coldframe.config.mqtt import MqttSettings
+from coldframe.devices.mqtt.client import Access, Broker, BrokerLostError, connected
+from coldframe.devices.mqtt.message import Message
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +180,7 @@ class Listener:
                 async with connected(self._access, name=self._name, will=will) as broker:
                     pause_s = FIRST_PAUSE_S
                     self._found()
-                    await broker.subscribe(self._wanted)
+                    await ask_for(broker, self._wanted)
                     await first_of(self._send_all(broker), self._listen(broker))
                     return
             except BrokerLostError as error:
@@ -228,7 +230,7 @@ class Listener:
 
     # What is heard
 
-    def _hear(self, received: Received) -> None:
+    def _hear(self, received: Message) -> None:
         topics = self._topics
         if received.topic == topics.status:
             self._presence = received.payload
@@ -249,7 +251,7 @@ class Listener:
         if isinstance(command_id, str | None) and command_id in self._unanswered:
             self._unanswered[command_id].set()
 
-    def _take(self, received: Received) -> None:
+    def _take(self, received: Message) -> None:
         try:
             command = self._gate.admit(received.payload, datetime.now(UTC), is_retained=received.is_retained)
         except CommandError as error:

@@ -1,19 +1,11 @@
 """What waits for the broker: of each retained topic the latest message only, of events so many and no more."""
 
 from collections import deque
-from dataclasses import dataclass
+
+from coldframe.devices.mqtt.message import Message
 
 MOST_EVENTS = 1000
 """Events that wait while the broker is away; the oldest go first. The journal topic has them all the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Something to publish."""
-
-    topic: str
-    payload: bytes
-    is_retained: bool = False
 
 
 class Outbox:

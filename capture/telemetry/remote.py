@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 from coldframe.capture.events import FrameShown
 from coldframe.capture.log import printable
-from coldframe.capture.telemetry.broker import Access, Broker, BrokerLostError, Received, connected
 from coldframe.capture.telemetry.documents import to_json
 from coldframe.capture.telemetry.following import Follower, picture
-from coldframe.capture.telemetry.outbox import Message
-from coldframe.capture.telemetry.telemetry import FIRST_PAUSE_S
+from coldframe.capture.telemetry.telemetry import FIRST_PAUSE_S, ask_for
 from coldframe.capture.telemetry.topics import Presence, Topics, topic_part
 from coldframe.capture.watching.messages import Answer, Command
 from coldframe.capture.watching.source import Attached, Detached, Update
 from coldframe.config.mqtt import MqttSettings
+from coldframe.devices.mqtt.client import Access, Broker, BrokerLostError, connected
+from coldframe.devices.mqtt.message import Message
 
 LARGEST_MESSAGE = 2_000_000
 
@@ -69,7 +69,7 @@ class RemoteSource:
                     pause_s, told = FIRST_PAUSE_S, ""
                     self._forget()
                     yield Detached(f"the broker knows nothing of {self._rig} yet")
-                    await broker.subscribe(self._wanted())
+                    await ask_for(broker, self._wanted())
                     self._broker = broker
                     async for received in broker.messages():
                         for update in self._take(received):
@@ -114,7 +114,7 @@ class RemoteSource:
         topics = self._topics
         return (topics.status, topics.journal, topics.event, topics.picture, topics.answer)
 
-    def _take(self, received: Received) -> list[Update]:
+    def _take(self, received: Message) -> list[Update]:
         topics, payload = self._topics, received.payload
         if received.topic == topics.status:
             self._presence = payload

@@ -10,7 +10,7 @@ import logging
 import secrets
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -21,14 +21,15 @@ from coldframe.capture.dashboard.state import DashboardState
 from coldframe.capture.events import Event, EventStream, FrameShown, NightEnded, NightStarted, Notice, Severity
 from coldframe.capture.log import printable
 from coldframe.capture.steering import Steering
-from coldframe.capture.telemetry.broker import Access, Broker, BrokerLostError, Received, connected
 from coldframe.capture.telemetry.commands import Command, CommandError, Gate, answer_document
 from coldframe.capture.telemetry.digest import Digest, is_told
 from coldframe.capture.telemetry.documents import picture_document, plan_document, state_document
 from coldframe.capture.telemetry.home_assistant import BIRTH, HomeAssistant
-from coldframe.capture.telemetry.outbox import Message, Outbox
+from coldframe.capture.telemetry.outbox import Outbox
 from coldframe.capture.telemetry.topics import Presence, Topics, topic_part
 from coldframe.config.mqtt import MqttSettings
+from coldframe.devices.mqtt.client import Access, Broker, BrokerLostError, connected
+from coldframe.devices.mqtt.message import Message
 
 log = logging.getLogger(__name__)
 
@@ -337,7 +338,7 @@ class _Teller:
 
     async def _talk(self, broker: Broker) -> None:
         """Send and listen until the last word is said, or the broker is lost."""
-        await broker.subscribe(self._wanted())
+        await ask_for(broker, self._wanted())
         await first_of(self._send_all(broker), self._listen(broker))
 
     def _wanted(self) -> list[str]:
@@ -374,7 +375,7 @@ class _Teller:
                 self._obey(received)
             self._work.set()
 
-    def _obey(self, received: Received) -> None:
+    def _obey(self, received: Message) -> None:
         now = datetime.now(UTC)
         try:
             command = self._gate.admit(received.payload, now, is_retained=received.is_retained)
@@ -412,6 +413,18 @@ class _Teller:
 def log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Write what the library left behind to the log, and not across the dashboard."""
     log.warning("MQTT: %s: %r", context.get("message"), context.get("exception"))
+
+
+async def ask_for(broker: Broker, topics: Sequence[str]) -> None:
+    """Subscribe to some topics; one that is not granted is logged.
+
+    Raises
+    ------
+    BrokerLostError
+        The broker did not answer.
+    """
+    for topic in await broker.subscribe(topics):
+        log.warning("the MQTT broker grants no messages of %s: see its access rules", topic)
 
 
 async def first_of(*works: Coroutine[Any, Any, None]) -> None:

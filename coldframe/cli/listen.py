@@ -10,12 +10,12 @@ from pathlib import Path
 
 from coldframe.capture.log import printable
 from coldframe.capture.rig_lock import RigInUseError, listening_locked, rig_holder, rig_in_use
-from coldframe.capture.telemetry.broker import BrokerSetupError, access
 from coldframe.capture.telemetry.listener import Listener
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.telling import OPEN_BROKER, is_open
 from coldframe.config.loading import ConfigError, find_config, load_settings
 from coldframe.config.settings import ServerSettings
+from coldframe.devices.mqtt.client import BrokerSetupError, access
 
 # Nothing is imported from the folder that the listener happens to be started in.
 COLDFRAME = (sys.executable, "-P", "-m", "coldframe")

@@ -39,7 +39,6 @@ from coldframe.capture.service_watch import ServiceWatch
 from coldframe.capture.shot_lights import RigNow
 from coldframe.capture.steering import Steering
 from coldframe.capture.stray_frames import StrayFrames
-from coldframe.capture.telemetry.broker import BrokerSetupError
 from coldframe.capture.threads import in_thread
 from coldframe.capture.watching.messages import obey
 from coldframe.capture.watching.server import WatchServer
@@ -53,6 +52,7 @@ from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import RigFileError
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi.rig import indi_rig
+from coldframe.devices.mqtt.client import BrokerSetupError
 from coldframe.devices.rig import Rig
 
 EXIT_CODES = {

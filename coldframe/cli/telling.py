@@ -8,10 +8,10 @@ from coldframe.capture.events import EventStream, Notice, Severity
 from coldframe.capture.notifications.sending import Notifier, Send, apprise_sender
 from coldframe.capture.notifications.wording import Wording
 from coldframe.capture.steering import Steering
-from coldframe.capture.telemetry.broker import Access, access
 from coldframe.capture.telemetry.telemetry import Telemetry
 from coldframe.config.mqtt import MqttSettings
 from coldframe.config.settings import LOOPBACK_HOSTS, Settings
+from coldframe.devices.mqtt.client import Access, access
 
 OPEN_BROKER = (
     "the MQTT broker {} is another machine's, and without TLS whoever listens on the way reads password and telemetry. "

@@ -18,7 +18,6 @@ from coldframe.capture.dashboard.view import summary
 from coldframe.capture.events import Event
 from coldframe.capture.journal_reading import read_journal
 from coldframe.capture.night_folder import newest_night
-from coldframe.capture.telemetry.broker import BrokerSetupError, access
 from coldframe.capture.telemetry.remote import RemoteSource
 from coldframe.capture.threads import in_thread
 from coldframe.capture.watching.local import LocalSource
@@ -26,6 +25,7 @@ from coldframe.capture.watching.messages import Answer, Command
 from coldframe.capture.watching.source import Attached, Detached, NightSource
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages, load_settings
+from coldframe.devices.mqtt.client import BrokerSetupError, access
 
 READ_ONLY = "read-only: the run's configuration has no allow_commands = true in [watch]"
 

@@ -15,6 +15,7 @@ from coldframe.devices.errors import (
 )
 from coldframe.devices.flat_panel import PanelState
 from coldframe.devices.mqtt.dialects import SILENCE, LightReport, Order, dialect_of
+from coldframe.devices.mqtt.message import Message
 from coldframe.devices.mqtt.session import MqttSession
 
 TRIES = 3
@@ -86,13 +87,13 @@ class MqttPanel:
         """Return what the light last told."""
         return PanelState(lit=self._known.lit is True, brightness=self._known.brightness, cover=None)
 
-    def _hear(self, topic: str, payload: bytes, is_kept: bool) -> None:  # noqa: FBT001  the session's form
-        told = self._dialect.read(topic, payload)
-        if told.online is False and not (self._known.online is False and is_kept):
+    def _hear(self, message: Message) -> None:
+        told = self._dialect.read(message.topic, message.payload)
+        if told.online is False and not (self._known.online is False and message.is_retained):
             self._departures += 1
         if told.lit is None and told.brightness is None:
             self._known = self._known.updated(told)
-        elif not is_kept:
+        elif not message.is_retained:
             self._told_live_in = self._session.generation
             self._since_order = self._since_order.updated(told)
             self._known = self._known.updated(told).updated(LightReport(online=True))  # it speaks

@@ -1,29 +1,20 @@
-"""The connection to an MQTT broker that lights are reached through; the one place of the devices that knows the client.
-
-A client that has timed out or lost its broker is of no further use: each connection has a new one.
-"""
+"""The connection to an MQTT broker that lights are reached through, made again whenever it ends."""
 
 import asyncio
 import logging
-import socket
-import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
-import aiomqtt
-
-from coldframe.config.broker import BrokerPasswordError, BrokerSettings
+from coldframe.config.broker import BrokerSettings
 from coldframe.devices.errors import DeviceLostError
+from coldframe.devices.mqtt.client import Broker, BrokerLostError, BrokerSetupError, access, connected
+from coldframe.devices.mqtt.message import Message
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CONNECT_DEADLINE_S = 15.0
-REQUEST_DEADLINE_S = 5.0
-"""For each answer of the broker itself."""
-
 KEEP_ALIVE_S = 10
 """A broker that says nothing for so long is asked whether it lives, and given up if it does not answer."""
 
@@ -32,8 +23,11 @@ LONGEST_BACKOFF_S = 10.0
 MOST_WAITING = 1000
 """Messages that wait to be heard; a flood beyond that is dropped."""
 
-Hear = Callable[[str, bytes, bool], None]
-"""Takes the topic and payload of a message, and whether it is an old one that the broker had kept."""
+LARGEST_INCOMING = 32_768
+"""Bytes; no light has so much to say."""
+
+Hear = Callable[[Message], None]
+"""Takes a message."""
 
 
 class MqttSession:
@@ -41,36 +35,35 @@ class MqttSession:
 
     Parameters
     ----------
-    broker
-        Where it is, and who we are to it.
+    settings
+        Where the broker is, and who we are to it.
     topics
         What is listened to.
     hear
         Is told of each message, within the event loop.
     """
 
-    def __init__(self, broker: BrokerSettings, topics: tuple[str, ...], hear: Hear) -> None:
-        self._broker = broker
+    def __init__(self, settings: BrokerSettings, topics: tuple[str, ...], hear: Hear) -> None:
+        self._settings = settings
         self._topics = topics
         self._hear = hear
         self.generation = 0
         """Counts connections: what was set up over an earlier one may be gone."""
-        self._client: aiomqtt.Client | None = None
+        self._broker: Broker | None = None
         self._trouble = ""
         self._watchers: list[Callable[[], None]] = []
         self._supervisor: asyncio.Task[None] | None = None
         self._life = asyncio.timeout(None)
-        self._is_closing = False
 
     @property
     def server(self) -> str:
         """The broker's address, for messages."""
-        return f"MQTT broker {self._broker.address}"
+        return f"MQTT broker {self._settings.address}"
 
     @property
     def connected(self) -> bool:
         """True while the broker is there and all topics are subscribed to."""
-        return self._client is not None
+        return self._broker is not None
 
     async def __aenter__(self) -> Self:
         self._supervisor = asyncio.create_task(self._supervise(), name="MQTT session")
@@ -79,11 +72,9 @@ class MqttSession:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_closing = True
-        while self._supervisor is not None and not self._supervisor.done():
-            # Once may not do: Python 3.11's wait_for, which the client uses, loses a cancellation now and then.
+        if self._supervisor is not None:
             self._supervisor.cancel()
-            await asyncio.wait([self._supervisor], timeout=1.0)
+            await asyncio.wait([self._supervisor])
 
     async def wait_connected(self, deadline_s: float = CONNECT_DEADLINE_S) -> None:
         """Wait until the broker is there.
@@ -111,22 +102,14 @@ class MqttSession:
         DeviceLostError
             The broker is not there, or did not take it.
         """
-        client = self._client
-        if client is None:
+        broker = self._broker
+        if broker is None:
             raise DeviceLostError(self.server, "is not connected")
-        # In a task of its own, as the client may swallow a cancellation that is meant for us.
-        publishing = asyncio.create_task(
-            client.publish(topic, payload, qos=1, retain=False, timeout=REQUEST_DEADLINE_S), name=f"order for {topic}"
-        )
         try:
-            await asyncio.wait([publishing])
-            publishing.result()
-        except asyncio.CancelledError:
-            publishing.cancel()
-            raise
-        except aiomqtt.MqttError as error:
-            if client is self._client:
-                self._client = None
+            await broker.publish(Message(topic, payload.encode()), confirmed=True)
+        except BrokerLostError as error:
+            if broker is self._broker:
+                self._broker = None
                 self._life.reschedule(_now_s())
                 self._wake()
             raise DeviceLostError(self.server, f"did not take an order for {topic} ({error})") from error
@@ -167,11 +150,11 @@ class MqttSession:
     async def _supervise(self) -> None:
         """Connect, and connect again with a growing pause whenever the connection ends."""
         backoff_s = FIRST_BACKOFF_S
-        while not self._is_closing:
+        while True:
             generation = self.generation
             try:
                 await self._one_life()
-            except (aiomqtt.MqttError, BrokerPasswordError, OSError, TimeoutError) as error:
+            except (BrokerLostError, BrokerSetupError, OSError, TimeoutError) as error:
                 self._trouble = str(error) or "no answer"
             except Exception as error:  # a panel without a session could never be put out
                 self._trouble = repr(error)
@@ -183,67 +166,34 @@ class MqttSession:
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
 
     async def _one_life(self) -> None:
-        client = await self._new_client()
-        async with asyncio.timeout(None) as self._life, _connected(client):
-            for topic in self._topics:
-                await self._subscribe(client, topic)
-            self._client, self.generation = client, self.generation + 1
+        # Read anew each time: what is wrong in a file may have been mended.
+        reached = await asyncio.to_thread(access, self._settings)
+        connection = connected(
+            reached,
+            name=None,
+            largest_incoming=LARGEST_INCOMING,
+            most_waiting=MOST_WAITING,
+            keep_alive_s=KEEP_ALIVE_S,
+        )
+        async with asyncio.timeout(None) as self._life, connection as broker:
+            refused = await broker.subscribe(self._topics)
+            if refused:
+                raise BrokerLostError(f"it does not let this user listen to {refused[0]}")
+            self._broker, self.generation = broker, self.generation + 1
             self._wake()
             try:
-                async for message in client.messages:
+                async for message in broker.messages():
                     self._take(message)
             finally:
-                self._client = None
+                self._broker = None
                 self._wake()
 
-    async def _new_client(self) -> aiomqtt.Client:
-        broker = self._broker
-        password = await asyncio.to_thread(broker.password)
-        return aiomqtt.Client(
-            broker.host,
-            broker.port,
-            username=broker.user,
-            password=password.get_secret_value() if password and broker.user else None,
-            tls_context=await asyncio.to_thread(_tls, broker),
-            timeout=REQUEST_DEADLINE_S,
-            keepalive=KEEP_ALIVE_S,
-            max_queued_incoming_messages=MOST_WAITING,
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # small orders in a row, none to wait
-        )
-
-    @staticmethod
-    async def _subscribe(client: aiomqtt.Client, topic: str) -> None:
-        for granted in await client.subscribe(topic, qos=1):
-            code = granted if isinstance(granted, int) else granted.value
-            if code >= 128:  # noqa: PLR2004  MQTT's bit for "refused"
-                raise aiomqtt.MqttError(f"it does not let this user listen to {topic}")
-
-    def _take(self, message: aiomqtt.Message) -> None:
+    def _take(self, message: Message) -> None:
         try:
-            self._hear(message.topic.value, message.payload, message.retain)
+            self._hear(message)
         except Exception:  # whatever a message does to us, the next one must still be heard
-            log.exception("%s: a message on %s could not be taken", self.server, message.topic.value)
+            log.exception("%s: a message on %s could not be taken", self.server, message.topic)
         self._wake()
-
-
-@asynccontextmanager
-async def _connected(client: aiomqtt.Client) -> AsyncIterator[None]:
-    """Connect for the length of the block, and leave no socket open even where the broker never answered."""
-    try:
-        await client.__aenter__()
-    except BaseException:
-        client._client.disconnect()  # noqa: SLF001  # one that never got so far has no public way to be closed
-        raise
-    try:
-        yield
-    finally:
-        await client.__aexit__(None, None, None)
-
-
-def _tls(broker: BrokerSettings) -> ssl.SSLContext | None:
-    if not broker.tls:
-        return None
-    return ssl.create_default_context(cafile=str(broker.ca_file) if broker.ca_file else None)
 
 
 def _now_s() -> float:

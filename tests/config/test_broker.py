@@ -51,7 +51,18 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         broker(f'password_file = "{tmp_path / "none"}"').password()
 
 
-@pytest.mark.parametrize("text", ['password = "secret"', "tls = 1", 'ca_file = "here.pem"', "port = 0", 'host = ""'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        'password = "secret"',
+        "tls = 1",
+        'ca_file = "here.pem"',
+        'client_certificate = "/etc/own.pem"',
+        'tls = true\nclient_key = "/etc/key.pem"',
+        "port = 0",
+        'host = ""',
+    ],
+)
 def test_what_does_not_belong_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         broker(text)

@@ -27,7 +27,6 @@ def test_nothing_is_allowed_that_was_not_asked_for() -> None:
         'base_topic = "$SYS"',
         'discovery_prefix = "a/"',
         'ca_file = "/etc/ca.pem"',
-        'tls = true\nclient_key = "/etc/key.pem"',
         "commands = 1",
     ],
 )

@@ -19,13 +19,13 @@ from coldframe.capture.learned_flats import LearnedFlats
 from coldframe.capture.night import Night
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.telemetry import telemetry
-from coldframe.capture.telemetry.broker import access
 from coldframe.capture.telemetry.telemetry import Telemetry
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.mqtt import MqttSettings
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import load_rig
+from coldframe.devices.mqtt.client import access
 from coldframe.simulators.devices import simulated_rig
 from tests.capture.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto
 from tests.nights.nights import START, Inline, tiny

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from coldframe.capture.telemetry import listener
-from coldframe.capture.telemetry.broker import access, connected
 from coldframe.capture.telemetry.listener import Listener
-from coldframe.capture.telemetry.outbox import Message
 from coldframe.capture.telemetry.topics import Presence, Topics
 from coldframe.config.mqtt import MqttSettings
+from coldframe.devices.mqtt.client import access, connected
+from coldframe.devices.mqtt.message import Message
 from tests.capture.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto
 from tests.capture.telemetry.schemas import FOLDER
 from tests.capture.telemetry.test_telemetry import (

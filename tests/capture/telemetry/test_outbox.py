@@ -1,6 +1,7 @@
 """What waits for the broker has a bound, and the latest counts."""
 
-from coldframe.capture.telemetry.outbox import Message, Outbox
+from coldframe.capture.telemetry.outbox import Outbox
+from coldframe.devices.mqtt.message import Message
 
 
 def taken(outbox: Outbox) -> list[Message]:

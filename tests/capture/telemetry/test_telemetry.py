@@ -33,9 +33,8 @@ from coldframe.capture.events import (
 )
 from coldframe.capture.steering import Steering
 from coldframe.capture.telemetry import telemetry
-from coldframe.capture.telemetry.broker import BrokerLostError, BrokerSetupError, Received, access, connected
 from coldframe.capture.telemetry.digest import Digest
-from coldframe.capture.telemetry.outbox import MOST_EVENTS, Message
+from coldframe.capture.telemetry.outbox import MOST_EVENTS
 from coldframe.capture.telemetry.remote import RemoteSource
 from coldframe.capture.telemetry.telemetry import Telemetry
 from coldframe.capture.telemetry.topics import Topics
@@ -44,6 +43,8 @@ from coldframe.capture.watching.source import Attached, Detached, Update
 from coldframe.config.broker import PASSWORD_VARIABLE
 from coldframe.config.frames import FrameKind
 from coldframe.config.mqtt import MqttSettings
+from coldframe.devices.mqtt.client import BrokerLostError, access, connected
+from coldframe.devices.mqtt.message import Message
 from tests.capture.telemetry.brokers import Mosquitto, free_port, mosquitto, needs_mosquitto
 from tests.capture.telemetry.schemas import FOLDER, check, check_message
 
@@ -128,7 +129,7 @@ class Listener:
     """A client of its own that hears everything."""
 
     def __init__(self) -> None:
-        self.heard: list[Received] = []
+        self.heard: list[Message] = []
 
     @asynccontextmanager
     async def of(self, broker: Mosquitto) -> AsyncIterator["Listener"]:
@@ -181,7 +182,7 @@ async def eventually(find: Callable[[], Any]) -> Any:
     pytest.fail("it never came")
 
 
-async def retained(broker: Mosquitto) -> dict[str, Received]:
+async def retained(broker: Mosquitto) -> dict[str, Message]:
     """Return what the broker keeps for those who come later."""
     async with Listener().of(broker) as listener, connected(access(to(broker)), name=None) as client:
         # A broker sends what it keeps first, and then what comes after.
@@ -290,7 +291,7 @@ def test_a_watcher_that_missed_events_begins_anew_with_the_next_journal() -> Non
     digest.add(events[0])
 
     def take(topic: str, payload: bytes) -> list[Update]:
-        return source._take(Received(topic, payload, is_retained=False))
+        return source._take(Message(topic, payload, is_retained=False))
 
     assert take(TOPICS.status, b"online") == []
     assert take(TOPICS.journal, digest.packed()) == [Attached((events[0],), allows_commands=False)]
@@ -307,7 +308,7 @@ async def test_without_its_last_word_the_broker_says_that_it_is_gone(broker: Mos
         "import asyncio\n"
         "from coldframe.capture.clock import NightClock\n"
         "from coldframe.capture.events import EventStream\n"
-        "from coldframe.capture.telemetry.broker import access\n"
+        "from coldframe.devices.mqtt.client import access\n"
         "from coldframe.capture.telemetry.telemetry import Telemetry\n"
         "from coldframe.config.mqtt import MqttSettings\n"
         "async def main():\n"
@@ -423,7 +424,7 @@ async def test_a_broker_that_died_gets_all_when_it_is_back(broker: Mosquitto, mo
     assert "warning: while it was away" in texts
 
 
-async def eventually_retained(broker: Mosquitto, topic: str) -> dict[str, Received]:
+async def eventually_retained(broker: Mosquitto, topic: str) -> dict[str, Message]:
     for _ in range(50):
         kept = await retained(broker)
         if topic in kept:
@@ -518,32 +519,6 @@ async def test_the_access_rules_of_the_guide_are_enough_and_not_too_much(tmp_pat
     assert steering.asked == ["pause"], "of the phone none was heard"
 
 
-@pytest.mark.parametrize("refusal", [bytes([0x20, 2, 0, 1]), bytes([0x20, 3, 0, 0x84, 0])], ids=["3.1.1", "5"])
-async def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(refusal: bytes) -> None:
-    versions: list[int] = []
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readexactly(9)  # type, length, "MQTT" with its length, version
-        versions.append(head[8])
-        writer.write(refusal if head[8] == 5 else bytes([0x20, 2, 0, 0]))
-        await writer.drain()
-        await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        settings = MqttSettings(port=server.sockets[0].getsockname()[1], rig=RIG)
-        async with connected(access(settings), name=None):
-            pass
-    assert versions == [5, 4]
-
-
-def test_a_password_that_cannot_be_read_is_told_before_the_night(tmp_path: Path) -> None:
-    with pytest.raises(BrokerSetupError, match="No such file"):
-        access(MqttSettings(user="rig", password_file=tmp_path / "none"))
-    with pytest.raises(BrokerSetupError, match="no certificate"):
-        access(MqttSettings(tls=True, ca_file=tmp_path / "none"))
-
-
 def made_certificates(folder: Path) -> None:
     """Make a throw-away authority, with certificates for the broker and for a client."""
 
@@ -601,7 +576,7 @@ def made_certificates(folder: Path) -> None:
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: apt install openssl")
 @pytest.mark.filterwarnings("ignore:.*SSLSocket:pytest.PytestUnraisableExceptionWarning")  # the library's
 async def test_tls_with_the_certificates_of_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coldframe.capture.telemetry.broker.ANSWER_S", 1.0)
+    monkeypatch.setattr("coldframe.devices.mqtt.client.ANSWER_S", 1.0)
     made_certificates(tmp_path)
     lines = [
         f"{key} {tmp_path / name}"

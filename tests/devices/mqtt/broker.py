@@ -1,9 +1,11 @@
 """A mosquitto of the tests' own, on a free port of this machine, that can be killed and started again."""
 
 import asyncio
+import contextlib
 import shutil
 import signal
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -77,3 +79,28 @@ class Mosquitto:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.kill()
+
+
+@contextlib.asynccontextmanager
+async def without_mqtt_5(broker: Mosquitto) -> AsyncIterator[int]:
+    """Stand before a broker on a port of its own, and take nothing but MQTT 3.1.1."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readexactly(9)  # type, length, "MQTT" with its length, version
+        if head[8] == 4:
+            there, to_broker = await asyncio.open_connection("127.0.0.1", broker.port)
+            to_broker.write(head)
+            await asyncio.gather(pass_on(reader, to_broker), pass_on(there, writer))
+        else:
+            writer.write(bytes([0x20, 2, 0, 1]))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    writer.close()
