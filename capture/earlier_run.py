@@ -120,7 +120,7 @@ def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierR
         curve=kept[-1].curve if kept else PROPORTIONAL,
         done=frozenset(_done(events, planned)) if not gone else frozenset(),
         notes=(
-            f"{found}; run with --fresh to start anew beside them",
+            *([f"{found}; run with --fresh to start anew beside them"] if paths else []),
             *(f"{path.name} was being written when that run ended; it is in quarantine" for path in torn),
             *(f"{name} was accepted and is not there any more: it will be shot again" for name in gone),
         ),

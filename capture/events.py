@@ -26,6 +26,10 @@ class NightOutcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+NIGHT_WAS_ENDED = "the night was ended"
+"""Why the step under way ended when somebody ended the night: what follows is the safe state."""
+
+
 class StepOutcome(StrEnum):
     """How a step ended."""
 

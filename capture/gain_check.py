@@ -114,8 +114,8 @@ class GainCheck:
         for _ in range(MOST_FRAMES):
             frame = await patiently(context, lambda: expose_once(context, number, FrameKind.BIAS, shortest_s))
             if frame.settings != settings:
-                reclaim(context, settings, frame.settings)
                 await in_thread(context.folder.save_check, frame, None)
+                reclaim(context, settings, frame.settings)
                 settings = await context.rig.camera.apply(readout)
                 continue
             await in_thread(self._look, frame, series)

@@ -16,6 +16,7 @@ from coldframe.capture.context import NightContext, StepFailedError, StepSkipped
 from coldframe.capture.darkness import Darkness
 from coldframe.capture.earlier_run import EarlierRun
 from coldframe.capture.events import (
+    NIGHT_WAS_ENDED,
     EventStream,
     NightEnded,
     NightOutcome,
@@ -130,7 +131,7 @@ class Night:
             with self._context.steering.obeyed():
                 outcome, summary = await self._steps_done()
         except asyncio.CancelledError:
-            outcome, summary = NightOutcome.INTERRUPTED, "ended by request"
+            outcome, summary = NightOutcome.INTERRUPTED, "ended by request; the same command goes on with it tonight"
             self._context.notice(
                 Severity.WARNING, "stopping; the rig is made safe, and another Ctrl-C leaves out the warm-up"
             )
@@ -239,7 +240,7 @@ class Night:
             self._require_time(number)
             await self._work(number, step)
         except asyncio.CancelledError:
-            context.tell(StepEnded(context.clock.now(), number, StepOutcome.SKIPPED, "the night was ended"))
+            context.tell(StepEnded(context.clock.now(), number, StepOutcome.SKIPPED, NIGHT_WAS_ENDED))
             raise
         except StepSkippedError as error:
             outcome, reason = StepOutcome.SKIPPED, str(error)

@@ -25,6 +25,9 @@ RAMP_STEP_S = 5.0
 """Pause between two setpoints of a ramp: coolers regulate within tens of seconds, so finer steps change nothing."""
 
 
+LEAST_STEPS = 8
+"""Of a ramp that takes less time than that: one jump is no ramp."""
+
 SILENCE_S = 60.0
 """A thermometer silent for so long is asked: drivers that tell of changes only say nothing at the setpoint."""
 
@@ -199,10 +202,11 @@ async def _follow(camera: Camera, ramp: SetpointRamp, clock: NightClock) -> None
     """Hand the camera the setpoints of a ramp; the last one is the goal."""
     began_s = clock.elapsed_s()
     # As many steps as it takes, counted: time that is left over may be too short for a clock to notice.
-    for _ in range(ceil(ramp.duration_s / RAMP_STEP_S)):
+    step_s = min(RAMP_STEP_S, ramp.duration_s / LEAST_STEPS)
+    for _ in range(ceil(ramp.duration_s / step_s) if step_s else 0):
         setpoint_c = ramp.setpoint_c(clock.elapsed_s() - began_s)
         await camera.set_setpoint(_allowed(round(setpoint_c, 1), camera))
-        await asyncio.sleep(min(RAMP_STEP_S, ramp.duration_s))
+        await asyncio.sleep(step_s)
     await camera.set_setpoint(ramp.goal_c)
 
 

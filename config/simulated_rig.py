@@ -366,9 +366,10 @@ class SimulatedRig(RigPart):
 def switched_on_now(rig: SimulatedRig) -> SimulatedRig:
     """Return the rig as it is switched on at this moment: what it exposes from now on, it has never exposed before.
 
-    A rig file that tells the frames before has the last word.
+    A rig file that tells the frames before has the last word. Else they are counted in milliseconds, faster than any
+    camera exposes.
     """
-    return rig.model_copy(update={"frames_before": rig.frames_before or int(time.time())})
+    return rig.model_copy(update={"frames_before": rig.frames_before or time.time_ns() // 1_000_000})
 
 
 def _shipped() -> Traversable:

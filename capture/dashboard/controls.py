@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from coldframe.capture.dashboard.state import DashboardState
+from coldframe.capture.events import NightStarted
 from coldframe.capture.log import printable
 from coldframe.capture.watching.messages import Command, Request
 
@@ -55,6 +56,7 @@ class Controls:
     is_help_shown: bool = False
     question: str = ""
     _asked: Command | None = None
+    _asked_of: NightStarted | None = None
     _message: str = ""
     _message_until: datetime | None = None
 
@@ -69,6 +71,7 @@ class Controls:
     def press(self, key: str, state: DashboardState, now: datetime) -> None:
         """Take a key."""
         self._message = ""
+        self.forget_question_of_another(state)
         if self._asked is not None:
             self._answered(key, now)
         elif key == "?" or self.is_help_shown:
@@ -81,6 +84,11 @@ class Controls:
             self._leave(now)
         else:
             self._request(key.lower(), state, now)
+
+    def forget_question_of_another(self, state: DashboardState) -> None:
+        """Take back a question once the night that it was about is over, or nobody tells of it any more."""
+        if self._asked_of is not state.night or state.ended is not None or state.lost_at is not None:
+            self._asked, self.question = None, ""
 
     def _answered(self, key: str, now: datetime) -> None:
         command, self._asked, self.question = self._asked, None, ""
@@ -97,7 +105,10 @@ class Controls:
             self.leave()
 
     def _request(self, key: str, state: DashboardState, now: datetime) -> None:
+        self._asked_of = state.night
         match key:
+            case "s" | "a" if not self.may_ask:
+                self._send(Command(Request.ABORT if key == "a" else Request.SKIP), now)  # is told that it may not
             case "p":
                 self._send(Command(Request.RESUME if state.paused else Request.PAUSE), now)
             case "s" if (step := state.step) is not None:

@@ -32,6 +32,7 @@ def _note(note: str, view: View) -> Text:
 
 
 def _last(controls: Controls, view: View) -> Text:
+    controls.forget_question_of_another(view.state)
     if controls.question:
         return Text.assemble(
             (f" {fit(controls.question, view.width - 22, view.glyphs)} ", WARN), ("y", STRONG), " yes, other keys no"

@@ -43,6 +43,7 @@ from coldframe.capture.events import (
     TemperatureRead,
 )
 from coldframe.capture.log import Told, duration_text, exposure_text, noise_text, panel_text, printable
+from coldframe.capture.steering import BY_REQUEST
 
 ON_SETPOINT_C = 0.5
 """A sensor this close to its setpoint is drawn as being there."""
@@ -137,7 +138,9 @@ def verdict(view: View) -> Text:
 
 def _verdict_under_way(view: View) -> Text:
     state, glyphs = view.state, view.glyphs
-    missing = state.missing
+    if state.is_stopping:
+        return Text(f"{glyphs.warning} Stopping, the rig is made safe", Style.combine([WARN, STRONG]))
+    missing = [step for step in state.missing if not step.reason.startswith(BY_REQUEST)]
     if missing:
         what = printable(missing[0].planned.title) if len(missing) == 1 else f"{len(missing)} steps"
         return Text(fit(f"{glyphs.failed} {what} not done, going on", view.width - 26, glyphs), BAD)

@@ -7,6 +7,7 @@ from functools import singledispatchmethod
 
 from coldframe.capture.dashboard.pace import Outlook, Pace, StepProgress
 from coldframe.capture.events import (
+    NIGHT_WAS_ENDED,
     CoolingProgress,
     Event,
     ExposureStarted,
@@ -64,6 +65,8 @@ class DashboardState:
 
     Attributes
     ----------
+    is_stopping
+        True once somebody has ended the night, until the rig is safe.
     told_at
         Time of the latest event.
     lost_at
@@ -85,6 +88,7 @@ class DashboardState:
     night: NightStarted | None = None
     ended: NightEnded | None = None
     paused: NightPaused | None = None
+    is_stopping: bool = False
     told_at: datetime | None = None
     lost_at: datetime | None = None
     steps: dict[int, StepProgress] = field(default_factory=dict)
@@ -105,6 +109,7 @@ class DashboardState:
     pace: Pace = field(default_factory=Pace)
     narrator: Narrator = field(default_factory=Narrator)
     _latest_event: Event | None = None
+    _pauses: timedelta = timedelta()
 
     def apply(self, event: Event) -> None:
         """Take one event in."""
@@ -160,7 +165,8 @@ class DashboardState:
         return self._rest_of_plan(now)
 
     def _rest_of_plan(self, now: datetime) -> Outlook:
-        rests = [self.pace.rest_of_step(step, now) for step in self.steps.values()]
+        to_come = [step for step in self.steps.values() if step.is_running or not self.is_stopping]
+        rests = [self.pace.rest_of_step(step, now) for step in to_come]
         return Outlook(sum(rest.remaining_s for rest in rests), overdue=any(rest.overdue for rest in rests))
 
     def done_fraction(self, now: datetime) -> float:
@@ -168,7 +174,8 @@ class DashboardState:
         if self.night is None:
             return 0.0
         until = now if self.ended is None else self.ended.at
-        passed_s = max((until - self.night.at).total_seconds(), 0.0)
+        paused = self._pauses + (until - self.paused.at if self.paused else timedelta())
+        passed_s = max((until - self.night.at - paused).total_seconds(), 0.0)
         whole_s = passed_s + self._rest_of_plan(until).remaining_s
         return passed_s / whole_s if whole_s > 0 else float(self.ended is not None)
 
@@ -179,7 +186,7 @@ class DashboardState:
     @_take.register
     def _(self, event: NightStarted) -> None:
         # A journal goes on with the next run of the night: what the one before had under way is no more.
-        self.night, self.ended, self.paused = event, None, None
+        self.night, self.ended, self.paused, self.is_stopping, self._pauses = event, None, None, False, timedelta()
         self.running, self.exposure, self.cooling, self.tuning, self.noise = None, None, None, None, []
         self.pace.step_began()
         self.steps = {step.number: StepProgress(step) for step in event.steps}
@@ -194,6 +201,8 @@ class DashboardState:
 
     @_take.register
     def _(self, event: NightResumed) -> None:
+        if self.paused is not None:
+            self._pauses += event.at - self.paused.at
         self.paused = None
         self.pace.resumed(event.at)
 
@@ -207,6 +216,7 @@ class DashboardState:
     @_take.register
     def _(self, event: StepEnded) -> None:
         self.exposure, self.cooling = None, None
+        self.is_stopping = self.is_stopping or event.reason == NIGHT_WAS_ENDED
         if self.running == event.step:
             self.running = None
         if step := self.steps.get(event.step):

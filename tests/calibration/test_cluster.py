@@ -330,7 +330,7 @@ def test_a_cluster_that_dies_is_told(victim: str, said: str, tmp_path: Path, mon
 
 def test_an_interruption_leaves_nothing_behind(running: Running, tmp_path: Path) -> None:
     plugin, begun = tmp_path / "plugin.py", tmp_path / "begun"
-    plugin.write_text(TILE_PLUGIN.format(state="executing", action=f"Path({str(begun)!r}).touch(); time.sleep(1.5)"))
+    plugin.write_text(TILE_PLUGIN.format(state="executing", action=f"Path({str(begun)!r}).touch(); time.sleep(6)"))
     names = [str(path) for path in shoot(tmp_path, 5)]
     command = [sys.executable, "-m", "coldframe", "combine", *names, "-o", "master.fits", "--dask", running.address]
     with worker(running, "--preload", str(plugin)), Client(running.address) as client:

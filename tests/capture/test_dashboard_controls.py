@@ -8,7 +8,17 @@ from rich.console import Console
 from coldframe.capture.dashboard.controls import MESSAGE_STAYS, TAB, Controls, Screen
 from coldframe.capture.dashboard.state import DashboardState
 from coldframe.capture.dashboard.view import render
-from coldframe.capture.events import ExposureStarted, NightPaused, NightResumed, NightStarted, PlannedStep, StepStarted
+from coldframe.capture.events import (
+    NIGHT_WAS_ENDED,
+    ExposureStarted,
+    NightPaused,
+    NightResumed,
+    NightStarted,
+    PlannedStep,
+    StepEnded,
+    StepOutcome,
+    StepStarted,
+)
 from coldframe.capture.watching.messages import Command, Request
 from coldframe.config.frames import FrameKind
 
@@ -185,3 +195,36 @@ def test_each_screen_says_how_it_goes_which_it_is_and_what_keys_there_are(
     text = drawn(state, Controls(asked, screen=screen), size)
     for words in ("All well", "dark 3 s", f"[{screen}]", "? help", "p pause", "s skip", "a abort"):
         assert words in text
+
+
+def test_a_question_is_taken_back_with_the_night_that_it_was_about(asked: Asked, state: DashboardState) -> None:
+    controls = Controls(asked)
+    press(controls, state, "a")
+    assert "End the night now" in drawn(state, controls)
+    state.apply(NightStarted(AT + timedelta(minutes=1), "/night-2", "Camera", None, None, 100, 80, STEPS))
+    assert "End the night now" not in drawn(state, controls)
+    press(controls, state, "y")
+    assert asked.commands == []
+
+
+def test_where_the_night_would_not_obey_nothing_is_asked(asked: Asked, state: DashboardState) -> None:
+    controls = Controls(asked, may_ask=False)
+    press(controls, state, "a")
+    assert controls.question == ""
+    assert asked.commands == [Command(Request.ABORT)]  # and the night tells that it may not
+
+
+def test_a_night_that_is_ended_says_so_and_has_little_left(asked: Asked, state: DashboardState) -> None:
+    state.apply(StepEnded(AT, 3, StepOutcome.SKIPPED, NIGHT_WAS_ENDED))
+    shown = drawn(state, Controls(asked))
+    assert "Stopping, the rig is made safe" in shown
+    assert "going on" not in shown
+    assert state.outlook(AT).remaining_s == 0
+
+
+def test_progress_stands_still_in_a_pause(state: DashboardState) -> None:
+    state.apply(NightPaused(AT + timedelta(minutes=5)))
+    before, after = (state.done_fraction(AT + timedelta(minutes=minutes)) for minutes in (5, 25))
+    assert before == after > 0
+    state.apply(NightResumed(AT + timedelta(minutes=25)))
+    assert state.done_fraction(AT + timedelta(minutes=25)) == pytest.approx(before, rel=0.2)

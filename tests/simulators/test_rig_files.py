@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.config.simulated_rig import RigFileError, load_rig, shipped_rigs
+from coldframe.config.simulated_rig import RigFileError, load_rig, shipped_rigs, switched_on_now
 from coldframe.simulators.panel import radiance
 
 DEFAULT_WINDOW_S = (0.5, 3.0)
@@ -80,3 +80,13 @@ def test_contradictions_are_refused(tmp_path: Path, old: str, new: str, told: st
     path.write_text(text.replace(old, new))
     with pytest.raises(RigFileError, match=told):
         load_rig(str(path))
+
+
+def test_a_rig_that_is_switched_on_again_repeats_no_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coldframe.config.simulated_rig.time.time_ns", lambda: 1_700_000_000 * 10**9)
+    first = switched_on_now(load_rig("small"))
+    monkeypatch.setattr("coldframe.config.simulated_rig.time.time_ns", lambda: 1_700_000_020 * 10**9)
+    again = switched_on_now(load_rig("small"))
+    fastest_per_s = 1 / (first.timing.shortest_exposure_s + 0.01)
+    assert again.frames_before - first.frames_before > 20 * fastest_per_s
+    assert switched_on_now(first) == first
