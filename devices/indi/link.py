@@ -17,6 +17,7 @@ from coldframe.devices.errors import (
     SettingRefusedError,
 )
 from coldframe.devices.indi.mirror import Mirror, Property, State, Value
+from coldframe.devices.watchers import Watchers
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class IndiLink:
         self.generation = 0
         """Counts connections: devices set themselves up anew when it has moved."""
         self._connected = False
-        self._watchers: list[Callable[[], None]] = []
+        self._watchers = Watchers()
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._last_pong_s: float | None = None
@@ -100,7 +101,9 @@ class IndiLink:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
         try:
-            await self._watch(lambda: True if self._connected and self.generation > generation else None, deadline_s)
+            await self._watchers.until(
+                lambda: True if self._connected and self.generation > generation else None, deadline_s
+            )
         except TimeoutError:
             raise DeviceLostError(self.server, f"no answer to a new link within {deadline_s:g} s") from None
 
@@ -113,7 +116,7 @@ class IndiLink:
             The server did not answer in time.
         """
         try:
-            await self._watch(lambda: self._connected or None, deadline_s)
+            await self._watchers.until(lambda: self._connected or None, deadline_s)
         except TimeoutError:
             raise DeviceLostError(
                 self.server,
@@ -145,7 +148,7 @@ class IndiLink:
             return None
 
         try:
-            return await self._watch(seen_or_lost, deadline_s)
+            return await self._watchers.until(seen_or_lost, deadline_s)
         except TimeoutError:
             raise DeviceTimeoutError(device, f"{waiting_for} did not come within {deadline_s:g} s") from None
 
@@ -244,36 +247,6 @@ class IndiLink:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
 
-    async def _watch(self, seen: Callable[[], T | None], deadline_s: float) -> T:
-        """Wait until `seen()` returns something other than None, or raises.
-
-        It is asked within each event: an Alert and the Ok right behind it would be one change to a task that is woken.
-        """
-        found: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-
-        def look() -> None:
-            if found.done():
-                return
-            try:
-                result = seen()
-            except Exception as error:  # noqa: BLE001  # the waiter's to deal with, not the link's
-                found.set_exception(error)
-            else:
-                if result is not None:
-                    found.set_result(result)
-
-        self._watchers.append(look)
-        try:
-            look()
-            async with asyncio.timeout(deadline_s):
-                return await found
-        finally:
-            self._watchers.remove(look)
-
-    def _wake(self) -> None:
-        for look in self._watchers:
-            look()
-
     async def _supervise(self) -> None:
         """Keep a process running: start, relay, and start again with a growing pause when it ends."""
         backoff_s = FIRST_BACKOFF_S
@@ -313,7 +286,7 @@ class IndiLink:
         finally:
             self._connected = False
             self.mirror.clear()
-            self._wake()
+            self._watchers.wake()
             for task in helpers:
                 task.cancel()
             await _end(process)
@@ -334,7 +307,7 @@ class IndiLink:
                 log.warning("%s: unreadable event: %s", self.server, event["text"])
             case _:
                 self.mirror.apply(event, now_s)
-        self._wake()
+        self._watchers.wake()
 
     async def _ping(self, process: asyncio.subprocess.Process) -> None:
         """Ask the server now and then whether it lives: a half-open connection says nothing by itself.

@@ -10,6 +10,7 @@ from coldframe.config.broker import BrokerSettings
 from coldframe.devices.errors import DeviceLostError
 from coldframe.devices.mqtt.client import Broker, BrokerLostError, BrokerSetupError, access, connected
 from coldframe.devices.mqtt.message import Message
+from coldframe.devices.watchers import Watchers
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -51,7 +52,7 @@ class MqttSession:
         """Counts connections: what was set up over an earlier one may be gone."""
         self._broker: Broker | None = None
         self._trouble = ""
-        self._watchers: list[Callable[[], None]] = []
+        self._watchers = Watchers()
         self._supervisor: asyncio.Task[None] | None = None
         self._life = asyncio.timeout(None)
 
@@ -111,7 +112,7 @@ class MqttSession:
             if broker is self._broker:
                 self._broker = None
                 self._life.reschedule(_now_s())
-                self._wake()
+                self._watchers.wake()
             raise DeviceLostError(self.server, f"did not take an order for {topic} ({error})") from error
 
     async def wait(self, seen: Callable[[], T | None], deadline_s: float) -> T:
@@ -122,30 +123,7 @@ class MqttSession:
         TimeoutError
             `deadline_s` passed; and whatever `seen` raises.
         """
-        found: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-
-        def look() -> None:
-            if found.done():
-                return
-            try:
-                result = seen()
-            except Exception as error:  # noqa: BLE001  # the waiter's to deal with, not the session's
-                found.set_exception(error)
-            else:
-                if result is not None:
-                    found.set_result(result)
-
-        self._watchers.append(look)
-        try:
-            look()
-            async with asyncio.timeout(deadline_s):
-                return await found
-        finally:
-            self._watchers.remove(look)
-
-    def _wake(self) -> None:
-        for look in tuple(self._watchers):
-            look()
+        return await self._watchers.until(seen, deadline_s)
 
     async def _supervise(self) -> None:
         """Connect, and connect again with a growing pause whenever the connection ends."""
@@ -180,20 +158,20 @@ class MqttSession:
             if refused:
                 raise BrokerLostError(f"it does not let this user listen to {refused[0]}")
             self._broker, self.generation = broker, self.generation + 1
-            self._wake()
+            self._watchers.wake()
             try:
                 async for message in broker.messages():
                     self._take(message)
             finally:
                 self._broker = None
-                self._wake()
+                self._watchers.wake()
 
     def _take(self, message: Message) -> None:
         try:
             self._hear(message)
         except Exception:  # whatever a message does to us, the next one must still be heard
             log.exception("%s: a message on %s could not be taken", self.server, message.topic)
-        self._wake()
+        self._watchers.wake()
 
 
 def _now_s() -> float:

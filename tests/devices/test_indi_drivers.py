@@ -55,7 +55,7 @@ async def level(camera: IndiCamera) -> int:
 async def gone(server: FakeServer, camera: IndiCamera) -> None:
     """Take the server away and wait until the link has noticed."""
     await server.hang_up()
-    await camera.link._watch(lambda: not camera.link.connected or None, 5)
+    await camera.link._watchers.until(lambda: not camera.link.connected or None, 5)
 
 
 # ---- what a camera can do ----

@@ -41,7 +41,7 @@ async def test_an_event_that_makes_no_sense_does_not_end_it(
 
     monkeypatch.setattr(Mirror, "apply", stumble)
     async with IndiLink("127.0.0.1", server.port) as link:
-        await link._watch(lambda: link.mirror.find(CAMERA, "CONNECTION"), 10)
+        await link._watchers.until(lambda: link.mirror.find(CAMERA, "CONNECTION"), 10)
         await link.wait_connected()
     assert next(failures, None) is None
 
@@ -69,5 +69,5 @@ async def test_silence_counts_only_after_an_answer(
         await asyncio.sleep(0.5)
         server.answers_pings = False
         await asyncio.sleep(1.0)
-        await link._watch(lambda: link.generation >= lives or None, 10)
+        await link._watchers.until(lambda: link.generation >= lives or None, 10)
         assert link.generation == lives

@@ -30,7 +30,7 @@ def server(server: FakeServer) -> FakeServer:
 
 async def gone(server: FakeServer, link: IndiLink) -> None:
     await server.hang_up()
-    await link._watch(lambda: not link.connected or None, 5)
+    await link._watchers.until(lambda: not link.connected or None, 5)
 
 
 async def test_what_a_panel_has_outlasts_the_connection(server: FakeServer, link: IndiLink) -> None:
