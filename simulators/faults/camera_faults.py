@@ -295,7 +295,7 @@ class BladeInFrame(SpoilingCamera):
 
     rows = (32,)
     kinds = (FrameKind.FLAT,)
-    times = (3, 4)
+    times = (4, 5)
     first = (1, 8)
 
     def spoil(self, frame: Frame) -> Frame:

@@ -330,11 +330,13 @@ def test_a_cluster_that_dies_is_told(victim: str, said: str, tmp_path: Path, mon
 
 def test_an_interruption_leaves_nothing_behind(running: Running, tmp_path: Path) -> None:
     plugin, begun = tmp_path / "plugin.py", tmp_path / "begun"
-    plugin.write_text(TILE_PLUGIN.format(state="executing", action=f"Path({str(begun)!r}).touch(); time.sleep(6)"))
+    plugin.write_text(TILE_PLUGIN.format(state="executing", action=f"Path({str(begun)!r}).touch(); time.sleep(1.5)"))
     names = [str(path) for path in shoot(tmp_path, 5)]
     command = [sys.executable, "-m", "coldframe", "combine", *names, "-o", "master.fits", "--dask", running.address]
     with worker(running, "--preload", str(plugin)), Client(running.address) as client:
-        with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as combining:
+        # Where the tests run in a shell's background, SIGINT is ignored, and so it would be here.
+        heeding = ["env", "--default-signal=INT", *command]
+        with subprocess.Popen(heeding, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as combining:
             while not begun.exists():
                 assert combining.poll() is None
                 time.sleep(0.02)
