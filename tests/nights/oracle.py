@@ -260,7 +260,8 @@ class Oracle:
         silent = self.run.faults.get("silent-thermometer")
         since_s = silent.silent_since_s if isinstance(silent, SilentThermometer) else None
         # Nonsense during a frame is taken for no reading: those before and after it count.
-        is_unread = frame.header.get("CCD-TEMP") is None or "nonsense-reading" in self.run.met()
+        hidden = {"nonsense-reading", "drifting-sensor"} <= self.run.met().keys()
+        is_unread = hidden or frame.header.get("CCD-TEMP") is None
         if is_unread or (since_s is not None and truth.began_s <= since_s + SILENCE_S):
             self.verdict.limits[SILENCE] += 1
         else:

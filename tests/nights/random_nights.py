@@ -47,6 +47,9 @@ LONGEST_NIGHT_S = 6 * 3600.0
 LONGEST_RUN_S = 120
 """Of real time: what is longer does so without letting the clock move."""
 
+STUCK_S = 60.0
+"""And so much longer until what does not even let the event loop turn is ended in the middle of whatever it does."""
+
 LEARNED_FLATS = "learned-flats.json"
 DISK_FAULTS: dict[str, tuple[int, ...]] = {
     "full-disk": (40,),
@@ -265,7 +268,7 @@ def run(night: TroubledNight, folder: Path | None = None) -> Iterator[TroubledRu
 
 def _run(night: TroubledNight, storage: Path) -> TroubledRun:
     disk = SimulatedDisk(storage, list(night.disk_faults.values()))
-    with _alarm(), asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(LONGEST_NIGHT_S)) as runner:
+    with _alarm(), asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(LONGEST_NIGHT_S, LONGEST_RUN_S)) as runner:
         return runner.run(_watched(night, disk))
 
 
@@ -347,19 +350,18 @@ class _OverdueError(KeyboardInterrupt):
 
 @contextmanager
 def _alarm() -> Iterator[None]:
-    """Put an end to a night that takes too long, in the middle of whatever it does."""
+    """Put an end to a night that takes too long and never comes back to its loop, which would notice by itself."""
 
     def ring(number: int, frame: FrameType | None) -> None:
         del number, frame
         raise _OverdueError
 
     before = signal.signal(signal.SIGALRM, ring)
-    # Again where something within has swallowed it, but not while what follows the first one is tidied up.
-    signal.setitimer(signal.ITIMER_REAL, LONGEST_RUN_S, max(LONGEST_RUN_S, 60.0))
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_RUN_S + STUCK_S, STUCK_S)
     try:
         yield
     except _OverdueError:
-        raise NightHangsError(f"no time passes: it did not end within {LONGEST_RUN_S} s") from None
+        raise NightHangsError(f"stuck: it did not end within {LONGEST_RUN_S + STUCK_S:.0f} s") from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

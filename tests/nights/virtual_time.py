@@ -1,7 +1,9 @@
 """An event loop whose time passes only when nothing is left to do: a night takes as long as its arithmetic."""
 
 import asyncio
+import math
 import selectors
+import time
 
 from tests.nights.nights import Inline
 
@@ -17,11 +19,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     ----------
     end_s
         Time at which whatever still runs counts as hanging.
+    real_s
+        Seconds of real time after which it does so without letting the time pass.
     """
 
-    def __init__(self, end_s: float) -> None:
+    def __init__(self, end_s: float, real_s: float = math.inf) -> None:
         self.now_s = 0.0
         self._end_s = end_s
+        self._real_s = real_s
+        self._overdue_at_s = time.monotonic() + real_s
         super().__init__(_Timer(self))
         self.set_default_executor(Inline())
 
@@ -30,6 +36,12 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  as the base's
         """Do nothing: no thread works, and waiting for one would be waiting for ever."""
+
+    def look_at_real_time(self) -> None:
+        """Give up between two rounds of the loop, once: what is cancelled then still gets its turns."""
+        if time.monotonic() > self._overdue_at_s:
+            self._overdue_at_s = math.inf
+            raise NightHangsError(f"no time passes: it did not end within {self._real_s} s")
 
     def pass_time(self, timeout_s: float | None) -> None:
         if timeout_s is None:
@@ -47,6 +59,7 @@ class _Timer(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._loop.look_at_real_time()
         ready = super().select(0)
         if not ready and timeout != 0:
             self._loop.pass_time(timeout)
