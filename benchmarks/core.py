@@ -11,12 +11,12 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.accumulator import Accumulator, pixel_digest
-from coldframe.calibration.clipping import Clipping
-from coldframe.calibration.fits_cards import Card
-from coldframe.calibration.flats import FlatScaler
-from coldframe.calibration.frame_file import FrameEncoder, parse
-from coldframe.calibration.statistics import central_region, measure, preview
+from coldframe.calibration.files.cards import Card
+from coldframe.calibration.files.frame_file import FrameEncoder, parse
+from coldframe.calibration.masters.flat_scaling import FlatScaler
+from coldframe.calibration.measuring.statistics import central_region, measure, preview
+from coldframe.calibration.stacking.accumulator import Accumulator, pixel_digest
+from coldframe.calibration.stacking.clipping import Clipping
 
 Frame = NDArray[np.uint16]
 REPEATS = 7

@@ -25,7 +25,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.masters import MasterFrame
+from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.capture.clock import NightClock
 from coldframe.capture.context import NightContext
 from coldframe.capture.events import EventStream

@@ -23,11 +23,11 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from coldframe.calibration.column_sort import combine_columns
-from coldframe.calibration.combining import open_frames
-from coldframe.calibration.fits_cards import Card
-from coldframe.calibration.frame_file import FrameEncoder
-from coldframe.calibration.methods import Clipping, Mean, Median, MedianClipping, Winsorizing
+from coldframe.calibration.combining.combine import open_frames
+from coldframe.calibration.files.cards import Card
+from coldframe.calibration.files.frame_file import FrameEncoder
+from coldframe.calibration.stacking.column_sort import combine_columns
+from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Winsorizing
 
 RUNS = 3
 LARGEST_FOR_ALL = 50

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.servers import BLOB_DRIVER, HOST, indiserver
-from coldframe.calibration.frame_file import FrameEncoder, parse
+from coldframe.calibration.files.frame_file import FrameEncoder, parse
 from coldframe.capture.clock import NightClock
 from coldframe.capture.context import NightContext
 from coldframe.capture.events import Event, EventStream, FrameAccepted

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from coldframe.calibration.camera_record import CAMERAS, CameraRecord, CameraRecords, merged
-from coldframe.calibration.camera_study import StudiedSet, study
-from coldframe.calibration.durable import NotDurableError
-from coldframe.calibration.photon_transfer import Measured, TileSeries
+from coldframe.calibration.camera.photon_transfer import Measured, TileSeries
+from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, merged
+from coldframe.calibration.camera.study import StudiedSet, study
+from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.context import NightContext, StepFailedError
 from coldframe.capture.dark_level import dark_ceiling_adu
 from coldframe.capture.events import CameraMeasured, Severity

@@ -1,6 +1,6 @@
 """How high a dark may lie, by the dark current of earlier nights: light that never changes is above it. Pure."""
 
-from coldframe.calibration.camera_record import CameraRecord
+from coldframe.calibration.camera.record import CameraRecord
 
 SAME_TEMPERATURE_C = 1.0
 """Dark current changes by an eighth in a degree."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from coldframe.calibration.durable import NotDurableError
+from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.context import NightContext
 from coldframe.capture.events import Severity
 from coldframe.capture.plan import ShootStep, SkyStep, Step, TuneStep

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from math import ceil, sqrt
 
-from coldframe.calibration.amp_glow import AmpGlow
-from coldframe.calibration.noise_growth import Cause, NoiseGrowth
+from coldframe.calibration.measuring.amp_glow import AmpGlow
+from coldframe.calibration.measuring.noise_growth import Cause, NoiseGrowth
 from coldframe.config.counts import GOOD_PRACTICE, WITH_GLOW, NoiseGoal
 from coldframe.config.frames import FrameKind
 

@@ -8,8 +8,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.flat_pedestal import PedestalVerdict
-from coldframe.calibration.statistics import FrameStatistics
+from coldframe.calibration.masters.flat_pedestal import PedestalVerdict
+from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture.panel_curve import PanelCurve
 from coldframe.capture.plan import TuneStep
 from coldframe.capture.tuner import Tuned

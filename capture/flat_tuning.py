@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from coldframe.calibration.frame_file import FrameFileError
-from coldframe.calibration.frame_shape import Bands, FrameShape, bands_between, frame_shape, is_large_enough
-from coldframe.calibration.library import LIBRARY
-from coldframe.calibration.statistics import FULL_SCALE_ADU, FrameStatistics, measure, preview
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.library.library import LIBRARY
+from coldframe.calibration.measuring.frame_shape import Bands, FrameShape, bands_between, frame_shape, is_large_enough
+from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, FrameStatistics, measure, preview
 from coldframe.capture.context import NightContext, StepFailedError
 from coldframe.capture.events import FlatTested, FlatTuned, FrameShown, Severity
 from coldframe.capture.exposing import expose_once, patiently

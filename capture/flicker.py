@@ -4,7 +4,7 @@ A rolling shutter exposes row after row, so a row's light is the lamp's mean ove
 frequency f an exposure T leaves sin(pi f T) / (pi f T): the bands fall as 1 / T.
 """
 
-from coldframe.calibration.frame_shape import Bands
+from coldframe.calibration.measuring.frame_shape import Bands
 from coldframe.capture.tuning_limits import ExposureSpan
 
 LEAST_BANDS = 0.0005

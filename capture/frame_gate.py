@@ -10,8 +10,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.frame_shape import FrameShape, bands_between, is_large_enough, smooth_pattern
-from coldframe.calibration.statistics import FrameStatistics
+from coldframe.calibration.measuring.frame_shape import FrameShape, bands_between, is_large_enough, smooth_pattern
+from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture.flat_target import FlatTarget
 from coldframe.capture.light_leak import LeakWatch
 from coldframe.config.frames import FrameKind

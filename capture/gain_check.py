@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from coldframe.calibration.accumulator import pixel_digest
-from coldframe.calibration.camera_record import CAMERAS, CameraRecord, CameraRecords, by_setting, merged
-from coldframe.calibration.photon_transfer import TILE_PIXELS, TileSeries, read_noise_adu
+from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, TileSeries, read_noise_adu
+from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, by_setting, merged
+from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.events import Severity
 from coldframe.capture.exposing import expose_once, patiently

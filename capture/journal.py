@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from coldframe.calibration.durable import flush_folder
+from coldframe.calibration.files.durable import flush_folder
 from coldframe.capture.events import (
     Event,
     FrameAccepted,

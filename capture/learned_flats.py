@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from coldframe.calibration.durable import flush_folder
+from coldframe.calibration.files.durable import flush_folder
 from coldframe.config.frames import ReadoutSettings
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

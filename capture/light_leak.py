@@ -11,7 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.frame_shape import DEGREES, FrameShape, SmoothPattern, is_large_enough, smooth_pattern
+from coldframe.calibration.measuring.frame_shape import (
+    DEGREES,
+    FrameShape,
+    SmoothPattern,
+    is_large_enough,
+    smooth_pattern,
+)
 
 SIGNIFICANT = 7.0
 """Standard errors from which a pattern counts: of a million clean comparisons of normal noise none gets there."""

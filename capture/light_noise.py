@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from coldframe.calibration.camera_record import CAMERAS, CameraRecords
-from coldframe.calibration.frame_file import FrameFileError
-from coldframe.calibration.frame_setup import FrameSetup
-from coldframe.calibration.image_file import counted, open_image
-from coldframe.calibration.statistics import FrameStatistics, measure
+from coldframe.calibration.camera.record import CAMERAS, CameraRecords
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.image_file import counted, open_image
+from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.calibration.measuring.statistics import FrameStatistics, measure
 from coldframe.capture.lights import Lights
 from coldframe.config.counts import LightNoise, NoiseGoal
 from coldframe.config.settings import Settings

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from coldframe.calibration.fits_cards import HeaderValue
-from coldframe.calibration.frame_file import FrameFileError
-from coldframe.calibration.frame_setup import FrameSetup, setup_of
-from coldframe.calibration.image_file import SUFFIXES, read_image_header
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.image_file import SUFFIXES, read_image_header
+from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.config.counts import LightNoise
 from coldframe.config.frames import FrameKind
 from coldframe.config.settings import FrameSet

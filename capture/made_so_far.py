@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
-from coldframe.calibration.flat_pedestal import (
+from coldframe.calibration.masters.flat_pedestal import (
     FULL_SCALE_E,
     PROBES,
     DarkMaster,

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from coldframe.calibration.statistics import FrameStatistics, measure
+from coldframe.calibration.measuring.statistics import FrameStatistics, measure
 from coldframe.capture.context import NightContext, StepFailedError
 from coldframe.capture.events import Severity
 from coldframe.capture.exposing import patiently

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from coldframe.calibration.durable import NotDurableError
-from coldframe.calibration.statistics import measure
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.measuring.statistics import measure
 from coldframe.capture.characterisation import Characterisation, LadderLight
 from coldframe.capture.clock import NightClock, clock_text
 from coldframe.capture.context import NightContext, StepFailedError, StepSkippedError

@@ -19,17 +19,24 @@ from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from coldframe.calibration.durable import (
+from coldframe.calibration.files.durable import (
     PART,
     NotDurableError,
     flush_folder,
     make_folder_durably,
     write_durably,
 )
-from coldframe.calibration.frame_cards import raw_cards, with_driver_cards
-from coldframe.calibration.frame_file import FrameEncoder
-from coldframe.calibration.library import LIBRARY, Library
-from coldframe.calibration.masters import MasterFrame, is_written, master_name, name_part, settings_text, write_master
+from coldframe.calibration.files.frame_file import FrameEncoder
+from coldframe.calibration.files.keywords import raw_cards, with_driver_cards
+from coldframe.calibration.library.library import LIBRARY, Library
+from coldframe.calibration.masters.master_frame import (
+    MasterFrame,
+    is_written,
+    master_name,
+    name_part,
+    settings_text,
+    write_master,
+)
 from coldframe.capture.second_write import free_path, numbered, written
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame, StrayFrame

@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, permutations
 from pathlib import Path
 
-from coldframe.calibration.frame_setup import FrameSetup, OpticalTrain
-from coldframe.calibration.matching import Tolerances, best_master
+from coldframe.calibration.frames.matching import Tolerances, best_master
+from coldframe.calibration.frames.setup import FrameSetup, OpticalTrain
 from coldframe.capture.lights import Lights
 from coldframe.capture.shot_lights import RigNow, ShotLight, as_shot, assumed_of, lights_text
 from coldframe.config.counts import LightNoise, NoiseGoal

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from coldframe.calibration.fits_cards import HeaderValue, ascii_text
-from coldframe.calibration.frame_file import FrameFileError, read_frame, read_header
-from coldframe.calibration.frame_setup import FrameSetup, setup_of
-from coldframe.calibration.master_file import integrity_fault
+from coldframe.calibration.files.cards import HeaderValue, ascii_text
+from coldframe.calibration.files.frame_file import FrameFileError, read_frame, read_header
+from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.masters.reading import integrity_fault
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.plan import ShootStep
 from coldframe.config.frames import FrameKind, ReadoutSettings

@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from coldframe.calibration.durable import NotDurableError
+from coldframe.calibration.files.durable import NotDurableError
 
 WORTH_ANOTHER = frozenset({errno.EIO})
 """A full disk is none the emptier for it, and a folder that may not be written to stays that."""

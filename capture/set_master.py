@@ -9,17 +9,17 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.accumulator import Accumulator
-from coldframe.calibration.camera_study import StudiedSet
-from coldframe.calibration.clipping import Clipping, half_step
-from coldframe.calibration.fits_cards import Card, HeaderValue
-from coldframe.calibration.flat_pedestal import DarkMaster, PedestalTest, PedestalVerdict
-from coldframe.calibration.flats import FlatScaler, flat_response, with_dark_noise
-from coldframe.calibration.frame_file import read_pixels
-from coldframe.calibration.image_file import open_image
-from coldframe.calibration.masters import MasterFrame
-from coldframe.calibration.overscan import PEDESTAL_ADU, Overscan, OverscanChoice, OverscanError, sections_of
-from coldframe.calibration.photon_transfer import TILE_PIXELS, TileSeries
+from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, TileSeries
+from coldframe.calibration.camera.study import StudiedSet
+from coldframe.calibration.files.cards import Card, HeaderValue
+from coldframe.calibration.files.frame_file import read_pixels
+from coldframe.calibration.files.image_file import open_image
+from coldframe.calibration.frames.overscan import PEDESTAL_ADU, Overscan, OverscanChoice, OverscanError, sections_of
+from coldframe.calibration.masters.flat_pedestal import DarkMaster, PedestalTest, PedestalVerdict
+from coldframe.calibration.masters.flat_scaling import FlatScaler, flat_response, with_dark_noise
+from coldframe.calibration.masters.master_frame import MasterFrame
+from coldframe.calibration.stacking.accumulator import Accumulator
+from coldframe.calibration.stacking.clipping import Clipping, half_step
 from coldframe.capture.characterisation import studied_set
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.plan import ShootStep

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.camera_study import StudiedSet
-from coldframe.calibration.flat_pedestal import PedestalTest, PedestalVerdict
-from coldframe.calibration.overscan import Overscan
+from coldframe.calibration.camera.study import StudiedSet
+from coldframe.calibration.frames.overscan import Overscan
+from coldframe.calibration.masters.flat_pedestal import PedestalTest, PedestalVerdict
 from coldframe.capture.tuner import Tuned
 
 

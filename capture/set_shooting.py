@@ -16,13 +16,13 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.accumulator import pixel_digest
-from coldframe.calibration.durable import NotDurableError
-from coldframe.calibration.flat_pedestal import PROBES, PedestalVerdict, Subtract
-from coldframe.calibration.flats import cfa_period
-from coldframe.calibration.frame_file import FrameFileError
-from coldframe.calibration.frame_shape import frame_shape
-from coldframe.calibration.statistics import FrameMeasurement, measure, preview
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.masters.flat_pedestal import PROBES, PedestalVerdict, Subtract
+from coldframe.calibration.masters.flat_scaling import cfa_period
+from coldframe.calibration.measuring.frame_shape import frame_shape
+from coldframe.calibration.measuring.statistics import FrameMeasurement, measure, preview
+from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.cooling import TemperatureWatch
 from coldframe.capture.events import (

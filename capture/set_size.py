@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.amp_glow import measure_glow
-from coldframe.calibration.noise_growth import SampledFrames
+from coldframe.calibration.measuring.amp_glow import measure_glow
+from coldframe.calibration.measuring.noise_growth import SampledFrames
 from coldframe.capture.enough import View, cause_text
 from coldframe.capture.plan import ShootStep
 from coldframe.config.frames import FrameKind

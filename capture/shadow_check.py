@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.frame_file import FrameFileError, read_header
-from coldframe.calibration.frame_setup import setup_of
-from coldframe.calibration.frame_shape import FrameShape, frame_shape, is_large_enough, smooth_pattern
-from coldframe.calibration.image_file import open_image
-from coldframe.calibration.library import Library
-from coldframe.calibration.matching import Tolerances, best_master
+from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.files.image_file import open_image
+from coldframe.calibration.frames.matching import Tolerances, best_master
+from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.library.library import Library
+from coldframe.calibration.measuring.frame_shape import FrameShape, frame_shape, is_large_enough, smooth_pattern
 from coldframe.config.frames import FrameKind
 
 DARKENED = 0.5

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from statistics import median
 
-from coldframe.calibration.fits_cards import ascii_text
-from coldframe.calibration.frame_setup import FrameSetup, OpticalTrain
-from coldframe.calibration.matching import Tolerances
+from coldframe.calibration.files.cards import ascii_text
+from coldframe.calibration.frames.matching import Tolerances
+from coldframe.calibration.frames.setup import FrameSetup, OpticalTrain
 from coldframe.capture.cooling import plausible_c
 from coldframe.config.counts import LightNoise
 from coldframe.config.frames import ReadoutSettings

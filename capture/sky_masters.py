@@ -11,14 +11,14 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.accumulator import Accumulator
-from coldframe.calibration.clipping import Clipping
-from coldframe.calibration.dark_ladder import DarkLadder
-from coldframe.calibration.fits_cards import Card
-from coldframe.calibration.flats import FlatScaler, flat_response, with_dark_noise
-from coldframe.calibration.frame_file import read_pixels
-from coldframe.calibration.masters import MasterFrame
-from coldframe.calibration.overscan import PEDESTAL_ADU, Overscan
+from coldframe.calibration.files.cards import Card
+from coldframe.calibration.files.frame_file import read_pixels
+from coldframe.calibration.frames.overscan import PEDESTAL_ADU, Overscan
+from coldframe.calibration.masters.dark_ladder import DarkLadder
+from coldframe.calibration.masters.flat_scaling import FlatScaler, flat_response, with_dark_noise
+from coldframe.calibration.masters.master_frame import MasterFrame
+from coldframe.calibration.stacking.accumulator import Accumulator
+from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.capture.sky_shooting import SkySet
 from coldframe.config.frames import FrameKind
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coldframe.calibration.dark_ladder import DarkLadder, Rung, rung_exposures_s
-from coldframe.calibration.durable import NotDurableError
-from coldframe.calibration.flats import NoSignalError
-from coldframe.calibration.frame_file import FrameFileError
-from coldframe.calibration.overscan import Overscan
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.frames.overscan import Overscan
+from coldframe.calibration.masters.dark_ladder import DarkLadder, Rung, rung_exposures_s
+from coldframe.calibration.masters.flat_scaling import NoSignalError
 from coldframe.capture.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.events import MasterWritten, Severity
 from coldframe.capture.learned_flats import LearnedFlats

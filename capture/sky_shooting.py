@@ -12,10 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from coldframe.calibration.accumulator import pixel_digest
-from coldframe.calibration.flats import cfa_period
-from coldframe.calibration.frame_shape import frame_shape
-from coldframe.calibration.statistics import FULL_SCALE_ADU, FrameMeasurement, FrameStatistics, measure, preview
+from coldframe.calibration.masters.flat_scaling import cfa_period
+from coldframe.calibration.measuring.frame_shape import frame_shape
+from coldframe.calibration.measuring.statistics import (
+    FULL_SCALE_ADU,
+    FrameMeasurement,
+    FrameStatistics,
+    measure,
+    preview,
+)
+from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.clock import clock_text
 from coldframe.capture.context import NightContext
 from coldframe.capture.cooling import TemperatureWatch

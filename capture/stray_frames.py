@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from coldframe.calibration.durable import NotDurableError
+from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events import EventStream, Notice, Severity
 from coldframe.capture.night_folder import NightFolder

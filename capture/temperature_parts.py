@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from coldframe.calibration.frame_file import FrameFileError, read_header
-from coldframe.calibration.frame_setup import setup_of
+from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.frames.setup import setup_of
 from coldframe.capture.night_folder import NightFolder
 from coldframe.capture.plan import ShootStep
 from coldframe.capture.saved_frames import Wanted

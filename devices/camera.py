@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.fits_cards import HeaderValue
+from coldframe.calibration.files.cards import HeaderValue
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 

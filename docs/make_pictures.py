@@ -22,8 +22,8 @@ from pathlib import Path
 from markupsafe import Markup
 from rich.console import Console
 
-from coldframe.calibration.frame_file import read_pixels
-from coldframe.calibration.statistics import measure, preview
+from coldframe.calibration.files.frame_file import read_pixels
+from coldframe.calibration.measuring.statistics import measure, preview
 from coldframe.capture.dashboard.controls import Controls, Screen
 from coldframe.capture.dashboard.state import DashboardState
 from coldframe.capture.dashboard.view import render

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from coldframe.calibration.fits_cards import HeaderValue
+from coldframe.calibration.files.cards import HeaderValue
 from coldframe.config.frames import FrameKind
 from coldframe.config.simulated_rig import SimulatedRig
 from coldframe.simulators.sensor import Exposure

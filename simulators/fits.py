@@ -9,7 +9,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from coldframe.calibration.fits_cards import HeaderValue
+from coldframe.calibration.files.cards import HeaderValue
 
 BLOCK = 2880
 

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from itertools import count, cycle
 from pathlib import Path
 
-from coldframe.calibration.durable import write_durably
-from coldframe.calibration.fits_cards import Card
-from coldframe.calibration.frame_file import FrameEncoder
+from coldframe.calibration.files.cards import Card
+from coldframe.calibration.files.durable import write_durably
+from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.config.frames import FrameKind
 from coldframe.config.settings import FrameSet, Settings
 from coldframe.config.simulated_rig import SimulatedRig

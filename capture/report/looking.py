@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.image_file import ImageFile, open_image
-from coldframe.calibration.statistics import BAYER_PATTERNS, SIGMA_PER_MAD, central_region
+from coldframe.calibration.files.image_file import ImageFile, open_image
+from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, SIGMA_PER_MAD, central_region
 from coldframe.capture.report.contents import Histogram, MasterLook, Shades
 
 BINS = 96

@@ -6,10 +6,10 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from coldframe.calibration.durable import replace_durably
-from coldframe.calibration.frame_file import FrameFileError
-from coldframe.calibration.frame_setup import setup_of
-from coldframe.calibration.image_file import open_image
+from coldframe.calibration.files.durable import replace_durably
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.image_file import open_image
+from coldframe.calibration.frames.setup import setup_of
 from coldframe.capture.journal_reading import read_journal
 from coldframe.capture.report.contents import FramePoint, MasterReport, NightReport, SetReport
 from coldframe.capture.report.gathering import gather

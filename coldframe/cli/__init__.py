@@ -409,8 +409,8 @@ def calibrate(
     result is its standard error. Nothing is overwritten; a light that cannot be calibrated is named, with the reason,
     and the rest goes on.
     """
-    from coldframe.calibration.light_file import Output  # noqa: PLC0415  # heavy imports only when needed
-    from coldframe.calibration.light_recipe import Subtract  # noqa: PLC0415
+    from coldframe.calibration.lights.files import Output  # noqa: PLC0415  # heavy imports only when needed
+    from coldframe.calibration.lights.recipe import Subtract  # noqa: PLC0415
     from coldframe.cli.calibrate import Request, calibrate_lights  # noqa: PLC0415
 
     if blank and not (floating and defects):
@@ -673,7 +673,7 @@ def defects(
     The map is a FITS image of bytes, 0 for good pixels, its bits named in the header. "coldframe calibrate --defects
     MAP" takes these pixels from their neighbours.
     """
-    from coldframe.calibration.defects import Limits  # noqa: PLC0415  # heavy imports only when needed
+    from coldframe.calibration.defects.finding import Limits  # noqa: PLC0415  # heavy imports only when needed
     from coldframe.cli.defects import Masters, map_defects  # noqa: PLC0415
 
     if dark is None and flat is None and bias is None:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from coldframe.calibration.combining import NotOneSetError, find_files
-from coldframe.calibration.defect_file import read_map
-from coldframe.calibration.durable import NotDurableError
-from coldframe.calibration.frame_file import FrameFileError
-from coldframe.calibration.frame_setup import FrameSetup
-from coldframe.calibration.light import Correction, MismatchError
-from coldframe.calibration.light_file import Output, Written, calibrate_file, light_setup, load_correction
-from coldframe.calibration.light_recipe import LightRecipe, NoMasterError, Subtract, recipe_for
+from coldframe.calibration.combining.combine import NotOneSetError, find_files
+from coldframe.calibration.defects.files import read_map
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.calibration.lights.arithmetic import Correction, MismatchError
+from coldframe.calibration.lights.files import Output, Written, calibrate_file, light_setup, load_correction
+from coldframe.calibration.lights.recipe import LightRecipe, NoMasterError, Subtract, recipe_for
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.library import NoLibraryError, find_library
 

@@ -9,9 +9,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from coldframe.calibration.camera_rebuild import measure_night
-from coldframe.calibration.camera_record import CAMERAS, CameraRecord, CameraRecords, Figure, by_setting, merged
-from coldframe.calibration.durable import NotDurableError
+from coldframe.calibration.camera.from_folder import measure_night
+from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, Figure, by_setting, merged
+from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.dashboard.charts import ASCII, FAINT, GOOD, UNICODE, Canvas, Glyphs, logarithmic
 from coldframe.capture.night_folder import evening_of
 from coldframe.cli.exit_codes import ExitCode

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from coldframe.calibration.combining import (
+from coldframe.calibration.combining.combine import (
     NotOneSetError,
     RawFrame,
     Stacking,
@@ -19,20 +19,20 @@ from coldframe.calibration.combining import (
     stack_here,
     without_overscan,
 )
-from coldframe.calibration.durable import NotDurableError
-from coldframe.calibration.frame_file import FrameFileError
-from coldframe.calibration.frame_setup import FrameSetup, is_single_frame, setup_of
-from coldframe.calibration.image_file import PLAIN_SUFFIXES
-from coldframe.calibration.master_file import MasterPlanes, read_adu_master
-from coldframe.calibration.masters import MasterFrame, write_master
-from coldframe.calibration.matching import subtraction_faults
-from coldframe.calibration.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
-from coldframe.calibration.overscan import OverscanChoice
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.frames.matching import subtraction_faults
+from coldframe.calibration.frames.overscan import OverscanChoice
+from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
+from coldframe.calibration.masters.master_frame import MasterFrame, write_master
+from coldframe.calibration.masters.reading import MasterPlanes, read_adu_master
+from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
 
 if TYPE_CHECKING:
-    from coldframe.calibration.topping_up import GrowingSet
+    from coldframe.calibration.combining.growing_set import GrowingSet
 
 FEWEST_FRAMES = 2
 
@@ -122,7 +122,7 @@ def _growing(states: Sequence[Path], frames: Sequence[RawFrame], method: Method,
     """Return the first state, with the others merged into it; raise if the frames do not belong to it."""
     if not states:
         return None
-    from coldframe.calibration.topping_up import GrowingSet  # noqa: PLC0415 - needs pydantic, which is slow to import
+    from coldframe.calibration.combining.growing_set import GrowingSet  # noqa: PLC0415 - needs pydantic, which is slow to import
 
     growing = GrowingSet(states[0], folder)
     growing.require_fit(frames, method)
@@ -171,7 +171,7 @@ def _stacking(scheduler: str | None, folder: Path) -> AbstractContextManager[Sta
     if scheduler is None:
         return nullcontext(stack_here)
     try:
-        from coldframe.calibration.cluster import stacking_cluster  # noqa: PLC0415 - of an extra, and slow to import
+        from coldframe.calibration.combining.dask import stacking_cluster  # noqa: PLC0415 - of an extra, and slow to import
     except ModuleNotFoundError as error:
         raise StackingError(f"--dask: {error}: pip install distributed, the same version as the cluster's") from error
     return stacking_cluster(scheduler, folder)

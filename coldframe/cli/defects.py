@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from coldframe.calibration.defect_file import MOST_BAD, write_map, write_siril_list
-from coldframe.calibration.defects import (
+from coldframe.calibration.defects.files import MOST_BAD, write_map, write_siril_list
+from coldframe.calibration.defects.finding import (
     OF_LINES,
     Defect,
     Defects,
@@ -19,12 +19,12 @@ from coldframe.calibration.defects import (
     flat_defects,
     merged,
 )
-from coldframe.calibration.durable import NotDurableError
-from coldframe.calibration.frame_file import FrameFileError
-from coldframe.calibration.frame_setup import FrameSetup, Header, is_single_frame, setup_of
-from coldframe.calibration.image_file import PLAIN_SUFFIXES
-from coldframe.calibration.master_file import MasterPlanes, read_adu_master, read_master
-from coldframe.calibration.matching import defect_map_faults, subtraction_faults
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.frames.matching import defect_map_faults, subtraction_faults
+from coldframe.calibration.frames.setup import FrameSetup, Header, is_single_frame, setup_of
+from coldframe.calibration.masters.reading import MasterPlanes, read_adu_master, read_master
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
 

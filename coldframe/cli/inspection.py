@@ -14,12 +14,12 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from coldframe.calibration.durable import NotDurableError, write_durably
-from coldframe.calibration.frame_file import FrameFileError
-from coldframe.calibration.frame_setup import FrameSetup, is_single_frame, setup_of
-from coldframe.calibration.image_file import COUNTED, PLAIN_SUFFIXES, ImageFile, counted, open_image
-from coldframe.calibration.master_file import MasterPlanes, read_master
-from coldframe.calibration.statistics import BAYER_PATTERNS, FrameStatistics, measure
+from coldframe.calibration.files.durable import NotDurableError, write_durably
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.image_file import COUNTED, PLAIN_SUFFIXES, ImageFile, counted, open_image
+from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
+from coldframe.calibration.masters.reading import MasterPlanes, read_master
+from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, FrameStatistics, measure
 from coldframe.capture.dashboard.charts import ASCII, NOTE, UNICODE, Glyphs, Picture, histogram, shrink
 from coldframe.capture.log import exposure_text, printable
 from coldframe.capture.report.contents import MasterLook

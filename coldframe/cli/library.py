@@ -8,15 +8,15 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from coldframe.calibration.combining import NotOneSetError, find_files
-from coldframe.calibration.durable import NotDurableError
-from coldframe.calibration.frame_file import FrameFileError, read_header
-from coldframe.calibration.frame_setup import FrameSetup, setup_of
-from coldframe.calibration.library import LIBRARY, Library, NotAMasterError
-from coldframe.calibration.library_export import export_siril, export_wbpp
-from coldframe.calibration.light_file import light_setup
-from coldframe.calibration.light_recipe import treatments
-from coldframe.calibration.matching import Match, best_master
+from coldframe.calibration.combining.combine import NotOneSetError, find_files
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.frames.matching import Match, best_master
+from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.library.export import export_siril, export_wbpp
+from coldframe.calibration.library.library import LIBRARY, Library, NotAMasterError
+from coldframe.calibration.lights.files import light_setup
+from coldframe.calibration.lights.recipe import treatments
 from coldframe.capture.log import exposure_text
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind

@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from coldframe.calibration.library import LIBRARY, Library
+from coldframe.calibration.library.library import LIBRARY, Library
 from coldframe.capture import sun
 from coldframe.capture.clock import clock_text
 from coldframe.capture.light_noise import light_noises

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from coldframe.calibration.durable import NotDurableError
+from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.night_folder import newest_night
 from coldframe.capture.report.runs import JOURNAL, NoNightError
 from coldframe.cli.exit_codes import ExitCode

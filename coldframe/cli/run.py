@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from coldframe.calibration.durable import NotDurableError
+from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.clock import NightClock
 from coldframe.capture.dashboard.controls import Controls
 from coldframe.capture.dashboard.keyboard import Keyboard

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from coldframe.calibration.durable import NotDurableError
+from coldframe.calibration.files.durable import NotDurableError
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.examples import example_night
 from coldframe.config.loading import ConfigError, load_settings

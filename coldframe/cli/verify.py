@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from coldframe.calibration.frame_file import FrameFileError
-from coldframe.calibration.recombining import recombined
+from coldframe.calibration.combining.verify import recombined
+from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.capture.night_folder import NightFolder, newest_night
 from coldframe.cli.exit_codes import ExitCode
 

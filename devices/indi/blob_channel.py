@@ -21,8 +21,8 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.fits_cards import HeaderValue
-from coldframe.calibration.frame_file import FrameFileError, parse
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.frame_file import FrameFileError, parse
 from coldframe.devices.camera import StrayFrame
 from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, FrameDamagedError
 from coldframe.devices.indi.blob_stream import (

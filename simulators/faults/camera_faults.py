@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.fits_cards import HeaderValue
+from coldframe.calibration.files.cards import HeaderValue
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Camera, Frame, Thermals
 from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, FrameDamagedError

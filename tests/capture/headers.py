@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from coldframe.calibration.fits_cards import BLOCK_LENGTH, Card, HeaderValue, format_card
+from coldframe.calibration.files.cards import BLOCK_LENGTH, Card, HeaderValue, format_card
 
 Cards = dict[str, HeaderValue]
 EVENING = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)

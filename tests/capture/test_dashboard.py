@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from coldframe.calibration.statistics import FrameStatistics
+from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture.dashboard.state import DashboardState
 from coldframe.capture.dashboard.view import render, snapshot_svg, summary
 from coldframe.capture.events import (

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.calibration.amp_glow import AmpGlow
-from coldframe.calibration.noise_growth import Cause, NoiseGrowth
+from coldframe.calibration.measuring.amp_glow import AmpGlow
+from coldframe.calibration.measuring.noise_growth import Cause, NoiseGrowth
 from coldframe.capture.enough import Enough
 from coldframe.capture.plan import ShootStep
 from coldframe.capture.set_size import SetSize

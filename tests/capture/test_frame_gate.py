@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from coldframe.calibration.frame_shape import FrameShape, frame_shape
-from coldframe.calibration.statistics import ChannelLevel, FrameStatistics
+from coldframe.calibration.measuring.frame_shape import FrameShape, frame_shape
+from coldframe.calibration.measuring.statistics import ChannelLevel, FrameStatistics
 from coldframe.capture.flat_target import FlatTarget
 from coldframe.capture.frame_gate import FlatBand, FrameGate, FrameLook, level_limit_adu
 from coldframe.config.frames import FrameKind

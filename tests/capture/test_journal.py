@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coldframe.calibration.statistics import FrameStatistics
+from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture.events import (
     Event,
     FilterChanged,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.calibration.statistics import FrameStatistics
+from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture import events
 from coldframe.capture.events import Event, FilterChanged, FrameAccepted, FrameShown, TemperatureRead
 from coldframe.capture.flat_target import FlatTarget

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.calibration.frame_shape import FrameShape
+from coldframe.calibration.measuring.frame_shape import FrameShape
 from coldframe.capture.light_leak import Leak, LeakWatch, filters_for_darks, is_as_warm
 
 ROWS, COLUMNS = 320, 16

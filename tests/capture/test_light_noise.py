@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coldframe.calibration.camera_record import CAMERAS, CameraRecord, CameraRecords
-from coldframe.calibration.fits_cards import BLOCK_LENGTH, Card, HeaderValue, format_card
+from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords
+from coldframe.calibration.files.cards import BLOCK_LENGTH, Card, HeaderValue, format_card
 from coldframe.capture.light_noise import light_noises
 from coldframe.capture.lights import read_lights
 from coldframe.capture.planner import plan_for_lights

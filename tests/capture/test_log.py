@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import numpy as np
 import pytest
 
-from coldframe.calibration.statistics import FrameStatistics
+from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture.events import (
     CoolingProgress,
     Event,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from coldframe.calibration.statistics import FrameStatistics
+from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture.manual_light import shows_light
 
 BIAS = FrameStatistics(

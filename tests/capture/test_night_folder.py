@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.calibration.durable import NotDurableError
-from coldframe.calibration.frame_file import read_frame
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.frame_file import read_frame
 from coldframe.capture.night_folder import NightFolder, evening_of
 from coldframe.capture.retries import OutOfRetriesError, Retries
 from coldframe.config.frames import FrameKind, ReadoutSettings

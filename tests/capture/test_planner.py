@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.calibration.frame_setup import FrameSetup, setup_of
+from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.capture.lights import Lights, read_lights
 from coldframe.capture.plan import CoolStep, ShootStep, Step, TuneStep, plan_night
 from coldframe.capture.planner import LightsPlan, plan_for_lights, shortest_ramps

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coldframe.calibration.durable import NotDurableError
-from coldframe.calibration.frame_file import read_frame
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.frame_file import read_frame
 from coldframe.capture import stray_frames
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events import Event, EventStream, Notice, Severity

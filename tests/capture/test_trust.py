@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.calibration.frame_shape import Bands
+from coldframe.calibration.measuring.frame_shape import Bands
 from coldframe.capture.filter_check import stuck_at, twins
 from coldframe.capture.fingerprint import Fingerprint, not_applied
 from coldframe.capture.flicker import LEAST_BANDS, cured, is_flickering

@@ -15,7 +15,7 @@ import pytest
 from astropy.io import fits
 from typer.testing import CliRunner, Result
 
-from coldframe.calibration.library import Library
+from coldframe.calibration.library.library import Library
 from coldframe.cli import app, main
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind

@@ -12,9 +12,9 @@ import pytest
 from astropy.io import fits
 from typer.testing import CliRunner, Result
 
-from coldframe.calibration.library import Library
-from coldframe.calibration.light_file import Written
-from coldframe.calibration.master_file import integrity_fault
+from coldframe.calibration.library.library import Library
+from coldframe.calibration.lights.files import Written
+from coldframe.calibration.masters.reading import integrity_fault
 from coldframe.cli import app
 from coldframe.cli.calibrate import _Tally
 from coldframe.cli.exit_codes import ExitCode

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.calibration.camera_record import (
+from coldframe.calibration.camera.record import (
     CAMERAS,
     CameraRecord,
     CameraRecords,

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from coldframe.calibration.clipping import Clipping
-from coldframe.calibration.frame_file import FrameFileError
-from coldframe.calibration.methods import Mean, Median, MedianClipping, Method, Winsorizing
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.stacking.clipping import Clipping
+from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.cli.combine import Choice, chosen_method, combine_files
 from coldframe.cli.exit_codes import ExitCode
 
@@ -176,7 +176,7 @@ def test_a_cluster_without_dask_says_how_to_install_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    monkeypatch.delitem(sys.modules, "coldframe.calibration.cluster", raising=False)
+    monkeypatch.delitem(sys.modules, "coldframe.calibration.combining.dask", raising=False)
     names = shoot(tmp_path, 3)
     ended = combine_files(names, tmp_path / "m.fits", PLAIN, None, None, force=False, scheduler="tcp://127.0.0.1:1")
     assert ended == ExitCode.BAD_INPUT

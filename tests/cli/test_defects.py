@@ -8,8 +8,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
-from coldframe.calibration.defects import Defect
-from coldframe.calibration.library import Library
+from coldframe.calibration.defects.finding import Defect
+from coldframe.calibration.library.library import Library
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
 from tests.outside.observatory import Observatory

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from coldframe.calibration.fits_cards import Card
-from coldframe.calibration.frame_file import FrameEncoder, extension_pieces, primary_pieces
+from coldframe.calibration.files.cards import Card
+from coldframe.calibration.files.frame_file import FrameEncoder, extension_pieces, primary_pieces
 from coldframe.cli import inspection
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.inspection import inspect_file

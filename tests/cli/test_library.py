@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from coldframe.calibration.library import Library
+from coldframe.calibration.library.library import Library
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import ReadoutSettings

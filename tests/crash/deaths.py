@@ -25,8 +25,8 @@ from typing import Any
 import looptime
 import numpy as np
 
-from coldframe.calibration.master_file import integrity_fault
-from coldframe.calibration.recombining import recombined
+from coldframe.calibration.combining.verify import recombined
+from coldframe.calibration.masters.reading import integrity_fault
 from coldframe.capture.events import FrameAccepted, MasterWritten, NightEnded, NightOutcome
 from coldframe.capture.journal_reading import read_journal
 from coldframe.capture.night_folder import NightFolder

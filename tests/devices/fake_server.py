@@ -11,8 +11,8 @@ from typing import Self
 import numpy as np
 import pybase64
 
-from coldframe.calibration.fits_cards import Card
-from coldframe.calibration.frame_file import FrameEncoder
+from coldframe.calibration.files.cards import Card
+from coldframe.calibration.files.frame_file import FrameEncoder
 
 CAMERA = "Fake Camera"
 SHAPE = (6, 8)

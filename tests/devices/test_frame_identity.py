@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.calibration.fits_cards import Card
-from coldframe.calibration.frame_file import FrameEncoder
+from coldframe.calibration.files.cards import Card
+from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import StrayFrame
 from coldframe.devices.errors import DeviceTimeoutError, FrameDamagedError

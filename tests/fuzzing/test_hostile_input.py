@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coldframe.calibration.fits_cards import Card
-from coldframe.calibration.frame_file import FrameEncoder, FrameFileError, parse, read_header
-from coldframe.calibration.image_file import open_image
+from coldframe.calibration.files.cards import Card
+from coldframe.calibration.files.frame_file import FrameEncoder, FrameFileError, parse, read_header
+from coldframe.calibration.files.image_file import open_image
 from coldframe.capture.events import (
     Event,
     FrameRejected,

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from astropy.io import fits
 
-from coldframe.calibration.accumulator import pixel_digest
-from coldframe.calibration.frame_file import read_pixels
+from coldframe.calibration.files.frame_file import read_pixels
+from coldframe.calibration.stacking.accumulator import pixel_digest
 from tests.indi.servers import NIGHT, OUR_DRIVER, STOCK_DRIVERS, Indiserver, Run, indiserver, started_night
 
 pytestmark = pytest.mark.indi

@@ -14,8 +14,8 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from coldframe.calibration.clipping import Clipping, variance_correction
-from coldframe.calibration.flats import REFERENCE_LEVEL
+from coldframe.calibration.masters.flat_scaling import REFERENCE_LEVEL
+from coldframe.calibration.stacking.clipping import Clipping, variance_correction
 from tests.indi.servers import NIGHT, OUR_DRIVER, SHORT_SETS, Indiserver, Run, indiserver, started_night
 
 pytestmark = pytest.mark.indi

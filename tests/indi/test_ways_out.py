@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.calibration.frame_file import read_frame
+from coldframe.calibration.files.frame_file import read_frame
 from tests.indi.servers import (
     CAMERA,
     NIGHT,

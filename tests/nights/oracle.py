@@ -23,10 +23,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from coldframe.calibration.accumulator import pixel_digest
-from coldframe.calibration.fits_cards import HeaderValue
-from coldframe.calibration.frame_file import FrameFileError, read_frame, read_header
-from coldframe.calibration.recombining import recombined
+from coldframe.calibration.combining.verify import recombined
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.frame_file import FrameFileError, read_frame, read_header
+from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events import (
     Event,
     FrameAccepted,

@@ -21,8 +21,8 @@ from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
-from coldframe.calibration.camera_record import CAMERAS
-from coldframe.calibration.library import LIBRARY
+from coldframe.calibration.camera.record import CAMERAS
+from coldframe.calibration.library.library import LIBRARY
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events import Event, EventStream, NightOutcome
 from coldframe.capture.journal import Journal

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.calibration.camera_rebuild import measure_night
-from coldframe.calibration.camera_record import CAMERAS, CameraRecords
-from coldframe.calibration.flat_pedestal import PROBES, Subtract
-from coldframe.calibration.frame_file import read_header
+from coldframe.calibration.camera.from_folder import measure_night
+from coldframe.calibration.camera.record import CAMERAS, CameraRecords
+from coldframe.calibration.files.frame_file import read_header
+from coldframe.calibration.masters.flat_pedestal import PROBES, Subtract
 from coldframe.capture.characterisation import FRAMES_PER_RUNG, LADDER
 from coldframe.capture.events import (
     CameraMeasured,

@@ -9,8 +9,8 @@ from unittest.mock import patch
 
 import pytest
 
-from coldframe.calibration.durable import NotDurableError, make_folder_durably, replace_durably, write_durably
-from coldframe.calibration.frame_file import FrameFileError
+from coldframe.calibration.files.durable import NotDurableError, make_folder_durably, replace_durably, write_durably
+from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.capture.events import FrameAccepted, MasterWritten, NightEnded, NightOutcome
 from coldframe.capture.set_master import SetMaster, WrittenMaster
 from coldframe.config.frames import FrameKind
@@ -78,7 +78,7 @@ def test_in_a_folder_made_durably_files_stay(tmp_path: Path) -> None:
 def test_a_file_that_is_replaced_is_the_old_or_the_new_one(tmp_path: Path) -> None:
     def write(root: Path) -> None:
         write_durably(root / "file", [b"old"])
-        with patch("coldframe.calibration.durable.flush_folder"):
+        with patch("coldframe.calibration.files.durable.flush_folder"):
             replace_durably(root / "file", [b"new"])
 
     assert after_cuts(tmp_path, write, "file") <= {b"old", b"new"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coldframe.calibration.frame_file import read_frame, read_header
+from coldframe.calibration.files.frame_file import read_frame, read_header
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events import (
     Event,

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import pytest
 
-from coldframe.calibration.frame_file import read_header
+from coldframe.calibration.files.frame_file import read_header
 from coldframe.capture.events import FrameAccepted, NightEnded, NightOutcome
 from tests.nights import random_nights
 from tests.nights.disk import DiskFault

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from coldframe.calibration.recombining import recombined
+from coldframe.calibration.combining.verify import recombined
 from coldframe.capture.events import MasterWritten, NightOutcome
 from coldframe.capture.night_folder import NightFolder, newest_night
 from coldframe.cli.exit_codes import ExitCode

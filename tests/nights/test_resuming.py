@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
-from coldframe.calibration.accumulator import pixel_digest
-from coldframe.calibration.frame_file import read_pixels
-from coldframe.calibration.recombining import recombined
+from coldframe.calibration.combining.verify import recombined
+from coldframe.calibration.files.frame_file import read_pixels
+from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events import (
     Event,
     ExposureStarted,

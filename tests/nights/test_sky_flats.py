@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coldframe.calibration.frame_file import read_header
-from coldframe.calibration.master_file import read_master
+from coldframe.calibration.files.frame_file import read_header
+from coldframe.calibration.masters.reading import read_master
 from coldframe.capture.events import FlatTested, FrameAccepted, FrameRejected, NightOutcome, StepEnded, StepOutcome
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coldframe.calibration.durable import NotDurableError, write_durably
+from coldframe.calibration.files.durable import NotDurableError, write_durably
 from coldframe.capture.events import (
     FrameRejected,
     MasterWritten,

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coldframe.calibration.flat_pedestal import PROBES
-from coldframe.calibration.frame_file import read_frame, read_header
+from coldframe.calibration.files.frame_file import read_frame, read_header
+from coldframe.calibration.masters.flat_pedestal import PROBES
 from coldframe.capture.events import (
     FlatTuned,
     FrameAccepted,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.accumulator import pixel_digest
+from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.config.frames import FrameKind
 from coldframe.config.simulated_rig import SimulatedRig
 from coldframe.simulators.optics import Telescope

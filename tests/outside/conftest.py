@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from coldframe.calibration.library import Library
+from coldframe.calibration.library.library import Library
 from tests.outside.observatory import Observatory
 
 NO_SIRIL = "siril-cli is not installed (Debian package siril): nothing was compared with Siril"

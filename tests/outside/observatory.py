@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.accumulator import Accumulator, Stack
-from coldframe.calibration.clipping import Clipping
-from coldframe.calibration.durable import write_durably
-from coldframe.calibration.fits_cards import HeaderValue
-from coldframe.calibration.flats import FlatScaler, flat_response
-from coldframe.calibration.frame_cards import raw_cards
-from coldframe.calibration.frame_file import FrameEncoder
-from coldframe.calibration.masters import MasterFrame, master_name, write_master
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.durable import write_durably
+from coldframe.calibration.files.frame_file import FrameEncoder
+from coldframe.calibration.files.keywords import raw_cards
+from coldframe.calibration.masters.flat_scaling import FlatScaler, flat_response
+from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
+from coldframe.calibration.stacking.accumulator import Accumulator, Stack
+from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.simulated_rig import load_rig
 from coldframe.simulators.sensor import Exposure, Sensor

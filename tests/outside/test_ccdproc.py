@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from coldframe.calibration.library import Library
-from coldframe.calibration.light_file import Output
-from coldframe.calibration.light_recipe import Subtract
+from coldframe.calibration.library.library import Library
+from coldframe.calibration.lights.files import Output
+from coldframe.calibration.lights.recipe import Subtract
 from coldframe.cli.calibrate import Request, calibrate_lights
 from coldframe.cli.exit_codes import ExitCode
 from tests.outside.observatory import Observatory

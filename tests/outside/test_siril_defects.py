@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from coldframe.calibration.defect_file import write_siril_list
-from coldframe.calibration.defects import Defect, Defects
+from coldframe.calibration.defects.files import write_siril_list
+from coldframe.calibration.defects.finding import Defect, Defects
 from tests.outside.test_siril import run
 
 SCRIPT = """\

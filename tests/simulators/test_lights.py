@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.calibration.durable import NotDurableError
+from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.lights import read_lights
 from coldframe.capture.planner import plan_for_lights
 from coldframe.config.examples import example_night, example_nights

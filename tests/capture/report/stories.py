@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from coldframe.calibration.statistics import FrameStatistics
+from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture.events import (
     Event,
     ExposureStarted,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coldframe.calibration.fits_cards import Card
-from coldframe.calibration.frame_file import FrameEncoder, primary_pieces
-from coldframe.calibration.image_file import open_image
+from coldframe.calibration.files.cards import Card
+from coldframe.calibration.files.frame_file import FrameEncoder, primary_pieces
+from coldframe.calibration.files.image_file import open_image
 from coldframe.capture.events import (
     CameraMeasured,
     Event,

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coldframe.calibration.frame_file import read_pixels
-from coldframe.calibration.master_file import read_master
-from coldframe.calibration.statistics import measure
+from coldframe.calibration.files.frame_file import read_pixels
+from coldframe.calibration.masters.reading import read_master
+from coldframe.calibration.measuring.statistics import measure
 from coldframe.capture.journal import encode_event, is_journalled
 from coldframe.capture.report.making import MadeReport, make_report
 from tests.capture.report.browser import browse, needs_chromium

@@ -1,0 +1,384 @@
+"""Photon transfer: what a camera is, from the frames that a calibration night takes anyway.
+
+Two frames of equal light differ by their temporal noise alone: fixed patterns, dust and vignetting cancel. The variance
+of their difference is twice that noise's (J. Janesick, "Photon Transfer", SPIE Press 2007, chapters 5 and 11; EMVA
+standard 1288, release 4.0 linear, chapters 2 and 6). Above the noise of the dark it is shot noise, whose variance in
+ADU is the signal in ADU over the electrons per ADU.
+
+Frames are looked at through tiles spread over the sensor. Thanks to vignetting and the colours of a filter array each
+of a tile's four colour planes is a point of its own on the photon transfer curve.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import hypot, inf, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.measuring.statistics import SIGMA_PER_MAD
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+TILES = 16
+"""Tiles along each axis, at most: 256 of them are 262,144 pixels, 0.3 % of scatter for the variance of one pair."""
+
+TILE_PIXELS = 32
+"""Rows and columns of a tile."""
+
+PIXELS_PER_POINT = TILE_PIXELS * TILE_PIXELS // 4
+
+CLIP_SIGMA = 5.0
+"""Differences and pixels beyond are hot pixels, telegraph noise or cosmic rays; of normal noise one in 1.7 million."""
+
+FITS = 4
+"""Rounds of the fit: its weights and what it leaves out come from the round before."""
+
+FITTED_RATIO = 0.7
+"""Signals up to this fraction of saturation tell the gain: above, blooming and brighter-fatter bend the curve."""
+
+SATURATED_RATIO = 0.95
+"""A tile that stays below this fraction of the light that fell on it is saturated."""
+
+LEAST_LIT = 0.1
+"""Tiles with less than this fraction of the median tile's light are overscan or lie outside the image circle."""
+
+LINEAR_RANGE = (0.05, 0.95)
+"""Fractions of saturation between which linearity is judged (EMVA 1288, release 4.0 linear, section 6.7)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A value and its standard error, in the same unit."""
+
+    value: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TileNoise:
+    """Levels and temporal noise of one set of frames.
+
+    Attributes
+    ----------
+    level_adu, variance_adu2
+        float64, shape (4, tile rows, tile columns): level of each colour plane of each tile, and the temporal variance
+        of its pixels. The variance is NaN where the set has one frame.
+    variance_scatter
+        Relative standard error of a variance.
+    frames
+        Frames in the set.
+    step_adu
+        Smallest step between values in the files: 16 for 12 bits shifted up to 16.
+    """
+
+    level_adu: F64
+    variance_adu2: F64
+    variance_scatter: float
+    frames: int
+    step_adu: int
+
+
+class TileSeries:
+    """Frames of one set, shot alike, seen through tiles; what is kept does not grow with their number.
+
+    Each frame is subtracted from the next one. Differences of successive frames share a frame; n frames determine the
+    variance as well as (n - 1)^2 / (3 n - 4) independent pairs of values would twice over (J. von Neumann et al. 1941,
+    Ann. Math. Stat. 12, 153).
+
+    From each difference its level in each tile is taken away (a flickering light, a drifting offset) and then its level
+    in each row (noise common to a row, bands of a pulsed light under a rolling shutter).
+    """
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._total: F64 | None = None
+        self._previous: F32 | None = None
+        self._squares: F64 = np.zeros(())
+        self._values: F64 = np.zeros(())
+        self._bits = 0
+
+    def add(self, pixels: NDArray[np.uint16]) -> None:
+        """Look at the next frame.
+
+        Parameters
+        ----------
+        pixels
+            uint16, shape (height, width), at least one tile of 32 pixels in each direction; as the first frame's.
+
+        Raises
+        ------
+        ValueError
+            If the frame is too small or of another shape than the first.
+        """
+        tiles = sample_tiles(pixels)
+        self._bits |= int(np.bitwise_or.reduce(tiles, axis=None))
+        values = tiles.astype(np.float32)
+        if self._total is None or self._previous is None:
+            self._total = values.astype(np.float64)
+        else:
+            if values.shape != self._previous.shape:
+                raise ValueError(f"a frame of shape {pixels.shape} among frames of another shape")
+            self._total += values
+            squares, counts = _squared_differences(values - self._previous)
+            self._squares = self._squares + squares
+            self._values = self._values + counts
+        self._previous = values
+        self.frames += 1
+
+    def noise(self) -> TileNoise:
+        """Return levels and noise of the frames so far.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        if self._total is None:
+            raise ValueError("no frames were added: there is nothing to measure")
+        layout = self._total.shape[:3]
+        mean = (self._total / self.frames).reshape(-1, PIXELS_PER_POINT)
+        levels = np.where(_clean(mean), mean, np.nan)
+        variance, scatter = np.full(layout, np.nan), inf
+        if self.frames > 1:
+            variance = (self._squares / (2 * self._values)).reshape(layout)
+            scatter = sqrt((3 * self.frames - 4) / PIXELS_PER_POINT) / (self.frames - 1)
+        step = self._bits & -self._bits or 1
+        return TileNoise(np.nanmean(levels, axis=1).reshape(layout), variance, scatter, self.frames, step)
+
+
+def sample_tiles(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Return the tiles of a frame, each split into the four colour planes of a 2x2 filter array.
+
+    Parameters
+    ----------
+    pixels
+        uint16, shape (height, width).
+
+    Returns
+    -------
+    NDArray[np.uint16]
+        Shape (4, tile rows, tile columns, 16, 16).
+
+    Raises
+    ------
+    ValueError
+        If the frame is smaller than a tile.
+    """
+    rows, columns = (_tile_positions(size) for size in pixels.shape)
+    half = TILE_PIXELS // 2
+    tiles = pixels[rows[:, None], columns[None, :]].reshape(len(rows) // TILE_PIXELS, half, 2, -1, half, 2)
+    planes: NDArray[np.uint16] = np.ascontiguousarray(tiles.transpose(2, 5, 0, 3, 1, 4))
+    return planes.reshape(4, *planes.shape[2:])
+
+
+def _tile_positions(size: int) -> NDArray[np.intp]:
+    """Return the rows or columns that lie in tiles: a tile in the middle of each of up to 16 equal parts."""
+    tiles = min(TILES, size // TILE_PIXELS)
+    if tiles == 0:
+        raise ValueError(f"photon transfer needs frames of {TILE_PIXELS} pixels in each direction, not {size}")
+    middles = ((np.arange(tiles) + 0.5) * (size / tiles)).astype(np.intp)
+    starts = (middles - TILE_PIXELS // 2) // 2 * 2
+    return (starts[:, None] + np.arange(TILE_PIXELS)[None, :]).reshape(-1)
+
+
+def _clean(values: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Tell which values of each row lie within `CLIP_SIGMA` of its median, the sigma from absolute deviations."""
+    deviations = np.abs(values - np.median(values, axis=1, keepdims=True))
+    # Where most values are equal (noise below the step between values), a step is no outlier.
+    sigma = np.maximum(SIGMA_PER_MAD * np.median(deviations, axis=1, keepdims=True), _step(deviations) / CLIP_SIGMA * 2)
+    clean: NDArray[np.bool_] = deviations <= CLIP_SIGMA * sigma
+    return clean
+
+
+def _step(deviations: NDArray[np.floating]) -> float:
+    positive = deviations[deviations > 0]
+    return float(positive.min()) if positive.size else 1.0
+
+
+def _squared_differences(difference: F32) -> tuple[F64, F64]:
+    """Return for each point the sum of squares of a difference, patterns removed, and the degrees of freedom in it."""
+    planes, down, across, rows, columns = difference.shape
+    points = difference.reshape(planes * down * across, rows * columns)
+    clean = _clean(points)
+    kept = clean.sum(axis=1)
+    points = points - (np.where(clean, points, 0).sum(axis=1) / kept).astype(np.float32)[:, None]
+    cleaned = np.where(clean, points, 0).reshape(difference.shape)
+    row_level = cleaned.mean(axis=(2, 4), keepdims=True)
+    residual = np.where(clean, (points.reshape(difference.shape) - row_level).reshape(points.shape), 0)
+    freedom = (kept - 1) * (1 - 1 / (across * columns))
+    return np.einsum("ij,ij->i", residual, residual, dtype=np.float64), freedom
+
+
+def read_noise_adu(dark: TileNoise) -> Measured:
+    """Return the temporal noise of a pixel in the shortest dark frames, the rounding of the converter taken out.
+
+    A uniform step of d adds a variance of d^2 / 12 (Sheppard's correction, EMVA 1288, equation 8); it holds while the
+    noise is above 0.4 steps.
+
+    Parameters
+    ----------
+    dark
+        Of two or more bias frames.
+
+    Raises
+    ------
+    ValueError
+        They tell none: no tile is sound, or each has a noise of its own.
+    """
+    finite = np.isfinite(dark.variance_adu2)
+    variances = dark.variance_adu2[finite]
+    if not variances.size:
+        raise ValueError("no part of the bias frames tells their noise")
+    near = np.abs(variances - np.median(variances)) <= CLIP_SIGMA * dark.variance_scatter * np.median(variances)
+    if not near.any():
+        raise ValueError("the noise of the bias frames differs from place to place")
+    variance = float(variances[near].mean())
+    error = dark.variance_scatter * variance / sqrt(near.sum())
+    noise = sqrt(max(variance - dark.step_adu**2 / 12, 0.0))
+    return Measured(noise, error / (2 * noise) if noise else sqrt(error))
+
+
+def electrons_per_adu(pairs: Sequence[tuple[TileNoise, TileNoise]], saturation_signal_adu: float = inf) -> Measured:
+    """Return the electrons for one ADU: signal over shot noise variance, both above the dark's.
+
+    A weighted fit of a line through the dark's point (EMVA 1288, section 6.6); the weights are those of the line, not
+    of the noisy variances themselves, which would favour points that came out low.
+
+    Parameters
+    ----------
+    pairs
+        Sets of flats, and with each one the frames without light that belong to it; two or more frames in any.
+    saturation_signal_adu
+        Only signals clearly below it count.
+
+    Raises
+    ------
+    ValueError
+        If no shot noise is seen.
+    """
+    signal = np.concatenate([(lit.level_adu - dark.level_adu).ravel() for lit, dark in pairs])
+    excess = np.concatenate([(lit.variance_adu2 - dark.variance_adu2).ravel() for lit, dark in pairs])
+    scatter = np.repeat([lit.variance_scatter for lit, _ in pairs], pairs[0][0].level_adu.size)
+    dark_variance = np.concatenate([dark.variance_adu2.ravel() for _, dark in pairs])
+    dark_error = np.concatenate([dark.variance_scatter * dark.variance_adu2.ravel() for _, dark in pairs])
+    usable = np.isfinite(excess) & (signal > 0) & (signal < FITTED_RATIO * saturation_signal_adu)
+    if not usable.any() or float(excess[usable].sum()) <= 0:
+        raise ValueError("no shot noise is seen in these flats: they are too dark, or saturated")
+    signal, excess, scatter, dark_variance, dark_error = (
+        each[usable] for each in (signal, excess, scatter, dark_variance, dark_error)
+    )
+    slope, sigma, weights = float(excess.sum() / signal.sum()), 1.0, np.ones_like(signal)
+    for _ in range(FITS):
+        weights = 1 / ((scatter * (slope * signal + dark_variance)) ** 2 + dark_error**2)
+        deviations = np.abs(excess - slope * signal) * np.sqrt(weights)
+        # A tile across the edge of the overscan, or over a failing column, lies on no line.
+        sigma = max(1.0, SIGMA_PER_MAD * float(np.median(deviations)))
+        weights *= deviations <= CLIP_SIGMA * sigma
+        slope = float((weights * signal * excess).sum() / (weights * signal**2).sum())
+    error = sigma / sqrt(float((weights * signal**2).sum()))
+    return Measured(1 / slope, error / slope**2)
+
+
+def dark_current_e_per_s(dark: TileNoise, shorter: TileNoise, longer_by_s: float, e_per_adu: Measured) -> Measured:
+    """Return the dark current of the pixels that are neither hot nor under amplifier glow.
+
+    Parameters
+    ----------
+    dark, shorter
+        Of two sets of dark frames of the same temperature; bias frames will do as the shorter one.
+    longer_by_s
+        Difference of their exposures.
+    e_per_adu
+        The gain.
+    """
+    signal = (dark.level_adu - shorter.level_adu) * e_per_adu.value / longer_by_s
+    # Glow touches some tiles, more towards its corner; most others agree. Their midst is the shortest half's.
+    ordered = np.sort(signal.ravel())
+    half = ordered.size // 2
+    start = int(np.argmin(ordered[half:] - ordered[: ordered.size - half]))
+    low, high = float(ordered[start]), float(ordered[start + half])
+    # Half of a normal sample lies within 0.6745 sigma, nearly all of it within three times that.
+    near = np.where((signal >= 2 * low - high) & (signal <= 2 * high - low), signal, np.nan)
+    value = float(np.nanmean(near))
+    # Noise common to a row makes the tiles beside each other err together: rows of tiles are what is independent.
+    _, down, across = near.shape
+    by_rows = near.reshape(2, 2, down, across).transpose(0, 2, 1, 3).reshape(2 * down, 2 * across)
+    in_rows = [float(np.nanmean(row)) for row in by_rows if np.isfinite(row).any()]
+    statistical = float(np.std(in_rows)) / sqrt(max(len(in_rows) - 1, 1))
+    return Measured(value, hypot(statistical, value * e_per_adu.error / e_per_adu.value))
+
+
+def saturation_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise, ratio: float) -> Measured | None:
+    """Return the level at which pixels clip; None where no tile is saturated.
+
+    Parameters
+    ----------
+    lit
+        Of flats bright enough to saturate the sensor, at least in part.
+    reference
+        Of flats well below saturation.
+    dark
+        Of frames without light.
+    ratio
+        Light of the first over that of the second: exposure over exposure.
+    """
+    seen = reference.level_adu - dark.level_adu
+    saturated = lit.level_adu - dark.level_adu < SATURATED_RATIO * ratio * seen
+    levels = lit.level_adu[saturated & (seen > LEAST_LIT * np.median(seen))]
+    if not levels.size:
+        return None
+    level = float(np.median(levels))
+    return Measured(level, max(lit.step_adu / 2, SIGMA_PER_MAD * float(np.median(np.abs(levels - level)))))
+
+
+def bright_signal_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise) -> float:
+    """Return the signal of a set in the brighter half of the tiles, brighter as the reference shows them: its median.
+
+    They saturate together, so that it tells whether the set is saturated.
+    """
+    seen = reference.level_adu - dark.level_adu
+    return float(np.median((lit.level_adu - dark.level_adu)[seen >= np.median(seen)]))
+
+
+def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], saturation_signal_adu: float) -> F64:
+    """Return the relative deviations of signals from a straight line over exposure.
+
+    The line minimises relative deviations (EMVA 1288, section 6.7); its zero is free, as shutters have a dead time.
+
+    Parameters
+    ----------
+    exposures_s, signals_adu
+        Of flats under one light.
+    saturation_signal_adu
+        Signals from 5 to 95 % of it count.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        As many as there are signals; NaN of those that do not count, of all where fewer than three do.
+    """
+    exposures, signals = np.asarray(exposures_s, np.float64), np.asarray(signals_adu, np.float64)
+    low, high = (part * saturation_signal_adu for part in LINEAR_RANGE)
+    deviations = np.full(signals.size, np.nan)
+    counting = (signals >= low) & (signals <= high)
+    if counting.sum() > 2:  # noqa: PLR2004 - a line through two points has no deviations
+        slope, zero = np.polyfit(exposures[counting], signals[counting], 1, w=1 / signals[counting])
+        line = slope * exposures[counting] + zero
+        deviations[counting] = signals[counting] / line - 1
+    return deviations
+
+
+def doubling_temperature_c(sensor_c: Sequence[float], dark_e_per_s: Sequence[float]) -> float | None:
+    """Return the warming that doubles the dark current; None below two temperatures 3 degrees apart.
+
+    Over the range of a cooler the dark current's exponent is as good as linear in temperature (Janesick 2007, chapter
+    11: it follows T^1.5 exp(-Eg / 2 k T)).
+    """
+    known = [(each_c, rate) for each_c, rate in zip(sensor_c, dark_e_per_s, strict=True) if rate > 0]
+    if not known or max(known)[0] - min(known)[0] < 3:  # noqa: PLR2004 - as documented
+        return None
+    temperatures, rates = zip(*known, strict=True)
+    slope = float(np.polyfit(temperatures, np.log2(rates), 1)[0])
+    return 1 / slope if slope > 0 else None

@@ -1,0 +1,199 @@
+"""What was measured of a camera, night by night: kept as small JSON files beside the library.
+
+::
+
+    cameras/ZWO-ASI2600MM/G100_O50_1x1_20261122T041233.json      one file per night and setting; none is ever changed
+
+The newest value of each figure counts; dark currents of all nights count together, since they tell of temperatures.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from coldframe.calibration.camera.photon_transfer import Measured, doubling_temperature_c
+from coldframe.calibration.files.durable import make_folder_durably, write_durably
+from coldframe.calibration.masters.master_frame import name_part, settings_text
+from coldframe.config.frames import FrameKind, ReadoutSettings
+
+CAMERAS = "cameras"
+"""Name of the folder beside the nights' folders."""
+
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class RecordPart(BaseModel):
+    """A part of a record: complete, nothing unknown in it, never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Figure(RecordPart):
+    """A value and its standard error, in the same unit."""
+
+    value: Positive
+    error: NotNegative
+
+    @classmethod
+    def of(cls, measured: Measured) -> Self:
+        """Return what was measured."""
+        return cls(value=measured.value, error=measured.error)
+
+
+class CurvePoint(RecordPart):
+    """A point of the photon transfer curve: signal above the dark and temporal noise of a pixel, ADU."""
+
+    signal_adu: Positive
+    noise_adu: Positive
+
+
+class LinearityPoint(RecordPart):
+    """A signal above the dark, ADU, and its relative deviation from the straight line over exposure."""
+
+    signal_adu: Positive
+    deviation: Finite
+
+
+class DarkCurrent(RecordPart):
+    """Dark current of ordinary pixels at a temperature of the sensor."""
+
+    sensor_c: Finite
+    exposure_s: Positive
+    e_per_s: Finite
+    error: NotNegative
+
+
+class CameraRecord(RecordPart):
+    """What one night told of a camera with one set of readout settings; what it did not tell is None or empty.
+
+    Attributes
+    ----------
+    e_per_adu
+        Electrons for one ADU of the files.
+    read_noise_e
+        Of the shortest exposure, noise common to a row left out; electrons.
+    bias_adu
+        Level of the shortest exposure.
+    saturation_adu
+        Level at which pixels clip.
+    curve, linearity, dark_current
+        Points, in no particular order.
+    """
+
+    format: Literal["coldframe-camera-1"] = "coldframe-camera-1"
+    camera: str
+    gain: float | None
+    offset: float | None
+    binning: int
+    readout_mode: str | None
+    measured_at: AwareDatetime
+    e_per_adu: Figure | None = None
+    read_noise_e: Figure | None = None
+    bias_adu: NotNegative | None = None
+    saturation_adu: Figure | None = None
+    curve: tuple[CurvePoint, ...] = ()
+    linearity: tuple[LinearityPoint, ...] = ()
+    dark_current: tuple[DarkCurrent, ...] = ()
+
+    @property
+    def readout(self) -> ReadoutSettings:
+        """The settings that it holds for."""
+        return ReadoutSettings(self.gain, self.offset, self.binning, self.readout_mode)
+
+    @property
+    def full_well_e(self) -> Figure | None:
+        """Electrons from the bias level to saturation, whether the pixel or the converter sets the limit."""
+        if self.saturation_adu is None or self.bias_adu is None or self.e_per_adu is None:
+            return None
+        signal_adu = self.saturation_adu.value - self.bias_adu
+        if signal_adu <= 0:
+            return None
+        relative = self.saturation_adu.error / signal_adu + self.e_per_adu.error / self.e_per_adu.value
+        value = signal_adu * self.e_per_adu.value
+        return Figure(value=value, error=value * relative)
+
+    @property
+    def largest_deviation(self) -> float | None:
+        """Largest relative deviation from linearity."""
+        return max((abs(point.deviation) for point in self.linearity), default=None)
+
+    @property
+    def doubling_c(self) -> float | None:
+        """Warming that doubles the dark current, degrees Celsius."""
+        points = self.dark_current
+        return doubling_temperature_c([each.sensor_c for each in points], [each.e_per_s for each in points])
+
+
+@dataclass(frozen=True, slots=True)
+class CameraRecords:
+    """The folder with all records.
+
+    Attributes
+    ----------
+    folder
+        `CAMERAS` beside the nights' folders; it need not exist.
+    """
+
+    folder: Path
+
+    def save(self, record: CameraRecord) -> Path:
+        """Bring a record onto the disk and return its path.
+
+        Raises
+        ------
+        NotDurableError
+            It could not be brought there.
+        """
+        folder = self.folder / name_part(record.camera)
+        settings = settings_text(FrameKind.BIAS, record.readout, 0.0, None, None)
+        path = folder / f"{settings}_{record.measured_at:%Y%m%dT%H%M%S}.json"
+        make_folder_durably(folder)
+        write_durably(path, [record.model_dump_json(indent=2).encode()])
+        return path
+
+    def load(self) -> tuple[list[CameraRecord], list[str]]:
+        """Return all records, the oldest first, and a sentence about each file that holds none."""
+        records, problems = [], []
+        for path in sorted(self.folder.glob("*/*.json")):
+            try:
+                records.append(CameraRecord.model_validate_json(path.read_bytes()))
+            except OSError as error:
+                problems.append(f"{path}: cannot be read ({error.strerror})")
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                where = ".".join(map(str, first["loc"])) or "the file"
+                problems.append(f"{path}: not a record of a camera ({where}: {first['msg']})")
+        return sorted(records, key=lambda record: record.measured_at), problems
+
+    def known(self, camera: str, readout: ReadoutSettings) -> CameraRecord | None:
+        """Return what is known of a camera with these settings, None where nothing is."""
+        records, _ = self.load()
+        mine = [record for record in records if record.camera == camera and record.readout == readout]
+        return merged(mine) if mine else None
+
+
+def merged(records: Sequence[CameraRecord]) -> CameraRecord:
+    """Return one record out of several of the same camera and settings, the oldest first.
+
+    The newest value of each figure counts, and the dark currents of all nights; of those at one temperature and
+    exposure, the newest.
+    """
+    newest: dict[str, object] = {}
+    for record in records:
+        newest |= {name: value for name, value in record if value is not None and value != ()}
+    currents = {(round(each.sensor_c), each.exposure_s): each for record in records for each in record.dark_current}
+    newest["dark_current"] = tuple(currents.values())
+    return records[-1].model_copy(update=newest)
+
+
+def by_setting(records: Iterable[CameraRecord]) -> list[list[CameraRecord]]:
+    """Return the records grouped by camera and settings, in the order in which they are given."""
+    groups: dict[tuple[str, ReadoutSettings], list[CameraRecord]] = {}
+    for record in records:
+        groups.setdefault((record.camera, record.readout), []).append(record)
+    return list(groups.values())

@@ -1,0 +1,227 @@
+"""Sets that grow: frames folded into a state on disk, whose master is that of all frames ever added.
+
+Flats do not grow: dust, focus and rotation change from night to night. Bias and dark frames stay good for months.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.combining.combine import (
+    FlatField,
+    FrameSet,
+    NotOneSetError,
+    RawFrame,
+    StackingError,
+    sets_of,
+)
+from coldframe.calibration.combining.state_file import (
+    PLANNED_FRAMES,
+    SavedFrame,
+    SavedState,
+    read_state,
+    write_state,
+)
+from coldframe.calibration.files.frame_file import BZERO, FrameFileError
+from coldframe.calibration.files.image_file import COUNTED, ImageFile, counted, open_image
+from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.stacking.accumulator import (
+    Accumulator,
+    RepeatedFrameError,
+    Stack,
+    WrongFrameError,
+    pixel_digest,
+)
+from coldframe.calibration.stacking.clipping import Clipping, half_step
+from coldframe.calibration.stacking.methods import Mean, Method
+from coldframe.config.frames import FrameKind
+
+TOGETHER = 8
+"""Frames in memory at once: as many as the state takes in one go."""
+
+
+class GrowingSet:
+    """A set of frames with its state.
+
+    Parameters
+    ----------
+    path
+        The state's file; made by `save` where there is none.
+    unpacked_in
+        Folder for copies of compressed files.
+
+    Raises
+    ------
+    StateFileError
+        If the file is there and cannot be used.
+    """
+
+    def __init__(self, path: Path, unpacked_in: Path) -> None:
+        self.path = path
+        self._unpacked_in = unpacked_in
+        self._state = read_state(path) if path.exists() else None
+
+    @property
+    def frames(self) -> list[RawFrame]:
+        """The frames that are in the state; their files may lie elsewhere by now."""
+        if self._state is None:
+            return []
+        return [_raw_frame(frame, self._state.accumulator.shape) for frame in self._state.frames]
+
+    def require_fit(self, frames: Sequence[RawFrame], method: Method) -> None:
+        """Refuse what cannot be folded into this state.
+
+        Raises
+        ------
+        NotOneSetError
+            With the reason.
+        """
+        if not isinstance(method, Clipping | Mean):
+            raise NotOneSetError(
+                f"a state knows sums and extremes, from which no {method} comes: use --method mean, or sigma-clip with"
+                " --center mean"
+            )
+        if any(frame.setup.kind is FrameKind.FLAT for frame in frames):
+            raise NotOneSetError("flats have no state: dust and focus change from night to night; combine them anew")
+        known = self.frames
+        if known and frames and len(sets_of([*known, *frames])) > 1:
+            raise NotOneSetError(
+                f"{self.path} holds {FrameSet(tuple(known))}; the files are"
+                f" {'; '.join(map(str, sets_of(frames)))}. What differs needs a state of its own"
+            )
+
+    def add(self, frames: Sequence[RawFrame]) -> list[FrameFileError]:
+        """Fold frames in; return what is wrong with those that are left out, known ones among them.
+
+        Raises
+        ------
+        NotOneSetError
+            If their overscan was subtracted, or there are too many.
+        """
+        if any(frame.rest is not None for frame in frames):
+            raise NotOneSetError(
+                "a state takes frames as they are, not without their overscan: combine all of them anew, or use"
+                " --overscan none"
+            )
+        refused: list[FrameFileError] = []
+        for first in range(0, len(frames), TOGETHER):
+            taken: dict[bytes, tuple[RawFrame, NDArray[np.uint16]]] = {}
+            for frame in frames[first : first + TOGETHER]:
+                try:
+                    pixels = counted(frame.image)
+                    digest = pixel_digest(pixels)
+                    self._refuse_known(frame.image.path, digest, taken)
+                    taken[digest] = frame, pixels
+                except FrameFileError as error:
+                    refused.append(error)
+            if taken:
+                self._fold(taken)
+        return refused
+
+    def merge(self, other: "GrowingSet") -> None:
+        """Fold another state in, of other frames of the same set.
+
+        Raises
+        ------
+        NotOneSetError
+            If both hold the same frame, or the sets differ.
+        """
+        theirs = other._state  # noqa: SLF001 - of the same class
+        if theirs is None:
+            raise NotOneSetError(f"{other.path}: there is no such state")
+        if self._state is None:
+            raise NotOneSetError(f"{self.path}: there is no such state to merge {other.path} into")
+        self.require_fit(other.frames, Mean())
+        try:
+            self._state.accumulator.merge(theirs.accumulator)
+        except (RepeatedFrameError, WrongFrameError) as error:
+            raise NotOneSetError(f"{self.path} and {other.path}: {error}") from error
+        self._state.frames += theirs.frames
+
+    def save(self) -> None:
+        """Bring the state onto the disk; see `write_state`."""
+        if self._state is not None:
+            write_state(self.path, self._state)
+
+    def stack(self, _images: Sequence[ImageFile], method: Method, _flat: FlatField | None) -> Stack:
+        """Combine all frames of the state, whose memory is given back; what `combining.Stacking` asks for.
+
+        Raises
+        ------
+        StackingError
+            If raw frames are needed again, because of some pixels more values are rejected than the state keeps, and
+            one is missing or has changed.
+        """
+        assert self._state is not None
+        assert isinstance(method, Clipping | Mean)
+        try:
+            return self._state.accumulator.finish(method, self._reread)
+        except FrameFileError as error:
+            raise StackingError(
+                f"{error}. Some pixels of all frames must be read again: bring the file back, or name it among the"
+                " files where it lies now"
+            ) from error
+        except WrongFrameError as error:
+            raise StackingError(self._changed() or str(error)) from error
+
+    def _refuse_known(self, path: Path, digest: bytes, taken: dict[bytes, tuple[RawFrame, NDArray[np.uint16]]]) -> None:
+        if digest in taken:
+            raise FrameFileError(path, f"the same pixels as {taken[digest][0].image.path}; each frame counts once")
+        known = [] if self._state is None else self._state.frames
+        saved = next((frame for frame in known if frame.digest == digest.hex()), None)
+        if saved is None:
+            return
+        if Path(saved.path).exists():
+            raise FrameFileError(path, f"in {self.path} already; each frame counts once")
+        saved.path = str(path.resolve())
+        raise FrameFileError(path, f"in {self.path} already, which knows now where it lies")
+
+    def _fold(self, taken: dict[bytes, tuple[RawFrame, NDArray[np.uint16]]]) -> None:
+        if self._state is None:
+            shape = next(iter(taken.values()))[1].shape
+            self._state = SavedState(Accumulator((shape[0], shape[1]), PLANNED_FRAMES), [])
+        try:
+            self._state.accumulator.add_together([pixels for _, pixels in taken.values()], list(taken))
+        except WrongFrameError as error:
+            raise NotOneSetError(f"{self.path}: {error}") from error
+        self._state.frames += [
+            SavedFrame(
+                digest=digest.hex(),
+                path=str(frame.image.path.resolve()),
+                kind=frame.setup.kind,
+                half_step_adu=half_step(pixels),
+                header=dict(frame.image.header),
+            )
+            for digest, (frame, pixels) in taken.items()
+        ]
+
+    def _reread(self, places: NDArray[np.intp]) -> Iterator[NDArray[np.uint16]]:
+        assert self._state is not None
+        for image in self._images():
+            if image.storage not in COUNTED or image.shape != self._state.accumulator.shape:
+                raise FrameFileError(image.path, "not the frame any more that was added")
+            yield image.values(places)
+
+    def _images(self) -> Iterator[ImageFile]:
+        assert self._state is not None
+        for frame in self._state.frames:
+            yield open_image(Path(frame.path), self._unpacked_in)
+
+    def _changed(self) -> str | None:
+        """Return which file is not the frame any more that was added."""
+        assert self._state is not None
+        for frame, image in zip(self._state.frames, self._images(), strict=True):
+            if pixel_digest(counted(image)).hex() != frame.digest:
+                return f"{image.path}: not the frame any more that was added to {self.path}"
+        return None
+
+
+def _raw_frame(frame: SavedFrame, shape: tuple[int, int]) -> RawFrame:
+    """Return a frame of a state as one of the files, though its file may be elsewhere by now."""
+    path = Path(frame.path)
+    setup = setup_of({**frame.header, "NAXIS1": shape[1], "NAXIS2": shape[0]})
+    image = ImageFile(path, path, 0, shape, 16, BZERO, 1, frame.header)
+    return RawFrame(image, replace(setup, kind=frame.kind), half_step_adu=frame.half_step_adu)

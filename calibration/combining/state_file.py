@@ -1,0 +1,225 @@
+"""The running state of a set on disk, so that the set can grow for months.
+
+A state file holds, one after the other: a line that names the format; the length of the description as a 64-bit number;
+the description in JSON (`_Description`); the bands of the state, of each the squares (64 bits), the totals (32), the
+largest and the smallest values (16); and the SHA-256 of all that. Numbers are little-endian. The description tells the
+size of everything, which must be that of the file before anything is allocated.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, StrictInt, StrictStr, ValidationError
+
+from coldframe.calibration.combining.combine import StackingError
+from coldframe.calibration.files.durable import replace_durably, write_durably
+from coldframe.calibration.stacking.accumulator import Accumulator, PixelState
+from coldframe.calibration.stacking.clipping import MOST_FRAMES
+from coldframe.config.frames import FrameKind
+
+MAGIC = b"coldframe running state 1\n"
+
+PLANNED_FRAMES = 500
+"""For which the tails of a state on disk are long enough: nobody knows how far it will grow."""
+
+LONGEST_DESCRIPTION = 1 << 28
+"""Bytes; 32,767 frames with headers of 8 kB each."""
+
+_LENGTH_BYTES = 8
+_DIGEST_BYTES = 32
+_PIXEL_BYTES = 12 + 4 * 8
+
+HeaderText = dict[str, StrictBool | StrictInt | FiniteFloat | StrictStr]
+
+
+class StateFileError(StackingError):
+    """A file is not a state that we can read, or not the one that it was.
+
+    Attributes
+    ----------
+    path
+        The file.
+    what
+        What is wrong with it.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path}: {what}")
+        self.path = path
+        self.what = what
+
+
+class SavedFrame(BaseModel):
+    """A frame of a state.
+
+    Attributes
+    ----------
+    digest
+        Of its pixels; see `pixel_digest`.
+    path
+        Where it lies, absolute.
+    kind
+        What it was shot for.
+    half_step_adu
+        Of its levels; see `half_step`.
+    header
+        Values of its cards.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    path: Annotated[str, Field(max_length=4096)]
+    kind: FrameKind | None
+    half_step_adu: Annotated[FiniteFloat, Field(ge=0, le=65535)]
+    header: HeaderText
+
+
+class _Description(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    shape: tuple[Annotated[StrictInt, Field(ge=1, le=1 << 20)], Annotated[StrictInt, Field(ge=1, le=1 << 20)]]
+    tails: Literal[8]
+    frames: Annotated[list[SavedFrame], Field(min_length=1, max_length=MOST_FRAMES)]
+
+
+@dataclass(slots=True)
+class SavedState:
+    """A running state and the frames that are in it.
+
+    Attributes
+    ----------
+    accumulator
+        The state, with tails for `PLANNED_FRAMES`.
+    frames
+        In the order in which they were added.
+    stamp
+        Of the file when it was read; None of a state that has no file yet.
+    """
+
+    accumulator: Accumulator
+    frames: list[SavedFrame]
+    stamp: tuple[int, int, int] | None = None
+
+
+def read_state(path: Path) -> SavedState:
+    """Read a state.
+
+    Raises
+    ------
+    StateFileError
+        If the file cannot be read, is not a state, or any byte of it is not as it was written.
+    """
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            read = _HashedFile(path, file)
+            description = _described(path, read, status.st_size)
+            digests = [bytes.fromhex(frame.digest) for frame in description.frames]
+            accumulator = Accumulator.restored(description.shape, PLANNED_FRAMES, digests, read.band)
+            read.check_digest()
+    except OSError as error:
+        raise StateFileError(path, error.strerror or str(error)) from error
+    return SavedState(accumulator, description.frames, _stamp(status))
+
+
+def write_state(path: Path, state: SavedState) -> None:
+    """Bring a state onto the disk, in the place of the file that it was read from; until then that one stays.
+
+    Raises
+    ------
+    StateFileError
+        If the file is not the one that was read any more: another process has added to it meanwhile.
+    NotDurableError
+        If it could not be written, or, for a state that has no file yet, there is one.
+    """
+    if state.stamp is None:
+        write_durably(path, _pieces(state))
+    elif not path.exists() or _stamp(path.stat()) != state.stamp:
+        raise StateFileError(path, "has changed since it was read: another process uses it; start again")
+    else:
+        replace_durably(path, _pieces(state))
+    state.stamp = _stamp(path.stat())
+
+
+class _HashedFile:
+    """A file that is read from its beginning, and hashed on the way."""
+
+    def __init__(self, path: Path, file: BufferedReader) -> None:
+        self._path = path
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    def fill(self, memory: memoryview) -> None:
+        if self._file.readinto(memory) < len(memory):
+            raise StateFileError(self._path, "truncated")
+        self._hash.update(memory)
+
+    def take(self, count: int) -> bytes:
+        content = bytearray(count)
+        self.fill(memoryview(content))
+        return bytes(content)
+
+    def band(self, state: PixelState) -> None:
+        for plane in _planes(state):
+            self.fill(plane)
+
+    def check_digest(self) -> None:
+        if self._file.read(_DIGEST_BYTES + 1) != self._hash.digest():
+            raise StateFileError(self._path, "damaged: it is not as it was written (SHA-256 differs)")
+
+
+def _described(path: Path, file: _HashedFile, size: int) -> _Description:
+    """Read the description; what it tells has the size of the file."""
+    start = len(MAGIC) + _LENGTH_BYTES
+    if size < start or file.take(len(MAGIC)) != MAGIC:
+        raise StateFileError(path, "not a running state of coldframe")
+    length = int.from_bytes(file.take(_LENGTH_BYTES), "little")
+    if length > min(size, LONGEST_DESCRIPTION):
+        raise StateFileError(path, "damaged: its description is longer than the file")
+    try:
+        description = _Description.model_validate_json(file.take(length))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "description"
+        raise StateFileError(path, f"damaged: {where}: {first['msg']}") from error
+    if len({frame.digest for frame in description.frames}) < len(description.frames):
+        raise StateFileError(path, "damaged: a frame is in it twice")
+    height, width = description.shape
+    needed = start + length + height * width * _PIXEL_BYTES + _DIGEST_BYTES
+    if size != needed:
+        raise StateFileError(
+            path, f"truncated or damaged: {width} x {height} pixels take {needed} bytes, it has {size}"
+        )
+    return description
+
+
+def _pieces(state: SavedState) -> Iterator[bytes | memoryview]:
+    sum_of_all = hashlib.sha256()
+    for piece in _content(state):
+        sum_of_all.update(piece)
+        yield piece
+    yield sum_of_all.digest()
+
+
+def _content(state: SavedState) -> Iterator[bytes | memoryview]:
+    description = _Description(shape=state.accumulator.shape, tails=8, frames=state.frames).model_dump_json().encode()
+    yield MAGIC
+    yield len(description).to_bytes(_LENGTH_BYTES, "little")
+    yield description
+    for band in state.accumulator.bands:
+        yield from _planes(band)
+
+
+def _planes(state: PixelState) -> Iterator[memoryview]:
+    for values in (state.squares, state.totals, state.high, state.low):
+        yield values.data.cast("B")
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns

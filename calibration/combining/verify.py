@@ -1,0 +1,193 @@
+"""Masters checked against their raw frames: combined anew from disk by the column sort, and compared bit by bit.
+
+A night makes its masters from the running state, while the frames come in. This is the other way to the same result:
+other code, other order, and the frames as they were saved.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.combining.combine import (
+    NotOneSetError,
+    RawFrame,
+    combine_frames,
+    open_frames,
+    without_overscan,
+)
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.frame_file import FrameEncoder, FrameFileError, read_header
+from coldframe.calibration.files.image_file import counted, open_image
+from coldframe.calibration.frames.overscan import PEDESTAL_ADU
+from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.masters.dark_ladder import DarkLadder, Rung
+from coldframe.calibration.masters.flat_scaling import FlatScaler, NoSignalError, flat_response, with_dark_noise
+from coldframe.calibration.masters.reading import MasterPlanes, read_master
+from coldframe.calibration.stacking.accumulator import Stack
+from coldframe.calibration.stacking.clipping import Clipping
+from coldframe.calibration.stacking.column_sort import combine_columns
+
+MOST_NAMED = 999
+"""Frames that a master's header can name (IMCOM001 to IMCOM999)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recombination:
+    """What combining a master's frames anew has shown.
+
+    Attributes
+    ----------
+    frames
+        How many they are.
+    differing
+        Pixels that are not equal to the bit, by the name of the plane: mean, uncertainty, counts, mask.
+    """
+
+    frames: int
+    differing: Mapping[str, int]
+
+    @property
+    def equal(self) -> bool:
+        """True where every bit is the same."""
+        return not any(self.differing.values())
+
+    def __str__(self) -> str:
+        if self.equal:
+            return f"equal to the bit to {self.frames} frames combined anew"
+        planes = ", ".join(f"{name} in {pixels} pixels" for name, pixels in self.differing.items() if pixels)
+        return f"differs from its {self.frames} frames combined anew: {planes}"
+
+
+def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
+    """Combine a night's master anew from its raw frames, and compare.
+
+    Parameters
+    ----------
+    master
+        As a night wrote it; the master that was subtracted from flats lies beside it.
+    raw_frames
+        The files among which its frames are, by their names.
+
+    Raises
+    ------
+    FrameFileError
+        If a file is missing or cannot be read, or the header does not tell how the master was made.
+    """
+    header = read_header(master)
+    names = _inputs(header, master)
+    missing = [name for name in names if name not in raw_frames]
+    if missing:
+        raise FrameFileError(master, f"{len(missing)} of its {len(names)} frames are missing, the first {missing[0]}")
+    made = read_master(master)
+    overscan = setup_of(header).overscan
+    with TemporaryDirectory(prefix="coldframe-") as scratch:
+        folder = Path(scratch)
+        frames, refused = open_frames((raw_frames[name] for name in names), folder)
+        frames, uncorrected = without_overscan(frames, "none" if overscan is None else overscan.method, folder)
+        for error in (*refused, *uncorrected):
+            raise error
+        clipping = _clipping(header, len(names), master)
+        masked: NDArray[np.bool_] | None
+        try:
+            if header.get("CFSKY") is True:
+                stack, masked = _of_twilight(frames, clipping, _ladder(header, master), folder)
+            else:
+                anew = combine_frames(frames, clipping, _subtracted(header, master))
+                stack, masked = anew.stack, anew.masked
+        except (NotOneSetError, NoSignalError, ValueError) as error:
+            raise FrameFileError(master, f"its frames do not make one master: {error}") from error
+    return Recombination(
+        stack.frames,
+        {
+            "mean": _differing(made.mean, stack.mean),
+            "uncertainty": _differing(made.uncertainty, np.nan_to_num(stack.uncertainty)),
+            "counts": _differing(made.counts, stack.counts.astype(np.float32)),
+            "mask": _differing(made.masked, masked),
+        },
+    )
+
+
+def _subtracted(header: Mapping[str, HeaderValue], master: Path) -> MasterPlanes | None:
+    name = header.get("CFSUBTR")
+    return None if name is None else read_master(_beside(master, name))
+
+
+def _ladder(header: Mapping[str, HeaderValue], master: Path) -> DarkLadder:
+    """Return the masters between which the dark of each flat lies."""
+    rungs = []
+    for number in range(1, MOST_NAMED + 1):
+        name = header.get(f"CFDARK{number}")
+        if name is None:
+            break
+        path = _beside(master, name)
+        rungs.append(Rung(_exposure_s(setup_of(read_header(path)), path), path))
+    if not rungs:
+        raise FrameFileError(master, "its header names nothing that was subtracted")
+    return DarkLadder(rungs)
+
+
+def _beside(master: Path, name: HeaderValue) -> Path:
+    return master.with_name(Path(str(name)).name)
+
+
+def _exposure_s(setup: FrameSetup, path: Path) -> float:
+    if setup.exposure_s is None:
+        raise FrameFileError(path, "its header tells no exposure")
+    return setup.exposure_s
+
+
+def _of_twilight(
+    frames: Sequence[RawFrame], clipping: Clipping, ladder: DarkLadder, folder: Path
+) -> tuple[Stack, NDArray[np.bool_]]:
+    """Combine flats of different exposures: each on its own dark, then all from scaled copies on disk."""
+    pattern, encoder = frames[0].setup.mosaic, FrameEncoder()
+    scaled, factors, exposures_s = [], [], []
+    for number, frame in enumerate(frames):
+        exposures_s.append(_exposure_s(frame.setup, frame.image.path))
+        dark, _ = ladder.at(exposures_s[-1])
+        pedestal_adu = np.float32(0 if frame.setup.overscan is None else PEDESTAL_ADU)
+        scaler = FlatScaler(dark + pedestal_adu, pattern)
+        pixels = counted(frame.image)
+        factors.append(scaler.factors(pixels))
+        copy = folder / f"scaled-{number}.fits"
+        copy.write_bytes(b"".join(encoder.encode(scaler.scale_by(factors[-1], pixels), [])))
+        scaled.append(open_image(copy, folder))
+    stack = combine_columns(scaled, clipping)
+    stack = with_dark_noise(stack, ladder.at(fmean(exposures_s))[1], factors)
+    return flat_response(stack, pattern)
+
+
+def _inputs(header: Mapping[str, HeaderValue], master: Path) -> list[str]:
+    names = [str(header[keyword]) for number in range(1, MOST_NAMED + 1) if (keyword := f"IMCOM{number:03d}") in header]
+    if not names or header.get("STACKCNT") != len(names):
+        raise FrameFileError(
+            master, f"its header names {len(names)} of {header.get('STACKCNT', 'unknown')} frames: not a night's master"
+        )
+    return names
+
+
+def _clipping(header: Mapping[str, HeaderValue], frames: int, master: Path) -> Clipping:
+    """Return the rule by which a master was made."""
+    rule = [header.get(keyword) for keyword in ("CFMETHOD", "CFCENTRE", "CFSTART", "CFTRIM")]
+    kappa, floor_adu, iterations = (header.get(keyword) for keyword in ("CFKAPPA", "CFFLOOR", "CFITER"))
+    if isinstance(kappa, int | float) and isinstance(floor_adu, int | float) and isinstance(iterations, int):
+        for start in ("trimmed", "all"):
+            clipping = Clipping(kappa=kappa, start=start, sigma_floor_adu=floor_adu, iterations=iterations)
+            if rule == ["sigma-clipped mean", "mean", start, clipping.trimmed(frames)]:
+                return clipping
+    raise FrameFileError(master, "its header does not tell how it was made: not a night's master")
+
+
+def _differing(one: NDArray[np.generic] | None, other: NDArray[np.generic] | None) -> int:
+    """Return how many pixels of two planes have not the same bits; all of them where the planes are not alike."""
+    if one is None or other is None:
+        return 0 if one is other else max(plane.size for plane in (one, other) if plane is not None)
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return max(one.size, other.size)
+    bits = f"u{one.dtype.itemsize}"
+    return int(np.count_nonzero(one.view(bits) != other.view(bits)))

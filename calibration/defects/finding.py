@@ -1,0 +1,378 @@
+"""Which pixels of a sensor cannot be trusted, from its master dark, flat and bias.
+
+What the thresholds are, where they come from and why is told in docs/defects.md.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntFlag
+from statistics import NormalDist
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.masters.flat_scaling import cfa_period
+from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.measuring.local_levels import BLOCK, LocalLevels
+
+F32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+FEWEST_FRAMES = 10
+"""Of fewer the scatter is too uncertain to call a pixel unstable."""
+
+_ROWS_AT_ONCE = 256
+_FEWEST_FOR_SLOPE = 30
+_LEAST_NOISE_ADU = 0.5
+"""Noise below that of rounding to whole ADU does not show."""
+
+
+class Defect(IntFlag):
+    """What is wrong with a pixel; the bits of a defect map."""
+
+    HOT = 1
+    COLD = 2
+    BRIGHT = 4
+    UNSTABLE = 8
+    BIAS = 16
+    COLUMN = 32
+    ROW = 64
+
+    @property
+    def label(self) -> str:
+        """Its name, such as "hot"."""
+        return str(self.name).lower()
+
+    @property
+    def meaning(self) -> str:
+        """What it says, in a few words."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Defect.HOT: "dark current far above its neighbours'",
+    Defect.COLD: "answers far less to light, or not at all",
+    Defect.BRIGHT: "answers far more to light",
+    Defect.UNSTABLE: "flickers from frame to frame",
+    Defect.BIAS: "level far off without light or time",
+    Defect.COLUMN: "within a bad column",
+    Defect.ROW: "within a bad row",
+}
+
+OF_DARK = Defect.HOT | Defect.UNSTABLE
+OF_BIAS = Defect.BIAS | Defect.UNSTABLE
+OF_FLAT = Defect.COLD | Defect.BRIGHT
+OF_LINES = Defect.COLUMN | Defect.ROW
+
+
+class NotJudgeableError(Exception):
+    """Masters do not fit each other, or lack what a threshold needs; the message says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From where on a pixel counts as a defect.
+
+    Attributes
+    ----------
+    sigma
+        A dark current or a bias further from its neighbours' than so many times their spread, and than the noise of one
+        frame, is one.
+    hot_e_per_s
+        Electrons per second above the neighbours; None leaves it to `sigma`.
+    cold_response, bright_response
+        Answer to light as a fraction of the neighbours' of the same colour.
+    flicker
+        Noise of single frames as a multiple of the expected one.
+    rejected_fraction
+        Fraction of the frames in which the value was clipped.
+    false_alarm
+        Probability with which noise alone may make a pixel count as unstable.
+    line_pixels
+        Defects in a bad column or row; on sensors of less than four times as many pixels along it a quarter of these.
+    line_gap
+        Good pixels between two defects of one bad column or row.
+    line_density
+        So many times denser than in the whole frame defects must be there.
+    """
+
+    sigma: float = 8.0
+    hot_e_per_s: float | None = None
+    cold_response: float = 0.8
+    bright_response: float = 1.2
+    flicker: float = 2.0
+    rejected_fraction: float = 0.1
+    false_alarm: float = 1e-6
+    line_pixels: int = 50
+    line_gap: int = 30
+    line_density: float = 4.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Defects:
+    """Defects of a sensor.
+
+    Attributes
+    ----------
+    bits
+        uint8, shape (height, width): a `Defect` for each pixel, 0 for a good one.
+    judged
+        The kinds that were looked for.
+    """
+
+    bits: NDArray[np.uint8]
+    judged: Defect
+
+    @property
+    def counts(self) -> dict[Defect, int]:
+        """Pixels of each kind that was looked for."""
+        return {kind: int(np.count_nonzero(self.bits & kind)) for kind in Defect if kind in self.judged}
+
+    @property
+    def bad(self) -> Mask:
+        """Every pixel with a defect of whatever kind; bool, shape (height, width)."""
+        return np.asarray(self.bits != 0)
+
+    def lines(self, kind: Defect) -> int:
+        """Return how many columns (or rows) have pixels within a bad one."""
+        axis = 0 if kind is Defect.COLUMN else 1
+        return int(np.count_nonzero((self.bits & kind).any(axis=axis)))
+
+
+def dark_defects(
+    dark: MasterPlanes, bias: MasterPlanes | None, limits: Limits, e_per_adu: float | None = None
+) -> Defects:
+    """Find hot and unstable pixels.
+
+    Parameters
+    ----------
+    dark
+        A master dark; whether pixels are unstable is told by its uncertainty and counts.
+    bias
+        Subtracted where there is one, so that its pattern does not count as dark current.
+    limits
+        The thresholds.
+    e_per_adu
+        Electrons for 1 ADU, only for `Limits.hot_e_per_s`; None takes EGAIN of the dark's header.
+
+    Raises
+    ------
+    NotJudgeableError
+        If the two differ in size, or the header lacks what a threshold in electrons per second needs.
+    """
+    if bias is not None and bias.mean.shape != dark.mean.shape:
+        raise NotJudgeableError(f"the master dark is {_size(dark)}, the master bias {_size(bias)}")
+    current = dark.mean if bias is None else dark.mean - bias.mean
+    ordinary, scatter = LocalLevels(current), _Scatter.of(dark, limits)
+    hot_adu = None if limits.hot_e_per_s is None else limits.hot_e_per_s * _adu_s_per_e(dark, e_per_adu)
+    excess = np.empty_like(current)
+    bits = np.zeros(current.shape, np.uint8)
+    for rows in _bands(current.shape):
+        excess[rows] = current[rows] - ordinary.level(rows)
+        least = _threshold(ordinary, scatter, rows, limits) if hot_adu is None else np.float32(hot_adu)
+        bits[rows][excess[rows] > least] = Defect.HOT
+    if scatter is None:
+        return Defects(bits, Defect.HOT)
+    hot = bits != 0
+    slope = _shot_noise_slope(dark, scatter, excess, hot)
+    for rows in _bands(current.shape):
+        unstable = scatter.is_unstable(rows, np.maximum(excess[rows], 0) * np.float32(slope or 0))
+        bits[rows][unstable if slope is not None else unstable & ~hot[rows]] |= np.uint8(Defect.UNSTABLE)
+    return Defects(bits, OF_DARK)
+
+
+def bias_defects(bias: MasterPlanes, limits: Limits) -> Defects:
+    """Find pixels whose level is off or unstable without light and time."""
+    ordinary, scatter = LocalLevels(bias.mean), _Scatter.of(bias, limits)
+    bits = np.zeros(bias.mean.shape, np.uint8)
+    for rows in _bands(bits.shape):
+        off = np.abs(bias.mean[rows] - ordinary.level(rows)) > _threshold(ordinary, scatter, rows, limits)
+        bits[rows][off] = Defect.BIAS
+        if scatter is not None:
+            bits[rows][scatter.is_unstable(rows, np.float32(0))] |= np.uint8(Defect.UNSTABLE)
+    return Defects(bits, Defect.BIAS if scatter is None else OF_BIAS)
+
+
+def flat_defects(flat: MasterPlanes, mosaic: str | None, limits: Limits) -> Defects:
+    """Find pixels that answer to light otherwise than their neighbours.
+
+    Parameters
+    ----------
+    flat
+        A master flat.
+    mosaic
+        Its colour filter array (`FrameSetup.mosaic`); colours are compared among themselves only.
+    limits
+        The thresholds.
+
+    Raises
+    ------
+    NotJudgeableError
+        If the colour filter array is not one that repeats over squares of pixels.
+    """
+    try:
+        period = cfa_period(mosaic)
+    except ValueError as error:
+        raise NotJudgeableError(str(error)) from error
+    bits = np.zeros(flat.mean.shape, np.uint8)
+    for row, column in np.ndindex(period, period):
+        phase = (slice(row, None, period), slice(column, None, period))
+        bits[phase] = _response_defects(flat.mean[phase], max(BLOCK // period, BLOCK // 2), limits)
+    if flat.masked is not None:
+        bits[flat.masked] = Defect.COLD
+    return Defects(bits, OF_FLAT)
+
+
+def _response_defects(response: F32, block: int, limits: Limits) -> NDArray[np.uint8]:
+    ordinary = LocalLevels(response, block)
+    bits = np.zeros(response.shape, np.uint8)
+    for rows in _bands(response.shape):
+        level, spread = ordinary.level(rows), limits.sigma * ordinary.spread(rows)
+        bits[rows][response[rows] < np.minimum(limits.cold_response * level, level - spread)] = Defect.COLD
+        bits[rows][response[rows] > np.maximum(limits.bright_response * level, level + spread)] = Defect.BRIGHT
+    return bits
+
+
+def merged(parts: Iterable[Defects], limits: Limits) -> Defects:
+    """Put together what several masters showed, and find bad columns and rows in it.
+
+    A column is bad from one defect to another where it has `Limits.line_pixels` of them or more, with never more
+    than `Limits.line_gap` good pixels between, and where they are `Limits.line_density` times as dense as in the whole
+    frame.
+
+    Raises
+    ------
+    NotJudgeableError
+        If they differ in size.
+    """
+    first, *others = parts
+    bits, judged = first.bits.copy(), first.judged | OF_LINES
+    for part in others:
+        if part.bits.shape != bits.shape:
+            raise NotJudgeableError(f"the masters differ in size: {_text(bits.shape)} and {_text(part.bits.shape)}")
+        bits |= part.bits
+        judged |= part.judged
+    bad = bits != 0
+    for column, start, stop in _bad_lines(bad.T, limits):
+        bits[start:stop, column] |= np.uint8(Defect.COLUMN)
+    for row, start, stop in _bad_lines(bad, limits):
+        bits[row, start:stop] |= np.uint8(Defect.ROW)
+    return Defects(bits, judged)
+
+
+def _bad_lines(bad: Mask, limits: Limits) -> Iterator[tuple[int, int, int]]:
+    """Yield each bad stretch of a row: its number, where it starts and where it stops."""
+    line, place = np.nonzero(bad)
+    if not line.size:
+        return
+    breaks = np.flatnonzero((np.diff(line) != 0) | (np.diff(place) > limits.line_gap + 1)) + 1
+    starts, stops = np.append(0, breaks), np.append(breaks, line.size)
+    least = min(limits.line_pixels, max(bad.shape[1] // 4, 2))
+    length = place[stops - 1] - place[starts] + 1
+    density = limits.line_density * line.size / bad.size
+    for number in np.flatnonzero((stops - starts >= least) & (stops - starts > density * length)):
+        first, last = starts[number], stops[number] - 1
+        yield int(line[first]), int(place[first]), int(place[last]) + 1
+
+
+class _Scatter:
+    """How single frames of a master scatter, and what of that is more than noise."""
+
+    def __init__(self, master: MasterPlanes, counts: F32, limits: Limits) -> None:
+        frames = _frames(master, counts)
+        self.ordinary = LocalLevels(master.frame_variance)
+        self._variance = master.frame_variance
+        self._factor = max(limits.flicker**2, largest_variance_ratio(frames - 1, limits.false_alarm))
+        self._counts = counts
+        by_chance = _rejections_by_chance(counts, frames, limits.false_alarm)
+        self._fewest_kept = frames - max(limits.rejected_fraction * frames, by_chance)
+
+    @classmethod
+    def of(cls, master: MasterPlanes, limits: Limits) -> Self | None:
+        """Look at a master; None where it does not hold its frames' scatter, or too few frames make it."""
+        if master.counts is None or not master.frame_variance.any():
+            return None
+        return cls(master, master.counts, limits) if _frames(master, master.counts) >= FEWEST_FRAMES else None
+
+    def is_unstable(self, rows: slice, shot: F32 | np.float32) -> Mask:
+        """Return where some rows are unstable, given the variance that dark current adds to the ordinary."""
+        expected = np.maximum(self.ordinary.level(rows), np.float32(_LEAST_NOISE_ADU**2)) + shot
+        found: Mask = self._variance[rows] > np.float32(self._factor) * expected
+        return found | (self._counts[rows] < self._fewest_kept)
+
+
+def _threshold(ordinary: LocalLevels, scatter: _Scatter | None, rows: slice, limits: Limits) -> F32:
+    """Return how far from its neighbours a level must be: by their spread, and by the noise of a frame."""
+    spread = np.float32(limits.sigma) * ordinary.spread(rows)
+    return spread if scatter is None else np.maximum(spread, np.sqrt(scatter.ordinary.level(rows)))
+
+
+def _shot_noise_slope(dark: MasterPlanes, scatter: _Scatter, excess: F32, hot: Mask) -> float | None:
+    """Return the variance that comes with each ADU of dark current: the median over hot pixels; None of too few.
+
+    Measured, not taken from EGAIN: some drivers state that for another scale than the file's.
+    """
+    if np.count_nonzero(hot) < _FEWEST_FOR_SLOPE:
+        return None
+    ordinary = np.concatenate([scatter.ordinary.level(rows)[hot[rows]] for rows in _bands(hot.shape)])
+    return max(float(np.median((dark.frame_variance[hot] - ordinary) / excess[hot])), 0.0)
+
+
+def _frames(master: MasterPlanes, counts: F32) -> int:
+    told = master.header.get("NCOMBINE", master.header.get("STACKCNT"))
+    return max(told if isinstance(told, int) else 0, int(counts.max()), 2)
+
+
+def largest_variance_ratio(degrees: int, probability: float) -> float:
+    """Return what the variance of normal noise exceeds its true value by with a small probability.
+
+    The quantile of chi-square over its degrees of freedom by the cube-root approximation of Wilson and Hilferty (1931,
+    PNAS 17, 684), within 3 % from 9 degrees of freedom on for probabilities down to 1e-8.
+    """
+    part = 2 / (9 * degrees)
+    return float((1 - part + NormalDist().inv_cdf(1 - probability) * math.sqrt(part)) ** 3)
+
+
+def _rejections_by_chance(counts: F32, frames: int, probability: float) -> float:
+    """Return how many values of a pixel are clipped by chance with a small probability.
+
+    A pixel whose sample happens to look narrow loses several values at once, so that the numbers have a longer tail
+    than a Poisson distribution. It falls geometrically, at the rate at which pixels with three or more are fewer than
+    pixels with two or more; that is extrapolated.
+    """
+    twice, thrice = (max(float(np.count_nonzero(counts <= frames - number)), 1) for number in (2, 3))
+    if thrice >= twice:
+        return math.inf
+    return 2 + math.log(counts.size * probability / twice) / math.log(thrice / twice)
+
+
+def _adu_s_per_e(dark: MasterPlanes, e_per_adu: float | None) -> float:
+    """Return the ADU in this dark for one electron per second."""
+    exposure_s, egain = dark.header.get("EXPTIME"), dark.header.get("EGAIN") if e_per_adu is None else e_per_adu
+    if not _positive(exposure_s) or not _positive(egain):
+        raise NotJudgeableError(
+            "a threshold in electrons per second needs EXPTIME and EGAIN in the master dark's header; the latter can be"
+            " given instead"
+        )
+    assert isinstance(exposure_s, int | float)
+    assert isinstance(egain, int | float)
+    return exposure_s / egain
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    for top in range(0, shape[0], _ROWS_AT_ONCE):
+        yield slice(top, min(top + _ROWS_AT_ONCE, shape[0]))
+
+
+def _size(master: MasterPlanes) -> str:
+    return _text(master.mean.shape)
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]} pixels"

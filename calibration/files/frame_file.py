@@ -1,0 +1,364 @@
+"""Frames and masters as FITS: made ready for the disk, and read back without trusting a byte."""
+
+import mmap
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.cards import (
+    BLOCK_LENGTH,
+    CARD_LENGTH,
+    Card,
+    HeaderValue,
+    add_ones_complement,
+    checksum_text,
+    format_card,
+    parse_cards,
+)
+
+Buffer = bytes | bytearray | memoryview | mmap.mmap
+
+LONGEST_HEADER = 200 * BLOCK_LENGTH
+"""7,200 cards; a header that has not ended by then is not one."""
+
+BZERO = 32768
+"""What FITS adds to its signed 16-bit words to store unsigned ones (FITS standard 4.0, table 11)."""
+
+STRUCTURAL = frozenset(
+    {
+        "SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "PCOUNT", "GCOUNT",
+        "BZERO", "BSCALE", "CHECKSUM", "DATASUM", "END", "CONTINUE", "COMMENT", "HISTORY", "LONGSTRN",
+    }
+)  # fmt: skip
+"""Keywords that describe the file, not the frame."""
+
+_NO_CHECKSUM = "0" * 16
+
+_PIECE = 360 * BLOCK_LENGTH
+"""Values encoded at once: a whole number of blocks, whatever their type."""
+
+
+class FrameFileError(Exception):
+    """A file, or a frame in memory, is not a FITS image that we can read.
+
+    Attributes
+    ----------
+    path
+        The file, or what the bytes are called.
+    what
+        What is wrong with it.
+    """
+
+    def __init__(self, path: Path | str, what: str) -> None:
+        super().__init__(f"{path}: {what}")
+        self.path = path
+        self.what = what
+
+    def __reduce__(self) -> tuple[type["FrameFileError"], tuple[Path | str, str]]:
+        # Exceptions are otherwise built anew from their message, which fails on the way from another process.
+        return type(self), (self.path, self.what)
+
+
+class FrameEncoder:
+    """Turns frames into FITS files; its buffer is allocated once, for the first frame, and used for every other.
+
+    One encoder serves one thread.
+    """
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._data: NDArray[np.uint16] = np.empty(0, np.uint16)
+
+    def encode(self, pixels: NDArray[np.uint16], cards: Iterable[Card]) -> tuple[bytes, memoryview]:
+        """Return a frame's FITS file as header and data.
+
+        Parameters
+        ----------
+        pixels
+            uint16, shape (height, width).
+        cards
+            What the header tells of the frame; its structure and its CHECKSUM and DATASUM are added.
+
+        Returns
+        -------
+        header, data
+            To be written one after the other. The data change with the next call.
+
+        Raises
+        ------
+        ValueError
+            If a card cannot be written, or one of the structural keywords is among them.
+        """
+        from coldframe.calibration.kernels import live  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+        if pixels.size != self._size:
+            self._size = pixels.size
+            self._data = np.zeros(_whole_blocks(2 * pixels.size) // 2, np.uint16)
+        flat = np.ascontiguousarray(pixels).reshape(-1)
+        even, odd = live.encode_unsigned(flat, self._data)
+        structure = [
+            *_primary(16, pixels.shape),
+            Card("BSCALE", 1, "ADU = BSCALE x value + BZERO"),
+            Card("BZERO", BZERO, "unsigned 16-bit pixels"),
+        ]
+        header = sealed_header(structure, cards, add_ones_complement((int(even) << 16) + int(odd)))
+        return header, self._data.data.cast("B")
+
+
+def primary_pieces(
+    plane: NDArray[np.float32 | np.uint16 | np.uint8], cards: Iterable[Card]
+) -> Iterator[bytes | memoryview]:
+    """Yield header and data of a first image, each piece encoded when it is asked for, so without a copy.
+
+    See `FrameEncoder.encode`; the plane may be of 32-bit floats, or of 8 or 16 bits unsigned.
+    """
+    structure = [*_primary(_bits(plane), plane.shape), *_unsigned(plane)]
+    yield sealed_header(structure, cards, _sum_of_pieces(plane))
+    yield from _pieces(plane)
+
+
+def extension_pieces(
+    name: str, plane: NDArray[np.float32 | np.uint16 | np.uint8], cards: Iterable[Card]
+) -> Iterator[bytes | memoryview]:
+    """Yield header and data of an image extension called `name`; see `primary_pieces`."""
+    yield sealed_header(_extension(plane), [Card("EXTNAME", name), *cards], _sum_of_pieces(plane))
+    yield from _pieces(plane)
+
+
+def _pieces(plane: NDArray[np.generic]) -> Iterator[memoryview]:
+    flat = plane.reshape(-1)
+    for start in range(0, flat.size, _PIECE):
+        yield _big_endian(flat[start : start + _PIECE])
+
+
+def _sum_of_pieces(plane: NDArray[np.generic]) -> int:
+    if plane.dtype == np.float32:  # words of 32 bits, summed before their bytes are turned round
+        return add_ones_complement(int(plane.reshape(-1).view(np.uint32).sum(dtype=np.uint64)))
+    return add_ones_complement(*map(_sum, _pieces(plane)))
+
+
+def _extension(plane: NDArray[np.generic]) -> list[Card]:
+    return [
+        Card("XTENSION", "IMAGE", "image extension"),
+        *_axes(_bits(plane), plane.shape),
+        Card("PCOUNT", 0, "no parameters"),
+        Card("GCOUNT", 1, "one group"),
+        *_unsigned(plane),
+    ]
+
+
+def _unsigned(plane: NDArray[np.generic]) -> list[Card]:
+    """Return the cards that tell of unsigned 16-bit values."""
+    if plane.dtype != np.uint16:
+        return []
+    return [Card("BSCALE", 1, "value = BSCALE x stored + BZERO"), Card("BZERO", BZERO, "unsigned 16-bit values")]
+
+
+def _bits(plane: NDArray[np.generic]) -> int:
+    """Return BITPIX."""
+    return plane.itemsize * (-8 if plane.dtype.kind == "f" else 8)
+
+
+def _primary(bits: int, shape: tuple[int, ...]) -> list[Card]:
+    return [
+        Card("SIMPLE", True, "FITS standard 4.0"),
+        *_axes(bits, shape),
+        Card("EXTEND", True, "extensions may follow"),
+    ]
+
+
+def _axes(bits: int, shape: tuple[int, ...]) -> list[Card]:
+    height, width = shape
+    return [
+        Card("BITPIX", bits, "bits per pixel"),
+        Card("NAXIS", 2, "number of axes"),
+        Card("NAXIS1", width, "width in pixels"),
+        Card("NAXIS2", height, "height in pixels"),
+    ]
+
+
+def _big_endian(plane: NDArray[np.generic]) -> memoryview:
+    """Return values as FITS stores them, filled with zeros to whole blocks."""
+    data = np.empty(_whole_blocks(plane.nbytes), np.uint8)
+    data[plane.nbytes :] = 0
+    data[: plane.nbytes].view(plane.dtype.newbyteorder(">"))[:] = plane.reshape(-1)
+    if plane.dtype == np.uint16:
+        data[: plane.nbytes : 2] ^= BZERO >> 8
+    return data.data
+
+
+def _sum(data: memoryview) -> int:
+    return add_ones_complement(int(np.frombuffer(data, ">u4").sum(dtype=np.uint64)))
+
+
+def sealed_header(structure: Iterable[Card], cards: Iterable[Card], data_sum: int) -> bytes:
+    """Return a header as bytes, with DATASUM and a CHECKSUM that holds for the whole HDU."""
+    cards = list(cards)
+    forbidden = sorted({card.keyword for card in cards} & STRUCTURAL)
+    if forbidden:
+        raise ValueError(f"{', '.join(forbidden)}: structural keywords are written from the pixels, not from cards")
+    seal = [
+        Card("CHECKSUM", _NO_CHECKSUM, "HDU checksum"),
+        Card("DATASUM", str(data_sum), "data unit checksum"),
+    ]
+    if any(len(format_card(card)) > CARD_LENGTH for card in cards):
+        seal.append(Card("LONGSTRN", "OGIP 1.0", "strings may continue on further cards"))
+    text = "".join(map(format_card, [*structure, *cards, *seal])) + "END".ljust(CARD_LENGTH)
+    header = text.ljust(_whole_blocks(len(text))).encode("ascii")
+    complement = 0xFFFFFFFF - add_ones_complement(_sum(memoryview(header)), data_sum)
+    place = header.rindex(b"CHECKSUM= '" + _NO_CHECKSUM.encode()) + len("CHECKSUM= '")
+    return header[:place] + checksum_text(complement).encode("ascii") + header[place + len(_NO_CHECKSUM) :]
+
+
+def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray[np.uint16], dict[str, HeaderValue]]:
+    """Read a frame from the bytes of a FITS file, as cameras' drivers deliver it.
+
+    Padding after the data may be missing or of any length and content. Nothing is allocated before the sizes in the
+    header are checked against the bytes that are there.
+
+    Parameters
+    ----------
+    buffer
+        The file's bytes, contiguous.
+    name
+        What errors call the frame.
+
+    Returns
+    -------
+    pixels
+        uint16, shape (height, width), in the order of the file; an array of its own.
+    header
+        Values of the header's cards, those about the file's structure left out.
+
+    Raises
+    ------
+    FrameFileError
+        If this is not an image of two axes with 8 bits, 16 bits unsigned (BZERO 32768) or 16 bits without negative
+        values, or if its data are not all there.
+    """
+    bytes_ = memoryview(buffer).cast("B")
+    header, data_start = parse_header(bytes_, name)
+    height, width, bits, offset = _layout(header, len(bytes_) - data_start, name)
+    if bits == 8:  # noqa: PLR2004 - BITPIX 8
+        pixels = np.frombuffer(bytes_, np.uint8, height * width, data_start).astype(np.uint16)
+    else:
+        pixels = _decode(bytes_[data_start:], height * width, offset, name)
+    frame_cards = {keyword: value for keyword, value in header.items() if keyword not in STRUCTURAL}
+    return pixels.reshape(height, width), frame_cards
+
+
+def _decode(data: memoryview, size: int, offset: int, name: Path | str) -> NDArray[np.uint16]:
+    from coldframe.calibration.kernels import live  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    words = np.require(np.frombuffer(data, np.uint16, size), requirements="A")
+    pixels = np.empty(size, np.uint16)
+    seen = live.decode_unsigned(words, offset, pixels)
+    if offset == 0 and seen & 0x8000:
+        raise FrameFileError(name, "signed 16-bit data with values below zero; a raw frame has none")
+    return pixels
+
+
+def parse_header(
+    buffer: memoryview, name: Path | str, opening: str = "SIMPLE  ="
+) -> tuple[dict[str, HeaderValue], int]:
+    """Return the values of the header with which the buffer begins, and where the data start.
+
+    Raises
+    ------
+    FrameFileError
+        If the header does not begin with the card `opening`, or does not end.
+    """
+    cards: list[str] = []
+    for card in _cards(buffer[:LONGEST_HEADER]):
+        if card.rstrip() == "END":
+            header_length = (len(cards) + 1) * CARD_LENGTH
+            break
+        cards.append(card)
+        if len(cards) == 1 and not card.startswith(opening):
+            raise FrameFileError(name, f"not a FITS file: it does not start with {opening.rstrip(' =')}")
+    else:
+        length = min(len(buffer), LONGEST_HEADER)
+        raise FrameFileError(name, f"the header does not end within {length} bytes: truncated, or not FITS")
+    return parse_cards(cards), _whole_blocks(header_length)
+
+
+def _whole_blocks(length: int) -> int:
+    return -(-length // BLOCK_LENGTH) * BLOCK_LENGTH
+
+
+def _cards(buffer: memoryview) -> Iterator[str]:
+    for start in range(0, len(buffer) - CARD_LENGTH + 1, CARD_LENGTH):
+        yield bytes(buffer[start : start + CARD_LENGTH]).decode("latin-1")
+
+
+def _layout(header: Mapping[str, HeaderValue], available: int, name: Path | str) -> tuple[int, int, int, int]:
+    """Return height, width, bits per pixel and offset, all of them possible with the bytes that are there."""
+    if header.get("SIMPLE") is not True:
+        raise FrameFileError(name, "not a standard FITS file: SIMPLE is not T")
+    axes = [_integer(header, keyword, name) for keyword in ("NAXIS", "NAXIS1", "NAXIS2")]
+    naxis, width, height = axes
+    if naxis != 2 or width < 1 or height < 1:  # noqa: PLR2004 - a plane
+        raise FrameFileError(name, f"not a plane image: NAXIS {naxis}, NAXIS1 {width}, NAXIS2 {height}")
+    bits = _integer(header, "BITPIX", name)
+    offset, scale = header.get("BZERO", 0), header.get("BSCALE", 1)
+    if scale != 1 or (bits, offset) not in {(8, 0), (16, 0), (16, BZERO)}:
+        raise FrameFileError(name, f"BITPIX {bits}, BZERO {offset}, BSCALE {scale} are not those of a raw frame")
+    needed = width * height * (bits // 8)
+    if needed > available:
+        raise FrameFileError(
+            name, f"truncated: {width} x {height} pixels need {needed} bytes, {max(available, 0)} are there"
+        )
+    return height, width, bits, BZERO if offset else 0
+
+
+def _integer(header: Mapping[str, HeaderValue], keyword: str, name: Path | str) -> int:
+    value = header.get(keyword)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise FrameFileError(name, f"{keyword} is {'missing' if value is None else repr(value)}, not an integer")
+    return value
+
+
+def read_frame(path: Path) -> tuple[NDArray[np.uint16], dict[str, HeaderValue]]:
+    """Read a raw frame's pixels and header from disk; see `parse`.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read or is not such a frame.
+    """
+    return parse(mapped(path), path)
+
+
+def read_pixels(path: Path) -> NDArray[np.uint16]:
+    """Read a raw frame's pixels from disk; see `read_frame`."""
+    return read_frame(path)[0]
+
+
+def read_header(path: Path) -> dict[str, HeaderValue]:
+    """Read the header of a file's first image, the cards about its structure included.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read or has no FITS header.
+    """
+    return parse_header(memoryview(mapped(path)), path)[0]
+
+
+def mapped(path: Path) -> mmap.mmap:
+    """Return a file's bytes as memory, to be read only.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read, or is empty.
+    """
+    try:
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise FrameFileError(path, error.strerror or str(error)) from error
+    except ValueError as error:
+        raise FrameFileError(path, "the file is empty") from error

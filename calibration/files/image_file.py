@@ -1,0 +1,344 @@
+"""Images of any camera and program on disk: where their pixels lie and how they are stored, compressed ones unpacked.
+
+Nothing is believed: sizes in a header are checked against the bytes that are there before anything is allocated.
+"""
+
+import gzip
+import mmap
+import os
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import mkstemp
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.frame_file import BZERO, LONGEST_HEADER, FrameFileError, mapped, parse_header
+
+PLAIN_SUFFIXES = frozenset({".fits", ".fit", ".fts"})
+SUFFIXES = PLAIN_SUFFIXES | {".fz", ".gz"}
+"""Of files that are taken from a folder."""
+
+STORED_AS: dict[int, np.dtype[Any]] = {
+    8: np.dtype("u1"),
+    16: np.dtype(">i2"),
+    32: np.dtype(">i4"),
+    -32: np.dtype(">f4"),
+    -64: np.dtype(">f8"),
+}
+"""By BITPIX."""
+
+COUNTED = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
+"""`ImageFile.storage` of images whose pixels are whole numbers from 0 to 65,535."""
+
+GZIP_MAGIC = b"\x1f\x8b"
+MOST_COMPRESSED = 2000
+"""Pixels that one byte of a compressed file can stand for at most; zlib reaches 1,032."""
+
+_USUAL_HEADER = 1 << 16
+"""Bytes in which most headers end; of many files no more is read."""
+
+_PAGES_OF_A_SEEK = 32
+"""Pages that a memory card reads one after the other in the time of one read elsewhere, roughly."""
+
+_ROWS_AT_ONCE = 256
+_COPIED_AT_ONCE = 1 << 20
+_BITS_AND_ZERO = {"uint8": (8, 0), "int16": (16, 0), "uint16": (16, BZERO), "int32": (32, 0), "uint32": (32, 1 << 31),
+            "float32": (-32, 0), "float64": (-64, 0)}  # fmt: skip
+_OF_TABLES = re.compile(r"Z(?!ERO).*|T(FORM|TYPE|UNIT|ZERO|SCAL|NULL|FIELDS).*")
+"""Keywords that tell of the compression."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A plane image on disk.
+
+    Attributes
+    ----------
+    path
+        The file that was named.
+    stored
+        Where the pixels lie: the same file, or the copy into which it was unpacked.
+    data_start
+        Position of the first pixel, in bytes.
+    shape
+        Height and width.
+    bits
+        FITS' BITPIX: 8, 16 or 32 for integers, -32 or -64 for floats.
+    zero, scale
+        A value is zero + scale times what is stored.
+    header
+        Values of the header's cards, those about the structure included.
+    """
+
+    path: Path
+    stored: Path
+    data_start: int
+    shape: tuple[int, int]
+    bits: int
+    zero: float
+    scale: float
+    header: Mapping[str, HeaderValue]
+
+    @property
+    def storage(self) -> tuple[int, float, float]:
+        """What two files share whose values are stored alike."""
+        return self.bits, self.zero, self.scale
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes per pixel."""
+        return abs(self.bits) // 8
+
+    def pixels(self) -> NDArray[np.uint16] | NDArray[np.float32]:
+        """Return all values: uint16 of an image of 8 or 16 bits, float32 of any other.
+
+        Raises
+        ------
+        FrameFileError
+            If the file cannot be read, or signed words are below zero.
+        """
+        if self.storage == (8, 0, 1):
+            return self._stored(0, self.shape[0]).astype(np.uint16)
+        if self.storage not in {(16, 0, 1), (16, BZERO, 1)}:
+            return self.rows(0, self.shape[0]).astype(np.float32)
+        from coldframe.calibration.kernels import columns  # noqa: PLC0415 - importing Numba takes 0.3 s
+
+        words = self._stored(0, self.shape[0]).view(np.uint16)
+        signs = columns.decode_words(words.reshape(-1), int(self.zero))
+        if self.zero == 0 and signs & BZERO:
+            raise FrameFileError(self.path, "values below zero; a raw frame has none")
+        return words
+
+    def values(self, places: NDArray[np.intp]) -> NDArray[np.uint16]:
+        """Return some values of an image of 8 or 16 bits, named by their numbers in the flat image.
+
+        Where they are few, only those pages of the file are read on which they lie.
+
+        Raises
+        ------
+        FrameFileError
+            If the file cannot be read, or has become shorter.
+        """
+        memory = mapped(self.stored)
+        size = self.shape[0] * self.shape[1] * self.pixel_bytes
+        if places.size * _PAGES_OF_A_SEEK * mmap.PAGESIZE < size:
+            memory.madvise(mmap.MADV_RANDOM)
+        stored = np.frombuffer(memory, np.uint8)[self.data_start :]
+        if stored.size < size:
+            raise FrameFileError(self.path, "became shorter while it was read")
+        values = stored[:size].view(STORED_AS[self.bits])[places].astype(np.int32)
+        return (values + int(self.zero)).astype(np.uint16)
+
+    def rows(self, top: int, bottom: int) -> NDArray[np.float64]:
+        """Return the values of some rows.
+
+        Raises
+        ------
+        FrameFileError
+            If the file cannot be read.
+        """
+        values: NDArray[np.float64] = self._stored(top, bottom).astype(np.float64) * self.scale + self.zero
+        return values
+
+    def _stored(self, top: int, bottom: int) -> NDArray[Any]:
+        width = self.shape[1]
+        count = (bottom - top) * width
+        try:
+            stored = np.fromfile(
+                self.stored, STORED_AS[self.bits], count, offset=self.data_start + top * width * self.pixel_bytes
+            )
+        except OSError as error:
+            raise FrameFileError(self.path, error.strerror or str(error)) from error
+        if stored.size < count:
+            raise FrameFileError(self.path, "became shorter while it was read")
+        return stored.reshape(-1, width)
+
+
+def counted(image: ImageFile) -> NDArray[np.uint16]:
+    """Return the pixels of an image of whole numbers from 0 to 65,535.
+
+    Raises
+    ------
+    FrameFileError
+        If it holds others, or cannot be read.
+    """
+    if image.storage not in COUNTED:
+        raise FrameFileError(image.path, "not whole numbers of 8 or 16 bits")
+    return image.pixels().astype(np.uint16, copy=False)
+
+
+def open_image(path: Path, unpacked_in: Path) -> ImageFile:
+    """Look at an image file: its header, its size, for floats whether all values are numbers.
+
+    Parameters
+    ----------
+    path
+        FITS, also compressed (gzip, or tiles as fpack writes them), its image the first or, after an empty one, the
+        second HDU. Further axes of length 1 are no obstacle.
+    unpacked_in
+        Folder for the copy of a compressed file.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read or is not such an image.
+    """
+    try:
+        with path.open("rb") as file:
+            start, size = file.read(LONGEST_HEADER), os.fstat(file.fileno()).st_size
+        if start.startswith(GZIP_MAGIC):
+            image = _unpack_gzip(path, size, unpacked_in)
+        else:
+            header, data_start = _image_header(start, path)
+            if header.get("ZIMAGE") is True:
+                image = _unpack_tiles(path, header, size, unpacked_in)
+            else:
+                image = _image(path, header, data_start, size)
+    except OSError as error:
+        raise FrameFileError(path, error.strerror or str(error)) from error
+    _check_values(image)
+    return image
+
+
+def read_image_header(path: Path) -> dict[str, HeaderValue]:
+    """Return the header of a file's image as `open_image` finds it, NAXIS1 and NAXIS2 its size; no pixel is read.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read or has no such header.
+    """
+    try:
+        return _header_within(_USUAL_HEADER, path)
+    except FrameFileError:
+        return _header_within(LONGEST_HEADER, path)
+
+
+def _header_within(length: int, path: Path) -> dict[str, HeaderValue]:
+    try:
+        with path.open("rb") as file:
+            start = file.read(length)
+        if start.startswith(GZIP_MAGIC):
+            with gzip.open(path) as packed:
+                start = packed.read(length)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FrameFileError(path, str(getattr(error, "strerror", None) or error)) from error
+    header, _ = _image_header(start, path)
+    height, width = _shape(header, "Z" if header.get("ZIMAGE") is True else "", path)
+    return {**header, "NAXIS1": width, "NAXIS2": height}
+
+
+def _image_header(start: bytes, path: Path) -> tuple[dict[str, HeaderValue], int]:
+    """Return the header of the first HDU that is not empty, the first's cards included, and where its data start."""
+    if not start:
+        raise FrameFileError(path, "the file is empty")
+    header, data_start = parse_header(memoryview(start), path)
+    if header.get("SIMPLE") is not True:
+        raise FrameFileError(path, "not a standard FITS file: SIMPLE is not T")
+    if header.get("NAXIS") != 0:
+        return header, data_start
+    extension, length = parse_header(memoryview(start)[data_start:], path, "XTENSION=")
+    if extension.get("XTENSION") != "IMAGE" and extension.get("ZIMAGE") is not True:
+        raise FrameFileError(path, "neither the first nor the second HDU holds an image")
+    return {**header, **extension}, data_start + length
+
+
+def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size: int) -> ImageFile:
+    """Return the image whose pixels begin at `data_start` of a file of `size` bytes."""
+    height, width = _shape(header, "", path)
+    bits, zero, scale = _number(header, "BITPIX", 0), _number(header, "BZERO", 0), _number(header, "BSCALE", 1)
+    if bits not in STORED_AS or scale == 0:
+        raise FrameFileError(path, f"BITPIX {bits}, BSCALE {scale}: not pixels that can be combined")
+    image = ImageFile(path, path, data_start, (height, width), int(bits), zero, scale, header)
+    needed, there = height * width * image.pixel_bytes, max(size - data_start, 0)
+    if needed > there:
+        raise FrameFileError(path, f"truncated: {width} x {height} pixels need {needed} bytes, {there} are there")
+    return image
+
+
+def _shape(header: Mapping[str, HeaderValue], prefix: str, path: Path) -> tuple[int, int]:
+    count = int(_number(header, f"{prefix}NAXIS", -1))
+    axes = [int(_number(header, f"{prefix}NAXIS{axis}", 0)) for axis in range(1, min(count, 9) + 1)]
+    if count < 2 or min(axes) < 1 or any(length > 1 for length in axes[2:]):  # noqa: PLR2004 - a plane
+        raise FrameFileError(path, f"not a plane image: NAXIS {count}, lengths {axes}")
+    return axes[1], axes[0]
+
+
+def _number(header: Mapping[str, HeaderValue], keyword: str, default: float) -> float:
+    value = header.get(keyword, default)
+    return default if isinstance(value, str) else value
+
+
+def _check_values(image: ImageFile) -> None:
+    """Raise if not all values of an image of floats are numbers."""
+    if image.bits > 0:
+        return
+    for top in range(0, image.shape[0], _ROWS_AT_ONCE):
+        if not np.isfinite(image.rows(top, min(top + _ROWS_AT_ONCE, image.shape[0]))).all():
+            raise FrameFileError(image.path, "some pixels are not numbers (NaN or infinite)")
+
+
+def _unpack_gzip(path: Path, size: int, folder: Path) -> ImageFile:
+    """Unpack the image of a gzip file: as many bytes as its header announces, no more."""
+    try:
+        with gzip.open(path) as packed:
+            header, data_start = _image_header(packed.read(LONGEST_HEADER), path)
+            if header.get("ZIMAGE") is True:
+                raise FrameFileError(path, "compressed twice, in tiles and with gzip: unpack it once")
+            image = _image(path, header, data_start, MOST_COMPRESSED * size)
+            missing = image.shape[0] * image.shape[1] * image.pixel_bytes
+            packed.seek(data_start)
+            stored = _new_file(folder)
+            with stored.open("wb") as copy:
+                while missing:
+                    piece = packed.read(min(missing, _COPIED_AT_ONCE))
+                    if not piece:
+                        raise FrameFileError(path, f"truncated: {missing} bytes of the image are missing")
+                    missing -= copy.write(piece)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise FrameFileError(path, f"truncated or damaged: {error}") from error
+    return replace(image, stored=stored, data_start=0)
+
+
+def _unpack_tiles(path: Path, header: Mapping[str, HeaderValue], size: int, folder: Path) -> ImageFile:
+    """Unpack an image compressed in tiles, some rows at a time."""
+    height, width = _shape(header, "Z", path)
+    if height * width > MOST_COMPRESSED * size:
+        raise FrameFileError(path, f"truncated: {width} x {height} pixels cannot come from {size} bytes")
+    stored = _new_file(folder)
+    kind = ""
+    with stored.open("wb") as copy:
+        for values in _tile_rows(path, height):
+            kind = values.dtype.name
+            if kind not in _BITS_AND_ZERO:
+                raise FrameFileError(path, f"pixels of type {kind} cannot be combined")
+            bits, zero = _BITS_AND_ZERO[kind]
+            signed = (values ^ values.dtype.type(zero)).view(f"i{values.itemsize}") if zero else values
+            copy.write(signed.astype(STORED_AS[bits]).tobytes())
+    bits, zero = _BITS_AND_ZERO[kind]
+    frame = {keyword: value for keyword, value in header.items() if not _OF_TABLES.fullmatch(keyword)}
+    return ImageFile(path, stored, 0, (height, width), bits, zero, 1, {**frame, "NAXIS1": width, "NAXIS2": height})
+
+
+def _tile_rows(path: Path, height: int) -> Iterator[NDArray[Any]]:
+    """Yield the rows of an image compressed in tiles, decompressed by Astropy."""
+    from astropy.io import fits  # noqa: PLC0415 - importing it takes 0.3 s, and few files are compressed
+
+    try:
+        with fits.open(path, memmap=False) as units:
+            for top in range(0, height, _ROWS_AT_ONCE):
+                yield units[1].section[top : min(top + _ROWS_AT_ONCE, height)]
+    except (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, EOFError) as error:
+        raise FrameFileError(path, f"cannot be decompressed: {error}") from error
+
+
+def _new_file(folder: Path) -> Path:
+    descriptor, name = mkstemp(dir=folder)
+    os.close(descriptor)
+    return Path(name)

@@ -1,0 +1,145 @@
+"""What the headers of our frames say, in the keywords that other programs read."""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from coldframe import __version__
+from coldframe.calibration.files.cards import Card, HeaderValue
+from coldframe.calibration.files.frame_file import STRUCTURAL
+from coldframe.config.frames import FrameKind, ReadoutSettings
+
+RAW_TYPES = {
+    FrameKind.BIAS: "Bias Frame",
+    FrameKind.DARK: "Dark Frame",
+    FrameKind.FLAT: "Flat Frame",
+    FrameKind.DARK_FLAT: "Dark Frame",
+    FrameKind.LIGHT: "Light Frame",
+}
+"""IMAGETYP as INDI writes it. A dark flat is a dark: programs that group frames know no other word for it."""
+
+ROLES = {
+    FrameKind.BIAS: "BIAS",
+    FrameKind.DARK: "DARK",
+    FrameKind.FLAT: "FLAT",
+    FrameKind.DARK_FLAT: "DARKFLAT",
+    FrameKind.LIGHT: "LIGHT",
+}
+"""CFROLE, a keyword of ours that keeps the difference."""
+
+_KEPT_KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
+
+
+def raw_cards(
+    *,
+    kind: FrameKind,
+    exposure_s: float,
+    settings: ReadoutSettings,
+    sensor_c: float | None,
+    setpoint_c: float | None,
+    filter_name: str | None,
+    camera: str,
+    started_at: datetime,
+    header: Mapping[str, HeaderValue],
+) -> list[Card]:
+    """Return the cards of a raw frame.
+
+    What we asked for and read back wins over the driver's cards; where the driver said otherwise, the comment keeps
+    its value. All other cards of the driver follow as they are.
+
+    Parameters
+    ----------
+    kind, exposure_s, settings, sensor_c, setpoint_c, camera, started_at, header
+        As in the frame that the camera delivered.
+    filter_name
+        Filter in front of the sensor, None without a wheel.
+    """
+    exposed = timedelta(seconds=exposure_s)
+    ours = [
+        Card("IMAGETYP", RAW_TYPES[kind], "type of frame"),
+        Card("CFROLE", ROLES[kind], "what coldframe shot it for"),
+        *setting_cards(
+            exposure_s=exposure_s,
+            settings=settings,
+            sensor_c=sensor_c,
+            setpoint_c=setpoint_c,
+            filter_name=filter_name,
+            camera=camera,
+        ),
+        Card("DATE-OBS", utc_text(started_at), "start of the exposure, UTC"),
+        Card("DATE-AVG", utc_text(started_at + exposed / 2), "middle of the exposure, UTC"),
+        software_card(),
+    ]
+    return with_driver_cards(ours, header)
+
+
+def setting_cards(
+    *,
+    exposure_s: float,
+    settings: ReadoutSettings,
+    sensor_c: float | None,
+    setpoint_c: float | None,
+    filter_name: str | None,
+    camera: str,
+) -> list[Card]:
+    """Return the cards by which frames are matched; what is None is left out."""
+    cards: list[tuple[str, HeaderValue | None, str]] = [
+        ("INSTRUME", camera, "camera"),
+        ("EXPTIME", exposure_s, "[s] exposure asked for"),
+        ("EXPOSURE", exposure_s, "[s] exposure asked for"),
+        ("GAIN", _whole(settings.gain), "gain, in the driver's units"),
+        ("OFFSET", _whole(settings.offset), "offset, in the driver's units"),
+        ("XBINNING", settings.binning, "binning across columns"),
+        ("YBINNING", settings.binning, "binning across rows"),
+        ("READOUTM", settings.readout_mode, "readout mode"),
+        ("SET-TEMP", setpoint_c, "[degC] setpoint of the cooler"),
+        ("CCD-TEMP", sensor_c, "[degC] sensor temperature"),
+        ("FILTER", filter_name, "filter"),
+    ]
+    return [Card(keyword, value, comment) for keyword, value, comment in cards if value is not None]
+
+
+def with_driver_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Card]:
+    """Return our cards, with the driver's value in the comment where it differs, and then the driver's others.
+
+    Rows are taken as running from the top down, as INDI's drivers write them, unless the driver says otherwise.
+    """
+    own = [_remembering(card, header) for card in ours]
+    if "ROWORDER" not in header:
+        own.append(Card("ROWORDER", "TOP-DOWN", "first row is the picture's top"))
+    return own + other_cards(own, header)
+
+
+def other_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Card]:
+    """Return those of a header's cards that can be written beside ours."""
+    taken = {card.keyword for card in ours} | STRUCTURAL
+    return [
+        Card(keyword, value)
+        for keyword, value in header.items()
+        if keyword not in taken and _KEPT_KEYWORD.fullmatch(keyword) and _writable(value)
+    ]
+
+
+def _remembering(card: Card, header: Mapping[str, HeaderValue]) -> Card:
+    said = header.get(card.keyword, card.value)
+    return card if said == card.value else card._replace(comment=f"driver: {said}; {card.comment}")
+
+
+def _writable(value: HeaderValue) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _whole(value: float | None) -> float | None:
+    """Return a whole number as an integer: some programs read GAIN and OFFSET as such only."""
+    return int(value) if value is not None and float(value).is_integer() else value
+
+
+def utc_text(moment: datetime) -> str:
+    """Return an aware time as FITS writes UTC: ISO 8601 to the microsecond, without a zone."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+def software_card() -> Card:
+    """Return the card that names us."""
+    return Card("SWCREATE", f"coldframe {__version__}", "software that wrote this file")

@@ -1,0 +1,423 @@
+"""Which master calibrates which light, and why not the others. Pure: headers in, a choice with its reasons out."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.config.frames import FrameKind
+
+DAY_S = 86_400
+
+DARK_FLAT_EXPOSURE = 0.1
+"""Exposures of flats and their darks may differ by this fraction: so much of the dark signal of some seconds stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerances:
+    """How far a master may be from the light.
+
+    Attributes
+    ----------
+    cooled_c
+        Sensor temperature of darks, cooled camera. Dark current doubles in about 6 C: 1 C is 12 % of it.
+    uncooled_c
+        The same without a cooler, where the nearest is taken: 5 C is 80 % of the dark current, and still better than
+        no dark for hot pixels.
+    bias_c
+        Sensor temperature of bias, whose level hardly depends on it.
+    exposure
+        Exposure of darks, as a fraction of the light's.
+    longest_stretch
+        A dark is scaled up by at most this factor: its noise grows with it.
+    bias_days, dark_days
+        Age, either way: sensors gain hot pixels, and drivers change their offsets.
+    flat_days
+        Age of flats, either way: dust moves even where nobody touches the train.
+    focus_steps, rotation_deg
+        Focuser and rotator between light and flat: beyond, dust shadows no longer fall on the same pixels.
+    focal_length
+        As a fraction: a reducer in or out is more.
+    """
+
+    cooled_c: float = 1.0
+    uncooled_c: float = 5.0
+    bias_c: float = 15.0
+    exposure: float = 0.01
+    longest_stretch: float = 2.0
+    bias_days: float = 180
+    dark_days: float = 180
+    flat_days: float = 30
+    focus_steps: float = 100
+    rotation_deg: float = 1.0
+    focal_length: float = 0.01
+
+
+class Finding(NamedTuple):
+    """What a comparison of light and master brought up.
+
+    Attributes
+    ----------
+    text
+        Such as "exposure differs by 120 s".
+    excess
+        How far apart, in tolerances; None where light or master does not say, which is told and forgiven.
+    """
+
+    text: str
+    excess: float | None
+
+
+Rule = Callable[[FrameSetup, FrameSetup, Tolerances], Finding | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The answer for one light and one kind of master.
+
+    Attributes
+    ----------
+    kind
+        Of the master.
+    path
+        The chosen master, None where none will do.
+    caveats
+        What could not be compared.
+    refusal
+        Why there is none: the nearest one and what is wrong with it. Empty where one was chosen.
+    """
+
+    kind: FrameKind
+    path: Path | None
+    caveats: tuple[str, ...] = ()
+    refusal: str = ""
+
+
+def best_master(
+    light: FrameSetup, masters: Mapping[Path, FrameSetup], kind: FrameKind, tolerances: Tolerances | None = None
+) -> Match:
+    """Return the master of a kind that fits a light best.
+
+    Bias and darks share camera, size, gain, offset, binning, readout mode and temperature with the light, darks also
+    the exposure. Flats share camera, size, gain, binning, readout mode, colour filter array, filter and optical train;
+    offset, temperature and exposure were taken out of them by their dark flats. Of those that fit, the one with the
+    fewest things unknown is taken, then the nearest in temperature (to half a degree), exposure and time.
+
+    Parameters
+    ----------
+    light
+        The frame to be calibrated.
+    masters
+        All there are, of any kind.
+    kind
+        Bias, dark or flat.
+    tolerances
+        None for the default ones.
+    """
+    return _best(light, masters, kind, _RULES[kind], tolerances or Tolerances())
+
+
+def subtraction_faults(frame: FrameSetup, master: FrameSetup) -> tuple[str, ...]:
+    """Return why a master cannot be subtracted from raw frames on the way to their own master; empty where it can.
+
+    Camera, size, gain, offset, binning, readout mode, row order and overscan must be the same, the temperatures within
+    `Tolerances.bias_c`; a dark's or dark flat's exposure within `DARK_FLAT_EXPOSURE` of the flats'. What one of the two
+    does not say is taken as equal.
+
+    Parameters
+    ----------
+    frame
+        A flat, or a dark of which the bias is to be subtracted.
+    master
+        Bias, dark or dark flat.
+    """
+    if master.kind not in {FrameKind.BIAS, FrameKind.DARK, FrameKind.DARK_FLAT, None}:
+        return (f"it is a master {master.kind}",)
+    rules = [*_READOUT, _offset, _bias_temperature, _overscan]
+    exposed = master.kind in {FrameKind.DARK, FrameKind.DARK_FLAT}
+    if exposed and frame.exposure_s is not None and master.exposure_s is not None:
+        rules.append(_exposure)
+    tolerances = Tolerances(exposure=DARK_FLAT_EXPOSURE)
+    findings = [rule(frame, master, tolerances) for rule in rules]
+    faults = [found.text for found in findings if found is not None and found.excess is not None]
+    if master.bias_subtracted:
+        faults.append("bias was subtracted from it, and would stay in what it is subtracted from")
+    return tuple(faults)
+
+
+def best_scalable_dark(
+    light: FrameSetup, masters: Mapping[Path, FrameSetup], tolerances: Tolerances | None = None
+) -> Match:
+    """Return the master dark that fits a light best once it is scaled to the light's exposure; see `best_master`."""
+    rules = tuple(_stretch if rule is _exposure else rule for rule in _RULES[FrameKind.DARK])
+    return _best(light, masters, FrameKind.DARK, rules, tolerances or Tolerances())
+
+
+def _best(
+    light: FrameSetup,
+    masters: Mapping[Path, FrameSetup],
+    kind: FrameKind,
+    rules: tuple[Rule, ...],
+    tolerances: Tolerances,
+) -> Match:
+    fitting: list[tuple[tuple[float, ...], Path, tuple[str, ...]]] = []
+    refused: list[tuple[tuple[float, ...], str]] = []
+    for path, master in sorted(masters.items()):
+        if master.kind is not kind:
+            continue
+        findings = [found for rule in rules if (found := rule(light, master, tolerances)) is not None]
+        differences = [found for found in findings if found.excess is not None]
+        caveats = tuple(found.text for found in findings if found.excess is None)
+        if differences:
+            excess = sum(found.excess or 0 for found in differences)
+            reasons = ", ".join(found.text for found in differences)
+            refused.append(((len(differences), excess), f"nearest is {described(path, master)}: {reasons}"))
+        else:
+            fitting.append(((len(caveats), *_apart(light, master)), path, caveats))
+    if fitting:
+        _, path, caveats = min(fitting)
+        return Match(kind, path, caveats)
+    if refused:
+        return Match(kind, None, refusal=f"no {kind} fits: {min(refused)[1]}")
+    return Match(kind, None, refusal=f"no {kind} fits: there is no master {kind} at all")
+
+
+def defect_map_faults(frame: FrameSetup, defects: FrameSetup) -> tuple[str, ...]:
+    """Return why a defect map, or a master that is to show defects, belongs to other pixels; empty where it fits.
+
+    Camera, binning, row order and colour filter array must be the same; what one of the two does not say is taken as
+    equal. The size is left to who has the pixels: overscan may be trimmed.
+
+    Parameters
+    ----------
+    frame
+        A light, or the master dark.
+    defects
+        The map, or another master.
+    """
+    findings = [rule(frame, defects, Tolerances()) for rule in (_camera, _binning, _row_order)]
+    # Programs write the filter array into lights and flats, not all of them into darks.
+    findings.append(_same("colour filter array", frame.mosaic, defects.mosaic))
+    return tuple(found.text for found in findings if found is not None and found.excess is not None)
+
+
+def described(path: Path, master: FrameSetup) -> str:
+    """Return a master's name with what a light must share: MasterDark_X.fits (-10 C, 60 s)."""
+    dark = master.kind in (FrameKind.DARK, FrameKind.DARK_FLAT)
+    parts = [
+        None if master.temperature_c is None else f"{round(master.temperature_c, 1) + 0.0:g} C",
+        None if master.exposure_s is None or not dark else f"{master.exposure_s:g} s",
+        master.filter_name,
+    ]
+    told = ", ".join(part for part in parts if part)
+    return f"{path.name} ({told})" if told else path.name
+
+
+def _apart(light: FrameSetup, master: FrameSetup) -> tuple[float, float, float]:
+    """Return how far apart two frames are in temperature (half degrees), exposure and time; what is unknown is 0."""
+    return (
+        round(2 * (_gap(light.temperature_c, master.temperature_c) or 0)),
+        _gap(light.exposure_s, master.exposure_s) or 0,
+        _days(light, master) or 0,
+    )
+
+
+def _gap(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else abs(one - other)
+
+
+def _days(light: FrameSetup, master: FrameSetup) -> float | None:
+    if light.taken_at is None or master.taken_at is None:
+        return None
+    return abs((light.taken_at - master.taken_at).total_seconds()) / DAY_S
+
+
+def _unknown(name: str, light_value: object, master_value: object) -> Finding | None:
+    """Return a caveat where only one of the two says something."""
+    if light_value is None and master_value is None:
+        return None
+    silent = "light" if light_value is None else "master"
+    return Finding(f"the {silent} does not tell its {name}: taken as equal", None)
+
+
+def _same(name: str, light_value: str | float | None, master_value: str | float | None) -> Finding | None:
+    if light_value is None or master_value is None:
+        return _unknown(name, light_value, master_value)
+    if str(light_value).casefold() == str(master_value).casefold():
+        return None
+    return Finding(f"{name} is {_shown(master_value)} instead of {_shown(light_value)}", 1000)
+
+
+def _shown(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _within(name: str, unit: str, gap: float | None, tolerance: float, *values: float | None) -> Finding | None:
+    if gap is None:
+        return _unknown(name, *values)
+    return Finding(f"{name} differs by {gap:.4g}{unit}", gap / tolerance) if gap > tolerance else None
+
+
+# ---- the rules ----
+
+
+def _camera(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+    return _same("camera", light.camera, master.camera)
+
+
+def _size(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+    ours, theirs = f"{light.width} x {light.height}", f"{master.width} x {master.height}"
+    return _same("size", ours, theirs)
+
+
+def _gain(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+    return _same("gain", light.readout.gain, master.readout.gain)
+
+
+def _offset(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+    return _same("offset", light.readout.offset, master.readout.offset)
+
+
+def _binning(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+    return _same("binning", light.readout.binning, master.readout.binning)
+
+
+def _readout_mode(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+    return _same("readout mode", light.readout.readout_mode, master.readout.readout_mode)
+
+
+def _row_order(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+    return _same("row order", light.row_order, master.row_order)
+
+
+def _mosaic(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+    return _same("colour filter array", light.mosaic or "none", master.mosaic or "none")
+
+
+def _overscan(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+    ours, theirs = (str(each.overscan or "still there") for each in (light, master))
+    return None if ours == theirs else Finding(f"overscan is {theirs} instead of {ours}", 1000)
+
+
+def _trim(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+    """Compare what of the frames was kept: how the level was found does not matter to a relative flat."""
+    if light.overscan is not None and master.overscan is not None:
+        return _same("kept part", str(light.overscan.sections.kept), str(master.overscan.sections.kept))
+    return _overscan(light, master, tolerances)
+
+
+def _bias_left_in(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+    if light.bias_subtracted or not master.bias_subtracted:
+        return None
+    return Finding("bias was subtracted from it: the master bias is added back", None)
+
+
+def _filter(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+    return _same("filter", light.filter_name or "none", master.filter_name or "none")
+
+
+def _telescope(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+    return _same("telescope", light.train.telescope, master.train.telescope)
+
+
+def _focal_length(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+    ours, theirs = light.train.focal_length_mm, master.train.focal_length_mm
+    return _within("focal length", " mm", _gap(ours, theirs), tolerances.focal_length * (ours or 0), ours, theirs)
+
+
+def _focus(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+    ours, theirs = light.train.focus_steps, master.train.focus_steps
+    return _within("focuser position", " steps", _gap(ours, theirs), tolerances.focus_steps, ours, theirs)
+
+
+def _rotation(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+    ours, theirs = light.train.rotation_deg, master.train.rotation_deg
+    turned = None if ours is None or theirs is None else abs((ours - theirs + 180) % 360 - 180)
+    return _within("rotator angle", " deg", turned, tolerances.rotation_deg, ours, theirs)
+
+
+def _exposure(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+    ours, theirs = light.exposure_s, master.exposure_s
+    if ours is None or theirs is None:
+        return Finding("an exposure is unknown", 1000)
+    return _within("exposure", " s", _gap(ours, theirs), tolerances.exposure * (ours or 0) or 1e-6, ours, theirs)
+
+
+def _stretch(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+    if light.exposure_s is None or not master.exposure_s:
+        return Finding("an exposure is unknown, so it cannot be scaled", 1000)
+    stretch = light.exposure_s / master.exposure_s
+    if stretch <= tolerances.longest_stretch:
+        return None
+    return Finding(f"it would be scaled up {stretch:.3g} times", stretch / tolerances.longest_stretch)
+
+
+def _dark_temperature(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+    cooled = light.cooled or master.cooled
+    return _temperature(light, master, tolerances.cooled_c if cooled else tolerances.uncooled_c)
+
+
+def _bias_temperature(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+    return _temperature(light, master, tolerances.bias_c)
+
+
+def _temperature(light: FrameSetup, master: FrameSetup, tolerance: float) -> Finding | None:
+    ours, theirs = light.temperature_c, master.temperature_c
+    return _within("temperature", " C", _gap(ours, theirs), tolerance, ours, theirs)
+
+
+def _bias_age(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+    return _age(light, master, tolerances.bias_days)
+
+
+def _dark_age(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+    return _age(light, master, tolerances.dark_days)
+
+
+def _flat_age(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+    return _age(light, master, tolerances.flat_days)
+
+
+def _age(light: FrameSetup, master: FrameSetup, limit_days: float) -> Finding | None:
+    days = _days(light, master)
+    if days is None:
+        return _unknown("date", light.taken_at, master.taken_at)
+    if days <= limit_days:
+        return None
+    return Finding(f"stale: {days:.0f} days lie between (limit {limit_days:g})", days / limit_days)
+
+
+_READOUT: tuple[Rule, ...] = (_camera, _size, _gain, _binning, _readout_mode, _row_order)
+_RULES: Mapping[FrameKind, tuple[Rule, ...]] = {
+    FrameKind.BIAS: (*_READOUT, _offset, _overscan, _bias_temperature, _bias_age),
+    FrameKind.DARK: (*_READOUT, _offset, _overscan, _dark_temperature, _exposure, _dark_age, _bias_left_in),
+    FrameKind.FLAT: (*_READOUT, _trim, _mosaic, _filter, _telescope, _focal_length, _focus, _rotation, _flat_age),
+}
+
+
+def superseded(masters: Mapping[Path, FrameSetup]) -> tuple[Path, ...]:
+    """Return the masters for which there is a newer one, shot alike in everything that matters to a light.
+
+    A flat holds for the lights of its own time: it is superseded only by one that is `Tolerances.flat_days` newer.
+    """
+    # Close in temperature: without a cooler each temperature's dark is worth keeping.
+    tolerances = Tolerances(
+        cooled_c=0.5, uncooled_c=0.5, bias_c=2.0, exposure=1e-6, bias_days=1e9, dark_days=1e9, flat_days=1e9
+    )
+    return tuple(
+        path
+        for path, master in sorted(masters.items())
+        if any(_replaces(other, master, tolerances) for other in masters.values())
+    )
+
+
+def _replaces(newer: FrameSetup, older: FrameSetup, tolerances: Tolerances) -> bool:
+    if newer.taken_at is None or older.taken_at is None or newer.taken_at <= older.taken_at:
+        return False
+    if newer.kind is not older.kind or older.kind is None:
+        return False
+    if older.kind is FrameKind.FLAT and (_days(older, newer) or 0) <= Tolerances().flat_days:
+        return False
+    rules: Iterable[Rule] = _RULES.get(older.kind, (*_RULES[FrameKind.DARK], _filter))
+    return all(rule(older, newer, tolerances) is None for rule in rules)

@@ -1,0 +1,348 @@
+"""Overscan: columns or rows that are read out without having seen light, and tell the electronics' level line by line.
+
+Which part of a frame they are is told by its header: BIASSEC names the strip, TRIMSEC or DATASEC what remains of the
+frame (NOAO's conventions, https://noirlab.edu/science/ FITS keyword dictionary; 1-based, both ends included).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.cards import Card, HeaderValue
+from coldframe.calibration.files.frame_file import BZERO
+from coldframe.calibration.files.image_file import ImageFile
+from coldframe.calibration.measuring.statistics import SIGMA_PER_MAD
+from coldframe.calibration.stacking.accumulator import Stack
+
+Header = Mapping[str, HeaderValue]
+Method = Literal["row", "smooth"]
+OverscanChoice = Literal["none", "row", "smooth"]
+Pixels = NDArray[np.uint16] | NDArray[np.float32]
+
+PEDESTAL_ADU = 1024
+"""Corrected frames lie so much above zero: far beyond any read noise, so that nothing is clipped at zero."""
+
+STEPS_PER_ADU = 1024
+"""Levels are whole numbers of these steps, so that their sums do not depend on the order of the frames."""
+
+KAPPA = 4.0
+"""Values of a line farther from its median, in sigma, are left out: cosmic rays, charge trailing from the image."""
+
+SMOOTHED_LINES = 101
+"""Lines whose levels a parabola is fitted to."""
+
+STRAY_SIGMA = 5.0
+"""A line this far off the running median of its neighbours is taken at that median: its whole strip was struck."""
+
+_NEIGHBOURS = 51
+_SECTION = re.compile(r"\[(\d{1,6}):(\d{1,6}),(\d{1,6}):(\d{1,6})\]")
+_NO_SECTION = frozenset({"", "N/A", "NONE", "UNKNOWN", "[0:0,0:0]"})
+_LONGEST_SHOWN = 40
+_SHORTEST_WINDOW = 5
+_METHODS: tuple[Method, ...] = ("row", "smooth")
+_OF_THE_WHOLE_CHIP = frozenset({"BIASSEC", "TRIMSEC", "DATASEC", "CCDSEC"})
+
+
+class OverscanError(Exception):
+    """A header's sections make no sense; the message says which and why."""
+
+
+class Section(NamedTuple):
+    """A rectangle of a frame, in rows and columns counted from 0, ends excluded."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def __str__(self) -> str:
+        return f"[{self.left + 1}:{self.right},{self.top + 1}:{self.bottom}]"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.bottom - self.top, self.right - self.left
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+class Sections(NamedTuple):
+    """Where a frame's overscan lies, and its image.
+
+    Attributes
+    ----------
+    strip
+        The overscan.
+    kept
+        What remains of the frame.
+    """
+
+    strip: Section
+    kept: Section
+
+    @property
+    def beside(self) -> bool:
+        """True for a strip beside the image, with a level for each row; False for one above or below it."""
+        return self.strip.right <= self.kept.left or self.strip.left >= self.kept.right
+
+
+class Corrected(NamedTuple):
+    """A frame without its overscan.
+
+    Attributes
+    ----------
+    pixels
+        uint16 or float32 as the frame was, shape of the kept part: its level in whole ADU is subtracted, and
+        `PEDESTAL_ADU` added.
+    rest
+        int32, shape (height,) or (width,): what the rounding of the level left in each line, in steps of
+        1 / `STEPS_PER_ADU` ADU.
+    """
+
+    pixels: Pixels
+    rest: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Overscan:
+    """How a frame's overscan is subtracted.
+
+    The level of a line is the mean of its strip's values but for those beyond `KAPPA` sigma of their median; sigma is
+    that of the whole strip, from its median absolute deviation. With the method "row" this level is subtracted. Its own
+    error, the read noise over the square root of the strip's width, then becomes a stripe through the line. "smooth"
+    subtracts the parabola fitted to the levels of the 101 lines around (A. Savitzky and M. Golay 1964, Analytical
+    Chemistry 36, 1627; at the ends that of the outermost 101), lines that stray by 5 sigma from the running median of
+    51 taken at that. Its error is 0.15 of that of a single line.
+
+    Attributes
+    ----------
+    sections
+        Where it lies.
+    method
+        As above.
+    """
+
+    sections: Sections
+    method: Method
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.sections.strip}"
+
+    @property
+    def cards(self) -> list[Card]:
+        """What a header says of it."""
+        return [
+            Card("OVERSCAN", str(self), "overscan that was subtracted, and how"),
+            Card("TRIM", str(self.sections.kept), "part of the raw frame that was kept"),
+        ]
+
+    def level_steps(self, pixels: Pixels) -> NDArray[np.int32]:
+        """Return the level of each line of the kept part, in steps of 1 / `STEPS_PER_ADU` ADU.
+
+        Parameters
+        ----------
+        pixels
+            Shape (height, width), the whole frame.
+        """
+        strip, kept = self.sections
+        if self.sections.beside:
+            levels = _levels(pixels[kept.top : kept.bottom, strip.left : strip.right])
+        else:
+            levels = _levels(pixels[strip.top : strip.bottom, kept.left : kept.right].T)
+        if self.method == "smooth":
+            levels = _smoothed(levels)
+        return np.rint(levels * STEPS_PER_ADU).astype(np.int32)
+
+    def correct(self, pixels: Pixels) -> Corrected:
+        """Return a frame without its overscan.
+
+        Parameters
+        ----------
+        pixels
+            uint16 or float32, shape (height, width), the whole frame.
+        """
+        steps = self.level_steps(pixels)
+        whole = (steps + STEPS_PER_ADU // 2) // STEPS_PER_ADU
+        lowered = self._lines(whole - PEDESTAL_ADU)
+        kept = pixels[self.sections.kept.slices]
+        rest = steps - whole * STEPS_PER_ADU
+        if pixels.dtype == np.uint16:
+            return Corrected(np.clip(kept.astype(np.int32) - lowered, 0, 65535).astype(np.uint16), rest)
+        return Corrected(kept - lowered.astype(np.float32), rest)
+
+    def correct_words(self, pixels: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
+        """Return a raw frame without its overscan, and what rounding left in its lines; see `correct`."""
+        corrected, rest = self.correct(pixels)
+        return corrected.astype(np.uint16, copy=False), rest
+
+    def signal(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Return the kept part of a frame above its level, ADU, float32; parameters are those of `correct`."""
+        levels = self.level_steps(pixels).astype(np.float64) / STEPS_PER_ADU
+        return np.asarray(pixels[self.sections.kept.slices] - self._lines(levels), np.float32)
+
+    def restored(self, stack: Stack, rests: Iterable[NDArray[np.int32]]) -> Stack:
+        """Return the master of corrected frames without pedestal, and without what rounding left in their lines.
+
+        That is averaged over all frames: a pixel with rejected values gets theirs, too, which is wrong by less than
+        half an ADU times the rejected fraction.
+
+        Parameters
+        ----------
+        stack
+            Of frames from `correct`, flats excepted.
+        rests
+            Of each of them, in any order.
+        """
+        total = np.sum(list(rests), axis=0, dtype=np.int64)
+        lines: NDArray[np.float64] = PEDESTAL_ADU + np.asarray(total, np.float64) / (stack.frames * STEPS_PER_ADU)
+        extra = self._lines(lines)
+        return replace(stack, mean=(stack.mean - extra).astype(np.float32))
+
+    def _lines(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return one value a line as what can be added to the kept part."""
+        return values[:, None] if self.sections.beside else values[None, :]
+
+
+def sections_of(header: Header, shape: tuple[int, int]) -> Sections | None:
+    """Return where a raw frame's overscan lies, None where its header tells of none.
+
+    Parameters
+    ----------
+    header
+        Untrusted.
+    shape
+        The frame's height and width.
+
+    Raises
+    ------
+    OverscanError
+        If the sections are malformed, lie outside the frame, or not beside or above one another.
+    """
+    strip = _section(header, "BIASSEC", shape)
+    if strip is None:
+        return None
+    kept = _section(header, "TRIMSEC", shape) or _section(header, "DATASEC", shape)
+    if kept is None:
+        raise OverscanError(f"BIASSEC {strip} without TRIMSEC or DATASEC: what is to be kept is not told")
+    beside = strip.right <= kept.left or strip.left >= kept.right
+    across = strip.bottom <= kept.top or strip.top >= kept.bottom
+    covers_rows = strip.top <= kept.top and strip.bottom >= kept.bottom
+    covers_columns = strip.left <= kept.left and strip.right >= kept.right
+    if not (beside and covers_rows) and not (across and covers_columns):
+        raise OverscanError(f"BIASSEC {strip} runs neither beside nor above or below the whole of TRIMSEC {kept}")
+    return Sections(strip, kept)
+
+
+def subtracted_of(header: Header) -> Overscan | None:
+    """Return what was subtracted from each frame of a master of ours, None where its header tells of nothing."""
+    method, _, strip = str(header.get("OVERSCAN", "")).partition(" ")
+    where = _SECTION.fullmatch(strip), _SECTION.fullmatch(str(header.get("TRIM", "")))
+    for known in _METHODS:
+        if known == method and where[0] is not None and where[1] is not None:
+            return Overscan(Sections(_counted_from_0(where[0]), _counted_from_0(where[1])), known)
+    return None
+
+
+def corrected_header(header: Header, overscan: Overscan) -> dict[str, HeaderValue]:
+    """Return the cards of a raw frame's header as they hold for the kept part, those about its structure excepted."""
+    kept = overscan.sections.kept
+    told = {keyword: value for keyword, value in header.items() if keyword not in _OF_THE_WHOLE_CHIP}
+    moved: list[tuple[str, int]] = [("CRPIX1", -kept.left), ("CRPIX2", -kept.top)]
+    if "BAYERPAT" in told or "COLORTYP" in told:
+        told = {"XBAYROFF": 0, "YBAYROFF": 0} | told
+        moved += [("XBAYROFF", kept.left), ("YBAYROFF", kept.top)]
+    for keyword, by in moved:
+        value = told.get(keyword)
+        if isinstance(value, int | float):
+            told[keyword] = value + by
+    return told
+
+
+def corrected_copy(image: ImageFile, overscan: Overscan, folder: Path) -> tuple[ImageFile, NDArray[np.int32]]:
+    """Return a frame on disk without its overscan, as a new file in a folder, and what rounding left in its lines.
+
+    Its header is that of the whole frame. Frames of 8 or 16 bits become 16-bit ones, all others 32-bit floats; see
+    `Overscan.correct`.
+
+    Raises
+    ------
+    FrameFileError
+        If the frame cannot be read.
+    """
+    pixels, rest = overscan.correct(image.pixels())
+    whole = pixels.dtype == np.uint16
+    words = (pixels.astype(np.uint16) ^ BZERO).astype(">u2") if whole else pixels.astype(">f4")
+    with NamedTemporaryFile(dir=folder, delete=False) as file:
+        file.write(words.data)
+    bits, zero = (16, BZERO) if whole else (-32, 0)
+    shape = overscan.sections.kept.shape
+    return ImageFile(image.path, Path(file.name), 0, shape, bits, zero, 1, image.header), rest
+
+
+def _section(header: Header, keyword: str, shape: tuple[int, int]) -> Section | None:
+    text = str(header.get(keyword, "")).replace(" ", "")
+    if text.upper() in _NO_SECTION:
+        return None
+    numbers = _SECTION.fullmatch(text)
+    if numbers is None:
+        raise OverscanError(f"{keyword} {_shown(text)} is not of the form [x1:x2,y1:y2]")
+    section = _counted_from_0(numbers)
+    height, width = shape
+    if not (0 <= section.left < section.right <= width and 0 <= section.top < section.bottom <= height):
+        raise OverscanError(f"{keyword} {text} does not lie within the frame's {width} x {height} pixels")
+    return section
+
+
+def _shown(text: str) -> str:
+    """Return untrusted text so that it fits a line."""
+    return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "...")
+
+
+def _counted_from_0(numbers: re.Match[str]) -> Section:
+    left, right, top, bottom = (int(number) for number in numbers.groups())
+    return Section(top - 1, bottom, left - 1, right)
+
+
+def _levels(strip: Pixels) -> NDArray[np.float64]:
+    """Return the clipped mean of each row of a strip."""
+    values = strip.astype(np.float64)
+    off = values - np.median(values, axis=1, keepdims=True)
+    # Where most values of a line are equal, the step of the converter is the noise.
+    sigma = max(SIGMA_PER_MAD * float(np.median(np.abs(off))), 0.5)
+    levels: NDArray[np.float64] = np.mean(values, axis=1, where=np.abs(off) <= KAPPA * sigma)
+    return levels
+
+
+def _smoothed(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the levels smoothed along the strip; see `Overscan`."""
+    levels = _without_strays(levels)
+    window = min(SMOOTHED_LINES, levels.size - 1 + levels.size % 2)
+    if window < _SHORTEST_WINDOW:
+        return np.full_like(levels, levels.mean())
+    basis = np.vander(np.linspace(-1, 1, window), 3)
+    fit = basis @ np.linalg.pinv(basis)
+    half = window // 2
+    return np.concatenate(
+        [
+            fit[:half] @ levels[:window],
+            np.convolve(levels, fit[half][::-1], "valid"),
+            fit[half + 1 :] @ levels[-window:],
+        ]
+    )
+
+
+def _without_strays(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    half = min(_NEIGHBOURS, levels.size) // 2
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(levels, half, mode="symmetric"), 2 * half + 1)
+    running = np.median(around, axis=1)
+    off = np.abs(levels - running)
+    return np.where(off > STRAY_SIGMA * SIGMA_PER_MAD * np.median(off), running, levels)

@@ -1,0 +1,37 @@
+"""The loop behind `frame_shape`, compiled by Numba."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.kernels.live import kernel
+
+U16 = NDArray[np.uint16]
+I64 = NDArray[np.int64]
+
+
+@kernel
+def sum_cells(pixels: U16, edges: I64, low: int, high: int, sums: I64) -> int:
+    """Add up the pixels of each cell, values beyond bounds taken as those; return all bits that occur.
+
+    Parameters
+    ----------
+    pixels
+        Shape (height, width).
+    edges
+        Columns between which cells lie, shape (cells + 1,).
+    low, high
+        The bounds, within 0 to 65535.
+    sums
+        Shape (height // 2, cells), zeroed by the caller: a cell is two rows high.
+    """
+    bits = np.uint16(0)
+    lowest, highest = np.uint16(low), np.uint16(high)
+    for pair in range(sums.shape[0]):
+        for row in (pixels[2 * pair], pixels[2 * pair + 1]):
+            for cell in range(sums.shape[1]):
+                total = np.uint32(0)
+                for value in row[edges[cell] : edges[cell + 1]]:
+                    bits |= value
+                    total += np.uint32(min(max(value, lowest), highest))
+                sums[pair, cell] += total
+    return int(bits)

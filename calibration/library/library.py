@@ -1,0 +1,247 @@
+"""The library: masters of all nights in one folder, found again by what their headers say.
+
+::
+
+    library/
+        ASI2600MM/biases/MasterBias_ASI2600MM_G100_O50_-10C_1x1_2026-11-22.fits
+        ASI2600MM/darks/...  ASI2600MM/dark-flats/...  ASI2600MM/flats/...
+        superseded/                       masters that newer ones have replaced
+        index.sqlite                      a cache; the headers are the truth
+"""
+
+import errno
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.durable import NotDurableError, link_durably, make_folder_durably
+from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.frames.matching import superseded
+from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
+from coldframe.calibration.library.index import LibraryIndex, OpenIndex, Stamp
+from coldframe.calibration.masters.master_frame import name_part
+from coldframe.calibration.masters.reading import file_digest, integrity_fault
+from coldframe.config.frames import FrameKind
+
+LIBRARY = "library"
+"""Name of the library's folder below the storage folder."""
+
+_FOLDERS = {
+    FrameKind.BIAS: "biases",
+    FrameKind.DARK: "darks",
+    FrameKind.DARK_FLAT: "dark-flats",
+    FrameKind.FLAT: "flats",
+}
+_SUPERSEDED = "superseded"
+
+Header = Mapping[str, HeaderValue]
+
+
+class NotAMasterError(Exception):
+    """A file has no place in the library: it is not a master, or does not say of what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What is in the library.
+
+    Attributes
+    ----------
+    headers
+        Of every master, by its path.
+    faults
+        Of files that are no masters or cannot be read: what is wrong with them.
+    """
+
+    headers: Mapping[Path, Header]
+    faults: Mapping[Path, str]
+
+    @property
+    def setups(self) -> dict[Path, FrameSetup]:
+        """How each master was shot."""
+        return {path: setup_of(header) for path, header in self.headers.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A folder of masters.
+
+    Several processes may use it at once: files are added whole and never changed, the index serialises its writers.
+
+    Attributes
+    ----------
+    folder
+        Where it is; made when the first master is filed.
+    """
+
+    folder: Path
+
+    def file(self, master: Path) -> Path:
+        """Take a master in, as a hard link or else a copy, and return its path; one that is there already stays.
+
+        Parameters
+        ----------
+        master
+            A file that `write_master` wrote, or another program's master whose header tells its kind.
+
+        Raises
+        ------
+        FrameFileError
+            If it cannot be read.
+        NotAMasterError
+            If it is something else.
+        NotDurableError
+            If it could not be brought onto the disk.
+        """
+        header = read_header(master)
+        fault = _not_a_master(header)
+        if fault is not None:
+            raise NotAMasterError(f"{master}: {fault}")
+        digest = file_digest(master)
+        target = self._place(master, header)
+        make_folder_durably(target.parent)
+        with self._index.opened() as index:
+            for path in _numbered(target):
+                if not (_linked(master, path) or path.samefile(master) or file_digest(path) == digest):
+                    continue
+                name = self._name(path)
+                index.remember(name, Stamp.of(path), header)
+                index.keep_digest(name, digest)
+                return path
+        raise AssertionError("the numbers never end")
+
+    def catalogue(self) -> Catalogue:
+        """Return what is there; headers are read only of files that are new or have changed."""
+        headers: dict[Path, Header] = {}
+        faults: dict[Path, str] = {}
+        if not self.folder.is_dir():
+            return Catalogue(headers, faults)
+        with self._index.opened() as index:
+            known = index.names()
+            for path in self._files():
+                try:
+                    header = self._header(path, index)
+                except FrameFileError as error:
+                    faults[path] = error.what
+                    continue
+                except OSError as error:
+                    faults[path] = error.strerror or str(error)
+                    continue
+                fault = _not_a_master(header)
+                if fault is None:
+                    headers[path] = header
+                else:
+                    faults[path] = fault
+            for name in known - {self._name(path) for path in (*headers, *faults)}:
+                index.drop(name)
+        return Catalogue(headers, faults)
+
+    def verify(self) -> Iterator[tuple[Path, str | None]]:
+        """Read every byte of every master; yield each with what is wrong with it, None where all is well.
+
+        The checksums within the file must hold, and the SHA-256 must be the one of the time when it was filed or first
+        found sound.
+        """
+        catalogue = self.catalogue()
+        yield from catalogue.faults.items()
+        for path in catalogue.headers:
+            fault = integrity_fault(path) or self._digest_fault(path)
+            yield path, fault
+
+    def rebuild(self) -> Catalogue:
+        """Throw the index away and read every header again."""
+        self._index.forget()
+        return self.catalogue()
+
+    def prunable(self) -> tuple[Path, ...]:
+        """Return the masters that newer ones have replaced."""
+        return superseded(self.catalogue().setups)
+
+    def retire(self, master: Path) -> Path:
+        """Move a master of the library to `superseded/`, where nothing is matched, and return its new path.
+
+        Raises
+        ------
+        NotDurableError
+            If it could not be moved; then it is where it was.
+        """
+        target = self.folder / _SUPERSEDED / self._name(master)
+        make_folder_durably(target.parent)
+        try:
+            path = next(path for path in _numbered(target) if not path.exists())
+            link_durably(master, path)
+            master.unlink()
+        except OSError as error:
+            raise NotDurableError.of(target, error) from error
+        return path
+
+    @property
+    def _index(self) -> LibraryIndex:
+        return LibraryIndex(self.folder / "index.sqlite")
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _files(self) -> list[Path]:
+        retired = self.folder / _SUPERSEDED
+        return sorted(
+            path
+            for path in self.folder.rglob("*")
+            if path.suffix.lower() in PLAIN_SUFFIXES
+            and not path.name.startswith(".")
+            and not path.is_relative_to(retired)
+        )
+
+    def _header(self, path: Path, index: OpenIndex) -> Header:
+        name, stamp = self._name(path), Stamp.of(path)
+        header = index.header(name, stamp)
+        if header is None:
+            header = read_header(path)
+            index.remember(name, stamp, header)
+        return header
+
+    def _digest_fault(self, path: Path) -> str | None:
+        digest = file_digest(path)
+        with self._index.opened() as index:
+            known = index.digest(self._name(path))
+            if known is None:
+                index.keep_digest(self._name(path), digest)
+        return None if known in {None, digest} else "SHA-256 differs: the file has changed since it was filed"
+
+    def _place(self, master: Path, header: Header) -> Path:
+        setup = setup_of(header)
+        assert setup.kind is not None
+        date = "" if setup.taken_at is None else f"_{setup.taken_at.date().isoformat()}"
+        stem = master.stem if master.stem.endswith(date) else master.stem + date
+        return self.folder / name_part(setup.camera or "camera") / _FOLDERS[setup.kind] / f"{stem}.fits"
+
+
+def _not_a_master(header: Header) -> str | None:
+    """Return why this is no master, None where it is one."""
+    kind = setup_of(header).kind
+    if kind is None:
+        return "does not say what it is (no IMAGETYP that we know)"
+    if kind not in _FOLDERS:
+        return f"is a {kind} frame: the library holds masters of bias, dark, flat and dark-flat frames"
+    return f"is a single {kind} frame, not a master" if is_single_frame(header) else None
+
+
+def _linked(source: Path, path: Path) -> bool:
+    """Give a file another name; return False where that is taken, perhaps by another process just now."""
+    try:
+        link_durably(source, path)
+    except NotDurableError as error:
+        if error.errno != errno.EEXIST:
+            raise
+        return False
+    return True
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    """Return the path, then the same with the numbers 2, 3, ... behind its stem."""
+    yield path
+    for number in count(2):
+        yield path.with_stem(f"{path.stem}-{number}")

@@ -1,0 +1,245 @@
+"""Calibration of lights: arithmetic on planes, without a file in sight."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.measuring.amp_glow import DarkSignal, scaling_fault
+
+F32 = NDArray[np.float32]
+
+PEDESTAL_STEP_ADU = 100
+"""Pedestals of 16-bit results are multiples of this."""
+
+MOST_PEDESTAL_ADU = 1000
+"""Beyond, single wild pixels (hot in the dark, not in the light) would cost everybody's range."""
+
+
+class MismatchError(Exception):
+    """Masters do not fit the light or each other; the message says how."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Correction:
+    """What is done to every light of one kind; all planes float32, shape (height, width).
+
+    Attributes
+    ----------
+    subtracted
+        ADU: the master dark, or bias, or bias plus scaled dark.
+    dark_variance
+        ADU^2: variance of `subtracted` plus that of reading out one dark frame of the light's exposure.
+    response
+        Master flat, never 0; ones without a flat.
+    response_variance
+        Its relative variance.
+    masked
+        bool: pixels that the flat found without signal; None without a flat or where it has no mask.
+    """
+
+    subtracted: F32
+    dark_variance: F32
+    response: F32
+    response_variance: F32
+    masked: NDArray[np.bool_] | None
+
+    def band(self, rows: slice) -> "Correction":
+        """Return the same for some rows of the light."""
+        return Correction(
+            self.subtracted[rows],
+            self.dark_variance[rows],
+            self.response[rows],
+            self.response_variance[rows],
+            None if self.masked is None else self.masked[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CalibratedLight:
+    """A calibrated frame.
+
+    Attributes
+    ----------
+    signal
+        float32, shape (height, width), ADU; around zero where there was no light, so partly negative.
+    uncertainty
+        float32, same shape: standard error of `signal`.
+    """
+
+    signal: F32
+    uncertainty: F32
+
+
+def correction(dark: "Subtraction", flat: MasterPlanes | None) -> Correction:
+    """Combine what is subtracted with the flat that is divided by.
+
+    Raises
+    ------
+    MismatchError
+        If the flat has another shape, or is no relative master flat (mean 1).
+    """
+    shape = dark.subtracted.shape
+    if flat is None:
+        return Correction(dark.subtracted, dark.variance, np.ones(shape, np.float32), np.zeros(shape, np.float32), None)
+    if flat.mean.shape != shape:
+        raise MismatchError(f"the master flat has the shape {flat.mean.shape}, the dark {shape}")
+    level = float(flat.mean.mean(dtype=np.float64))
+    if not 0.5 < level < 2:  # noqa: PLR2004 - generous: masks and mosaics move the mean of ours by far less
+        raise MismatchError(f"the master flat's mean is {level:.4g}: it must be relative to 1, as coldframe writes it")
+    response = np.where(flat.mean > 0, flat.mean, np.float32(1))
+    relative_variance = np.square(flat.uncertainty / response, dtype=np.float32)
+    return Correction(dark.subtracted, dark.variance, response, relative_variance, flat.masked)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subtraction:
+    """What is subtracted from a light.
+
+    Attributes
+    ----------
+    subtracted
+        ADU, float32, shape (height, width).
+    variance
+        ADU^2, same shape: its own variance plus that of one read-out dark frame.
+    """
+
+    subtracted: F32
+    variance: F32
+
+
+def dark_subtraction(dark: MasterPlanes) -> Subtraction:
+    """Subtract a master of the light's own exposure (or a bias, where dark current does not matter).
+
+    The noise with which the light was read out is taken from the scatter among the master's frames, pixel by pixel, so
+    that hot and flickering pixels get theirs.
+    """
+    return Subtraction(dark.mean, dark.uncertainty**2 + dark.frame_variance)
+
+
+def with_own_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
+    """Return a bias-subtracted master dark with that bias in it again, whose error then cancels."""
+    own = _own_variance(dark, bias)
+    return replace(
+        dark, mean=dark.mean + bias.mean, uncertainty=np.sqrt(own), frame_variance=_frame_variance(dark, own)
+    )
+
+
+def with_other_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
+    """Return a bias-subtracted master dark with another bias in it, the errors of both biases included.
+
+    What is known of the noise of the bias that was subtracted is that of the one at hand.
+    """
+    own = _own_variance(dark, bias)
+    return replace(
+        dark,
+        mean=dark.mean + bias.mean,
+        uncertainty=np.hypot(dark.uncertainty, bias.uncertainty),
+        frame_variance=_frame_variance(dark, own),
+    )
+
+
+def _own_variance(dark: MasterPlanes, bias: MasterPlanes) -> F32:
+    """Return the variance of a master dark before the bias was subtracted from it."""
+    _check_shapes(dark, bias)
+    own: F32 = np.maximum(dark.uncertainty**2 - bias.uncertainty**2, 0)
+    return own
+
+
+def _frame_variance(dark: MasterPlanes, own: F32) -> F32:
+    variance = dark.uncertainty**2
+    fraction: F32 = np.divide(own, variance, out=np.ones_like(own), where=variance > 0)
+    return dark.frame_variance * fraction
+
+
+def _check_shapes(dark: MasterPlanes, bias: MasterPlanes) -> None:
+    if bias.mean.shape != dark.mean.shape:
+        raise MismatchError(f"the master bias has the shape {bias.mean.shape}, the dark {dark.mean.shape}")
+
+
+def scaled_subtraction(
+    bias: MasterPlanes, dark: MasterPlanes, scale: float, witness: MasterPlanes | None = None
+) -> Subtraction:
+    """Subtract bias + scale (dark - bias), for a light of `scale` times the dark's exposure.
+
+    Parameters
+    ----------
+    bias, dark
+        Masters; the dark with its bias still in it.
+    scale
+        As above.
+    witness
+        A dark of another exposure, shot alike otherwise, which shows whether glow grows with the exposure.
+
+    Raises
+    ------
+    MismatchError
+        If shapes differ, or the dark shows amplifier glow: that need not grow with the exposure as dark current does,
+        and would be left or carved out. It is scaled only where the witness shows that it does.
+    """
+    fault = scaling_fault(_current(dark, bias), scale, None if witness is None else _current(witness, bias))
+    if fault is not None:
+        raise MismatchError(fault)
+    own, other = np.float32(scale), np.float32(1 - scale)
+    current_variance = np.maximum(dark.frame_variance - bias.frame_variance, 0)
+    return Subtraction(
+        own * dark.mean + other * bias.mean,
+        (own * dark.uncertainty) ** 2 + (other * bias.uncertainty) ** 2 + bias.frame_variance + own * current_variance,
+    )
+
+
+def _current(dark: MasterPlanes, bias: MasterPlanes) -> DarkSignal:
+    _check_shapes(dark, bias)
+    return DarkSignal(dark.mean - bias.mean, setup_of(dark.header).exposure_s)
+
+
+def calibrate(pixels: NDArray[np.uint16] | F32, planes: Correction, e_per_adu: float | None) -> CalibratedLight:
+    """Calibrate one light.
+
+    Parameters
+    ----------
+    pixels
+        uint16, or float32 once its overscan is subtracted, shape (height, width).
+    planes
+        What to do to it.
+    e_per_adu
+        Electrons for 1 ADU, from which the photon noise follows; None leaves that out of the uncertainty.
+
+    Raises
+    ------
+    MismatchError
+        If the masters have another shape.
+    """
+    from coldframe.calibration.kernels import live  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    if pixels.shape != planes.subtracted.shape:
+        raise MismatchError(f"the light has the shape {pixels.shape}, its masters {planes.subtracted.shape}")
+    light = CalibratedLight(np.empty(pixels.shape, np.float32), np.empty(pixels.shape, np.float32))
+    live.calibrate_pixels(
+        pixels.reshape(-1),
+        planes.subtracted.reshape(-1),
+        planes.response.reshape(-1),
+        planes.dark_variance.reshape(-1),
+        planes.response_variance.reshape(-1),
+        0.0 if e_per_adu is None else 1 / e_per_adu,
+        light.signal.reshape(-1),
+        light.uncertainty.reshape(-1),
+    )
+    return light
+
+
+def pedestal_for(lowest_adu: float) -> int:
+    """Return the pedestal with which no pixel clips at zero: 100 ADU or the next multiple of it, at most 1000."""
+    needed = -(lowest_adu // PEDESTAL_STEP_ADU) * PEDESTAL_STEP_ADU
+    return int(min(max(needed, PEDESTAL_STEP_ADU), MOST_PEDESTAL_ADU))
+
+
+def sixteen_bits(signal: F32, pedestal_adu: float) -> tuple[NDArray[np.uint16], int, int]:
+    """Return signal + pedestal rounded to 16 bits, and how many pixels were clipped at 0 and at 65,535."""
+    from coldframe.calibration.kernels import live  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    pixels = np.empty(signal.shape, np.uint16)
+    below, above = live.quantise(signal.reshape(-1), float(pedestal_adu), pixels.reshape(-1))
+    return pixels, int(below), int(above)

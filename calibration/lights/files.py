@@ -1,0 +1,307 @@
+"""Lights as files: read, calibrated, written with headers that say what was done."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.defects.files import BadPixels
+from coldframe.calibration.files.cards import Card, HeaderValue
+from coldframe.calibration.files.durable import write_durably
+from coldframe.calibration.files.frame_file import FrameFileError, extension_pieces, primary_pieces
+from coldframe.calibration.files.image_file import open_image, read_image_header
+from coldframe.calibration.files.keywords import other_cards, software_card
+from coldframe.calibration.frames.matching import defect_map_faults
+from coldframe.calibration.frames.overscan import corrected_header
+from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.lights.arithmetic import (
+    CalibratedLight,
+    Correction,
+    MismatchError,
+    Subtraction,
+    calibrate,
+    correction,
+    dark_subtraction,
+    pedestal_for,
+    scaled_subtraction,
+    sixteen_bits,
+    with_other_bias,
+    with_own_bias,
+)
+from coldframe.calibration.lights.mending import mend
+from coldframe.calibration.lights.recipe import LightRecipe
+from coldframe.calibration.masters.flat_scaling import cfa_period
+from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS, read_adu_master, read_master
+from coldframe.config.frames import FrameKind
+
+_BAND_ROWS = 256
+
+_OF_THE_RAW_FILE = re.compile(r"NAXIS\d+|EXTNAME|EXTVER|EXTLEVEL|INHERIT|BLANK|DATAMIN|DATAMAX")
+"""Keywords that are no longer true of the calibrated pixels or of where they stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What calibrated lights look like.
+
+    Attributes
+    ----------
+    floating
+        32-bit floats instead of 16-bit integers.
+    pedestal_adu
+        Added to every pixel; None chooses 0 for floats, and for integers what keeps every pixel above zero.
+    e_per_adu
+        Electrons for 1 ADU; None takes EGAIN of the light's header, and without that leaves the photon noise out of
+        the uncertainty.
+    defects
+        Pixels that get a value from their neighbours; None trusts all.
+    blank
+        Only of floats: these pixels become NaN instead.
+    """
+
+    floating: bool = False
+    pedestal_adu: float | None = None
+    e_per_adu: float | None = None
+    defects: BadPixels | None = None
+    blank: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of a light.
+
+    Attributes
+    ----------
+    path
+        The calibrated file.
+    below, above
+        Pixels that were clipped at 0 and at 65,535.
+    photons
+        Whether the uncertainty holds the photon noise.
+    """
+
+    path: Path
+    below: int
+    above: int
+    photons: bool
+
+
+@dataclass(slots=True, eq=False)
+class _Result:
+    """A light on its way to the disk.
+
+    Attributes
+    ----------
+    signal
+        uint16 or float32, shape (height, width), pedestal included.
+    uncertainty
+        float32, same shape.
+    cards
+        What was done to the pixels.
+    below, above
+        As in `Written`.
+    """
+
+    signal: NDArray[np.uint16] | NDArray[np.float32]
+    uncertainty: NDArray[np.float32]
+    cards: list[Card]
+    below: int = 0
+    above: int = 0
+
+
+def light_setup(path: Path) -> FrameSetup:
+    """Return how a light was shot.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read, or is no raw light.
+    """
+    header = read_image_header(path)
+    setup = setup_of(header)
+    if setup.kind not in {FrameKind.LIGHT, None}:
+        raise FrameFileError(path, f"is a {setup.kind} frame, not a light")
+    if header.get("CALSTAT"):
+        raise FrameFileError(path, f"was calibrated before (CALSTAT {header['CALSTAT']})")
+    return setup
+
+
+def load_correction(recipe: LightRecipe) -> Correction:
+    """Read a recipe's masters and combine them.
+
+    Raises
+    ------
+    FrameFileError
+        If a master cannot be read.
+    MismatchError
+        If the masters do not fit each other, or the dark cannot be scaled.
+    """
+    subtraction = _subtraction(recipe)
+    return correction(subtraction, None if recipe.flat is None else read_master(recipe.flat))
+
+
+def _subtraction(recipe: LightRecipe) -> Subtraction:
+    """Return what is subtracted; a function of its own, so that dark and bias are gone when the flat is read."""
+    dark = None if recipe.dark is None else read_adu_master(recipe.dark)
+    bias = None if recipe.bias is None else read_adu_master(recipe.bias)
+    if dark is not None and bias is not None and setup_of(dark.header).bias_subtracted:
+        own = bias.header.get("DATASUM")
+        dark = with_own_bias(dark, bias) if own and own == dark.header.get("CFSUBSUM") else with_other_bias(dark, bias)
+    if dark is not None and bias is not None and recipe.dark_scale != 1:
+        witness = None if recipe.glow_witness is None else read_adu_master(recipe.glow_witness)
+        return scaled_subtraction(bias, dark, recipe.dark_scale, witness)
+    only = dark or bias
+    assert only is not None
+    return dark_subtraction(only)
+
+
+def calibrate_file(light: Path, target: Path, recipe: LightRecipe, planes: Correction, output: Output) -> Written:
+    """Calibrate one light and write it durably; `target` is a new file in a folder that exists.
+
+    The light may be of 8, 16 or 32 bits or of floats in ADU, compressed or not. The file's first image is the
+    calibrated light; the extension UNCERT is its standard error, MASK follows where the flat has one (bit 1: pixel
+    without signal in the flat) or defects are treated (bit 2: defect).
+
+    Raises
+    ------
+    FrameFileError
+        If the light cannot be read.
+    MismatchError
+        If the masters or the defect map have another shape, or the map is of another camera.
+    NotDurableError
+        If the result could not be brought onto the disk, or `target` exists.
+    """
+    with TemporaryDirectory(prefix=".coldframe-", dir=target.parent) as unpacked:
+        image = open_image(light, Path(unpacked))
+        raw, header = image.pixels(), dict(image.header)
+    if raw.dtype.kind == "f" and raw.max() <= HIGHEST_OF_FRACTIONS:
+        raise FrameFileError(light, "its values lie below 1: not in ADU, so that no master fits them")
+    pixels: NDArray[np.uint16] | NDArray[np.float32] = raw
+    if recipe.overscan is not None:
+        header = corrected_header(header, recipe.overscan)
+        pixels = recipe.overscan.signal(raw)
+    e_per_adu = output.e_per_adu or _egain(header)
+    result = _calibrated(pixels, planes, e_per_adu, output)
+    if output.defects is not None:
+        _treat(result, output.defects, header, blank=output.blank)
+    kept = {keyword: value for keyword, value in header.items() if not _OF_THE_RAW_FILE.fullmatch(keyword)}
+    cards = [*_cards(light, header, recipe, e_per_adu), *result.cards]
+    first = primary_pieces(result.signal, cards + other_cards(cards, kept))
+    write_durably(target, chain(first, *_extensions(result, planes, output.defects)))
+    return Written(target, result.below, result.above, photons=e_per_adu is not None)
+
+
+def _calibrated(
+    pixels: NDArray[np.uint16] | NDArray[np.float32], planes: Correction, e_per_adu: float | None, output: Output
+) -> _Result:
+    """Calibrate band by band, so that little but the result is in memory; where there are defects it is zero."""
+    bad = None if output.defects is None else output.defects.bad
+    if bad is not None and bad.shape != planes.subtracted.shape:
+        raise MismatchError(f"the defect map has the shape {bad.shape}, the light's masters {planes.subtracted.shape}")
+    if pixels.shape != planes.subtracted.shape:
+        raise MismatchError(f"the light has the shape {pixels.shape}, its masters {planes.subtracted.shape}")
+    bands = [slice(top, min(top + _BAND_ROWS, len(pixels))) for top in range(0, len(pixels), _BAND_ROWS)]
+
+    def calibrated(rows: slice) -> CalibratedLight:
+        band = calibrate(pixels[rows], planes.band(rows), e_per_adu)
+        if bad is not None:
+            band.signal[bad[rows]] = 0
+        return band
+
+    pedestal_adu = output.pedestal_adu
+    if pedestal_adu is None and not output.floating:
+        pedestal_adu = pedestal_for(min(float(calibrated(rows).signal.min()) for rows in bands))
+    result = _Result(
+        np.empty(pixels.shape, np.float32 if output.floating else np.uint16),
+        np.empty(pixels.shape, np.float32),
+        [Card("PEDESTAL", pedestal_adu or 0, "[adu] was added to every pixel")],
+    )
+    for rows in bands:
+        band = calibrated(rows)
+        result.uncertainty[rows] = band.uncertainty
+        if output.floating:
+            result.signal[rows] = band.signal + np.float32(pedestal_adu or 0)
+        else:
+            result.signal[rows], below, above = sixteen_bits(band.signal, pedestal_adu or 0)
+            result.below += below
+            result.above += above
+    if not output.floating:
+        result.cards.append(Card("CFCLIPLO", result.below, "pixels clipped at 0"))
+        result.cards.append(Card("CFCLIPHI", result.above, "pixels clipped at 65535"))
+    return result
+
+
+def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue], *, blank: bool) -> None:
+    """Mend the defects or blank them, and say so."""
+    setup = setup_of(header)
+    faults = defect_map_faults(setup, defects.setup)
+    if faults:
+        raise MismatchError(f"the defect map {defects.path} belongs to other pixels: {', '.join(faults)}")
+    result.cards.append(Card("CFDEFMAP", defects.path.name, "map of the defects"))
+    result.cards.append(Card("CFDEFNUM", int(np.count_nonzero(defects.bad)), "pixels that are defects"))
+    if blank:
+        result.signal[defects.bad] = result.uncertainty[defects.bad] = np.nan
+        result.cards.append(Card("CFDEFHOW", "NaN", "what they became"))
+        return
+    try:
+        period = cfa_period(setup.mosaic)
+    except ValueError as error:
+        raise MismatchError(f"defects cannot be mended: {error}") from error
+    unmended = mend(result.signal, result.uncertainty, defects.bad, period)
+    result.cards.append(Card("CFDEFHOW", "median of good neighbours", "what they became; of the same colour"))
+    result.cards.append(Card("CFDEFLFT", unmended, "of them without a good neighbour: set to zero signal"))
+
+
+def _extensions(
+    result: _Result, planes: Correction, defects: BadPixels | None
+) -> Iterator[Iterator[bytes | memoryview]]:
+    yield extension_pieces("UNCERT", result.uncertainty, [Card("BUNIT", "adu", "unit of the pixels")])
+    if planes.masked is None and defects is None:
+        return
+    mask = np.zeros(result.signal.shape, np.uint8)
+    if planes.masked is not None:
+        mask |= planes.masked
+    if defects is not None:
+        mask |= defects.bad.view(np.uint8) << 1
+    yield extension_pieces("MASK", mask, [Card("CFBIT0", "no light in the flat"), Card("CFBIT1", "defect")])
+
+
+def _egain(header: dict[str, HeaderValue]) -> float | None:
+    """Return the header's electrons per ADU, None where it says nothing sensible."""
+    value = header.get("EGAIN")
+    if isinstance(value, str | bool) or value is None:
+        return None
+    return float(value) if math.isfinite(value) and value > 0 else None
+
+
+def _cards(light: Path, header: dict[str, HeaderValue], recipe: LightRecipe, e_per_adu: float | None) -> list[Card]:
+    """Return what was done; see `LightRecipe`."""
+    sources = "readout and masters" if e_per_adu is None else "readout, photons and masters"
+    used: list[tuple[str, HeaderValue | None, str]] = [
+        ("CFDARK", _name(recipe.dark), "master dark subtracted"),
+        ("CFDKSCAL", recipe.dark_scale if recipe.dark and recipe.bias else None, "dark - bias times this"),
+        ("CFBIAS", _name(recipe.bias), "master bias subtracted"),
+        ("CFFLAT", _name(recipe.flat), "divided by this master flat"),
+        ("EGAIN", e_per_adu, "[e-/adu] for the photon noise"),
+    ]
+    return [
+        *([] if recipe.overscan is None else recipe.overscan.cards),
+        Card("IMAGETYP", str(header.get("IMAGETYP", "Light Frame")), "type of frame"),
+        Card("BUNIT", "adu", "unit of the pixels"),
+        Card("CALSTAT", recipe.calstat, "taken out: B bias, D dark current, F flat"),
+        *(Card(keyword, value, comment) for keyword, value, comment in used if value is not None),
+        Card("CFRAW", light.name, "the raw light"),
+        Card("CFUNCERT", sources, "noise that UNCERT holds"),
+        *(Card(f"CFNOTE{number:02d}", text) for number, text in enumerate(recipe.caveats[:99], start=1)),
+        software_card()._replace(keyword="SWMODIFY", comment="software that calibrated this frame"),
+    ]
+
+
+def _name(path: Path | None) -> str | None:
+    return None if path is None else path.name

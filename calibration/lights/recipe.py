@@ -1,0 +1,152 @@
+"""Which masters a light is calibrated with, and how."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from math import inf
+from pathlib import Path
+
+from coldframe.calibration.frames.matching import Match, Tolerances, best_master, best_scalable_dark
+from coldframe.calibration.frames.overscan import Overscan
+from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.config.frames import FrameKind
+
+WITNESS_RATIO = 1.5
+"""Exposures must differ so much to show how glow grows."""
+
+
+class Subtract(StrEnum):
+    """What is subtracted from lights."""
+
+    DARK = "dark"
+    SCALED_DARK = "scaled-dark"
+    BIAS = "bias"
+
+
+class NoMasterError(Exception):
+    """A light cannot be calibrated: some master is missing; the message says which, and what the nearest lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class LightRecipe:
+    """What is done to a light; lights of equal recipes share their planes.
+
+    Attributes
+    ----------
+    dark, bias, flat
+        Masters, None where not used.
+    dark_scale
+        Exposure of the light over that of the dark, where it is scaled; else 1.
+    caveats
+        What could not be compared.
+    overscan
+        What is subtracted first, as it was from the masters' frames; None leaves the frame whole.
+    glow_witness
+        A dark of another exposure, to see whether glow scales; None where no dark is scaled, or there is none.
+    """
+
+    dark: Path | None
+    bias: Path | None
+    flat: Path | None
+    dark_scale: float = 1.0
+    caveats: tuple[str, ...] = ()
+    overscan: Overscan | None = None
+    glow_witness: Path | None = None
+
+    @property
+    def calstat(self) -> str:
+        """What was taken out, in the letters of the CALSTAT keyword: B bias, D dark current, F flat field."""
+        return ("B" if self.dark is None else "BD") + ("" if self.flat is None else "F")
+
+
+def recipe_for(
+    light: FrameSetup, masters: Mapping[Path, FrameSetup], subtract: Subtract, *, with_flat: bool
+) -> LightRecipe:
+    """Return how to calibrate a light.
+
+    Its overscan is treated as that of the masters' frames was: where masters of several treatments fit, the smoothed
+    level is subtracted rather than that of single lines, and any rather than none.
+
+    Parameters
+    ----------
+    light
+        How it was shot.
+    masters
+        All there are.
+    subtract
+        A dark of its own exposure; or, where there is none, a bias and a dark scaled to its exposure; or a bias alone.
+    with_flat
+        Whether it is divided by a flat.
+
+    Raises
+    ------
+    NoMasterError
+        If a master is missing.
+    """
+    refusals = []
+    for treated in treatments(light, masters.values()):
+        try:
+            return _recipe(treated, masters, subtract, with_flat=with_flat)
+        except NoMasterError as error:
+            refusals.append(error)
+    raise refusals[0]
+
+
+def treatments(light: FrameSetup, masters: Iterable[FrameSetup]) -> list[FrameSetup]:
+    """Return the light with its overscan treated in each way in which that of some master's frames was.
+
+    The best way comes first, the light as it is last.
+    """
+    ways = {master.overscan for master in masters}
+    known = [way for way in ways if way is not None and way.sections == light.sections]
+    treated = [light.without(way) for way in sorted(known, key=lambda way: way.method, reverse=True)]
+    return [*treated, light]
+
+
+def _recipe(
+    light: FrameSetup, masters: Mapping[Path, FrameSetup], subtract: Subtract, *, with_flat: bool
+) -> LightRecipe:
+    scale = 1.0
+    dark = bias = flat = witness = None
+    if subtract is Subtract.BIAS:
+        bias = best_master(light, masters, FrameKind.BIAS)
+    else:
+        dark = best_master(light, masters, FrameKind.DARK)
+        if dark.path is None and subtract is Subtract.SCALED_DARK:
+            dark, bias = best_scalable_dark(light, masters), best_master(light, masters, FrameKind.BIAS)
+            scale = _scale(light, masters, dark)
+            witness = _glow_witness(light, masters, dark)
+        elif dark.path is not None and masters[dark.path].bias_subtracted:
+            bias = best_master(light, masters, FrameKind.BIAS)
+    if with_flat:
+        flat = best_master(light, masters, FrameKind.FLAT)
+    matches = [match for match in (dark, bias, flat) if match is not None]
+    refusals = [match.refusal for match in matches if match.path is None]
+    if refusals:
+        raise NoMasterError("; ".join(refusals))
+    caveats = tuple(f"{match.kind}: {caveat}" for match in matches for caveat in match.caveats)
+    return LightRecipe(_path(dark), _path(bias), _path(flat), scale, caveats, light.overscan, witness)
+
+
+def _glow_witness(light: FrameSetup, masters: Mapping[Path, FrameSetup], dark: Match) -> Path | None:
+    exposure_s = None if dark.path is None else masters[dark.path].exposure_s
+    if not exposure_s:
+        return None
+    others = {
+        path: master
+        for path, master in masters.items()
+        if master.exposure_s
+        and not master.bias_subtracted
+        and max(master.exposure_s / exposure_s, exposure_s / master.exposure_s) >= WITNESS_RATIO
+    }
+    # It is only looked at, so that no noise is stretched.
+    return best_scalable_dark(light, others, Tolerances(longest_stretch=inf)).path
+
+
+def _path(match: Match | None) -> Path | None:
+    return None if match is None else match.path
+
+
+def _scale(light: FrameSetup, masters: Mapping[Path, FrameSetup], dark: Match) -> float:
+    exposure_s = None if dark.path is None else masters[dark.path].exposure_s
+    return light.exposure_s / exposure_s if light.exposure_s is not None and exposure_s else 1.0

@@ -1,0 +1,227 @@
+"""Flat frames on one scale, so that a drifting light neither hides outliers nor makes them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, LEVELS, central_region, median_of_counts
+from coldframe.calibration.stacking.accumulator import Stack
+
+REFERENCE_LEVEL = 16384
+"""What the level of each flat becomes. On 16 bits a pixel may then be four times as bright as the central region."""
+
+LOWEST_RESPONSE = 0.01
+"""Pixels that answer with less than this fraction of the mean see no light worth dividing by."""
+
+LOWEST_LEVEL_ADU = 1.0
+
+X_TRANS = "XTRANS"
+"""Programs write this, or the 36 letters of the pattern, for Fujifilm's array of 6x6."""
+
+_BAYER_PERIOD = 2
+_X_TRANS_PERIOD = 6
+
+
+class NoSignalError(Exception):
+    """A flat frame shows no light above its dark flat."""
+
+
+class FlatScaler:
+    """Brings flat frames to one level, ready for the accumulator.
+
+    From each frame its dark is subtracted; what is left is multiplied by `REFERENCE_LEVEL` over the frame's own level,
+    which is the median of the central region, and rounded to 16 bits. With a colour filter array each of the four
+    places of the 2x2 pattern has a level of its own. The rounding adds 0.29 of 16,384 to each value: 1 % of the
+    photon noise of a flat at half the full well. Where the pattern begins makes no difference, so that frames of any
+    region are treated alike. X-Trans arrays have one level for all pixels: the colours of the light do not drift apart
+    within a set.
+
+    Parameters
+    ----------
+    dark
+        float32, shape (height, width): master dark flat or bias in ADU; or one level for all pixels.
+    cfa_pattern
+        Colour filter array, such as "RGGB"; None for mono. See `cfa_period`.
+
+    Raises
+    ------
+    ValueError
+        If the pattern is unknown.
+    """
+
+    def __init__(self, dark: NDArray[np.float32] | float, cfa_pattern: str | None = None) -> None:
+        self._dark = dark
+        self._period = cfa_period(cfa_pattern)
+        self._scaled = np.empty((0, 0), np.uint16)
+
+    def scale(self, pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        """Return a flat frame on the common scale, in a buffer that the next call uses again.
+
+        Parameters
+        ----------
+        pixels
+            uint16, shape (height, width).
+
+        Raises
+        ------
+        NoSignalError
+            If the level above the dark is below 1 ADU.
+        ValueError
+            If the dark has another shape.
+        """
+        return self.scale_by(self.factors(pixels), pixels)
+
+    def scale_by(self, factors: NDArray[np.float32], pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        """Return a flat frame, its dark subtracted, times its `factors`; see `scale`."""
+        from coldframe.calibration.kernels import live  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+        if self._scaled.shape != pixels.shape:
+            self._scaled = np.empty(pixels.shape, np.uint16)
+        live.scale_signals(pixels, self._dark_for(pixels.shape), factors, self._scaled)
+        return self._scaled
+
+    def factors(self, pixels: NDArray[np.uint16] | NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what brings a flat frame, its dark subtracted, to the common scale.
+
+        Parameters
+        ----------
+        pixels
+            uint16 or float32, shape (height, width).
+
+        Returns
+        -------
+        NDArray[np.float32]
+            Shape (2, 2): by the row and the column of the colour filter array's pattern. Errors are those of `scale`.
+        """
+        dark = self._dark_for(pixels.shape)
+        region = central_region(pixels.shape)
+        factors = np.empty((2, 2), np.float32)
+        # Levels are told apart in patterns of 2x2 only; the central region begins on an even row and column.
+        for row, column, phase in _phases(self._period if self._period == _BAYER_PERIOD else 1):
+            level = _level(pixels[region][phase], dark[region][phase])
+            if level < LOWEST_LEVEL_ADU:
+                raise NoSignalError(f"the flat's level is {level:.1f} ADU above its dark: no light reached the sensor")
+            factors[row:, column:] = REFERENCE_LEVEL / level
+        return factors
+
+    def _dark_for(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        if isinstance(self._dark, float | int):
+            self._dark = np.full(shape, self._dark, np.float32)
+        if self._dark.shape != shape:
+            raise ValueError(f"a flat of shape {shape} cannot have a dark of shape {self._dark.shape} subtracted")
+        return self._dark
+
+
+def with_dark_noise(
+    stack: Stack, dark_uncertainty: NDArray[np.float32], factors: Sequence[NDArray[np.float32]]
+) -> Stack:
+    """Return the stack of scaled flats with the noise of the dark that was subtracted from each of them.
+
+    All share the same dark: its error does not average out, and does not show in their scatter. It enters the mean
+    times the mean factor, whatever their number.
+
+    Parameters
+    ----------
+    stack
+        Of frames from `FlatScaler`.
+    dark_uncertainty
+        float32, shape (height, width), ADU: standard error of the dark; 0 or NaN where it is not known.
+    factors
+        Those of each frame, shape (2, 2) each, in any order.
+    """
+    # Sums are rounded once, at the end, so that the order of the frames makes no difference.
+    mean_factors = [
+        [math.fsum(column) / len(factors) for column in zip(*row, strict=True)] for row in zip(*factors, strict=True)
+    ]
+    uncertainty = np.empty_like(stack.uncertainty)
+    for row, column, phase in _phases(_BAYER_PERIOD):
+        shared = np.nan_to_num(dark_uncertainty[phase]) * np.float32(mean_factors[row][column])
+        uncertainty[phase] = np.sqrt(stack.uncertainty[phase] ** 2 + shared**2)
+    return replace(stack, uncertainty=uncertainty)
+
+
+def flat_response(stack: Stack, cfa_pattern: str | None = None) -> tuple[Stack, NDArray[np.bool_]]:
+    """Turn the stack of scaled flats into the master flat.
+
+    Parameters
+    ----------
+    stack
+        Of frames from `FlatScaler`.
+    cfa_pattern
+        As for the scaler.
+
+    Returns
+    -------
+    response
+        The stack, relative: its mean is 1 over all pixels of the frame with signal, with a colour filter array over
+        those of each place of its pattern. Where there is no signal it is 1 with uncertainty 0, so that dividing by it
+        changes nothing.
+    dead
+        bool, shape (height, width): true where the response is below 0.01 of the central region's.
+    """
+    mean = stack.mean / np.float32(REFERENCE_LEVEL)
+    uncertainty = stack.uncertainty / np.float32(REFERENCE_LEVEL)
+    dead = mean < LOWEST_RESPONSE
+    for _, _, phase in _phases(cfa_period(cfa_pattern)):
+        alive = ~dead[phase]
+        norm = np.float32(mean[phase].mean(where=alive, dtype=np.float64)) if alive.any() else np.float32(1)
+        mean[phase] /= norm
+        uncertainty[phase] /= norm
+    mean[dead] = 1
+    uncertainty[dead] = 0
+    return replace(stack, mean=mean, uncertainty=uncertainty), dead
+
+
+def cfa_period(cfa_pattern: str | None) -> int:
+    """Return after how many rows and columns a colour filter array repeats itself: 1 for mono, 2 for Bayer, 6 X-Trans.
+
+    Raises
+    ------
+    ValueError
+        If the pattern is none of these.
+    """
+    if cfa_pattern is None:
+        return 1
+    if cfa_pattern in BAYER_PATTERNS:
+        return _BAYER_PERIOD
+    name, _, _ = cfa_pattern.partition("+")  # behind it stands where the pattern begins
+    if name == X_TRANS or (len(name) == _X_TRANS_PERIOD**2 and set(name) == set("RGB")):
+        return _X_TRANS_PERIOD
+    raise ValueError(
+        f"colour filter array {cfa_pattern[:40]!r}: only patterns of 2x2, such as RGGB, and X-Trans are known"
+    )
+
+
+def _phases(period: int) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
+    """Go through the places of a pattern: row, column, and all pixels there."""
+    for row in range(period):
+        for column in range(period):
+            yield row, column, (slice(row, None, period), slice(column, None, period))
+
+
+def _level(pixels: NDArray[np.uint16] | NDArray[np.float32], dark: NDArray[np.float32]) -> float:
+    """Return the median of a region's signal."""
+    if pixels.dtype != np.uint16:
+        return float(np.median(pixels - dark))
+    from coldframe.calibration.kernels import live  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    counts = np.zeros(LEVELS, np.uint32)
+    live.count_signals(cast("NDArray[np.uint16]", pixels), dark, counts)
+    return _median_within_step(counts.astype(np.int64))
+
+
+def _median_within_step(counts: NDArray[np.int64]) -> float:
+    """Return the median of rounded values, interpolated within the rounding step where it falls.
+
+    Without that the level would jump by whole ADU from frame to frame. The values of a step are taken as spread evenly
+    over it (the median of grouped data).
+    """
+    step = int(median_of_counts(counts))
+    if counts[step] == 0:
+        return median_of_counts(counts)
+    below = int(counts[:step].sum())
+    return step - 0.5 + (int(counts.sum()) / 2 - below) / int(counts[step])

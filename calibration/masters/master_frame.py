@@ -1,0 +1,328 @@
+"""Master frames: their names, their headers, their files."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.cards import Card, HeaderValue, ascii_text
+from coldframe.calibration.files.durable import write_durably
+from coldframe.calibration.files.frame_file import FrameFileError, extension_pieces, primary_pieces
+from coldframe.calibration.files.keywords import ROLES, setting_cards, software_card, utc_text, with_driver_cards
+from coldframe.calibration.frames.overscan import Overscan, corrected_header
+from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT
+from coldframe.calibration.masters.reading import integrity_fault, read_master
+from coldframe.calibration.measuring.amp_glow import SIGNIFICANCE, AmpGlow, measure_glow
+from coldframe.calibration.measuring.statistics import central_region
+from coldframe.calibration.stacking.accumulator import Stack
+from coldframe.calibration.stacking.column_sort import method_trial
+from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
+from coldframe.config.frames import FrameKind, ReadoutSettings
+
+_TYPES = {
+    FrameKind.BIAS: "Master Bias",
+    FrameKind.DARK: "Master Dark",
+    FrameKind.FLAT: "Master Flat",
+    FrameKind.DARK_FLAT: "Master Dark",
+}
+_NAMES = {
+    FrameKind.BIAS: "MasterBias",
+    FrameKind.DARK: "MasterDark",
+    FrameKind.FLAT: "MasterFlat",
+    FrameKind.DARK_FLAT: "MasterDarkFlat",
+}
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+-]+")
+
+_KEPT_OF_DRIVER = frozenset(
+    {
+        "ROWORDER", "BAYERPAT", "XBAYROFF", "YBAYROFF", "PIXSIZE1", "PIXSIZE2", "XPIXSZ", "YPIXSZ", "EGAIN", "CAMERAID",
+        "TELESCOP", "FOCALLEN", "APTDIA", "FOCUSPOS", "ROTATANG", "COLORTYP",
+        "BIASSEC", "TRIMSEC", "DATASEC",
+    }
+)  # fmt: skip
+"""Of a raw frame's cards these hold for the master, too; others, such as the pointing, belong to single frames."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MasterFrame:
+    """Frames of one set, combined, and what they have in common.
+
+    Attributes
+    ----------
+    kind
+        Of the frames that went in; there are no masters of lights.
+    stack
+        Mean, uncertainty and counts; in ADU, of flats relative to a mean of 1.
+    camera, settings, exposure_s, filter_name
+        As of each frame.
+    sensor_c
+        Mean sensor temperature, None where unknown.
+    setpoint_c
+        Cooler setpoint, None for an uncooled camera.
+    clipping
+        The method by which the frames were combined.
+    inputs
+        File names of the frames that went in.
+    first_at, last_at
+        Starts of the first and the last exposure, UTC; None where unknown.
+    masked
+        bool, same shape: pixels without signal; None where that has no meaning.
+    subtracted
+        Name of the master that was subtracted from each frame, None without.
+    header
+        Cards of the first frame's driver.
+    overscan
+        What was subtracted from each frame before all else, None for whole frames.
+    subtracted_sum
+        DATASUM of the master that was subtracted, by which it is known under any name.
+    remarks
+        Further cards.
+    """
+
+    kind: FrameKind
+    stack: Stack
+    camera: str
+    settings: ReadoutSettings
+    exposure_s: float
+    sensor_c: float | None
+    setpoint_c: float | None
+    filter_name: str | None
+    clipping: Method
+    inputs: tuple[str, ...]
+    first_at: datetime | None
+    last_at: datetime | None
+    masked: NDArray[np.bool_] | None = None
+    subtracted: str | None = None
+    header: Mapping[str, HeaderValue] = field(default_factory=dict)
+    overscan: Overscan | None = None
+    subtracted_sum: str | None = None
+    remarks: tuple[Card, ...] = ()
+
+    @property
+    def level(self) -> float:
+        """Median of the mean over the central region, in ADU; of flats relative."""
+        return float(np.median(self.stack.mean[central_region(self.stack.mean.shape)]))
+
+    @property
+    def noise(self) -> float:
+        """Typical noise of the mean, in the same unit; NaN of a single frame.
+
+        The median of the uncertainty, less what that adds because it is an estimate itself.
+        """
+        known = self.stack.uncertainty[np.isfinite(self.stack.uncertainty)]
+        if not known.size:
+            return float("nan")
+        return float(np.median(known) * np.sqrt(method_trial(self.stack.frames, self.clipping).noise_fraction))
+
+
+def master_name(master: MasterFrame) -> str:
+    """Return the master's file name, such as MasterDark_ASI2600MM_G100_O50_-10C_300s_1x1.fits.
+
+    It tells every setting that a frame to be calibrated must share: the exposure only of darks and dark flats, with its
+    fraction; the filter of flats and dark flats.
+    """
+    text = settings_text(
+        master.kind,
+        master.settings,
+        master.exposure_s,
+        master.sensor_c if master.setpoint_c is None else master.setpoint_c,
+        master.filter_name,
+    )
+    return f"{_NAMES[master.kind]}_{name_part(master.camera)}_{text}.fits"
+
+
+def settings_text(
+    kind: FrameKind, settings: ReadoutSettings, exposure_s: float, temperature_c: float | None, filter_name: str | None
+) -> str:
+    """Return what tells a set of frames from others, as part of a file name: G100_O50_-10C_300s_1x1.
+
+    Parameters
+    ----------
+    kind, settings, exposure_s, filter_name
+        Of the frames.
+    temperature_c
+        Setpoint, or the sensor's temperature where there is no cooler, degrees Celsius; None where unknown.
+    """
+    exposed = kind in (FrameKind.DARK, FrameKind.DARK_FLAT)
+    parts = [
+        None if settings.gain is None else f"G{settings.gain:g}",
+        None if settings.offset is None else f"O{settings.offset:g}",
+        None if temperature_c is None else f"{round(temperature_c, 1) + 0.0:g}C",
+        f"{_decimal(exposure_s)}s" if exposed else None,
+        f"{settings.binning}x{settings.binning}",
+        settings.readout_mode,
+        filter_name if kind in (FrameKind.FLAT, FrameKind.DARK_FLAT) else None,
+    ]
+    return "_".join(name_part(part) for part in parts if part)
+
+
+def name_part(text: str) -> str:
+    """Return text with what does not belong into a file name replaced; never ".." alone, which leads elsewhere."""
+    part = _NOT_IN_NAMES.sub("-", ascii_text(text))
+    return part if part.strip(".") else "-"
+
+
+def _decimal(seconds: float) -> str:
+    """Return seconds to the microsecond without exponent and trailing zeros."""
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")
+
+
+def master_cards(master: MasterFrame) -> list[Card]:
+    """Return the cards of a master's first image."""
+    stack = master.stack
+    ours = [
+        Card("IMAGETYP", _TYPES[master.kind], "type of frame"),
+        Card("CFROLE", ROLES[master.kind], "what its frames were shot for"),
+        Card("BUNIT", "relative" if master.kind is FrameKind.FLAT else "adu", "unit of the pixels"),
+        *setting_cards(
+            exposure_s=master.exposure_s,
+            settings=master.settings,
+            sensor_c=master.sensor_c,
+            setpoint_c=master.setpoint_c,
+            filter_name=master.filter_name,
+            camera=master.camera,
+        ),
+        Card("STACKCNT", stack.frames, "frames combined"),
+        Card("NCOMBINE", stack.frames, "frames combined"),
+        Card("LIVETIME", stack.frames * master.exposure_s, "[s] sum of the exposures"),
+        *_date_cards(master),
+        software_card(),
+        *_method_cards(master),
+        *master.remarks,
+    ]
+    header = master.header if master.overscan is None else corrected_header(master.header, master.overscan)
+    kept = {keyword: value for keyword, value in header.items() if keyword in _KEPT_OF_DRIVER}
+    inputs = [Card(f"IMCOM{number:03d}", name) for number, name in enumerate(master.inputs[:999], start=1)]
+    return with_driver_cards(ours, kept) + inputs
+
+
+def _date_cards(master: MasterFrame) -> list[Card]:
+    if master.first_at is None or master.last_at is None:
+        return []
+    return [
+        Card("DATE-OBS", utc_text(master.first_at), "start of the first exposure, UTC"),
+        Card("DATE-END", utc_text(master.last_at), "start of the last exposure, UTC"),
+    ]
+
+
+def _rule_cards(method: Method, frames: int) -> list[Card]:
+    """Return what defines the method."""
+    match method:
+        case Mean():
+            return [Card("CFMETHOD", "mean", "how the frames were combined")]
+        case Median():
+            return [Card("CFMETHOD", "median", "how the frames were combined")]
+        case MedianClipping() | Winsorizing():
+            winsorized = "winsorized " if isinstance(method, Winsorizing) else ""
+            return [
+                Card("CFMETHOD", f"{winsorized}sigma-clipped mean", "how the frames were combined"),
+                Card("CFKAPPA", method.kappa, "rejected beyond so many sigma"),
+                Card("CFCENTRE", "median", "of the kept values; sigma is theirs, too"),
+                Card("CFSTART", "all", "what the first median and sigma are from"),
+            ]
+        case Clipping():
+            return [
+                Card("CFMETHOD", "sigma-clipped mean", "how the frames were combined"),
+                Card("CFKAPPA", method.kappa, "rejected beyond so many sigma"),
+                Card("CFCENTRE", method.centre, "of the kept values, as is sigma"),
+                Card("CFSTART", method.start, "what the first mean and sigma are from"),
+                Card("CFTRIM", method.trimmed(frames), "values left out on each side at the start"),
+                Card("CFFLOOR", method.sigma_floor_adu, "[adu] sigma is at least this"),
+                Card("CFITER", method.iterations, "most iterations"),
+            ]
+
+
+def _method_cards(master: MasterFrame) -> list[Card]:
+    rejected = Card("CFREJECT", master.stack.rejected_fraction, "fraction of the values rejected")
+    cards = [*_rule_cards(master.clipping, master.stack.frames), rejected]
+    if master.stack.frames > 1:
+        fraction = method_trial(master.stack.frames, master.clipping).frame_fraction
+        cards.append(Card("CFUNCERT", "JCGM 101:2008 6.4.9", "UNCERT: standard uncertainty, wider for few frames"))
+        cards.append(Card("CFVAR1", fraction, "variance of a frame / (UNCERT^2 x COUNTS)"))
+    if master.overscan is not None:
+        cards += master.overscan.cards
+    if master.kind is FrameKind.DARK:
+        cards.append(_glow_card(measure_glow(master.stack.mean)))
+    if master.subtracted is not None:
+        cards.append(Card("CFSUBTR", master.subtracted, "subtracted from each frame"))
+        if master.subtracted_sum is not None:
+            cards.append(Card("CFSUBSUM", master.subtracted_sum, "its DATASUM"))
+        if master.kind is not FrameKind.FLAT:
+            cards.append(Card("CALSTAT", BIAS_TAKEN_OUT, "taken out: B bias"))
+    if master.kind is FrameKind.FLAT:
+        cards.append(Card("CFNORM", "mean 1 over all unmasked pixels", "colours of a filter array each by itself"))
+    return cards
+
+
+def _glow_card(glow: AmpGlow) -> Card:
+    if glow.significant:
+        return Card("AMPGLOW", round(glow.amplitude_adu, 3), f"[adu] glow {glow.place}")
+    return Card("AMPGLOW", 0.0, f"[adu] glow; none above {SIGNIFICANCE * glow.error_adu:.2g}")
+
+
+def write_master(path: Path, master: MasterFrame) -> None:
+    """Write a master durably.
+
+    The file's first image is the mean; the extensions UNCERT (standard error of the mean), COUNTS (values kept) and,
+    where there is one, MASK (1: pixel without signal) follow.
+
+    Parameters
+    ----------
+    path
+        The file to make, in a folder that exists; see `master_name`.
+    master
+        What to write.
+
+    Raises
+    ------
+    NotDurableError
+        If the file could not be brought onto the disk, or exists.
+    """
+    stack = master.stack
+    unit = Card("BUNIT", "relative" if master.kind is FrameKind.FLAT else "adu", "unit of the pixels")
+    pieces = [
+        primary_pieces(stack.mean, master_cards(master)),
+        extension_pieces("UNCERT", stack.uncertainty, [unit]),
+        extension_pieces("COUNTS", stack.counts, []),
+    ]
+    if master.masked is not None:
+        pieces.append(extension_pieces("MASK", master.masked.view(np.uint8), []))
+    write_durably(path, chain.from_iterable(pieces))
+
+
+def is_written(path: Path, master: MasterFrame) -> bool:
+    """Tell whether a file is a sound master of the very same frames, with the same pixels.
+
+    Parameters
+    ----------
+    path
+        A file that exists; anything may be in it.
+    master
+        What would be written.
+    """
+    try:
+        there = read_master(path)
+    except FrameFileError:
+        return False
+    inputs = [there.header.get(f"IMCOM{number:03d}") for number in range(1, len(master.inputs) + 1)]
+    planes: list[tuple[NDArray[np.generic] | None, NDArray[np.generic] | None]] = [
+        (there.mean, master.stack.mean),
+        (there.uncertainty, np.nan_to_num(master.stack.uncertainty)),
+        (there.counts, master.stack.counts),
+        (there.masked, master.masked),
+    ]
+    return (
+        there.header.get("STACKCNT") == master.stack.frames
+        and inputs == list(master.inputs)
+        and integrity_fault(path) is None
+        and all(one is other or _is_equal(one, other) for one, other in planes)
+    )
+
+
+def _is_equal(one: NDArray[np.generic] | None, other: NDArray[np.generic] | None) -> bool:
+    return one is not None and other is not None and np.array_equal(one, other)

@@ -1,0 +1,215 @@
+"""Masters read back from disk: their planes, and whether every byte is as it was written."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.cards import BLOCK_LENGTH, HeaderValue
+from coldframe.calibration.files.frame_file import FrameFileError, mapped, parse_header
+
+F32 = NDArray[np.float32]
+
+_DTYPES = {8: "u1", 16: ">i2", 32: ">i4", -32: ">f4", -64: ">f8"}
+_ALL_ONES = 0xFFFFFFFF
+_MOST_HDUS = 64
+
+HIGHEST_OF_FRACTIONS = 1.0
+"""Where no value is above, an image holds fractions of the full range."""
+
+
+class Image(NamedTuple):
+    """One header and data unit of a file.
+
+    Attributes
+    ----------
+    header
+        Values of its cards.
+    whole
+        All its bytes, header and padding included.
+    data
+        The bytes of its pixels.
+    """
+
+    header: dict[str, HeaderValue]
+    whole: memoryview
+    data: memoryview
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MasterPlanes:
+    """A master's pixels.
+
+    Attributes
+    ----------
+    mean
+        float32, shape (height, width): ADU, of flats relative.
+    uncertainty
+        float32, same shape: standard error of the mean; zeros where the file has none.
+    frame_variance
+        float32, same shape: variance of a single one of its frames, from their scatter; zeros where that is unknown.
+    masked
+        bool, same shape: pixels without signal; None where the file has no such plane.
+    header
+        Of the first image.
+    counts
+        float32, same shape: values that went into each pixel; None where the file has no such plane.
+    """
+
+    mean: F32
+    uncertainty: F32
+    frame_variance: F32
+    masked: NDArray[np.bool_] | None
+    header: dict[str, HeaderValue]
+    counts: F32 | None = None
+
+
+def read_master(path: Path) -> MasterPlanes:
+    """Read a master that `write_master` wrote, or any plane FITS image of another program in ADU.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read, is truncated, has no plane as its first image, or holds values that are not numbers.
+    """
+    planes: dict[str, F32] = {}
+    header: dict[str, HeaderValue] = {}
+    for number, image in enumerate(_images(path)):
+        name = "MEAN" if number == 0 else str(image.header.get("EXTNAME"))
+        header = header or image.header
+        if name in {"MEAN", "UNCERT", "COUNTS", "MASK"}:
+            planes[name] = _plane(image, path)
+    mean = planes["MEAN"]
+    if not np.isfinite(mean).all():
+        raise FrameFileError(path, "some pixels of the master are not numbers")
+    if any(plane.shape != mean.shape for plane in planes.values()):
+        raise FrameFileError(path, "its extensions differ in size from its first image")
+    # Of a single frame no scatter is known (NaN); it is taken as 0 and stated as such.
+    uncertainty = np.nan_to_num(planes.get("UNCERT", np.zeros_like(mean)), copy=False)
+    counts = planes.get("COUNTS")
+    variance = np.zeros_like(mean) if counts is None else np.square(uncertainty)
+    if counts is not None:
+        variance *= counts * np.float32(_variance_factor(header))
+    masked = planes["MASK"] > 0 if "MASK" in planes else None
+    return MasterPlanes(mean, uncertainty, variance, masked, header, counts)
+
+
+def read_adu_master(path: Path) -> MasterPlanes:
+    """Read a master bias, dark or dark flat; see `read_master`.
+
+    Raises
+    ------
+    FrameFileError
+        Also if it holds fractions of the full range, as Siril and PixInsight write them: subtracted from ADU they would
+        change nothing, and nobody would notice.
+    """
+    master = read_master(path)
+    around_zero = "OVERSCAN" in master.header or "CALSTAT" in master.header
+    if not around_zero and master.mean.max() <= HIGHEST_OF_FRACTIONS:
+        raise FrameFileError(path, "its values lie below 1: not in ADU")
+    return master
+
+
+def _variance_factor(header: Mapping[str, HeaderValue]) -> float:
+    """Return what a `Trial` found when the master was made; 1 where its header tells nothing sensible."""
+    factor = header.get("CFVAR1", 1)
+    return factor if isinstance(factor, int | float) and 0 < factor <= 1 else 1
+
+
+def integrity_fault(path: Path) -> str | None:
+    """Return what is wrong with a file's bytes, None where every image's CHECKSUM and DATASUM hold.
+
+    CHECKSUM makes the 32-bit ones' complement sum over an HDU all ones (FITS standard 4.0, appendix J).
+    """
+    try:
+        for number, image in enumerate(_images(path), start=1):
+            fault = _checksum_fault(image)
+            if fault is not None:
+                return f"image {number}: {fault}"
+    except FrameFileError as error:
+        return error.what
+    return None
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file as text; it sees what checksums that add up miss, such as swapped words."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checksum_fault(image: Image) -> str | None:
+    if "CHECKSUM" not in image.header or "DATASUM" not in image.header:
+        return "has no CHECKSUM"
+    if _ones_complement(image.whole) != _ALL_ONES:
+        return "CHECKSUM does not hold: the file has changed since it was written"
+    return None
+
+
+def _ones_complement(data: memoryview) -> int:
+    total = int(np.frombuffer(data, ">u4").sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & _ALL_ONES) + (total >> 32)
+    return total
+
+
+def _plane(image: Image, path: Path) -> F32:
+    """Return an image's pixels as float32, BZERO and BSCALE applied."""
+    header = image.header
+    if header.get("NAXIS") != 2:  # noqa: PLR2004 - a plane
+        raise FrameFileError(path, "not a plane image")
+    shape = _whole(header, "NAXIS2", path), _whole(header, "NAXIS1", path)
+    stored = np.frombuffer(image.data, _DTYPES[_whole(header, "BITPIX", path)]).reshape(shape)
+    plane = stored.astype(np.float32)
+    zero, scale = header.get("BZERO", 0), header.get("BSCALE", 1)
+    if scale != 1:
+        plane *= np.float32(scale)
+    if zero != 0:
+        plane += np.float32(zero)
+    return plane
+
+
+def _images(path: Path) -> Iterator[Image]:
+    """Go through a file's HDUs; every size is checked against the bytes that are there."""
+    buffer = memoryview(mapped(path))
+    start = 0
+    for _ in range(_MOST_HDUS):
+        if start >= len(buffer):
+            return
+        header, header_length = parse_header(buffer[start:], path, "XTENSION=" if start else "SIMPLE  =")
+        data_start = start + header_length
+        size = _data_size(header, path)
+        end = data_start + -(-size // BLOCK_LENGTH) * BLOCK_LENGTH
+        if end > len(buffer):
+            raise FrameFileError(path, f"truncated: {end} bytes are announced, {len(buffer)} are there")
+        yield Image(header, buffer[start:end], buffer[data_start : data_start + size])
+        start = end
+
+
+def _data_size(header: dict[str, HeaderValue], path: Path) -> int:
+    bits = _whole(header, "BITPIX", path)
+    if bits not in _DTYPES:
+        raise FrameFileError(path, f"BITPIX is {bits}, which FITS does not know")
+    axes = _whole(header, "NAXIS", path)
+    if axes == 0:
+        return 0
+    size = abs(bits) // 8
+    for axis in range(1, axes + 1):
+        length = _whole(header, f"NAXIS{axis}", path)
+        if length < 1:
+            raise FrameFileError(path, f"not a plane image: NAXIS{axis} is {length}")
+        size *= length
+    heap, groups = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
+    if not isinstance(heap, int) or not isinstance(groups, int) or heap < 0 or groups < 1:
+        raise FrameFileError(path, f"PCOUNT {heap}, GCOUNT {groups}: of no size that FITS knows")
+    return groups * (size + abs(bits) // 8 * heap)
+
+
+def _whole(header: dict[str, HeaderValue], keyword: str, path: Path) -> int:
+    value = header.get(keyword)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise FrameFileError(path, f"{keyword} is missing or not an integer")
+    return value

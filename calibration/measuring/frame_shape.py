@@ -1,0 +1,245 @@
+"""The shape of a frame: its level from place to place, fine enough for bands and leaks of light, and nothing finer.
+
+Two rows together make one row of the shape, so that the colours of a filter array take no part in it, and a sixteenth
+of the columns one column. What is common to a whole row (a camera's row noise, a lamp's flicker under a rolling
+shutter) thereby stays apart from what is not.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.threads import mapped, thread_count
+
+F64 = NDArray[np.float64]
+
+COLUMNS = 16
+"""Columns of a shape; fewer for frames of fewer than 128 pixels."""
+
+LEAST_CELL_PIXELS = 8
+LEAST_ROWS = 8
+LEAST_COLUMNS = 3
+"""The smallest shape in which a pattern is looked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameShape:
+    """Mean levels over a frame.
+
+    Attributes
+    ----------
+    levels_adu
+        float64, shape (height // 2, columns): mean of each cell.
+    cell_pixels
+        Pixels of a cell.
+    size
+        Height and width of the frame.
+    step_adu
+        Largest power of two that divides all its values: 16 for 12 bits shifted up to 16.
+    """
+
+    levels_adu: F64
+    cell_pixels: int
+    size: tuple[int, int]
+    step_adu: int
+
+    @property
+    def mean_adu(self) -> float:
+        """Mean of all cells."""
+        return float(self.levels_adu.mean())
+
+
+def frame_shape(pixels: NDArray[np.uint16], bounds_adu: tuple[float, float] = (0.0, 65535.0)) -> FrameShape:
+    """Return the shape of a frame.
+
+    Parameters
+    ----------
+    pixels
+        uint16, shape (height, width).
+    bounds_adu
+        Pixels beyond count as just these: so hot pixels and cosmic rays weigh no more than others. Shapes compared with
+        each other need the same bounds.
+
+    Raises
+    ------
+    ValueError
+        If the frame has fewer than two rows or eight columns.
+    """
+    from coldframe.calibration.kernels import shape  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    height, width = pixels.shape
+    cells = min(COLUMNS, width // LEAST_CELL_PIXELS)
+    if height < 2 or cells == 0:  # noqa: PLR2004 - a pair of rows
+        raise ValueError(f"a frame of {width} x {height} pixels is too small to have a shape")
+    edges = np.linspace(0, width // 2, cells + 1).astype(np.int64) * 2
+    low, high = (min(max(round(bound), 0), 65535) for bound in bounds_adu)
+    sums = np.zeros((height // 2, cells), np.int64)
+    parts = np.linspace(0, height // 2, thread_count() + 1).astype(int).tolist()
+
+    def add_up(top: int, bottom: int) -> int:
+        return shape.sum_cells(pixels[2 * top : 2 * bottom], edges, low, high, sums[top:bottom])
+
+    bits = 0
+    for found in mapped(add_up, parts[:-1], parts[1:]):
+        bits |= found
+    pixels_of = 2 * np.diff(edges)
+    return FrameShape(sums / pixels_of, int(pixels_of.min()), (height, width), (bits & -bits) or 1)
+
+
+# ---- smooth patterns ----
+
+FAINT_PART = 0.4
+"""A pattern with less than this part of its contrast down the frame is one across it, and the other way round."""
+
+DEGREES = ((1, 0), (2, 0), (0, 1), (0, 2), (1, 1))
+"""Degrees down and across of the components of a smooth pattern."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SmoothPattern:
+    """A smooth difference between two shapes: its mean, and planes and parabolas without a mean.
+
+    Attributes
+    ----------
+    mean_adu
+        Mean of the whole difference.
+    amounts_adu, errors_adu
+        float64, shape (5,): of each component of `DEGREES`, which has a root mean square of 1, and its standard error.
+    size
+        Rows and columns of the shapes.
+    """
+
+    mean_adu: float
+    amounts_adu: F64
+    errors_adu: F64
+    size: tuple[int, int]
+
+    @property
+    def significances(self) -> F64:
+        """The amounts in standard errors; float64, shape (5,)."""
+        found: F64 = np.abs(self.amounts_adu) / np.maximum(self.errors_adu, 1e-12)
+        return found
+
+    @property
+    def amplitude_adu(self) -> float:
+        """Root mean square of the pattern, its mean left out."""
+        return float(np.sqrt((self.amounts_adu**2).sum()))
+
+    def reversed(self) -> "SmoothPattern":
+        """Return the pattern of the other shape minus the one."""
+        return SmoothPattern(-self.mean_adu, -self.amounts_adu, self.errors_adu, self.size)
+
+    @property
+    def brightest(self) -> str:
+        """Where it has its maximum, for people: "left side", "upper right corner", "middle"."""
+        pattern = np.tensordot(self.amounts_adu, _components(self.size), axes=1)
+        down = np.array([band.mean() for band in np.array_split(pattern, 3)])
+        across = np.array([band.mean() for band in np.array_split(pattern, 3, axis=1)])
+        edge = ("upper", "", "lower")[int(np.argmax(down))] if np.ptp(down) > FAINT_PART * np.ptp(across) else ""
+        side = ("left", "", "right")[int(np.argmax(across))] if np.ptp(across) > FAINT_PART * np.ptp(down) else ""
+        if edge and side:
+            return f"{edge} {side} corner"
+        return f"{edge or side} side" if edge or side else "middle"
+
+
+def smooth_pattern(difference_adu: F64) -> SmoothPattern:
+    """Fit planes and parabolas to the difference of two shapes.
+
+    The components are products of Legendre polynomials up to the second degree. The difference tells its own noise: of
+    what depends on the row alone, from the differences of successive row means; of all else, from the differences of
+    successive rows of each column once those means are off. So row noise does not count as a pattern.
+
+    Parameters
+    ----------
+    difference_adu
+        float64, shape (rows, columns), at least eight rows and three columns.
+
+    Raises
+    ------
+    ValueError
+        If the shape is too small to tell a pattern from noise.
+    """
+    rows, columns = difference_adu.shape
+    if not is_large_enough(difference_adu.shape):
+        raise ValueError(f"{rows} rows of {columns} columns are too few to tell a pattern from noise")
+    row_means = difference_adu.mean(axis=1)
+    row_error = _scatter(row_means) / sqrt(rows)
+    # Taking the row means off took one of the columns' degrees of freedom.
+    cell_noise = _scatter(difference_adu - row_means[:, None]) * sqrt(columns / (columns - 1))
+    cell_error = cell_noise / sqrt(difference_adu.size)
+    amounts = np.tensordot(_components(difference_adu.shape), difference_adu, axes=2) / difference_adu.size
+    errors = np.array([row_error if across == 0 else cell_error for _, across in DEGREES])
+    return SmoothPattern(float(difference_adu.mean()), amounts, errors, (rows, columns))
+
+
+def is_large_enough(shape: tuple[int, ...]) -> bool:
+    """Tell whether a shape of so many rows and columns has room for a pattern and its noise."""
+    return shape[0] >= LEAST_ROWS and shape[1] >= LEAST_COLUMNS
+
+
+def _components(size: tuple[int, ...]) -> F64:
+    """Return the components over a shape, each with a root mean square of 1; float64, shape (5, rows, columns)."""
+    down, across = (_legendre(each) for each in size)
+    shapes = np.array([np.outer(down[i], across[j]) for i, j in DEGREES])
+    scaled: F64 = shapes / np.sqrt((shapes**2).mean(axis=(1, 2), keepdims=True))
+    return scaled
+
+
+def _scatter(values: F64) -> float:
+    """Return the standard deviation along the first axis, blind to what changes slowly (von Neumann et al. 1941)."""
+    return float(np.sqrt((np.diff(values, axis=0) ** 2).mean() / 2))
+
+
+def _legendre(size: int) -> tuple[F64, F64, F64]:
+    """Return the first three Legendre polynomials over an axis, the higher ones with no mean."""
+    place = (np.arange(size) + 0.5) / size * 2 - 1
+    square = place**2
+    return np.ones(size), place, square - square.mean()
+
+
+# ---- bands ----
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """How the light of one flat differs from that of the next.
+
+    Attributes
+    ----------
+    relative
+        Root mean square over the rows of what a whole row has in common, relative to the signal, in one of the flats.
+    significance
+        Of its square, in standard errors.
+    level_ratio
+        Signal of the one over that of the other.
+    """
+
+    relative: float
+    significance: float
+    level_ratio: float
+
+
+def bands_between(one: FrameShape, other: FrameShape, bias_adu: float) -> Bands:
+    """Return the bands by which two flats of the same setting differ: all that is fixed cancels.
+
+    Parameters
+    ----------
+    one, other
+        Shapes of frames of the same size, large enough for a `smooth_pattern`, with light in every cell.
+    bias_adu
+        Level without light.
+    """
+    ratio = (one.levels_adu - bias_adu) / (other.levels_adu - bias_adu)
+    level_ratio = float(ratio.mean())
+    smooth = smooth_pattern(ratio / level_ratio)
+    residual = ratio / level_ratio - 1 - np.tensordot(smooth.amounts_adu, _components(ratio.shape), axes=1)
+    rows, columns = residual.shape
+    profile = residual.mean(axis=1)
+    cell_noise = _scatter(residual - profile[:, None]) * sqrt(columns / (columns - 1))
+    by_chance = cell_noise**2 / columns
+    excess = float(profile.var()) - by_chance
+    significance = excess / (by_chance * sqrt(2 / rows)) if by_chance > 0 else 0.0
+    # Two flats whose bands stand anywhere have twice the variance of one.
+    return Bands(sqrt(max(excess, 0.0) / 2), significance, level_ratio)

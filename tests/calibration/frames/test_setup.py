@@ -1,0 +1,139 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.frames.overscan import Overscan
+from coldframe.calibration.frames.setup import setup_of
+from coldframe.config.frames import FrameKind
+
+Header = dict[str, HeaderValue]
+
+
+def test_our_own_header() -> None:
+    setup = setup_of(
+        {
+            "NAXIS1": 40, "NAXIS2": 30, "CFROLE": "DARKFLAT", "IMAGETYP": "Dark Frame", "INSTRUME": " ASI ",
+            "GAIN": 100, "OFFSET": 50, "XBINNING": 2, "READOUTM": "Low", "EXPTIME": 1.5, "SET-TEMP": -10.0,
+            "CCD-TEMP": -9.9, "FILTER": "Ha", "BAYERPAT": "rggb", "XBAYROFF": 1, "ROWORDER": "TOP-DOWN",
+            "TELESCOP": "Refractor", "FOCALLEN": 500, "FOCUSPOS": 10, "ROTATANG": 1.5,
+            "DATE-OBS": "2026-11-22T04:05:06.250000",
+        }
+    )  # fmt: skip
+    assert (setup.kind, setup.camera, setup.width, setup.height) == (FrameKind.DARK_FLAT, "ASI", 40, 30)
+    readout = setup.readout
+    assert (readout.gain, readout.offset, readout.binning, readout.readout_mode) == (100, 50, 2, "Low")
+    assert (setup.exposure_s, setup.temperature_c, setup.cooled, setup.filter_name) == (1.5, -9.9, True, "Ha")
+    assert (setup.mosaic, setup.row_order) == ("GRBG", "TOP-DOWN")
+    assert setup.train.telescope == "Refractor"
+    assert (setup.train.focal_length_mm, setup.train.focus_steps, setup.train.rotation_deg) == (500, 10, 1.5)
+    assert setup.taken_at == datetime(2026, 11, 22, 4, 5, 6, 250000, UTC)
+
+
+def test_an_empty_header_tells_nothing() -> None:
+    setup = setup_of({})
+    assert (setup.kind, setup.camera, setup.exposure_s, setup.temperature_c) == (None, None, None, None)
+    assert (setup.cooled, setup.readout.binning, setup.taken_at) == (False, 1, None)
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ({"IMAGETYP": "Master Bias"}, FrameKind.BIAS),
+        ({"IMAGETYP": "MASTERDARK"}, FrameKind.DARK),
+        ({"IMAGETYP": "flat field"}, FrameKind.FLAT),
+        ({"FRAME": "Light"}, FrameKind.LIGHT),
+        ({"IMAGTYP": "LIGHT"}, FrameKind.LIGHT),
+        ({"IMAGETYP": "Master Dark", "CFROLE": "DARK"}, FrameKind.DARK),
+        ({"IMAGETYP": "zero"}, FrameKind.BIAS),
+        ({"IMAGETYP": "banana"}, None),
+    ],
+)
+def test_kinds_as_programs_spell_them(header: Header, kind: FrameKind | None) -> None:
+    assert setup_of(header).kind is kind
+
+
+def test_numbers_as_text_and_other_keywords() -> None:
+    setup = setup_of({"EXPOSURE": "12.5 ", "BLKLEVEL": 8, "GAIN": "high", "SET-TEMP": -5, "FILTER": "NoFilter"})
+    assert (setup.exposure_s, setup.readout.offset, setup.readout.gain) == (12.5, 8, None)
+    assert (setup.temperature_c, setup.cooled, setup.filter_name) == (-5, True, None)
+
+
+@pytest.mark.parametrize("text", ["2026-11-22T04:05:06Z", "2026-11-22T05:05:06+01:00"])
+def test_dates_with_a_zone(text: str) -> None:
+    assert setup_of({"DATE-OBS": text}).taken_at == datetime(2026, 11, 22, 4, 5, 6, tzinfo=UTC)
+
+
+def test_a_date_that_is_none() -> None:
+    assert setup_of({"DATE-OBS": "yesterday"}).taken_at is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "right", "down", "seen"),
+    [
+        ("RGGB", 0, 0, "RGGB"),
+        ("RGGB", 1, 0, "GRBG"),
+        ("RGGB", 0, 1, "GBRG"),
+        ("RGGB", 1, 1, "BGGR"),
+        ("gbrg", 3, 2, "BGGR"),
+        ("BGGR", -1, 0, "GBRG"),
+        ("XTRANS", 7, 6, "XTRANS+7+6"),
+        ("A+B+C", 1, 0, "A+B+C+1+0"),
+    ],
+)
+def test_offsets_of_the_filter_array(pattern: str, right: int, down: int, seen: str) -> None:
+    for keyword in ("BAYERPAT", "COLORTYP"):
+        assert setup_of({keyword: pattern, "XBAYROFF": right, "YBAYROFF": down}).mosaic == seen
+
+
+def test_overscan_is_read_of_raw_frames_and_of_masters() -> None:
+    raw: Header = {
+        "NAXIS1": 120,
+        "NAXIS2": 50,
+        "BIASSEC": "[1:20,1:50]",
+        "TRIMSEC": "[22:120,1:50]",
+        "BAYERPAT": "RGGB",
+    }
+    setup = setup_of(raw)
+    assert setup.sections is not None
+    trimmed = setup.without(Overscan(setup.sections, "row"))
+    assert (trimmed.width, trimmed.height, trimmed.mosaic, trimmed.sections) == (99, 50, "GRBG", None)
+    assert trimmed.overscan == Overscan(setup.sections, "row")
+    assert setup_of({**raw, "BIASSEC": "[1:9999,1:50]"}).sections is None
+    assert setup_of({"OVERSCAN": "row [1:20,1:50]", "TRIM": "[22:120,1:50]"}).overscan == trimmed.overscan
+
+
+@pytest.mark.parametrize(
+    ("header", "subtracted"),
+    [
+        ({"IMAGETYP": "Master Dark", "CALSTAT": "B"}, True),
+        ({"IMAGETYP": "Master Dark", "CFROLE": "DARKFLAT", "CALSTAT": "B"}, True),
+        ({"IMAGETYP": "Master Dark"}, False),
+        ({"IMAGETYP": "Master Flat", "CALSTAT": "B"}, False),
+    ],
+)
+def test_a_dark_without_its_bias_is_known(header: Header, subtracted: bool) -> None:  # noqa: FBT001
+    assert setup_of(header).bias_subtracted is subtracted
+
+
+def test_numbers_beyond_all_bounds_are_none() -> None:
+    setup = setup_of({"XBAYROFF": "1e999", "BAYERPAT": "RGGB", "XBINNING": "9e999", "EXPTIME": "-1e400"})
+    assert (setup.mosaic, setup.readout.binning, setup.exposure_s) == ("RGGB", 1, None)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"EXPTIME": -1},
+        {"EXPTIME": 1e300},
+        {"EXPTIME": "1e300 s"},
+        {"CCD-TEMP": 1e300},
+        {"XBINNING": -2},
+        {"XBINNING": 0.5},
+        {"FOCALLEN": 0.0},
+        {"FOCALLEN": -1},
+        {"DATE-OBS": "0001-01-01T00:00:00+05:00"},
+    ],
+)
+def test_what_cannot_be_is_not_told(header: Header) -> None:
+    assert setup_of(header) == setup_of({})

@@ -1,0 +1,199 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from coldframe.calibration.lights.arithmetic import (
+    MismatchError,
+    calibrate,
+    correction,
+    dark_subtraction,
+    pedestal_for,
+    scaled_subtraction,
+    sixteen_bits,
+    with_other_bias,
+    with_own_bias,
+)
+from coldframe.calibration.masters.reading import MasterPlanes
+
+SHAPE = (64, 96)
+EXPOSURES = 30
+
+
+def planes(mean: NDArray[np.float64] | float, frame_noise: float = 0.0, shape: tuple[int, int] = SHAPE) -> MasterPlanes:
+    """Return a master of 30 frames, each with a noise."""
+    full = np.broadcast_to(mean, shape).astype(np.float32)
+    variance = np.full(shape, frame_noise**2, np.float32)
+    return MasterPlanes(full, np.sqrt(variance / np.float32(EXPOSURES)), variance, None, {})
+
+
+def vignetted() -> NDArray[np.float64]:
+    y, x = np.mgrid[-1 : 1 : SHAPE[0] * 1j, -1 : 1 : SHAPE[1] * 1j]
+    response = 1 - 0.3 * (x**2 + y**2)
+    return np.asarray(response / response.mean())
+
+
+@given(st.integers(0, 65535), st.floats(0, 60000), st.floats(0.05, 5))
+@settings(deadline=None)  # the first call compiles
+def test_the_arithmetic(light: int, dark: float, response: float) -> None:
+    pixels = np.full((3, 4), light, np.uint16)
+    flat = planes(response, shape=(3, 4))
+    if not 0.5 < flat.mean[0, 0] < 2:
+        with pytest.raises(MismatchError, match="relative to 1"):
+            correction(dark_subtraction(planes(dark, shape=(3, 4))), flat)
+        return
+    done = calibrate(pixels, correction(dark_subtraction(planes(dark, shape=(3, 4))), flat), None)
+    expected = (np.float32(light) - np.float32(dark)) / np.float32(response)
+    np.testing.assert_array_equal(done.signal, expected)
+
+
+@given(
+    st.integers(0, 65535),
+    st.floats(0, 5000),
+    st.floats(0.6, 1.9),
+    st.tuples(st.floats(0, 50), st.floats(0, 0.1)),
+    st.floats(0.1, 5),
+)
+@settings(deadline=None)  # the first call compiles
+def test_the_uncertainty_is_that_of_the_propagation_of_errors(
+    light: int, dark: float, response: float, errors: tuple[float, float], e_per_adu: float
+) -> None:
+    noise, flat_error = errors
+    shape = (2, 3)
+    flat = replace(planes(response, shape=shape), uncertainty=np.full(shape, flat_error, np.float32))
+    steps = correction(dark_subtraction(planes(dark, noise, shape)), flat)
+    done = calibrate(np.full(shape, light, np.uint16), steps, e_per_adu)
+    signal = (light - dark) / response
+    variance = noise**2 * (1 + 1 / EXPOSURES) + max(light - dark, 0) / e_per_adu
+    expected = np.sqrt(variance / response**2 + (signal * flat_error / response) ** 2)
+    np.testing.assert_allclose(done.uncertainty, expected, rtol=1e-5, atol=0.05)
+
+
+def test_the_uncertainty_is_the_scatter_of_many_trials() -> None:
+    rng = np.random.default_rng(1)
+    e_per_adu, read_noise, level, dark_level = 0.5, 8.0, 400.0, 600.0
+    response = 0.8
+    trials = (400, 400)
+    dark_noise, flat_noise = read_noise / np.sqrt(EXPOSURES), 0.004
+    light = np.rint(
+        rng.poisson(level * response * e_per_adu, trials) / e_per_adu + rng.normal(dark_level, read_noise, trials)
+    ).astype(np.uint16)
+    dark = MasterPlanes(
+        rng.normal(dark_level, dark_noise, trials).astype(np.float32),
+        np.full(trials, dark_noise, np.float32),
+        np.full(trials, read_noise**2, np.float32),
+        None,
+        {},
+    )
+    flat = MasterPlanes(
+        rng.normal(response, flat_noise, trials).astype(np.float32),
+        np.full(trials, flat_noise, np.float32),
+        np.zeros(trials, np.float32),
+        None,
+        {},
+    )
+    done = calibrate(light, correction(dark_subtraction(dark), flat), e_per_adu)
+    residual = done.signal - level
+    assert np.mean((residual / done.uncertainty) ** 2) == pytest.approx(1, abs=0.02)
+    without = calibrate(light, correction(dark_subtraction(dark), flat), None).uncertainty
+    assert (without < done.uncertainty).all()
+
+
+def test_nothing_is_divided_by_where_there_is_no_flat() -> None:
+    pixels = np.random.default_rng(2).integers(0, 65536, SHAPE).astype(np.uint16)
+    done = calibrate(pixels, correction(dark_subtraction(planes(100.0, 3.0)), None), None)
+    np.testing.assert_array_equal(done.signal, pixels.astype(np.float32) - 100)
+    np.testing.assert_allclose(done.uncertainty, 3 * np.sqrt(1 + 1 / EXPOSURES), rtol=1e-6)
+
+
+def test_pixels_without_response_are_never_divided_by() -> None:
+    response = vignetted()
+    response[3, 4] = 0
+    response[5, 6] = -0.2
+    done = calibrate(
+        np.full(SHAPE, 900, np.uint16), correction(dark_subtraction(planes(100.0)), planes(response)), None
+    )
+    assert done.signal[3, 4] == done.signal[5, 6] == 800
+    assert np.isfinite(done.uncertainty).all()
+
+
+@pytest.mark.parametrize("scale", [0.25, 1.0, 1.8])
+def test_scaled_darks(scale: float) -> None:
+    rng = np.random.default_rng(3)
+    bias_level, current = 500.0, rng.gamma(4, 30, SHAPE)
+    bias, dark = planes(bias_level, 4.0), planes(bias_level + current, 6.0)
+    scaled = scaled_subtraction(bias, dark, scale)
+    np.testing.assert_allclose(scaled.subtracted, bias_level + scale * current, rtol=1e-6)
+    masters = (scale * 6) ** 2 / EXPOSURES + ((1 - scale) * 4) ** 2 / EXPOSURES
+    np.testing.assert_allclose(scaled.variance, masters + 16 + scale * 20, rtol=1e-5)
+
+
+def test_glow_is_never_scaled() -> None:
+    rng = np.random.default_rng(4)
+    y, x = np.mgrid[0 : SHAPE[0], 0 : SHAPE[1]]
+    even = rng.gamma(8, 10, SHAPE)
+    even.reshape(-1)[rng.integers(0, even.size, 40)] += 5000
+    glow = 200 * np.exp(-((x - SHAPE[1]) ** 2 + (y - 32) ** 2) / 200)
+    scaled_subtraction(planes(500.0), planes(500 + even), 0.5)
+    glowing = planes(500 + even + glow)
+    with pytest.raises(MismatchError, match=r"glow of .* at the right edge does not scale"):
+        scaled_subtraction(planes(500.0), glowing, 0.5)
+
+
+def test_shapes_must_agree() -> None:
+    small, large = planes(1.0, shape=(4, 4)), planes(1.0)
+    with pytest.raises(MismatchError, match="shape"):
+        correction(dark_subtraction(large), small)
+    with pytest.raises(MismatchError, match="shape"):
+        scaled_subtraction(small, large, 1.0)
+    with pytest.raises(MismatchError, match="light"):
+        calibrate(np.zeros((4, 4), np.uint16), correction(dark_subtraction(large), None), None)
+
+
+def test_the_pedestal_keeps_every_pixel_above_zero() -> None:
+    signal = np.random.default_rng(5).normal(0, 30, SHAPE).astype(np.float32)
+    signal[0, 0] = -130
+    assert pedestal_for(-130) == 200
+    pixels, below, above = sixteen_bits(signal, 200)
+    assert (below, above) == (0, 0)
+    np.testing.assert_array_equal(pixels, np.rint(signal + 200))
+    assert pedestal_for(5000) == 100
+    signal[0, 0] = -20000
+    assert pedestal_for(-20000) == 1000
+    assert sixteen_bits(signal, 1000)[1:] == (1, 0)
+
+
+def test_what_exceeds_sixteen_bits_is_counted() -> None:
+    signal = np.array([[-0.4, -0.6, 65535.4, 65535.6, 1e9]], np.float32)
+    pixels, below, above = sixteen_bits(signal, 0)
+    assert (below, above) == (1, 2)
+    assert pixels.tolist() == [[0, 0, 65535, 65535, 65535]]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_uncertainty_with_a_bias_subtracted_dark_is_the_scatter_of_many_trials(own: bool) -> None:  # noqa: FBT001
+    rng = np.random.default_rng(6)
+    trials, frames, bias_noise, dark_noise = (300, 300), 12, 5.0, 7.0
+
+    def mean_of(noise: float) -> NDArray[np.float64]:
+        return rng.normal(0, noise / np.sqrt(frames), trials)
+
+    biases = [500 + mean_of(bias_noise) for _ in range(2)]
+    bias = planes(biases[0] if own else biases[1], bias_noise, trials)
+    bias = replace(bias, uncertainty=np.full(trials, bias_noise / np.sqrt(frames), np.float32))
+    total = np.full(trials, np.hypot(dark_noise, bias_noise) / np.sqrt(frames), np.float32)
+    dark = MasterPlanes((580 + mean_of(dark_noise) - biases[0]).astype(np.float32), total, total**2 * frames, None, {})
+    whole = (with_own_bias if own else with_other_bias)(dark, bias)
+    np.testing.assert_allclose(whole.frame_variance, dark_noise**2, rtol=1e-4)
+    light = np.rint(rng.normal(580 + 1000, dark_noise, trials)).astype(np.uint16)
+    done = calibrate(light, correction(dark_subtraction(whole), None), None)
+    assert np.mean(((done.signal - 1000) / done.uncertainty) ** 2) == pytest.approx(1, abs=0.02)
+
+
+def test_a_bias_of_another_shape_is_refused() -> None:
+    for restored in (with_own_bias, with_other_bias):
+        with pytest.raises(MismatchError, match="shape"):
+            restored(planes(1.0), planes(1.0, shape=(4, 4)))

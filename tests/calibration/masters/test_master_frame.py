@@ -1,0 +1,204 @@
+import shutil
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.frame_file import FrameEncoder, parse, read_header
+from coldframe.calibration.files.keywords import raw_cards
+from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
+from coldframe.calibration.stacking.accumulator import Stack
+from coldframe.calibration.stacking.clipping import Clipping
+from coldframe.config.frames import FrameKind, ReadoutSettings
+
+SHAPE = (30, 40)
+MOMENT = datetime(2026, 11, 22, 4, 5, 6, 250000, UTC)
+
+
+def master(kind: FrameKind = FrameKind.DARK) -> MasterFrame:
+    rng = np.random.default_rng(1)
+    stack = Stack(
+        frames=20,
+        mean=rng.normal(500, 2, SHAPE).astype(np.float32),
+        uncertainty=rng.uniform(0.5, 0.6, SHAPE).astype(np.float32),
+        counts=rng.integers(18, 21, SHAPE).astype(np.uint16),
+        recomputed=0,
+    )
+    return MasterFrame(
+        kind=kind,
+        stack=stack,
+        camera="ASI2600MM",
+        settings=ReadoutSettings(gain=100, offset=50, binning=1),
+        exposure_s=300.0,
+        sensor_c=-9.97,
+        setpoint_c=-10.0,
+        filter_name=None,
+        clipping=Clipping(),
+        inputs=tuple(f"dark_{number:04d}.fits" for number in range(20)),
+        first_at=MOMENT,
+        last_at=MOMENT + timedelta(hours=2),
+        header={"BAYERPAT": "RGGB", "RA": 12.5, "ROWORDER": "BOTTOM-UP"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "MasterDark_ASI2600MM_G100_O50_-10C_300s_1x1.fits"),
+        ({"exposure_s": 0.5}, "MasterDark_ASI2600MM_G100_O50_-10C_0.5s_1x1.fits"),
+        ({"kind": FrameKind.BIAS, "exposure_s": 0.001}, "MasterBias_ASI2600MM_G100_O50_-10C_1x1.fits"),
+        ({"kind": FrameKind.FLAT, "filter_name": "Ha"}, "MasterFlat_ASI2600MM_G100_O50_-10C_1x1_Ha.fits"),
+        (
+            {"kind": FrameKind.DARK_FLAT, "filter_name": "H\N{GREEK SMALL LETTER ALPHA} 3nm", "exposure_s": 1.234567},
+            "MasterDarkFlat_ASI2600MM_G100_O50_-10C_1.234567s_1x1_Halpha-3nm.fits",
+        ),
+        (
+            {"settings": ReadoutSettings(gain=1.5, binning=2, readout_mode="Low noise/slow"), "setpoint_c": None},
+            "MasterDark_ASI2600MM_G1.5_-10C_300s_2x2_Low-noise-slow.fits",
+        ),
+        ({"setpoint_c": None, "sensor_c": None}, "MasterDark_ASI2600MM_G100_O50_300s_1x1.fits"),
+        ({"setpoint_c": None, "sensor_c": -0.02}, "MasterDark_ASI2600MM_G100_O50_0C_300s_1x1.fits"),
+        ({"setpoint_c": -12.5}, "MasterDark_ASI2600MM_G100_O50_-12.5C_300s_1x1.fits"),
+        ({"camera": "../ZWO CCD: é"}, "MasterDark_..-ZWO-CCD-e_G100_O50_-10C_300s_1x1.fits"),
+    ],
+)
+def test_the_name_tells_every_setting(changes: dict[str, object], name: str) -> None:
+    assert master_name(replace(master(), **changes)) == name  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT, FrameKind.DARK_FLAT])
+def test_masters_pass_fitsverify_and_say_what_they_are(tmp_path: Path, kind: FrameKind) -> None:
+    written = replace(master(kind), filter_name="L", subtracted="MasterDarkFlat.fits", masked=np.eye(*SHAPE) > 0)
+    path = tmp_path / master_name(written)
+    write_master(path, written)
+    with fits.open(path, checksum=True) as file:
+        header = file[0].header
+        assert [hdu.name for hdu in file] == ["PRIMARY", "UNCERT", "COUNTS", "MASK"]
+        assert header["IMAGETYP"] == {"bias": "Master Bias", "flat": "Master Flat"}.get(kind, "Master Dark")
+        assert header["CFROLE"] == kind.replace("-", "").upper()
+        assert header["STACKCNT"] == header["NCOMBINE"] == 20
+        assert header["LIVETIME"] == 6000
+        assert header["EXPTIME"] == header["EXPOSURE"] == 300
+        assert (header["GAIN"], header["OFFSET"]) == (100, 50)
+        assert isinstance(header["GAIN"], int)
+        assert (header["SET-TEMP"], header["CCD-TEMP"]) == (-10, -9.97)
+        assert (header["BAYERPAT"], header["ROWORDER"]) == ("RGGB", "BOTTOM-UP")
+        assert "RA" not in header
+        assert header["IMCOM001"] == "dark_0000.fits"
+        assert header["IMCOM020"] == "dark_0019.fits"
+        assert header["CFKAPPA"] == 3
+        assert header["CFTRIM"] == 4
+        assert header["CFSUBTR"] == "MasterDarkFlat.fits"
+        assert header["BUNIT"] == ("relative" if kind is FrameKind.FLAT else "adu")
+        np.testing.assert_array_equal(file[0].data, written.stack.mean)
+        np.testing.assert_array_equal(file["UNCERT"].data, written.stack.uncertainty)
+        np.testing.assert_array_equal(file["COUNTS"].data, written.stack.counts)
+        np.testing.assert_array_equal(file["MASK"].data, np.eye(*SHAPE))
+    if shutil.which("fitsverify") is None:
+        pytest.skip("fitsverify is not installed (Debian package fitsverify)")
+    report = subprocess.run(["fitsverify", "-q", path], capture_output=True, text=True, check=False).stdout
+    assert "verification OK" in report
+
+
+def test_a_master_is_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "MasterDark.fits"
+    write_master(path, master())
+    before = path.read_bytes()
+    with pytest.raises(NotDurableError):
+        write_master(path, replace(master(), exposure_s=1.0))
+    assert path.read_bytes() == before
+
+
+def raw(kind: FrameKind, header: dict[str, HeaderValue], **changes: object) -> dict[str, HeaderValue]:
+    values: dict[str, object] = {
+        "kind": kind,
+        "exposure_s": 0.1 + 0.2,
+        "settings": ReadoutSettings(gain=100.0, offset=7.5, readout_mode="High gain"),
+        "sensor_c": -9.9,
+        "setpoint_c": -10.0,
+        "filter_name": "Ha",
+        "camera": "Coldframe Camera",
+        "started_at": MOMENT,
+        "header": header,
+    }
+    cards = raw_cards(**(values | changes))  # type: ignore[arg-type]
+    head, data = FrameEncoder().encode(np.zeros(SHAPE, np.uint16), cards)
+    return parse(head + bytes(data))[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "imagetyp", "role"),
+    [
+        (FrameKind.BIAS, "Bias Frame", "BIAS"),
+        (FrameKind.DARK, "Dark Frame", "DARK"),
+        (FrameKind.FLAT, "Flat Frame", "FLAT"),
+        (FrameKind.DARK_FLAT, "Dark Frame", "DARKFLAT"),
+        (FrameKind.LIGHT, "Light Frame", "LIGHT"),
+    ],
+)
+def test_raw_frames_speak_the_language_of_other_programs(kind: FrameKind, imagetyp: str, role: str) -> None:
+    header = raw(kind, {})
+    assert (header["IMAGETYP"], header["CFROLE"]) == (imagetyp, role)
+    assert header["EXPTIME"] == header["EXPOSURE"] == 0.1 + 0.2
+    assert header["GAIN"] == 100
+    assert isinstance(header["GAIN"], int)
+    assert header["OFFSET"] == 7.5
+    assert (header["XBINNING"], header["YBINNING"]) == (1, 1)
+    assert (header["READOUTM"], header["FILTER"], header["INSTRUME"]) == ("High gain", "Ha", "Coldframe Camera")
+    assert (header["SET-TEMP"], header["CCD-TEMP"]) == (-10, -9.9)
+    assert header["DATE-OBS"] == "2026-11-22T04:05:06.250000"
+    assert header["DATE-AVG"] == "2026-11-22T04:05:06.400000"
+    assert header["ROWORDER"] == "TOP-DOWN"
+    assert str(header["SWCREATE"]).startswith("coldframe ")
+
+
+def test_times_of_other_zones_are_written_as_utc() -> None:
+    moment = MOMENT.astimezone(timezone(timedelta(hours=5)))
+    assert raw(FrameKind.DARK, {}, started_at=moment)["DATE-OBS"] == "2026-11-22T04:05:06.250000"
+
+
+def test_our_keywords_win_and_the_drivers_others_are_kept() -> None:
+    driver: dict[str, HeaderValue] = {
+        "EXPTIME": 0.0,
+        "FRAME": "Dark",
+        "BAYERPAT": "RGGB",
+        "NAXIS": 2,
+        "CHECKSUM": "x",
+        "OBJECT": "it's",
+        "not a key": 1,
+        "ROWORDER": "BOTTOM-UP",
+    }
+    header = raw(FrameKind.DARK, driver)
+    assert header["EXPTIME"] == 0.1 + 0.2
+    assert (header["FRAME"], header["BAYERPAT"], header["OBJECT"]) == ("Dark", "RGGB", "it's")
+    assert header["ROWORDER"] == "BOTTOM-UP"
+    assert "not a key" not in header
+    head, _ = FrameEncoder().encode(
+        np.zeros(SHAPE, np.uint16),
+        raw_cards(
+            kind=FrameKind.DARK,
+            exposure_s=2.0,
+            settings=ReadoutSettings(),
+            sensor_c=None,
+            setpoint_c=None,
+            filter_name=None,
+            camera="C",
+            started_at=MOMENT,
+            header=driver | {"GAIN": 3},
+        ),
+    )
+    assert b"driver: 0.0" in head
+    assert b"GAIN    =                    3" in head
+    assert b"SET-TEMP" not in head
+
+
+def test_a_masters_header_can_be_read_without_its_pixels(tmp_path: Path) -> None:
+    write_master(tmp_path / "m.fits", master())
+    header = read_header(tmp_path / "m.fits")
+    assert (header["IMAGETYP"], header["BITPIX"], header["NAXIS1"]) == ("Master Dark", -32, SHAPE[1])

@@ -1,0 +1,134 @@
+"""Amplifier glow: on simulated sensors with and without it, and whether it may be scaled."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from coldframe.calibration.measuring.amp_glow import DarkSignal, linearity, measure_glow, scaling_fault
+from coldframe.config.simulated_rig import SensorModel, load_rig
+from coldframe.simulators.sensor import Exposure, Sensor
+
+F32 = NDArray[np.float32]
+SHAPE = (192, 256)
+
+
+def model(rig: str, glow_e_per_s: float) -> SensorModel:
+    update = {"width": 320, "height": 240, "glow_e_per_s": glow_e_per_s, "overscan_columns": 0}
+    return load_rig(rig).sensor.model_copy(update=update)
+
+
+def dark(sensor: Sensor, exposure_s: float, first: int, frames: int = 6) -> F32:
+    """Return a master dark, the plain mean of some frames."""
+    shots = (Exposure(first + number, exposure_s, sensor_c=0.0) for number in range(frames))
+    total = np.zeros((sensor.model.height, sensor.model.width), np.float64)
+    for shot in shots:
+        total += sensor.render(shot)
+    return np.asarray(total / frames, np.float32)
+
+
+def painted(row: float, column: float, amplitude: float, seed: int = 1) -> F32:
+    """Return an even dark with a round glow about a place given in fractions of the frame."""
+    y, x = np.mgrid[0 : 1 : SHAPE[0] * 1j, 0 : 1 : SHAPE[1] * 1j]
+    even = np.random.default_rng(seed).gamma(9, 10, SHAPE)
+    return np.asarray(even + amplitude * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 0.02), np.float32)
+
+
+@pytest.mark.parametrize("rig", ["small", "ccd-overscan", "uncooled"])
+@pytest.mark.parametrize("seeds", [5, pytest.param(200, marks=pytest.mark.deep)])
+def test_no_glow_is_found_where_there_is_none(rig: str, seeds: int) -> None:
+    """None in 600 sensors; bias is left in, patterns of rows and columns and hot pixels are there."""
+    clean = model(rig, 0.0)
+    found = [measure_glow(dark(Sensor(clean, seed), 60, 0)).significant for seed in range(seeds)]
+    assert sum(found) == 0
+
+
+@pytest.mark.parametrize("rig", ["small", "uncooled"])
+@pytest.mark.parametrize("seeds", [3, pytest.param(50, marks=pytest.mark.deep)])
+def test_true_glow_is_found_where_it_is(rig: str, seeds: int) -> None:
+    glowing = model(rig, 0.4)
+    for seed in range(seeds):
+        sensor = Sensor(glowing, seed)
+        glow = measure_glow(dark(sensor, 60, 0))
+        down, across = sensor.glow_e_per_s
+        true_adu = (down * across * 60 / sensor.e_per_adu(0)) * glowing.file_scale
+        blocks = true_adu.reshape(16, 15, 16, 20).mean(axis=(1, 3))
+        assert glow.significant
+        assert glow.place == "at the right edge"
+        assert glow.amplitude_adu == pytest.approx(blocks.max(), rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "place"),
+    [
+        (0, 0, "in the upper left corner"),
+        (0, 1, "in the upper right corner"),
+        (1, 0, "in the lower left corner"),
+        (1, 1, "in the lower right corner"),
+        (0.5, 0, "at the left edge"),
+        (1, 0.5, "at the lower edge"),
+    ],
+)
+def test_the_place_is_told(row: float, column: float, place: str) -> None:
+    glow = measure_glow(painted(row, column, 40))
+    assert glow.significant
+    assert str(glow).endswith(f"ADU {place}")
+    assert glow.fraction == pytest.approx(glow.amplitude_adu / 86, rel=0.05)
+
+
+def test_what_is_no_glow_does_not_count() -> None:
+    plane = painted(0, 0, 0)
+    assert not measure_glow(plane).significant
+    hot = plane.copy()
+    hot.reshape(-1)[np.random.default_rng(2).integers(0, hot.size, 800)] += 9000
+    hot[:, -3:] += 500
+    assert not measure_glow(hot).significant
+    # A bright middle is no glow of an amplifier.
+    assert not measure_glow(painted(0.5, 0.5, 40)).significant
+    # Coarse steps of the converter make no edge.
+    assert not measure_glow(np.rint(plane / 16) * np.float32(16)).significant
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (24, 16)])
+def test_tiny_frames_tell_nothing(shape: tuple[int, int]) -> None:
+    assert not measure_glow(np.arange(shape[0] * shape[1], dtype=np.float32).reshape(shape)).significant
+
+
+def exposed(factor: float, amplitude: float) -> F32:
+    """Return a dark of so many times 60 s, with noise of its own."""
+    noise = np.random.default_rng(int(100 * factor + amplitude)).normal(0, 4, SHAPE)
+    return np.asarray(factor * painted(1, 1, 0) + painted(1, 1, amplitude) - painted(1, 1, 0) + noise, np.float32)
+
+
+def test_linear_growth_is_told_from_other() -> None:
+    short = exposed(1, 40)
+    linear = linearity(short, 60, exposed(3, 120), 180)
+    assert linear.ratio == pytest.approx(1, abs=3 * linear.error)
+    assert linear.linear
+    saturating = linearity(short, 60, exposed(3, 80), 180)
+    assert saturating.ratio == pytest.approx(2 / 3, abs=0.03)
+    assert not saturating.linear
+    assert not linearity(exposed(1, 0), 60, exposed(3, 120), 180).linear
+
+
+def test_glow_is_scaled_only_where_a_second_exposure_shows_that_it_grows_like_the_exposure() -> None:
+    short, long = DarkSignal(exposed(1, 40), 60), DarkSignal(exposed(3, 120), 180)
+    fault = scaling_fault(long, 5 / 3, None)
+    assert fault is not None
+    assert "in the lower right corner does not scale with time" in fault
+    assert fault.endswith("shoot darks of 300 s")
+    assert scaling_fault(long, 0.5, short) is None
+    assert scaling_fault(short, 2, long) is None
+    bent = scaling_fault(DarkSignal(exposed(3, 70), 180), 0.5, short)
+    assert bent is not None
+    assert "from 60 to 180 s its rate changes by a factor of 0.6" in bent
+    assert scaling_fault(DarkSignal(exposed(1, 0), 60), 0.5, None) is None
+    unknown = scaling_fault(DarkSignal(long.adu, None), 0.5, short)
+    assert unknown is not None
+    assert unknown.endswith("shoot darks as long as the lights")
+
+
+def test_simulated_glow_grows_linearly() -> None:
+    sensor = Sensor(model("small", 1.5), 7)
+    bias = dark(sensor, 0.001, 1000, 12)
+    growth = linearity(dark(sensor, 60, 0) - bias, 60, dark(sensor, 180, 500) - bias, 180)
+    assert growth.ratio == pytest.approx(1, abs=0.03)

@@ -1,0 +1,128 @@
+"""Whether noise falls as it should, and what it is told by where it does not."""
+
+from math import sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from coldframe.calibration.measuring.noise_growth import LARGEST_EXCESS, Cause, NoiseGrowth, SampledFrames, noise_growth
+
+F64 = NDArray[np.float64]
+SIZE = 128
+FRAMES = 24
+
+
+class Sky:
+    """Frames of a camera: fixed pattern, hot pixels, noise of pixels, of rows and of the whole."""
+
+    def __init__(self, seed: int, frames: int = FRAMES, noise_adu: float = 10.0) -> None:
+        self.random = np.random.default_rng(seed)
+        self.hot = np.zeros((SIZE, SIZE))
+        self.hot.flat[self.random.choice(SIZE * SIZE, 80, replace=False)] = self.random.uniform(200, 5000, 80)
+        pattern = 1000 + self.random.normal(0, 5, (SIZE, SIZE)) + self.hot
+        pixels = self.random.normal(0, 1, (frames, SIZE, SIZE)) * np.sqrt(noise_adu**2 + self.hot)
+        rows, whole = self.random.normal(0, 0.4, (frames, SIZE, 1)), self.random.normal(0, 0.5, (frames, 1, 1))
+        self.frames: F64 = pattern + pixels + rows + whole
+        self.time = np.linspace(0, 1, frames)[:, None, None]
+
+
+def grown(frames: F64) -> NoiseGrowth:
+    return noise_growth(np.clip(np.rint(frames), 0, 65535).astype(np.uint16))
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6), st.integers(8, 40), st.sampled_from([1.0, 4.0, 30.0]))
+def test_noise_of_independent_frames_falls_with_the_root_of_their_number(seed: int, frames: int, noise: float) -> None:
+    growth = grown(Sky(seed, frames, noise).frames)
+    assert growth.cause is None
+    assert growth.excess < 1.04
+    # Rounding to whole ADU adds a twelfth to the variance, and rows and hot pixels a little.
+    assert growth.frame_noise_adu == pytest.approx(sqrt(noise**2 + 1 / 12 + 0.16), rel=0.07)
+    assert growth.master_noise_adu == pytest.approx(growth.frame_noise_adu / sqrt(frames), rel=0.07)
+
+
+@pytest.mark.deep
+def test_of_500_clean_sets_none_is_told_otherwise() -> None:
+    found = [grown(Sky(seed, frames=8 + seed % 30).frames) for seed in range(500)]
+    assert [growth.cause for growth in found if growth.cause is not None] == []
+    assert max(growth.excess for growth in found) < (1 + LARGEST_EXCESS) / 2
+
+
+def test_cosmic_rays_are_no_drift() -> None:
+    sky = Sky(3)
+    places = sky.random.random(sky.frames.shape) < 2e-4
+    assert grown(sky.frames + 3000 * places).cause is None
+
+
+def warmer(sky: Sky) -> F64:
+    return sky.frames + sky.time * (0.15 * sky.hot + 12)
+
+
+def growing_light(sky: Sky) -> F64:
+    return sky.frames + 25 * sky.time * np.linspace(0, 1, SIZE)
+
+
+def drifting_offset(sky: Sky) -> F64:
+    return sky.frames + 15 * sky.time
+
+
+def jumping_pixels(sky: Sky) -> F64:
+    states = np.cumsum(sky.random.random(sky.frames.shape) < 0.05, axis=0) % 2
+    return sky.frames + 80 * states * (sky.random.random((SIZE, SIZE)) < 0.03)
+
+
+def wandering(sky: Sky) -> F64:
+    return sky.frames + np.cumsum(sky.random.normal(0, 3, sky.frames.shape), axis=0)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(
+    ("trouble", "cause"),
+    [
+        (warmer, Cause.TEMPERATURE),
+        (growing_light, Cause.PATTERN),
+        (drifting_offset, Cause.LEVEL),
+        (jumping_pixels, Cause.TELEGRAPH),
+        (wandering, Cause.UNKNOWN),
+    ],
+)
+def test_what_keeps_noise_from_falling_is_told(trouble: object, cause: Cause, seed: int) -> None:
+    assert callable(trouble)
+    growth = grown(trouble(Sky(seed)))
+    assert growth.cause is cause
+    assert growth.excess > LARGEST_EXCESS
+
+
+def test_the_noise_of_a_drifting_master_is_that_of_its_halves() -> None:
+    sky = Sky(8)
+    growth = grown(drifting_offset(sky))
+    halves = np.diff([half.mean(axis=0) for half in np.split(drifting_offset(sky), 2)], axis=0) / 2
+    assert growth.master_noise_adu == pytest.approx(sqrt(float(np.mean(halves**2))), rel=0.05)
+    assert growth.drift_adu == pytest.approx(7.8, abs=0.5)
+
+
+def test_a_sample_of_large_frames_tells_what_all_pixels_do() -> None:
+    random = np.random.default_rng(5)
+    samples = SampledFrames(FRAMES)
+    for _ in range(FRAMES):
+        samples.add(random.normal(500, 7, (600, 900)).astype(np.uint16))
+    growth = samples.growth()
+    assert growth is not None
+    assert growth.frames == FRAMES
+    assert growth.frame_noise_adu == pytest.approx(7.0, rel=0.02)
+    assert samples.mean().shape == (200, 129)
+
+
+def test_a_few_frames_tell_nothing_yet() -> None:
+    samples = SampledFrames(20)
+    for _ in range(7):
+        samples.add(np.full((64, 64), 100, np.uint16))
+    assert samples.growth() is None
+
+
+def test_frames_without_any_noise_have_none() -> None:
+    growth = noise_growth(np.full((9, 16, 16), 7, np.uint16))
+    assert (growth.master_noise_adu, growth.excess, growth.cause) == (0.0, 1.0, None)
