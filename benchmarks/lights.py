@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from coldframe.capture.tuning_evidence import FlatTest
-from coldframe.capture.tuning_limits import BrightnessRange, ExposureSpan, TuningLimits
+from coldframe.capture.tuner.evidence import FlatTest
+from coldframe.capture.tuner.limits import BrightnessRange, ExposureSpan, TuningLimits
 
 BAND = (0.30, 0.50)
 MAXIMUM_TESTS = 12

@@ -24,15 +24,15 @@ from rich.table import Table
 from benchmarks.servers import BLOB_DRIVER, HOST, indiserver
 from coldframe.calibration.files.frame_file import FrameEncoder, parse
 from coldframe.capture.clock import NightClock
-from coldframe.capture.context import NightContext
-from coldframe.capture.events import Event, EventStream, FrameAccepted
-from coldframe.capture.night_folder import NightFolder
-from coldframe.capture.plan import ShootStep
-from coldframe.capture.retries import Retries
-from coldframe.capture.saved_frames import SavedFrames
-from coldframe.capture.set_recipe import Recipe
-from coldframe.capture.set_shooting import SetShooting
-from coldframe.capture.steering import Steering
+from coldframe.capture.events.kinds import Event, EventStream, FrameAccepted
+from coldframe.capture.planning.steps import ShootStep
+from coldframe.capture.session.context import NightContext
+from coldframe.capture.session.retry_budget import Retries
+from coldframe.capture.session.steering import Steering
+from coldframe.capture.shooting.set_inputs import Recipe
+from coldframe.capture.shooting.set_shooting import SetShooting
+from coldframe.capture.storage.night_folder import NightFolder
+from coldframe.capture.storage.saved_frames import SavedFrames
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import CameraSettings, FrameSet, Settings
 from coldframe.devices.indi.blob_channel import ServerAddress

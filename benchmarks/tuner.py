@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.lights import BAND, Light, Shape, drawn_in_reach
-from coldframe.capture.flat_target import FlatTarget
-from coldframe.capture.panel_curve import PROPORTIONAL, PanelCurve
-from coldframe.capture.tuner import FlatTuner, KnownLight, OutOfReach, Shoot, Tuned
-from coldframe.capture.tuning_evidence import FlatTest
+from coldframe.capture.tuner.evidence import FlatTest
+from coldframe.capture.tuner.panel_curve import PROPORTIONAL, PanelCurve
+from coldframe.capture.tuner.target import FlatTarget
+from coldframe.capture.tuner.tuner import FlatTuner, KnownLight, OutOfReach, Shoot, Tuned
 
 ENDLESS = 50
 

@@ -24,17 +24,17 @@ from rich.console import Console
 
 from coldframe.calibration.files.frame_file import read_pixels
 from coldframe.calibration.measuring.statistics import measure, preview
-from coldframe.capture.dashboard.controls import Controls, Screen
-from coldframe.capture.dashboard.state import DashboardState
-from coldframe.capture.dashboard.view import render
-from coldframe.capture.events import Event, ExposureStarted, FlatTested, FrameShown, NightStarted
-from coldframe.capture.journal_reading import read_journal
-from coldframe.capture.night_folder import newest_night
-from coldframe.capture.report import charts
-from coldframe.capture.report.contents import NightReport
-from coldframe.capture.report.gathering import gather
-from coldframe.capture.report.making import PAGE
-from coldframe.capture.report.runs import JOURNAL
+from coldframe.capture.events.kinds import Event, ExposureStarted, FlatTested, FrameShown, NightStarted
+from coldframe.capture.monitoring.dashboard.controls import Controls, Screen
+from coldframe.capture.monitoring.dashboard.layout import render
+from coldframe.capture.monitoring.progress.state import DashboardState
+from coldframe.capture.monitoring.report import charts
+from coldframe.capture.monitoring.report.contents import NightReport
+from coldframe.capture.monitoring.report.gathering import gather
+from coldframe.capture.monitoring.report.making import PAGE
+from coldframe.capture.monitoring.report.runs import JOURNAL
+from coldframe.capture.storage.journal_reader import read_journal
+from coldframe.capture.storage.night_folder import newest_night
 
 PICTURES = Path(__file__).parent / "pictures"
 STYLE = Path(__file__).parents[1] / "capture" / "report" / "page.css"

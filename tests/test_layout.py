@@ -36,12 +36,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"coldframe"}
     for needed in (
-        "capture/night.py",
+        "capture/night/night.py",
         "config/rigs/small.toml",
         "config/nights/small.toml",
         "config/coldframe.service",
         "config/coldframe-alarm@.service",
         "config/coldframe-listen.service",
+        "capture/monitoring/report/page.html.jinja",
         "py.typed",
     ):
         assert f"coldframe/{needed}" in names

@@ -12,8 +12,8 @@ from rich.text import Text
 from coldframe.calibration.camera.from_folder import measure_night
 from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, Figure, by_setting, merged
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.capture.dashboard.charts import ASCII, FAINT, GOOD, UNICODE, Canvas, Glyphs, logarithmic
-from coldframe.capture.night_folder import evening_of
+from coldframe.capture.monitoring.dashboard.drawing import ASCII, FAINT, GOOD, UNICODE, Canvas, Glyphs, logarithmic
+from coldframe.capture.storage.night_folder import evening_of
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_settings
 

@@ -20,11 +20,11 @@ from coldframe.calibration.files.image_file import COUNTED, PLAIN_SUFFIXES, Imag
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
 from coldframe.calibration.masters.reading import MasterPlanes, read_master
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, FrameStatistics, measure
-from coldframe.capture.dashboard.charts import ASCII, NOTE, UNICODE, Glyphs, Picture, histogram, shrink
-from coldframe.capture.log import exposure_text, printable
-from coldframe.capture.report.contents import MasterLook
-from coldframe.capture.report.looking import look, picture_of
-from coldframe.capture.report.png import png_bytes
+from coldframe.capture.monitoring.dashboard.drawing import ASCII, NOTE, UNICODE, Glyphs, Picture, histogram, shrink
+from coldframe.capture.monitoring.progress.narrator import exposure_text, printable
+from coldframe.capture.monitoring.report.contents import MasterLook
+from coldframe.capture.monitoring.report.pixels import look, picture_of
+from coldframe.capture.monitoring.report.png import png_bytes
 from coldframe.cli.exit_codes import ExitCode
 
 PICTURE_WIDTH = 1600

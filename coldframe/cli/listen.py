@@ -8,9 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from coldframe.capture.log import printable
-from coldframe.capture.rig_lock import RigInUseError, listening_locked, rig_holder, rig_in_use
-from coldframe.capture.telemetry.listener import Listener
+from coldframe.capture.host.rig_lock import RigInUseError, listening_locked, rig_holder, rig_in_use
+from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.monitoring.telemetry.listener import Listener
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.telling import OPEN_BROKER, is_open
 from coldframe.config.loading import ConfigError, find_config, load_settings

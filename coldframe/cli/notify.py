@@ -5,9 +5,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from coldframe.capture.events import Severity
-from coldframe.capture.notifications.sending import NotifySetupError, apprise_sender
-from coldframe.capture.notifications.wording import Word
+from coldframe.capture.events.kinds import Severity
+from coldframe.capture.monitoring.notifications.sending import NotifySetupError, apprise_sender
+from coldframe.capture.monitoring.notifications.wording import Word
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages
 

@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from coldframe.calibration.library.library import LIBRARY, Library
-from coldframe.capture import sun
 from coldframe.capture.clock import clock_text
-from coldframe.capture.light_noise import light_noises
-from coldframe.capture.lights import Lights, NoLightsError, read_lights
-from coldframe.capture.log import duration_text
-from coldframe.capture.plan import Pace, ShootStep, Step, estimate_s, plan_night, shoot_step
-from coldframe.capture.planner import LightsPlan, Need, plan_for_lights
-from coldframe.capture.shot_lights import RigNow, lights_text
-from coldframe.capture.time_left import within
+from coldframe.capture.monitoring.progress.narrator import duration_text
+from coldframe.capture.planning import sun
+from coldframe.capture.planning.deadline import within
+from coldframe.capture.planning.light_noise import light_noises
+from coldframe.capture.planning.lights_for_rig import RigNow, lights_text
+from coldframe.capture.planning.read_lights import Lights, NoLightsError, read_lights
+from coldframe.capture.planning.sets_for_lights import LightsPlan, Need, plan_for_lights
+from coldframe.capture.planning.steps import Pace, ShootStep, Step, estimate_s, plan_night, shoot_step
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.examples import example_night
 from coldframe.config.loading import ConfigError, Problem, find_config, load_settings

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TextIO
 
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.capture.night_folder import newest_night
-from coldframe.capture.report.runs import JOURNAL, NoNightError
+from coldframe.capture.monitoring.report.runs import JOURNAL, NoNightError
+from coldframe.capture.storage.night_folder import newest_night
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_settings
 
@@ -26,7 +26,7 @@ def report_night(night: Path | None, config: Path | None) -> ExitCode:
     config
         The configuration; None for the user's. It is only read where no folder is named.
     """
-    from coldframe.capture.report.making import make_report  # noqa: PLC0415 - see report_after
+    from coldframe.capture.monitoring.report.making import make_report  # noqa: PLC0415 - see report_after
 
     try:
         folder = _folder(night, config)
@@ -51,7 +51,7 @@ def report_after(folder: Path, output: TextIO) -> None:
     """
     try:
         # Page and charts are wanted at the end of a night only, and whatever is wrong with them must not hinder one.
-        from coldframe.capture.report.making import make_report  # noqa: PLC0415
+        from coldframe.capture.monitoring.report.making import make_report  # noqa: PLC0415
 
         print(f"report: {make_report(folder, is_over=True).page}", file=output, flush=True)
     except (NoNightError, NotDurableError, OSError) as error:  # a full disk has no room for a log either

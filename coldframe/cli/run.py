@@ -16,32 +16,32 @@ from typing import Any, TextIO
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.clock import NightClock
-from coldframe.capture.dashboard.controls import Controls
-from coldframe.capture.dashboard.keyboard import Keyboard
-from coldframe.capture.dashboard.live import Dashboard
-from coldframe.capture.disk_room import free_bytes, require_room
-from coldframe.capture.earlier_run import earlier_run, unfinished_night
-from coldframe.capture.events import EventStream, NightOutcome, Notice, Severity, Subscriber
-from coldframe.capture.hooks import HookFailedError, Hooks
-from coldframe.capture.journal import Journal
-from coldframe.capture.learned_flats import LearnedFlats
-from coldframe.capture.lights import NoLightsError
-from coldframe.capture.log import JsonLog, LineLog
-from coldframe.capture.night import Night, planned_steps
-from coldframe.capture.night_folder import NightFolder
-from coldframe.capture.night_watch import end_of_night
-from coldframe.capture.notifications.sending import NotifySetupError
-from coldframe.capture.plan import plan_night
-from coldframe.capture.preflight import UnfitPlanError, require_fit
-from coldframe.capture.rig_lock import RigInUseError, rig_locked
-from coldframe.capture.safe_state import SafeState
-from coldframe.capture.service_watch import ServiceWatch
-from coldframe.capture.shot_lights import RigNow
-from coldframe.capture.steering import Steering
-from coldframe.capture.stray_frames import StrayFrames
+from coldframe.capture.events.kinds import EventStream, NightOutcome, Notice, Severity, Subscriber
+from coldframe.capture.flats.learned import LearnedFlats
+from coldframe.capture.host.rig_lock import RigInUseError, rig_locked
+from coldframe.capture.host.systemd import ServiceWatch
+from coldframe.capture.monitoring.dashboard.controls import Controls
+from coldframe.capture.monitoring.dashboard.keyboard import Keyboard
+from coldframe.capture.monitoring.dashboard.terminal import Dashboard
+from coldframe.capture.monitoring.notifications.sending import NotifySetupError
+from coldframe.capture.monitoring.progress.narrator import JsonLog, LineLog
+from coldframe.capture.monitoring.watching.messages import obey
+from coldframe.capture.monitoring.watching.server import WatchServer
+from coldframe.capture.night.end_of_night import end_of_night
+from coldframe.capture.night.night import Night, planned_steps
+from coldframe.capture.night.resuming import earlier_run, unfinished_night
+from coldframe.capture.planning.disk_space import free_bytes, require_room
+from coldframe.capture.planning.lights_for_rig import RigNow
+from coldframe.capture.planning.preflight import UnfitPlanError, require_fit
+from coldframe.capture.planning.read_lights import NoLightsError
+from coldframe.capture.planning.steps import plan_night
+from coldframe.capture.rig.safe_state import SafeState
+from coldframe.capture.session.hooks import HookFailedError, Hooks
+from coldframe.capture.session.steering import Steering
+from coldframe.capture.storage.journal import Journal
+from coldframe.capture.storage.night_folder import NightFolder
+from coldframe.capture.storage.stray_frames import StrayFrames
 from coldframe.capture.threads import in_thread
-from coldframe.capture.watching.messages import obey
-from coldframe.capture.watching.server import WatchServer
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.plan import NightPlan, Wish, plan_for
 from coldframe.cli.report import report_after

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events import EventStream
-from coldframe.capture.log import LineLog
-from coldframe.capture.rig_lock import RigInUseError, rig_locked
-from coldframe.capture.safe_state import SafeState
+from coldframe.capture.events.kinds import EventStream
+from coldframe.capture.host.rig_lock import RigInUseError, rig_locked
+from coldframe.capture.monitoring.progress.narrator import LineLog
+from coldframe.capture.rig.safe_state import SafeState
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_safe_state
 from coldframe.config.settings import Settings

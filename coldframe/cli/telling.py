@@ -4,11 +4,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events import EventStream, Notice, Severity
-from coldframe.capture.notifications.sending import Notifier, Send, apprise_sender
-from coldframe.capture.notifications.wording import Wording
-from coldframe.capture.steering import Steering
-from coldframe.capture.telemetry.telemetry import Telemetry
+from coldframe.capture.events.kinds import EventStream, Notice, Severity
+from coldframe.capture.monitoring.notifications.sending import Notifier, Send, apprise_sender
+from coldframe.capture.monitoring.notifications.wording import Wording
+from coldframe.capture.monitoring.telemetry.publisher import Telemetry
+from coldframe.capture.session.steering import Steering
 from coldframe.config.mqtt import MqttSettings
 from coldframe.config.settings import LOOPBACK_HOSTS, Settings
 from coldframe.devices.mqtt.client import Access, access

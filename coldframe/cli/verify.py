@@ -6,7 +6,7 @@ from pathlib import Path
 
 from coldframe.calibration.combining.verify import recombined
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.capture.night_folder import NightFolder, newest_night
+from coldframe.capture.storage.night_folder import NightFolder, newest_night
 from coldframe.cli.exit_codes import ExitCode
 
 

@@ -10,19 +10,19 @@ from pathlib import Path
 from rich.console import RenderableType
 from rich.text import Text
 
-from coldframe.capture.dashboard.controls import Controls
-from coldframe.capture.dashboard.keyboard import Keyboard
-from coldframe.capture.dashboard.live import Dashboard
-from coldframe.capture.dashboard.state import DashboardState
-from coldframe.capture.dashboard.view import summary
-from coldframe.capture.events import Event
-from coldframe.capture.journal_reading import read_journal
-from coldframe.capture.night_folder import newest_night
-from coldframe.capture.telemetry.remote import RemoteSource
+from coldframe.capture.events.kinds import Event
+from coldframe.capture.monitoring.dashboard.controls import Controls
+from coldframe.capture.monitoring.dashboard.keyboard import Keyboard
+from coldframe.capture.monitoring.dashboard.layout import summary
+from coldframe.capture.monitoring.dashboard.terminal import Dashboard
+from coldframe.capture.monitoring.progress.state import DashboardState
+from coldframe.capture.monitoring.telemetry.remote import RemoteSource
+from coldframe.capture.monitoring.watching.local import LocalSource
+from coldframe.capture.monitoring.watching.messages import Answer, Command
+from coldframe.capture.monitoring.watching.source import Attached, Detached, NightSource
+from coldframe.capture.storage.journal_reader import read_journal
+from coldframe.capture.storage.night_folder import newest_night
 from coldframe.capture.threads import in_thread
-from coldframe.capture.watching.local import LocalSource
-from coldframe.capture.watching.messages import Answer, Command
-from coldframe.capture.watching.source import Attached, Detached, NightSource
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages, load_settings
 from coldframe.devices.mqtt.client import BrokerSetupError, access

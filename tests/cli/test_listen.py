@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from coldframe.capture.rig_lock import listening_locked, lock_path, rig_holder, rig_in_use, rig_locked
-from coldframe.capture.telemetry.listener import BEGUN, TIDYING
+from coldframe.capture.host.rig_lock import listening_locked, lock_path, rig_holder, rig_in_use, rig_locked
+from coldframe.capture.monitoring.telemetry.listener import BEGUN, TIDYING
 from coldframe.cli import app
 from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.examples import example_night
 from coldframe.config.settings import ServerSettings
-from tests.capture.telemetry.brokers import Mosquitto, free_port, mosquitto, needs_mosquitto
-from tests.capture.telemetry.test_telemetry import RIG, TOPICS, Listener, command, eventually, retained, send
+from tests.capture.monitoring.telemetry.brokers import Mosquitto, free_port, mosquitto, needs_mosquitto
+from tests.capture.monitoring.telemetry.test_publisher import RIG, TOPICS, Listener, command, eventually, retained, send
 
 DEADLINE_S = 60.0
 
@@ -206,7 +206,7 @@ def test_without_leave_to_take_commands_it_ends_with_one_line(tmp_path: Path, mq
 
 
 def test_one_listener_for_each_rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coldframe.capture.rig_lock.FOLDERS", (tmp_path,))
+    monkeypatch.setattr("coldframe.capture.host.rig_lock.FOLDERS", (tmp_path,))
     server = ServerSettings(port=free_port())
     path = configuration(tmp_path, free_port(), server)
     with listening_locked(server):

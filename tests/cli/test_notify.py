@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from coldframe.cli import app
 from coldframe.cli.notify import how_it_ended
-from tests.capture.notifications.servers import server
+from tests.capture.monitoring.notifications.servers import server
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("apprise") is None, reason="apprise is not installed")
 

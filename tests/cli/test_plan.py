@@ -17,7 +17,7 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.plan import Wish
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
-from tests.capture.headers import EVENING, night_of_lights, nina, save
+from tests.capture.planning.headers import EVENING, night_of_lights, nina, save
 from tests.outside.observatory import Observatory
 
 RIG = """

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.capture.report import making
+from coldframe.capture.monitoring.report import making
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.report import report_after, report_night
-from tests.capture.report.stories import whole_night
+from tests.capture.monitoring.report.stories import whole_night
 
 CONFIG = """
 [storage]

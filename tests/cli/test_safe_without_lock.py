@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.capture import rig_lock
+from coldframe.capture.host import rig_lock
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.safe import make_safe
 from coldframe.config.settings import ServerSettings, Settings

@@ -18,7 +18,7 @@ import pytest
 
 from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events import (
+from coldframe.capture.events.kinds import (
     Event,
     EventStream,
     ExposureStarted,
@@ -32,9 +32,9 @@ from coldframe.capture.events import (
     StepStarted,
     TemperatureRead,
 )
-from coldframe.capture.journal import encode_event
-from coldframe.capture.steering import Steering
-from coldframe.capture.watching.server import WatchServer
+from coldframe.capture.monitoring.watching.server import WatchServer
+from coldframe.capture.session.steering import Steering
+from coldframe.capture.storage.journal import encode_event
 from coldframe.config.frames import FrameKind
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed: apt install tmux")

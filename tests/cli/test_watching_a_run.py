@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.capture.events import ExposureStarted, NightEnded, NightPaused, NightStarted
-from coldframe.capture.watching.local import LocalSource
-from coldframe.capture.watching.messages import Answer, Command, Request
-from coldframe.capture.watching.source import Attached, Detached, Update
+from coldframe.capture.events.kinds import ExposureStarted, NightEnded, NightPaused, NightStarted
+from coldframe.capture.monitoring.watching.local import LocalSource
+from coldframe.capture.monitoring.watching.messages import Answer, Command, Request
+from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
 from coldframe.config.examples import example_night
 
 pytestmark = pytest.mark.deep

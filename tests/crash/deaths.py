@@ -27,9 +27,9 @@ import numpy as np
 
 from coldframe.calibration.combining.verify import recombined
 from coldframe.calibration.masters.reading import integrity_fault
-from coldframe.capture.events import FrameAccepted, MasterWritten, NightEnded, NightOutcome
-from coldframe.capture.journal_reading import read_journal
-from coldframe.capture.night_folder import NightFolder
+from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightEnded, NightOutcome
+from coldframe.capture.storage.journal_reader import read_journal
+from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 from tests.nights.nights import NightRun, run_night

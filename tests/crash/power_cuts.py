@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
-from coldframe.capture.events import Event, FrameAccepted
+from coldframe.capture.events.kinds import Event, FrameAccepted
 from tests.crash.deaths import LEFT, assert_gone_on_with, few, in_child
 from tests.nights.disk import SimulatedDisk
 from tests.nights.nights import run_night

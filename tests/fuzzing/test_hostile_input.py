@@ -15,7 +15,7 @@ import pytest
 from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.frame_file import FrameEncoder, FrameFileError, parse, read_header
 from coldframe.calibration.files.image_file import open_image
-from coldframe.capture.events import (
+from coldframe.capture.events.kinds import (
     Event,
     FrameRejected,
     HookEnded,
@@ -31,8 +31,8 @@ from coldframe.capture.events import (
     StepStarted,
     TemperatureRead,
 )
-from coldframe.capture.journal import encode_event
-from coldframe.capture.journal_reading import JournalLineError, decode_event, read_journal
+from coldframe.capture.storage.journal import encode_event
+from coldframe.capture.storage.journal_reader import JournalLineError, decode_event, read_journal
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, load_settings

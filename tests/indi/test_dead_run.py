@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.capture.rig_lock import Holder, lock_path
+from coldframe.capture.host.rig_lock import Holder, lock_path
 from coldframe.config.settings import ServerSettings
 from tests.indi.servers import NIGHT, PANEL, coldframe, indiserver
 

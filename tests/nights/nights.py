@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.earlier_run import earlier_run, unfinished_night
-from coldframe.capture.events import Event, EventStream, NightOutcome
-from coldframe.capture.journal import Journal
-from coldframe.capture.learned_flats import LearnedFlats
-from coldframe.capture.night import Night, planned_steps
-from coldframe.capture.night_folder import NightFolder
-from coldframe.capture.plan import plan_night
-from coldframe.capture.steering import Steering
+from coldframe.capture.events.kinds import Event, EventStream, NightOutcome
+from coldframe.capture.flats.learned import LearnedFlats
+from coldframe.capture.night.night import Night, planned_steps
+from coldframe.capture.night.resuming import earlier_run, unfinished_night
+from coldframe.capture.planning.steps import plan_night
+from coldframe.capture.session.steering import Steering
+from coldframe.capture.storage.journal import Journal
+from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import SimulatedRig
 from coldframe.devices.rig import Rig

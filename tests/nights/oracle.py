@@ -27,7 +27,7 @@ from coldframe.calibration.combining.verify import recombined
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError, read_frame, read_header
 from coldframe.calibration.stacking.accumulator import pixel_digest
-from coldframe.capture.events import (
+from coldframe.capture.events.kinds import (
     Event,
     FrameAccepted,
     FrameRejected,
@@ -41,16 +41,16 @@ from coldframe.capture.events import (
     StepEnded,
     StepOutcome,
 )
-from coldframe.capture.journal import is_journalled
-from coldframe.capture.night_folder import NightFolder
-from coldframe.capture.safe_state import (
+from coldframe.capture.rig.safe_state import (
     ABORT_DEADLINE_S,
     COOLER_DEADLINE_S,
     LAMP_DEADLINE_S,
     PATIENCE_S,
     WARM_MARGIN_S,
 )
-from coldframe.capture.thermal import SILENCE_S
+from coldframe.capture.rig.temperature import SILENCE_S
+from coldframe.capture.storage.journal import is_journalled
+from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.frames import FrameKind
 from coldframe.devices.flat_panel import CoverState
 from coldframe.simulators.faults.camera_faults import SpoilingCamera

@@ -24,12 +24,12 @@ from unittest.mock import patch
 from coldframe.calibration.camera.record import CAMERAS
 from coldframe.calibration.library.library import LIBRARY
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events import Event, EventStream, NightOutcome
-from coldframe.capture.journal import Journal
-from coldframe.capture.learned_flats import LearnedFlats
-from coldframe.capture.night import Night
-from coldframe.capture.night_folder import NightFolder
-from coldframe.capture.safe_state import SafeState
+from coldframe.capture.events.kinds import Event, EventStream, NightOutcome
+from coldframe.capture.flats.learned import LearnedFlats
+from coldframe.capture.night.night import Night
+from coldframe.capture.rig.safe_state import SafeState
+from coldframe.capture.storage.journal import Journal
+from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
@@ -289,7 +289,7 @@ async def _watched(night: TroubledNight, disk: SimulatedDisk) -> TroubledRun:
     await faulty.rig.connect()
     folder = NightFolder.create(disk.root, clock.now())
     run.folder = folder.path
-    with disk.watched(), patch("coldframe.capture.night.SafeState", TimedSafeState):
+    with disk.watched(), patch("coldframe.capture.night.night.SafeState", TimedSafeState):
         async with Journal(folder.path / "journal.jsonl") as journal:
             events.subscribe(journal)
             learned = LearnedFlats.load(disk.root / LEARNED_FLATS)

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
-from coldframe.capture.events import CoolingProgress, FrameShown, MasterGrew, PanelChanged, TemperatureRead
-from coldframe.capture.journal import encode_event
+from coldframe.capture.events.kinds import CoolingProgress, FrameShown, MasterGrew, PanelChanged, TemperatureRead
+from coldframe.capture.storage.journal import encode_event
 from tests.nights.oracle import judge
 from tests.nights.random_nights import HANDS, KINDS, TroubledRun, draw, run
 

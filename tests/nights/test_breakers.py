@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from coldframe.capture import power_cycle
-from coldframe.capture.events import (
+from coldframe.capture.events.kinds import (
     FrameAccepted,
     HookEnded,
     MasterWritten,
@@ -19,6 +18,7 @@ from coldframe.capture.events import (
     StepEnded,
     StepOutcome,
 )
+from coldframe.capture.recovery import power_cycle
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import HookSettings, Settings
 from coldframe.devices.camera import Camera, Frame

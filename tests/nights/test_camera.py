@@ -9,8 +9,7 @@ from coldframe.calibration.camera.from_folder import measure_night
 from coldframe.calibration.camera.record import CAMERAS, CameraRecords
 from coldframe.calibration.files.frame_file import read_header
 from coldframe.calibration.masters.flat_pedestal import PROBES, Subtract
-from coldframe.capture.characterisation import FRAMES_PER_RUNG, LADDER
-from coldframe.capture.events import (
+from coldframe.capture.events.kinds import (
     CameraMeasured,
     FlatTuned,
     FrameAccepted,
@@ -20,7 +19,8 @@ from coldframe.capture.events import (
     PedestalDecided,
     Severity,
 )
-from coldframe.capture.journal import encode_event
+from coldframe.capture.shooting.camera_ladder import FRAMES_PER_RUNG, LADDER
+from coldframe.capture.storage.journal import encode_event
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from coldframe.capture.events import (
+from coldframe.capture.events.kinds import (
     FrameAccepted,
     MasterWritten,
     NightOutcome,

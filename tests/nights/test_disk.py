@@ -11,8 +11,8 @@ import pytest
 
 from coldframe.calibration.files.durable import NotDurableError, make_folder_durably, replace_durably, write_durably
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.capture.events import FrameAccepted, MasterWritten, NightEnded, NightOutcome
-from coldframe.capture.set_master import SetMaster, WrittenMaster
+from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightEnded, NightOutcome
+from coldframe.capture.shooting.set_master import SetMaster, WrittenMaster
 from coldframe.config.frames import FrameKind
 from tests.nights.disk import DiskFault, SimulatedDisk
 from tests.nights.nights import run_night

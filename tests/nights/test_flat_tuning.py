@@ -9,7 +9,7 @@ import pytest
 
 from coldframe.calibration.files.frame_file import read_frame, read_header
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events import (
+from coldframe.capture.events.kinds import (
     Event,
     EventStream,
     FlatTested,
@@ -19,9 +19,9 @@ from coldframe.capture.events import (
     StepEnded,
     StepOutcome,
 )
-from coldframe.capture.learned_flats import LearnedFlats
-from coldframe.capture.night import Night
-from coldframe.capture.night_folder import NightFolder
+from coldframe.capture.flats.learned import LearnedFlats
+from coldframe.capture.night.night import Night
+from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from coldframe.capture.events import FrameAccepted, MasterWritten, NightOutcome, Notice, StepEnded, StepOutcome
+from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightOutcome, Notice, StepEnded, StepOutcome
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Camera, Frame
 from coldframe.devices.errors import DeviceLostError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.capture.events import (
+from coldframe.capture.events.kinds import (
     Event,
     FrameAccepted,
     FrameRejected,

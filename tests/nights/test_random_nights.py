@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 
 from coldframe.calibration.files.frame_file import read_header
-from coldframe.capture.events import FrameAccepted, NightEnded, NightOutcome
+from coldframe.capture.events.kinds import FrameAccepted, NightEnded, NightOutcome
 from tests.nights import random_nights
 from tests.nights.disk import DiskFault
 from tests.nights.oracle import judge
@@ -188,7 +188,7 @@ def test_what_does_not_hold_is_told(spoil: Callable[[TroubledRun], None], told: 
 
 def test_a_frame_that_counts_though_it_is_spoilt_is_told() -> None:
     with (
-        patch("coldframe.capture.frame_gate.FrameGate.fault", lambda *_: None),
+        patch("coldframe.capture.judging.frame_gate.FrameGate.fault", lambda *_: None),
         run(replace(clean(2), kinds=("torn-frame",), seed=2)) as left,
     ):
         assert any("which torn-frame has spoilt" in text for text in judge(left).wrong)
@@ -201,7 +201,7 @@ def test_a_night_that_waits_for_ever_is_told() -> None:
     async def wait(*_: Any) -> None:
         await asyncio.Event().wait()
 
-    with patch("coldframe.capture.night.Night._steps_done", wait):
+    with patch("coldframe.capture.night.night.Night._steps_done", wait):
         report = play(1)
     assert "NightHangsError: nothing will ever happen" in report.wrong[0]
     assert "python -m tests.nights.replay 1" in str(report)
@@ -222,7 +222,7 @@ def test_a_night_in_which_no_time_passes_is_told(monkeypatch: pytest.MonkeyPatch
             await asyncio.sleep(0)
 
     monkeypatch.setattr(random_nights, "LONGEST_RUN_S", 1)
-    with patch("coldframe.capture.night.Night._steps_done", spin):
+    with patch("coldframe.capture.night.night.Night._steps_done", spin):
         assert "did not end within 1 s" in play(1).wrong[0]
 
 

@@ -12,7 +12,7 @@ from astropy.io import fits
 from coldframe.calibration.combining.verify import recombined
 from coldframe.calibration.files.frame_file import read_pixels
 from coldframe.calibration.stacking.accumulator import pixel_digest
-from coldframe.capture.events import (
+from coldframe.capture.events.kinds import (
     Event,
     ExposureStarted,
     FrameAccepted,
@@ -24,8 +24,8 @@ from coldframe.capture.events import (
     StepEnded,
     StepOutcome,
 )
-from coldframe.capture.journal import Journal
-from coldframe.capture.night_folder import FOLDERS, NightFolder
+from coldframe.capture.storage.journal import Journal
+from coldframe.capture.storage.night_folder import FOLDERS, NightFolder
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings

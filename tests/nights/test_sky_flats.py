@@ -7,7 +7,14 @@ import pytest
 
 from coldframe.calibration.files.frame_file import read_header
 from coldframe.calibration.masters.reading import read_master
-from coldframe.capture.events import FlatTested, FrameAccepted, FrameRejected, NightOutcome, StepEnded, StepOutcome
+from coldframe.capture.events.kinds import (
+    FlatTested,
+    FrameAccepted,
+    FrameRejected,
+    NightOutcome,
+    StepEnded,
+    StepOutcome,
+)
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings

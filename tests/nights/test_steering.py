@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events import (
+from coldframe.capture.events.kinds import (
     CoolingProgress,
     Event,
     EventStream,
@@ -28,7 +28,7 @@ from coldframe.capture.events import (
     StepOutcome,
     StepStarted,
 )
-from coldframe.capture.steering import Steering
+from coldframe.capture.session.steering import Steering
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings

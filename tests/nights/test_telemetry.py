@@ -14,12 +14,20 @@ from pathlib import Path
 import pytest
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events import Event, EventStream, NightEnded, NightOutcome, NightStarted, Notice, StepStarted
-from coldframe.capture.learned_flats import LearnedFlats
-from coldframe.capture.night import Night
-from coldframe.capture.night_folder import NightFolder
-from coldframe.capture.telemetry import telemetry
-from coldframe.capture.telemetry.telemetry import Telemetry
+from coldframe.capture.events.kinds import (
+    Event,
+    EventStream,
+    NightEnded,
+    NightOutcome,
+    NightStarted,
+    Notice,
+    StepStarted,
+)
+from coldframe.capture.flats.learned import LearnedFlats
+from coldframe.capture.monitoring.telemetry import publisher
+from coldframe.capture.monitoring.telemetry.publisher import Telemetry
+from coldframe.capture.night.night import Night
+from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.mqtt import MqttSettings
@@ -27,7 +35,7 @@ from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import load_rig
 from coldframe.devices.mqtt.client import access
 from coldframe.simulators.devices import simulated_rig
-from tests.capture.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto
+from tests.capture.monitoring.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto
 from tests.nights.nights import START, Inline, tiny
 
 pytestmark = [needs_mosquitto, pytest.mark.looptime]
@@ -81,8 +89,8 @@ def digests(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mosquitto]:
-    monkeypatch.setattr(telemetry, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(telemetry, "LONGEST_PAUSE_S", 0.2)
+    monkeypatch.setattr(publisher, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(publisher, "LONGEST_PAUSE_S", 0.2)
     with mosquitto(tmp_path) as running:
         yield running
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from coldframe.capture.events import (
+from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameRejected,
     MasterWritten,
@@ -17,7 +17,7 @@ from coldframe.capture.events import (
     StepEnded,
     StepOutcome,
 )
-from coldframe.capture.plan import ShootStep, plan_night
+from coldframe.capture.planning.steps import ShootStep, plan_night
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings

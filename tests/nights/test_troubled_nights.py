@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from coldframe.calibration.files.durable import NotDurableError, write_durably
-from coldframe.capture.events import (
+from coldframe.capture.events.kinds import (
     FrameRejected,
     MasterWritten,
     NightEnded,
@@ -217,7 +217,7 @@ async def test_a_full_disk_aborts_into_the_safe_state(tmp_path: Path, monkeypatc
             raise NotDurableError(path, errno.ENOSPC, "the disk is full: free some space")
         write_durably(path, buffers)
 
-    monkeypatch.setattr("coldframe.capture.night_folder.write_durably", full)
+    monkeypatch.setattr("coldframe.capture.storage.night_folder.write_durably", full)
     rigged = Rigged()
     night = await run_night(short(), SMALL, tmp_path, rigged)
     assert night.outcome is NightOutcome.ABORTED
@@ -419,7 +419,7 @@ class Glowing(Counted):
 async def test_a_set_that_is_given_up_loses_no_frame_on_its_way_to_the_disk(
     camera: type[Counted], outcome: NightOutcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coldframe.capture.set_shooting.in_thread", slowly)
+    monkeypatch.setattr("coldframe.capture.shooting.set_shooting.in_thread", slowly)
     monkeypatch.setattr(camera, "delivered", 0)
     sets = tuple(each.model_copy(update={"count": 12}) for each in short().sets if each.kind is FrameKind.BIAS)
     night = await run_night(short().model_copy(update={"sets": sets}), SMALL, tmp_path, Rigged(camera=camera))

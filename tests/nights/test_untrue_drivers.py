@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 import pytest
 
-from coldframe.capture.events import (
+from coldframe.capture.events.kinds import (
     ExposureStarted,
     FlatTuned,
     FrameAccepted,

@@ -8,7 +8,7 @@ import pytest
 
 from coldframe.calibration.files.frame_file import read_frame, read_header
 from coldframe.calibration.masters.flat_pedestal import PROBES
-from coldframe.capture.events import (
+from coldframe.capture.events.kinds import (
     FlatTuned,
     FrameAccepted,
     MasterWritten,

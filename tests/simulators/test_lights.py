@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.capture.lights import read_lights
-from coldframe.capture.planner import plan_for_lights
+from coldframe.capture.planning.read_lights import read_lights
+from coldframe.capture.planning.sets_for_lights import plan_for_lights
 from coldframe.config.examples import example_night, example_nights
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import FrameSet, Settings

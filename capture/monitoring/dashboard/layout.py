@@ -1,0 +1,272 @@
+"""The dashboard as a whole: which sections stand where at which size."""
+
+import io
+from collections.abc import Iterator
+from datetime import datetime
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.layout import Layout
+from rich.segment import Segment
+from rich.text import Text
+
+from coldframe.capture.events.kinds import NightOutcome, StepOutcome
+from coldframe.capture.monitoring.dashboard import footer, sections
+from coldframe.capture.monitoring.dashboard.controls import Controls, Screen
+from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, QUIET, STRONG, WARN, Picture
+from coldframe.capture.monitoring.dashboard.sections import Block
+from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.monitoring.progress.state import DashboardState
+
+WIDE = (150, 40)
+"""Columns and rows from which on there is room for everything at once."""
+
+COMPACT = (70, 20)
+"""Below this only the headline, the plan and the events are shown."""
+
+HEADLINE, WIDE_HEADLINE, WIDE_LATEST = 3, 4, 11
+"""Rows."""
+
+LEAST_WITH_KEYS = 6
+"""Rows below which there is no line for keys."""
+
+LEAST_RIG = 16
+"""Rows that show all of the rig, with a curve of the temperature."""
+
+BLANK = Text(" ")
+"""Nothing to see. Not an empty text, in whose place a layout draws a placeholder."""
+
+PICTURE_ASPECT = 1.5
+"""Columns over rows of the room for a picture; most sensors are of this shape or near to it."""
+
+
+def render(state: DashboardState, width: int, height: int, now: datetime, controls: Controls | None = None) -> "Sized":
+    """Draw the dashboard.
+
+    Parameters
+    ----------
+    state
+        What is known of the night.
+    width, height
+        Size in characters: neither more columns nor more rows are drawn.
+    now
+        The present, with a time zone: clock times are shown in it.
+    controls
+        What was chosen by keys; None draws the overview, without a line for keys.
+
+    Returns
+    -------
+    Sized
+        To be printed, or taken line by line. Draws in ASCII where the console's encoding is not Unicode, and
+        with shades instead of half blocks where it has no colours.
+    """
+    if controls is None:
+        return Sized(_overview(state, width, height, now), width, height)
+    lines = footer.lines(controls) if height > LEAST_WITH_KEYS else 0
+    layout = Layout()
+    layout.split_column(
+        Layout(_chosen(controls, state, width, height - lines, now), ratio=1),
+        *([Layout(Block(footer.footing(controls), state, now), size=lines)] if lines else []),
+    )
+    return Sized(layout, width, height)
+
+
+def _chosen(controls: Controls, state: DashboardState, width: int, height: int, now: datetime) -> Layout:
+    """Return what the keys chose."""
+    if controls.is_help_shown:
+        return Layout(Block(footer.help_lines, state, now, title="Help"))
+    match controls.screen:
+        case Screen.OVERVIEW:
+            return _overview(state, width, height, now)
+        case Screen.PLAN:
+            return _headed(state, now, Layout(Block(sections.plan, state, now, title="Plan")))
+        case Screen.TUNING:
+            return _headed(state, now, *_tuning(state, now))
+        case Screen.FRAME:
+            return _headed(state, now, _frame(state, width, height - HEADLINE, now))
+        case Screen.LOG:
+            return _headed(state, now, Layout(Block(sections.latest, state, now, title="Latest")))
+
+
+def _headed(state: DashboardState, now: datetime, *parts: Layout) -> Layout:
+    layout = Layout()
+    layout.split_column(Layout(Block(sections.headline, state, now), size=HEADLINE), *parts)
+    return layout
+
+
+def _overview(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
+    """Return what there is room for at once."""
+    if width >= WIDE[0] and height >= WIDE[1]:
+        return _wide(state, width, height, now)
+    if width >= COMPACT[0] and height >= COMPACT[1]:
+        return _compact(state, width, height, now)
+    return _small(state, now)
+
+
+class Sized:
+    """A renderable in exactly `width` by `height` characters."""
+
+    def __init__(self, renderable: RenderableType, width: int, height: int) -> None:
+        self._renderable = renderable
+        self._width = width
+        self._height = height
+
+    def lines(self, console: Console, options: ConsoleOptions | None = None) -> list[list[Segment]]:
+        """Return its lines."""
+        options = (options or console.options).update_dimensions(self._width, self._height)
+        return console.render_lines(self._renderable, options)[: self._height]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it."""
+        for index, line in enumerate(self.lines(console, options)):
+            if index:
+                yield Segment.line()
+            yield from line
+
+
+def _small(state: DashboardState, now: datetime) -> Layout:
+    layout = Layout()
+    layout.split_column(
+        Layout(Block(sections.headline, state, now), size=HEADLINE),
+        Layout(Block(sections.plan, state, now, title="Plan"), ratio=3),
+        Layout(Block(sections.latest, state, now, title="Latest"), ratio=2),
+    )
+    return layout
+
+
+def _compact(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
+    """Two columns: plan and rig to the left; to the right the tuning or, once it is done, frame and master."""
+    left = Layout(size=min(max(width * 45 // 100, 38), 60))
+    latest_height = 5 if height < 30 else height // 4  # noqa: PLR2004 - rows
+    left.split_column(*_plan_and_rig(state, height - HEADLINE - latest_height, now))
+    body = Layout(ratio=1)
+    body.split_row(left, _tuning_or_frame(state, width - (left.size or 0), height, now))
+    layout = Layout()
+    layout.split_column(
+        Layout(Block(sections.headline, state, now), size=HEADLINE),
+        body,
+        Layout(Block(sections.latest, state, now, title="Latest"), size=latest_height),
+    )
+    return layout
+
+
+def _plan_and_rig(state: DashboardState, height: int, now: datetime) -> tuple[Layout, Layout]:
+    """Give the plan as many rows as it has steps, as long as the rig keeps enough."""
+    plan_height = min(len(state.steps) + 2, height - min(LEAST_RIG, height // 3))
+    return (
+        Layout(Block(sections.plan, state, now, title="Plan", gutter=2), size=plan_height),
+        Layout(Block(sections.rig, state, now, title="Rig", gutter=2), ratio=1),
+    )
+
+
+def _tuning_or_frame(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
+    if state.is_tuning:
+        layout = Layout()
+        layout.split_column(*_tuning(state, now))
+        return layout
+    return _frame(state, width, height - HEADLINE, now)
+
+
+def _tuning(state: DashboardState, now: datetime) -> tuple[Layout, Layout]:
+    return (
+        Layout(Block(sections.tuning, state, now, title="Finding the flat's exposure"), ratio=3),
+        Layout(Block(sections.frame_histogram, state, now, title="Histogram"), ratio=2),
+    )
+
+
+def _frame(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
+    """Picture and histogram of the last frame, and the master that it went into."""
+    picture_width = min(width * 45 // 100, int((height - 11) * PICTURE_ASPECT) + 6)
+    layout = Layout()
+    layout.split_column(
+        Layout(Block(sections.frame_facts, state, now, title=sections.frame_title(state)), size=2),
+        Layout(_picture_and_histogram(state, picture_width, now), ratio=3),
+        Layout(Block(sections.noise, state, now, title="Noise of the master"), ratio=2),
+    )
+    return layout
+
+
+def _picture_and_histogram(state: DashboardState, picture_width: int, now: datetime) -> Layout:
+    layout = Layout()
+    layout.split_row(
+        Layout(_picture(state), size=picture_width),
+        Layout(BLANK, size=1),
+        Layout(Block(sections.frame_histogram, state, now)),
+    )
+    return layout
+
+
+def _wide(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
+    """Three columns with everything at once, events and masters below."""
+    left, middle, right = Layout(size=width * 29 // 100), Layout(ratio=1), Layout(size=width * 31 // 100)
+    left.split_column(*_plan_and_rig(state, height - WIDE_HEADLINE - WIDE_LATEST, now))
+    middle.split_column(
+        Layout(Block(sections.frame_facts, state, now, title=sections.frame_title(state), gutter=2), size=2),
+        Layout(_picture(state), ratio=1),
+        Layout(Block(sections.frame_histogram, state, now, gutter=2), size=8),
+    )
+    right.split_column(
+        Layout(Block(sections.tuning, state, now, title="Flat's exposure"), size=12),
+        Layout(Block(sections.noise, state, now, title="Noise of the master"), ratio=1),
+    )
+    body, below = Layout(ratio=1), Layout(size=WIDE_LATEST)
+    body.split_row(left, middle, right)
+    below.split_row(
+        Layout(Block(sections.latest, state, now, title="Latest", gutter=2), ratio=1),
+        Layout(Block(sections.masters, state, now, title="Masters"), size=width * 31 // 100),
+    )
+    layout = Layout()
+    layout.split_column(Layout(Block(sections.headline, state, now), size=WIDE_HEADLINE), body, below)
+    return layout
+
+
+def _picture(state: DashboardState) -> RenderableType:
+    return Picture(state.shown.picture) if state.shown is not None else BLANK
+
+
+def summary(state: DashboardState) -> RenderableType:
+    """Tell what the night made and what is missing: what stays on the screen when the dashboard has gone."""
+    return Group(_last_words(state), *_made(state), *_missing(state), *_where(state))
+
+
+def _last_words(state: DashboardState) -> Text:
+    if state.ended is None:
+        return Text("The dashboard was closed before the night ended", WARN)
+    style = GOOD if state.ended.outcome is NightOutcome.COMPLETE else WARN
+    return Text(f"Night {state.ended.outcome.value}: {printable(state.ended.summary)}", style)
+
+
+def _made(state: DashboardState) -> Iterator[Text]:
+    for master in state.masters:
+        step = state.steps.get(master.step)
+        title = printable(step.planned.title) if step else f"step {master.step}"
+        name = printable(master.path.rpartition("/")[2])
+        yield Text.assemble(("  made     ", GOOD), (title, STRONG), f", {master.frames} frames: ", (name, QUIET))
+
+
+def _where(state: DashboardState) -> Iterator[Text]:
+    if state.night is not None:
+        yield Text(f"  in {printable(state.night.folder)}")
+
+
+def _missing(state: DashboardState) -> Iterator[Text]:
+    """Name each step that failed, and each set that was not reached or finished."""
+    for step in state.steps.values():
+        if step.outcome is StepOutcome.DONE or (step.planned.kind is None and step.outcome is None):
+            continue
+        reason = step.reason or ("not reached" if step.began is None else "not finished")
+        yield Text.assemble(("  missing  ", BAD), (printable(step.planned.title), STRONG), f": {printable(reason)}")
+
+
+def snapshot_svg(state: DashboardState, width: int, height: int, now: datetime) -> str:
+    """Draw the dashboard as an SVG picture, for documents and reports; parameters as in `render`."""
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        height=height,
+        record=True,
+        force_terminal=True,
+        color_system="truecolor",
+        legacy_windows=False,
+    )
+    console.print(render(state, width, height, now))
+    return console.export_svg(title="coldframe")

@@ -1,0 +1,417 @@
+"""From a night's events to its report. Pure: no clock, no files.
+
+A night may have been resumed: its journal then tells of several runs, each with a plan of its own. The last plan
+counts; steps are the same where their titles are (see `step_keys`), and a frame counts once, whichever runs told of it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta, tzinfo
+from functools import singledispatchmethod
+from pathlib import PurePath
+
+from coldframe.calibration.masters.master_frame import name_part
+from coldframe.capture.events.kinds import (
+    CameraMeasured,
+    Event,
+    FlatTested,
+    FlatTuned,
+    FrameAccepted,
+    FrameRejected,
+    MasterGrew,
+    MasterWritten,
+    NightEnded,
+    NightStarted,
+    PedestalDecided,
+    PlannedStep,
+    SetResized,
+    Severity,
+    StepEnded,
+    StepOutcome,
+    TemperatureRead,
+)
+from coldframe.capture.monitoring.progress.narrator import Narrator, printable
+from coldframe.capture.monitoring.report.contents import (
+    NOT_REACHED,
+    CameraReport,
+    FramePoint,
+    Growth,
+    MasterReport,
+    NightReport,
+    Reading,
+    Remark,
+    RunReport,
+    SetReport,
+    SetState,
+    TuningReport,
+    TuningTest,
+)
+from coldframe.capture.monitoring.report.runs import Run, StepKey, runs_of, step_keys
+from coldframe.capture.monitoring.report.time_budget import time_budget
+from coldframe.capture.monitoring.report.verdict import verdict_of
+from coldframe.config.frames import FrameKind
+
+SKY, COMBINE, TUNE, COOL = "sky flats", "combine ", "tune ", "cool to "
+"""How the titles of steps begin that are no sets: twilight flats are shot in one step and combined in others."""
+
+READINGS = 400
+"""Stretches of the night of which the coldest and the warmest reading are kept."""
+
+
+def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: bool = False) -> NightReport:
+    """Return the report of a night, without what only its files show.
+
+    Parameters
+    ----------
+    events
+        As the journal has them.
+    zone
+        Time zone of the clock times in sentences; None is the computer's own.
+    is_running
+        A night without a last word has not ended yet.
+
+    Raises
+    ------
+    NoNightError
+        None of the events is the start of a night.
+    """
+    told = list(events)
+    runs = runs_of(told)
+    night = _Gathered()
+    for run in runs:
+        for event in run.events:
+            night.take(event)
+    last = runs[-1]
+    sets = tuple(night.set_reports(is_over=not is_running))
+    return NightReport(
+        verdict=verdict_of(last, sets, zone=zone, is_running=is_running and last.last_word is None),
+        folder=last.started.folder,
+        camera=last.started.camera,
+        panel=last.started.panel,
+        wheel=last.started.wheel,
+        width=last.started.width,
+        height=last.started.height,
+        began=runs[0].started.at,
+        ended=last.ended_at,
+        runs=tuple(_run_report(run) for run in runs),
+        masters_made=sum(each.state is not SetState.MISSING for each in sets),
+        masters_planned=len(sets),
+        frames_accepted=len(night.accepted),
+        frames_rejected=len(night.rejected),
+        sets=sets,
+        tunings=tuple(night.tuning_reports()),
+        cameras=tuple(night.cameras.values()),
+        temperature=tuple(thinned(night.readings)),
+        time=time_budget(runs),
+        remarks=tuple(remarks_of(told)),
+    )
+
+
+def relative(path: str, folder: str) -> str:
+    """Return a path of the journal relative to the night's folder, where it lies within; else as it is."""
+    within, whole = PurePath(path), PurePath(folder)
+    return str(within.relative_to(whole)) if within.is_relative_to(whole) and ".." not in within.parts else path
+
+
+def thinned(readings: Sequence[Reading]) -> Iterator[Reading]:
+    """Yield of each of `READINGS` equal stretches of time the coldest and the warmest reading, in their order."""
+    if not readings:
+        return
+    first = readings[0].at
+    width = max((readings[-1].at - first) / READINGS, timedelta(microseconds=1))
+    stretches: dict[int, list[Reading]] = {}
+    for reading in readings:
+        stretches.setdefault((reading.at - first) // width, []).append(reading)
+    for stretch in stretches.values():
+        known = [(reading.sensor_c, place) for place, reading in enumerate(stretch) if reading.sensor_c is not None]
+        places = {min(known)[1], max(known)[1]} if known else {0}
+        yield from (stretch[place] for place in sorted(places))
+
+
+def remarks_of(events: Iterable[Event]) -> Iterator[Remark]:
+    """Yield the warnings and errors of a night in words; those alike that follow one another as one."""
+    narrator, current = Narrator(), None
+    for event in events:
+        told = narrator.tell(event)
+        if told is None or told.severity is Severity.INFO or isinstance(event, NightEnded):
+            continue
+        if current is not None and (current.severity, current.text) == (told.severity, told.text):
+            current = replace(current, times=current.times + 1)
+            continue
+        if current is not None:
+            yield current
+        current = Remark(told.at, told.severity, told.text)
+    if current is not None:
+        yield current
+
+
+def _run_report(run: Run) -> RunReport:
+    last = run.last_word
+    outcome, summary = (None, "") if last is None else (last.outcome.value, printable(last.summary))
+    return RunReport(run.started.at, run.ended_at, outcome, summary)
+
+
+@dataclass(slots=True)
+class _Step:
+    """A step of the night as it is gathered, over all runs."""
+
+    planned: PlannedStep
+    run: int
+    count: int = 0
+    note: str = ""
+    ended: StepEnded | None = None
+    frames: dict[str, FramePoint] = field(default_factory=dict)
+    growth: dict[int, Growth] = field(default_factory=dict)
+    masters: dict[str, MasterReport] = field(default_factory=dict)
+    tests: list[TuningTest] = field(default_factory=list)
+    tuned: FlatTuned | None = None
+    # The runs that told of what is gathered above: what a later one tells takes its place.
+    growth_run: int = 0
+    masters_run: int = 0
+    tests_run: int = 0
+
+    @property
+    def title(self) -> str:
+        return printable(self.planned.title)
+
+    @property
+    def is_sky(self) -> bool:
+        return self.planned.kind is FrameKind.FLAT and self.title.startswith(SKY)
+
+    @property
+    def is_combining(self) -> bool:
+        return self.planned.kind is None and self.title.startswith(COMBINE)
+
+    @property
+    def is_set(self) -> bool:
+        return self.is_combining or (self.planned.kind is not None and not self.is_sky)
+
+    @property
+    def failure(self) -> str:
+        """Why it was not done; empty where it was, or is not over."""
+        return "" if self.ended is None or self.ended.outcome is StepOutcome.DONE else printable(self.ended.reason)
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """A night as far as its events tell."""
+
+    steps: dict[StepKey, _Step] = field(default_factory=dict)
+    readings: list[Reading] = field(default_factory=list)
+    cameras: dict[tuple[str, float | None], CameraReport] = field(default_factory=dict)
+    accepted: set[str] = field(default_factory=set)
+    rejected: set[str] = field(default_factory=set)
+    run: int = 0
+    folder: str = ""
+    _keys: dict[int, StepKey] = field(default_factory=dict)
+
+    def _step(self, number: int) -> _Step | None:
+        key = self._keys.get(number)
+        return None if key is None else self.steps[key]
+
+    @singledispatchmethod
+    def take(self, _event: Event) -> None:
+        """Take an event in."""
+
+    @take.register
+    def _(self, event: NightStarted) -> None:
+        self.run += 1
+        self.folder = event.folder
+        self._keys = step_keys(event)
+        for planned in event.steps:
+            key = self._keys[planned.number]
+            step = self.steps.setdefault(key, _Step(planned, self.run))
+            step.planned, step.run, step.count, step.note, step.ended = planned, self.run, planned.count, "", None
+
+    @take.register
+    def _(self, event: StepEnded) -> None:
+        if step := self._step(event.step):
+            step.ended = event
+
+    @take.register
+    def _(self, event: SetResized) -> None:
+        if step := self._step(event.step):
+            step.count, step.note = event.count, printable(event.reason)
+
+    @take.register
+    def _(self, event: PedestalDecided) -> None:
+        if step := self._step(event.step):
+            step.count, step.note = event.count, printable(event.verdict.reason)
+
+    @take.register
+    def _(self, event: TemperatureRead) -> None:
+        self.readings.append(Reading(event.at, event.sensor_c, event.setpoint_c, event.power_percent))
+
+    @take.register
+    def _(self, event: CameraMeasured) -> None:
+        self.cameras[event.camera, event.gain] = CameraReport(
+            camera=printable(event.camera),
+            gain=event.gain,
+            e_per_adu=event.e_per_adu,
+            read_noise_e=event.read_noise_e,
+            saturation_adu=event.saturation_adu,
+            full_well_e=event.full_well_e,
+            largest_deviation=event.largest_deviation,
+            curve=event.curve,
+            dark_current=event.dark_current,
+        )
+
+    @take.register
+    def _(self, event: FlatTested) -> None:
+        step = self._step(event.step)
+        if step is None:
+            return
+        if step.tests_run != self.run:
+            step.tests, step.tuned, step.tests_run = [], None, self.run
+        test = TuningTest(
+            exposure_s=event.exposure_s,
+            brightness=event.brightness,
+            level_adu=event.level_adu,
+            target_adu=event.target_adu,
+            low_adu=event.low_adu,
+            high_adu=event.high_adu,
+            saturated_fraction=event.saturated_fraction,
+            verdict=printable(event.verdict),
+        )
+        step.tests.append(test)
+
+    @take.register
+    def _(self, event: FlatTuned) -> None:
+        if step := self._step(event.step):
+            step.tuned = event
+
+    @take.register
+    def _(self, event: FrameAccepted) -> None:
+        self.accepted.add(event.path)
+        self.rejected.discard(event.path)
+        step = self._step(event.step)
+        if step is None or event.path in step.frames:
+            return
+        step.frames[event.path] = FramePoint(
+            at=event.at,
+            path=relative(event.path, self.folder),
+            exposure_s=event.exposure_s,
+            sensor_c=event.sensor_c,
+            level_adu=event.statistics.level_adu,
+            noise_adu=event.statistics.noise_adu,
+            saturated_fraction=event.statistics.saturated_fraction,
+            rejected="",
+        )
+
+    @take.register
+    def _(self, event: FrameRejected) -> None:
+        self.rejected.add(event.path)
+        step = self._step(event.step)
+        if step is None:
+            return
+        self._withdraw(step, PurePath(event.path))
+        sensor_c = self.readings[-1].sensor_c if self.readings else None
+        path, reason = relative(event.path, self.folder), printable(event.reason)
+        step.frames[event.path] = FramePoint(event.at, path, None, sensor_c, None, None, None, reason or "rejected")
+
+    def _withdraw(self, step: _Step, path: PurePath) -> None:
+        """Forget that a frame was accepted which is put aside after all: it keeps its name, with a number at most."""
+        for name in (path.name, f"{path.stem.rpartition('-')[0]}{path.suffix}"):
+            for accepted in [each for each in step.frames if PurePath(each).name == name and each != str(path)]:
+                if not step.frames[accepted].rejected:
+                    del step.frames[accepted]
+                    self.accepted.discard(accepted)
+                    return
+
+    @take.register
+    def _(self, event: MasterGrew) -> None:
+        step = self._step(event.step)
+        if step is None:
+            return
+        if step.growth_run != self.run:
+            step.growth, step.growth_run = {}, self.run
+        step.growth[event.frames] = Growth(event.frames, event.noise_adu)
+
+    @take.register
+    def _(self, event: MasterWritten) -> None:
+        step = self._step(event.step)
+        if step is None:
+            return
+        if step.masters_run != self.run:
+            step.masters, step.masters_run = {}, self.run
+        step.masters[event.path] = MasterReport(
+            path=relative(event.path, self.folder),
+            written_at=event.at,
+            frames=event.frames,
+            level=event.level,
+            noise=event.noise,
+            rejected_fraction=event.rejected_fraction,
+        )
+
+    def set_reports(self, *, is_over: bool) -> Iterator[SetReport]:
+        """Yield what became of each set: of those of the last plan, and of earlier ones that have a master."""
+        for step in self.steps.values():
+            if step.is_set and (step.run == self.run or step.masters):
+                yield self._set_report(step, is_over=is_over)
+
+    def _set_report(self, step: _Step, *, is_over: bool) -> SetReport:
+        frames = tuple(self._twilight_frames(step) if step.is_combining else step.frames.values())
+        accepted = [frame for frame in frames if not frame.rejected]
+        state, reason = self._became(step, is_over=is_over)
+        return SetReport(
+            title=step.title.removeprefix(COMBINE),
+            kind=step.planned.kind or FrameKind.FLAT,
+            filter=step.planned.filter,
+            exposure_s=step.planned.exposure_s,
+            planned=len(accepted) if step.is_combining else step.count,
+            accepted=len(accepted),
+            rejected=len(frames) - len(accepted),
+            state=state,
+            reason=reason,
+            frames=frames,
+            growth=tuple(step.growth[frames] for frames in sorted(step.growth)),
+            masters=tuple(step.masters.values()),
+        )
+
+    def _twilight_frames(self, step: _Step) -> Iterator[FramePoint]:
+        """Yield the twilight flats of one filter, which one step shot for all filters: their folder names it."""
+        name = step.title.removeprefix(COMBINE).removeprefix("flat").strip()
+        for sky in self.steps.values():
+            if sky.is_sky:
+                end = f"_{name_part(name)}" if name else ""
+                yield from (each for each in sky.frames.values() if PurePath(each.path).parent.name.endswith(end))
+
+    def _became(self, step: _Step, *, is_over: bool) -> tuple[SetState, str]:
+        """Return what became of a set, and why it is not what was planned."""
+        if step.masters and (step.ended is None or step.ended.outcome is StepOutcome.DONE):
+            return SetState.MADE, step.note
+        if step.masters:
+            return SetState.SHORT, step.failure
+        if step.note and step.count == 0:
+            return SetState.MISSING, f"left out, {step.note}"
+        if step.ended is None:
+            return SetState.MISSING, NOT_REACHED if is_over else "not made yet"
+        return SetState.MISSING, self._root_of(step) or step.failure or "no master was written"
+
+    def _root_of(self, step: _Step) -> str:
+        """Return why the step failed that a skipped one needs, where the plan tells: its tuning, or its cooling."""
+        assert step.ended is not None
+        if step.ended.outcome is not StepOutcome.SKIPPED:
+            return ""
+        before = [each for each in self.steps.values() if each.run == step.run]
+        before = before[: before.index(step)]
+        cooling = next((each for each in reversed(before) if each.title.startswith(COOL)), None)
+        if cooling is not None and cooling.failure:
+            return cooling.failure
+        is_flat = step.planned.kind in (FrameKind.FLAT, FrameKind.DARK_FLAT)
+        tunings = [each for each in before if each.title == f"{TUNE}flat {step.planned.filter or ''}".strip()]
+        return tunings[-1].failure if is_flat and tunings else ""
+
+    def tuning_reports(self) -> Iterator[TuningReport]:
+        """Yield the search for each flat's exposure."""
+        for step in self.steps.values():
+            if step.tests or step.tuned is not None or (step.title.startswith(TUNE) and step.failure):
+                yield TuningReport(
+                    title=step.title.removeprefix(TUNE),
+                    filter=step.tuned.filter if step.tuned else None,
+                    tests=tuple(step.tests),
+                    exposure_s=step.tuned.exposure_s if step.tuned else None,
+                    brightness=step.tuned.brightness if step.tuned else None,
+                    full_scale_adu=step.tuned.full_scale_adu if step.tuned else None,
+                    reason=step.failure,
+                )

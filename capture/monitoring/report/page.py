@@ -1,0 +1,212 @@
+"""The report as one HTML file: no script, nothing from the network, everything that came from a device escaped."""
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from functools import cache
+from pathlib import Path, PurePath
+from urllib.parse import quote
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from coldframe.capture.monitoring.progress.narrator import duration_text, exposure_text, printable
+from coldframe.capture.monitoring.report import charts
+from coldframe.capture.monitoring.report.contents import MasterReport, NightReport, NightState, SetReport, SetState
+from coldframe.capture.monitoring.report.pixels import Look
+from coldframe.capture.monitoring.report.png import png_bytes
+from coldframe.capture.monitoring.report.time_budget import Activity, TimeSpent
+
+_FOLDER = Path(__file__).parent
+
+SIGNS = {
+    NightState.COMPLETE: ("good", "✔"),
+    NightState.INCOMPLETE: ("warn", "▲"),
+    NightState.ABORTED: ("bad", "✘"),
+    NightState.INTERRUPTED: ("warn", "▲"),
+    NightState.BROKEN_OFF: ("bad", "✘"),
+    NightState.RUNNING: ("note", "▶"),
+}
+"""Class and sign of each state of a night; a sign of its own for everyone who does not see the colour."""
+
+SET_SIGNS = {SetState.MADE: ("good", "✔"), SetState.SHORT: ("warn", "▲"), SetState.MISSING: ("bad", "✘")}
+
+NOT_SAFE = ("bad", "✘")
+
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a device's name could do to a terminal in which somebody reads the page."""
+
+ACTIVITIES = {
+    Activity.EXPOSING: "the shutter open, as it should be",
+    Activity.READING: "frames on their way from the camera",
+    Activity.WAITING: "cooling, warming up, combining, saving",
+    Activity.MOVING: "panel, cover and filters, until settled",
+    Activity.LOST: "frames turned away, failures tried again, breaks",
+}
+
+FOLDERS = (
+    ("masters", "master frames"),
+    ("biases", "raw bias frames"),
+    ("darks", "raw darks"),
+    ("flats", "raw flats"),
+    ("dark-flats", "raw dark flats"),
+    ("tuning", "test frames of the tuner, and of the camera's saturation"),
+    ("checks", "frames that show whether gain and lamp can be trusted"),
+    ("quarantine", "frames that were turned away, each with its reason"),
+    ("journal.jsonl", "everything that happened, a line each"),
+    ("coldframe.log", "the program's own log"),
+    ("report.json", "this report for programs"),
+)
+"""What a night's folder holds, in the order in which it is listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MasterCard:
+    """A master as the page shows it; pictures are data URIs, empty where the file could not be read."""
+
+    made: SetReport
+    master: MasterReport
+    unit: str
+    whole: str
+    detail: str
+    histogram: Markup | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetCard:
+    """A set as the page shows it."""
+
+    made: SetReport
+    sign: tuple[str, str]
+    masters: tuple[MasterCard, ...]
+    growth: Markup | None
+    levels: Markup | None
+    temperatures: Markup | None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A part of the time budget."""
+
+    name: str
+    meaning: str
+    seconds: float
+    percent: float
+
+
+def render(
+    report: NightReport, looks: Mapping[str, Look], folder: Path, *, made_at: datetime, zone: tzinfo | None = None
+) -> str:
+    """Return the report as an HTML page.
+
+    Parameters
+    ----------
+    report
+        What it tells.
+    looks
+        At masters, by their paths in the report.
+    folder
+        Of the night; what is there is linked.
+    made_at
+        When the report is made.
+    zone
+        Time zone of the clock times; None is the computer's own.
+    """
+    verdict = report.verdict
+    template = _environment().get_template("page.html.jinja")
+    page = template.render(
+        report=report,
+        clock=lambda at: f"{at.astimezone(zone):%H:%M}",
+        seconds=lambda at: f"{at.astimezone(zone):%H:%M:%S}",
+        day=lambda at: f"{at.astimezone(zone):%Y-%m-%d}",
+        style=Markup((_FOLDER / "page.css").read_text("utf-8")),  # noqa: S704 - ours
+        sign=NOT_SAFE if verdict.safe is False else SIGNS[verdict.state],
+        cards=[_card(made, looks) for made in report.sets],
+        missing=[made for made in report.sets if made.state is not SetState.MADE],
+        tunings=[(tuning, charts.tuning_chart(tuning)) for tuning in report.tunings],
+        cameras=[(camera, charts.transfer_chart(camera)) for camera in report.cameras],
+        sensor=charts.sensor_chart(report.temperature, zone),
+        cooler=charts.cooler_chart(report.temperature, zone),
+        budget=shares(report.time.spent, report.time.length_s),
+        steps=[(step, shares(step.spent, _longest(report))) for step in report.time.steps if step.spent.total_s >= 1],
+        files=[(name, meaning) for name, meaning in FOLDERS if name == "report.json" or (folder / name).exists()],
+        night=folder.name,
+        made_at=made_at,
+    )
+    return CONTROLS.sub(" ", page)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "duration": duration_text,
+        "exposure": exposure_text,
+        "number": number_text,
+        "printable": printable,
+        "name": lambda path: PurePath(path).name,
+        "percent": lambda fraction: f"{number_text(100 * fraction, 2)} %",
+        "link": link,
+    }
+    return environment
+
+
+def link(path: str) -> str | None:
+    """Return a path within the night's folder as a link; None for one that leads elsewhere."""
+    pure = PurePath(path)
+    if pure.is_absolute() or ".." in pure.parts:
+        return None
+    return "./" + quote(str(pure))
+
+
+def number_text(value: float | None, digits: int = 4) -> str:
+    """Write a number for people, with so many digits at most; a dash where there is none."""
+    if value is None or value != value:  # noqa: PLR0124 - NaN
+        return "-"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def shares(spent: TimeSpent, whole_s: float) -> list[Share]:
+    """Return the parts of a time budget as fractions of `whole_s`."""
+    seconds = {activity: float(getattr(spent, f"{activity}_s")) for activity in Activity}
+    return [
+        Share(activity.value, ACTIVITIES[activity], each, 100 * each / whole_s if whole_s > 0 else 0.0)
+        for activity, each in seconds.items()
+    ]
+
+
+def _longest(report: NightReport) -> float:
+    return max((step.spent.total_s for step in report.time.steps), default=0.0)
+
+
+def _card(made: SetReport, looks: Mapping[str, Look]) -> SetCard:
+    unit = charts.unit_of(made)
+    return SetCard(
+        made=made,
+        sign=SET_SIGNS[made.state],
+        masters=tuple(_master_card(made, master, looks.get(master.path), unit) for master in made.masters),
+        growth=charts.growth_chart(made.growth),
+        levels=charts.level_chart(made.frames),
+        temperatures=charts.temperature_chart(made.frames),
+    )
+
+
+def _master_card(made: SetReport, master: MasterReport, look: Look | None, unit: str) -> MasterCard:
+    whole, detail = ("", "") if look is None else (_data_uri(look.whole), _data_uri(look.detail))
+    return MasterCard(made, master, unit, whole, detail, charts.histogram_chart(master, unit))
+
+
+def _data_uri(pixels: NDArray[np.uint8]) -> str:
+    return "data:image/png;base64," + base64.b64encode(png_bytes(pixels)).decode("ascii")

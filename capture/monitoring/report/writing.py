@@ -1,0 +1,32 @@
+"""The report as JSON, for programs."""
+
+import dataclasses
+import json
+import math
+from datetime import datetime
+
+from coldframe.capture.monitoring.report.contents import FORMAT, NightReport
+
+
+def json_twin(report: NightReport) -> str:
+    """Return the report as a JSON object.
+
+    Its fields are those of `NightReport`, with ``format`` ahead: nested dataclasses as objects, tuples as arrays, enums
+    as their values, times in UTC as ISO 8601. Numbers that JSON cannot hold (NaN, infinities) become null.
+    """
+    return json.dumps({"format": FORMAT, **_fields(report)}, indent=1, allow_nan=False) + "\n"
+
+
+def _fields(value: object) -> dict[str, object]:
+    assert dataclasses.is_dataclass(value)
+    return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value):
+        return _fields(value)
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,165 @@
+"""What is told over MQTT, as JSON; docs/mqtt has the schemas."""
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from coldframe.capture.events.kinds import FrameShown
+from coldframe.capture.monitoring.progress.narrator import Told
+from coldframe.capture.monitoring.progress.pace import StepProgress
+from coldframe.capture.monitoring.progress.state import DashboardState
+
+SCHEMA = 1
+"""Grows when a field changes its meaning or goes; new fields may come without it."""
+
+MOST_PROBLEMS = 10
+"""The latest ones; the journal topic has more."""
+
+LONGEST_TEXT = 500
+
+_PHASES = {"cool": "cooling", "warm": "warming", "tune": "tuning", "combine": "combining"}
+
+
+def to_json(document: Mapping[str, object]) -> bytes:
+    """Write a document compactly, in ASCII."""
+    return json.dumps(document, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def phase_of(state: DashboardState) -> str:
+    """Say in one word what goes on: the kind of frames, or what is done where none are shot."""
+    if state.ended is not None:
+        return "ended"
+    step = state.step
+    if step is None:
+        return "waiting"
+    if state.is_tuning:
+        return "tuning"
+    if step.planned.kind is not None:
+        return step.planned.kind.value
+    return _PHASES.get(step.planned.title.partition(" ")[0], "working")
+
+
+def state_document(state: DashboardState, now: datetime, *, dropped: int = 0) -> bytes:
+    """Tell where the night stands.
+
+    Parameters
+    ----------
+    state
+        From all events so far.
+    now
+        UTC.
+    dropped
+        Events that the broker was too slow for.
+    """
+    outlook = state.outlook(now)
+    thermals, frame, ended = state.thermals, state.frame, state.ended
+    step = state.step
+    document = {
+        "schema": SCHEMA,
+        "at": now.isoformat(timespec="seconds"),
+        "phase": phase_of(state),
+        "paused": state.paused is not None,
+        "outcome": ended.outcome.value if ended else None,
+        "summary": _short(ended.summary) if ended else None,
+        "step": _step(step) if step else None,
+        "steps_done": sum(each.is_over for each in state.steps.values()),
+        "steps": len(state.steps),
+        "progress_percent": round(100 * state.done_fraction(now), 1),
+        "remaining_s": round(outlook.remaining_s),
+        "overdue": outlook.overdue,
+        "eta": (now + timedelta(seconds=round(outlook.remaining_s))).isoformat(timespec="seconds"),
+        "sensor_c": _number(thermals.sensor_c, 2) if thermals else None,
+        "setpoint_c": _number(thermals.setpoint_c, 2) if thermals else None,
+        "cooler_percent": _number(thermals.power_percent, 1) if thermals else None,
+        "level_adu": _number(frame.statistics.level_adu, 1) if frame else None,
+        "noise_adu": _number(frame.statistics.noise_adu, 2) if frame else None,
+        "filter": state.filter,
+        "panel_lit": state.panel.lit if state.panel else None,
+        "frames": sum(each.accepted for each in state.steps.values()),
+        "frames_rejected": sum(each.rejected for each in state.steps.values()),
+        "masters": len(state.masters),
+        "problems": [_problem(told) for told in list(state.problems)[-MOST_PROBLEMS:]],
+        "problem_count": len(state.problems),
+        "latest": _short(state.latest[-1].text) if state.latest else None,
+        "events_dropped": dropped,
+    }
+    return to_json(document)
+
+
+def plan_document(state: DashboardState) -> bytes:
+    """Tell what is planned, with the changes so far, and how each step went."""
+    night = state.night
+    assert night is not None
+    document = {
+        "schema": SCHEMA,
+        "began": night.at.isoformat(timespec="seconds"),
+        "folder": night.folder,
+        "camera": night.camera,
+        "panel": night.panel,
+        "wheel": night.wheel,
+        "width": night.width,
+        "height": night.height,
+        "steps": [_planned(step) for step in state.steps.values()],
+    }
+    return to_json(document)
+
+
+def picture_document(shown: FrameShown) -> bytes:
+    """Show the last frame: rows of 8-bit values in base64, and the histogram."""
+    height, width = shown.picture.shape
+    document = {
+        "schema": SCHEMA,
+        "at": shown.at.isoformat(timespec="seconds"),
+        "title": _short(shown.title),
+        "width": width,
+        "height": height,
+        "pixels": base64.b64encode(shown.picture.tobytes()).decode("ascii"),
+        "histogram": [int(count) for count in shown.histogram],
+    }
+    return to_json(document)
+
+
+def _planned(progress: StepProgress) -> dict[str, object]:
+    step = progress.planned
+    return {
+        "number": step.number,
+        "title": step.title,
+        "kind": step.kind.value if step.kind else None,
+        "filter": step.filter,
+        "count": step.count,
+        "exposure_s": _number(step.exposure_s),
+        "estimate_s": round(step.estimate_s, 1),
+        "outcome": progress.outcome.value if progress.outcome else None,
+        "reason": _short(progress.reason),
+    }
+
+
+def _step(progress: StepProgress) -> dict[str, object]:
+    step = progress.planned
+    return {
+        "number": step.number,
+        "title": step.title,
+        "accepted": progress.accepted,
+        "rejected": progress.rejected,
+        "count": step.count,
+    }
+
+
+def _problem(told: Told) -> dict[str, object]:
+    return {
+        "at": told.at.isoformat(timespec="seconds"),
+        "severity": told.severity.value,
+        "text": _short(told.text),
+    }
+
+
+def _number(value: float | None, digits: int | None = None) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return value if digits is None else round(value, digits)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "..."

@@ -1,0 +1,162 @@
+"""How Home Assistant learns of a rig: one retained document for the device and all that belongs to it.
+
+The names of the fields are Home Assistant's own (MQTT discovery, device payload).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from coldframe import __version__
+from coldframe.capture.monitoring.telemetry.documents import to_json
+from coldframe.capture.monitoring.telemetry.topics import Presence, Topics, topic_part
+
+BIRTH = b"online"
+"""What Home Assistant says below its prefix when it has started."""
+
+COMMAND_LIFE_S = 60
+
+_OR_ENDED = f"{{{{ 'online' if value in ['{Presence.ONLINE}', '{Presence.ENDED}'] else 'offline' }}}}"
+_ONLINE = f"{{{{ 'online' if value == '{Presence.ONLINE}' else 'offline' }}}}"
+_LOST = f"{{{{ 'ON' if value == '{Presence.OFFLINE}' else 'OFF' }}}}"
+_BUTTONS = {
+    "pause": ("Pause", "mdi:pause"),
+    "resume": ("Resume", "mdi:play"),
+    "skip": ("Skip step", "mdi:skip-next"),
+    "abort": ("Abort", "mdi:stop"),
+}
+_RUN = ("Start calibration", "mdi:telescope")
+
+Component = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class HomeAssistant:
+    """A rig as Home Assistant is told of it.
+
+    Attributes
+    ----------
+    prefix
+        Home Assistant's discovery prefix.
+    rig
+        Name for people.
+    takes_commands
+        Whether there are buttons.
+    """
+
+    prefix: str
+    rig: str
+    topics: Topics
+    takes_commands: bool
+
+    @property
+    def _id(self) -> str:
+        return f"coldframe_{topic_part(self.rig)}"
+
+    @property
+    def topic(self) -> str:
+        """Where the document is published, retained; an empty message there takes the device out."""
+        return f"{self.prefix}/device/{self._id}/config"
+
+    @property
+    def birth_topic(self) -> str:
+        """Where Home Assistant tells of its start."""
+        return f"{self.prefix}/status"
+
+    def document(self) -> bytes:
+        """Return the device with all its components."""
+        components = self._sensors() | self._binary_sensors() | self._buttons()
+        document = {
+            "dev": {
+                "ids": [self._id],
+                "name": self.rig,
+                "mf": "coldframe",
+                "mdl": "calibration frames",
+                "sw": __version__,
+            },
+            "o": {"name": "coldframe", "sw": __version__},
+            "cmps": components,
+            "state_topic": self.topics.state,
+            "availability": self._availability(_OR_ENDED),
+            "qos": 0,
+        }
+        return to_json(document)
+
+    def _availability(self, template: str) -> list[Mapping[str, str]]:
+        return [{"topic": self.topics.status, "value_template": template}]
+
+    def _component(self, key: str, platform: str, name: str, **more: object) -> tuple[str, Component]:
+        return key, {"p": platform, "unique_id": f"{self._id}_{key}", "name": name, **more}
+
+    def _sensor(self, key: str, name: str, template: str, **more: object) -> tuple[str, Component]:
+        return self._component(key, "sensor", name, value_template=f"{{{{ {template} }}}}", **more)
+
+    def _sensors(self) -> dict[str, Component]:
+        celsius = {"device_class": "temperature", "unit_of_measurement": "°C", "state_class": "measurement"}
+        percent = {"unit_of_measurement": "%", "state_class": "measurement"}
+        return dict(
+            [
+                self._sensor("phase", "Phase", "value_json.phase", icon="mdi:state-machine"),
+                self._sensor("step", "Step", "value_json.step.title if value_json.step else none", icon="mdi:camera"),
+                self._sensor(
+                    "progress", "Progress", "value_json.progress_percent", icon="mdi:progress-clock", **percent
+                ),
+                self._sensor("eta", "End expected", "value_json.eta", device_class="timestamp"),
+                self._sensor("temperature", "Sensor temperature", "value_json.sensor_c", **celsius),
+                self._sensor("cooler", "Cooler power", "value_json.cooler_percent", icon="mdi:snowflake", **percent),
+                self._sensor(
+                    "level", "Last level", "value_json.level_adu", unit_of_measurement="ADU", state_class="measurement"
+                ),
+                self._sensor("frames", "Frames", "value_json.frames", icon="mdi:image-multiple"),
+                self._sensor("problems", "Problems", "value_json.problem_count", icon="mdi:alert-outline"),
+                self._sensor("outcome", "Outcome", "value_json.outcome", icon="mdi:flag-checkered"),
+                self._sensor("latest", "Latest", "(value_json.latest or '')[:255]", icon="mdi:text"),
+            ]
+        )
+
+    def _binary_sensors(self) -> dict[str, Component]:
+        problem = "{{ 'ON' if value_json.problem_count > 0 else 'OFF' }}"
+        paused = "{{ 'ON' if value_json.paused else 'OFF' }}"
+        return dict(
+            [
+                self._component("problem", "binary_sensor", "Problem", device_class="problem", value_template=problem),
+                self._component("paused", "binary_sensor", "Paused", value_template=paused),
+                # Always available: it is what tells that the others are not.
+                self._component(
+                    "lost",
+                    "binary_sensor",
+                    "Lost",
+                    device_class="problem",
+                    state_topic=self.topics.status,
+                    value_template=_LOST,
+                    availability=[],
+                ),
+            ]
+        )
+
+    def _buttons(self) -> dict[str, Component]:
+        if not self.takes_commands:
+            # A component of which only the platform is named is taken out, should it be there from before.
+            return {key: {"p": "button"} for key in (*_BUTTONS, "run")}
+        steering = self._availability(_ONLINE)
+        buttons = dict(self._button(key, *shown, availability=steering) for key, shown in _BUTTONS.items())
+        # The listener's words are those that Home Assistant expects.
+        return buttons | dict([self._button("run", *_RUN, availability=[{"topic": self.topics.listener}])])
+
+    def _button(self, verb: str, name: str, icon: str, **more: object) -> tuple[str, Component]:
+        return self._component(
+            verb,
+            "button",
+            name,
+            icon=icon,
+            command_topic=self.topics.command,
+            command_template=_command_template(verb),
+            retain=False,
+            **more,
+        )
+
+
+def _command_template(verb: str) -> str:
+    return (
+        f'{{"command": "{verb}", "id": "ha-{{{{ (now().timestamp() * 1000) | int }}}}", '
+        f'"expires": "{{{{ (utcnow() + timedelta(seconds={COMMAND_LIFE_S})).isoformat() }}}}"}}'
+    )

@@ -1,0 +1,140 @@
+"""Hands a run's events to watchers on this machine, without the night ever waiting for them."""
+
+import asyncio
+import logging
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from coldframe.capture.events.kinds import Event, EventStream
+from coldframe.capture.monitoring.watching.address import is_trusted, peer_user, watch_address
+from coldframe.capture.monitoring.watching.history import History
+from coldframe.capture.monitoring.watching.messages import (
+    LONGEST_COMMAND_BYTES,
+    Hello,
+    MessageError,
+    decode_command,
+    encode_answer,
+    encode_hello,
+    encode_live,
+    obey,
+)
+from coldframe.capture.session.steering import Steering
+
+log = logging.getLogger(__name__)
+
+MOST_WATCHERS = 16
+
+MOST_BYTES = 4_000_000
+"""Waiting for a watcher that does not read: then it is let go. Twice the whole state, so that a slow link gets that."""
+
+REFUSED = "refused: the run's configuration has no allow_commands = true in [watch]"
+
+
+class WatchServer:
+    """Serves a night's events on a local socket; an asynchronous context manager, to be entered before the first event.
+
+    Parameters
+    ----------
+    storage
+        The folder of the night's folder: watchers find the run by it.
+    events
+        What is told.
+    steering
+        Gets the watchers' commands.
+    allows_commands
+        Whether it does.
+    most_bytes
+        Waiting for one watcher.
+
+    Raises
+    ------
+    OSError
+        On entering: another run uses the same folder, or there are no such sockets.
+    """
+
+    def __init__(
+        self,
+        storage: Path,
+        events: EventStream,
+        steering: Steering,
+        *,
+        allows_commands: bool,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        self._address = watch_address(storage)
+        self._events = events
+        self._steering = steering
+        self._allows_commands = allows_commands
+        self._most_bytes = most_bytes
+        self._history = History()
+        self._watchers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
+
+    @property
+    def watchers(self) -> int:
+        """How many are attached."""
+        return len(self._watchers)
+
+    async def __aenter__(self) -> Self:
+        """Open the socket."""
+        self._server = await asyncio.start_unix_server(self._welcome, self._address, limit=LONGEST_COMMAND_BYTES)
+        self._events.subscribe(self._tell)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let all watchers go, with what they have been told so far if they take it at once."""
+        self._server.close()
+        for task in self._serving:
+            task.cancel()
+        if self._serving:
+            await asyncio.wait(self._serving)
+
+    def _tell(self, event: Event) -> None:
+        line = self._history.add(event)
+        for watcher in tuple(self._watchers):
+            self._send(watcher, line)
+
+    def _send(self, watcher: asyncio.StreamWriter, *lines: str) -> None:
+        """Send lines, or let a watcher go that has not read what it was sent."""
+        transport = watcher.transport
+        if transport.is_closing():
+            self._watchers.discard(watcher)
+            return
+        transport.write("".join(f"{line}\n" for line in lines).encode("ascii"))
+        if transport.get_write_buffer_size() > self._most_bytes:
+            log.info("a watcher that does not read is let go")
+            self._watchers.discard(watcher)
+            transport.abort()
+
+    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        try:
+            if len(self._watchers) < MOST_WATCHERS and is_trusted(peer_user(writer.get_extra_info("socket"))):
+                await self._serve(reader, writer)
+        except (OSError, ValueError) as error:  # ValueError: a line without an end
+            log.info("a watcher is let go: %s", error)
+        except asyncio.CancelledError:
+            pass  # the run ends; nobody waits for this task but `__aexit__`
+        finally:
+            self._serving.discard(task)
+            self._watchers.discard(writer)
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hello = encode_hello(Hello(self._allows_commands))
+        self._watchers.add(writer)
+        self._send(writer, hello, *self._history.lines(), encode_live())
+        while line := await reader.readline():
+            try:
+                command = decode_command(line)
+            except MessageError as error:
+                log.info("a watcher is let go: %s", error)
+                return
+            answer = obey(self._steering, command) if self._allows_commands else REFUSED
+            log.info("a watcher asked to %s: %s", command.request, answer)
+            self._send(writer, encode_answer(answer))

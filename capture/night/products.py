@@ -1,0 +1,155 @@
+"""What a night has made so far, and what later sets take over from it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeGuard
+
+from coldframe.calibration.masters.flat_pedestal import (
+    FULL_SCALE_E,
+    PROBES,
+    DarkMaster,
+    PedestalTest,
+    PedestalVerdict,
+    PlannedFlat,
+    Subtract,
+)
+from coldframe.capture.judging.light_leak import filters_for_darks
+from coldframe.capture.planning.steps import ShootStep, Step, TuneStep
+from coldframe.capture.shooting.set_inputs import Pedestal, Recipe, ShotSet
+from coldframe.capture.tuner.panel_curve import PROPORTIONAL, PanelCurve
+from coldframe.capture.tuner.tuner import Tuned
+from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.config.settings import FlatSettings
+
+LARGEST_AFTERGLOW = 0.05
+"""Light in dark flats, as part of that in their flats: more is a lamp that did not go out, or daylight beside it."""
+
+Conditions = tuple[ReadoutSettings, float | None]
+
+
+@dataclass(slots=True)
+class MadeSoFar:
+    """Masters, levels and tunings that later sets build on; what none needs any more is forgotten: masters are large.
+
+    Attributes
+    ----------
+    flats
+        Settings of the flats.
+    panel_curve
+        What is known of the panel's brightness.
+    tuned
+        What the tuner found.
+    """
+
+    flats: FlatSettings
+    panel_curve: PanelCurve = PROPORTIONAL
+    tuned: dict[TuneStep, Tuned] = field(default_factory=dict)
+    _bias_levels_adu: dict[Conditions, float] = field(default_factory=dict)
+    _biases: dict[Conditions, Pedestal] = field(default_factory=dict)
+    _dark_flats: dict[TuneStep, Pedestal] = field(default_factory=dict)
+    _verdicts: dict[TuneStep, PedestalVerdict] = field(default_factory=dict)
+
+    def bias_level_adu(self, step: TuneStep | ShootStep) -> float | None:
+        """Return the level of the master bias for a step; None where there is none."""
+        return self._bias_levels_adu.get((step.readout, step.setpoint_c))
+
+    def move(self, from_c: float, to_c: float) -> None:
+        """Let tunings hold at another sensor temperature, too: the light is the same."""
+        for step, tuned in list(self.tuned.items()):
+            if step.setpoint_c == from_c:
+                self.tuned.setdefault(replace(step, setpoint_c=to_c), tuned)
+
+    def keep(self, step: ShootStep, shot: ShotSet, later: Sequence[Step]) -> None:
+        """Keep of a master what later sets need.
+
+        Parameters
+        ----------
+        step, shot
+            A set, and what came of it.
+        later
+            The steps that follow.
+        """
+        conditions, master = (step.readout, step.setpoint_c), shot.master
+        match step.kind:
+            case FrameKind.BIAS:
+                self._bias_levels_adu[conditions] = master.level
+                self._biases[conditions] = master
+            case FrameKind.DARK_FLAT:
+                if shot.verdict is not None:
+                    self._verdicts[step.tuning] = shot.verdict
+                if self._subtracts_dark_flats(shot.verdict):
+                    self._dark_flats[step.tuning] = master
+            case FrameKind.FLAT:
+                self._dark_flats.pop(step.tuning, None)
+                flats = (each for each in later if is_for_flats(each))
+                if all((each.readout, each.setpoint_c) != conditions for each in flats):
+                    self._biases.pop(conditions, None)
+
+    def dark_recipe(self, step: ShootStep) -> Recipe:
+        """Return how darks are shot, behind filters that tell light from dark current."""
+        assert step.exposure_s is not None
+        return Recipe(step.exposure_s, dark_filters=filters_for_darks(self._filter_light()))
+
+    def dark_flat_recipe(self, step: ShootStep, steps: Sequence[Step], e_per_adu: float | None) -> Recipe | None:
+        """Return how dark flats are shot; None where no exposure was found for their flats.
+
+        Parameters
+        ----------
+        step
+            The set.
+        steps
+            All of the night, the flats among them.
+        e_per_adu
+            Where it is known.
+        """
+        tuned = self.tuned.get(step.tuning)
+        if tuned is None:
+            return None
+        ceiling_adu = tuned.target.bias_adu + LARGEST_AFTERGLOW * tuned.signal_adu
+        test = self._pedestal_test(step, steps, tuned, e_per_adu)
+        return Recipe(tuned.exposure_s, test=test, ceiling_adu=ceiling_adu)
+
+    def flat_recipe(self, step: ShootStep) -> Recipe | None:
+        """Return how tuned flats are shot; None where there is nothing to subtract from them."""
+        pedestal = self._dark_flats.get(step.tuning) or self._biases.get((step.readout, step.setpoint_c))
+        if pedestal is None:
+            return None
+        tuned = self.tuned[step.tuning]
+        return Recipe(tuned.exposure_s, tuned, pedestal, self._verdicts.get(step.tuning))
+
+    def _filter_light(self) -> dict[str, float]:
+        """Return the light of the panel at one brightness through each filter that was tuned tonight."""
+        return {
+            step.filter: tuned.rate_adu_per_s / self.panel_curve.light(tuned.brightness or 1)
+            for step, tuned in self.tuned.items()
+            if step.filter is not None
+        }
+
+    def _subtracts_dark_flats(self, verdict: PedestalVerdict | None) -> bool:
+        if verdict is not None:
+            return verdict.subtract is Subtract.DARK_FLAT
+        return self.flats.pedestal != "bias"
+
+    def _pedestal_test(
+        self, step: ShootStep, steps: Sequence[Step], tuned: Tuned, e_per_adu: float | None
+    ) -> PedestalTest | None:
+        """Return the bias that may take the place of a set of dark flats, if that is to be found out."""
+        bias = self._biases.get((step.readout, step.setpoint_c))
+        if bias is None or self.flats.pedestal != "auto" or step.count <= PROBES:
+            return None
+        flats = sum(each.count for each in steps if isinstance(each, ShootStep) and is_flat_of(each, step))
+        e_per_adu = e_per_adu or FULL_SCALE_E / tuned.target.range_adu
+        return PedestalTest(
+            DarkMaster(bias.mean, bias.uncertainty, bias.level_error_adu),
+            PlannedFlat.of(tuned.signal_adu * tuned.target.faintest_part, max(flats, 1), e_per_adu),
+        )
+
+
+def is_for_flats(step: Step) -> TypeGuard[TuneStep | ShootStep]:
+    """Tell whether a step tunes or shoots flats."""
+    return isinstance(step, TuneStep) or (isinstance(step, ShootStep) and step.kind is FrameKind.FLAT)
+
+
+def is_flat_of(step: ShootStep, dark_flat: ShootStep) -> bool:
+    """Tell whether a step shoots the flats of a set of dark flats."""
+    return step.kind is FrameKind.FLAT and step.tuning == dark_flat.tuning

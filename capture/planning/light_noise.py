@@ -1,0 +1,57 @@
+"""The noise that lights have of their own, from their pixels: what calibration must not spoil."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from coldframe.calibration.camera.record import CAMERAS, CameraRecords
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.image_file import counted, open_image
+from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.calibration.measuring.statistics import FrameStatistics, measure
+from coldframe.capture.planning.read_lights import Lights
+from coldframe.config.counts import LightNoise, NoiseGoal
+from coldframe.config.settings import Settings
+
+
+def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise]:
+    """Return the noise of one light of each sort, the middle one of the night; none where no count asks for it.
+
+    Parameters
+    ----------
+    lights
+        Sorts are told by filter, exposure, setpoint and readout settings. Files that cannot be measured are passed
+        over.
+    settings
+        The signal of the sky is known where the camera's bias level is, from an earlier night in the same folder.
+    """
+    own = settings.lights
+    if not any(isinstance(count, NoiseGoal) for count in (own.bias, own.dark, own.flat, own.dark_flat)):
+        return {}
+    sorts: dict[object, list[Path]] = defaultdict(list)
+    for path, setup in lights.setups.items():
+        sorts[setup.filter_name, setup.exposure_s, setup.setpoint_c, setup.readout].append(path)
+    records = CameraRecords(settings.storage.folder / CAMERAS)
+    found = {}
+    for alike in sorts.values():
+        path = alike[len(alike) // 2]
+        statistics = _statistics(path)
+        if statistics is not None and statistics.noise_adu > 0:
+            bias_adu = _bias_adu(lights.setups[path], records)
+            signal_adu = None if bias_adu is None else max(statistics.level_adu - bias_adu, 0.0)
+            found[path] = LightNoise(statistics.noise_adu, signal_adu)
+    return found
+
+
+def _statistics(path: Path) -> FrameStatistics | None:
+    try:
+        with TemporaryDirectory() as folder:
+            return measure(counted(open_image(path, Path(folder)))).statistics
+    except FrameFileError:
+        return None
+
+
+def _bias_adu(setup: FrameSetup, records: CameraRecords) -> float | None:
+    known = None if setup.camera is None else records.known(setup.camera, setup.readout)
+    return None if known is None else known.bias_adu

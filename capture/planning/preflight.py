@@ -1,0 +1,68 @@
+"""What can be known before the first exposure: whether the rig can do what is planned. Pure."""
+
+from collections.abc import Iterable, Iterator
+
+from coldframe.capture.planning.steps import CoolStep, ShootStep, SkyStep, Step, TuneStep
+from coldframe.config.frames import ReadoutSettings
+from coldframe.devices.camera import CameraFeatures, Limits
+
+
+class UnfitPlanError(Exception):
+    """The connected rig cannot do the plan; the text has a line for each reason."""
+
+
+def require_fit(steps: Iterable[Step], camera: CameraFeatures, filters: tuple[str, ...] | None) -> None:
+    """Compare a plan with what the connected devices told.
+
+    Parameters
+    ----------
+    steps
+        The night.
+    camera
+        What the camera can do.
+    filters
+        Names of the wheel's filters, None without a wheel.
+
+    Raises
+    ------
+    UnfitPlanError
+        Something planned is not there, or out of range: better known now than at 4 in the morning.
+    """
+    reasons = list(dict.fromkeys(reason for step in steps for reason in _misfits(step, camera, filters)))
+    if reasons:
+        raise UnfitPlanError("\n".join(reasons))
+
+
+def _misfits(step: Step, camera: CameraFeatures, filters: tuple[str, ...] | None) -> Iterator[str]:
+    match step:
+        case CoolStep(setpoint_c):
+            yield from _outside("setpoint_c", setpoint_c, camera.setpoint_c)
+        case TuneStep():
+            if filters is not None and step.filter not in filters:
+                yield f"filter {step.filter!r}: the wheel has {', '.join(filters)}"
+        case SkyStep():
+            for flat in step.flats:
+                yield from _misfits(flat.tuning, camera, filters)
+                yield from _misfits(flat, camera, filters)
+        case ShootStep():
+            yield from _readout_misfits(step.readout, camera)
+            if step.exposure_s is not None:
+                yield from _outside("exposure_s", step.exposure_s, camera.exposure_s)
+
+
+def _readout_misfits(readout: ReadoutSettings, camera: CameraFeatures) -> Iterator[str]:
+    for name, value, limits in (("gain", readout.gain, camera.gain), ("offset", readout.offset, camera.offset)):
+        if value is not None:
+            yield from _outside(name, value, limits)
+    if readout.binning > camera.maximum_binning:
+        yield f"binning {readout.binning}: the camera bins up to {camera.maximum_binning}"
+    if readout.readout_mode is not None and readout.readout_mode not in camera.readout_modes:
+        known = ", ".join(camera.readout_modes) or "none to choose"
+        yield f"readout_mode {readout.readout_mode!r}: the camera has {known}"
+
+
+def _outside(name: str, value: float, limits: Limits | None) -> Iterator[str]:
+    if limits is None:
+        yield f"{name} {value:g}: the camera has no such control"
+    elif not limits.contains(value):
+        yield f"{name} {value:g}: the camera takes {limits.minimum:g} to {limits.maximum:g}"

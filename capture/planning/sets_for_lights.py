@@ -1,0 +1,314 @@
+"""From lights to sets: what masters they need, which the library has, and in what order the rest is shot. Pure.
+
+What a light needs:
+
+- a dark of its readout settings, setpoint and exposure;
+- a flat of its filter, gain, binning and readout mode through the optical train as it stands now, and with it dark
+  flats. Flats need no temperature of their own, since their dark flats share theirs: they are shot at the first
+  setpoint of the night;
+- a bias of its readout settings, at any temperature.
+
+The order costs as little time as can be (`docs/planning.md` has the model): setpoints in the order with the shortest
+ramps, warm-up included; filters in the wheel's order, beginning with the one in the beam; what belongs to one filter
+together, so that the wheel turns once for each.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise, permutations
+from pathlib import Path
+
+from coldframe.calibration.frames.matching import Tolerances, best_master
+from coldframe.calibration.frames.setup import FrameSetup, OpticalTrain
+from coldframe.capture.planning.lights_for_rig import RigNow, ShotLight, as_shot, assumed_of, lights_text
+from coldframe.capture.planning.read_lights import Lights
+from coldframe.config.counts import LightNoise, NoiseGoal
+from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.config.settings import CoolingSettings, FrameSet, LightsSettings, Settings
+
+MOST_PERMUTED = 6
+"""Setpoints of which all orders are tried; of more, only the two that go straight from one end to the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A master that lights need.
+
+    Attributes
+    ----------
+    wanted
+        The set that makes it.
+    lights
+        How many lights need it.
+    master
+        The library's, where it has a fresh one that fits; then nothing is shot.
+    """
+
+    wanted: FrameSet
+    lights: int
+    master: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LightsPlan:
+    """What is shot for the lights.
+
+    Attributes
+    ----------
+    needs
+        In the order in which they are met.
+    notes
+        What lights do not get, and what was assumed: sentences for people.
+    """
+
+    needs: tuple[Need, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sets(self) -> tuple[FrameSet, ...]:
+        """The sets to shoot, in their order."""
+        return tuple(need.wanted for need in self.needs if need.master is None)
+
+    @property
+    def from_library(self) -> tuple[Need, ...]:
+        """What the library has."""
+        return tuple(need for need in self.needs if need.master is not None)
+
+
+def plan_for_lights(
+    lights: Lights, masters: Mapping[Path, FrameSetup], settings: Settings, rig: RigNow | None = None
+) -> LightsPlan:
+    """Return what is to be shot for lights, in an order that costs little.
+
+    Parameters
+    ----------
+    lights
+        At least one.
+    masters
+        The library's.
+    settings
+        Of the rig; its own sets do not count.
+    rig
+        What is known of it now; None where it was not asked.
+    """
+    notes: list[str] = []
+    known = assumed_of(rig or RigNow(), settings)
+    shot = [
+        replace(light, noise=lights.noises.get(path))
+        for path, light in zip(lights.setups, as_shot(lights.setups.values(), settings, known, notes), strict=True)
+    ]
+    newest = shot[-1]
+    stock = _Stock(masters, settings.lights)
+    darks = [stock.need(group, FrameKind.DARK) for group in _dark_groups(shot)]
+    setpoints = _setpoint_order(darks, newest, known.sensor_c, settings.cooling)
+    flats = [_at(need, setpoints[0]) for need in _flats(shot, stock, settings, known, notes)]
+    flats = _by_filter(flats, known.filters or (), known.in_beam or newest.filter)
+    biases = [_at(need, setpoints[0]) for need in _biases(shot, flats, stock, settings)]
+    order = {setpoint_c: place for place, setpoint_c in enumerate(setpoints)}
+    counts = settings.lights
+    needs = [
+        *(biases if counts.bias else ()),
+        *(each for flat in flats for each in _with_dark_flats(flat, counts.dark_flat)),
+        *(sorted(darks, key=lambda need: order.get(need.wanted.setpoint_c, len(order))) if counts.dark else ()),
+    ]
+    return LightsPlan(tuple(needs), tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stock:
+    """The library's masters, and how old they may be."""
+
+    masters: Mapping[Path, FrameSetup]
+    settings: LightsSettings
+
+    def need(self, group: list[ShotLight], kind: FrameKind) -> Need:
+        """Return what a group needs, and the library's master for it; the newest light speaks for all."""
+        fresh = Tolerances(
+            bias_days=self.settings.fresh_dark_days,
+            dark_days=self.settings.fresh_dark_days,
+            flat_days=self.settings.fresh_flat_days,
+        )
+        match = best_master(group[-1].setup, self.masters, kind, fresh)
+        exposure_s = Counter(light.exposure_s for light in group).most_common(1)[0][0]
+        light = replace(group[-1], exposure_s=exposure_s, noise=_easiest_spoilt(group, kind))
+        return Need(_set(light, kind, self.settings), len(group), match.path)
+
+
+def _easiest_spoilt(group: list[ShotLight], kind: FrameKind) -> LightNoise | None:
+    """Return the light to which a noisy master does most harm, of those whose noise is known."""
+    known = [light.noise for light in group if light.noise is not None]
+    if kind is FrameKind.FLAT:
+        return max(known, key=lambda noise: noise.signal_to_noise, default=None)
+    return min(known, key=lambda noise: noise.noise_adu, default=None)
+
+
+def _set(light: ShotLight, kind: FrameKind, settings: LightsSettings) -> FrameSet:
+    counts = {FrameKind.BIAS: settings.bias, FrameKind.DARK: settings.dark, FrameKind.FLAT: settings.flat}
+    count = counts[kind] or 1
+    return FrameSet.model_validate(
+        {
+            "kind": kind,
+            "count": replace(count, light=light.noise) if isinstance(count, NoiseGoal) else count,
+            "exposure_s": light.exposure_s if kind is FrameKind.DARK else None,
+            "filter": light.filter if kind is FrameKind.FLAT else None,
+            "gain": light.readout.gain,
+            "offset": light.readout.offset,
+            "binning": light.readout.binning,
+            "readout_mode": light.readout.readout_mode,
+            "setpoint_c": light.setpoint_c,
+        }
+    )
+
+
+# ---- lights grouped by what they need ----
+
+
+def _dark_groups(lights: list[ShotLight]) -> Iterator[list[ShotLight]]:
+    """Yield lights that share a dark, those of the shortest exposure first."""
+    alike: dict[object, list[ShotLight]] = defaultdict(list)
+    for light in lights:
+        alike[light.readout, light.setpoint_c].append(light)
+    for group in alike.values():
+        by_exposure = sorted(group, key=lambda light: light.exposure_s)
+        while by_exposure:
+            longest_s = by_exposure[0].exposure_s * (1 + Tolerances().exposure)
+            shared = [light for light in by_exposure if light.exposure_s <= longest_s]
+            yield shared
+            by_exposure = by_exposure[len(shared) :]
+
+
+def _flat_groups(
+    lights: list[ShotLight], settings: Settings, rig: RigNow
+) -> dict[tuple[str | None, ReadoutSettings, str | None], list[ShotLight]]:
+    """Return lights that share a flat, by filter, readout and why it cannot be shot now, which is None where it can.
+
+    Offset and temperature are taken out of flats by their dark flats.
+    """
+    alike: dict[tuple[str | None, ReadoutSettings, str | None], list[ShotLight]] = defaultdict(list)
+    for light in lights:
+        reason = _out_of_reach(light, lights[-1], settings, rig) or _train_differs(light.train, lights[-1].train)
+        alike[light.filter, replace(light.readout, offset=None), reason].append(light)
+    return alike
+
+
+def _out_of_reach(light: ShotLight, newest: ShotLight, settings: Settings, rig: RigNow) -> str | None:
+    if settings.panel is None and settings.flats.source == "panel":
+        return "without a [panel] in the configuration"
+    if settings.wheel is None:
+        changed = light.filter != newest.filter
+        return f"through {light.filter or 'no filter'}: {newest.filter or 'none'} is in front now" if changed else None
+    if light.filter is None:
+        return "that do not name their filter"
+    if rig.filters is not None and light.filter not in rig.filters:
+        return f"through {light.filter}: the wheel has {', '.join(rig.filters)}"
+    return None
+
+
+def _train_differs(train: OpticalTrain, now: OpticalTrain) -> str | None:
+    """Return how a light's optical train differs from the present one, the newest light's; None where it does not."""
+    tolerances = Tolerances()
+    if train.telescope and now.telescope and train.telescope.casefold() != now.telescope.casefold():
+        return f"through {train.telescope}: {now.telescope} is in use now"
+    ours, theirs = train.focal_length_mm, now.focal_length_mm
+    if ours and theirs and abs(ours - theirs) > tolerances.focal_length * theirs:
+        return f"at {ours:g} mm: the focal length is {theirs:g} mm now"
+    if train.rotation_deg is None or now.rotation_deg is None:
+        return None
+    if abs((train.rotation_deg - now.rotation_deg + 180) % 360 - 180) <= tolerances.rotation_deg:
+        return None
+    return f"at rotator angle {train.rotation_deg:.0f} deg: it stands at {now.rotation_deg:.0f} deg now"
+
+
+def _is_refocused(light: ShotLight, newest: ShotLight) -> bool:
+    ours, theirs = light.train.focus_steps, newest.train.focus_steps
+    return ours is not None and theirs is not None and abs(ours - theirs) > Tolerances().focus_steps
+
+
+# ---- groups to needs ----
+
+
+def _flats(lights: list[ShotLight], stock: _Stock, settings: Settings, rig: RigNow, notes: list[str]) -> Iterator[Need]:
+    """Yield the flats that can be shot now or are in the library; note which lights get none, and why."""
+    if not settings.lights.flat:
+        return
+    without: Counter[str] = Counter()
+    for (_, _, reason), group in _flat_groups(lights, settings, rig).items():
+        need = stock.need(group, FrameKind.FLAT)
+        if reason is None or need.master is not None:
+            yield need
+        else:
+            without[reason] += len(group)
+        moved = sum(_is_refocused(light, lights[-1]) for light in group)
+        if reason is None and need.master is None and moved:
+            notes.append(
+                f"the focuser has moved since {lights_text(moved)} through {need.wanted.filter or 'no filter'}"
+            )
+    notes += [f"no flats for {lights_text(count)} {reason}" for reason, count in without.items()]
+
+
+def _at(need: Need, setpoint_c: float | None) -> Need:
+    return replace(need, wanted=need.wanted.model_copy(update={"setpoint_c": setpoint_c}))
+
+
+def _biases(lights: list[ShotLight], flats: list[Need], stock: _Stock, settings: Settings) -> Iterator[Need]:
+    """Yield one bias for each readout; where flats have no dark flats, tonight's, as it is subtracted from them."""
+    alike: dict[ReadoutSettings, list[ShotLight]] = defaultdict(list)
+    for light in lights:
+        alike[light.readout].append(light)
+    shot = [flat.wanted.readout(settings.camera) for flat in flats if flat.master is None]
+    subtracted = set() if settings.lights.dark_flat else set(shot)
+    for readout, group in alike.items():
+        need = stock.need(group, FrameKind.BIAS)
+        yield replace(need, master=None) if readout in subtracted else need
+
+
+def _with_dark_flats(flat: Need, count: int | NoiseGoal) -> Iterator[Need]:
+    if flat.master is None and count:
+        yield replace(flat, wanted=flat.wanted.model_copy(update={"kind": FrameKind.DARK_FLAT, "count": count}))
+    yield flat
+
+
+# ---- the order ----
+
+
+def _by_filter(flats: list[Need], filters: tuple[str, ...], in_beam: str | None) -> list[Need]:
+    """Return flats with those of one filter together: the one in the beam first, the others as the wheel turns."""
+    slots = list(filters) + [flat.wanted.filter for flat in reversed(flats) if flat.wanted.filter not in filters]
+    start = slots.index(in_beam) if in_beam in slots else 0
+    return sorted(flats, key=lambda flat: (slots.index(flat.wanted.filter) - start) % len(slots))
+
+
+def _setpoint_order(
+    darks: list[Need], newest: ShotLight, sensor_c: float | None, cooling: CoolingSettings
+) -> tuple[float | None, ...]:
+    """Return the setpoints to go to, in the order that takes least time; the newest light's where there are none."""
+    wanted = {need.wanted.setpoint_c for need in darks if need.master is None}
+    setpoints = [each for each in wanted if each is not None]
+    start_c = newest.setpoint_c if sensor_c is None else sensor_c
+    ordered = shortest_ramps(setpoints, start_c, cooling)
+    return (*((None,) if None in wanted else ()), *ordered) or (newest.setpoint_c,)
+
+
+def shortest_ramps(setpoints: Iterable[float], start_c: float | None, cooling: CoolingSettings) -> tuple[float, ...]:
+    """Return setpoints in the order with the least time for ramps, from the sensor's present temperature to warm.
+
+    Parameters
+    ----------
+    setpoints
+        Where frames are shot, degrees Celsius.
+    start_c
+        Where the sensor is; None where unknown, which then costs nothing.
+    cooling
+        The ramps, and whether there is a warm-up. Dwells are the same in any order.
+    """
+    cold_first = tuple(sorted(set(setpoints)))
+    orders = permutations(cold_first) if len(cold_first) <= MOST_PERMUTED else (cold_first, cold_first[::-1])
+    return min(orders, key=lambda order: _ramps_s(order, start_c, cooling))
+
+
+def _ramps_s(order: tuple[float, ...], start_c: float | None, cooling: CoolingSettings) -> float:
+    stops = order if start_c is None else (start_c, *order)
+    ramped_c = sum(abs(here - there) for here, there in pairwise(stops))
+    warmed_c = max(cooling.warm_to_c - order[-1], 0.0) if order and cooling.at_end == "warm" else 0.0
+    return 60 * (ramped_c / cooling.ramp_c_per_min + warmed_c / cooling.warm_ramp_c_per_min)

@@ -1,0 +1,155 @@
+"""What stands between light and sensor: filter, cover and lamp, each put where a step needs it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from coldframe.capture.events.kinds import FilterChanged, PanelChanged, Severity
+from coldframe.capture.recovery.retrying import patiently
+from coldframe.capture.rig.manual_light import wait_for_person
+from coldframe.capture.session.context import NightContext, StepFailedError
+from coldframe.devices.errors import DeviceError
+from coldframe.devices.flat_panel import FlatPanel, lit
+from coldframe.devices.manual_panel import ManualPanel
+
+
+def tell_panel(context: NightContext) -> None:
+    """Publish what the panel says of itself, if there is one."""
+    panel = context.rig.panel
+    if panel is not None:
+        state = panel.state()
+        context.tell(PanelChanged(context.clock.now(), state.lit, state.brightness, state.cover))
+
+
+async def select_filter(context: NightContext, name: str | None) -> None:
+    """Turn the wheel to a filter and let it settle; nothing to do without a wheel or a wish.
+
+    Raises
+    ------
+    DeviceError
+        The wheel does not have the filter, or did not get there.
+    """
+    wheel, settings = context.rig.wheel, context.settings.wheel
+    if wheel is None or settings is None or name is None or wheel.current == name:
+        return
+    await patiently(context, lambda: wheel.select(name))
+    context.retries.breakers.worked(wheel.name)
+    context.tell(FilterChanged(context.clock.now(), name))
+    await asyncio.sleep(settings.settle_s)
+
+
+async def select_filter_if_possible(context: NightContext, name: str) -> None:
+    """Turn the wheel for frames to which the filter matters little: one that does not turn is told, and no more."""
+    wheel = context.rig.wheel
+    if wheel is None or context.retries.breakers.is_open(wheel.name):
+        return
+    try:
+        await select_filter(context, name)
+    except (StepFailedError, DeviceError) as error:
+        context.retries.breakers.stayed_away(wheel.name)
+        context.notice(Severity.WARNING, f"{error}; frames without light are shot all the same")
+
+
+async def darken(context: NightContext) -> None:
+    """Put the lamp out, and whatever else shines, and close the cover.
+
+    A panel that no longer answers stays as it was left, dark, say.
+
+    Raises
+    ------
+    DeviceError
+        The panel did not obey.
+    StepFailedError
+        It no longer answers, and nobody knows whether it is dark; or nobody switched a light that is switched by hand.
+    """
+    for auxiliary in context.rig.auxiliaries:
+        await patiently(context, auxiliary.switch_off)
+    panel, settings = context.rig.panel, context.settings.panel
+    if panel is None or settings is None:
+        return
+    if context.can_do_without(panel.name):
+        return
+    before = panel.state()
+    if isinstance(panel, ManualPanel):
+        await wait_for_person(context, panel, lit=False)
+    try:
+        await patiently(context, panel.light_off)
+        if panel.has_cover:
+            await patiently(context, panel.close_cover)
+    except (StepFailedError, DeviceError):
+        if context.can_do_without(panel.name):
+            return
+        raise
+    context.lamp.is_dark = True
+    context.retries.breakers.worked(panel.name)
+    if panel.state() != before:
+        tell_panel(context)
+    if before.lit:
+        await asyncio.sleep(settings.settle_s)
+
+
+async def open_to_sky(context: NightContext) -> None:
+    """Put the lamp out and open the cover; what stays closed by hand is found in the pixels.
+
+    Raises
+    ------
+    StepFailedError
+        The panel did not obey.
+    """
+    panel = context.rig.panel
+    if panel is None or context.settings.panel is None:
+        return
+    await _begin(context, panel)
+    await patiently(context, panel.light_off)
+    if panel.has_cover:
+        await patiently(context, panel.open_cover)
+    tell_panel(context)
+
+
+@asynccontextmanager
+async def flat_light(context: NightContext, panel: FlatPanel, brightness: int | None) -> AsyncIterator[None]:
+    """Light the flat panel for the length of the block, the cover where flats want it.
+
+    Raises
+    ------
+    DeviceError
+        The panel did not obey.
+    """
+    settings = context.settings.panel
+    assert settings is not None
+    await _begin(context, panel)
+    if panel.has_cover:
+        move = panel.close_cover if settings.cover_for_flats == "closed" else panel.open_cover
+        await patiently(context, move)
+    if isinstance(panel, ManualPanel):
+        await wait_for_person(context, panel, lit=True)
+    try:
+        async with lit(panel, brightness, partial(patiently, context)):
+            context.retries.breakers.worked(panel.name)
+            tell_panel(context)
+            await asyncio.sleep(settings.settle_s)
+            yield
+    finally:
+        tell_panel(context)
+
+
+async def set_brightness(context: NightContext, panel: FlatPanel, brightness: int) -> None:
+    """Change the brightness of a lit panel and let it settle.
+
+    Raises
+    ------
+    DeviceError
+        The panel did not obey.
+    """
+    settings = context.settings.panel
+    assert settings is not None
+    await patiently(context, lambda: panel.light_on(brightness))
+    tell_panel(context)
+    await asyncio.sleep(settings.settle_s)
+
+
+async def _begin(context: NightContext, panel: FlatPanel) -> None:
+    """Take the panel out of the dark; one that is not there has got no order, and is as dark as before."""
+    await patiently(context, panel.ensure_ready)
+    context.lamp.is_dark = False

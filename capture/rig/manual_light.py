@@ -1,0 +1,65 @@
+"""Wait for a person to switch the light: asked for once, then looked for in the pixels."""
+
+import asyncio
+
+from coldframe.calibration.measuring.statistics import FrameStatistics, measure
+from coldframe.capture.events.kinds import Severity
+from coldframe.capture.recovery.retrying import patiently
+from coldframe.capture.session.context import NightContext, StepFailedError
+from coldframe.capture.threads import in_thread
+from coldframe.config.frames import FrameKind
+from coldframe.devices.manual_panel import ManualPanel
+
+LOOK_S = 1.0
+"""Exposure that is compared with the camera's shortest: light for flats of a minute still shows in it."""
+
+LEAST_RISE_ADU = 10.0
+"""Levels of frames without light differ by less: bias drift, and a second of dark current."""
+
+PAUSE_S = 10.0
+"""Between two looks."""
+
+
+def shows_light(shortest: FrameStatistics, longer: FrameStatistics) -> bool:
+    """Tell whether light falls on the sensor, from a frame of the shortest exposure and one of `LOOK_S`."""
+    rise_adu = longer.level_adu - shortest.level_adu
+    is_blinded = longer.saturated_fraction > 0.5  # noqa: PLR2004 - both frames may be saturated
+    return is_blinded or rise_adu > max(shortest.noise_adu, LEAST_RISE_ADU)
+
+
+async def wait_for_person(context: NightContext, panel: ManualPanel, *, lit: bool) -> None:
+    """Return when the light is on, or off, as it is wanted.
+
+    Raises
+    ------
+    StepFailedError
+        Nobody switched it in time.
+    DeviceError
+        The camera failed.
+    """
+    settings = context.settings.panel
+    assert settings is not None
+    wanted, waited_s = "on" if lit else "off", settings.manual_deadline_s
+    try:
+        async with asyncio.timeout(waited_s):
+            panel.seen_lit = await _is_lit(context)
+            if panel.seen_lit is not lit:
+                request = f"please switch {panel.name} {wanted}; it is waited for, {waited_s / 60:.0f} min at most"
+                context.notice(Severity.WARNING, request)
+            while panel.seen_lit is not lit:
+                context.events.beat()
+                await asyncio.sleep(PAUSE_S)
+                panel.seen_lit = await _is_lit(context)
+    except TimeoutError:
+        raise StepFailedError(f"nobody switched {panel.name} {wanted} within {waited_s:g} s") from None
+
+
+async def _is_lit(context: NightContext) -> bool:
+    """Look at the light. The frames are no calibration frames and not kept: a wait would fill the disk."""
+    camera = context.rig.camera
+    shortest_s = camera.features.exposure_s.minimum
+    statistics = []
+    for exposure_s in (shortest_s, max(LOOK_S, 10 * shortest_s)):
+        frame = await patiently(context, lambda: camera.expose(FrameKind.FLAT, exposure_s))  # noqa: B023 - awaited here
+        statistics.append((await in_thread(measure, frame.pixels)).statistics)
+    return shows_light(*statistics)

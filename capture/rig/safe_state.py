@@ -1,0 +1,217 @@
+"""The state in which a rig may be left alone: exposure ended, lamp out, cover, auxiliaries and cooler as wanted.
+
+Each step is bounded in time and independent of the others: a camera that is gone does not keep the lamp burning.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from coldframe.capture.clock import NightClock
+from coldframe.capture.events.kinds import EventStream, Notice, PanelChanged, Severity
+from coldframe.capture.judging.cooler import plausible_c
+from coldframe.capture.rig.temperature import warm_up
+from coldframe.config.settings import Settings
+from coldframe.devices.camera import Thermals
+from coldframe.devices.errors import DeviceError, DeviceLostError
+from coldframe.devices.rig import Rig
+
+log = logging.getLogger(__name__)
+
+ABORT_DEADLINE_S = 20.0
+LAMP_DEADLINE_S = 60.0
+COOLER_DEADLINE_S = 60.0
+COOLER_ANSWER_S = 5.0
+"""After the order to switch off, drivers tell so long what was before."""
+
+PATIENCE_S = 60.0
+"""How long a lost server or device is waited for, in all."""
+
+PAUSE_S = 2.0
+"""Between two looks for what is lost."""
+
+OFF_CHECK_S = 60.0
+"""Longest look at a cooler that was switched off."""
+
+OFF_PERCENT = 5.0
+WARMED_C = 0.3
+"""By so much even a slow sensor has grown warmer after that, unless it was as warm as the air."""
+
+WARM_MARGIN_S = 300.0
+"""Allowed beyond the warm-up that its ramp asks for; then the cooler is switched off as it is."""
+
+
+class SafeState:
+    """Brings a rig to the safe state, step by step.
+
+    Parameters
+    ----------
+    settings
+        What becomes of cover and cooler.
+    rig
+        The hardware; whatever of it does not answer is reported and passed over.
+    events, clock
+        Where and when to tell.
+    patience_s
+        How long a lost server or device is waited for, in all.
+    """
+
+    def __init__(
+        self, settings: Settings, rig: Rig, events: EventStream, clock: NightClock, *, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._settings = settings
+        self._rig = rig
+        self._events = events
+        self._clock = clock
+        self._failures: list[str] = []
+        self._warming: asyncio.Task[None] | None = None
+        self._hurried = False
+        self._patience_s = patience_s
+        self._patient_until_s = 0.0
+        self._is_waiting = False
+
+    async def reach(self) -> tuple[str, ...]:
+        """Do all steps; return what could not be done, one sentence each."""
+        answers = await self._quiet()
+        for auxiliary in self._rig.auxiliaries:
+            await self._try(auxiliary.name, "go back to how it was", auxiliary.restore, LAMP_DEADLINE_S)
+        camera = self._rig.camera
+        if answers or camera.thermals().sensor_c is not None:
+            await self._cooler()
+        else:
+            self._fail(f"{camera.name} does not answer, so its cooler is as it was. Look after it by hand.")
+        return tuple(self._failures)
+
+    async def reach_but_cooler(self) -> tuple[str, ...]:
+        """Do all steps but the cooler's, before a night goes on; return what could not be done."""
+        await self._quiet()
+        return tuple(self._failures)
+
+    async def _quiet(self) -> bool:
+        """End the exposure, put the lamp out, see to the cover; tell whether the camera answers."""
+        self._patient_until_s = _now_s() + self._patience_s
+        camera, panel = self._rig.camera, self._rig.panel
+        answers = await self._try(camera.name, "end its exposure", camera.abort, ABORT_DEADLINE_S)
+        if panel is not None and self._settings.panel is not None:
+            is_dark = await self._try(panel.name, "put its lamp out", panel.light_off, LAMP_DEADLINE_S)
+            cover_deadline_s = self._settings.panel.cover_deadline_s + LAMP_DEADLINE_S
+            if await self._try(panel.name, "bring its cover into place", self._cover, cover_deadline_s) and is_dark:
+                state = panel.state()
+                self._events.publish(PanelChanged(self._clock.now(), state.lit, state.brightness, state.cover))
+        return answers
+
+    async def _try(self, device: str, what: str, step: Callable[[], Awaitable[None]], deadline_s: float) -> bool:
+        """Do one step and tell whether it is done; whatever becomes of it, the next one is tried."""
+        try:
+            async with asyncio.timeout(deadline_s + max(0.0, self._patient_until_s - _now_s())):
+                await self._persistently(step)
+        except TimeoutError:
+            self._fail(f"{device} did not {what} within {deadline_s:g} s. Look after it by hand.")
+        except DeviceError as error:
+            self._fail(f"{device} did not {what}: {str(error).rstrip('.?')}. Look after it by hand.")
+        except Exception as error:  # a fault of ours must not keep a lamp burning or a cooler running
+            log.exception("safe state: %s did not %s", device, what)
+            self._fail(f"{device} did not {what}: internal error {error!r}. Look after it by hand.")
+        else:
+            return True
+        return False
+
+    async def _persistently(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Do a step, again and again while what it needs is lost and may still come back."""
+        while True:
+            try:
+                return await step()
+            except DeviceLostError as error:
+                if _now_s() + PAUSE_S >= self._patient_until_s or self._hurried:
+                    raise
+                if not self._is_waiting:
+                    self._is_waiting = True
+                    told = f"{str(error).rstrip('.?')}; waiting for it, {self._patience_s:g} s at most"
+                    self._events.publish(Notice(self._clock.now(), Severity.WARNING, told))
+                await asyncio.sleep(PAUSE_S)
+
+    def _fail(self, sentence: str) -> None:
+        self._failures.append(sentence)
+        self._events.publish(Notice(self._clock.now(), Severity.ERROR, sentence))
+
+    async def _cover(self) -> None:
+        panel, settings = self._rig.panel, self._settings.panel
+        assert panel is not None
+        assert settings is not None
+        if panel.has_cover:
+            await (panel.close_cover() if settings.cover_at_end == "closed" else panel.open_cover())
+
+    async def _cooler(self) -> None:
+        camera, cooling = self._rig.camera, self._settings.cooling
+        thermals = camera.thermals()
+        if cooling.at_end == "hold" or (thermals.setpoint_c is None and thermals.cooler_on is not True):
+            return
+        sensor_c = plausible_c(thermals.sensor_c)
+        if cooling.at_end == "warm" and sensor_c is not None:
+            span_s = 60 * abs(cooling.warm_to_c - sensor_c) / cooling.warm_ramp_c_per_min
+            await self._try(camera.name, "warm up", self._warm_up, span_s + WARM_MARGIN_S)
+        if cooling.at_end == "warm" and self._hurried:
+            if sensor_c is None:
+                self._fail(f"{camera.name} was not warmed up, so its cooler is as it was. Look after it by hand.")
+        else:
+            await self._try(camera.name, "switch its cooler off", self._cooler_off, COOLER_DEADLINE_S + 2 * OFF_CHECK_S)
+
+    async def _cooler_off(self) -> None:
+        """Switch the cooler off, again if it is on or goes on cooling all the same."""
+        camera = self._rig.camera
+        for _ in range(2):
+            await camera.cooler_off()
+            if not await self._still_cools():
+                return
+        thermals = camera.thermals()
+        told = (
+            "still tells that it is on" if thermals.cooler_on else f"still draws {thermals.power_percent or 0.0:.0f} %"
+        )
+        raise DeviceError(camera.name, f"its cooler was switched off and {told}")
+
+    async def _still_cools(self) -> bool:
+        """Tell whether a cooler is on, as its driver says, or draws power while the sensor does not grow warmer.
+
+        A driver that says nothing more of a cooler that is off leaves an old power standing; the sensor knows better.
+        """
+        began_s, off_c = _now_s(), self._rig.camera.thermals().sensor_c
+        while True:
+            thermals, waited_s = self._rig.camera.thermals(), _now_s() - began_s
+            if thermals.cooler_on is not True and not _draws(thermals, off_c):
+                return False
+            if thermals.cooler_on is True and waited_s >= COOLER_ANSWER_S:
+                return True
+            if thermals.cooler_on is not True and (waited_s >= OFF_CHECK_S or self._hurried):
+                return thermals.read_at_s > began_s and not self._hurried
+            await asyncio.sleep(PAUSE_S)
+
+    async def _warm_up(self) -> None:
+        self._warming = asyncio.create_task(
+            warm_up(self._rig.camera, self._settings.cooling, self._events, self._clock), name="warm-up"
+        )
+        if self._hurried:
+            self._warming.cancel()
+        try:
+            await asyncio.wait([self._warming])
+        finally:
+            self._warming.cancel()
+        if self._hurried:
+            raise DeviceError(self._rig.camera.name, "its warm-up was cut short, the cooler holds")
+        self._warming.result()
+
+    def cut_warm_up_short(self) -> None:
+        """Leave the cooler as it is; nothing else is left out."""
+        self._hurried = True
+        if self._warming is not None:
+            self._warming.cancel()
+
+
+def _draws(thermals: Thermals, off_c: float | None) -> bool:
+    """Tell whether a cooler that was switched off at a temperature of the sensor goes on cooling."""
+    if thermals.power_percent is None or thermals.power_percent <= OFF_PERCENT:
+        return False
+    return thermals.sensor_c is not None and off_c is not None and thermals.sensor_c < off_c + WARMED_C
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,159 @@
+"""Commands before and after the night: run without a shell, bounded in time, ended with all that they have started."""
+
+import asyncio
+import logging
+import os
+import shlex
+import signal
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import IO
+
+from coldframe.capture.clock import NightClock
+from coldframe.capture.events.kinds import EventStream, HookEnded
+from coldframe.config.settings import HookSettings
+
+GRACE_S = 5.0
+"""Time to end by itself between SIGTERM and SIGKILL."""
+
+LONGEST_OUTPUT = 4000
+"""Bytes of the end of a command's output that are kept."""
+
+Command = tuple[str, ...]
+
+log = logging.getLogger(__name__)
+
+
+class HookFailedError(Exception):
+    """A command before the night failed; the text says which, and how."""
+
+
+@dataclass(slots=True)
+class Hooks:
+    """The commands around one night.
+
+    Attributes
+    ----------
+    settings
+        Which, and how long each may take.
+    clock
+        Tells when they ended.
+    failures
+        What went wrong after the night: sentences for people.
+    """
+
+    settings: HookSettings
+    clock: NightClock
+    failures: list[str] = field(init=False, default_factory=list)
+    _after: list[Command] = field(init=False)
+    _untold: list[HookEnded] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._after = list(self.settings.after)
+
+    def tell(self, events: EventStream) -> None:
+        """Publish and log what has run and was not told yet: the first commands run before there is a journal."""
+        for ended in self._untold:
+            events.publish(ended)
+            log.info("%s: %s\n%s", ended.command, ended.fault or "done", ended.output)
+        self._untold.clear()
+
+    async def before(self) -> None:
+        """Run the commands before the night.
+
+        Raises
+        ------
+        HookFailedError
+            One failed; those behind it are not run.
+        """
+        for command in self.settings.before:
+            ended = await self._run(command)
+            if ended.fault:
+                said = f" ({ended.output.splitlines()[-1]})" if ended.output else ""
+                raise HookFailedError(f"before the night: {ended.command}: {ended.fault}{said}; nothing was moved")
+
+    async def after(self) -> None:
+        """Run the commands after the night that have not run yet, whoever cancels meanwhile."""
+        running = asyncio.create_task(self._run_after(), name="hooks after the night")
+        while not running.done():
+            with suppress(asyncio.CancelledError):  # the roof is closed however often Ctrl-C is pressed
+                await asyncio.shield(running)
+        running.result()
+
+    async def _run_after(self) -> None:
+        while self._after:
+            ended = await self._run(self._after.pop(0))
+            if ended.fault:
+                self.failures.append(f"after the night: {ended.command}: {ended.fault}")
+
+    async def _run(self, command: Command) -> HookEnded:
+        fault, output = await run_bounded(command, self.settings.deadline_s)
+        ended = HookEnded(self.clock.now(), shlex.join(command), fault, output)
+        self._untold.append(ended)
+        return ended
+
+
+async def run_bounded(command: Command, deadline_s: float) -> tuple[str, str]:
+    """Run a command until it ends or its time is up.
+
+    Its output goes to a file, not a pipe: what the command leaves running in the background cannot hold us up.
+
+    Parameters
+    ----------
+    command
+        Program and arguments, given to the system as they are.
+    deadline_s
+        Then it is told to end (SIGTERM), and `GRACE_S` later killed, with all processes of its group.
+
+    Returns
+    -------
+    tuple
+        What went wrong, empty where nothing did; and the end of what was printed.
+    """
+    with tempfile.TemporaryFile() as output:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        except (OSError, ValueError) as error:
+            return f"cannot be run: {getattr(error, 'strerror', None) or error}", ""
+        try:
+            async with asyncio.timeout(deadline_s):
+                status = await process.wait()
+        except TimeoutError:
+            await _end(process)
+            return f"did not end within {deadline_s:g} s", _tail(output)
+        except asyncio.CancelledError:
+            await _end(process)
+            raise
+        return _status_text(status), _tail(output)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a command's whole process group: ask first, then kill what is left of it."""
+    try:
+        _signal_group(process, signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_S):
+                await process.wait()
+    finally:
+        _signal_group(process, signal.SIGKILL)
+    await process.wait()
+
+
+def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _status_text(status: int) -> str:
+    if status < 0:
+        return f"was ended by signal {-status}"
+    return f"failed with exit status {status}" if status else ""
+
+
+def _tail(output: IO[bytes]) -> str:
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(size - LONGEST_OUTPUT, 0))
+    return output.read().decode(errors="replace").strip()

@@ -1,0 +1,42 @@
+"""How a step of the night ends when people ask to skip it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
+from coldframe.capture.session.steering import BY_REQUEST
+from coldframe.devices.errors import DeviceError
+
+
+@asynccontextmanager
+async def skippable(context: NightContext, number: int) -> AsyncIterator[None]:
+    """Let the block be called off by request: at once, unless something within it has a gentler way.
+
+    Raises
+    ------
+    StepSkippedError
+        It was, or the step was to be left out from the start.
+    """
+    steering, ending = context.steering, asyncio.timeout(None)
+    if steering.is_skipped(number):
+        raise StepSkippedError(BY_REQUEST)
+
+    def end() -> str:
+        steering.note_skipped()
+        ending.reschedule(asyncio.get_running_loop().time())
+        return "skipped"
+
+    try:
+        with steering.ended_by(end):
+            async with ending:
+                yield
+    except TimeoutError:
+        if not ending.expired():
+            raise
+        raise StepSkippedError(BY_REQUEST) from None
+    except (StepFailedError, DeviceError) as error:
+        task = asyncio.current_task()
+        if not steering.is_skipped(number) or (task is not None and task.cancelling()):
+            raise
+        raise StepSkippedError(BY_REQUEST if isinstance(error, DeviceError) else str(error)) from error

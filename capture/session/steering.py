@@ -1,0 +1,202 @@
+"""What people may ask of a night under way: to pause, to skip a set, to end in the safe state.
+
+Here is what was asked. The night obeys at its own moments: `pausing` before an exposure, `skipping` within a step.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from coldframe.capture.clock import NightClock
+from coldframe.capture.events.kinds import (
+    Event,
+    EventStream,
+    NightEnded,
+    NightPaused,
+    NightResumed,
+    NightStarted,
+    PlannedStep,
+    SetResized,
+    StepEnded,
+    StepStarted,
+)
+
+NOTHING_RUNS = "no night is under way"
+ENDING = "the night is ending already, and the rig is made safe"
+BY_REQUEST = "by request"
+
+
+class Steering:
+    """Takes requests for one night, on the loop's thread; each is answered at once, in a sentence for people.
+
+    Parameters
+    ----------
+    events
+        The night's: it tells here where it stands, and pauses are told there.
+    clock
+        Dates them.
+    """
+
+    def __init__(self, events: EventStream, clock: NightClock) -> None:
+        self._events = events
+        self._clock = clock
+        self._night: asyncio.Task[Any] | None = None
+        self._steps: dict[int, PlannedStep] = {}
+        self._begun = set[int]()
+        self._under_way: int | None = None
+        self._skipped = set[int]()
+        self._ends: list[Callable[[], str | None]] = []
+        self._is_paused = False
+        self._is_ending = False
+        self._waited_s = 0.0
+        self._timeouts: list[asyncio.Timeout] = []
+        events.subscribe(self._observe)
+
+    @property
+    def is_paused(self) -> bool:
+        """Tell whether no further exposure begins until the night is resumed."""
+        return self._is_paused
+
+    def pause(self) -> str:
+        """Let no further exposure begin; what is under way goes on to its end."""
+        if refusal := self._refusal():
+            return refusal
+        if self._is_paused:
+            return "already paused"
+        self._is_paused = True
+        self._events.publish(NightPaused(self._clock.now()))
+        return "paused after the frame under way; the cooler goes on"
+
+    def resume(self) -> str:
+        """Let exposures begin again."""
+        if refusal := self._refusal():
+            return refusal
+        if not self._is_paused:
+            return "not paused"
+        self._is_paused = False
+        self._events.publish(NightResumed(self._clock.now()))
+        return "the night goes on"
+
+    def skip(self, step: int | None = None) -> str:
+        """End the step under way (None), or leave a later set out, named by its step's number."""
+        if refusal := self._refusal():
+            return refusal
+        if step is None or step == self._under_way:
+            return self._skip_this()
+        planned = self._steps.get(step)
+        return f"there is no step {step}" if planned is None else self._leave_out(planned)
+
+    def abort(self) -> str:
+        """End the night in the safe state, as Ctrl-C does."""
+        if refusal := self._refusal():
+            return refusal
+        assert self._night is not None
+        self._is_ending = True
+        self._night.cancel()
+        return "the night ends, and the rig is made safe"
+
+    def _refusal(self) -> str | None:
+        if self._is_ending:
+            return ENDING
+        return NOTHING_RUNS if self._night is None else None
+
+    def _skip_this(self) -> str:
+        number = self._under_way
+        if number is None:
+            return "no step is under way"
+        title = self._title(number)
+        if number in self._skipped:
+            return f"{title} is being skipped already"
+        for end in reversed(self._ends):
+            if (answer := end()) is not None:
+                return f"{title}: {answer}"
+        return f"{title} cannot be skipped, as others build on it; the night can be aborted"
+
+    def _leave_out(self, planned: PlannedStep) -> str:
+        step = planned.number
+        if step in self._skipped:
+            return f"{planned.title} is left out already"
+        if step in self._begun:
+            return f"{planned.title} is over already"
+        if planned.kind is None:
+            return f"{planned.title} is no set of frames: only those can be left out"
+        self._skipped.add(step)
+        self._events.publish(SetResized(self._clock.now(), step, 0, 0.0, BY_REQUEST))
+        return f"{planned.title} is left out"
+
+    def _title(self, number: int) -> str:
+        step = self._steps.get(number)
+        return step.title if step else f"step {number}"
+
+    def _observe(self, event: Event) -> None:
+        match event:
+            case NightStarted():
+                self._steps = {step.number: step for step in event.steps}
+            case StepStarted():
+                self._under_way = event.step
+                self._begun.add(event.step)
+            case StepEnded():
+                self._under_way = None
+            case NightEnded():
+                self._is_paused = False
+            case _:
+                pass
+
+    @contextmanager
+    def obeyed(self) -> Iterator[None]:
+        """Make the current task the night that is steered, for the length of the block."""
+        self._night, self._is_ending = asyncio.current_task(), False
+        try:
+            yield
+        finally:
+            self._is_ending, self._is_paused = True, False
+
+    @contextmanager
+    def ended_by(self, end: Callable[[], str | None]) -> Iterator[None]:
+        """Name who ends the step under way when it is to be skipped; the innermost one is asked first.
+
+        `end` returns at once: a sentence for people, or None where it cannot tell and the next one is to be asked.
+        """
+        self._ends.append(end)
+        try:
+            yield
+        finally:
+            self._ends.remove(end)
+
+    def note_skipped(self) -> None:
+        """Remember that the step under way ends by request."""
+        if self._under_way is not None:
+            self._skipped.add(self._under_way)
+
+    def is_skipped(self, step: int) -> bool:
+        """Tell whether a step is left out, or was ended, by request."""
+        return step in self._skipped
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds for which the night stood still by request."""
+        return self._waited_s
+
+    def count_wait(self, seconds: float) -> None:
+        """Take into account that the night now stands still for so long: its `timeout` does, too."""
+        self._waited_s += seconds
+        for timeout in self._timeouts:
+            if (when := timeout.when()) is not None and not timeout.expired():
+                timeout.reschedule(when + seconds)
+
+    @asynccontextmanager
+    async def timeout(self, seconds: float) -> AsyncIterator[None]:
+        """Do as `asyncio.timeout` does, but for pauses, which do not count.
+
+        Raises
+        ------
+        TimeoutError
+            The block took longer.
+        """
+        async with asyncio.timeout(seconds) as timeout:
+            self._timeouts.append(timeout)
+            try:
+                yield
+            finally:
+                self._timeouts.remove(timeout)

@@ -1,0 +1,209 @@
+"""What a night's frames tell of its camera: gathered set by set, kept at the end.
+
+All but one thing comes from frames that are shot anyway. Flats lie far below saturation, so once for each setting of
+the camera some more are shot from the faintest to the saturated, two of each: a ladder of half a minute or so.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from coldframe.calibration.camera.photon_transfer import Measured, TileSeries
+from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, merged
+from coldframe.calibration.camera.study import StudiedSet, study
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.capture.events.kinds import CameraMeasured, Severity
+from coldframe.capture.judging.dark_level import dark_ceiling_adu
+from coldframe.capture.planning.steps import ShootStep
+from coldframe.capture.recovery.retrying import expose_once, patiently
+from coldframe.capture.rig.light_path import flat_light, select_filter
+from coldframe.capture.session.context import NightContext, StepFailedError
+from coldframe.capture.session.skipping import skippable
+from coldframe.capture.threads import in_thread
+from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.devices.camera import Frame
+from coldframe.devices.errors import DeviceError
+
+LADDER = (0.06, 0.2, 0.65, 0.85, 1.3)
+"""Signals of the ladder, as fractions of the presumed range from bias to saturation; the last one saturates."""
+
+FRAMES_PER_RUNG = 2
+
+LONGEST_LADDER_S = 120.0
+"""All exposures of a ladder together at most; what lies behind too dark a filter is left to another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LadderLight:
+    """The light under which a ladder is shot.
+
+    Attributes
+    ----------
+    readout
+        The camera's settings, as for the flats.
+    filter, brightness
+        In the beam, and of the panel.
+    rate_adu_per_s
+        Signal per second.
+    range_adu
+        From the bias level to the presumed saturation.
+    """
+
+    readout: ReadoutSettings
+    filter: str | None
+    brightness: int | None
+    rate_adu_per_s: float
+    range_adu: float
+
+    @property
+    def exposures_s(self) -> tuple[float, ...]:
+        """Exposure of each rung."""
+        return tuple(part * self.range_adu / self.rate_adu_per_s for part in LADDER)
+
+
+def studied_set(
+    frame: Frame, sensor_c: float | None, light: tuple[str | None, int | None] | None, series: TileSeries
+) -> StudiedSet:
+    """Return what a set of frames told.
+
+    Parameters
+    ----------
+    frame
+        One of them.
+    sensor_c
+        Their mean temperature.
+    light
+        What tells one light from another: filter and brightness; None of frames without light.
+    series
+        What was seen of them.
+    """
+    return StudiedSet(frame.camera, frame.settings, frame.kind, frame.exposure_s, sensor_c, light, series.noise())
+
+
+@dataclass(slots=True)
+class Characterisation:
+    """Gathers the sets of a night.
+
+    Attributes
+    ----------
+    context
+        The night.
+    """
+
+    context: NightContext
+    _sets: dict[ReadoutSettings, list[StudiedSet]] = field(default_factory=dict)
+    _climbed: set[ReadoutSettings] = field(default_factory=set)
+
+    def add(self, readout: ReadoutSettings, studied: StudiedSet) -> None:
+        """Take in what a set told, that was shot with the settings asked for."""
+        self._sets.setdefault(readout, []).append(studied)
+
+    def e_per_adu(self, readout: ReadoutSettings) -> float | None:
+        """Return the electrons for one ADU with the settings asked for, where they are known by now; reads files."""
+        sets = self._sets.get(readout)
+        if not sets:
+            return None
+        now = study(sets, self.context.clock.now())
+        known = now if now is not None else self._records.known(sets[0].camera, sets[0].readout)
+        return known.e_per_adu.value if known is not None and known.e_per_adu is not None else None
+
+    def dark_ceiling_adu(self, step: ShootStep, bias_adu: float | None) -> float | None:
+        """Return the highest level that a dark can have, where earlier nights tell; reads files."""
+        known = self._records.known(self.context.rig.camera.name, step.readout)
+        if known is None or bias_adu is None or step.setpoint_c is None or step.exposure_s is None:
+            return None
+        return dark_ceiling_adu(known, bias_adu, step.setpoint_c, step.exposure_s)
+
+    async def climb(self, number: int, light: LadderLight) -> None:
+        """Shoot the ladder where this setting of the camera has none yet; a failure is told, and no more.
+
+        Parameters
+        ----------
+        number
+            Of the step to which it belongs, for events.
+        light
+            As of the flats that were just shot.
+        """
+        try:
+            if light.readout in self._climbed or not self._is_in_reach(light):
+                return
+            settings = await self.context.rig.camera.apply(light.readout)
+            self._climbed.add(light.readout)
+            if await in_thread(self._is_wanted, settings):
+                async with skippable(self.context, number):
+                    await self._climb(number, light)
+        except (DeviceError, StepFailedError) as error:
+            self.context.notice(Severity.WARNING, f"saturation and linearity of the camera are not measured: {error}")
+
+    def _is_in_reach(self, light: LadderLight) -> bool:
+        limits = self.context.rig.camera.features.exposure_s
+        exposures_s = light.exposures_s
+        in_time = FRAMES_PER_RUNG * sum(exposures_s) <= LONGEST_LADDER_S
+        return in_time and all(limits.contains(exposure_s) for exposure_s in exposures_s)
+
+    def _is_wanted(self, settings: ReadoutSettings) -> bool:
+        known = self._records.known(self.context.rig.camera.name, settings)
+        return known is None or known.saturation_adu is None
+
+    async def _climb(self, number: int, light: LadderLight) -> None:
+        context = self.context
+        panel = context.rig.panel
+        if panel is None:
+            return
+        await select_filter(context, light.filter)
+        async with flat_light(context, panel, light.brightness):
+            for exposure_s in light.exposures_s:
+                series = TileSeries()
+                for _ in range(FRAMES_PER_RUNG):
+                    context.require_time(exposure_s)
+                    frame = await patiently(context, partial(expose_once, context, number, FrameKind.FLAT, exposure_s))
+                    await in_thread(self._keep_rung, frame, light.filter, series)
+                self.add(light.readout, studied_set(frame, frame.sensor_c, (light.filter, light.brightness), series))
+
+    def _keep_rung(self, frame: Frame, filter_name: str | None, series: TileSeries) -> None:
+        self.context.folder.save_test(frame, filter_name)
+        series.add(frame.pixels)
+
+    async def keep(self) -> None:
+        """Bring onto the disk what the night told, and tell it; a failure is told, too."""
+        for sets in self._sets.values():
+            try:
+                kept = await in_thread(self._keep, sets)
+            except (NotDurableError, OSError, ValueError) as error:
+                self.context.notice(Severity.WARNING, f"what was measured of the camera is not kept: {error}")
+                continue
+            if kept is not None:
+                self.context.tell(kept)
+        self._sets.clear()
+
+    def _keep(self, sets: list[StudiedSet]) -> CameraMeasured | None:
+        known = self._records.known(sets[0].camera, sets[0].readout)
+        gain = None if known is None or known.e_per_adu is None else known.e_per_adu
+        now = self.context.clock.now()
+        record = study(sets, now, None if gain is None else Measured(gain.value, gain.error))
+        if record is None:
+            return None
+        path = self._records.save(record)
+        return _told(record if known is None else merged([known, record]), path)
+
+    @property
+    def _records(self) -> CameraRecords:
+        return CameraRecords(self.context.folder.path.parent / CAMERAS)
+
+
+def _told(record: CameraRecord, path: Path) -> CameraMeasured:
+    """Return the figures as an event."""
+    well = record.full_well_e
+    return CameraMeasured(
+        at=record.measured_at,
+        camera=record.camera,
+        path=str(path),
+        gain=record.gain,
+        e_per_adu=record.e_per_adu.value if record.e_per_adu else None,
+        read_noise_e=record.read_noise_e.value if record.read_noise_e else None,
+        saturation_adu=record.saturation_adu.value if record.saturation_adu else None,
+        full_well_e=well.value if well else None,
+        largest_deviation=record.largest_deviation,
+        curve=tuple((point.signal_adu, point.noise_adu) for point in record.curve),
+        dark_current=tuple((each.sensor_c, each.e_per_s) for each in record.dark_current),
+    )

@@ -1,0 +1,290 @@
+"""Where a night's files go, and how they are called.
+
+::
+
+    2026-11-22/                           the evening on which the night began
+        biases/G100_O50_-10C_1x1/         one folder per set: raw frames, as shot
+        darks/...  dark-flats/...  flats/...
+        tuning/                           test frames of the flat tuner
+        checks/                           frames shot to see whether gain and lamp can be trusted
+        quarantine/                       frames that were turned away, each with its reason beside it
+        masters/                          one master per set
+        journal.jsonl  coldframe.log  report.html  report.json
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+from coldframe.calibration.files.durable import (
+    PART,
+    NotDurableError,
+    flush_folder,
+    make_folder_durably,
+    write_durably,
+)
+from coldframe.calibration.files.frame_file import FrameEncoder
+from coldframe.calibration.files.keywords import raw_cards, with_driver_cards
+from coldframe.calibration.library.library import LIBRARY, Library
+from coldframe.calibration.masters.master_frame import (
+    MasterFrame,
+    is_written,
+    master_name,
+    name_part,
+    settings_text,
+    write_master,
+)
+from coldframe.capture.storage.retry_write import free_path, numbered, written
+from coldframe.config.frames import FrameKind
+from coldframe.devices.camera import Frame, StrayFrame
+
+MASTERS = "masters"
+QUARANTINE = "quarantine"
+_NIGHT = re.compile(r"(?P<evening>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d{1,9}))?")
+HALF_DAY = timedelta(hours=12)
+FOLDERS = {
+    FrameKind.BIAS: "biases",
+    FrameKind.DARK: "darks",
+    FrameKind.DARK_FLAT: "dark-flats",
+    FrameKind.FLAT: "flats",
+    FrameKind.LIGHT: "lights",
+}
+
+
+def evening_of(moment: datetime) -> str:
+    """Return the local date of the evening on which the night around `moment` began, such as 2026-11-22."""
+    return (moment.astimezone() - HALF_DAY).date().isoformat()
+
+
+def newest_night(storage: Path) -> Path | None:
+    """Return the folder of the last night below a storage folder, None where there is none.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read.
+    """
+    return next(iter(nights_from_newest(storage)), None)
+
+
+def nights_from_newest(storage: Path) -> list[Path]:
+    """Return the folders of all nights below a storage folder, the last one first.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read.
+    """
+    nights = [(match, path) for path in storage.iterdir() if (match := _NIGHT.fullmatch(path.name)) and path.is_dir()]
+    nights.sort(key=lambda night: (night[0]["evening"], int(night[0]["number"] or 1)), reverse=True)
+    return [path for _, path in nights]
+
+
+@dataclass(frozen=True, slots=True)
+class NightFolder:
+    """The folder of one night. Nothing in it is ever overwritten; writing blocks, so it is done in threads."""
+
+    path: Path
+    _encoder: FrameEncoder = field(default_factory=FrameEncoder)
+
+    @classmethod
+    def create(cls, storage: Path, started: datetime) -> "NightFolder":
+        """Make the folder of a night that starts now; a second run of one night gets a number.
+
+        Raises
+        ------
+        OSError
+            The folder cannot be made.
+        """
+        storage.mkdir(parents=True, exist_ok=True)
+        flush_folder(storage.parent)
+        evening = evening_of(started)
+        for number in count(1):
+            path = storage / (evening if number == 1 else f"{evening}-{number}")
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            flush_folder(storage)
+            return cls(path)
+        raise AssertionError("count never ends")
+
+    def save_frame(self, frame: Frame, filter_name: str | None, index: int) -> Path:
+        """Save a frame of a set durably and return its path.
+
+        Raises
+        ------
+        NotDurableError
+            The frame could not be brought onto the disk.
+        """
+        folder = self.path / FOLDERS[frame.kind] / _set_name(frame, filter_name)
+        return self._save(frame, filter_name, folder, f"{frame.kind}_{folder.name}_{index:04d}")
+
+    def save_test(self, frame: Frame, filter_name: str | None) -> Path:
+        """Save a test frame of the tuner durably and return its path.
+
+        Raises
+        ------
+        NotDurableError
+            The frame could not be brought onto the disk.
+        """
+        return self._save_aside(frame, filter_name, "tuning")
+
+    def save_check(self, frame: Frame, filter_name: str | None) -> Path:
+        """Save a frame that was shot to check the rig durably and return its path.
+
+        Raises
+        ------
+        NotDurableError
+            The frame could not be brought onto the disk.
+        """
+        return self._save_aside(frame, filter_name, "checks")
+
+    def quarantine(self, frame: Frame, filter_name: str | None, reason: str) -> Path:
+        """Save a frame that was turned away, with the reason in a JSON file beside it, and return the frame's path.
+
+        Raises
+        ------
+        NotDurableError
+            The frame could not be brought onto the disk.
+        """
+        path = self._save_aside(frame, filter_name, "quarantine")
+        _write_reason(path, {"reason": reason, "started_at": frame.started_at.isoformat()})
+        return path
+
+    def set_aside(self, stray: StrayFrame, came: datetime) -> Path:
+        """Keep what the camera delivered beside the frames that were asked for, in quarantine, and return its path.
+
+        Its name owes nothing to what was delivered: anybody may have sent it.
+
+        Raises
+        ------
+        NotDurableError
+            It could not be brought onto the disk.
+        """
+        name, content = f"stray_{came:%H%M%S-%f}", stray.content
+        folder = _made(self.path / QUARANTINE)
+        if isinstance(content, bytes):
+            path = free_path(folder / f"{name}.bin")
+            write_durably(path, [content])
+        else:
+            path = free_path(folder / f"{name}.fits")
+            write_durably(path, FrameEncoder().encode(content, with_driver_cards([], stray.header)))
+        _write_reason(path, {"reason": stray.reason, "came_at": came.isoformat()})
+        return path
+
+    def quarantine_saved(self, path: Path, reason: str) -> Path:
+        """Move a saved frame into quarantine, with the reason beside it, and return where it is now.
+
+        Raises
+        ------
+        NotDurableError
+            It cannot be moved, or its reason could not be brought onto the disk.
+        """
+        return self._set_aside(path, path.name, reason)
+
+    def set_torn_aside(self) -> list[Path]:
+        """Move files that a run was writing when it ended into quarantine, and return where they are now.
+
+        Raises
+        ------
+        NotDurableError
+            One cannot be moved, or its reason could not be brought onto the disk.
+        """
+        torn = sorted(self.path.rglob(f".*{PART}"))
+        return [self._set_aside(path, path.name.lstrip("."), "its run ended while it was written") for path in torn]
+
+    def save_master(self, master: MasterFrame) -> Path:
+        """Save a master durably and return its path; one of the very same frames and pixels that is there stays.
+
+        Raises
+        ------
+        NotDurableError
+            The master could not be brought onto the disk.
+        """
+        first = _made(self.path / MASTERS) / master_name(master)
+        for path in numbered(first):
+            if not path.exists():
+                return written(path, lambda path: write_master(path, master), self.path / QUARANTINE)
+            if is_written(path, master):
+                return path
+        raise AssertionError("the numbers never end")
+
+    def master(self, name: str) -> Path:
+        """Return the path of a master of the night."""
+        return self.path / MASTERS / name
+
+    def masters(self) -> list[Path]:
+        """Return the masters of the night, in the order in which they were made."""
+        found = (self.path / MASTERS).glob("*.fits")
+        return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+    def raw_frames(self) -> dict[str, Path]:
+        """Return the saved frames of all sets by their names, which begin with kind and set."""
+        return {path.name: path for folder in FOLDERS.values() for path in (self.path / folder).glob("*/*.fits")}
+
+    def raw_bytes(self) -> int:
+        """Return the room that the saved frames of all sets take."""
+        return sum(path.stat().st_size for path in self.raw_frames().values())
+
+    def file_master(self, path: Path) -> Path:
+        """Take a saved master into the library beside the nights' folders and return its path there.
+
+        Raises
+        ------
+        NotDurableError
+            It could not be brought onto the disk.
+        """
+        return Library(self.path.parent / LIBRARY).file(path)
+
+    def _set_aside(self, path: Path, name: str, reason: str) -> Path:
+        aside = free_path(_made(self.path / QUARANTINE) / name)
+        try:
+            path.rename(aside)
+            flush_folder(path.parent)  # else a power cut may bring it back among the good ones
+        except OSError as error:
+            raise NotDurableError.of(path, error) from error
+        _write_reason(aside, {"reason": reason})
+        return aside
+
+    def _save_aside(self, frame: Frame, filter_name: str | None, folder: str) -> Path:
+        name = f"{frame.kind}_{_set_name(frame, filter_name)}_{_moment(frame)}"
+        return self._save(frame, filter_name, self.path / folder, name)
+
+    def _save(self, frame: Frame, filter_name: str | None, folder: Path, name: str) -> Path:
+        cards = raw_cards(
+            kind=frame.kind,
+            exposure_s=frame.exposure_s,
+            settings=frame.settings,
+            sensor_c=frame.sensor_c,
+            setpoint_c=frame.setpoint_c,
+            filter_name=filter_name,
+            camera=frame.camera,
+            started_at=frame.started_at,
+            header=frame.header,
+        )
+        content = self._encoder.encode(frame.pixels, cards)
+        path = free_path(_made(folder) / f"{name}.fits")
+        return written(path, lambda path: write_durably(path, content), self.path / QUARANTINE)
+
+
+def _write_reason(path: Path, report: dict[str, str]) -> None:
+    """Write beside a frame in quarantine why it is there."""
+    write_durably(path.with_suffix(".json"), [json.dumps({"file": path.name, **report}, indent=2).encode()])
+
+
+def _set_name(frame: Frame, filter_name: str | None) -> str:
+    text = settings_text(frame.kind, frame.settings, frame.exposure_s, frame.setpoint_c, filter_name)
+    return text or name_part(frame.camera)
+
+
+def _moment(frame: Frame) -> str:
+    return frame.started_at.strftime("%H%M%S-%f")
+
+
+def _made(folder: Path) -> Path:
+    make_folder_durably(folder)
+    return folder

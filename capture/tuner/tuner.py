@@ -1,0 +1,359 @@
+"""Find exposure and panel brightness for a good flat, in as few test frames as possible.
+
+What was seen goes in, what to do comes out:
+
+>>> from coldframe.capture.tuner.limits import ExposureSpan
+>>> tuner = FlatTuner(FlatTarget(bias_adu=500, full_scale_adu=65535), TuningLimits(ExposureSpan(0.001, 30)))
+>>> while isinstance(decision := tuner.decide(), Shoot):
+...     tuner.observe(FlatTest(decision.exposure_s, decision.brightness, 500 + 20000 * decision.exposure_s))
+>>> decision.exposure_s
+1.301
+
+The signal (level above bias; of a colour camera that of its brightest channel) is taken as linear in the exposure, with
+a dead time of the shutter once two tests tell it, and as rising with the brightness in any shape. A test that is
+clipped or black gives a bound only.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import pairwise
+
+from coldframe.capture.tuner.choice import in_reach, next_setting
+from coldframe.capture.tuner.evidence import (
+    Evidence,
+    FlatTest,
+    faintest_part_seen,
+    flat_tops_adu,
+    full_scale_seen,
+    is_cut_off,
+    light_changed,
+)
+from coldframe.capture.tuner.limits import TuningLimits
+from coldframe.capture.tuner.panel_curve import PROPORTIONAL, PanelCurve
+from coldframe.capture.tuner.target import FlatTarget
+
+COMFORT_MARGIN = 0.10
+"""Part of the band's width kept free at either end: drift between frames shall not carry a flat out of the band."""
+
+EDGE_MARGIN = 0.05
+"""The same where nothing better can be had (an exposure at its limit, no tests left)."""
+
+OVEREXPOSURE = 1.3
+"""Signal of the frame that shows where a camera saturates, as part of the range that it is said to have."""
+
+FIRST_PART = 0.25
+"""The first test of an unknown light is a quarter of the window's shortest exposure at a quarter of the brightness.
+
+That lies between what bright broadband and faint narrowband filters need: rather short and dim than clipped, yet not so
+short that a shutter's dead time spoils it.
+"""
+
+
+class Reason(StrEnum):
+    """Why no setting was found."""
+
+    TOO_BRIGHT = "too bright at the shortest exposure"
+    TOO_DARK = "too dark at the longest exposure"
+    NO_RESPONSE = "the light does not respond"
+    STEPS_TOO_COARSE = "the steps of exposure and brightness are too coarse"
+    TOO_MANY_TESTS = "too many tests"
+    UNSTABLE = "the source is unstable"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLight:
+    """What an earlier night learned.
+
+    Attributes
+    ----------
+    rate_adu_per_s
+        Signal per second, of the brightest channel.
+    brightness
+        At which it was so; None for a light without control.
+    faintest_part
+        Signal of the faintest channel as part of the brightest one's.
+    """
+
+    rate_adu_per_s: float
+    brightness: int | None = None
+    faintest_part: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.rate_adu_per_s < math.inf and 0 <= self.faintest_part <= 1):
+            raise ValueError(f"{self} cannot have been learned")
+
+
+@dataclass(frozen=True, slots=True)
+class Shoot:
+    """Shoot a test frame; `message` says why."""
+
+    exposure_s: float
+    brightness: int | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A setting that was seen to give a good flat.
+
+    Attributes
+    ----------
+    signal_adu
+        Level above bias in the test frame, of the brightest channel.
+    target
+        What the band was measured against: the saturation level that was given or a lower one that showed, and the
+        channels that there are.
+    is_starved
+        True where the faintest channel gets too little light although the brightest one is as bright as it may be.
+    tests
+        Test frames shot.
+    message
+        For people; tells also when the exposure lies outside the preferred window, and why.
+    """
+
+    exposure_s: float
+    brightness: int | None
+    signal_adu: float
+    target: FlatTarget
+    is_starved: bool
+    tests: int
+    message: str
+
+    @property
+    def rate_adu_per_s(self) -> float:
+        """Signal per second: what the next night starts from."""
+        return self.signal_adu / self.exposure_s
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfReach:
+    """No allowed setting gives a good flat; `message` has the numbers."""
+
+    reason: Reason
+    message: str
+
+
+Decision = Shoot | Tuned | OutOfReach
+
+
+class FlatTuner:
+    """Decides on the next test frame, or on the end.
+
+    Parameters
+    ----------
+    target
+        The signal wanted.
+    limits
+        What may be asked for.
+    known
+        Start from this light instead of from ignorance.
+    curve
+        What is known of the panel, from the `curve` of an earlier tuner.
+    """
+
+    def __init__(
+        self,
+        target: FlatTarget,
+        limits: TuningLimits,
+        known: KnownLight | None = None,
+        curve: PanelCurve = PROPORTIONAL,
+    ) -> None:
+        self._target = target
+        self._limits = limits
+        self._known = known
+        self._curve = curve
+        self._tests: list[FlatTest] = []
+
+    @property
+    def tests(self) -> tuple[FlatTest, ...]:
+        """The tests seen so far, oldest first."""
+        return tuple(self._tests)
+
+    @property
+    def target(self) -> FlatTarget:
+        """The target, measured against the full scale that the tests showed, and for the channels that they showed."""
+        seen = replace(self._target, full_scale_adu=full_scale_seen(self._target, self._tests))
+        part = faintest_part_seen(seen, self._tests)
+        if part is None:
+            part = self._known.faintest_part if self._known is not None else 1.0
+        return seen.for_channels(part)
+
+    @property
+    def curve(self) -> PanelCurve:
+        """What is known of the panel now."""
+        if self._limits.brightness is None:
+            return self._curve
+        needs = Evidence(self.target, self._tests).measured_needs()
+        return self._curve.extended({brightness: 1 / needed_s for brightness, needed_s in needs.items()})
+
+    def observe(self, test: FlatTest) -> None:
+        """Take in a test frame.
+
+        Raises
+        ------
+        ValueError
+            Where a brightness is missing, or given for a light without control.
+        """
+        if (test.brightness is None) != (self._limits.brightness is None) or test.brightness == 0:
+            raise ValueError(
+                f"brightness {test.brightness} does not fit a panel with the range {self._limits.brightness}"
+            )
+        self._tests.append(test)
+
+    def decide(self) -> Decision:
+        """Say what to do next; the same until another test is observed."""
+        if not self._tests:
+            return self._first_shot()
+        changes = [pair for pair in pairwise(self._tests) if self._changed(*pair)]
+        if len(changes) > 1:
+            return _unstable(*changes[-1])
+        # Once the light may have changed, what was seen before and does not fit any more is left out.
+        newest = self._tests[-1]
+        fitting = [test for test in self._tests if not self._changed(test, newest)]
+        return self._judge(Evidence(self.target, fitting, self._curve))
+
+    def saturating_shot(self) -> Shoot | None:
+        """Return the frame that shows where a camera saturates of which that was never seen.
+
+        Drivers tell how many bits a file has, not where the pixels are full. Observe it after the tuner has come to
+        its end; `decide` then tells whether what was found still holds. None where there is nothing to shoot: no good
+        flat was found, or a test has shown the saturation already.
+        """
+        decision = self.decide()
+        if not isinstance(decision, Tuned):
+            return None
+        given = Evidence(self._target, self._tests)
+        is_seen = any(given.is_clipped(test) or is_cut_off(test, self._target) for test in self._tests)
+        wanted_s = OVEREXPOSURE * decision.exposure_s * self._target.range_adu / decision.signal_adu
+        exposure_s = self._limits.round_s(wanted_s)
+        longest_s = max(test.exposure_s for test in self._tests if test.brightness == decision.brightness)
+        if is_seen or longest_s >= exposure_s:
+            return None
+        return Shoot(exposure_s, decision.brightness, "to see where the camera saturates")
+
+    def _judge(self, evidence: Evidence) -> Decision:
+        brightness, exposure_s = next_setting(evidence, self._limits)
+        good = evidence.best(COMFORT_MARGIN, self._limits.window) or self._exhausted_at(evidence, brightness)
+        if good is not None:
+            return self._tuned(evidence, good)
+        if self._is_unlit(evidence):
+            return self._no_response()
+        shot = evidence.shot(brightness, exposure_s)
+        if shot is None and len(self._tests) < self._limits.maximum_tests:
+            return Shoot(exposure_s, brightness or None, evidence.describe(self._tests[-1]))
+        within = evidence.best(EDGE_MARGIN, self._limits.window) or evidence.best(EDGE_MARGIN, self._limits.exposure)
+        if within is not None:
+            return self._tuned(evidence, within)
+        return self._too_many() if shot is None else self._at_the_end(evidence, shot)
+
+    def _changed(self, one: FlatTest, other: FlatTest) -> bool:
+        return light_changed(one, other, self.target)
+
+    def _first_shot(self) -> Shoot:
+        panel = self._limits.brightness
+        if self._known is None:
+            exposure_s = self._limits.round_s(self._limits.window.shortest_s * FIRST_PART)
+            brightness = None if panel is None else panel.nearest(panel.maximum * FIRST_PART)
+            return Shoot(exposure_s, brightness, "nothing is known of this light yet")
+        exposure_s = self._limits.round_s(self.target.signal_adu / self._known.rate_adu_per_s)
+        brightness = None if panel is None else panel.nearest(self._known.brightness or panel.maximum)
+        return Shoot(exposure_s, brightness, "starting from what was learned")
+
+    def _exhausted_at(self, evidence: Evidence, brightness: int) -> FlatTest | None:
+        """Return a good test outside the window where no brightness would bring the exposure into it."""
+        here = evidence.at(brightness)
+        if not here or in_reach(self._limits.window, evidence.needs()[brightness]):
+            return None
+        return Evidence(evidence.target, here).best(COMFORT_MARGIN, self._limits.exposure)
+
+    def _tuned(self, evidence: Evidence, test: FlatTest) -> Tuned:
+        window = self._limits.window
+        message = f"{test.setting}: {evidence.percent(test):.0f} % of the usable range after {_count(len(self._tests))}"
+        if not window.contains(test.exposure_s):
+            preferred = f"{window.shortest_s:g} to {window.longest_s:g} s"
+            message += f"; outside the preferred {preferred}, {self._why_outside(evidence)}"
+        part = evidence.target.faintest_part
+        is_starved = self._target.starves(part)
+        if is_starved:
+            message += f"; the faintest colour gets only {100 * part:.0f} % of the light of the brightest"
+        return Tuned(
+            exposure_s=test.exposure_s,
+            brightness=test.brightness,
+            signal_adu=evidence.signal_adu(test),
+            target=evidence.target,
+            is_starved=is_starved,
+            tests=len(self._tests),
+            message=message,
+        )
+
+    def _why_outside(self, evidence: Evidence) -> str:
+        if self._limits.brightness is None:
+            return "and this light has no brightness control"
+        needs = evidence.needs().values()
+        if len(needs) > 1 and max(needs) < 1.15 * min(needs):
+            return "and the brightness has no effect"
+        return "and no brightness brings it inside"
+
+    def _at_the_end(self, evidence: Evidence, shot: FlatTest) -> OutOfReach:
+        """Say why a setting that was shot already cannot be bettered."""
+        if self._stays_dark(evidence) or self._stays_level(evidence):
+            return self._no_response()
+        if evidence.is_above(shot):
+            reason = Reason.TOO_BRIGHT if shot.exposure_s <= self._shortest_s else Reason.STEPS_TOO_COARSE
+        else:
+            reason = Reason.TOO_DARK if shot.exposure_s >= self._longest_s else Reason.STEPS_TOO_COARSE
+        low, high = (100 * part for part in evidence.target.band)
+        return OutOfReach(reason, f"{reason}: {evidence.describe(shot)}, wanted are {low:.0f} to {high:.0f} %")
+
+    def _no_response(self) -> OutOfReach:
+        levels = [test.level_adu for test in self._tests]
+        exposures = [test.exposure_s for test in self._tests]
+        return OutOfReach(
+            Reason.NO_RESPONSE,
+            f"{Reason.NO_RESPONSE}: {min(levels):.0f} to {max(levels):.0f} ADU at exposures from "
+            f"{min(exposures):g} to {max(exposures):g} s, bias {self._target.bias_adu:.0f} ADU. "
+            "Is the panel lit, and is it the panel that the camera looks at?",
+        )
+
+    @property
+    def _shortest_s(self) -> float:
+        return self._limits.round_s(self._limits.exposure.shortest_s)
+
+    @property
+    def _longest_s(self) -> float:
+        return self._limits.round_s(self._limits.exposure.longest_s)
+
+    def _is_unlit(self, evidence: Evidence) -> bool:
+        """Tell whether the brightest light gave so little that the longest exposure need not be tried."""
+        brightest = self._limits.brightness.brightest if self._limits.brightness is not None else 0
+        telling = [test for test in evidence.at(brightest) if test.exposure_s >= self._limits.window.longest_s]
+        hopeless = any(evidence.is_hopeless(test, self._longest_s) for test in telling)
+        return hopeless and self._stays_dark(evidence)
+
+    def _stays_dark(self, evidence: Evidence) -> bool:
+        return all(evidence.is_black(test) for test in evidence.tests)
+
+    def _stays_level(self, evidence: Evidence) -> bool:
+        """Tell whether exposure changes nothing although the level is not one at which a sensor clips."""
+        exposures = [test.exposure_s for test in evidence.tests]
+        signals = [evidence.signal_adu(test) for test in evidence.tests]
+        given = Evidence(self._target, evidence.tests)
+        clips = any(given.is_clipped(test) or is_cut_off(test, self._target) for test in evidence.tests)
+        clips = clips or bool(flat_tops_adu(self._target, evidence.tests))
+        return not clips and max(exposures) > 2 * min(exposures) and max(signals) < 1.05 * min(signals)
+
+    def _too_many(self) -> OutOfReach:
+        last = Evidence(self.target, self._tests).describe(self._tests[-1])
+        return OutOfReach(
+            Reason.TOO_MANY_TESTS, f"{_count(len(self._tests))} did not find a good flat; the last one: {last}"
+        )
+
+
+def _unstable(before: FlatTest, after: FlatTest) -> OutOfReach:
+    seen = f"{before.level_adu:.0f} ADU at {before.setting}, then {after.level_adu:.0f} ADU at {after.setting}"
+    return OutOfReach(Reason.UNSTABLE, f"{Reason.UNSTABLE}: {seen}")
+
+
+def _count(tests: int) -> str:
+    return "1 test" if tests == 1 else f"{tests} tests"

@@ -1,0 +1,165 @@
+"""Twilight flats within a night: first flats, then dark flats over the exposures that they had, then their masters."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.frames.overscan import Overscan
+from coldframe.calibration.masters.dark_ladder import DarkLadder, Rung, rung_exposures_s
+from coldframe.calibration.masters.flat_scaling import NoSignalError
+from coldframe.capture.events.kinds import MasterWritten, Severity
+from coldframe.capture.flats.learned import LearnedFlats
+from coldframe.capture.planning.steps import ShootStep, SkyMasterStep, SkyStep
+from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
+from coldframe.capture.shooting.set_inputs import Pedestal, Recipe
+from coldframe.capture.shooting.set_shooting import LEAST_FRAMES
+from coldframe.capture.threads import in_thread
+from coldframe.capture.twilight.masters import sky_master
+from coldframe.capture.twilight.shooting import SkySet, SkyShooting
+from coldframe.config.frames import FrameKind, ReadoutSettings
+
+Conditions = tuple[ReadoutSettings, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Dark:
+    """A master without light, and what was subtracted from its frames first."""
+
+    rung: Rung
+    overscan: Overscan | None
+
+
+@dataclass(slots=True)
+class _Twilight:
+    """What was shot at one readout setting and temperature.
+
+    Attributes
+    ----------
+    sets
+        By filter.
+    rungs_s
+        Exposures of the dark flats that are still to be shot, the shortest first.
+    dark_flats
+        Those that were shot.
+    cfa_pattern
+        Of the camera; None for mono.
+    """
+
+    sets: dict[str | None, SkySet]
+    rungs_s: list[float]
+    cfa_pattern: str | None
+    dark_flats: list[_Dark] = field(default_factory=list)
+
+
+class SkySets:
+    """The twilight flats of a night.
+
+    Parameters
+    ----------
+    context
+        The night.
+    learned
+        What earlier nights found of the camera's saturation.
+    """
+
+    def __init__(self, context: NightContext, learned: LearnedFlats) -> None:
+        self._context = context
+        self._learned = learned
+        self._shot: dict[Conditions, _Twilight] = {}
+        self._biases: dict[Conditions, _Dark] = {}
+
+    async def shoot(self, number: int, step: SkyStep, bias_adu: float) -> None:
+        """Shoot the flats of all filters.
+
+        Raises
+        ------
+        StepFailedError
+            Some are missing.
+        DeviceError, NotDurableError
+            As `SkyShooting.run` does.
+        """
+        shooting = SkyShooting(self._context, self._learned, number, step, bias_adu)
+        try:
+            missing = await shooting.run()
+        finally:
+            sets = {name: shot for name, shot in shooting.sets.items() if len(shot.paths) >= LEAST_FRAMES}
+            used_s = [exposure_s for shot in sets.values() for exposure_s in shot.exposures_s]
+            rungs_s = list(rung_exposures_s(used_s, step.dark_flats)) if used_s and step.dark_flats else []
+            self._shot[step.readout, step.setpoint_c] = _Twilight(sets, rungs_s, shooting.cfa_pattern)
+        if missing is not None:
+            raise StepFailedError(missing)
+
+    def recipe(self, step: ShootStep) -> Recipe:
+        """Return how the next dark flats are shot.
+
+        Raises
+        ------
+        StepSkippedError
+            None are needed.
+        """
+        twilight = self._shot.get((step.readout, step.setpoint_c))
+        if twilight is None or not twilight.rungs_s:
+            raise StepSkippedError("there are no sky flats that need them")
+        return Recipe(twilight.rungs_s.pop(0))
+
+    def keep(self, step: ShootStep, exposure_s: float, master: Pedestal) -> None:
+        """Keep what later can be subtracted: a master bias, or dark flats."""
+        conditions = (step.readout, step.setpoint_c)
+        dark = _Dark(Rung(exposure_s, self._context.folder.master(master.name)), master.overscan)
+        if step.kind is FrameKind.BIAS:
+            self._biases[conditions] = dark
+        elif step.kind is FrameKind.DARK_FLAT and conditions in self._shot:
+            self._shot[conditions].dark_flats.append(dark)
+
+    async def combine(self, number: int, step: SkyMasterStep) -> None:
+        """Make the master of one filter.
+
+        Raises
+        ------
+        StepSkippedError
+            Its flats, or what is subtracted from them, are missing.
+        StepFailedError
+            A file cannot be read, or a flat shows no light.
+        NotDurableError
+            The master could not be brought onto the disk.
+        """
+        flat = step.flat
+        conditions = (flat.readout, flat.setpoint_c)
+        twilight = self._shot.get(conditions)
+        shot = twilight.sets.get(flat.filter) if twilight else None
+        if twilight is None or shot is None:
+            raise StepSkippedError("too few of its flats were shot")
+        darks = self._darks(conditions, twilight)
+        if not darks:
+            raise StepSkippedError("there is neither a master dark flat nor a master bias to subtract")
+        try:
+            ladder = DarkLadder(dark.rung for dark in darks)
+            master = await in_thread(sky_master, shot, ladder, darks[0].overscan, twilight.cfa_pattern)
+        except (FrameFileError, NoSignalError) as error:
+            raise StepFailedError(str(error)) from error
+        path = await in_thread(self._context.folder.save_master, master)
+        self._context.tell(
+            MasterWritten(
+                self._context.clock.now(),
+                number,
+                str(path),
+                master.stack.frames,
+                master.level,
+                master.noise,
+                master.stack.rejected_fraction,
+            )
+        )
+        await self._file(path)
+
+    def _darks(self, conditions: Conditions, twilight: _Twilight) -> list[_Dark]:
+        pedestal, bias = self._context.settings.flats.pedestal, self._biases.get(conditions)
+        biases = [] if bias is None or pedestal == "dark-flat" else [bias]
+        return biases if pedestal == "bias" else [*biases, *twilight.dark_flats]
+
+    async def _file(self, path: Path) -> None:
+        """Take the master into the library. That it is saved is what counts: a failure is told, and no more."""
+        try:
+            await in_thread(self._context.folder.file_master, path)
+        except (NotDurableError, FrameFileError, OSError) as error:
+            self._context.notice(Severity.WARNING, f"not in the library: {error}")

@@ -1,1 +1,0 @@
-"""Watching a night from elsewhere: what a run hands out, and how a watcher gets at it."""

@@ -1,0 +1,230 @@
+"""Keys on the dashboard, and what is drawn for them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from coldframe.capture.events.kinds import (
+    NIGHT_WAS_ENDED,
+    ExposureStarted,
+    NightPaused,
+    NightResumed,
+    NightStarted,
+    PlannedStep,
+    StepEnded,
+    StepOutcome,
+    StepStarted,
+)
+from coldframe.capture.monitoring.dashboard.controls import MESSAGE_STAYS, TAB, Controls, Screen
+from coldframe.capture.monitoring.dashboard.layout import render
+from coldframe.capture.monitoring.progress.state import DashboardState
+from coldframe.capture.monitoring.watching.messages import Command, Request
+from coldframe.config.frames import FrameKind
+
+AT = datetime(2026, 11, 22, 3, 12, tzinfo=UTC)
+STEPS = tuple(
+    PlannedStep(number, f"dark {number} s", FrameKind.DARK, None, 30, number, 99.0) for number in range(1, 31)
+)
+SIZES = [(80, 24), (120, 40), (200, 50), (60, 15), (40, 8), (20, 5), (3, 2), (1, 1)]
+
+
+class Asked:
+    """Takes commands, answers, and remembers them."""
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+
+    def __call__(self, command: Command) -> str | None:
+        self.commands.append(command)
+        return f"{command.request.value} it is"
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+@pytest.fixture
+def state() -> DashboardState:
+    state = DashboardState()
+    for event in (
+        NightStarted(AT, "/night", "Camera", None, None, 100, 80, STEPS),
+        StepStarted(AT, 3),
+        ExposureStarted(AT, 3, FrameKind.DARK, 600.0),
+    ):
+        state.apply(event)
+    return state
+
+
+def drawn(state: DashboardState, controls: Controls, size: tuple[int, int] = (80, 24), now: datetime = AT) -> str:
+    console = Console(width=size[0], height=size[1], force_terminal=True, color_system=None, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(render(state, *size, now, controls))
+    return capture.get()
+
+
+def press(controls: Controls, state: DashboardState, keys: str, now: datetime = AT) -> None:
+    for key in keys:
+        controls.press(key, state, now)
+
+
+def test_numbers_and_tab_choose_what_is_shown(asked: Asked, state: DashboardState) -> None:
+    controls = Controls(asked)
+    seen = []
+    for key in "12345":
+        press(controls, state, key)
+        seen.append(controls.screen)
+    assert seen == list(Screen)
+    for _ in range(2):
+        press(controls, state, TAB)
+        seen.append(controls.screen)
+    assert seen[-2:] == [Screen.OVERVIEW, Screen.PLAN]
+    assert asked.commands == []
+
+
+def test_help_is_shown_until_the_next_key(asked: Asked, state: DashboardState) -> None:
+    controls = Controls(asked)
+    press(controls, state, "?")
+    assert "pause after the frame under way" in drawn(state, controls)
+    press(controls, state, "a")
+    assert not controls.is_help_shown
+    assert controls.question == ""
+    assert asked.commands == []
+
+
+def test_pausing_asks_no_question_and_the_same_key_resumes(asked: Asked, state: DashboardState) -> None:
+    controls = Controls(asked)
+    press(controls, state, "p")
+    assert "pause it is" in drawn(state, controls)
+    state.apply(NightPaused(AT))
+    press(controls, state, "p")
+    assert asked.commands == [Command(Request.PAUSE), Command(Request.RESUME)]
+
+
+@pytest.mark.parametrize("key", ["n", "q", " ", "\x1b", "a", "s", "1"])
+def test_only_yes_is_a_yes(asked: Asked, state: DashboardState, key: str) -> None:
+    controls = Controls(asked, leave=lambda: pytest.fail("it was an answer"))
+    press(controls, state, f"a{key}")
+    assert asked.commands == []
+    assert "nothing was done" in drawn(state, controls)
+    press(controls, state, "y")
+    assert asked.commands == []
+
+
+@pytest.mark.parametrize("yes", ["y", "Y"])
+def test_aborting_asks_first(asked: Asked, state: DashboardState, yes: str) -> None:
+    controls = Controls(asked)
+    press(controls, state, "a")
+    assert "End the night now" in drawn(state, controls)
+    assert asked.commands == []
+    press(controls, state, yes)
+    assert asked.commands == [Command(Request.ABORT)]
+
+
+def test_the_set_that_was_asked_about_is_skipped_and_not_the_one_that_began_meanwhile(
+    asked: Asked, state: DashboardState
+) -> None:
+    controls = Controls(asked)
+    press(controls, state, "s")
+    assert "Skip dark 3 s" in drawn(state, controls)
+    state.apply(StepStarted(AT, 4))
+    press(controls, state, "y")
+    assert asked.commands == [Command(Request.SKIP, 3)]
+
+
+def test_without_a_step_nothing_is_skipped(asked: Asked) -> None:
+    controls = Controls(asked)
+    press(controls, DashboardState(), "s")
+    assert "no step is under way" in drawn(DashboardState(), controls)
+    press(controls, DashboardState(), "y")
+    assert asked.commands == []
+
+
+def test_leaving_is_for_watchers(asked: Asked, state: DashboardState) -> None:
+    left = []
+    press(Controls(asked, leave=lambda: left.append(1)), state, "q")
+    assert left == [1]
+    controls = Controls(asked)
+    press(controls, state, "q")
+    assert "stays for as long" in drawn(state, controls)
+    assert asked.commands == []
+
+
+def test_answers_go_after_some_seconds(asked: Asked, state: DashboardState) -> None:
+    controls = Controls(asked)
+    controls.say("paused\x1b[2J after\nthis", AT)
+    assert "paused [2J after this" in drawn(state, controls)
+    assert "paused" not in drawn(state, controls, now=AT + MESSAGE_STAYS)
+
+
+def test_keys_that_would_not_be_obeyed_are_not_shown(asked: Asked, state: DashboardState) -> None:
+    assert "a abort" in drawn(state, Controls(asked))
+    assert "abort" not in drawn(state, Controls(asked, may_ask=False))
+
+
+def test_a_pause_is_seen_in_words(asked: Asked, state: DashboardState) -> None:
+    controls = Controls(asked)
+    state.apply(NightPaused(AT))
+    assert "Pausing after this frame" in drawn(state, controls)
+    later = AT + timedelta(seconds=700)
+    text = drawn(state, controls, now=later)
+    assert "Paused since 03:12:00" in text
+    assert "no exposure until the night is resumed" in text
+    assert "p resume" in text
+    state.apply(NightResumed(later))
+    assert "aused" not in drawn(state, controls, now=later).partition("Latest")[0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("screen", Screen)
+def test_nothing_overflows(asked: Asked, state: DashboardState, size: tuple[int, int], screen: Screen) -> None:
+    for keys in ("", "?", "a", "s", "p"):
+        controls = Controls(asked, note="the run is no longer there; this is the last night, 2026-11-22", screen=screen)
+        press(controls, state, keys)
+        lines = drawn(state, controls, size).splitlines()
+        assert len(lines) == size[1]
+        assert all(len(line) == size[0] for line in lines)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
+@pytest.mark.parametrize("screen", Screen)
+def test_each_screen_says_how_it_goes_which_it_is_and_what_keys_there_are(
+    asked: Asked, state: DashboardState, size: tuple[int, int], screen: Screen
+) -> None:
+    text = drawn(state, Controls(asked, screen=screen), size)
+    for words in ("All well", "dark 3 s", f"[{screen}]", "? help", "p pause", "s skip", "a abort"):
+        assert words in text
+
+
+def test_a_question_is_taken_back_with_the_night_that_it_was_about(asked: Asked, state: DashboardState) -> None:
+    controls = Controls(asked)
+    press(controls, state, "a")
+    assert "End the night now" in drawn(state, controls)
+    state.apply(NightStarted(AT + timedelta(minutes=1), "/night-2", "Camera", None, None, 100, 80, STEPS))
+    assert "End the night now" not in drawn(state, controls)
+    press(controls, state, "y")
+    assert asked.commands == []
+
+
+def test_where_the_night_would_not_obey_nothing_is_asked(asked: Asked, state: DashboardState) -> None:
+    controls = Controls(asked, may_ask=False)
+    press(controls, state, "a")
+    assert controls.question == ""
+    assert asked.commands == [Command(Request.ABORT)]  # and the night tells that it may not
+
+
+def test_a_night_that_is_ended_says_so_and_has_little_left(asked: Asked, state: DashboardState) -> None:
+    state.apply(StepEnded(AT, 3, StepOutcome.SKIPPED, NIGHT_WAS_ENDED))
+    shown = drawn(state, Controls(asked))
+    assert "Stopping, the rig is made safe" in shown
+    assert "going on" not in shown
+    assert state.outlook(AT).remaining_s == 0
+
+
+def test_progress_stands_still_in_a_pause(state: DashboardState) -> None:
+    state.apply(NightPaused(AT + timedelta(minutes=5)))
+    before, after = (state.done_fraction(AT + timedelta(minutes=minutes)) for minutes in (5, 25))
+    assert before == after > 0
+    state.apply(NightResumed(AT + timedelta(minutes=25)))
+    assert state.done_fraction(AT + timedelta(minutes=25)) == pytest.approx(before, rel=0.2)

@@ -1,0 +1,187 @@
+"""The dashboard on a real (pseudo) terminal: taken, drawn, resized, given back, and never waited for."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import struct
+import termios
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from coldframe.capture.events.kinds import (
+    MasterWritten,
+    NightEnded,
+    NightOutcome,
+    NightStarted,
+    PlannedStep,
+    StepEnded,
+    StepOutcome,
+    StepStarted,
+)
+from coldframe.capture.monitoring.dashboard.terminal import Dashboard, PatientTerminal
+from coldframe.config.frames import FrameKind
+
+NOW = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
+STEPS = (
+    PlannedStep(1, "bias", FrameKind.BIAS, None, 3, 0.001, 9.0),
+    PlannedStep(2, "dark", FrameKind.DARK, None, 3, 1, 9),
+)
+STARTED = NightStarted(NOW, "/nights/1", "Camera", None, None, 100, 80, STEPS)
+ALTERNATE_SCREEN, NORMAL_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
+SHOW_CURSOR = b"\x1b[?25h"
+
+
+class Terminal:
+    """A pseudo terminal: `inner` is what programs write to, `read` what a person would get."""
+
+    def __init__(self) -> None:
+        self._outer, self.inner = pty.openpty()
+        os.set_blocking(self._outer, False)
+        self.resize(80, 24)
+
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self.inner, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def read(self) -> bytes:
+        data = b""
+        with contextlib.suppress(BlockingIOError):
+            while select.select([self._outer], [], [], 0.05)[0]:
+                data += os.read(self._outer, 1 << 16)
+        return data
+
+    def hang_up(self) -> None:
+        os.close(self._outer)
+        self._outer = -1
+
+    def close(self) -> None:
+        os.close(self.inner)
+        if self._outer >= 0:
+            os.close(self._outer)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "COLUMNS", "LINES", "FORCE_COLOR", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    terminal = Terminal()
+    yield terminal
+    terminal.close()
+
+
+async def read_soon(terminal: Terminal, expected: bytes) -> bytes:
+    """Collect what comes until `expected` is in it."""
+    data = b""
+    async with asyncio.timeout(5):
+        while expected not in data:
+            await asyncio.sleep(0.02)
+            data += terminal.read()
+    return data
+
+
+async def test_takes_the_screen_and_gives_it_back_with_a_summary(terminal: Terminal) -> None:
+    async with Dashboard(terminal.inner, now=lambda: NOW) as dashboard:
+        dashboard(STARTED)
+        first = await read_soon(terminal, b"step")
+        assert ALTERNATE_SCREEN in first
+        dashboard(StepStarted(NOW, 1))
+        assert b"bias" in await read_soon(terminal, b"0/3")
+        dashboard(MasterWritten(NOW, 1, "/nights/1/masters/MasterBias.fits", 3, 500, 1, 0))
+        dashboard(StepEnded(NOW, 1, StepOutcome.DONE))
+        dashboard(StepEnded(NOW, 2, StepOutcome.FAILED, "the shutter is stuck"))
+        dashboard(NightEnded(NOW, NightOutcome.INCOMPLETE, "1 of 2 masters made"))
+    last = terminal.read()
+    assert SHOW_CURSOR in last
+    farewell = last.partition(NORMAL_SCREEN)[2].decode()
+    for words in (
+        "Night incomplete: 1 of 2 masters made",
+        "bias",
+        "3 frames: ",
+        "MasterBias.fits",
+        "the shutter is stuck",
+    ):
+        assert words in farewell
+
+
+async def test_gives_the_screen_back_after_an_error(terminal: Terminal) -> None:
+    async def fail() -> None:
+        async with Dashboard(terminal.inner, now=lambda: NOW):
+            await asyncio.sleep(0)
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        await fail()
+    data = terminal.read()
+    assert NORMAL_SCREEN in data
+    assert SHOW_CURSOR in data
+
+
+async def test_draws_anew_at_another_size(terminal: Terminal) -> None:
+    async with Dashboard(terminal.inner, now=lambda: NOW) as dashboard:
+        dashboard(STARTED)
+        await read_soon(terminal, b"Latest")
+        terminal.resize(200, 50)
+        assert "Flat's exposure" in (await read_soon(terminal, b"Masters")).decode()
+
+
+async def test_stalled_terminal_does_not_hold_the_loop(terminal: Terminal) -> None:
+    """Nobody reads: all writes together would block for ever on a plain descriptor."""
+    async with Dashboard(terminal.inner, now=lambda: NOW) as dashboard:
+        longest_s, before = 0.0, time.perf_counter()
+        for _ in range(75):
+            dashboard(STARTED)
+            await asyncio.sleep(0.02)
+            longest_s, before = max(longest_s, time.perf_counter() - before), time.perf_counter()
+        assert longest_s < 0.5
+        reading = asyncio.create_task(read_soon(terminal, NORMAL_SCREEN))
+    await reading
+
+
+async def test_terminal_that_went_away_is_let_go(terminal: Terminal) -> None:
+    async with Dashboard(terminal.inner, now=lambda: NOW) as dashboard:
+        await asyncio.sleep(0.05)
+        terminal.hang_up()
+        dashboard(STARTED)
+        await asyncio.sleep(0.6)
+        assert dashboard.state.night == STARTED
+
+
+async def test_what_a_terminal_does_not_take_at_once_comes_later(terminal: Terminal) -> None:
+    patient = PatientTerminal(terminal.inner)
+    text = "".join(f"{number:09d}\n" for number in range(20_000))
+    patient.write(text)
+    assert patient.is_busy
+    received = await read_soon(terminal, b"000019999")
+    await patient.drain()
+    assert not patient.is_busy
+    received += terminal.read()
+    assert received.replace(b"\r", b"") == text.encode()
+    patient.close()
+
+
+async def test_shell_keeps_its_blocking_terminal(terminal: Terminal) -> None:
+    patient = PatientTerminal(terminal.inner)
+    assert os.get_blocking(terminal.inner)
+    patient.close()
+
+
+async def test_no_task_is_left_behind(terminal: Terminal) -> None:
+    async with Dashboard(terminal.inner, now=lambda: NOW):
+        await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_nothing_is_drawn_when_nothing_happens(terminal: Terminal) -> None:
+    async with Dashboard(terminal.inner, now=lambda: NOW) as dashboard:
+        dashboard(STARTED)
+        await read_soon(terminal, b"Latest")
+        await asyncio.sleep(0.3)
+        terminal.read()
+        await asyncio.sleep(0.4)
+        assert terminal.read() == b""

@@ -1,0 +1,83 @@
+"""A night is worth few messages: its start, each kind of problem once, its end."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from coldframe.capture.events.kinds import (
+    Event,
+    FrameRejected,
+    NightEnded,
+    NightOutcome,
+    NightStarted,
+    Notice,
+    PlannedStep,
+    Severity,
+    StepEnded,
+    StepOutcome,
+    TemperatureRead,
+)
+from coldframe.capture.monitoring.notifications.wording import LONGEST_TEXT, MOST_PROBLEMS, Word, Wording
+from coldframe.config.frames import FrameKind
+from coldframe.config.notify import NotifySettings
+
+START = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
+STEPS = (PlannedStep(1, "bias", FrameKind.BIAS, None, 5, 0.001, 10.0),)
+BEGUN = NightStarted(START, "/frames", "Camera", None, None, 160, 120, STEPS)
+ENDED = NightEnded(START + timedelta(minutes=90), NightOutcome.INCOMPLETE, "missing: bias (no light)")
+
+
+WANTED = NotifySettings(urls_from=("X",))
+
+
+def words(*events: Event, settings: NotifySettings = WANTED) -> list[Word]:
+    wording = Wording(settings, "Rig")
+    return [word for event in events if (word := wording.word(event)) is not None]
+
+
+def rejected(reason: str) -> FrameRejected:
+    return FrameRejected(START, 1, "/frames/x.fits", reason)
+
+
+def test_start_and_end_are_told_with_what_came_of_the_night() -> None:
+    begun, ended = words(BEGUN, TemperatureRead(START, -10, -10, 40), ENDED)
+    assert (begun.title, begun.severity) == ("Rig: night begins", Severity.INFO)
+    (goes_on,) = words(replace(BEGUN, is_resumed=True))
+    assert goes_on.title == "Rig: night goes on"
+    assert "Camera (160 x 120)" in begun.text
+    assert (ended.title, ended.severity) == ("Rig: night incomplete", Severity.WARNING)
+    assert ended.text == "missing: bias (no light); 0 frames, 0 masters in 1 h 30 min"
+
+
+def test_a_kind_of_problem_is_told_once() -> None:
+    told = words(
+        BEGUN,
+        rejected("level 31,200 ADU above 30,100"),
+        rejected("level 32,900.5 ADU above 30,100"),
+        rejected("0.2 % saturated"),
+        Notice(START, Severity.WARNING, "the cooler is at 100 %"),
+        Notice(START, Severity.WARNING, "the cooler is at 99 %"),
+        StepEnded(START, 1, StepOutcome.FAILED, "no light"),
+        Notice(START, Severity.INFO, "all is well"),
+        ENDED,
+    )
+    assert [word.title for word in told[1:-1]] == ["Rig: problem"] * 4
+    assert [word.severity for word in told[1:-1]] == [Severity.WARNING] * 3 + [Severity.ERROR]
+    assert "3 rejected, 6 problems" in told[-1].text
+
+
+def test_a_night_of_problems_fills_no_phone() -> None:
+    notices = [Notice(START, Severity.ERROR, "trouble " + "abcdefgh"[number % 8] * number) for number in range(1, 200)]
+    assert len(words(BEGUN, *notices, ENDED)) == MOST_PROBLEMS + 2
+
+
+def test_what_is_not_wanted_is_not_told() -> None:
+    events = (BEGUN, rejected("x"), ENDED)
+    problems_only = WANTED.model_copy(update={"start": False, "done": False})
+    assert [word.title for word in words(*events, settings=problems_only)] == ["Rig: problem"]
+    assert words(*events, settings=problems_only.model_copy(update={"problems": False})) == []
+
+
+def test_a_driver_cannot_make_a_message_endless() -> None:
+    (word,) = words(Notice(START, Severity.ERROR, "x\x1b[2J" * 5000))
+    assert len(word.text) == LONGEST_TEXT
+    assert word.text.isprintable()

@@ -1,0 +1,113 @@
+"""Nights told by hand, event by event, with a clock that only moves when it is told to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from coldframe.calibration.measuring.statistics import FrameStatistics
+from coldframe.capture.events.kinds import (
+    Event,
+    ExposureStarted,
+    FrameAccepted,
+    FrameRejected,
+    MasterGrew,
+    MasterWritten,
+    NightEnded,
+    NightOutcome,
+    NightStarted,
+    Notice,
+    PlannedStep,
+    Severity,
+    StepEnded,
+    StepOutcome,
+    StepStarted,
+    TemperatureRead,
+)
+from coldframe.capture.storage.journal import encode_event
+from coldframe.config.frames import FrameKind
+
+BEGAN = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
+FOLDER = "/nights/2026-11-22"
+
+COOL = PlannedStep(1, "cool to -10 C", None, None, 0, None, 60.0)
+BIAS = PlannedStep(2, "bias", FrameKind.BIAS, None, 3, 0.0, 5.0)
+TUNE = PlannedStep(3, "tune flat Ha", None, None, 0, None, 30.0)
+FLAT = PlannedStep(4, "flat Ha", FrameKind.FLAT, "Ha", 3, None, 30.0)
+DARK = PlannedStep(5, "dark 10 s", FrameKind.DARK, None, 3, 10.0, 40.0)
+WARM = PlannedStep(6, "warm up", None, None, 0, None, 60.0)
+PLAN = (COOL, BIAS, TUNE, FLAT, DARK, WARM)
+
+
+@dataclass
+class Story:
+    """Events of a night as they are told."""
+
+    events: list[Event] = field(default_factory=list)
+    now: datetime = BEGAN
+
+    def wait(self, seconds: float) -> "Story":
+        self.now += timedelta(seconds=seconds)
+        return self
+
+    def tell(self, kind: Callable[..., Event], *fields: Any) -> "Story":
+        self.events.append(kind(self.now, *fields))
+        return self
+
+    def start(self, plan: tuple[PlannedStep, ...] = PLAN, camera: str = "Camera", folder: str = FOLDER) -> "Story":
+        return self.tell(NightStarted, folder, camera, "Panel", "Wheel", 40, 30, plan)
+
+    def end(self, outcome: NightOutcome, summary: str) -> "Story":
+        return self.tell(NightEnded, outcome, summary)
+
+    def step(self, number: int) -> "Story":
+        return self.tell(StepStarted, number)
+
+    def done(self, number: int, outcome: StepOutcome = StepOutcome.DONE, reason: str = "") -> "Story":
+        return self.tell(StepEnded, number, outcome, reason)
+
+    def expose(self, step: int, seconds: float, kind: FrameKind = FrameKind.DARK) -> "Story":
+        return self.tell(ExposureStarted, step, kind, seconds)
+
+    def accept(self, step: int, index: int, path: str, exposure_s: float = 10.0, level_adu: float = 500.0) -> "Story":
+        statistics = FrameStatistics(level_adu, level_adu, level_adu, 9.0, 400, 600, 0.0)
+        return self.tell(FrameAccepted, step, index, f"{FOLDER}/{path}", exposure_s, -10.0, statistics)
+
+    def reject(self, step: int, path: str, reason: str) -> "Story":
+        return self.tell(FrameRejected, step, f"{FOLDER}/quarantine/{path}", reason)
+
+    def grow(self, step: int, frames: int, noise_adu: float | None) -> "Story":
+        return self.tell(MasterGrew, step, frames, noise_adu)
+
+    def master(self, step: int, name: str, frames: int) -> "Story":
+        return self.tell(MasterWritten, step, f"{FOLDER}/masters/{name}.fits", frames, 500.0, 2.5, 0.01)
+
+    def warn(self, text: str, severity: Severity = Severity.WARNING) -> "Story":
+        return self.tell(Notice, severity, text)
+
+    def temperature(self, sensor_c: float) -> "Story":
+        return self.tell(TemperatureRead, sensor_c, -10.0, 50.0)
+
+    def set_of(self, step: int, kind: FrameKind, name: str, exposure_s: float, frames: int = 3) -> "Story":
+        """Tell a set that goes as it should, readout 1 s, each frame accepted while the next one is exposed."""
+        self.step(step)
+        for index in range(1, frames + 1):
+            self.expose(step, exposure_s, kind).wait(exposure_s)
+            self.wait(1)
+            self.accept(step, index, f"{name}/{name}_{index:04d}.fits", exposure_s)
+            self.grow(step, index, None if index == 1 else 9.0 / index**0.5)
+        return self.wait(2).master(step, name, frames).done(step)
+
+    def write(self, folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "journal.jsonl").write_text("".join(encode_event(event) + "\n" for event in self.events), "ascii")
+        return folder
+
+
+def whole_night() -> Story:
+    """Return a night on which all goes well."""
+    story = Story().start().step(1).temperature(15.0).wait(60).temperature(-10.0).done(1)
+    story.set_of(2, FrameKind.BIAS, "bias", 0.0).step(3).wait(3).done(3)
+    story.set_of(4, FrameKind.FLAT, "flat", 2.0).set_of(5, FrameKind.DARK, "dark", 10.0)
+    return story.step(6).wait(30).done(6).end(NightOutcome.COMPLETE, "all planned masters were made; the rig is safe")

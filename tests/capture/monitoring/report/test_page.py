@@ -1,0 +1,218 @@
+"""The page itself: what is hostile stays text, nothing is fetched, everything fits a phone."""
+
+import html
+import json
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coldframe.calibration.files.cards import Card
+from coldframe.calibration.files.frame_file import FrameEncoder, primary_pieces
+from coldframe.calibration.files.image_file import open_image
+from coldframe.capture.events.kinds import (
+    CameraMeasured,
+    Event,
+    FlatTested,
+    FrameShown,
+    NightOutcome,
+    NightStarted,
+    PlannedStep,
+)
+from coldframe.capture.monitoring.report.contents import FORMAT
+from coldframe.capture.monitoring.report.gathering import gather
+from coldframe.capture.monitoring.report.making import make_report
+from coldframe.capture.monitoring.report.page import link, render
+from coldframe.capture.monitoring.report.pixels import block_colours, look_at, picture_of
+from coldframe.capture.monitoring.report.writing import json_twin
+from coldframe.capture.storage.journal import encode_event
+from coldframe.capture.storage.journal_reader import decode_event
+from coldframe.config.frames import FrameKind
+from tests.capture.monitoring.report.browser import browse, needs_chromium
+from tests.capture.monitoring.report.stories import Story, whole_night
+from tests.capture.storage.test_journal_reader import KINDS, whole
+
+EVIL = """"'><script>document.title='owned'</script><img src=http://127.0.0.1:9/x onerror=alert(1)></style>"""
+EVIL += "<svg onload=alert(1)>\x1b[31m\x9b"
+NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
+
+
+def hostile_night() -> Story:
+    """Return a night whose devices, titles, reasons and paths are out to break the page."""
+    plan = (
+        PlannedStep(1, EVIL, FrameKind.DARK, EVIL, 2, 10.0, 5.0),
+        PlannedStep(2, f"tune {EVIL}", None, None, 0, None, 5.0),
+    )
+    story = Story().start(plan, camera=EVIL, folder=EVIL).step(1).expose(1, 10).wait(11)
+    story.accept(1, 1, f"{EVIL}.fits").reject(1, f"{EVIL}.fits", EVIL).grow(1, 2, 5.0).grow(1, 3, 4.0).warn(EVIL)
+    story.master(1, f"javascript:{EVIL}", 2).done(1).step(2)
+    story.tell(FlatTested, 2, EVIL, 1.0, 120, 510.0, 500.0, 26000.0, 20000.0, 32000.0, 0.0, EVIL)
+    story.tell(CameraMeasured, EVIL, EVIL, 1.0, 0.2, 1.5, 65535.0, None, 0.001, ((100.0, 20.0),), ((-10.0, 0.1),))
+    return story.temperature(-9).wait(1).temperature(-10).end(NightOutcome.INCOMPLETE, EVIL)
+
+
+def page_of(story: Story, folder: Path) -> str:
+    return make_report(story.write(folder), zone=UTC, now=NOW).page.read_text("utf-8")
+
+
+class Tags(HTMLParser):
+    """Gathers what a page is made of."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.names = set[str]()
+        self.attributes: list[tuple[str, str]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    page = page_of(hostile_night(), tmp_path)
+    tags = Tags(page)
+    assert "&lt;script&gt;document.title=" in page
+    assert not tags.names & {"script", "iframe", "object", "embed", "form", "base", "image", "use", "foreignobject"}
+    links = [value for name, value in tags.attributes if name in {"href", "src", "xlink:href", "srcset", "action"}]
+    assert len(links) >= 3
+    assert all(value.startswith(("./", "data:")) for value in links)
+    assert not [name for name, _ in tags.attributes if name.startswith("on") or name == "style"]
+    assert page.count("</style>") == 1
+    assert not [character for character in page if not character.isprintable() and character != "\n"]
+
+
+@needs_chromium
+def test_a_browser_finds_nothing_to_run_or_to_fetch_in_a_hostile_night(tmp_path: Path) -> None:
+    make_report(hostile_night().write(tmp_path), zone=UTC, now=NOW)
+    document, console = browse(tmp_path / "report.html")
+    assert console == []
+    assert "<script" not in document
+    assert "owned" not in re.findall(r"<title>(.*?)</title>", document)[0]
+
+
+@needs_chromium
+def test_what_the_page_forbids_would_be_seen(tmp_path: Path) -> None:
+    """The check above can fail: a page with a request and a script in it gets lines in the console."""
+    page = page_of(whole_night(), tmp_path).replace(
+        "</main>", "<img src='http://127.0.0.1:9/x'><script>1</script></main>"
+    )
+    (tmp_path / "bad.html").write_text(page, "utf-8")
+    _, console = browse(tmp_path / "bad.html")
+    assert len(console) == 2
+
+
+@needs_chromium
+@pytest.mark.parametrize(
+    ("scheme", "number", "paper"), [("dark", 0, "rgb(16, 20, 23)"), ("light", 1, "rgb(246, 247, 248)")]
+)
+def test_nothing_is_wider_than_phone_or_desktop_and_colours_follow_the_scheme(
+    tmp_path: Path, scheme: str, number: int, paper: str
+) -> None:
+    # The same page, its policy taken out, is measured in frames as wide as the screens are.
+    story = whole_night()
+    story.warn("a/very/long/path/without/a/single/blank/" * 5)
+    page = html.escape(re.sub(r"<meta http-equiv[^>]*>", "", page_of(story, tmp_path)), quote=True)
+    measure = (
+        "<script>window.onload = () => { document.title = [...document.querySelectorAll('iframe')].map(each => {"
+        " const d = each.contentDocument; return d.documentElement.scrollWidth + ' '"
+        " + getComputedStyle(d.body).backgroundColor; }).join('; '); }</script>"
+    )
+    widths = 390, 1280
+    frames = "".join(
+        f"<iframe style='border:0;width:{width}px;height:900px' srcdoc='{page}'></iframe>" for width in widths
+    )
+    outer = tmp_path / f"{scheme}.html"
+    outer.write_text(f"<!DOCTYPE html><meta charset=utf-8><title></title>{measure}{frames}", "utf-8")
+    document, _ = browse(outer, f"--blink-settings=preferredColorScheme={number}", "--window-size=1300,1900")
+    assert re.findall(r"<title>(.*?)</title>", document)[0] == "; ".join(f"{width} {paper}" for width in widths)
+
+
+def test_links_lead_only_into_the_folder() -> None:
+    assert link("masters/a b#1?.fits") == "./masters/a%20b%231%3F.fits"
+    assert link("javascript:alert(1)") == "./javascript%3Aalert%281%29"
+    assert link("/etc/passwd") is None
+    assert link("../other/a.fits") is None
+
+
+def test_masters_that_cannot_be_read_are_named_and_the_report_is_made(tmp_path: Path) -> None:
+    made = make_report(whole_night().write(tmp_path), zone=UTC, now=NOW)
+    assert len(made.faults) == 3
+    assert all("No such file" in fault for fault in made.faults)
+    assert made.page.read_text("utf-8").count("No picture:") == 3
+
+
+def test_the_report_is_made_again_in_its_place(tmp_path: Path) -> None:
+    first = page_of(whole_night(), tmp_path)
+    story = hostile_night()
+    story.write(tmp_path)
+    make_report(tmp_path, zone=UTC, now=NOW)
+    assert (tmp_path / "report.html").read_text("utf-8") != first
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["journal.jsonl", "report.html", "report.json"]
+
+
+def test_nonsense_numbers_are_null_in_json_and_a_dash_on_the_page(tmp_path: Path) -> None:
+    story = Story().start().step(5).expose(5, 10).wait(11).accept(5, 1, "a", level_adu=float("nan"))
+    story.tell(CameraMeasured, "C", "r", None, float("nan"), None, None, None, None, (), ()).done(5)
+    make_report(story.write(tmp_path), zone=UTC, now=NOW)
+    twin = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert twin["sets"][-1]["frames"][0]["level_adu"] is None
+    assert twin["cameras"][0]["e_per_adu"] is None
+    assert "nan" not in (tmp_path / "report.html").read_text("utf-8").lower().replace("finance", "")
+
+
+def test_a_look_shows_glow_vignetting_and_hot_pixels(tmp_path: Path) -> None:
+    height, width = 301, 400
+    plane = np.random.default_rng(1).normal(500, 3, (height, width)).astype(np.float32)
+    plane[:, 390:] += 50
+    plane[150, 200] = 3000
+    path = tmp_path / "dark.fits"
+    path.write_bytes(b"".join(bytes(piece) for piece in primary_pieces(plane, [Card("IMAGETYP", "Master Dark")])))
+    seen = look_at(path, 100)
+    assert seen.whole.shape == (75, 100)
+    assert seen.whole[:, -2:].min() > 200 > seen.whole[:, :90].max() * 0.9 - 30
+    assert seen.detail.shape == (72, 96)
+    assert seen.detail[150 - 114, 200 - 152] == 255
+    assert np.median(seen.detail) < 128
+    assert seen.figures.maximum == 3000
+    assert sum(seen.figures.histogram.counts) == height * width
+
+
+def test_colours_are_those_of_the_filter_array(tmp_path: Path) -> None:
+    pixels = np.zeros((8, 12), np.uint16)
+    pixels[0::2, 0::2], pixels[0::2, 1::2], pixels[1::2, 0::2], pixels[1::2, 1::2] = 100, 200, 400, 300
+    path = tmp_path / "frame.fits"
+    path.write_bytes(b"".join(bytes(piece) for piece in FrameEncoder().encode(pixels, [])))
+    image = open_image(path, tmp_path)
+    colours = block_colours(image, 6, "RGGB")
+    assert colours.shape == (4, 6, 3)
+    assert colours[2, 3].tolist() == [100, 300, 300]
+    assert block_colours(image, 3, "GBRG")[0, 0].tolist() == [400, 200, 200]
+    assert picture_of(image, 6, "RGGB").shape == (4, 6, 3)
+    assert picture_of(image, 12, None).shape == (8, 12)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (3, 1000), (257, 513)])
+def test_frames_of_any_shape_have_a_look(tmp_path: Path, shape: tuple[int, int]) -> None:
+    path = tmp_path / "frame.fits"
+    path.write_bytes(b"".join(bytes(piece) for piece in FrameEncoder().encode(np.full(shape, 700, np.uint16), [])))
+    seen = look_at(path, 64)
+    assert seen.figures.median == 700
+    assert seen.whole.size > 0
+
+
+TOLD = [kind for kind in KINDS if kind not in {Event, FrameShown}]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(whole(NightStarted), st.lists(st.one_of(*map(whole, TOLD)), max_size=30))
+def test_a_page_comes_of_whatever_a_journal_says(start: NightStarted, events: list[Event]) -> None:
+    told = [start, *(decode_event(encode_event(event)) for event in events)]
+    report = gather(told, zone=UTC)
+    assert json.loads(json_twin(report))["format"] == FORMAT
+    assert "</html>" in render(report, {}, Path("/nowhere"), made_at=NOW, zone=UTC)

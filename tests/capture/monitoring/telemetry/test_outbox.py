@@ -1,0 +1,71 @@
+"""What waits for the broker has a bound, and the latest counts."""
+
+from coldframe.capture.monitoring.telemetry.outbox import Outbox
+from coldframe.devices.mqtt.message import Message
+
+
+def taken(outbox: Outbox) -> list[Message]:
+    found = []
+    while (message := outbox.take()) is not None:
+        found.append(message)
+    return found
+
+
+def test_of_a_retained_topic_the_latest_is_sent() -> None:
+    outbox = Outbox()
+    for number in range(1000):
+        outbox.retain("state", b"%d" % number)
+    assert taken(outbox) == [Message("state", b"999", is_retained=True)]
+
+
+def test_what_was_sent_is_not_sent_again_unless_it_changed() -> None:
+    outbox = Outbox()
+    outbox.retain("plan", b"a")
+    taken(outbox)
+    outbox.retain("plan", b"a")
+    assert taken(outbox) == []
+    outbox.retain("plan", b"b")
+    assert [message.payload for message in taken(outbox)] == [b"b"]
+
+
+def test_a_broker_that_forgot_everything_gets_everything() -> None:
+    outbox = Outbox()
+    outbox.retain("status", b"online")
+    outbox.retain("state", b"s")
+    taken(outbox)
+    outbox.renew()
+    assert [message.topic for message in taken(outbox)] == ["status", "state"]
+
+
+def test_the_oldest_event_is_dropped_and_counted() -> None:
+    outbox = Outbox(most_events=3)
+    for number in range(5):
+        outbox.pass_on("event", b"%d" % number)
+    assert len(outbox) == 3
+    assert [message.payload for message in taken(outbox)] == [b"2", b"3", b"4"]
+    assert outbox.dropped == 2
+
+
+def test_an_unsent_message_goes_back_to_its_place() -> None:
+    outbox = Outbox(most_events=2)
+    outbox.pass_on("event", b"1")
+    outbox.pass_on("event", b"2")
+    first = outbox.take()
+    assert first is not None
+    outbox.put_back(first)
+    assert [message.payload for message in taken(outbox)] == [b"1", b"2"]
+
+
+def test_an_unsent_message_does_not_overtake_or_overfill() -> None:
+    outbox = Outbox(most_events=1)
+    outbox.pass_on("event", b"1")
+    outbox.retain("state", b"old")
+    state, event = outbox.take(), outbox.take()
+    assert state is not None
+    assert event is not None
+    outbox.retain("state", b"new")
+    outbox.pass_on("event", b"2")
+    outbox.put_back(state)
+    outbox.put_back(event)
+    assert [message.payload for message in taken(outbox)] == [b"new", b"2"]
+    assert outbox.dropped == 1

@@ -1,0 +1,54 @@
+"""What is refused before the first exposure."""
+
+from typing import Any
+
+import pytest
+
+from coldframe.capture.planning.preflight import UnfitPlanError, require_fit
+from coldframe.capture.planning.steps import plan_night
+from coldframe.config.examples import example_night
+from coldframe.config.loading import load_settings
+from coldframe.config.settings import Settings
+from coldframe.devices.camera import CameraFeatures, Limits
+
+FEATURES = CameraFeatures(
+    width=960,
+    height=640,
+    bit_depth=16,
+    exposure_s=Limits(0.001, 3600),
+    gain=Limits(0, 300),
+    offset=Limits(0, 240),
+    maximum_binning=4,
+    setpoint_c=Limits(-30, 40),
+)
+FILTERS = ("L", "R", "G", "B", "Ha")
+
+
+def night(**camera: Any) -> Settings:
+    settings = load_settings(example_night("small"))
+    return settings.model_copy(update={"camera": settings.camera.model_copy(update=camera)})
+
+
+def test_a_plan_that_fits_passes() -> None:
+    require_fit(plan_night(night()), FEATURES, FILTERS)
+
+
+@pytest.mark.parametrize(
+    ("camera", "said"),
+    [
+        ({"gain": 500.0}, "gain 500: the camera takes 0 to 300"),
+        ({"offset": 900.0}, "offset 900"),
+        ({"binning": 8}, "binning 8: the camera bins up to 4"),
+        ({"setpoint_c": -80.0}, "setpoint_c -80: the camera takes -30 to 40"),
+        ({"readout_mode": "Turbo"}, "readout_mode 'Turbo'"),
+    ],
+)
+def test_what_the_camera_cannot_do_is_refused_once(camera: dict[str, Any], said: str) -> None:
+    with pytest.raises(UnfitPlanError) as error:
+        require_fit(plan_night(night(**camera)), FEATURES, FILTERS)
+    assert str(error.value).count(said) == 1
+
+
+def test_a_filter_that_the_wheel_lacks_is_named() -> None:
+    with pytest.raises(UnfitPlanError, match="filter 'Ha': the wheel has L, R"):
+        require_fit(plan_night(night()), FEATURES, ("L", "R"))

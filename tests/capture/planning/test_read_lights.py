@@ -1,0 +1,89 @@
+"""The lights of a folder, whatever wrote them."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from coldframe.capture.planning.read_lights import NoLightsError, is_same_camera, read_lights
+from tests.capture.planning.headers import EVENING, PROGRAMS, Program, nina, save
+
+NAMES = ("ZWO CCD ASI2600MM Pro",)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_programs_lights_are_told_alike(program: Program, tmp_path: Path) -> None:
+    path = save(tmp_path / "light.fits", program("Ha", 300.0, -10.0, EVENING))
+    setup = read_lights(tmp_path, NAMES).setups[path]
+    assert (setup.camera, setup.filter_name, setup.readout.binning) == (NAMES[0], "Ha", 1)
+    assert setup.exposure_s == pytest.approx(300, abs=0.1)
+    assert setup.temperature_c == pytest.approx(-10, abs=0.5)
+    assert setup.readout.gain in {100, None}
+    assert setup.readout.offset in {50, None}
+    assert setup.taken_at == EVENING
+
+
+def test_compressed_lights_and_folders_in_folders(tmp_path: Path) -> None:
+    plain = save(tmp_path / "light.fit", nina("L", 60.0, 0.0, EVENING))
+    packed = tmp_path / "a" / "b" / "light.fits.gz"
+    packed.parent.mkdir(parents=True)
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    tiled = tmp_path / "light.fits.fz"
+    pixels = np.arange(192, dtype=np.uint16).reshape(12, 16)
+    header = fits.Header(nina("L", 60.0, 0.0, EVENING).items())
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(pixels, header)]).writeto(tiled)
+    save(tmp_path / ".half-written.fits", nina("L", 60.0, 0.0, EVENING))
+    setups = read_lights(tmp_path, NAMES).setups
+    assert set(setups) == {plain, packed, tiled}
+    assert {(setup.width, setup.height) for setup in setups.values()} == {(16, 12)}
+
+
+def test_what_is_no_light_of_this_camera_is_counted(tmp_path: Path) -> None:
+    light = nina("L", 60.0, 0.0, EVENING)
+    save(tmp_path / "light.fits", light)
+    save(tmp_path / "dark.fits", light | {"IMAGETYP": "DARK"})
+    for number in range(2):
+        save(tmp_path / f"guide{number}.fits", light | {"INSTRUME": "ZWO ASI120MM Mini"})
+    save(tmp_path / "stack.fits", light | {"STACKCNT": 40})
+    save(tmp_path / "calibrated.fits", light | {"CALSTAT": "BDF"})
+    save(tmp_path / "endless.fits", light | {"EXPOSURE": 0, "EXPTIME": 0})
+    save(tmp_path / "odd.fits", light | {"GAIN": -1})
+    (tmp_path / "empty.fits").write_bytes(b"")
+    lights = read_lights(tmp_path, NAMES)
+    assert len(lights.setups) == 1
+    assert lights.set_aside == {
+        "shot as dark, not as light": 1,
+        "of another camera (ZWO ASI120MM Mini)": 2,
+        "stacked or calibrated already": 2,
+        "without an exposure in the header": 1,
+        "with an impossible gain in the header (-1.0)": 1,
+    }
+    assert [fault.what for fault in lights.faults] == ["the file is empty"]
+
+
+def test_no_lights_at_all(tmp_path: Path) -> None:
+    save(tmp_path / "dark.fits", nina("L", 60.0, 0.0, EVENING) | {"IMAGETYP": "DARK"})
+    with pytest.raises(NoLightsError, match="no lights; found 1 shot as dark, not as light; FITS files"):
+        read_lights(tmp_path, NAMES)
+    with pytest.raises(NoLightsError, match="no such folder"):
+        read_lights(tmp_path / "nowhere", NAMES)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("ZWO CCD ASI2600MM Pro", "ZWO ASI2600MM Pro", True),
+        ("ZWO CCD ASI2600MM Pro", "ASI2600MM", True),
+        ("QHY CCD QHY268M-b1a2c3d", "QHY268M", True),
+        ("ZWO CCD ASI2600MM Pro", "ZWO ASI2600MC Pro", False),
+        ("ZWO CCD ASI2600MM Pro", "ZWO ASI294MM Pro", False),
+        ("CCD Simulator", "Guide Simulator", False),
+        ("Camera", "Camera", True),
+        ("Camera", "CCD", False),
+    ],
+)
+def test_cameras_by_their_names(one: str, other: str, *, same: bool) -> None:
+    assert is_same_camera(one, other) is same
+    assert is_same_camera(other, one) is same

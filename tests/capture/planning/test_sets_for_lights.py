@@ -1,0 +1,361 @@
+"""What lights need, and in what order it is shot."""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count, pairwise, permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.capture.planning.lights_for_rig import RigNow
+from coldframe.capture.planning.read_lights import Lights, read_lights
+from coldframe.capture.planning.sets_for_lights import LightsPlan, plan_for_lights, shortest_ramps
+from coldframe.capture.planning.steps import CoolStep, ShootStep, Step, TuneStep, plan_night
+from coldframe.config.frames import FrameKind
+from coldframe.config.settings import CoolingSettings, Settings
+from tests.capture.planning.headers import EVENING, Cards, ekos, maxim, night_of_lights, nina
+
+CAMERA = "ZWO CCD ASI2600MM Pro"
+FILTERS = ("L", "R", "G", "B", "Ha")
+
+
+def settings(**tables: Any) -> Settings:
+    camera = {"device": CAMERA, "gain": 100.0, "offset": 50.0, "setpoint_c": -10.0}
+    rig = {"camera": camera, "panel": {"device": "P"}, "wheel": {"device": "W", "names": FILTERS}}
+    return Settings.model_validate(rig | tables)
+
+
+def shot(*headers: Cards) -> Lights:
+    """Return lights with these headers, one after the other."""
+    size: Cards = {"NAXIS1": 16, "NAXIS2": 12}
+    setups = (replace(setup_of(cards | size), camera=CAMERA) for cards in headers)
+    return Lights({Path(f"{number}.fits"): setup for number, setup in enumerate(setups)})
+
+
+def light(filter_name: str = "L", exposure_s: float = 120.0, setpoint_c: float = -10.0, **more: Any) -> Cards:
+    return nina(filter_name, exposure_s, setpoint_c, EVENING) | more
+
+
+def planned(lights: Lights, given: Settings | None = None, rig: RigNow | None = None) -> LightsPlan:
+    return plan_for_lights(lights, {}, given or settings(), rig)
+
+
+def titles(plan: LightsPlan) -> list[str]:
+    return [
+        " ".join(str(part) for part in (each.kind, each.filter, each.exposure_s) if part is not None)
+        for each in plan.sets
+    ]
+
+
+def steps_for(plan: LightsPlan, given: Settings) -> tuple[Step, ...]:
+    return plan_night(given.model_copy(update={"sets": plan.sets}))
+
+
+def test_five_programs_lights_need_the_smallest_list_of_sets(tmp_path: Path) -> None:
+    lights = read_lights(night_of_lights(tmp_path), [CAMERA])
+    assert len(lights.setups) == 40
+    plan = planned(lights)
+    assert plan.notes == ()
+    sets = {(each.kind, each.filter, each.exposure_s, each.setpoint_c) for each in plan.sets}
+    flats = {
+        (kind, name, None, -10.0) for kind in (FrameKind.FLAT, FrameKind.DARK_FLAT) for name in ("L", "R", "G", "Ha")
+    }
+    darks = {(FrameKind.DARK, None, exposure_s, c) for exposure_s in (120.0, 300.0) for c in (0.0, -10.0)}
+    assert sets == flats | darks | {(FrameKind.BIAS, None, None, -10.0)}
+    assert len(plan.sets) == len(sets)
+    assert {(each.gain, each.offset, each.binning, each.readout_mode) for each in plan.sets} == {(100, 50, 1, None)}
+    assert {need.wanted.filter: need.lights for need in plan.needs if need.wanted.kind is FrameKind.FLAT} == {
+        "L": 10, "R": 10, "G": 10, "Ha": 10,
+    }  # fmt: skip
+    # The configuration made of it is one that could have been written by hand.
+    Settings.model_validate(settings().model_dump() | {"sets": [each.model_dump() for each in plan.sets]})
+
+
+@given(st.permutations(range(12)))
+def test_the_sets_do_not_depend_on_the_order_of_the_files(order: list[int]) -> None:
+    headers = [
+        program(name, exposure_s, -10.0, EVENING + timedelta(minutes=number))
+        for number, (program, name, exposure_s) in enumerate(
+            (program, name, exposure_s)
+            for program in (nina, ekos, maxim)
+            for name in ("L", "Ha")
+            for exposure_s in (60.0, 300.0)
+        )
+    ]
+    # The newest stays last: it tells which filter is in the beam.
+    mixed = [headers[index] for index in order if index != 11] + [headers[11]]
+    assert planned(shot(*mixed)).sets == planned(shot(*headers)).sets
+
+
+# ---- moves ----
+
+
+def moves(steps: tuple[Step, ...], in_beam: str | None, lamp_in_cover: bool) -> int:  # noqa: FBT001
+    """Count how often wheel and cover move, beginning under an open sky and ending with a closed cover."""
+    made, at, is_open = 0, in_beam, True
+    for step in steps:
+        needs_light = isinstance(step, TuneStep) or (isinstance(step, ShootStep) and step.kind is FrameKind.FLAT)
+        if not isinstance(step, TuneStep | ShootStep):
+            continue
+        wants_open = needs_light and not lamp_in_cover
+        made += wants_open != is_open
+        is_open = wants_open
+        if needs_light:
+            made += step.filter != at
+            at = step.filter
+    return made + is_open
+
+
+def fewest_moves(filters: int, in_beam: int, lamp_in_cover: bool, whole_filters: bool) -> int:  # noqa: FBT001
+    """Return the smallest number of moves over all orders of bias, tunings, dark flats, flats and darks.
+
+    Each filter is tuned after the bias, then come its dark flats, then its flats. With `whole_filters` no filter is
+    begun before the one before it is finished.
+    """
+    start: Any = (0, (0,) * filters, False, in_beam, True)
+    done = (1, (3,) * filters, True)
+    end = (*done, None, False)
+    numbers = count()
+    queue: list[tuple[int, int, Any]] = [(0, next(numbers), start)]
+    best: dict[Any, int] = {start: 0}
+    while queue:
+        cost, _, state = heapq.heappop(queue)
+        if state == end:
+            return cost
+        if cost > best[state]:
+            continue
+        closing = [(int(state[4]), end)] if state[:3] == done else []
+        for more, following in [*closing, *_following(state, lamp_in_cover, whole_filters)]:
+            if cost + more < best.get(following, 10_000):
+                best[following] = cost + more
+                heapq.heappush(queue, (cost + more, next(numbers), following))
+    raise AssertionError("every order ends")
+
+
+def _following(state: Any, lamp_in_cover: bool, whole_filters: bool) -> Iterator[tuple[int, Any]]:  # noqa: FBT001
+    bias, progress, darks, at, is_open = state
+
+    def moved(at_wanted: int, wants_open: bool) -> int:  # noqa: FBT001
+        return int(at != at_wanted) + int(is_open != wants_open)
+
+    if not bias:
+        yield moved(at, False), (1, progress, darks, at, False)
+    if not darks:
+        yield moved(at, False), (bias, progress, True, at, False)
+    for index, stage in enumerate(progress):
+        begun = any(0 < other < 3 for place, other in enumerate(progress) if place != index)
+        if stage == 3 or not bias or (whole_filters and begun):
+            continue
+        after = (*progress[:index], stage + 1, *progress[index + 1 :])
+        if stage == 1:
+            yield moved(at, False), (bias, after, darks, at, False)
+        else:
+            wants_open = not lamp_in_cover
+            yield moved(index, wants_open), (bias, after, darks, index, wants_open)
+
+
+@pytest.mark.parametrize("in_beam", [*FILTERS, None])
+def test_wheel_and_cover_move_as_little_as_in_the_best_of_all_orders(in_beam: str | None, tmp_path: Path) -> None:
+    plan = planned(read_lights(night_of_lights(tmp_path), [CAMERA]), rig=RigNow(FILTERS, in_beam or "none", ()))
+    steps = steps_for(plan, settings())
+    shot_filters = ["L", "R", "G", "Ha"]
+    start = shot_filters.index(in_beam) if in_beam in shot_filters else -1
+    assert moves(steps, in_beam, lamp_in_cover=True) == fewest_moves(4, start, lamp_in_cover=True, whole_filters=False)
+    # A lamp that shines through the open cover: the best of the orders that finish filter by filter.
+    assert moves(steps, in_beam, lamp_in_cover=False) == fewest_moves(4, start, lamp_in_cover=False, whole_filters=True)
+
+
+def test_the_wheel_turns_once_round_from_where_it_stands(tmp_path: Path) -> None:
+    lights = read_lights(night_of_lights(tmp_path), [CAMERA])
+    for in_beam, order in (("G", ["G", "Ha", "L", "R"]), ("B", ["Ha", "L", "R", "G"]), (None, ["Ha", "L", "R", "G"])):
+        plan = planned(lights, rig=RigNow(FILTERS, in_beam, ()))
+        assert [each.filter for each in plan.sets if each.kind is FrameKind.FLAT] == order
+
+
+def test_each_setpoint_is_gone_to_once_and_flats_are_shot_at_the_first(tmp_path: Path) -> None:
+    lights = read_lights(night_of_lights(tmp_path), [CAMERA])
+    steps = steps_for(planned(lights), settings())
+    # The last lights were shot at -10 C: the sensor is there, and on its way to warm.
+    assert [step.setpoint_c for step in steps if isinstance(step, CoolStep)] == [-10.0, 0.0]
+    assert {step.setpoint_c for step in steps if isinstance(step, TuneStep)} == {-10.0}
+
+
+@pytest.mark.parametrize(
+    ("start_c", "at_end", "order"),
+    [
+        (-10.0, "warm", (-10.0, 0.0)),
+        (0.0, "hold", (0.0, -10.0)),
+        (15.0, "hold", (0.0, -10.0)),
+        (15.0, "warm", (-10.0, 0.0)),  # 25 C down, 10 C up, 10 C to warm: 10.3 min; the other way it would be 11.7
+        (None, "warm", (-10.0, 0.0)),
+    ],
+)
+def test_setpoints_in_the_order_that_takes_least_time(
+    start_c: float | None, at_end: Any, order: tuple[float, ...]
+) -> None:
+    assert shortest_ramps([0.0, -10.0], start_c, CoolingSettings(at_end=at_end)) == order
+
+
+@given(
+    st.lists(st.integers(-30, 10).map(float), min_size=1, max_size=5, unique=True),
+    st.integers(-30, 25).map(float),
+    st.sampled_from(["warm", "hold"]),
+    st.floats(1, 20),
+)
+def test_no_order_of_setpoints_is_faster(setpoints: list[float], start_c: float, at_end: Any, ramp: float) -> None:
+    cooling = CoolingSettings(at_end=at_end, ramp_c_per_min=ramp)
+
+    def minutes(order: tuple[float, ...]) -> float:
+        ramps = sum(abs(there - here) for here, there in pairwise((start_c, *order))) / ramp
+        return ramps + (max(10.0 - order[-1], 0) / 3.0 if at_end == "warm" else 0)
+
+    best = minutes(shortest_ramps(setpoints, start_c, cooling))
+    assert best == pytest.approx(min(minutes(order) for order in permutations(setpoints)))
+
+
+def test_very_many_setpoints_are_gone_through_in_one_direction() -> None:
+    many = [float(each) for each in range(-20, 0)]
+    assert shortest_ramps(many, -20.0, CoolingSettings()) == tuple(many)
+
+
+# ---- the library ----
+
+
+def master(kind: FrameKind, days_ago: float = 0.0, **changes: Any) -> FrameSetup:
+    own = setup_of(light() | {"NAXIS1": 16, "NAXIS2": 12, "READOUTM": ""})
+    own = replace(own, kind=kind, camera=CAMERA, taken_at=EVENING - timedelta(days=days_ago))
+    return replace(own, **changes)
+
+
+def with_library(*masters: FrameSetup, given: Settings | None = None) -> LightsPlan:
+    library = {Path(f"{each.kind}{number}.fits"): each for number, each in enumerate(masters)}
+    return plan_for_lights(shot(light(), light("Ha", 300.0)), library, given or settings())
+
+
+def test_what_the_library_has_is_not_shot_again() -> None:
+    plan = with_library(
+        master(FrameKind.BIAS, 100), master(FrameKind.DARK, 100, exposure_s=300.0), master(FrameKind.FLAT, 0.5)
+    )
+    assert titles(plan) == ["dark-flat Ha", "flat Ha", "dark 120.0"]
+    assert [(need.wanted.kind, need.master) for need in plan.from_library] == [
+        (FrameKind.BIAS, Path("bias0.fits")),
+        (FrameKind.FLAT, Path("flat2.fits")),
+        (FrameKind.DARK, Path("dark1.fits")),
+    ]
+
+
+@pytest.mark.parametrize(
+    "stale",
+    [
+        master(FrameKind.DARK, 200, exposure_s=300.0),
+        master(FrameKind.DARK, 1, exposure_s=299.0, setpoint_c=-5.0, temperature_c=-5.0),
+        master(FrameKind.DARK, 1, exposure_s=240.0),
+        master(FrameKind.FLAT, 3, filter_name="Ha"),
+        master(FrameKind.FLAT, 0.5, filter_name="OIII"),
+    ],
+)
+def test_what_is_stale_or_does_not_fit_is_shot(stale: FrameSetup) -> None:
+    assert with_library(stale).sets == with_library().sets
+
+
+def test_how_old_is_stale_can_be_set() -> None:
+    old = master(FrameKind.FLAT, 9)
+    assert "flat L" in titles(with_library(old))
+    assert "flat L" not in titles(with_library(old, given=settings(lights={"fresh_flat_days": 10.0})))
+
+
+def test_a_library_that_has_all_leaves_nothing_to_shoot() -> None:
+    everything = [master(FrameKind.DARK, exposure_s=exposure_s) for exposure_s in (120.0, 300.0)]
+    everything += [master(FrameKind.FLAT, filter_name=name) for name in ("L", "Ha")]
+    assert with_library(master(FrameKind.BIAS), *everything).sets == ()
+
+
+def test_without_dark_flats_tonights_bias_is_subtracted_from_flats() -> None:
+    plan = with_library(master(FrameKind.BIAS, 1), given=settings(lights={"dark_flat": 0}))
+    assert titles(plan) == ["bias", "flat Ha", "flat L", "dark 120.0", "dark 300.0"]
+
+
+# ---- what cannot be shot now ----
+
+
+def test_what_the_header_does_not_tell_is_as_configured() -> None:
+    silent = {key: value for key, value in light().items() if key not in {"GAIN", "OFFSET", "SET-TEMP", "CCD-TEMP"}}
+    (dark,) = (each for each in planned(shot(silent)).sets if each.kind is FrameKind.DARK)
+    assert (dark.gain, dark.offset, dark.setpoint_c) == (100, 50, -10)
+
+
+def test_a_setpoint_that_was_never_reached_is_not_tried_again() -> None:
+    warm = [light(setpoint_c=-20.0) | {"CCD-TEMP": sensor_c} for sensor_c in (-13.8, -14.1, -14.3)]
+    plan = planned(shot(*warm))
+    assert {each.setpoint_c for each in plan.sets} == {-14.0}
+    assert plan.notes == ("the sensor of the lights set to -20 C was at -14 C: their darks are shot there",)
+
+
+def test_flats_only_for_the_optical_train_as_it_stands() -> None:
+    turned = light("R", ROTATOR=100.0, ROTATANG=100.0)
+    plan = planned(shot(turned, turned, light("Ha"), light("L")))
+    assert [each.filter for each in plan.sets if each.kind is FrameKind.FLAT] == ["L", "Ha"]
+    assert plan.notes == ("no flats for 2 lights at rotator angle 100 deg: it stands at 12 deg now",)
+
+
+def test_the_focuser_is_told_and_does_not_prevent_flats() -> None:
+    plan = planned(shot(light("Ha", FOCPOS=9000, FOCUSPOS=9000), light("L")))
+    assert "flat Ha" in titles(plan)
+    assert plan.notes == ("the focuser has moved since 1 light through Ha",)
+
+
+@pytest.mark.parametrize(
+    ("tables", "header", "said"),
+    [
+        ({"panel": None}, light(), "no flats for 1 light without a [panel] in the configuration"),
+        ({}, light("OIII"), "no flats for 1 light through OIII: the wheel has L, R, G, B, Ha"),
+        ({}, light(FILTER="none"), "no flats for 1 light that do not name their filter"),
+    ],
+)
+def test_no_flats_without_the_means(tables: dict[str, Any], header: Cards, said: str) -> None:
+    plan = planned(shot(header), settings(**tables))
+    assert [each.kind for each in plan.sets] == [FrameKind.BIAS, FrameKind.DARK]
+    assert plan.notes == (said,)
+
+
+def test_without_a_wheel_only_the_filter_in_front_gets_flats() -> None:
+    plan = planned(shot(light("Ha"), light("L")), settings(wheel=None))
+    assert [each.filter for each in plan.sets if each.kind is FrameKind.FLAT] == ["L"]
+    assert plan.notes == ("no flats for 1 light through Ha: L is in front now",)
+
+
+def test_filters_and_readout_modes_are_spelt_as_the_rig_does() -> None:
+    rig = RigNow(("Lum", "H\N{GREEK SMALL LETTER ALPHA}"), "Lum", ("Normal", "Low noise"))
+    plan = planned(shot(light("Halpha", READOUTM="LOW NOISE"), light("lum", READOUTM="Fast")), rig=rig)
+    flats = {each.filter: each.readout_mode for each in plan.sets if each.kind is FrameKind.FLAT}
+    assert flats == {"H\N{GREEK SMALL LETTER ALPHA}": "Low noise", "Lum": None}
+    (note,) = plan.notes
+    assert note == '1 light with readout mode "Fast", which the camera does not have: its present one is used'
+
+
+def test_one_flat_serves_two_offsets_but_not_two_gains() -> None:
+    plan = planned(shot(light(OFFSET=10), light(GAIN=0), light()))
+    assert sum(each.kind is FrameKind.FLAT for each in plan.sets) == 2
+    assert sum(each.kind is FrameKind.BIAS for each in plan.sets) == 3
+    steps = steps_for(plan, settings())
+    assert moves(steps, "L", lamp_in_cover=True) == 1
+
+
+def test_an_uncooled_camera_is_left_alone() -> None:
+    camera = {"device": CAMERA, "gain": 100.0}
+    warm = ekos("L", 60.0, 14.0, EVENING)
+    plan = planned(shot(warm, warm), settings(camera=camera))
+    assert {each.setpoint_c for each in plan.sets} == {None}
+    assert not any(isinstance(step, CoolStep) for step in steps_for(plan, settings(camera=camera)))
+
+
+def test_a_kind_that_is_not_wanted_is_left_out() -> None:
+    wanted = settings(lights={"bias": 0, "dark": 12, "flat": 0})
+    plan = planned(shot(light()), wanted)
+    assert [(each.kind, each.count) for each in plan.sets] == [(FrameKind.DARK, 12)]

@@ -1,0 +1,81 @@
+"""A power cycle runs as a real command, once it is due, and to its end."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from coldframe.capture.clock import NightClock
+from coldframe.capture.events.kinds import EventStream, HookEnded, Notice
+from coldframe.capture.recovery import power_cycle
+from coldframe.capture.recovery.power_cycle import hangs, power_cycled
+from coldframe.capture.session.context import NightContext
+from coldframe.capture.session.retry_budget import Retries
+from coldframe.capture.session.steering import Steering
+from coldframe.capture.storage.night_folder import NightFolder
+from coldframe.capture.storage.saved_frames import SavedFrames
+from coldframe.config.examples import example_night
+from coldframe.config.loading import load_settings
+from coldframe.config.settings import HookSettings
+from coldframe.config.simulated_rig import load_rig
+from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError
+from coldframe.simulators.devices import simulated_rig
+
+START = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def quick_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(power_cycle, "BOOT_S", 0.0)
+
+
+def context_with(folder: Path, *command: str) -> tuple[NightContext, list[object]]:
+    settings = load_settings(example_night("small")).model_copy(update={"hooks": HookSettings(power_cycle=command)})
+    clock, events, seen = NightClock(START), EventStream(), list[object]()
+    events.subscribe(seen.append)
+    rig = simulated_rig(load_rig("small"), clock.now)
+    night, steering = NightFolder.create(folder, START), Steering(events, clock)
+    return NightContext(settings, rig, night, events, clock, Retries(), SavedFrames(night), steering), seen
+
+
+async def test_it_is_run_at_the_fifth_timeout_of_the_camera_and_twice_at_most(tmp_path: Path) -> None:
+    context, seen = context_with(tmp_path, sys.executable, "-c", "print('off and on')")
+    camera = context.rig.camera.name
+    assert not await hangs(context, DeviceLostError(camera, "is away"))
+    assert not await hangs(context, DeviceTimeoutError("Wheel", "did not turn"))
+    runs = []
+    for _ in range(9):
+        free = await hangs(context, DeviceTimeoutError(camera, "sent no frame"))
+        runs.append((free, sum(isinstance(event, HookEnded) for event in seen)))
+    assert runs == [(True, 0)] * 4 + [(True, 1)] * 3 + [(True, 2), (False, 2)]
+    assert not await power_cycled(context, camera)
+
+
+async def test_without_a_command_nothing_is_run(tmp_path: Path) -> None:
+    context, seen = context_with(tmp_path)
+    for _ in range(9):
+        assert not await hangs(context, DeviceTimeoutError(context.rig.camera.name, "sent no frame"))
+    assert seen == []
+
+
+async def test_a_command_that_fails_is_told_and_counts(tmp_path: Path) -> None:
+    context, seen = context_with(tmp_path, "/nowhere/power")
+    assert await power_cycled(context, context.rig.camera.name)
+    assert any(isinstance(event, Notice) and "cannot be run" in event.text for event in seen)
+    assert context.retries.wedge.uses_left == 1
+
+
+async def test_a_night_that_is_ended_meanwhile_leaves_no_camera_without_power(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    program = f"import time; print('off', flush=True); time.sleep(0.5); open({str(done)!r}, 'w').close()"
+    context, _ = context_with(tmp_path, sys.executable, "-c", program)
+    cycling = asyncio.create_task(power_cycled(context, context.rig.camera.name))
+    await asyncio.sleep(0.2)
+    for _ in range(2):
+        cycling.cancel()
+        await asyncio.sleep(0.05)
+    with pytest.raises(asyncio.CancelledError):
+        await cycling
+    assert await asyncio.to_thread(done.exists)

@@ -1,0 +1,133 @@
+"""Commands around the night: bounded, and told."""
+
+import asyncio
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from coldframe.capture.clock import NightClock
+from coldframe.capture.events.kinds import Event, EventStream, HookEnded
+from coldframe.capture.session import hooks
+from coldframe.capture.session.hooks import HookFailedError, Hooks, run_bounded
+from coldframe.config.settings import HookSettings
+
+PYTHON = sys.executable
+
+
+def around(**commands: object) -> Hooks:
+    return Hooks(HookSettings.model_validate(commands), NightClock(datetime(2026, 11, 22, tzinfo=UTC)))
+
+
+def writes(path: Path) -> list[str]:
+    return [PYTHON, "-c", f"open({str(path)!r}, 'a').write('ran ')"]
+
+
+async def test_what_a_command_prints_is_kept_and_no_shell_reads_it() -> None:
+    fault, output = await run_bounded((PYTHON, "-c", "import sys; print(sys.argv[1])", "$HOME; ls"), 20)
+    assert (fault, output) == ("", "$HOME; ls")
+
+
+async def test_only_the_end_of_much_output_is_kept() -> None:
+    _, output = await run_bounded((PYTHON, "-c", "print('x' * 100000 + 'end')"), 20)
+    assert len(output) <= hooks.LONGEST_OUTPUT
+    assert output.endswith("end")
+
+
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    [
+        (("/nowhere/command",), "cannot be run: No such file"),
+        ((PYTHON, "-c", "raise SystemExit(3)"), "failed with exit status 3"),
+        ((PYTHON, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"), "was ended by signal 9"),
+    ],
+)
+async def test_failures_are_told(command: tuple[str, ...], fault: str) -> None:
+    found, _ = await run_bounded(command, 20)
+    assert found.startswith(fault)
+
+
+STUBBORN = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = os.fork()
+if child:
+    print(child, flush=True)
+time.sleep(60)
+"""
+
+
+def is_running(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
+
+
+async def test_a_command_that_does_not_end_is_killed_with_its_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hooks, "GRACE_S", 0.2)
+    began_s = time.monotonic()
+    fault, output = await run_bounded((PYTHON, "-c", STUBBORN), 1.0)
+    assert fault == "did not end within 1 s"
+    assert time.monotonic() - began_s < 10
+    await asyncio.sleep(0.1)
+    assert not is_running(int(output))
+
+
+async def test_what_is_left_in_the_background_holds_nobody_up() -> None:
+    left = f"import subprocess; subprocess.Popen([{PYTHON!r}, '-c', 'import time; time.sleep(5)'])"
+    began_s = time.monotonic()
+    assert await run_bounded((PYTHON, "-c", left), 20) == ("", "")
+    assert time.monotonic() - began_s < 4
+
+
+async def test_cancelling_ends_the_command(tmp_path: Path) -> None:
+    said = tmp_path / "pid"
+    script = f"import os, time; open({str(said)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    running = asyncio.create_task(run_bounded((PYTHON, "-c", script), 60))
+    while not said.exists() or not said.read_text():
+        await asyncio.sleep(0.02)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not is_running(int(said.read_text()))
+
+
+async def test_the_first_failure_before_the_night_stops_it(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    failing = [PYTHON, "-c", "print('the mount is not there'); raise SystemExit(1)"]
+    with pytest.raises(HookFailedError, match=r"exit status 1 \(the mount is not there\); nothing was moved"):
+        await around(before=[writes(ran), failing, writes(ran)]).before()
+    assert ran.read_text() == "ran "
+
+
+async def test_every_command_after_the_night_runs_once_whatever_fails(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    given = around(after=[["/nowhere/command"], writes(ran)])
+    await given.after()
+    await given.after()
+    assert ran.read_text() == "ran "
+    assert len(given.failures) == 1
+    assert "/nowhere/command: cannot be run" in given.failures[0]
+
+
+async def test_cancelling_does_not_keep_the_roof_open(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    given = around(after=[[PYTHON, "-c", "import time; time.sleep(0.5)"], writes(ran)])
+    closing = asyncio.create_task(given.after())
+    for _ in range(3):
+        await asyncio.sleep(0.1)
+        closing.cancel()
+    await closing
+    assert ran.read_text() == "ran "
+
+
+async def test_events_wait_for_somebody_to_hear_them() -> None:
+    given, events, heard = around(before=[[PYTHON, "-c", "print('parked')"]]), EventStream(), list[Event]()
+    await given.before()
+    events.subscribe(heard.append)
+    given.tell(events)
+    given.tell(events)
+    (event,) = heard
+    assert isinstance(event, HookEnded)
+    assert (event.fault, event.output) == ("", "parked")

@@ -1,0 +1,73 @@
+"""Budgets, breakers, power cycles and claims: how often a night tries again."""
+
+import pytest
+
+from coldframe.capture.session.retry_budget import Breakers, Claims, ContestedError, Retries, Wedge
+
+
+def test_a_breaker_opens_after_failures_in_a_row_and_closes_with_what_works() -> None:
+    breakers = Breakers(failures=2)
+    assert not breakers.failed("Wheel")
+    breakers.worked("Wheel")
+    assert not breakers.failed("Wheel")
+    assert breakers.failed("Wheel"), "the second in a row opens it"
+    assert breakers.is_open("Wheel")
+    assert not breakers.failed("Wheel"), "which is told once"
+    assert not breakers.is_open("Camera")
+    breakers.worked("Wheel")
+    assert not breakers.is_open("Wheel")
+
+
+def test_only_what_a_set_does_not_need_is_left_out() -> None:
+    breakers = Breakers()
+    breakers.stayed_away("Wheel")
+    assert not breakers.is_left_out("Wheel"), "nobody said what is needed"
+    breakers.begin_set(["Camera"])
+    assert breakers.is_left_out("Wheel")
+    breakers.begin_set(["Camera", "Wheel"])
+    assert not breakers.is_left_out("Wheel")
+
+
+def test_a_device_whose_breaker_is_open_gets_no_second_try() -> None:
+    retries = Retries(per_exposure=2)
+    assert retries.tries_of("Camera") == 2
+    retries.breakers.stayed_away("Camera")
+    assert retries.tries_of("Camera") == 0
+
+
+def test_a_camera_hangs_after_three_timeouts_that_follow_a_reconnection() -> None:
+    wedge = Wedge(uses=2)
+    assert [wedge.timed_out() for _ in range(5)] == [False, False, False, False, True]
+    wedge.use()
+    assert [wedge.timed_out() for _ in range(3)] == [False, False, True], "a power cycle is a reconnection, too"
+    wedge.use()
+    assert wedge.uses_left == 0
+    wedge.worked()
+    assert not wedge.timed_out()
+
+
+def test_a_camera_that_comes_back_again_and_again_takes_tries_in_the_end() -> None:
+    wedge, free = Wedge(uses=2), 0
+    for _ in range(10):
+        for _ in range(4):
+            assert not wedge.timed_out()
+            free += wedge.takes_no_try()
+        wedge.worked()
+    assert free == Wedge.FREE
+
+
+def test_the_rig_is_claimed_back_twice() -> None:
+    claims = Claims(most=2)
+    for _ in range(2):
+        claims.reclaim("gain is 10 where 150 was set")
+    with pytest.raises(ContestedError, match="gain is 10 where 150 was set; it was set back 2 times"):
+        claims.reclaim("gain is 10 where 150 was set")
+
+
+def test_a_set_that_nobody_disturbs_ends_the_row() -> None:
+    claims = Claims(most=2)
+    for _ in range(5):
+        claims.begin_set()
+        claims.reclaim("gain")
+        claims.begin_set()
+    claims.reclaim("gain")

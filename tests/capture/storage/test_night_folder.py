@@ -1,0 +1,152 @@
+"""Where a night's files go."""
+
+import errno
+import json
+import os
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.frame_file import read_frame
+from coldframe.capture.session.retry_budget import OutOfRetriesError, Retries
+from coldframe.capture.storage.night_folder import NightFolder, evening_of
+from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.devices.camera import Frame
+
+START = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
+
+
+def frame(kind: FrameKind = FrameKind.FLAT, value: int = 1000) -> Frame:
+    return Frame(
+        pixels=np.full((8, 12), value, np.uint16),
+        kind=kind,
+        exposure_s=0.78,
+        started_at=START,
+        settings=ReadoutSettings(gain=100, offset=50),
+        sensor_c=-10.1,
+        setpoint_c=-10.0,
+        camera="Camera",
+        header={},
+    )
+
+
+def test_a_night_belongs_to_its_evening() -> None:
+    local = datetime(2026, 11, 23, 4, 0).astimezone()
+    assert evening_of(local) == "2026-11-22"
+    assert evening_of(local + timedelta(hours=14)) == "2026-11-23"
+
+
+def test_a_second_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+    first, second = (NightFolder.create(tmp_path / "new", START) for _ in range(2))
+    assert first.path != second.path
+    assert second.path.name == f"{first.path.name}-2"
+
+
+def test_a_frame_reads_back_as_it_was_shot(tmp_path: Path) -> None:
+    folder = NightFolder.create(tmp_path, START)
+    path = folder.save_frame(frame(), "Ha", 7)
+    pixels, header = read_frame(path)
+    assert (pixels == 1000).all()
+    assert (header["EXPTIME"], header["FILTER"], header["GAIN"]) == (0.78, "Ha", 100)
+    assert path.parent.parent.name == "flats"
+    assert path.stem.endswith("_0007")
+
+
+@pytest.mark.parametrize("fails_at", ["data", "folder"])
+def test_a_frame_that_the_disk_failed_is_written_again_and_counts_once(
+    fails_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, flush, calls = NightFolder.create(tmp_path, START), os.fsync, list[int]()
+    first = folder.save_frame(frame(), "Ha", 6)  # makes the folders, which are flushed, too
+
+    def failing(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == ("data", "folder").index(fails_at) + 1:
+            raise OSError(errno.EIO, "Input/output error")
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    path = folder.save_frame(frame(), "Ha", 7)
+    assert path.stem.endswith("_0007-2")
+    assert (read_frame(path)[0] == 1000).all()
+    assert sorted(path.parent.glob("*.fits")) == [first, path]
+    assert len(list(folder.path.glob("quarantine/*-not-flushed.fits"))) == (fails_at == "folder")
+
+
+def test_what_the_disk_failed_twice_to_flush_is_kept_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, flush, calls = NightFolder.create(tmp_path, START), os.fsync, list[int]()
+    saved = [folder.save_frame(frame(value=value), "Ha", 7) for value in (1, 2)]
+    assert [path.stem[-4:] for path in saved] == ["0007", "07-2"]
+
+    def failing(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) in {2, 6}:  # the folders of the first and the third file
+            raise OSError(errno.EIO, "Input/output error")
+        flush(descriptor)
+
+    for path in saved:
+        path.rename(tmp_path / path.name)  # somebody has taken them away
+    monkeypatch.setattr(os, "fsync", failing)
+    again = [folder.save_frame(frame(value=3), "Ha", 7)]
+    again[0].rename(tmp_path / "third.fits")
+    again.append(folder.save_frame(frame(value=4), "Ha", 7))
+    kept = sorted(folder.path.glob("quarantine/*-not-flushed*.fits"))
+    assert [int(read_frame(path)[0][0, 0]) for path in kept] == [4, 3]
+
+
+def test_a_disk_that_fails_again_or_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, calls = NightFolder.create(tmp_path, START), list[int]()
+    folder.save_frame(frame(), "Ha", 6)
+    for number, tries in ((errno.EIO, 2), (errno.ENOSPC, 1)):
+        calls.clear()
+
+        def failing(descriptor: int, number: int = number) -> None:
+            calls.append(descriptor)
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "fsync", failing)
+        with pytest.raises(NotDurableError):
+            folder.save_frame(frame(), "Ha", 7)
+        assert len(calls) == tries
+
+
+def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
+    folder = NightFolder.create(tmp_path, START)
+    paths = [folder.save_frame(frame(value=value), "L", 1) for value in (1, 2, 3)]
+    assert len(set(paths)) == 3
+    assert [int(read_frame(path)[0][0, 0]) for path in paths] == [1, 2, 3]
+
+
+def test_quarantine_keeps_the_frame_and_the_reason(tmp_path: Path) -> None:
+    folder = NightFolder.create(tmp_path, START)
+    path = folder.quarantine(frame(FrameKind.DARK), None, "light on the sensor")
+    report = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    assert report["reason"] == "light on the sensor"
+    assert report["file"] == path.name
+    assert path.is_file()
+
+
+@given(name=st.text(min_size=1, max_size=63))
+def test_whatever_a_filter_is_called_its_files_stay_inside(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = NightFolder.create(tmp_path_factory.mktemp("night"), START)
+    path = folder.save_frame(frame(), name, 1)
+    assert path.resolve().is_relative_to(folder.path.resolve())
+    assert re.fullmatch(r"[A-Za-z0-9._+-]+", path.name)
+
+
+def test_retries_are_bounded_per_set_and_per_night() -> None:
+    retries = Retries(per_set=2, per_night=3)
+    retries.spend()
+    retries.spend()
+    with pytest.raises(OutOfRetriesError, match="this set"):
+        retries.spend()
+    retries.begin_set()
+    retries.spend()
+    with pytest.raises(OutOfRetriesError, match="this night"):
+        retries.spend()
