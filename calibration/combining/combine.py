@@ -385,7 +385,7 @@ def combine_frames(
         sensor_c=float(np.mean(temperatures_c)) if temperatures_c else None,
         setpoint_c=first.setpoint_c,
         filter_name=first.filter_name,
-        clipping=method,
+        method=method,
         inputs=tuple(image.path.name for image in images),
         first_at=moments[0] if moments else None,
         last_at=moments[-1] if moments else None,

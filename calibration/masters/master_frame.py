@@ -64,7 +64,7 @@ class MasterFrame:
         Mean sensor temperature, None where unknown.
     setpoint_c
         Cooler setpoint, None for an uncooled camera.
-    clipping
+    method
         The method by which the frames were combined.
     inputs
         File names of the frames that went in.
@@ -92,7 +92,7 @@ class MasterFrame:
     sensor_c: float | None
     setpoint_c: float | None
     filter_name: str | None
-    clipping: Method
+    method: Method
     inputs: tuple[str, ...]
     first_at: datetime | None
     last_at: datetime | None
@@ -117,7 +117,7 @@ class MasterFrame:
         known = self.stack.uncertainty[np.isfinite(self.stack.uncertainty)]
         if not known.size:
             return float("nan")
-        return float(np.median(known) * np.sqrt(method_trial(self.stack.frames, self.clipping).noise_fraction))
+        return float(np.median(known) * np.sqrt(method_trial(self.stack.frames, self.method).noise_fraction))
 
 
 def master_name(master: MasterFrame) -> str:
@@ -239,9 +239,9 @@ def _rule_cards(method: Method, frames: int) -> list[Card]:
 
 def _method_cards(master: MasterFrame) -> list[Card]:
     rejected = Card("CFREJECT", master.stack.rejected_fraction, "fraction of the values rejected")
-    cards = [*_rule_cards(master.clipping, master.stack.frames), rejected]
+    cards = [*_rule_cards(master.method, master.stack.frames), rejected]
     if master.stack.frames > 1:
-        fraction = method_trial(master.stack.frames, master.clipping).frame_fraction
+        fraction = method_trial(master.stack.frames, master.method).frame_fraction
         cards.append(Card("CFUNCERT", "JCGM 101:2008 6.4.9", "UNCERT: standard uncertainty, wider for few frames"))
         cards.append(Card("CFVAR1", fraction, "variance of a frame / (UNCERT^2 x COUNTS)"))
     if master.overscan is not None:

@@ -12,7 +12,7 @@ from coldframe.capture.flats.flicker import CURES, HARMLESS_FROM_S, cured, is_fl
 from coldframe.capture.flats.learned import FlatKey, LearnedFlat, LearnedFlats
 from coldframe.capture.flats.shadow_check import shadow, usual_shape
 from coldframe.capture.planning.steps import TuneStep
-from coldframe.capture.recovery.retrying import expose_once, patiently
+from coldframe.capture.recovery.retrying import expose_once, with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter, set_brightness
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.threads import in_thread
@@ -68,7 +68,7 @@ class FlatTuning:
         except TimeoutError:
             raise StepFailedError(f"no exposure was found within {self._deadline_s(flats):g} s") from None
         self._confirm_filter(tuned, curve)
-        self.context.tell(
+        self.context.publish(
             FlatTuned(
                 self.context.clock.now(),
                 self.number,
@@ -267,7 +267,9 @@ class FlatTuning:
         return await in_thread(frame_shape, frame.pixels)
 
     async def _exposed(self, exposure_s: float) -> Frame:
-        return await patiently(self.context, lambda: expose_once(self.context, self.number, FrameKind.FLAT, exposure_s))
+        return await with_retries(
+            self.context, lambda: expose_once(self.context, self.number, FrameKind.FLAT, exposure_s)
+        )
 
     def _next_shot(self, tuner: FlatTuner, panel: FlatPanel) -> Shoot | None:
         """Return the next test; with a camera that was not tuned before also the frame that shows its saturation."""
@@ -310,7 +312,7 @@ class FlatTuning:
         measurement = await in_thread(measure, frame.pixels, flats.saturation_adu, pattern)
         picture = await in_thread(preview, frame.pixels)
         title = f"{self.step.title}, test of {exposure_s:g} s"
-        self.context.tell(FrameShown(self.context.clock.now(), title, picture, measurement.histogram128()))
+        self.context.publish(FrameShown(self.context.clock.now(), title, picture, measurement.histogram128()))
         await in_thread(self.context.folder.save_test, frame, self.step.filter)
         return measurement.statistics
 
@@ -318,7 +320,7 @@ class FlatTuning:
         self, shot: Shoot, statistics: FrameStatistics, target: FlatTarget, decision: Shoot | Tuned | OutOfReach
     ) -> None:
         low_adu, high_adu = target.levels_adu
-        self.context.tell(
+        self.context.publish(
             FlatTested(
                 at=self.context.clock.now(),
                 step=self.number,

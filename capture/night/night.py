@@ -28,7 +28,7 @@ from coldframe.capture.events.kinds import (
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.flats.tuning import FlatTuning
 from coldframe.capture.host.memory import MemoryWatch
-from coldframe.capture.night.products import MadeSoFar, is_for_flats
+from coldframe.capture.night.products import NightProducts, is_for_flats
 from coldframe.capture.night.resuming import EarlierRun
 from coldframe.capture.planning.steps import (
     CoolStep,
@@ -42,7 +42,7 @@ from coldframe.capture.planning.steps import (
     plan_night,
 )
 from coldframe.capture.planning.timetable import Timetable
-from coldframe.capture.recovery.retrying import expose_once, patiently
+from coldframe.capture.recovery.retrying import expose_once, with_retries
 from coldframe.capture.rig.light_path import darken, tell_panel
 from coldframe.capture.rig.safe_state import SafeState
 from coldframe.capture.rig.temperature import OutOfReachError, cool, cool_less, thermometer
@@ -53,7 +53,7 @@ from coldframe.capture.session.skipping import skippable
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.shooting.camera_ladder import Characterisation, LadderLight
 from coldframe.capture.shooting.gain_check import GainCheck
-from coldframe.capture.shooting.light_leak_retry import Darkness
+from coldframe.capture.shooting.light_leak_retry import LightLeakRetry
 from coldframe.capture.shooting.set_inputs import Recipe
 from coldframe.capture.shooting.temperature_parts import in_parts, made_already
 from coldframe.capture.storage.night_folder import NightFolder
@@ -110,12 +110,12 @@ class Night:
         saved, steering = earlier.saved if earlier else SavedFrames(folder), steering or Steering(events, clock)
         self._context = NightContext(settings, rig, folder, events, clock, Retries(), saved, steering, deadline)
         self._learned = learned
-        self._timetable = Timetable(plan_night(settings), settings, deadline, self._there)
-        self._made = MadeSoFar(settings.flats, PROPORTIONAL if earlier is None else earlier.curve)
+        self._timetable = Timetable(plan_night(settings), settings, deadline, self._frames_on_disk)
+        self._products = NightProducts(settings.flats, PROPORTIONAL if earlier is None else earlier.curve)
         self._missing: list[str] = []
         self._reached_c: float | None = None
         self._characterisation = Characterisation(self._context)
-        self._darkness = Darkness(self._context)
+        self._light_leak_retry = LightLeakRetry(self._context)
         self._gain_check = GainCheck(self._context)
         self._sky = SkySets(self._context, learned)
         self._memory = MemoryWatch(self._context)
@@ -155,7 +155,7 @@ class Night:
         context, now = self._context, self._context.clock.now()
         for change in self._timetable.revise(number, now, context.rig.camera.thermals().sensor_c):
             reason = f"as the last frame must be in by {clock_text(context.deadline or now)}"
-            context.tell(SetResized(now, change.number, change.count, change.estimate_s, reason))
+            context.publish(SetResized(now, change.number, change.count, change.estimate_s, reason))
 
     def _require_time(self, number: int) -> None:
         if self._context.deadline is not None and self._timetable.is_too_late(number):
@@ -173,7 +173,7 @@ class Night:
         async with thermometer(context.rig.camera, context.events, context.clock, context.readings):
             for number in range(1, len(self._steps) + 1):
                 with suppress(StepFailedError):  # where the time is up meanwhile, the steps find out by themselves
-                    await until_resumed(self._context, partial(patiently, self._context))
+                    await until_resumed(self._context, partial(with_retries, self._context))
                 self._mind_the_deadline(number)
                 step = self._steps[number - 1]
                 if not isinstance(step, WarmStep):
@@ -188,7 +188,7 @@ class Night:
             context.notice(Severity.INFO, note)
         await SafeState(context.settings, context.rig, context.events, context.clock).reach_but_cooler()
 
-    def _there(self, step: ShootStep) -> int:
+    def _frames_on_disk(self, step: ShootStep) -> int:
         """Return how many frames of a set an earlier run has left."""
         return self._context.saved.count(Wanted.of(step, self._context.rig.camera.name, step.exposure_s))
 
@@ -197,7 +197,9 @@ class Night:
         if self._earlier is None or number not in self._earlier.done:
             return False
         step = self._steps[number - 1]
-        return not isinstance(step, ShootStep) or self._there(step) > 0  # the camera may be set otherwise than it was
+        return (
+            not isinstance(step, ShootStep) or self._frames_on_disk(step) > 0
+        )  # the camera may be set otherwise than it was
 
     def _result(self) -> tuple[NightOutcome, str]:
         if self._missing:
@@ -207,7 +209,7 @@ class Night:
     def _tell_start(self) -> None:
         context, rig = self._context, self._context.rig
         features = rig.camera.features
-        context.tell(
+        context.publish(
             NightStarted(
                 at=context.clock.now(),
                 folder=str(context.folder.path),
@@ -233,14 +235,14 @@ class Night:
     async def _do(self, number: int, step: Step) -> None:
         """Do one step; what fails is told and does not stop the steps that can do without it."""
         context = self._context
-        context.tell(StepStarted(context.clock.now(), number))
+        context.publish(StepStarted(context.clock.now(), number))
         context.retries.begin_set(needed_devices(step, context.rig))
         outcome, reason = StepOutcome.DONE, ""
         try:
             self._require_time(number)
             await self._work(number, step)
         except asyncio.CancelledError:
-            context.tell(StepEnded(context.clock.now(), number, StepOutcome.SKIPPED, NIGHT_WAS_ENDED))
+            context.publish(StepEnded(context.clock.now(), number, StepOutcome.SKIPPED, NIGHT_WAS_ENDED))
             raise
         except StepSkippedError as error:
             outcome, reason = StepOutcome.SKIPPED, str(error)
@@ -252,7 +254,7 @@ class Night:
             outcome, reason = StepOutcome.FAILED, str(error)
         if outcome is not StepOutcome.DONE:
             self._missing.append(f"{step.title} ({reason})")
-        context.tell(StepEnded(context.clock.now(), number, outcome, reason))
+        context.publish(StepEnded(context.clock.now(), number, outcome, reason))
         # A run that goes on with this night after a power cut must not know less than the next step took for granted.
         await context.events.kept()
 
@@ -277,7 +279,7 @@ class Night:
         if reached_c is None:
             raise error
         self._timetable.move(number, setpoint_c, reached_c)
-        self._made.move(setpoint_c, reached_c)
+        self._products.move(setpoint_c, reached_c)
         self._reached_c = reached_c
         return reached_c
 
@@ -307,7 +309,7 @@ class Night:
             self._reached_c = setpoint_c
             return
         try:
-            await patiently(self._context, lambda: cool(self._context, setpoint_c))
+            await with_retries(self._context, lambda: cool(self._context, setpoint_c))
         except OutOfReachError as error:
             reached_c = await self._fall_back(number, setpoint_c, error)
             raise StepFailedError(f"{error}; its sets are shot at {reached_c:g} C") from error
@@ -333,11 +335,11 @@ class Night:
         if tuned is None:
             await self._gain_check.confirm(number, step.readout)
             bias_adu = await self._bias_level_adu(number, step)
-            tuning = FlatTuning(self._context, self._learned, step, number, bias_adu, self._made.panel_curve)
-            tuned, self._made.panel_curve = await tuning.run()
-        self._made.tuned[step] = tuned
+            tuning = FlatTuning(self._context, self._learned, step, number, bias_adu, self._products.panel_curve)
+            tuned, self._products.panel_curve = await tuning.run()
+        self._products.tuned[step] = tuned
         self._timetable.learn_flat(step, tuned.exposure_s)
-        self._context.tell(TuningKept(self._context.clock.now(), step, tuned, self._made.panel_curve))
+        self._context.publish(TuningKept(self._context.clock.now(), step, tuned, self._products.panel_curve))
 
     def _tuned_earlier(self, step: TuneStep) -> Tuned | None:
         """Return what an earlier run has tuned, if it went on to shoot with it: all frames of a set are shot alike."""
@@ -357,14 +359,16 @@ class Night:
 
     async def _bias_level_adu(self, number: int, step: TuneStep) -> float:
         """Return the level without light: of this night's master bias, else of a bias frame shot for it."""
-        known_adu = self._made.bias_level_adu(step)
+        known_adu = self._products.bias_level_adu(step)
         if known_adu is not None:
             return known_adu
         camera = self._context.rig.camera
         await camera.apply(step.readout)
         await darken(self._context)
         shortest_s = camera.features.exposure_s.minimum
-        frame = await patiently(self._context, lambda: expose_once(self._context, number, FrameKind.BIAS, shortest_s))
+        frame = await with_retries(
+            self._context, lambda: expose_once(self._context, number, FrameKind.BIAS, shortest_s)
+        )
         await in_thread(self._context.folder.save_test, frame, None)
         measurement = await in_thread(measure, frame.pixels)
         return measurement.statistics.level_adu
@@ -376,7 +380,7 @@ class Night:
         e_per_adu = await in_thread(self._characterisation.e_per_adu, step.readout)
         recipe, began_s = replace(self._recipe(step, e_per_adu), e_per_adu=e_per_adu), self._context.worked_s()
         if step.kind is FrameKind.DARK:
-            bias_adu = self._made.bias_level_adu(step)
+            bias_adu = self._products.bias_level_adu(step)
             ceiling_adu = await in_thread(self._characterisation.dark_ceiling_adu, step, bias_adu)
             recipe = replace(recipe, ceiling_adu=ceiling_adu)
         if step.kind is FrameKind.DARK and step.setpoint_c is None:
@@ -385,8 +389,8 @@ class Night:
             step, recipe = replace(step, count=step.count - len(made)), replace(recipe, shot_before=len(made))
             if step.count <= 0:
                 return
-        shot = await in_parts(step, recipe, partial(self._darkness.shoot, number))
-        self._made.keep(step, shot, self._steps[number:])
+        shot = await in_parts(step, recipe, partial(self._light_leak_retry.shoot, number))
+        self._products.keep(step, shot, self._steps[number:])
         self._sky.keep(step, recipe.exposure_s, shot.master)
         if shot.studied is not None:
             self._characterisation.add(step.readout, shot.studied)
@@ -403,15 +407,15 @@ class Night:
             case FrameKind.BIAS:
                 return Recipe(self._context.rig.camera.features.exposure_s.minimum)
             case FrameKind.DARK:
-                return self._made.dark_recipe(step)
+                return self._products.dark_recipe(step)
         if self._context.settings.flats.source == "sky":
             return self._sky.recipe(step)
-        if step.tuning not in self._made.tuned:
+        if step.tuning not in self._products.tuned:
             raise StepSkippedError("no exposure was found for its flats")
         if step.kind is FrameKind.DARK_FLAT:
-            recipe = self._made.dark_flat_recipe(step, self._steps, e_per_adu)
+            recipe = self._products.dark_flat_recipe(step, self._steps, e_per_adu)
         else:
-            recipe = self._made.flat_recipe(step)
+            recipe = self._products.flat_recipe(step)
         if recipe is None:
             raise StepSkippedError("there is neither a master dark flat nor a master bias to subtract")
         return recipe
@@ -421,7 +425,7 @@ class Night:
         context = self._context
         warming = next((n for n, step in enumerate(self._steps, start=1) if isinstance(step, WarmStep)), None)
         if warming is not None:
-            context.tell(StepStarted(context.clock.now(), warming))
+            context.publish(StepStarted(context.clock.now(), warming))
         safe = SafeState(context.settings, context.rig, context.events, context.clock)
         reaching = asyncio.create_task(safe.reach(), name="safe state")
         while not reaching.done():
@@ -435,13 +439,13 @@ class Night:
             outcome = NightOutcome.INCOMPLETE
         if warming is not None:
             ended = StepOutcome.FAILED if failures else StepOutcome.DONE
-            context.tell(StepEnded(context.clock.now(), warming, ended, " ".join(failures)))
+            context.publish(StepEnded(context.clock.now(), warming, ended, " ".join(failures)))
         try:
             await self._characterisation.keep()
         except asyncio.CancelledError:
             outcome = NightOutcome.INTERRUPTED
         safety = failures or ("the rig is safe",)
-        context.tell(NightEnded(context.clock.now(), outcome, "; ".join((summary, *safety))))
+        context.publish(NightEnded(context.clock.now(), outcome, "; ".join((summary, *safety))))
         return outcome
 
 

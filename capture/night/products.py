@@ -15,7 +15,7 @@ from coldframe.calibration.masters.flat_pedestal import (
 )
 from coldframe.capture.judging.light_leak import filters_for_darks
 from coldframe.capture.planning.steps import ShootStep, Step, TuneStep
-from coldframe.capture.shooting.set_inputs import Pedestal, Recipe, ShotSet
+from coldframe.capture.shooting.set_inputs import Recipe, ShotSet, SubtractedMaster
 from coldframe.capture.tuner.panel_curve import PROPORTIONAL, PanelCurve
 from coldframe.capture.tuner.tuner import Tuned
 from coldframe.config.frames import FrameKind, ReadoutSettings
@@ -28,7 +28,7 @@ Conditions = tuple[ReadoutSettings, float | None]
 
 
 @dataclass(slots=True)
-class MadeSoFar:
+class NightProducts:
     """Masters, levels and tunings that later sets build on; what none needs any more is forgotten: masters are large.
 
     Attributes
@@ -45,8 +45,8 @@ class MadeSoFar:
     panel_curve: PanelCurve = PROPORTIONAL
     tuned: dict[TuneStep, Tuned] = field(default_factory=dict)
     _bias_levels_adu: dict[Conditions, float] = field(default_factory=dict)
-    _biases: dict[Conditions, Pedestal] = field(default_factory=dict)
-    _dark_flats: dict[TuneStep, Pedestal] = field(default_factory=dict)
+    _biases: dict[Conditions, SubtractedMaster] = field(default_factory=dict)
+    _dark_flats: dict[TuneStep, SubtractedMaster] = field(default_factory=dict)
     _verdicts: dict[TuneStep, PedestalVerdict] = field(default_factory=dict)
 
     def bias_level_adu(self, step: TuneStep | ShootStep) -> float | None:

@@ -31,12 +31,12 @@ Counts = dict[int, int]
 """Frames of steps, by their places in the plan; a step that is not in it is left out."""
 
 
-def within(
+def fit_before_deadline(
     steps: Sequence[Step],
     time_s: float,
     settings: Settings,
     pace: Pace,
-    there: Callable[[ShootStep], int] = lambda _: 0,
+    frames_on_disk: Callable[[ShootStep], int] = lambda _: 0,
 ) -> tuple[Step | None, ...]:
     """Return what of a plan fits into a time.
 
@@ -51,7 +51,7 @@ def within(
         from flats.
     pace
         How long things take.
-    there
+    frames_on_disk
         Tells how many frames of a set an earlier run of the night has shot: they take no time, and are never left out.
 
     Returns
@@ -59,7 +59,7 @@ def within(
     tuple
         For each step the same, or one with fewer frames, or None where there is no time for it.
     """
-    shot = _shot(steps, there)
+    shot = _shot(steps, frames_on_disk)
 
     def fits(counts: Counts) -> bool:
         missing = {place: count - shot.get(place, 0) for place, count in counts.items() if count > shot.get(place, 0)}
@@ -101,9 +101,9 @@ def time_needed_s(steps: Iterable[Step | None], settings: Settings, pace: Pace) 
     return sum(estimate_s(done, settings, pace))
 
 
-def _shot(steps: Sequence[Step], there: Callable[[ShootStep], int]) -> Counts:
-    """Return the frames that are there already, and which tunings those of flats tell of."""
-    frames = {place: there(step) for place, step in enumerate(steps) if isinstance(step, ShootStep)}
+def _shot(steps: Sequence[Step], frames_on_disk: Callable[[ShootStep], int]) -> Counts:
+    """Return the frames that are on the disk already, and which tunings those of flats tell of."""
+    frames = {place: frames_on_disk(step) for place, step in enumerate(steps) if isinstance(step, ShootStep)}
     shot = {place: count for place, count in frames.items() if count}
     for places in _bundles(steps):
         if any(place in shot for place in places):

@@ -46,7 +46,7 @@ class Enough:
     def _is_of_good_practice(self) -> bool:
         return (self.at_least, self.at_most) == GOOD_PRACTICE[FrameKind.DARK]
 
-    def judged(self, kind: FrameKind, growth: NoiseGrowth, glow: AmpGlow | None = None) -> "View":
+    def judged(self, kind: FrameKind, growth: NoiseGrowth, glow: AmpGlow | None = None) -> "FrameEstimate":
         """Return how many frames are enough.
 
         Parameters
@@ -67,7 +67,7 @@ class Enough:
         added = 100 * (sqrt(1 + ratio**2) - 1)
         summary = f"after {growth.frames} frames its master adds {added:.2g} % to the noise of a light, of {self.goal}"
         reasons = ([str(glow)] if glows else []) + ([cause_text(kind, growth)] if growth.cause else [])
-        return View(frames, summary, "; ".join([summary, *reasons]), is_met=needed <= LEEWAY * growth.frames)
+        return FrameEstimate(frames, summary, "; ".join([summary, *reasons]), is_met=needed <= LEEWAY * growth.frames)
 
     def _ratio(self, kind: FrameKind, growth: NoiseGrowth) -> float:
         """Return the noise that the master brings into a light, over the light's own.
@@ -85,7 +85,7 @@ class Enough:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class FrameEstimate:
     """How many frames are enough, as far as those so far can tell.
 
     Attributes

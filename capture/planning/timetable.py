@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from coldframe.capture.planning.deadline import within
+from coldframe.capture.planning.deadline import fit_before_deadline
 from coldframe.capture.planning.steps import AMBIENT_GUESS_C, Pace, ShootStep, Step, TuneStep, estimate_s, moved
 from coldframe.config.settings import Settings
 
@@ -40,14 +40,14 @@ class Timetable:
         Of the rig.
     deadline
         None: all the time in the world.
-    there
+    frames_on_disk
         Tells how many frames of a set an earlier run of the night has shot.
     """
 
     planned: tuple[Step, ...]
     settings: Settings
     deadline: datetime | None = None
-    there: Callable[[ShootStep], int] = lambda _: 0
+    frames_on_disk: Callable[[ShootStep], int] = lambda _: 0
     _left: list[Step | None] = field(init=False)
     _readout_s: float = field(init=False, default=Pace().readout_s)
     _flats_s: dict[TuneStep, float] = field(init=False, default_factory=dict)
@@ -66,11 +66,11 @@ class Timetable:
 
     def move(self, number: int, from_c: float, to_c: float) -> None:
         """Put what is left after a step to another sensor temperature, but for sets that are shot there anyway."""
-        there = set(self.planned)
+        kept = set(self.planned)
 
         def changed(step: Step | None) -> Step | None:
             new = None if step is None else moved(step, from_c, to_c)
-            return step if new in there else new
+            return step if new in kept else new
 
         self._left[number:] = [changed(step) for step in self._left[number:]]
         later = [changed(step) or step for step in self.planned[number:]]
@@ -101,7 +101,9 @@ class Timetable:
         pace = Pace(AMBIENT_GUESS_C if sensor_c is None else sensor_c, self._readout_s, self._flats_s)
         time_s = (self.deadline - now).total_seconds()
         before = self._left[number - 1 :]
-        self._left[number - 1 :] = within(self.planned[number - 1 :], time_s, self.settings, pace, self.there)
+        self._left[number - 1 :] = fit_before_deadline(
+            self.planned[number - 1 :], time_s, self.settings, pace, self.frames_on_disk
+        )
         return tuple(self._changes(number, before, pace))
 
     def _changes(self, number: int, before: list[Step | None], pace: Pace) -> Iterator[Resized]:

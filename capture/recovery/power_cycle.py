@@ -20,24 +20,24 @@ async def hangs(context: NightContext, error: DeviceError) -> bool:
     Such a failure takes no try from exposure, set or night: what bounds it is the number of power cycles, and of such
     failures in a night.
     """
-    camera, wedge = context.rig.camera.name, context.retries.wedge
+    camera, hung_camera = context.rig.camera.name, context.retries.hung_camera
     if not is_possible(context) or error.device != camera or not isinstance(error, DeviceTimeoutError):
         return False
-    if wedge.timed_out():
+    if hung_camera.timed_out():
         await power_cycled(context, camera)
         return True
-    return wedge.takes_no_try()
+    return hung_camera.takes_no_try()
 
 
 async def power_cycled(context: NightContext, device: str) -> bool:
     """Run the command if the device is the camera and there is one to run; tell whether it was run."""
     if not is_possible(context) or device != context.rig.camera.name:
         return False
-    context.retries.wedge.use()
+    context.retries.hung_camera.use()
     command, deadline_s = context.settings.hooks.power_cycle, context.settings.hooks.deadline_s
     context.notice(Severity.ERROR, f"{device} hangs; its power is switched off and on again: {shlex.join(command)}")
     fault, output = await _to_its_end(run_bounded(command, deadline_s))
-    context.tell(HookEnded(context.clock.now(), shlex.join(command), fault, output))
+    context.publish(HookEnded(context.clock.now(), shlex.join(command), fault, output))
     if fault:
         context.notice(Severity.ERROR, f"power cycle of {device}: {shlex.join(command)}: {fault}")
     await asyncio.sleep(BOOT_S)
@@ -59,4 +59,4 @@ async def _to_its_end(run: Coroutine[Any, Any, tuple[str, str]]) -> tuple[str, s
 
 def is_possible(context: NightContext) -> bool:
     """Tell whether a power cycle is left for tonight."""
-    return bool(context.settings.hooks.power_cycle) and context.retries.wedge.uses_left > 0
+    return bool(context.settings.hooks.power_cycle) and context.retries.hung_camera.uses_left > 0

@@ -37,17 +37,17 @@ async def expose_once(context: NightContext, step: int, kind: FrameKind, exposur
     NotDurableError
         There is no room for frames.
     """
-    await until_resumed(context, partial(patiently, context), exposure_s)
+    await until_resumed(context, partial(with_retries, context), exposure_s)
     await wait_for_room(context)
     await ensure_ready(context)
-    context.tell(ExposureStarted(context.clock.now(), step, kind, exposure_s))
+    context.publish(ExposureStarted(context.clock.now(), step, kind, exposure_s))
     frame = await context.rig.camera.expose(kind, exposure_s)
     if unready := [device.name for device in context.devices if not device.is_ready]:
         reason = f"shot while {' and '.join(unready)} went away or was changed"
         path = await in_thread(context.folder.quarantine, frame, None, reason)
         raise DeviceLostError(unready[0], f"went away or was changed during an exposure ({path.name})")
     context.retries.breakers.worked(frame.camera)
-    context.retries.wedge.worked()
+    context.retries.hung_camera.worked()
     return clock_checked(context, frame)
 
 
@@ -63,7 +63,7 @@ async def ensure_ready(context: NightContext) -> None:
         await device.ensure_ready()
 
 
-async def patiently(context: NightContext, attempt: Callable[[], Awaitable[T]]) -> T:
+async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]]) -> T:
     """Try until it succeeds, as often as the night's budget allows; what a second try can cure gets one.
 
     What was lost is waited for, however often that takes another look: only its loss counts as one try.

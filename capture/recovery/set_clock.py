@@ -19,8 +19,8 @@ def clock_checked(context: NightContext, frame: Frame) -> Frame:
     step_s = context.clock.wall_step_s
     if abs(step_s) < LEAST_STEP_S:
         return frame
-    if abs(step_s - context.told.clock_step_s) >= LEAST_STEP_S:
-        context.told.clock_step_s = step_s
+    if abs(step_s - context.announced.clock_step_s) >= LEAST_STEP_S:
+        context.announced.clock_step_s = step_s
         text = f"this machine's clock was set by {step_s:+.0f} s: the night goes on by the clock of its start, "
         text += f"{clock_text(context.clock.now())} now, and its frames tell so ({KEYWORD})"
         context.notice(Severity.WARNING, text)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from coldframe.capture.events.kinds import FilterChanged, PanelChanged, Severity
-from coldframe.capture.recovery.retrying import patiently
+from coldframe.capture.recovery.retrying import with_retries
 from coldframe.capture.rig.manual_light import wait_for_person
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.devices.errors import DeviceError
@@ -19,7 +19,7 @@ def tell_panel(context: NightContext) -> None:
     panel = context.rig.panel
     if panel is not None:
         state = panel.state()
-        context.tell(PanelChanged(context.clock.now(), state.lit, state.brightness, state.cover))
+        context.publish(PanelChanged(context.clock.now(), state.lit, state.brightness, state.cover))
 
 
 async def select_filter(context: NightContext, name: str | None) -> None:
@@ -33,9 +33,9 @@ async def select_filter(context: NightContext, name: str | None) -> None:
     wheel, settings = context.rig.wheel, context.settings.wheel
     if wheel is None or settings is None or name is None or wheel.current == name:
         return
-    await patiently(context, lambda: wheel.select(name))
+    await with_retries(context, lambda: wheel.select(name))
     context.retries.breakers.worked(wheel.name)
-    context.tell(FilterChanged(context.clock.now(), name))
+    context.publish(FilterChanged(context.clock.now(), name))
     await asyncio.sleep(settings.settle_s)
 
 
@@ -64,7 +64,7 @@ async def darken(context: NightContext) -> None:
         It no longer answers, and nobody knows whether it is dark; or nobody switched a light that is switched by hand.
     """
     for auxiliary in context.rig.auxiliaries:
-        await patiently(context, auxiliary.switch_off)
+        await with_retries(context, auxiliary.switch_off)
     panel, settings = context.rig.panel, context.settings.panel
     if panel is None or settings is None:
         return
@@ -74,9 +74,9 @@ async def darken(context: NightContext) -> None:
     if isinstance(panel, ManualPanel):
         await wait_for_person(context, panel, lit=False)
     try:
-        await patiently(context, panel.light_off)
+        await with_retries(context, panel.light_off)
         if panel.has_cover:
-            await patiently(context, panel.close_cover)
+            await with_retries(context, panel.close_cover)
     except (StepFailedError, DeviceError):
         if context.can_do_without(panel.name):
             return
@@ -101,9 +101,9 @@ async def open_to_sky(context: NightContext) -> None:
     if panel is None or context.settings.panel is None:
         return
     await _begin(context, panel)
-    await patiently(context, panel.light_off)
+    await with_retries(context, panel.light_off)
     if panel.has_cover:
-        await patiently(context, panel.open_cover)
+        await with_retries(context, panel.open_cover)
     tell_panel(context)
 
 
@@ -121,11 +121,11 @@ async def flat_light(context: NightContext, panel: FlatPanel, brightness: int | 
     await _begin(context, panel)
     if panel.has_cover:
         move = panel.close_cover if settings.cover_for_flats == "closed" else panel.open_cover
-        await patiently(context, move)
+        await with_retries(context, move)
     if isinstance(panel, ManualPanel):
         await wait_for_person(context, panel, lit=True)
     try:
-        async with lit(panel, brightness, partial(patiently, context)):
+        async with lit(panel, brightness, partial(with_retries, context)):
             context.retries.breakers.worked(panel.name)
             tell_panel(context)
             await asyncio.sleep(settings.settle_s)
@@ -144,12 +144,12 @@ async def set_brightness(context: NightContext, panel: FlatPanel, brightness: in
     """
     settings = context.settings.panel
     assert settings is not None
-    await patiently(context, lambda: panel.light_on(brightness))
+    await with_retries(context, lambda: panel.light_on(brightness))
     tell_panel(context)
     await asyncio.sleep(settings.settle_s)
 
 
 async def _begin(context: NightContext, panel: FlatPanel) -> None:
     """Take the panel out of the dark; one that is not there has got no order, and is as dark as before."""
-    await patiently(context, panel.ensure_ready)
+    await with_retries(context, panel.ensure_ready)
     context.lamp.is_dark = False

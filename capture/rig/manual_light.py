@@ -4,7 +4,7 @@ import asyncio
 
 from coldframe.calibration.measuring.statistics import FrameStatistics, measure
 from coldframe.capture.events.kinds import Severity
-from coldframe.capture.recovery.retrying import patiently
+from coldframe.capture.recovery.retrying import with_retries
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind
@@ -60,6 +60,6 @@ async def _is_lit(context: NightContext) -> bool:
     shortest_s = camera.features.exposure_s.minimum
     statistics = []
     for exposure_s in (shortest_s, max(LOOK_S, 10 * shortest_s)):
-        frame = await patiently(context, lambda: camera.expose(FrameKind.FLAT, exposure_s))  # noqa: B023 - awaited here
+        frame = await with_retries(context, lambda: camera.expose(FrameKind.FLAT, exposure_s))  # noqa: B023 - awaited here
         statistics.append((await in_thread(measure, frame.pixels)).statistics)
     return shows_light(*statistics)

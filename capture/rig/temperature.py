@@ -104,7 +104,7 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
             thermals = camera.thermals()
             # Drivers that report changes only fall silent at the setpoint: what they last said still holds.
             verdict = judge.observe(context.clock.elapsed_s(), thermals.sensor_c, thermals.power_percent)
-            context.tell(CoolingProgress(context.clock.now(), verdict.message))
+            context.publish(CoolingProgress(context.clock.now(), verdict.message))
             # Near the goal is not there: the last setpoint of the ramp has to be taken, too.
             if verdict.state is CoolingState.STABLE and ramping.done():
                 if silence := await thermometer_fault(context, setpoint_c):

@@ -30,7 +30,7 @@ class Lamp:
 
 
 @dataclass(slots=True)
-class Told:
+class Announced:
     """What people were told already: the step of the wall clock, in seconds."""
 
     clock_step_s: float = 0.0
@@ -54,7 +54,7 @@ class NightContext:
     deadline: datetime | None = None
     lamp: Lamp = field(default_factory=Lamp)
     readings: FrozenReading = field(default_factory=FrozenReading)
-    told: Told = field(default_factory=Told)
+    announced: Announced = field(default_factory=Announced)
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -84,7 +84,7 @@ class NightContext:
         """Return the seconds since the night's clock started, without those for which it was paused."""
         return self.clock.elapsed_s() - self.steering.waited_s
 
-    def tell(self, event: Event) -> None:
+    def publish(self, event: Event) -> None:
         """Publish an event."""
         self.events.publish(event)
 

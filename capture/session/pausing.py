@@ -64,4 +64,4 @@ async def _light_again(context: NightContext, panel: FlatPanel, was: PanelState,
 
 
 def _tell(context: NightContext, state: PanelState) -> None:
-    context.tell(PanelChanged(context.clock.now(), state.lit, state.brightness, state.cover))
+    context.publish(PanelChanged(context.clock.now(), state.lit, state.brightness, state.cover))

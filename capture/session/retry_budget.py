@@ -60,7 +60,7 @@ class Breakers:
         return self.is_open(device) and not self.is_needed(device)
 
 
-class Wedge:
+class HungCamera:
     """Whether a camera hangs so that only its power supply can bring it back.
 
     Parameters
@@ -155,7 +155,7 @@ class Retries:
         self.per_set = per_set
         self.per_night = per_night
         self.breakers = Breakers()
-        self.wedge = Wedge()
+        self.hung_camera = HungCamera()
         self.claims = Claims()
         self._set = 0
         self._night = 0

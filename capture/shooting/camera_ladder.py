@@ -15,7 +15,7 @@ from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.events.kinds import CameraMeasured, Severity
 from coldframe.capture.judging.dark_level import dark_ceiling_adu
 from coldframe.capture.planning.steps import ShootStep
-from coldframe.capture.recovery.retrying import expose_once, patiently
+from coldframe.capture.recovery.retrying import expose_once, with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.session.skipping import skippable
@@ -156,7 +156,9 @@ class Characterisation:
                 series = TileSeries()
                 for _ in range(FRAMES_PER_RUNG):
                     context.require_time(exposure_s)
-                    frame = await patiently(context, partial(expose_once, context, number, FrameKind.FLAT, exposure_s))
+                    frame = await with_retries(
+                        context, partial(expose_once, context, number, FrameKind.FLAT, exposure_s)
+                    )
                     await in_thread(self._keep_rung, frame, light.filter, series)
                 self.add(light.readout, studied_set(frame, frame.sensor_c, (light.filter, light.brightness), series))
 
@@ -173,7 +175,7 @@ class Characterisation:
                 self.context.notice(Severity.WARNING, f"what was measured of the camera is not kept: {error}")
                 continue
             if kept is not None:
-                self.context.tell(kept)
+                self.context.publish(kept)
         self._sets.clear()
 
     def _keep(self, sets: list[StudiedSet]) -> CameraMeasured | None:

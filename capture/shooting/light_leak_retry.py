@@ -8,7 +8,7 @@ from coldframe.capture.shooting.set_shooting import LightLeakError, SetShooting
 from coldframe.config.frames import FrameKind
 
 
-class Darkness:
+class LightLeakRetry:
     """Shoots sets, and remembers whether it is dark enough for darks."""
 
     def __init__(self, context: NightContext) -> None:

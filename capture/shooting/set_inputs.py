@@ -12,7 +12,7 @@ from coldframe.capture.tuner.tuner import Tuned
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pedestal:
+class SubtractedMaster:
     """What is subtracted from flats: a master.
 
     Attributes
@@ -61,7 +61,7 @@ class ShotSet:
         True where the sensor has left the set's temperature: the frames that are missing make another master.
     """
 
-    master: Pedestal
+    master: SubtractedMaster
     frames: int
     taken_over: int
     shortfall: str | None
@@ -99,7 +99,7 @@ class Recipe:
 
     exposure_s: float
     tuned: Tuned | None = None
-    pedestal: Pedestal | None = None
+    pedestal: SubtractedMaster | None = None
     verdict: PedestalVerdict | None = None
     test: PedestalTest | None = None
     e_per_adu: float | None = None

@@ -22,7 +22,7 @@ from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import Clipping, half_step
 from coldframe.capture.planning.steps import ShootStep
 from coldframe.capture.shooting.camera_ladder import studied_set
-from coldframe.capture.shooting.set_inputs import Pedestal, Recipe
+from coldframe.capture.shooting.set_inputs import Recipe, SubtractedMaster
 from coldframe.capture.shooting.set_size import SetSize
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.devices.camera import Frame
@@ -33,7 +33,7 @@ class WrittenMaster:
     """A master that is on the disk, and what there is to tell of it."""
 
     path: Path
-    pedestal: Pedestal
+    pedestal: SubtractedMaster
     level: float
     frames: int
     noise: float
@@ -186,7 +186,7 @@ class SetMaster:
             sensor_c=fmean(accepted.sensor_c) if accepted.sensor_c else None,
             setpoint_c=first.setpoint_c,
             filter_name=self._step.filter,
-            clipping=self._clipping,
+            method=self._clipping,
             inputs=tuple(path.name for path in accepted.paths),
             first_at=first.started_at,
             last_at=accepted.last_at,
@@ -248,14 +248,14 @@ class SetMaster:
             return first.header
         return {"EGAIN": e_per_adu, **first.header}
 
-    def _pedestal(self, path: Path, master: MasterFrame) -> Pedestal:
+    def _pedestal(self, path: Path, master: MasterFrame) -> SubtractedMaster:
         """Return the master as it is subtracted from flats."""
         stack, error_adu = master.stack, self._level_error_adu()
         if master.overscan is None:
-            return Pedestal(path.name, stack.mean, stack.uncertainty, master.level, None, error_adu)
+            return SubtractedMaster(path.name, stack.mean, stack.uncertainty, master.level, None, error_adu)
         mean = stack.mean + np.float32(PEDESTAL_ADU)
         level = fmean(self.accepted.levels_adu)
-        return Pedestal(path.name, mean, stack.uncertainty, level, master.overscan, error_adu)
+        return SubtractedMaster(path.name, mean, stack.uncertainty, level, master.overscan, error_adu)
 
     def _level_error_adu(self) -> float:
         levels_adu = self.accepted.levels_adu

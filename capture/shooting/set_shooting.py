@@ -36,7 +36,7 @@ from coldframe.capture.events.kinds import (
 from coldframe.capture.judging.cooler import TemperatureWatch
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate, FrameLook
 from coldframe.capture.planning.steps import ShootStep
-from coldframe.capture.recovery.retrying import expose_once, patiently, spend_retry
+from coldframe.capture.recovery.retrying import expose_once, spend_retry, with_retries
 from coldframe.capture.recovery.second_client import reclaim
 from coldframe.capture.rig.light_path import darken, flat_light, select_filter, select_filter_if_possible
 from coldframe.capture.rig.temperature import hold, thermometer_fault, watched
@@ -169,7 +169,7 @@ class SetShooting:
             shortfall = f"{error}; its master is of {self._master.frames} frames of {self._size.aim}"
         await self._tell_cause()
         made = await self._over_all_frames(self._master.write)
-        self._context.tell(
+        self._context.publish(
             MasterWritten(
                 self._context.clock.now(),
                 self._number,
@@ -206,7 +206,7 @@ class SetShooting:
 
     async def _set_aside(self, path: Path, reason: str) -> None:
         aside = await in_thread(self._context.folder.quarantine_saved, path, reason)
-        self._context.tell(FrameRejected(self._context.clock.now(), self._number, str(aside), reason))
+        self._context.publish(FrameRejected(self._context.clock.now(), self._number, str(aside), reason))
 
     async def _file(self, path: Path) -> None:
         """Take the master into the library. That it is saved is what counts: a failure is told, and no more."""
@@ -251,7 +251,7 @@ class SetShooting:
         wanted = Wanted.of(self._step, context.rig.camera.name, self._recipe.exposure_s)
         if not context.saved.count(wanted):
             return
-        await patiently(context, self._apply_settings)
+        await with_retries(context, self._apply_settings)
         while not self._is_complete():
             found = await in_thread(context.saved.take, wanted, self._settings)
             for fault in context.saved.faults():
@@ -314,12 +314,12 @@ class SetShooting:
             except NotDurableError as error:
                 self._context.notice(Severity.ERROR, f"a frame is lost: {error}")
             else:
-                self._context.tell(FrameRejected(self._context.clock.now(), self._number, str(path), reason))
+                self._context.publish(FrameRejected(self._context.clock.now(), self._number, str(path), reason))
 
     async def _expose_all(self, shots: "asyncio.Queue[_Shot]", judged: "asyncio.Queue[_Judged]") -> None:
         while (missing := self._wanted - self._master.frames) > 0:
             for _ in range(missing):
-                await shots.put(await patiently(self._context, self._shoot))
+                await shots.put(await with_retries(self._context, self._shoot))
                 if self._is_drifting():
                     break
             await _all_done(shots, judged)
@@ -351,7 +351,7 @@ class SetShooting:
             return
         if size.aim != before:
             estimate_s = size.aim * (context.worked_s() - self._began_s) / accepted
-            context.tell(SetResized(context.clock.now(), self._number, size.aim, estimate_s, view.reason))
+            context.publish(SetResized(context.clock.now(), self._number, size.aim, estimate_s, view.reason))
         if size.aim == accepted and not view.is_met:
             context.notice(Severity.WARNING, f"{self._step.title}: {view.summary}; this set gets no more")
 
@@ -371,7 +371,7 @@ class SetShooting:
         self._verdict = await self._over_all_frames(self._master.compare, test)
         if self._verdict.subtract is Subtract.DARK_FLAT:
             self._wanted = self._size.look_at
-        self._context.tell(
+        self._context.publish(
             PedestalDecided(
                 self._context.clock.now(),
                 self._number,
@@ -385,7 +385,7 @@ class SetShooting:
     async def _shoot(self) -> _Shot:
         """Shoot one frame at the settings and the temperature of the set."""
         camera, step = self._context.rig.camera, self._step
-        await until_resumed(self._context, partial(patiently, self._context), self._recipe.exposure_s)
+        await until_resumed(self._context, partial(with_retries, self._context), self._recipe.exposure_s)
         self._context.require_time(self._recipe.exposure_s)
         if self._settings_lost:
             await self._apply_settings()
@@ -516,13 +516,13 @@ class SetShooting:
         index = self._recipe.shot_before + self._master.frames
         now, number = self._context.clock.now(), self._number
         title = f"{self._step.title} {index}/{self._shown_count()}"
-        self._context.tell(FrameShown(now, title, judged.picture, judged.measurement.histogram128()))
-        self._context.tell(
+        self._context.publish(FrameShown(now, title, judged.picture, judged.measurement.histogram128()))
+        self._context.publish(
             FrameAccepted(
                 now, number, index, str(path), frame.exposure_s, frame.sensor_c, statistics, is_taken_over=is_taken_over
             )
         )
-        self._context.tell(MasterGrew(now, number, index, noise_adu))
+        self._context.publish(MasterGrew(now, number, index, noise_adu))
 
     def _shown_count(self) -> int:
         """Return the frames that people see the set go for: those of a test until it is decided, then all."""
@@ -531,7 +531,7 @@ class SetShooting:
 
     async def _reject(self, frame: Frame, fault: Fault) -> None:
         path = await in_thread(self._context.folder.quarantine, frame, self._step.filter, fault.reason)
-        self._context.tell(FrameRejected(self._context.clock.now(), self._number, str(path), fault.reason))
+        self._context.publish(FrameRejected(self._context.clock.now(), self._number, str(path), fault.reason))
 
 
 async def _all_done(*queues: "asyncio.Queue[Any]") -> None:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.measuring.amp_glow import measure_glow
 from coldframe.calibration.measuring.noise_growth import SampledFrames
-from coldframe.capture.planning.noise_target import View, cause_text
+from coldframe.capture.planning.noise_target import FrameEstimate, cause_text
 from coldframe.capture.planning.steps import ShootStep
 from coldframe.config.frames import FrameKind
 
@@ -42,7 +42,7 @@ class SetSize:
         """Take in the next frame: uint16, shape (height, width), as it is folded into the master."""
         self._samples.add(pixels)
 
-    def look(self, accepted: int) -> View | None:
+    def look(self, accepted: int) -> FrameEstimate | None:
         """Look at the noise of the frames so far and decide anew; None where there is nothing to decide by.
 
         `aim` and `look_at` are the same number afterwards, and that of the frames so far once these are enough.

@@ -37,7 +37,7 @@ from coldframe.calibration.masters.master_frame import (
     settings_text,
     write_master,
 )
-from coldframe.capture.storage.retry_write import free_path, numbered, written
+from coldframe.capture.storage.retry_write import free_path, numbered, write_with_retry
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame, StrayFrame
 
@@ -208,7 +208,7 @@ class NightFolder:
         first = _made(self.path / MASTERS) / master_name(master)
         for path in numbered(first):
             if not path.exists():
-                return written(path, lambda path: write_master(path, master), self.path / QUARANTINE)
+                return write_with_retry(path, lambda path: write_master(path, master), self.path / QUARANTINE)
             if is_written(path, master):
                 return path
         raise AssertionError("the numbers never end")
@@ -268,7 +268,7 @@ class NightFolder:
         )
         content = self._encoder.encode(frame.pixels, cards)
         path = free_path(_made(folder) / f"{name}.fits")
-        return written(path, lambda path: write_durably(path, content), self.path / QUARANTINE)
+        return write_with_retry(path, lambda path: write_durably(path, content), self.path / QUARANTINE)
 
 
 def _write_reason(path: Path, report: dict[str, str]) -> None:

@@ -23,7 +23,7 @@ def free_path(path: Path) -> Path:
     return next(candidate for candidate in numbered(path) if not candidate.exists())
 
 
-def written(path: Path, write: Callable[[Path], None], quarantine: Path) -> Path:
+def write_with_retry(path: Path, write: Callable[[Path], None], quarantine: Path) -> Path:
     """Write a file, under a new name if the disk fails the first time; return the name under which it is.
 
     Parameters

@@ -81,7 +81,7 @@ def sky_master(shot: SkySet, ladder: DarkLadder, overscan: Overscan | None, cfa_
         sensor_c=fmean(shot.sensor_c) if shot.sensor_c else None,
         setpoint_c=shot.first.setpoint_c,
         filter_name=shot.flat.filter,
-        clipping=clipping,
+        method=clipping,
         inputs=tuple(path.name for path in shot.paths),
         first_at=shot.first.started_at,
         last_at=shot.last_at,

@@ -12,7 +12,7 @@ from coldframe.capture.events.kinds import MasterWritten, Severity
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.planning.steps import ShootStep, SkyMasterStep, SkyStep
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
-from coldframe.capture.shooting.set_inputs import Pedestal, Recipe
+from coldframe.capture.shooting.set_inputs import Recipe, SubtractedMaster
 from coldframe.capture.shooting.set_shooting import LEAST_FRAMES
 from coldframe.capture.threads import in_thread
 from coldframe.capture.twilight.masters import sky_master
@@ -103,7 +103,7 @@ class SkySets:
             raise StepSkippedError("there are no sky flats that need them")
         return Recipe(twilight.rungs_s.pop(0))
 
-    def keep(self, step: ShootStep, exposure_s: float, master: Pedestal) -> None:
+    def keep(self, step: ShootStep, exposure_s: float, master: SubtractedMaster) -> None:
         """Keep what later can be subtracted: a master bias, or dark flats."""
         conditions = (step.readout, step.setpoint_c)
         dark = _Dark(Rung(exposure_s, self._context.folder.master(master.name)), master.overscan)
@@ -139,7 +139,7 @@ class SkySets:
         except (FrameFileError, NoSignalError) as error:
             raise StepFailedError(str(error)) from error
         path = await in_thread(self._context.folder.save_master, master)
-        self._context.tell(
+        self._context.publish(
             MasterWritten(
                 self._context.clock.now(),
                 number,

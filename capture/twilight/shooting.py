@@ -29,7 +29,7 @@ from coldframe.capture.judging.cooler import TemperatureWatch
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate, FrameLook
 from coldframe.capture.planning.steps import ShootStep, SkyStep
 from coldframe.capture.planning.sun import altitude_deg
-from coldframe.capture.recovery.retrying import expose_once, patiently
+from coldframe.capture.recovery.retrying import expose_once, with_retries
 from coldframe.capture.recovery.second_client import reclaim
 from coldframe.capture.rig.light_path import open_to_sky, select_filter
 from coldframe.capture.rig.temperature import hold, watched
@@ -155,7 +155,7 @@ class SkyShooting:
         NotDurableError
             A file could not be brought onto the disk.
         """
-        self._settings = await patiently(self._context, partial(self._context.rig.camera.apply, self._step.readout))
+        self._settings = await with_retries(self._context, partial(self._context.rig.camera.apply, self._step.readout))
         for flat in self._step.flats:
             await self._take_over(flat)
         if self._count >= self._step.count:
@@ -188,7 +188,7 @@ class SkyShooting:
             if digest in self.sets[flat.filter].digests:
                 reason = "the same pixels as an earlier frame"
                 await in_thread(self._context.folder.quarantine_saved, found.path, reason)
-                self._context.tell(FrameRejected(self._context.clock.now(), self._number, str(found.path), reason))
+                self._context.publish(FrameRejected(self._context.clock.now(), self._number, str(found.path), reason))
                 continue
             self._count_in(found.path, found.frame, measurement.statistics, digest, flat.filter, is_taken_over=True)
 
@@ -240,7 +240,7 @@ class SkyShooting:
 
     async def _decision(self, flats: SkyFlats) -> Expose | Wait | Finished:
         """Return what to do now, with the filter in the beam: what holds before the wheel turns may not hold after."""
-        await until_resumed(self._context, partial(patiently, self._context))
+        await until_resumed(self._context, partial(with_retries, self._context))
         if self._step.setpoint_c is not None:
             await hold(self._context, self._step.setpoint_c)
         decision, in_beam = flats.decide(self._context.clock.elapsed_s()), None
@@ -261,7 +261,7 @@ class SkyShooting:
         await asyncio.sleep(min(max(seconds, 0.0), LOOK_S))
 
     async def _shoot(self, flats: SkyFlats, shot: Expose) -> None:
-        frame, start_s, fault = await patiently(self._context, lambda: self._expose(shot.exposure_s))
+        frame, start_s, fault = await with_retries(self._context, lambda: self._expose(shot.exposure_s))
         measurement = await in_thread(
             measure, frame.pixels, self._context.settings.flats.saturation_adu, self.cfa_pattern
         )
@@ -283,12 +283,12 @@ class SkyShooting:
         else:
             flats.waste(shot.filter)
             path = await in_thread(self._context.folder.quarantine, frame, shot.filter, reason)
-            self._context.tell(FrameRejected(self._context.clock.now(), self._number, str(path), reason))
+            self._context.publish(FrameRejected(self._context.clock.now(), self._number, str(path), reason))
 
     async def _expose(self, exposure_s: float) -> tuple[Frame, float, str | None]:
         """Return a frame, when its exposure began, and what is wrong with how it was shot, if anything."""
         context, setpoint_c = self._context, self._step.setpoint_c
-        await until_resumed(context, partial(patiently, context), exposure_s)
+        await until_resumed(context, partial(with_retries, context), exposure_s)
         context.require_time(exposure_s)
         start_s, fault = context.clock.elapsed_s(), None
         if setpoint_c is None:
@@ -348,7 +348,7 @@ class SkyShooting:
         if frame.sensor_c is not None:
             mine.sensor_c.append(frame.sensor_c)
         now, exposure_s, sensor_c = context.clock.now(), frame.exposure_s, frame.sensor_c
-        context.tell(
+        context.publish(
             FrameAccepted(
                 now, self._number, self._count, str(path), exposure_s, sensor_c, statistics, is_taken_over=is_taken_over
             )
@@ -357,11 +357,11 @@ class SkyShooting:
     async def _show(self, frame: Frame, measurement: FrameMeasurement, shot: Expose) -> None:
         title = f"sky flat {shot.filter or ''}, {shot.exposure_s:g} s"
         picture = await in_thread(preview, frame.pixels)
-        self._context.tell(FrameShown(self._context.clock.now(), title, picture, measurement.histogram128()))
+        self._context.publish(FrameShown(self._context.clock.now(), title, picture, measurement.histogram128()))
 
     def _tell_test(self, shot: Expose, look: FrameLook, target: FlatTarget) -> None:
         low_adu, high_adu = target.levels_adu
-        self._context.tell(
+        self._context.publish(
             FlatTested(
                 at=self._context.clock.now(),
                 step=self._number,

@@ -114,7 +114,7 @@ def combine_files(
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     rejected = f", {master.stack.rejected_fraction:.2%} of the values rejected"
-    print(f"{output}: {master.stack.frames} frames, {master.clipping}{rejected}")
+    print(f"{output}: {master.stack.frames} frames, {master.method}{rejected}")
     return ExitCode.INCOMPLETE if refused or uncorrected or lost else ExitCode.DONE
 
 

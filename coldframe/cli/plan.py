@@ -15,7 +15,7 @@ from coldframe.calibration.library.library import LIBRARY, Library
 from coldframe.capture.clock import clock_text
 from coldframe.capture.monitoring.progress.narrator import duration_text
 from coldframe.capture.planning import sun
-from coldframe.capture.planning.deadline import within
+from coldframe.capture.planning.deadline import fit_before_deadline
 from coldframe.capture.planning.light_noise import light_noises
 from coldframe.capture.planning.lights_for_rig import RigNow, lights_text
 from coldframe.capture.planning.read_lights import Lights, NoLightsError, read_lights
@@ -177,7 +177,7 @@ def show_plan(wish: Wish, *, wants_json: bool = False) -> ExitCode:
 def _rows(plan: NightPlan, now: datetime, deadline: datetime | None) -> list[_Row]:
     settings, steps = plan.settings, plan_night(plan.settings)
     pace = Pace() if plan.lights is None else Pace(sensor_c=_last_sensor_c(plan.lights))
-    left = steps if deadline is None else within(steps, (deadline - now).total_seconds(), settings, pace)
+    left = steps if deadline is None else fit_before_deadline(steps, (deadline - now).total_seconds(), settings, pace)
     estimates = iter(estimate_s([step for step in left if step is not None], settings, pace))
     needs = {shoot_step(need.wanted, settings): need.lights for need in (plan.for_lights or LightsPlan(())).needs}
     rows = []

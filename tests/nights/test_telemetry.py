@@ -124,9 +124,9 @@ class Phases:
             trouble = self._troubles[self.met % len(self._troubles)]
             trouble(broker)
             if trouble is Mosquitto.kill:
-                until(lambda: telling._teller._is_lost)
+                until(lambda: telling._publisher._is_lost)
             elif trouble in (Mosquitto.start, Mosquitto.start_again):
-                until(lambda: not telling._teller._is_lost)
+                until(lambda: not telling._publisher._is_lost)
             self.met += 1
 
 

@@ -136,7 +136,7 @@ class Observatory:
             sensor_c=SETPOINT_C,
             setpoint_c=SETPOINT_C,
             filter_name=None,
-            clipping=Clipping(),
+            method=Clipping(),
             inputs=(),
             first_at=NIGHT,
             last_at=NIGHT + timedelta(hours=1),

@@ -41,7 +41,7 @@ from coldframe.capture.monitoring.dashboard.drawing import (
     sparkline,
 )
 from coldframe.capture.monitoring.progress.narrator import (
-    Told,
+    LogLine,
     duration_text,
     exposure_text,
     noise_text,
@@ -598,7 +598,7 @@ def latest(view: View) -> list[Text]:
     return [_event_line(told, view) for told in shown]
 
 
-def _event_line(told: Told, view: View) -> Text:
+def _event_line(told: LogLine, view: View) -> Text:
     sign = {Severity.INFO: " ", Severity.WARNING: view.glyphs.warning, Severity.ERROR: view.glyphs.failed}[
         told.severity
     ]

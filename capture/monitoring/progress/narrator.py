@@ -48,7 +48,7 @@ MINUTE_S, HOUR_S = 60, 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LogLine:
     """An event in words."""
 
     at: datetime
@@ -138,14 +138,14 @@ class Narrator:
         self._step_began: dict[int, datetime] = {}
         self._last_calm: dict[type[Event], datetime] = {}
 
-    def tell(self, event: Event) -> Told | None:
+    def tell(self, event: Event) -> LogLine | None:
         """Return the event in words, or None for one that is not worth a line of its own.
 
         No line have pictures, the growing of a master (its frame has one), short exposures (likewise), and readings
         that follow one another within `CALM`.
         """
         sentence = self._sentence(event)
-        return Told(event.at, severity_of(event), printable(sentence)) if sentence else None
+        return LogLine(event.at, severity_of(event), printable(sentence)) if sentence else None
 
     def _title(self, number: int) -> str:
         step = self._steps.get(number)

@@ -31,7 +31,7 @@ from coldframe.capture.events.kinds import (
     StepStarted,
     TemperatureRead,
 )
-from coldframe.capture.monitoring.progress.narrator import Narrator, Told
+from coldframe.capture.monitoring.progress.narrator import LogLine, Narrator
 from coldframe.capture.monitoring.progress.pace import Outlook, Pace, StepProgress
 
 HISTORY = timedelta(minutes=30)
@@ -104,8 +104,8 @@ class DashboardState:
     shown: FrameShown | None = None
     noise: list[MasterGrew] = field(default_factory=list)
     masters: list[MasterWritten] = field(default_factory=list)
-    latest: deque[Told] = field(default_factory=lambda: deque(maxlen=LATEST))
-    problems: deque[Told] = field(default_factory=lambda: deque(maxlen=PROBLEMS))
+    latest: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LATEST))
+    problems: deque[LogLine] = field(default_factory=lambda: deque(maxlen=PROBLEMS))
     pace: Pace = field(default_factory=Pace)
     narrator: Narrator = field(default_factory=Narrator)
     _latest_event: Event | None = None
@@ -124,7 +124,7 @@ class DashboardState:
         if self.night is not None and self.ended is None:
             self.lost_at = self.told_at
 
-    def _remember(self, told: Told, event: Event) -> None:
+    def _remember(self, told: LogLine, event: Event) -> None:
         # Frames of one set share a line, or twenty of them would push everything else out.
         if isinstance(event, FrameAccepted) and self.latest and self._is_same_set_as_latest(event):
             self.latest.pop()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from coldframe.capture.events.kinds import FrameShown
-from coldframe.capture.monitoring.progress.narrator import Told
+from coldframe.capture.monitoring.progress.narrator import LogLine
 from coldframe.capture.monitoring.progress.pace import StepProgress
 from coldframe.capture.monitoring.progress.state import DashboardState
 
@@ -147,7 +147,7 @@ def _step(progress: StepProgress) -> dict[str, object]:
     }
 
 
-def _problem(told: Told) -> dict[str, object]:
+def _problem(told: LogLine) -> dict[str, object]:
     return {
         "at": told.at.isoformat(timespec="seconds"),
         "severity": told.severity.value,

@@ -23,7 +23,7 @@ from coldframe.capture.monitoring.telemetry.publisher import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
     UNDER_WAY,
-    Forgotten,
+    DetachedExecutor,
     ask_for,
     first_of,
     log_fault,
@@ -141,7 +141,7 @@ class Listener:
     async def run(self) -> None:
         """Listen until `stop`, and until a night of ours is over then."""
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(Forgotten(1))
+        loop.set_default_executor(DetachedExecutor(1))
         loop.set_exception_handler(log_fault)
         connection = asyncio.create_task(self._keep_listening(), name="mqtt connection")
         ending = asyncio.create_task(self._ended(), name="mqtt stop")

@@ -86,7 +86,9 @@ class Telemetry:
         clock: NightClock,
         steering: Steering | None = None,
     ) -> None:
-        self._teller = _Teller(settings, access, rig, clock=clock, steering=steering, tell_night=self._told_night)
+        self._publisher = MqttPublisher(
+            settings, access, rig, clock=clock, steering=steering, tell_night=self._told_night
+        )
         self._events = events
         self._clock = clock
         self._notices = 0
@@ -95,19 +97,19 @@ class Telemetry:
     def __call__(self, event: Event) -> None:
         """Hand an event over; never blocks."""
         self._is_over = self._is_over or isinstance(event, NightEnded)
-        self._teller.hand_over(event)
+        self._publisher.hand_over(event)
 
     @asynccontextmanager
     async def told(self) -> AsyncIterator[None]:
         """Tell for the length of the block; afterwards its last word has `FAREWELL_S` to arrive."""
         night = asyncio.get_running_loop()
         over = asyncio.Event()
-        self._teller.start(night, over.set)
+        self._publisher.start(night, over.set)
         try:
             yield
         finally:
             self._is_over = True
-            self._teller.stop()
+            self._publisher.stop()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FAREWELL_S + SPARE_S):
                     await over.wait()
@@ -120,7 +122,7 @@ class Telemetry:
         self._events.publish(Notice(self._clock.now(), severity, text))
 
 
-class Forgotten(ThreadPoolExecutor):
+class DetachedExecutor(ThreadPoolExecutor):
     """Does blocking work in threads that nobody waits for: a name server may take half a minute to say nothing."""
 
     def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -139,7 +141,7 @@ class Forgotten(ThreadPoolExecutor):
         return future
 
 
-class _Teller:
+class MqttPublisher:
     """All that happens in the thread; only `hand_over`, `start` and `stop` are called from outside."""
 
     def __init__(
@@ -219,7 +221,7 @@ class _Teller:
 
     async def _run(self, ready: threading.Event) -> None:
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(Forgotten(1))
+        loop.set_default_executor(DetachedExecutor(1))
         loop.set_exception_handler(log_fault)
         self._work = asyncio.Event()
         self._stopping = asyncio.Event()

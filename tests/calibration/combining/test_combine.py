@@ -272,7 +272,7 @@ def test_the_floor_follows_the_step_of_twelve_bits(tmp_path: Path) -> None:
         save(tmp_path / f"{number:02d}.fits", (levels * 16).astype(np.uint16), IMAGETYP="Dark", EXPTIME=60.0)
     frames = opened(sorted(tmp_path.glob("*.fits")), tmp_path)
     master = combine_frames(frames, Clipping())
-    assert master.clipping == Clipping(sigma_floor_adu=8)
+    assert master.method == Clipping(sigma_floor_adu=8)
     # The outliers go, and next to nothing else: 0.45 of a step is hardly more than the rounding itself.
     assert 0.008 < master.stack.rejected_fraction < 0.014
 
@@ -286,8 +286,8 @@ def test_a_floor_in_adu_means_nothing_to_floats(tmp_path: Path) -> None:
     master = combine_frames([*frames, *opened([outlier], tmp_path)], Clipping())
     assert (master.stack.counts <= 12).all()
     assert master.stack.mean.max() < 0.02
-    assert isinstance(master.clipping, Clipping)
-    assert master.clipping.sigma_floor_adu == 0
+    assert isinstance(master.method, Clipping)
+    assert master.method.sigma_floor_adu == 0
 
 
 @pytest.mark.parametrize("dtype", ["u2", "f4"])

@@ -53,7 +53,7 @@ def write(tmp_path: Path) -> Write:
             sensor_c=setpoint_c,
             setpoint_c=setpoint_c,
             filter_name=filter_name,
-            clipping=Clipping(),
+            method=Clipping(),
             inputs=(),
             first_at=taken_at,
             last_at=taken_at,

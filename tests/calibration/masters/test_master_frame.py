@@ -39,7 +39,7 @@ def master(kind: FrameKind = FrameKind.DARK) -> MasterFrame:
         sensor_c=-9.97,
         setpoint_c=-10.0,
         filter_name=None,
-        clipping=Clipping(),
+        method=Clipping(),
         inputs=tuple(f"dark_{number:04d}.fits" for number in range(20)),
         first_at=MOMENT,
         last_at=MOMENT + timedelta(hours=2),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldframe.capture.planning.deadline import LEAST_COUNTS, time_needed_s, within
+from coldframe.capture.planning.deadline import LEAST_COUNTS, fit_before_deadline, time_needed_s
 from coldframe.capture.planning.steps import CoolStep, Pace, ShootStep, Step, TuneStep, plan_night
 from coldframe.capture.planning.timetable import Timetable
 from coldframe.config.frames import FrameKind
@@ -52,7 +52,7 @@ def needed_s(steps: Sequence[Step | None], given: Settings) -> float:
 
 
 def cut_to(given: Settings, time_s: float) -> tuple[Step | None, ...]:
-    return within(plan_night(given), time_s, given, PACE)
+    return fit_before_deadline(plan_night(given), time_s, given, PACE)
 
 
 def test_nothing_is_cut_where_all_fits() -> None:

@@ -64,7 +64,7 @@ async def test_a_command_that_fails_is_told_and_counts(tmp_path: Path) -> None:
     context, seen = context_with(tmp_path, "/nowhere/power")
     assert await power_cycled(context, context.rig.camera.name)
     assert any(isinstance(event, Notice) and "cannot be run" in event.text for event in seen)
-    assert context.retries.wedge.uses_left == 1
+    assert context.retries.hung_camera.uses_left == 1
 
 
 async def test_a_night_that_is_ended_meanwhile_leaves_no_camera_without_power(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coldframe.capture.session.retry_budget import Breakers, Claims, ContestedError, Retries, Wedge
+from coldframe.capture.session.retry_budget import Breakers, Claims, ContestedError, HungCamera, Retries
 
 
 def test_a_breaker_opens_after_failures_in_a_row_and_closes_with_what_works() -> None:
@@ -36,24 +36,24 @@ def test_a_device_whose_breaker_is_open_gets_no_second_try() -> None:
 
 
 def test_a_camera_hangs_after_three_timeouts_that_follow_a_reconnection() -> None:
-    wedge = Wedge(uses=2)
-    assert [wedge.timed_out() for _ in range(5)] == [False, False, False, False, True]
-    wedge.use()
-    assert [wedge.timed_out() for _ in range(3)] == [False, False, True], "a power cycle is a reconnection, too"
-    wedge.use()
-    assert wedge.uses_left == 0
-    wedge.worked()
-    assert not wedge.timed_out()
+    hung_camera = HungCamera(uses=2)
+    assert [hung_camera.timed_out() for _ in range(5)] == [False, False, False, False, True]
+    hung_camera.use()
+    assert [hung_camera.timed_out() for _ in range(3)] == [False, False, True], "a power cycle is a reconnection, too"
+    hung_camera.use()
+    assert hung_camera.uses_left == 0
+    hung_camera.worked()
+    assert not hung_camera.timed_out()
 
 
 def test_a_camera_that_comes_back_again_and_again_takes_tries_in_the_end() -> None:
-    wedge, free = Wedge(uses=2), 0
+    hung_camera, free = HungCamera(uses=2), 0
     for _ in range(10):
         for _ in range(4):
-            assert not wedge.timed_out()
-            free += wedge.takes_no_try()
-        wedge.worked()
-    assert free == Wedge.FREE
+            assert not hung_camera.timed_out()
+            free += hung_camera.takes_no_try()
+        hung_camera.worked()
+    assert free == HungCamera.FREE
 
 
 def test_the_rig_is_claimed_back_twice() -> None:

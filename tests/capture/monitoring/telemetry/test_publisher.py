@@ -443,7 +443,7 @@ async def test_a_hung_broker_holds_nothing_up_and_fills_no_memory(broker: Mosqui
             told.warn(f"{number} " + "x" * 400)
             if number % 100 == 0:
                 await asyncio.sleep(0)
-        teller = told.telemetry._teller
+        teller = told.telemetry._publisher
         await eventually(lambda: teller._outbox.dropped > 0)
         assert len(teller._outbox) <= MOST_EVENTS + 10
         told.end()
