@@ -14,11 +14,11 @@ import numpy as np
 from coldframe.config.frames import FrameKind
 from coldframe.config.simulated_rig import SimulatedRig, load_rig
 from coldframe.simulators.cards import driver_cards
-from coldframe.simulators.driver import run_driver
 from coldframe.simulators.fits import MemoryFile, fits_file, fits_header
-from coldframe.simulators.indi_device import IndiDevice, Publish
-from coldframe.simulators.indi_properties import State
-from coldframe.simulators.indi_rig import IndiCamera
+from coldframe.simulators.indi.device import IndiDevice, Publish
+from coldframe.simulators.indi.driver import run_driver
+from coldframe.simulators.indi.properties import State
+from coldframe.simulators.indi.rig import IndiCamera
 from coldframe.simulators.optics import Telescope
 from coldframe.simulators.sensor import Exposure
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from coldframe.devices.indi.blob_channel import ServerAddress
+from coldframe.devices.indi.pixels.blob_channel import ServerAddress
 
 HOST = "127.0.0.1"
 START_DEADLINE_S = 30.0

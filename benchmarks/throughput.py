@@ -35,9 +35,9 @@ from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import SavedFrames
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import CameraSettings, FrameSet, Settings
-from coldframe.devices.indi.blob_channel import ServerAddress
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
+from coldframe.devices.indi.pixels.blob_channel import ServerAddress
 from coldframe.devices.rig import Rig
 
 DEVICE = "Coldframe Camera"

@@ -10,10 +10,10 @@ from coldframe.config.starter import RigSurvey, starter_config
 from coldframe.devices.camera import Limits
 from coldframe.devices.errors import DeviceError, NotSupportedError
 from coldframe.devices.indi import dialects
-from coldframe.devices.indi.blob_channel import ServerAddress
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
+from coldframe.devices.indi.pixels.blob_channel import ServerAddress
 from coldframe.devices.indi.survey import SurveyedDevice, survey_server
 from coldframe.devices.indi.wheel import IndiFilterWheel
 

@@ -14,8 +14,8 @@ from coldframe.config.examples import example_night
 from coldframe.config.loading import ConfigError, load_settings
 from coldframe.config.settings import LOOPBACK_HOSTS
 from coldframe.config.simulated_rig import RigFileError, load_rig, switched_on_now
+from coldframe.simulators.indi.serve import serve
 from coldframe.simulators.lights import write_lights
-from coldframe.simulators.serve import serve
 
 
 def serve_rig(name: str, host: str, port: int, unix_socket: str | None, *, until_stdin_closes: bool) -> ExitCode:

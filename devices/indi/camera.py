@@ -16,12 +16,12 @@ from coldframe.devices.errors import (
     SettingRefusedError,
 )
 from coldframe.devices.indi import dialects
-from coldframe.devices.indi.bayer import at_first_pixel
-from coldframe.devices.indi.blob_channel import BlobChannel, Image, ServerAddress
 from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
-from coldframe.devices.indi.frame_identity import FrameIdentity
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Property, State
+from coldframe.devices.indi.pixels.bayer import at_first_pixel
+from coldframe.devices.indi.pixels.blob_channel import BlobChannel, Image, ServerAddress
+from coldframe.devices.indi.pixels.frame_identity import FrameIdentity
 
 log = logging.getLogger(__name__)
 

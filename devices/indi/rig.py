@@ -8,11 +8,11 @@ from coldframe.config.settings import PanelSettings, ServerSettings, Settings
 from coldframe.devices.camera import StrayFrame
 from coldframe.devices.flat_panel import FlatPanel
 from coldframe.devices.indi.auxiliary import IndiAuxiliary
-from coldframe.devices.indi.blob_channel import ServerAddress
 from coldframe.devices.indi.camera import IndiCamera, log_stray
 from coldframe.devices.indi.connection import IndiConnection
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
+from coldframe.devices.indi.pixels.blob_channel import ServerAddress
 from coldframe.devices.indi.wheel import IndiFilterWheel
 from coldframe.devices.manual_panel import ManualPanel
 from coldframe.devices.rig import Rig

@@ -6,10 +6,10 @@ import pytest
 
 from coldframe.devices.indi import camera as camera_module
 from coldframe.devices.indi import device
-from coldframe.devices.indi.blob_channel import ServerAddress
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
-from tests.devices.fake_server import CAMERA, FakeServer
+from coldframe.devices.indi.pixels.blob_channel import ServerAddress
+from tests.devices.indi.fake_server import CAMERA, FakeServer
 
 READOUT_DEADLINE_S = 0.6
 

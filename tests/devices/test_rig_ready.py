@@ -4,7 +4,7 @@ from coldframe.devices.flat_panel import CoverState
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.wheel import IndiFilterWheel
-from tests.devices.fake_server import CAMERA, FakeServer, number, switch
+from tests.devices.indi.fake_server import CAMERA, FakeServer, number, switch
 
 LAMP, COVER = "FLAT_LIGHT_CONTROL", "CAP_PARK"
 

@@ -37,10 +37,10 @@ from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, load_settings
 from coldframe.devices.flat_panel import CoverState
-from coldframe.devices.indi.blob_stream import AttachedBlob, BlobStream, BlobStreamError, InlineBlob
 from coldframe.devices.indi.mirror import Mirror
-from coldframe.simulators.indi_requests import GarbledStreamError, RequestReader
-from tests.devices.fake_server import BLOB_DEFINITION, blob, define_number, exposure, fits_bytes
+from coldframe.devices.indi.pixels.blob_stream import AttachedBlob, BlobStream, BlobStreamError, InlineBlob
+from coldframe.simulators.indi.requests import GarbledStreamError, RequestReader
+from tests.devices.indi.fake_server import BLOB_DEFINITION, blob, define_number, exposure, fits_bytes
 from tests.fuzzing.mutations import inputs, pieces
 
 LARGEST_BLOB = 10_000

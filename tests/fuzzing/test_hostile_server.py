@@ -8,7 +8,7 @@ import pytest
 
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi.link import IndiLink
-from tests.devices.fake_server import CAMERA, define_number, define_switch, define_text, exposure
+from tests.devices.indi.fake_server import CAMERA, define_number, define_switch, define_text, exposure
 from tests.fuzzing.mutations import mutated
 
 VALID = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coldframe.devices.indi.blob_channel import ServerAddress
+from coldframe.devices.indi.pixels.blob_channel import ServerAddress
 
 HOST = "127.0.0.1"
 CAMERA = "CCD Simulator"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from coldframe.config.simulated_rig import SimulatedRig, load_rig
-from coldframe.simulators.serve import serve
+from coldframe.simulators.indi.serve import serve
 
 CAMERA = "Coldframe Camera"
 PANEL = "Coldframe Flat Panel"

@@ -15,9 +15,9 @@ from coldframe.devices.errors import (
     NotSupportedError,
     SettingRefusedError,
 )
-from coldframe.devices.indi.blob_channel import ServerAddress
 from coldframe.devices.indi.camera import IndiCamera
-from tests.devices.fake_server import CAMERA, SHAPE, FakeServer, blob, exposure, fits_bytes, number
+from coldframe.devices.indi.pixels.blob_channel import ServerAddress
+from tests.devices.indi.fake_server import CAMERA, SHAPE, FakeServer, blob, exposure, fits_bytes, number
 
 
 async def dark(camera: IndiCamera, exposure_s: float = 0.0) -> int:

@@ -6,7 +6,7 @@ from coldframe.config.settings import AuxiliarySettings
 from coldframe.devices.errors import NotSupportedError
 from coldframe.devices.indi.auxiliary import IndiAuxiliary
 from coldframe.devices.indi.link import IndiLink
-from tests.devices.fake_server import CAMERA, FakeServer, number, switch
+from tests.devices.indi.fake_server import CAMERA, FakeServer, number, switch
 from tests.devices.test_rig_ready import seen
 
 

@@ -25,7 +25,7 @@ from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError, parse
 from coldframe.devices.camera import StrayFrame
 from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, FrameDamagedError
-from coldframe.devices.indi.blob_stream import (
+from coldframe.devices.indi.pixels.blob_stream import (
     AttachedBlob,
     BlobAttributes,
     BlobDefined,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.simulators.indi_properties import (
+from coldframe.simulators.indi.properties import (
     Number,
     Permission,
     RefusedError,
@@ -14,7 +14,7 @@ from coldframe.simulators.indi_properties import (
     Vector,
     sexagesimal,
 )
-from coldframe.simulators.indi_requests import (
+from coldframe.simulators.indi.requests import (
     BlobPolicy,
     EnableBlob,
     GarbledStreamError,

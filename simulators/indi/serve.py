@@ -14,8 +14,8 @@ from functools import partial
 from xml.sax.saxutils import quoteattr
 
 from coldframe.config.simulated_rig import SimulatedRig
-from coldframe.simulators.indi_device import BlobNotice, IndiDevice, Notice, Publish
-from coldframe.simulators.indi_requests import (
+from coldframe.simulators.indi.device import BlobNotice, IndiDevice, Notice, Publish
+from coldframe.simulators.indi.requests import (
     BlobPolicy,
     EnableBlob,
     GarbledStreamError,
@@ -25,7 +25,7 @@ from coldframe.simulators.indi_requests import (
     Request,
     RequestReader,
 )
-from coldframe.simulators.indi_rig import indi_devices
+from coldframe.simulators.indi.rig import indi_devices
 
 LONGEST_LAG = 512 << 20
 """Bytes that a client may lag behind before it is dropped."""

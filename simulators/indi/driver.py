@@ -8,8 +8,8 @@ import sys
 from functools import partial
 
 from coldframe.config.simulated_rig import RigFileError, load_rig, switched_on_now
-from coldframe.simulators.indi_rig import indi_devices
-from coldframe.simulators.serve import BuildDevices, Bus, Connection, DriverSubscription
+from coldframe.simulators.indi.rig import indi_devices
+from coldframe.simulators.indi.serve import BuildDevices, Bus, Connection, DriverSubscription
 
 STANDARD_OUTPUT = 1
 

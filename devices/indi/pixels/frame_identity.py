@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from coldframe.devices.errors import FrameDamagedError
-from coldframe.devices.indi.blob_channel import Image
+from coldframe.devices.indi.pixels.blob_channel import Image
 
 CLOCK_TOLERANCE = timedelta(seconds=1)
 """Dates are cut off to whole seconds by some drivers."""

@@ -11,8 +11,8 @@ from coldframe.config.frames import FrameKind
 from coldframe.config.simulated_rig import SimulatedRig
 from coldframe.simulators.cards import CAMERA_NAME, PANEL_NAME, WHEEL_NAME, driver_cards
 from coldframe.simulators.fits import MemoryFile, fits_file
-from coldframe.simulators.indi_device import MAIN_GROUP, OPTIONS_GROUP, IndiDevice, Publish
-from coldframe.simulators.indi_properties import (
+from coldframe.simulators.indi.device import MAIN_GROUP, OPTIONS_GROUP, IndiDevice, Publish
+from coldframe.simulators.indi.properties import (
     Blob,
     Number,
     Permission,

@@ -9,7 +9,7 @@ import pytest
 from coldframe.devices.indi import link as link_module
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Mirror
-from tests.devices.fake_server import CAMERA, FakeServer
+from tests.devices.indi.fake_server import CAMERA, FakeServer
 
 
 async def test_a_failure_to_start_its_process_does_not_end_it(

@@ -1,6 +1,6 @@
 import pytest
 
-from coldframe.devices.indi.bayer import at_first_pixel
+from coldframe.devices.indi.pixels.bayer import at_first_pixel
 
 
 @pytest.mark.parametrize(

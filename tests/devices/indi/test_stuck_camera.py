@@ -7,7 +7,7 @@ from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError
 from coldframe.devices.indi import camera as camera_module
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
-from tests.devices.fake_server import CAMERA, SHAPE, FakeServer, exposure, switch
+from tests.devices.indi.fake_server import CAMERA, SHAPE, FakeServer, exposure, switch
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pybase64
 
 from coldframe import __version__
 from coldframe.simulators.fits import MemoryFile
-from coldframe.simulators.indi_properties import (
+from coldframe.simulators.indi.properties import (
     Number,
     Permission,
     RefusedError,
@@ -21,7 +21,7 @@ from coldframe.simulators.indi_properties import (
     Vector,
     timestamp,
 )
-from coldframe.simulators.indi_requests import GetProperties, NewVector
+from coldframe.simulators.indi.requests import GetProperties, NewVector
 
 MAIN_GROUP = "Main Control"
 INFO_GROUP = "General Info"

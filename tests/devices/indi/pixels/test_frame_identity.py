@@ -14,11 +14,11 @@ from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import StrayFrame
 from coldframe.devices.errors import DeviceTimeoutError, FrameDamagedError
-from coldframe.devices.indi.blob_channel import Image, ServerAddress
 from coldframe.devices.indi.camera import IndiCamera
-from coldframe.devices.indi.frame_identity import CLOCK_TOLERANCE, LEARNED_TOLERANCE, FrameIdentity
 from coldframe.devices.indi.link import IndiLink
-from tests.devices.fake_server import CAMERA, SHAPE, FakeServer, blob, exposure, fits_bytes
+from coldframe.devices.indi.pixels.blob_channel import Image, ServerAddress
+from coldframe.devices.indi.pixels.frame_identity import CLOCK_TOLERANCE, LEARNED_TOLERANCE, FrameIdentity
+from tests.devices.indi.fake_server import CAMERA, SHAPE, FakeServer, blob, exposure, fits_bytes
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.connection import IndiConnection
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.memory import resident_bytes, resident_bytes_of
-from tests.devices.fake_server import SHAPE, FakeServer, define_text
+from tests.devices.indi.fake_server import SHAPE, FakeServer, define_text
 
 GROWN = "import sys; held = b'x' * (200 << 20); print('grown', flush=True); sys.stdin.read()"
 

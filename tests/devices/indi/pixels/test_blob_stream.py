@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from coldframe.devices.indi.blob_stream import (
+from coldframe.devices.indi.pixels.blob_stream import (
     LONGEST_TAG_BYTES,
     AttachedBlob,
     BlobAttributes,

@@ -16,8 +16,8 @@ import pytest
 from astropy.io import fits
 
 from coldframe.config.simulated_rig import SimulatedRig, load_rig
+from coldframe.simulators.indi.serve import ServerStartError, serve
 from coldframe.simulators.sensor import Exposure, Sensor
-from coldframe.simulators.serve import ServerStartError, serve
 from tests.simulators.conftest import CAMERA, FRAMES_BEFORE, PANEL, WHEEL, RawClient, Server, Serving, new_address
 
 Wrap = Callable[[socket.socket], RawClient]
@@ -402,7 +402,7 @@ async def test_pyindi_client_gets_a_frame(small: SimulatedRig, serving: Serving,
 async def test_a_client_that_stops_reading_is_dropped_and_others_live_on(
     small: SimulatedRig, serving: Serving, clients: Wrap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coldframe.simulators.serve.LONGEST_LAG", 16 << 20)
+    monkeypatch.setattr("coldframe.simulators.indi.serve.LONGEST_LAG", 16 << 20)
     server = await serving(small)
     deaf, other = clients(server.tcp()), clients(server.tcp())
     await deaf.connect()
@@ -428,7 +428,7 @@ async def test_a_failure_to_serve_one_client_is_its_own(
         raise RuntimeError("a mistake in a device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("coldframe.simulators.serve.Bus.change", fail)
+        broken.setattr("coldframe.simulators.indi.serve.Bus.change", fail)
         await unlucky.switch(CAMERA, "CONNECTION", "CONNECT")
         assert not await unlucky.read()
     await other.connect(CAMERA)

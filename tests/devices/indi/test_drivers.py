@@ -14,7 +14,7 @@ from coldframe.devices.errors import DeviceError, DeviceLostError, DeviceTimeout
 from coldframe.devices.indi import camera as camera_module
 from coldframe.devices.indi import device
 from coldframe.devices.indi.camera import IndiCamera
-from tests.devices.fake_server import (
+from tests.devices.indi.fake_server import (
     CAMERA,
     NUMBERS,
     SHAPE,
