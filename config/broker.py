@@ -7,12 +7,13 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 
 from coldframe.config.section import AbsolutePath, Contradiction, ContradictionError, Name, Section
+from coldframe.errors import ColdframeError
 
 PASSWORD_VARIABLE = "COLDFRAME_MQTT_PASSWORD"  # noqa: S105  the name of a variable, no password
 LONGEST_PASSWORD_BYTES = 4096
 
 
-class BrokerPasswordError(Exception):
+class BrokerPasswordError(ColdframeError):
     """The password of a broker cannot be read; the text tells why, and what to do."""
 
 

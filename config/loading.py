@@ -19,6 +19,7 @@ from coldframe.config.allowed import allowed
 from coldframe.config.section import ContradictionError
 from coldframe.config.settings import Settings
 from coldframe.config.toml_lines import KeyPath, key_lines, nearest_line
+from coldframe.errors import ColdframeError
 
 # A configuration has some kilobytes; what is longer is another file, and is not read into memory. Lines are bounded,
 # because tomllib's time grows with the square of the parts of a dotted key.
@@ -49,7 +50,7 @@ class Problem:
     text: str
 
 
-class ConfigError(Exception):
+class ConfigError(ColdframeError):
     """A configuration can't be used. Its text has one line for each problem: ``file:line: key: found X; allowed: Y``.
 
     Parameters

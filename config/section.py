@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from coldframe.errors import ColdframeError
+
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
@@ -24,7 +26,7 @@ class Contradiction:
     text: str
 
 
-class ContradictionError(ValueError):
+class ContradictionError(ColdframeError, ValueError):
     """Settings that are each allowed but do not fit together.
 
     Parameters

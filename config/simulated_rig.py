@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from coldframe.config.mqtt_panel import Family
+from coldframe.errors import ColdframeError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -17,7 +18,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Celsius = Annotated[float, Field(ge=-100, le=80)]
 
 
-class RigFileError(ValueError):
+class RigFileError(ColdframeError, ValueError):
     """A rig file cannot be used; the message lists everything that is wrong with it."""
 
 

@@ -1,7 +1,9 @@
 """What can go wrong with a device. Every message tells what happened, to which device, and what to do next."""
 
+from coldframe.errors import ColdframeError
 
-class DeviceError(Exception):
+
+class DeviceError(ColdframeError):
     """A device did not do what it was asked.
 
     Parameters

@@ -33,6 +33,7 @@ from coldframe.calibration.stacking.clipping import STEP_ROWS, half_step
 from coldframe.calibration.stacking.column_sort import Scaling, combine_columns
 from coldframe.calibration.stacking.methods import Clipping, Method
 from coldframe.config.frames import FrameKind
+from coldframe.errors import ColdframeError
 
 UNCOOLED_SPAN_C = 2.0
 """Sensor temperatures of one set without a cooler; dark current changes by a quarter over it."""
@@ -43,11 +44,11 @@ _PIECE_BYTES = 1 << 14
 """Of two frames are compared at a time; frames that are not the same differ in the first piece."""
 
 
-class NotOneSetError(Exception):
+class NotOneSetError(ColdframeError):
     """The frames do not make one master."""
 
 
-class StackingError(Exception):
+class StackingError(ColdframeError):
     """Nothing is wrong with the frames, but what should stack them cannot."""
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.measuring.local_levels import BLOCK, LocalLevels
+from coldframe.errors import ColdframeError
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -67,7 +68,7 @@ OF_FLAT = Defect.COLD | Defect.BRIGHT
 OF_LINES = Defect.COLUMN | Defect.ROW
 
 
-class NotJudgeableError(Exception):
+class NotJudgeableError(ColdframeError):
     """Masters do not fit each other, or lack what a threshold needs; the message says what."""
 
 

@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
+from coldframe.errors import ColdframeError
+
 Buffer = bytes | memoryview
 
 _ADVICE = {
@@ -32,7 +34,7 @@ _FLUSHED_AT_ONCE = 1 << 23
 """Bytes after which the system is asked to begin writing: at the end little is left to wait for."""
 
 
-class NotDurableError(Exception):
+class NotDurableError(ColdframeError):
     """A file could not be brought safely onto the disk.
 
     Attributes

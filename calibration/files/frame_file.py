@@ -17,6 +17,7 @@ from coldframe.calibration.files.cards import (
     format_card,
     parse_cards,
 )
+from coldframe.errors import ColdframeError
 
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
@@ -40,7 +41,7 @@ _PIECE = 360 * BLOCK_LENGTH
 """Values encoded at once: a whole number of blocks, whatever their type."""
 
 
-class FrameFileError(Exception):
+class FrameFileError(ColdframeError):
     """A file, or a frame in memory, is not a FITS image that we can read.
 
     Attributes

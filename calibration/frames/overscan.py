@@ -19,6 +19,7 @@ from coldframe.calibration.files.frame_file import BZERO
 from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.measuring.statistics import SIGMA_PER_MAD
 from coldframe.calibration.stacking.accumulator import Stack
+from coldframe.errors import ColdframeError
 
 Header = Mapping[str, HeaderValue]
 Method = Literal["row", "smooth"]
@@ -49,7 +50,7 @@ _METHODS: tuple[Method, ...] = ("row", "smooth")
 _OF_THE_WHOLE_CHIP = frozenset({"BIASSEC", "TRIMSEC", "DATASEC", "CCDSEC"})
 
 
-class OverscanError(Exception):
+class OverscanError(ColdframeError):
     """A header's sections make no sense; the message says which and why."""
 
 

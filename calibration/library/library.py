@@ -25,6 +25,7 @@ from coldframe.calibration.library.index import LibraryIndex, OpenIndex, Stamp
 from coldframe.calibration.masters.master_frame import name_part
 from coldframe.calibration.masters.reading import file_digest, integrity_fault
 from coldframe.config.frames import FrameKind
+from coldframe.errors import ColdframeError
 
 LIBRARY = "library"
 """Name of the library's folder below the storage folder."""
@@ -40,7 +41,7 @@ _SUPERSEDED = "superseded"
 Header = Mapping[str, HeaderValue]
 
 
-class NotAMasterError(Exception):
+class NotAMasterError(ColdframeError):
     """A file has no place in the library: it is not a master, or does not say of what."""
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.measuring.amp_glow import DarkSignal, scaling_fault
+from coldframe.errors import ColdframeError
 
 F32 = NDArray[np.float32]
 
@@ -18,7 +19,7 @@ MOST_PEDESTAL_ADU = 1000
 """Beyond, single wild pixels (hot in the dark, not in the light) would cost everybody's range."""
 
 
-class MismatchError(Exception):
+class MismatchError(ColdframeError):
     """Masters do not fit the light or each other; the message says how."""
 
 

@@ -10,6 +10,7 @@ from coldframe.calibration.frames.matching import Match, Tolerances, best_master
 from coldframe.calibration.frames.overscan import Overscan
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.config.frames import FrameKind
+from coldframe.errors import ColdframeError
 
 WITNESS_RATIO = 1.5
 """Exposures must differ so much to show how glow grows."""
@@ -23,7 +24,7 @@ class Subtract(StrEnum):
     BIAS = "bias"
 
 
-class NoMasterError(Exception):
+class NoMasterError(ColdframeError):
     """A light cannot be calibrated: some master is missing; the message says which, and what the nearest lacks."""
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, LEVELS, central_region, median_of_counts
 from coldframe.calibration.stacking.accumulator import Stack
+from coldframe.errors import ColdframeError
 
 REFERENCE_LEVEL = 16384
 """What the level of each flat becomes. On 16 bits a pixel may then be four times as bright as the central region."""
@@ -26,7 +27,7 @@ _BAYER_PERIOD = 2
 _X_TRANS_PERIOD = 6
 
 
-class NoSignalError(Exception):
+class NoSignalError(ColdframeError):
     """A flat frame shows no light above its dark flat."""
 
 

@@ -14,6 +14,7 @@ from coldframe.calibration.stacking.clipping import MOST_FRAMES, Clipping, varia
 from coldframe.calibration.stacking.methods import Mean
 from coldframe.calibration.stacking.uncertainty import Trial, student_variance, trial_samples, tried
 from coldframe.calibration.threads import mapped
+from coldframe.errors import ColdframeError
 
 Reread = Callable[[NDArray[np.intp]], Iterable[NDArray[np.uint16]]]
 """Gives some pixels, by their numbers in the flat frame, of one frame after the other."""
@@ -30,11 +31,11 @@ RECOMPUTED_VALUES = 1 << 24
 """Values of overflowed pixels held at once (about 200 MB at their peak); more are recomputed in several rounds."""
 
 
-class RepeatedFrameError(Exception):
+class RepeatedFrameError(ColdframeError):
     """A frame is already part of the state; adding it again would count its noise twice."""
 
 
-class WrongFrameError(Exception):
+class WrongFrameError(ColdframeError):
     """A frame does not belong to the state: another shape, another type, or not the frame that was added before."""
 
 

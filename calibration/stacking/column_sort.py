@@ -25,6 +25,7 @@ from coldframe.calibration.stacking.clipping import MOST_FRAMES, Clipping, varia
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.calibration.stacking.uncertainty import Trial, student_variance, trial_samples, tried
 from coldframe.calibration.threads import MOST_THREADS
+from coldframe.errors import ColdframeError
 
 BAND_BYTES = 1 << 23
 """Of the pixels that a thread holds at once, as the files store them; of less each read would be too short to pay."""
@@ -40,7 +41,7 @@ _OTHER_FILES = 64
 Statistic = Callable[[NDArray[Any], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint16]], None]
 
 
-class MixedShapesError(Exception):
+class MixedShapesError(ColdframeError):
     """Frames of different sizes cannot be combined."""
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from coldframe.capture.clock import clock_text
 from coldframe.config.settings import ServerSettings
+from coldframe.errors import ColdframeError
 
 FOLDERS = (Path("/run/lock"), Path("/var/lock"), Path("/tmp"))  # noqa: S108  shared by all users, as the rig is
 LONGEST_NOTE_BYTES = 4096
@@ -26,7 +27,7 @@ LONGEST_NOTE_BYTES = 4096
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.-]+")
 
 
-class RigInUseError(Exception):
+class RigInUseError(ColdframeError):
     """Another run is using the rig; the text says which, and what to do."""
 
 

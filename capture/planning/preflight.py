@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from coldframe.capture.planning.steps import CoolStep, ShootStep, SkyStep, Step, TuneStep
 from coldframe.config.frames import ReadoutSettings
 from coldframe.devices.camera import CameraFeatures, Limits
+from coldframe.errors import ColdframeError
 
 
-class UnfitPlanError(Exception):
+class UnfitPlanError(ColdframeError):
     """The connected rig cannot do the plan; the text has a line for each reason."""
 
 

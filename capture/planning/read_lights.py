@@ -15,13 +15,14 @@ from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.config.counts import LightNoise
 from coldframe.config.frames import FrameKind
 from coldframe.config.settings import FrameSet
+from coldframe.errors import ColdframeError
 
 _WORDS = re.compile(r"[A-Z0-9]+")
 _SAID_OF_EVERY_CAMERA = frozenset({"CAMERA", "CCD", "CMOS", "ZWO", "QHY", "QHYCCD", "PLAYERONE", "TOUPTEK", "INDI"})
 """Words of camera names that tell no camera from another; some programs write them and some do not."""
 
 
-class NoLightsError(Exception):
+class NoLightsError(ColdframeError):
     """A folder has no lights that anything could be planned from; the text says what it has."""
 
 

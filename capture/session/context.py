@@ -12,9 +12,10 @@ from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import SavedFrames
 from coldframe.config.settings import Settings
 from coldframe.devices.rig import Device, Rig
+from coldframe.errors import ColdframeError
 
 
-class StepFailedError(Exception):
+class StepFailedError(ColdframeError):
     """A step of the night cannot be done; the text says why, and the steps that do not need it go on."""
 
 

@@ -13,6 +13,7 @@ from typing import IO
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import EventStream, HookEnded
 from coldframe.config.settings import HookSettings
+from coldframe.errors import ColdframeError
 
 GRACE_S = 5.0
 """Time to end by itself between SIGTERM and SIGKILL."""
@@ -25,7 +26,7 @@ Command = tuple[str, ...]
 log = logging.getLogger(__name__)
 
 
-class HookFailedError(Exception):
+class HookFailedError(ColdframeError):
     """A command before the night failed; the text says which, and how."""
 
 

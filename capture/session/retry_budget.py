@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable
 
+from coldframe.errors import ColdframeError
+
 TRYING_AGAIN = "; trying again"
 """How a notice of a failure ends that gets another try; the morning report knows the time lost by it."""
 
 
-class OutOfRetriesError(Exception):
+class OutOfRetriesError(ColdframeError):
     """A budget is used up; the text says which."""
 
 
-class ContestedError(Exception):
+class ContestedError(ColdframeError):
     """Something else keeps changing the rig; the text says what, and the night ends in the safe state."""
 
 

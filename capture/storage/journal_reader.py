@@ -14,6 +14,7 @@ from typing import TypeVar, Union, get_args, get_origin, get_type_hints
 from coldframe.capture.events import kinds as event_kinds
 from coldframe.capture.events.kinds import Event
 from coldframe.capture.storage.journal import event_name, is_journalled_kind
+from coldframe.errors import ColdframeError
 
 T = TypeVar("T")
 
@@ -21,7 +22,7 @@ LONGEST_LINE_BYTES = 1 << 20
 """The longest line of ours, a plan of hundreds of sets, has some 100,000; more is no journal."""
 
 
-class JournalLineError(ValueError):
+class JournalLineError(ColdframeError, ValueError):
     """A line that is no event; the text says why."""
 
 

@@ -21,11 +21,12 @@ from coldframe.capture.monitoring.progress.narrator import exposure_text
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, find_config, load_settings
+from coldframe.errors import ColdframeError
 
 EXPORTS = {"siril": export_siril, "wbpp": export_wbpp}
 
 
-class NoLibraryError(Exception):
+class NoLibraryError(ColdframeError):
     """There is no library where one was looked for; the message says where."""
 
 

@@ -19,6 +19,7 @@ from paho.mqtt.properties import Properties
 
 from coldframe.config.broker import BrokerPasswordError, BrokerSettings
 from coldframe.devices.mqtt.message import Message
+from coldframe.errors import ColdframeError
 
 T = TypeVar("T")
 
@@ -49,11 +50,11 @@ _REFUSED = {
 _FIRST_FAILURE = 128
 
 
-class BrokerSetupError(Exception):
+class BrokerSetupError(ColdframeError):
     """The settings of a broker name what cannot be used; one line for people."""
 
 
-class BrokerLostError(Exception):
+class BrokerLostError(ColdframeError):
     """The broker is not there, does not answer, or does not want us; the text tells which."""
 
 

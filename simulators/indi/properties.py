@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from xml.sax.saxutils import escape, quoteattr
 
+from coldframe.errors import ColdframeError
+
 Value = str | float
 
 
@@ -37,7 +39,7 @@ class Rule(StrEnum):
     AT_MOST_ONE = "AtMostOne"
 
 
-class RefusedError(Exception):
+class RefusedError(ColdframeError):
     """A client asked for something that the device does not do; the message is for the client."""
 
 

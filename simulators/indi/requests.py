@@ -7,13 +7,15 @@ from enum import StrEnum
 from typing import cast
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
+from coldframe.errors import ColdframeError
+
 LONGEST_REQUEST = 1 << 20
 """Bytes that a client may send without finishing a request: far more than any request needs."""
 
 _DECLARATION = re.compile(rb"<\?[^>]*\?>")
 
 
-class GarbledStreamError(ValueError):
+class GarbledStreamError(ColdframeError, ValueError):
     """A client's stream is not INDI; it cannot be read any further."""
 
 

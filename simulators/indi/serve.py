@@ -14,6 +14,7 @@ from functools import partial
 from xml.sax.saxutils import quoteattr
 
 from coldframe.config.simulated_rig import SimulatedRig
+from coldframe.errors import ColdframeError
 from coldframe.simulators.indi.device import BlobNotice, IndiDevice, Notice, Publish
 from coldframe.simulators.indi.requests import (
     BlobPolicy,
@@ -36,7 +37,7 @@ BuildDevices = Callable[[asyncio.TaskGroup, Publish], list[IndiDevice]]
 _log = logging.getLogger(__name__)
 
 
-class ServerStartError(OSError):
+class ServerStartError(ColdframeError, OSError):
     """The server cannot listen where it was told to."""
 
 

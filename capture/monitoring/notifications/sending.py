@@ -14,6 +14,7 @@ from coldframe.capture.events.kinds import Event, Severity
 from coldframe.capture.monitoring.notifications.wording import Word, Wording
 from coldframe.capture.threads import in_thread
 from coldframe.config.notify import NotifySettings
+from coldframe.errors import ColdframeError
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ Send: TypeAlias = Callable[[Word], bool]
 """Sends a message; False where an address did not take it. Blocks, and may raise anything."""
 
 
-class NotifySetupError(Exception):
+class NotifySetupError(ColdframeError):
     """Messages cannot be sent as configured; one line for people, without the addresses."""
 
 

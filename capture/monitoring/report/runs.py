@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from coldframe.capture.events.kinds import Event, HookEnded, NightEnded, NightStarted, Notice
+from coldframe.errors import ColdframeError
 
 JOURNAL = "journal.jsonl"
 """Name of the journal in a night's folder."""
 
 
-class NoNightError(Exception):
+class NoNightError(ColdframeError):
     """A journal tells of no night; the text says so."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from coldframe.capture.monitoring.telemetry.documents import SCHEMA, to_json
+from coldframe.errors import ColdframeError
 
 LONGEST_BYTES = 1024
 LONGEST_LIFE = timedelta(minutes=10)
@@ -39,7 +40,7 @@ class Command:
     step: int | None = None
 
 
-class CommandError(ValueError):
+class CommandError(ColdframeError, ValueError):
     """A command that is not obeyed; the text says why.
 
     Attributes

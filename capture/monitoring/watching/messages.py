@@ -15,6 +15,7 @@ import numpy as np
 from coldframe.capture.events.kinds import Event, FrameShown
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.storage.journal_reader import JournalLineError, decode_event
+from coldframe.errors import ColdframeError
 
 PROTOCOL = 1
 
@@ -28,7 +29,7 @@ LARGEST_PICTURE = 64 * 96
 HISTOGRAM_BINS = 128
 
 
-class MessageError(ValueError):
+class MessageError(ColdframeError, ValueError):
     """A line that is no message; the text says why."""
 
 

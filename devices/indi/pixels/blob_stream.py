@@ -13,6 +13,8 @@ from html import unescape
 import numpy as np
 import pybase64
 
+from coldframe.errors import ColdframeError
+
 # Possessive: a hostile tag must not make the search go back and forth.
 TAG = re.compile(rb"<(/?)([A-Za-z][\w:.-]*+)((?:[^<>\"']++|\"[^\"]*+\"|'[^']*+')*+)>", re.DOTALL)
 ATTRIBUTE = re.compile(rb"(?<![\w:.-])([\w:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
@@ -20,7 +22,7 @@ SPACES = b"\n\r\t "
 LONGEST_TAG_BYTES = 16 * 1024
 
 
-class BlobStreamError(Exception):
+class BlobStreamError(ColdframeError):
     """The stream cannot be followed any further; the connection has to be made anew."""
 
 
