@@ -35,7 +35,6 @@ from coldframe.capture.events.kinds import (
 )
 from coldframe.capture.judging.cooler import TemperatureWatch
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate, FrameLook
-from coldframe.capture.planning.steps import ShootStep
 from coldframe.capture.recovery.retrying import expose_once, spend_retry, with_retries
 from coldframe.capture.recovery.second_client import reclaim
 from coldframe.capture.rig.light_path import darken, flat_light, select_filter, select_filter_if_possible
@@ -47,6 +46,7 @@ from coldframe.capture.shooting.set_inputs import Recipe, ShotSet
 from coldframe.capture.shooting.set_master import SetMaster
 from coldframe.capture.shooting.set_size import SetSize
 from coldframe.capture.shooting.temperature_bins import has_left_bin
+from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.saved_frames import SavedFrame, Wanted
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind
