@@ -482,7 +482,11 @@ class SetShooting:
         digest = pixel_digest(frame.pixels)
         shape = frame_shape(frame.pixels, self._gate.bounds_adu(measurement.statistics))
         look = FrameLook(measurement.statistics, digest, shape, frame.sensor_c)
-        fault = self._gate.fault(look, shot.fault)
+        fault = Fault(shot.fault) if shot.fault is not None else self._gate.fault(look)
+        if fault is None:
+            self._gate.accept(look)
+        elif shot.fault is not None:
+            self._gate.remember_pixels(look)
         return _Judged(frame, measurement, preview(frame.pixels), digest, fault)
 
     def _settings_fault(self, frame: Frame) -> str | None:

@@ -313,7 +313,10 @@ class SkyShooting:
         gate, digest = self._gates[name], pixel_digest(frame.pixels)
         shape = frame_shape(frame.pixels, gate.bounds_adu(measurement.statistics))
         look = FrameLook(measurement.statistics, digest, shape, frame.sensor_c)
-        return look, digest, gate.fault(look)
+        fault = gate.fault(look)
+        if fault is None:
+            gate.accept(look)
+        return look, digest, fault
 
     def _band(self, name: str | None, target: FlatTarget) -> FlatBand:
         flats = self._context.settings.flats.for_filter(name)
