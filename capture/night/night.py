@@ -33,12 +33,12 @@ from coldframe.capture.night.resuming import EarlierRun
 from coldframe.capture.planning.estimates import estimate_s
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.timetable import Timetable
+from coldframe.capture.recovery.pausing import until_resumed
 from coldframe.capture.recovery.retrying import expose_once, with_retries
 from coldframe.capture.rig.light_path import darken, tell_panel
 from coldframe.capture.rig.safe_state import SafeState
 from coldframe.capture.rig.temperature import OutOfReachError, cool, cool_less, thermometer
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
-from coldframe.capture.session.pausing import until_resumed
 from coldframe.capture.session.retry_budget import ContestedError, Retries
 from coldframe.capture.session.skipping import skippable
 from coldframe.capture.session.steering import Steering

@@ -7,10 +7,10 @@ from typing import TypeVar
 
 from coldframe.capture.events.kinds import ExposureStarted, Severity
 from coldframe.capture.planning.disk_space import wait_for_room
+from coldframe.capture.recovery.clock_jump import clock_checked
+from coldframe.capture.recovery.pausing import until_resumed
 from coldframe.capture.recovery.power_cycle import hangs, power_cycled
-from coldframe.capture.recovery.set_clock import clock_checked
 from coldframe.capture.session.context import NightContext, StepFailedError
-from coldframe.capture.session.pausing import until_resumed
 from coldframe.capture.session.retry_budget import TRYING_AGAIN, OutOfRetriesError
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind

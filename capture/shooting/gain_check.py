@@ -8,8 +8,8 @@ from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, TileSeries
 from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, by_setting, merged
 from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events.kinds import Severity
+from coldframe.capture.recovery.interference import reclaim
 from coldframe.capture.recovery.retrying import expose_once, with_retries
-from coldframe.capture.recovery.second_client import reclaim
 from coldframe.capture.rig.light_path import darken
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.shooting.fingerprint import Fingerprint, not_applied

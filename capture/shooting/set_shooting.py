@@ -35,12 +35,12 @@ from coldframe.capture.events.kinds import (
 )
 from coldframe.capture.judging.cooler import TemperatureWatch
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate, FrameLook
+from coldframe.capture.recovery.interference import reclaim
+from coldframe.capture.recovery.pausing import until_resumed
 from coldframe.capture.recovery.retrying import expose_once, spend_retry, with_retries
-from coldframe.capture.recovery.second_client import reclaim
 from coldframe.capture.rig.light_path import darken, flat_light, select_filter, select_filter_if_possible
 from coldframe.capture.rig.temperature import hold, thermometer_fault, watched
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
-from coldframe.capture.session.pausing import until_resumed
 from coldframe.capture.session.steering import BY_REQUEST
 from coldframe.capture.shooting.set_inputs import Recipe, ShotSet
 from coldframe.capture.shooting.set_master import SetMaster

@@ -28,12 +28,12 @@ from coldframe.capture.flats.learned import FlatKey, LearnedFlats
 from coldframe.capture.judging.cooler import TemperatureWatch
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate, FrameLook
 from coldframe.capture.planning.sun import altitude_deg
+from coldframe.capture.recovery.interference import reclaim
+from coldframe.capture.recovery.pausing import until_resumed
 from coldframe.capture.recovery.retrying import expose_once, with_retries
-from coldframe.capture.recovery.second_client import reclaim
 from coldframe.capture.rig.light_path import open_to_sky, select_filter
 from coldframe.capture.rig.temperature import hold, watched
 from coldframe.capture.session.context import NightContext
-from coldframe.capture.session.pausing import until_resumed
 from coldframe.capture.steps import ShootStep, SkyStep
 from coldframe.capture.storage.saved_frames import Wanted
 from coldframe.capture.threads import in_thread
