@@ -11,7 +11,7 @@ from coldframe.capture.flats.filter_check import stuck_at, twins
 from coldframe.capture.flats.flicker import CURES, HARMLESS_FROM_S, cured, is_flickering
 from coldframe.capture.flats.learned import FlatKey, LearnedFlat, LearnedFlats
 from coldframe.capture.flats.shadow_check import shadow, usual_shape
-from coldframe.capture.recovery.retrying import expose_once, with_retries
+from coldframe.capture.recovery.exposing import expose_with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter, set_brightness
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.steps import TuneStep
@@ -267,9 +267,7 @@ class FlatTuning:
         return await in_thread(frame_shape, frame.pixels)
 
     async def _exposed(self, exposure_s: float) -> Frame:
-        return await with_retries(
-            self.context, lambda: expose_once(self.context, self.number, FrameKind.FLAT, exposure_s)
-        )
+        return await expose_with_retries(self.context, self.number, FrameKind.FLAT, exposure_s)
 
     def _next_shot(self, tuner: FlatTuner, panel: FlatPanel) -> Shoot | None:
         """Return the next test; with a camera that was not tuned before also the frame that shows its saturation."""
