@@ -33,8 +33,8 @@ from coldframe.capture.events.kinds import (
     SetResized,
     Severity,
 )
-from coldframe.capture.judging.cooler import TemperatureWatch
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate, FrameLook
+from coldframe.capture.judging.thermometer import TemperatureWatch
 from coldframe.capture.recovery.retrying import expose_once, spend_retry, with_retries
 from coldframe.capture.recovery.second_client import reclaim
 from coldframe.capture.rig.light_path import darken, flat_light, select_filter, select_filter_if_possible
