@@ -32,8 +32,8 @@ from coldframe.capture.events.kinds import (
     SetResized,
     Severity,
 )
-from coldframe.capture.judging.cooler import TemperatureWatch
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate, FrameLook
+from coldframe.capture.judging.thermometer import TemperatureWatch
 from coldframe.capture.recovery.exposing import expose_once
 from coldframe.capture.recovery.interference import reclaim
 from coldframe.capture.recovery.pausing import until_resumed

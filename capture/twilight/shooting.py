@@ -25,8 +25,8 @@ from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.clock import clock_text
 from coldframe.capture.events.kinds import FlatTested, FrameAccepted, FrameRejected, FrameShown, Severity
 from coldframe.capture.flats.learned import FlatKey, LearnedFlats
-from coldframe.capture.judging.cooler import TemperatureWatch
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate, FrameLook
+from coldframe.capture.judging.thermometer import TemperatureWatch
 from coldframe.capture.planning.sun import altitude_deg
 from coldframe.capture.recovery.exposing import expose_once
 from coldframe.capture.recovery.interference import reclaim
