@@ -14,8 +14,8 @@ from coldframe.calibration.masters.flat_pedestal import (
     Subtract,
 )
 from coldframe.capture.judging.light_leak import filters_for_darks
-from coldframe.capture.planning.steps import ShootStep, Step, TuneStep
 from coldframe.capture.shooting.set_inputs import Recipe, ShotSet, SubtractedMaster
+from coldframe.capture.steps import ShootStep, Step, TuneStep
 from coldframe.capture.tuner.panel_curve import PROPORTIONAL, PanelCurve
 from coldframe.capture.tuner.tuner import Tuned
 from coldframe.config.frames import FrameKind, ReadoutSettings

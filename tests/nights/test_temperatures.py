@@ -17,7 +17,8 @@ from coldframe.capture.events.kinds import (
     StepEnded,
     StepOutcome,
 )
-from coldframe.capture.planning.steps import ShootStep, plan_night
+from coldframe.capture.planning.night_plan import plan_night
+from coldframe.capture.steps import ShootStep
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings
