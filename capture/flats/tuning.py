@@ -9,21 +9,21 @@ from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, FrameStat
 from coldframe.capture.events.kinds import FlatTested, FlatTuned, FrameShown, Severity
 from coldframe.capture.flats.learned import FlatKey, LearnedFlat, LearnedFlats
 from coldframe.capture.flats.light_checks import (
-    CURES,
-    HARMLESS_FROM_S,
-    cured,
+    FLICKER_RETRIES,
+    NO_BANDS_FROM_S,
+    exposures_without_bands,
+    filters_of_equal_light,
+    find_shadow,
     is_flickering,
-    shadow,
-    stuck_at,
-    twins,
-    usual_shape,
+    library_flat_shape,
+    other_filter_in_beam,
 )
 from coldframe.capture.recovery.retrying import expose_once, with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter, set_brightness
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.steps import TuneStep
 from coldframe.capture.threads import in_thread
-from coldframe.capture.tuner.evidence import FlatTest
+from coldframe.capture.tuner.flat_test import FlatTest
 from coldframe.capture.tuner.limits import BrightnessRange, ExposureSpan, TuningLimits
 from coldframe.capture.tuner.panel_curve import PanelCurve
 from coldframe.capture.tuner.target import FlatTarget
@@ -123,7 +123,7 @@ class FlatTuning:
         if (lights := self._lights(tuned, curve)) is None:
             return
         name, tonight, earlier = lights
-        for other in twins(name, tonight):
+        for other in filters_of_equal_light(name, tonight):
             if not {name, other} <= earlier.keys():
                 text = f"filters {name} and {other} pass the same light: if they should not, the wheel is stuck"
                 self.context.notice(Severity.WARNING, text)
@@ -131,7 +131,7 @@ class FlatTuning:
     def _other_filter(self, tuned: Tuned, curve: PanelCurve) -> str | None:
         """Return the filter that seems to be in the beam in place of the one that was selected."""
         lights = self._lights(tuned, curve)
-        return None if lights is None else stuck_at(*lights)
+        return None if lights is None else other_filter_in_beam(*lights)
 
     def _lights(self, tuned: Tuned, curve: PanelCurve) -> tuple[str, dict[str, float], dict[str, float]] | None:
         """Return the filter, and the light through each filter tonight and earlier; None without a wheel."""
@@ -193,17 +193,17 @@ class FlatTuning:
         StepFailedError
             Something stands in the light.
         """
-        if (usual := await in_thread(self._usual_shape)) is None:
+        if (usual := await in_thread(self._library_flat_shape)) is None:
             return
         found = await self._check(tuned.exposure_s)
-        if found.size == usual.size and (fault := shadow(found.levels_adu - self.bias_adu, usual.levels_adu)):
+        if found.size == usual.size and (fault := find_shadow(found.levels_adu - self.bias_adu, usual.levels_adu)):
             raise StepFailedError(fault)
 
-    def _usual_shape(self) -> FrameShape | None:
+    def _library_flat_shape(self) -> FrameShape | None:
         folder = self.context.folder
         tests = sorted((folder.path / "tuning").glob("*.fits"), key=lambda path: path.stat().st_mtime_ns)
         try:
-            return usual_shape(folder.path.parent / LIBRARY, tests[-1]) if tests else None
+            return library_flat_shape(folder.path.parent / LIBRARY, tests[-1]) if tests else None
         except (FrameFileError, OSError) as error:
             self.context.notice(Severity.WARNING, f"flats are not compared with those of earlier nights: {error}")
             return None
@@ -240,11 +240,15 @@ class FlatTuning:
         """Look for bands from a flickering lamp, and tune for longer exposures while there are any."""
         longest_s = min(flats.exposure_limits_s[1], self.context.rig.camera.features.exposure_s.maximum)
         preferred = ExposureSpan(*flats.preferred_exposure_s)
-        for cures in range(CURES + 1):
+        for cures in range(FLICKER_RETRIES + 1):
             bands = await self._bands(tuned)
             if bands is None or not is_flickering(bands):
                 return tuned, curve
-            span = cured(bands, tuned.exposure_s, preferred, longest_s) if cures < CURES else None
+            span = (
+                exposures_without_bands(bands, tuned.exposure_s, preferred, longest_s)
+                if cures < FLICKER_RETRIES
+                else None
+            )
             text = f"{self.step.title}: the light flickers, bands of {100 * bands.relative:.2g} % and levels "
             text += f"{100 * abs(bands.level_ratio - 1):.2g} % apart in flats of {tuned.exposure_s:g} s"
             if span is None:
@@ -260,7 +264,7 @@ class FlatTuning:
 
     async def _bands(self, tuned: Tuned) -> Bands | None:
         """Compare two flats shot as tuned; None where no flicker can matter, or frames are too small for bands."""
-        if tuned.exposure_s >= HARMLESS_FROM_S:
+        if tuned.exposure_s >= NO_BANDS_FROM_S:
             return None
         one, other = [await self._check(tuned.exposure_s) for _ in range(2)]
         is_lit = min(one.levels_adu.min(), other.levels_adu.min()) > self.bias_adu
