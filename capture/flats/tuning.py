@@ -28,7 +28,7 @@ from coldframe.capture.tuner.limits import BrightnessRange, ExposureSpan, Tuning
 from coldframe.capture.tuner.panel_curve import PanelCurve
 from coldframe.capture.tuner.target import FlatTarget
 from coldframe.capture.tuner.tuner import FlatTuner, KnownLight, OutOfReach, Shoot, Tuned
-from coldframe.config.settings import FlatSettings
+from coldframe.config.tables.flats import FlatSettings
 from coldframe.devices.flat_panel import FlatPanel
 
 

@@ -41,7 +41,7 @@ from coldframe.capture.tuner.target import FlatTarget
 from coldframe.capture.twilight.schedule import Expose, Finished, SkyFlats, SkyLimits, Wait
 from coldframe.capture.twilight.sky_brightness import GROWTH_PER_DEG, SkyLight
 from coldframe.config.frames import FrameKind
-from coldframe.config.settings import SiteSettings
+from coldframe.config.tables.night import SiteSettings
 from coldframe.devices.camera import Frame
 
 DARKEST_DEG = -11.0

@@ -19,7 +19,8 @@ from coldframe.capture.planning.read_lights import Lights, read_lights
 from coldframe.capture.planning.sets_for_lights import LightsPlan, plan_for_lights, shortest_ramps
 from coldframe.capture.steps import CoolStep, ShootStep, Step, TuneStep
 from coldframe.config.frames import FrameKind
-from coldframe.config.settings import CoolingSettings, Settings
+from coldframe.config.settings import Settings
+from coldframe.config.tables.cooling import CoolingSettings
 from tests.capture.planning.headers import EVENING, Cards, ekos, maxim, night_of_lights, nina
 
 CAMERA = "ZWO CCD ASI2600MM Pro"
