@@ -25,16 +25,18 @@ from benchmarks.servers import BLOB_DRIVER, HOST, indiserver
 from coldframe.calibration.files.frame_file import FrameEncoder, parse
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import Event, EventStream, FrameAccepted
-from coldframe.capture.planning.steps import ShootStep
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.session.retry_budget import Retries
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.shooting.set_inputs import Recipe
 from coldframe.capture.shooting.set_shooting import SetShooting
+from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import SavedFrames
 from coldframe.config.frames import FrameKind, ReadoutSettings
-from coldframe.config.settings import CameraSettings, FrameSet, Settings
+from coldframe.config.settings import Settings
+from coldframe.config.tables.rig import CameraSettings
+from coldframe.config.tables.sets import FrameSet
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.pixels.blob_channel import ServerAddress

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.masters.flat_pedestal import PedestalVerdict
 from coldframe.calibration.measuring.statistics import FrameStatistics
-from coldframe.capture.planning.steps import TuneStep
+from coldframe.capture.steps import TuneStep
 from coldframe.capture.tuner.panel_curve import PanelCurve
 from coldframe.capture.tuner.tuner import Tuned
 from coldframe.config.frames import FrameKind

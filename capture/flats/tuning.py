@@ -7,14 +7,21 @@ from coldframe.calibration.library.library import LIBRARY
 from coldframe.calibration.measuring.frame_shape import Bands, FrameShape, bands_between, frame_shape, is_large_enough
 from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, FrameStatistics, measure, preview
 from coldframe.capture.events.kinds import FlatTested, FlatTuned, FrameShown, Severity
-from coldframe.capture.flats.filter_check import stuck_at, twins
-from coldframe.capture.flats.flicker import CURES, HARMLESS_FROM_S, cured, is_flickering
 from coldframe.capture.flats.learned import FlatKey, LearnedFlat, LearnedFlats
-from coldframe.capture.flats.shadow_check import shadow, usual_shape
-from coldframe.capture.planning.steps import TuneStep
+from coldframe.capture.flats.light_checks import (
+    CURES,
+    HARMLESS_FROM_S,
+    cured,
+    is_flickering,
+    shadow,
+    stuck_at,
+    twins,
+    usual_shape,
+)
 from coldframe.capture.recovery.retrying import expose_once, with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter, set_brightness
 from coldframe.capture.session.context import NightContext, StepFailedError
+from coldframe.capture.steps import TuneStep
 from coldframe.capture.threads import in_thread
 from coldframe.capture.tuner.evidence import FlatTest
 from coldframe.capture.tuner.limits import BrightnessRange, ExposureSpan, TuningLimits
@@ -22,7 +29,7 @@ from coldframe.capture.tuner.panel_curve import PanelCurve
 from coldframe.capture.tuner.target import FlatTarget
 from coldframe.capture.tuner.tuner import FlatTuner, KnownLight, OutOfReach, Shoot, Tuned
 from coldframe.config.frames import FrameKind
-from coldframe.config.settings import FlatSettings
+from coldframe.config.tables.flats import FlatSettings
 from coldframe.devices.camera import Frame
 from coldframe.devices.flat_panel import FlatPanel
 

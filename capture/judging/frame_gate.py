@@ -142,26 +142,23 @@ class FrameGate:
         reach_adu = BOUNDS * max(first.noise_adu, 1.0)
         return first.level_adu - reach_adu, first.level_adu + reach_adu
 
-    def fault(self, look: FrameLook, shot_fault: str | None = None) -> Fault | None:
-        """Return why the frame is turned away, None where it is good.
-
-        Parameters
-        ----------
-        look
-            What it shows.
-        shot_fault
-            What is wrong with how it was shot; its pixels are no better when they come once more.
-        """
-        fault = self._fault(look) if shot_fault is None else Fault(shot_fault)
+    def fault(self, look: FrameLook) -> Fault | None:
+        """Return why a frame must be rejected, None if it is good. Record nothing: see `accept`."""
+        fault = self._fault(look)
         if fault is None and look.digest in self._digests:
-            fault = Fault("the same pixels as an earlier frame: the camera repeated it")
-        if fault is None or shot_fault is not None:
-            self._digests.add(look.digest)
-        if fault is None:
-            self._accept(look)
+            return Fault("the same pixels as an earlier frame: the camera repeated it")
         return fault
 
-    def _accept(self, look: FrameLook) -> None:
+    def remember_pixels(self, look: FrameLook) -> None:
+        """Reject the same pixels if they come again.
+
+        Call it for a frame that is rejected for how it was shot: `fault` may find nothing wrong with its pixels.
+        """
+        self._digests.add(look.digest)
+
+    def accept(self, look: FrameLook) -> None:
+        """Record a good frame: the next ones are compared with it."""
+        self.remember_pixels(look)
         self._reference = self._reference or look
         # A bias is too short for any leak, and such sets are large.
         if self._kind in {FrameKind.DARK, FrameKind.DARK_FLAT}:

@@ -30,17 +30,8 @@ from coldframe.capture.flats.tuning import FlatTuning
 from coldframe.capture.host.memory import MemoryWatch
 from coldframe.capture.night.products import NightProducts, is_for_flats
 from coldframe.capture.night.resuming import EarlierRun
-from coldframe.capture.planning.steps import (
-    CoolStep,
-    ShootStep,
-    SkyMasterStep,
-    SkyStep,
-    Step,
-    TuneStep,
-    WarmStep,
-    estimate_s,
-    plan_night,
-)
+from coldframe.capture.planning.estimates import estimate_s
+from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.timetable import Timetable
 from coldframe.capture.recovery.retrying import expose_once, with_retries
 from coldframe.capture.rig.light_path import darken, tell_panel
@@ -56,6 +47,7 @@ from coldframe.capture.shooting.gain_check import GainCheck
 from coldframe.capture.shooting.light_leak_retry import LightLeakRetry
 from coldframe.capture.shooting.set_inputs import Recipe
 from coldframe.capture.shooting.temperature_parts import in_parts, made_already
+from coldframe.capture.steps import CoolStep, ShootStep, SkyMasterStep, SkyStep, Step, TuneStep, WarmStep
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import SavedFrames, Wanted
 from coldframe.capture.threads import in_thread

@@ -21,7 +21,7 @@ from coldframe.capture.events.kinds import (
     StepOutcome,
     TuningKept,
 )
-from coldframe.capture.planning.steps import TuneStep
+from coldframe.capture.steps import TuneStep
 from coldframe.capture.storage.journal import is_being_written
 from coldframe.capture.storage.journal_reader import read_journal
 from coldframe.capture.storage.night_folder import NightFolder, evening_of, nights_from_newest

@@ -10,17 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from coldframe.capture.planning.steps import (
-    CoolStep,
-    Pace,
-    ShootStep,
-    SkyMasterStep,
-    SkyStep,
-    Step,
-    TuneStep,
-    WarmStep,
-    estimate_s,
-)
+from coldframe.capture.planning.estimates import Pace, estimate_s
+from coldframe.capture.steps import CoolStep, ShootStep, SkyMasterStep, SkyStep, Step, TuneStep, WarmStep
 from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.events.kinds import Severity
 from coldframe.capture.planning.preflight import UnfitPlanError
-from coldframe.capture.planning.steps import ShootStep, SkyStep, Step, TuneStep
 from coldframe.capture.session.context import NightContext
+from coldframe.capture.steps import ShootStep, SkyStep, Step, TuneStep
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import ReadoutSettings
 from coldframe.devices.camera import CameraFeatures

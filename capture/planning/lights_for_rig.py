@@ -8,7 +8,7 @@ from statistics import median
 from coldframe.calibration.files.cards import ascii_text
 from coldframe.calibration.frames.matching import Tolerances
 from coldframe.calibration.frames.setup import FrameSetup, OpticalTrain
-from coldframe.capture.judging.cooler import plausible_c
+from coldframe.capture.judging.thermometer import plausible_c
 from coldframe.config.counts import LightNoise
 from coldframe.config.frames import ReadoutSettings
 from coldframe.config.settings import Settings

@@ -5,7 +5,8 @@ from math import ceil, sqrt
 
 from coldframe.calibration.measuring.amp_glow import AmpGlow
 from coldframe.calibration.measuring.noise_growth import Cause, NoiseGrowth
-from coldframe.config.counts import GOOD_PRACTICE, WITH_GLOW, NoiseGoal
+from coldframe.capture.steps import NoiseTarget
+from coldframe.config.counts import WITH_GLOW, NoiseGoal
 from coldframe.config.frames import FrameKind
 
 LEAST_GLOW = 1.0
@@ -19,69 +20,6 @@ _DARK_CAUSES = {
     Cause.LEVEL: "the level drifts by {drift:+.1f} ADU from the earlier to the later half: the offset, or even light",
 }
 _FLAT_CAUSES = {Cause.PATTERN: "the light changes from place to place as the set goes on"}
-
-
-@dataclass(frozen=True, slots=True)
-class Enough:
-    """What a set is to reach.
-
-    Attributes
-    ----------
-    goal
-        Noise that its master may add to that of one light.
-    at_least, at_most
-        Frames.
-    """
-
-    goal: NoiseGoal
-    at_least: int
-    at_most: int
-
-    @property
-    def most(self) -> int:
-        """Most frames that the set may come to have."""
-        return max(self.at_most, WITH_GLOW[1]) if self._is_of_good_practice else self.at_most
-
-    @property
-    def _is_of_good_practice(self) -> bool:
-        return (self.at_least, self.at_most) == GOOD_PRACTICE[FrameKind.DARK]
-
-    def judged(self, kind: FrameKind, growth: NoiseGrowth, glow: AmpGlow | None = None) -> "FrameEstimate":
-        """Return how many frames are enough.
-
-        Parameters
-        ----------
-        kind
-            Of the frames.
-        growth
-            Noise of the master so far.
-        glow
-            Of the amplifiers, for darks: good practice asks for more of these where there is some.
-        """
-        ratio = self._ratio(kind, growth)
-        glows = glow is not None and glow.significant and glow.amplitude_adu > LEAST_GLOW * growth.frame_noise_adu
-        glows = glows and kind is FrameKind.DARK and self._is_of_good_practice
-        least, most = WITH_GLOW if glows else (self.at_least, self.at_most)
-        needed = growth.frames * (ratio / self.goal.largest_ratio) ** 2
-        frames = min(max(ceil(needed / LEEWAY), least), most)
-        added = 100 * (sqrt(1 + ratio**2) - 1)
-        summary = f"after {growth.frames} frames its master adds {added:.2g} % to the noise of a light, of {self.goal}"
-        reasons = ([str(glow)] if glows else []) + ([cause_text(kind, growth)] if growth.cause else [])
-        return FrameEstimate(frames, summary, "; ".join([summary, *reasons]), is_met=needed <= LEEWAY * growth.frames)
-
-    def _ratio(self, kind: FrameKind, growth: NoiseGrowth) -> float:
-        """Return the noise that the master brings into a light, over the light's own.
-
-        A master dark or bias is subtracted from the light; a flat divides it, so that its relative noise counts times
-        the light's signal. Without a light the worst case counts: a light has at least the noise of a dark, and the
-        flat is taken for the light that it divides.
-        """
-        light = self.goal.light
-        if light is not None and kind in (FrameKind.BIAS, FrameKind.DARK):
-            return growth.master_noise_adu / light.noise_adu
-        if light is not None and light.signal_adu is not None and kind is FrameKind.FLAT:
-            return growth.master_noise_adu / growth.level_adu * light.signal_to_noise
-        return growth.master_noise_adu / growth.frame_noise_adu if growth.frame_noise_adu > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +42,49 @@ class FrameEstimate:
     summary: str
     reason: str
     is_met: bool
+
+
+def estimate_frames(
+    target: NoiseTarget, kind: FrameKind, growth: NoiseGrowth, glow: AmpGlow | None = None
+) -> FrameEstimate:
+    """Return how many frames are enough.
+
+    Parameters
+    ----------
+    target
+        Of the set.
+    kind
+        Of the frames.
+    growth
+        Noise of the master so far.
+    glow
+        Of the amplifiers, for darks: good practice asks for more of these where there is some.
+    """
+    ratio = _noise_ratio(target.goal, kind, growth)
+    glows = glow is not None and glow.significant and glow.amplitude_adu > LEAST_GLOW * growth.frame_noise_adu
+    glows = glows and kind is FrameKind.DARK and target.has_default_dark_bounds
+    least, most = WITH_GLOW if glows else (target.at_least, target.at_most)
+    needed = growth.frames * (ratio / target.goal.largest_ratio) ** 2
+    frames = min(max(ceil(needed / LEEWAY), least), most)
+    added = 100 * (sqrt(1 + ratio**2) - 1)
+    summary = f"after {growth.frames} frames its master adds {added:.2g} % to the noise of a light, of {target.goal}"
+    reasons = ([str(glow)] if glows else []) + ([cause_text(kind, growth)] if growth.cause else [])
+    return FrameEstimate(frames, summary, "; ".join([summary, *reasons]), is_met=needed <= LEEWAY * growth.frames)
+
+
+def _noise_ratio(goal: NoiseGoal, kind: FrameKind, growth: NoiseGrowth) -> float:
+    """Return the noise that the master brings into a light, over the light's own.
+
+    A master dark or bias is subtracted from the light; a flat divides it, so that its relative noise counts times
+    the light's signal. Without a light the worst case counts: a light has at least the noise of a dark, and the
+    flat is taken for the light that it divides.
+    """
+    light = goal.light
+    if light is not None and kind in (FrameKind.BIAS, FrameKind.DARK):
+        return growth.master_noise_adu / light.noise_adu
+    if light is not None and light.signal_adu is not None and kind is FrameKind.FLAT:
+        return growth.master_noise_adu / growth.level_adu * light.signal_to_noise
+    return growth.master_noise_adu / growth.frame_noise_adu if growth.frame_noise_adu > 0 else 0.0
 
 
 def cause_text(kind: FrameKind, growth: NoiseGrowth) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from coldframe.capture.planning.steps import CoolStep, ShootStep, SkyStep, Step, TuneStep
+from coldframe.capture.steps import CoolStep, ShootStep, SkyStep, Step, TuneStep
 from coldframe.config.frames import ReadoutSettings
 from coldframe.devices.camera import CameraFeatures, Limits
 from coldframe.errors import ColdframeError

@@ -14,7 +14,7 @@ from coldframe.calibration.files.image_file import SUFFIXES, read_image_header
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.config.counts import LightNoise
 from coldframe.config.frames import FrameKind
-from coldframe.config.settings import FrameSet
+from coldframe.config.tables.sets import FrameSet
 from coldframe.errors import ColdframeError
 
 _WORDS = re.compile(r"[A-Z0-9]+")

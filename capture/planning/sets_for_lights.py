@@ -25,7 +25,9 @@ from coldframe.capture.planning.lights_for_rig import RigNow, ShotLight, as_shot
 from coldframe.capture.planning.read_lights import Lights
 from coldframe.config.counts import LightNoise, NoiseGoal
 from coldframe.config.frames import FrameKind, ReadoutSettings
-from coldframe.config.settings import CoolingSettings, FrameSet, LightsSettings, Settings
+from coldframe.config.settings import Settings
+from coldframe.config.tables.cooling import CoolingSettings
+from coldframe.config.tables.sets import FrameSet, LightsSettings
 
 MOST_PERMUTED = 6
 """Setpoints of which all orders are tried; of more, only the two that go straight from one end to the other."""

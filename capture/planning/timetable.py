@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from coldframe.capture.planning.deadline import fit_before_deadline
-from coldframe.capture.planning.steps import AMBIENT_GUESS_C, Pace, ShootStep, Step, TuneStep, estimate_s, moved
+from coldframe.capture.planning.estimates import AMBIENT_GUESS_C, Pace, estimate_s
+from coldframe.capture.steps import ShootStep, Step, TuneStep, replace_setpoint
 from coldframe.config.settings import Settings
 
 
@@ -69,7 +70,7 @@ class Timetable:
         kept = set(self.planned)
 
         def changed(step: Step | None) -> Step | None:
-            new = None if step is None else moved(step, from_c, to_c)
+            new = None if step is None else replace_setpoint(step, from_c, to_c)
             return step if new in kept else new
 
         self._left[number:] = [changed(step) for step in self._left[number:]]

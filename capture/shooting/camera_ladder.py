@@ -13,12 +13,12 @@ from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRec
 from coldframe.calibration.camera.study import StudiedSet, study
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.events.kinds import CameraMeasured, Severity
-from coldframe.capture.judging.dark_level import dark_ceiling_adu
-from coldframe.capture.planning.steps import ShootStep
+from coldframe.capture.judging.light_leak import dark_ceiling_adu
 from coldframe.capture.recovery.retrying import expose_once, with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.session.skipping import skippable
+from coldframe.capture.steps import ShootStep
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame

@@ -1,10 +1,10 @@
 """What follows when light falls on frames that should be dark: a second try, and no more darks while it stays."""
 
 from coldframe.capture.events.kinds import Severity
-from coldframe.capture.planning.steps import ShootStep
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.shooting.set_inputs import Recipe, ShotSet
 from coldframe.capture.shooting.set_shooting import LightLeakError, SetShooting
+from coldframe.capture.steps import ShootStep
 from coldframe.config.frames import FrameKind
 
 

@@ -20,10 +20,10 @@ from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import Clipping, half_step
-from coldframe.capture.planning.steps import ShootStep
 from coldframe.capture.shooting.camera_ladder import studied_set
 from coldframe.capture.shooting.set_inputs import Recipe, SubtractedMaster
 from coldframe.capture.shooting.set_size import SetSize
+from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.devices.camera import Frame
 

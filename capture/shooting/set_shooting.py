@@ -33,9 +33,8 @@ from coldframe.capture.events.kinds import (
     SetResized,
     Severity,
 )
-from coldframe.capture.judging.cooler import TemperatureWatch
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate, FrameLook
-from coldframe.capture.planning.steps import ShootStep
+from coldframe.capture.judging.thermometer import TemperatureWatch
 from coldframe.capture.recovery.retrying import expose_once, spend_retry, with_retries
 from coldframe.capture.recovery.second_client import reclaim
 from coldframe.capture.rig.light_path import darken, flat_light, select_filter, select_filter_if_possible
@@ -47,6 +46,7 @@ from coldframe.capture.shooting.set_inputs import Recipe, ShotSet
 from coldframe.capture.shooting.set_master import SetMaster
 from coldframe.capture.shooting.set_size import SetSize
 from coldframe.capture.shooting.temperature_bins import has_left_bin
+from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.saved_frames import SavedFrame, Wanted
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind
@@ -482,7 +482,11 @@ class SetShooting:
         digest = pixel_digest(frame.pixels)
         shape = frame_shape(frame.pixels, self._gate.bounds_adu(measurement.statistics))
         look = FrameLook(measurement.statistics, digest, shape, frame.sensor_c)
-        fault = self._gate.fault(look, shot.fault)
+        fault = Fault(shot.fault) if shot.fault is not None else self._gate.fault(look)
+        if fault is None:
+            self._gate.accept(look)
+        elif shot.fault is not None:
+            self._gate.remember_pixels(look)
         return _Judged(frame, measurement, preview(frame.pixels), digest, fault)
 
     def _settings_fault(self, frame: Frame) -> str | None:

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.measuring.amp_glow import measure_glow
 from coldframe.calibration.measuring.noise_growth import SampledFrames
-from coldframe.capture.planning.noise_target import FrameEstimate, cause_text
-from coldframe.capture.planning.steps import ShootStep
+from coldframe.capture.planning.noise_target import FrameEstimate, cause_text, estimate_frames
+from coldframe.capture.steps import ShootStep
 from coldframe.config.frames import FrameKind
 
 
@@ -30,12 +30,12 @@ class SetSize:
 
     def __init__(self, step: ShootStep, *, may_grow: bool) -> None:
         self._kind = step.kind
-        self._enough = step.enough
+        self._target = step.noise_target
         self.aim = self.look_at = step.count
         self.most = step.count
-        if step.enough is not None:
-            self.look_at = min(step.enough.at_least, step.count)
-            self.most = max(step.enough.most, step.count) if may_grow else step.count
+        if step.noise_target is not None:
+            self.look_at = min(step.noise_target.at_least, step.count)
+            self.most = max(step.noise_target.most, step.count) if may_grow else step.count
         self._samples = SampledFrames(self.most)
 
     def add(self, pixels: NDArray[np.uint16]) -> None:
@@ -47,12 +47,12 @@ class SetSize:
 
         `aim` and `look_at` are the same number afterwards, and that of the frames so far once these are enough.
         """
-        growth = None if self._enough is None else self._samples.growth()
-        if growth is None or self._enough is None:
+        growth = None if self._target is None else self._samples.growth()
+        if growth is None or self._target is None:
             self.look_at = self.aim
             return None
         glow = measure_glow(self._samples.mean()) if self._kind is FrameKind.DARK else None
-        view = self._enough.judged(self._kind, growth, glow)
+        view = estimate_frames(self._target, self._kind, growth, glow)
         self.aim = self.look_at = max(min(view.frames, self.most), accepted)
         return view
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from coldframe.calibration.files.frame_file import FrameFileError, read_header
 from coldframe.calibration.frames.setup import setup_of
-from coldframe.capture.planning.steps import ShootStep
 from coldframe.capture.shooting.set_inputs import Recipe, ShotSet
+from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import Wanted
 

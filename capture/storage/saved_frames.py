@@ -11,7 +11,7 @@ from coldframe.calibration.files.cards import HeaderValue, ascii_text
 from coldframe.calibration.files.frame_file import FrameFileError, read_frame, read_header
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.masters.reading import integrity_fault
-from coldframe.capture.planning.steps import ShootStep
+from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame

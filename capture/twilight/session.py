@@ -10,10 +10,10 @@ from coldframe.calibration.masters.dark_ladder import DarkLadder, Rung, rung_exp
 from coldframe.calibration.masters.flat_scaling import NoSignalError
 from coldframe.capture.events.kinds import MasterWritten, Severity
 from coldframe.capture.flats.learned import LearnedFlats
-from coldframe.capture.planning.steps import ShootStep, SkyMasterStep, SkyStep
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.shooting.set_inputs import Recipe, SubtractedMaster
 from coldframe.capture.shooting.set_shooting import LEAST_FRAMES
+from coldframe.capture.steps import ShootStep, SkyMasterStep, SkyStep
 from coldframe.capture.threads import in_thread
 from coldframe.capture.twilight.masters import sky_master
 from coldframe.capture.twilight.shooting import SkySet, SkyShooting

@@ -25,9 +25,8 @@ from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.clock import clock_text
 from coldframe.capture.events.kinds import FlatTested, FrameAccepted, FrameRejected, FrameShown, Severity
 from coldframe.capture.flats.learned import FlatKey, LearnedFlats
-from coldframe.capture.judging.cooler import TemperatureWatch
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate, FrameLook
-from coldframe.capture.planning.steps import ShootStep, SkyStep
+from coldframe.capture.judging.thermometer import TemperatureWatch
 from coldframe.capture.planning.sun import altitude_deg
 from coldframe.capture.recovery.retrying import expose_once, with_retries
 from coldframe.capture.recovery.second_client import reclaim
@@ -35,13 +34,14 @@ from coldframe.capture.rig.light_path import open_to_sky, select_filter
 from coldframe.capture.rig.temperature import hold, watched
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.session.pausing import until_resumed
+from coldframe.capture.steps import ShootStep, SkyStep
 from coldframe.capture.storage.saved_frames import Wanted
 from coldframe.capture.threads import in_thread
 from coldframe.capture.tuner.target import FlatTarget
 from coldframe.capture.twilight.schedule import Expose, Finished, SkyFlats, SkyLimits, Wait
 from coldframe.capture.twilight.sky_brightness import GROWTH_PER_DEG, SkyLight
 from coldframe.config.frames import FrameKind
-from coldframe.config.settings import SiteSettings
+from coldframe.config.tables.night import SiteSettings
 from coldframe.devices.camera import Frame
 
 DARKEST_DEG = -11.0
@@ -313,7 +313,10 @@ class SkyShooting:
         gate, digest = self._gates[name], pixel_digest(frame.pixels)
         shape = frame_shape(frame.pixels, gate.bounds_adu(measurement.statistics))
         look = FrameLook(measurement.statistics, digest, shape, frame.sensor_c)
-        return look, digest, gate.fault(look)
+        fault = gate.fault(look)
+        if fault is None:
+            gate.accept(look)
+        return look, digest, fault
 
     def _band(self, name: str | None, target: FlatTarget) -> FlatBand:
         flats = self._context.settings.flats.for_filter(name)

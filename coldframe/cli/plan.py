@@ -16,11 +16,13 @@ from coldframe.capture.clock import clock_text
 from coldframe.capture.monitoring.progress.narrator import duration_text
 from coldframe.capture.planning import sun
 from coldframe.capture.planning.deadline import fit_before_deadline
+from coldframe.capture.planning.estimates import Pace, estimate_s
 from coldframe.capture.planning.light_noise import light_noises
 from coldframe.capture.planning.lights_for_rig import RigNow, lights_text
+from coldframe.capture.planning.night_plan import plan_night, shoot_step
 from coldframe.capture.planning.read_lights import Lights, NoLightsError, read_lights
 from coldframe.capture.planning.sets_for_lights import LightsPlan, Need, plan_for_lights
-from coldframe.capture.planning.steps import Pace, ShootStep, Step, estimate_s, plan_night, shoot_step
+from coldframe.capture.steps import ShootStep, Step
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.examples import example_night
 from coldframe.config.loading import ConfigError, Problem, find_config, load_settings

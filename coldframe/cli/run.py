@@ -32,9 +32,9 @@ from coldframe.capture.night.night import Night, planned_steps
 from coldframe.capture.night.resuming import earlier_run, unfinished_night
 from coldframe.capture.planning.disk_space import free_bytes, require_room
 from coldframe.capture.planning.lights_for_rig import RigNow
+from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.preflight import UnfitPlanError, require_fit
 from coldframe.capture.planning.read_lights import NoLightsError
-from coldframe.capture.planning.steps import plan_night
 from coldframe.capture.rig.safe_state import SafeState
 from coldframe.capture.session.hooks import HookFailedError, Hooks
 from coldframe.capture.session.steering import Steering

@@ -13,7 +13,7 @@ from coldframe.capture.events.kinds import Event, EventStream, NightOutcome
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.night.night import Night, planned_steps
 from coldframe.capture.night.resuming import earlier_run, unfinished_night
-from coldframe.capture.planning.steps import plan_night
+from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.storage.journal import Journal
 from coldframe.capture.storage.night_folder import NightFolder

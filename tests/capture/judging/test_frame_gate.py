@@ -42,8 +42,20 @@ def look(statistics: FrameStatistics, digest: bytes, seen: FrameShape | None = N
 
 
 def reason(gate: FrameGate, statistics: FrameStatistics, digest: bytes, seen: FrameShape | None = None) -> str:
-    fault = gate.fault(look(statistics, digest, seen))
-    return "" if fault is None else fault.reason
+    """Judge a frame, and accept it if it is good."""
+    frame = look(statistics, digest, seen)
+    fault = gate.fault(frame)
+    if fault is None:
+        gate.accept(frame)
+        return ""
+    return fault.reason
+
+
+def test_judging_a_frame_records_nothing() -> None:
+    gate, frame = FrameGate(FrameKind.DARK), look(DARK, b"1")
+    assert gate.fault(frame) is None
+    assert gate.fault(frame) is None, "it repeats no frame that was accepted"
+    assert gate.fault(look(FLAT, b"2")) is None, "there is no first frame yet to compare it with"
 
 
 def test_a_good_dark_passes_and_so_does_the_next() -> None:
@@ -60,9 +72,7 @@ def test_the_same_pixels_again_are_turned_away() -> None:
 
 def test_the_pixels_of_a_frame_that_was_shot_too_warm_are_no_better_when_they_come_again() -> None:
     gate = FrameGate(FrameKind.DARK)
-    warm = gate.fault(look(DARK, b"1"), "sensor temperature 12 C")
-    assert warm is not None
-    assert warm.reason == "sensor temperature 12 C"
+    gate.remember_pixels(look(DARK, b"1"))
     assert "repeated" in reason(gate, DARK, b"1")
     assert reason(gate, DARK, b"2") == ""
 

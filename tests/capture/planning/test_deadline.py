@@ -10,10 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldframe.capture.planning.deadline import LEAST_COUNTS, fit_before_deadline, time_needed_s
-from coldframe.capture.planning.steps import CoolStep, Pace, ShootStep, Step, TuneStep, plan_night
+from coldframe.capture.planning.estimates import Pace
+from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.timetable import Timetable
+from coldframe.capture.steps import CoolStep, ShootStep, Step, TuneStep
 from coldframe.config.frames import FrameKind
-from coldframe.config.settings import FrameSet, Settings
+from coldframe.config.settings import Settings
+from coldframe.config.tables.sets import FrameSet
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 PACE = Pace()

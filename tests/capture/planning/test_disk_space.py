@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from coldframe.capture.events.kinds import FrameAccepted, NightOutcome, Notice
 from coldframe.capture.planning import disk_space
 from coldframe.capture.planning.disk_space import RESERVE_BYTES, free_bytes, require_room
+from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.preflight import UnfitPlanError
-from coldframe.capture.planning.steps import plan_night
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.simulated_rig import load_rig

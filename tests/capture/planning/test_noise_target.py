@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from coldframe.calibration.measuring.amp_glow import AmpGlow
 from coldframe.calibration.measuring.noise_growth import Cause, NoiseGrowth
-from coldframe.capture.planning.noise_target import Enough
-from coldframe.capture.planning.steps import ShootStep
+from coldframe.capture.planning.noise_target import estimate_frames
 from coldframe.capture.shooting.set_size import SetSize
+from coldframe.capture.steps import NoiseTarget, ShootStep
 from coldframe.config.counts import GOOD_PRACTICE, LightNoise, NoiseGoal
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
@@ -23,13 +23,13 @@ def growth(frames: int, excess: float = 1.0, noise_adu: float = 10.0, level_adu:
     return NoiseGrowth(frames, noise_adu, excess * noise_adu / sqrt(frames), level_adu, 0.0, cause)
 
 
-def wide(added: float, light: LightNoise | None = None) -> Enough:
-    return Enough(NoiseGoal(added, light), 1, 10_000)
+def wide(added: float, light: LightNoise | None = None) -> NoiseTarget:
+    return NoiseTarget(NoiseGoal(added, light), 1, 10_000)
 
 
 @given(st.floats(0.005, 0.2), st.integers(8, 200))
 def test_two_percent_is_two_percent(added: float, frames: int) -> None:
-    wanted = wide(added).judged(DARK, growth(frames)).frames
+    wanted = estimate_frames(wide(added), DARK, growth(frames)).frames
     # A light as noisy as one dark, from which a master of so many of them is subtracted.
     assert sqrt(1 + 1 / wanted) - 1 <= added * 1.04
     assert wanted == 1 or sqrt(1 + 1 / (wanted - 1)) - 1 > added * 0.94
@@ -37,25 +37,26 @@ def test_two_percent_is_two_percent(added: float, frames: int) -> None:
 
 @given(st.floats(1.0, 2.0), st.integers(10, 60))
 def test_noise_that_does_not_fall_takes_more_frames(excess: float, frames: int) -> None:
-    enough = wide(0.02)
-    plain, worse = (enough.judged(DARK, growth(frames, each)).frames for each in (1.0, excess))
+    target = wide(0.02)
+    plain, worse = (estimate_frames(target, DARK, growth(frames, each)).frames for each in (1.0, excess))
     assert worse == pytest.approx(plain * excess**2, rel=0.06)
-    assert ("the level drifts" in enough.judged(DARK, growth(frames, excess)).reason) == (excess > 1.15)
+    assert ("the level drifts" in estimate_frames(target, DARK, growth(frames, excess)).reason) == (excess > 1.15)
 
 
 def test_sky_in_the_lights_takes_fewer() -> None:
     light = LightNoise(noise_adu=20.0, signal_adu=500.0)
-    assert wide(0.02, light).judged(DARK, growth(20)).frames == 7
+    assert estimate_frames(wide(0.02, light), DARK, growth(20)).frames == 7
     # A light of 500 ADU under flats of 16,000 ADU with 1 %: 5 ADU a flat, a quarter of the light's own noise.
     flats = growth(20, noise_adu=160.0, level_adu=16000.0)
-    assert wide(0.02, light).judged(FLAT, flats).frames == 2
-    assert wide(0.02, LightNoise(20.0)).judged(FLAT, flats).frames == wide(0.02).judged(FLAT, flats).frames == 25
+    assert estimate_frames(wide(0.02, light), FLAT, flats).frames == 2
+    without_signal = estimate_frames(wide(0.02, LightNoise(20.0)), FLAT, flats)
+    assert without_signal.frames == estimate_frames(wide(0.02), FLAT, flats).frames == 25
 
 
 @given(st.floats(0.001, 0.5), st.floats(1.0, 3.0), st.integers(8, 500))
 def test_the_bounds_hold(added: float, excess: float, frames: int) -> None:
     for kind, (least, most) in GOOD_PRACTICE.items():
-        view = Enough(NoiseGoal(added), least, most).judged(kind, growth(frames, excess))
+        view = estimate_frames(NoiseTarget(NoiseGoal(added), least, most), kind, growth(frames, excess))
         assert least <= view.frames <= most
         needed = (excess / NoiseGoal(added).largest_ratio) ** 2
         assert view.is_met == (needed <= 1.03 * frames)
@@ -65,12 +66,12 @@ def test_the_bounds_hold(added: float, excess: float, frames: int) -> None:
 def test_glow_asks_for_more_darks_where_the_bounds_are_not_ones_own(amplitude_adu: float, least: int) -> None:
     glow = AmpGlow(amplitude_adu, 0.1, 100.0, (0, 15), "in the upper right corner")
     goal = NoiseGoal(0.2)
-    assert Enough(goal, *GOOD_PRACTICE[DARK]).judged(DARK, growth(20), glow).frames == least
-    assert Enough(goal, 10, 30).judged(DARK, growth(20), glow).frames == 10
+    assert estimate_frames(NoiseTarget(goal, *GOOD_PRACTICE[DARK]), DARK, growth(20), glow).frames == least
+    assert estimate_frames(NoiseTarget(goal, 10, 30), DARK, growth(20), glow).frames == 10
 
 
-def step(count: int, enough: Enough | None) -> ShootStep:
-    return ShootStep(DARK, count, None, 60.0, ReadoutSettings(), -10.0, enough)
+def step(count: int, target: NoiseTarget | None) -> ShootStep:
+    return ShootStep(DARK, count, None, 60.0, ReadoutSettings(), -10.0, target)
 
 
 def shoot(size: SetSize, frames: int) -> None:
@@ -80,7 +81,7 @@ def shoot(size: SetSize, frames: int) -> None:
 
 
 def test_a_set_is_looked_at_first_when_it_has_the_fewest_frames() -> None:
-    size = SetSize(step(99, Enough(NoiseGoal(0.01), 20, 120)), may_grow=True)
+    size = SetSize(step(99, NoiseTarget(NoiseGoal(0.01), 20, 120)), may_grow=True)
     assert (size.look_at, size.aim) == (20, 99)
     shoot(size, 20)
     assert size.look(20) is not None
@@ -89,7 +90,7 @@ def test_a_set_is_looked_at_first_when_it_has_the_fewest_frames() -> None:
 
 
 def test_under_a_deadline_a_set_may_shrink_but_not_grow() -> None:
-    size = SetSize(step(30, Enough(NoiseGoal(0.01), 20, 120)), may_grow=False)
+    size = SetSize(step(30, NoiseTarget(NoiseGoal(0.01), 20, 120)), may_grow=False)
     shoot(size, 20)
     view = size.look(20)
     assert view is not None

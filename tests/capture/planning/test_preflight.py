@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.preflight import UnfitPlanError, require_fit
-from coldframe.capture.planning.steps import plan_night
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.capture.planning.lights_for_rig import RigNow
+from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.read_lights import Lights, read_lights
 from coldframe.capture.planning.sets_for_lights import LightsPlan, plan_for_lights, shortest_ramps
-from coldframe.capture.planning.steps import CoolStep, ShootStep, Step, TuneStep, plan_night
+from coldframe.capture.steps import CoolStep, ShootStep, Step, TuneStep
 from coldframe.config.frames import FrameKind
-from coldframe.config.settings import CoolingSettings, Settings
+from coldframe.config.settings import Settings
+from coldframe.config.tables.cooling import CoolingSettings
 from tests.capture.planning.headers import EVENING, Cards, ekos, maxim, night_of_lights, nina
 
 CAMERA = "ZWO CCD ASI2600MM Pro"

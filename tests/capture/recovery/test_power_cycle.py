@@ -18,8 +18,8 @@ from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import SavedFrames
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
-from coldframe.config.settings import HookSettings
 from coldframe.config.simulated_rig import load_rig
+from coldframe.config.tables.night import HookSettings
 from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError
 from coldframe.simulators.devices import simulated_rig
 

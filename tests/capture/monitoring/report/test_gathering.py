@@ -18,7 +18,8 @@ from coldframe.capture.events.kinds import (
 from coldframe.capture.monitoring.report.contents import Growth, NightReport, NightState, Reading, SetState
 from coldframe.capture.monitoring.report.gathering import COMBINE, READINGS, SKY, gather, relative, thinned
 from coldframe.capture.monitoring.report.svg import decades, number_texts, round_values
-from coldframe.capture.planning.steps import SkyMasterStep, SkyStep, shoot_step
+from coldframe.capture.planning.night_plan import shoot_step
+from coldframe.capture.steps import SkyMasterStep, SkyStep
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings

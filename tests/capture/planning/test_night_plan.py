@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.capture.planning.steps import CoolStep, ShootStep, Step, TuneStep, WarmStep, estimate_s, plan_night
+from coldframe.capture.planning.estimates import estimate_s
+from coldframe.capture.planning.night_plan import plan_night
+from coldframe.capture.steps import CoolStep, ShootStep, Step, TuneStep, WarmStep
 from coldframe.config.examples import example_night, example_nights
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings
-from coldframe.config.settings import FrameSet, Settings
+from coldframe.config.settings import Settings
+from coldframe.config.tables.sets import FrameSet
 
 
 def settings(*sets: dict[str, Any], **camera: Any) -> Settings:

@@ -1,0 +1,80 @@
+"""How long the steps of a night take. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import sqrt
+
+from coldframe.capture.steps import CoolStep, ShootStep, SkyMasterStep, SkyStep, Step, TuneStep, WarmStep
+from coldframe.config.frames import FrameKind
+from coldframe.config.settings import Settings
+
+READOUT_GUESS_S = 1.0
+"""Time from the end of an exposure to the start of the next one, until the night has measured it."""
+
+TESTS_GUESS = 2
+AMBIENT_GUESS_C = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What is known of how long things take; before anything is measured a guess.
+
+    Attributes
+    ----------
+    sensor_c
+        Where the first ramp begins, degrees Celsius.
+    readout_s
+        Time from the end of an exposure to the start of the next one.
+    flats_s
+        Exposures that were found for flats.
+    """
+
+    sensor_c: float = AMBIENT_GUESS_C
+    readout_s: float = READOUT_GUESS_S
+    flats_s: Mapping[TuneStep, float] = field(default_factory=dict)
+
+
+def estimate_s(steps: Iterable[Step], settings: Settings, pace: Pace | None = None) -> tuple[float, ...]:
+    """Return the expected wall time of each step, in seconds."""
+    known = pace or Pace()
+    cooling = settings.cooling
+    sensor_c = known.sensor_c
+    estimates = []
+    for step in steps:
+        match step:
+            case CoolStep(setpoint_c):
+                estimates.append(60 * abs(sensor_c - setpoint_c) / cooling.ramp_c_per_min + cooling.dwell_s)
+                sensor_c = setpoint_c
+            case WarmStep(goal_c):
+                estimates.append(60 * abs(goal_c - sensor_c) / cooling.warm_ramp_c_per_min)
+            case TuneStep():
+                settle_s = settings.panel.settle_s if settings.panel else 0.0
+                estimates.append(TESTS_GUESS * (_flat_guess_s(step.filter, settings) + known.readout_s + settle_s))
+            case ShootStep():
+                estimates.append(step.count * (_exposure_s(step, settings, known) + known.readout_s))
+            case SkyStep():
+                estimates.append(
+                    sum(flat.count * (_sky_guess_s(flat, settings) + known.readout_s) for flat in step.flats)
+                )
+            case SkyMasterStep():
+                estimates.append(step.flat.count * known.readout_s)
+    return tuple(estimates)
+
+
+def _exposure_s(step: ShootStep, settings: Settings, pace: Pace) -> float:
+    if step.exposure_s is not None:
+        return step.exposure_s
+    if step.kind is FrameKind.BIAS:
+        return 0.0
+    found_s = pace.flats_s.get(step.tuning)
+    return _flat_guess_s(step.filter, settings) if found_s is None else found_s
+
+
+def _sky_guess_s(flat: ShootStep, settings: Settings) -> float:
+    flats = settings.flats.for_filter(flat.filter)
+    return sqrt(flats.preferred_exposure_s[0] * flats.exposure_limits_s[1])
+
+
+def _flat_guess_s(filter_name: str | None, settings: Settings) -> float:
+    shortest_s, longest_s = settings.flats.for_filter(filter_name).preferred_exposure_s
+    return sqrt(shortest_s * longest_s)

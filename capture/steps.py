@@ -1,0 +1,172 @@
+"""The steps of a night, as values that events, shooting and storage share. Pure."""
+
+from dataclasses import dataclass, replace
+
+from coldframe.config.counts import GOOD_PRACTICE, WITH_GLOW, NoiseGoal
+from coldframe.config.frames import FrameKind, ReadoutSettings
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseTarget:
+    """The noise that a set's master may reach, and the bounds of its frame count.
+
+    Attributes
+    ----------
+    goal
+        Noise that the master may add to that of one light.
+    at_least, at_most
+        Bounds of the frame count.
+    """
+
+    goal: NoiseGoal
+    at_least: int
+    at_most: int
+
+    @property
+    def most(self) -> int:
+        """Largest frame count that the set may grow to."""
+        return max(self.at_most, WITH_GLOW[1]) if self.has_default_dark_bounds else self.at_most
+
+    @property
+    def has_default_dark_bounds(self) -> bool:
+        """True if the user left the bounds of darks at their defaults, which rise when the amplifier glows."""
+        return (self.at_least, self.at_most) == GOOD_PRACTICE[FrameKind.DARK]
+
+
+@dataclass(frozen=True, slots=True)
+class CoolStep:
+    """Bring the sensor to a temperature, degrees Celsius, and hold it."""
+
+    setpoint_c: float
+
+    @property
+    def title(self) -> str:
+        """Name of the step for people."""
+        return f"cool to {self.setpoint_c:g} C"
+
+
+@dataclass(frozen=True, slots=True)
+class TuneStep:
+    """Find the exposure of the flats of one filter."""
+
+    filter: str | None
+    readout: ReadoutSettings
+    setpoint_c: float | None
+
+    @property
+    def title(self) -> str:
+        """Name of the step for people."""
+        return f"tune flat {self.filter}" if self.filter else "tune flat"
+
+
+@dataclass(frozen=True, slots=True)
+class ShootStep:
+    """Shoot the frames of one set and make their master.
+
+    Attributes
+    ----------
+    count
+        Frames to accept; where there is a goal, the frames that are likely to meet it.
+    exposure_s
+        Of darks; None where the camera (bias) or the tuner (flats, dark flats) decides.
+    noise_target
+        The goal, None where the count is all there is to it.
+    """
+
+    kind: FrameKind
+    count: int
+    filter: str | None
+    exposure_s: float | None
+    readout: ReadoutSettings
+    setpoint_c: float | None
+    noise_target: NoiseTarget | None = None
+
+    @property
+    def title(self) -> str:
+        """Name of the step for people."""
+        parts = [self.kind.value.replace("-", " ")]
+        if self.filter:
+            parts.append(self.filter)
+        if self.exposure_s is not None:
+            parts.append(f"{self.exposure_s:g} s")
+        return " ".join(parts)
+
+    @property
+    def tuning(self) -> TuneStep:
+        """The step that finds this set's exposure, for flats and dark flats."""
+        return TuneStep(self.filter, self.readout, self.setpoint_c)
+
+
+@dataclass(frozen=True, slots=True)
+class SkyStep:
+    """Shoot the flats of all filters while twilight lasts.
+
+    Attributes
+    ----------
+    flats
+        One or more sets, of one readout setting and temperature.
+    dark_flats
+        Sets of dark flats that follow.
+    """
+
+    flats: tuple[ShootStep, ...]
+    dark_flats: int
+
+    @property
+    def title(self) -> str:
+        """Name of the step for people."""
+        return " ".join(["sky flats", *(flat.filter for flat in self.flats if flat.filter)])
+
+    @property
+    def count(self) -> int:
+        """Frames to accept."""
+        return sum(flat.count for flat in self.flats)
+
+    @property
+    def readout(self) -> ReadoutSettings:
+        """Readout settings of all of them."""
+        return self.flats[0].readout
+
+    @property
+    def setpoint_c(self) -> float | None:
+        """Sensor temperature of all of them."""
+        return self.flats[0].setpoint_c
+
+
+@dataclass(frozen=True, slots=True)
+class SkyMasterStep:
+    """Make the master of twilight flats that were shot."""
+
+    flat: ShootStep
+
+    @property
+    def title(self) -> str:
+        """Name of the step for people."""
+        return f"combine {self.flat.title}"
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStep:
+    """Let the sensor warm up slowly and switch the cooler off."""
+
+    goal_c: float
+
+    @property
+    def title(self) -> str:
+        """Name of the step for people."""
+        return "warm up"
+
+
+Step = CoolStep | TuneStep | ShootStep | SkyStep | SkyMasterStep | WarmStep
+
+
+def replace_setpoint(step: Step, from_c: float, to_c: float) -> Step:
+    """Return a step at another sensor temperature, the same step where it was not at the first one."""
+    match step:
+        case ShootStep() | TuneStep() if step.setpoint_c == from_c:
+            return replace(step, setpoint_c=to_c)
+        case SkyStep() if step.setpoint_c == from_c:
+            return replace(step, flats=tuple(replace(flat, setpoint_c=to_c) for flat in step.flats))
+        case SkyMasterStep() if step.flat.setpoint_c == from_c:
+            return replace(step, flat=replace(step.flat, setpoint_c=to_c))
+    return step
