@@ -92,7 +92,7 @@ class IndiCamera(IndiDevice):
         super().__init__(link, name)
         self._server = server
         self._now = now
-        self._readout_deadline_s = readout_deadline_s
+        self.readout_deadline_s = readout_deadline_s
         self._set_aside = set_aside
         self._channel: BlobChannel | None = None
         self._settings = ReadoutSettings()
@@ -432,7 +432,7 @@ class IndiCamera(IndiDevice):
         assert self._channel is not None
         self._channel.discard_arrivals()
         spelling = dialects.EXPOSURE[0]
-        allowed_s = exposure_s + self._readout_deadline_s
+        allowed_s = exposure_s + self.readout_deadline_s
         deadline_s = asyncio.get_running_loop().time() + allowed_s
         self._exposing = True
         sent = self.link.send(self.name, spelling.property, {spelling.element: exposure_s})
