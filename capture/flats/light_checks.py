@@ -35,21 +35,21 @@ from coldframe.config.frames import FrameKind
 LEAST_BANDS = 0.0005
 """Bands in one flat, relative, from which they count: in a master of 25 frames 0.01 %, as much as its photon noise."""
 
-SIGNIFICANT = 6.0
+SIGNIFICANT_BANDS = 6.0
 
 LEAST_LEVEL_CHANGE = 0.01
 """From one flat to the next: bands that are wider than the frame is read out."""
 
-HARMLESS_FROM_S = 5.0
+NO_BANDS_FROM_S = 5.0
 """From this exposure on even a lamp that goes dark a hundred times a second leaves less than `LEAST_BANDS`."""
 
-LEAST_STEP = 4.0
+LEAST_LENGTHENING = 4.0
 """A longer exposure is so many times as long at least."""
 
-MARGIN = 2.0
+BANDS_MARGIN = 2.0
 """And makes the bands this factor lower than they need to be."""
 
-CURES = 2
+FLICKER_RETRIES = 2
 """Tries to get rid of bands before they are put up with."""
 
 SAME_LIGHT = 0.03
@@ -68,7 +68,7 @@ LEAST_PART = 0.01
 LARGEST_GRADIENT = 0.15
 """Root mean square of the smooth part of the change: a blade that moves through the exposure, no panel hung askew."""
 
-WHITE_ADU = 50000.0
+RESCALED_WHITE_ADU = 50000.0
 
 
 # ---- flicker ----
@@ -76,11 +76,13 @@ WHITE_ADU = 50000.0
 
 def is_flickering(bands: Bands) -> bool:
     """Tell whether the bands, or the levels, by which two flats differ are real and matter."""
-    has_bands = bands.relative >= LEAST_BANDS and bands.significance >= SIGNIFICANT
+    has_bands = bands.relative >= LEAST_BANDS and bands.significance >= SIGNIFICANT_BANDS
     return has_bands or abs(bands.level_ratio - 1) >= LEAST_LEVEL_CHANGE
 
 
-def cured(bands: Bands, exposure_s: float, preferred: ExposureSpan, longest_s: float) -> ExposureSpan | None:
+def exposures_without_bands(
+    bands: Bands, exposure_s: float, preferred: ExposureSpan, longest_s: float
+) -> ExposureSpan | None:
     """Return the exposures among which bands are low enough; None where none is longer than what was tried.
 
     Parameters
@@ -94,17 +96,17 @@ def cured(bands: Bands, exposure_s: float, preferred: ExposureSpan, longest_s: f
     longest_s
         Longest exposure allowed.
     """
-    factor = max(LEAST_STEP, MARGIN * bands.relative / LEAST_BANDS)
+    factor = max(LEAST_LENGTHENING, BANDS_MARGIN * bands.relative / LEAST_BANDS)
     shortest_s = min(exposure_s * factor, longest_s / 2)
     if shortest_s <= 1.5 * exposure_s:
         return None
-    return ExposureSpan(shortest_s, min(max(preferred.longest_s, LEAST_STEP * shortest_s), longest_s))
+    return ExposureSpan(shortest_s, min(max(preferred.longest_s, LEAST_LENGTHENING * shortest_s), longest_s))
 
 
 # ---- filter ----
 
 
-def stuck_at(name: str, tonight: Mapping[str, float], earlier: Mapping[str, float]) -> str | None:
+def other_filter_in_beam(name: str, tonight: Mapping[str, float], earlier: Mapping[str, float]) -> str | None:
     """Return the filter that seems to be in the beam in place of the named one; None where nothing says so.
 
     A filter that tonight gives the light of another one, from which it differed on earlier nights, is that other one.
@@ -120,14 +122,14 @@ def stuck_at(name: str, tonight: Mapping[str, float], earlier: Mapping[str, floa
     return next(
         (
             other
-            for other in twins(name, tonight)
+            for other in filters_of_equal_light(name, tonight)
             if {name, other} <= earlier.keys() and abs(log(earlier[name] / earlier[other])) >= OTHER_LIGHT
         ),
         None,
     )
 
 
-def twins(name: str, tonight: Mapping[str, float]) -> list[str]:
+def filters_of_equal_light(name: str, tonight: Mapping[str, float]) -> list[str]:
     """Return the other filters that gave the same light tonight."""
     return [other for other in tonight if other != name and abs(log(tonight[name] / tonight[other])) <= SAME_LIGHT]
 
@@ -135,7 +137,7 @@ def twins(name: str, tonight: Mapping[str, float]) -> list[str]:
 # ---- shadow ----
 
 
-def shadow(flat: NDArray[np.float64], usual: NDArray[np.float64]) -> str | None:
+def find_shadow(flat: NDArray[np.float64], usual: NDArray[np.float64]) -> str | None:
     """Say what is wrong with the light of a flat; None where nothing is.
 
     Parameters
@@ -162,7 +164,7 @@ def shadow(flat: NDArray[np.float64], usual: NDArray[np.float64]) -> str | None:
     return None
 
 
-def usual_shape(library: Path, flat: Path) -> FrameShape | None:
+def library_flat_shape(library: Path, flat: Path) -> FrameShape | None:
     """Return the shape of the newest master flat that was shot as a saved flat was; None where there is none.
 
     Raises
@@ -179,4 +181,4 @@ def usual_shape(library: Path, flat: Path) -> FrameShape | None:
     highest = float(np.quantile(levels[::16, ::16], 0.99))
     if not 0 < highest < np.inf:
         raise FrameFileError(match.path, "its light is no light")
-    return frame_shape(np.clip(levels * (WHITE_ADU / highest), 0, 65535).astype(np.uint16))
+    return frame_shape(np.clip(levels * (RESCALED_WHITE_ADU / highest), 0, 65535).astype(np.uint16))
