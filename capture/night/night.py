@@ -151,7 +151,7 @@ class Night:
             context.publish(SetResized(now, change.number, change.count, change.estimate_s, reason))
 
     def _require_time(self, number: int) -> None:
-        if self._context.deadline is not None and self._timetable.is_too_late(number):
+        if self._context.deadline is not None and self._timetable.has_no_time(number):
             raise StepSkippedError(f"no time for it before {clock_text(self._context.deadline)}")
 
     async def _steps_done(self) -> tuple[NightOutcome, str]:
