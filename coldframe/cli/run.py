@@ -20,7 +20,7 @@ from coldframe.capture.night.assembly import AssembledNight, NightFiles, assembl
 from coldframe.capture.night.end_of_night import end_of_night
 from coldframe.capture.night.resuming import unfinished_night
 from coldframe.capture.planning.disk_space import free_bytes, require_room
-from coldframe.capture.planning.lights_for_rig import RigNow
+from coldframe.capture.planning.lights_for_rig import RigSnapshot
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.preflight import UnfitPlanError, require_fit
 from coldframe.capture.planning.read_lights import NoLightsError
@@ -33,11 +33,11 @@ from coldframe.capture.threads import in_thread
 from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.night_log import log_to
-from coldframe.cli.plan import NightPlan, Wish, plan_for
+from coldframe.cli.plan import NightPlan, NightRequest, plan_for
+from coldframe.cli.remote_subscribers import RemoteSubscribers
 from coldframe.cli.report import report_after
 from coldframe.cli.screen import Screen
 from coldframe.cli.simulated_server import simulated_server
-from coldframe.cli.telling import Telling
 from coldframe.config.loading import ConfigError
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import RigFileError
@@ -73,12 +73,12 @@ OPEN_SERVER = (
 )
 
 
-def run_night(wish: Wish, *, watch: bool, fresh: bool, wants_dashboard: bool, wants_json: bool) -> ExitCode:
+def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboard: bool, wants_json: bool) -> ExitCode:
     """Run a night to its end. From its first step on every way out leaves the rig safe; before, nothing is moved.
 
     Parameters
     ----------
-    wish
+    request
         The night that the user asked for.
     watch
         Wait for the end of the night first; only with lights.
@@ -91,7 +91,7 @@ def run_night(wish: Wish, *, watch: bool, fresh: bool, wants_dashboard: bool, wa
         screen = Screen(wants_dashboard=wants_dashboard, wants_json=wants_json)
         service = ServiceWatch()
         return asyncio.run(
-            _until_signalled(_run(wish, wish.settings(), screen, service, watch=watch, fresh=fresh), service)
+            _until_signalled(_run(request, request.settings(), screen, service, watch=watch, fresh=fresh), service)
         )
     except BAD_INPUT as error:
         print(error, file=sys.stderr)
@@ -115,22 +115,22 @@ async def _until_signalled(run: Coroutine[Any, Any, ExitCode], service: ServiceW
 
 
 async def _run(
-    wish: Wish, settings: Settings, screen: Screen, service: ServiceWatch, *, watch: bool, fresh: bool
+    request: NightRequest, settings: Settings, screen: Screen, service: ServiceWatch, *, watch: bool, fresh: bool
 ) -> ExitCode:
     """Wait for the end of the night if asked to, then shoot, with the user's commands before and after."""
-    telling = Telling.prepared(settings)
+    remote = RemoteSubscribers.prepare(settings)
     clock = NightClock()
     asked = clock.now()
-    if watch and wish.lights is not None:
+    if watch and request.lights is not None:
         waiting = EventStream()
         waiting.subscribe(screen.lines())
-        await end_of_night(wish.lights, settings.lights, settings.site, waiting, clock)
+        await end_of_night(request.lights, settings.lights, settings.site, waiting, clock)
     hooks = Hooks(settings.hooks, clock)
     # A simulated rig belongs to this run alone.
-    with nullcontext(()) if wish.simulate is not None else rig_locked(settings.server) as abandoned:
+    with nullcontext(()) if request.simulate is not None else rig_locked(settings.server) as abandoned:
         try:
             await hooks.before()
-            run = _Run(wish, screen, service, telling, hooks, clock, asked, abandoned)
+            run = _Run(request, screen, service, remote, hooks, clock, asked, abandoned)
             code = await run.shoot(settings, fresh=fresh)
         finally:
             await hooks.after()
@@ -143,10 +143,10 @@ async def _run(
 class _Run:
     """One run: what the user asked for and when, what observes the night, and notes of a run that died on this rig."""
 
-    wish: Wish
+    request: NightRequest
     screen: Screen
     service: ServiceWatch
-    telling: Telling
+    remote: RemoteSubscribers
     hooks: Hooks
     clock: NightClock
     asked: datetime
@@ -155,16 +155,16 @@ class _Run:
     async def shoot(self, settings: Settings, *, fresh: bool) -> ExitCode:
         """Connect the rig, plan the night and run it."""
         async with AsyncExitStack() as resources:
-            if self.wish.simulate is not None:
-                server = await resources.enter_async_context(simulated_server(self.wish.simulate))
+            if self.request.simulate is not None:
+                server = await resources.enter_async_context(simulated_server(self.request.simulate))
                 settings = settings.model_copy(update={"server": server})
             strays = StrayFrames(self.clock)
             rig = await resources.enter_async_context(indi_rig(settings, self.clock.now, strays.take))
             if self.abandoned:
                 await self._quieted(settings, rig)
             await rig.connect()
-            plan = await in_thread(plan_for, settings, self.wish.lights, rig_now(rig))
-            _print_plan(plan, self.wish, settings)
+            plan = await in_thread(plan_for, settings, self.request.lights, rig_now(rig))
+            _print_plan(plan, self.request, settings)
             if not plan.settings.sets:
                 return ExitCode.DONE
             files = await self._files(plan.settings, rig, fresh=fresh)
@@ -202,7 +202,7 @@ class _Run:
         resources.enter_context(log_to(folder.path / "coldframe.log"))
         # The report reads the whole journal, so it is made once journal and screen are closed.
         resources.push_async_callback(self._report, folder)
-        deadline = self.wish.deadline(settings, self.asked, clock.now())
+        deadline = self.request.deadline(settings, self.asked, clock.now())
         night = assembled_night(settings, rig, files, events, clock, deadline=deadline)
         assembled = await resources.enter_async_context(night)
         unwatched = await _watched(resources, settings, events, assembled.steering)
@@ -210,7 +210,7 @@ class _Run:
         # From here on notices reach journal, watchers and screen.
         if unwatched is not None:
             events.publish(Notice(clock.now(), Severity.WARNING, unwatched))
-        await self.telling.begin(resources, events, clock, assembled.steering)
+        await self.remote.start(resources, events, clock, assembled.steering)
         # The commands after the night run while all observers are open: their results are events, too.
         resources.push_async_callback(self._after, events)
         # Stray frames are quarantined until the end, so this is closed first.
@@ -246,9 +246,9 @@ async def _watched(
     return None
 
 
-def rig_now(rig: Rig) -> RigNow:
+def rig_now(rig: Rig) -> RigSnapshot:
     """Return what a connected rig reports about itself."""
-    return RigNow(
+    return RigSnapshot(
         filters=rig.wheel.filters if rig.wheel else None,
         in_beam=rig.wheel.current if rig.wheel else None,
         readout_modes=rig.camera.features.readout_modes,
@@ -256,10 +256,10 @@ def rig_now(rig: Rig) -> RigNow:
     )
 
 
-def _print_plan(plan: NightPlan, wish: Wish, configured: Settings) -> None:
+def _print_plan(plan: NightPlan, request: NightRequest, configured: Settings) -> None:
     if plan.for_lights is None:
         return
     if not plan.settings.sets:
         print("nothing to shoot: the library has all that these lights need", file=sys.stderr)
-    elif configured.sets and (wish.config is not None or not wish.simulate):
-        print(f"what the lights in {wish.lights} need is shot, and no configured [[sets]]", file=sys.stderr)
+    elif configured.sets and (request.config is not None or not request.simulate):
+        print(f"what the lights in {request.lights} need is shot, and no configured [[sets]]", file=sys.stderr)
