@@ -6,7 +6,7 @@ from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.library.library import LIBRARY
 from coldframe.calibration.measuring.frame_shape import Bands, FrameShape, bands_between, frame_shape, is_large_enough
 from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, FrameStatistics, measure, preview
-from coldframe.capture.events.kinds import FlatTested, FlatTuned, FrameShown, Severity
+from coldframe.capture.events.kinds import FlatTested, FlatTuned, FrameShown, Severity, Topic
 from coldframe.capture.flats.filter_check import stuck_at, twins
 from coldframe.capture.flats.flicker import CURES, HARMLESS_FROM_S, cured, is_flickering
 from coldframe.capture.flats.learned import FlatKey, LearnedFlat, LearnedFlats
@@ -119,7 +119,7 @@ class FlatTuning:
         for other in twins(name, tonight):
             if not {name, other} <= earlier.keys():
                 text = f"filters {name} and {other} pass the same light: if they should not, the wheel is stuck"
-                self.context.notice(Severity.WARNING, text)
+                self.context.notice(Severity.WARNING, text, topic=Topic.FILTER)
 
     def _other_filter(self, tuned: Tuned, curve: PanelCurve) -> str | None:
         """Return the filter that seems to be in the beam in place of the one that was selected."""

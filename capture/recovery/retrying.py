@@ -11,7 +11,7 @@ from coldframe.capture.recovery.power_cycle import hangs, power_cycled
 from coldframe.capture.recovery.set_clock import clock_checked
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.session.pausing import until_resumed
-from coldframe.capture.session.retry_budget import TRYING_AGAIN, OutOfRetriesError
+from coldframe.capture.session.retry_budget import OutOfRetriesError
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
@@ -83,7 +83,7 @@ async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]
             raise
         except DeviceError as error:
             if await hangs(context, error):
-                context.notice(Severity.WARNING, f"{error}{TRYING_AGAIN}")
+                context.notice(Severity.WARNING, f"{error}; trying again", will_retry=True)
             elif tries > retries.tries_of(error.device):
                 if retries.breakers.failed(error.device):
                     text = (
@@ -94,7 +94,7 @@ async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]
             else:
                 spend_retry(context)
                 tries += 1
-                context.notice(Severity.WARNING, f"{error}{TRYING_AGAIN}")
+                context.notice(Severity.WARNING, f"{error}; trying again", will_retry=True)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             await come_back(context)

@@ -17,6 +17,7 @@ from coldframe.capture.events.kinds import (
     MasterGrew,
     NightOutcome,
     Severity,
+    SkippedBy,
     StepOutcome,
     TemperatureRead,
 )
@@ -50,7 +51,6 @@ from coldframe.capture.monitoring.progress.narrator import (
 )
 from coldframe.capture.monitoring.progress.pace import StepProgress
 from coldframe.capture.monitoring.progress.state import HISTORY, DashboardState
-from coldframe.capture.session.steering import BY_REQUEST
 
 ON_SETPOINT_C = 0.5
 """A sensor this close to its setpoint is drawn as being there."""
@@ -147,7 +147,7 @@ def _verdict_under_way(view: View) -> Text:
     state, glyphs = view.state, view.glyphs
     if state.is_stopping:
         return Text(f"{glyphs.warning} Stopping, the rig is made safe", Style.combine([WARN, STRONG]))
-    missing = [step for step in state.missing if not step.reason.startswith(BY_REQUEST)]
+    missing = [step for step in state.missing if step.skipped_by is not SkippedBy.USER]
     if missing:
         what = printable(missing[0].planned.title) if len(missing) == 1 else f"{len(missing)} steps"
         return Text(fit(f"{glyphs.failed} {what} not done, going on", view.width - 26, glyphs), BAD)
