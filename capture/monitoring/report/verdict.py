@@ -52,7 +52,7 @@ def _opening(state: NightState, result: str) -> str:
     if state is NightState.INTERRUPTED:
         return "The night was ended by request. "
     if state is NightState.ABORTED:
-        return f"The night was aborted: {_short(result)}. "
+        return f"The night was aborted: {_first_clause(result)}. "
     return ""
 
 
@@ -88,7 +88,7 @@ def _reasons(missing: Sequence[SetReport]) -> str:
     titles: dict[str, list[str]] = {}
     for each in missing:
         titles.setdefault(each.reason, []).append(each.title)
-    told = [f"no {_listed(names, 'or')}, because {_short(why)}" for why, names in titles.items()]
+    told = [f"no {_listed(names, 'or')}, because {_first_clause(why)}" for why, names in titles.items()]
     rest = sum(len(names) for names in list(titles.values())[REASONS_TOLD:])
     return "; ".join(told[:REASONS_TOLD]) + (f"; and {rest} more" if rest else "")
 
@@ -101,14 +101,14 @@ def _listed(names: Sequence[str], word: str = "and") -> str:
     return f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
-def _short(text: str) -> str:
-    """Return the first clause of a reason that says enough, without its full stop, at the end of a word."""
-    sentence = printable(text).split(". ")[0].rstrip(".? ")
-    head = sentence.split(": ")[0]
-    text = head if len(head.split()) >= CLAUSE_WORDS else sentence
-    if len(text) <= LONGEST_REASON:
-        return text
-    return text[:LONGEST_REASON].rsplit(" ", 1)[0].rstrip(" ,:;") + " …"
+def _first_clause(text: str) -> str:
+    """Abbreviate a text for display to its first clause of enough words, without a full stop."""
+    first = printable(text).split(". ")[0].rstrip(".? ")
+    head = first.split(": ")[0]
+    clause = head if len(head.split()) >= CLAUSE_WORDS else first
+    if len(clause) <= LONGEST_REASON:
+        return clause
+    return clause[:LONGEST_REASON].rsplit(" ", 1)[0].rstrip(" ,:;") + " …"
 
 
 def _safety(word: NightEnded) -> list[str]:
