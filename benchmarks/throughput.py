@@ -34,7 +34,9 @@ from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import SavedFrames
 from coldframe.config.frames import FrameKind, ReadoutSettings
-from coldframe.config.settings import CameraSettings, FrameSet, Settings
+from coldframe.config.settings import Settings
+from coldframe.config.tables.rig import CameraSettings
+from coldframe.config.tables.sets import FrameSet
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.pixels.blob_channel import ServerAddress

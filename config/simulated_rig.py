@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from coldframe.config.mqtt_panel import Family
+from coldframe.config.tables.mqtt_panel import Family
 from coldframe.errors import ColdframeError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -12,21 +12,12 @@ from pydantic_core import PydanticUndefined
 
 from coldframe.config.allowed import allowed
 from coldframe.config.section import Section
-from coldframe.config.settings import (
-    CameraSettings,
-    CoolingSettings,
-    DifferentNames,
-    FlatSettings,
-    Gain,
-    HookSettings,
-    LightsSettings,
-    PanelSettings,
-    ServerSettings,
-    Setpoint,
-    StorageSettings,
-    WatchSettings,
-    WheelSettings,
-)
+from coldframe.config.tables.cooling import CoolingSettings
+from coldframe.config.tables.flats import FlatSettings
+from coldframe.config.tables.night import HookSettings, StorageSettings, WatchSettings
+from coldframe.config.tables.rig import CameraSettings, PanelSettings, ServerSettings, WheelSettings
+from coldframe.config.tables.sets import LightsSettings
+from coldframe.config.tables.values import DifferentNames, Gain, Setpoint
 
 _COMMENT_WIDTH = 100
 # What most cooled cameras reach in most nights, and where their dark current no longer matters much.

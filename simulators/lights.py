@@ -9,8 +9,9 @@ from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.durable import write_durably
 from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.config.frames import FrameKind
-from coldframe.config.settings import FrameSet, Settings
+from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import SimulatedRig
+from coldframe.config.tables.sets import FrameSet
 from coldframe.simulators.cards import driver_cards
 from coldframe.simulators.sensor import Exposure, Sensor
 

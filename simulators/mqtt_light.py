@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from coldframe.config.broker import BrokerSettings
-from coldframe.config.mqtt_panel import FULL_BRIGHTNESS, Family
 from coldframe.config.simulated_rig import MqttLampModel
+from coldframe.config.tables.broker import BrokerSettings
+from coldframe.config.tables.mqtt_panel import FULL_BRIGHTNESS, Family
 from coldframe.devices.mqtt.client import Broker, BrokerLostError, access, connected
 from coldframe.devices.mqtt.message import Message
 from coldframe.simulators.panel import Panel

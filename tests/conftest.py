@@ -1,9 +1,10 @@
-"""What every test starts from."""
+"""Settings of the whole test suite."""
 
 import asyncio
 import shutil
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -15,6 +16,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    # On Python 3.11 pytest-asyncio's look for the current loop makes one that nobody closes, unless there is said to
-    # be none.
+    # pytest-asyncio asks for the current event loop. Python 3.11 then creates one, which is never closed, unless the
+    # current loop was set to None.
     asyncio.set_event_loop(None)
+    # Hypothesis fails an example that takes longer than 200 ms, and a test that draws its examples slowly. Both happen
+    # on a busy machine.
+    settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("patient")

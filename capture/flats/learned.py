@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from coldframe.calibration.files.durable import flush_folder
+from coldframe.capture.tuner.panel_curve import PanelCurve
+from coldframe.capture.tuner.tuner import KnownLight, Tuned
 from coldframe.config.frames import ReadoutSettings
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -64,6 +67,27 @@ class LearnedFlat(BaseModel):
     full_scale_adu: Positive
     faintest_part: float = Field(default=1.0, ge=0, le=1)
     learned_at: AwareDatetime
+
+    @classmethod
+    def from_tuned(cls, tuned: Tuned, at: datetime) -> Self:
+        """Return what a tuning learned, at a time with a time zone."""
+        return cls(
+            exposure_s=tuned.exposure_s,
+            brightness=tuned.brightness,
+            rate_adu_per_s=tuned.rate_adu_per_s,
+            full_scale_adu=tuned.target.full_scale_adu,
+            faintest_part=tuned.target.faintest_part,
+            learned_at=at,
+        )
+
+    @property
+    def known_light(self) -> KnownLight:
+        """The light that the next tuning starts from."""
+        return KnownLight(self.rate_adu_per_s, self.brightness, self.faintest_part)
+
+    def light(self, curve: PanelCurve) -> float:
+        """Return the light through the filter at equal brightness, on the scale of a panel's curve."""
+        return self.rate_adu_per_s / curve.light(self.brightness or 1)
 
 
 class _Entry(BaseModel):

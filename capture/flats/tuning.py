@@ -4,26 +4,31 @@ from dataclasses import dataclass
 
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.library.library import LIBRARY
-from coldframe.calibration.measuring.frame_shape import Bands, FrameShape, bands_between, frame_shape, is_large_enough
-from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, FrameStatistics, measure, preview
-from coldframe.capture.events.kinds import FlatTested, FlatTuned, FrameShown, Severity, Topic
-from coldframe.capture.flats.filter_check import stuck_at, twins
-from coldframe.capture.flats.flicker import CURES, HARMLESS_FROM_S, cured, is_flickering
+from coldframe.calibration.measuring.frame_shape import Bands, FrameShape, bands_between, is_large_enough
+from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, FrameStatistics
+from coldframe.capture.events.kinds import FlatTested, FlatTuned, Severity, Topic
 from coldframe.capture.flats.learned import FlatKey, LearnedFlat, LearnedFlats
-from coldframe.capture.flats.shadow_check import shadow, usual_shape
-from coldframe.capture.recovery.retrying import expose_once, with_retries
+from coldframe.capture.flats.light_checks import (
+    FLICKER_RETRIES,
+    NO_BANDS_FROM_S,
+    exposures_without_bands,
+    filters_of_equal_light,
+    find_shadow,
+    is_flickering,
+    library_flat_shape,
+    other_filter_in_beam,
+)
+from coldframe.capture.flats.tuning_frames import TuningFrames
 from coldframe.capture.rig.light_path import flat_light, select_filter, set_brightness
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.steps import TuneStep
 from coldframe.capture.threads import in_thread
-from coldframe.capture.tuner.evidence import FlatTest
+from coldframe.capture.tuner.flat_test import FlatTest
 from coldframe.capture.tuner.limits import BrightnessRange, ExposureSpan, TuningLimits
 from coldframe.capture.tuner.panel_curve import PanelCurve
 from coldframe.capture.tuner.target import FlatTarget
 from coldframe.capture.tuner.tuner import FlatTuner, KnownLight, OutOfReach, Shoot, Tuned
-from coldframe.config.frames import FrameKind
-from coldframe.config.settings import FlatSettings
-from coldframe.devices.camera import Frame
+from coldframe.config.tables.flats import FlatSettings
 from coldframe.devices.flat_panel import FlatPanel
 
 
@@ -85,6 +90,10 @@ class FlatTuning:
         await self._remember(tuned)
         return tuned, curve
 
+    @property
+    def _frames(self) -> TuningFrames:
+        return TuningFrames(self.context, self.step, self.number)
+
     def _deadline_s(self, flats: FlatSettings) -> float:
         """Return how long all of it may take: the tests, and the wait for a hand that switches the light."""
         panel = self.context.settings.panel
@@ -116,7 +125,7 @@ class FlatTuning:
         if (lights := self._lights(tuned, curve)) is None:
             return
         name, tonight, earlier = lights
-        for other in twins(name, tonight):
+        for other in filters_of_equal_light(name, tonight):
             if not {name, other} <= earlier.keys():
                 text = f"filters {name} and {other} pass the same light: if they should not, the wheel is stuck"
                 self.context.notice(Severity.WARNING, text, topic=Topic.FILTER)
@@ -124,7 +133,7 @@ class FlatTuning:
     def _other_filter(self, tuned: Tuned, curve: PanelCurve) -> str | None:
         """Return the filter that seems to be in the beam in place of the one that was selected."""
         lights = self._lights(tuned, curve)
-        return None if lights is None else stuck_at(*lights)
+        return None if lights is None else other_filter_in_beam(*lights)
 
     def _lights(self, tuned: Tuned, curve: PanelCurve) -> tuple[str, dict[str, float], dict[str, float]] | None:
         """Return the filter, and the light through each filter tonight and earlier; None without a wheel."""
@@ -133,28 +142,15 @@ class FlatTuning:
             return None
         key = self._key(panel)
 
-        def light(flat: LearnedFlat) -> float:
-            return flat.rate_adu_per_s / curve.light(flat.brightness or 1)
-
-        tonight = {other: light(flat) for other, flat in self.learned.alike(key).items()}
-        tonight[name] = light(self._learned_of(tuned))
-        earlier = {other: light(flat) for other, flat in self.learned.alike_earlier(key).items()}
+        tonight = {other: flat.light(curve) for other, flat in self.learned.alike(key).items()}
+        tonight[name] = LearnedFlat.from_tuned(tuned, self.context.clock.now()).light(curve)
+        earlier = {other: flat.light(curve) for other, flat in self.learned.alike_earlier(key).items()}
         return name, tonight, earlier
-
-    def _learned_of(self, tuned: Tuned) -> LearnedFlat:
-        return LearnedFlat(
-            exposure_s=tuned.exposure_s,
-            brightness=tuned.brightness,
-            rate_adu_per_s=tuned.rate_adu_per_s,
-            full_scale_adu=tuned.target.full_scale_adu,
-            faintest_part=tuned.target.faintest_part,
-            learned_at=self.context.clock.now(),
-        )
 
     async def _remember(self, tuned: Tuned) -> None:
         panel = self.context.rig.panel
         assert panel is not None
-        self.learned.remember(self._key(panel), self._learned_of(tuned))
+        self.learned.remember(self._key(panel), LearnedFlat.from_tuned(tuned, self.context.clock.now()))
         try:
             await in_thread(self.learned.save)
         except OSError as error:
@@ -167,7 +163,8 @@ class FlatTuning:
         await self.context.rig.camera.apply(self.step.readout)
         await select_filter(self.context, self.step.filter)
         try:
-            tuner = self._tuner(flats, panel, self._known_light(panel))
+            known = self.learned.recall(self._key(panel))
+            tuner = self._tuner(flats, panel, None if known is None else known.known_light)
         except ValueError as error:  # what the camera or the panel can do does not go with what is wanted
             raise StepFailedError(str(error)) from error
         shot = self._next_shot(tuner, panel)
@@ -186,17 +183,17 @@ class FlatTuning:
         StepFailedError
             Something stands in the light.
         """
-        if (usual := await in_thread(self._usual_shape)) is None:
+        if (usual := await in_thread(self._library_flat_shape)) is None:
             return
-        found = await self._check(tuned.exposure_s)
-        if found.size == usual.size and (fault := shadow(found.levels_adu - self.bias_adu, usual.levels_adu)):
+        found = await self._frames.shape(tuned.exposure_s)
+        if found.size == usual.size and (fault := find_shadow(found.levels_adu - self.bias_adu, usual.levels_adu)):
             raise StepFailedError(fault)
 
-    def _usual_shape(self) -> FrameShape | None:
+    def _library_flat_shape(self) -> FrameShape | None:
         folder = self.context.folder
         tests = sorted((folder.path / "tuning").glob("*.fits"), key=lambda path: path.stat().st_mtime_ns)
         try:
-            return usual_shape(folder.path.parent / LIBRARY, tests[-1]) if tests else None
+            return library_flat_shape(folder.path.parent / LIBRARY, tests[-1]) if tests else None
         except (FrameFileError, OSError) as error:
             self.context.notice(Severity.WARNING, f"flats are not compared with those of earlier nights: {error}")
             return None
@@ -211,7 +208,7 @@ class FlatTuning:
         """
         while (shot := self._next_shot(tuner, panel)) is not None:
             brightness = await self._shine(panel, shot.brightness, brightness)
-            statistics = await self._test(shot.exposure_s, flats)
+            statistics = await self._frames.measure(shot.exposure_s, flats.saturation_adu)
             tuner.observe(_test(shot, statistics))
             self._tell(shot, statistics, tuner.target, tuner.decide())
         decision = tuner.decide()
@@ -233,11 +230,15 @@ class FlatTuning:
         """Look for bands from a flickering lamp, and tune for longer exposures while there are any."""
         longest_s = min(flats.exposure_limits_s[1], self.context.rig.camera.features.exposure_s.maximum)
         preferred = ExposureSpan(*flats.preferred_exposure_s)
-        for cures in range(CURES + 1):
+        for cures in range(FLICKER_RETRIES + 1):
             bands = await self._bands(tuned)
             if bands is None or not is_flickering(bands):
                 return tuned, curve
-            span = cured(bands, tuned.exposure_s, preferred, longest_s) if cures < CURES else None
+            span = (
+                exposures_without_bands(bands, tuned.exposure_s, preferred, longest_s)
+                if cures < FLICKER_RETRIES
+                else None
+            )
             text = f"{self.step.title}: the light flickers, bands of {100 * bands.relative:.2g} % and levels "
             text += f"{100 * abs(bands.level_ratio - 1):.2g} % apart in flats of {tuned.exposure_s:g} s"
             if span is None:
@@ -253,23 +254,13 @@ class FlatTuning:
 
     async def _bands(self, tuned: Tuned) -> Bands | None:
         """Compare two flats shot as tuned; None where no flicker can matter, or frames are too small for bands."""
-        if tuned.exposure_s >= HARMLESS_FROM_S:
+        if tuned.exposure_s >= NO_BANDS_FROM_S:
             return None
-        one, other = [await self._check(tuned.exposure_s) for _ in range(2)]
+        one, other = [await self._frames.shape(tuned.exposure_s) for _ in range(2)]
         is_lit = min(one.levels_adu.min(), other.levels_adu.min()) > self.bias_adu
         if not is_lit or not is_large_enough(one.levels_adu.shape):
             return None
         return bands_between(one, other, self.bias_adu)
-
-    async def _check(self, exposure_s: float) -> FrameShape:
-        frame = await self._exposed(exposure_s)
-        await in_thread(self.context.folder.save_check, frame, self.step.filter)
-        return await in_thread(frame_shape, frame.pixels)
-
-    async def _exposed(self, exposure_s: float) -> Frame:
-        return await with_retries(
-            self.context, lambda: expose_once(self.context, self.number, FrameKind.FLAT, exposure_s)
-        )
 
     def _next_shot(self, tuner: FlatTuner, panel: FlatPanel) -> Shoot | None:
         """Return the next test; with a camera that was not tuned before also the frame that shows its saturation."""
@@ -279,10 +270,6 @@ class FlatTuning:
         flats = self.context.settings.flats
         is_known = flats.saturation_adu is not None or self.learned.full_scale_adu(self._key(panel)) is not None
         return None if is_known else tuner.saturating_shot()
-
-    def _known_light(self, panel: FlatPanel) -> KnownLight | None:
-        known = self.learned.recall(self._key(panel))
-        return KnownLight(known.rate_adu_per_s, known.brightness, known.faintest_part) if known is not None else None
 
     def _tuner(
         self, flats: FlatSettings, panel: FlatPanel, light: KnownLight | None, curve: PanelCurve | None = None
@@ -304,17 +291,6 @@ class FlatTuning:
 
     def _key(self, panel: FlatPanel) -> FlatKey:
         return FlatKey.of(self.context.rig.camera.name, self.step.filter, panel.name, self.step.readout)
-
-    async def _test(self, exposure_s: float, flats: FlatSettings) -> FrameStatistics:
-        frame = await self._exposed(exposure_s)
-        # Binned colour pixels of most cameras are no Bayer mosaic any more.
-        pattern = self.context.rig.camera.features.cfa_pattern if self.step.readout.binning == 1 else None
-        measurement = await in_thread(measure, frame.pixels, flats.saturation_adu, pattern)
-        picture = await in_thread(preview, frame.pixels)
-        title = f"{self.step.title}, test of {exposure_s:g} s"
-        self.context.publish(FrameShown(self.context.clock.now(), title, picture, measurement.histogram128()))
-        await in_thread(self.context.folder.save_test, frame, self.step.filter)
-        return measurement.statistics
 
     def _tell(
         self, shot: Shoot, statistics: FrameStatistics, target: FlatTarget, decision: Shoot | Tuned | OutOfReach

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from coldframe.capture.clock import clock_text
-from coldframe.config.settings import ServerSettings
+from coldframe.config.tables.rig import ServerSettings
 from coldframe.errors import ColdframeError
 
 FOLDERS = (Path("/run/lock"), Path("/var/lock"), Path("/tmp"))  # noqa: S108  shared by all users, as the rig is

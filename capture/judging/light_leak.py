@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.camera.record import CameraRecord
 from coldframe.calibration.measuring.frame_shape import (
     DEGREES,
     FrameShape,
@@ -43,6 +44,15 @@ KNOWN_AS_WHITE = 3.0
 
 LEAST_RATIO = 3.0
 """Filters of which one passes so many times the other's light tell a leak from dark current."""
+
+SAME_DARK_CURRENT_C = 1.0
+"""Dark current changes by an eighth in a degree."""
+
+LARGEST_GROWTH = 3.0
+"""By so much a sensor's dark current does not grow between two nights."""
+
+CEILING_MARGIN_ADU = 50.0
+"""Bias levels drift, glow is not everywhere the same; a panel that is lit gives as much within a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +173,22 @@ def filters_for_darks(light: Mapping[str, float]) -> tuple[str, str] | None:
         return None
     clearest, densest = max(light, key=light.__getitem__), min(light, key=light.__getitem__)
     return (clearest, densest) if light[clearest] >= LEAST_RATIO * light[densest] else None
+
+
+def dark_ceiling_adu(record: CameraRecord, bias_adu: float, setpoint_c: float, exposure_s: float) -> float | None:
+    """Return the highest level that a dark can have; None where earlier nights tell nothing of this temperature.
+
+    Parameters
+    ----------
+    record
+        What is known of the camera with these settings.
+    bias_adu
+        Level of tonight's bias.
+    setpoint_c, exposure_s
+        Of the dark.
+    """
+    near = [each for each in record.dark_current if abs(each.sensor_c - setpoint_c) <= SAME_DARK_CURRENT_C]
+    if not near or record.e_per_adu is None:
+        return None
+    highest_e_per_s = max(max(each.e_per_s, 0.0) + 3 * each.error for each in near)
+    return bias_adu + LARGEST_GROWTH * highest_e_per_s * exposure_s / record.e_per_adu.value + CEILING_MARGIN_ADU

@@ -11,7 +11,8 @@ from coldframe.capture.events.kinds import EventStream, Notice, Severity
 from coldframe.capture.planning import sun
 from coldframe.capture.planning.lights_for_rig import lights_text
 from coldframe.capture.planning.read_lights import NoLightsError, light_files
-from coldframe.config.settings import LightsSettings, SiteSettings
+from coldframe.config.tables.night import SiteSettings
+from coldframe.config.tables.sets import LightsSettings
 
 LOOK_S = 10.0
 """Pause between two looks into the folder."""

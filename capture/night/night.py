@@ -35,12 +35,13 @@ from coldframe.capture.night.resuming import EarlierRun
 from coldframe.capture.planning.estimates import estimate_s
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.timetable import Timetable
-from coldframe.capture.recovery.retrying import expose_once, with_retries
+from coldframe.capture.recovery.exposing import expose_with_retries
+from coldframe.capture.recovery.pausing import until_resumed
+from coldframe.capture.recovery.retrying import with_retries
 from coldframe.capture.rig.light_path import darken, tell_panel
 from coldframe.capture.rig.safe_state import SafeState
 from coldframe.capture.rig.temperature import OutOfReachError, cool, cool_less, thermometer
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
-from coldframe.capture.session.pausing import until_resumed
 from coldframe.capture.session.retry_budget import ContestedError, Retries
 from coldframe.capture.session.skipping import skippable
 from coldframe.capture.session.steering import Steering
@@ -154,7 +155,7 @@ class Night:
             context.publish(SetResized(now, change.number, change.count, change.estimate_s, reason))
 
     def _require_time(self, number: int) -> None:
-        if self._context.deadline is not None and self._timetable.is_too_late(number):
+        if self._context.deadline is not None and self._timetable.has_no_time(number):
             raise StepSkippedError(f"no time for it before {clock_text(self._context.deadline)}", SkippedBy.TIME)
 
     async def _steps_done(self) -> tuple[NightOutcome, str]:
@@ -169,7 +170,7 @@ class Night:
         async with thermometer(context.rig.camera, context.events, context.clock, context.readings):
             for number in range(1, len(self._steps) + 1):
                 with suppress(StepFailedError):  # where the time is up meanwhile, the steps find out by themselves
-                    await until_resumed(self._context, partial(with_retries, self._context))
+                    await until_resumed(self._context)
                 self._mind_the_deadline(number)
                 step = self._steps[number - 1]
                 if not isinstance(step, WarmStep):
@@ -366,9 +367,7 @@ class Night:
         await camera.apply(step.readout)
         await darken(self._context)
         shortest_s = camera.features.exposure_s.minimum
-        frame = await with_retries(
-            self._context, lambda: expose_once(self._context, number, FrameKind.BIAS, shortest_s)
-        )
+        frame = await expose_with_retries(self._context, number, FrameKind.BIAS, shortest_s)
         await in_thread(self._context.folder.save_test, frame, None)
         measurement = await in_thread(measure, frame.pixels)
         return measurement.statistics.level_adu

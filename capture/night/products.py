@@ -19,7 +19,7 @@ from coldframe.capture.steps import ShootStep, Step, TuneStep
 from coldframe.capture.tuner.panel_curve import PROPORTIONAL, PanelCurve
 from coldframe.capture.tuner.tuner import Tuned
 from coldframe.config.frames import FrameKind, ReadoutSettings
-from coldframe.config.settings import FlatSettings
+from coldframe.config.tables.flats import FlatSettings
 
 LARGEST_AFTERGLOW = 0.05
 """Light in dark flats, as part of that in their flats: more is a lamp that did not go out, or daylight beside it."""

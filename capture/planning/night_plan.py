@@ -18,7 +18,8 @@ from dataclasses import replace
 
 from coldframe.capture.steps import CoolStep, NoiseTarget, ShootStep, SkyMasterStep, SkyStep, Step, WarmStep
 from coldframe.config.frames import FrameKind
-from coldframe.config.settings import FrameSet, Settings
+from coldframe.config.settings import Settings
+from coldframe.config.tables.sets import FrameSet
 
 
 def plan_night(settings: Settings) -> tuple[Step, ...]:

@@ -14,11 +14,11 @@ from coldframe.calibration.files.image_file import SUFFIXES, read_image_header
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.config.counts import LightNoise
 from coldframe.config.frames import FrameKind
-from coldframe.config.settings import FrameSet
+from coldframe.config.tables.sets import FrameSet
 from coldframe.errors import ColdframeError
 
 _WORDS = re.compile(r"[A-Z0-9]+")
-_SAID_OF_EVERY_CAMERA = frozenset({"CAMERA", "CCD", "CMOS", "ZWO", "QHY", "QHYCCD", "PLAYERONE", "TOUPTEK", "INDI"})
+_GENERIC_WORDS = frozenset({"CAMERA", "CCD", "CMOS", "ZWO", "QHY", "QHYCCD", "PLAYERONE", "TOUPTEK", "INDI"})
 """Words of camera names that tell no camera from another; some programs write them and some do not."""
 
 
@@ -97,7 +97,7 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
         else:
             set_aside[reason] += 1
     if not setups:
-        raise NoLightsError(_nothing_in(folder, set_aside, faults))
+        raise NoLightsError(_no_lights_text(folder, set_aside, faults))
     in_order = sorted(setups.items(), key=lambda item: item[1].taken_at.timestamp() if item[1].taken_at else 0.0)
     return Lights(dict(in_order), dict(set_aside), tuple(faults))
 
@@ -131,7 +131,7 @@ def _impossible(setup: FrameSetup) -> str | None:
     return None
 
 
-def _nothing_in(folder: Path, set_aside: Mapping[str, int], faults: list[FrameFileError]) -> str:
+def _no_lights_text(folder: Path, set_aside: Mapping[str, int], faults: list[FrameFileError]) -> str:
     found = [f"{count} {reason}" for reason, count in set_aside.items()]
     found += [f"{len(faults)} that cannot be read, the first: {faults[0]}"] if faults else []
     wanted = "FITS files (.fits, .fit, .fts, .fz, .gz) of this camera are what is looked for"
@@ -151,4 +151,4 @@ def is_same_camera(one: str, other: str) -> bool:
 
 def _model_words(name: str) -> frozenset[str]:
     words = frozenset(_WORDS.findall(name.upper()))
-    return (words - _SAID_OF_EVERY_CAMERA) or words
+    return (words - _GENERIC_WORDS) or words

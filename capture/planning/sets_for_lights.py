@@ -21,23 +21,31 @@ from pathlib import Path
 
 from coldframe.calibration.frames.matching import Tolerances, best_master
 from coldframe.calibration.frames.setup import FrameSetup, OpticalTrain
-from coldframe.capture.planning.lights_for_rig import RigNow, ShotLight, as_shot, assumed_of, lights_text
+from coldframe.capture.planning.lights_for_rig import (
+    RigSnapshot,
+    ShotLight,
+    lights_in_rig_terms,
+    lights_text,
+    with_configured_filters,
+)
 from coldframe.capture.planning.read_lights import Lights
 from coldframe.config.counts import LightNoise, NoiseGoal
 from coldframe.config.frames import FrameKind, ReadoutSettings
-from coldframe.config.settings import CoolingSettings, FrameSet, LightsSettings, Settings
+from coldframe.config.settings import Settings
+from coldframe.config.tables.cooling import CoolingSettings
+from coldframe.config.tables.sets import FrameSet, LightsSettings
 
-MOST_PERMUTED = 6
+MAX_PERMUTED_SETPOINTS = 6
 """Setpoints of which all orders are tried; of more, only the two that go straight from one end to the other."""
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class NeededMaster:
     """A master that lights need.
 
     Attributes
     ----------
-    wanted
+    frame_set
         The set that makes it.
     lights
         How many lights need it.
@@ -45,7 +53,7 @@ class Need:
         The library's, where it has a fresh one that fits; then nothing is shot.
     """
 
-    wanted: FrameSet
+    frame_set: FrameSet
     lights: int
     master: Path | None = None
 
@@ -62,22 +70,22 @@ class LightsPlan:
         What lights do not get, and what was assumed: sentences for people.
     """
 
-    needs: tuple[Need, ...]
+    needs: tuple[NeededMaster, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def sets(self) -> tuple[FrameSet, ...]:
         """The sets to shoot, in their order."""
-        return tuple(need.wanted for need in self.needs if need.master is None)
+        return tuple(need.frame_set for need in self.needs if need.master is None)
 
     @property
-    def from_library(self) -> tuple[Need, ...]:
+    def from_library(self) -> tuple[NeededMaster, ...]:
         """What the library has."""
         return tuple(need for need in self.needs if need.master is not None)
 
 
 def plan_for_lights(
-    lights: Lights, masters: Mapping[Path, FrameSetup], settings: Settings, rig: RigNow | None = None
+    lights: Lights, masters: Mapping[Path, FrameSetup], settings: Settings, rig: RigSnapshot | None = None
 ) -> LightsPlan:
     """Return what is to be shot for lights, in an order that costs little.
 
@@ -93,36 +101,38 @@ def plan_for_lights(
         What is known of it now; None where it was not asked.
     """
     notes: list[str] = []
-    known = assumed_of(rig or RigNow(), settings)
+    known = with_configured_filters(rig or RigSnapshot(), settings)
     shot = [
         replace(light, noise=lights.noises.get(path))
-        for path, light in zip(lights.setups, as_shot(lights.setups.values(), settings, known, notes), strict=True)
+        for path, light in zip(
+            lights.setups, lights_in_rig_terms(lights.setups.values(), settings, known, notes), strict=True
+        )
     ]
     newest = shot[-1]
-    stock = _Stock(masters, settings.lights)
-    darks = [stock.need(group, FrameKind.DARK) for group in _dark_groups(shot)]
+    library = _LibraryMasters(masters, settings.lights)
+    darks = [library.need(group, FrameKind.DARK) for group in _dark_groups(shot)]
     setpoints = _setpoint_order(darks, newest, known.sensor_c, settings.cooling)
-    flats = [_at(need, setpoints[0]) for need in _flats(shot, stock, settings, known, notes)]
+    flats = [_at_setpoint(need, setpoints[0]) for need in _flats(shot, library, settings, known, notes)]
     flats = _by_filter(flats, known.filters or (), known.in_beam or newest.filter)
-    biases = [_at(need, setpoints[0]) for need in _biases(shot, flats, stock, settings)]
+    biases = [_at_setpoint(need, setpoints[0]) for need in _biases(shot, flats, library, settings)]
     order = {setpoint_c: place for place, setpoint_c in enumerate(setpoints)}
     counts = settings.lights
     needs = [
         *(biases if counts.bias else ()),
         *(each for flat in flats for each in _with_dark_flats(flat, counts.dark_flat)),
-        *(sorted(darks, key=lambda need: order.get(need.wanted.setpoint_c, len(order))) if counts.dark else ()),
+        *(sorted(darks, key=lambda need: order.get(need.frame_set.setpoint_c, len(order))) if counts.dark else ()),
     ]
     return LightsPlan(tuple(needs), tuple(notes))
 
 
 @dataclass(frozen=True, slots=True)
-class _Stock:
+class _LibraryMasters:
     """The library's masters, and how old they may be."""
 
     masters: Mapping[Path, FrameSetup]
     settings: LightsSettings
 
-    def need(self, group: list[ShotLight], kind: FrameKind) -> Need:
+    def need(self, group: list[ShotLight], kind: FrameKind) -> NeededMaster:
         """Return what a group needs, and the library's master for it; the newest light speaks for all."""
         fresh = Tolerances(
             bias_days=self.settings.fresh_dark_days,
@@ -131,11 +141,11 @@ class _Stock:
         )
         match = best_master(group[-1].setup, self.masters, kind, fresh)
         exposure_s = Counter(light.exposure_s for light in group).most_common(1)[0][0]
-        light = replace(group[-1], exposure_s=exposure_s, noise=_easiest_spoilt(group, kind))
-        return Need(_set(light, kind, self.settings), len(group), match.path)
+        light = replace(group[-1], exposure_s=exposure_s, noise=_most_sensitive_noise(group, kind))
+        return NeededMaster(_frame_set(light, kind, self.settings), len(group), match.path)
 
 
-def _easiest_spoilt(group: list[ShotLight], kind: FrameKind) -> LightNoise | None:
+def _most_sensitive_noise(group: list[ShotLight], kind: FrameKind) -> LightNoise | None:
     """Return the light to which a noisy master does most harm, of those whose noise is known."""
     known = [light.noise for light in group if light.noise is not None]
     if kind is FrameKind.FLAT:
@@ -143,7 +153,7 @@ def _easiest_spoilt(group: list[ShotLight], kind: FrameKind) -> LightNoise | Non
     return min(known, key=lambda noise: noise.noise_adu, default=None)
 
 
-def _set(light: ShotLight, kind: FrameKind, settings: LightsSettings) -> FrameSet:
+def _frame_set(light: ShotLight, kind: FrameKind, settings: LightsSettings) -> FrameSet:
     counts = {FrameKind.BIAS: settings.bias, FrameKind.DARK: settings.dark, FrameKind.FLAT: settings.flat}
     count = counts[kind] or 1
     return FrameSet.model_validate(
@@ -179,7 +189,7 @@ def _dark_groups(lights: list[ShotLight]) -> Iterator[list[ShotLight]]:
 
 
 def _flat_groups(
-    lights: list[ShotLight], settings: Settings, rig: RigNow
+    lights: list[ShotLight], settings: Settings, rig: RigSnapshot
 ) -> dict[tuple[str | None, ReadoutSettings, str | None], list[ShotLight]]:
     """Return lights that share a flat, by filter, readout and why it cannot be shot now, which is None where it can.
 
@@ -187,12 +197,12 @@ def _flat_groups(
     """
     alike: dict[tuple[str | None, ReadoutSettings, str | None], list[ShotLight]] = defaultdict(list)
     for light in lights:
-        reason = _out_of_reach(light, lights[-1], settings, rig) or _train_differs(light.train, lights[-1].train)
+        reason = _why_unreachable(light, lights[-1], settings, rig) or _why_train_differs(light.train, lights[-1].train)
         alike[light.filter, replace(light.readout, offset=None), reason].append(light)
     return alike
 
 
-def _out_of_reach(light: ShotLight, newest: ShotLight, settings: Settings, rig: RigNow) -> str | None:
+def _why_unreachable(light: ShotLight, newest: ShotLight, settings: Settings, rig: RigSnapshot) -> str | None:
     if settings.panel is None and settings.flats.source == "panel":
         return "without a [panel] in the configuration"
     if settings.wheel is None:
@@ -205,7 +215,7 @@ def _out_of_reach(light: ShotLight, newest: ShotLight, settings: Settings, rig: 
     return None
 
 
-def _train_differs(train: OpticalTrain, now: OpticalTrain) -> str | None:
+def _why_train_differs(train: OpticalTrain, now: OpticalTrain) -> str | None:
     """Return how a light's optical train differs from the present one, the newest light's; None where it does not."""
     tolerances = Tolerances()
     if train.telescope and now.telescope and train.telescope.casefold() != now.telescope.casefold():
@@ -228,13 +238,15 @@ def _is_refocused(light: ShotLight, newest: ShotLight) -> bool:
 # ---- groups to needs ----
 
 
-def _flats(lights: list[ShotLight], stock: _Stock, settings: Settings, rig: RigNow, notes: list[str]) -> Iterator[Need]:
+def _flats(
+    lights: list[ShotLight], library: _LibraryMasters, settings: Settings, rig: RigSnapshot, notes: list[str]
+) -> Iterator[NeededMaster]:
     """Yield the flats that can be shot now or are in the library; note which lights get none, and why."""
     if not settings.lights.flat:
         return
     without: Counter[str] = Counter()
     for (_, _, reason), group in _flat_groups(lights, settings, rig).items():
-        need = stock.need(group, FrameKind.FLAT)
+        need = library.need(group, FrameKind.FLAT)
         if reason is None or need.master is not None:
             yield need
         else:
@@ -242,48 +254,50 @@ def _flats(lights: list[ShotLight], stock: _Stock, settings: Settings, rig: RigN
         moved = sum(_is_refocused(light, lights[-1]) for light in group)
         if reason is None and need.master is None and moved:
             notes.append(
-                f"the focuser has moved since {lights_text(moved)} through {need.wanted.filter or 'no filter'}"
+                f"the focuser has moved since {lights_text(moved)} through {need.frame_set.filter or 'no filter'}"
             )
     notes += [f"no flats for {lights_text(count)} {reason}" for reason, count in without.items()]
 
 
-def _at(need: Need, setpoint_c: float | None) -> Need:
-    return replace(need, wanted=need.wanted.model_copy(update={"setpoint_c": setpoint_c}))
+def _at_setpoint(need: NeededMaster, setpoint_c: float | None) -> NeededMaster:
+    return replace(need, frame_set=need.frame_set.model_copy(update={"setpoint_c": setpoint_c}))
 
 
-def _biases(lights: list[ShotLight], flats: list[Need], stock: _Stock, settings: Settings) -> Iterator[Need]:
+def _biases(
+    lights: list[ShotLight], flats: list[NeededMaster], library: _LibraryMasters, settings: Settings
+) -> Iterator[NeededMaster]:
     """Yield one bias for each readout; where flats have no dark flats, tonight's, as it is subtracted from them."""
     alike: dict[ReadoutSettings, list[ShotLight]] = defaultdict(list)
     for light in lights:
         alike[light.readout].append(light)
-    shot = [flat.wanted.readout(settings.camera) for flat in flats if flat.master is None]
+    shot = [flat.frame_set.readout(settings.camera) for flat in flats if flat.master is None]
     subtracted = set() if settings.lights.dark_flat else set(shot)
     for readout, group in alike.items():
-        need = stock.need(group, FrameKind.BIAS)
+        need = library.need(group, FrameKind.BIAS)
         yield replace(need, master=None) if readout in subtracted else need
 
 
-def _with_dark_flats(flat: Need, count: int | NoiseGoal) -> Iterator[Need]:
+def _with_dark_flats(flat: NeededMaster, count: int | NoiseGoal) -> Iterator[NeededMaster]:
     if flat.master is None and count:
-        yield replace(flat, wanted=flat.wanted.model_copy(update={"kind": FrameKind.DARK_FLAT, "count": count}))
+        yield replace(flat, frame_set=flat.frame_set.model_copy(update={"kind": FrameKind.DARK_FLAT, "count": count}))
     yield flat
 
 
 # ---- the order ----
 
 
-def _by_filter(flats: list[Need], filters: tuple[str, ...], in_beam: str | None) -> list[Need]:
+def _by_filter(flats: list[NeededMaster], filters: tuple[str, ...], in_beam: str | None) -> list[NeededMaster]:
     """Return flats with those of one filter together: the one in the beam first, the others as the wheel turns."""
-    slots = list(filters) + [flat.wanted.filter for flat in reversed(flats) if flat.wanted.filter not in filters]
+    slots = list(filters) + [flat.frame_set.filter for flat in reversed(flats) if flat.frame_set.filter not in filters]
     start = slots.index(in_beam) if in_beam in slots else 0
-    return sorted(flats, key=lambda flat: (slots.index(flat.wanted.filter) - start) % len(slots))
+    return sorted(flats, key=lambda flat: (slots.index(flat.frame_set.filter) - start) % len(slots))
 
 
 def _setpoint_order(
-    darks: list[Need], newest: ShotLight, sensor_c: float | None, cooling: CoolingSettings
+    darks: list[NeededMaster], newest: ShotLight, sensor_c: float | None, cooling: CoolingSettings
 ) -> tuple[float | None, ...]:
     """Return the setpoints to go to, in the order that takes least time; the newest light's where there are none."""
-    wanted = {need.wanted.setpoint_c for need in darks if need.master is None}
+    wanted = {need.frame_set.setpoint_c for need in darks if need.master is None}
     setpoints = [each for each in wanted if each is not None]
     start_c = newest.setpoint_c if sensor_c is None else sensor_c
     ordered = shortest_ramps(setpoints, start_c, cooling)
@@ -303,7 +317,7 @@ def shortest_ramps(setpoints: Iterable[float], start_c: float | None, cooling: C
         The ramps, and whether there is a warm-up. Dwells are the same in any order.
     """
     cold_first = tuple(sorted(set(setpoints)))
-    orders = permutations(cold_first) if len(cold_first) <= MOST_PERMUTED else (cold_first, cold_first[::-1])
+    orders = permutations(cold_first) if len(cold_first) <= MAX_PERMUTED_SETPOINTS else (cold_first, cold_first[::-1])
     return min(orders, key=lambda order: _ramps_s(order, start_c, cooling))
 
 

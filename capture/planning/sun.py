@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from math import asin, atan2, cos, degrees, radians, sin
 
-from coldframe.config.settings import SiteSettings
+from coldframe.config.tables.night import SiteSettings
 
 SUNRISE_DEG = -0.833
 """Geometric altitude of the sun's centre at sunrise: 34' of refraction and 16' of semidiameter (Almanac, section A)."""

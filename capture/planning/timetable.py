@@ -11,7 +11,7 @@ from coldframe.config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Resized:
+class ResizedSet:
     """A set whose number of frames has changed.
 
     Attributes
@@ -61,7 +61,7 @@ class Timetable:
         """All steps, with the numbers of frames that hold now; those for which there is no time are among them."""
         return tuple(step or planned for step, planned in zip(self._left, self.planned, strict=True))
 
-    def is_too_late(self, number: int) -> bool:
+    def has_no_time(self, number: int) -> bool:
         """Tell whether there is no time for a step, by its number from 1."""
         return self._left[number - 1] is None
 
@@ -85,7 +85,7 @@ class Timetable:
         """Learn the exposure of a filter's flats."""
         self._flats_s[step] = exposure_s
 
-    def revise(self, number: int, now: datetime, sensor_c: float | None) -> tuple[Resized, ...]:
+    def revise(self, number: int, now: datetime, sensor_c: float | None) -> tuple[ResizedSet, ...]:
         """Cut what is left from a step on to the time that is left, and return which sets change by it.
 
         Parameters
@@ -107,10 +107,10 @@ class Timetable:
         )
         return tuple(self._changes(number, before, pace))
 
-    def _changes(self, number: int, before: list[Step | None], pace: Pace) -> Iterator[Resized]:
+    def _changes(self, number: int, before: list[Step | None], pace: Pace) -> Iterator[ResizedSet]:
         for place, old in enumerate(before, start=number - 1):
             planned, new = self.planned[place], self._left[place]
             if isinstance(planned, ShootStep) and old != new:
                 count = new.count if isinstance(new, ShootStep) else 0
                 (about_s,) = estimate_s([replace(planned, count=count)], self.settings, pace)
-                yield Resized(place + 1, count, about_s)
+                yield ResizedSet(place + 1, count, about_s)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import EventStream, Notice, PanelChanged, Severity, Topic
-from coldframe.capture.judging.cooler import plausible_c
+from coldframe.capture.judging.thermometer import plausible_c
 from coldframe.capture.rig.temperature import warm_up
 from coldframe.config.settings import Settings
 from coldframe.devices.camera import Thermals

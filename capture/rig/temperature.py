@@ -7,16 +7,10 @@ from math import ceil
 
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import CoolingProgress, EventStream, Severity, TemperatureRead
-from coldframe.capture.judging.cooler import (
-    CoolingJudge,
-    CoolingState,
-    FrozenReading,
-    SetpointRamp,
-    TemperatureWatch,
-    plausible_c,
-)
+from coldframe.capture.judging.cooler import CoolingJudge, CoolingState, SetpointRamp
+from coldframe.capture.judging.thermometer import FrozenReading, TemperatureWatch, plausible_c
 from coldframe.capture.session.context import NightContext, StepFailedError
-from coldframe.config.settings import CoolingSettings
+from coldframe.config.tables.cooling import CoolingSettings
 from coldframe.devices.camera import Camera, Thermals
 from coldframe.devices.errors import DeviceError
 

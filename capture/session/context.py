@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from coldframe.capture.clock import NightClock, clock_text
 from coldframe.capture.events.kinds import Event, EventStream, Notice, Severity, SkippedBy, Topic
-from coldframe.capture.judging.cooler import FrozenReading
+from coldframe.capture.judging.thermometer import FrozenReading
 from coldframe.capture.session.retry_budget import Retries
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.storage.night_folder import NightFolder

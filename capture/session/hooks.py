@@ -12,7 +12,7 @@ from typing import IO
 
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import EventStream, HookEnded
-from coldframe.config.settings import HookSettings
+from coldframe.config.tables.night import HookSettings
 from coldframe.errors import ColdframeError
 
 GRACE_S = 5.0

@@ -5,7 +5,6 @@ the camera some more are shot from the faintest to the saturated, two of each: a
 """
 
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from coldframe.calibration.camera.photon_transfer import Measured, TileSeries
@@ -13,8 +12,8 @@ from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRec
 from coldframe.calibration.camera.study import StudiedSet, study
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.events.kinds import CameraMeasured, Severity
-from coldframe.capture.judging.dark_level import dark_ceiling_adu
-from coldframe.capture.recovery.retrying import expose_once, with_retries
+from coldframe.capture.judging.light_leak import dark_ceiling_adu
+from coldframe.capture.recovery.exposing import expose_with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.session.skipping import skippable
@@ -156,9 +155,7 @@ class Characterisation:
                 series = TileSeries()
                 for _ in range(FRAMES_PER_RUNG):
                     context.require_time(exposure_s)
-                    frame = await with_retries(
-                        context, partial(expose_once, context, number, FrameKind.FLAT, exposure_s)
-                    )
+                    frame = await expose_with_retries(context, number, FrameKind.FLAT, exposure_s)
                     await in_thread(self._keep_rung, frame, light.filter, series)
                 self.add(light.readout, studied_set(frame, frame.sensor_c, (light.filter, light.brightness), series))
 

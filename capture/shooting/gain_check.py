@@ -8,8 +8,8 @@ from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, TileSeries
 from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, by_setting, merged
 from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events.kinds import Severity, Topic
-from coldframe.capture.recovery.retrying import expose_once, with_retries
-from coldframe.capture.recovery.second_client import reclaim
+from coldframe.capture.recovery.exposing import expose_with_retries
+from coldframe.capture.recovery.interference import reclaim
 from coldframe.capture.rig.light_path import darken
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.shooting.fingerprint import Fingerprint, not_applied
@@ -112,7 +112,7 @@ class GainCheck:
         settings = await context.rig.camera.apply(readout)
         shortest_s = context.rig.camera.features.exposure_s.minimum
         for _ in range(MOST_FRAMES):
-            frame = await with_retries(context, lambda: expose_once(context, number, FrameKind.BIAS, shortest_s))
+            frame = await expose_with_retries(context, number, FrameKind.BIAS, shortest_s)
             if frame.settings != settings:
                 await in_thread(context.folder.save_check, frame, None)
                 reclaim(context, settings, frame.settings)

@@ -14,9 +14,9 @@ from coldframe.calibration.camera.study import StudiedSet
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.frame_file import read_pixels
 from coldframe.calibration.files.image_file import open_image
-from coldframe.calibration.frames.overscan import PEDESTAL_ADU, Overscan, OverscanChoice, OverscanError, sections_of
+from coldframe.calibration.frames.overscan import Overscan, OverscanChoice, OverscanError, sections_of
 from coldframe.calibration.masters.flat_pedestal import DarkMaster, PedestalTest, PedestalVerdict
-from coldframe.calibration.masters.flat_scaling import FlatScaler, flat_response, with_dark_noise
+from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import Clipping, half_step
@@ -92,9 +92,8 @@ class SetMaster:
         self._step = step
         self._recipe = recipe
         self._size = size
-        self._cfa_pattern = cfa_pattern
         self._overscan = None if recipe.pedestal is None else recipe.pedestal.overscan
-        self._scaler = None if recipe.pedestal is None else FlatScaler(recipe.pedestal.mean, cfa_pattern)
+        self._flat = _flat_recipe(recipe.pedestal, cfa_pattern)
         self._accumulator: Accumulator | None = None
         self._clipping = Clipping()
         self._series = TileSeries()
@@ -145,7 +144,7 @@ class SetMaster:
         stack = self._accumulator.combine(self._clipping, self._reread)
         mean = stack.mean
         if self._overscan is not None:
-            mean = self._overscan.restored(stack, self.accepted.rests).mean + np.float32(PEDESTAL_ADU)
+            mean = on_pedestal(self._overscan.restored(stack, self.accepted.rests).mean, self._overscan)
         return test.verdict(DarkMaster(mean, stack.uncertainty, self._level_error_adu()))
 
     def studied(self) -> StudiedSet | None:
@@ -171,9 +170,8 @@ class SetMaster:
         assert accepted.last_at is not None
         stack = self._accumulator.finish(self._clipping, self._reread)
         masked = None
-        if recipe.pedestal is not None:
-            stack = with_dark_noise(stack, recipe.pedestal.uncertainty, accepted.factors)
-            stack, masked = flat_response(stack, self._cfa_pattern)
+        if self._flat is not None:
+            stack, masked = self._flat.response(stack, accepted.factors)
         elif self._overscan is not None:
             stack = self._overscan.restored(stack, accepted.rests)
         first = accepted.first
@@ -206,29 +204,28 @@ class SetMaster:
         if self._accumulator is None:
             height, width = pixels.shape if self._overscan is None else self._overscan.sections.kept.shape
             self._accumulator = Accumulator((height, width), self._size.most)
-        if self._overscan is not None:
+        if self._flat is not None:
+            pixels, factors = self._flat.scaled(pixels)
+            self.accepted.factors.append(factors)
+        elif self._overscan is not None:
             pixels, rest = self._overscan.correct_words(pixels)
             self.accepted.rests.append(rest)
-        if self._scaler is None and self._accumulator.frames == 0:
+        if self._flat is None and self._accumulator.frames == 0:
             self._clipping = Clipping(sigma_floor_adu=half_step(pixels))
-        if self._scaler is not None:
-            factors = self._scaler.factors(pixels)
-            self.accepted.factors.append(factors)
-            pixels = self._scaler.scale_by(factors, pixels)
         self._size.add(pixels)
         self._accumulator.add(pixels, digest)
         return self._accumulator.noise_adu()
 
     def _folded(self, pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
         """Return what of a saved frame went into the accumulator: without overscan, flats on one scale."""
-        if self._overscan is not None:
-            pixels, _ = self._overscan.correct_words(pixels)
-        return pixels if self._scaler is None else self._scaler.scale(pixels)
+        if self._flat is not None:
+            return self._flat.scaled(pixels).pixels
+        return pixels if self._overscan is None else self._overscan.correct_words(pixels)[0]
 
     def _reread(self, places: NDArray[np.intp]) -> Iterator[NDArray[np.uint16]]:
         """Yield some pixels of each frame as they went into the accumulator; of plain frames nothing else is read."""
         for path in self.accepted.paths:
-            if self._scaler is None and self._overscan is None:
+            if self._flat is None and self._overscan is None:
                 yield open_image(path, path.parent).values(places)
             else:
                 yield self._folded(read_pixels(path)).reshape(-1)[places]
@@ -253,10 +250,14 @@ class SetMaster:
         stack, error_adu = master.stack, self._level_error_adu()
         if master.overscan is None:
             return SubtractedMaster(path.name, stack.mean, stack.uncertainty, master.level, None, error_adu)
-        mean = stack.mean + np.float32(PEDESTAL_ADU)
+        mean = on_pedestal(stack.mean, master.overscan)
         level = fmean(self.accepted.levels_adu)
         return SubtractedMaster(path.name, mean, stack.uncertainty, level, master.overscan, error_adu)
 
     def _level_error_adu(self) -> float:
         levels_adu = self.accepted.levels_adu
         return float(np.std(levels_adu) / np.sqrt(max(len(levels_adu) - 1, 1)))
+
+
+def _flat_recipe(dark: SubtractedMaster | None, cfa_pattern: str | None) -> FlatRecipe | None:
+    return None if dark is None else FlatRecipe(dark.mean, dark.uncertainty, cfa_pattern, dark.overscan)

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -34,14 +33,15 @@ from coldframe.capture.events.kinds import (
     Severity,
     SkippedBy,
 )
-from coldframe.capture.judging.cooler import TemperatureWatch
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate, FrameLook
-from coldframe.capture.recovery.retrying import expose_once, spend_retry, with_retries
-from coldframe.capture.recovery.second_client import reclaim
+from coldframe.capture.judging.thermometer import TemperatureWatch
+from coldframe.capture.recovery.exposing import expose_once
+from coldframe.capture.recovery.interference import reclaim
+from coldframe.capture.recovery.pausing import until_resumed
+from coldframe.capture.recovery.retrying import spend_retry, with_retries
 from coldframe.capture.rig.light_path import darken, flat_light, select_filter, select_filter_if_possible
 from coldframe.capture.rig.temperature import hold, thermometer_fault, watched
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
-from coldframe.capture.session.pausing import until_resumed
 from coldframe.capture.session.steering import BY_REQUEST
 from coldframe.capture.shooting.set_inputs import Recipe, ShotSet
 from coldframe.capture.shooting.set_master import SetMaster
@@ -386,15 +386,16 @@ class SetShooting:
     async def _shoot(self) -> _Shot:
         """Shoot one frame at the settings and the temperature of the set."""
         camera, step = self._context.rig.camera, self._step
-        await until_resumed(self._context, partial(with_retries, self._context), self._recipe.exposure_s)
         self._context.require_time(self._recipe.exposure_s)
         if self._settings_lost:
             await self._apply_settings()
         await self._mind_the_light()
+        await self._hold()
+        while await until_resumed(self._context, self._recipe.exposure_s):
+            await self._hold()  # the sensor may have drifted meanwhile
         if step.setpoint_c is None:
             frame = await self._expose()
             return _Shot(frame, self._settings_fault(frame))
-        await hold(self._context, step.setpoint_c)
         watch = TemperatureWatch(step.setpoint_c, self._context.settings.cooling.tolerance_c)
         async with watched(camera, watch):
             frame = await self._expose()
@@ -402,6 +403,10 @@ class SetShooting:
         verdict = watch.verdict()
         found = f"sensor temperature {verdict.message}" if not verdict.within else silence
         return _Shot(frame, found or self._settings_fault(frame))
+
+    async def _hold(self) -> None:
+        if self._step.setpoint_c is not None:
+            await hold(self._context, self._step.setpoint_c)
 
     async def _apply_settings(self) -> None:
         self._settings = await self._context.rig.camera.apply(self._step.readout)

@@ -61,6 +61,31 @@ class PanelCurve:
 PROPORTIONAL = PanelCurve()
 """What is assumed of a panel that was never seen."""
 
+NeededExposures = dict[int, float]
+"""Needed exposure by brightness; a light without control has the one key 0."""
+
+
+def predict_exposure_s(there: int, needs: NeededExposures, curve: PanelCurve) -> float:
+    """Follow the curve from the nearest brightness seen, stretched to pass through the next one, too."""
+    lower, upper = [other for other in needs if other < there], [other for other in needs if other > there]
+    near = max(lower) if lower else min(upper)
+    slope = slope_between(near, min(upper), needs, curve) if lower and upper else local_slope(near, needs, curve)
+    return float(needs[near] * (curve.light(near) / curve.light(there)) ** slope)
+
+
+def local_slope(here: int, needs: NeededExposures, curve: PanelCurve) -> float:
+    """Return the power of the curve that the light follows next to `here`; 1 while only one brightness was seen."""
+    others = [other for other in needs if other != here]
+    if not others:
+        return 1.0
+    nearest = min(others, key=lambda other: abs(math.log(other / here)))
+    return min(max(slope_between(here, nearest, needs, curve), 0.0), STEEPEST_SLOPE)
+
+
+def slope_between(one: int, other: int, needs: NeededExposures, curve: PanelCurve) -> float:
+    """Return the power of the curve that the light follows between two brightnesses."""
+    return math.log(needs[one] / needs[other]) / math.log(curve.light(other) / curve.light(one))
+
 
 def _on_line(points: list[tuple[float, float]], x: float, least: float, steepest: float) -> float:
     """Interpolate on logarithmic axes; beyond the ends go on with the last slope, held within bounds."""

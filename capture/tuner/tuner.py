@@ -19,18 +19,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
-from coldframe.capture.tuner.choice import in_reach, next_setting
-from coldframe.capture.tuner.evidence import (
-    Evidence,
-    FlatTest,
-    faintest_part_seen,
-    flat_tops_adu,
-    full_scale_seen,
-    is_cut_off,
-    light_changed,
-)
+from coldframe.capture.tuner.choice import is_near_window, next_setting
+from coldframe.capture.tuner.evidence import Evidence, light_changed, observed_faintest_part
+from coldframe.capture.tuner.flat_test import FlatTest
 from coldframe.capture.tuner.limits import TuningLimits
 from coldframe.capture.tuner.panel_curve import PROPORTIONAL, PanelCurve
+from coldframe.capture.tuner.saturation import (
+    is_histogram_cut_off,
+    levels_without_shot_noise_adu,
+    observed_full_scale_adu,
+)
 from coldframe.capture.tuner.target import FlatTarget
 
 COMFORT_MARGIN = 0.10
@@ -173,8 +171,8 @@ class FlatTuner:
     @property
     def target(self) -> FlatTarget:
         """The target, measured against the full scale that the tests showed, and for the channels that they showed."""
-        seen = replace(self._target, full_scale_adu=full_scale_seen(self._target, self._tests))
-        part = faintest_part_seen(seen, self._tests)
+        seen = replace(self._target, full_scale_adu=observed_full_scale_adu(self._target, self._tests))
+        part = observed_faintest_part(seen, self._tests)
         if part is None:
             part = self._known.faintest_part if self._known is not None else 1.0
         return seen.for_channels(part)
@@ -184,7 +182,7 @@ class FlatTuner:
         """What is known of the panel now."""
         if self._limits.brightness is None:
             return self._curve
-        needs = Evidence(self.target, self._tests).measured_needs()
+        needs = Evidence(self.target, self._tests).measured_exposures()
         return self._curve.extended({brightness: 1 / needed_s for brightness, needed_s in needs.items()})
 
     def observe(self, test: FlatTest) -> None:
@@ -224,7 +222,7 @@ class FlatTuner:
         if not isinstance(decision, Tuned):
             return None
         given = Evidence(self._target, self._tests)
-        is_seen = any(given.is_clipped(test) or is_cut_off(test, self._target) for test in self._tests)
+        is_seen = any(given.is_clipped(test) or is_histogram_cut_off(test, self._target) for test in self._tests)
         wanted_s = OVEREXPOSURE * decision.exposure_s * self._target.range_adu / decision.signal_adu
         exposure_s = self._limits.round_s(wanted_s)
         longest_s = max(test.exposure_s for test in self._tests if test.brightness == decision.brightness)
@@ -234,15 +232,17 @@ class FlatTuner:
 
     def _judge(self, evidence: Evidence) -> Decision:
         brightness, exposure_s = next_setting(evidence, self._limits)
-        good = evidence.best(COMFORT_MARGIN, self._limits.window) or self._exhausted_at(evidence, brightness)
+        good = evidence.best_test(COMFORT_MARGIN, self._limits.window) or self._exhausted_at(evidence, brightness)
         if good is not None:
             return self._tuned(evidence, good)
         if self._is_unlit(evidence):
             return self._no_response()
-        shot = evidence.shot(brightness, exposure_s)
+        shot = evidence.newest_at(brightness, exposure_s)
         if shot is None and len(self._tests) < self._limits.maximum_tests:
             return Shoot(exposure_s, brightness or None, evidence.describe(self._tests[-1]))
-        within = evidence.best(EDGE_MARGIN, self._limits.window) or evidence.best(EDGE_MARGIN, self._limits.exposure)
+        within = evidence.best_test(EDGE_MARGIN, self._limits.window) or evidence.best_test(
+            EDGE_MARGIN, self._limits.exposure
+        )
         if within is not None:
             return self._tuned(evidence, within)
         return self._too_many() if shot is None else self._at_the_end(evidence, shot)
@@ -263,9 +263,9 @@ class FlatTuner:
     def _exhausted_at(self, evidence: Evidence, brightness: int) -> FlatTest | None:
         """Return a good test outside the window where no brightness would bring the exposure into it."""
         here = evidence.at(brightness)
-        if not here or in_reach(self._limits.window, evidence.needs()[brightness]):
+        if not here or is_near_window(self._limits.window, evidence.needed_exposures()[brightness]):
             return None
-        return Evidence(evidence.target, here).best(COMFORT_MARGIN, self._limits.exposure)
+        return Evidence(evidence.target, here).best_test(COMFORT_MARGIN, self._limits.exposure)
 
     def _tuned(self, evidence: Evidence, test: FlatTest) -> Tuned:
         window = self._limits.window
@@ -290,7 +290,7 @@ class FlatTuner:
     def _why_outside(self, evidence: Evidence) -> str:
         if self._limits.brightness is None:
             return "and this light has no brightness control"
-        needs = evidence.needs().values()
+        needs = evidence.needed_exposures().values()
         if len(needs) > 1 and max(needs) < 1.15 * min(needs):
             return "and the brightness has no effect"
         return "and no brightness brings it inside"
@@ -328,7 +328,7 @@ class FlatTuner:
         """Tell whether the brightest light gave so little that the longest exposure need not be tried."""
         brightest = self._limits.brightness.brightest if self._limits.brightness is not None else 0
         telling = [test for test in evidence.at(brightest) if test.exposure_s >= self._limits.window.longest_s]
-        hopeless = any(evidence.is_hopeless(test, self._longest_s) for test in telling)
+        hopeless = any(evidence.is_too_faint(test, self._longest_s) for test in telling)
         return hopeless and self._stays_dark(evidence)
 
     def _stays_dark(self, evidence: Evidence) -> bool:
@@ -339,8 +339,8 @@ class FlatTuner:
         exposures = [test.exposure_s for test in evidence.tests]
         signals = [evidence.signal_adu(test) for test in evidence.tests]
         given = Evidence(self._target, evidence.tests)
-        clips = any(given.is_clipped(test) or is_cut_off(test, self._target) for test in evidence.tests)
-        clips = clips or bool(flat_tops_adu(self._target, evidence.tests))
+        clips = any(given.is_clipped(test) or is_histogram_cut_off(test, self._target) for test in evidence.tests)
+        clips = clips or bool(levels_without_shot_noise_adu(self._target, evidence.tests))
         return not clips and max(exposures) > 2 * min(exposures) and max(signals) < 1.05 * min(signals)
 
     def _too_many(self) -> OutOfReach:

@@ -14,7 +14,7 @@ from coldframe.capture.monitoring.telemetry.listener import Listener
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.telling import OPEN_BROKER, is_open
 from coldframe.config.loading import ConfigError, find_config, load_settings
-from coldframe.config.settings import ServerSettings
+from coldframe.config.tables.rig import ServerSettings
 from coldframe.devices.mqtt.client import BrokerSetupError, access
 
 # Nothing is imported from the folder that the listener happens to be started in.

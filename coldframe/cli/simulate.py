@@ -12,8 +12,8 @@ from coldframe.calibration.files.durable import NotDurableError
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.examples import example_night
 from coldframe.config.loading import ConfigError, load_settings
-from coldframe.config.settings import LOOPBACK_HOSTS
 from coldframe.config.simulated_rig import RigFileError, load_rig, switched_on_now
+from coldframe.config.tables.rig import LOOPBACK_HOSTS
 from coldframe.simulators.indi.serve import serve
 from coldframe.simulators.lights import write_lights
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from coldframe.config.settings import ServerSettings
 from coldframe.config.simulated_rig import load_rig
+from coldframe.config.tables.rig import ServerSettings
 from coldframe.devices.errors import DeviceLostError
 
 START_DEADLINE_S = 30.0

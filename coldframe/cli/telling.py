@@ -9,8 +9,9 @@ from coldframe.capture.monitoring.notifications.sending import Notifier, Send, a
 from coldframe.capture.monitoring.notifications.wording import Wording
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry
 from coldframe.capture.session.steering import Steering
-from coldframe.config.mqtt import MqttSettings
-from coldframe.config.settings import LOOPBACK_HOSTS, Settings
+from coldframe.config.settings import Settings
+from coldframe.config.tables.mqtt import MqttSettings
+from coldframe.config.tables.rig import LOOPBACK_HOSTS
 from coldframe.devices.mqtt.client import Access, access
 
 OPEN_BROKER = (

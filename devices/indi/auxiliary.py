@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from coldframe.config.settings import AuxiliarySettings
+from coldframe.config.tables.rig import AuxiliarySettings
 from coldframe.devices.errors import NotSupportedError
 from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
 from coldframe.devices.indi.link import IndiLink

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 
-from coldframe.config.settings import PanelSettings, ServerSettings, Settings
+from coldframe.config.settings import Settings
+from coldframe.config.tables.rig import PanelSettings, ServerSettings
 from coldframe.devices.camera import StrayFrame
 from coldframe.devices.flat_panel import FlatPanel
 from coldframe.devices.indi.auxiliary import IndiAuxiliary

@@ -17,7 +17,7 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from coldframe.config.broker import BrokerPasswordError, BrokerSettings
+from coldframe.config.tables.broker import BrokerPasswordError, BrokerSettings
 from coldframe.devices.mqtt.message import Message
 from coldframe.errors import ColdframeError
 

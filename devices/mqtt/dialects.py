@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from coldframe.config.mqtt_panel import MqttPanelSettings
+from coldframe.config.tables.mqtt_panel import MqttPanelSettings
 
 LONGEST_PAYLOAD_BYTES = 16_384
 """What is longer is no state of a light, and is not looked into."""

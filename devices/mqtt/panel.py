@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from coldframe.config.mqtt_panel import MqttPanelSettings
+from coldframe.config.tables.mqtt_panel import MqttPanelSettings
 from coldframe.devices.camera import Limits
 from coldframe.devices.errors import (
     DeviceError,

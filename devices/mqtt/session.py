@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
-from coldframe.config.broker import BrokerSettings
+from coldframe.config.tables.broker import BrokerSettings
 from coldframe.devices.errors import DeviceLostError
 from coldframe.devices.mqtt.client import Broker, BrokerLostError, BrokerSetupError, access, connected
 from coldframe.devices.mqtt.message import Message

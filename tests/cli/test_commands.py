@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.cli import with_default_rig
+from coldframe.cli.command_line import with_default_rig
 
 COLDFRAME = [sys.executable, "-m", "coldframe"]
 

@@ -21,7 +21,7 @@ from coldframe.capture.monitoring.telemetry.listener import BEGUN, TIDYING
 from coldframe.cli import app
 from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.examples import example_night
-from coldframe.config.settings import ServerSettings
+from coldframe.config.tables.rig import ServerSettings
 from tests.capture.monitoring.telemetry.brokers import Mosquitto, free_port, mosquitto, needs_mosquitto
 from tests.capture.monitoring.telemetry.test_publisher import RIG, TOPICS, Listener, command, eventually, retained, send
 

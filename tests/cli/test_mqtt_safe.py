@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from coldframe.cli.simulated_server import simulated_server
-from coldframe.config.settings import ServerSettings
 from coldframe.config.simulated_rig import load_rig
+from coldframe.config.tables.rig import ServerSettings
 from coldframe.simulators.mqtt_light import SimulatedMqttLight
 from coldframe.simulators.panel import Panel
 from tests.devices.mqtt.broker import Mosquitto, needs_mosquitto

@@ -8,7 +8,8 @@ import pytest
 from coldframe.capture.host import rig_lock
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.safe import make_safe
-from coldframe.config.settings import ServerSettings, Settings
+from coldframe.config.settings import Settings
+from coldframe.config.tables.rig import ServerSettings
 
 
 def test_a_lock_that_cannot_be_opened_keeps_no_lamp_burning(

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from coldframe.config.counts import NoiseGoal
 from coldframe.config.frames import FrameKind
-from coldframe.config.settings import FrameSet, LightsSettings
+from coldframe.config.tables.sets import FrameSet, LightsSettings
 
 
 def frame_set(**values: Any) -> FrameSet:

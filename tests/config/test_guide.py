@@ -6,25 +6,15 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from coldframe.config.allowed import allowed
-from coldframe.config.mqtt import MqttSettings
-from coldframe.config.mqtt_panel import MqttPanelSettings
-from coldframe.config.notify import NotifySettings
 from coldframe.config.section import Section
-from coldframe.config.settings import (
-    AuxiliarySettings,
-    CameraSettings,
-    CoolingSettings,
-    FilterFlatSettings,
-    FlatSettings,
-    FrameSet,
-    HookSettings,
-    LightsSettings,
-    PanelSettings,
-    ServerSettings,
-    SiteSettings,
-    StorageSettings,
-    WheelSettings,
-)
+from coldframe.config.tables.cooling import CoolingSettings
+from coldframe.config.tables.flats import FilterFlatSettings, FlatSettings
+from coldframe.config.tables.mqtt import MqttSettings
+from coldframe.config.tables.mqtt_panel import MqttPanelSettings
+from coldframe.config.tables.night import HookSettings, SiteSettings, StorageSettings
+from coldframe.config.tables.notify import NotifySettings
+from coldframe.config.tables.rig import AuxiliarySettings, CameraSettings, PanelSettings, ServerSettings, WheelSettings
+from coldframe.config.tables.sets import FrameSet, LightsSettings
 
 GUIDE = Path(__file__).parents[2] / "docs" / "configuration.md"
 SECTIONS = (

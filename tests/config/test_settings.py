@@ -6,15 +6,12 @@ from pydantic import ValidationError
 
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.section import ContradictionError
-from coldframe.config.settings import (
-    CameraSettings,
-    CoolingSettings,
-    FlatSettings,
-    FrameSet,
-    ServerSettings,
-    Settings,
-    StorageSettings,
-)
+from coldframe.config.settings import Settings
+from coldframe.config.tables.cooling import CoolingSettings
+from coldframe.config.tables.flats import FlatSettings
+from coldframe.config.tables.night import StorageSettings
+from coldframe.config.tables.rig import CameraSettings, ServerSettings
+from coldframe.config.tables.sets import FrameSet
 
 CAMERA = {"device": "Camera", "gain": 100.0, "setpoint_c": -10.0}
 BIAS = {"kind": "bias", "count": 100}

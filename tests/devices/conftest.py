@@ -1,4 +1,4 @@
-"""A scripted server, and a camera connected to it; drivers here have nothing to think about, so waits are short."""
+"""A scripted server, and a camera connected to it."""
 
 from collections.abc import AsyncIterator
 
@@ -6,18 +6,28 @@ import pytest
 
 from coldframe.devices.indi import camera as camera_module
 from coldframe.devices.indi import device
-from coldframe.devices.indi.camera import IndiCamera
+from coldframe.devices.indi.camera import BLOB_VECTOR, IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.pixels.blob_channel import ServerAddress
+from coldframe.devices.indi.wheel import IndiFilterWheel
 from tests.devices.indi.fake_server import CAMERA, FakeServer
-
-READOUT_DEADLINE_S = 0.6
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "QUIET_S", 0.2)
-    monkeypatch.setattr(camera_module, "LATE_FRAMES_S", 0.1)
+    """Wait for the scripted server's last definition instead of for silence, and for no late frames."""
+    monkeypatch.setattr(device.IndiDevice, "awaited", (BLOB_VECTOR,))
+    monkeypatch.setattr(IndiFilterWheel, "awaited", (*IndiFilterWheel.awaited, BLOB_VECTOR))
+    monkeypatch.setattr(device, "QUIET_S", 0.05)
+    monkeypatch.setattr(camera_module, "LATE_FRAMES_S", 0.02)
+
+
+@pytest.fixture
+def time_for_late_frames(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a late frame more time to arrive than a busy machine takes for it."""
+    del quick
+    monkeypatch.setattr(camera_module, "LATE_FRAMES_S", 4.0)
 
 
 @pytest.fixture
@@ -36,7 +46,7 @@ async def link(server: FakeServer) -> AsyncIterator[IndiLink]:
 async def stranger(server: FakeServer, link: IndiLink) -> AsyncIterator[IndiCamera]:
     """The camera before it is connected."""
     address = ServerAddress("127.0.0.1", server.port)
-    unconnected = IndiCamera(link, CAMERA, address, readout_deadline_s=READOUT_DEADLINE_S)
+    unconnected = IndiCamera(link, CAMERA, address, readout_deadline_s=PATIENCE_S)
     yield unconnected
     await unconnected.close()
 

@@ -5,6 +5,7 @@ from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.wheel import IndiFilterWheel
 from tests.devices.indi.fake_server import CAMERA, FakeServer, number, switch
+from tests.patience import PATIENCE_S
 
 LAMP, COVER = "FLAT_LIGHT_CONTROL", "CAP_PARK"
 
@@ -22,7 +23,7 @@ async def seen(link: IndiLink, server: FakeServer, message: str) -> None:
     """Let the server tell something, and wait until the link has heard it."""
     serial = link.mirror.serial
     server.tell(message)
-    await link.wait(CAMERA, lambda: link.mirror.serial > serial or None, 5.0, "news")
+    await link.wait(CAMERA, lambda: link.mirror.serial > serial or None, PATIENCE_S, "news")
 
 
 async def test_a_lamp_that_goes_out_is_noticed_and_lit_again(server: FakeServer, link: IndiLink) -> None:

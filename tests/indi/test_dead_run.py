@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from coldframe.capture.host.rig_lock import Holder, lock_path
-from coldframe.config.settings import ServerSettings
+from coldframe.config.tables.rig import ServerSettings
 from tests.indi.servers import NIGHT, PANEL, coldframe, indiserver
 
 pytestmark = pytest.mark.indi

@@ -20,7 +20,8 @@ from coldframe.capture.events.kinds import (
 )
 from coldframe.capture.recovery import power_cycle
 from coldframe.config.frames import FrameKind, ReadoutSettings
-from coldframe.config.settings import HookSettings, Settings
+from coldframe.config.settings import Settings
+from coldframe.config.tables.night import HookSettings
 from coldframe.devices.camera import Camera, Frame
 from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError
 from coldframe.devices.rig import Rig

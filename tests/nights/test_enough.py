@@ -13,8 +13,9 @@ from coldframe.config.counts import LightNoise, NoiseGoal
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings
-from coldframe.config.settings import FrameSet, Settings
+from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import load_rig
+from coldframe.config.tables.sets import FrameSet
 from coldframe.devices.camera import Camera, Frame
 from coldframe.devices.rig import Rig
 from tests.nights.nights import NightRun, run_night, tiny

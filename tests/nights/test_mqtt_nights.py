@@ -21,9 +21,9 @@ from coldframe.capture.events.kinds import (
 )
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
-from coldframe.config.mqtt_panel import Family, MqttPanelSettings
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import SimulatedRig, load_rig
+from coldframe.config.tables.mqtt_panel import Family, MqttPanelSettings
 from coldframe.devices.mqtt.panel import MqttPanel
 from coldframe.devices.rig import Rig
 from coldframe.simulators.devices import SimulatedFlatPanel

@@ -18,8 +18,12 @@ from coldframe.capture.events.kinds import (
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings
-from coldframe.config.settings import FlatSettings, FrameSet, PanelSettings, Settings, SiteSettings
+from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import SimulatedRig, TwilightModel, load_rig
+from coldframe.config.tables.flats import FlatSettings
+from coldframe.config.tables.night import SiteSettings
+from coldframe.config.tables.rig import PanelSettings
+from coldframe.config.tables.sets import FrameSet
 from coldframe.simulators.sensor import Sensor
 from tests.nights.nights import NightRun, run_night, tiny
 

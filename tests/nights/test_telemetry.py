@@ -30,9 +30,9 @@ from coldframe.capture.night.night import Night
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
-from coldframe.config.mqtt import MqttSettings
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import load_rig
+from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.client import access
 from coldframe.simulators.devices import simulated_rig
 from tests.capture.monitoring.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto

@@ -22,8 +22,9 @@ from coldframe.capture.steps import ShootStep
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings
-from coldframe.config.settings import FrameSet, Settings
+from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import SimulatedRig, load_rig
+from coldframe.config.tables.sets import FrameSet
 from coldframe.devices.camera import Camera, Thermals
 from coldframe.devices.errors import DeviceTimeoutError
 from coldframe.devices.rig import Rig

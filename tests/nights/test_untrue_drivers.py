@@ -25,8 +25,9 @@ from coldframe.capture.events.kinds import (
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.loading import load_settings
-from coldframe.config.settings import FrameSet, Settings
+from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import FaultModel, SimulatedRig, load_rig
+from coldframe.config.tables.sets import FrameSet
 from coldframe.devices.camera import Camera, Frame
 from coldframe.devices.filter_wheel import FilterWheel
 from coldframe.devices.flat_panel import FlatPanel, PanelState

@@ -10,8 +10,9 @@ from coldframe.capture.planning.read_lights import read_lights
 from coldframe.capture.planning.sets_for_lights import plan_for_lights
 from coldframe.config.examples import example_night, example_nights
 from coldframe.config.loading import load_settings
-from coldframe.config.settings import FrameSet, Settings
+from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import load_rig
+from coldframe.config.tables.sets import FrameSet
 from coldframe.simulators.lights import write_lights
 from tests.nights.nights import tiny
 

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from coldframe.capture.monitoring.dashboard.controls import SCREENS, Controls
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, fit
-from coldframe.capture.monitoring.dashboard.sections import Section, View, spread
+from coldframe.capture.monitoring.dashboard.sections.pane import Pane, Section, spread
 from coldframe.capture.monitoring.progress.narrator import printable
 
 ALL_VIEWS = 110
@@ -20,30 +20,30 @@ def lines(controls: Controls) -> int:
 def footing(controls: Controls) -> Section:
     """Return the section of the last lines."""
 
-    def draw(view: View) -> list[Text]:
-        note = [_note(controls.note, view)] if controls.note else []
-        return [*note, _last(controls, view)]
+    def draw(pane: Pane) -> list[Text]:
+        note = [_note(controls.note, pane)] if controls.note else []
+        return [*note, _last(controls, pane)]
 
     return draw
 
 
-def _note(note: str, view: View) -> Text:
-    return Text(f" {fit(f'{view.glyphs.warning} {printable(note)}', view.width - 1, view.glyphs)}", WARN)
+def _note(note: str, pane: Pane) -> Text:
+    return Text(f" {fit(f'{pane.glyphs.warning} {printable(note)}', pane.width - 1, pane.glyphs)}", WARN)
 
 
-def _last(controls: Controls, view: View) -> Text:
-    controls.forget_question_of_another(view.state)
+def _last(controls: Controls, pane: Pane) -> Text:
+    controls.forget_question_of_another(pane.state)
     if controls.question:
         return Text.assemble(
-            (f" {fit(controls.question, view.width - 22, view.glyphs)} ", WARN), ("y", STRONG), " yes, other keys no"
+            (f" {fit(controls.question, pane.width - 22, pane.glyphs)} ", WARN), ("y", STRONG), " yes, other keys no"
         )
-    if message := controls.message(view.now):
-        return Text(f" {fit(message, view.width - 2, view.glyphs)}", NOTE)
-    return spread(_keys(controls, view), _views(controls, view), view.width)
+    if message := controls.message(pane.now):
+        return Text(f" {fit(message, pane.width - 2, pane.glyphs)}", NOTE)
+    return spread(_keys(controls, pane), _views(controls, pane), pane.width)
 
 
-def _keys(controls: Controls, view: View) -> Text:
-    ask = [("p", "resume" if view.state.paused else "pause"), ("s", "skip"), ("a", "abort")]
+def _keys(controls: Controls, pane: Pane) -> Text:
+    ask = [("p", "resume" if pane.state.paused else "pause"), ("s", "skip"), ("a", "abort")]
     leave = [("q", "quit")] if controls.leave is not None else []
     text = Text()
     for key, meaning in (("?", "help"), *leave, *(ask if controls.may_ask else [])):
@@ -51,9 +51,9 @@ def _keys(controls: Controls, view: View) -> Text:
     return text
 
 
-def _views(controls: Controls, view: View) -> Text:
+def _views(controls: Controls, pane: Pane) -> Text:
     chosen = Style.combine([STRONG, Style(reverse=True)])
-    if view.width < ALL_VIEWS:
+    if pane.width < ALL_VIEWS:
         return Text.assemble(("1-5 tab", STRONG), (" views ", QUIET), (f"[{controls.screen}]", STRONG), " ")
     text = Text()
     for number, screen in enumerate(SCREENS, start=1):
@@ -63,9 +63,9 @@ def _views(controls: Controls, view: View) -> Text:
     return text
 
 
-def help_lines(view: View) -> list[Text]:
+def help_lines(pane: Pane) -> list[Text]:
     """Explain keys and signs."""
-    glyphs = view.glyphs
+    glyphs = pane.glyphs
     keys = (
         ("p", "pause after the frame under way, and resume: the cooler goes on"),
         ("s", "skip the step under way (asks first): a master is made of 5 frames or more"),
@@ -84,9 +84,9 @@ def help_lines(view: View) -> list[Text]:
         (glyphs.paused, WARN, "paused"),
     )
     return [
-        *(Text.assemble((f"  {key:<9}", STRONG), fit(text, view.width - 11, glyphs)) for key, text in keys),
+        *(Text.assemble((f"  {key:<9}", STRONG), fit(text, pane.width - 11, glyphs)) for key, text in keys),
         Text(""),
         *(Text.assemble((f"  {sign:<9}", style), (text, PLAIN)) for sign, style, text in signs),
         Text(""),
         Text("  Any key closes this page.", QUIET),
-    ][: view.height]
+    ][: pane.height]

@@ -10,10 +10,17 @@ from rich.segment import Segment
 from rich.text import Text
 
 from coldframe.capture.events.kinds import NightOutcome, StepOutcome
-from coldframe.capture.monitoring.dashboard import footer, sections
+from coldframe.capture.monitoring.dashboard import footer
 from coldframe.capture.monitoring.dashboard.controls import Controls, Screen
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, QUIET, STRONG, WARN, Picture
-from coldframe.capture.monitoring.dashboard.sections import Block
+from coldframe.capture.monitoring.dashboard.sections.frame import draw_frame_facts, draw_histogram, frame_title
+from coldframe.capture.monitoring.dashboard.sections.headline import draw_headline
+from coldframe.capture.monitoring.dashboard.sections.latest import draw_latest
+from coldframe.capture.monitoring.dashboard.sections.master import draw_masters, draw_noise
+from coldframe.capture.monitoring.dashboard.sections.pane import Block
+from coldframe.capture.monitoring.dashboard.sections.plan import draw_plan
+from coldframe.capture.monitoring.dashboard.sections.rig import draw_rig
+from coldframe.capture.monitoring.dashboard.sections.tuning import draw_tuning
 from coldframe.capture.monitoring.progress.narrator import printable
 from coldframe.capture.monitoring.progress.state import DashboardState
 
@@ -78,18 +85,18 @@ def _chosen(controls: Controls, state: DashboardState, width: int, height: int, 
         case Screen.OVERVIEW:
             return _overview(state, width, height, now)
         case Screen.PLAN:
-            return _headed(state, now, Layout(Block(sections.plan, state, now, title="Plan")))
+            return _headed(state, now, Layout(Block(draw_plan, state, now, title="Plan")))
         case Screen.TUNING:
             return _headed(state, now, *_tuning(state, now))
         case Screen.FRAME:
             return _headed(state, now, _frame(state, width, height - HEADLINE, now))
         case Screen.LOG:
-            return _headed(state, now, Layout(Block(sections.latest, state, now, title="Latest")))
+            return _headed(state, now, Layout(Block(draw_latest, state, now, title="Latest")))
 
 
 def _headed(state: DashboardState, now: datetime, *parts: Layout) -> Layout:
     layout = Layout()
-    layout.split_column(Layout(Block(sections.headline, state, now), size=HEADLINE), *parts)
+    layout.split_column(Layout(Block(draw_headline, state, now), size=HEADLINE), *parts)
     return layout
 
 
@@ -126,9 +133,9 @@ class Sized:
 def _small(state: DashboardState, now: datetime) -> Layout:
     layout = Layout()
     layout.split_column(
-        Layout(Block(sections.headline, state, now), size=HEADLINE),
-        Layout(Block(sections.plan, state, now, title="Plan"), ratio=3),
-        Layout(Block(sections.latest, state, now, title="Latest"), ratio=2),
+        Layout(Block(draw_headline, state, now), size=HEADLINE),
+        Layout(Block(draw_plan, state, now, title="Plan"), ratio=3),
+        Layout(Block(draw_latest, state, now, title="Latest"), ratio=2),
     )
     return layout
 
@@ -142,9 +149,9 @@ def _compact(state: DashboardState, width: int, height: int, now: datetime) -> L
     body.split_row(left, _tuning_or_frame(state, width - (left.size or 0), height, now))
     layout = Layout()
     layout.split_column(
-        Layout(Block(sections.headline, state, now), size=HEADLINE),
+        Layout(Block(draw_headline, state, now), size=HEADLINE),
         body,
-        Layout(Block(sections.latest, state, now, title="Latest"), size=latest_height),
+        Layout(Block(draw_latest, state, now, title="Latest"), size=latest_height),
     )
     return layout
 
@@ -153,8 +160,8 @@ def _plan_and_rig(state: DashboardState, height: int, now: datetime) -> tuple[La
     """Give the plan as many rows as it has steps, as long as the rig keeps enough."""
     plan_height = min(len(state.steps) + 2, height - min(LEAST_RIG, height // 3))
     return (
-        Layout(Block(sections.plan, state, now, title="Plan", gutter=2), size=plan_height),
-        Layout(Block(sections.rig, state, now, title="Rig", gutter=2), ratio=1),
+        Layout(Block(draw_plan, state, now, title="Plan", gutter=2), size=plan_height),
+        Layout(Block(draw_rig, state, now, title="Rig", gutter=2), ratio=1),
     )
 
 
@@ -168,8 +175,8 @@ def _tuning_or_frame(state: DashboardState, width: int, height: int, now: dateti
 
 def _tuning(state: DashboardState, now: datetime) -> tuple[Layout, Layout]:
     return (
-        Layout(Block(sections.tuning, state, now, title="Finding the flat's exposure"), ratio=3),
-        Layout(Block(sections.frame_histogram, state, now, title="Histogram"), ratio=2),
+        Layout(Block(draw_tuning, state, now, title="Finding the flat's exposure"), ratio=3),
+        Layout(Block(draw_histogram, state, now, title="Histogram"), ratio=2),
     )
 
 
@@ -178,9 +185,9 @@ def _frame(state: DashboardState, width: int, height: int, now: datetime) -> Lay
     picture_width = min(width * 45 // 100, int((height - 11) * PICTURE_ASPECT) + 6)
     layout = Layout()
     layout.split_column(
-        Layout(Block(sections.frame_facts, state, now, title=sections.frame_title(state)), size=2),
+        Layout(Block(draw_frame_facts, state, now, title=frame_title(state)), size=2),
         Layout(_picture_and_histogram(state, picture_width, now), ratio=3),
-        Layout(Block(sections.noise, state, now, title="Noise of the master"), ratio=2),
+        Layout(Block(draw_noise, state, now, title="Noise of the master"), ratio=2),
     )
     return layout
 
@@ -190,7 +197,7 @@ def _picture_and_histogram(state: DashboardState, picture_width: int, now: datet
     layout.split_row(
         Layout(_picture(state), size=picture_width),
         Layout(BLANK, size=1),
-        Layout(Block(sections.frame_histogram, state, now)),
+        Layout(Block(draw_histogram, state, now)),
     )
     return layout
 
@@ -200,22 +207,22 @@ def _wide(state: DashboardState, width: int, height: int, now: datetime) -> Layo
     left, middle, right = Layout(size=width * 29 // 100), Layout(ratio=1), Layout(size=width * 31 // 100)
     left.split_column(*_plan_and_rig(state, height - WIDE_HEADLINE - WIDE_LATEST, now))
     middle.split_column(
-        Layout(Block(sections.frame_facts, state, now, title=sections.frame_title(state), gutter=2), size=2),
+        Layout(Block(draw_frame_facts, state, now, title=frame_title(state), gutter=2), size=2),
         Layout(_picture(state), ratio=1),
-        Layout(Block(sections.frame_histogram, state, now, gutter=2), size=8),
+        Layout(Block(draw_histogram, state, now, gutter=2), size=8),
     )
     right.split_column(
-        Layout(Block(sections.tuning, state, now, title="Flat's exposure"), size=12),
-        Layout(Block(sections.noise, state, now, title="Noise of the master"), ratio=1),
+        Layout(Block(draw_tuning, state, now, title="Flat's exposure"), size=12),
+        Layout(Block(draw_noise, state, now, title="Noise of the master"), ratio=1),
     )
     body, below = Layout(ratio=1), Layout(size=WIDE_LATEST)
     body.split_row(left, middle, right)
     below.split_row(
-        Layout(Block(sections.latest, state, now, title="Latest", gutter=2), ratio=1),
-        Layout(Block(sections.masters, state, now, title="Masters"), size=width * 31 // 100),
+        Layout(Block(draw_latest, state, now, title="Latest", gutter=2), ratio=1),
+        Layout(Block(draw_masters, state, now, title="Masters"), size=width * 31 // 100),
     )
     layout = Layout()
-    layout.split_column(Layout(Block(sections.headline, state, now), size=WIDE_HEADLINE), body, below)
+    layout.split_column(Layout(Block(draw_headline, state, now), size=WIDE_HEADLINE), body, below)
     return layout
 
 

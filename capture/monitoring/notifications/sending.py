@@ -13,7 +13,7 @@ from typing import TypeAlias
 from coldframe.capture.events.kinds import Event, Severity
 from coldframe.capture.monitoring.notifications.wording import Word, Wording
 from coldframe.capture.threads import in_thread
-from coldframe.config.notify import NotifySettings
+from coldframe.config.tables.notify import NotifySettings
 from coldframe.errors import ColdframeError
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from coldframe.capture.events.kinds import (
     StepEnded,
 )
 from coldframe.capture.monitoring.progress.narrator import Narrator, duration_text, severity_of
-from coldframe.config.notify import NotifySettings
+from coldframe.config.tables.notify import NotifySettings
 
 MOST_PROBLEMS = 15
 """In a night; the end tells how many there were."""

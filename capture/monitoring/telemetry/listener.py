@@ -29,7 +29,7 @@ from coldframe.capture.monitoring.telemetry.publisher import (
     log_fault,
 )
 from coldframe.capture.monitoring.telemetry.topics import Presence, Topics, topic_part
-from coldframe.config.mqtt import MqttSettings
+from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.client import Access, Broker, BrokerLostError, connected
 from coldframe.devices.mqtt.message import Message
 

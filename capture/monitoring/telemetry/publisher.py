@@ -27,7 +27,7 @@ from coldframe.capture.monitoring.telemetry.home_assistant import BIRTH, HomeAss
 from coldframe.capture.monitoring.telemetry.outbox import Outbox
 from coldframe.capture.monitoring.telemetry.topics import Presence, Topics, topic_part
 from coldframe.capture.session.steering import Steering
-from coldframe.config.mqtt import MqttSettings
+from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.client import Access, Broker, BrokerLostError, connected
 from coldframe.devices.mqtt.message import Message
 

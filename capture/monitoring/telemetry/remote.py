@@ -14,7 +14,7 @@ from coldframe.capture.monitoring.telemetry.publisher import FIRST_PAUSE_S, ask_
 from coldframe.capture.monitoring.telemetry.topics import Presence, Topics, topic_part
 from coldframe.capture.monitoring.watching.messages import Answer, Command
 from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
-from coldframe.config.mqtt import MqttSettings
+from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.client import Access, Broker, BrokerLostError, connected
 from coldframe.devices.mqtt.message import Message
 

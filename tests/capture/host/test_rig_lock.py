@@ -19,13 +19,13 @@ from coldframe.capture.host.rig_lock import (
     rig_in_use,
     rig_locked,
 )
-from coldframe.config.settings import ServerSettings
+from coldframe.config.tables.rig import ServerSettings
 
 HOLD = """
 import sys
 from pathlib import Path
 from coldframe.capture.host import rig_lock
-from coldframe.config.settings import ServerSettings
+from coldframe.config.tables.rig import ServerSettings
 rig_lock.FOLDERS = (Path(sys.argv[1]),)
 with rig_lock.rig_locked(ServerSettings(port=7777)):
     print("held", flush=True)

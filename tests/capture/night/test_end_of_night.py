@@ -11,7 +11,8 @@ from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import Event, EventStream, Notice
 from coldframe.capture.night.end_of_night import LOOK_S, TELL_S, end_of_night
 from coldframe.capture.planning.read_lights import NoLightsError
-from coldframe.config.settings import LightsSettings, SiteSettings
+from coldframe.config.tables.night import SiteSettings
+from coldframe.config.tables.sets import LightsSettings
 from tests.nights.nights import Inline
 
 pytestmark = pytest.mark.looptime

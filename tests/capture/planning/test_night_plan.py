@@ -12,7 +12,8 @@ from coldframe.capture.steps import CoolStep, ShootStep, Step, TuneStep, WarmSte
 from coldframe.config.examples import example_night, example_nights
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings
-from coldframe.config.settings import FrameSet, Settings
+from coldframe.config.settings import Settings
+from coldframe.config.tables.sets import FrameSet
 
 
 def settings(*sets: dict[str, Any], **camera: Any) -> Settings:

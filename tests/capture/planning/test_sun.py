@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldframe.capture.planning.sun import SUNRISE_DEG, altitude_deg, is_morning, next_rise
-from coldframe.config.settings import SiteSettings
+from coldframe.config.tables.night import SiteSettings
 
 MUNICH = SiteSettings(latitude_deg=48.14, longitude_deg=11.58)
 EVENING = datetime(2026, 11, 22, 19, 0, tzinfo=UTC)

@@ -12,7 +12,7 @@ from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import Event, EventStream, HookEnded
 from coldframe.capture.session import hooks
 from coldframe.capture.session.hooks import HookFailedError, Hooks, run_bounded
-from coldframe.config.settings import HookSettings
+from coldframe.config.tables.night import HookSettings
 
 PYTHON = sys.executable
 

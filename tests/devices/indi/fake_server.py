@@ -13,6 +13,7 @@ import pybase64
 
 from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.frame_file import FrameEncoder
+from tests.patience import PATIENCE_S
 
 CAMERA = "Fake Camera"
 SHAPE = (6, 8)
@@ -20,7 +21,8 @@ REQUEST = re.compile(
     rb"<new(?P<kind>\w+)Vector(?P<head>[^>]*)>(?P<body>.*?)</new\w+Vector>"
     rb"|<getProperties(?P<get>[^>]*)/>"
     rb"|<enableBLOB(?P<blob>[^>]*)>\w+</enableBLOB>"
-    rb"|<pingRequest(?P<ping>[^>]*)/>",
+    rb"|<pingRequest(?P<ping>[^>]*)/>"
+    rb"|<pingReply(?P<pong>[^>]*)/>",
     re.DOTALL,
 )
 ELEMENT = re.compile(r"<one\w+\s+name=['\"]([^'\"]*)['\"]\s*>\s*(.*?)\s*</one\w+>", re.DOTALL)
@@ -127,12 +129,15 @@ class FakeServer:
         self.switches = dict(SWITCHES)
         self.more = ""
         self.answers_pings = True
+        self.pings = 0
+        """Pings that have arrived."""
         self.orders: list[tuple[str, dict[str, str]]] = []
         self.answers: dict[str, Answer] = {}
         self._server: asyncio.Server | None = None
         self._local: asyncio.Server | None = None
         self._control: set[asyncio.StreamWriter] = set()
         self._pixels: set[asyncio.StreamWriter] = set()
+        self._pixels_read = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         await self.listen()
@@ -154,16 +159,21 @@ class FakeServer:
         return name
 
     async def hang_up(self) -> None:
-        """Close every connection and listen no more."""
+        """Stop listening and close every connection."""
+        self.drop_control()
+        self.drop_pixels()
+        for writer in self._control | self._pixels:
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    def drop_control(self) -> None:
+        """Stop listening and close all connections except the pixel channels."""
         assert self._server is not None
         self._server.close()
         if self._local is not None:
             self._local.close()
-        for writer in self._control | self._pixels:
+        for writer in self._control:
             writer.close()
-        for writer in self._control | self._pixels:
-            with suppress(OSError):
-                await writer.wait_closed()
 
     def drop_pixels(self) -> None:
         """Close the pixel channels only, as indiserver does with clients that lag."""
@@ -177,6 +187,12 @@ class FakeServer:
     def send_pixels(self, *messages: str) -> None:
         for writer in self._pixels:
             writer.write("".join(messages).encode())
+
+    async def deliver(self, *messages: str) -> None:
+        """Send pixels and wait until the client has read them."""
+        self._pixels_read.clear()
+        self.send_pixels(*messages, "<pingRequest uid='pixels'/>")
+        await asyncio.wait_for(self._pixels_read.wait(), PATIENCE_S)
 
     def ordered(self, name: str) -> list[dict[str, str]]:
         return [values for order, values in self.orders if order == name]
@@ -203,10 +219,12 @@ class FakeServer:
         elif request["blob"] is not None:
             self._control.discard(writer)
             self._pixels.add(writer)
-        elif request["ping"] is not None and not self.answers_pings:
-            pass
         elif request["ping"] is not None:
-            writer.write(f'<pingReply uid="{attribute(request["ping"], "uid")}"/>'.encode())
+            self.pings += 1
+            if self.answers_pings:
+                writer.write(f'<pingReply uid="{attribute(request["ping"], "uid")}"/>'.encode())
+        elif request["pong"] is not None:
+            self._pixels_read.set()
         else:
             name, values = attribute(request["head"], "name"), dict(ELEMENT.findall(request["body"].decode()))
             self.orders.append((name, values))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coldframe.config.settings import AuxiliarySettings
+from coldframe.config.tables.rig import AuxiliarySettings
 from coldframe.devices.errors import NotSupportedError
 from coldframe.devices.indi.auxiliary import IndiAuxiliary
 from coldframe.devices.indi.link import IndiLink

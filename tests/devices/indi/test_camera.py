@@ -1,7 +1,8 @@
 """The link and the camera against a server that misbehaves on purpose."""
 
 import asyncio
-import time
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -18,6 +19,11 @@ from coldframe.devices.errors import (
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.pixels.blob_channel import ServerAddress
 from tests.devices.indi.fake_server import CAMERA, SHAPE, FakeServer, blob, exposure, fits_bytes, number
+from tests.devices.test_rig_ready import seen
+from tests.patience import PATIENCE_S, until
+
+TOO_LONG_S = 4 * PATIENCE_S
+"""An exposure that no test waits for."""
 
 
 async def dark(camera: IndiCamera, exposure_s: float = 0.0) -> int:
@@ -54,20 +60,21 @@ async def test_the_ok_may_come_before_the_blob(server: FakeServer, camera: IndiC
 
 async def test_a_stale_ok_ends_nothing(server: FakeServer, camera: IndiCamera) -> None:
     """The frame may still take as long as exposure and readout together."""
+    camera.readout_deadline_s = 0.1
 
-    async def answer(values: dict[str, str]) -> None:
+    async def answer(_values: dict[str, str]) -> None:
         server.tell(exposure("Ok"), exposure("Busy"))
-        await asyncio.sleep(float(values["CCD_EXPOSURE_VALUE"]) + 0.1)
+        await asyncio.sleep(2 * camera.readout_deadline_s)
         server.send_pixels(blob(fits_bytes(700)))
         server.tell(exposure("Ok"))
 
     server.answers["CCD_EXPOSURE"] = answer
-    assert await dark(camera, 0.8) == 700
+    frame = await camera.expose(FrameKind.BIAS, PATIENCE_S)  # only the frame of a bias may come before its time
+    assert frame.pixels[0, 0] == 700
 
 
 async def test_what_came_unasked_is_no_frame(server: FakeServer, camera: IndiCamera) -> None:
-    server.send_pixels(blob(fits_bytes(111)), blob(b"nonsense"))
-    await asyncio.sleep(0.1)
+    await server.deliver(blob(fits_bytes(111)), blob(b"nonsense"))
     assert await dark(camera) == 500
 
 
@@ -116,17 +123,19 @@ async def test_a_frame_of_another_device_is_passed_over(server: FakeServer, came
 
 async def test_a_frame_before_its_time_is_not_this_exposures(server: FakeServer, camera: IndiCamera) -> None:
     answer_exposures(server, exposure("Busy"), exposure("Ok"), pixels=(blob(fits_bytes()),))
-    with pytest.raises(FrameDamagedError, match=r"after 0\.\d+ s where 2 s were to be exposed"):
-        await dark(camera, 2.0)
+    with pytest.raises(FrameDamagedError, match=rf"after \d+\.\d+ s where {TOO_LONG_S:g} s were to be exposed"):
+        await dark(camera, TOO_LONG_S)
 
 
 @pytest.mark.parametrize("control", [(exposure("Busy"),), (exposure("Busy"), exposure("Ok"))], ids=["busy", "no-frame"])
 async def test_what_never_ends_is_aborted(server: FakeServer, camera: IndiCamera, control: tuple[str, ...]) -> None:
     answer_exposures(server, *control)
+    camera.readout_deadline_s = 0.3
     with pytest.raises(DeviceTimeoutError):
         await dark(camera)
     assert server.ordered("CCD_ABORT_EXPOSURE") == [{"ABORT": "On"}]
     server.answers.clear()
+    camera.readout_deadline_s = PATIENCE_S
     assert await dark(camera) == 500
 
 
@@ -135,14 +144,13 @@ async def test_cancelling_aborts_and_goes_on_to_cancel(server: FakeServer, camer
     ordered = asyncio.Event()
 
     async def answer(_values: dict[str, str]) -> None:
-        if told:
-            server.tell(exposure("Busy"))
         ordered.set()
 
     server.answers["CCD_EXPOSURE"] = answer
-    exposing = asyncio.create_task(dark(camera, 100))
+    exposing = asyncio.create_task(dark(camera, TOO_LONG_S))
     await ordered.wait()
-    await asyncio.sleep(0.1)
+    if told:
+        await seen(camera.link, server, exposure("Busy"))
     exposing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await exposing
@@ -167,9 +175,7 @@ async def test_a_stale_ok_sets_nothing(server: FakeServer, camera: IndiCamera) -
         server.tell(number("CCD_GAIN", "Ok", GAIN=30))
 
     server.answers["CCD_GAIN"] = answer
-    began_s = time.monotonic()
     assert (await camera.apply(ReadoutSettings(gain=30.0))).gain == 30
-    assert time.monotonic() - began_s > 0.25
 
 
 @pytest.mark.parametrize("gain", [float("nan"), float("inf"), -1.0, 100.1])
@@ -193,15 +199,14 @@ async def test_what_the_camera_lacks_is_said(camera: IndiCamera) -> None:
 async def test_a_killed_link_is_noticed_and_settings_come_back(server: FakeServer, camera: IndiCamera) -> None:
     await camera.apply(ReadoutSettings(gain=30.0))
     answer_exposures(server, exposure("Busy"))
-    exposing = asyncio.create_task(dark(camera, 100))
-    await asyncio.sleep(0.2)
-    process = camera.link._process
-    assert process is not None
-    process.kill()
-    began_s = time.monotonic()
-    with pytest.raises(DeviceLostError, match="went away"):
-        await exposing
-    assert time.monotonic() - began_s < 0.5
+    exposing = asyncio.create_task(dark(camera, TOO_LONG_S))
+    await until(lambda: server.ordered("CCD_EXPOSURE"))
+    process_id = camera.link.process_id
+    assert process_id is not None
+    os.kill(process_id, signal.SIGKILL)
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(DeviceLostError, match="went away"):
+            await exposing
     server.answers.clear()
     server.orders.clear()
     assert await dark(camera) == 500
@@ -210,8 +215,7 @@ async def test_a_killed_link_is_noticed_and_settings_come_back(server: FakeServe
 
 async def test_a_server_that_comes_back_is_found_again(server: FakeServer, camera: IndiCamera) -> None:
     await server.hang_up()
-    await asyncio.sleep(0.1)
-    assert not camera.is_ready
+    await until(lambda: not camera.is_ready)
     await server.listen()
     assert await dark(camera) == 500
 
@@ -239,10 +243,9 @@ async def test_an_absurd_blob_costs_the_channel_but_no_memory(server: FakeServer
 
 async def test_a_vanished_device_is_lost_at_once(server: FakeServer, camera: IndiCamera) -> None:
     answer_exposures(server, exposure("Busy"), f'<delProperty device="{CAMERA}"/>')
-    began_s = time.monotonic()
-    with pytest.raises(DeviceLostError, match="driver went away"):
-        await dark(camera, 100)
-    assert time.monotonic() - began_s < 1
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(DeviceLostError, match="driver went away"):
+            await dark(camera, TOO_LONG_S)
     assert not camera.is_ready
 
 

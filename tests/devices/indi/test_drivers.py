@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +12,11 @@ from coldframe.devices.camera import Limits
 from coldframe.devices.errors import DeviceError, DeviceLostError, DeviceTimeoutError, FrameDamagedError
 from coldframe.devices.indi import camera as camera_module
 from coldframe.devices.indi import device
-from coldframe.devices.indi.camera import IndiCamera
+from coldframe.devices.indi import readout as readout_module
+from coldframe.devices.indi.camera import BLOB_VECTOR, IndiCamera
+from coldframe.devices.indi.link import IndiLink
+from coldframe.devices.indi.mirror import Property
+from coldframe.devices.indi.pixels.blob_channel import ServerAddress
 from tests.devices.indi.fake_server import (
     CAMERA,
     NUMBERS,
@@ -26,6 +29,8 @@ from tests.devices.indi.fake_server import (
     number,
     switch,
 )
+from tests.devices.test_rig_ready import seen
+from tests.patience import PATIENCE_S, until
 
 TEMPERATURE = {"CCD_TEMPERATURE_VALUE": (-50.0, 50.0, 20.0)}
 
@@ -55,7 +60,7 @@ async def level(camera: IndiCamera) -> int:
 async def gone(server: FakeServer, camera: IndiCamera) -> None:
     """Take the server away and wait until the link has noticed."""
     await server.hang_up()
-    await camera.link._watchers.until(lambda: not camera.link.connected or None, 5)
+    await until(lambda: not camera.link.connected)
 
 
 # ---- what a camera can do ----
@@ -84,16 +89,26 @@ async def test_a_range_of_nothing_is_an_unknown_range(server: FakeServer, strang
     assert (features.readout_modes, features.maximum_binning) == ((), 1)
 
 
-async def test_what_is_told_late_is_waited_for(
-    server: FakeServer, stranger: IndiCamera, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A driver that asks its hardware for seconds before it tells the first thing, and again before the next."""
-    monkeypatch.setattr(device, "QUIET_S", 0.5)
+async def test_the_properties_of_every_camera_are_waited_for(server: FakeServer, stranger: IndiCamera) -> None:
+    """A driver may ask its hardware for seconds before it defines the first property."""
     del server.numbers["CCD_INFO"]
     connecting = asyncio.create_task(stranger.connect())
-    await asyncio.sleep(1.5)
+    await stranger.link.wait_connected(PATIENCE_S)
+    await asyncio.sleep(10 * device.QUIET_S)
+    assert not connecting.done()
     server.tell(define_number("CCD_INFO", NUMBERS["CCD_INFO"]))
-    await asyncio.sleep(0.3)
+    await connecting
+    assert stranger.features.width == SHAPE[1]
+
+
+async def test_a_property_that_is_defined_late_is_waited_for(
+    server: FakeServer, stranger: IndiCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver may ask its hardware between one definition and the next, too."""
+    monkeypatch.setattr(device, "QUIET_S", 5.0)
+    connecting = asyncio.create_task(stranger.connect())
+    await until(lambda: stranger.link.mirror.find(CAMERA, BLOB_VECTOR))
+    await asyncio.sleep(0.1)
     server.tell(define_number("CCD_OFFSET", {"OFFSET": (0, 100, 0)}))
     await connecting
     assert stranger.features.offset == Limits(0, 100, 1)
@@ -104,8 +119,8 @@ async def test_a_driver_just_found_again_is_asked_before_it_is_judged(server: Fa
     await gone(server, camera)
     numbers, server.numbers = server.numbers, {}
     await server.listen()
-    await camera.link.wait_connected()
-    await camera.link.wait_property(CAMERA, "CONNECTION", 5)
+    await camera.link.wait_connected(PATIENCE_S)
+    await camera.link.wait_property(CAMERA, "CONNECTION", PATIENCE_S)
     aborting = asyncio.create_task(camera.abort())
     await asyncio.sleep(0.1)
     server.tell(*(define_number(name, elements, "Busy") for name, elements in numbers.items()))
@@ -141,8 +156,7 @@ async def test_a_rounded_region_is_the_size_that_is_expected(
     ]
     server.answers["CCD_FRAME"] = told(server, *answers)
     shoots(server, blob(fits_bytes(600, shape=(4, 6))), blob(fits_bytes()))
-    async with asyncio.timeout(5):
-        await camera.apply(ReadoutSettings())
+    await camera.apply(ReadoutSettings())
     assert await level(camera) == 600
     with pytest.raises(FrameDamagedError, match="sent 8 x 6 pixels where 6 x 4 were asked for"):
         await level(camera)
@@ -151,8 +165,8 @@ async def test_a_rounded_region_is_the_size_that_is_expected(
 async def test_a_part_of_the_sensor_is_no_rounding(
     server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(camera_module, "DEFINE_DEADLINE_S", 0.3)
-    monkeypatch.setattr(camera_module, "LARGEST_ROUNDING_PIXELS", 2)
+    monkeypatch.setattr(readout_module, "DEFINE_DEADLINE_S", 0.3)
+    monkeypatch.setattr(readout_module, "LARGEST_ROUNDING_PIXELS", 2)
     server.answers["CCD_FRAME"] = told(server, number("CCD_FRAME", "Ok", X=0, Y=0, WIDTH=4, HEIGHT=6))
     with pytest.raises(DeviceTimeoutError, match="a region of all 8 x 6 pixels"):
         await camera.apply(ReadoutSettings())
@@ -243,17 +257,22 @@ async def test_dates_too_coarse_to_tell_frames_apart_refuse_none(
     await level(camera)
 
 
-async def test_on_this_machine_no_frame_is_older_than_its_order(server: FakeServer, stranger: IndiCamera) -> None:
-    stranger._server = replace(stranger._server, unix_socket=await server.listen_locally())
-    await stranger.connect()
-    assert stranger.transport == "unix socket"
+async def test_on_this_machine_no_frame_is_older_than_its_order(server: FakeServer, link: IndiLink) -> None:
+    address = ServerAddress("127.0.0.1", server.port, unix_socket=await server.listen_locally())
+    camera = IndiCamera(link, CAMERA, address, readout_deadline_s=PATIENCE_S)
+    await camera.connect()
+    assert camera.transport == "unix socket"
     dates = (datetime.now(UTC) + timedelta(seconds=shift_s) for shift_s in (-30, 0))
     shoots(server, *(blob(fits_bytes(date_obs=date.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3])) for date in dates))
-    with pytest.raises(FrameDamagedError, match="another exposure"):
-        await level(stranger)
-    await level(stranger)
+    try:
+        with pytest.raises(FrameDamagedError, match="another exposure"):
+            await level(camera)
+        await level(camera)
+    finally:
+        await camera.close()
 
 
+@pytest.mark.usefixtures("time_for_late_frames")
 async def test_a_running_exposure_is_ended_before_the_next(server: FakeServer, camera: IndiCamera) -> None:
     """After a reconnection, say: its frame would be taken for ours."""
     aborted = asyncio.Event()
@@ -264,19 +283,21 @@ async def test_a_running_exposure_is_ended_before_the_next(server: FakeServer, c
         aborted.set()
 
     server.answers["CCD_ABORT_EXPOSURE"] = abort
-    server.tell(exposure("Busy", left_s=50))
-    await asyncio.sleep(0.1)
+    await seen(camera.link, server, exposure("Busy", left_s=50))
     assert await level(camera) == 500
     assert aborted.is_set()
 
 
+@pytest.mark.usefixtures("time_for_late_frames")
 async def test_a_frame_after_its_deadline_is_no_later_exposures(
     server: FakeServer, camera: IndiCamera, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.answers["CCD_EXPOSURE"] = told(server, exposure("Busy"))
+    camera.readout_deadline_s = 0.3
     with pytest.raises(DeviceTimeoutError):
         await level(camera)
     server.answers.clear()
+    camera.readout_deadline_s = PATIENCE_S
     late = asyncio.get_running_loop().call_later(0.03, server.send_pixels, blob(fits_bytes(111)))
     assert await level(camera) == 500
     assert late.when() < asyncio.get_running_loop().time()
@@ -287,22 +308,28 @@ async def test_frames_that_nobody_waits_for_do_not_pile_up(
     server: FakeServer, camera: IndiCamera, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        server.send_pixels(*(blob(fits_bytes(100 + n)) for n in range(6)))
-        await asyncio.sleep(0.3)
+        await server.deliver(*(blob(fits_bytes(100 + n)) for n in range(6)))
     assert caplog.text.count("passed over a frame") == 4
     assert await level(camera) == 500
 
 
+def exposed(link: IndiLink) -> Property | None:
+    prop = link.mirror.find(CAMERA, "CCD_EXPOSURE")
+    return prop if prop is not None and prop.state == "ok" else None
+
+
 async def test_aborting_quietly_ends_in_time(
-    server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch
+    server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Even where the server itself is away, which ordinary waits give 15 s."""
+    """The abort's own deadline holds where the server itself is away; other calls wait 15 s for a server."""
     monkeypatch.setattr(camera_module, "ABORT_DEADLINE_S", 0.2)
-    server.answers["CCD_EXPOSURE"] = told(server, exposure("Busy"))
+    server.answers["CCD_EXPOSURE"] = told(server, exposure("Ok"))
+    link = camera.link
     exposing = asyncio.create_task(level(camera))
-    await asyncio.sleep(0.1)
-    await gone(server, camera)
-    with pytest.raises(DeviceError):
+    await link.wait(CAMERA, lambda: exposed(link), PATIENCE_S, "the end of the exposure")
+    server.drop_control()
+    await until(lambda: not link.connected)
+    exposing.cancel()
+    with pytest.raises(asyncio.CancelledError):
         await exposing
-    async with asyncio.timeout(1):
-        await camera._abort_quietly()
+    assert "does not obey any more" in caplog.text

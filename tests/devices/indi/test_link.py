@@ -10,6 +10,7 @@ from coldframe.devices.indi import link as link_module
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Mirror
 from tests.devices.indi.fake_server import CAMERA, FakeServer
+from tests.patience import PATIENCE_S, until
 
 
 async def test_a_failure_to_start_its_process_does_not_end_it(
@@ -24,7 +25,7 @@ async def test_a_failure_to_start_its_process_does_not_end_it(
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", spawn_later)
     async with IndiLink("127.0.0.1", server.port) as link:
-        await link.wait_connected(10)
+        await link.wait_connected(PATIENCE_S)
     assert "the link failed, restarting it" in caplog.text
     assert "too many open files" in caplog.text
 
@@ -41,13 +42,13 @@ async def test_an_event_that_makes_no_sense_does_not_end_it(
 
     monkeypatch.setattr(Mirror, "apply", stumble)
     async with IndiLink("127.0.0.1", server.port) as link:
-        await link._watchers.until(lambda: link.mirror.find(CAMERA, "CONNECTION"), 10)
-        await link.wait_connected()
+        await until(lambda: link.mirror.find(CAMERA, "CONNECTION"))
+        await link.wait_connected(PATIENCE_S)
     assert next(failures, None) is None
 
 
 async def test_a_wait_that_fails_is_its_callers_own_trouble(link: IndiLink) -> None:
-    await link.wait_connected()
+    await link.wait_connected(PATIENCE_S)
 
     def broken() -> None:
         raise KeyError("VALUE")
@@ -57,17 +58,24 @@ async def test_a_wait_that_fails_is_its_callers_own_trouble(link: IndiLink) -> N
     assert (link.connected, link.generation) == (True, 1)
 
 
-@pytest.mark.parametrize(("ever", "lives"), [(False, 1), (True, 2)], ids=["never-answers", "falls-silent"])
-async def test_silence_counts_only_after_an_answer(
-    server: FakeServer, monkeypatch: pytest.MonkeyPatch, *, ever: bool, lives: int
-) -> None:
-    monkeypatch.setattr(link_module, "PING_PERIOD_S", 0.1)
-    monkeypatch.setattr(link_module, "PING_DEADLINE_S", 0.3)
-    server.answers_pings = ever
+@pytest.fixture
+def frequent_pings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "PING_PERIOD_S", 0.05)
+    monkeypatch.setattr(link_module, "PING_DEADLINE_S", 0.2)
+
+
+@pytest.mark.usefixtures("frequent_pings")
+async def test_a_server_that_never_answers_a_ping_is_kept(server: FakeServer) -> None:
+    server.answers_pings = False
     async with IndiLink("127.0.0.1", server.port) as link:
-        await link.wait_connected()
-        await asyncio.sleep(0.5)
+        await until(lambda: server.pings >= 10)
+        assert (link.connected, link.generation) == (True, 1)
+
+
+@pytest.mark.usefixtures("frequent_pings")
+async def test_silence_after_an_answer_is_a_lost_connection(server: FakeServer) -> None:
+    async with IndiLink("127.0.0.1", server.port) as link:
+        await until(lambda: server.pings)
+        assert link.generation == 1
         server.answers_pings = False
-        await asyncio.sleep(1.0)
-        await link._watchers.until(lambda: link.generation >= lives or None, 10)
-        assert link.generation == lives
+        await until(lambda: link.generation > 1)

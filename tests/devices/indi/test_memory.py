@@ -10,7 +10,8 @@ from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.connection import IndiConnection
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.memory import resident_bytes, resident_bytes_of
-from tests.devices.indi.fake_server import SHAPE, FakeServer, define_text
+from tests.devices.indi.fake_server import CAMERA, SHAPE, FakeServer, define_text
+from tests.patience import PATIENCE_S
 
 GROWN = "import sys; held = b'x' * (200 << 20); print('grown', flush=True); sys.stdin.read()"
 
@@ -33,7 +34,6 @@ async def test_a_link_that_is_started_anew_costs_nothing(
     server: FakeServer, link: IndiLink, camera: IndiCamera
 ) -> None:
     await camera.apply(ReadoutSettings(gain=30.0))
-    camera._readout_deadline_s = 20.0
     connection = IndiConnection(link, is_local=True)
     before = link.process_id
     assert (connection.memory_bytes() or 0) > 1 << 20
@@ -48,8 +48,8 @@ async def test_a_link_that_is_started_anew_costs_nothing(
 async def test_drivers_are_found_by_the_program_that_they_name(server: FakeServer, link: IndiLink) -> None:
     name = os.path.basename(sys.executable)  # noqa: PTH119 - as above
     server.more = define_text("DRIVER_INFO", DRIVER_EXEC=name)
-    await link.wait_connected()
-    await link.wait_quiet(0.2)
+    await link.wait_connected(PATIENCE_S)
+    await link.wait_property(CAMERA, "DRIVER_INFO", PATIENCE_S)
     (taken,) = IndiConnection(link, is_local=True).drivers_memory_bytes().items()
     assert taken[0] == name
     assert taken[1] > 10 << 20

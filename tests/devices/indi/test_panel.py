@@ -10,6 +10,7 @@ from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
 from coldframe.devices.indi.wheel import IndiFilterWheel
 from tests.devices.indi.fake_server import CAMERA, FakeServer, define_text, switch
+from tests.patience import until
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def server(server: FakeServer) -> FakeServer:
 
 async def gone(server: FakeServer, link: IndiLink) -> None:
     await server.hang_up()
-    await link._watchers.until(lambda: not link.connected or None, 5)
+    await until(lambda: not link.connected)
 
 
 async def test_what_a_panel_has_outlasts_the_connection(server: FakeServer, link: IndiLink) -> None:

@@ -12,7 +12,7 @@ from typing import Self
 
 import pytest
 
-from coldframe.config.broker import BrokerSettings
+from coldframe.config.tables.broker import BrokerSettings
 
 START_DEADLINE_S = 10.0
 

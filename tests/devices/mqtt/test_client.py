@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.config.broker import BrokerSettings
+from coldframe.config.tables.broker import BrokerSettings
 from coldframe.devices.mqtt.client import BrokerLostError, BrokerSetupError, access, connected
 from coldframe.devices.mqtt.message import Message
 from tests.devices.mqtt.broker import Mosquitto, needs_mosquitto, without_mqtt_5

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.config.mqtt_panel import Family, MqttPanelSettings
+from coldframe.config.tables.mqtt_panel import Family, MqttPanelSettings
 from coldframe.devices.mqtt.dialects import SILENCE, Dialect, LightReport, dialect_of
 
 TOPICS: dict[Family, str] = {

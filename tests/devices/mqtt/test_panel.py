@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.config.mqtt_panel import FULL_BRIGHTNESS, Family, MqttPanelSettings
 from coldframe.config.simulated_rig import load_rig
+from coldframe.config.tables.mqtt_panel import FULL_BRIGHTNESS, Family, MqttPanelSettings
 from coldframe.devices.errors import (
     DeviceError,
     DeviceLostError,

@@ -19,7 +19,7 @@ from coldframe.capture.monitoring.notifications.sending import (
     apprise_sender,
 )
 from coldframe.capture.monitoring.notifications.wording import Word, Wording
-from coldframe.config.notify import NotifySettings
+from coldframe.config.tables.notify import NotifySettings
 from tests.capture.monitoring.notifications.servers import Taken, server
 
 START = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)

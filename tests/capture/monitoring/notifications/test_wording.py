@@ -19,7 +19,7 @@ from coldframe.capture.events.kinds import (
 )
 from coldframe.capture.monitoring.notifications.wording import LONGEST_TEXT, MOST_PROBLEMS, Word, Wording
 from coldframe.config.frames import FrameKind
-from coldframe.config.notify import NotifySettings
+from coldframe.config.tables.notify import NotifySettings
 
 START = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
 STEPS = (PlannedStep(1, "bias", FrameKind.BIAS, None, 5, 0.001, 10.0, StepType.SHOOT),)

@@ -13,7 +13,7 @@ import pytest
 from coldframe.capture.monitoring.telemetry import listener
 from coldframe.capture.monitoring.telemetry.listener import Listener
 from coldframe.capture.monitoring.telemetry.topics import Presence, Topics
-from coldframe.config.mqtt import MqttSettings
+from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.client import access, connected
 from coldframe.devices.mqtt.message import Message
 from tests.capture.monitoring.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto

@@ -41,9 +41,9 @@ from coldframe.capture.monitoring.telemetry.topics import Topics
 from coldframe.capture.monitoring.watching.messages import Answer, Command, Request
 from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
 from coldframe.capture.session.steering import Steering
-from coldframe.config.broker import PASSWORD_VARIABLE
 from coldframe.config.frames import FrameKind
-from coldframe.config.mqtt import MqttSettings
+from coldframe.config.tables.broker import PASSWORD_VARIABLE
+from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.client import BrokerLostError, access, connected
 from coldframe.devices.mqtt.message import Message
 from tests.capture.monitoring.telemetry.brokers import Mosquitto, free_port, mosquitto, needs_mosquitto
@@ -311,7 +311,7 @@ async def test_without_its_last_word_the_broker_says_that_it_is_gone(broker: Mos
         "from coldframe.capture.events.kinds import EventStream\n"
         "from coldframe.devices.mqtt.client import access\n"
         "from coldframe.capture.monitoring.telemetry.publisher import Telemetry\n"
-        "from coldframe.config.mqtt import MqttSettings\n"
+        "from coldframe.config.tables.mqtt import MqttSettings\n"
         "async def main():\n"
         f"    settings = MqttSettings(port={broker.port})\n"
         f"    told = Telemetry(settings, access(settings), {RIG!r}, events=EventStream(), clock=NightClock())\n"

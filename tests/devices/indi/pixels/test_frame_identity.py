@@ -14,11 +14,13 @@ from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import StrayFrame
 from coldframe.devices.errors import DeviceTimeoutError, FrameDamagedError
+from coldframe.devices.indi import camera as camera_module
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.pixels.blob_channel import Image, ServerAddress
 from coldframe.devices.indi.pixels.frame_identity import CLOCK_TOLERANCE, LEARNED_TOLERANCE, FrameIdentity
 from tests.devices.indi.fake_server import CAMERA, SHAPE, FakeServer, blob, exposure, fits_bytes
+from tests.patience import PATIENCE_S
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -37,7 +39,7 @@ def strays() -> list[StrayFrame]:
 @pytest.fixture
 async def watched(server: FakeServer, link: IndiLink, strays: list[StrayFrame]) -> AsyncIterator[IndiCamera]:
     address = ServerAddress("127.0.0.1", server.port)
-    camera = IndiCamera(link, CAMERA, address, readout_deadline_s=0.6, set_aside=strays.append)
+    camera = IndiCamera(link, CAMERA, address, readout_deadline_s=PATIENCE_S, set_aside=strays.append)
     await camera.connect()
     yield camera
     await camera.close()
@@ -90,6 +92,7 @@ async def test_saturated_frames_are_alike_and_count(server: FakeServer, watched:
         assert (await shoot(watched)).min() == 65535
 
 
+@pytest.mark.usefixtures("time_for_late_frames")
 async def test_a_late_frame_is_kept_and_never_counted(
     server: FakeServer, watched: IndiCamera, strays: list[StrayFrame]
 ) -> None:
@@ -97,9 +100,11 @@ async def test_a_late_frame_is_kept_and_never_counted(
         server.tell(exposure("Busy"))
 
     server.answers["CCD_EXPOSURE"] = never
+    watched.readout_deadline_s = 0.3
     with pytest.raises(DeviceTimeoutError):
         await shoot(watched)
     server.answers.clear()
+    watched.readout_deadline_s = PATIENCE_S
     late = asyncio.get_running_loop().call_later(0.03, server.send_pixels, blob(fits_bytes(111)))
     assert (await shoot(watched))[0, 0] == 500
     assert late.when() < asyncio.get_running_loop().time()
@@ -109,21 +114,21 @@ async def test_a_late_frame_is_kept_and_never_counted(
 
 
 async def test_a_late_frame_of_a_server_with_another_clock_is_told_by_what_its_clock_said_before(
-    server: FakeServer, watched: IndiCamera, strays: list[StrayFrame]
+    server: FakeServer, watched: IndiCamera, strays: list[StrayFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dated(seconds: float) -> str:
-        """Return what a clock that is an hour slow says `seconds` from now."""
-        moment = datetime.now(UTC) - timedelta(hours=1) + timedelta(seconds=seconds)
+    def dated(ordered_s: float, begun_s: float) -> str:
+        """Order at noon and `ordered_s`; return what a clock that is an hour slow shows at noon and `begun_s`."""
+        monkeypatch.setattr(camera_module, "utc_now", lambda: NOON + timedelta(seconds=ordered_s))
+        moment = NOON - timedelta(hours=1) + timedelta(seconds=begun_s)
         return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
-    answer_with(server, blob(noisy(1, dated(0.1))))
+    answer_with(server, blob(noisy(1, dated(0.0, 0.1))))
     await shoot(watched)
-    await asyncio.sleep(3.5)
     # Later than the frame before, yet begun before it was ordered.
-    answer_with(server, blob(noisy(2, dated(-3.0))))
+    answer_with(server, blob(noisy(2, dated(3.5, 0.5))))
     with pytest.raises(FrameDamagedError, match="of another exposure"):
         await shoot(watched)
-    answer_with(server, blob(noisy(3, dated(1.5))))
+    answer_with(server, blob(noisy(3, dated(3.6, 5.1))))
     await shoot(watched)
     assert len(strays) == 1
 

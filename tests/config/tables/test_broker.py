@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from coldframe.config.allowed import allowed
-from coldframe.config.broker import PASSWORD_VARIABLE, BrokerPasswordError, BrokerSettings
+from coldframe.config.tables.broker import PASSWORD_VARIABLE, BrokerPasswordError, BrokerSettings
 
 
 @pytest.fixture(autouse=True)

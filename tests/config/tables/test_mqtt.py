@@ -3,8 +3,8 @@ import tomllib
 import pytest
 from pydantic import ValidationError
 
-from coldframe.config.mqtt import MqttSettings
-from coldframe.config.notify import NotifySettings
+from coldframe.config.tables.mqtt import MqttSettings
+from coldframe.config.tables.notify import NotifySettings
 
 
 def mqtt(text: str) -> MqttSettings:

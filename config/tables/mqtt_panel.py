@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from coldframe.config.broker import BrokerSettings
+from coldframe.config.tables.broker import BrokerSettings
 
 
 def _single_topic(topic: str) -> str:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from coldframe.config.broker import BrokerSettings
 from coldframe.config.section import Contradiction, ContradictionError, Name
+from coldframe.config.tables.broker import BrokerSettings
 
 _WILDCARDS = re.compile(r"[#+\x00]|^/|/$|//|^\$")
 

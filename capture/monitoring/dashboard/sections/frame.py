@@ -1,0 +1,53 @@
+"""The last frame: its statistics and its histogram."""
+
+from rich.text import Text
+
+from coldframe.capture.events.kinds import FrameAccepted
+from coldframe.capture.monitoring.dashboard.drawing import NOTE, QUIET, STRONG, WARN, histogram
+from coldframe.capture.monitoring.dashboard.sections.pane import Pane
+from coldframe.capture.monitoring.progress.narrator import exposure_text, noise_text, printable
+from coldframe.capture.monitoring.progress.state import DashboardState
+
+FULL_SCALE_ADU = 65_535
+
+
+def draw_frame_facts(pane: Pane) -> list[Text]:
+    """Show level, noise and saturation of the last frame."""
+    frame = pane.state.frame
+    if frame is None:
+        return [Text("no frame yet", QUIET)]
+    figures = frame.statistics
+    line = Text.assemble(
+        ("level ", QUIET),
+        (f"{figures.level_adu:,.0f}", STRONG),
+        ("  noise ", QUIET),
+        (noise_text(figures.noise_adu), STRONG),
+        (" ADU", QUIET),
+    )
+    if figures.saturated_fraction > 0:
+        line.append(f"  clipped {100 * figures.saturated_fraction:.2g} %", WARN)
+    return [line]
+
+
+def frame_title(state: DashboardState) -> str:
+    """Name the last frame."""
+    frame = state.frame
+    if frame is None:
+        return "Last frame"
+    return f"Last frame: {_frame_name(frame, state)}, {exposure_text(frame.exposure_s)}"
+
+
+def _frame_name(frame: FrameAccepted, state: DashboardState) -> str:
+    step = state.steps.get(frame.step)
+    return f"{printable(step.planned.title)} {frame.index}" if step else f"step {frame.step}, {frame.index}"
+
+
+def draw_histogram(pane: Pane) -> list[Text]:
+    """Draw the last frame's histogram over the full scale."""
+    shown = pane.state.shown
+    if shown is None or pane.height < 2:  # noqa: PLR2004 - bars and scale
+        return []
+    bars = histogram(shown.histogram, pane.width, pane.height - 1, pane.glyphs)
+    middle, end = f"{FULL_SCALE_ADU // 2:,}", f"{FULL_SCALE_ADU:,}"
+    scale = f"0{middle:^{max(pane.width - 1 - len(end), 0)}}{end}"
+    return [*(Text(line, NOTE) for line in bars), Text(scale if len(scale) <= pane.width else "", QUIET)]

@@ -1,0 +1,65 @@
+"""The masters: the noise of the one that is growing, and the names of those that are written."""
+
+import math
+from collections.abc import Iterator
+from statistics import median
+
+from rich.text import Text
+
+from coldframe.capture.events.kinds import MasterGrew
+from coldframe.capture.monitoring.dashboard.drawing import GOOD, QUIET, Canvas, fit, logarithmic
+from coldframe.capture.monitoring.dashboard.sections.pane import Pane, labelled
+from coldframe.capture.monitoring.progress.narrator import noise_text, printable
+
+
+def draw_noise(pane: Pane) -> list[Text]:
+    """Draw the running master's noise as frames come in, against the fall as 1/sqrt(N) that pure noise shows."""
+    grown = [step for step in pane.state.noise if step.noise_adu is not None and step.noise_adu > 0]
+    if not grown:
+        return [Text("needs two frames", QUIET)]
+    reference_adu = _noise_of_one(grown)
+    last = grown[-1]
+    expected_adu = reference_adu / math.sqrt(last.frames)
+    assert last.noise_adu is not None
+    words = f"{noise_text(last.noise_adu)} ADU after {last.frames}, 1/sqrt(N): {noise_text(expected_adu)}"
+    lines = [Text(fit(words, pane.width, pane.glyphs))]
+    if pane.height >= 3:  # noqa: PLR2004 - lines; a curve needs two
+        lines += _noise_curve(pane, grown, reference_adu)
+    return lines
+
+
+def _noise_of_one(grown: list[MasterGrew]) -> float:
+    """Estimate the noise of a single frame from the first few foldings."""
+    return median((step.noise_adu or 0.0) * math.sqrt(step.frames) for step in grown[:5])
+
+
+def _noise_curve(pane: Pane, grown: list[MasterGrew], reference_adu: float) -> list[Text]:
+    """Draw with both scales logarithmic, so that 1/sqrt(N) is a straight line."""
+    step = pane.state.steps.get(grown[-1].step)
+    most = max(grown[-1].frames, step.planned.count if step else 2, 3)
+    values = [item.noise_adu or 0.0 for item in grown]
+    low = min(*values, reference_adu / math.sqrt(most))
+    high = max(*values, reference_adu / math.sqrt(2))
+    labels = noise_text(high), noise_text(low)
+    gutter = max(len(label) for label in labels) + 1
+    has_scale = pane.height >= 5  # noqa: PLR2004 - lines
+    canvas = Canvas(max(pane.width - gutter, 1), pane.height - 1 - has_scale, pane.glyphs)
+    for column in range(0, canvas.width, 3):
+        x = column / max(canvas.width - 1, 1)
+        canvas.reference_dot(x, logarithmic(reference_adu / math.sqrt(2 * (most / 2) ** x), low, high))
+    for item, value in zip(grown, values, strict=True):
+        canvas.line_to(logarithmic(item.frames, 2, most), logarithmic(value, low, high))
+    lines = labelled(canvas.lines(GOOD), *labels, gutter)
+    scale = f"{'':<{gutter}}2{f'{most} frames':>{max(pane.width - gutter - 1, 0)}}"
+    return [*lines, Text(scale, QUIET)] if has_scale else lines
+
+
+def draw_masters(pane: Pane) -> list[Text]:
+    """List what has been made."""
+    return [Text.assemble((f"{pane.glyphs.done} ", GOOD), text) for text in _master_names(pane)][-pane.height :]
+
+
+def _master_names(pane: Pane) -> Iterator[str]:
+    for master in pane.state.masters:
+        name = printable(master.path.rpartition("/")[2])
+        yield fit(f"{name}, {master.frames} frames", pane.width - 2, pane.glyphs)

@@ -1,0 +1,73 @@
+"""The plan: each step with its outcome, its frames and its time."""
+
+from rich.style import Style
+from rich.text import Text
+
+from coldframe.capture.events.kinds import StepOutcome
+from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, Glyphs, fit
+from coldframe.capture.monitoring.dashboard.sections.pane import Pane
+from coldframe.capture.monitoring.progress.narrator import duration_text, printable
+from coldframe.capture.monitoring.progress.pace import StepProgress
+
+
+def draw_plan(pane: Pane) -> list[Text]:
+    """List each step with its progress and time; a window around the running one where not all fit."""
+    steps = list(pane.state.steps.values())
+    if not steps:
+        return [Text("the plan comes with the first event", QUIET)]
+    first, last = _window(steps, pane.height)
+    lines = [_plan_line(step, pane) for step in steps[first:last]]
+    if first > 0:
+        lines[0] = Text(f"  {pane.glyphs.ellipsis} {first + 1} earlier", QUIET)
+    if last < len(steps):
+        lines[-1] = Text(f"  {pane.glyphs.ellipsis} {len(steps) - last + 1} more", QUIET)
+    return lines
+
+
+def _window(steps: list[StepProgress], height: int) -> tuple[int, int]:
+    """Choose which steps to show: the first that is not over, with what comes before and after it."""
+    current = next((index for index, step in enumerate(steps) if not step.is_over), len(steps) - 1)
+    first = min(max(current - height // 3, 0), max(len(steps) - height, 0))
+    return first, min(first + height, len(steps))
+
+
+def _plan_line(step: StepProgress, pane: Pane) -> Text:
+    glyphs = pane.glyphs
+    sign, style = _step_sign(step, glyphs)
+    time = f"{_step_time(step, pane):>10}"
+    count = "" if step.planned.kind is None else f"{step.accepted}/{step.planned.count}"
+    title = fit(printable(step.planned.title), pane.width - 2 - 8 - len(time), glyphs)
+    line = Text.assemble((f"{sign} ", style), (title, STRONG if step.is_running else PLAIN))
+    line.append(" " * (pane.width - line.cell_len - 8 - len(time)))
+    line.append(f"{count:>8}", STRONG if step.is_running else PLAIN)
+    line.append(time, style if step.outcome in (StepOutcome.FAILED, StepOutcome.SKIPPED) else QUIET)
+    return line
+
+
+def _step_sign(step: StepProgress, glyphs: Glyphs) -> tuple[str, Style]:
+    match step.outcome:
+        case StepOutcome.DONE:
+            return glyphs.done, GOOD
+        case StepOutcome.FAILED:
+            return glyphs.failed, BAD
+        case StepOutcome.SKIPPED:
+            return glyphs.skipped, WARN
+        case None:
+            return (glyphs.running, NOTE) if step.is_running else (glyphs.waiting, QUIET)
+
+
+def _step_time(step: StepProgress, pane: Pane) -> str:
+    """Say how long a step took, or will."""
+    if step.outcome in (StepOutcome.FAILED, StepOutcome.SKIPPED):
+        return str(step.outcome.value)
+    if step.is_over and step.began and step.ended:
+        return _short_duration((step.ended - step.began).total_seconds())
+    if pane.state.ended is not None or pane.state.lost_at is not None:
+        return "not done"
+    rest_s = pane.state.pace.rest_of_step(step, pane.now).remaining_s
+    return f"{pane.glyphs.about}{_short_duration(rest_s)}"
+
+
+def _short_duration(seconds: float) -> str:
+    words = duration_text(seconds)
+    return words.removesuffix(" min") if " h " in words else words

@@ -1,0 +1,85 @@
+"""The application: all commands, the version, and the last resort for errors of the operating system."""
+
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from coldframe.cli.commands import frames, library, nights, rigs
+
+COMMANDS: dict[Callable[..., None], str] = {
+    nights.run: "Shoot the night's calibration frames.",
+    nights.plan: "Show what a night would shoot, and how long it takes.",
+    nights.watch: "Watch a night under way from another terminal.",
+    nights.listen: "Start nights when asked over MQTT.",
+    rigs.simulate: "Serve a simulated rig over INDI.",
+    rigs.devices: "List what an INDI server's devices can do.",
+    rigs.init: "Write a commented configuration.",
+    nights.report: "Make a night's morning report again.",
+    frames.inspect: "Show any frame or master.",
+    rigs.safe: "Bring the hardware to the safe state.",
+    rigs.notify: "Send a message to your phone.",
+    rigs.camera: "Show what was measured of the cameras.",
+    frames.calibrate: "Calibrate lights with matching masters.",
+    frames.verify: "Check a night's masters against its raw frames.",
+    frames.combine: "Make a master from raw frames of any program.",
+    frames.defects: "Map the sensor's defects from masters.",
+}
+"""Every command but the group `library`, with its line in `coldframe --help`."""
+
+app = typer.Typer(
+    name="coldframe",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Unattended end-of-night calibration frames for INDI rigs: bias, darks, flats and dark flats, with their "
+    "masters, shot while you sleep. Try it without hardware: coldframe run --simulate",
+    epilog="Exit codes: 0 all planned masters were made; 1 ended with something missing, and said what; 2 bad input, "
+    "or nothing to work with; 3 aborted into the safe state; 130 interrupted.",
+)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001  # the callback's signature is typer's
+    if wanted:
+        from coldframe import __version__  # noqa: PLC0415  # reading the metadata costs time
+
+        typer.echo(f"coldframe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+for _command, _summary in COMMANDS.items():
+    app.command(short_help=_summary)(_command)
+app.add_typer(library.app, name="library")
+
+
+def main() -> None:
+    """Run the command line, and report errors of the operating system that no command has caught."""
+    try:
+        app(with_default_rig(sys.argv[1:]))
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    except MemoryError:
+        message = "not enough memory for this"
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+def with_default_rig(arguments: list[str]) -> list[str]:
+    """Return the arguments, with the rig "small" inserted after a `--simulate` that names no rig."""
+    given = list(arguments)
+    if "--simulate" in given:
+        following = given.index("--simulate") + 1
+        if following == len(given) or given[following].startswith("-"):
+            given.insert(following, "small")
+    return given

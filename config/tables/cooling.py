@@ -1,0 +1,64 @@
+"""Cooling down and warming up: table [cooling]."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from coldframe.config.section import Contradiction, ContradictionError, Section
+from coldframe.config.tables.values import Setpoint, Setpoints
+
+
+class CoolingSettings(Section):
+    """How the sensor is brought to its setpoint and back. Only used where a setpoint is set."""
+
+    tolerance_c: float = Field(
+        default=0.3,
+        ge=0.05,
+        le=5,
+        description="Largest deviation from the setpoint, above or below, at which frames are shot. "
+        "Dark current doubles every 6 C or so: 0.3 C is about 3 % of it.",
+    )
+    dwell_s: float = Field(
+        default=60.0,
+        ge=0,
+        le=3600,
+        description="How long the temperature must stay within the tolerance before frames are shot.",
+    )
+    deadline_s: float = Field(
+        default=1200.0,
+        ge=1,
+        le=14400,
+        description="Longest time to reach the setpoint and hold it; after that it counts as out of reach.",
+    )
+    fallback_c: Setpoints = Field(
+        default=(),
+        description="Warmer setpoints that will do where one is out of reach, as in a summer night: what was planned "
+        "there is then shot at the nearest of them that is reached. Without any it is left out.",
+    )
+    ramp_c_per_min: float = Field(
+        default=5.0,
+        gt=0,
+        le=1000,
+        description="Fastest cooling, in degrees per minute. A high value leaves the pace to the camera.",
+    )
+    at_end: Literal["warm", "hold", "off"] = Field(
+        default="warm",
+        description='What becomes of the cooler at the end of the night: "warm" raises the setpoint slowly, then '
+        'switches off; "hold" leaves it cold; "off" switches off at once.',
+    )
+    warm_ramp_c_per_min: float = Field(
+        default=3.0,
+        gt=0,
+        le=1000,
+        description="Fastest warming, in degrees per minute; slow warming spares the sensor window dew and strain.",
+    )
+    warm_to_c: Setpoint = Field(
+        default=10.0, description="Sensor temperature at which warming ends and the cooler is switched off."
+    )
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        if self.dwell_s >= self.deadline_s:
+            text = f"found {self.dwell_s:g}; allowed: less than deadline_s = {self.deadline_s:g}, or it never fits"
+            raise ContradictionError([Contradiction(("dwell_s",), text)])
+        return self

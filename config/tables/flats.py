@@ -1,0 +1,107 @@
+"""Level and exposure of flats: tables [flats] and [flats.filters.NAME]."""
+
+from collections.abc import Iterator
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from coldframe.config.section import Contradiction, Name, Section, refuse
+from coldframe.config.tables.values import (
+    Exposures,
+    Fraction,
+    Fractions,
+)
+
+
+class FilterFlatSettings(Section):
+    """What differs for the flats of one filter; whatever is left out is as in [flats]."""
+
+    target: Fraction | None = Field(default=None, description="As `flats.target`, for this filter.")
+    band: Fractions | None = Field(default=None, description="As `flats.band`, for this filter.")
+    preferred_exposure_s: Exposures | None = Field(
+        default=None, description="As `flats.preferred_exposure_s`, for this filter."
+    )
+    exposure_limits_s: Exposures | None = Field(
+        default=None, description="As `flats.exposure_limits_s`, for this filter."
+    )
+
+
+class FlatSettings(Section):
+    """How bright flats shall be and how their exposure is found."""
+
+    source: Literal["panel", "sky"] = Field(
+        default="panel",
+        description='Where their light comes from: "panel", or "sky" for the twilight sky, which needs a [site]; the '
+        "cover is open then and the panel dark.",
+    )
+    target: Fraction = Field(
+        default=0.40,
+        description="Level aimed at, as a fraction of the usable range from the bias level up to saturation; "
+        "the median of the central region counts, of a colour camera that of its brightest and its faintest colour.",
+    )
+    band: Fractions = Field(
+        default=(0.30, 0.50),
+        description="Lowest and highest level of an acceptable flat, as fractions of the same range. "
+        "Of a colour camera no colour rises above it, and the faintest may fall to half of the lower end.",
+    )
+    preferred_exposure_s: Exposures = Field(
+        default=(0.5, 3.0),
+        description="Exposures that the panel's brightness is chosen for: long enough against flicker and shutter "
+        "marks, short enough against dark current.",
+    )
+    exposure_limits_s: Exposures = Field(
+        default=(0.01, 60.0), description="Shortest and longest exposure tried where the brightness cannot help."
+    )
+    maximum_tests: int = Field(default=12, ge=2, le=100, description="Test frames per set at most.")
+    tuning_deadline_s: float = Field(
+        default=600.0, ge=1, le=14400, description="Longest time that finding the exposure of one set may take."
+    )
+    saturation_adu: int | None = Field(
+        default=None,
+        ge=255,
+        le=65535,
+        description="Level at which pixels clip, in ADU, where it is known to lie below the full scale of the files.",
+    )
+    maximum_saturated_fraction: float = Field(
+        default=0.001,
+        ge=0,
+        le=0.5,
+        description="Largest fraction of clipped pixels in the central region of an acceptable flat; "
+        "hot pixels need a little.",
+    )
+    pedestal: Literal["auto", "dark-flat", "bias"] = Field(
+        default="auto",
+        description='What is subtracted from flats: "dark-flat", or "bias", or "auto": dark flats where there are such '
+        "sets, unless the first five show that the master bias does as well; then the others are not shot.",
+    )
+    filters: dict[Name, FilterFlatSettings] = Field(
+        default_factory=dict, description="Other values for single filters, as tables [flats.filters.NAME]."
+    )
+
+    def for_filter(self, name: str | None) -> Self:
+        """Return these settings with the named filter's own values in place."""
+        own = self.filters.get(name) if name else None
+        return self.model_copy(update=own.model_dump(exclude_none=True)) if own else self
+
+    @model_validator(mode="after")
+    def _check_levels(self) -> Self:
+        refuse(self._contradictions())
+        return self
+
+    def _contradictions(self) -> Iterator[Contradiction]:
+        tables: list[tuple[str | None, tuple[str, ...]]] = [
+            (None, ()),
+            *((name, ("filters", name)) for name in self.filters),
+        ]
+        for name, where in tables:
+            flats = self.for_filter(name)
+            low, high = flats.band
+            if not low < flats.target < high:
+                text = f"found {flats.target:g}; allowed: inside the band, {low:g} to {high:g}"
+                yield Contradiction((*where, "target"), text)
+            shortest_s, longest_s = flats.exposure_limits_s
+            low_s, high_s = flats.preferred_exposure_s
+            if low_s < shortest_s or high_s > longest_s:
+                limits = f"exposure_limits_s = [{shortest_s:g}, {longest_s:g}]"
+                text = f"found [{low_s:g}, {high_s:g}]; allowed: within {limits}"
+                yield Contradiction((*where, "preferred_exposure_s"), text)

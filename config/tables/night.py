@@ -1,0 +1,63 @@
+"""Around the frames of a night: tables [storage], [site], [hooks] and [watch]."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from coldframe.config.section import AbsolutePath, Section
+
+Command = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False, min_length=1)]
+
+
+Commands = Annotated[tuple[Command, ...], Field(strict=False)]
+
+
+OneCommand = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
+
+
+class StorageSettings(Section):
+    """Where frames and masters go."""
+
+    folder: AbsolutePath = Field(
+        default=Path("~/coldframe"),
+        validate_default=True,
+        description="Folder that gets one folder per night; ~ is the home folder. Nothing in it is ever deleted.",
+    )
+
+
+class SiteSettings(Section):
+    """Where the telescope stands: tells when the sun rises, without asking anybody."""
+
+    latitude_deg: float = Field(ge=-90, le=90, description="Latitude in degrees, north positive.")
+    longitude_deg: float = Field(ge=-180, le=180, description="Longitude in degrees, east positive.")
+
+
+class HookSettings(Section):
+    """Commands run before the night and after the safe state, such as those that park the mount and close the roof."""
+
+    before: Commands = Field(
+        default=(),
+        description="Run in this order before anything moves, without a shell. One that fails stops the night.",
+    )
+    after: Commands = Field(
+        default=(),
+        description="Run in this order after the safe state, however the night ended. One that fails is reported.",
+    )
+    power_cycle: OneCommand = Field(
+        default=(),
+        description="Switches the camera's power off and on again. Run where neither aborting nor connecting its "
+        "driver anew helps, twice in a night at most, without a shell.",
+    )
+    deadline_s: float = Field(
+        default=120.0, ge=1, le=3600, description="Longest time that each command may take; then it is ended."
+    )
+
+
+class WatchSettings(Section):
+    """Dashboards attached to a run by `coldframe watch`."""
+
+    allow_commands: bool = Field(
+        default=False,
+        description="Whether they may pause the night, skip sets and abort it. The run's own dashboard always may.",
+    )
