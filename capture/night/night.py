@@ -45,11 +45,11 @@ from coldframe.capture.session.context import NightContext, StepFailedError, Ste
 from coldframe.capture.session.retry_budget import ContestedError, Retries
 from coldframe.capture.session.skipping import skippable
 from coldframe.capture.session.steering import Steering
+from coldframe.capture.shooting.ambient_darks import in_parts, made_already
 from coldframe.capture.shooting.camera_ladder import Characterisation, LadderLight
 from coldframe.capture.shooting.gain_check import GainCheck
 from coldframe.capture.shooting.light_leak_retry import LightLeakRetry
-from coldframe.capture.shooting.set_inputs import Recipe
-from coldframe.capture.shooting.temperature_parts import in_parts, made_already
+from coldframe.capture.shooting.set_inputs import BiasInputs, DarkInputs, FlatInputs, SetInputs
 from coldframe.capture.steps import CoolStep, ShootStep, SkyMasterStep, SkyStep, Step, TuneStep, WarmStep
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import SavedFrames, Wanted
@@ -377,47 +377,50 @@ class Night:
         if not self._is_done(number):
             await self._gain_check.confirm(number, step.readout)
         e_per_adu = await in_thread(self._characterisation.e_per_adu, step.readout)
-        recipe, began_s = replace(self._recipe(step, e_per_adu), e_per_adu=e_per_adu), self._context.worked_s()
-        if step.kind is FrameKind.DARK:
-            bias_adu = self._products.bias_level_adu(step)
-            ceiling_adu = await in_thread(self._characterisation.dark_ceiling_adu, step, bias_adu)
-            recipe = replace(recipe, ceiling_adu=ceiling_adu)
-        if step.kind is FrameKind.DARK and step.setpoint_c is None:
+        inputs, began_s = await self._inputs(step, e_per_adu), self._context.worked_s()
+        if isinstance(inputs, DarkInputs) and step.setpoint_c is None:
             made = await in_thread(made_already, self._context.folder, step, self._context.rig.camera.name)
             self._context.saved.release(made)
-            step, recipe = replace(step, count=step.count - len(made)), replace(recipe, shot_before=len(made))
+            step, inputs = replace(step, count=step.count - len(made)), replace(inputs, shot_before=len(made))
             if step.count <= 0:
                 return
-        shot = await in_parts(step, recipe, partial(self._light_leak_retry.shoot, number))
+        shot = await in_parts(step, inputs, partial(self._light_leak_retry.shoot, number))
         self._products.keep(step, shot, self._steps[number:])
-        self._sky.keep(step, recipe.exposure_s, shot.master)
+        self._sky.keep(step, inputs.exposure_s, shot.master)
         if shot.studied is not None:
             self._characterisation.add(step.readout, shot.studied)
         if not shot.taken_over:
-            self._timetable.learn_set(shot.frames, recipe.exposure_s, self._context.worked_s() - began_s)
+            self._timetable.learn_set(shot.frames, inputs.exposure_s, self._context.worked_s() - began_s)
         if shot.shortfall is not None:
             raise StepFailedError(shot.shortfall)
-        if recipe.tuned is not None and shot.taken_over < shot.frames:
-            await self._characterisation.climb(number, ladder_light(step, recipe.tuned))
+        if isinstance(inputs, FlatInputs) and shot.taken_over < shot.frames:
+            await self._characterisation.climb(number, ladder_light(step, inputs.tuned))
 
-    def _recipe(self, step: ShootStep, e_per_adu: float | None) -> Recipe:
-        """Return what the step takes over from the steps before it."""
+    async def _inputs(self, step: ShootStep, e_per_adu: float | None) -> SetInputs:
+        """Return what a set takes over from the steps before it.
+
+        Raises
+        ------
+        StepSkippedError
+            If something that it needs is missing.
+        """
         match step.kind:
             case FrameKind.BIAS:
-                return Recipe(self._context.rig.camera.features.exposure_s.minimum)
+                return BiasInputs(self._context.rig.camera.features.exposure_s.minimum, e_per_adu)
             case FrameKind.DARK:
-                return self._products.dark_recipe(step)
+                bias_adu = self._products.bias_level_adu(step)
+                ceiling_adu = await in_thread(self._characterisation.dark_ceiling_adu, step, bias_adu)
+                return self._products.dark_inputs(step, e_per_adu, ceiling_adu)
         if self._context.settings.flats.source == "sky":
-            return self._sky.recipe(step)
+            return self._sky.dark_flat_inputs(step, e_per_adu)
         if step.tuning not in self._products.tuned:
             raise StepSkippedError("no exposure was found for its flats")
         if step.kind is FrameKind.DARK_FLAT:
-            recipe = self._products.dark_flat_recipe(step, self._steps, e_per_adu)
-        else:
-            recipe = self._products.flat_recipe(step)
-        if recipe is None:
+            return self._products.dark_flat_inputs(step, self._steps, e_per_adu)
+        inputs = self._products.flat_inputs(step)
+        if inputs is None:
             raise StepSkippedError("there is neither a master dark flat nor a master bias to subtract")
-        return recipe
+        return inputs
 
     async def _end(self, outcome: NightOutcome, result: str, aborted_by: AbortedBy | None) -> NightOutcome:
         """Reach the safe state, whoever cancels meanwhile, say the last word, and return how the night ended."""

@@ -44,9 +44,9 @@ from coldframe.capture.storage.stray_frames import StrayFrames
 from coldframe.capture.threads import in_thread
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.plan import NightPlan, NightRequest, plan_for
+from coldframe.cli.remote_subscribers import RemoteSubscribers
 from coldframe.cli.report import report_after
 from coldframe.cli.simulated_server import simulated_server
-from coldframe.cli.telling import Telling
 from coldframe.config.loading import ConfigError
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import RigFileError
@@ -117,7 +117,7 @@ async def _run(
     request: NightRequest, settings: Settings, screen: "_Screen", service: ServiceWatch, *, watch: bool, fresh: bool
 ) -> ExitCode:
     """Wait where that is wanted, then shoot, with the hooks around it."""
-    telling = Telling.prepared(settings)
+    remote = RemoteSubscribers.prepare(settings)
     clock = NightClock()
     asked = clock.now()
     if watch and request.lights is not None:
@@ -130,7 +130,7 @@ async def _run(
         try:
             await hooks.before()
             code = await _shoot(
-                request, settings, screen, hooks, clock, service, asked, telling, fresh=fresh, notes=abandoned
+                request, settings, screen, hooks, clock, service, asked, remote, fresh=fresh, notes=abandoned
             )
         finally:
             await hooks.after()
@@ -147,7 +147,7 @@ async def _shoot(
     clock: NightClock,
     service: ServiceWatch,
     asked: datetime,
-    telling: Telling,
+    remote: RemoteSubscribers,
     *,
     fresh: bool,
     notes: tuple[str, ...],
@@ -187,7 +187,7 @@ async def _shoot(
         await resources.enter_async_context(screen.shown(events, steering))
         if unwatched is not None:
             events.publish(Notice(clock.now(), Severity.WARNING, unwatched))
-        await telling.begin(resources, events, clock, steering)
+        await remote.start(resources, events, clock, steering)
         resources.push_async_callback(_after, hooks, events)
         await resources.enter_async_context(strays.kept_in(folder, events))
         hooks.tell(events)
