@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from coldframe.capture.tuner.evidence import FlatTest
+from coldframe.capture.tuner.flat_test import FlatTest
 from coldframe.capture.tuner.limits import BrightnessRange, ExposureSpan, TuningLimits
 
 BAND = (0.30, 0.50)
@@ -137,7 +137,7 @@ class Light:
         spread_adu = math.hypot(math.sqrt(signal_adu / self.gain_e_per_adu), 0.005 * signal_adu, 2.0)
         level_adu = converter.bias_adu + signal_adu + self.noise.gauss(0.0, 0.3 + 0.001 * signal_adu)
         clipped_part = 0.5 * math.erfc((converter.clip_adu - level_adu) / spread_adu / math.sqrt(2))
-        is_cut_off = clipped_part > 0.01 or self.hot_pixels
+        is_histogram_cut_off = clipped_part > 0.01 or self.hot_pixels
         return FlatTest(
             exposure_s=exposure_s,
             brightness=brightness,
@@ -147,7 +147,7 @@ class Light:
             faintest_adu=self._converted(converter.bias_adu + self.faintest_part * (level_adu - converter.bias_adu))
             if self.colours
             else None,
-            saturation_adu=converter.clip_adu if is_cut_off else 65535 - 65535 % converter.step_adu,
+            saturation_adu=converter.clip_adu if is_histogram_cut_off else 65535 - 65535 % converter.step_adu,
         )
 
     def _converted(self, level_adu: float) -> float:

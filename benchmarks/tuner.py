@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.lights import BAND, Light, Shape, drawn_in_reach
-from coldframe.capture.tuner.evidence import FlatTest
+from coldframe.capture.tuner.flat_test import FlatTest
 from coldframe.capture.tuner.panel_curve import PROPORTIONAL, PanelCurve
 from coldframe.capture.tuner.target import FlatTarget
 from coldframe.capture.tuner.tuner import FlatTuner, KnownLight, OutOfReach, Shoot, Tuned

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import SUFFIXES, ImageFile, open_image
 from coldframe.calibration.frames.overscan import (
-    PEDESTAL_ADU,
     Overscan,
     OverscanChoice,
     OverscanError,
@@ -19,13 +18,8 @@ from coldframe.calibration.frames.overscan import (
     sections_of,
 )
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
-from coldframe.calibration.masters.flat_scaling import (
-    FlatScaler,
-    NoSignalError,
-    cfa_period,
-    flat_response,
-    with_dark_noise,
-)
+from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
+from coldframe.calibration.masters.flat_scaling import FlatScaler, NoSignalError
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.stacking.accumulator import Stack
@@ -52,27 +46,8 @@ class StackingError(ColdframeError):
     """Nothing is wrong with the frames, but what should stack them cannot."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FlatField:
-    """What flats need before they can be averaged.
-
-    Attributes
-    ----------
-    dark
-        float32, shape (height, width): what is subtracted from each, ADU.
-    pattern
-        Colour filter array, such as "RGGB"; None for mono.
-    dark_uncertainty
-        float32, same shape: standard error of the dark; see `with_dark_noise`.
-    """
-
-    dark: NDArray[np.float32]
-    pattern: str | None
-    dark_uncertainty: NDArray[np.float32]
-
-
-Stacking = Callable[[Sequence[ImageFile], Method, FlatField | None], Stack]
-"""Stacks frames of one size, for flats as `FlatScaler` brings them to one level; `stack_here` or a cluster's."""
+Stacking = Callable[[Sequence[ImageFile], Method, FlatRecipe | None], tuple[Stack, NDArray[np.bool_] | None]]
+"""Stacks frames of one size; returns the stack and, for flats, the mask of pixels without signal. See `stack_here`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,8 +261,26 @@ def _by_temperature(frames: list[RawFrame]) -> list[list[RawFrame]]:
     return [*parts, unknown] if unknown else parts
 
 
-def stack_here(images: Sequence[ImageFile], method: Method, flat: FlatField | None) -> Stack:
+def stack_here(
+    images: Sequence[ImageFile], method: Method, flat: FlatRecipe | None
+) -> tuple[Stack, NDArray[np.bool_] | None]:
     """Stack frames in this process.
+
+    Parameters
+    ----------
+    images
+        Frames of one size, without overscan.
+    method
+        How to combine them.
+    flat
+        How to scale and normalise flats; None for frames of any other kind.
+
+    Returns
+    -------
+    stack
+        In ADU; of flats relative.
+    masked
+        bool, shape (height, width): pixels without signal; None but for flats.
 
     Raises
     ------
@@ -295,11 +288,9 @@ def stack_here(images: Sequence[ImageFile], method: Method, flat: FlatField | No
         If a file cannot be read, or a flat shows no light.
     """
     if flat is None:
-        return combine_columns(images, method)
-    scaler = FlatScaler(flat.dark, flat.pattern)
-    factors = [flat_factors(image, scaler) for image in images]
-    stack = combine_columns(images, method, Scaling(flat.dark, np.array(factors)))
-    return with_dark_noise(stack, flat.dark_uncertainty, factors)
+        return combine_columns(images, method), None
+    factors = [flat_factors(image, flat.scaler) for image in images]
+    return flat.response(combine_columns(images, method, Scaling(flat.dark, np.array(factors))), factors)
 
 
 def flat_factors(image: ImageFile, scaler: FlatScaler) -> NDArray[np.float32]:
@@ -361,14 +352,12 @@ def combine_frames(
         )
     if any(frame.setup.overscan != first.overscan for frame in frames):
         raise NotOneSetError("overscan can be subtracted from some of the frames only: see --overscan none")
-    masked = None
     if first.kind is FrameKind.FLAT:
-        stack = stacking(images, method, _flat_field(first, images[0].shape, dark))
-        stack, masked = flat_response(stack, first.mosaic)
+        stack, masked = stacking(images, method, _flat_recipe(first, images[0].shape, dark))
     else:
         if isinstance(method, Clipping):
             method = replace(method, sigma_floor_adu=_sigma_floor_adu(frames))
-        stack = stacking(images, method, None)
+        stack, masked = stacking(images, method, None)
         if first.overscan is not None:
             stack = first.overscan.restored(stack, [frame.rest for frame in frames if frame.rest is not None])
         if dark is not None:
@@ -417,19 +406,19 @@ def _sigma_floor_adu(frames: Sequence[RawFrame]) -> float:
     return half_step(whole.rows(top, min(top + STEP_ROWS, whole.shape[0])).astype(np.int64))
 
 
-def _flat_field(flats: FrameSetup, shape: tuple[int, int], dark: MasterPlanes | None) -> FlatField:
+def _flat_recipe(flats: FrameSetup, shape: tuple[int, int], dark: MasterPlanes | None) -> FlatRecipe:
+    mean, uncertainty = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    if dark is not None:
+        mean, uncertainty = dark.mean, dark.uncertainty
     try:
-        cfa_period(flats.mosaic)
+        recipe = FlatRecipe(on_pedestal(mean, flats.overscan), uncertainty, flats.mosaic)
     except ValueError as error:
         raise NotOneSetError(str(error)) from error
-    pedestal_adu = np.float32(0 if flats.overscan is None else PEDESTAL_ADU)
-    if dark is None:
-        return FlatField(np.full(shape, pedestal_adu), flats.mosaic, np.zeros(shape, np.float32))
-    if dark.mean.shape != shape:
+    if mean.shape != shape:
         raise NotOneSetError(
-            f"the dark has {dark.mean.shape[1]} x {dark.mean.shape[0]} pixels, the flats {shape[1]} x {shape[0]}"
+            f"the dark has {mean.shape[1]} x {mean.shape[0]} pixels, the flats {shape[1]} x {shape[0]}"
         )
-    return FlatField(dark.mean + pedestal_adu, flats.mosaic, dark.uncertainty)
+    return recipe
 
 
 def _is_flat(kind: FrameKind | None) -> bool:

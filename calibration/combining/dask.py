@@ -20,10 +20,11 @@ import numpy as np
 from distributed import CancelledError, Client, Future, KilledWorker, get_worker
 from numpy.typing import NDArray
 
-from coldframe.calibration.combining.combine import FlatField, Stacking, StackingError, flat_factors
+from coldframe.calibration.combining.combine import Stacking, StackingError, flat_factors
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile
-from coldframe.calibration.masters.flat_scaling import FlatScaler, with_dark_noise
+from coldframe.calibration.masters.flat_recipe import FlatRecipe
+from coldframe.calibration.masters.flat_scaling import FlatScaler
 from coldframe.calibration.measuring.statistics import central_region
 from coldframe.calibration.stacking.accumulator import Stack
 from coldframe.calibration.stacking.column_sort import Scaling, allow_files, combine_columns
@@ -112,8 +113,10 @@ class Cluster:
     client: Client
     folder: Path
 
-    def stack(self, images: Sequence[ImageFile], method: Method, flat: FlatField | None) -> Stack:
-        """Stack frames; see `coldframe.calibration.combining.combine.Stacking`.
+    def stack(
+        self, images: Sequence[ImageFile], method: Method, flat: FlatRecipe | None
+    ) -> tuple[Stack, NDArray[np.bool_] | None]:
+        """Stack frames on the workers; see `coldframe.calibration.combining.combine.stack_here`.
 
         Raises
         ------
@@ -127,10 +130,9 @@ class Cluster:
         dark = None if flat is None else self._shared(flat.dark)
         needs = self._checked([*(_image_mark(image) for image in sent), *(() if dark is None else (_mark(dark),))])
         if flat is None or dark is None:
-            return self._stack(needs, sent, method, None)
-        factors = list(self._results(_factors_of, [(needs, image, dark, flat.pattern) for image in sent]))
-        stack = self._stack(needs, sent, method, ScaledFlats(dark, np.array(factors)))
-        return with_dark_noise(stack, flat.dark_uncertainty, factors)
+            return self._stack(needs, sent, method, None), None
+        factors = list(self._results(_factors_of, [(needs, image, dark, flat.cfa_pattern) for image in sent]))
+        return flat.response(self._stack(needs, sent, method, ScaledFlats(dark, np.array(factors))), factors)
 
     def _stack(self, needs: Needs, images: Sequence[ImageFile], method: Method, scaled: ScaledFlats | None) -> Stack:
         shape = images[0].shape

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.combining.combine import (
-    FlatField,
     FrameSet,
     NotOneSetError,
     RawFrame,
@@ -28,6 +27,7 @@ from coldframe.calibration.combining.state_file import (
 from coldframe.calibration.files.frame_file import BZERO, FrameFileError
 from coldframe.calibration.files.image_file import COUNTED, ImageFile, counted, open_image
 from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.masters.flat_recipe import FlatRecipe
 from coldframe.calibration.stacking.accumulator import (
     Accumulator,
     RepeatedFrameError,
@@ -146,8 +146,8 @@ class GrowingSet:
         if self._state is not None:
             write_state(self.path, self._state)
 
-    def stack(self, _images: Sequence[ImageFile], method: Method, _flat: FlatField | None) -> Stack:
-        """Combine all frames of the state, whose memory is given back; what `combining.Stacking` asks for.
+    def stack(self, _images: Sequence[ImageFile], method: Method, _flat: FlatRecipe | None) -> tuple[Stack, None]:
+        """Combine all frames of the state and release its memory; a `Stacking` for frames other than flats.
 
         Raises
         ------
@@ -158,7 +158,7 @@ class GrowingSet:
         assert self._state is not None
         assert isinstance(method, Clipping | Mean)
         try:
-            return self._state.accumulator.finish(method, self._reread)
+            return self._state.accumulator.finish(method, self._reread), None
         except FrameFileError as error:
             raise StackingError(
                 f"{error}. Some pixels of all frames must be read again: bring the file back, or name it among the"

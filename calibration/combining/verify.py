@@ -23,10 +23,10 @@ from coldframe.calibration.combining.combine import (
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameEncoder, FrameFileError, read_header
 from coldframe.calibration.files.image_file import counted, open_image
-from coldframe.calibration.frames.overscan import PEDESTAL_ADU
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.masters.dark_ladder import DarkLadder, Rung
-from coldframe.calibration.masters.flat_scaling import FlatScaler, NoSignalError, flat_response, with_dark_noise
+from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
+from coldframe.calibration.masters.flat_scaling import NoSignalError
 from coldframe.calibration.masters.reading import MasterPlanes, read_master
 from coldframe.calibration.stacking.accumulator import Stack
 from coldframe.calibration.stacking.clipping import Clipping
@@ -145,21 +145,21 @@ def _of_twilight(
     frames: Sequence[RawFrame], clipping: Clipping, ladder: DarkLadder, folder: Path
 ) -> tuple[Stack, NDArray[np.bool_]]:
     """Combine flats of different exposures: each on its own dark, then all from scaled copies on disk."""
-    pattern, encoder = frames[0].setup.mosaic, FrameEncoder()
+    setup, encoder = frames[0].setup, FrameEncoder()
+
+    def recipe(exposure_s: float) -> FlatRecipe:
+        mean, uncertainty = ladder.at(exposure_s)
+        return FlatRecipe(on_pedestal(mean, setup.overscan), uncertainty, setup.mosaic)
+
     scaled, factors, exposures_s = [], [], []
     for number, frame in enumerate(frames):
         exposures_s.append(_exposure_s(frame.setup, frame.image.path))
-        dark, _ = ladder.at(exposures_s[-1])
-        pedestal_adu = np.float32(0 if frame.setup.overscan is None else PEDESTAL_ADU)
-        scaler = FlatScaler(dark + pedestal_adu, pattern)
-        pixels = counted(frame.image)
-        factors.append(scaler.factors(pixels))
+        flat = recipe(exposures_s[-1]).scaled(counted(frame.image))
+        factors.append(flat.factors)
         copy = folder / f"scaled-{number}.fits"
-        copy.write_bytes(b"".join(encoder.encode(scaler.scale_by(factors[-1], pixels), [])))
+        copy.write_bytes(b"".join(encoder.encode(flat.pixels, [])))
         scaled.append(open_image(copy, folder))
-    stack = combine_columns(scaled, clipping)
-    stack = with_dark_noise(stack, ladder.at(fmean(exposures_s))[1], factors)
-    return flat_response(stack, pattern)
+    return recipe(fmean(exposures_s)).response(combine_columns(scaled, clipping), factors)
 
 
 def _inputs(header: Mapping[str, HeaderValue], master: Path) -> list[str]:

@@ -1,36 +1,38 @@
-"""Flat tuning on the rig: shoots what the tuner asks for and tells it what was seen."""
+"""Tune the flats of one filter on the rig: shoot what the tuner asks for, then check lamp, shadows and filter.
+
+The decisions are in `coldframe.capture.tuner` and in `light_checks`; this module exposes, moves and reports.
+"""
 
 from dataclasses import dataclass
 
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.library.library import LIBRARY
-from coldframe.calibration.measuring.frame_shape import Bands, FrameShape, bands_between, frame_shape, is_large_enough
-from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, FrameStatistics, measure, preview
-from coldframe.capture.events.kinds import FlatTested, FlatTuned, FrameShown, Severity
+from coldframe.calibration.measuring.frame_shape import Bands, FrameShape, bands_between, is_large_enough
+from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, FrameStatistics
+from coldframe.capture.events.kinds import FlatTested, FlatTuned, Severity, Topic
 from coldframe.capture.flats.learned import FlatKey, LearnedFlat, LearnedFlats
 from coldframe.capture.flats.light_checks import (
-    CURES,
-    HARMLESS_FROM_S,
-    cured,
+    FLICKER_RETRIES,
+    NO_BANDS_FROM_S,
+    exposures_without_bands,
+    filters_of_equal_light,
+    find_shadow,
     is_flickering,
-    shadow,
-    stuck_at,
-    twins,
-    usual_shape,
+    library_flat_shape,
+    other_filter_in_beam,
 )
-from coldframe.capture.recovery.retrying import expose_once, with_retries
+from coldframe.capture.flats.tuning_frames import TuningFrames
 from coldframe.capture.rig.light_path import flat_light, select_filter, set_brightness
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.steps import TuneStep
 from coldframe.capture.threads import in_thread
-from coldframe.capture.tuner.evidence import FlatTest
+from coldframe.capture.tuner.flat_test import FlatTest
 from coldframe.capture.tuner.limits import BrightnessRange, ExposureSpan, TuningLimits
 from coldframe.capture.tuner.panel_curve import PanelCurve
 from coldframe.capture.tuner.target import FlatTarget
 from coldframe.capture.tuner.tuner import FlatTuner, KnownLight, OutOfReach, Shoot, Tuned
-from coldframe.config.frames import FrameKind
 from coldframe.config.tables.flats import FlatSettings
-from coldframe.devices.camera import Frame
+from coldframe.devices.camera import CameraFeatures
 from coldframe.devices.flat_panel import FlatPanel
 
 
@@ -40,12 +42,18 @@ class FlatTuning:
 
     Attributes
     ----------
+    context
+        The night.
+    learned
+        Settings that earlier tunings learned.
+    step
+        The tuning to do.
     number
-        The step's number in the night, for events.
+        Number of the step in the night, for events.
     bias_adu
-        Level of a bias frame with the same readout settings.
+        Bias level with the same readout settings.
     curve
-        What is known of the panel's brightness from other filters.
+        Response of the panel, as measured with other filters.
     """
 
     context: NightContext
@@ -56,25 +64,225 @@ class FlatTuning:
     curve: PanelCurve
 
     async def run(self) -> tuple[Tuned, PanelCurve]:
-        """Find exposure and brightness, and return them with what is known of the panel then; the lamp is out again.
+        """Find exposure and brightness, switch the lamp off, and return the result with the panel's response.
 
         Raises
         ------
         StepFailedError
-            No allowed setting gives a good flat, or the time was up.
+            If no allowed setting gives a good flat, or time runs out.
         DeviceError
-            The rig failed.
+            If the rig fails.
         """
         flats = self.context.settings.flats.for_filter(self.step.filter)
         try:
             async with self.context.steering.timeout(self._deadline_s(flats)):
                 tuned, curve = await self._tune(flats)
                 if other := self._other_filter(tuned, curve):
-                    await self._turn_away_and_back(other)
+                    # A wheel may stop short of the filter; a second turn often reaches it.
+                    await self._turn_away(other)
                     tuned, curve = await self._tune(flats)
         except TimeoutError:
             raise StepFailedError(f"no exposure was found within {self._deadline_s(flats):g} s") from None
-        self._confirm_filter(tuned, curve)
+        self._check_filter(tuned, curve)
+        self._publish_result(tuned, flats)
+        await self._remember(tuned)
+        return tuned, curve
+
+    def _deadline_s(self, flats: FlatSettings) -> float:
+        """Return the time allowed for the tests, and for the user to switch a manual lamp."""
+        panel = self.context.settings.panel
+        switched_s = panel.manual_deadline_s if panel is not None and panel.kind == "manual" else 0.0
+        return flats.tuning_deadline_s + switched_s
+
+    async def _tune(self, flats: FlatSettings) -> tuple[Tuned, PanelCurve]:
+        panel = self.context.rig.panel
+        if panel is None or not panel.has_light:
+            raise StepFailedError("there is no panel that can be lit")
+        await self.context.rig.camera.apply(self.step.readout)
+        await select_filter(self.context, self.step.filter)
+        try:
+            known = self.learned.recall(self._key(panel))
+            tuner = self._tuner(flats, panel, None if known is None else known.known_light)
+        except ValueError as error:  # the ranges of camera or panel contradict the settings
+            raise StepFailedError(str(error)) from error
+        shot = self._next_shot(tuner, panel)
+        assert shot is not None
+        async with flat_light(self.context, panel, shot.brightness):
+            tuned = await self._search(tuner, panel, flats, shot.brightness)
+            tuned, curve = await self._without_flicker(tuned, tuner.curve, panel, flats)
+            await self._check_for_shadows(tuned)
+            return tuned, curve
+
+    # ---- the search ----
+
+    async def _search(self, tuner: FlatTuner, panel: FlatPanel, flats: FlatSettings, brightness: int | None) -> Tuned:
+        """Shoot what the tuner asks for, beginning with a panel lit at `brightness`, and return the result.
+
+        Raises
+        ------
+        StepFailedError
+            If the tuner finds no setting.
+        """
+        while (shot := self._next_shot(tuner, panel)) is not None:
+            brightness = await self._set_brightness(panel, shot.brightness, brightness)
+            statistics = await self._frames.measure(shot.exposure_s, flats.saturation_adu)
+            tuner.observe(_flat_test(shot, statistics))
+            self._publish_test(shot, statistics, tuner.target, tuner.decide())
+        decision = tuner.decide()
+        if isinstance(decision, Tuned):
+            await self._set_brightness(panel, decision.brightness, brightness)
+            return decision
+        raise StepFailedError(decision.message)
+
+    def _next_shot(self, tuner: FlatTuner, panel: FlatPanel) -> Shoot | None:
+        """Return the next test; after the search, one that shows the saturation unless it is known."""
+        decision = tuner.decide()
+        if isinstance(decision, Shoot):
+            return decision
+        flats = self.context.settings.flats
+        is_known = flats.saturation_adu is not None or self.learned.full_scale_adu(self._key(panel)) is not None
+        return None if is_known else tuner.saturating_shot()
+
+    async def _set_brightness(self, panel: FlatPanel, wanted: int | None, present: int | None) -> int | None:
+        """Change the brightness if necessary, and return the present one."""
+        if wanted is None or wanted == present:
+            return present
+        await set_brightness(self.context, panel, wanted)
+        return wanted
+
+    def _tuner(
+        self, flats: FlatSettings, panel: FlatPanel, light: KnownLight | None, curve: PanelCurve | None = None
+    ) -> FlatTuner:
+        full_scale_adu = flats.saturation_adu or self.learned.full_scale_adu(self._key(panel)) or FULL_SCALE_ADU
+        target = FlatTarget(self.bias_adu, full_scale_adu, flats.target, flats.band)
+        return FlatTuner(target, _limits(flats, self.context.rig.camera.features, panel), light, curve or self.curve)
+
+    def _key(self, panel: FlatPanel) -> FlatKey:
+        return FlatKey.of(self.context.rig.camera.name, self.step.filter, panel.name, self.step.readout)
+
+    @property
+    def _frames(self) -> TuningFrames:
+        return TuningFrames(self.context, self.step, self.number)
+
+    # ---- checks under the lit panel ----
+
+    async def _without_flicker(
+        self, tuned: Tuned, curve: PanelCurve, panel: FlatPanel, flats: FlatSettings
+    ) -> tuple[Tuned, PanelCurve]:
+        """Return the result, tuned again for longer exposures as long as the lamp flickers."""
+        longest_s = min(flats.exposure_limits_s[1], self.context.rig.camera.features.exposure_s.maximum)
+        preferred = ExposureSpan(*flats.preferred_exposure_s)
+        for retries_left in reversed(range(FLICKER_RETRIES + 1)):
+            bands = await self._bands(tuned)
+            if bands is None or not is_flickering(bands):
+                break
+            text = f"{self.step.title}: the light flickers, bands of {100 * bands.relative:.2g} % and levels "
+            text += f"{100 * abs(bands.level_ratio - 1):.2g} % apart in flats of {tuned.exposure_s:g} s"
+            span = exposures_without_bands(bands, tuned.exposure_s, preferred, longest_s) if retries_left else None
+            if span is None:
+                self.context.notice(Severity.WARNING, f"{text}; that is put up with: try a dimmer or another lamp")
+                break
+            self.context.notice(Severity.WARNING, f"{text}; tuning for {span.shortest_s:.3g} s or longer")
+            preferred = span
+            longer = flats.model_copy(update={"preferred_exposure_s": (span.shortest_s, span.longest_s)})
+            light = KnownLight(tuned.rate_adu_per_s, tuned.brightness, tuned.target.faintest_part)
+            tuner = self._tuner(longer, panel, light, curve)
+            tuned, curve = await self._search(tuner, panel, flats, tuned.brightness), tuner.curve
+        return tuned, curve
+
+    async def _bands(self, tuned: Tuned) -> Bands | None:
+        """Compare two flats shot as tuned; None if the exposure hides any flicker or the frames are too small."""
+        if tuned.exposure_s >= NO_BANDS_FROM_S:
+            return None
+        one, other = [await self._frames.shape(tuned.exposure_s) for _ in range(2)]
+        is_lit = min(one.levels_adu.min(), other.levels_adu.min()) > self.bias_adu
+        if not is_lit or not is_large_enough(one.levels_adu.shape):
+            return None
+        return bands_between(one, other, self.bias_adu)
+
+    async def _check_for_shadows(self, tuned: Tuned) -> None:
+        """Compare a flat with the library's, if there is one.
+
+        Raises
+        ------
+        StepFailedError
+            If something blocks part of the light.
+        """
+        if (usual := await in_thread(self._library_flat_shape)) is None:
+            return
+        found = await self._frames.shape(tuned.exposure_s)
+        if found.size == usual.size and (fault := find_shadow(found.levels_adu - self.bias_adu, usual.levels_adu)):
+            raise StepFailedError(fault)
+
+    def _library_flat_shape(self) -> FrameShape | None:
+        folder = self.context.folder
+        tests = sorted((folder.path / "tuning").glob("*.fits"), key=lambda path: path.stat().st_mtime_ns)
+        try:
+            return library_flat_shape(folder.path.parent / LIBRARY, tests[-1]) if tests else None
+        except (FrameFileError, OSError) as error:
+            self.context.notice(Severity.WARNING, f"flats are not compared with those of earlier nights: {error}")
+            return None
+
+    # ---- the filter, by its light ----
+
+    async def _turn_away(self, other: str) -> None:
+        """Turn the wheel to a filter other than the selected one and the one that seems to be in the beam."""
+        wheel, name = self.context.rig.wheel, self.step.filter
+        assert wheel is not None
+        text = f"{self.step.title}: the light is that of filter {other}; turning the wheel away and back"
+        self.context.notice(Severity.WARNING, text)
+        away = [each for each in wheel.filters if each not in {name, other}] or [other]
+        await select_filter(self.context, away[0])
+
+    def _check_filter(self, tuned: Tuned, curve: PanelCurve) -> None:
+        """Detect a wheel that did not turn, and warn about filters that cannot be distinguished.
+
+        Raises
+        ------
+        StepFailedError
+            If the light is that of another filter.
+        """
+        if other := self._other_filter(tuned, curve):
+            raise StepFailedError(
+                f"the light is that of filter {other}, not of {self.step.filter}: the wheel seems to be stuck; look at "
+                "it, then shoot these flats again"
+            )
+        if (lights := self._filter_light(tuned, curve)) is None:
+            return
+        name, tonight, earlier = lights
+        for other in filters_of_equal_light(name, tonight):
+            if not {name, other} <= earlier.keys():
+                text = f"filters {name} and {other} pass the same light: if they should not, the wheel is stuck"
+                self.context.notice(Severity.WARNING, text, topic=Topic.FILTER)
+
+    def _other_filter(self, tuned: Tuned, curve: PanelCurve) -> str | None:
+        """Return the filter that seems to be in the beam instead of the selected one, or None."""
+        lights = self._filter_light(tuned, curve)
+        return None if lights is None else other_filter_in_beam(*lights)
+
+    def _filter_light(self, tuned: Tuned, curve: PanelCurve) -> tuple[str, dict[str, float], dict[str, float]] | None:
+        """Return the selected filter, and the light through each filter tonight and earlier; None without a wheel."""
+        panel, name = self.context.rig.panel, self.step.filter
+        if self.context.rig.wheel is None or panel is None or name is None:
+            return None
+        key = self._key(panel)
+        tonight = {other: flat.light(curve) for other, flat in self.learned.alike(key).items()}
+        tonight[name] = LearnedFlat.from_tuned(tuned, self.context.clock.now()).light(curve)
+        earlier = {other: flat.light(curve) for other, flat in self.learned.alike_earlier(key).items()}
+        return name, tonight, earlier
+
+    # ---- results ----
+
+    async def _remember(self, tuned: Tuned) -> None:
+        panel = self.context.rig.panel
+        assert panel is not None
+        self.learned.remember(self._key(panel), LearnedFlat.from_tuned(tuned, self.context.clock.now()))
+        try:
+            await in_thread(self.learned.save)
+        except OSError as error:
+            self.context.notice(Severity.WARNING, f"what was learned of {self.step.title} was not kept: {error}")
+
+    def _publish_result(self, tuned: Tuned, flats: FlatSettings) -> None:
         self.context.publish(
             FlatTuned(
                 self.context.clock.now(),
@@ -89,241 +297,8 @@ class FlatTuning:
         if tuned.is_starved or not ExposureSpan(*flats.preferred_exposure_s).contains(tuned.exposure_s):
             severity = Severity.WARNING if tuned.is_starved else Severity.INFO
             self.context.notice(severity, f"{self.step.title}: {tuned.message}")
-        await self._remember(tuned)
-        return tuned, curve
 
-    def _deadline_s(self, flats: FlatSettings) -> float:
-        """Return how long all of it may take: the tests, and the wait for a hand that switches the light."""
-        panel = self.context.settings.panel
-        switched_s = panel.manual_deadline_s if panel is not None and panel.kind == "manual" else 0.0
-        return flats.tuning_deadline_s + switched_s
-
-    async def _turn_away_and_back(self, other: str) -> None:
-        """Turn a wheel whose light is another filter's through a filter that is neither: it may have stopped short."""
-        wheel, name = self.context.rig.wheel, self.step.filter
-        assert wheel is not None
-        text = f"{self.step.title}: the light is that of filter {other}; turning the wheel away and back"
-        self.context.notice(Severity.WARNING, text)
-        away = [each for each in wheel.filters if each not in {name, other}] or [other]
-        await select_filter(self.context, away[0])
-
-    def _confirm_filter(self, tuned: Tuned, curve: PanelCurve) -> None:
-        """Notice a wheel that did not turn, by the light.
-
-        Raises
-        ------
-        StepFailedError
-            The light is that of another filter.
-        """
-        if other := self._other_filter(tuned, curve):
-            raise StepFailedError(
-                f"the light is that of filter {other}, not of {self.step.filter}: the wheel seems to be stuck; look at "
-                "it, then shoot these flats again"
-            )
-        if (lights := self._lights(tuned, curve)) is None:
-            return
-        name, tonight, earlier = lights
-        for other in twins(name, tonight):
-            if not {name, other} <= earlier.keys():
-                text = f"filters {name} and {other} pass the same light: if they should not, the wheel is stuck"
-                self.context.notice(Severity.WARNING, text)
-
-    def _other_filter(self, tuned: Tuned, curve: PanelCurve) -> str | None:
-        """Return the filter that seems to be in the beam in place of the one that was selected."""
-        lights = self._lights(tuned, curve)
-        return None if lights is None else stuck_at(*lights)
-
-    def _lights(self, tuned: Tuned, curve: PanelCurve) -> tuple[str, dict[str, float], dict[str, float]] | None:
-        """Return the filter, and the light through each filter tonight and earlier; None without a wheel."""
-        panel, name = self.context.rig.panel, self.step.filter
-        if self.context.rig.wheel is None or panel is None or name is None:
-            return None
-        key = self._key(panel)
-
-        def light(flat: LearnedFlat) -> float:
-            return flat.rate_adu_per_s / curve.light(flat.brightness or 1)
-
-        tonight = {other: light(flat) for other, flat in self.learned.alike(key).items()}
-        tonight[name] = light(self._learned_of(tuned))
-        earlier = {other: light(flat) for other, flat in self.learned.alike_earlier(key).items()}
-        return name, tonight, earlier
-
-    def _learned_of(self, tuned: Tuned) -> LearnedFlat:
-        return LearnedFlat(
-            exposure_s=tuned.exposure_s,
-            brightness=tuned.brightness,
-            rate_adu_per_s=tuned.rate_adu_per_s,
-            full_scale_adu=tuned.target.full_scale_adu,
-            faintest_part=tuned.target.faintest_part,
-            learned_at=self.context.clock.now(),
-        )
-
-    async def _remember(self, tuned: Tuned) -> None:
-        panel = self.context.rig.panel
-        assert panel is not None
-        self.learned.remember(self._key(panel), self._learned_of(tuned))
-        try:
-            await in_thread(self.learned.save)
-        except OSError as error:
-            self.context.notice(Severity.WARNING, f"what was learned of {self.step.title} was not kept: {error}")
-
-    async def _tune(self, flats: FlatSettings) -> tuple[Tuned, PanelCurve]:
-        panel = self.context.rig.panel
-        if panel is None or not panel.has_light:
-            raise StepFailedError("there is no panel that can be lit")
-        await self.context.rig.camera.apply(self.step.readout)
-        await select_filter(self.context, self.step.filter)
-        try:
-            tuner = self._tuner(flats, panel, self._known_light(panel))
-        except ValueError as error:  # what the camera or the panel can do does not go with what is wanted
-            raise StepFailedError(str(error)) from error
-        shot = self._next_shot(tuner, panel)
-        assert shot is not None
-        async with flat_light(self.context, panel, shot.brightness):
-            tuned = await self._search(tuner, panel, flats, shot.brightness)
-            tuned, curve = await self._steadied(tuned, tuner.curve, panel, flats)
-            await self._look_for_shadows(tuned)
-            return tuned, curve
-
-    async def _look_for_shadows(self, tuned: Tuned) -> None:
-        """Compare a flat with that of earlier nights, where there is one.
-
-        Raises
-        ------
-        StepFailedError
-            Something stands in the light.
-        """
-        if (usual := await in_thread(self._usual_shape)) is None:
-            return
-        found = await self._check(tuned.exposure_s)
-        if found.size == usual.size and (fault := shadow(found.levels_adu - self.bias_adu, usual.levels_adu)):
-            raise StepFailedError(fault)
-
-    def _usual_shape(self) -> FrameShape | None:
-        folder = self.context.folder
-        tests = sorted((folder.path / "tuning").glob("*.fits"), key=lambda path: path.stat().st_mtime_ns)
-        try:
-            return usual_shape(folder.path.parent / LIBRARY, tests[-1]) if tests else None
-        except (FrameFileError, OSError) as error:
-            self.context.notice(Severity.WARNING, f"flats are not compared with those of earlier nights: {error}")
-            return None
-
-    async def _search(self, tuner: FlatTuner, panel: FlatPanel, flats: FlatSettings, brightness: int | None) -> Tuned:
-        """Shoot what the tuner asks for, under a panel that is lit at `brightness`, and return what it found.
-
-        Raises
-        ------
-        StepFailedError
-            It found nothing.
-        """
-        while (shot := self._next_shot(tuner, panel)) is not None:
-            brightness = await self._shine(panel, shot.brightness, brightness)
-            statistics = await self._test(shot.exposure_s, flats)
-            tuner.observe(_test(shot, statistics))
-            self._tell(shot, statistics, tuner.target, tuner.decide())
-        decision = tuner.decide()
-        if isinstance(decision, Tuned):
-            await self._shine(panel, decision.brightness, brightness)
-            return decision
-        raise StepFailedError(decision.message)
-
-    async def _shine(self, panel: FlatPanel, wanted: int | None, present: int | None) -> int | None:
-        """Set the brightness, unless it is there, and return it."""
-        if wanted is None or wanted == present:
-            return present
-        await set_brightness(self.context, panel, wanted)
-        return wanted
-
-    async def _steadied(
-        self, tuned: Tuned, curve: PanelCurve, panel: FlatPanel, flats: FlatSettings
-    ) -> tuple[Tuned, PanelCurve]:
-        """Look for bands from a flickering lamp, and tune for longer exposures while there are any."""
-        longest_s = min(flats.exposure_limits_s[1], self.context.rig.camera.features.exposure_s.maximum)
-        preferred = ExposureSpan(*flats.preferred_exposure_s)
-        for cures in range(CURES + 1):
-            bands = await self._bands(tuned)
-            if bands is None or not is_flickering(bands):
-                return tuned, curve
-            span = cured(bands, tuned.exposure_s, preferred, longest_s) if cures < CURES else None
-            text = f"{self.step.title}: the light flickers, bands of {100 * bands.relative:.2g} % and levels "
-            text += f"{100 * abs(bands.level_ratio - 1):.2g} % apart in flats of {tuned.exposure_s:g} s"
-            if span is None:
-                self.context.notice(Severity.WARNING, f"{text}; that is put up with: try a dimmer or another lamp")
-                return tuned, curve
-            self.context.notice(Severity.WARNING, f"{text}; tuning for {span.shortest_s:.3g} s or longer")
-            preferred = span
-            longer = flats.model_copy(update={"preferred_exposure_s": (span.shortest_s, span.longest_s)})
-            light = KnownLight(tuned.rate_adu_per_s, tuned.brightness, tuned.target.faintest_part)
-            tuner = self._tuner(longer, panel, light, curve)
-            tuned, curve = await self._search(tuner, panel, flats, tuned.brightness), tuner.curve
-        raise AssertionError("the loop returns")
-
-    async def _bands(self, tuned: Tuned) -> Bands | None:
-        """Compare two flats shot as tuned; None where no flicker can matter, or frames are too small for bands."""
-        if tuned.exposure_s >= HARMLESS_FROM_S:
-            return None
-        one, other = [await self._check(tuned.exposure_s) for _ in range(2)]
-        is_lit = min(one.levels_adu.min(), other.levels_adu.min()) > self.bias_adu
-        if not is_lit or not is_large_enough(one.levels_adu.shape):
-            return None
-        return bands_between(one, other, self.bias_adu)
-
-    async def _check(self, exposure_s: float) -> FrameShape:
-        frame = await self._exposed(exposure_s)
-        await in_thread(self.context.folder.save_check, frame, self.step.filter)
-        return await in_thread(frame_shape, frame.pixels)
-
-    async def _exposed(self, exposure_s: float) -> Frame:
-        return await with_retries(
-            self.context, lambda: expose_once(self.context, self.number, FrameKind.FLAT, exposure_s)
-        )
-
-    def _next_shot(self, tuner: FlatTuner, panel: FlatPanel) -> Shoot | None:
-        """Return the next test; with a camera that was not tuned before also the frame that shows its saturation."""
-        decision = tuner.decide()
-        if isinstance(decision, Shoot):
-            return decision
-        flats = self.context.settings.flats
-        is_known = flats.saturation_adu is not None or self.learned.full_scale_adu(self._key(panel)) is not None
-        return None if is_known else tuner.saturating_shot()
-
-    def _known_light(self, panel: FlatPanel) -> KnownLight | None:
-        known = self.learned.recall(self._key(panel))
-        return KnownLight(known.rate_adu_per_s, known.brightness, known.faintest_part) if known is not None else None
-
-    def _tuner(
-        self, flats: FlatSettings, panel: FlatPanel, light: KnownLight | None, curve: PanelCurve | None = None
-    ) -> FlatTuner:
-        camera = self.context.rig.camera.features
-        limits = TuningLimits(
-            exposure=ExposureSpan(
-                max(flats.exposure_limits_s[0], camera.exposure_s.minimum),
-                min(flats.exposure_limits_s[1], camera.exposure_s.maximum),
-            ),
-            preferred=ExposureSpan(*flats.preferred_exposure_s),
-            brightness=_brightness_range(panel),
-            maximum_tests=flats.maximum_tests,
-        )
-        key = self._key(panel)
-        full_scale_adu = flats.saturation_adu or self.learned.full_scale_adu(key) or FULL_SCALE_ADU
-        target = FlatTarget(self.bias_adu, full_scale_adu, flats.target, flats.band)
-        return FlatTuner(target, limits, light, curve or self.curve)
-
-    def _key(self, panel: FlatPanel) -> FlatKey:
-        return FlatKey.of(self.context.rig.camera.name, self.step.filter, panel.name, self.step.readout)
-
-    async def _test(self, exposure_s: float, flats: FlatSettings) -> FrameStatistics:
-        frame = await self._exposed(exposure_s)
-        # Binned colour pixels of most cameras are no Bayer mosaic any more.
-        pattern = self.context.rig.camera.features.cfa_pattern if self.step.readout.binning == 1 else None
-        measurement = await in_thread(measure, frame.pixels, flats.saturation_adu, pattern)
-        picture = await in_thread(preview, frame.pixels)
-        title = f"{self.step.title}, test of {exposure_s:g} s"
-        self.context.publish(FrameShown(self.context.clock.now(), title, picture, measurement.histogram128()))
-        await in_thread(self.context.folder.save_test, frame, self.step.filter)
-        return measurement.statistics
-
-    def _tell(
+    def _publish_test(
         self, shot: Shoot, statistics: FrameStatistics, target: FlatTarget, decision: Shoot | Tuned | OutOfReach
     ) -> None:
         low_adu, high_adu = target.levels_adu
@@ -345,8 +320,7 @@ class FlatTuning:
         )
 
 
-def _test(shot: Shoot, statistics: FrameStatistics) -> FlatTest:
-    """Return what a test frame told, as the tuner reads it."""
+def _flat_test(shot: Shoot, statistics: FrameStatistics) -> FlatTest:
     return FlatTest(
         shot.exposure_s,
         shot.brightness,
@@ -355,6 +329,19 @@ def _test(shot: Shoot, statistics: FrameStatistics) -> FlatTest:
         statistics.noise_adu,
         statistics.faintest_adu if statistics.channels else None,
         statistics.saturation_adu,
+    )
+
+
+def _limits(flats: FlatSettings, camera: CameraFeatures, panel: FlatPanel) -> TuningLimits:
+    """Return the limits of the search: those of the settings, as far as camera and panel allow them."""
+    return TuningLimits(
+        exposure=ExposureSpan(
+            max(flats.exposure_limits_s[0], camera.exposure_s.minimum),
+            min(flats.exposure_limits_s[1], camera.exposure_s.maximum),
+        ),
+        preferred=ExposureSpan(*flats.preferred_exposure_s),
+        brightness=_brightness_range(panel),
+        maximum_tests=flats.maximum_tests,
     )
 
 

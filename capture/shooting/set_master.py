@@ -14,15 +14,15 @@ from coldframe.calibration.camera.study import StudiedSet
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.frame_file import read_pixels
 from coldframe.calibration.files.image_file import open_image
-from coldframe.calibration.frames.overscan import PEDESTAL_ADU, Overscan, OverscanChoice, OverscanError, sections_of
+from coldframe.calibration.frames.overscan import Overscan, OverscanChoice, OverscanError, sections_of
 from coldframe.calibration.masters.flat_pedestal import DarkMaster, PedestalTest, PedestalVerdict
-from coldframe.calibration.masters.flat_scaling import FlatScaler, flat_response, with_dark_noise
+from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import Clipping, half_step
-from coldframe.capture.shooting.camera_ladder import studied_set
-from coldframe.capture.shooting.set_inputs import Recipe, SubtractedMaster
+from coldframe.capture.shooting.set_inputs import DarkInputs, FlatInputs, SetInputs, SubtractedMaster
 from coldframe.capture.shooting.set_size import SetSize
+from coldframe.capture.shooting.studied_set import studied_set
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.devices.camera import Frame
@@ -76,7 +76,7 @@ class SetMaster:
         The night's.
     step
         The set.
-    recipe
+    inputs
         What it takes over from the steps before it.
     size
         Follows the noise of the frames.
@@ -85,16 +85,17 @@ class SetMaster:
     """
 
     def __init__(
-        self, folder: NightFolder, step: ShootStep, recipe: Recipe, size: SetSize, cfa_pattern: str | None
+        self, folder: NightFolder, step: ShootStep, inputs: SetInputs, size: SetSize, cfa_pattern: str | None
     ) -> None:
         self.accepted = AcceptedFrames()
         self._folder = folder
         self._step = step
-        self._recipe = recipe
+        self._inputs = inputs
+        self._subtracted = inputs.subtracted if isinstance(inputs, FlatInputs) else None
+        self._shot_before = inputs.shot_before if isinstance(inputs, DarkInputs) else 0
         self._size = size
-        self._cfa_pattern = cfa_pattern
-        self._overscan = None if recipe.pedestal is None else recipe.pedestal.overscan
-        self._scaler = None if recipe.pedestal is None else FlatScaler(recipe.pedestal.mean, cfa_pattern)
+        self._overscan = None if self._subtracted is None else self._subtracted.overscan
+        self._flat = _flat_recipe(self._subtracted, cfa_pattern)
         self._accumulator: Accumulator | None = None
         self._clipping = Clipping()
         self._series = TileSeries()
@@ -106,7 +107,7 @@ class SetMaster:
 
     def begin(self, frame: Frame, method: OverscanChoice) -> str | None:
         """Find the overscan of frames like this one, the first; return why it is left alone, None where it is not."""
-        if self._recipe.pedestal is not None or method == "none":
+        if self._subtracted is not None or method == "none":
             return None
         try:
             sections = sections_of(frame.header, frame.pixels.shape)
@@ -123,7 +124,7 @@ class SetMaster:
         NotDurableError
             It could not be brought onto the disk.
         """
-        path = self._folder.save_frame(frame, self._step.filter, self._recipe.shot_before + self.frames + 1)
+        path = self._folder.save_frame(frame, self._step.filter, self._shot_before + self.frames + 1)
         return path, self.count(path, frame, digest, level_adu)
 
     def count(self, path: Path, frame: Frame, digest: bytes, level_adu: float) -> float | None:
@@ -145,15 +146,15 @@ class SetMaster:
         stack = self._accumulator.combine(self._clipping, self._reread)
         mean = stack.mean
         if self._overscan is not None:
-            mean = self._overscan.restored(stack, self.accepted.rests).mean + np.float32(PEDESTAL_ADU)
+            mean = on_pedestal(self._overscan.restored(stack, self.accepted.rests).mean, self._overscan)
         return test.verdict(DarkMaster(mean, stack.uncertainty, self._level_error_adu()))
 
     def studied(self) -> StudiedSet | None:
         """Return what the frames tell of the camera; None of frames too small for that."""
-        accepted, tuned = self.accepted, self._recipe.tuned
+        accepted, inputs = self.accepted, self._inputs
         if self._series.frames == 0 or accepted.first is None:
             return None
-        light = None if tuned is None else (self._step.filter, tuned.brightness)
+        light = (self._step.filter, inputs.tuned.brightness) if isinstance(inputs, FlatInputs) else None
         sensor_c = fmean(accepted.sensor_c) if accepted.sensor_c else None
         return studied_set(accepted.first, sensor_c, light, self._series)
 
@@ -165,15 +166,14 @@ class SetMaster:
         NotDurableError
             It could not be brought onto the disk.
         """
-        accepted, recipe = self.accepted, self._recipe
+        accepted, subtracted = self.accepted, self._subtracted
         assert self._accumulator is not None
         assert accepted.first is not None
         assert accepted.last_at is not None
         stack = self._accumulator.finish(self._clipping, self._reread)
         masked = None
-        if recipe.pedestal is not None:
-            stack = with_dark_noise(stack, recipe.pedestal.uncertainty, accepted.factors)
-            stack, masked = flat_response(stack, self._cfa_pattern)
+        if self._flat is not None:
+            stack, masked = self._flat.response(stack, accepted.factors)
         elif self._overscan is not None:
             stack = self._overscan.restored(stack, accepted.rests)
         first = accepted.first
@@ -182,7 +182,7 @@ class SetMaster:
             stack=stack,
             camera=first.camera,
             settings=first.settings,
-            exposure_s=recipe.exposure_s,
+            exposure_s=self._inputs.exposure_s,
             sensor_c=fmean(accepted.sensor_c) if accepted.sensor_c else None,
             setpoint_c=first.setpoint_c,
             filter_name=self._step.filter,
@@ -191,7 +191,7 @@ class SetMaster:
             first_at=first.started_at,
             last_at=accepted.last_at,
             masked=masked,
-            subtracted=recipe.pedestal.name if recipe.pedestal is not None else None,
+            subtracted=subtracted.name if subtracted is not None else None,
             header=self._header(first),
             overscan=self._overscan,
             remarks=self._remarks(),
@@ -206,57 +206,59 @@ class SetMaster:
         if self._accumulator is None:
             height, width = pixels.shape if self._overscan is None else self._overscan.sections.kept.shape
             self._accumulator = Accumulator((height, width), self._size.most)
-        if self._overscan is not None:
+        if self._flat is not None:
+            pixels, factors = self._flat.scaled(pixels)
+            self.accepted.factors.append(factors)
+        elif self._overscan is not None:
             pixels, rest = self._overscan.correct_words(pixels)
             self.accepted.rests.append(rest)
-        if self._scaler is None and self._accumulator.frames == 0:
+        if self._flat is None and self._accumulator.frames == 0:
             self._clipping = Clipping(sigma_floor_adu=half_step(pixels))
-        if self._scaler is not None:
-            factors = self._scaler.factors(pixels)
-            self.accepted.factors.append(factors)
-            pixels = self._scaler.scale_by(factors, pixels)
         self._size.add(pixels)
         self._accumulator.add(pixels, digest)
         return self._accumulator.noise_adu()
 
     def _folded(self, pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
         """Return what of a saved frame went into the accumulator: without overscan, flats on one scale."""
-        if self._overscan is not None:
-            pixels, _ = self._overscan.correct_words(pixels)
-        return pixels if self._scaler is None else self._scaler.scale(pixels)
+        if self._flat is not None:
+            return self._flat.scaled(pixels).pixels
+        return pixels if self._overscan is None else self._overscan.correct_words(pixels)[0]
 
     def _reread(self, places: NDArray[np.intp]) -> Iterator[NDArray[np.uint16]]:
         """Yield some pixels of each frame as they went into the accumulator; of plain frames nothing else is read."""
         for path in self.accepted.paths:
-            if self._scaler is None and self._overscan is None:
+            if self._flat is None and self._overscan is None:
                 yield open_image(path, path.parent).values(places)
             else:
                 yield self._folded(read_pixels(path)).reshape(-1)[places]
 
     def _remarks(self) -> tuple[Card, ...]:
         """Return cards for what was measured of flats."""
-        tuned, verdict = self._recipe.tuned, self._recipe.verdict
+        if not isinstance(self._inputs, FlatInputs):
+            return ()
+        full_scale_adu, verdict = self._inputs.tuned.target.full_scale_adu, self._inputs.verdict
         cards = () if verdict is None else verdict.cards
-        if tuned is None:
-            return cards
-        return (Card("CFSATUR", float(tuned.target.full_scale_adu), "[adu] level at which the flats saturate"), *cards)
+        return (Card("CFSATUR", float(full_scale_adu), "[adu] level at which the flats saturate"), *cards)
 
     def _header(self, first: Frame) -> Mapping[str, HeaderValue]:
         """Return the driver's cards, with the measured gain where the pixels are in ADU and the driver tells none."""
-        e_per_adu = self._recipe.e_per_adu
-        if e_per_adu is None or self._recipe.pedestal is not None:
+        if isinstance(self._inputs, FlatInputs) or self._inputs.e_per_adu is None:
             return first.header
-        return {"EGAIN": e_per_adu, **first.header}
+        return {"EGAIN": self._inputs.e_per_adu, **first.header}
 
     def _pedestal(self, path: Path, master: MasterFrame) -> SubtractedMaster:
         """Return the master as it is subtracted from flats."""
         stack, error_adu = master.stack, self._level_error_adu()
         if master.overscan is None:
             return SubtractedMaster(path.name, stack.mean, stack.uncertainty, master.level, None, error_adu)
-        mean = stack.mean + np.float32(PEDESTAL_ADU)
+        mean = on_pedestal(stack.mean, master.overscan)
         level = fmean(self.accepted.levels_adu)
         return SubtractedMaster(path.name, mean, stack.uncertainty, level, master.overscan, error_adu)
 
     def _level_error_adu(self) -> float:
         levels_adu = self.accepted.levels_adu
         return float(np.std(levels_adu) / np.sqrt(max(len(levels_adu) - 1, 1)))
+
+
+def _flat_recipe(dark: SubtractedMaster | None, cfa_pattern: str | None) -> FlatRecipe | None:
+    return None if dark is None else FlatRecipe(dark.mean, dark.uncertainty, cfa_pattern, dark.overscan)

@@ -1,119 +1,47 @@
-"""What the tuner's test frames tell of the light: read against a target, exposure by exposure. Pure."""
+"""Read the test frames against the target: what they say about the light, and which exposures it needs. Pure."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from coldframe.capture.tuner.flat_test import FlatTest
 from coldframe.capture.tuner.limits import ExposureSpan
-from coldframe.capture.tuner.panel_curve import PROPORTIONAL, PanelCurve
+from coldframe.capture.tuner.panel_curve import PROPORTIONAL, NeededExposures, PanelCurve, predict_exposure_s
 from coldframe.capture.tuner.target import FlatTarget
 
 CLIPPED_FRACTION = 0.01
-"""More saturated pixels than this are no hot pixels: the test tells only that there was too much light."""
+"""A larger fraction of saturated pixels cannot be hot pixels: the light was too bright to measure."""
 
 CLIPPED_LEVEL = 0.95
-"""From this part of the usable range on a level is read as clipped: many sensors stop short of full scale."""
+"""Signals above this part of the usable range count as clipped, because many sensors saturate short of full scale."""
 
 BLACK_LEVEL = 0.0005
 BLACK_ADU = 6.0
-"""Below this part of the usable range, and so much more, the error of the bias level outweighs the signal."""
+"""A signal below this sum (`BLACK_LEVEL` is a part of the usable range) is less than the error of the bias level."""
 
 CLIPPED_STEP = 5.0
-"""Cut after a clipped test; after the next one its square, and so on: how much too bright it is nobody knows."""
-
-STEEPEST_RESPONSE = 5.0
-"""Largest slope that is believed when the response is extrapolated."""
+"""Factor by which the exposure is cut after a clipped test, squared after the next: a clipped level has no size."""
 
 LESS_WITH_MORE = 0.8
-"""A longer exposure with less than this part of a shorter one's signal means that the light changed in between."""
+"""If a longer exposure has less than this part of a shorter one's signal, the light changed in between."""
 
 MORE_THAN_LINEAR = 1.5
-"""So does a signal that grew by this factor more than the exposure, where `LONG_EXPOSURE_S` rules out a dead time."""
+"""The same if the signal grew by this factor more than the exposure did, and dead time cannot explain it."""
 
 HOPELESS_FACTOR = 2.0
-"""Light that is found to be this much too little is not looked for at the longest exposure."""
-
-NOISELESS = 0.01
-"""Part of the signal that its variance cannot fall below (both in ADU) unless the pixels are saturated.
-
-The variance of shot noise is the signal divided by the gain (J. Janesick, "Photon Transfer", SPIE Press 2007, chapter
-5), and no camera's converter step is worth 100 electrons: a full well of 100,000 in 12 bits makes 24.
-"""
-
-STILL_RISING = 1.05
-"""A level that another test exceeds by this factor is not the one at which the camera saturates."""
-
-HIDDEN_PART = 0.99
-"""A frame that is cut off below this part of the given full scale shows a lower one."""
-
-LEAST_CLIPPED = 0.02
-"""Below this part of the usable range no level is taken for a saturation."""
+"""A light that would miss the target by this factor at the longest exposure is given up without trying it."""
 
 LEAST_RANGE_ADU = 4000
-"""The usable range of a 12-bit converter in unscaled files, the smallest there is: what light is too little for it is
-too little for any camera."""
+"""Usable range of a 12-bit converter in unscaled files, the smallest there is: a light that is too faint for it is too
+faint for any camera."""
 
 LONG_EXPOSURE_S = 0.2
-"""Dead times of shutters lie in the tens of milliseconds: from here on they cannot explain much."""
-
-
-@dataclass(frozen=True, slots=True)
-class FlatTest:
-    """What a test frame showed.
-
-    Attributes
-    ----------
-    exposure_s, brightness
-        As shot; brightness None for a light without control.
-    level_adu
-        Median of the central region, bias included; behind a colour filter array that of the brightest channel.
-    saturated_fraction
-        Part of the central region's pixels at or above the saturation level.
-    noise_adu
-        Robust standard deviation of the central region; NaN is refused, infinity stands for unknown.
-    faintest_adu
-        Median of the faintest channel; None without a colour filter array.
-    saturation_adu
-        Level at which the frame's histogram is cut off; infinity where it is not.
-
-    Raises
-    ------
-    ValueError
-        Where a number is not finite or the exposure not positive.
-    """
-
-    exposure_s: float
-    brightness: int | None
-    level_adu: float
-    saturated_fraction: float = 0.0
-    noise_adu: float = math.inf
-    faintest_adu: float | None = None
-    saturation_adu: float = math.inf
-
-    def __post_init__(self) -> None:
-        finite = all(map(math.isfinite, (self.level_adu, self.saturated_fraction, self.faintest_adu or 0.0)))
-        known = not (math.isnan(self.noise_adu) or math.isnan(self.saturation_adu))
-        if not (finite and known and 0 < self.exposure_s < math.inf):
-            raise ValueError(f"a test frame gave figures that cannot be: {self}")
-
-    @property
-    def step(self) -> int:
-        """The brightness as a key; 0 for a light without control."""
-        return self.brightness or 0
-
-    @property
-    def setting(self) -> str:
-        """Exposure and brightness, for people."""
-        return f"{self.exposure_s:g} s" + ("" if self.brightness is None else f" at brightness {self.brightness}")
-
-
-Needs = dict[int, float]
-"""Needed exposure by brightness; a light without control has the one key 0."""
+"""Shutters have dead times of tens of milliseconds, which hardly matter from this exposure on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Tests, read against a target that is meant for their channels."""
+    """Test frames, read against a target that fits their colour channels."""
 
     target: FlatTarget
     tests: Sequence[FlatTest]
@@ -124,38 +52,38 @@ class Evidence:
         return test.level_adu - self.target.bias_adu
 
     def percent(self, test: FlatTest) -> float:
-        """Return the same as percentage of the usable range."""
+        """Return the signal as a percentage of the usable range."""
         return 100 * self.signal_adu(test) / self.target.range_adu
 
     def is_clipped(self, test: FlatTest) -> bool:
-        """Tell whether there was too much light to measure."""
+        """Return whether the light was too bright to measure."""
         return (
             test.saturated_fraction > CLIPPED_FRACTION or self.signal_adu(test) >= CLIPPED_LEVEL * self.target.range_adu
         )
 
     def is_black(self, test: FlatTest) -> bool:
-        """Tell whether there was too little."""
-        return self.signal_adu(test) < black_adu(self.target)
+        """Return whether the light was too faint to measure."""
+        return self.signal_adu(test) < black_limit_adu(self.target)
 
     def is_measured(self, test: FlatTest) -> bool:
-        """Tell whether the signal is one to reckon with."""
+        """Return whether the signal can be used for predictions."""
         return not (self.is_clipped(test) or self.is_black(test))
 
     def is_black_up_to(self, exposure_s: float) -> bool:
-        """Tell whether all tests were black, and shorter than an exposure."""
+        """Return whether all tests were black and shorter than an exposure."""
         return all(self.is_black(test) and test.exposure_s < exposure_s for test in self.tests)
 
-    def is_hopeless(self, test: FlatTest, longest_s: float) -> bool:
-        """Tell whether even the longest exposure would be too dark for the camera with the smallest range."""
+    def is_too_faint(self, test: FlatTest, longest_s: float) -> bool:
+        """Return whether even the longest exposure would be too dark for the camera with the smallest range."""
         most_adu = self.signal_adu(test) * longest_s / test.exposure_s
         return HOPELESS_FACTOR * most_adu < self.target.band[0] * LEAST_RANGE_ADU
 
     def is_above(self, test: FlatTest) -> bool:
-        """Tell whether the signal lies above the target."""
+        """Return whether the signal is above the target."""
         return self.is_clipped(test) or self.signal_adu(test) > self.target.signal_adu
 
     def describe(self, test: FlatTest) -> str:
-        """Return a test in words."""
+        """Return the test and its result as text."""
         state = (
             "clipped"
             if self.is_clipped(test)
@@ -166,39 +94,42 @@ class Evidence:
         return f"{test.setting} gave {test.level_adu:.0f} ADU, {state}"
 
     def at(self, brightness: int) -> list[FlatTest]:
-        """Return the tests at a brightness."""
-        return [test for test in self.tests if test.step == brightness]
+        """Return the tests at a brightness, oldest first."""
+        return [test for test in self.tests if test.brightness_key == brightness]
 
-    def lies_between(self) -> bool:
-        """Tell whether one brightness was too dark, another too bright, and none was measured."""
-        dark = [test.step for test in self.tests if self.is_black(test)]
-        bright = [test.step for test in self.tests if self.is_clipped(test)]
+    def is_bracketed(self) -> bool:
+        """Return whether some brightness was too dark and a higher one too bright, with no measurement so far."""
+        dark = [test.brightness_key for test in self.tests if self.is_black(test)]
+        bright = [test.brightness_key for test in self.tests if self.is_clipped(test)]
         return len(dark) + len(bright) == len(self.tests) and max(dark, default=math.inf) < min(bright, default=0)
 
     def is_measured_at(self, brightness: int) -> bool:
-        """Tell whether some test at a brightness is one to reckon with."""
+        """Return whether any test at a brightness was measured."""
         return any(self.is_measured(test) for test in self.at(brightness))
 
     def dark_below(self, brightness: int) -> int | None:
-        """Return the next lower brightness that was tried, if it was black and this one was not."""
-        below = max((test.step for test in self.tests if test.step < brightness), default=None)
+        """Return the next lower brightness that was tried if it was black and this one was not, else None."""
+        below = max((test.brightness_key for test in self.tests if test.brightness_key < brightness), default=None)
         if below is None or self.is_black_at(brightness):
             return None
         return below if self.is_black_at(below) else None
 
     def is_black_at(self, brightness: int) -> bool:
-        """Tell whether all tests at a brightness had too little light."""
+        """Return whether all tests at a brightness were black."""
         return all(self.is_black(test) for test in self.at(brightness))
 
-    def shot(self, brightness: int, exposure_s: float) -> FlatTest | None:
-        """Return the newest test at a setting, None where there is none."""
+    def newest_at(self, brightness: int, exposure_s: float) -> FlatTest | None:
+        """Return the newest test at a setting, or None."""
         return next(
             (test for test in reversed(self.at(brightness)) if math.isclose(test.exposure_s, exposure_s, rel_tol=1e-6)),
             None,
         )
 
-    def best(self, margin: float, span: ExposureSpan) -> FlatTest | None:
-        """Return the test nearest to the target among those in the band, with `margin`, and in the span."""
+    def best_test(self, margin: float, span: ExposureSpan) -> FlatTest | None:
+        """Return the test nearest to the target whose exposure is in the span and whose signal is in the band.
+
+        `margin` is the part of the band's width that must remain on either side.
+        """
         good = [
             test
             for test in self.tests
@@ -208,19 +139,19 @@ class Evidence:
         ]
         return min(good, key=lambda test: abs(self.signal_adu(test) - self.target.signal_adu), default=None)
 
-    def needs(self) -> Needs:
-        """Return the exposure that should give the target, for each brightness that was seen."""
-        measured = self.measured_needs()
-        unmeasured = sorted({test.step for test in self.tests} - measured.keys())
+    def needed_exposures(self) -> NeededExposures:
+        """Return the exposure that should reach the target, for each brightness that was tried."""
+        measured = self.measured_exposures()
+        unmeasured = sorted({test.brightness_key for test in self.tests} - measured.keys())
         return measured | {brightness: self._guess_s(brightness, measured) for brightness in unmeasured}
 
-    def measured_needs(self) -> Needs:
-        """Return the same for those brightnesses only where a test was neither clipped nor black."""
-        seen = {test.step for test in self.tests if self.is_measured(test)}
+    def measured_exposures(self) -> NeededExposures:
+        """Return the exposure that should reach the target, for each brightness with a measured test."""
+        seen = {test.brightness_key for test in self.tests if self.is_measured(test)}
         return {brightness: self._measured_s(self.at(brightness)) for brightness in seen}
 
     def _measured_s(self, tests: Sequence[FlatTest]) -> float:
-        """Solve for the exposure, kept between the tests that had too little light and those that had too much."""
+        """Solve for the exposure, and keep it between those that were too short and those that were too long."""
         needed_s = self._linear_s([test for test in tests if self.is_measured(test)])
         too_short_s = max((test.exposure_s for test in tests if not self.is_above(test)), default=0.0)
         too_long_s = min((test.exposure_s for test in tests if self.is_above(test)), default=math.inf)
@@ -229,10 +160,10 @@ class Evidence:
         return math.sqrt(too_short_s * too_long_s)
 
     def _linear_s(self, measured: Sequence[FlatTest]) -> float:
-        """Solve for the exposure by the line through the two tests nearest to the target, or through zero.
+        """Solve for the exposure by the line through the two tests nearest to the target, or through the origin.
 
-        The line through two tests knows the shutter's dead time. Where drift or noise gives it an impossible slope, the
-        nearest test and proportionality are the better guess.
+        The line through two tests accounts for the shutter's dead time. If drift or noise makes its slope implausible,
+        the signal of the nearest test is taken as proportional to the exposure.
         """
         wanted_adu = self.target.signal_adu
         by_nearness = sorted(measured, key=lambda test: abs(math.log(self.signal_adu(test) / wanted_adu)))
@@ -247,20 +178,20 @@ class Evidence:
         line_s = nearest.exposure_s + (wanted_adu - self.signal_adu(nearest)) / rate
         return line_s if line_s > 0 else nearest.exposure_s * wanted_adu / self.signal_adu(nearest)
 
-    def _guess_s(self, brightness: int, measured: Needs) -> float:
-        """Guess the exposure at a brightness where all tests were clipped or black.
+    def _guess_s(self, brightness: int, measured: NeededExposures) -> float:
+        """Guess the exposure at a brightness whose tests were all clipped or black.
 
-        Bounds come from there, and from the rule that more brightness never needs more exposure; the guess itself from
-        what was measured at other brightnesses.
+        These tests, and the rule that more brightness never needs more exposure, give bounds. The measurements at
+        other brightnesses give the guess between them.
         """
         own = self.at(brightness)
         clipped_s = min((test.exposure_s for test in own if self.is_clipped(test)), default=math.inf)
         black_s = max((test.exposure_s for test in own if self.is_black(test)), default=0.0)
         if 0 < black_s < clipped_s < math.inf:
             return math.sqrt(black_s * clipped_s)
-        darkest = black_adu(self.target)
-        dimmer = [test for test in self.tests if test.step <= brightness]
-        brighter = [test for test in self.tests if test.step >= brightness]
+        darkest = black_limit_adu(self.target)
+        dimmer = [test for test in self.tests if test.brightness_key <= brightness]
+        brighter = [test for test in self.tests if test.brightness_key >= brightness]
         at_most_s = min(
             [test.exposure_s * self.target.fraction for test in dimmer if self.is_clipped(test)]
             + [needed_s for other, needed_s in measured.items() if other < brightness],
@@ -272,7 +203,7 @@ class Evidence:
             default=0.0,
         )
         if measured:
-            guess_s = predicted_s(brightness, measured, self.curve)
+            guess_s = predict_exposure_s(brightness, measured, self.curve)
         else:
             clips = sum(self.is_clipped(test) for test in self.tests)
             guess_s = at_most_s / CLIPPED_STEP**clips if clipped_s < math.inf else at_least_s
@@ -283,88 +214,15 @@ class Evidence:
         return at_most_s / 2 if guess_s >= at_most_s else at_least_s
 
 
-def predicted_s(there: int, needs: Needs, curve: PanelCurve) -> float:
-    """Follow the curve from the nearest brightness seen, stretched to pass through the next one, too."""
-    lower, upper = [other for other in needs if other < there], [other for other in needs if other > there]
-    near = max(lower) if lower else min(upper)
-    slope = slope_between(near, min(upper), needs, curve) if lower and upper else slope_at(near, needs, curve)
-    return float(needs[near] * (curve.light(near) / curve.light(there)) ** slope)
-
-
-def onset(evidence: Evidence, dark: int, lit: int, needs: Needs) -> float:
-    """Return the brightness between `dark` and `lit` from which a panel seems to give light that was black at `dark`.
-
-    Such panels rise straight from there: the line through the two lowest measured brightnesses tells it. Where there
-    are no two, or where it was black above that, a part of the way is a guess, the larger the more often it was black.
-    """
-    blacks = len({test.step for test in evidence.tests if evidence.is_black(test)})
-    guess = dark + (lit - dark) * blacks / (blacks + 3)
-    above = min((other for other in needs if other > lit and evidence.is_measured_at(other)), default=None)
-    if above is not None and needs[above] < needs[lit]:
-        line = lit - (above - lit) / (needs[lit] / needs[above] - 1)
-        guess = line if dark < line < lit else guess
-    return guess
-
-
-def slope_at(here: int, needs: Needs, curve: PanelCurve) -> float:
-    """Return the power of the curve that the light follows next to `here`; 1 while only one brightness was seen."""
-    others = [other for other in needs if other != here]
-    if not others:
-        return 1.0
-    nearest = min(others, key=lambda other: abs(math.log(other / here)))
-    return min(max(slope_between(here, nearest, needs, curve), 0.0), STEEPEST_RESPONSE)
-
-
-def slope_between(one: int, other: int, needs: Needs, curve: PanelCurve) -> float:
-    """Return the power of the curve that the light follows between two brightnesses."""
-    return math.log(needs[one] / needs[other]) / math.log(curve.light(other) / curve.light(one))
-
-
-def black_adu(target: FlatTarget) -> float:
-    """Return the signal below which a test says only that there was too little light."""
+def black_limit_adu(target: FlatTarget) -> float:
+    """Return the signal below which a test shows only that there was too little light."""
     return BLACK_ADU + BLACK_LEVEL * target.range_adu
 
 
-def full_scale_seen(target: FlatTarget, tests: Sequence[FlatTest]) -> float:
-    """Return the level at which the tests saturate, where that lies below the given full scale.
+def observed_faintest_part(target: FlatTarget, tests: Sequence[FlatTest]) -> float | None:
+    """Return the signal of the faintest channel relative to the brightest one, from the brightest measured test.
 
-    Three things tell it: a histogram that is cut off, a level without the shot noise that belongs to it, and a level
-    that stays although the exposure grows.
-    """
-    clips = flat_tops_adu(target, tests) + [test.saturation_adu for test in tests]
-    for test in tests:
-        for longer in tests:
-            if longer.brightness == test.brightness and longer.exposure_s >= 1.5 * test.exposure_s:
-                signal_adu = longer.level_adu - target.bias_adu
-                stays = abs(longer.level_adu - test.level_adu) < 0.01 * signal_adu
-                if stays and signal_adu > 0.05 * target.range_adu:
-                    clips.append(max(longer.level_adu, test.level_adu))
-    least_adu = target.bias_adu + LEAST_CLIPPED * target.range_adu
-    return min([target.full_scale_adu, *(level for level in clips if level > least_adu)])
-
-
-def is_cut_off(test: FlatTest, target: FlatTarget) -> bool:
-    """Tell whether the test's histogram shows where the camera saturates below the full scale that is given."""
-    return test.saturation_adu < HIDDEN_PART * target.full_scale_adu
-
-
-def flat_tops_adu(target: FlatTarget, tests: Sequence[FlatTest]) -> list[float]:
-    """Return the levels that lack the shot noise that belongs to them, as those of saturated frames do.
-
-    None where they differ, or where another test reached more: there are cameras whose frames never have shot noise,
-    simulated ones and those that smooth or stack by themselves.
-    """
-    tops = [test for test in tests if test.noise_adu**2 < NOISELESS * (test.level_adu - target.bias_adu)]
-    lowest_adu = min((test.level_adu - target.bias_adu for test in tops), default=0.0)
-    if any(test.level_adu - target.bias_adu > STILL_RISING * lowest_adu for test in tests):
-        return []
-    return [min(test.level_adu, test.saturation_adu) for test in tops]
-
-
-def faintest_part_seen(target: FlatTarget, tests: Sequence[FlatTest]) -> float | None:
-    """Return the faintest channel's signal as part of the brightest one's, from the brightest unclipped test.
-
-    None where no test tells it.
+    None if no measured test has channels.
     """
     evidence = Evidence(target, tests)
     telling = [test for test in tests if test.faintest_adu is not None and evidence.is_measured(test)]
@@ -375,10 +233,10 @@ def faintest_part_seen(target: FlatTarget, tests: Sequence[FlatTest]) -> float |
 
 
 def light_changed(one: FlatTest, other: FlatTest, target: FlatTarget) -> bool:
-    """Tell whether two tests at one brightness contradict each other, whatever the shutter's dead time."""
+    """Return whether two tests at the same brightness contradict each other, whatever the shutter's dead time."""
     short, long = sorted((one, other), key=lambda test: test.exposure_s)
     short_adu, long_adu = short.level_adu - target.bias_adu, long.level_adu - target.bias_adu
-    if short.brightness != long.brightness or short_adu < black_adu(target):
+    if short.brightness != long.brightness or short_adu < black_limit_adu(target):
         return False
     brighter = long_adu / short_adu
     longer = long.exposure_s / short.exposure_s

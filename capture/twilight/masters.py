@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.frame_file import read_pixels
-from coldframe.calibration.frames.overscan import PEDESTAL_ADU, Overscan
+from coldframe.calibration.frames.overscan import Overscan
 from coldframe.calibration.masters.dark_ladder import DarkLadder
-from coldframe.calibration.masters.flat_scaling import FlatScaler, flat_response, with_dark_noise
+from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import Clipping
@@ -48,15 +48,14 @@ def sky_master(shot: SkySet, ladder: DarkLadder, overscan: Overscan | None, cfa_
     order = sorted(range(len(shot.paths)), key=lambda place: shot.exposures_s[place])
     factors: list[NDArray[np.float32]] = []
 
+    def recipe(exposure_s: float) -> FlatRecipe:
+        dark, uncertainty = ladder.at(exposure_s)
+        return FlatRecipe(on_pedestal(dark, overscan), uncertainty, cfa_pattern, overscan)
+
     def scaled(place: int) -> NDArray[np.uint16]:
-        dark, _ = ladder.at(shot.exposures_s[place])
-        pixels = read_pixels(shot.paths[place])
-        if overscan is not None:
-            pixels, _ = overscan.correct_words(pixels)
-            dark = dark + np.float32(PEDESTAL_ADU)
-        scaler = FlatScaler(dark, cfa_pattern)
-        factors.append(scaler.factors(pixels))
-        return scaler.scale_by(factors[-1], pixels)
+        flat = recipe(shot.exposures_s[place]).scaled(read_pixels(shot.paths[place]))
+        factors.append(flat.factors)
+        return flat.pixels
 
     def reread(places: NDArray[np.intp]) -> Iterator[NDArray[np.uint16]]:
         for place in order:
@@ -70,8 +69,9 @@ def sky_master(shot: SkySet, ladder: DarkLadder, overscan: Overscan | None, cfa_
         accumulator.add(scaled(place), shot.digests[place])
     mean_s = fmean(shot.exposures_s)
     clipping = Clipping()
-    stack = with_dark_noise(accumulator.finish(clipping, reread), ladder.at(mean_s)[1], factors[: len(order)])
-    stack, masked = flat_response(stack, cfa_pattern)
+    stack = accumulator.finish(clipping, reread)
+    # Frames that were read again have their factors at the end of the list once more.
+    stack, masked = recipe(mean_s).response(stack, factors[: len(order)])
     return MasterFrame(
         kind=FrameKind.FLAT,
         stack=stack,

@@ -31,7 +31,7 @@ from coldframe.capture.night.end_of_night import end_of_night
 from coldframe.capture.night.night import Night, planned_steps
 from coldframe.capture.night.resuming import earlier_run, unfinished_night
 from coldframe.capture.planning.disk_space import free_bytes, require_room
-from coldframe.capture.planning.lights_for_rig import RigNow
+from coldframe.capture.planning.lights_for_rig import RigSnapshot
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.preflight import UnfitPlanError, require_fit
 from coldframe.capture.planning.read_lights import NoLightsError
@@ -43,10 +43,10 @@ from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.stray_frames import StrayFrames
 from coldframe.capture.threads import in_thread
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.plan import NightPlan, Wish, plan_for
+from coldframe.cli.plan import NightPlan, NightRequest, plan_for
+from coldframe.cli.remote_subscribers import RemoteSubscribers
 from coldframe.cli.report import report_after
 from coldframe.cli.simulated_server import simulated_server
-from coldframe.cli.telling import Telling
 from coldframe.config.loading import ConfigError
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import RigFileError
@@ -83,12 +83,12 @@ OPEN_SERVER = (
 )
 
 
-def run_night(wish: Wish, *, watch: bool, fresh: bool, wants_dashboard: bool, wants_json: bool) -> ExitCode:
+def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboard: bool, wants_json: bool) -> ExitCode:
     """Run a night to its end. From its first step on every way out leaves the rig safe; before, nothing is touched.
 
     Parameters
     ----------
-    wish
+    request
         Which night.
     watch
         Wait for the end of the night first; only with lights.
@@ -101,7 +101,7 @@ def run_night(wish: Wish, *, watch: bool, fresh: bool, wants_dashboard: bool, wa
         screen = _Screen(wants_dashboard=wants_dashboard, wants_json=wants_json)
         service = ServiceWatch()
         return asyncio.run(
-            _until_signalled(_run(wish, wish.settings(), screen, service, watch=watch, fresh=fresh), service)
+            _until_signalled(_run(request, request.settings(), screen, service, watch=watch, fresh=fresh), service)
         )
     except BAD_INPUT as error:
         print(error, file=sys.stderr)
@@ -114,23 +114,23 @@ def run_night(wish: Wish, *, watch: bool, fresh: bool, wants_dashboard: bool, wa
 
 
 async def _run(
-    wish: Wish, settings: Settings, screen: "_Screen", service: ServiceWatch, *, watch: bool, fresh: bool
+    request: NightRequest, settings: Settings, screen: "_Screen", service: ServiceWatch, *, watch: bool, fresh: bool
 ) -> ExitCode:
     """Wait where that is wanted, then shoot, with the hooks around it."""
-    telling = Telling.prepared(settings)
+    remote = RemoteSubscribers.prepare(settings)
     clock = NightClock()
     asked = clock.now()
-    if watch and wish.lights is not None:
+    if watch and request.lights is not None:
         waiting = EventStream()
         waiting.subscribe(screen.lines())
-        await end_of_night(wish.lights, settings.lights, settings.site, waiting, clock)
+        await end_of_night(request.lights, settings.lights, settings.site, waiting, clock)
     hooks = Hooks(settings.hooks, clock)
     # A simulated rig is this run's own.
-    with nullcontext(()) if wish.simulate is not None else rig_locked(settings.server) as abandoned:
+    with nullcontext(()) if request.simulate is not None else rig_locked(settings.server) as abandoned:
         try:
             await hooks.before()
             code = await _shoot(
-                wish, settings, screen, hooks, clock, service, asked, telling, fresh=fresh, notes=abandoned
+                request, settings, screen, hooks, clock, service, asked, remote, fresh=fresh, notes=abandoned
             )
         finally:
             await hooks.after()
@@ -140,14 +140,14 @@ async def _run(
 
 
 async def _shoot(
-    wish: Wish,
+    request: NightRequest,
     settings: Settings,
     screen: "_Screen",
     hooks: Hooks,
     clock: NightClock,
     service: ServiceWatch,
     asked: datetime,
-    telling: Telling,
+    remote: RemoteSubscribers,
     *,
     fresh: bool,
     notes: tuple[str, ...],
@@ -156,16 +156,16 @@ async def _shoot(
     events.subscribe(service.observe)
     events.subscribe_beats(service.beat)
     async with AsyncExitStack() as resources:
-        if wish.simulate is not None:
-            server = await resources.enter_async_context(simulated_server(wish.simulate))
+        if request.simulate is not None:
+            server = await resources.enter_async_context(simulated_server(request.simulate))
             settings = settings.model_copy(update={"server": server})
         strays = StrayFrames(clock)
         rig = await resources.enter_async_context(indi_rig(settings, clock.now, strays.take))
         if notes:
             await _quieted(settings, rig, screen, clock)
         await rig.connect()
-        plan = await in_thread(plan_for, settings, wish.lights, rig_now(rig))
-        _tell_plan(plan, wish, settings)
+        plan = await in_thread(plan_for, settings, request.lights, rig_now(rig))
+        _tell_plan(plan, request, settings)
         if not plan.settings.sets:
             return ExitCode.DONE
         require_fit(plan_night(plan.settings), rig.camera.features, rig.wheel.filters if rig.wheel else None)
@@ -187,7 +187,7 @@ async def _shoot(
         await resources.enter_async_context(screen.shown(events, steering))
         if unwatched is not None:
             events.publish(Notice(clock.now(), Severity.WARNING, unwatched))
-        await telling.begin(resources, events, clock, steering)
+        await remote.start(resources, events, clock, steering)
         resources.push_async_callback(_after, hooks, events)
         await resources.enter_async_context(strays.kept_in(folder, events))
         hooks.tell(events)
@@ -196,7 +196,7 @@ async def _shoot(
         for note in (*notes, *plan.notes):
             events.publish(Notice(clock.now(), Severity.INFO, note))
         learned = LearnedFlats.load(settings.storage.folder / LEARNED_FLATS)
-        deadline = wish.deadline(settings, asked, clock.now())
+        deadline = request.deadline(settings, asked, clock.now())
         night = Night(
             plan.settings,
             rig,
@@ -248,9 +248,9 @@ async def _report(folder: NightFolder, screen: "_Screen") -> None:
         await in_thread(report_after, folder.path, screen.report_output)
 
 
-def rig_now(rig: Rig) -> RigNow:
+def rig_now(rig: Rig) -> RigSnapshot:
     """Return what a connected rig tells of itself."""
-    return RigNow(
+    return RigSnapshot(
         filters=rig.wheel.filters if rig.wheel else None,
         in_beam=rig.wheel.current if rig.wheel else None,
         readout_modes=rig.camera.features.readout_modes,
@@ -258,13 +258,13 @@ def rig_now(rig: Rig) -> RigNow:
     )
 
 
-def _tell_plan(plan: NightPlan, wish: Wish, configured: Settings) -> None:
+def _tell_plan(plan: NightPlan, request: NightRequest, configured: Settings) -> None:
     if plan.for_lights is None:
         return
     if not plan.settings.sets:
         print("nothing to shoot: the library has all that these lights need", file=sys.stderr)
-    elif configured.sets and (wish.config is not None or not wish.simulate):
-        print(f"what the lights in {wish.lights} need is shot, and no configured [[sets]]", file=sys.stderr)
+    elif configured.sets and (request.config is not None or not request.simulate):
+        print(f"what the lights in {request.lights} need is shot, and no configured [[sets]]", file=sys.stderr)
 
 
 async def _until_signalled(run: Coroutine[Any, Any, ExitCode], service: ServiceWatch) -> ExitCode:

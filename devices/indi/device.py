@@ -167,6 +167,11 @@ class IndiDevice:
     def _more_than(self, known: int) -> bool | None:
         return True if len(self.link.mirror.properties(self._name)) > known else None
 
+    def newer(self, name: str, serial: int) -> Property | None:
+        """Return a property if it was defined or changed after event `serial` of the link, else None."""
+        prop = self.link.mirror.find(self._name, name)
+        return prop if prop is not None and prop.serial > serial else None
+
     def value(self, spellings: tuple[Spelling, ...]) -> Value | None:
         """Return the shown value of a control, None where the device lacks it."""
         return dialects.value_of(self.link.mirror, self._name, spellings)

@@ -16,7 +16,7 @@ from coldframe.devices.errors import (
     NotSupportedError,
     SettingRefusedError,
 )
-from coldframe.devices.indi.mirror import Mirror, Property, State, Value
+from coldframe.devices.indi.mirror import Mirror, Property, State, Value, in_brackets
 from coldframe.devices.watchers import Watchers
 
 log = logging.getLogger(__name__)
@@ -232,9 +232,7 @@ class IndiLink:
                 return None
             if prop.state == "alert":
                 message = self.mirror.message_since(device, sent)
-                raise SettingRefusedError(
-                    device, f"{name} refused {_words(values)}" + (f" ({message})" if message else "")
-                )
+                raise SettingRefusedError(device, f"{name} refused {_words(values)}" + in_brackets(message))
             return prop if prop.state in (good_states or TAKEN[prop.kind]) and _shows(prop, values) else None
 
         return await self.wait(device, taken, deadline_s, f"{name} = {_words(values)}")

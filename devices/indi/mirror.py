@@ -127,3 +127,8 @@ class Mirror:
         """Return the device's last message if it came after event `serial`, else an empty string."""
         told, text = self._messages.get(device, (0, ""))
         return text if told > serial else ""
+
+
+def in_brackets(message: str) -> str:
+    """Return a driver's message as the end of an error's text; empty if there is none."""
+    return f" ({message})" if message else ""

@@ -19,9 +19,10 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.calibration.combining.combine import FlatField, Stacking, StackingError, stack_here
+from coldframe.calibration.combining.combine import Stacking, StackingError, stack_here
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile, open_image
+from coldframe.calibration.masters.flat_recipe import FlatRecipe
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.cli.combine import Choice, combine_files
@@ -142,11 +143,12 @@ def opened(paths: Sequence[Path], folder: Path) -> list[ImageFile]:
     return [open_image(path, folder) for path in paths]
 
 
-def assert_same(images: Sequence[ImageFile], method: Method, flat: FlatField | None, stacking: Stacking) -> None:
-    far, near = stacking(images, method, flat), stack_here(images, method, flat)
+def assert_same(images: Sequence[ImageFile], method: Method, flat: FlatRecipe | None, stacking: Stacking) -> None:
+    (far, far_mask), (near, near_mask) = stacking(images, method, flat), stack_here(images, method, flat)
     np.testing.assert_array_equal(far.mean, near.mean, strict=True)
     np.testing.assert_array_equal(far.uncertainty, near.uncertainty, strict=True)
     np.testing.assert_array_equal(far.counts, near.counts, strict=True)
+    np.testing.assert_array_equal(far_mask, near_mask, strict=True)
     assert (far.frames, far.recomputed) == (near.frames, near.recomputed)
     assert far.rejected_fraction > 0 or isinstance(method, Mean | Median)
 
@@ -169,11 +171,10 @@ def test_pixels_of_every_kind_give_the_same(dtype: str, stacking: Stacking, tmp_
 @pytest.mark.parametrize("dtype", ["u2", "f4"])
 def test_flats_give_the_same(dtype: str, pattern: str | None, stacking: Stacking, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
-    dark = FlatField(
-        rng.normal(500, 40, SHAPE).astype(np.float32), pattern, rng.uniform(1, 9, SHAPE).astype(np.float32)
-    )
+    dark, uncertainty = rng.normal(500, 40, SHAPE), rng.uniform(1, 9, SHAPE)
+    flat = FlatRecipe(dark.astype(np.float32), uncertainty.astype(np.float32), pattern)
     images = opened(shoot(tmp_path, 11, "Flat", 20000, dtype), tmp_path)
-    assert_same(images, Clipping(), dark, stacking)
+    assert_same(images, Clipping(), flat, stacking)
 
 
 @pytest.mark.parametrize("state", ["executing", "memory"])
@@ -241,7 +242,7 @@ def test_a_flat_without_light_is_named(stacking: Stacking, tmp_path: Path) -> No
     images = opened(shoot(tmp_path, 3, "Flat"), tmp_path)
     dark = np.full(SHAPE, 5000, np.float32)
     with pytest.raises(FrameFileError, match=r"Flat-00.fits: .*no light"):
-        stacking(images, Mean(), FlatField(dark, None, dark))
+        stacking(images, Mean(), FlatRecipe(dark, dark, None))
 
 
 @pytest.mark.parametrize("said", ["cannot read", "sees another file as"])

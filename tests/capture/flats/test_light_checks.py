@@ -1,4 +1,4 @@
-"""Verdicts on lamp, gain and filter from pixels."""
+"""Verdicts on lamp and filter from pixels."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from coldframe.calibration.measuring.frame_shape import Bands
-from coldframe.capture.flats.light_checks import LEAST_BANDS, cured, is_flickering, shadow, stuck_at, twins
-from coldframe.capture.shooting.fingerprint import Fingerprint, not_applied
+from coldframe.capture.flats.light_checks import (
+    LEAST_BANDS,
+    exposures_without_bands,
+    filters_of_equal_light,
+    find_shadow,
+    is_flickering,
+    other_filter_in_beam,
+)
 from coldframe.capture.tuner.limits import ExposureSpan
-from coldframe.config.frames import ReadoutSettings
 
-LOW, HIGH = ReadoutSettings(gain=0, offset=50), ReadoutSettings(gain=200, offset=50)
-OF_LOW, OF_HIGH = Fingerprint(520.0, 4.1), Fingerprint(523.0, 16.0)
 F64 = NDArray[np.float64]
 DOWN, ACROSS = np.mgrid[-1:1:60j, -1:1:16j]
 USUAL: F64 = 1 - 0.4 * (DOWN**2 + ACROSS**2) / 2
@@ -39,7 +42,7 @@ def test_flicker_is_bands_or_levels_that_matter(bands: Bands, expected: bool) ->
 
 @given(st.floats(LEAST_BANDS, 0.3), st.floats(0.001, 5), st.floats(0.01, 60))
 def test_the_cure_is_a_longer_exposure_within_the_limits(relative: float, exposure_s: float, longest_s: float) -> None:
-    span = cured(Bands(relative, 100.0, 1.0), exposure_s, ExposureSpan(0.001, 0.01), longest_s)
+    span = exposures_without_bands(Bands(relative, 100.0, 1.0), exposure_s, ExposureSpan(0.001, 0.01), longest_s)
     if span is None:
         assert longest_s <= 3 * exposure_s
     else:
@@ -49,28 +52,13 @@ def test_the_cure_is_a_longer_exposure_within_the_limits(relative: float, exposu
         assert expected < LEAST_BANDS or span.shortest_s == pytest.approx(longest_s / 2)
 
 
-def test_a_gain_that_was_not_taken_is_known_by_the_bias() -> None:
-    known = {LOW: OF_LOW, HIGH: OF_HIGH}
-    assert not_applied(HIGH, Fingerprint(520.3, 4.15), known) == LOW
-    assert not_applied(HIGH, Fingerprint(526.0, 15.0), known) is None
-    assert not_applied(LOW, Fingerprint(519.0, 4.0), known) is None
-    assert not_applied(HIGH, Fingerprint(700.0, 9.0), known) is None, "like nothing that is known"
-    assert not_applied(HIGH, Fingerprint(520.3, 4.15), {LOW: OF_LOW}) == LOW
-
-
-def test_an_offset_that_was_not_taken_is_known_by_the_level() -> None:
-    other = ReadoutSettings(gain=0, offset=10)
-    known = {LOW: OF_LOW, other: Fingerprint(120.0, 4.1)}
-    assert not_applied(LOW, Fingerprint(120.5, 4.1), known) == other
-
-
 def test_a_wheel_that_did_not_turn_is_known_by_the_light() -> None:
     earlier = {"L": 1000.0, "R": 340.0, "G": 345.0, "Ha": 60.0}
-    assert stuck_at("Ha", {"L": 1000.0, "Ha": 1004.0}, earlier) == "L"
-    assert stuck_at("Ha", {"L": 700.0, "Ha": 42.0}, earlier) is None, "the lamp is dimmer than it was"
-    assert stuck_at("G", {"R": 340.0, "G": 341.0}, earlier) is None, "they were alike before"
-    assert stuck_at("Ha", {"L": 1000.0, "Ha": 1004.0}, {}) is None
-    assert twins("Ha", {"L": 1000.0, "Ha": 1004.0}) == ["L"]
+    assert other_filter_in_beam("Ha", {"L": 1000.0, "Ha": 1004.0}, earlier) == "L"
+    assert other_filter_in_beam("Ha", {"L": 700.0, "Ha": 42.0}, earlier) is None, "the lamp is dimmer than it was"
+    assert other_filter_in_beam("G", {"R": 340.0, "G": 341.0}, earlier) is None, "they were alike before"
+    assert other_filter_in_beam("Ha", {"L": 1000.0, "Ha": 1004.0}, {}) is None
+    assert filters_of_equal_light("Ha", {"L": 1000.0, "Ha": 1004.0}) == ["L"]
 
 
 @pytest.mark.parametrize("light", [0.0, 0.3, 0.45])
@@ -78,14 +66,14 @@ def test_a_wheel_that_did_not_turn_is_known_by_the_light() -> None:
 def test_a_blade_is_seen_however_large(light: float, columns: int) -> None:
     flat = USUAL.copy()
     flat[:, -columns:] *= light
-    fault = shadow(20_000 * noisy(flat), USUAL)
+    fault = find_shadow(20_000 * noisy(flat), USUAL)
     assert fault is not None
     assert "a shutter blade" in fault
     assert "right side" in fault
 
 
 def test_a_blade_that_moves_through_the_exposure_leaves_a_gradient() -> None:
-    fault = shadow(noisy(USUAL * (1 + 0.36 * ACROSS)), USUAL)
+    fault = find_shadow(noisy(USUAL * (1 + 0.36 * ACROSS)), USUAL)
     assert fault is not None
     assert "brightest on the right side" in fault
 
@@ -93,9 +81,9 @@ def test_a_blade_that_moves_through_the_exposure_leaves_a_gradient() -> None:
 @given(st.floats(-0.15, 0.15), st.floats(-0.15, 0.15), st.floats(-0.1, 0.1), st.floats(1, 60_000))
 def test_a_panel_hung_otherwise_is_none(down: float, across: float, round_: float, light: float) -> None:
     change = 1 + down * DOWN + across * ACROSS + round_ * (DOWN**2 + ACROSS**2) / 2
-    assert shadow(light * noisy(USUAL * change), USUAL) is None
+    assert find_shadow(light * noisy(USUAL * change), USUAL) is None
 
 
 def test_nothing_is_said_of_what_cannot_be_compared() -> None:
-    assert shadow(USUAL[:3], USUAL[:3]) is None
-    assert shadow(USUAL, USUAL - 1) is None
+    assert find_shadow(USUAL[:3], USUAL[:3]) is None
+    assert find_shadow(USUAL, USUAL - 1) is None

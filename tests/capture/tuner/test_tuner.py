@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldframe.capture.tuner.evidence import FlatTest
+from coldframe.capture.tuner.flat_test import FlatTest
 from coldframe.capture.tuner.limits import BrightnessRange, ExposureSpan, TuningLimits
 from coldframe.capture.tuner.panel_curve import PanelCurve
 from coldframe.capture.tuner.target import FlatTarget

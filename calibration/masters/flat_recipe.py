@@ -1,0 +1,117 @@
+"""The recipe by which raw flats become a master flat, for running sets, files, clusters and twilight alike.
+
+1. Subtract the overscan from each frame, if the camera has one.
+2. Subtract the dark of the frame's exposure.
+3. Scale what is left to `REFERENCE_LEVEL`, with a colour filter array each of its channels.
+4. Stack the scaled frames: `Accumulator` as they come in, `combine_columns` from files.
+5. Add the error of the dark, which all frames share, to the uncertainty.
+6. Normalise to a mean of 1, and mask the pixels without signal.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.frames.overscan import PEDESTAL_ADU, Overscan
+from coldframe.calibration.masters.flat_scaling import FlatScaler, flat_response, with_dark_noise
+from coldframe.calibration.stacking.accumulator import Stack
+
+
+class ScaledFlat(NamedTuple):
+    """A flat frame on the common scale.
+
+    Attributes
+    ----------
+    pixels
+        uint16, shape (height, width), in a buffer that the recipe reuses for the next frame.
+    factors
+        float32, shape (2, 2): the factors by which it was scaled; see `FlatScaler.factors`.
+    """
+
+    pixels: NDArray[np.uint16]
+    factors: NDArray[np.float32]
+
+
+class FlatRecipe:
+    """The steps of the recipe for flats that share one dark.
+
+    Flats of several exposures, as in twilight, need one recipe for each exposure.
+
+    Parameters
+    ----------
+    dark
+        float32, shape (height, width): the level to subtract from each frame without overscan, ADU; see `on_pedestal`.
+    dark_uncertainty
+        float32, same shape: standard error of the dark, ADU; 0 or NaN where it is unknown.
+    cfa_pattern
+        Colour filter array, such as "RGGB"; None for mono.
+    overscan
+        The overscan to subtract from raw frames; None if they have none, or are without it already.
+
+    Raises
+    ------
+    ValueError
+        If the pattern is unknown.
+    """
+
+    def __init__(
+        self,
+        dark: NDArray[np.float32],
+        dark_uncertainty: NDArray[np.float32],
+        cfa_pattern: str | None,
+        overscan: Overscan | None = None,
+    ) -> None:
+        self.dark = dark
+        self.dark_uncertainty = dark_uncertainty
+        self.cfa_pattern = cfa_pattern
+        self.overscan = overscan
+        self.scaler = FlatScaler(dark, cfa_pattern)
+
+    def scaled(self, raw: NDArray[np.uint16]) -> ScaledFlat:
+        """Return a raw frame, uint16, ready to be stacked: steps 1 to 3.
+
+        Raises
+        ------
+        NoSignalError
+            If the level above the dark is below 1 ADU.
+        ValueError
+            If the dark has another shape.
+        """
+        pixels = raw if self.overscan is None else self.overscan.correct_words(raw)[0]
+        factors = self.scaler.factors(pixels)
+        return ScaledFlat(self.scaler.scale_by(factors, pixels), factors)
+
+    def response(self, stack: Stack, factors: Sequence[NDArray[np.float32]]) -> tuple[Stack, NDArray[np.bool_]]:
+        """Return the master flat and its mask, from the stack of the scaled frames: steps 5 and 6.
+
+        Parameters
+        ----------
+        stack
+            The stack of the scaled frames.
+        factors
+            The factors of each frame, in any order.
+
+        Returns
+        -------
+        response, dead
+            See `flat_response`.
+        """
+        return flat_response(with_dark_noise(stack, self.dark_uncertainty, factors), self.cfa_pattern)
+
+
+def on_pedestal(mean: NDArray[np.float32], overscan: Overscan | None) -> NDArray[np.float32]:
+    """Return the mean of a master of dark frames as it must be subtracted from flats.
+
+    Frames whose overscan was subtracted lie `PEDESTAL_ADU` above zero; masters of darks and biases are stored without
+    this pedestal.
+
+    Parameters
+    ----------
+    mean
+        float32, shape (height, width), ADU.
+    overscan
+        The overscan that is subtracted from the flats; None for whole frames.
+    """
+    return mean if overscan is None else mean + np.float32(PEDESTAL_ADU)
