@@ -9,7 +9,7 @@ from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.library.library import LIBRARY
 from coldframe.calibration.measuring.frame_shape import Bands, FrameShape, bands_between, is_large_enough
 from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, FrameStatistics
-from coldframe.capture.events.kinds import FlatTested, FlatTuned, Severity
+from coldframe.capture.events.kinds import FlatTested, FlatTuned, Severity, Topic
 from coldframe.capture.flats.learned import FlatKey, LearnedFlat, LearnedFlats
 from coldframe.capture.flats.light_checks import (
     FLICKER_RETRIES,
@@ -253,7 +253,7 @@ class FlatTuning:
         for other in filters_of_equal_light(name, tonight):
             if not {name, other} <= earlier.keys():
                 text = f"filters {name} and {other} pass the same light: if they should not, the wheel is stuck"
-                self.context.notice(Severity.WARNING, text)
+                self.context.notice(Severity.WARNING, text, topic=Topic.FILTER)
 
     def _other_filter(self, tuned: Tuned, curve: PanelCurve) -> str | None:
         """Return the filter that seems to be in the beam instead of the selected one, or None."""

@@ -11,16 +11,18 @@ from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.measuring.statistics import measure
 from coldframe.capture.clock import clock_text
 from coldframe.capture.events.kinds import (
-    NIGHT_WAS_ENDED,
+    AbortedBy,
     NightEnded,
     NightOutcome,
     NightStarted,
     PlannedStep,
     SetResized,
     Severity,
+    SkippedBy,
     StepEnded,
     StepOutcome,
     StepStarted,
+    StepType,
     TuningKept,
 )
 from coldframe.capture.flats.learned import LearnedFlats
@@ -98,21 +100,23 @@ class Night:
         What goes wrong is told as events and never raised. A cancelled night is left safe, too, before the
         cancellation is raised; a second one cuts the warm-up short.
         """
-        outcome, summary = NightOutcome.ABORTED, ""
+        outcome, result, aborted_by = NightOutcome.ABORTED, "", None
         try:
             with self._context.steering.obeyed():
-                outcome, summary = await self._steps_done()
+                outcome, result = await self._steps_done()
         except asyncio.CancelledError:
-            outcome, summary = NightOutcome.INTERRUPTED, "ended by request; the same command goes on with it tonight"
+            outcome, result = NightOutcome.INTERRUPTED, "ended by request; the same command goes on with it tonight"
             self._context.notice(
                 Severity.WARNING, "stopping; the rig is made safe, and another Ctrl-C leaves out the warm-up"
             )
-        except (NotDurableError, ContestedError) as error:
-            summary = str(error)
+        except NotDurableError as error:
+            result, aborted_by = str(error), AbortedBy.DISK
+        except ContestedError as error:
+            result, aborted_by = str(error), AbortedBy.OTHER_PROGRAM
         except Exception as error:  # the boundary: whatever it is, the rig is made safe and the log has the trace
             log.exception("the night failed")
-            summary = f"internal error: {error!r}; the log has the details"
-        outcome = await self._end(outcome, summary)
+            result, aborted_by = f"internal error: {error!r}; the log has the details", AbortedBy.INTERNAL_ERROR
+        outcome = await self._end(outcome, result, aborted_by)
         if outcome is NightOutcome.INTERRUPTED:
             raise asyncio.CancelledError
         return outcome
@@ -131,7 +135,7 @@ class Night:
 
     def _require_time(self, number: int) -> None:
         if self._context.deadline is not None and self._timetable.has_no_time(number):
-            raise StepSkippedError(f"no time for it before {clock_text(self._context.deadline)}")
+            raise StepSkippedError(f"no time for it before {clock_text(self._context.deadline)}", SkippedBy.TIME)
 
     async def _steps_done(self) -> tuple[NightOutcome, str]:
         """Do what the plan says, all but the warm-up; return how it went."""
@@ -208,15 +212,19 @@ class Night:
         context = self._context
         context.publish(StepStarted(context.clock.now(), number))
         context.retries.begin_set(needed_devices(step, context.rig))
-        outcome, reason = StepOutcome.DONE, ""
+        outcome, reason, skipped_by = StepOutcome.DONE, "", None
         try:
             self._require_time(number)
             await self._work(number, step)
         except asyncio.CancelledError:
-            context.publish(StepEnded(context.clock.now(), number, StepOutcome.SKIPPED, NIGHT_WAS_ENDED))
+            context.publish(
+                StepEnded(
+                    context.clock.now(), number, StepOutcome.SKIPPED, "the night was ended", SkippedBy.NIGHT_ENDED
+                )
+            )
             raise
         except StepSkippedError as error:
-            outcome, reason = StepOutcome.SKIPPED, str(error)
+            outcome, reason, skipped_by = StepOutcome.SKIPPED, str(error), error.skipped_by
         except (StepFailedError, DeviceError) as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -225,7 +233,7 @@ class Night:
             outcome, reason = StepOutcome.FAILED, str(error)
         if outcome is not StepOutcome.DONE:
             self._missing.append(f"{step.title} ({reason})")
-        context.publish(StepEnded(context.clock.now(), number, outcome, reason))
+        context.publish(StepEnded(context.clock.now(), number, outcome, reason, skipped_by))
         # A run that goes on with this night after a power cut must not know less than the next step took for granted.
         await context.events.kept()
 
@@ -392,7 +400,7 @@ class Night:
             raise StepSkippedError("there is neither a master dark flat nor a master bias to subtract")
         return inputs
 
-    async def _end(self, outcome: NightOutcome, summary: str) -> NightOutcome:
+    async def _end(self, outcome: NightOutcome, result: str, aborted_by: AbortedBy | None) -> NightOutcome:
         """Reach the safe state, whoever cancels meanwhile, say the last word, and return how the night ended."""
         context = self._context
         warming = next((n for n, step in enumerate(self._steps, start=1) if isinstance(step, WarmStep)), None)
@@ -415,8 +423,17 @@ class Night:
             await self._characterisation.keep()
         except asyncio.CancelledError:
             outcome = NightOutcome.INTERRUPTED
-        safety = failures or ("the rig is safe",)
-        context.publish(NightEnded(context.clock.now(), outcome, "; ".join((summary, *safety))))
+        context.publish(
+            NightEnded(
+                at=context.clock.now(),
+                outcome=outcome,
+                summary="; ".join((result, *(failures or ("the rig is safe",)))),
+                rig_is_safe=not failures,
+                result=result,
+                not_safe=failures,
+                aborted_by=aborted_by,
+            )
+        )
         return outcome
 
 
@@ -441,8 +458,25 @@ def planned_steps(steps: Sequence[Step], settings: Settings) -> tuple[PlannedSte
 
 def planned(number: int, step: Step, estimate: float) -> PlannedStep:
     """Return a step as events tell it."""
-    if isinstance(step, ShootStep):
-        return PlannedStep(number, step.title, step.kind, step.filter, step.count, step.exposure_s, estimate)
-    if isinstance(step, SkyStep):
-        return PlannedStep(number, step.title, FrameKind.FLAT, None, step.count, None, estimate)
-    return PlannedStep(number, step.title, None, None, 0, None, estimate)
+    match step:
+        case ShootStep():
+            return PlannedStep(
+                number,
+                step.title,
+                step.kind,
+                step.filter,
+                step.count,
+                step.exposure_s,
+                estimate,
+                StepType.SHOOT,
+            )
+        case SkyStep():
+            return PlannedStep(number, step.title, FrameKind.FLAT, None, step.count, None, estimate, StepType.SKY_FLATS)
+        case TuneStep():
+            return PlannedStep(number, step.title, None, step.filter, 0, None, estimate, StepType.TUNE)
+        case SkyMasterStep():
+            return PlannedStep(number, step.title, None, step.flat.filter, 0, None, estimate, StepType.SKY_MASTER)
+        case CoolStep():
+            return PlannedStep(number, step.title, None, None, 0, None, estimate, StepType.COOL, step.setpoint_c)
+        case WarmStep():
+            return PlannedStep(number, step.title, None, None, 0, None, estimate, StepType.WARM)

@@ -31,6 +31,7 @@ from coldframe.capture.events.kinds import (
     PedestalDecided,
     SetResized,
     Severity,
+    SkippedBy,
 )
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate, FrameLook
 from coldframe.capture.judging.thermometer import TemperatureWatch
@@ -479,7 +480,7 @@ class SetShooting:
             self._exposing.reschedule(asyncio.get_running_loop().time())
         except RuntimeError:
             return "its frames are all in, and its master is being made"
-        self._given_up = StepSkippedError(BY_REQUEST)
+        self._given_up = StepSkippedError(BY_REQUEST, SkippedBy.USER)
         self._context.steering.note_skipped()
         return f"skipped; a master is made of the frames that it has, from {LEAST_FRAMES} on"
 

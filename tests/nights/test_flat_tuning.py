@@ -18,6 +18,7 @@ from coldframe.capture.events.kinds import (
     Notice,
     StepEnded,
     StepOutcome,
+    Topic,
 )
 from coldframe.capture.night.assembly import assembled_night, open_night_files
 from coldframe.config.examples import example_night
@@ -113,8 +114,9 @@ class Person:
         self.asked: list[str] = []
 
     def hear(self, event: Event) -> None:
-        if isinstance(event, Notice) and "please switch the lamp" in event.text:
-            word = event.text.split(";")[0].rsplit(" ", 1)[1]
+        if isinstance(event, Notice) and event.topic is Topic.LAMP_BY_HAND:
+            word = "off" if self._lamp.state().lit else "on"
+            assert f" {word}" in event.text
             self.asked.append(word)
             self._tasks.append(asyncio.create_task(self._switch(word)))
 

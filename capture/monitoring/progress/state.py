@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from functools import singledispatchmethod
 
 from coldframe.capture.events.kinds import (
-    NIGHT_WAS_ENDED,
     CoolingProgress,
     Event,
     ExposureStarted,
@@ -26,6 +25,7 @@ from coldframe.capture.events.kinds import (
     PedestalDecided,
     SetResized,
     Severity,
+    SkippedBy,
     StepEnded,
     StepOutcome,
     StepStarted,
@@ -211,16 +211,17 @@ class DashboardState:
         self.running, self.exposure = event.step, None
         self.pace.step_began()
         if step := self.steps.get(event.step):
-            step.began, step.ended, step.outcome, step.reason = event.at, None, None, ""
+            step.began, step.ended, step.outcome, step.reason, step.skipped_by = event.at, None, None, "", None
 
     @_take.register
     def _(self, event: StepEnded) -> None:
         self.exposure, self.cooling = None, None
-        self.is_stopping = self.is_stopping or event.reason == NIGHT_WAS_ENDED
+        self.is_stopping = self.is_stopping or event.skipped_by is SkippedBy.NIGHT_ENDED
         if self.running == event.step:
             self.running = None
         if step := self.steps.get(event.step):
             step.ended, step.outcome, step.reason = event.at, event.outcome, event.reason
+            step.skipped_by = event.skipped_by
 
     @_take.register
     def _(self, event: SetResized) -> None:

@@ -29,6 +29,7 @@ from coldframe.capture.events.kinds import (
     PlannedStep,
     Severity,
     StepStarted,
+    StepType,
     TemperatureRead,
 )
 from coldframe.capture.monitoring.telemetry import publisher
@@ -56,8 +57,8 @@ MARK = "coldframe/mark"
 """Below what a listener hears, and nothing of ours."""
 DEADLINE_S = 30.0
 STEPS = (
-    PlannedStep(1, "cool to -10 C", None, None, 0, None, 60.0),
-    PlannedStep(2, "bias", FrameKind.BIAS, None, 5, 0.001, 10.0),
+    PlannedStep(1, "cool to -10 C", None, None, 0, None, 60.0, StepType.COOL),
+    PlannedStep(2, "bias", FrameKind.BIAS, None, 5, 0.001, 10.0, StepType.SHOOT),
 )
 
 
