@@ -13,7 +13,6 @@ from coldframe.calibration.measuring.statistics import measure
 from coldframe.capture.clock import NightClock, clock_text
 from coldframe.capture.events.kinds import (
     AbortedBy,
-    EventStream,
     NightEnded,
     NightOutcome,
     NightStarted,
@@ -27,6 +26,7 @@ from coldframe.capture.events.kinds import (
     StepType,
     TuningKept,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.flats.tuning import FlatTuning
 from coldframe.capture.host.memory import MemoryWatch

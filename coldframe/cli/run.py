@@ -16,7 +16,8 @@ from typing import Any, TextIO
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream, NightOutcome, Notice, Severity, Subscriber
+from coldframe.capture.events.kinds import NightOutcome, Notice, Severity
+from coldframe.capture.events.stream import EventStream, Subscriber
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.host.rig_lock import RigInUseError, rig_locked
 from coldframe.capture.host.systemd import ServiceWatch

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, EventStream, NightOutcome
+from coldframe.capture.events.kinds import Event, NightOutcome
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.night.night import Night, planned_steps
 from coldframe.capture.night.resuming import earlier_run, unfinished_night

@@ -24,7 +24,8 @@ from unittest.mock import patch
 from coldframe.calibration.camera.record import CAMERAS
 from coldframe.calibration.library.library import LIBRARY
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, EventStream, NightOutcome
+from coldframe.capture.events.kinds import Event, NightOutcome
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.night.night import Night
 from coldframe.capture.rig.safe_state import SafeState

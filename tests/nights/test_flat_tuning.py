@@ -11,7 +11,6 @@ from coldframe.calibration.files.frame_file import read_frame, read_header
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     FlatTested,
     FlatTuned,
     NightOutcome,
@@ -20,6 +19,7 @@ from coldframe.capture.events.kinds import (
     StepOutcome,
     Topic,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.night.night import Night
 from coldframe.capture.storage.night_folder import NightFolder
