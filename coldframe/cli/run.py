@@ -25,7 +25,7 @@ from coldframe.capture.monitoring.dashboard.controls import Controls
 from coldframe.capture.monitoring.dashboard.keyboard import Keyboard
 from coldframe.capture.monitoring.dashboard.terminal import Dashboard
 from coldframe.capture.monitoring.notifications.sending import NotifySetupError
-from coldframe.capture.monitoring.progress.narrator import JsonLog, LineLog
+from coldframe.capture.monitoring.progress.line_logs import JsonLog, LineLog
 from coldframe.capture.monitoring.watching.messages import obey
 from coldframe.capture.monitoring.watching.server import WatchServer
 from coldframe.capture.night.end_of_night import end_of_night
