@@ -5,12 +5,11 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.measuring.statistics import measure
-from coldframe.capture.clock import NightClock, clock_text
+from coldframe.capture.clock import clock_text
 from coldframe.capture.events.kinds import (
     AbortedBy,
     NightEnded,
@@ -26,7 +25,6 @@ from coldframe.capture.events.kinds import (
     StepType,
     TuningKept,
 )
-from coldframe.capture.events.stream import EventStream
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.flats.tuning import FlatTuning
 from coldframe.capture.host.memory import MemoryWatch
@@ -42,17 +40,15 @@ from coldframe.capture.rig.light_path import darken, tell_panel
 from coldframe.capture.rig.safe_state import SafeState
 from coldframe.capture.rig.temperature import OutOfReachError, cool, cool_less, thermometer
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
-from coldframe.capture.session.retry_budget import ContestedError, Retries
+from coldframe.capture.session.retry_budget import ContestedError
 from coldframe.capture.session.skipping import skippable
-from coldframe.capture.session.steering import Steering
 from coldframe.capture.shooting.ambient_darks import in_parts, made_already
 from coldframe.capture.shooting.camera_ladder import Characterisation, LadderLight
 from coldframe.capture.shooting.gain_check import GainCheck
 from coldframe.capture.shooting.light_leak_retry import LightLeakRetry
 from coldframe.capture.shooting.set_inputs import BiasInputs, DarkInputs, FlatInputs, SetInputs
 from coldframe.capture.steps import CoolStep, ShootStep, SkyMasterStep, SkyStep, Step, TuneStep, WarmStep
-from coldframe.capture.storage.night_folder import NightFolder
-from coldframe.capture.storage.saved_frames import SavedFrames, Wanted
+from coldframe.capture.storage.saved_frames import Wanted
 from coldframe.capture.threads import in_thread
 from coldframe.capture.tuner.panel_curve import PROPORTIONAL
 from coldframe.capture.tuner.tuner import Tuned
@@ -70,50 +66,33 @@ class Night:
 
     Parameters
     ----------
-    settings
-        What is wanted.
-    rig
-        The hardware, not connected yet.
-    folder
-        Where the night's files go.
+    context
+        What all parts of the night work with.
     learned
-        Flat exposures of earlier nights; gets this night's.
-    events, clock
-        Where and when to tell.
-    deadline
-        When the last frame must be in; the warm-up comes after it. None: no matter when.
+        Flat exposures of earlier nights; this night's are added.
+    safe_state
+        Makes the rig safe in the end.
     earlier
-        What a run of this night has left that did not come to its end; None for a night that begins.
-    steering
-        What people may ask of it; None: nobody does.
+        What an unfinished run of this night left; None for a new night.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        rig: Rig,
-        *,
-        folder: NightFolder,
-        learned: LearnedFlats,
-        events: EventStream,
-        clock: NightClock,
-        deadline: datetime | None = None,
-        earlier: EarlierRun | None = None,
-        steering: Steering | None = None,
+        self, context: NightContext, learned: LearnedFlats, safe_state: SafeState, earlier: EarlierRun | None = None
     ) -> None:
+        settings = context.settings
+        self._context = context
         self._earlier = earlier
-        saved, steering = earlier.saved if earlier else SavedFrames(folder), steering or Steering(events, clock)
-        self._context = NightContext(settings, rig, folder, events, clock, Retries(), saved, steering, deadline)
         self._learned = learned
-        self._timetable = Timetable(plan_night(settings), settings, deadline, self._frames_on_disk)
+        self._safe_state = safe_state
+        self._timetable = Timetable(plan_night(settings), settings, context.deadline, self._frames_on_disk)
         self._products = NightProducts(settings.flats, PROPORTIONAL if earlier is None else earlier.curve)
         self._missing: list[str] = []
         self._reached_c: float | None = None
-        self._characterisation = Characterisation(self._context)
-        self._light_leak_retry = LightLeakRetry(self._context)
-        self._gain_check = GainCheck(self._context)
-        self._sky = SkySets(self._context, learned)
-        self._memory = MemoryWatch(self._context)
+        self._characterisation = Characterisation(context)
+        self._light_leak_retry = LightLeakRetry(context)
+        self._gain_check = GainCheck(context)
+        self._sky = SkySets(context, learned)
+        self._memory = MemoryWatch(context)
 
     async def run(self) -> NightOutcome:
         """Do all steps, then leave the rig safe.
@@ -180,10 +159,9 @@ class Night:
 
     async def _go_on_from(self, earlier: EarlierRun) -> None:
         """Leave nothing as a run left it that could not end: a lamp may be lit, an exposure under way."""
-        context = self._context
         for note in earlier.notes:
-            context.notice(Severity.INFO, note)
-        await SafeState(context.settings, context.rig, context.events, context.clock).reach_but_cooler()
+            self._context.notice(Severity.INFO, note)
+        await self._safe_state.reach_but_cooler()
 
     def _frames_on_disk(self, step: ShootStep) -> int:
         """Return how many frames of a set an earlier run has left."""
@@ -428,14 +406,13 @@ class Night:
         warming = next((n for n, step in enumerate(self._steps, start=1) if isinstance(step, WarmStep)), None)
         if warming is not None:
             context.publish(StepStarted(context.clock.now(), warming))
-        safe = SafeState(context.settings, context.rig, context.events, context.clock)
-        reaching = asyncio.create_task(safe.reach(), name="safe state")
+        reaching = asyncio.create_task(self._safe_state.reach(), name="safe state")
         while not reaching.done():
             try:
                 await asyncio.shield(reaching)
             except asyncio.CancelledError:
                 outcome = NightOutcome.INTERRUPTED
-                safe.cut_warm_up_short()
+                self._safe_state.cut_warm_up_short()
         failures = reaching.result()
         if failures and outcome is NightOutcome.COMPLETE:
             outcome = NightOutcome.INCOMPLETE

@@ -94,6 +94,8 @@ class SafeState:
 
     async def _quiet(self) -> bool:
         """End the exposure, put the lamp out, see to the cover; tell whether the camera answers."""
+        self._failures.clear()
+        self._is_waiting = False
         self._patient_until_s = _now_s() + self._patience_s
         camera, panel = self._rig.camera, self._rig.panel
         answers = await self._try(camera.name, "end its exposure", camera.abort, ABORT_DEADLINE_S, Topic.EXPOSURE)
