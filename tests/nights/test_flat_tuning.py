@@ -19,6 +19,7 @@ from coldframe.capture.events.kinds import (
     StepOutcome,
     Topic,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.night.assembly import assembled_night, open_night_files
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings

@@ -22,6 +22,7 @@ from coldframe.capture.events.kinds import (
     Notice,
     StepStarted,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.telemetry import publisher
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry
 from coldframe.capture.night.assembly import assembled_night, open_night_files
