@@ -17,6 +17,7 @@ from coldframe.capture.recovery.exposing import expose_with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.session.skipping import skippable
+from coldframe.capture.shooting.studied_set import studied_set
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind, ReadoutSettings
@@ -58,25 +59,6 @@ class LadderLight:
     def exposures_s(self) -> tuple[float, ...]:
         """Exposure of each rung."""
         return tuple(part * self.range_adu / self.rate_adu_per_s for part in LADDER)
-
-
-def studied_set(
-    frame: Frame, sensor_c: float | None, light: tuple[str | None, int | None] | None, series: TileSeries
-) -> StudiedSet:
-    """Return what a set of frames told.
-
-    Parameters
-    ----------
-    frame
-        One of them.
-    sensor_c
-        Their mean temperature.
-    light
-        What tells one light from another: filter and brightness; None of frames without light.
-    series
-        What was seen of them.
-    """
-    return StudiedSet(frame.camera, frame.settings, frame.kind, frame.exposure_s, sensor_c, light, series.noise())
 
 
 @dataclass(slots=True)
