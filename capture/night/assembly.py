@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.night.night import Night, planned_steps
 from coldframe.capture.night.resuming import EarlierRun, earlier_run

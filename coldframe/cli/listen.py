@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from coldframe.capture.host.rig_lock import RigInUseError, listening_locked, rig_holder, rig_in_use
-from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.telemetry.listener import Listener
 from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode

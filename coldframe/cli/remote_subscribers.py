@@ -4,7 +4,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream, Notice, Severity
+from coldframe.capture.events.kinds import Notice, Severity
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.notifications.sending import Notifier, Send, apprise_sender
 from coldframe.capture.monitoring.notifications.wording import Wording
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TextIO
 
-from coldframe.capture.events.kinds import EventStream, Subscriber
+from coldframe.capture.events.stream import EventStream, Subscriber
 from coldframe.capture.monitoring.dashboard.controls import Controls
 from coldframe.capture.monitoring.dashboard.keyboard import Keyboard
 from coldframe.capture.monitoring.dashboard.terminal import Dashboard
-from coldframe.capture.monitoring.progress.narrator import JsonLog, LineLog
+from coldframe.capture.monitoring.progress.line_logs import JsonLog, LineLog
 from coldframe.capture.monitoring.watching.messages import obey
 from coldframe.capture.session.steering import Steering
 

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from coldframe.capture.events.kinds import (
     CoolingProgress,
-    EventStream,
     FrameShown,
     MasterGrew,
     PanelChanged,
     TemperatureRead,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.storage.journal import encode_event
 from tests.nights.oracle import judge
 from tests.nights.random_nights import HANDS, KINDS, TroubledRun, draw, run

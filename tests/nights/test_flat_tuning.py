@@ -11,7 +11,6 @@ from coldframe.calibration.files.frame_file import read_frame, read_header
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     FlatTested,
     FlatTuned,
     NightOutcome,
@@ -20,6 +19,7 @@ from coldframe.capture.events.kinds import (
     StepOutcome,
     Topic,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.night.assembly import assembled_night, open_night_files
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings

@@ -16,13 +16,13 @@ import pytest
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     NightEnded,
     NightOutcome,
     NightStarted,
     Notice,
     StepStarted,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.telemetry import publisher
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry
 from coldframe.capture.night.assembly import assembled_night, open_night_files

@@ -8,8 +8,8 @@ from rich.text import Text
 from coldframe.capture.events.kinds import NightOutcome, Severity, SkippedBy
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, bar, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, spread
-from coldframe.capture.monitoring.progress.narrator import duration_text, exposure_text, printable
 from coldframe.capture.monitoring.progress.pace import StepProgress
+from coldframe.capture.monitoring.progress.quantities import duration_text, exposure_text, printable
 from coldframe.capture.monitoring.progress.state import DashboardState
 
 

@@ -21,7 +21,6 @@ import pytest
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     NightEnded,
     NightOutcome,
     NightStarted,
@@ -32,6 +31,7 @@ from coldframe.capture.events.kinds import (
     StepType,
     TemperatureRead,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.telemetry import publisher
 from coldframe.capture.monitoring.telemetry.digest import Digest
 from coldframe.capture.monitoring.telemetry.outbox import MOST_EVENTS

@@ -16,7 +16,6 @@ import pytest
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     FilterChanged,
     FrameShown,
     NightPaused,
@@ -24,6 +23,7 @@ from coldframe.capture.events.kinds import (
     PlannedStep,
     StepType,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.watching import local, server
 from coldframe.capture.monitoring.watching.address import watch_address
 from coldframe.capture.monitoring.watching.local import LocalSource
