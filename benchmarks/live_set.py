@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.session.retry_budget import Retries
 from coldframe.capture.session.steering import Steering
-from coldframe.capture.shooting.set_inputs import Recipe
+from coldframe.capture.shooting.set_inputs import BiasInputs
 from coldframe.capture.shooting.set_master import SetMaster
 from coldframe.capture.shooting.set_shooting import SetShooting
 from coldframe.capture.steps import ShootStep
@@ -122,9 +122,9 @@ class MemorySet(SetShooting):
     """Makes its master from memory."""
 
     def __init__(self, context: NightContext, step: ShootStep, camera: MemoryCamera) -> None:
-        recipe = Recipe(0.0001)
-        super().__init__(context, 1, step, recipe)
-        self._master = master = MemoryMaster(context.folder, step, recipe, self._size, None)
+        inputs = BiasInputs(0.0001)
+        super().__init__(context, 1, step, inputs)
+        self._master = master = MemoryMaster(context.folder, step, inputs, self._size, None)
         master.camera = camera
 
     async def one_alone_s(self) -> float:

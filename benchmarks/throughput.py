@@ -24,11 +24,12 @@ from rich.table import Table
 from benchmarks.servers import BLOB_DRIVER, HOST, indiserver
 from coldframe.calibration.files.frame_file import FrameEncoder, parse
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, EventStream, FrameAccepted
+from coldframe.capture.events.kinds import Event, FrameAccepted
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.session.retry_budget import Retries
 from coldframe.capture.session.steering import Steering
-from coldframe.capture.shooting.set_inputs import Recipe
+from coldframe.capture.shooting.set_inputs import BiasInputs
 from coldframe.capture.shooting.set_shooting import SetShooting
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.night_folder import NightFolder
@@ -126,7 +127,7 @@ async def to_master(server: ServerAddress, frames: int, folder: Path, exposure_s
 
         async def shoot(count: int) -> None:
             step = ShootStep(FrameKind.BIAS, count, None, None, ReadoutSettings(), None)
-            await SetShooting(context, 1, step, Recipe(exposure_s)).run()
+            await SetShooting(context, 1, step, BiasInputs(exposure_s)).run()
 
         try:
             await shoot(3)

@@ -40,7 +40,10 @@ FEWEST_PIXELS = 1 << 15
 """Of a task's rows: less is not worth the way."""
 
 CONNECT_S = 10.0
-"""How long the scheduler may take to answer, and a first worker to appear."""
+"""How long the scheduler may take to answer."""
+
+FIRST_WORKER_S = 10.0
+"""How long a first worker may take to appear."""
 
 LOST_S = 30.0
 """How often is looked, while waiting for a result, whether there is any worker left."""
@@ -205,7 +208,7 @@ def stacking_cluster(address: str, folder: Path) -> Iterator[Stacking]:
         raise StackingError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
         try:
-            client.wait_for_workers(1, timeout=CONNECT_S)
+            client.wait_for_workers(1, timeout=FIRST_WORKER_S)
         except TimeoutError as error:
             raise StackingError(f"{address}: the scheduler has no workers: start some with `dask worker`") from error
         _check_versions(client)

@@ -1,11 +1,11 @@
-"""The frames of a flat tuning: exposed with retries, kept in the night folder, measured."""
+"""Expose the frames of a flat tuning with retries, save them in the night folder, and measure them."""
 
 from dataclasses import dataclass
 
 from coldframe.calibration.measuring.frame_shape import FrameShape, frame_shape
 from coldframe.calibration.measuring.statistics import FrameStatistics, measure, preview
 from coldframe.capture.events.kinds import FrameShown
-from coldframe.capture.recovery.retrying import expose_once, with_retries
+from coldframe.capture.recovery.exposing import expose_with_retries
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.steps import TuneStep
 from coldframe.capture.threads import in_thread
@@ -15,7 +15,7 @@ from coldframe.devices.camera import Frame
 
 @dataclass(frozen=True, slots=True)
 class TuningFrames:
-    """Exposes flats with the lamp as it is, and measures them.
+    """Exposes and measures flats; the lamp stays as it is.
 
     Attributes
     ----------
@@ -50,6 +50,4 @@ class TuningFrames:
         return await in_thread(frame_shape, frame.pixels)
 
     async def _exposed(self, exposure_s: float) -> Frame:
-        return await with_retries(
-            self.context, lambda: expose_once(self.context, self.number, FrameKind.FLAT, exposure_s)
-        )
+        return await expose_with_retries(self.context, self.number, FrameKind.FLAT, exposure_s)

@@ -5,24 +5,24 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.measuring.statistics import measure
-from coldframe.capture.clock import NightClock, clock_text
+from coldframe.capture.clock import clock_text
 from coldframe.capture.events.kinds import (
-    NIGHT_WAS_ENDED,
-    EventStream,
+    AbortedBy,
     NightEnded,
     NightOutcome,
     NightStarted,
     PlannedStep,
     SetResized,
     Severity,
+    SkippedBy,
     StepEnded,
     StepOutcome,
     StepStarted,
+    StepType,
     TuningKept,
 )
 from coldframe.capture.flats.learned import LearnedFlats
@@ -33,23 +33,22 @@ from coldframe.capture.night.resuming import EarlierRun
 from coldframe.capture.planning.estimates import estimate_s
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.timetable import Timetable
-from coldframe.capture.recovery.retrying import expose_once, with_retries
+from coldframe.capture.recovery.exposing import expose_with_retries
+from coldframe.capture.recovery.pausing import until_resumed
+from coldframe.capture.recovery.retrying import with_retries
 from coldframe.capture.rig.light_path import darken, tell_panel
 from coldframe.capture.rig.safe_state import SafeState
 from coldframe.capture.rig.temperature import OutOfReachError, cool, cool_less, thermometer
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
-from coldframe.capture.session.pausing import until_resumed
-from coldframe.capture.session.retry_budget import ContestedError, Retries
+from coldframe.capture.session.retry_budget import ContestedError
 from coldframe.capture.session.skipping import skippable
-from coldframe.capture.session.steering import Steering
+from coldframe.capture.shooting.ambient_darks import in_parts, made_already
 from coldframe.capture.shooting.camera_ladder import Characterisation, LadderLight
 from coldframe.capture.shooting.gain_check import GainCheck
 from coldframe.capture.shooting.light_leak_retry import LightLeakRetry
-from coldframe.capture.shooting.set_inputs import Recipe
-from coldframe.capture.shooting.temperature_parts import in_parts, made_already
+from coldframe.capture.shooting.set_inputs import BiasInputs, DarkInputs, FlatInputs, SetInputs
 from coldframe.capture.steps import CoolStep, ShootStep, SkyMasterStep, SkyStep, Step, TuneStep, WarmStep
-from coldframe.capture.storage.night_folder import NightFolder
-from coldframe.capture.storage.saved_frames import SavedFrames, Wanted
+from coldframe.capture.storage.saved_frames import Wanted
 from coldframe.capture.threads import in_thread
 from coldframe.capture.tuner.panel_curve import PROPORTIONAL
 from coldframe.capture.tuner.tuner import Tuned
@@ -67,50 +66,33 @@ class Night:
 
     Parameters
     ----------
-    settings
-        What is wanted.
-    rig
-        The hardware, not connected yet.
-    folder
-        Where the night's files go.
+    context
+        What all parts of the night work with.
     learned
-        Flat exposures of earlier nights; gets this night's.
-    events, clock
-        Where and when to tell.
-    deadline
-        When the last frame must be in; the warm-up comes after it. None: no matter when.
+        Flat exposures of earlier nights; this night's are added.
+    safe_state
+        Makes the rig safe in the end.
     earlier
-        What a run of this night has left that did not come to its end; None for a night that begins.
-    steering
-        What people may ask of it; None: nobody does.
+        What an unfinished run of this night left; None for a new night.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        rig: Rig,
-        *,
-        folder: NightFolder,
-        learned: LearnedFlats,
-        events: EventStream,
-        clock: NightClock,
-        deadline: datetime | None = None,
-        earlier: EarlierRun | None = None,
-        steering: Steering | None = None,
+        self, context: NightContext, learned: LearnedFlats, safe_state: SafeState, earlier: EarlierRun | None = None
     ) -> None:
+        settings = context.settings
+        self._context = context
         self._earlier = earlier
-        saved, steering = earlier.saved if earlier else SavedFrames(folder), steering or Steering(events, clock)
-        self._context = NightContext(settings, rig, folder, events, clock, Retries(), saved, steering, deadline)
         self._learned = learned
-        self._timetable = Timetable(plan_night(settings), settings, deadline, self._frames_on_disk)
+        self._safe_state = safe_state
+        self._timetable = Timetable(plan_night(settings), settings, context.deadline, self._frames_on_disk)
         self._products = NightProducts(settings.flats, PROPORTIONAL if earlier is None else earlier.curve)
         self._missing: list[str] = []
         self._reached_c: float | None = None
-        self._characterisation = Characterisation(self._context)
-        self._light_leak_retry = LightLeakRetry(self._context)
-        self._gain_check = GainCheck(self._context)
-        self._sky = SkySets(self._context, learned)
-        self._memory = MemoryWatch(self._context)
+        self._characterisation = Characterisation(context)
+        self._light_leak_retry = LightLeakRetry(context)
+        self._gain_check = GainCheck(context)
+        self._sky = SkySets(context, learned)
+        self._memory = MemoryWatch(context)
 
     async def run(self) -> NightOutcome:
         """Do all steps, then leave the rig safe.
@@ -118,21 +100,23 @@ class Night:
         What goes wrong is told as events and never raised. A cancelled night is left safe, too, before the
         cancellation is raised; a second one cuts the warm-up short.
         """
-        outcome, summary = NightOutcome.ABORTED, ""
+        outcome, result, aborted_by = NightOutcome.ABORTED, "", None
         try:
             with self._context.steering.obeyed():
-                outcome, summary = await self._steps_done()
+                outcome, result = await self._steps_done()
         except asyncio.CancelledError:
-            outcome, summary = NightOutcome.INTERRUPTED, "ended by request; the same command goes on with it tonight"
+            outcome, result = NightOutcome.INTERRUPTED, "ended by request; the same command goes on with it tonight"
             self._context.notice(
                 Severity.WARNING, "stopping; the rig is made safe, and another Ctrl-C leaves out the warm-up"
             )
-        except (NotDurableError, ContestedError) as error:
-            summary = str(error)
+        except NotDurableError as error:
+            result, aborted_by = str(error), AbortedBy.DISK
+        except ContestedError as error:
+            result, aborted_by = str(error), AbortedBy.OTHER_PROGRAM
         except Exception as error:  # the boundary: whatever it is, the rig is made safe and the log has the trace
             log.exception("the night failed")
-            summary = f"internal error: {error!r}; the log has the details"
-        outcome = await self._end(outcome, summary)
+            result, aborted_by = f"internal error: {error!r}; the log has the details", AbortedBy.INTERNAL_ERROR
+        outcome = await self._end(outcome, result, aborted_by)
         if outcome is NightOutcome.INTERRUPTED:
             raise asyncio.CancelledError
         return outcome
@@ -150,8 +134,8 @@ class Night:
             context.publish(SetResized(now, change.number, change.count, change.estimate_s, reason))
 
     def _require_time(self, number: int) -> None:
-        if self._context.deadline is not None and self._timetable.is_too_late(number):
-            raise StepSkippedError(f"no time for it before {clock_text(self._context.deadline)}")
+        if self._context.deadline is not None and self._timetable.has_no_time(number):
+            raise StepSkippedError(f"no time for it before {clock_text(self._context.deadline)}", SkippedBy.TIME)
 
     async def _steps_done(self) -> tuple[NightOutcome, str]:
         """Do what the plan says, all but the warm-up; return how it went."""
@@ -165,7 +149,7 @@ class Night:
         async with thermometer(context.rig.camera, context.events, context.clock, context.readings):
             for number in range(1, len(self._steps) + 1):
                 with suppress(StepFailedError):  # where the time is up meanwhile, the steps find out by themselves
-                    await until_resumed(self._context, partial(with_retries, self._context))
+                    await until_resumed(self._context)
                 self._mind_the_deadline(number)
                 step = self._steps[number - 1]
                 if not isinstance(step, WarmStep):
@@ -175,10 +159,9 @@ class Night:
 
     async def _go_on_from(self, earlier: EarlierRun) -> None:
         """Leave nothing as a run left it that could not end: a lamp may be lit, an exposure under way."""
-        context = self._context
         for note in earlier.notes:
-            context.notice(Severity.INFO, note)
-        await SafeState(context.settings, context.rig, context.events, context.clock).reach_but_cooler()
+            self._context.notice(Severity.INFO, note)
+        await self._safe_state.reach_but_cooler()
 
     def _frames_on_disk(self, step: ShootStep) -> int:
         """Return how many frames of a set an earlier run has left."""
@@ -229,15 +212,19 @@ class Night:
         context = self._context
         context.publish(StepStarted(context.clock.now(), number))
         context.retries.begin_set(needed_devices(step, context.rig))
-        outcome, reason = StepOutcome.DONE, ""
+        outcome, reason, skipped_by = StepOutcome.DONE, "", None
         try:
             self._require_time(number)
             await self._work(number, step)
         except asyncio.CancelledError:
-            context.publish(StepEnded(context.clock.now(), number, StepOutcome.SKIPPED, NIGHT_WAS_ENDED))
+            context.publish(
+                StepEnded(
+                    context.clock.now(), number, StepOutcome.SKIPPED, "the night was ended", SkippedBy.NIGHT_ENDED
+                )
+            )
             raise
         except StepSkippedError as error:
-            outcome, reason = StepOutcome.SKIPPED, str(error)
+            outcome, reason, skipped_by = StepOutcome.SKIPPED, str(error), error.skipped_by
         except (StepFailedError, DeviceError) as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -246,7 +233,7 @@ class Night:
             outcome, reason = StepOutcome.FAILED, str(error)
         if outcome is not StepOutcome.DONE:
             self._missing.append(f"{step.title} ({reason})")
-        context.publish(StepEnded(context.clock.now(), number, outcome, reason))
+        context.publish(StepEnded(context.clock.now(), number, outcome, reason, skipped_by))
         # A run that goes on with this night after a power cut must not know less than the next step took for granted.
         await context.events.kept()
 
@@ -358,9 +345,7 @@ class Night:
         await camera.apply(step.readout)
         await darken(self._context)
         shortest_s = camera.features.exposure_s.minimum
-        frame = await with_retries(
-            self._context, lambda: expose_once(self._context, number, FrameKind.BIAS, shortest_s)
-        )
+        frame = await expose_with_retries(self._context, number, FrameKind.BIAS, shortest_s)
         await in_thread(self._context.folder.save_test, frame, None)
         measurement = await in_thread(measure, frame.pixels)
         return measurement.statistics.level_adu
@@ -370,62 +355,64 @@ class Night:
         if not self._is_done(number):
             await self._gain_check.confirm(number, step.readout)
         e_per_adu = await in_thread(self._characterisation.e_per_adu, step.readout)
-        recipe, began_s = replace(self._recipe(step, e_per_adu), e_per_adu=e_per_adu), self._context.worked_s()
-        if step.kind is FrameKind.DARK:
-            bias_adu = self._products.bias_level_adu(step)
-            ceiling_adu = await in_thread(self._characterisation.dark_ceiling_adu, step, bias_adu)
-            recipe = replace(recipe, ceiling_adu=ceiling_adu)
-        if step.kind is FrameKind.DARK and step.setpoint_c is None:
+        inputs, began_s = await self._inputs(step, e_per_adu), self._context.worked_s()
+        if isinstance(inputs, DarkInputs) and step.setpoint_c is None:
             made = await in_thread(made_already, self._context.folder, step, self._context.rig.camera.name)
             self._context.saved.release(made)
-            step, recipe = replace(step, count=step.count - len(made)), replace(recipe, shot_before=len(made))
+            step, inputs = replace(step, count=step.count - len(made)), replace(inputs, shot_before=len(made))
             if step.count <= 0:
                 return
-        shot = await in_parts(step, recipe, partial(self._light_leak_retry.shoot, number))
+        shot = await in_parts(step, inputs, partial(self._light_leak_retry.shoot, number))
         self._products.keep(step, shot, self._steps[number:])
-        self._sky.keep(step, recipe.exposure_s, shot.master)
+        self._sky.keep(step, inputs.exposure_s, shot.master)
         if shot.studied is not None:
             self._characterisation.add(step.readout, shot.studied)
         if not shot.taken_over:
-            self._timetable.learn_set(shot.frames, recipe.exposure_s, self._context.worked_s() - began_s)
+            self._timetable.learn_set(shot.frames, inputs.exposure_s, self._context.worked_s() - began_s)
         if shot.shortfall is not None:
             raise StepFailedError(shot.shortfall)
-        if recipe.tuned is not None and shot.taken_over < shot.frames:
-            await self._characterisation.climb(number, ladder_light(step, recipe.tuned))
+        if isinstance(inputs, FlatInputs) and shot.taken_over < shot.frames:
+            await self._characterisation.climb(number, ladder_light(step, inputs.tuned))
 
-    def _recipe(self, step: ShootStep, e_per_adu: float | None) -> Recipe:
-        """Return what the step takes over from the steps before it."""
+    async def _inputs(self, step: ShootStep, e_per_adu: float | None) -> SetInputs:
+        """Return what a set takes over from the steps before it.
+
+        Raises
+        ------
+        StepSkippedError
+            If something that it needs is missing.
+        """
         match step.kind:
             case FrameKind.BIAS:
-                return Recipe(self._context.rig.camera.features.exposure_s.minimum)
+                return BiasInputs(self._context.rig.camera.features.exposure_s.minimum, e_per_adu)
             case FrameKind.DARK:
-                return self._products.dark_recipe(step)
+                bias_adu = self._products.bias_level_adu(step)
+                ceiling_adu = await in_thread(self._characterisation.dark_ceiling_adu, step, bias_adu)
+                return self._products.dark_inputs(step, e_per_adu, ceiling_adu)
         if self._context.settings.flats.source == "sky":
-            return self._sky.recipe(step)
+            return self._sky.dark_flat_inputs(step, e_per_adu)
         if step.tuning not in self._products.tuned:
             raise StepSkippedError("no exposure was found for its flats")
         if step.kind is FrameKind.DARK_FLAT:
-            recipe = self._products.dark_flat_recipe(step, self._steps, e_per_adu)
-        else:
-            recipe = self._products.flat_recipe(step)
-        if recipe is None:
+            return self._products.dark_flat_inputs(step, self._steps, e_per_adu)
+        inputs = self._products.flat_inputs(step)
+        if inputs is None:
             raise StepSkippedError("there is neither a master dark flat nor a master bias to subtract")
-        return recipe
+        return inputs
 
-    async def _end(self, outcome: NightOutcome, summary: str) -> NightOutcome:
+    async def _end(self, outcome: NightOutcome, result: str, aborted_by: AbortedBy | None) -> NightOutcome:
         """Reach the safe state, whoever cancels meanwhile, say the last word, and return how the night ended."""
         context = self._context
         warming = next((n for n, step in enumerate(self._steps, start=1) if isinstance(step, WarmStep)), None)
         if warming is not None:
             context.publish(StepStarted(context.clock.now(), warming))
-        safe = SafeState(context.settings, context.rig, context.events, context.clock)
-        reaching = asyncio.create_task(safe.reach(), name="safe state")
+        reaching = asyncio.create_task(self._safe_state.reach(), name="safe state")
         while not reaching.done():
             try:
                 await asyncio.shield(reaching)
             except asyncio.CancelledError:
                 outcome = NightOutcome.INTERRUPTED
-                safe.cut_warm_up_short()
+                self._safe_state.cut_warm_up_short()
         failures = reaching.result()
         if failures and outcome is NightOutcome.COMPLETE:
             outcome = NightOutcome.INCOMPLETE
@@ -436,8 +423,17 @@ class Night:
             await self._characterisation.keep()
         except asyncio.CancelledError:
             outcome = NightOutcome.INTERRUPTED
-        safety = failures or ("the rig is safe",)
-        context.publish(NightEnded(context.clock.now(), outcome, "; ".join((summary, *safety))))
+        context.publish(
+            NightEnded(
+                at=context.clock.now(),
+                outcome=outcome,
+                summary="; ".join((result, *(failures or ("the rig is safe",)))),
+                rig_is_safe=not failures,
+                result=result,
+                not_safe=failures,
+                aborted_by=aborted_by,
+            )
+        )
         return outcome
 
 
@@ -462,8 +458,25 @@ def planned_steps(steps: Sequence[Step], settings: Settings) -> tuple[PlannedSte
 
 def planned(number: int, step: Step, estimate: float) -> PlannedStep:
     """Return a step as events tell it."""
-    if isinstance(step, ShootStep):
-        return PlannedStep(number, step.title, step.kind, step.filter, step.count, step.exposure_s, estimate)
-    if isinstance(step, SkyStep):
-        return PlannedStep(number, step.title, FrameKind.FLAT, None, step.count, None, estimate)
-    return PlannedStep(number, step.title, None, None, 0, None, estimate)
+    match step:
+        case ShootStep():
+            return PlannedStep(
+                number,
+                step.title,
+                step.kind,
+                step.filter,
+                step.count,
+                step.exposure_s,
+                estimate,
+                StepType.SHOOT,
+            )
+        case SkyStep():
+            return PlannedStep(number, step.title, FrameKind.FLAT, None, step.count, None, estimate, StepType.SKY_FLATS)
+        case TuneStep():
+            return PlannedStep(number, step.title, None, step.filter, 0, None, estimate, StepType.TUNE)
+        case SkyMasterStep():
+            return PlannedStep(number, step.title, None, step.flat.filter, 0, None, estimate, StepType.SKY_MASTER)
+        case CoolStep():
+            return PlannedStep(number, step.title, None, None, 0, None, estimate, StepType.COOL, step.setpoint_c)
+        case WarmStep():
+            return PlannedStep(number, step.title, None, None, 0, None, estimate, StepType.WARM)

@@ -14,7 +14,7 @@ from coldframe.calibration.masters.flat_pedestal import (
     Subtract,
 )
 from coldframe.capture.judging.light_leak import filters_for_darks
-from coldframe.capture.shooting.set_inputs import Recipe, ShotSet, SubtractedMaster
+from coldframe.capture.shooting.set_inputs import DarkFlatInputs, DarkInputs, FlatInputs, ShotSet, SubtractedMaster
 from coldframe.capture.steps import ShootStep, Step, TuneStep
 from coldframe.capture.tuner.panel_curve import PROPORTIONAL, PanelCurve
 from coldframe.capture.tuner.tuner import Tuned
@@ -85,13 +85,14 @@ class NightProducts:
                 if all((each.readout, each.setpoint_c) != conditions for each in flats):
                     self._biases.pop(conditions, None)
 
-    def dark_recipe(self, step: ShootStep) -> Recipe:
-        """Return how darks are shot, behind filters that tell light from dark current."""
+    def dark_inputs(self, step: ShootStep, e_per_adu: float | None, ceiling_adu: float | None) -> DarkInputs:
+        """Return the inputs of a set of darks, with filters that distinguish light from dark current."""
         assert step.exposure_s is not None
-        return Recipe(step.exposure_s, dark_filters=filters_for_darks(self._filter_light()))
+        filters = filters_for_darks(self._filter_light())
+        return DarkInputs(step.exposure_s, ceiling_adu, filters, e_per_adu=e_per_adu)
 
-    def dark_flat_recipe(self, step: ShootStep, steps: Sequence[Step], e_per_adu: float | None) -> Recipe | None:
-        """Return how dark flats are shot; None where no exposure was found for their flats.
+    def dark_flat_inputs(self, step: ShootStep, steps: Sequence[Step], e_per_adu: float | None) -> DarkFlatInputs:
+        """Return the inputs of a set of dark flats whose flats are tuned.
 
         Parameters
         ----------
@@ -102,20 +103,17 @@ class NightProducts:
         e_per_adu
             Where it is known.
         """
-        tuned = self.tuned.get(step.tuning)
-        if tuned is None:
-            return None
+        tuned = self.tuned[step.tuning]
         ceiling_adu = tuned.target.bias_adu + LARGEST_AFTERGLOW * tuned.signal_adu
         test = self._pedestal_test(step, steps, tuned, e_per_adu)
-        return Recipe(tuned.exposure_s, test=test, ceiling_adu=ceiling_adu)
+        return DarkFlatInputs(tuned.exposure_s, test, ceiling_adu, e_per_adu)
 
-    def flat_recipe(self, step: ShootStep) -> Recipe | None:
-        """Return how tuned flats are shot; None where there is nothing to subtract from them."""
-        pedestal = self._dark_flats.get(step.tuning) or self._biases.get((step.readout, step.setpoint_c))
-        if pedestal is None:
+    def flat_inputs(self, step: ShootStep) -> FlatInputs | None:
+        """Return the inputs of a set of tuned flats; None if there is no master to subtract from them."""
+        subtracted = self._dark_flats.get(step.tuning) or self._biases.get((step.readout, step.setpoint_c))
+        if subtracted is None:
             return None
-        tuned = self.tuned[step.tuning]
-        return Recipe(tuned.exposure_s, tuned, pedestal, self._verdicts.get(step.tuning))
+        return FlatInputs(self.tuned[step.tuning], subtracted, self._verdicts.get(step.tuning))
 
     def _filter_light(self) -> dict[str, float]:
         """Return the light of the panel at one brightness through each filter that was tuned tonight."""

@@ -1,8 +1,8 @@
-"""What of a plan can be done before a deadline. Pure.
+"""Fit a plan before a deadline. Pure.
 
-Frames go before sets: each set may shrink to what good practice asks for at least before any set is left out, and what
-time is left over makes sets larger again, the important ones first. The warm-up comes after the deadline: it needs no
-darkness.
+Sets lose frames before any set is skipped. First, each set may shrink to a sensible minimum. Then the least important
+sets are skipped. The remaining time makes sets larger again, the most important first. The warm-up does not count,
+because it needs no darkness.
 """
 
 from bisect import bisect_right
@@ -15,11 +15,11 @@ from coldframe.capture.steps import CoolStep, ShootStep, SkyMasterStep, SkyStep,
 from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 
-LEAST_COUNTS = {FrameKind.BIAS: 100, FrameKind.DARK: 20, FrameKind.FLAT: 20, FrameKind.DARK_FLAT: 20}
-"""The smallest sets of good practice; one that was to be smaller stays as it was."""
+SMALLEST_COUNTS = {FrameKind.BIAS: 100, FrameKind.DARK: 20, FrameKind.FLAT: 20, FrameKind.DARK_FLAT: 20}
+"""Fewest frames that still make a useful master; a set that was planned smaller keeps its count."""
 
 Counts = dict[int, int]
-"""Frames of steps, by their places in the plan; a step that is not in it is left out."""
+"""Frame count by index of the step in the plan; steps without an entry are skipped. A tuning counts as one frame."""
 
 
 def fit_before_deadline(
@@ -29,100 +29,102 @@ def fit_before_deadline(
     pace: Pace,
     frames_on_disk: Callable[[ShootStep], int] = lambda _: 0,
 ) -> tuple[Step | None, ...]:
-    """Return what of a plan fits into a time.
+    """Return the part of a plan that fits into a time.
 
     Parameters
     ----------
     steps
-        In the order in which they are done; of sets that are equally important the earlier ones are kept.
+        Steps in the order of the night. Among equally important sets, the earlier ones are kept.
     time_s
-        Until the deadline.
+        Time until the deadline.
     settings
-        `lights.first` says whether flats or darks are kept longest. Bias goes first, unless it is what is subtracted
+        `lights.first` decides whether flats or darks are kept longest. Bias is skipped first, unless it is subtracted
         from flats.
     pace
-        How long things take.
+        How long the parts of a step take.
     frames_on_disk
-        Tells how many frames of a set an earlier run of the night has shot: they take no time, and are never left out.
+        Returns how many frames of a set an earlier run of this night has shot. They take no time and are never dropped.
 
     Returns
     -------
     tuple
-        For each step the same, or one with fewer frames, or None where there is no time for it.
+        One item per step: the step, the step with fewer frames, or None if there is no time for it.
     """
-    shot = _shot(steps, frames_on_disk)
+    shot = _frames_taken(steps, frames_on_disk)
 
     def fits(counts: Counts) -> bool:
-        missing = {place: count - shot.get(place, 0) for place, count in counts.items() if count > shot.get(place, 0)}
-        return (not missing and bool(shot)) or time_needed_s(_cut(steps, missing), settings, pace) <= time_s
+        missing = {index: count - shot.get(index, 0) for index, count in counts.items() if count > shot.get(index, 0)}
+        return (not missing and bool(shot)) or time_needed_s(_with_counts(steps, missing), settings, pace) <= time_s
 
-    wanted = {place: step.count if isinstance(step, ShootStep) else 1 for place, step in _frames(steps).items()}
+    wanted = {
+        index: step.count if isinstance(step, ShootStep) else 1 for index, step in _countable_steps(steps).items()
+    }
     if fits(wanted):
         return tuple(steps)
     counts: Counts = {}
-    ranked = sorted((_rank(steps, places, settings.lights.first), places) for places in _bundles(steps))
-    for _, places in ranked:
-        at_hand = {place: min(wanted[place], shot.get(place, 0)) for place in places}
-        smallest = {place: max(at_hand[place], min(wanted[place], _least(steps[place]))) for place in places}
-        if _lacks_bias(steps, places, counts):
+    ranked = sorted((_priority(steps, indices, settings.lights.first), indices) for indices in _bundles(steps))
+    for _, indices in ranked:
+        at_hand = {index: min(wanted[index], shot.get(index, 0)) for index in indices}
+        smallest = {index: max(at_hand[index], min(wanted[index], _smallest_count(steps[index]))) for index in indices}
+        if _lost_its_bias(steps, indices, counts):
             continue
         if fits(counts | smallest):
             counts |= smallest
         elif all(at_hand.values()):
             counts |= at_hand
     for rank in dict(ranked):
-        alike = [place for own, places in ranked if own == rank for place in places if place in counts]
+        alike = [index for own, indices in ranked if own == rank for index in indices if index in counts]
         counts |= _largest(counts, wanted, alike, fits)
-    return _cut(steps, counts)
+    return _with_counts(steps, counts)
 
 
 def _largest(counts: Counts, wanted: Counts, alike: list[int], fits: Callable[[Counts], bool]) -> Counts:
-    """Return the largest counts that fit, for sets alike, which get equally many frames."""
+    """Return the largest counts that fit, if all sets of equal importance get the same number of frames."""
 
     def larger(count: int) -> Counts:
-        return {place: max(counts[place], min(wanted[place], count)) for place in alike}
+        return {index: max(counts[index], min(wanted[index], count)) for index in alike}
 
-    sizes = range(max((wanted[place] for place in alike), default=0) + 1)
+    sizes = range(max((wanted[index] for index in alike), default=0) + 1)
     return larger(bisect_right(sizes, False, key=lambda count: not fits(counts | larger(count))) - 1)
 
 
 def time_needed_s(steps: Iterable[Step | None], settings: Settings, pace: Pace) -> float:
-    """Return how long steps take until the last frame is in, so without the warm-up."""
+    """Return the time until the last frame is complete, which excludes the warm-up."""
     done = [step for step in steps if step is not None and not isinstance(step, WarmStep)]
     return sum(estimate_s(done, settings, pace))
 
 
-def _shot(steps: Sequence[Step], frames_on_disk: Callable[[ShootStep], int]) -> Counts:
-    """Return the frames that are on the disk already, and which tunings those of flats tell of."""
-    frames = {place: frames_on_disk(step) for place, step in enumerate(steps) if isinstance(step, ShootStep)}
-    shot = {place: count for place, count in frames.items() if count}
-    for places in _bundles(steps):
-        if any(place in shot for place in places):
-            shot |= {place: 1 for place in places if isinstance(steps[place], TuneStep)}
+def _frames_taken(steps: Sequence[Step], frames_on_disk: Callable[[ShootStep], int]) -> Counts:
+    """Return the frames on disk, and count the tuning of every filter that has any: its exposure is known from them."""
+    frames = {index: frames_on_disk(step) for index, step in enumerate(steps) if isinstance(step, ShootStep)}
+    shot = {index: count for index, count in frames.items() if count}
+    for indices in _bundles(steps):
+        if any(index in shot for index in indices):
+            shot |= {index: 1 for index in indices if isinstance(steps[index], TuneStep)}
     return shot
 
 
-def _frames(steps: Sequence[Step]) -> Mapping[int, ShootStep | TuneStep]:
-    return {place: step for place, step in enumerate(steps) if isinstance(step, ShootStep | TuneStep)}
+def _countable_steps(steps: Sequence[Step]) -> Mapping[int, ShootStep | TuneStep]:
+    return {index: step for index, step in enumerate(steps) if isinstance(step, ShootStep | TuneStep)}
 
 
-def _least(step: Step) -> int:
-    return LEAST_COUNTS[step.kind] if isinstance(step, ShootStep) else 1
+def _smallest_count(step: Step) -> int:
+    return SMALLEST_COUNTS[step.kind] if isinstance(step, ShootStep) else 1
 
 
 def _bundles(steps: Sequence[Step]) -> list[list[int]]:
-    """Return the places of steps that are of no use without each other: a filter's tuning, dark flats and flats."""
+    """Return the indices of steps that are useless without each other: a filter's tuning, dark flats and flats."""
     bundles: dict[object, list[int]] = {}
-    for place, step in _frames(steps).items():
+    for index, step in _countable_steps(steps).items():
         alone = isinstance(step, ShootStep) and step.kind in (FrameKind.BIAS, FrameKind.DARK)
         tuning = step.tuning if isinstance(step, ShootStep) else step
-        bundles.setdefault(place if alone else tuning, []).append(place)
+        bundles.setdefault(index if alone else tuning, []).append(index)
     return list(bundles.values())
 
 
-def _rank(steps: Sequence[Step], places: list[int], first: Literal["flats", "darks"]) -> int:
-    """Return how important a bundle is: 0 is kept longest."""
-    step = steps[places[-1]]
+def _priority(steps: Sequence[Step], indices: list[int], first: Literal["flats", "darks"]) -> int:
+    """Return the rank of a bundle; rank 0 is kept longest."""
+    step = steps[indices[-1]]
     if isinstance(step, ShootStep) and step.kind is FrameKind.BIAS:
         return 0 if _is_subtracted(step, steps) else 3
     is_dark = isinstance(step, ShootStep) and step.kind is FrameKind.DARK
@@ -130,43 +132,44 @@ def _rank(steps: Sequence[Step], places: list[int], first: Literal["flats", "dar
 
 
 def _is_subtracted(bias: ShootStep, steps: Sequence[Step]) -> bool:
-    """Tell whether a flat has only this bias to be subtracted from it."""
+    """Return whether a flat depends on this bias because it has no dark flats."""
     if any(isinstance(step, SkyStep) and not step.dark_flats and step.readout == bias.readout for step in steps):
         return True
     shots = [step for step in steps if isinstance(step, ShootStep)]
-    cared_for = {step.tuning for step in shots if step.kind is FrameKind.DARK_FLAT}
+    with_dark_flats = {step.tuning for step in shots if step.kind is FrameKind.DARK_FLAT}
     return any(
-        step.kind is FrameKind.FLAT and step.readout == bias.readout and step.tuning not in cared_for for step in shots
+        step.kind is FrameKind.FLAT and step.readout == bias.readout and step.tuning not in with_dark_flats
+        for step in shots
     )
 
 
-def _lacks_bias(steps: Sequence[Step], places: list[int], counts: Counts) -> bool:
-    """Tell whether a bundle's flats have nothing to be subtracted from them, as their bias was left out."""
-    bundle = [step for place in places if isinstance(step := steps[place], ShootStep)]
+def _lost_its_bias(steps: Sequence[Step], indices: list[int], counts: Counts) -> bool:
+    """Return whether the flats of a bundle have neither dark flats nor a bias, because their bias was skipped."""
+    bundle = [step for index in indices if isinstance(step := steps[index], ShootStep)]
     readouts = {step.readout for step in bundle if step.kind is FrameKind.FLAT}
     if not readouts or any(step.kind is FrameKind.DARK_FLAT for step in bundle):
         return False
     biases = [
-        place
-        for place, step in enumerate(steps)
+        index
+        for index, step in enumerate(steps)
         if isinstance(step, ShootStep) and step.kind is FrameKind.BIAS and step.readout in readouts
     ]
-    return bool(biases) and not any(place in counts for place in biases)
+    return bool(biases) and not any(index in counts for index in biases)
 
 
-def _cut(steps: Sequence[Step], counts: Counts) -> tuple[Step | None, ...]:
-    """Return the plan with these counts, and without the setpoints that no frame needs any more."""
-    setpoints = {step.setpoint_c for place, step in _frames(steps).items() if place in counts}
+def _with_counts(steps: Sequence[Step], counts: Counts) -> tuple[Step | None, ...]:
+    """Return the plan with these counts, without cooling steps whose setpoint no remaining frame uses."""
+    setpoints = {step.setpoint_c for index, step in _countable_steps(steps).items() if index in counts}
     setpoints |= {step.setpoint_c for step in steps if isinstance(step, SkyStep)}
 
-    def left(place: int, step: Step) -> Step | None:
+    def left(index: int, step: Step) -> Step | None:
         match step:
             case CoolStep(setpoint_c):
                 return step if setpoint_c in setpoints else None
             case WarmStep() | SkyStep() | SkyMasterStep():
                 return step
-            case ShootStep() if place in counts:
-                return replace(step, count=counts[place])
-        return step if place in counts else None
+            case ShootStep() if index in counts:
+                return replace(step, count=counts[index])
+        return step if index in counts else None
 
-    return tuple(left(place, step) for place, step in enumerate(steps))
+    return tuple(left(index, step) for index, step in enumerate(steps))

@@ -1,4 +1,4 @@
-"""The noise that lights have of their own, from their pixels: what calibration must not spoil."""
+"""Measure the noise of the lights, the reference for percentage counts."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ from coldframe.config.settings import Settings
 
 
 def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise]:
-    """Return the noise of one light of each sort, the middle one of the night; none where no count asks for it.
+    """Return the noise of one light per kind, taken from the middle of the night; empty if no count is a percentage.
 
     Parameters
     ----------
     lights
-        Sorts are told by filter, exposure, setpoint and readout settings. Files that cannot be measured are passed
-        over.
+        Lights; a kind is a combination of filter, exposure, setpoint and readout settings. Files that cannot be
+        measured are skipped.
     settings
-        The signal of the sky is known where the camera's bias level is, from an earlier night in the same folder.
+        Settings of the rig. The sky level is known only if the camera record in the storage folder has a bias level.
     """
     own = settings.lights
     if not any(isinstance(count, NoiseGoal) for count in (own.bias, own.dark, own.flat, own.dark_flat)):

@@ -1,16 +1,15 @@
-"""From lights to sets: what masters they need, which the library has, and in what order the rest is shot. Pure.
+"""Plan the sets that lights need: which masters, which of them the library has, and in what order to shoot the rest.
 
-What a light needs:
+A light needs:
 
-- a dark of its readout settings, setpoint and exposure;
-- a flat of its filter, gain, binning and readout mode through the optical train as it stands now, and with it dark
-  flats. Flats need no temperature of their own, since their dark flats share theirs: they are shot at the first
-  setpoint of the night;
-- a bias of its readout settings, at any temperature.
+- a dark with its readout settings, setpoint and exposure;
+- a flat with its filter, gain, binning and readout mode, shot through the present optical train, and dark flats for it.
+  Flats and their dark flats share a temperature, so any will do: they are shot at the first setpoint of the night;
+- a bias with its readout settings, at any temperature.
 
-The order costs as little time as can be (`docs/planning.md` has the model): setpoints in the order with the shortest
-ramps, warm-up included; filters in the wheel's order, beginning with the one in the beam; what belongs to one filter
-together, so that the wheel turns once for each.
+The order minimises moves and ramps (docs/planning.md has the model): setpoints in the order with the shortest ramps
+including the warm-up; filters in slot order from the one in the beam; everything for one filter together, so that the
+wheel turns once per filter. Pure.
 """
 
 from collections import Counter, defaultdict
@@ -21,7 +20,13 @@ from pathlib import Path
 
 from coldframe.calibration.frames.matching import Tolerances, best_master
 from coldframe.calibration.frames.setup import FrameSetup, OpticalTrain
-from coldframe.capture.planning.lights_for_rig import RigNow, ShotLight, as_shot, assumed_of, lights_text
+from coldframe.capture.planning.lights_for_rig import (
+    RigSnapshot,
+    ShotLight,
+    lights_in_rig_terms,
+    lights_text,
+    with_configured_filters,
+)
 from coldframe.capture.planning.read_lights import Lights
 from coldframe.config.counts import LightNoise, NoiseGoal
 from coldframe.config.frames import FrameKind, ReadoutSettings
@@ -29,103 +34,105 @@ from coldframe.config.settings import Settings
 from coldframe.config.tables.cooling import CoolingSettings
 from coldframe.config.tables.sets import FrameSet, LightsSettings
 
-MOST_PERMUTED = 6
-"""Setpoints of which all orders are tried; of more, only the two that go straight from one end to the other."""
+MAX_PERMUTED_SETPOINTS = 6
+"""Up to this many setpoints, all orders are compared; with more, only rising and falling order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class NeededMaster:
     """A master that lights need.
 
     Attributes
     ----------
-    wanted
-        The set that makes it.
+    frame_set
+        Set that would make the master.
     lights
-        How many lights need it.
+        Number of lights that need it.
     master
-        The library's, where it has a fresh one that fits; then nothing is shot.
+        A fresh matching master of the library; None if the set must be shot.
     """
 
-    wanted: FrameSet
+    frame_set: FrameSet
     lights: int
     master: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LightsPlan:
-    """What is shot for the lights.
+    """What to shoot for the lights.
 
     Attributes
     ----------
     needs
-        In the order in which they are met.
+        Needed masters in the order in which they are made.
     notes
-        What lights do not get, and what was assumed: sentences for people.
+        Sentences for the user: what the lights lack, and what was assumed.
     """
 
-    needs: tuple[Need, ...]
+    needs: tuple[NeededMaster, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def sets(self) -> tuple[FrameSet, ...]:
-        """The sets to shoot, in their order."""
-        return tuple(need.wanted for need in self.needs if need.master is None)
+        """Sets to shoot, in order."""
+        return tuple(need.frame_set for need in self.needs if need.master is None)
 
     @property
-    def from_library(self) -> tuple[Need, ...]:
-        """What the library has."""
+    def from_library(self) -> tuple[NeededMaster, ...]:
+        """Masters that the library already has."""
         return tuple(need for need in self.needs if need.master is not None)
 
 
 def plan_for_lights(
-    lights: Lights, masters: Mapping[Path, FrameSetup], settings: Settings, rig: RigNow | None = None
+    lights: Lights, masters: Mapping[Path, FrameSetup], settings: Settings, rig: RigSnapshot | None = None
 ) -> LightsPlan:
-    """Return what is to be shot for lights, in an order that costs little.
+    """Return the sets to shoot for lights, in an order that costs little time.
 
     Parameters
     ----------
     lights
-        At least one.
+        One or more lights.
     masters
-        The library's.
+        Masters of the library.
     settings
-        Of the rig; its own sets do not count.
+        Settings of the rig; its own sets are ignored.
     rig
-        What is known of it now; None where it was not asked.
+        State of the connected rig; None if it was not queried.
     """
     notes: list[str] = []
-    known = assumed_of(rig or RigNow(), settings)
+    known = with_configured_filters(rig or RigSnapshot(), settings)
     shot = [
         replace(light, noise=lights.noises.get(path))
-        for path, light in zip(lights.setups, as_shot(lights.setups.values(), settings, known, notes), strict=True)
+        for path, light in zip(
+            lights.setups, lights_in_rig_terms(lights.setups.values(), settings, known, notes), strict=True
+        )
     ]
     newest = shot[-1]
-    stock = _Stock(masters, settings.lights)
-    darks = [stock.need(group, FrameKind.DARK) for group in _dark_groups(shot)]
+    library = _LibraryMasters(masters, settings.lights)
+    darks = [library.need(group, FrameKind.DARK) for group in _dark_groups(shot)]
     setpoints = _setpoint_order(darks, newest, known.sensor_c, settings.cooling)
-    flats = [_at(need, setpoints[0]) for need in _flats(shot, stock, settings, known, notes)]
+    flats = [_at_setpoint(need, setpoints[0]) for need in _flats(shot, library, settings, known, notes)]
     flats = _by_filter(flats, known.filters or (), known.in_beam or newest.filter)
-    biases = [_at(need, setpoints[0]) for need in _biases(shot, flats, stock, settings)]
+    biases = [_at_setpoint(need, setpoints[0]) for need in _biases(shot, flats, library, settings)]
     order = {setpoint_c: place for place, setpoint_c in enumerate(setpoints)}
     counts = settings.lights
     needs = [
         *(biases if counts.bias else ()),
         *(each for flat in flats for each in _with_dark_flats(flat, counts.dark_flat)),
-        *(sorted(darks, key=lambda need: order.get(need.wanted.setpoint_c, len(order))) if counts.dark else ()),
+        *(sorted(darks, key=lambda need: order.get(need.frame_set.setpoint_c, len(order))) if counts.dark else ()),
     ]
     return LightsPlan(tuple(needs), tuple(notes))
 
 
 @dataclass(frozen=True, slots=True)
-class _Stock:
+class _LibraryMasters:
     """The library's masters, and how old they may be."""
 
     masters: Mapping[Path, FrameSetup]
     settings: LightsSettings
 
-    def need(self, group: list[ShotLight], kind: FrameKind) -> Need:
-        """Return what a group needs, and the library's master for it; the newest light speaks for all."""
+    def need(self, group: list[ShotLight], kind: FrameKind) -> NeededMaster:
+        """Return the master that a group needs, and the library's match for it, by the setup of the newest light."""
         fresh = Tolerances(
             bias_days=self.settings.fresh_dark_days,
             dark_days=self.settings.fresh_dark_days,
@@ -133,19 +140,19 @@ class _Stock:
         )
         match = best_master(group[-1].setup, self.masters, kind, fresh)
         exposure_s = Counter(light.exposure_s for light in group).most_common(1)[0][0]
-        light = replace(group[-1], exposure_s=exposure_s, noise=_easiest_spoilt(group, kind))
-        return Need(_set(light, kind, self.settings), len(group), match.path)
+        light = replace(group[-1], exposure_s=exposure_s, noise=_most_sensitive_noise(group, kind))
+        return NeededMaster(_frame_set(light, kind, self.settings), len(group), match.path)
 
 
-def _easiest_spoilt(group: list[ShotLight], kind: FrameKind) -> LightNoise | None:
-    """Return the light to which a noisy master does most harm, of those whose noise is known."""
+def _most_sensitive_noise(group: list[ShotLight], kind: FrameKind) -> LightNoise | None:
+    """Return the noise of the light that a noisy master would harm most, among the lights whose noise is known."""
     known = [light.noise for light in group if light.noise is not None]
     if kind is FrameKind.FLAT:
         return max(known, key=lambda noise: noise.signal_to_noise, default=None)
     return min(known, key=lambda noise: noise.noise_adu, default=None)
 
 
-def _set(light: ShotLight, kind: FrameKind, settings: LightsSettings) -> FrameSet:
+def _frame_set(light: ShotLight, kind: FrameKind, settings: LightsSettings) -> FrameSet:
     counts = {FrameKind.BIAS: settings.bias, FrameKind.DARK: settings.dark, FrameKind.FLAT: settings.flat}
     count = counts[kind] or 1
     return FrameSet.model_validate(
@@ -163,11 +170,11 @@ def _set(light: ShotLight, kind: FrameKind, settings: LightsSettings) -> FrameSe
     )
 
 
-# ---- lights grouped by what they need ----
+# ---- group lights by the master that they need ----
 
 
 def _dark_groups(lights: list[ShotLight]) -> Iterator[list[ShotLight]]:
-    """Yield lights that share a dark, those of the shortest exposure first."""
+    """Yield groups of lights that share a dark, the shortest exposure first."""
     alike: dict[object, list[ShotLight]] = defaultdict(list)
     for light in lights:
         alike[light.readout, light.setpoint_c].append(light)
@@ -181,20 +188,20 @@ def _dark_groups(lights: list[ShotLight]) -> Iterator[list[ShotLight]]:
 
 
 def _flat_groups(
-    lights: list[ShotLight], settings: Settings, rig: RigNow
+    lights: list[ShotLight], settings: Settings, rig: RigSnapshot
 ) -> dict[tuple[str | None, ReadoutSettings, str | None], list[ShotLight]]:
-    """Return lights that share a flat, by filter, readout and why it cannot be shot now, which is None where it can.
+    """Return groups of lights that share a flat, by filter, readout settings and the reason why it cannot be shot now.
 
-    Offset and temperature are taken out of flats by their dark flats.
+    The reason is None if the flat can be shot. Offset and setpoint do not matter: the dark flats remove them.
     """
     alike: dict[tuple[str | None, ReadoutSettings, str | None], list[ShotLight]] = defaultdict(list)
     for light in lights:
-        reason = _out_of_reach(light, lights[-1], settings, rig) or _train_differs(light.train, lights[-1].train)
+        reason = _why_unreachable(light, lights[-1], settings, rig) or _why_train_differs(light.train, lights[-1].train)
         alike[light.filter, replace(light.readout, offset=None), reason].append(light)
     return alike
 
 
-def _out_of_reach(light: ShotLight, newest: ShotLight, settings: Settings, rig: RigNow) -> str | None:
+def _why_unreachable(light: ShotLight, newest: ShotLight, settings: Settings, rig: RigSnapshot) -> str | None:
     if settings.panel is None and settings.flats.source == "panel":
         return "without a [panel] in the configuration"
     if settings.wheel is None:
@@ -207,8 +214,8 @@ def _out_of_reach(light: ShotLight, newest: ShotLight, settings: Settings, rig: 
     return None
 
 
-def _train_differs(train: OpticalTrain, now: OpticalTrain) -> str | None:
-    """Return how a light's optical train differs from the present one, the newest light's; None where it does not."""
+def _why_train_differs(train: OpticalTrain, now: OpticalTrain) -> str | None:
+    """Return how a light's optical train differs from the present one (the newest light's), or None if it does not."""
     tolerances = Tolerances()
     if train.telescope and now.telescope and train.telescope.casefold() != now.telescope.casefold():
         return f"through {train.telescope}: {now.telescope} is in use now"
@@ -227,16 +234,18 @@ def _is_refocused(light: ShotLight, newest: ShotLight) -> bool:
     return ours is not None and theirs is not None and abs(ours - theirs) > Tolerances().focus_steps
 
 
-# ---- groups to needs ----
+# ---- from groups to needed masters ----
 
 
-def _flats(lights: list[ShotLight], stock: _Stock, settings: Settings, rig: RigNow, notes: list[str]) -> Iterator[Need]:
+def _flats(
+    lights: list[ShotLight], library: _LibraryMasters, settings: Settings, rig: RigSnapshot, notes: list[str]
+) -> Iterator[NeededMaster]:
     """Yield the flats that can be shot now or are in the library; note which lights get none, and why."""
     if not settings.lights.flat:
         return
     without: Counter[str] = Counter()
     for (_, _, reason), group in _flat_groups(lights, settings, rig).items():
-        need = stock.need(group, FrameKind.FLAT)
+        need = library.need(group, FrameKind.FLAT)
         if reason is None or need.master is not None:
             yield need
         else:
@@ -244,48 +253,50 @@ def _flats(lights: list[ShotLight], stock: _Stock, settings: Settings, rig: RigN
         moved = sum(_is_refocused(light, lights[-1]) for light in group)
         if reason is None and need.master is None and moved:
             notes.append(
-                f"the focuser has moved since {lights_text(moved)} through {need.wanted.filter or 'no filter'}"
+                f"the focuser has moved since {lights_text(moved)} through {need.frame_set.filter or 'no filter'}"
             )
     notes += [f"no flats for {lights_text(count)} {reason}" for reason, count in without.items()]
 
 
-def _at(need: Need, setpoint_c: float | None) -> Need:
-    return replace(need, wanted=need.wanted.model_copy(update={"setpoint_c": setpoint_c}))
+def _at_setpoint(need: NeededMaster, setpoint_c: float | None) -> NeededMaster:
+    return replace(need, frame_set=need.frame_set.model_copy(update={"setpoint_c": setpoint_c}))
 
 
-def _biases(lights: list[ShotLight], flats: list[Need], stock: _Stock, settings: Settings) -> Iterator[Need]:
-    """Yield one bias for each readout; where flats have no dark flats, tonight's, as it is subtracted from them."""
+def _biases(
+    lights: list[ShotLight], flats: list[NeededMaster], library: _LibraryMasters, settings: Settings
+) -> Iterator[NeededMaster]:
+    """Yield one bias per readout setting; it must be tonight's if it is subtracted from flats without dark flats."""
     alike: dict[ReadoutSettings, list[ShotLight]] = defaultdict(list)
     for light in lights:
         alike[light.readout].append(light)
-    shot = [flat.wanted.readout(settings.camera) for flat in flats if flat.master is None]
+    shot = [flat.frame_set.readout(settings.camera) for flat in flats if flat.master is None]
     subtracted = set() if settings.lights.dark_flat else set(shot)
     for readout, group in alike.items():
-        need = stock.need(group, FrameKind.BIAS)
+        need = library.need(group, FrameKind.BIAS)
         yield replace(need, master=None) if readout in subtracted else need
 
 
-def _with_dark_flats(flat: Need, count: int | NoiseGoal) -> Iterator[Need]:
+def _with_dark_flats(flat: NeededMaster, count: int | NoiseGoal) -> Iterator[NeededMaster]:
     if flat.master is None and count:
-        yield replace(flat, wanted=flat.wanted.model_copy(update={"kind": FrameKind.DARK_FLAT, "count": count}))
+        yield replace(flat, frame_set=flat.frame_set.model_copy(update={"kind": FrameKind.DARK_FLAT, "count": count}))
     yield flat
 
 
 # ---- the order ----
 
 
-def _by_filter(flats: list[Need], filters: tuple[str, ...], in_beam: str | None) -> list[Need]:
-    """Return flats with those of one filter together: the one in the beam first, the others as the wheel turns."""
-    slots = list(filters) + [flat.wanted.filter for flat in reversed(flats) if flat.wanted.filter not in filters]
+def _by_filter(flats: list[NeededMaster], filters: tuple[str, ...], in_beam: str | None) -> list[NeededMaster]:
+    """Return the flats grouped by filter: first the filter in the beam, then the others in the wheel's direction."""
+    slots = list(filters) + [flat.frame_set.filter for flat in reversed(flats) if flat.frame_set.filter not in filters]
     start = slots.index(in_beam) if in_beam in slots else 0
-    return sorted(flats, key=lambda flat: (slots.index(flat.wanted.filter) - start) % len(slots))
+    return sorted(flats, key=lambda flat: (slots.index(flat.frame_set.filter) - start) % len(slots))
 
 
 def _setpoint_order(
-    darks: list[Need], newest: ShotLight, sensor_c: float | None, cooling: CoolingSettings
+    darks: list[NeededMaster], newest: ShotLight, sensor_c: float | None, cooling: CoolingSettings
 ) -> tuple[float | None, ...]:
-    """Return the setpoints to go to, in the order that takes least time; the newest light's where there are none."""
-    wanted = {need.wanted.setpoint_c for need in darks if need.master is None}
+    """Return the setpoints of the darks in the fastest order, or the newest light's setpoint if no dark is shot."""
+    wanted = {need.frame_set.setpoint_c for need in darks if need.master is None}
     setpoints = [each for each in wanted if each is not None]
     start_c = newest.setpoint_c if sensor_c is None else sensor_c
     ordered = shortest_ramps(setpoints, start_c, cooling)
@@ -293,19 +304,19 @@ def _setpoint_order(
 
 
 def shortest_ramps(setpoints: Iterable[float], start_c: float | None, cooling: CoolingSettings) -> tuple[float, ...]:
-    """Return setpoints in the order with the least time for ramps, from the sensor's present temperature to warm.
+    """Return setpoints in the order with the shortest total ramp time, including the warm-up.
 
     Parameters
     ----------
     setpoints
-        Where frames are shot, degrees Celsius.
+        Setpoints to visit, degrees Celsius.
     start_c
-        Where the sensor is; None where unknown, which then costs nothing.
+        Present sensor temperature; None if unknown, in which case the first ramp counts as free.
     cooling
-        The ramps, and whether there is a warm-up. Dwells are the same in any order.
+        Ramp rates and whether the night ends with a warm-up. Dwell times are the same in any order.
     """
     cold_first = tuple(sorted(set(setpoints)))
-    orders = permutations(cold_first) if len(cold_first) <= MOST_PERMUTED else (cold_first, cold_first[::-1])
+    orders = permutations(cold_first) if len(cold_first) <= MAX_PERMUTED_SETPOINTS else (cold_first, cold_first[::-1])
     return min(orders, key=lambda order: _ramps_s(order, start_c, cooling))
 
 

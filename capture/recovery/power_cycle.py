@@ -1,4 +1,8 @@
-"""The last cure for a camera that hangs: a command of the user's that switches its power off and on again."""
+"""Power-cycle a camera that hangs, by a command of the user: the last cure.
+
+Some cameras stop delivering frames until their power is cut; neither an abort nor a reconnected driver helps
+(indi-allsky#2697).
+"""
 
 import asyncio
 import shlex
@@ -11,28 +15,37 @@ from coldframe.capture.session.hooks import run_bounded
 from coldframe.devices.errors import DeviceError, DeviceTimeoutError
 
 BOOT_S = 20.0
-"""Time for a camera to come up again before its driver looks for it."""
+"""Time for a camera to boot before its driver looks for it."""
 
 
-async def hangs(context: NightContext, error: DeviceError) -> bool:
-    """Tell whether a failure is that of a camera that may hang, and cycle its power where connecting anew was no cure.
+async def power_cycle_if_hung(context: NightContext, error: DeviceError) -> bool:
+    """Count a timeout of the camera, and power-cycle the camera if reconnecting did not help.
 
-    Such a failure takes no try from exposure, set or night: what bounds it is the number of power cycles, and of such
-    failures in a night.
+    Returns
+    -------
+    bool
+        True if the failure costs no retry. Such failures are limited by the number of power cycles, and of free
+        timeouts, in a night.
     """
-    camera, hung_camera = context.rig.camera.name, context.retries.hung_camera
-    if not is_possible(context) or error.device != camera or not isinstance(error, DeviceTimeoutError):
+    hung_camera = context.retries.hung_camera
+    if not isinstance(error, DeviceTimeoutError) or not can_power_cycle(context, error.device):
         return False
-    if hung_camera.timed_out():
-        await power_cycled(context, camera)
+    hung_camera.count_timeout()
+    if hung_camera.is_hung:
+        await power_cycle(context)
         return True
-    return hung_camera.takes_no_try()
+    return not hung_camera.costs_a_retry
 
 
-async def power_cycled(context: NightContext, device: str) -> bool:
-    """Run the command if the device is the camera and there is one to run; tell whether it was run."""
-    if not is_possible(context) or device != context.rig.camera.name:
-        return False
+def can_power_cycle(context: NightContext, device: str) -> bool:
+    """Return True if a device is the camera and a power cycle is left for tonight."""
+    is_left = bool(context.settings.hooks.power_cycle) and context.retries.hung_camera.uses_left > 0
+    return is_left and device == context.rig.camera.name
+
+
+async def power_cycle(context: NightContext) -> None:
+    """Run the command, then wait for the camera to boot."""
+    device = context.rig.camera.name
     context.retries.hung_camera.use()
     command, deadline_s = context.settings.hooks.power_cycle, context.settings.hooks.deadline_s
     context.notice(Severity.ERROR, f"{device} hangs; its power is switched off and on again: {shlex.join(command)}")
@@ -41,11 +54,10 @@ async def power_cycled(context: NightContext, device: str) -> bool:
     if fault:
         context.notice(Severity.ERROR, f"power cycle of {device}: {shlex.join(command)}: {fault}")
     await asyncio.sleep(BOOT_S)
-    return True
 
 
 async def _to_its_end(run: Coroutine[Any, Any, tuple[str, str]]) -> tuple[str, str]:
-    """Run to the end, whoever cancels meanwhile: half of a power cycle is a camera without power."""
+    """Run to the end, then raise a cancellation: half of a power cycle leaves the camera without power."""
     running, cancelled = asyncio.create_task(run, name="power cycle"), False
     while not running.done():
         try:
@@ -55,8 +67,3 @@ async def _to_its_end(run: Coroutine[Any, Any, tuple[str, str]]) -> tuple[str, s
     if cancelled:
         raise asyncio.CancelledError
     return running.result()
-
-
-def is_possible(context: NightContext) -> bool:
-    """Tell whether a power cycle is left for tonight."""
-    return bool(context.settings.hooks.power_cycle) and context.retries.hung_camera.uses_left > 0

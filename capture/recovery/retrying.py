@@ -1,21 +1,14 @@
-"""One good exposure, with as many tries as the night allows."""
+"""Retry an order to the rig, as often as the night allows, and wait for devices that went away."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TypeVar
 
-from coldframe.capture.events.kinds import ExposureStarted, Severity
-from coldframe.capture.planning.disk_space import wait_for_room
-from coldframe.capture.recovery.power_cycle import hangs, power_cycled
-from coldframe.capture.recovery.set_clock import clock_checked
+from coldframe.capture.events.kinds import Severity
+from coldframe.capture.recovery.power_cycle import can_power_cycle, power_cycle, power_cycle_if_hung
 from coldframe.capture.session.context import NightContext, StepFailedError
-from coldframe.capture.session.pausing import until_resumed
-from coldframe.capture.session.retry_budget import TRYING_AGAIN, OutOfRetriesError
-from coldframe.capture.threads import in_thread
-from coldframe.config.frames import FrameKind
-from coldframe.devices.camera import Frame
-from coldframe.devices.errors import DeviceError, DeviceLostError, NotSupportedError, SettingRefusedError
+from coldframe.capture.session.retry_budget import OutOfRetriesError
+from coldframe.devices.errors import DeviceError, NotSupportedError, SettingRefusedError
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
@@ -23,32 +16,6 @@ AWAY_S = 300.0
 """How long something lost is waited for."""
 
 T = TypeVar("T")
-
-
-async def expose_once(context: NightContext, step: int, kind: FrameKind, exposure_s: float) -> Frame:
-    """Expose one frame, once the night is not paused.
-
-    Raises
-    ------
-    StepFailedError
-        The night was paused until the time was up.
-    DeviceError
-        The camera failed, or something of the rig was away or moved meanwhile.
-    NotDurableError
-        There is no room for frames.
-    """
-    await until_resumed(context, partial(with_retries, context), exposure_s)
-    await wait_for_room(context)
-    await ensure_ready(context)
-    context.publish(ExposureStarted(context.clock.now(), step, kind, exposure_s))
-    frame = await context.rig.camera.expose(kind, exposure_s)
-    if unready := [device.name for device in context.devices if not device.is_ready]:
-        reason = f"shot while {' and '.join(unready)} went away or was changed"
-        path = await in_thread(context.folder.quarantine, frame, None, reason)
-        raise DeviceLostError(unready[0], f"went away or was changed during an exposure ({path.name})")
-    context.retries.breakers.worked(frame.camera)
-    context.retries.hung_camera.worked()
-    return clock_checked(context, frame)
 
 
 async def ensure_ready(context: NightContext) -> None:
@@ -82,8 +49,8 @@ async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]
         except (SettingRefusedError, NotSupportedError):
             raise
         except DeviceError as error:
-            if await hangs(context, error):
-                context.notice(Severity.WARNING, f"{error}{TRYING_AGAIN}")
+            if await power_cycle_if_hung(context, error):
+                context.notice(Severity.WARNING, f"{error}; trying again", will_retry=True)
             elif tries > retries.tries_of(error.device):
                 if retries.breakers.failed(error.device):
                     text = (
@@ -94,7 +61,7 @@ async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]
             else:
                 spend_retry(context)
                 tries += 1
-                context.notice(Severity.WARNING, f"{error}{TRYING_AGAIN}")
+                context.notice(Severity.WARNING, f"{error}; trying again", will_retry=True)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             await come_back(context)
@@ -127,7 +94,8 @@ async def come_back(context: NightContext) -> None:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 continue
-            if await power_cycled(context, error.device):
+            if can_power_cycle(context, error.device):
+                await power_cycle(context)
                 began_s, pause_s = loop.time(), FIRST_PAUSE_S
                 continue
             if is_dispensable:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream, HookEnded
+from coldframe.capture.events.kinds import HookEnded
+from coldframe.capture.events.stream import EventStream
 from coldframe.config.tables.night import HookSettings
 from coldframe.errors import ColdframeError
 

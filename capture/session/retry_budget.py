@@ -4,9 +4,6 @@ from collections.abc import Iterable
 
 from coldframe.errors import ColdframeError
 
-TRYING_AGAIN = "; trying again"
-"""How a notice of a failure ends that gets another try; the morning report knows the time lost by it."""
-
 
 class OutOfRetriesError(ColdframeError):
     """A budget is used up; the text says which."""
@@ -78,22 +75,28 @@ class HungCamera:
     """Further ones from which that was no cure."""
 
     FREE = 10
-    """Timeouts of a night that take no try: a camera that now and then comes back by itself must not use it up."""
+    """Timeouts of a night that cost no retry: a camera that now and then comes back by itself must not use it up."""
 
     def __init__(self, uses: int = 2) -> None:
         self.uses_left = uses
         self._timeouts = 0
-        self._free_left = self.FREE
+        self._waits = 0
 
-    def timed_out(self) -> bool:
-        """Count an exposure that did not end; tell whether the camera hangs."""
-        self._timeouts += 1
+    @property
+    def is_hung(self) -> bool:
+        """True after so many timeouts in a row that reconnecting the driver was no cure."""
         return self._timeouts >= self.UNTIL_RECONNECTED + self.AFTER_RECONNECTION
 
-    def takes_no_try(self) -> bool:
-        """Tell whether the last timeout is one of those that are not counted as tries."""
-        self._free_left -= 1
-        return self._free_left >= 0
+    @property
+    def costs_a_retry(self) -> bool:
+        """True once the free timeouts of the night are used up."""
+        return self._waits > self.FREE
+
+    def count_timeout(self) -> None:
+        """Count an exposure that did not end."""
+        self._timeouts += 1
+        if not self.is_hung:
+            self._waits += 1
 
     def use(self) -> None:
         """Spend a use; the driver is connected anew by it."""

@@ -5,7 +5,6 @@ the camera some more are shot from the faintest to the saturated, two of each: a
 """
 
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from coldframe.calibration.camera.photon_transfer import Measured, TileSeries
@@ -14,10 +13,11 @@ from coldframe.calibration.camera.study import StudiedSet, study
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.events.kinds import CameraMeasured, Severity
 from coldframe.capture.judging.light_leak import dark_ceiling_adu
-from coldframe.capture.recovery.retrying import expose_once, with_retries
+from coldframe.capture.recovery.exposing import expose_with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.session.skipping import skippable
+from coldframe.capture.shooting.studied_set import studied_set
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind, ReadoutSettings
@@ -59,25 +59,6 @@ class LadderLight:
     def exposures_s(self) -> tuple[float, ...]:
         """Exposure of each rung."""
         return tuple(part * self.range_adu / self.rate_adu_per_s for part in LADDER)
-
-
-def studied_set(
-    frame: Frame, sensor_c: float | None, light: tuple[str | None, int | None] | None, series: TileSeries
-) -> StudiedSet:
-    """Return what a set of frames told.
-
-    Parameters
-    ----------
-    frame
-        One of them.
-    sensor_c
-        Their mean temperature.
-    light
-        What tells one light from another: filter and brightness; None of frames without light.
-    series
-        What was seen of them.
-    """
-    return StudiedSet(frame.camera, frame.settings, frame.kind, frame.exposure_s, sensor_c, light, series.noise())
 
 
 @dataclass(slots=True)
@@ -156,9 +137,7 @@ class Characterisation:
                 series = TileSeries()
                 for _ in range(FRAMES_PER_RUNG):
                     context.require_time(exposure_s)
-                    frame = await with_retries(
-                        context, partial(expose_once, context, number, FrameKind.FLAT, exposure_s)
-                    )
+                    frame = await expose_with_retries(context, number, FrameKind.FLAT, exposure_s)
                     await in_thread(self._keep_rung, frame, light.filter, series)
                 self.add(light.readout, studied_set(frame, frame.sensor_c, (light.filter, light.brightness), series))
 

@@ -1,27 +1,92 @@
-"""Asks the pixels whether the camera took its gain, before the first set of each readout setting."""
+"""Confirms before the first set of each readout setting, from bias frames, that the camera applied its gain and offset.
 
-from dataclasses import replace
+Drivers report the gain that they were ordered, whether or not the camera took it (indi-3rdparty #1319, #1361). Level
+and noise of the bias depend on it, so the camera's records of earlier nights show which setting is in force.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import log
 
 import numpy as np
 
 from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, TileSeries, read_noise_adu
 from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, by_setting, merged
 from coldframe.calibration.stacking.accumulator import pixel_digest
-from coldframe.capture.events.kinds import Severity
-from coldframe.capture.recovery.retrying import expose_once, with_retries
-from coldframe.capture.recovery.second_client import reclaim
+from coldframe.capture.events.kinds import Severity, Topic
+from coldframe.capture.recovery.exposing import expose_with_retries
+from coldframe.capture.recovery.interference import reclaim
 from coldframe.capture.rig.light_path import darken
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
-from coldframe.capture.shooting.fingerprint import Fingerprint, not_applied
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame, Limits
 
 FRAMES = 2
-"""Bias frames for a fingerprint: their difference tells the noise to 1 %."""
+"""Bias frames in a fingerprint: their difference gives the noise to 1 %."""
 
 MOST_FRAMES = 4
-"""With those that a camera delivers again, or that another program had set otherwise."""
+"""Most bias frames to shoot for a fingerprint, with repeated ones and ones shot at another program's setting."""
+
+SAME_NOISE = 0.05
+"""Largest logarithm of the ratio of two equal noises: two frames give each to 1 %."""
+
+SAME_LEVEL = 0.5
+"""Largest difference of two equal levels, in units of one pixel's noise."""
+
+OWN_NOISE, OWN_LEVEL, OWN_LEVEL_ADU = 0.2, 3.0, 20.0
+"""The same against earlier nights, with a least difference in ADU: temperature and age shift noise and level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Level of bias frames and temporal noise of a pixel in them, without row noise, ADU."""
+
+    level_adu: float
+    noise_adu: float
+
+    def is_same(self, other: "Fingerprint") -> bool:
+        """Return whether two fingerprints of one night are equal within their errors."""
+        return (
+            abs(log(self.noise_adu / other.noise_adu)) <= SAME_NOISE
+            and abs(self.level_adu - other.level_adu) <= SAME_LEVEL * other.noise_adu
+        )
+
+    def agrees_with(self, earlier: "Fingerprint") -> bool:
+        """Return whether the fingerprint agrees with one of the same setting from an earlier night."""
+        allowed_adu = max(OWN_LEVEL * earlier.noise_adu, OWN_LEVEL_ADU)
+        return (
+            abs(log(self.noise_adu / earlier.noise_adu)) <= OWN_NOISE
+            and abs(self.level_adu - earlier.level_adu) <= allowed_adu
+        )
+
+
+def setting_in_force(
+    ordered: ReadoutSettings, found: Fingerprint, known: Mapping[ReadoutSettings, Fingerprint]
+) -> ReadoutSettings | None:
+    """Return the setting that the camera seems to use instead of the ordered one; None if nothing indicates one.
+
+    Parameters
+    ----------
+    ordered
+        Setting that was applied.
+    found
+        Fingerprint of the bias frames shot with it.
+    known
+        Fingerprints of this night or earlier ones; those with another gain or offset are compared.
+    """
+    own = known.get(ordered)
+    if own is not None and found.agrees_with(own):
+        return None
+    others = (settings for settings in known if (settings.gain, settings.offset) != (ordered.gain, ordered.offset))
+    return next((settings for settings in others if found.is_same(known[settings])), None)
+
+
+def fingerprint_of(record: CameraRecord) -> Fingerprint | None:
+    """Return the fingerprint in a camera record; None if the night did not measure all of it."""
+    if record.bias_adu is None or record.read_noise_e is None or record.e_per_adu is None:
+        return None
+    return Fingerprint(record.bias_adu, record.read_noise_e.value / record.e_per_adu.value)
 
 
 class GainCheck:
@@ -33,23 +98,24 @@ class GainCheck:
         self._digests: set[bytes] = set()
 
     async def confirm(self, number: int, readout: ReadoutSettings) -> None:
-        """Shoot two bias frames and compare them with what earlier nights know of the camera.
+        """Shoot two bias frames and compare them with the camera's records of earlier nights.
 
-        Where they know nothing of this setting, or something else, two frames with a very different gain are compared.
+        If the records have no fingerprint of this setting, or another one, two frames with a very different gain are
+        shot for comparison.
 
         Parameters
         ----------
         number
-            The step's number, for events.
+            Number of the step, for events.
         readout
-            The setting that is to be used next.
+            Setting that the next set uses.
 
         Raises
         ------
         StepFailedError
-            The camera has another setting than was ordered; StepSkippedError where an earlier step told so.
+            If the camera did not take the setting; StepSkippedError if an earlier step found that out.
         DeviceError, NotDurableError
-            The rig or the disk failed.
+            If the rig or the disk failed.
         """
         if readout in self._verdicts:
             if self._verdicts[readout] is not None:
@@ -60,38 +126,44 @@ class GainCheck:
             raise StepFailedError(fault)
 
     async def _fault(self, number: int, readout: ReadoutSettings) -> str | None:
+        """Return what is wrong with the setting in force, None if nothing is; try two remedies first."""
         limits = self._context.rig.camera.features.gain
         if limits is None or readout.gain is None:
             return None
         known = await in_thread(self._known)
         own = known.get(readout)
-        for cure in (None, self._write_again, self._reconnect):
-            if cure is not None:
-                await cure(readout, limits)
+        for remedy in (None, self._write_again, self._reconnect):
+            if remedy is not None:
+                await remedy(readout, limits)
             found = await self._fingerprint(number, readout)
-            if found is None or (own is not None and found.is_as_ever(own)):
+            if found is None or (own is not None and found.agrees_with(own)):
                 return None
-            instead = not_applied(readout, found, known if own else {})
+            instead = setting_in_force(readout, found, known if own else {})
             if instead is None:
-                break
-            told = f"the camera did not take {_text(readout)}: its bias has level and noise of {_text(instead)}"
-            self._context.notice(Severity.WARNING, told)
-        else:
-            return f"{told}; switch it off and on again"
+                await self._compare_gains(number, readout, limits, found, own)
+                return None
+            fault = f"the camera did not take {_text(readout)}: its bias has level and noise of {_text(instead)}"
+            self._context.notice(Severity.WARNING, fault)
+        return f"{fault}; switch it off and on again"
+
+    async def _compare_gains(
+        self, number: int, readout: ReadoutSettings, limits: Limits, found: Fingerprint, own: Fingerprint | None
+    ) -> None:
+        """Warn if a very different gain gives the same bias, or if the bias has changed since earlier nights."""
+        assert readout.gain is not None
         far = limits.maximum if limits.maximum - readout.gain > readout.gain - limits.minimum else limits.minimum
         other = replace(readout, gain=far)
         probe = await self._fingerprint(number, other)
-        if probe is not None and not_applied(readout, found, {other: probe}):
+        if probe is not None and setting_in_force(readout, found, {other: probe}):
             text = f"bias frames of gain {readout.gain:g} and {far:g} are alike: does the camera obey its gain control?"
-            self._context.notice(Severity.WARNING, text)
+            self._context.notice(Severity.WARNING, text, topic=Topic.GAIN)
         elif own is not None:
             text = f"the bias of gain {readout.gain:g} has changed: level {found.level_adu:.0f} ADU and noise "
             text += f"{found.noise_adu:.2f} ADU, on earlier nights {own.level_adu:.0f} and {own.noise_adu:.2f} ADU"
-            self._context.notice(Severity.WARNING, text)
-        return None
+            self._context.notice(Severity.WARNING, text, topic=Topic.GAIN)
 
     async def _write_again(self, readout: ReadoutSettings, limits: Limits) -> None:
-        """Set another gain first: drivers leave out orders that change nothing of what they believe."""
+        """Set a neighbouring gain first: drivers omit orders that equal the value they believe in."""
         assert readout.gain is not None
         beside = readout.gain + 1 if limits.contains(readout.gain + 1) else readout.gain - 1
         await self._context.rig.camera.apply(replace(readout, gain=beside))
@@ -106,19 +178,19 @@ class GainCheck:
         return {record.readout: found for record in kept if (found := fingerprint_of(record)) is not None}
 
     async def _fingerprint(self, number: int, readout: ReadoutSettings) -> Fingerprint | None:
-        """Return what bias frames of a setting show; None where frames are too small, or spoilt."""
+        """Shoot bias frames at a setting and return their fingerprint; None if they are too small, or spoilt."""
         context, series = self._context, TileSeries()
         await darken(context)
         settings = await context.rig.camera.apply(readout)
         shortest_s = context.rig.camera.features.exposure_s.minimum
         for _ in range(MOST_FRAMES):
-            frame = await with_retries(context, lambda: expose_once(context, number, FrameKind.BIAS, shortest_s))
+            frame = await expose_with_retries(context, number, FrameKind.BIAS, shortest_s)
             if frame.settings != settings:
                 await in_thread(context.folder.save_check, frame, None)
                 reclaim(context, settings, frame.settings)
                 settings = await context.rig.camera.apply(readout)
                 continue
-            await in_thread(self._look, frame, series)
+            await in_thread(self._measure, frame, series)
             if series.frames == FRAMES or min(frame.pixels.shape) < TILE_PIXELS:
                 break
         if series.frames < FRAMES:
@@ -128,12 +200,13 @@ class GainCheck:
             read_noise = read_noise_adu(noise)
         except ValueError:
             return None
+        # Quantisation hides any noise below a quarter of the step between two values.
         return Fingerprint(float(np.median(noise.level_adu)), max(read_noise.value, noise.step_adu / 4))
 
-    def _look(self, frame: Frame, series: TileSeries) -> None:
+    def _measure(self, frame: Frame, series: TileSeries) -> None:
         self._context.folder.save_check(frame, None)
         digest = pixel_digest(frame.pixels)
-        # A frame that comes twice has no noise against itself, or tells of the setting before.
+        # A repeated frame shows no noise against itself, and one from before `apply` shows the setting before.
         if min(frame.pixels.shape) >= TILE_PIXELS and digest not in self._digests:
             self._digests.add(digest)
             series.add(frame.pixels)
@@ -142,10 +215,3 @@ class GainCheck:
 def _text(readout: ReadoutSettings) -> str:
     offset = "" if readout.offset is None else f", offset {readout.offset:g}"
     return "no gain" if readout.gain is None else f"gain {readout.gain:g}{offset}"
-
-
-def fingerprint_of(record: CameraRecord) -> Fingerprint | None:
-    """Return the fingerprint that an earlier night left, None where it did not measure all of it."""
-    if record.bias_adu is None or record.read_noise_e is None or record.e_per_adu is None:
-        return None
-    return Fingerprint(record.bias_adu, record.read_noise_e.value / record.e_per_adu.value)

@@ -2,7 +2,7 @@
 
 from coldframe.capture.events.kinds import Severity
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
-from coldframe.capture.shooting.set_inputs import Recipe, ShotSet
+from coldframe.capture.shooting.set_inputs import SetInputs, ShotSet
 from coldframe.capture.shooting.set_shooting import LightLeakError, SetShooting
 from coldframe.capture.steps import ShootStep
 from coldframe.config.frames import FrameKind
@@ -15,7 +15,7 @@ class LightLeakRetry:
         self._context = context
         self._leak: str | None = None
 
-    async def shoot(self, number: int, step: ShootStep, recipe: Recipe) -> ShotSet:
+    async def shoot(self, number: int, step: ShootStep, inputs: SetInputs) -> ShotSet:
         """Shoot a set; one that was lit from the start gets a second try, the panel put out and the cover closed again.
 
         Raises
@@ -30,7 +30,7 @@ class LightLeakRetry:
         if step.kind is FrameKind.DARK and self._leak is not None:
             raise StepSkippedError(f"it is not dark: {self._leak}")
         try:
-            shot = await self._shot(number, step, recipe)
+            shot = await self._shot(number, step, inputs)
         except LightLeakError as error:
             if step.kind is FrameKind.DARK:
                 self._leak = str(error)
@@ -40,10 +40,10 @@ class LightLeakRetry:
             self._leak = shot.leak
         return shot
 
-    async def _shot(self, number: int, step: ShootStep, recipe: Recipe) -> ShotSet:
+    async def _shot(self, number: int, step: ShootStep, inputs: SetInputs) -> ShotSet:
         try:
-            return await SetShooting(self._context, number, step, recipe).run()
+            return await SetShooting(self._context, number, step, inputs).run()
         except LightLeakError as error:
             text = f"{step.title}: {error}; panel out and cover closed again, a second try"
             self._context.notice(Severity.WARNING, text)
-        return await SetShooting(self._context, number, step, recipe).run()
+        return await SetShooting(self._context, number, step, inputs).run()

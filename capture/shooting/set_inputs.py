@@ -72,37 +72,90 @@ class ShotSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """What a set takes over from the steps before it.
+class BiasInputs:
+    """Inputs of a bias set.
 
     Attributes
     ----------
     exposure_s
-        Exposure of every frame; of a dark flat the very value of its flats.
-    tuned
-        For flats: what the tuner found.
-    pedestal
-        For flats: the master dark flat, or bias, that is subtracted.
-    verdict
-        For flats: why it is the one or the other, where they were compared.
-    test
-        For dark flats: the bias that may take their place; then no more are shot than it takes to know.
+        Exposure of every frame.
     e_per_adu
-        Electrons for one ADU, where they are known.
-    ceiling_adu
-        For frames without light: the highest level that can be, where it is known.
-    dark_filters
-        For darks: the filter for the first frame and that for all others, see `filters_for_darks`.
-    shot_before
-        Frames of the set that are in a master of their own already, as the sensor was warmer or colder then.
+        Gain in electrons per ADU, None if it is not known yet.
     """
 
     exposure_s: float
-    tuned: Tuned | None = None
-    pedestal: SubtractedMaster | None = None
-    verdict: PedestalVerdict | None = None
-    test: PedestalTest | None = None
     e_per_adu: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DarkInputs:
+    """Inputs of a set of darks.
+
+    Attributes
+    ----------
+    exposure_s
+        Exposure of every frame.
+    ceiling_adu
+        Highest level that a frame without light can have, None if it is not known.
+    filters
+        Filter of the first frame and filter of all others, see `filters_for_darks`; None to leave the wheel alone.
+    shot_before
+        Frames of the set that are in a master of their own already, because the sensor was warmer or colder then.
+    e_per_adu
+        Gain in electrons per ADU, None if it is not known yet.
+    """
+
+    exposure_s: float
     ceiling_adu: float | None = None
-    dark_filters: tuple[str, str] | None = None
+    filters: tuple[str, str] | None = None
     shot_before: int = 0
+    e_per_adu: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DarkFlatInputs:
+    """Inputs of a set of dark flats.
+
+    Attributes
+    ----------
+    exposure_s
+        Exposure of every frame, equal to the last bit to that of its flats.
+    test
+        Bias that may replace them: then only as many are shot as the comparison takes. None to shoot them all.
+    ceiling_adu
+        Highest level that a frame without light can have, None if it is not known.
+    e_per_adu
+        Gain in electrons per ADU, None if it is not known yet.
+    """
+
+    exposure_s: float
+    test: PedestalTest | None = None
+    ceiling_adu: float | None = None
+    e_per_adu: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlatInputs:
+    """Inputs of a set of flats.
+
+    Attributes
+    ----------
+    tuned
+        Exposure and brightness that the tuner found.
+    subtracted
+        Master dark flat, or bias, that is subtracted from every frame.
+    verdict
+        Comparison that chose between the two; None if there was none.
+    """
+
+    tuned: Tuned
+    subtracted: SubtractedMaster
+    verdict: PedestalVerdict | None = None
+
+    @property
+    def exposure_s(self) -> float:
+        """Exposure of every frame."""
+        return self.tuned.exposure_s
+
+
+SetInputs = BiasInputs | DarkInputs | DarkFlatInputs | FlatInputs

@@ -20,9 +20,9 @@ from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import Clipping, half_step
-from coldframe.capture.shooting.camera_ladder import studied_set
-from coldframe.capture.shooting.set_inputs import Recipe, SubtractedMaster
+from coldframe.capture.shooting.set_inputs import DarkInputs, FlatInputs, SetInputs, SubtractedMaster
 from coldframe.capture.shooting.set_size import SetSize
+from coldframe.capture.shooting.studied_set import studied_set
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.devices.camera import Frame
@@ -76,7 +76,7 @@ class SetMaster:
         The night's.
     step
         The set.
-    recipe
+    inputs
         What it takes over from the steps before it.
     size
         Follows the noise of the frames.
@@ -85,15 +85,17 @@ class SetMaster:
     """
 
     def __init__(
-        self, folder: NightFolder, step: ShootStep, recipe: Recipe, size: SetSize, cfa_pattern: str | None
+        self, folder: NightFolder, step: ShootStep, inputs: SetInputs, size: SetSize, cfa_pattern: str | None
     ) -> None:
         self.accepted = AcceptedFrames()
         self._folder = folder
         self._step = step
-        self._recipe = recipe
+        self._inputs = inputs
+        self._subtracted = inputs.subtracted if isinstance(inputs, FlatInputs) else None
+        self._shot_before = inputs.shot_before if isinstance(inputs, DarkInputs) else 0
         self._size = size
-        self._overscan = None if recipe.pedestal is None else recipe.pedestal.overscan
-        self._flat = _flat_recipe(recipe.pedestal, cfa_pattern)
+        self._overscan = None if self._subtracted is None else self._subtracted.overscan
+        self._flat = _flat_recipe(self._subtracted, cfa_pattern)
         self._accumulator: Accumulator | None = None
         self._clipping = Clipping()
         self._series = TileSeries()
@@ -105,7 +107,7 @@ class SetMaster:
 
     def begin(self, frame: Frame, method: OverscanChoice) -> str | None:
         """Find the overscan of frames like this one, the first; return why it is left alone, None where it is not."""
-        if self._recipe.pedestal is not None or method == "none":
+        if self._subtracted is not None or method == "none":
             return None
         try:
             sections = sections_of(frame.header, frame.pixels.shape)
@@ -122,7 +124,7 @@ class SetMaster:
         NotDurableError
             It could not be brought onto the disk.
         """
-        path = self._folder.save_frame(frame, self._step.filter, self._recipe.shot_before + self.frames + 1)
+        path = self._folder.save_frame(frame, self._step.filter, self._shot_before + self.frames + 1)
         return path, self.count(path, frame, digest, level_adu)
 
     def count(self, path: Path, frame: Frame, digest: bytes, level_adu: float) -> float | None:
@@ -149,10 +151,10 @@ class SetMaster:
 
     def studied(self) -> StudiedSet | None:
         """Return what the frames tell of the camera; None of frames too small for that."""
-        accepted, tuned = self.accepted, self._recipe.tuned
+        accepted, inputs = self.accepted, self._inputs
         if self._series.frames == 0 or accepted.first is None:
             return None
-        light = None if tuned is None else (self._step.filter, tuned.brightness)
+        light = (self._step.filter, inputs.tuned.brightness) if isinstance(inputs, FlatInputs) else None
         sensor_c = fmean(accepted.sensor_c) if accepted.sensor_c else None
         return studied_set(accepted.first, sensor_c, light, self._series)
 
@@ -164,7 +166,7 @@ class SetMaster:
         NotDurableError
             It could not be brought onto the disk.
         """
-        accepted, recipe = self.accepted, self._recipe
+        accepted, subtracted = self.accepted, self._subtracted
         assert self._accumulator is not None
         assert accepted.first is not None
         assert accepted.last_at is not None
@@ -180,7 +182,7 @@ class SetMaster:
             stack=stack,
             camera=first.camera,
             settings=first.settings,
-            exposure_s=recipe.exposure_s,
+            exposure_s=self._inputs.exposure_s,
             sensor_c=fmean(accepted.sensor_c) if accepted.sensor_c else None,
             setpoint_c=first.setpoint_c,
             filter_name=self._step.filter,
@@ -189,7 +191,7 @@ class SetMaster:
             first_at=first.started_at,
             last_at=accepted.last_at,
             masked=masked,
-            subtracted=recipe.pedestal.name if recipe.pedestal is not None else None,
+            subtracted=subtracted.name if subtracted is not None else None,
             header=self._header(first),
             overscan=self._overscan,
             remarks=self._remarks(),
@@ -232,18 +234,17 @@ class SetMaster:
 
     def _remarks(self) -> tuple[Card, ...]:
         """Return cards for what was measured of flats."""
-        tuned, verdict = self._recipe.tuned, self._recipe.verdict
+        if not isinstance(self._inputs, FlatInputs):
+            return ()
+        full_scale_adu, verdict = self._inputs.tuned.target.full_scale_adu, self._inputs.verdict
         cards = () if verdict is None else verdict.cards
-        if tuned is None:
-            return cards
-        return (Card("CFSATUR", float(tuned.target.full_scale_adu), "[adu] level at which the flats saturate"), *cards)
+        return (Card("CFSATUR", float(full_scale_adu), "[adu] level at which the flats saturate"), *cards)
 
     def _header(self, first: Frame) -> Mapping[str, HeaderValue]:
         """Return the driver's cards, with the measured gain where the pixels are in ADU and the driver tells none."""
-        e_per_adu = self._recipe.e_per_adu
-        if e_per_adu is None or self._recipe.pedestal is not None:
+        if isinstance(self._inputs, FlatInputs) or self._inputs.e_per_adu is None:
             return first.header
-        return {"EGAIN": e_per_adu, **first.header}
+        return {"EGAIN": self._inputs.e_per_adu, **first.header}
 
     def _pedestal(self, path: Path, master: MasterFrame) -> SubtractedMaster:
         """Return the master as it is subtracted from flats."""

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -32,20 +31,22 @@ from coldframe.capture.events.kinds import (
     PedestalDecided,
     SetResized,
     Severity,
+    SkippedBy,
 )
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate, FrameLook
 from coldframe.capture.judging.thermometer import TemperatureWatch
-from coldframe.capture.recovery.retrying import expose_once, spend_retry, with_retries
-from coldframe.capture.recovery.second_client import reclaim
+from coldframe.capture.recovery.exposing import expose_once
+from coldframe.capture.recovery.interference import reclaim
+from coldframe.capture.recovery.pausing import until_resumed
+from coldframe.capture.recovery.retrying import spend_retry, with_retries
 from coldframe.capture.rig.light_path import darken, flat_light, select_filter, select_filter_if_possible
 from coldframe.capture.rig.temperature import hold, thermometer_fault, watched
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
-from coldframe.capture.session.pausing import until_resumed
 from coldframe.capture.session.steering import BY_REQUEST
-from coldframe.capture.shooting.set_inputs import Recipe, ShotSet
+from coldframe.capture.shooting.ambient_darks import has_left_bin
+from coldframe.capture.shooting.set_inputs import BiasInputs, DarkFlatInputs, DarkInputs, FlatInputs, SetInputs, ShotSet
 from coldframe.capture.shooting.set_master import SetMaster
 from coldframe.capture.shooting.set_size import SetSize
-from coldframe.capture.shooting.temperature_bins import has_left_bin
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.saved_frames import SavedFrame, Wanted
 from coldframe.capture.threads import in_thread
@@ -104,16 +105,19 @@ class SetShooting:
         The step's number in the night, for events.
     step
         The set.
-    recipe
+    inputs
         What it takes over from the steps before it.
     """
 
-    def __init__(self, context: NightContext, number: int, step: ShootStep, recipe: Recipe) -> None:
+    def __init__(self, context: NightContext, number: int, step: ShootStep, inputs: SetInputs) -> None:
         self._context = context
         self._number = number
         self._step = step
-        self._recipe = recipe
-        self._gate = FrameGate(step.kind, self._band(), recipe.ceiling_adu)
+        self._inputs = inputs
+        self._test = inputs.test if isinstance(inputs, DarkFlatInputs) else None
+        self._dark_filters = inputs.filters if isinstance(inputs, DarkInputs) else None
+        self._shot_before = inputs.shot_before if isinstance(inputs, DarkInputs) else 0
+        self._gate = self._new_gate()
         self._exposed = 0
         self._lit = 0
         # Delivered and not on the disk yet, in the order in which they are kept.
@@ -127,8 +131,8 @@ class SetShooting:
         self._settings = step.readout
         self._settings_lost = True
         self._size = SetSize(step, may_grow=context.deadline is None)
-        self._master = SetMaster(context.folder, step, recipe, self._size, self._cfa_pattern)
-        self._wanted = self._size.look_at if recipe.test is None else min(PROBES, step.count)
+        self._master = SetMaster(context.folder, step, inputs, self._size, self._cfa_pattern)
+        self._wanted = self._size.look_at if self._test is None else min(PROBES, step.count)
         self._has_drifted = False
         self._taken_over = 0
         self._began_s = context.worked_s()
@@ -215,20 +219,23 @@ class SetShooting:
         except (NotDurableError, FrameFileError, OSError) as error:
             self._context.notice(Severity.WARNING, f"not in the library: {error}")
 
-    def _band(self) -> FlatBand | None:
-        tuned, pedestal = self._recipe.tuned, self._recipe.pedestal
-        if tuned is None or pedestal is None:
-            return None
-        flats = self._context.settings.flats.for_filter(self._step.filter)
-        target = replace(tuned.target, bias_adu=pedestal.level)
-        return FlatBand.around(target, flats.maximum_saturated_fraction)
+    def _new_gate(self) -> FrameGate:
+        match self._inputs:
+            case FlatInputs(tuned, subtracted):
+                flats = self._context.settings.flats.for_filter(self._step.filter)
+                target = replace(tuned.target, bias_adu=subtracted.level)
+                return FrameGate(self._step.kind, FlatBand.around(target, flats.maximum_saturated_fraction))
+            case DarkInputs(ceiling_adu=ceiling_adu) | DarkFlatInputs(ceiling_adu=ceiling_adu):
+                return FrameGate(self._step.kind, ceiling_adu=ceiling_adu)
+            case BiasInputs():
+                return FrameGate(self._step.kind)
 
     def _known_pattern(self) -> str | None:
         pattern = self._context.rig.camera.features.cfa_pattern
         try:
             cfa_period(pattern)
         except ValueError as error:
-            if self._recipe.pedestal is not None:
+            if isinstance(self._inputs, FlatInputs):
                 self._context.notice(Severity.WARNING, f"{error}: all pixels of the flats are scaled alike")
             return None
         return pattern
@@ -236,19 +243,19 @@ class SetShooting:
     @asynccontextmanager
     async def _light(self) -> AsyncIterator[None]:
         """Light or darkness, as the frames need it, for the length of the block."""
-        panel, tuned = self._context.rig.panel, self._recipe.tuned
-        if tuned is None or panel is None:
+        panel, inputs = self._context.rig.panel, self._inputs
+        if not isinstance(inputs, FlatInputs) or panel is None:
             await darken(self._context)
             yield
             return
         await select_filter(self._context, self._step.filter)
-        async with flat_light(self._context, panel, tuned.brightness):
+        async with flat_light(self._context, panel, inputs.tuned.brightness):
             yield
 
     async def _take_over(self) -> None:
         """Count what an earlier run of the night has shot of this set, as if it came from the camera now."""
         context = self._context
-        wanted = Wanted.of(self._step, context.rig.camera.name, self._recipe.exposure_s)
+        wanted = Wanted.of(self._step, context.rig.camera.name, self._inputs.exposure_s)
         if not context.saved.count(wanted):
             return
         await with_retries(context, self._apply_settings)
@@ -365,7 +372,7 @@ class SetShooting:
 
     async def _decide(self) -> None:
         """Compare the dark flats so far with the bias, once there are enough; go on only if the bias will not do."""
-        test = self._recipe.test
+        test = self._test
         if test is None or self._verdict is not None or self._master.frames < self._wanted:
             return
         self._verdict = await self._over_all_frames(self._master.compare, test)
@@ -377,7 +384,7 @@ class SetShooting:
                 self._number,
                 self._size.aim if self._verdict.subtract is Subtract.DARK_FLAT else self._wanted,
                 self._step.filter,
-                self._recipe.exposure_s,
+                self._inputs.exposure_s,
                 self._verdict,
             )
         )
@@ -385,15 +392,16 @@ class SetShooting:
     async def _shoot(self) -> _Shot:
         """Shoot one frame at the settings and the temperature of the set."""
         camera, step = self._context.rig.camera, self._step
-        await until_resumed(self._context, partial(with_retries, self._context), self._recipe.exposure_s)
-        self._context.require_time(self._recipe.exposure_s)
+        self._context.require_time(self._inputs.exposure_s)
         if self._settings_lost:
             await self._apply_settings()
         await self._mind_the_light()
+        await self._hold()
+        while await until_resumed(self._context, self._inputs.exposure_s):
+            await self._hold()  # the sensor may have drifted meanwhile
         if step.setpoint_c is None:
             frame = await self._expose()
             return _Shot(frame, self._settings_fault(frame))
-        await hold(self._context, step.setpoint_c)
         watch = TemperatureWatch(step.setpoint_c, self._context.settings.cooling.tolerance_c)
         async with watched(camera, watch):
             frame = await self._expose()
@@ -402,19 +410,23 @@ class SetShooting:
         found = f"sensor temperature {verdict.message}" if not verdict.within else silence
         return _Shot(frame, found or self._settings_fault(frame))
 
+    async def _hold(self) -> None:
+        if self._step.setpoint_c is not None:
+            await hold(self._context, self._step.setpoint_c)
+
     async def _apply_settings(self) -> None:
         self._settings = await self._context.rig.camera.apply(self._step.readout)
         self._settings_lost = False
 
     async def _expose(self) -> Frame:
-        frame = await expose_once(self._context, self._number, self._step.kind, self._recipe.exposure_s)
+        frame = await expose_once(self._context, self._number, self._step.kind, self._inputs.exposure_s)
         self._in_flight.append(frame)
         return frame
 
     async def _mind_the_light(self) -> None:
         """Turn the wheel as darks want it, and put the panel out again where the last frame was lit."""
-        if self._recipe.dark_filters is not None and self._exposed < len(self._recipe.dark_filters):
-            await select_filter_if_possible(self._context, self._recipe.dark_filters[self._exposed])
+        if self._dark_filters is not None and self._exposed < len(self._dark_filters):
+            await select_filter_if_possible(self._context, self._dark_filters[self._exposed])
         self._exposed += 1
         if self._lit and self._step.kind.needs_darkness:
             await darken(self._context)
@@ -468,7 +480,7 @@ class SetShooting:
             self._exposing.reschedule(asyncio.get_running_loop().time())
         except RuntimeError:
             return "its frames are all in, and its master is being made"
-        self._given_up = StepSkippedError(BY_REQUEST)
+        self._given_up = StepSkippedError(BY_REQUEST, SkippedBy.USER)
         self._context.steering.note_skipped()
         return f"skipped; a master is made of the frames that it has, from {LEAST_FRAMES} on"
 
@@ -517,7 +529,7 @@ class SetShooting:
 
     def _tell_accepted(self, judged: _Judged, path: Path, noise_adu: float | None, *, is_taken_over: bool) -> None:
         frame, statistics = judged.frame, judged.measurement.statistics
-        index = self._recipe.shot_before + self._master.frames
+        index = self._shot_before + self._master.frames
         now, number = self._context.clock.now(), self._number
         title = f"{self._step.title} {index}/{self._shown_count()}"
         self._context.publish(FrameShown(now, title, judged.picture, judged.measurement.histogram128()))
@@ -531,7 +543,7 @@ class SetShooting:
     def _shown_count(self) -> int:
         """Return the frames that people see the set go for: those of a test until it is decided, then all."""
         count = self._wanted if self._wanted < self._size.look_at else self._size.aim
-        return self._recipe.shot_before + count
+        return self._shot_before + count
 
     async def _reject(self, frame: Frame, fault: Fault) -> None:
         path = await in_thread(self._context.folder.quarantine, frame, self._step.filter, fault.reason)

@@ -11,7 +11,7 @@ from coldframe.calibration.masters.flat_scaling import NoSignalError
 from coldframe.capture.events.kinds import MasterWritten, Severity
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
-from coldframe.capture.shooting.set_inputs import Recipe, SubtractedMaster
+from coldframe.capture.shooting.set_inputs import DarkFlatInputs, SubtractedMaster
 from coldframe.capture.shooting.set_shooting import LEAST_FRAMES
 from coldframe.capture.steps import ShootStep, SkyMasterStep, SkyStep
 from coldframe.capture.threads import in_thread
@@ -90,8 +90,8 @@ class SkySets:
         if missing is not None:
             raise StepFailedError(missing)
 
-    def recipe(self, step: ShootStep) -> Recipe:
-        """Return how the next dark flats are shot.
+    def dark_flat_inputs(self, step: ShootStep, e_per_adu: float | None) -> DarkFlatInputs:
+        """Return the inputs of the next set of dark flats.
 
         Raises
         ------
@@ -101,7 +101,7 @@ class SkySets:
         twilight = self._shot.get((step.readout, step.setpoint_c))
         if twilight is None or not twilight.rungs_s:
             raise StepSkippedError("there are no sky flats that need them")
-        return Recipe(twilight.rungs_s.pop(0))
+        return DarkFlatInputs(twilight.rungs_s.pop(0), e_per_adu=e_per_adu)
 
     def keep(self, step: ShootStep, exposure_s: float, master: SubtractedMaster) -> None:
         """Keep what later can be subtracted: a master bias, or dark flats."""

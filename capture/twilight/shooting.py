@@ -28,12 +28,13 @@ from coldframe.capture.flats.learned import FlatKey, LearnedFlats
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate, FrameLook
 from coldframe.capture.judging.thermometer import TemperatureWatch
 from coldframe.capture.planning.sun import altitude_deg
-from coldframe.capture.recovery.retrying import expose_once, with_retries
-from coldframe.capture.recovery.second_client import reclaim
+from coldframe.capture.recovery.exposing import expose_once
+from coldframe.capture.recovery.interference import reclaim
+from coldframe.capture.recovery.pausing import until_resumed
+from coldframe.capture.recovery.retrying import with_retries
 from coldframe.capture.rig.light_path import open_to_sky, select_filter
 from coldframe.capture.rig.temperature import hold, watched
 from coldframe.capture.session.context import NightContext
-from coldframe.capture.session.pausing import until_resumed
 from coldframe.capture.steps import ShootStep, SkyStep
 from coldframe.capture.storage.saved_frames import Wanted
 from coldframe.capture.threads import in_thread
@@ -240,7 +241,7 @@ class SkyShooting:
 
     async def _decision(self, flats: SkyFlats) -> Expose | Wait | Finished:
         """Return what to do now, with the filter in the beam: what holds before the wheel turns may not hold after."""
-        await until_resumed(self._context, partial(with_retries, self._context))
+        await until_resumed(self._context)
         if self._step.setpoint_c is not None:
             await hold(self._context, self._step.setpoint_c)
         decision, in_beam = flats.decide(self._context.clock.elapsed_s()), None
@@ -288,7 +289,7 @@ class SkyShooting:
     async def _expose(self, exposure_s: float) -> tuple[Frame, float, str | None]:
         """Return a frame, when its exposure began, and what is wrong with how it was shot, if anything."""
         context, setpoint_c = self._context, self._step.setpoint_c
-        await until_resumed(context, partial(with_retries, context), exposure_s)
+        await until_resumed(context, exposure_s)
         context.require_time(exposure_s)
         start_s, fault = context.clock.elapsed_s(), None
         if setpoint_c is None:

@@ -21,7 +21,7 @@ from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setu
 from coldframe.calibration.masters.reading import MasterPlanes, read_master
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, FrameStatistics, measure
 from coldframe.capture.monitoring.dashboard.drawing import ASCII, NOTE, UNICODE, Glyphs, Picture, histogram, shrink
-from coldframe.capture.monitoring.progress.narrator import exposure_text, printable
+from coldframe.capture.monitoring.progress.quantities import exposure_text, printable
 from coldframe.capture.monitoring.report.contents import MasterLook
 from coldframe.capture.monitoring.report.pixels import look, picture_of
 from coldframe.capture.monitoring.report.png import png_bytes

@@ -17,7 +17,7 @@ from coldframe.calibration.library.export import export_siril, export_wbpp
 from coldframe.calibration.library.library import LIBRARY, Library, NotAMasterError
 from coldframe.calibration.lights.files import light_setup
 from coldframe.calibration.lights.recipe import treatments
-from coldframe.capture.monitoring.progress.narrator import exposure_text
+from coldframe.capture.monitoring.progress.quantities import exposure_text
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, find_config, load_settings

@@ -2,17 +2,17 @@
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from coldframe.capture.host.rig_lock import RigInUseError, listening_locked, rig_holder, rig_in_use
-from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.telemetry.listener import Listener
+from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.telling import OPEN_BROKER, is_open
+from coldframe.cli.remote_subscribers import UNENCRYPTED_BROKER, is_unencrypted
 from coldframe.config.loading import ConfigError, find_config, load_settings
 from coldframe.config.tables.rig import ServerSettings
 from coldframe.devices.mqtt.client import BrokerSetupError, access
@@ -48,8 +48,8 @@ def listen(config: Path | None) -> ExitCode:
             )
             return ExitCode.BAD_INPUT
         reached = access(mqtt)
-        if is_open(mqtt):
-            print(OPEN_BROKER.format(mqtt.host), file=sys.stderr)
+        if is_unencrypted(mqtt):
+            print(UNENCRYPTED_BROKER.format(mqtt.host), file=sys.stderr)
         nights = NightProcesses(path, settings.server)
         listener = Listener(mqtt, reached, mqtt.rig or settings.camera.device, nights, _say)
         with listening_locked(settings.server):
@@ -61,9 +61,7 @@ def listen(config: Path | None) -> ExitCode:
 
 
 async def _until_signalled(listener: Listener) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, listener.stop)
+    on_end_signals(listener.stop)
     await listener.run()
 
 

@@ -13,15 +13,15 @@ from rich.table import Table
 
 from coldframe.calibration.library.library import LIBRARY, Library
 from coldframe.capture.clock import clock_text
-from coldframe.capture.monitoring.progress.narrator import duration_text
+from coldframe.capture.monitoring.progress.quantities import duration_text
 from coldframe.capture.planning import sun
 from coldframe.capture.planning.deadline import fit_before_deadline
 from coldframe.capture.planning.estimates import Pace, estimate_s
 from coldframe.capture.planning.light_noise import light_noises
-from coldframe.capture.planning.lights_for_rig import RigNow, lights_text
+from coldframe.capture.planning.lights_for_rig import RigSnapshot, lights_text
 from coldframe.capture.planning.night_plan import plan_night, shoot_step
 from coldframe.capture.planning.read_lights import Lights, NoLightsError, read_lights
-from coldframe.capture.planning.sets_for_lights import LightsPlan, Need, plan_for_lights
+from coldframe.capture.planning.sets_for_lights import LightsPlan, NeededMaster, plan_for_lights
 from coldframe.capture.steps import ShootStep, Step
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.examples import example_night
@@ -33,7 +33,7 @@ SIMULATED_NIGHTS = Path("~/coldframe-simulated")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class NightRequest:
     """What a night was asked for.
 
     Attributes
@@ -116,7 +116,7 @@ class NightPlan:
         return (*_set_aside(self.lights), *self.for_lights.notes)
 
 
-def plan_for(settings: Settings, lights_folder: Path | None, rig: RigNow | None = None) -> NightPlan:
+def plan_for(settings: Settings, lights_folder: Path | None, rig: RigSnapshot | None = None) -> NightPlan:
     """Return what is to be shot: the configured sets, or what the lights in a folder need.
 
     Raises
@@ -156,18 +156,18 @@ class _Row:
     ends: datetime
 
 
-def show_plan(wish: Wish, *, wants_json: bool = False) -> ExitCode:
+def show_plan(request: NightRequest, *, wants_json: bool = False) -> ExitCode:
     """Print the plan of a night without touching anything."""
     try:
-        configured = wish.settings()
-        plan = plan_for(configured, wish.lights)
+        configured = request.settings()
+        plan = plan_for(configured, request.lights)
     except (ConfigError, NoLightsError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
-    if wish.lights is not None and configured.sets and not wish.simulate:
+    if request.lights is not None and configured.sets and not request.simulate:
         print("the [[sets]] of the configuration are not shot: the lights tell what is needed", file=sys.stderr)
     now = datetime.now(UTC)
-    deadline = wish.deadline(plan.settings, now, now)
+    deadline = request.deadline(plan.settings, now, now)
     rows = _rows(plan, now, deadline)
     if wants_json:
         print(json.dumps(_as_json(plan, rows, deadline), indent=2))
@@ -181,7 +181,7 @@ def _rows(plan: NightPlan, now: datetime, deadline: datetime | None) -> list[_Ro
     pace = Pace() if plan.lights is None else Pace(sensor_c=_last_sensor_c(plan.lights))
     left = steps if deadline is None else fit_before_deadline(steps, (deadline - now).total_seconds(), settings, pace)
     estimates = iter(estimate_s([step for step in left if step is not None], settings, pace))
-    needs = {shoot_step(need.wanted, settings): need.lights for need in (plan.for_lights or LightsPlan(())).needs}
+    needs = {shoot_step(need.frame_set, settings): need.lights for need in (plan.for_lights or LightsPlan(())).needs}
     rows = []
     for planned, step in zip(steps, left, strict=True):
         about_s = 0.0 if step is None else next(estimates)
@@ -204,7 +204,7 @@ def _print(plan: NightPlan, rows: list[_Row], deadline: datetime | None) -> None
     if rows or plan.for_lights is None or plan.for_lights.from_library:
         console.print(_table(plan, rows))
     for need in plan.for_lights.from_library if plan.for_lights is not None else ():
-        title, master = _title(shoot_step(need.wanted, plan.settings), plan.settings), need.master
+        title, master = _title(shoot_step(need.frame_set, plan.settings), plan.settings), need.master
         console.print(f"in the library: {title}: {master.name if master else ''}", highlight=False, soft_wrap=True)
     if not rows:
         console.print("nothing to shoot: the library has all that these lights need", highlight=False)
@@ -260,8 +260,8 @@ def _cells(row: _Row, settings: Settings, *, has_lights: bool) -> Iterator[str]:
     yield "" if step is None else clock_text(row.ends)
 
 
-def _library_cells(need: Need, settings: Settings) -> Iterator[str]:
-    step = shoot_step(need.wanted, settings)
+def _library_cells(need: NeededMaster, settings: Settings) -> Iterator[str]:
+    step = shoot_step(need.frame_set, settings)
     yield _title(step, settings)
     yield "0"
     yield "" if step.setpoint_c is None or step.kind.value == "flat" else f"{step.setpoint_c:g} C"
@@ -298,7 +298,11 @@ def _as_json(plan: NightPlan, rows: list[_Row], deadline: datetime | None) -> di
         "deadline": None if deadline is None else deadline.isoformat(),
         "steps": [_row_json(row) for row in rows],
         "library": [
-            {"title": shoot_step(need.wanted, plan.settings).title, "lights": need.lights, "master": str(need.master)}
+            {
+                "title": shoot_step(need.frame_set, plan.settings).title,
+                "lights": need.lights,
+                "master": str(need.master),
+            }
             for need in library
         ],
         "notes": list(plan.notes),

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ def serve_rig(name: str, host: str, port: int, unix_socket: str | None, *, until
         print(f"warning: INDI has no passwords; whoever reaches {host} drives this rig", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     places = f"{host}:{port}" + (f" and {unix_socket}" if unix_socket else "")
-    print(f"serving {name} on {places}; Ctrl-C ends", flush=True)
     try:
-        serving = serve(rig, host, port, unix_socket)
+        announce = partial(print, f"serving {name} on {places}; Ctrl-C ends", flush=True)
+        serving = serve(rig, host, port, unix_socket, started=announce)
         asyncio.run(_until_input_ends(serving) if until_stdin_closes else serving)
     except KeyboardInterrupt:
         return ExitCode.DONE

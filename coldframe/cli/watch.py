@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
@@ -23,6 +22,7 @@ from coldframe.capture.monitoring.watching.source import Attached, Detached, Nig
 from coldframe.capture.storage.journal_reader import read_journal
 from coldframe.capture.storage.night_folder import newest_night
 from coldframe.capture.threads import in_thread
+from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages, load_settings
 from coldframe.devices.mqtt.client import BrokerSetupError, access
@@ -75,9 +75,7 @@ def watch_night(config: Path | None, folder: Path | None) -> ExitCode:
 async def _until_closed(watching: "Watch") -> None:
     """Watch until the dashboard is closed, by its key or by a signal; the terminal is given back in both cases."""
     task = asyncio.create_task(watching.run(), name="watch")
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, task.cancel)
+    on_end_signals(task.cancel)
     await asyncio.wait([task])
     if not task.cancelled():
         task.result()

@@ -13,9 +13,8 @@ from coldframe.simulators.faults.light_faults import LIGHT_FAULTS, PANEL_FAULTS,
 from coldframe.simulators.faults.striking import Fault, FaultyCamera, FaultyPanel, FaultyWheel, kind_of
 from coldframe.simulators.optics import Telescope
 
-FAULTS: dict[str, type[Fault]] = {
-    kind_of(fault): fault for fault in (*CAMERA_FAULTS, *COOLER_FAULTS, *LIGHT_FAULTS, *PANEL_FAULTS, *WHEEL_FAULTS)
-}
+_ALL: tuple[type[Fault], ...] = (*CAMERA_FAULTS, *COOLER_FAULTS, *LIGHT_FAULTS, *PANEL_FAULTS, *WHEEL_FAULTS)
+FAULTS = {kind_of(fault): fault for fault in _ALL}
 """All kinds of faults of devices, by their names."""
 
 

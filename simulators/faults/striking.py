@@ -9,13 +9,14 @@ import asyncio
 import re
 from dataclasses import dataclass
 from random import Random
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from coldframe.config.frames import FrameKind, ReadoutSettings
-from coldframe.devices.camera import Camera, CameraFeatures, Frame, Limits, Thermals
+from coldframe.devices.camera import Camera
 from coldframe.devices.filter_wheel import FilterWheel
-from coldframe.devices.flat_panel import FlatPanel, PanelState
+from coldframe.devices.flat_panel import FlatPanel
 from coldframe.simulators.optics import Telescope
+
+D = TypeVar("D")
 
 FOR_EVER = 1_000_000
 
@@ -89,164 +90,39 @@ def kind_of(fault: type[Fault]) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", fault.__name__).lower()
 
 
-class FaultyCamera(Fault):
-    """A camera in front of another one."""
+class InFrontOf(Fault, Generic[D]):
+    """A fault that stands in front of a device, and passes on everything that it does not change."""
 
-    def __init__(self, inner: Camera, hardware: Telescope, random: Random) -> None:
+    def __init__(self, inner: D, hardware: Telescope, random: Random) -> None:
         super().__init__(hardware, random)
         self.inner = inner
 
-    @property
-    def name(self) -> str:
-        """As the other."""
-        return self.inner.name
+    if not TYPE_CHECKING:
 
-    @property
-    def features(self) -> CameraFeatures:
-        """As the other."""
-        return self.inner.features
-
-    @property
-    def is_ready(self) -> bool:
-        """As the other."""
-        return self.inner.is_ready
-
-    async def reconnect(self) -> None:
-        """Pass it on."""
-        await self.inner.reconnect()
-
-    async def ensure_ready(self) -> None:
-        """As the other."""
-        await self.inner.ensure_ready()
-
-    async def connect(self) -> None:
-        """As the other."""
-        await self.inner.connect()
-
-    async def apply(self, settings: ReadoutSettings) -> ReadoutSettings:
-        """As the other."""
-        return await self.inner.apply(settings)
-
-    async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """As the other."""
-        return await self.inner.expose(kind, exposure_s)
-
-    async def abort(self) -> None:
-        """As the other."""
-        await self.inner.abort()
-
-    async def set_setpoint(self, setpoint_c: float) -> None:
-        """As the other."""
-        await self.inner.set_setpoint(setpoint_c)
-
-    async def cooler_off(self) -> None:
-        """As the other."""
-        await self.inner.cooler_off()
-
-    def thermals(self) -> Thermals:
-        """As the other."""
-        return self.inner.thermals()
+        def __getattr__(self, name: str) -> object:
+            """Return an attribute of the device behind, for what the fault does not have itself."""
+            return getattr(self.inner, name)
 
 
-class FaultyPanel(Fault):
-    """A flat panel in front of another one."""
-
-    def __init__(self, inner: FlatPanel, hardware: Telescope, random: Random) -> None:
-        super().__init__(hardware, random)
-        self.inner = inner
-
-    @property
-    def name(self) -> str:
-        """As the other."""
-        return self.inner.name
-
-    @property
-    def brightness_limits(self) -> Limits | None:
-        """As the other."""
-        return self.inner.brightness_limits
-
-    @property
-    def has_light(self) -> bool:
-        """As the other."""
-        return self.inner.has_light
-
-    @property
-    def has_cover(self) -> bool:
-        """As the other."""
-        return self.inner.has_cover
-
-    @property
-    def is_ready(self) -> bool:
-        """As the other."""
-        return self.inner.is_ready
-
-    def state(self) -> PanelState:
-        """As the other."""
-        return self.inner.state()
-
-    async def ensure_ready(self) -> None:
-        """As the other."""
-        await self.inner.ensure_ready()
-
-    async def connect(self) -> None:
-        """As the other."""
-        await self.inner.connect()
-
-    async def light_on(self, brightness: int | None = None) -> None:
-        """As the other."""
-        await self.inner.light_on(brightness)
-
-    async def light_off(self) -> None:
-        """As the other."""
-        await self.inner.light_off()
-
-    async def open_cover(self) -> None:
-        """As the other."""
-        await self.inner.open_cover()
-
-    async def close_cover(self) -> None:
-        """As the other."""
-        await self.inner.close_cover()
+if TYPE_CHECKING:
+    CameraBase = Camera
+    PanelBase = FlatPanel
+    WheelBase = FilterWheel
+else:
+    # Only the type checker may see the protocols as base classes: their methods would hide `__getattr__`.
+    CameraBase = PanelBase = WheelBase = object
 
 
-class FaultyWheel(Fault):
-    """A filter wheel in front of another one."""
+class FaultyCamera(InFrontOf[Camera], CameraBase):
+    """A fault of a camera."""
 
-    def __init__(self, inner: FilterWheel, hardware: Telescope, random: Random) -> None:
-        super().__init__(hardware, random)
-        self.inner = inner
 
-    @property
-    def name(self) -> str:
-        """As the other."""
-        return self.inner.name
+class FaultyPanel(InFrontOf[FlatPanel], PanelBase):
+    """A fault of a flat panel."""
 
-    @property
-    def filters(self) -> tuple[str, ...]:
-        """As the other."""
-        return self.inner.filters
 
-    @property
-    def current(self) -> str | None:
-        """As the other."""
-        return self.inner.current
-
-    @property
-    def is_ready(self) -> bool:
-        """As the other."""
-        return self.inner.is_ready
-
-    async def ensure_ready(self) -> None:
-        """As the other."""
-        await self.inner.ensure_ready()
-
-    async def connect(self) -> None:
-        """As the other."""
-        await self.inner.connect()
-
-    async def select(self, name: str) -> None:
-        """As the other."""
-        await self.inner.select(name)
+class FaultyWheel(InFrontOf[FilterWheel], WheelBase):
+    """A fault of a filter wheel."""
 
 
 def now_s() -> float:

@@ -1,0 +1,8 @@
+"""The simulated rig as an INDI server, and as a driver under indiserver.
+
+Start with `rig`, which has the devices; `device` is their base class, `properties` the INDI properties and their XML.
+`serve` accepts clients and routes messages as indiserver does, `requests` parses what clients send, `driver` is the
+entry point of `indi_coldframe_rig`.
+
+The protocol is implemented here; no INDI library is imported (docs/decisions/0002).
+"""

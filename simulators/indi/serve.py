@@ -248,7 +248,14 @@ class Bus:
             connection.offer(notice)
 
 
-async def serve(rig: SimulatedRig, host: str = "127.0.0.1", port: int = 7624, unix_socket: str | None = None) -> None:
+async def serve(
+    rig: SimulatedRig,
+    host: str = "127.0.0.1",
+    port: int = 7624,
+    unix_socket: str | None = None,
+    *,
+    started: Callable[[], None] = lambda: None,
+) -> None:
     """Serve a rig to INDI clients until cancelled.
 
     Parameters
@@ -259,6 +266,8 @@ async def serve(rig: SimulatedRig, host: str = "127.0.0.1", port: int = 7624, un
         Where to listen for TCP connections. Whoever can connect can do anything: keep to loopback.
     unix_socket
         Name of a local socket in the abstract namespace, such as indiserver's "/tmp/indiserver"; None for none.
+    started
+        Called once clients can connect.
 
     Raises
     ------
@@ -269,6 +278,7 @@ async def serve(rig: SimulatedRig, host: str = "127.0.0.1", port: int = 7624, un
         listeners = [stack.enter_context(_listen_tcp(host, port))]
         if unix_socket:
             listeners.append(stack.enter_context(_listen_unix(unix_socket)))
+        started()
         async with asyncio.TaskGroup() as tasks:
             bus = Bus(partial(indi_devices, rig), tasks)
             for listener in listeners:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from coldframe.calibration.library.library import Library
 from coldframe.cli import app
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.plan import Wish
+from coldframe.cli.plan import NightRequest
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from tests.capture.planning.headers import EVENING, night_of_lights, nina, save
@@ -97,9 +97,9 @@ def test_a_deadline_holds_though_the_wait_has_used_it_up_and_clocks_are_changed(
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     try:
-        wish = Wish(until=datetime(1900, 1, 1, 6, 30))  # noqa: DTZ001 - a time of day, as it is typed
+        request = NightRequest(until=datetime(1900, 1, 1, 6, 30))  # noqa: DTZ001 - a time of day, as it is typed
         asked, over = datetime(2026, 3, 28, 20, tzinfo=UTC), datetime(2026, 3, 29, 5, tzinfo=UTC)
-        deadline = wish.deadline(load_settings(example_night("small")), asked, over)
+        deadline = request.deadline(load_settings(example_night("small")), asked, over)
         assert deadline == datetime(2026, 3, 29, 4, 30, tzinfo=UTC)
     finally:
         monkeypatch.undo()

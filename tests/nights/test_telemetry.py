@@ -16,18 +16,16 @@ import pytest
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     NightEnded,
     NightOutcome,
     NightStarted,
     Notice,
     StepStarted,
 )
-from coldframe.capture.flats.learned import LearnedFlats
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.telemetry import publisher
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry
-from coldframe.capture.night.night import Night
-from coldframe.capture.storage.night_folder import NightFolder
+from coldframe.capture.night.assembly import assembled_night, open_night_files
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
@@ -73,9 +71,9 @@ async def night(folder: Path, broker: Mosquitto | None, trouble: Trouble | None 
             events.subscribe(telling)
         rig = simulated_rig(tiny(load_rig("small")), clock.now)
         await rig.connect()
-        night_folder = NightFolder.create(folder, clock.now())
-        learned = LearnedFlats.load(folder / "learned-flats.json")
-        outcome = await Night(settings, rig, folder=night_folder, learned=learned, events=events, clock=clock).run()
+        files = open_night_files(folder, None, settings, clock.now())
+        assembled = await resources.enter_async_context(assembled_night(settings, rig, files, events, clock))
+        outcome = await assembled.night.run()
     (started,) = (event for event in seen if isinstance(event, NightStarted))
     (ended,) = (event for event in seen if isinstance(event, NightEnded))
     return Outcome(outcome, digests(folder), len(started.steps), (ended.at - started.at).total_seconds())

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from coldframe.capture.events.kinds import NightStarted
-from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.watching.messages import Command, Request
 

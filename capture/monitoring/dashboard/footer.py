@@ -6,7 +6,7 @@ from rich.text import Text
 from coldframe.capture.monitoring.dashboard.controls import SCREENS, Controls
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, Section, spread
-from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.monitoring.progress.quantities import printable
 
 ALL_VIEWS = 110
 """Columns from which on all views are named."""

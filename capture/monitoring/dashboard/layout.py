@@ -21,7 +21,7 @@ from coldframe.capture.monitoring.dashboard.sections.pane import Block
 from coldframe.capture.monitoring.dashboard.sections.plan import draw_plan
 from coldframe.capture.monitoring.dashboard.sections.rig import draw_rig
 from coldframe.capture.monitoring.dashboard.sections.tuning import draw_tuning
-from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.progress.state import DashboardState
 
 WIDE = (150, 40)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.telemetry.commands import Command, CommandError, Gate, answer_document
 from coldframe.capture.monitoring.telemetry.home_assistant import BIRTH, HomeAssistant
 from coldframe.capture.monitoring.telemetry.outbox import Outbox

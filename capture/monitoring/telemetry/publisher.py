@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, EventStream, FrameShown, NightEnded, NightStarted, Notice, Severity
-from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.events.kinds import Event, FrameShown, NightEnded, NightStarted, Notice, Severity
+from coldframe.capture.events.stream import EventStream
+from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.telemetry.commands import Command, CommandError, Gate, answer_document
 from coldframe.capture.monitoring.telemetry.digest import Digest, is_told

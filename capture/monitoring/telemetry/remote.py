@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 
 from coldframe.capture.events.kinds import FrameShown
-from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.telemetry.documents import to_json
 from coldframe.capture.monitoring.telemetry.following import Follower, picture
 from coldframe.capture.monitoring.telemetry.publisher import FIRST_PAUSE_S, ask_for

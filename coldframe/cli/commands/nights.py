@@ -39,16 +39,16 @@ def run(
     out the warm-up. A run that did not come to its end is gone on with by the next one of the same night: its frames
     are checked and counted, and what is missing is shot.
     """
-    from coldframe.cli.plan import Wish, show_plan
+    from coldframe.cli.plan import NightRequest, show_plan
 
     if watch and lights is None:
         raise typer.BadParameter("needs --lights FOLDER: the lights tell when the night is over", param_hint="--watch")
-    wish = Wish(config, simulate, folder, lights, until)
+    request = NightRequest(config, simulate, folder, lights, until)
     if dry_run:
-        raise typer.Exit(show_plan(wish))
+        raise typer.Exit(show_plan(request))
     from coldframe.cli.run import run_night
 
-    raise typer.Exit(run_night(wish, watch=watch, fresh=fresh, wants_dashboard=dashboard, wants_json=json))
+    raise typer.Exit(run_night(request, watch=watch, fresh=fresh, wants_dashboard=dashboard, wants_json=json))
 
 
 def plan(
@@ -64,9 +64,9 @@ def plan(
     With --lights the headers of the night's lights, written by any program, tell which sets these are. Where the time
     is short, sets get fewer frames, and those that do not fit are named. Nothing is touched.
     """
-    from coldframe.cli.plan import Wish, show_plan
+    from coldframe.cli.plan import NightRequest, show_plan
 
-    raise typer.Exit(show_plan(Wish(config, simulate, folder, lights, until), wants_json=json))
+    raise typer.Exit(show_plan(NightRequest(config, simulate, folder, lights, until), wants_json=json))
 
 
 def watch(

@@ -1,4 +1,4 @@
-"""Verdicts on lamp, gain and filter from pixels."""
+"""Verdicts on lamp and filter from pixels."""
 
 import numpy as np
 import pytest
@@ -15,12 +15,8 @@ from coldframe.capture.flats.light_checks import (
     is_flickering,
     other_filter_in_beam,
 )
-from coldframe.capture.shooting.fingerprint import Fingerprint, not_applied
 from coldframe.capture.tuner.limits import ExposureSpan
-from coldframe.config.frames import ReadoutSettings
 
-LOW, HIGH = ReadoutSettings(gain=0, offset=50), ReadoutSettings(gain=200, offset=50)
-OF_LOW, OF_HIGH = Fingerprint(520.0, 4.1), Fingerprint(523.0, 16.0)
 F64 = NDArray[np.float64]
 DOWN, ACROSS = np.mgrid[-1:1:60j, -1:1:16j]
 USUAL: F64 = 1 - 0.4 * (DOWN**2 + ACROSS**2) / 2
@@ -54,21 +50,6 @@ def test_the_cure_is_a_longer_exposure_within_the_limits(relative: float, exposu
         # Bands fall as 1 / exposure: they are low enough, or the exposure is as long as it may be.
         expected = relative * exposure_s / span.shortest_s
         assert expected < LEAST_BANDS or span.shortest_s == pytest.approx(longest_s / 2)
-
-
-def test_a_gain_that_was_not_taken_is_known_by_the_bias() -> None:
-    known = {LOW: OF_LOW, HIGH: OF_HIGH}
-    assert not_applied(HIGH, Fingerprint(520.3, 4.15), known) == LOW
-    assert not_applied(HIGH, Fingerprint(526.0, 15.0), known) is None
-    assert not_applied(LOW, Fingerprint(519.0, 4.0), known) is None
-    assert not_applied(HIGH, Fingerprint(700.0, 9.0), known) is None, "like nothing that is known"
-    assert not_applied(HIGH, Fingerprint(520.3, 4.15), {LOW: OF_LOW}) == LOW
-
-
-def test_an_offset_that_was_not_taken_is_known_by_the_level() -> None:
-    other = ReadoutSettings(gain=0, offset=10)
-    known = {LOW: OF_LOW, other: Fingerprint(120.0, 4.1)}
-    assert not_applied(LOW, Fingerprint(120.5, 4.1), known) == other
 
 
 def test_a_wheel_that_did_not_turn_is_known_by_the_light() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldframe.capture.planning.deadline import LEAST_COUNTS, fit_before_deadline, time_needed_s
+from coldframe.capture.planning.deadline import SMALLEST_COUNTS, fit_before_deadline, time_needed_s
 from coldframe.capture.planning.estimates import Pace
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.timetable import Timetable
@@ -65,7 +65,7 @@ def test_nothing_is_cut_where_all_fits() -> None:
 
 def test_frames_go_before_sets() -> None:
     given = night()
-    smallest = [replace(s, count=LEAST_COUNTS[s.kind]) if isinstance(s, ShootStep) else s for s in plan_night(given)]
+    smallest = [replace(s, count=SMALLEST_COUNTS[s.kind]) if isinstance(s, ShootStep) else s for s in plan_night(given)]
     cut = cut_to(given, needed_s(smallest, given))
     assert list(cut) == smallest
 
@@ -116,7 +116,7 @@ def test_the_cut_holds_its_promises(time_s: float, first: Literal["flats", "dark
     assert not kept or needed_s(cut, given) <= time_s
     for before, after in zip(planned, cut, strict=True):
         if isinstance(before, ShootStep) and isinstance(after, ShootStep):
-            assert min(before.count, LEAST_COUNTS[before.kind]) <= after.count <= before.count
+            assert min(before.count, SMALLEST_COUNTS[before.kind]) <= after.count <= before.count
             assert replace(after, count=before.count) == before
     alive = [step for step in cut if step is not None]
     for step in alive:
@@ -171,7 +171,7 @@ def test_a_slow_camera_leaves_time_for_fewer_frames_and_a_fast_one_for_more() ->
         table.revise(1, NOW, -10.0)
         table.learn_set(100, 0.0, 100 * readout_s)
         table.revise(3, NOW + timedelta(minutes=5), -10.0)
-        left = [step for number, step in enumerate(table.steps, start=1) if not table.is_too_late(number)]
+        left = [step for number, step in enumerate(table.steps, start=1) if not table.has_no_time(number)]
         exposed_s.append(sum(step.count * (step.exposure_s or 0) for step in left if isinstance(step, ShootStep)))
     assert exposed_s[0] < exposed_s[1] <= exposed_s[2]
 
@@ -180,7 +180,7 @@ def test_what_no_longer_fits_is_too_late() -> None:
     steps = plan_night(night())
     table = Timetable(steps, night(), NOW + timedelta(minutes=20))
     table.revise(1, NOW, -10.0)
-    late = [step.title for number, step in enumerate(steps, start=1) if table.is_too_late(number)]
+    late = [step.title for number, step in enumerate(steps, start=1) if table.has_no_time(number)]
     assert "dark 300 s" in late
     assert "flat L" not in late
     assert "warm up" not in late
@@ -191,4 +191,4 @@ def test_after_the_deadline_all_is_too_late(minutes: int) -> None:
     steps = plan_night(night())
     table = Timetable(steps, night(), NOW + timedelta(minutes=minutes))
     table.revise(1, NOW, -10.0)
-    assert all(table.is_too_late(number) for number in range(1, len(steps)))
+    assert all(table.has_no_time(number) for number in range(1, len(steps)))

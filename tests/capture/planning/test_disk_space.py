@@ -1,4 +1,4 @@
-"""Room on the disk: the plan is measured before it begins, and a full disk pauses the night and deletes nothing."""
+"""Room on the disk for a plan, checked before it begins."""
 
 from pathlib import Path
 
@@ -6,8 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.capture.events.kinds import FrameAccepted, NightOutcome, Notice
-from coldframe.capture.planning import disk_space
 from coldframe.capture.planning.disk_space import RESERVE_BYTES, free_bytes, require_room
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.preflight import UnfitPlanError
@@ -72,26 +70,3 @@ def test_the_set_without_room_is_named() -> None:
 
 def test_a_folder_that_does_not_exist_yet_has_the_room_of_its_parents(tmp_path: Path) -> None:
     assert abs(free_bytes(tmp_path / "not" / "yet") - free_bytes(tmp_path)) < 1 << 30
-
-
-@pytest.mark.looptime
-async def test_a_night_pauses_while_the_disk_is_full_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looks = iter([1 << 40] * 20 + [0] * 5)
-    monkeypatch.setattr(disk_space, "free_bytes", lambda _folder: next(looks, 1 << 40))
-    night = await run_night(SETTINGS, tiny(load_rig("small")), tmp_path)
-    assert night.outcome is NightOutcome.COMPLETE
-    assert sum("exposing pauses" in notice.text for notice in night.of(Notice)) == 1
-
-
-@pytest.mark.looptime
-async def test_a_disk_that_stays_full_ends_the_night_and_costs_nothing_that_was_saved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looks = iter([1 << 40] * 60)
-    monkeypatch.setattr(disk_space, "free_bytes", lambda _folder: next(looks, 0))
-    night = await run_night(SETTINGS, tiny(load_rig("small")), tmp_path)
-    assert night.outcome is NightOutcome.ABORTED
-    assert {accepted.path for accepted in night.of(FrameAccepted)} <= {str(path) for path in saved(tmp_path)}
-    assert len(night.of(FrameAccepted)) > 20

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
-from coldframe.capture.planning.lights_for_rig import RigNow
+from coldframe.capture.planning.lights_for_rig import RigSnapshot
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.read_lights import Lights, read_lights
 from coldframe.capture.planning.sets_for_lights import LightsPlan, plan_for_lights, shortest_ramps
@@ -44,7 +44,7 @@ def light(filter_name: str = "L", exposure_s: float = 120.0, setpoint_c: float =
     return nina(filter_name, exposure_s, setpoint_c, EVENING) | more
 
 
-def planned(lights: Lights, given: Settings | None = None, rig: RigNow | None = None) -> LightsPlan:
+def planned(lights: Lights, given: Settings | None = None, rig: RigSnapshot | None = None) -> LightsPlan:
     return plan_for_lights(lights, {}, given or settings(), rig)
 
 
@@ -72,7 +72,7 @@ def test_five_programs_lights_need_the_smallest_list_of_sets(tmp_path: Path) -> 
     assert sets == flats | darks | {(FrameKind.BIAS, None, None, -10.0)}
     assert len(plan.sets) == len(sets)
     assert {(each.gain, each.offset, each.binning, each.readout_mode) for each in plan.sets} == {(100, 50, 1, None)}
-    assert {need.wanted.filter: need.lights for need in plan.needs if need.wanted.kind is FrameKind.FLAT} == {
+    assert {need.frame_set.filter: need.lights for need in plan.needs if need.frame_set.kind is FrameKind.FLAT} == {
         "L": 10, "R": 10, "G": 10, "Ha": 10,
     }  # fmt: skip
     # The configuration made of it is one that could have been written by hand.
@@ -164,7 +164,7 @@ def _following(state: Any, lamp_in_cover: bool, whole_filters: bool) -> Iterator
 
 @pytest.mark.parametrize("in_beam", [*FILTERS, None])
 def test_wheel_and_cover_move_as_little_as_in_the_best_of_all_orders(in_beam: str | None, tmp_path: Path) -> None:
-    plan = planned(read_lights(night_of_lights(tmp_path), [CAMERA]), rig=RigNow(FILTERS, in_beam or "none", ()))
+    plan = planned(read_lights(night_of_lights(tmp_path), [CAMERA]), rig=RigSnapshot(FILTERS, in_beam or "none", ()))
     steps = steps_for(plan, settings())
     shot_filters = ["L", "R", "G", "Ha"]
     start = shot_filters.index(in_beam) if in_beam in shot_filters else -1
@@ -176,7 +176,7 @@ def test_wheel_and_cover_move_as_little_as_in_the_best_of_all_orders(in_beam: st
 def test_the_wheel_turns_once_round_from_where_it_stands(tmp_path: Path) -> None:
     lights = read_lights(night_of_lights(tmp_path), [CAMERA])
     for in_beam, order in (("G", ["G", "Ha", "L", "R"]), ("B", ["Ha", "L", "R", "G"]), (None, ["Ha", "L", "R", "G"])):
-        plan = planned(lights, rig=RigNow(FILTERS, in_beam, ()))
+        plan = planned(lights, rig=RigSnapshot(FILTERS, in_beam, ()))
         assert [each.filter for each in plan.sets if each.kind is FrameKind.FLAT] == order
 
 
@@ -245,7 +245,7 @@ def test_what_the_library_has_is_not_shot_again() -> None:
         master(FrameKind.BIAS, 100), master(FrameKind.DARK, 100, exposure_s=300.0), master(FrameKind.FLAT, 0.5)
     )
     assert titles(plan) == ["dark-flat Ha", "flat Ha", "dark 120.0"]
-    assert [(need.wanted.kind, need.master) for need in plan.from_library] == [
+    assert [(need.frame_set.kind, need.master) for need in plan.from_library] == [
         (FrameKind.BIAS, Path("bias0.fits")),
         (FrameKind.FLAT, Path("flat2.fits")),
         (FrameKind.DARK, Path("dark1.fits")),
@@ -333,7 +333,7 @@ def test_without_a_wheel_only_the_filter_in_front_gets_flats() -> None:
 
 
 def test_filters_and_readout_modes_are_spelt_as_the_rig_does() -> None:
-    rig = RigNow(("Lum", "H\N{GREEK SMALL LETTER ALPHA}"), "Lum", ("Normal", "Low noise"))
+    rig = RigSnapshot(("Lum", "H\N{GREEK SMALL LETTER ALPHA}"), "Lum", ("Normal", "Low noise"))
     plan = planned(shot(light("Halpha", READOUTM="LOW NOISE"), light("lum", READOUTM="Fast")), rig=rig)
     flats = {each.filter: each.readout_mode for each in plan.sets if each.kind is FrameKind.FLAT}
     assert flats == {"H\N{GREEK SMALL LETTER ALPHA}": "Low noise", "Lum": None}

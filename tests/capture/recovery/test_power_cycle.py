@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream, HookEnded, Notice
-from coldframe.capture.recovery import power_cycle
-from coldframe.capture.recovery.power_cycle import hangs, power_cycled
+from coldframe.capture.events.kinds import HookEnded, Notice
+from coldframe.capture.events.stream import EventStream
+from coldframe.capture.recovery import power_cycle as power_cycle_module
+from coldframe.capture.recovery.power_cycle import can_power_cycle, power_cycle, power_cycle_if_hung
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.session.retry_budget import Retries
 from coldframe.capture.session.steering import Steering
@@ -28,7 +29,7 @@ START = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def quick_boot(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(power_cycle, "BOOT_S", 0.0)
+    monkeypatch.setattr(power_cycle_module, "BOOT_S", 0.0)
 
 
 def context_with(folder: Path, *command: str) -> tuple[NightContext, list[object]]:
@@ -43,26 +44,26 @@ def context_with(folder: Path, *command: str) -> tuple[NightContext, list[object
 async def test_it_is_run_at_the_fifth_timeout_of_the_camera_and_twice_at_most(tmp_path: Path) -> None:
     context, seen = context_with(tmp_path, sys.executable, "-c", "print('off and on')")
     camera = context.rig.camera.name
-    assert not await hangs(context, DeviceLostError(camera, "is away"))
-    assert not await hangs(context, DeviceTimeoutError("Wheel", "did not turn"))
+    assert not await power_cycle_if_hung(context, DeviceLostError(camera, "is away"))
+    assert not await power_cycle_if_hung(context, DeviceTimeoutError("Wheel", "did not turn"))
     runs = []
     for _ in range(9):
-        free = await hangs(context, DeviceTimeoutError(camera, "sent no frame"))
+        free = await power_cycle_if_hung(context, DeviceTimeoutError(camera, "sent no frame"))
         runs.append((free, sum(isinstance(event, HookEnded) for event in seen)))
     assert runs == [(True, 0)] * 4 + [(True, 1)] * 3 + [(True, 2), (False, 2)]
-    assert not await power_cycled(context, camera)
+    assert not can_power_cycle(context, camera)
 
 
 async def test_without_a_command_nothing_is_run(tmp_path: Path) -> None:
     context, seen = context_with(tmp_path)
     for _ in range(9):
-        assert not await hangs(context, DeviceTimeoutError(context.rig.camera.name, "sent no frame"))
+        assert not await power_cycle_if_hung(context, DeviceTimeoutError(context.rig.camera.name, "sent no frame"))
     assert seen == []
 
 
 async def test_a_command_that_fails_is_told_and_counts(tmp_path: Path) -> None:
     context, seen = context_with(tmp_path, "/nowhere/power")
-    assert await power_cycled(context, context.rig.camera.name)
+    await power_cycle(context)
     assert any(isinstance(event, Notice) and "cannot be run" in event.text for event in seen)
     assert context.retries.hung_camera.uses_left == 1
 
@@ -71,7 +72,7 @@ async def test_a_night_that_is_ended_meanwhile_leaves_no_camera_without_power(tm
     done = tmp_path / "done"
     program = f"import time; print('off', flush=True); time.sleep(0.5); open({str(done)!r}, 'w').close()"
     context, _ = context_with(tmp_path, sys.executable, "-c", program)
-    cycling = asyncio.create_task(power_cycled(context, context.rig.camera.name))
+    cycling = asyncio.create_task(power_cycle(context))
     await asyncio.sleep(0.2)
     for _ in range(2):
         cycling.cancel()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, EventStream, HookEnded
+from coldframe.capture.events.kinds import Event, HookEnded
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.session import hooks
 from coldframe.capture.session.hooks import HookFailedError, Hooks, run_bounded
 from coldframe.config.tables.night import HookSettings

@@ -35,23 +35,29 @@ def test_a_device_whose_breaker_is_open_gets_no_second_try() -> None:
     assert retries.tries_of("Camera") == 0
 
 
+def is_hung_after_a_timeout(hung_camera: HungCamera) -> bool:
+    hung_camera.count_timeout()
+    return hung_camera.is_hung
+
+
 def test_a_camera_hangs_after_three_timeouts_that_follow_a_reconnection() -> None:
     hung_camera = HungCamera(uses=2)
-    assert [hung_camera.timed_out() for _ in range(5)] == [False, False, False, False, True]
+    assert [is_hung_after_a_timeout(hung_camera) for _ in range(5)] == [False, False, False, False, True]
     hung_camera.use()
-    assert [hung_camera.timed_out() for _ in range(3)] == [False, False, True], "a power cycle is a reconnection, too"
+    hangs = [is_hung_after_a_timeout(hung_camera) for _ in range(3)]
+    assert hangs == [False, False, True], "a power cycle is a reconnection, too"
     hung_camera.use()
     assert hung_camera.uses_left == 0
     hung_camera.worked()
-    assert not hung_camera.timed_out()
+    assert not is_hung_after_a_timeout(hung_camera)
 
 
-def test_a_camera_that_comes_back_again_and_again_takes_tries_in_the_end() -> None:
+def test_a_camera_that_comes_back_again_and_again_costs_retries_in_the_end() -> None:
     hung_camera, free = HungCamera(uses=2), 0
     for _ in range(10):
         for _ in range(4):
-            assert not hung_camera.timed_out()
-            free += hung_camera.takes_no_try()
+            assert not is_hung_after_a_timeout(hung_camera)
+            free += not hung_camera.costs_a_retry
         hung_camera.worked()
     assert free == HungCamera.FREE
 

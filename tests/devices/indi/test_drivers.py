@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,9 +12,11 @@ from coldframe.devices.camera import Limits
 from coldframe.devices.errors import DeviceError, DeviceLostError, DeviceTimeoutError, FrameDamagedError
 from coldframe.devices.indi import camera as camera_module
 from coldframe.devices.indi import device
+from coldframe.devices.indi import readout as readout_module
 from coldframe.devices.indi.camera import BLOB_VECTOR, IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Property
+from coldframe.devices.indi.pixels.blob_channel import ServerAddress
 from tests.devices.indi.fake_server import (
     CAMERA,
     NUMBERS,
@@ -164,8 +165,8 @@ async def test_a_rounded_region_is_the_size_that_is_expected(
 async def test_a_part_of_the_sensor_is_no_rounding(
     server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(camera_module, "DEFINE_DEADLINE_S", 0.3)
-    monkeypatch.setattr(camera_module, "LARGEST_ROUNDING_PIXELS", 2)
+    monkeypatch.setattr(readout_module, "DEFINE_DEADLINE_S", 0.3)
+    monkeypatch.setattr(readout_module, "LARGEST_ROUNDING_PIXELS", 2)
     server.answers["CCD_FRAME"] = told(server, number("CCD_FRAME", "Ok", X=0, Y=0, WIDTH=4, HEIGHT=6))
     with pytest.raises(DeviceTimeoutError, match="a region of all 8 x 6 pixels"):
         await camera.apply(ReadoutSettings())
@@ -256,15 +257,19 @@ async def test_dates_too_coarse_to_tell_frames_apart_refuse_none(
     await level(camera)
 
 
-async def test_on_this_machine_no_frame_is_older_than_its_order(server: FakeServer, stranger: IndiCamera) -> None:
-    stranger._server = replace(stranger._server, unix_socket=await server.listen_locally())
-    await stranger.connect()
-    assert stranger.transport == "unix socket"
+async def test_on_this_machine_no_frame_is_older_than_its_order(server: FakeServer, link: IndiLink) -> None:
+    address = ServerAddress("127.0.0.1", server.port, unix_socket=await server.listen_locally())
+    camera = IndiCamera(link, CAMERA, address, readout_deadline_s=PATIENCE_S)
+    await camera.connect()
+    assert camera.transport == "unix socket"
     dates = (datetime.now(UTC) + timedelta(seconds=shift_s) for shift_s in (-30, 0))
     shoots(server, *(blob(fits_bytes(date_obs=date.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3])) for date in dates))
-    with pytest.raises(FrameDamagedError, match="another exposure"):
-        await level(stranger)
-    await level(stranger)
+    try:
+        with pytest.raises(FrameDamagedError, match="another exposure"):
+            await level(camera)
+        await level(camera)
+    finally:
+        await camera.close()
 
 
 @pytest.mark.usefixtures("time_for_late_frames")

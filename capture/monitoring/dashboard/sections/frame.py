@@ -5,7 +5,7 @@ from rich.text import Text
 from coldframe.capture.events.kinds import FrameAccepted
 from coldframe.capture.monitoring.dashboard.drawing import NOTE, QUIET, STRONG, WARN, histogram
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane
-from coldframe.capture.monitoring.progress.narrator import exposure_text, noise_text, printable
+from coldframe.capture.monitoring.progress.quantities import exposure_text, noise_text, printable
 from coldframe.capture.monitoring.progress.state import DashboardState
 
 FULL_SCALE_ADU = 65_535

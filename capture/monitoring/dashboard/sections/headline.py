@@ -5,13 +5,12 @@ from datetime import timedelta
 from rich.style import Style
 from rich.text import Text
 
-from coldframe.capture.events.kinds import NightOutcome, Severity
+from coldframe.capture.events.kinds import NightOutcome, Severity, SkippedBy
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, bar, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, spread
-from coldframe.capture.monitoring.progress.narrator import duration_text, exposure_text, printable
 from coldframe.capture.monitoring.progress.pace import StepProgress
+from coldframe.capture.monitoring.progress.quantities import duration_text, exposure_text, printable
 from coldframe.capture.monitoring.progress.state import DashboardState
-from coldframe.capture.session.steering import BY_REQUEST
 
 
 def verdict(pane: Pane) -> Text:
@@ -33,7 +32,7 @@ def _verdict_under_way(pane: Pane) -> Text:
     state, glyphs = pane.state, pane.glyphs
     if state.is_stopping:
         return Text(f"{glyphs.warning} Stopping, the rig is made safe", Style.combine([WARN, STRONG]))
-    missing = [step for step in state.missing if not step.reason.startswith(BY_REQUEST)]
+    missing = [step for step in state.missing if step.skipped_by is not SkippedBy.USER]
     if missing:
         what = printable(missing[0].planned.title) if len(missing) == 1 else f"{len(missing)} steps"
         return Text(fit(f"{glyphs.failed} {what} not done, going on", pane.width - 26, glyphs), BAD)

@@ -9,7 +9,7 @@ from rich.text import Text
 from coldframe.capture.events.kinds import MasterGrew
 from coldframe.capture.monitoring.dashboard.drawing import GOOD, QUIET, Canvas, fit, logarithmic
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, labelled
-from coldframe.capture.monitoring.progress.narrator import noise_text, printable
+from coldframe.capture.monitoring.progress.quantities import noise_text, printable
 
 
 def draw_noise(pane: Pane) -> list[Text]:

@@ -6,8 +6,8 @@ from rich.text import Text
 from coldframe.capture.events.kinds import StepOutcome
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, Glyphs, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane
-from coldframe.capture.monitoring.progress.narrator import duration_text, printable
 from coldframe.capture.monitoring.progress.pace import StepProgress
+from coldframe.capture.monitoring.progress.quantities import duration_text, printable
 
 
 def draw_plan(pane: Pane) -> list[Text]:

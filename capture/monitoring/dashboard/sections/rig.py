@@ -19,7 +19,7 @@ from coldframe.capture.monitoring.dashboard.drawing import (
     sparkline,
 )
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, labelled
-from coldframe.capture.monitoring.progress.narrator import duration_text, panel_text, printable
+from coldframe.capture.monitoring.progress.quantities import duration_text, panel_text, printable
 from coldframe.capture.monitoring.progress.state import HISTORY, DashboardState
 
 ON_SETPOINT_C = 0.5

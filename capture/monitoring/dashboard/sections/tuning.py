@@ -5,7 +5,7 @@ from rich.text import Text
 from coldframe.capture.events.kinds import FlatTested
 from coldframe.capture.monitoring.dashboard.drawing import GOOD, NOTE, QUIET, fit, gauge
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane
-from coldframe.capture.monitoring.progress.narrator import exposure_text, printable
+from coldframe.capture.monitoring.progress.quantities import exposure_text, printable
 
 
 def draw_tuning(pane: Pane) -> list[Text]:

@@ -6,15 +6,16 @@ import pytest
 from rich.console import Console
 
 from coldframe.capture.events.kinds import (
-    NIGHT_WAS_ENDED,
     ExposureStarted,
     NightPaused,
     NightResumed,
     NightStarted,
     PlannedStep,
+    SkippedBy,
     StepEnded,
     StepOutcome,
     StepStarted,
+    StepType,
 )
 from coldframe.capture.monitoring.dashboard.controls import MESSAGE_STAYS, TAB, Controls, Screen
 from coldframe.capture.monitoring.dashboard.layout import render
@@ -24,7 +25,8 @@ from coldframe.config.frames import FrameKind
 
 AT = datetime(2026, 11, 22, 3, 12, tzinfo=UTC)
 STEPS = tuple(
-    PlannedStep(number, f"dark {number} s", FrameKind.DARK, None, 30, number, 99.0) for number in range(1, 31)
+    PlannedStep(number, f"dark {number} s", FrameKind.DARK, None, 30, number, 99.0, StepType.SHOOT)
+    for number in range(1, 31)
 )
 SIZES = [(80, 24), (120, 40), (200, 50), (60, 15), (40, 8), (20, 5), (3, 2), (1, 1)]
 
@@ -215,7 +217,7 @@ def test_where_the_night_would_not_obey_nothing_is_asked(asked: Asked, state: Da
 
 
 def test_a_night_that_is_ended_says_so_and_has_little_left(asked: Asked, state: DashboardState) -> None:
-    state.apply(StepEnded(AT, 3, StepOutcome.SKIPPED, NIGHT_WAS_ENDED))
+    state.apply(StepEnded(AT, 3, StepOutcome.SKIPPED, "ended", SkippedBy.NIGHT_ENDED))
     shown = drawn(state, Controls(asked))
     assert "Stopping, the rig is made safe" in shown
     assert "going on" not in shown

@@ -23,14 +23,15 @@ from coldframe.capture.events.kinds import (
     StepEnded,
     StepOutcome,
     StepStarted,
+    StepType,
 )
 from coldframe.capture.monitoring.dashboard.terminal import Dashboard, PatientTerminal
 from coldframe.config.frames import FrameKind
 
 NOW = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 STEPS = (
-    PlannedStep(1, "bias", FrameKind.BIAS, None, 3, 0.001, 9.0),
-    PlannedStep(2, "dark", FrameKind.DARK, None, 3, 1, 9),
+    PlannedStep(1, "bias", FrameKind.BIAS, None, 3, 0.001, 9.0, StepType.SHOOT),
+    PlannedStep(2, "dark", FrameKind.DARK, None, 3, 1, 9, StepType.SHOOT),
 )
 STARTED = NightStarted(NOW, "/nights/1", "Camera", None, None, 100, 80, STEPS)
 ALTERNATE_SCREEN, NORMAL_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"

@@ -21,7 +21,6 @@ import pytest
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     NightEnded,
     NightOutcome,
     NightStarted,
@@ -29,8 +28,10 @@ from coldframe.capture.events.kinds import (
     PlannedStep,
     Severity,
     StepStarted,
+    StepType,
     TemperatureRead,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.telemetry import publisher
 from coldframe.capture.monitoring.telemetry.digest import Digest
 from coldframe.capture.monitoring.telemetry.outbox import MOST_EVENTS
@@ -56,8 +57,8 @@ MARK = "coldframe/mark"
 """Below what a listener hears, and nothing of ours."""
 DEADLINE_S = 30.0
 STEPS = (
-    PlannedStep(1, "cool to -10 C", None, None, 0, None, 60.0),
-    PlannedStep(2, "bias", FrameKind.BIAS, None, 5, 0.001, 10.0),
+    PlannedStep(1, "cool to -10 C", None, None, 0, None, 60.0, StepType.COOL),
+    PlannedStep(2, "bias", FrameKind.BIAS, None, 5, 0.001, 10.0, StepType.SHOOT),
 )
 
 

@@ -16,13 +16,14 @@ import pytest
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     FilterChanged,
     FrameShown,
     NightPaused,
     NightStarted,
     PlannedStep,
+    StepType,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.watching import local, server
 from coldframe.capture.monitoring.watching.address import watch_address
 from coldframe.capture.monitoring.watching.local import LocalSource
@@ -33,7 +34,7 @@ from coldframe.capture.session.steering import Steering
 from coldframe.config.frames import FrameKind
 
 AT = datetime(2026, 11, 22, 3, 12, tzinfo=UTC)
-STEPS = (PlannedStep(1, "dark 60 s", FrameKind.DARK, None, 300, 60.0, 18_000.0),)
+STEPS = (PlannedStep(1, "dark 60 s", FrameKind.DARK, None, 300, 60.0, 18_000.0, StepType.SHOOT),)
 STARTED = NightStarted(AT, "/night", "Camera", None, None, 100, 80, STEPS)
 
 

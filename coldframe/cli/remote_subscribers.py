@@ -1,10 +1,11 @@
-"""Who is told of a night from afar: an MQTT broker, and phones. Neither is ever waited for."""
+"""The remote subscribers of a night: an MQTT broker and phones. No night waits for either."""
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream, Notice, Severity
+from coldframe.capture.events.kinds import Notice, Severity
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.notifications.sending import Notifier, Send, apprise_sender
 from coldframe.capture.monitoring.notifications.wording import Wording
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry
@@ -14,33 +15,33 @@ from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.config.tables.rig import LOOPBACK_HOSTS
 from coldframe.devices.mqtt.client import Access, access
 
-OPEN_BROKER = (
+UNENCRYPTED_BROKER = (
     "the MQTT broker {} is another machine's, and without TLS whoever listens on the way reads password and telemetry. "
     "Set mqtt.tls = true"
 )
 
 
-def is_open(settings: MqttSettings) -> bool:
-    """Tell whether what is told crosses a network in the open."""
+def is_unencrypted(settings: MqttSettings) -> bool:
+    """Return whether telemetry crosses a network unencrypted."""
     return not settings.tls and settings.host.lower() not in LOOPBACK_HOSTS
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """Everything read that is needed for telling, before the night begins."""
+class RemoteSubscribers:
+    """The subscribers that a configuration names, with everything read that they need."""
 
     settings: Settings
     access: Access | None
     send: Send | None
 
     @classmethod
-    def prepared(cls, settings: Settings) -> "Telling":
-        """Read passwords, certificates and addresses.
+    def prepare(cls, settings: Settings) -> "RemoteSubscribers":
+        """Read passwords, certificates and addresses, so that a mistake in them ends a run before its night.
 
         Raises
         ------
         BrokerSetupError, NotifySetupError
-            They cannot be used.
+            If they cannot be used.
         """
         return cls(
             settings,
@@ -48,10 +49,10 @@ class Telling:
             apprise_sender(settings.notify) if settings.notify else None,
         )
 
-    async def begin(
+    async def start(
         self, resources: AsyncExitStack, events: EventStream, clock: NightClock, steering: Steering | None = None
     ) -> None:
-        """Tell of a night until `resources` are closed; to be called before its first event."""
+        """Subscribe to the events of a night until `resources` are closed; call this before its first event."""
         mqtt, notify = self.settings.mqtt, self.settings.notify
         rig = (mqtt.rig if mqtt else None) or self.settings.camera.device
         if notify is not None and self.send is not None:
@@ -62,5 +63,5 @@ class Telling:
             telemetry = Telemetry(mqtt, self.access, rig, events=events, clock=clock, steering=steering)
             await resources.enter_async_context(telemetry.told())
             events.subscribe(telemetry)
-            if is_open(mqtt):
-                events.publish(Notice(clock.now(), Severity.WARNING, OPEN_BROKER.format(mqtt.host)))
+            if is_unencrypted(mqtt):
+                events.publish(Notice(clock.now(), Severity.WARNING, UNENCRYPTED_BROKER.format(mqtt.host)))

@@ -1,0 +1,50 @@
+"""Pause the exposing while the disk is full, so that the user can free some space. Nothing is deleted."""
+
+import asyncio
+import errno
+from pathlib import Path
+
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.capture.events.kinds import Severity
+from coldframe.capture.planning.disk_space import RESERVE_BYTES, frame_bytes, free_bytes, size_text
+from coldframe.capture.session.context import NightContext
+from coldframe.capture.threads import in_thread
+from coldframe.config.frames import ReadoutSettings
+
+FRAMES_AHEAD = 4
+"""Frames that may be in memory at once: each of them must still fit on the disk."""
+
+PAUSE_S = 600.0
+CHECK_PERIOD_S = 15.0
+
+
+async def wait_for_room(context: NightContext) -> None:
+    """Pause while there is no room for the next frames.
+
+    Raises
+    ------
+    NotDurableError
+        If the disk stays full for `PAUSE_S`.
+    StepFailedError
+        If the deadline passed meanwhile.
+    """
+    needed = FRAMES_AHEAD * frame_bytes(context.rig.camera.features, ReadoutSettings()) + RESERVE_BYTES
+    folder, ends_s = context.folder.path, context.clock.elapsed_s() + PAUSE_S
+    is_announced = False
+    while await in_thread(_free_or_plenty, folder, needed) < needed:
+        context.require_time(0.0)
+        if context.clock.elapsed_s() >= ends_s:
+            raise NotDurableError(folder, errno.ENOSPC, "the disk is full: free some space")
+        if not is_announced:
+            is_announced = True
+            text = f"less than {size_text(needed)} are free at {folder}: exposing pauses, {PAUSE_S / 60:g} min at most"
+            context.notice(Severity.ERROR, text)
+        await asyncio.sleep(CHECK_PERIOD_S)
+
+
+def _free_or_plenty(folder: Path, plenty: int) -> int:
+    """Return the free space. If it cannot be queried, return `plenty`: a frame that does not fit fails by itself."""
+    try:
+        return free_bytes(folder)
+    except OSError:
+        return plenty

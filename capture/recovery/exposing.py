@@ -1,0 +1,57 @@
+"""One exposure: its preconditions, the exposure itself, and what may have happened to the rig meanwhile."""
+
+from coldframe.capture.events.kinds import ExposureStarted
+from coldframe.capture.recovery.clock_jump import clock_checked
+from coldframe.capture.recovery.disk_full import wait_for_room
+from coldframe.capture.recovery.pausing import until_resumed
+from coldframe.capture.recovery.retrying import ensure_ready, with_retries
+from coldframe.capture.session.context import NightContext
+from coldframe.capture.threads import in_thread
+from coldframe.config.frames import FrameKind
+from coldframe.devices.camera import Frame
+from coldframe.devices.errors import DeviceLostError
+
+
+async def expose_with_retries(context: NightContext, step: int, kind: FrameKind, exposure_s: float) -> Frame:
+    """Expose one frame once the night is not paused, with as many retries as the night allows.
+
+    Raises
+    ------
+    StepFailedError
+        If it failed too often, or the night was paused until the deadline.
+    SettingRefusedError, NotSupportedError
+        If the rig cannot do this.
+    NotDurableError
+        If there is no room for frames on the disk.
+    """
+
+    async def attempt() -> Frame:
+        await until_resumed(context, exposure_s)
+        return await expose_once(context, step, kind, exposure_s)
+
+    return await with_retries(context, attempt)
+
+
+async def expose_once(context: NightContext, step: int, kind: FrameKind, exposure_s: float) -> Frame:
+    """Expose one frame. The caller has waited for the end of a pause; see `until_resumed`.
+
+    Raises
+    ------
+    DeviceError
+        If the camera failed, or a device went away or moved during the exposure.
+    NotDurableError
+        If there is no room for frames on the disk.
+    StepFailedError
+        If the deadline passed during the wait for room.
+    """
+    await wait_for_room(context)
+    await ensure_ready(context)
+    context.publish(ExposureStarted(context.clock.now(), step, kind, exposure_s))
+    frame = await context.rig.camera.expose(kind, exposure_s)
+    if unready := [device.name for device in context.devices if not device.is_ready]:
+        reason = f"shot while {' and '.join(unready)} went away or was changed"
+        path = await in_thread(context.folder.quarantine, frame, None, reason)
+        raise DeviceLostError(unready[0], f"went away or was changed during an exposure ({path.name})")
+    context.retries.breakers.worked(frame.camera)
+    context.retries.hung_camera.worked()
+    return clock_checked(context, frame)

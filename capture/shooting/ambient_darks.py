@@ -1,0 +1,71 @@
+"""Darks of a sensor without temperature control: one set becomes several masters, each of one temperature."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.frames.setup import setup_of
+from coldframe.capture.shooting.set_inputs import DarkInputs, SetInputs, ShotSet
+from coldframe.capture.steps import ShootStep
+from coldframe.capture.storage.night_folder import NightFolder
+from coldframe.capture.storage.saved_frames import Wanted
+
+WIDEST_BIN_C = 2.0
+"""Range of temperatures in one master: a quarter in dark current, so an eighth to either side of the mean."""
+
+LEAST_PART = 5
+"""Fewest frames on either side of a split: fewer cannot be clipped."""
+
+MOST_NAMED = 999
+"""Frames that a master's header can name."""
+
+Shoot = Callable[[ShootStep, SetInputs], Awaitable[ShotSet]]
+
+
+def has_left_bin(sensor_c: Sequence[float], missing: int) -> bool:
+    """Return whether the frames so far make a master of their own, and those still missing another.
+
+    Parameters
+    ----------
+    sensor_c
+        Sensor temperatures of the frames so far, degrees Celsius, in any order.
+    missing
+        Number of frames still to be shot.
+    """
+    is_divisible = min(len(sensor_c), missing) >= LEAST_PART
+    return is_divisible and max(sensor_c) - min(sensor_c) >= WIDEST_BIN_C
+
+
+async def in_parts(step: ShootStep, inputs: SetInputs, shoot: Shoot) -> ShotSet:
+    """Shoot a set; whenever the sensor leaves the set's temperature, shoot the remaining frames as another part.
+
+    Returns
+    -------
+    ShotSet
+        The last part, with the frame count of all.
+    """
+    shot = await shoot(step, inputs)
+    frames = shot.frames
+    while shot.has_drifted:
+        assert isinstance(inputs, DarkInputs)
+        part = replace(inputs, shot_before=inputs.shot_before + frames)
+        shot = await shoot(replace(step, count=step.count - frames), part)
+        frames += shot.frames
+    return replace(shot, frames=frames)
+
+
+def made_already(folder: NightFolder, step: ShootStep, camera: str) -> frozenset[str]:
+    """Return the names of the frames of a set that are in masters of an earlier run of the night.
+
+    The split between two parts depends on the temperature and on the pace of the frames, so it is not decided again.
+    """
+    wanted, names = Wanted.of(step, camera, step.exposure_s), set[str]()
+    for path in folder.masters():
+        try:
+            header = read_header(path)
+        except FrameFileError:
+            continue
+        if wanted.includes(setup_of(header), header):
+            inputs = (header.get(f"IMCOM{number:03d}") for number in range(1, MOST_NAMED + 1))
+            names |= {str(name) for name in inputs if name is not None}
+    return frozenset(names)

@@ -1,0 +1,109 @@
+"""The cooler and the thermometer of a camera behind INDI."""
+
+from coldframe.devices.camera import Limits, Thermals
+from coldframe.devices.errors import NotSupportedError, SettingRefusedError
+from coldframe.devices.indi import dialects
+from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
+from coldframe.devices.indi.mirror import Property, State
+
+SENSIBLE_C = Limits(-100.0, 100.0)
+"""Readings outside are impossible: drivers were seen to show -300 or -273.15 (indi-3rdparty#1328)."""
+
+
+class IndiCooler:
+    """The cooler of a camera; it remembers the last setpoint, so that it can be restored.
+
+    Parameters
+    ----------
+    device
+        The camera; its driver must be connected whenever a method is called.
+
+    Attributes
+    ----------
+    setpoint_c
+        The setpoint last ordered, degrees Celsius; None while the cooler is off.
+    """
+
+    def __init__(self, device: IndiDevice) -> None:
+        self._device = device
+        self.setpoint_c: float | None = None
+
+    @property
+    def setpoint_limits_c(self) -> Limits | None:
+        """Range of the setpoint; None for an uncooled camera."""
+        if not self._device.has(dialects.TEMPERATURE):
+            return None
+        return self._device.limits(dialects.TEMPERATURE) or SENSIBLE_C
+
+    @property
+    def reports_temperature(self) -> bool:
+        """True if the sensor's temperature can be read."""
+        return self._device.value(dialects.TEMPERATURE) is not None
+
+    @property
+    def is_lost(self) -> bool:
+        """True if the cooler should be on, but the driver or another client has switched it off."""
+        return self.setpoint_c is not None and self._device.value(dialects.COOLER_ON) is False
+
+    def thermals(self) -> Thermals:
+        """Return the newest temperature reading; an impossible one, such as -273.15, counts as none."""
+        device = self._device
+        found = dialects.find(device.link.mirror, device.name, dialects.TEMPERATURE)
+        sensor_c = found[0].number(found[1]) if found is not None else None
+        cooler_on = device.value(dialects.COOLER_ON)
+        return Thermals(
+            sensor_c=sensor_c if sensor_c is not None and SENSIBLE_C.contains(sensor_c) else None,
+            setpoint_c=self.setpoint_c,
+            cooler_on=cooler_on if isinstance(cooler_on, bool) else None,
+            power_percent=device.number(dialects.COOLER_POWER),
+            read_at_s=found[0].received_at_s if found is not None else 0.0,
+        )
+
+    async def restore(self) -> None:
+        """Order the last setpoint again, if there is one: a restarted driver has lost it."""
+        if self.setpoint_c is not None:
+            await self._order(self.setpoint_c)
+
+    async def set_setpoint(self, setpoint_c: float) -> None:
+        """Switch the cooler on and order a setpoint; return when the driver has accepted it.
+
+        Raises
+        ------
+        NotSupportedError
+            If the camera has no cooler.
+        SettingRefusedError
+            If the driver answers with an alert.
+        """
+        await self._order(setpoint_c)
+        self.setpoint_c = setpoint_c
+
+    async def _order(self, setpoint_c: float) -> None:
+        device = self._device
+        if not device.has(dialects.TEMPERATURE):
+            raise NotSupportedError(device.name, "has no cooler that can be set")
+        if device.has(dialects.COOLER_ON) and device.value(dialects.COOLER_ON) is False:
+            on = dialects.COOLER_ON[0]
+            # Drivers show the cooler as Busy for as long as it cools.
+            states: frozenset[State] = frozenset({"ok", "busy", "idle"})
+            await device.link.set(device.name, on.property, {on.element: True}, good_states=states)
+        spelling = dialects.TEMPERATURE[0]
+        sent = device.link.send(device.name, spelling.property, {spelling.element: setpoint_c})
+
+        def accepted() -> Property | None:
+            # CCD_TEMPERATURE shows the sensor, not the setpoint, and is Busy until it is reached: no value to compare.
+            prop = device.newer(spelling.property, sent)
+            if prop is not None and prop.state == "alert":
+                raise SettingRefusedError(device.name, f"refused the setpoint {setpoint_c:g} C")
+            return prop
+
+        await device.link.wait(device.name, accepted, DEFINE_DEADLINE_S, f"an answer to the setpoint {setpoint_c:g} C")
+
+    async def switch_off(self) -> None:
+        """Switch the cooler off.
+
+        Raises
+        ------
+        NotSupportedError
+            If the driver has no such switch.
+        """
+        await self._device.set(dialects.COOLER_OFF, value=True)

@@ -1,0 +1,168 @@
+"""The readout settings of a camera behind INDI: gain, offset, binning, readout mode and region."""
+
+from coldframe.config.frames import ReadoutSettings
+from coldframe.devices.errors import NotSupportedError, SettingRefusedError
+from coldframe.devices.indi import dialects
+from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
+from coldframe.devices.indi.mirror import Property, in_brackets
+
+LARGEST_ROUNDING_PIXELS = 16
+"""Binned pixels by which drivers round the size of a frame down (ZWO, SVBony, Player One: to multiples of 8 by 2)."""
+
+
+def camera_property(device: IndiDevice, name: str) -> Property:
+    """Return a property that every connected camera has.
+
+    Raises
+    ------
+    NotSupportedError
+        If the device does not have it.
+    """
+    prop = device.link.mirror.find(device.name, name)
+    if prop is None:
+        raise NotSupportedError(device.name, f"has no property {name}: it is no camera, or it is not connected")
+    return prop
+
+
+def sensor_shape(camera: IndiDevice) -> tuple[int, int]:
+    """Return height and width of the unbinned sensor, pixels."""
+    info = camera_property(camera, "CCD_INFO")
+    return round(info.number("CCD_MAX_Y")), round(info.number("CCD_MAX_X"))
+
+
+class IndiReadout:
+    """The readout settings of a camera; it remembers the wanted ones, so that they can be restored.
+
+    Parameters
+    ----------
+    device
+        The camera; its driver must be connected whenever a method is called.
+
+    Attributes
+    ----------
+    wanted
+        The settings that `apply` orders.
+    """
+
+    def __init__(self, device: IndiDevice) -> None:
+        self._device = device
+        self.wanted = ReadoutSettings()
+        self._region = (0, 0)
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Height and width of a frame, binned pixels."""
+        return tuple(edge // self.wanted.binning for edge in self._region)
+
+    @property
+    def maximum_binning(self) -> int:
+        """Largest symmetric binning."""
+        binning = self._binning()
+        return max(1, round(binning.limits["HOR_BIN"].maximum)) if binning is not None else 1
+
+    def _binning(self) -> Property | None:
+        return self._device.link.mirror.find(self._device.name, "CCD_BINNING")
+
+    async def apply(self) -> None:
+        """Order the wanted settings, and have the whole sensor read out.
+
+        Raises
+        ------
+        SettingRefusedError, NotSupportedError, DeviceError
+            If the camera does not accept the settings.
+        """
+        device, wanted = self._device, self.wanted
+        if wanted.readout_mode is not None:
+            await self._set_mode(wanted.readout_mode)
+        if wanted.gain is not None:
+            await device.set(dialects.GAIN, wanted.gain)
+        if wanted.offset is not None:
+            await device.set(dialects.OFFSET, wanted.offset)
+        binning = self._binning()
+        if binning is not None and binning.writable:
+            await device.link.set(device.name, binning.name, {"HOR_BIN": wanted.binning, "VER_BIN": wanted.binning})
+        elif wanted.binning != 1:
+            raise NotSupportedError(device.name, "cannot bin")
+        await self._reset_region()
+
+    def read_back(self) -> ReadoutSettings:
+        """Return the settings that the driver shows."""
+        binning = self._binning()
+        return ReadoutSettings(
+            gain=self._device.number(dialects.GAIN),
+            offset=self._device.number(dialects.OFFSET),
+            binning=round(binning.number("HOR_BIN")) if binning is not None else 1,
+            readout_mode=self._shown_mode(),
+        )
+
+    async def _reset_region(self) -> None:
+        """Select the whole sensor for readout, and learn to which size the driver rounds it.
+
+        Drivers round the binned size down to what their hardware can. Some report the rounded size first and then
+        repeat the requested one with their Ok: the smallest size reported since the order is the true one.
+        """
+        device = self._device
+        frame = camera_property(device, "CCD_FRAME")
+        if not frame.writable:
+            self._region = _shape(frame)
+            return
+        height, width = sensor_shape(device)
+        rounding = LARGEST_ROUNDING_PIXELS * self.wanted.binning
+        sent = device.link.send(device.name, frame.name, {"X": 0, "Y": 0, "WIDTH": width, "HEIGHT": height})
+        self._region = (height, width)
+
+        def accepted() -> Property | None:
+            prop = device.newer(frame.name, sent)
+            if prop is None:
+                return None
+            if prop.state == "alert":
+                message = device.link.mirror.message_since(device.name, sent)
+                raise SettingRefusedError(
+                    device.name, f"refused to read out all its {width} x {height} pixels" + in_brackets(message)
+                )
+            rows, columns = _shape(prop)
+            if height - rows > rounding or width - columns > rounding:
+                return None
+            self._region = (min(rows, self._region[0]), min(columns, self._region[1]))
+            return prop if prop.state == "ok" else None
+
+        await device.link.wait(device.name, accepted, DEFINE_DEADLINE_S, f"a region of all {width} x {height} pixels")
+
+    def modes(self) -> tuple[str, ...]:
+        """Return the labels of the readout modes; empty if there is only one."""
+        for prop in self._mode_switches():
+            return tuple(prop.labels.values())
+        limits = self._device.limits(dialects.READOUT_MODE_NUMBER)
+        return tuple(str(mode) for mode in range(round(limits.maximum) + 1)) if limits is not None else ()
+
+    def _mode_switches(self) -> list[Property]:
+        find, name = self._device.link.mirror.find, self._device.name
+        found = (find(name, switches) for switches in dialects.READOUT_MODE_SWITCHES)
+        return [prop for prop in found if prop is not None and prop.kind == "switch"]
+
+    async def _set_mode(self, mode: str) -> None:
+        device = self._device
+        for prop in self._mode_switches():
+            for element, label in prop.labels.items():
+                if mode in (label, element):
+                    await device.link.choose(device.name, prop.name, element)
+                    return
+        if mode.isdecimal() and device.has(dialects.READOUT_MODE_NUMBER):
+            await device.set(dialects.READOUT_MODE_NUMBER, float(mode))
+            return
+        known = ", ".join(self.modes()) or "none"
+        raise NotSupportedError(device.name, f"has no readout mode {mode!r} (it has {known})")
+
+    def _shown_mode(self) -> str | None:
+        """Return the mode that the driver shows, in the property that has the wanted mode, else in the first one."""
+        switches, wanted = self._mode_switches(), self.wanted.readout_mode
+        with_wanted = [prop for prop in switches if wanted in prop.labels or wanted in prop.labels.values()]
+        for prop in with_wanted or switches:
+            shown = prop.switched_on()
+            return None if shown is None else prop.labels[shown]
+        number = self._device.number(dialects.READOUT_MODE_NUMBER) if self.modes() else None
+        return None if number is None else str(round(number))
+
+
+def _shape(region: Property) -> tuple[int, int]:
+    return round(region.number("HEIGHT")), round(region.number("WIDTH"))
