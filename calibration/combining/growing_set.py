@@ -10,13 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.combining.combine import (
-    FrameSet,
-    NotOneSetError,
-    RawFrame,
-    StackingError,
-    sets_of,
-)
+from coldframe.calibration.combining.combine import NotOneSetError, StackingError
+from coldframe.calibration.combining.frame_sets import FrameSet, RawFrame, sets_of
 from coldframe.calibration.combining.state_file import (
     PLANNED_FRAMES,
     SavedFrame,

@@ -13,13 +13,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.combining.combine import (
-    NotOneSetError,
-    RawFrame,
-    combine_frames,
-    open_frames,
-    without_overscan,
-)
+from coldframe.calibration.combining.combine import NotOneSetError, combine_frames
+from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, without_overscan
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameEncoder, FrameFileError, read_header
 from coldframe.calibration.files.image_file import counted, open_image

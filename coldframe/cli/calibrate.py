@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from coldframe.calibration.combining.combine import NotOneSetError, find_files
+from coldframe.calibration.combining.finding import NothingFoundError, find_files
 from coldframe.calibration.defects.files import read_map
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
@@ -111,7 +111,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
         catalogue = find_library(request.library).catalogue()
         if request.defects is not None:
             request = replace(request, output=replace(request.output, defects=read_map(request.defects)))
-    except (NotOneSetError, NoLibraryError, FrameFileError) as error:
+    except (NothingFoundError, NoLibraryError, FrameFileError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     tally = _Tally()
