@@ -22,10 +22,10 @@ from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
 from coldframe.calibration.masters.flat_scaling import FlatScaler, NoSignalError
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.calibration.masters.reading import MasterPlanes
-from coldframe.calibration.stacking.accumulator import Stack
 from coldframe.calibration.stacking.clipping import STEP_ROWS, half_step
 from coldframe.calibration.stacking.column_sort import Scaling, combine_columns
 from coldframe.calibration.stacking.methods import Clipping, Method
+from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError
 

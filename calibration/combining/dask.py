@@ -26,9 +26,9 @@ from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
 from coldframe.calibration.masters.flat_scaling import FlatScaler
 from coldframe.calibration.measuring.statistics import central_region
-from coldframe.calibration.stacking.accumulator import Stack
 from coldframe.calibration.stacking.column_sort import Scaling, allow_files, combine_columns
 from coldframe.calibration.stacking.methods import Method
+from coldframe.calibration.stacking.stack import Stack
 
 TASKS_PER_THREAD = 4
 """Of all workers: enough that none is idle for long at the end, few enough that opening the files costs little."""

@@ -28,15 +28,10 @@ from coldframe.calibration.files.frame_file import BZERO, FrameFileError
 from coldframe.calibration.files.image_file import COUNTED, ImageFile, counted, open_image
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
-from coldframe.calibration.stacking.accumulator import (
-    Accumulator,
-    RepeatedFrameError,
-    Stack,
-    WrongFrameError,
-    pixel_digest,
-)
+from coldframe.calibration.stacking.accumulator import Accumulator, RepeatedFrameError, WrongFrameError, pixel_digest
 from coldframe.calibration.stacking.clipping import Clipping, half_step
 from coldframe.calibration.stacking.methods import Mean, Method
+from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind
 
 TOGETHER = 8

@@ -28,9 +28,9 @@ from coldframe.calibration.masters.dark_ladder import DarkLadder, Rung
 from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
 from coldframe.calibration.masters.flat_scaling import NoSignalError
 from coldframe.calibration.masters.reading import MasterPlanes, read_master
-from coldframe.calibration.stacking.accumulator import Stack
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.column_sort import combine_columns
+from coldframe.calibration.stacking.stack import Stack
 
 MOST_NAMED = 999
 """Frames that a master's header can name (IMCOM001 to IMCOM999)."""

@@ -107,10 +107,10 @@ class ImageFile:
             return self._stored(0, self.shape[0]).astype(np.uint16)
         if self.storage not in {(16, 0, 1), (16, BZERO, 1)}:
             return self.rows(0, self.shape[0]).astype(np.float32)
-        from coldframe.calibration.kernels import columns  # noqa: PLC0415 - importing Numba takes 0.3 s
+        from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
 
         words = self._stored(0, self.shape[0]).view(np.uint16)
-        signs = columns.decode_words(words.reshape(-1), int(self.zero))
+        signs = fits_words.decode_words(words.reshape(-1), int(self.zero))
         if self.zero == 0 and signs & BZERO:
             raise FrameFileError(self.path, "values below zero; a raw frame has none")
         return words

@@ -19,9 +19,9 @@ from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT
 from coldframe.calibration.masters.reading import integrity_fault, read_master
 from coldframe.calibration.measuring.amp_glow import SIGNIFICANCE, AmpGlow, measure_glow
 from coldframe.calibration.measuring.statistics import central_region
-from coldframe.calibration.stacking.accumulator import Stack
 from coldframe.calibration.stacking.column_sort import method_trial
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
+from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 _TYPES = {
