@@ -17,7 +17,7 @@ from coldframe.calibration.combining.combine import NotOneSetError, combine_fram
 from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, without_overscan
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameEncoder, FrameFileError, read_header
-from coldframe.calibration.files.image_file import counted, open_image
+from coldframe.calibration.files.image_file import open_image, uint16_pixels
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.masters.dark_ladder import DarkLadder, Rung
 from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
@@ -149,7 +149,7 @@ def _of_twilight(
     scaled, factors, exposures_s = [], [], []
     for number, frame in enumerate(frames):
         exposures_s.append(_exposure_s(frame.setup, frame.image.path))
-        flat = recipe(exposures_s[-1]).scaled(counted(frame.image))
+        flat = recipe(exposures_s[-1]).scaled(uint16_pixels(frame.image))
         factors.append(flat.factors)
         copy = folder / f"scaled-{number}.fits"
         copy.write_bytes(b"".join(encoder.encode(flat.pixels, [])))

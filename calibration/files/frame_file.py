@@ -329,7 +329,7 @@ def read_frame(path: Path) -> tuple[NDArray[np.uint16], dict[str, HeaderValue]]:
     FrameFileError
         If the file cannot be read or is not such a frame.
     """
-    return parse(mapped(path), path)
+    return parse(memory_mapped(path), path)
 
 
 def read_pixels(path: Path) -> NDArray[np.uint16]:
@@ -345,10 +345,10 @@ def read_header(path: Path) -> dict[str, HeaderValue]:
     FrameFileError
         If the file cannot be read or has no FITS header.
     """
-    return parse_header(memoryview(mapped(path)), path)[0]
+    return parse_header(memoryview(memory_mapped(path)), path)[0]
 
 
-def mapped(path: Path) -> mmap.mmap:
+def memory_mapped(path: Path) -> mmap.mmap:
     """Return a file's bytes as memory, to be read only.
 
     Raises

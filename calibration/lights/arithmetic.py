@@ -237,7 +237,7 @@ def pedestal_for(lowest_adu: float) -> int:
     return int(min(max(needed, PEDESTAL_STEP_ADU), MOST_PEDESTAL_ADU))
 
 
-def sixteen_bits(signal: F32, pedestal_adu: float) -> tuple[NDArray[np.uint16], int, int]:
+def to_uint16(signal: F32, pedestal_adu: float) -> tuple[NDArray[np.uint16], int, int]:
     """Return signal + pedestal rounded to 16 bits, and how many pixels were clipped at 0 and at 65,535."""
     from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
 
