@@ -131,7 +131,7 @@ def test_defects_are_blanked(found: Path, library: Library, observatory: Observa
 OTHER_MAPS = {
     "size": "the defect map has the shape (40, 50)",
     "camera": "belongs to other pixels: camera is Other instead of Coldframe Camera",
-    "dark": "no defect map",
+    "dark": "not a defect map",
     "missing": "No such file",
 }
 

@@ -49,7 +49,7 @@ def test_masks_of_other_programs(tmp_path: Path, dtype: type[np.generic]) -> Non
 
 def test_a_picture_is_no_map(tmp_path: Path) -> None:
     fits.PrimaryHDU(np.full((9, 9), 500, np.uint16)).writeto(tmp_path / "dark.fits")
-    with pytest.raises(FrameFileError, match="no defect map: 100% of its pixels are not 0"):
+    with pytest.raises(FrameFileError, match="not a defect map: 100% of its pixels are not 0"):
         read_map(tmp_path / "dark.fits")
 
 
