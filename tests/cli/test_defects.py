@@ -72,7 +72,7 @@ def test_a_map_is_written(found: Path, masters: dict[str, Path], observatory: Ob
 def test_what_no_master_shows_is_said(masters: dict[str, Path], tmp_path: Path) -> None:
     result = run("defects", "--flat", masters["flat"], "-o", tmp_path / "map.fits")
     assert result.exit_code == ExitCode.DONE
-    assert "not looked for, as no master given here shows it: hot, unstable, bias" in result.stdout
+    assert "not examined, because it takes another master: hot, unstable, bias" in result.stdout
 
 
 def calibrated(library: Library, light: Path, *arguments: object) -> tuple[fits.Header, dict[str, NDArray[np.float64]]]:
@@ -163,7 +163,7 @@ def test_a_map_of_other_pixels_is_refused(
         ("exists", "never overwritten"),
         ("folder", "does not exist"),
         ("size", "192 x 128 pixels"),
-        ("camera", "belongs to other frames: camera is Other instead of Coldframe Camera"),
+        ("camera", "does not match the other masters: camera is Other instead of Coldframe Camera"),
         ("light", "would be defects"),
         ("egain", "EGAIN"),
     ],

@@ -88,7 +88,7 @@ def test_a_deadline_cuts_and_says_what(config: Path, lights: Path, monkeypatch: 
     assert told["deadline"] is not None
     minute_ago = told["steps"][0]["ends"][11:16]
     shown = run("plan", "--config", config, "--lights", lights, "--until", minute_ago).stdout
-    assert "the last frame must be in by" in shown
+    assert "the last frame must be complete by" in shown
 
 
 def test_a_deadline_holds_though_the_wait_has_used_it_up_and_clocks_are_changed(
@@ -123,7 +123,7 @@ def test_what_the_library_has_is_named(config: Path, tmp_path: Path) -> None:
     library.file(masters[3])
     shown = run("plan", "--config", config, "--lights", folder).stdout
     assert " to shoot  " not in shown
-    assert "nothing to shoot: the library has all that these lights need" in shown
+    assert "nothing to shoot: the library has everything that these lights need" in shown
 
 
 def test_what_is_left_out_is_said(config: Path, lights: Path) -> None:
@@ -132,7 +132,7 @@ def test_what_is_left_out_is_said(config: Path, lights: Path) -> None:
     (lights / "broken.fits").write_bytes(b"SIMPLE")
     words = run("plan", "--config", config, "--lights", lights).stdout.split()
     shown = " ".join(words)
-    assert "left out: 1 file of another camera (ZWO ASI120MM)" in shown
+    assert "skipped: 1 file of another camera (ZWO ASI120MM)" in shown
     assert "broken.fits" in "".join(words)  # a long path may be broken over lines anywhere
     assert "no flats for 1 light through OIII: the wheel has L, R, G, B, Ha" in shown
 

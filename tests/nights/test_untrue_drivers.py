@@ -125,7 +125,7 @@ async def test_flicker_is_cured_by_a_longer_exposure(tmp_path: Path) -> None:
 
 async def test_a_dead_panel_costs_its_flats_only(tmp_path: Path) -> None:
     run = await run_night(night(), faulty(panel_dead=True), tmp_path)
-    assert all("light does not respond" in reason for reason in failed(run))
+    assert all("lamp does not respond" in reason for reason in failed(run))
     assert len(run.of(MasterWritten)) == 2
     began = next(event.at for event in run.of(ExposureStarted) if event.kind is FrameKind.FLAT)
     ended = [event.at for event in run.of(StepEnded) if event.outcome is StepOutcome.FAILED]
@@ -135,7 +135,7 @@ async def test_a_dead_panel_costs_its_flats_only(tmp_path: Path) -> None:
 async def test_a_stuck_wheel_is_known_from_earlier_nights_and_suspected_without(tmp_path: Path) -> None:
     first = await run_night(night(), faulty(wheel_stuck=True), tmp_path / "first")
     assert first.outcome is NightOutcome.COMPLETE
-    assert any("pass the same light" in text for text in warnings(first))
+    assert any("pass the same amount of light" in text for text in warnings(first))
     await run_night(night(), SMALL, tmp_path)
     run = await run_night(night(), faulty(wheel_stuck=True), tmp_path)
     (reason,) = failed(run)
@@ -296,7 +296,7 @@ async def test_light_that_never_changes_is_known_by_the_dark_current_of_earlier_
         assert clean.outcome is NightOutcome.COMPLETE, clean.events[-1]
     run = await run_night(night(), with_seed(2), tmp_path, Rigged(camera=Glowing))
     (reason,) = failed(run)
-    assert "light that is still there with the lamp out" in reason
+    assert "there is light although the lamp is off" in reason
 
 
 class Blinking(Wrapped):

@@ -63,11 +63,11 @@ def test_the_refusal_names_the_nearest_and_what_is_wrong_with_it() -> None:
     }
     match = best_master(LIGHT, masters, FrameKind.DARK)
     assert match.path is None
-    assert match.refusal == "no dark fits: nearest is MasterDark_X.fits (-10 C, 180 s): exposure differs by 120 s"
+    assert match.refusal == "no dark fits: the nearest is MasterDark_X.fits (-10 C, 180 s): exposure differs by 120 s"
 
 
 def test_an_empty_library_says_so() -> None:
-    assert best_master(LIGHT, {}, FrameKind.FLAT).refusal == "no flat fits: there is no master flat at all"
+    assert best_master(LIGHT, {}, FrameKind.FLAT).refusal == "no flat fits: there is no master flat"
 
 
 def test_several_differences_are_all_told() -> None:
@@ -133,7 +133,7 @@ def test_masters_grow_stale(master: FrameSetup, days: int, fits: bool, direction
 
 
 def test_staleness_is_told() -> None:
-    assert fit(LIGHT, replace(FLAT, taken_at=NIGHT - timedelta(days=45))) == "stale: 45 days lie between (limit 30)"
+    assert fit(LIGHT, replace(FLAT, taken_at=NIGHT - timedelta(days=45))) == "stale: 45 days apart (limit 30)"
 
 
 @pytest.mark.parametrize(("master_c", "fits"), [(-10.9, True), (-11.1, False), (-9.1, True), (-8.9, False)])
@@ -155,7 +155,7 @@ def test_of_equals_the_latest_is_taken() -> None:
 
 def test_what_is_unknown_is_told_and_loses_against_what_is_known() -> None:
     foreign = replace(LIGHT, readout=replace(LIGHT.readout, offset=None))
-    assert fit(foreign, DARK) == "the light does not tell its offset: taken as equal"
+    assert fit(foreign, DARK) == "the header of the light has no offset: assumed to be equal"
     silent = replace(FLAT, train=OpticalTrain())
     assert fit(LIGHT, silent).count("the master does not tell") == 4
     masters = {Path("silent"): silent, Path("known"): replace(FLAT, taken_at=NIGHT - timedelta(days=9))}
@@ -166,13 +166,13 @@ def test_what_is_unknown_is_told_and_loses_against_what_is_known() -> None:
 
 def test_a_dark_flat_is_no_dark() -> None:
     match = best_master(LIGHT, {Path("x"): replace(DARK, kind=FrameKind.DARK_FLAT)}, FrameKind.DARK)
-    assert match.refusal == "no dark fits: there is no master dark at all"
+    assert match.refusal == "no dark fits: there is no master dark"
 
 
 def test_darks_are_stretched_within_bounds() -> None:
     assert best_scalable_dark(LIGHT, {Path("x"): replace(DARK, exposure_s=150)}).path == Path("x")
     refusal = best_scalable_dark(LIGHT, {Path("x"): replace(DARK, exposure_s=60)}).refusal
-    assert refusal.endswith("it would be scaled up 5 times")
+    assert refusal.endswith("it would be scaled up by a factor of 5")
     assert best_scalable_dark(LIGHT, {Path("x"): replace(DARK, exposure_s=0.0)}).path is None
 
 
@@ -247,7 +247,7 @@ def test_masters_without_overscan_do_not_fit_a_light_that_has_none_or_another(li
 
 def test_a_mixture_of_treatments_is_no_recipe() -> None:
     masters = {Path("dark"): DARK.without(SMOOTH), Path("flat"): FLAT, Path("bias"): BIAS.without(ROW)}
-    with pytest.raises(NoMasterError, match=r"no flat fits.*overscan is still there instead of smooth"):
+    with pytest.raises(NoMasterError, match=r"no flat fits.*overscan subtraction is none instead of smooth"):
         recipe_for(STRIPPED, masters, Subtract.DARK, with_flat=True)
 
 
@@ -257,7 +257,7 @@ def test_a_dark_without_its_bias_needs_one() -> None:
         recipe_for(LIGHT, {Path("less"): less}, Subtract.DARK, with_flat=False)
     recipe = recipe_for(LIGHT, {Path("less"): less, Path("bias"): BIAS}, Subtract.DARK, with_flat=False)
     assert (recipe.dark, recipe.bias, recipe.dark_scale) == (Path("less"), Path("bias"), 1)
-    assert recipe.caveats == ("dark: bias was subtracted from it: the master bias is added back",)
+    assert recipe.caveats == ("dark: its bias was subtracted: the master bias is added back",)
     with_plain = {Path("less"): less, Path("bias"): BIAS, Path("dark"): DARK}
     plain = recipe_for(LIGHT, with_plain, Subtract.DARK, with_flat=False)
     assert (plain.dark, plain.bias, plain.caveats) == (Path("dark"), None, ())

@@ -83,7 +83,7 @@ def test_a_bias_whose_readout_broke_off_is_turned_away(torn: slice) -> None:
     assert reason(gate, DARK, b"1") == ""
     light_adu = np.zeros(SIZE)
     light_adu[torn] = -500.0
-    assert "a torn readout?" in reason(gate, DARK, b"2", shape(light_adu=light_adu, seed=2))
+    assert "was the readout interrupted?" in reason(gate, DARK, b"2", shape(light_adu=light_adu, seed=2))
     assert reason(gate, DARK, b"3", shape(level_adu=530.0, seed=3)) == "", "offsets drift"
     one_row = np.zeros(SIZE)
     one_row[7] = 300.0

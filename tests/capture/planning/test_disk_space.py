@@ -28,7 +28,7 @@ def first_misfit(free: int, width: int = 6000, height: int = 4000) -> str | None
     try:
         require_room(STEPS, camera(width, height), Path("/frames"), free)
     except UnfitPlanError as error:
-        return str(error).split("no room for ")[1].split(" and what follows")[0]
+        return str(error).split("no space for ")[1].split(" and the following")[0]
     return None
 
 

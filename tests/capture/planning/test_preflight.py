@@ -36,10 +36,10 @@ def test_a_plan_that_fits_passes() -> None:
 @pytest.mark.parametrize(
     ("camera", "said"),
     [
-        ({"gain": 500.0}, "gain 500: the camera takes 0 to 300"),
+        ({"gain": 500.0}, "gain 500: the camera accepts 0 to 300"),
         ({"offset": 900.0}, "offset 900"),
         ({"binning": 8}, "binning 8: the camera bins up to 4"),
-        ({"setpoint_c": -80.0}, "setpoint_c -80: the camera takes -30 to 40"),
+        ({"setpoint_c": -80.0}, "setpoint_c -80: the camera accepts -30 to 40"),
         ({"readout_mode": "Turbo"}, "readout_mode 'Turbo'"),
     ],
 )

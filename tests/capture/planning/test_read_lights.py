@@ -56,9 +56,9 @@ def test_what_is_no_light_of_this_camera_is_counted(tmp_path: Path) -> None:
     assert lights.set_aside == {
         "shot as dark, not as light": 1,
         "of another camera (ZWO ASI120MM Mini)": 2,
-        "stacked or calibrated already": 2,
+        "already stacked or calibrated": 2,
         "without an exposure in the header": 1,
-        "with an impossible gain in the header (-1.0)": 1,
+        "with an invalid gain in the header (-1.0)": 1,
     }
     assert [fault.what for fault in lights.faults] == ["the file is empty"]
 

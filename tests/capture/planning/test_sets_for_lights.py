@@ -296,14 +296,14 @@ def test_a_setpoint_that_was_never_reached_is_not_tried_again() -> None:
     warm = [light(setpoint_c=-20.0) | {"CCD-TEMP": sensor_c} for sensor_c in (-13.8, -14.1, -14.3)]
     plan = planned(shot(*warm))
     assert {each.setpoint_c for each in plan.sets} == {-14.0}
-    assert plan.notes == ("the sensor of the lights set to -20 C was at -14 C: their darks are shot there",)
+    assert plan.notes == ("the lights set to -20 C were shot at -14 C: their darks are shot at that temperature",)
 
 
 def test_flats_only_for_the_optical_train_as_it_stands() -> None:
     turned = light("R", ROTATOR=100.0, ROTATANG=100.0)
     plan = planned(shot(turned, turned, light("Ha"), light("L")))
     assert [each.filter for each in plan.sets if each.kind is FrameKind.FLAT] == ["L", "Ha"]
-    assert plan.notes == ("no flats for 2 lights at rotator angle 100 deg: it stands at 12 deg now",)
+    assert plan.notes == ("no flats for 2 lights at rotator angle 100 deg: the rotator is at 12 deg now",)
 
 
 def test_the_focuser_is_told_and_does_not_prevent_flats() -> None:
@@ -315,9 +315,9 @@ def test_the_focuser_is_told_and_does_not_prevent_flats() -> None:
 @pytest.mark.parametrize(
     ("tables", "header", "said"),
     [
-        ({"panel": None}, light(), "no flats for 1 light without a [panel] in the configuration"),
+        ({"panel": None}, light(), "no flats for 1 light because the configuration has no [panel]"),
         ({}, light("OIII"), "no flats for 1 light through OIII: the wheel has L, R, G, B, Ha"),
-        ({}, light(FILTER="none"), "no flats for 1 light that do not name their filter"),
+        ({}, light(FILTER="none"), "no flats for 1 light whose headers do not name the filter"),
     ],
 )
 def test_no_flats_without_the_means(tables: dict[str, Any], header: Cards, said: str) -> None:
@@ -329,7 +329,7 @@ def test_no_flats_without_the_means(tables: dict[str, Any], header: Cards, said:
 def test_without_a_wheel_only_the_filter_in_front_gets_flats() -> None:
     plan = planned(shot(light("Ha"), light("L")), settings(wheel=None))
     assert [each.filter for each in plan.sets if each.kind is FrameKind.FLAT] == ["L"]
-    assert plan.notes == ("no flats for 1 light through Ha: L is in front now",)
+    assert plan.notes == ("no flats for 1 light through Ha: L is in the beam now",)
 
 
 def test_filters_and_readout_modes_are_spelt_as_the_rig_does() -> None:
@@ -338,7 +338,7 @@ def test_filters_and_readout_modes_are_spelt_as_the_rig_does() -> None:
     flats = {each.filter: each.readout_mode for each in plan.sets if each.kind is FrameKind.FLAT}
     assert flats == {"H\N{GREEK SMALL LETTER ALPHA}": "Low noise", "Lum": None}
     (note,) = plan.notes
-    assert note == '1 light with readout mode "Fast", which the camera does not have: its present one is used'
+    assert note == '1 light with readout mode "Fast", which the camera does not have: the present one is used'
 
 
 def test_one_flat_serves_two_offsets_but_not_two_gains() -> None:
