@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.session.retry_budget import Retries
 from coldframe.capture.session.steering import Steering

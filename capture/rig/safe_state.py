@@ -8,7 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream, Notice, PanelChanged, Severity, Topic
+from coldframe.capture.events.kinds import Notice, PanelChanged, Severity, Topic
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.judging.thermometer import plausible_c
 from coldframe.capture.rig.temperature import warm_up
 from coldframe.config.settings import Settings
@@ -93,6 +94,8 @@ class SafeState:
 
     async def _quiet(self) -> bool:
         """End the exposure, put the lamp out, see to the cover; tell whether the camera answers."""
+        self._failures.clear()
+        self._is_waiting = False
         self._patient_until_s = _now_s() + self._patience_s
         camera, panel = self._rig.camera, self._rig.panel
         answers = await self._try(camera.name, "end its exposure", camera.abort, ABORT_DEADLINE_S, Topic.EXPOSURE)

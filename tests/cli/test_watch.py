@@ -20,7 +20,6 @@ from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     ExposureStarted,
     FrameAccepted,
     FrameShown,
@@ -33,6 +32,7 @@ from coldframe.capture.events.kinds import (
     StepType,
     TemperatureRead,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.watching.server import WatchServer
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.storage.journal import encode_event

@@ -11,7 +11,6 @@ from coldframe.calibration.files.frame_file import read_frame, read_header
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     FlatTested,
     FlatTuned,
     NightOutcome,
@@ -20,9 +19,8 @@ from coldframe.capture.events.kinds import (
     StepOutcome,
     Topic,
 )
-from coldframe.capture.flats.learned import LearnedFlats
-from coldframe.capture.night.night import Night
-from coldframe.capture.storage.night_folder import NightFolder
+from coldframe.capture.events.stream import EventStream
+from coldframe.capture.night.assembly import assembled_night, open_night_files
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
@@ -137,10 +135,9 @@ async def night_by_hand(settings: Settings, folder: Path, *, is_there: bool) -> 
         events.subscribe(person.hear)
     rig = replace(rig, panel=ManualPanel("the lamp"))
     await rig.connect()
-    night_folder = NightFolder.create(folder, clock.now())
-    learned = LearnedFlats.load(folder / "learned-flats.json")
-    night = Night(settings, rig, folder=night_folder, learned=learned, events=events, clock=clock)
-    return await night.run(), person.asked
+    files = open_night_files(folder, None, settings, clock.now())
+    async with assembled_night(settings, rig, files, events, clock) as assembled:
+        return await assembled.night.run(), person.asked
 
 
 def masters(folder: Path, kind: str) -> list[Path]:

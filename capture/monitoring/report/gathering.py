@@ -10,7 +10,7 @@ from datetime import timedelta, tzinfo
 from functools import singledispatchmethod
 from pathlib import PurePath
 
-from coldframe.calibration.masters.master_frame import name_part
+from coldframe.calibration.files.naming import name_part
 from coldframe.capture.events.kinds import (
     CameraMeasured,
     Event,
@@ -31,7 +31,8 @@ from coldframe.capture.events.kinds import (
     StepType,
     TemperatureRead,
 )
-from coldframe.capture.monitoring.progress.narrator import Narrator, printable
+from coldframe.capture.monitoring.progress.narrator import Narrator
+from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.report.contents import (
     NOT_REACHED,
     CameraReport,
@@ -227,7 +228,7 @@ class _Gathered:
         """Take an event in."""
 
     @take.register
-    def _(self, event: NightStarted) -> None:
+    def _take_night_started(self, event: NightStarted) -> None:
         self.run += 1
         self.folder = event.folder
         self._keys = step_keys(event)
@@ -237,26 +238,26 @@ class _Gathered:
             step.planned, step.run, step.count, step.note, step.ended = planned, self.run, planned.count, "", None
 
     @take.register
-    def _(self, event: StepEnded) -> None:
+    def _take_step_ended(self, event: StepEnded) -> None:
         if step := self._step(event.step):
             step.ended = event
 
     @take.register
-    def _(self, event: SetResized) -> None:
+    def _take_set_resized(self, event: SetResized) -> None:
         if step := self._step(event.step):
             step.count, step.note = event.count, printable(event.reason)
 
     @take.register
-    def _(self, event: PedestalDecided) -> None:
+    def _take_pedestal_decided(self, event: PedestalDecided) -> None:
         if step := self._step(event.step):
             step.count, step.note = event.count, printable(event.verdict.reason)
 
     @take.register
-    def _(self, event: TemperatureRead) -> None:
+    def _take_temperature_read(self, event: TemperatureRead) -> None:
         self.readings.append(Reading(event.at, event.sensor_c, event.setpoint_c, event.power_percent))
 
     @take.register
-    def _(self, event: CameraMeasured) -> None:
+    def _take_camera_measured(self, event: CameraMeasured) -> None:
         self.cameras[event.camera, event.gain] = CameraReport(
             camera=printable(event.camera),
             gain=event.gain,
@@ -270,7 +271,7 @@ class _Gathered:
         )
 
     @take.register
-    def _(self, event: FlatTested) -> None:
+    def _take_flat_tested(self, event: FlatTested) -> None:
         step = self._step(event.step)
         if step is None:
             return
@@ -289,12 +290,12 @@ class _Gathered:
         step.tests.append(test)
 
     @take.register
-    def _(self, event: FlatTuned) -> None:
+    def _take_flat_tuned(self, event: FlatTuned) -> None:
         if step := self._step(event.step):
             step.tuned = event
 
     @take.register
-    def _(self, event: FrameAccepted) -> None:
+    def _take_frame_accepted(self, event: FrameAccepted) -> None:
         self.accepted.add(event.path)
         self.rejected.discard(event.path)
         step = self._step(event.step)
@@ -312,7 +313,7 @@ class _Gathered:
         )
 
     @take.register
-    def _(self, event: FrameRejected) -> None:
+    def _take_frame_rejected(self, event: FrameRejected) -> None:
         self.rejected.add(event.path)
         step = self._step(event.step)
         if step is None:
@@ -332,7 +333,7 @@ class _Gathered:
                     return
 
     @take.register
-    def _(self, event: MasterGrew) -> None:
+    def _take_master_grew(self, event: MasterGrew) -> None:
         step = self._step(event.step)
         if step is None:
             return
@@ -341,7 +342,7 @@ class _Gathered:
         step.growth[event.frames] = Growth(event.frames, event.noise_adu)
 
     @take.register
-    def _(self, event: MasterWritten) -> None:
+    def _take_master_written(self, event: MasterWritten) -> None:
         step = self._step(event.step)
         if step is None:
             return

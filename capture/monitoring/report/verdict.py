@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 
 from coldframe.capture.events.kinds import NightEnded, StepEnded, StepStarted
-from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.report.contents import NightState, SetReport, SetState, Verdict
 from coldframe.capture.monitoring.report.runs import Run
 

@@ -33,14 +33,9 @@ from coldframe.capture.events.kinds import (
     StepType,
     TemperatureRead,
 )
-from coldframe.capture.monitoring.progress.narrator import (
-    JsonLog,
-    LineLog,
-    Narrator,
-    duration_text,
-    exposure_text,
-    printable,
-)
+from coldframe.capture.monitoring.progress.line_logs import JsonLog, LineLog
+from coldframe.capture.monitoring.progress.narrator import Narrator
+from coldframe.capture.monitoring.progress.quantities import duration_text, exposure_text, printable
 from coldframe.config.frames import FrameKind
 from coldframe.devices.flat_panel import CoverState
 
