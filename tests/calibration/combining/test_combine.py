@@ -64,7 +64,7 @@ def test_folders_patterns_and_files_are_found_once(tmp_path: Path, monkeypatch: 
     ("name", "said"),
     [
         ("empty", "no FITS files"),
-        ("*.fit", "nothing matches"),
+        ("*.fit", "no file matches"),
         ("night**", "entire path component"),
         ("", "an empty name"),
         ("loop", "[Ll]oop"),
