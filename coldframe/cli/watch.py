@@ -25,7 +25,7 @@ from coldframe.capture.threads import in_thread
 from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages, load_settings
-from coldframe.devices.mqtt.client import BrokerSetupError, access
+from coldframe.devices.mqtt.client import BrokerSetupError, read_access
 
 READ_ONLY = "read-only: set allow_commands = true in [watch] of the run's configuration"
 
@@ -41,7 +41,7 @@ def watch_remote(config: Path | None) -> ExitCode:
             print(f"{path}: has no [mqtt] table with the broker; see docs/mqtt.md", file=sys.stderr)
             return ExitCode.BAD_INPUT
         rig = settings.mqtt.rig or settings.camera.device
-        source = RemoteSource(settings.mqtt, access(settings.mqtt), rig)
+        source = RemoteSource(settings.mqtt, read_access(settings.mqtt), rig)
         asyncio.run(_until_closed(Watch(source, None)))
     except (ConfigError, BrokerSetupError) as error:
         print(error, file=sys.stderr)
@@ -95,7 +95,7 @@ class Watch:
     def __init__(self, source: NightSource, storage: Path | None) -> None:
         self._source = source
         self._storage = storage
-        self._controls = Controls(self._ask, self._close, may_ask=False, note="looking for a run")
+        self._controls = Controls(self._send, self._close, allows_commands=False, note="looking for a run")
         self._dashboard = Dashboard(sys.stdout.fileno(), controls=self._controls, farewell=farewell)
         self._closed = asyncio.Event()
         self._refusal: str | None = "no run is attached"
@@ -125,13 +125,13 @@ class Watch:
     async def _take(self, update: object) -> None:
         match update:
             case Attached(events, allows_commands):
-                self._dashboard.begin_anew(events)
+                self._dashboard.restart(events)
                 self._controls.note = ""
-                self._refusal, self._controls.may_ask = None if allows_commands else READ_ONLY, allows_commands
+                self._refusal, self._controls.allows_commands = None if allows_commands else READ_ONLY, allows_commands
             case Detached(reason):
                 await self._show_last(reason)
             case Answer(text):
-                self._dashboard.say(text)
+                self._dashboard.show_message(text)
             case Event():
                 self._dashboard(update)
             case _:
@@ -140,18 +140,18 @@ class Watch:
     async def _show_last(self, reason: str) -> None:
         """Keep showing the night of a lost run, or show the last night if there was none."""
         if self._dashboard.state.night is None and self._storage is not None:
-            self._dashboard.begin_anew(await in_thread(last_night, self._storage))
-        self._dashboard.lose()
+            self._dashboard.restart(await in_thread(last_night, self._storage))
+        self._dashboard.mark_lost()
         state = self._dashboard.state
         shown = "no night so far"
         if state.night is not None:
             night = Path(state.night.folder).name
             shown = f"showing the last night, {night}" if state.ended else f"showing the unfinished night {night}"
         self._controls.note = f"{reason}; {shown}"
-        self._refusal, self._controls.may_ask = reason, False
+        self._refusal, self._controls.allows_commands = reason, False
 
-    def _ask(self, command: Command) -> str | None:
-        return self._refusal or self._source.ask(command)
+    def _send(self, command: Command) -> str | None:
+        return self._refusal or self._source.send(command)
 
     def _close(self) -> None:
         self._closed.set()
