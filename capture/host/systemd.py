@@ -35,7 +35,7 @@ class Progress:
         """Take an event as a sign of progress."""
         match event:
             case TemperatureRead(setpoint_c=setpoint_c):
-                # A task of its own reads the temperature, even if the night is stuck; only the night moves the setpoint.
+                # A task of its own reads the temperature even if the night is stuck. Only the night moves the setpoint.
                 if setpoint_c != self._setpoint_c:
                     self._setpoint_c = setpoint_c
                     self.beat(now_s)

@@ -15,7 +15,7 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.remote_subscribers import UNENCRYPTED_BROKER, is_unencrypted
 from coldframe.config.loading import ConfigError, find_config, load_settings
 from coldframe.config.tables.rig import ServerSettings
-from coldframe.devices.mqtt.client import BrokerSetupError, access
+from coldframe.devices.mqtt.client import BrokerSetupError, read_access
 
 # -P: import nothing from the current folder.
 COLDFRAME = (sys.executable, "-P", "-m", "coldframe")
@@ -45,7 +45,7 @@ def listen(config: Path | None) -> ExitCode:
         if mqtt is None or not mqtt.commands:
             print(f"{path}: commands over MQTT need commands = true in [mqtt]; see docs/mqtt.md", file=sys.stderr)
             return ExitCode.BAD_INPUT
-        reached = access(mqtt)
+        reached = read_access(mqtt)
         if is_unencrypted(mqtt):
             print(UNENCRYPTED_BROKER.format(mqtt.host), file=sys.stderr)
         nights = NightProcesses(path, settings.server)
@@ -74,7 +74,7 @@ class NightProcesses:
         self._config = config
         self._server = server
 
-    def in_use(self) -> str | None:
+    def rig_user(self) -> str | None:
         """Return why the rig is in use; None if it is free."""
         return rig_in_use(self._server)
 
@@ -101,7 +101,7 @@ class NightProcess:
     def __init__(self, config: Path, server: ServerSettings) -> None:
         self._config = config
         self._server = server
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `tidied`
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `clean_up`
         try:
             self._process = _started("run", "--no-dashboard", "--config", str(config), stderr=self._errors.fileno())
         except OSError:
@@ -110,7 +110,7 @@ class NightProcess:
 
     @property
     def is_over(self) -> bool:
-        """Whether the process has ended."""
+        """True once the process has ended."""
         return self._process.poll() is not None
 
     @property
@@ -136,15 +136,15 @@ class NightProcess:
         # pread leaves the file position alone, at which the night goes on writing.
         return os.pread(self._errors.fileno(), MOST_ERRORS_BYTES, 0).decode(errors="replace")
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """End it in the safe state. A second call cuts the warm-up short."""
         self._process.terminate()
 
-    async def over(self) -> None:
+    async def wait(self) -> None:
         """Wait until the process has ended."""
         await asyncio.to_thread(self._process.wait)
 
-    async def tidied(self) -> None:
+    async def clean_up(self) -> None:
         """Print its errors, and make the rig safe if it died while it held the rig."""
         sys.stderr.write(self._printed_errors())
         sys.stderr.flush()
