@@ -75,7 +75,7 @@ class HungCamera:
     """Further timeouts that show that reconnecting did not help (indi-allsky#2697)."""
 
     FREE = 10
-    """Timeouts of a night that cost no retry, so that a camera that recovers now and then does not use up the budget."""
+    """Timeouts of a night that cost no retry: a camera that recovers now and then must not use up the budget."""
 
     def __init__(self, uses: int = 2) -> None:
         self.uses_left = uses
