@@ -140,7 +140,7 @@ class Night:
     async def _steps_done(self) -> tuple[NightOutcome, str]:
         """Do what the plan says, all but the warm-up; return how it went."""
         self._tell_start()
-        await self._context.events.kept()
+        await self._context.events.flush()
         if self._earlier is not None:
             await self._go_on_from(self._earlier)
         if self._learned.problem is not None:
@@ -235,7 +235,7 @@ class Night:
             self._missing.append(f"{step.title} ({reason})")
         context.publish(StepEnded(context.clock.now(), number, outcome, reason, skipped_by))
         # A run that goes on with this night after a power cut must not know less than the next step took for granted.
-        await context.events.kept()
+        await context.events.flush()
 
     async def _work(self, number: int, step: Step) -> None:
         """Do a step; one that the sensor is too warm for in the middle of it is done anew at a warmer setpoint."""
