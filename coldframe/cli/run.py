@@ -134,7 +134,7 @@ async def _run(
             run = _Run(request, screen, service, remote, hooks, clock, asked, abandoned)
             code = await run.shoot(settings, fresh=fresh)
         finally:
-            await hooks.after()
+            await _run_after(hooks)
             for failure in hooks.failures:
                 print(failure, file=sys.stderr)
     return ExitCode.INCOMPLETE if hooks.failures and code is ExitCode.DONE else code
@@ -224,13 +224,19 @@ class _Run:
         return assembled
 
     async def _after(self, events: EventStream) -> None:
-        await self.hooks.after()
+        await _run_after(self.hooks)
         self.hooks.tell(events)
 
     async def _report(self, folder: NightFolder) -> None:
-        """Make the morning report. A cancellation does not change how the night ended."""
-        with suppress(asyncio.CancelledError):
+        """Make the morning report."""
+        with suppress(asyncio.CancelledError):  # the exit code says how the night ended, whatever is pressed now
             await in_thread(report_after, folder.path, self.screen.report_output)
+
+
+async def _run_after(hooks: Hooks) -> None:
+    """Run the commands after the night."""
+    with suppress(asyncio.CancelledError):  # they are done; the exit code says how the night ended
+        await hooks.after()
 
 
 async def _watched(

@@ -81,8 +81,8 @@ class IndiLink:
     ) -> None:
         if self._supervisor is not None:
             self._supervisor.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._supervisor
+            # Awaiting the task would raise its cancellation, which looks like one of the caller.
+            await asyncio.wait([self._supervisor])
 
     @property
     def process_id(self) -> int | None:
@@ -288,7 +288,7 @@ class IndiLink:
             self._watchers.wake()
             for task in helpers:
                 task.cancel()
-            await _end(process)
+            await end_process(process)
         if was_connected:
             log.warning("%s: connection lost (link process ended with %s)", self.server, process.returncode)
         return was_connected
@@ -347,7 +347,7 @@ async def _log_lines(stream: asyncio.StreamReader) -> None:
         log.debug("INDI library: %s", line.decode(errors="replace").rstrip())
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def end_process(process: asyncio.subprocess.Process) -> None:
     """Let the process disconnect and exit; kill it if it does not."""
     if process.stdin is not None:
         process.stdin.close()

@@ -10,7 +10,7 @@ from datetime import timedelta, tzinfo
 from functools import singledispatchmethod
 from pathlib import PurePath
 
-from coldframe.calibration.masters.master_frame import name_part
+from coldframe.calibration.files.naming import name_part
 from coldframe.capture.events.kinds import (
     CameraMeasured,
     Event,

@@ -119,7 +119,8 @@ async def test_cancelling_does_not_keep_the_roof_open(tmp_path: Path) -> None:
     for _ in range(3):
         await asyncio.sleep(0.1)
         closing.cancel()
-    await closing
+    with pytest.raises(asyncio.CancelledError):
+        await closing
     assert ran.read_text() == "ran "
 
 
