@@ -62,6 +62,12 @@ class FileMark(NamedTuple):
     size: int
     start: bytes
 
+    @classmethod
+    def of(cls, path: Path) -> "FileMark":
+        """Return the mark of a file; raise OSError if it cannot be read."""
+        with path.open("rb") as file:
+            return cls(path, os.fstat(file.fileno()).st_size, blake2b(file.read(_DIGESTED_BYTES)).digest())
+
 
 class Needs(NamedTuple):
     """Requirements of a task: this version of the package, and these files."""
@@ -76,7 +82,7 @@ class Needs(NamedTuple):
             return f"runs {_PACKAGE} {version}, the caller runs {self.version}: install the same version everywhere"
         for file in self.files:
             try:
-                seen = _mark(file.path)
+                seen = FileMark.of(file.path)
             except OSError as error:
                 return f"cannot read {file.path} ({error.strerror}): all workers must have it under this path"
             if seen != file:
@@ -128,7 +134,9 @@ class Cluster:
         # Relative paths differ on each worker, and headers would only enlarge the tasks.
         sent = [replace(image, stored=image.stored.absolute(), header={}) for image in images]
         dark = None if flat is None else self._shared(flat.dark)
-        needs = self._checked([*(_image_mark(image) for image in sent), *(() if dark is None else (_mark(dark),))])
+        needs = self._checked(
+            [*(_image_mark(image) for image in sent), *(() if dark is None else (FileMark.of(dark),))]
+        )
         if flat is None or dark is None:
             return self._stack(needs, sent, method, None), None
         factors = list(self._results(_factors_of, [(needs, image, dark, flat.cfa_pattern) for image in sent]))
@@ -138,7 +146,7 @@ class Cluster:
         shape = images[0].shape
         parts = row_parts(shape, max(1, sum(self.client.nthreads().values())))
         return _joined(
-            shape, parts, self._results(_stack_rows, [(needs, images, rows, method, scaled) for rows in parts])
+            shape, parts, self._results(stack_rows, [(needs, images, rows, method, scaled) for rows in parts])
         )
 
     def _checked(self, files: Sequence[FileMark]) -> Needs:
@@ -248,7 +256,7 @@ def row_parts(shape: tuple[int, int], threads: int) -> list[Rows]:
     return [Rows(top, min(top + step, height)) for top in range(0, height, step)]
 
 
-def _stack_rows(
+def stack_rows(
     needs: Needs, images: Sequence[ImageFile], rows: Rows, method: Method, scaled: ScaledFlats | None
 ) -> Stack:
     """Stack some rows; a task."""
@@ -305,11 +313,6 @@ def _joined(shape: tuple[int, int], parts: Sequence[Rows], stacks: Iterator[Stac
 
 def _image_mark(image: ImageFile) -> FileMark:
     try:
-        return _mark(image.stored)
+        return FileMark.of(image.stored)
     except OSError as error:
         raise FrameFileError(image.path, error.strerror or str(error)) from error
-
-
-def _mark(path: Path) -> FileMark:
-    with path.open("rb") as file:
-        return FileMark(path, os.fstat(file.fileno()).st_size, blake2b(file.read(_DIGESTED_BYTES)).digest())

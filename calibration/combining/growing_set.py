@@ -71,12 +71,12 @@ class GrowingSet:
         """
         if not isinstance(method, Clipping | Mean):
             raise NotOneSetError(
-                f"a state keeps sums and extremes, which do not determine the {method}: use --method mean, or sigma-clip"
+                f"a state keeps sums and extremes, which do not determine a {method}: use --method mean, or sigma-clip"
                 " with --center mean"
             )
         if any(frame.setup.kind is FrameKind.FLAT for frame in frames):
             raise NotOneSetError(
-                "flats have no state: dust and focus change from night to night; combine each night's flats anew"
+                "flats have no state: dust and focus change from night to night; combine them without one"
             )
         known = self.frames
         if known and frames and len(sets_of([*known, *frames])) > 1:
@@ -86,7 +86,7 @@ class GrowingSet:
             )
 
     def add(self, frames: Sequence[RawFrame]) -> list[FrameFileError]:
-        """Fold frames into the state; return the faults of frames that are left out, including those that it contains already.
+        """Fold frames into the state; return the faults of frames that are left out, such as repeated ones.
 
         Raises
         ------
