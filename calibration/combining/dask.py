@@ -134,9 +134,8 @@ class Cluster:
         # Relative paths differ on each worker, and headers would only enlarge the tasks.
         sent = [replace(image, stored=image.stored.absolute(), header={}) for image in images]
         dark = None if flat is None else self._shared(flat.dark)
-        needs = self._checked(
-            [*(_image_mark(image) for image in sent), *(() if dark is None else (FileMark.of(dark),))]
-        )
+        shared = () if dark is None else (FileMark.of(dark),)
+        needs = self._checked([*map(_image_mark, sent), *shared])
         if flat is None or dark is None:
             return self._stack(needs, sent, method, None), None
         factors = list(self._results(_factors_of, [(needs, image, dark, flat.cfa_pattern) for image in sent]))
