@@ -224,7 +224,7 @@ def test_what_may_not_be_read_is_named(folder: Path, command: str) -> None:
         (["calibrate", "empty"], "no FITS files in this folder"),
         (["calibrate", "none*"], "no file matches"),
         (["calibrate"], "Missing argument"),
-        (["defects", "-o", "m.fits"], "name a master"),
+        (["defects", "-o", "m.fits"], "name at least one master"),
         (["defects", "--dark", "empty", "-o", "m.fits"], "directory"),
         (["defects", "--dark", "empty", "-o", "m.xisf"], "ends in .fits"),
         (["library", "match", "empty", "--library", "."], "no FITS files in this folder"),
