@@ -26,7 +26,7 @@ from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
 from coldframe.calibration.masters.flat_scaling import FlatScaler
 from coldframe.calibration.measuring.statistics import central_region
-from coldframe.calibration.stacking.column_sort import Scaling, allow_files, combine_columns
+from coldframe.calibration.stacking.column_sort import Scaling, combine_columns, raise_open_file_limit
 from coldframe.calibration.stacking.methods import Method
 from coldframe.calibration.stacking.stack import Stack
 
@@ -252,7 +252,7 @@ def _stack_rows(
 ) -> Stack:
     """Stack some rows; a task."""
     _check_here(needs)
-    allow_files(len(images) * get_worker().state.nthreads)
+    raise_open_file_limit(len(images) * get_worker().state.nthreads)
     scaling = None
     if scaled is not None:
         scaling = Scaling(_dark_rows(scaled.dark, rows, images[0].shape[1]), scaled.factors)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.threads import mapped, thread_count
+from coldframe.calibration.threads import parallel_map, thread_count
 
 LEVELS = 65536
 FULL_SCALE_ADU = LEVELS - 1
@@ -154,7 +154,7 @@ def measure(
         summed: NDArray[np.int64] = counts.sum(axis=1, dtype=np.int64)
         return summed
 
-    outside, central = sum(mapped(count, edges[:-1], edges[1:]), start=np.zeros((2, LEVELS), np.int64))
+    outside, central = sum(parallel_map(count, edges[:-1], edges[1:]), start=np.zeros((2, LEVELS), np.int64))
     whole = outside + central
     occupied = np.flatnonzero(whole)
     if saturation_adu is None:

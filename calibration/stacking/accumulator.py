@@ -17,7 +17,7 @@ from coldframe.calibration.stacking.clipping import MOST_FRAMES, Clipping
 from coldframe.calibration.stacking.methods import Mean
 from coldframe.calibration.stacking.pixel_state import PixelRule, PixelState, Planes, combine_pixels, rule_of
 from coldframe.calibration.stacking.stack import Stack
-from coldframe.calibration.threads import mapped
+from coldframe.calibration.threads import parallel_map
 from coldframe.errors import ColdframeError
 
 Reread = Callable[[NDArray[np.intp]], Iterable[NDArray[np.uint16]]]
@@ -61,7 +61,7 @@ def pixel_digest(pixels: NDArray[np.uint16]) -> bytes:
     """
     content = np.ascontiguousarray(pixels).data.cast("B")
     pieces = (content[start : start + DIGESTED_BYTES] for start in range(0, len(content), DIGESTED_BYTES))
-    return hashlib.sha256(b"".join(mapped(lambda piece: hashlib.sha256(piece).digest(), pieces))).digest()
+    return hashlib.sha256(b"".join(parallel_map(lambda piece: hashlib.sha256(piece).digest(), pieces))).digest()
 
 
 class Accumulator:
@@ -84,7 +84,7 @@ class Accumulator:
         self.shape = shape
         self.tails = tail_length(planned_frames)
         self._parts = _parts(shape[0] * shape[1])
-        self._bands = list(mapped(lambda part: PixelState.empty(part.stop - part.start, self.tails), self._parts))
+        self._bands = list(parallel_map(lambda part: PixelState.empty(part.stop - part.start, self.tails), self._parts))
         self._digests: set[bytes] = set()
 
     @property
@@ -261,7 +261,7 @@ class Accumulator:
             places = np.flatnonzero(kept.counts == 0)
             return _Overflow(places + part.start, band.totals[places], band.squares[places])
 
-        overflow = _Overflow.joined(list(mapped(combine, self._parts, bands)))
+        overflow = _Overflow.joined(list(parallel_map(combine, self._parts, bands)))
         per_round = max(1, RECOMPUTED_VALUES // self.frames)
         for start in range(0, overflow.pixels.size, per_round):
             self._recompute(overflow.part(slice(start, start + per_round)), rule, planes, reread)
@@ -307,7 +307,7 @@ class Accumulator:
 
     def _in_bands(self, work: Callable[..., None], *others: Iterable[object]) -> None:
         """Call `work(part, band, ...)` for every band, a few bands at a time."""
-        for _ in mapped(work, self._parts, self._bands, *others):
+        for _ in parallel_map(work, self._parts, self._bands, *others):
             pass
 
 

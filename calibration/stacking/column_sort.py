@@ -23,7 +23,7 @@ from coldframe.calibration.stacking.clipping import MOST_FRAMES, Clipping, varia
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.calibration.stacking.pixel_state import clipping_trial
 from coldframe.calibration.stacking.stack import Stack
-from coldframe.calibration.stacking.uncertainty import Trial, student_variance, trial_samples, tried
+from coldframe.calibration.stacking.uncertainty import Trial, student_variance, trial_result, trial_samples
 from coldframe.calibration.threads import MOST_THREADS
 from coldframe.errors import ColdframeError
 
@@ -141,7 +141,7 @@ def method_trial(frames: int, method: Method) -> Trial:
     counts = np.empty(value.size, np.uint16)
     # Passed as words of a file, so that no kernel is compiled for the trial alone.
     _statistic(method, frames, _Values(samples.dtype, flip=0), 1.0)(samples.byteswap(), value, error, counts)
-    return tried(samples, value, error, counts)
+    return trial_result(samples, value, error, counts)
 
 
 class _Values(NamedTuple):
@@ -182,7 +182,7 @@ class _BandReader:
             self.values = _Values(np.dtype(np.uint16), pedestal=BZERO if turned else 0, flip=flip)
         else:
             self.values = _Values(np.dtype(np.float32), whole=whole and scaling is None)
-        allow_files(len(frames))
+        raise_open_file_limit(len(frames))
         self._files = [_open(frame, opened) for frame in frames]
 
     def read(self, band: NDArray[Any], start: int) -> None:
@@ -230,7 +230,7 @@ def _open(frame: ImageFile, opened: ExitStack) -> int:
     return file
 
 
-def allow_files(count: int) -> None:
+def raise_open_file_limit(count: int) -> None:
     """Raise the limit on open files, if it is too low, as far as the system permits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = count + _OTHER_FILES

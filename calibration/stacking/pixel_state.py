@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.stacking.clipping import Clipping, variance_correction
 from coldframe.calibration.stacking.methods import Mean
-from coldframe.calibration.stacking.uncertainty import Trial, student_variance, trial_samples, tried
+from coldframe.calibration.stacking.uncertainty import Trial, student_variance, trial_result, trial_samples
 
 
 class PixelState(NamedTuple):
@@ -128,7 +128,7 @@ def clipping_trial(frames: int, clipping: Clipping) -> Trial:
     state = PixelState.of_columns(samples)
     planes = Planes.empty(state.totals.size)
     combine_pixels(frames, state, _clipping_rule(frames, clipping, 1.0), planes)
-    return tried(samples, *planes)
+    return trial_result(samples, *planes)
 
 
 def _clipping() -> ModuleType:

@@ -84,7 +84,7 @@ def trial_samples(frames: int) -> NDArray[np.uint16]:
     return np.clip(np.rint(normal * 2000 + 32768), 0, 65535).astype(np.uint16)
 
 
-def tried(
+def trial_result(
     samples: NDArray[np.uint16],
     value: NDArray[np.float32],
     standard_error: NDArray[np.float32],

@@ -12,7 +12,8 @@ from pathlib import Path
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.stream import EventStream
 from coldframe.capture.flats.learned import LearnedFlats
-from coldframe.capture.night.night import Night, planned_steps
+from coldframe.capture.night.night import Night
+from coldframe.capture.night.planned_steps import planned_steps
 from coldframe.capture.night.resuming import EarlierRun, earlier_run
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.rig.safe_state import SafeState

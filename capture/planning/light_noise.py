@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from coldframe.calibration.camera.record import CAMERAS, CameraRecords
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import counted, open_image
+from coldframe.calibration.files.image_file import open_image, uint16_pixels
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.measuring.statistics import FrameStatistics, measure
 from coldframe.capture.planning.read_lights import Lights
@@ -47,7 +47,7 @@ def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise
 def _statistics(path: Path) -> FrameStatistics | None:
     try:
         with TemporaryDirectory() as folder:
-            return measure(counted(open_image(path, Path(folder)))).statistics
+            return measure(uint16_pixels(open_image(path, Path(folder)))).statistics
     except FrameFileError:
         return None
 

@@ -98,7 +98,7 @@ def test_verify(library: Library) -> None:
     path.write_bytes(path.read_bytes().replace(b"Coldframe", b"coldframe", 1))
     damaged = run(library, "verify")
     assert (damaged.exit_code, damaged.stdout) == (ExitCode.INCOMPLETE, "3 of 4 masters are sound\n")
-    assert f"{path}: image 1: CHECKSUM does not hold" in damaged.stderr
+    assert f"{path}: image 1: CHECKSUM is wrong" in damaged.stderr
 
 
 def test_rebuild(library: Library) -> None:

@@ -202,7 +202,7 @@ def test_a_dark_that_does_not_fit_the_flats_is_refused_unless_forced(
         ({"BIASSEC": "[1:99999999,1:2]"}, (), "BIASSEC '[1:99999999,1:2]' is not of the form"),
         ({"BIASSEC": "[201:230,1:160]"}, (), "does not lie within the frame's 220 x 160 pixels"),
         ({"BIASSEC": "[190:220,1:160]"}, (), "neither beside nor above or below"),
-        ({"BIASSEC": "N/A"}, ("--overscan", "row"), "tells of no overscan (BIASSEC), so row is not possible"),
+        ({"BIASSEC": "N/A"}, ("--overscan", "row"), "declares no overscan (BIASSEC), so row is not possible"),
     ],
 )
 def test_a_hostile_overscan_gets_one_line(

@@ -108,7 +108,7 @@ class LocalSource:
                 return Attached(tuple(events), hello.allows_commands)
         return None
 
-    def ask(self, command: Command) -> str | None:
+    def send(self, command: Command) -> str | None:
         """Send a command; return why that is not possible, None where an answer will come."""
         if self._writer is None:
             return "no run is attached"

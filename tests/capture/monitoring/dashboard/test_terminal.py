@@ -25,7 +25,7 @@ from coldframe.capture.events.kinds import (
     StepStarted,
     StepType,
 )
-from coldframe.capture.monitoring.dashboard.terminal import Dashboard, PatientTerminal
+from coldframe.capture.monitoring.dashboard.terminal import Dashboard, NonBlockingTerminal
 from coldframe.config.frames import FrameKind
 
 NOW = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
@@ -154,7 +154,7 @@ async def test_terminal_that_went_away_is_let_go(terminal: Terminal) -> None:
 
 
 async def test_what_a_terminal_does_not_take_at_once_comes_later(terminal: Terminal) -> None:
-    patient = PatientTerminal(terminal.inner)
+    patient = NonBlockingTerminal(terminal.inner)
     text = "".join(f"{number:09d}\n" for number in range(20_000))
     patient.write(text)
     assert patient.is_busy
@@ -167,7 +167,7 @@ async def test_what_a_terminal_does_not_take_at_once_comes_later(terminal: Termi
 
 
 async def test_shell_keeps_its_blocking_terminal(terminal: Terminal) -> None:
-    patient = PatientTerminal(terminal.inner)
+    patient = NonBlockingTerminal(terminal.inner)
     assert os.get_blocking(terminal.inner)
     patient.close()
 

@@ -122,12 +122,12 @@ async def test_commands_reach_the_night_and_are_answered(run: Run) -> None:
     async with run.served(), watched(run.storage) as (source, learned):
         await learned.get()
         with run.steering.obeyed():
-            assert source.ask(Command(Request.PAUSE)) is None
+            assert source.send(Command(Request.PAUSE)) is None
             assert isinstance(await learned.get(), NightPaused)
             answer = await learned.get()
             assert answer == Answer("paused after the frame under way; the cooler goes on")
             assert run.steering.is_paused
-            source.ask(Command(Request.SKIP, 7))
+            source.send(Command(Request.SKIP, 7))
             assert await learned.get() == Answer("there is no step 7")
 
 
@@ -136,7 +136,7 @@ async def test_commands_are_refused_where_they_are_not_allowed(run: Run) -> None
         assert await learned.get() == Attached((), allows_commands=False)
         with run.steering.obeyed():
             for request in Request:
-                source.ask(Command(request))
+                source.send(Command(request))
                 assert await learned.get() == Answer(REFUSED)
             assert not run.steering.is_paused
 
