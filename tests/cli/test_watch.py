@@ -207,15 +207,15 @@ async def test_the_night_is_steered_from_the_keyboard(watched: Watched) -> None:
         watched.watch()
         await watched.sees("p pause")
         watched.terminal.press("p")
-        await watched.sees("aus", "paused after the frame under way")
+        await watched.sees("aus", "paused after the running exposure")
         assert watched.steering.is_paused
         watched.terminal.press("p")
-        await watched.sees("the night goes on", "All well")
+        await watched.sees("the night continues", "All well")
         watched.terminal.press("a")
         await watched.sees("End the night now")
         assert not night.cancelling()
         watched.terminal.press("y")
-        await watched.sees("the night ends, and the rig is made safe")
+        await watched.sees("the night is ending, and the rig is being made safe")
         await asyncio.wait([night])
         assert night.cancelled()
 

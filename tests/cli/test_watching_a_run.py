@@ -69,7 +69,7 @@ async def test_a_run_is_attached_to_steered_killed_and_followed_by_another(tmp_p
             await first(updates, ExposureStarted)
             source.send(Command(Request.ABORT))
             answer = await first(updates, Answer)
-            assert answer == Answer("the night ends, and the rig is made safe")
+            assert answer == Answer("the night is ending, and the rig is being made safe")
             await first(updates, NightEnded)
             assert await run.wait() == 130
         finally:
