@@ -152,7 +152,7 @@ def test_a_new_report_replaces_the_old_one(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["journal.jsonl", "report.html", "report.json"]
 
 
-def test_nan_is_null_in_json_and_a_dash_on_the_page(tmp_path: Path) -> None:
+def test_what_is_not_a_number_is_null_in_json_and_a_dash_on_the_page(tmp_path: Path) -> None:
     story = Story().start().step(5).expose(5, 10).wait(11).accept(5, 1, "a", level_adu=float("nan"))
     story.add(CameraMeasured, "C", "r", None, float("nan"), None, None, None, None, (), ()).done(5)
     make_report(story.write(tmp_path), zone=UTC, now=NOW)
