@@ -110,13 +110,13 @@ def test_flats_lose_their_dark_and_dark_ones_are_left_out(tmp_path: Path, capsys
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("one", "one frame alone"),
+        ("one", "a single frame makes no master"),
         ("sizes", "sets"),
         ("lights", "no master"),
         ("nothing", "nothing is left"),
         ("output", "exists"),
         ("folder", "does not exist"),
-        ("dark", "only from flats"),
+        ("dark", "from flats only"),
     ],
 )
 def test_bad_input_is_one_clear_line(
