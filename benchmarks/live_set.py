@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.pipeline.exposing_frame import Shot
 from coldframe.capture.session.context import NightContext

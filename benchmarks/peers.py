@@ -23,7 +23,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from coldframe.calibration.combining.combine import open_frames
+from coldframe.calibration.combining.frame_sets import open_frames
 from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.calibration.stacking.column_sort import combine_columns

@@ -24,7 +24,8 @@ from rich.table import Table
 from benchmarks.servers import BLOB_DRIVER, HOST, indiserver
 from coldframe.calibration.files.frame_file import FrameEncoder, parse
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, EventStream, FrameAccepted
+from coldframe.capture.events.kinds import Event, FrameAccepted
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.session.retry_budget import Retries
 from coldframe.capture.session.steering import Steering

@@ -17,7 +17,7 @@ def thread_count() -> int:
     return min(MOST_THREADS, len(os.sched_getaffinity(0)))
 
 
-def mapped(work: Callable[..., T], *arguments: Iterable[object]) -> Iterator[T]:
+def parallel_map(work: Callable[..., T], *arguments: Iterable[object]) -> Iterator[T]:
     """Do `work` for all arguments, a few at a time; return what comes out, in order.
 
     The work must not call this function itself: it would wait for threads that wait for it.

@@ -1,4 +1,4 @@
-"""The steps of a night, as values that events, shooting and storage share. Pure."""
+"""The steps of a night, as plain values that events, shooting and storage share. Pure."""
 
 from dataclasses import dataclass, replace
 
@@ -41,7 +41,7 @@ class CoolStep:
 
     @property
     def title(self) -> str:
-        """Name of the step for people."""
+        """Name of the step for the user."""
         return f"cool to {self.setpoint_c:g} C"
 
 
@@ -55,7 +55,7 @@ class TuneStep:
 
     @property
     def title(self) -> str:
-        """Name of the step for people."""
+        """Name of the step for the user."""
         return f"tune flat {self.filter}" if self.filter else "tune flat"
 
 
@@ -66,11 +66,11 @@ class ShootStep:
     Attributes
     ----------
     count
-        Frames to accept; where there is a goal, the frames that are likely to meet it.
+        Frames to accept; with a noise target, the count expected to reach it.
     exposure_s
-        Of darks; None where the camera (bias) or the tuner (flats, dark flats) decides.
+        Exposure of darks; None if the camera (bias) or the tuner (flats, dark flats) decides.
     noise_target
-        The goal, None where the count is all there is to it.
+        Noise that ends the set; None if only the count does.
     """
 
     kind: FrameKind
@@ -83,7 +83,7 @@ class ShootStep:
 
     @property
     def title(self) -> str:
-        """Name of the step for people."""
+        """Name of the step for the user."""
         parts = [self.kind.value.replace("-", " ")]
         if self.filter:
             parts.append(self.filter)
@@ -104,9 +104,9 @@ class SkyStep:
     Attributes
     ----------
     flats
-        One or more sets, of one readout setting and temperature.
+        One or more sets that share readout settings and setpoint.
     dark_flats
-        Sets of dark flats that follow.
+        Number of dark-flat sets that follow.
     """
 
     flats: tuple[ShootStep, ...]
@@ -114,7 +114,7 @@ class SkyStep:
 
     @property
     def title(self) -> str:
-        """Name of the step for people."""
+        """Name of the step for the user."""
         return " ".join(["sky flats", *(flat.filter for flat in self.flats if flat.filter)])
 
     @property
@@ -124,36 +124,36 @@ class SkyStep:
 
     @property
     def readout(self) -> ReadoutSettings:
-        """Readout settings of all of them."""
+        """Readout settings of all flats."""
         return self.flats[0].readout
 
     @property
     def setpoint_c(self) -> float | None:
-        """Sensor temperature of all of them."""
+        """Setpoint of all flats, degrees Celsius."""
         return self.flats[0].setpoint_c
 
 
 @dataclass(frozen=True, slots=True)
 class SkyMasterStep:
-    """Make the master of twilight flats that were shot."""
+    """Make the master of the twilight flats of one filter."""
 
     flat: ShootStep
 
     @property
     def title(self) -> str:
-        """Name of the step for people."""
+        """Name of the step for the user."""
         return f"combine {self.flat.title}"
 
 
 @dataclass(frozen=True, slots=True)
 class WarmStep:
-    """Let the sensor warm up slowly and switch the cooler off."""
+    """Warm the sensor up slowly and switch the cooler off."""
 
     goal_c: float
 
     @property
     def title(self) -> str:
-        """Name of the step for people."""
+        """Name of the step for the user."""
         return "warm up"
 
 
@@ -161,7 +161,7 @@ Step = CoolStep | TuneStep | ShootStep | SkyStep | SkyMasterStep | WarmStep
 
 
 def replace_setpoint(step: Step, from_c: float, to_c: float) -> Step:
-    """Return a step at another sensor temperature, the same step where it was not at the first one."""
+    """Return the step with setpoint `to_c` if its setpoint is `from_c`, otherwise the unchanged step."""
     match step:
         case ShootStep() | TuneStep() if step.setpoint_c == from_c:
             return replace(step, setpoint_c=to_c)

@@ -1,4 +1,4 @@
-"""What a setting may hold, in words, read from the model itself."""
+"""The allowed values of a setting as a phrase, derived from its model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from coldframe.config.counts import CountFrom
 
 
 def allowed(field: FieldInfo) -> str:
-    """Describe the values that `field` takes: "a number from 0.05 up to 5"."""
+    """Return the allowed values of a field as a phrase, such as "a number from 0.05 up to 5"."""
     counts = [str(own) for own in field.metadata if isinstance(own, CountFrom)]
     return counts[0] if counts else _described(field.annotation, field.metadata)
 
@@ -69,7 +69,7 @@ def _longest(metadata: Sequence[object]) -> int:
 
 
 def _described_range(metadata: Sequence[object]) -> str:
-    """Say the bounds; every number of ours has both."""
+    """Return the bounds as a phrase; every number in the configuration has both."""
     low = high = ""
     for bound in (part for each in metadata for part in (each.metadata if isinstance(each, FieldInfo) else [each])):
         if isinstance(bound, annotated_types.Ge):

@@ -1,4 +1,4 @@
-"""How many frames a set shall have: a number, or what its master may add to the noise of a light."""
+"""The size of a set: a number of frames, or the noise that its master may add to a light."""
 
 import re
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ GOOD_PRACTICE = {
     FrameKind.FLAT: (20, 40),
     FrameKind.DARK_FLAT: (20, 40),
 }
-"""Fewest and most frames of a set that has a goal."""
+"""Fewest and most frames of a set whose size is a noise goal."""
 
 WITH_GLOW = (40, 60)
-"""Of darks in which the amplifier glows."""
+"""Fewest and most darks of a sensor with amplifier glow."""
 
 LOWEST_PERCENT, HIGHEST_PERCENT = 0.1, 50.0
 
@@ -30,14 +30,14 @@ _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 @dataclass(frozen=True, slots=True)
 class LightNoise:
-    """What calibration must not spoil, ADU of the camera.
+    """Noise and signal of a light, in ADU of the camera.
 
     Attributes
     ----------
     noise_adu
-        Of a pixel of one light, from its sky, dark current and readout together.
+        Noise of a pixel of one light: sky, dark current and readout together.
     signal_adu
-        Level of its sky above that of a bias; None where unknown.
+        Level of the sky above the bias level; None if unknown.
     """
 
     noise_adu: float
@@ -45,21 +45,21 @@ class LightNoise:
 
     @property
     def signal_to_noise(self) -> float:
-        """What the noise of a flat counts by; 0 where the signal is unknown."""
+        """Signal over noise, by which the relative noise of a flat adds to a light; 0 if the signal is unknown."""
         return (self.signal_adu or 0.0) / self.noise_adu
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseGoal:
-    """A set is large enough when its master adds no more than this to the noise of one light.
+    """The noise that the master of a set may add to one light.
 
     Attributes
     ----------
     added
-        As a fraction: 0.02 lets the noise of a calibrated light be 1.02 times that of the light itself.
+        A fraction: 0.02 allows a calibrated light 1.02 times the noise of the light itself.
     light
-        The light, where one is known. Else the worst case: a light without sky for darks and bias, one as bright as the
-        flats for flats.
+        The light; None assumes the worst case, which is a light without sky for darks and bias, and a light as bright
+        as the flats for flats.
     """
 
     added: float
@@ -67,16 +67,16 @@ class NoiseGoal:
 
     @property
     def largest_ratio(self) -> float:
-        """Noise of the master over that of a light, at most: noises add in quadrature."""
+        """Largest ratio of the master's noise to that of a light; the two add in quadrature."""
         return sqrt((1 + self.added) ** 2 - 1)
 
     @property
     def expected_frames(self) -> int:
-        """Frames that it takes in the worst case, if they are good."""
+        """Good frames needed in the worst case: the noise of a mean of n frames is that of one over sqrt(n)."""
         return ceil(1 / self.largest_ratio**2)
 
     def __str__(self) -> str:
-        """Return it as it is written in a configuration."""
+        """Return the goal as a configuration spells it."""
         return f"{100 * self.added:g} %"
 
 
@@ -86,19 +86,19 @@ def _written(count: int | NoiseGoal) -> int | str:
 
 @dataclass(frozen=True, slots=True)
 class CountFrom:
-    """Checks a count: a number of frames, `least` or more, or a percentage that becomes a goal."""
+    """A validator of counts: a number of frames, `least` or more, or a percentage, which becomes a `NoiseGoal`."""
 
     least: int
 
     def __str__(self) -> str:
-        """Say what is allowed."""
+        """Return the allowed values as a phrase."""
         return (
             f"a whole number from {self.least} up to {MOST_FRAMES}, or the noise that the master may add to a light, "
             f'from "{LOWEST_PERCENT:g} %" up to "{HIGHEST_PERCENT:g} %"'
         )
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Tell pydantic to leave it all to us: the errors of its unions speak of types, and of each twice."""
+        """Return a schema that calls `_checked` alone: pydantic would report an error for each type of a union."""
         written = core_schema.plain_serializer_function_ser_schema(_written)
         return core_schema.no_info_plain_validator_function(self._checked, serialization=written)
 
@@ -115,4 +115,4 @@ class CountFrom:
 
 SetCount = Annotated[int | NoiseGoal, CountFrom(1)]
 LightsCount = Annotated[int | NoiseGoal, CountFrom(0)]
-"""0 shoots none."""
+"""As `SetCount`, with 0 for no frames."""

@@ -1,4 +1,4 @@
-"""The example nights that come with coldframe: one configuration for each simulated rig."""
+"""The example nights that are shipped with coldframe: one configuration for each simulated rig."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ _FOLDER = Path(__file__).parent / "nights"
 
 
 def example_nights() -> tuple[str, ...]:
-    """Return the names of the example nights; simulated rigs have the same names."""
+    """Return the names of the example nights, which are also the names of the shipped rigs."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
@@ -18,7 +18,7 @@ def example_night(name: str) -> Path:
     Raises
     ------
     ConfigError
-        There is no such night.
+        If there is no such night.
     """
     if name not in example_nights():
         names = ", ".join(example_nights())

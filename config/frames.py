@@ -1,11 +1,11 @@
-"""The words every layer shares: kinds of frame and the settings a camera is read out with."""
+"""The terms that every layer shares: kinds of frames, and a camera's readout settings."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class FrameKind(StrEnum):
-    """What a frame was shot for."""
+    """The purpose of a frame."""
 
     BIAS = "bias"
     DARK = "dark"
@@ -15,7 +15,7 @@ class FrameKind(StrEnum):
 
     @property
     def needs_darkness(self) -> bool:
-        """True where no light may reach the sensor."""
+        """True if no light may reach the sensor."""
         return self in (FrameKind.BIAS, FrameKind.DARK, FrameKind.DARK_FLAT)
 
 
@@ -26,11 +26,12 @@ class ReadoutSettings:
     Attributes
     ----------
     gain, offset
-        In the camera driver's own units; None leaves the driver's value, or means that there is no such control.
+        In the camera driver's own units. As an order, None keeps the driver's value; as a reading, None means that the
+        camera has no such control.
     binning
         Pixels binned along each axis.
     readout_mode
-        The driver's label of the mode, or None where the camera has one mode only.
+        The driver's label of the mode; None if the camera has only one.
     """
 
     gain: float | None = None

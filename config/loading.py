@@ -1,4 +1,4 @@
-"""Read a configuration file, or say everything that is wrong with it."""
+"""Reading a configuration file, with a report of all its mistakes."""
 
 import re
 import stat
@@ -21,8 +21,8 @@ from coldframe.config.settings import Settings
 from coldframe.config.toml_lines import KeyPath, key_lines, nearest_line
 from coldframe.errors import ColdframeError
 
-# A configuration has some kilobytes; what is longer is another file, and is not read into memory. Lines are bounded,
-# because tomllib's time grows with the square of the parts of a dotted key.
+# A configuration has a few kilobytes: a longer file is something else, and is not read into memory. Lines are bounded
+# because tomllib's time grows with the square of the number of parts of a dotted key.
 MAXIMUM_BYTES = 200_000
 MAXIMUM_LINE_LENGTH = 1000
 MAXIMUM_PROBLEMS = 200
@@ -33,16 +33,16 @@ _NO_FILE = "no such file; `coldframe init` asks the INDI server what is there an
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a configuration.
+    """A mistake in a configuration.
 
     Attributes
     ----------
     line
-        Line in the file, from 1; None where the file as a whole is meant.
+        Line in the file, from 1; None if the problem concerns the file as a whole.
     key
         The setting, such as ``flats.band`` or ``sets[2].count`` (lists count from 1); may be empty.
     text
-        What was found and what is allowed.
+        What was found, and what is allowed.
     """
 
     line: int | None
@@ -51,7 +51,7 @@ class Problem:
 
 
 class ConfigError(ColdframeError):
-    """A configuration can't be used. Its text has one line for each problem: ``file:line: key: found X; allowed: Y``.
+    """A configuration cannot be used. The text has a line for each problem: ``file:line: key: found X; allowed: Y``.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ class ConfigError(ColdframeError):
 
 
 def find_config() -> Path:
-    """Return where the user's configuration belongs, ``~/.config/coldframe/coldframe.toml`` on Linux.
+    """Return the path of the user's configuration, ``~/.config/coldframe/coldframe.toml`` on Linux.
 
-    Whether it is there shows when it is loaded; the error then says how to get one.
+    The file may not exist; loading it then raises an error that explains how to create one.
     """
     return platformdirs.user_config_path("coldframe") / "coldframe.toml"
 
@@ -91,7 +91,7 @@ def load_settings(path: Path) -> Settings:
     Raises
     ------
     ConfigError
-        With all problems at once, in the order of the file.
+        If the configuration cannot be used; with all problems, in the order of the file.
     """
     text = _read_text(path)
     values, lines = _parse(path, text)
@@ -110,7 +110,7 @@ MESSAGE_TABLES = ("camera", "mqtt", "notify")
 
 
 def load_for_safe_state(path: Path) -> Settings:
-    """Read of a configuration what the safe state needs, whatever is wrong with the rest of it.
+    """Read only the tables that the safe state needs, so that mistakes in other tables do not prevent it.
 
     Returns
     -------
@@ -120,23 +120,23 @@ def load_for_safe_state(path: Path) -> Settings:
     Raises
     ------
     ConfigError
-        Where these tables have problems of their own, or the file cannot be read as TOML.
+        If one of these tables has problems, or the file cannot be read as TOML.
     """
     return _load_tables(path, SAFE_STATE_TABLES)
 
 
 def load_for_messages(path: Path) -> Settings:
-    """Read of a configuration what messages need, whatever is wrong with the rest of it.
+    """Read only the tables that messages need, so that mistakes in other tables do not prevent an alarm.
 
     Returns
     -------
     Settings
-        With the tables [camera], [mqtt] and [notify]; everything else at its default, and no sets.
+        With the tables of `MESSAGE_TABLES`; everything else at its default, and no sets.
 
     Raises
     ------
     ConfigError
-        Where these tables have problems of their own, or the file cannot be read as TOML.
+        If one of these tables has problems, or the file cannot be read as TOML.
     """
     return _load_tables(path, MESSAGE_TABLES)
 
@@ -192,7 +192,7 @@ def _parse(path: Path, text: str) -> tuple[dict[str, object], dict[KeyPath, int]
 
 
 def _syntax_problem(text: str, message: str) -> Problem:
-    """Place tomllib's message, which ends in "(at line 3, column 5)" or "(at end of document)"."""
+    """Return tomllib's error as a problem; its message ends in "(at line 3, column 5)" or "(at end of document)"."""
     rows = text.rstrip().split("\n")
     place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
     line = int(place[1]) if place and place[1] else len(rows)
@@ -202,9 +202,10 @@ def _syntax_problem(text: str, message: str) -> Problem:
 
 
 def _hidden(values: dict[str, object], details: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Find the contradictions between tables, which are looked for only where every table is right by itself.
+    """Return the contradictions between tables, which pydantic checks only if every single table is valid.
 
-    What is wrong is left out and the rest judged once more. Without one of the sets nothing certain can be said.
+    The wrong values are left out and the rest is validated again. If a set is wrong, all sets are left out: nothing can
+    be concluded from some of them.
     """
     remaining: object = values
     for each in details:
@@ -218,7 +219,7 @@ def _hidden(values: dict[str, object], details: list[ErrorDetails]) -> list[Erro
 
 
 def _without(values: object, path: KeyPath) -> object:
-    """Copy nested tables, leaving out the value at `path`; in a list the whole list goes."""
+    """Return nested tables without the value at `path`; if that is in a list, without the list."""
     if not path or not isinstance(values, dict) or path[0] not in values:
         return values
     key, *rest = path
@@ -228,7 +229,7 @@ def _without(values: object, path: KeyPath) -> object:
 
 
 def _problems(details: ErrorDetails, lines: dict[KeyPath, int]) -> Iterator[Problem]:
-    """Say one of pydantic's errors in our words; a contradiction may hold several."""
+    """Yield the problems behind one of pydantic's errors; a `ContradictionError` may hold several."""
     path = details["loc"]
     error = details.get("ctx", {}).get("error")
     if isinstance(error, ContradictionError):
@@ -269,8 +270,8 @@ def _resolve(path: KeyPath) -> tuple[KeyPath, FieldInfo | None, Mapping[str, Fie
     Returns
     -------
     tuple
-        The path, shortened to the setting where it led into its elements; the setting's field, None where there is
-        no such setting; and the fields of the table around it.
+        The path, shortened to the setting if it led into the setting's elements; the setting's field, None if there is
+        no such setting; and the fields of the enclosing table.
     """
     siblings: Mapping[str, FieldInfo] = Settings.model_fields
     field: FieldInfo | None = None
@@ -282,7 +283,7 @@ def _resolve(path: KeyPath) -> tuple[KeyPath, FieldInfo | None, Mapping[str, Fie
                 return path[: depth + 1], field, siblings
             if depth + 1 < len(path):
                 siblings = inner
-        elif key == "[key]":  # pydantic's mark for the name of a table, as against what is in it
+        elif key == "[key]":  # pydantic's mark for the name of a table, as opposed to its content
             return path[:depth], None, siblings
         elif depth + 1 == len(path):
             field = None
@@ -290,7 +291,7 @@ def _resolve(path: KeyPath) -> tuple[KeyPath, FieldInfo | None, Mapping[str, Fie
 
 
 def _fields_within(field: FieldInfo) -> Mapping[str, FieldInfo]:
-    """Fields of the table, or of the tables in the list or mapping, that `field` holds."""
+    """Return the fields of the table, or of the tables in the list or mapping, that `field` holds."""
     pending: list[Any] = [field.annotation]
     while pending:
         annotation = pending.pop()
@@ -302,7 +303,7 @@ def _fields_within(field: FieldInfo) -> Mapping[str, FieldInfo]:
 
 
 def _key(path: KeyPath) -> str:
-    """Spell a path as TOML does, with the number of an element in brackets."""
+    """Return a path as TOML spells it, with the number of an element in brackets."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -313,7 +314,7 @@ def _key(path: KeyPath) -> str:
 
 
 def _shown(value: object) -> str:
-    """Show a value as TOML has it, what is nested in it by its kind only."""
+    """Return a value as TOML spells it; values nested in it appear by their kind only."""
     if isinstance(value, list):
         shown = ", ".join("a list" if isinstance(each, list) else _shown(each) for each in value)
         return _shortened(f"[{shown}]")
@@ -333,5 +334,5 @@ def _shortened(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Escape what would move the cursor, change colours or break the line of a terminal."""
+    """Escape characters that would move a terminal's cursor, change its colours or break the line."""
     return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)

@@ -1,4 +1,4 @@
-"""What all tables of the configuration share: a strict model, names, paths, and how contradictions are told."""
+"""The base of all configuration tables: a strict model, types for names and paths, and contradictions of settings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Contradiction:
     Attributes
     ----------
     where
-        Path of the setting below the model that noticed it: keys, and positions in lists.
+        Path of the setting, relative to the model that found the contradiction: keys, and positions in lists.
     text
-        What was found and what is allowed.
+        What was found, and what is allowed.
     """
 
     where: tuple[str | int, ...]
@@ -27,7 +27,7 @@ class Contradiction:
 
 
 class ContradictionError(ColdframeError, ValueError):
-    """Settings that are each allowed but do not fit together.
+    """Settings that are allowed one by one but contradict each other.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class ContradictionError(ColdframeError, ValueError):
 
 
 def refuse(contradictions: Iterator[Contradiction]) -> None:
-    """Raise ContradictionError with all contradictions, if there is one."""
+    """Raise ContradictionError with all contradictions, if there are any."""
     found = list(contradictions)
     if found:
         raise ContradictionError(found)
@@ -69,6 +69,6 @@ AbsolutePath = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
 
 
 class Section(BaseModel):
-    """A table of the configuration: unchangeable, complete, nothing unknown in it, no text where a number belongs."""
+    """A table of the configuration: frozen, without unknown keys, and without conversions between types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

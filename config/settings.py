@@ -1,4 +1,4 @@
-"""The settings of one rig, and the sets of frames to shoot with it: all tables of the configuration together."""
+"""The whole configuration of one rig: all tables together, and the checks between them."""
 
 from collections.abc import Iterator
 from typing import Annotated, Self

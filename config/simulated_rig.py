@@ -1,4 +1,4 @@
-"""Simulated rigs: what a rig file may say, and the rigs that come with coldframe."""
+"""Simulated rigs: the tables of a rig file, and the rigs that are shipped with coldframe."""
 
 import time
 import tomllib
@@ -19,11 +19,11 @@ Celsius = Annotated[float, Field(ge=-100, le=80)]
 
 
 class RigFileError(ColdframeError, ValueError):
-    """A rig file cannot be used; the message lists everything that is wrong with it."""
+    """A rig file cannot be used; the message lists all its mistakes."""
 
 
 class RigPart(BaseModel):
-    """A table of a rig file: unknown keys are errors, values never change."""
+    """A table of a rig file: frozen, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -72,9 +72,10 @@ class SensorModel(RigPart):
     width, height
         Pixels as read out, overscan included.
     overscan_columns
-        Columns at the right end of each row that see neither light nor dark current.
+        Columns at the right end of each row that collect neither light nor dark current.
     bit_depth, scaled_to_16_bit
-        Bits of the converter, and whether files hold its value shifted up to 16 bits. "ADU" below: converter steps.
+        Bits of the converter, and whether files hold its value shifted up to 16 bits. "ADU" below means converter
+        steps.
     e_per_adu
         Electrons per converter step at gain 0.
     full_well_e
@@ -84,29 +85,30 @@ class SensorModel(RigPart):
     pedestal_adu
         Level of a bias frame at offset 0.
     column_pattern_adu, row_pattern_adu
-        Standard deviation of the level of columns and rows, the same in every frame.
+        Standard deviation of the level of columns and rows that is the same in every frame.
     row_noise_adu
-        Standard deviation of the level of rows, new in every frame.
+        Standard deviation of the level of rows that differs from frame to frame.
     short_exposure_adu, short_exposure_s
-        Extra level of the shortest exposures in the last row, none in the first; it fades exponentially with this time.
+        Extra level of the shortest exposures, growing from none in the first row to this in the last; it falls
+        exponentially with the exposure, by this time constant.
     dark_e_per_s, dark_reference_c, dark_doubling_c
         Median dark current at a temperature, and the warming that doubles it.
     hot_fraction, hot_e_per_s
         Fraction of hot pixels and their median dark current at the reference temperature.
     glow_e_per_s
-        Amplifier glow at its brightest point, whatever the temperature.
+        Amplifier glow at its brightest point, at any temperature.
     prnu
         Relative standard deviation of the pixels' sensitivity.
     vignetting
         Relative loss of light in the corners.
     dust_motes
-        Motes on the sensor's window; each filter carries some of its own.
+        Motes on the sensor's window; each filter has further ones.
     cosmic_rays_per_cm2_min
-        Charged particles that hit the sensor.
+        Rate of charged particles that hit the sensor.
     cfa_pattern
         Colours of the upper left 2x2 pixels; None for mono.
     shutter_travel_s
-        Time a mechanical shutter takes to uncover the sensor; None for an electronic one, which keeps no light out.
+        Time that a mechanical shutter takes to uncover the sensor; None for an electronic one, which blocks no light.
     """
 
     model: str
@@ -151,7 +153,7 @@ class SensorModel(RigPart):
 
     @property
     def active_width(self) -> int:
-        """Columns that see light."""
+        """Number of columns that collect light."""
         return self.width - self.overscan_columns
 
     @property
@@ -171,11 +173,11 @@ class CoolerModel(RigPart):
     Attributes
     ----------
     maximum_delta_c
-        How far below ambient full power brings the sensor in the end.
+        Steady difference to ambient at full power.
     time_constant_s
-        Time in which the sensor comes 63 % of the way to where the present power leads.
+        Time in which the sensor covers 63 % of the way to the steady temperature of the present power.
     minimum_setpoint_c
-        Lowest setpoint that the driver takes.
+        Lowest setpoint that the driver accepts.
     reading_noise_c
         Standard deviation of a temperature reading.
     """
@@ -187,16 +189,16 @@ class CoolerModel(RigPart):
 
 
 class MqttLampModel(RigPart):
-    """The panel as a light on an MQTT broker of this machine, instead of an INDI device.
+    """The panel as a lamp on an MQTT broker of this machine, instead of an INDI device.
 
     Attributes
     ----------
     family, topic
-        Which firmware it runs, and the topic in its settings.
+        Its firmware, and the topic in its settings.
     port
-        Where the broker listens.
+        TCP port of the broker.
     is_stuck
-        It tells what it should, but the lamp stays as it is.
+        True if it reports every order as done, but the lamp does not change.
     """
 
     family: Family
@@ -215,14 +217,14 @@ class PanelModel(RigPart):
     full_e_per_s
         Electrons per second that a clear pixel on the axis collects at full brightness.
     curve
-        Light for a setting: proportional to it; to its power `gamma`; proportional but in `pwm_steps` steps only; or
-        rising ever more slowly, as 1 - exp(-setting / `knee`).
+        Light as a function of the brightness setting: linear; setting ** `gamma`; linear in `pwm_steps` steps; or
+        saturating as 1 - exp(-setting / `knee`).
     glow
-        Light at setting 0 while the panel is on, as part of the full light.
+        Light at setting 0 while the panel is on, as a fraction of the full light.
     cover_travel_s
-        Time the cover takes to open or close; None for a panel without a cover.
+        Time that the cover takes to open or close; None for a panel without a cover.
     mqtt
-        Where it is a light on an MQTT broker; None for an INDI device.
+        The lamp on an MQTT broker; None for an INDI device.
     """
 
     brightness_maximum: int = Field(255, ge=1, le=65535)
@@ -238,14 +240,14 @@ class PanelModel(RigPart):
 
 
 class FilterModel(RigPart):
-    """A filter: its name and the fraction of the panel's light that passes."""
+    """A filter: its name, and the fraction of the light that it transmits."""
 
     name: str = Field(min_length=1)
     transmission: Fraction
 
 
 class WheelModel(RigPart):
-    """A filter wheel; `slot_s` is the time to turn it by one slot."""
+    """A filter wheel; it takes `slot_s` to turn by one slot."""
 
     slot_s: Positive
     filters: tuple[FilterModel, ...] = Field(min_length=1, max_length=16)
@@ -259,7 +261,7 @@ class WheelModel(RigPart):
 
 
 class TimingModel(RigPart):
-    """What takes time in the camera, in seconds."""
+    """Times of the camera, in seconds."""
 
     readout_s: NotNegative
     shortest_exposure_s: Positive = 0.000032
@@ -268,21 +270,22 @@ class TimingModel(RigPart):
 
 
 class FaultModel(RigPart):
-    """What is wrong with a rig although its drivers say that all is well.
+    """Faults that the rig's drivers do not report.
 
     Attributes
     ----------
     leak_e_per_s
-        Light that gets past the closed cover when the rig is switched on: electrons per second in a clear pixel, mean
-        over the frame. It is none at one edge, grows evenly, and is double the mean at `leak_side`.
+        Light that passes the closed cover when the rig is switched on: electrons per second in a clear pixel, mean over
+        the frame. It grows linearly from none at one edge to double the mean at `leak_side`.
     leak_doubling_min
-        Minutes in which the leak doubles, as at dawn; None for a constant one.
+        Minutes in which the leak doubles, as at dawn; None for a constant leak.
     flicker_hz, flicker_depth
-        The panel's light swings with this frequency by this part of its mean up and down.
+        Frequency of a sine by which the panel's light varies, and its amplitude as a fraction of the mean.
     line_s
         Time from the start of one row's exposure to that of the next: a rolling shutter turns flicker into bands.
     wheel_stuck, gain_ignored, panel_dead
-        The wheel says that it turned, the camera that it changed its gain, the panel that it is lit.
+        True if the wheel reports that it turned, the camera that it changed its gain, or the panel that it is lit, but
+        did not.
     """
 
     leak_e_per_s: NotNegative = 0
@@ -297,20 +300,20 @@ class FaultModel(RigPart):
 
 
 class TwilightModel(RigPart):
-    """A dawn, or a dusk, as an open telescope sees it.
+    """The twilight sky, at dawn or dusk, in an open telescope.
 
     Attributes
     ----------
     e_per_s
         Electrons per second in a clear pixel when the rig is switched on.
     doubling_min
-        Minutes in which the light doubles then; negative at dusk: in which it halves.
+        Minutes in which the light then doubles; negative at dusk, when it halves.
     levelling_min
-        Minutes in which that pace falls to 37 %; None where it stays.
+        Minutes in which that rate of change falls to 37 %; None if it is constant.
     slope
-        Light at the right edge above that in the middle, as a part of it.
+        Excess of the light at the right edge over that in the middle, as a fraction of the latter.
     stars_per_mpx, faintest_star_e_per_s
-        Stars on a million pixels, and the light of the faintest of them, in electrons per second.
+        Stars in a million pixels, and the light of the faintest of them, in electrons per second.
     """
 
     e_per_s: Positive
@@ -328,24 +331,25 @@ class TwilightModel(RigPart):
 
 
 class SimulatedRig(RigPart):
-    """A camera, a panel and perhaps a wheel, as a rig file describes them.
+    """A camera, a panel and possibly a wheel, as a rig file describes them.
 
     Attributes
     ----------
     seed
-        Seeds everything that is random about this specimen: its hot pixels and dust, and the noise of its frames.
+        Seed of everything random about this specimen: its hot pixels and dust, and the noise of its frames.
     frames_before
-        Frames that it has exposed before it is switched on: no noise comes twice, however often that is.
+        Number of frames exposed before it was switched on. It continues the numbering that seeds their noise, so that
+        no noise repeats.
     ambient_c, ambient_drift_c_per_h
-        Outside temperature when the rig is switched on, and how it changes.
+        Outside temperature when the rig is switched on, and its rate of change.
     stray_e_per_s
-        Electrons per second that leak past a closed cover.
+        Electrons per second from stray light while the cover is closed.
     sky_e_per_s
-        Electrons per second from the night sky where the cover is open.
+        Electrons per second from the night sky while the cover is open.
     twilight
-        What comes on top of it; None in the middle of the night.
+        Light of the twilight sky in addition; None in the middle of the night.
     faults
-        What its drivers do not tell.
+        Faults that its drivers do not report.
     """
 
     title: str
@@ -365,10 +369,10 @@ class SimulatedRig(RigPart):
 
 
 def switched_on_now(rig: SimulatedRig) -> SimulatedRig:
-    """Return the rig as it is switched on at this moment: what it exposes from now on, it has never exposed before.
+    """Return the rig switched on at this moment, so that its frames differ from those of every earlier run.
 
-    A rig file that tells the frames before has the last word. Else they are counted in milliseconds, faster than any
-    camera exposes.
+    `frames_before` becomes the present time in milliseconds, which grows faster than any camera exposes, unless the rig
+    file sets it.
     """
     return rig.model_copy(update={"frames_before": rig.frames_before or time.time_ns() // 1_000_000})
 
@@ -378,7 +382,7 @@ def _shipped() -> Traversable:
 
 
 def shipped_rigs() -> tuple[str, ...]:
-    """Return the names of the rigs that come with coldframe, in alphabetical order."""
+    """Return the names of the shipped rigs, in alphabetical order."""
     return tuple(
         sorted(each.name.removesuffix(".toml") for each in _shipped().iterdir() if each.name.endswith(".toml"))
     )
@@ -395,7 +399,7 @@ def load_rig(name_or_path: str) -> SimulatedRig:
     Raises
     ------
     RigFileError
-        If there is no such rig, the file cannot be read, or what it says is wrong; tells every fault.
+        If there is no such rig, or the file cannot be read or has mistakes; the text lists all of them.
     """
     if name_or_path in shipped_rigs():
         return _parse((_shipped() / f"{name_or_path}.toml").read_text("utf-8"), name_or_path)

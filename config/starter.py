@@ -1,4 +1,4 @@
-"""The configuration that `coldframe init` writes: every setting explained, with good practice filled in."""
+"""The configuration that `coldframe init` writes: every setting explained, and sets that follow good practice."""
 
 import json
 import textwrap
@@ -20,7 +20,7 @@ from coldframe.config.tables.sets import LightsSettings
 from coldframe.config.tables.values import DifferentNames, Gain, Setpoint
 
 _COMMENT_WIDTH = 100
-# What most cooled cameras reach in most nights, and where their dark current no longer matters much.
+# Most cooled cameras reach it on most nights, and their dark current hardly matters there.
 _USUAL_SETPOINT_C = -10.0
 _FINITE = ConfigDict(allow_inf_nan=False)
 _GAIN = TypeAdapter(Gain, config=_FINITE)
@@ -38,7 +38,7 @@ _MQTT = """# A light of WLED, Tasmota, ESPHome or zigbee2mqtt as the flat panel 
 
 @dataclass(frozen=True, slots=True)
 class RigSurvey:
-    """What an INDI server showed of a rig.
+    """A rig as its INDI server describes it.
 
     Attributes
     ----------
@@ -47,19 +47,19 @@ class RigSurvey:
     camera
         Device name of the camera.
     gain, offset
-        Range of the control as the driver announces it; None where the camera has none.
+        Range of the control as the driver announces it; None if the camera has no such control.
     gain_now, offset_now
         Present values.
     setpoint_c
         Range of the cooler's setpoint, degrees Celsius; None for an uncooled camera.
     readout_modes, readout_mode
-        Labels of all modes and of the present one; empty and None where there is only one.
+        Labels of all modes and of the present one; empty and None if there is only one.
     panel
         Device name of the flat panel.
     brightness
-        Range of the panel's brightness in its own steps; None where it can only be switched.
+        Range of the panel's brightness in its own steps; None if it can only be switched on and off.
     has_cover
-        True where the panel can open and close a cover.
+        True if the panel can open and close a cover.
     wheel, filters
         Device name of the filter wheel, and the names of its filters in slot order.
     """
@@ -82,18 +82,18 @@ class RigSurvey:
 
 
 def starter_config(survey: RigSurvey) -> str:
-    """Write a configuration for the surveyed rig.
+    """Return a configuration for the surveyed rig.
 
     Parameters
     ----------
     survey
-        Host, port and device names must be such that a configuration may hold them; everything else may be
-        as odd as drivers are.
+        Host, port and device names must be valid in a configuration; all other values may be as odd as drivers make
+        them.
 
     Returns
     -------
     str
-        TOML that loads without an error.
+        TOML that `load_settings` accepts.
     """
     filters = _usable_names(survey.filters)
     blocks = [
@@ -166,7 +166,7 @@ def _wheel(survey: RigSurvey, filters: tuple[str, ...]) -> str:
 
 
 def _usable_names(filters: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the driver's filter names, with numbered ones where those are empty, alike or unprintable."""
+    """Return the driver's filter names, with numbers for names that are empty, repeated or unprintable."""
     numbered = tuple(f"Filter {slot}" for slot in range(1, len(filters) + 1))
     mended = tuple(
         name if _fits(_NAMES, [name]) and filters.count(name) == 1 else number

@@ -1,4 +1,4 @@
-"""Where each key of a TOML text stands: tomllib gives the values, but not their lines."""
+"""Line numbers of the keys of a TOML text: tomllib returns the values without them."""
 
 import re
 import tomllib
@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 KeyPath = tuple[str | int, ...]
 
-# Multi-line strings first, as their quotes also begin ordinary strings; a closing run may hold two more quotes.
+# Multi-line strings come first, because their quotes also start ordinary strings. A multi-line string may end with two
+# quotes of its own before the three that close it.
 _TOKEN = re.compile(
     r"""
     "{3}(?:\\.|[^\\])*?"{3,5} | '{3}.*?'{3,5}
@@ -29,19 +30,19 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     Parameters
     ----------
     text
-        TOML that tomllib accepts; the scan relies on that and judges nothing.
+        TOML that tomllib accepts; the scan checks nothing.
 
     Returns
     -------
     dict
-        Line numbers, from 1, by path: ``("sets", 0, "count")``. A table that only the names of its children
-        tell of (``[flats.filters.Ha]`` without ``[flats]``) is not in it.
+        Line numbers, from 1, by path, such as ``("sets", 0, "count")``. A table that appears only in the names of its
+        children (``[flats.filters.Ha]`` without ``[flats]``) has no entry.
     """
     return _Scan(text).lines
 
 
 def nearest_line(lines: dict[KeyPath, int], path: KeyPath) -> int:
-    """Return the line of `path`, or of the innermost table around it that has one, or 1."""
+    """Return the line of `path`, else that of the innermost enclosing table that has one, else 1."""
     return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), 1)
 
 
@@ -55,7 +56,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 class _Scan:
-    """One walk over the tokens of a document; `lines` is what it found."""
+    """One pass over the tokens of a document, which fills `lines`."""
 
     def __init__(self, text: str) -> None:
         self.lines: dict[KeyPath, int] = {}
@@ -98,7 +99,7 @@ class _Scan:
         return path
 
     def _below_newest(self, keys: list[str]) -> KeyPath:
-        """Path of a header's keys, through the newest element of each list of tables."""
+        """Return the path of a header's keys, with the index of the newest element of each array of tables."""
         path: KeyPath = ()
         for key in keys:
             path = (*path, key)

@@ -1,10 +1,10 @@
-"""What else at a telescope can shine or glow: dew heaters with a lamp, status lights, focusers with one."""
+"""The protocol of auxiliaries: devices that can shine into the telescope, such as dew heaters or focusers with LEDs."""
 
 from typing import Protocol
 
 
 class Auxiliary(Protocol):
-    """Something that is off while it must be dark. All methods raise DeviceError; waits are bounded."""
+    """A device that is off while it must be dark. All methods raise DeviceError, and every wait has a deadline."""
 
     @property
     def name(self) -> str:
@@ -13,21 +13,21 @@ class Auxiliary(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """True while it is there, and off where it was last told to be."""
+        """True while it is connected, and off if that was its last order."""
         ...
 
     async def ensure_ready(self) -> None:
-        """Bring it back, switched off if it was last told to be."""
+        """Reconnect it if necessary, and switch it off again if that was its last order."""
         ...
 
     async def connect(self) -> None:
-        """Connect; nothing is switched."""
+        """Connect, without switching anything."""
         ...
 
     async def switch_off(self) -> None:
-        """Switch it off and see that it is."""
+        """Switch it off, and wait until its driver confirms that."""
         ...
 
     async def restore(self) -> None:
-        """Bring it back to where it was before it was first switched off; nothing to do if it never was."""
+        """Restore its state from before it was first switched off; do nothing if it never was."""
         ...

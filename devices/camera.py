@@ -1,4 +1,4 @@
-"""What coldframe asks of a camera, and the frame it gives back."""
+"""The protocol of cameras, and the frames that they return."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,34 +21,34 @@ class Limits:
     step: float = 0.0
 
     def contains(self, value: float) -> bool:
-        """Tell whether `value` lies within the range (NaN never does)."""
+        """Return whether `value` is within the range; NaN never is."""
         return self.minimum <= value <= self.maximum
 
 
 @dataclass(frozen=True, slots=True)
 class CameraFeatures:
-    """What a connected camera can do.
+    """The abilities of a connected camera.
 
     Attributes
     ----------
     width, height
         Unbinned sensor size in pixels.
     bit_depth
-        Bits of the analogue-to-digital converter where the driver tells, else the depth of its files.
+        Bits of the analogue-to-digital converter if the driver reports them, else the depth of its files.
     exposure_s
         Shortest and longest exposure.
     gain, offset
-        Ranges, or None where the camera has no such control.
+        Ranges; None if the camera has no such control.
     maximum_binning
         Largest symmetric binning.
     readout_modes
-        Labels of the modes; empty where there is only one.
+        Labels of the modes; empty if there is only one.
     setpoint_c
-        Range of the cooler's setpoint, or None for an uncooled camera.
+        Range of the cooler's setpoint; None for an uncooled camera.
     reports_temperature
-        True where the sensor's temperature can be read.
+        True if the sensor's temperature can be read.
     cfa_pattern
-        Colour filter array, such as "RGGB", as seen at the frame's first pixel; None for mono.
+        Colour filter array, such as "RGGB", starting at the frame's first pixel; None for a mono camera.
     serial
         The camera's serial number or the driver's device name.
     """
@@ -74,13 +74,13 @@ class Thermals:
     Attributes
     ----------
     sensor_c
-        Sensor temperature in degrees Celsius, None where nothing sensible was reported yet.
+        Sensor temperature in degrees Celsius; None if no sensible value has been reported yet.
     setpoint_c
-        The setpoint last asked for, None while the cooler is off.
+        The setpoint last ordered; None while the cooler is off.
     cooler_on
-        What the driver says, None where it does not say.
+        State of the cooler as the driver reports it; None if it does not.
     power_percent
-        Cooler power, 0 to 100; None where the driver does not report it.
+        Cooler power, 0 to 100; None if the driver does not report it.
     read_at_s
         Time of the reading on the running loop's clock.
     """
@@ -101,9 +101,9 @@ class Frame:
     pixels
         uint16, shape (height, width), ADU, rows in the order of the driver's file.
     kind
-        What it was shot for.
+        The kind of frame that was requested.
     exposure_s
-        The exposure that was *asked for*, in seconds.
+        The exposure that was *requested*, in seconds.
     started_at
         Start of the exposure, UTC.
     settings
@@ -111,11 +111,11 @@ class Frame:
     sensor_c
         Sensor temperature when the exposure ended, degrees Celsius.
     setpoint_c
-        Cooler setpoint, None where the cooler was off or there is none.
+        Cooler setpoint, degrees Celsius; None if the cooler was off or there is none.
     camera
         Name of the camera.
     header
-        Cards that the driver wrote, structural ones left out.
+        Cards that the driver wrote, without the structural ones.
     """
 
     pixels: NDArray[np.uint16]
@@ -131,7 +131,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StrayFrame:
-    """What a camera delivered and what is not the frame that was asked for: late, repeated, foreign or damaged.
+    """A delivery of the camera that is not the requested frame: late, repeated, foreign or damaged.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class StrayFrame:
     reason
         Why it does not count, as a clause.
     content
-        The bytes as they came where they could not be read, else the pixels: uint16, shape (height, width), ADU.
+        The pixels, uint16, shape (height, width), ADU; the bytes as received if they could not be decoded.
     header
         Cards that came with the pixels.
     """
@@ -152,7 +152,7 @@ class StrayFrame:
 
 
 class Camera(Protocol):
-    """A camera, cooled or not. All methods raise DeviceError; waits are bounded by deadlines of their own."""
+    """A camera, cooled or not. All methods raise DeviceError, and every wait has a deadline."""
 
     @property
     def name(self) -> str:
@@ -161,40 +161,40 @@ class Camera(Protocol):
 
     @property
     def features(self) -> CameraFeatures:
-        """What the camera can do; known once connected."""
+        """Abilities of the camera; known once it is connected."""
         ...
 
     @property
     def is_ready(self) -> bool:
-        """True while the camera is there and stands as it was last told to."""
+        """True while the camera is connected and has the settings and setpoint of its last orders."""
         ...
 
     async def ensure_ready(self) -> None:
-        """Bring the camera back, with the settings and the setpoint it was last given, if it has been away."""
+        """Reconnect the camera if necessary, and restore the settings and setpoint of its last orders."""
         ...
 
     async def reconnect(self) -> None:
-        """Have the driver let its hardware go and take it again, and bring the camera back as it was."""
+        """Disconnect the driver from its hardware and reconnect it, and restore settings and setpoint."""
         ...
 
     async def connect(self) -> None:
-        """Connect and bring the driver into the state we rely on (local upload, FITS, 16 bit, full frame)."""
+        """Connect, and configure the driver as coldframe needs it (upload to the client, FITS, 16 bit, full frame)."""
         ...
 
     async def apply(self, settings: ReadoutSettings) -> ReadoutSettings:
-        """Set gain, offset, binning and readout mode; return them as the driver reads them back."""
+        """Set gain, offset, binning and readout mode; return them as read back from the driver."""
         ...
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Expose and read out one frame. Cancelling aborts the exposure first."""
+        """Expose and read out one frame. On cancellation, abort the exposure before re-raising."""
         ...
 
     async def abort(self) -> None:
-        """End a running exposure, if any."""
+        """Abort the running exposure, if there is one."""
         ...
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and hand it a setpoint; returns when the driver has taken it, not when it is reached."""
+        """Switch the cooler on and order a setpoint; return when the driver accepts it, not when it is reached."""
         ...
 
     async def cooler_off(self) -> None:

@@ -1,26 +1,26 @@
-"""What a rig's devices are reached through, where that is a program which can grow and can be started anew."""
+"""The protocol of a rig's connection to its server: a process that may leak memory and can be restarted."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
 
 class Connection(Protocol):
-    """A link to the rig's server."""
+    """The connection to the rig's server."""
 
     def memory_bytes(self) -> int | None:
-        """Return what the link's own process takes of the memory; None where nobody knows."""
+        """Return the memory of the connection's own process; None if it is unknown."""
         ...
 
     def drivers_memory_bytes(self) -> Mapping[str, int]:
-        """Return what the drivers on this machine take, by their programs; blocks for some milliseconds."""
+        """Return the memory of the drivers on this machine, by program. This blocks for a few milliseconds."""
         ...
 
     async def recycle(self) -> None:
-        """Start the link's process anew; the devices set themselves up again when they are next used.
+        """Restart the connection's process; each device sets itself up again at its next use.
 
         Raises
         ------
         DeviceError
-            The server did not answer again.
+            If the server does not answer the new process.
         """
         ...

@@ -1,10 +1,10 @@
-"""What can go wrong with a device. Every message tells what happened, to which device, and what to do next."""
+"""Exceptions of devices. Every message says what happened, to which device, and what to do next."""
 
 from coldframe.errors import ColdframeError
 
 
 class DeviceError(ColdframeError):
-    """A device did not do what it was asked.
+    """A device did not obey an order.
 
     Parameters
     ----------
@@ -13,7 +13,7 @@ class DeviceError(ColdframeError):
     what
         What happened, as a clause: "did not reach the setpoint within 600 s".
     advice
-        What the reader can do next, as a sentence; may be empty.
+        What the user can do next, as a sentence; may be empty.
     """
 
     def __init__(self, device: str, what: str, advice: str = "") -> None:
@@ -24,19 +24,19 @@ class DeviceError(ColdframeError):
 
 
 class DeviceTimeoutError(DeviceError):
-    """A wait for a device passed its deadline."""
+    """A wait for a device exceeded its deadline."""
 
 
 class DeviceLostError(DeviceError):
-    """The device, its driver or the server went away; reconnecting may bring it back."""
+    """The device, its driver or the server disappeared; reconnecting may help."""
 
 
 class SettingRefusedError(DeviceError):
-    """The driver answered a setting with an alert, or the value lies outside the range that it announces."""
+    """The driver answered a setting with an alert, or the value is outside the range that it announces."""
 
 
 class FrameDamagedError(DeviceError):
-    """What came as a frame cannot be one: truncated, not FITS, of another size or depth than asked."""
+    """A delivery cannot be the requested frame: it is truncated, not FITS, or of another size or depth."""
 
 
 class NotSupportedError(DeviceError):

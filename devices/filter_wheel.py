@@ -1,10 +1,10 @@
-"""What coldframe asks of a filter wheel."""
+"""The protocol of filter wheels."""
 
 from typing import Protocol
 
 
 class FilterWheel(Protocol):
-    """A filter wheel. All methods raise DeviceError; waits are bounded by deadlines of their own."""
+    """A filter wheel. All methods raise DeviceError, and every wait has a deadline."""
 
     @property
     def name(self) -> str:
@@ -13,27 +13,27 @@ class FilterWheel(Protocol):
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """Filter names in slot order; known once connected."""
+        """Filter names in slot order; known once the wheel is connected."""
         ...
 
     @property
     def current(self) -> str | None:
-        """The filter in the beam, None while the wheel turns or does not know."""
+        """The filter in the beam; None while the wheel turns, or if its position is unknown."""
         ...
 
     @property
     def is_ready(self) -> bool:
-        """True while the wheel is there and stands where it was last told to."""
+        """True while the wheel is connected and has the filter of its last order in the beam."""
         ...
 
     async def ensure_ready(self) -> None:
-        """Bring the wheel back, to the filter that was last asked for, if it has been away or was turned."""
+        """Reconnect the wheel if necessary, and turn it back to the filter of its last order."""
         ...
 
     async def connect(self) -> None:
-        """Connect and learn the filters."""
+        """Connect, and read the filter names."""
         ...
 
     async def select(self, name: str) -> None:
-        """Turn the wheel to the named filter and wait until it is there."""
+        """Turn the wheel to the named filter, and wait until it is in the beam."""
         ...

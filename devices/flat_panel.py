@@ -1,4 +1,4 @@
-"""What coldframe asks of a flat panel, with or without brightness, with or without a cover."""
+"""The protocol of flat panels, with or without a brightness control or a cover."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from coldframe.devices.camera import Limits
 
 
 class CoverState(StrEnum):
-    """Where a cover is."""
+    """The position of a cover."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -20,7 +20,7 @@ class CoverState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PanelState:
-    """What the panel says of itself (brightness in the panel's own steps; cover None where it has none)."""
+    """The state that a panel reports: brightness in the panel's own steps, and cover None if it has none."""
 
     lit: bool
     brightness: int | None
@@ -28,7 +28,7 @@ class PanelState:
 
 
 class FlatPanel(Protocol):
-    """A light source for flats. All methods raise DeviceError; waits are bounded by deadlines of their own."""
+    """A lamp for flats. All methods raise DeviceError, and every wait has a deadline."""
 
     @property
     def name(self) -> str:
@@ -37,7 +37,7 @@ class FlatPanel(Protocol):
 
     @property
     def brightness_limits(self) -> Limits | None:
-        """Range of the brightness in the panel's own steps; None where it can only be switched."""
+        """Range of the brightness in the panel's own steps; None if it can only be switched on and off."""
         ...
 
     @property
@@ -47,32 +47,32 @@ class FlatPanel(Protocol):
 
     @property
     def has_cover(self) -> bool:
-        """True where the device can open and close a cover."""
+        """True if the device can open and close a cover."""
         ...
 
     def state(self) -> PanelState:
-        """Return the newest state."""
+        """Return the last reported state."""
         ...
 
     @property
     def is_ready(self) -> bool:
-        """True while the panel is there and stands as it was last told to."""
+        """True while the panel is connected, and lamp and cover are as last ordered."""
         ...
 
     async def ensure_ready(self) -> None:
-        """Bring the panel back, with lamp and cover as they were last told to be, if it has been away."""
+        """Reconnect the panel if necessary, and restore lamp and cover to their last orders."""
         ...
 
     async def connect(self) -> None:
-        """Connect; ranges and state are known afterwards."""
+        """Connect; afterwards, ranges and state are known."""
         ...
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Switch the light on, then set the brightness (some panels jump to full when switched on)."""
+        """Switch the lamp on, then set the brightness: some panels (Wanderer) go to full when switched on."""
         ...
 
     async def light_off(self) -> None:
-        """Switch the light off."""
+        """Switch the lamp off."""
         ...
 
     async def open_cover(self) -> None:
@@ -88,14 +88,14 @@ class FlatPanel(Protocol):
 async def lit(
     panel: FlatPanel, brightness: int | None, do: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 ) -> AsyncIterator[None]:
-    """Light `panel` for the length of the block and leave it dark however the block ends.
+    """Switch the lamp on for the length of the block, and off again however the block ends.
 
-    `do` gives the orders, as often as the caller wants them tried.
+    `do` runs an order with the retries that the caller wants.
     """
     try:
         await do(lambda: panel.light_on(brightness))
         yield
     except BaseException:
-        await panel.light_off()  # once: whatever has failed, or was called off, must not wait for a panel that is away
+        await panel.light_off()  # without retries: after a failure or cancellation, don't wait for a missing panel
         raise
     await do(panel.light_off)

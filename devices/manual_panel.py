@@ -1,24 +1,24 @@
-"""A light for flats that a person switches: nothing can be sent to it."""
+"""A lamp for flats that the user switches by hand."""
 
 from coldframe.devices.camera import Limits
 from coldframe.devices.flat_panel import PanelState
 
 
 class ManualPanel:
-    """A lamp, a lit wall or a panel without a cable, as `coldframe.devices.flat_panel.FlatPanel` describes one.
+    """A lamp, an illuminated wall or a panel without a cable. Implements `FlatPanel`.
 
-    Its methods ask for nothing; whether it is lit is what the camera saw last.
+    Its methods do nothing: capture asks the user to switch the lamp, and the camera shows whether it is lit.
 
     Attributes
     ----------
     name
-        For people, and for what is learned of it.
+        Name in messages, and key of what is learned about the panel.
     seen_lit
-        What the pixels told last.
+        Whether the last frame showed the lamp lit.
     brightness_limits, has_light, has_cover
-        It can be lit, and that is all.
+        It has a lamp, but neither a brightness control nor a cover.
     is_ready
-        It cannot be lost.
+        Always true: there is no connection to lose.
     """
 
     brightness_limits: Limits | None = None
@@ -31,23 +31,23 @@ class ManualPanel:
         self.seen_lit = False
 
     def state(self) -> PanelState:
-        """Return whether it was seen to be lit."""
+        """Return whether the last frame showed the lamp lit."""
         return PanelState(lit=self.seen_lit, brightness=None, cover=None)
 
     async def ensure_ready(self) -> None:
-        """Do nothing: it is always there."""
+        """Do nothing: there is no connection."""
 
     async def connect(self) -> None:
-        """Do nothing: it is always there."""
+        """Do nothing: there is no connection."""
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Do nothing: a person does."""
+        """Do nothing: the user switches the lamp on."""
 
     async def light_off(self) -> None:
-        """Do nothing: a person does."""
+        """Do nothing: the user switches the lamp off."""
 
     async def open_cover(self) -> None:
-        """Do nothing: it has none."""
+        """Do nothing: there is no cover."""
 
     async def close_cover(self) -> None:
-        """Do nothing: it has none."""
+        """Do nothing: there is no cover."""

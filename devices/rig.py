@@ -1,4 +1,4 @@
-"""The hardware of one telescope, as one value."""
+"""The devices of one telescope together."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ Device = Camera | FlatPanel | FilterWheel | Auxiliary
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A camera and what stands in front of it; `connection` is what they are reached through, where that can grow."""
+    """A camera, the devices in front of it, and the connection to their server if its memory can be measured."""
 
     camera: Camera
     panel: FlatPanel | None = None
@@ -22,18 +22,18 @@ class Rig:
     auxiliaries: tuple[Auxiliary, ...] = ()
 
     async def connect(self) -> None:
-        """Connect all of it.
+        """Connect all devices.
 
         Raises
         ------
         DeviceError
-            A device is not there: better known before the night than in the middle of it.
+            If a device is missing.
         """
         for device in self.devices:
             await device.connect()
 
     @property
     def devices(self) -> tuple[Device, ...]:
-        """All devices that there are."""
+        """All devices of the rig."""
         parts = (self.camera, self.panel, self.wheel, *self.auxiliaries)
         return tuple(device for device in parts if device is not None)

@@ -1,4 +1,4 @@
-"""Those who wait for something to be seen in a stream of events look within each event, not some time after it."""
+"""Waiting for a condition that is checked within every event of a stream."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,44 +8,45 @@ T = TypeVar("T")
 
 
 class Watchers:
-    """Wakes those who wait.
+    """Checks the conditions of all waiting tasks whenever something happens.
 
-    An Alert and the Ok right behind it would be one change to a task that is woken later.
+    The check runs inside `wake`, before the next event: a task that is only woken would see an Alert and the Ok that
+    follows it (a habit of INDI drivers) as one change, and miss the Alert.
     """
 
     def __init__(self) -> None:
-        self._looks: list[Callable[[], None]] = []
+        self._checks: list[Callable[[], None]] = []
 
     async def until(self, seen: Callable[[], T | None], deadline_s: float) -> T:
-        """Wait until `seen()`, asked after every single event, returns something other than None, and return that.
+        """Wait until `seen()`, called after every event, returns something other than None, and return that.
 
         Raises
         ------
         TimeoutError
-            `deadline_s` passed; and whatever `seen` raises.
+            After `deadline_s`. Exceptions of `seen` propagate, too.
         """
         found: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
-        def look() -> None:
+        def check() -> None:
             if found.done():
                 return
             try:
                 result = seen()
-            except Exception as error:  # noqa: BLE001  # the waiter's to deal with, not the event's
+            except Exception as error:  # noqa: BLE001  # raised in the waiting task, not where the event is handled
                 found.set_exception(error)
             else:
                 if result is not None:
                     found.set_result(result)
 
-        self._looks.append(look)
+        self._checks.append(check)
         try:
-            look()
+            check()
             async with asyncio.timeout(deadline_s):
                 return await found
         finally:
-            self._looks.remove(look)
+            self._checks.remove(check)
 
     def wake(self) -> None:
-        """Have all look: something has happened."""
-        for look in tuple(self._looks):
-            look()
+        """Check all conditions: something has happened."""
+        for check in tuple(self._checks):
+            check()

@@ -11,7 +11,7 @@ from typing import Protocol, Self
 from coldframe.config.simulated_rig import MqttLampModel
 from coldframe.config.tables.broker import BrokerSettings
 from coldframe.config.tables.mqtt_panel import FULL_BRIGHTNESS, Family
-from coldframe.devices.mqtt.client import Broker, BrokerLostError, access, connected
+from coldframe.devices.mqtt.client import Broker, BrokerLostError, connect, read_access
 from coldframe.devices.mqtt.message import Message
 from coldframe.simulators.panel import Panel
 
@@ -297,8 +297,8 @@ class SimulatedMqttLight:
 
     async def _serve(self) -> None:
         will = self._firmware.availability(online=False).message
-        async with connected(
-            access(self._settings), name=None, will=will, most_waiting=MOST_WAITING, keep_alive_s=KEEP_ALIVE_S
+        async with connect(
+            read_access(self._settings), client_id=None, will=will, most_waiting=MOST_WAITING, keep_alive_s=KEEP_ALIVE_S
         ) as broker:
             try:
                 self._broker = broker
@@ -317,9 +317,9 @@ class SimulatedMqttLight:
         self.is_connected.set()
 
     async def _hear(self, message: Message) -> None:
+        self.orders.append((message.topic, message.payload, message.is_retained))
         if self.habits.is_deaf:
             return
-        self.orders.append((message.topic, message.payload, message.is_retained))
         try:
             change = self._firmware.understand(message.topic, message.payload)
         except (ValueError, AttributeError) as error:

@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from coldframe.calibration.camera.photon_transfer import Measured, doubling_temperature_c
 from coldframe.calibration.files.durable import make_folder_durably, write_durably
-from coldframe.calibration.masters.master_frame import name_part, settings_text
+from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 CAMERAS = "cameras"

@@ -26,9 +26,9 @@ from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
 from coldframe.calibration.masters.flat_scaling import FlatScaler
 from coldframe.calibration.measuring.statistics import central_region
-from coldframe.calibration.stacking.accumulator import Stack
-from coldframe.calibration.stacking.column_sort import Scaling, allow_files, combine_columns
+from coldframe.calibration.stacking.column_sort import Scaling, combine_columns, raise_open_file_limit
 from coldframe.calibration.stacking.methods import Method
+from coldframe.calibration.stacking.stack import Stack
 
 TASKS_PER_THREAD = 4
 """Of all workers: enough that none is idle for long at the end, few enough that opening the files costs little."""
@@ -40,7 +40,10 @@ FEWEST_PIXELS = 1 << 15
 """Of a task's rows: less is not worth the way."""
 
 CONNECT_S = 10.0
-"""How long the scheduler may take to answer, and a first worker to appear."""
+"""How long the scheduler may take to answer."""
+
+FIRST_WORKER_S = 10.0
+"""How long a first worker may take to appear."""
 
 LOST_S = 30.0
 """How often is looked, while waiting for a result, whether there is any worker left."""
@@ -205,7 +208,7 @@ def stacking_cluster(address: str, folder: Path) -> Iterator[Stacking]:
         raise StackingError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
         try:
-            client.wait_for_workers(1, timeout=CONNECT_S)
+            client.wait_for_workers(1, timeout=FIRST_WORKER_S)
         except TimeoutError as error:
             raise StackingError(f"{address}: the scheduler has no workers: start some with `dask worker`") from error
         _check_versions(client)
@@ -249,7 +252,7 @@ def _stack_rows(
 ) -> Stack:
     """Stack some rows; a task."""
     _check_here(needs)
-    allow_files(len(images) * get_worker().state.nthreads)
+    raise_open_file_limit(len(images) * get_worker().state.nthreads)
     scaling = None
     if scaled is not None:
         scaling = Scaling(_dark_rows(scaled.dark, rows, images[0].shape[1]), scaled.factors)

@@ -10,13 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.combining.combine import (
-    FrameSet,
-    NotOneSetError,
-    RawFrame,
-    StackingError,
-    sets_of,
-)
+from coldframe.calibration.combining.combine import NotOneSetError, StackingError
+from coldframe.calibration.combining.frame_sets import FrameSet, RawFrame, sets_of
 from coldframe.calibration.combining.state_file import (
     PLANNED_FRAMES,
     SavedFrame,
@@ -25,21 +20,16 @@ from coldframe.calibration.combining.state_file import (
     write_state,
 )
 from coldframe.calibration.files.frame_file import BZERO, FrameFileError
-from coldframe.calibration.files.image_file import COUNTED, ImageFile, counted, open_image
+from coldframe.calibration.files.image_file import UINT16_STORAGES, ImageFile, open_image, uint16_pixels
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
-from coldframe.calibration.stacking.accumulator import (
-    Accumulator,
-    RepeatedFrameError,
-    Stack,
-    WrongFrameError,
-    pixel_digest,
-)
+from coldframe.calibration.stacking.accumulator import Accumulator, RepeatedFrameError, WrongFrameError, pixel_digest
 from coldframe.calibration.stacking.clipping import Clipping, half_step
 from coldframe.calibration.stacking.methods import Mean, Method
+from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind
 
-TOGETHER = 8
+FRAMES_AT_ONCE = 8
 """Frames in memory at once: as many as the state takes in one go."""
 
 
@@ -107,11 +97,11 @@ class GrowingSet:
                 " --overscan none"
             )
         refused: list[FrameFileError] = []
-        for first in range(0, len(frames), TOGETHER):
+        for first in range(0, len(frames), FRAMES_AT_ONCE):
             taken: dict[bytes, tuple[RawFrame, NDArray[np.uint16]]] = {}
-            for frame in frames[first : first + TOGETHER]:
+            for frame in frames[first : first + FRAMES_AT_ONCE]:
                 try:
-                    pixels = counted(frame.image)
+                    pixels = uint16_pixels(frame.image)
                     digest = pixel_digest(pixels)
                     self._refuse_known(frame.image.path, digest, taken)
                     taken[digest] = frame, pixels
@@ -201,7 +191,7 @@ class GrowingSet:
     def _reread(self, places: NDArray[np.intp]) -> Iterator[NDArray[np.uint16]]:
         assert self._state is not None
         for image in self._images():
-            if image.storage not in COUNTED or image.shape != self._state.accumulator.shape:
+            if image.storage not in UINT16_STORAGES or image.shape != self._state.accumulator.shape:
                 raise FrameFileError(image.path, "not the frame any more that was added")
             yield image.values(places)
 
@@ -214,7 +204,7 @@ class GrowingSet:
         """Return which file is not the frame any more that was added."""
         assert self._state is not None
         for frame, image in zip(self._state.frames, self._images(), strict=True):
-            if pixel_digest(counted(image)).hex() != frame.digest:
+            if pixel_digest(uint16_pixels(image)).hex() != frame.digest:
                 return f"{image.path}: not the frame any more that was added to {self.path}"
         return None
 

@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, Stri
 
 from coldframe.calibration.combining.combine import StackingError
 from coldframe.calibration.files.durable import replace_durably, write_durably
-from coldframe.calibration.stacking.accumulator import Accumulator, PixelState
+from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import MOST_FRAMES
+from coldframe.calibration.stacking.pixel_state import PixelState
 from coldframe.config.frames import FrameKind
 
 MAGIC = b"coldframe running state 1\n"

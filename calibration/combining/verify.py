@@ -13,24 +13,19 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.combining.combine import (
-    NotOneSetError,
-    RawFrame,
-    combine_frames,
-    open_frames,
-    without_overscan,
-)
+from coldframe.calibration.combining.combine import NotOneSetError, combine_frames
+from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, without_overscan
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameEncoder, FrameFileError, read_header
-from coldframe.calibration.files.image_file import counted, open_image
+from coldframe.calibration.files.image_file import open_image, uint16_pixels
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.masters.dark_ladder import DarkLadder, Rung
 from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
 from coldframe.calibration.masters.flat_scaling import NoSignalError
 from coldframe.calibration.masters.reading import MasterPlanes, read_master
-from coldframe.calibration.stacking.accumulator import Stack
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.column_sort import combine_columns
+from coldframe.calibration.stacking.stack import Stack
 
 MOST_NAMED = 999
 """Frames that a master's header can name (IMCOM001 to IMCOM999)."""
@@ -154,7 +149,7 @@ def _of_twilight(
     scaled, factors, exposures_s = [], [], []
     for number, frame in enumerate(frames):
         exposures_s.append(_exposure_s(frame.setup, frame.image.path))
-        flat = recipe(exposures_s[-1]).scaled(counted(frame.image))
+        flat = recipe(exposures_s[-1]).scaled(uint16_pixels(frame.image))
         factors.append(flat.factors)
         copy = folder / f"scaled-{number}.fits"
         copy.write_bytes(b"".join(encoder.encode(flat.pixels, [])))

@@ -92,13 +92,13 @@ class FrameEncoder:
         ValueError
             If a card cannot be written, or one of the structural keywords is among them.
         """
-        from coldframe.calibration.kernels import live  # noqa: PLC0415 - importing Numba takes 0.7 s
+        from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
 
         if pixels.size != self._size:
             self._size = pixels.size
             self._data = np.zeros(_whole_blocks(2 * pixels.size) // 2, np.uint16)
         flat = np.ascontiguousarray(pixels).reshape(-1)
-        even, odd = live.encode_unsigned(flat, self._data)
+        even, odd = fits_words.encode_unsigned(flat, self._data)
         structure = [
             *_primary(16, pixels.shape),
             Card("BSCALE", 1, "ADU = BSCALE x value + BZERO"),
@@ -251,11 +251,11 @@ def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray
 
 
 def _decode(data: memoryview, size: int, offset: int, name: Path | str) -> NDArray[np.uint16]:
-    from coldframe.calibration.kernels import live  # noqa: PLC0415 - importing Numba takes 0.7 s
+    from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
 
     words = np.require(np.frombuffer(data, np.uint16, size), requirements="A")
     pixels = np.empty(size, np.uint16)
-    seen = live.decode_unsigned(words, offset, pixels)
+    seen = fits_words.decode_unsigned(words, offset, pixels)
     if offset == 0 and seen & 0x8000:
         raise FrameFileError(name, "signed 16-bit data with values below zero; a raw frame has none")
     return pixels
@@ -329,7 +329,7 @@ def read_frame(path: Path) -> tuple[NDArray[np.uint16], dict[str, HeaderValue]]:
     FrameFileError
         If the file cannot be read or is not such a frame.
     """
-    return parse(mapped(path), path)
+    return parse(memory_mapped(path), path)
 
 
 def read_pixels(path: Path) -> NDArray[np.uint16]:
@@ -345,10 +345,10 @@ def read_header(path: Path) -> dict[str, HeaderValue]:
     FrameFileError
         If the file cannot be read or has no FITS header.
     """
-    return parse_header(memoryview(mapped(path)), path)[0]
+    return parse_header(memoryview(memory_mapped(path)), path)[0]
 
 
-def mapped(path: Path) -> mmap.mmap:
+def memory_mapped(path: Path) -> mmap.mmap:
     """Return a file's bytes as memory, to be read only.
 
     Raises

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import BZERO, LONGEST_HEADER, FrameFileError, mapped, parse_header
+from coldframe.calibration.files.frame_file import BZERO, LONGEST_HEADER, FrameFileError, memory_mapped, parse_header
 
 PLAIN_SUFFIXES = frozenset({".fits", ".fit", ".fts"})
 SUFFIXES = PLAIN_SUFFIXES | {".fz", ".gz"}
@@ -33,7 +33,7 @@ STORED_AS: dict[int, np.dtype[Any]] = {
 }
 """By BITPIX."""
 
-COUNTED = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
+UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
 """`ImageFile.storage` of images whose pixels are whole numbers from 0 to 65,535."""
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -107,10 +107,10 @@ class ImageFile:
             return self._stored(0, self.shape[0]).astype(np.uint16)
         if self.storage not in {(16, 0, 1), (16, BZERO, 1)}:
             return self.rows(0, self.shape[0]).astype(np.float32)
-        from coldframe.calibration.kernels import columns  # noqa: PLC0415 - importing Numba takes 0.3 s
+        from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
 
         words = self._stored(0, self.shape[0]).view(np.uint16)
-        signs = columns.decode_words(words.reshape(-1), int(self.zero))
+        signs = fits_words.decode_words(words.reshape(-1), int(self.zero))
         if self.zero == 0 and signs & BZERO:
             raise FrameFileError(self.path, "values below zero; a raw frame has none")
         return words
@@ -125,7 +125,7 @@ class ImageFile:
         FrameFileError
             If the file cannot be read, or has become shorter.
         """
-        memory = mapped(self.stored)
+        memory = memory_mapped(self.stored)
         size = self.shape[0] * self.shape[1] * self.pixel_bytes
         if places.size * _PAGES_OF_A_SEEK * mmap.PAGESIZE < size:
             memory.madvise(mmap.MADV_RANDOM)
@@ -160,7 +160,7 @@ class ImageFile:
         return stored.reshape(-1, width)
 
 
-def counted(image: ImageFile) -> NDArray[np.uint16]:
+def uint16_pixels(image: ImageFile) -> NDArray[np.uint16]:
     """Return the pixels of an image of whole numbers from 0 to 65,535.
 
     Raises
@@ -168,7 +168,7 @@ def counted(image: ImageFile) -> NDArray[np.uint16]:
     FrameFileError
         If it holds others, or cannot be read.
     """
-    if image.storage not in COUNTED:
+    if image.storage not in UINT16_STORAGES:
         raise FrameFileError(image.path, "not whole numbers of 8 or 16 bits")
     return image.pixels().astype(np.uint16, copy=False)
 

@@ -18,7 +18,7 @@ from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.frame_file import BZERO
 from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.measuring.statistics import SIGMA_PER_MAD
-from coldframe.calibration.stacking.accumulator import Stack
+from coldframe.calibration.stacking.stack import Stack
 from coldframe.errors import ColdframeError
 
 Header = Mapping[str, HeaderValue]

@@ -1,24 +1,20 @@
-"""The loop behind `frame_shape`, compiled by Numba."""
+"""The kernel of `frame_shape`: sums over cells of pixels."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from coldframe.calibration.kernels.live import kernel
-
-U16 = NDArray[np.uint16]
-I64 = NDArray[np.int64]
+from coldframe.calibration.kernels.compiling import I64, U16, kernel
 
 
 @kernel
 def sum_cells(pixels: U16, edges: I64, low: int, high: int, sums: I64) -> int:
-    """Add up the pixels of each cell, values beyond bounds taken as those; return all bits that occur.
+    """Add up the pixels of each cell, limited to the bounds; return the bitwise OR of all pixels.
 
     Parameters
     ----------
     pixels
         Shape (height, width).
     edges
-        Columns between which cells lie, shape (cells + 1,).
+        Columns at which cells begin and end, shape (cells + 1,).
     low, high
         The bounds, within 0 to 65535.
     sums

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from coldframe.calibration.files.durable import NotDurableError, link_durably, write_durably
+from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.frames.matching import best_master
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.recipe import LightRecipe
-from coldframe.calibration.masters.master_frame import name_part, settings_text
 from coldframe.config.frames import FrameKind
 
 _SIRIL_NAMES = {

@@ -19,10 +19,10 @@ from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.durable import NotDurableError, link_durably, make_folder_durably
 from coldframe.calibration.files.frame_file import FrameFileError, read_header
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.files.naming import name_part
 from coldframe.calibration.frames.matching import superseded
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
 from coldframe.calibration.library.index import LibraryIndex, OpenIndex, Stamp
-from coldframe.calibration.masters.master_frame import name_part
 from coldframe.calibration.masters.reading import file_digest, integrity_fault
 from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError

@@ -213,12 +213,12 @@ def calibrate(pixels: NDArray[np.uint16] | F32, planes: Correction, e_per_adu: f
     MismatchError
         If the masters have another shape.
     """
-    from coldframe.calibration.kernels import live  # noqa: PLC0415 - importing Numba takes 0.7 s
+    from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
 
     if pixels.shape != planes.subtracted.shape:
         raise MismatchError(f"the light has the shape {pixels.shape}, its masters {planes.subtracted.shape}")
     light = CalibratedLight(np.empty(pixels.shape, np.float32), np.empty(pixels.shape, np.float32))
-    live.calibrate_pixels(
+    lights.calibrate_pixels(
         pixels.reshape(-1),
         planes.subtracted.reshape(-1),
         planes.response.reshape(-1),
@@ -237,10 +237,10 @@ def pedestal_for(lowest_adu: float) -> int:
     return int(min(max(needed, PEDESTAL_STEP_ADU), MOST_PEDESTAL_ADU))
 
 
-def sixteen_bits(signal: F32, pedestal_adu: float) -> tuple[NDArray[np.uint16], int, int]:
+def to_uint16(signal: F32, pedestal_adu: float) -> tuple[NDArray[np.uint16], int, int]:
     """Return signal + pedestal rounded to 16 bits, and how many pixels were clipped at 0 and at 65,535."""
-    from coldframe.calibration.kernels import live  # noqa: PLC0415 - importing Numba takes 0.7 s
+    from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
 
     pixels = np.empty(signal.shape, np.uint16)
-    below, above = live.quantise(signal.reshape(-1), float(pedestal_adu), pixels.reshape(-1))
+    below, above = lights.quantise(signal.reshape(-1), float(pedestal_adu), pixels.reshape(-1))
     return pixels, int(below), int(above)

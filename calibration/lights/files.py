@@ -30,7 +30,7 @@ from coldframe.calibration.lights.arithmetic import (
     dark_subtraction,
     pedestal_for,
     scaled_subtraction,
-    sixteen_bits,
+    to_uint16,
     with_other_bias,
     with_own_bias,
 )
@@ -73,7 +73,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class CalibratedFile:
     """What came of a light.
 
     Attributes
@@ -105,7 +105,7 @@ class _Result:
     cards
         What was done to the pixels.
     below, above
-        As in `Written`.
+        As in `CalibratedFile`.
     """
 
     signal: NDArray[np.uint16] | NDArray[np.float32]
@@ -161,7 +161,9 @@ def _subtraction(recipe: LightRecipe) -> Subtraction:
     return dark_subtraction(only)
 
 
-def calibrate_file(light: Path, target: Path, recipe: LightRecipe, planes: Correction, output: Output) -> Written:
+def calibrate_file(
+    light: Path, target: Path, recipe: LightRecipe, planes: Correction, output: Output
+) -> CalibratedFile:
     """Calibrate one light and write it durably; `target` is a new file in a folder that exists.
 
     The light may be of 8, 16 or 32 bits or of floats in ADU, compressed or not. The file's first image is the
@@ -194,7 +196,7 @@ def calibrate_file(light: Path, target: Path, recipe: LightRecipe, planes: Corre
     cards = [*_cards(light, header, recipe, e_per_adu), *result.cards]
     first = primary_pieces(result.signal, cards + other_cards(cards, kept))
     write_durably(target, chain(first, *_extensions(result, planes, output.defects)))
-    return Written(target, result.below, result.above, photons=e_per_adu is not None)
+    return CalibratedFile(target, result.below, result.above, photons=e_per_adu is not None)
 
 
 def _calibrated(
@@ -228,7 +230,7 @@ def _calibrated(
         if output.floating:
             result.signal[rows] = band.signal + np.float32(pedestal_adu or 0)
         else:
-            result.signal[rows], below, above = sixteen_bits(band.signal, pedestal_adu or 0)
+            result.signal[rows], below, above = to_uint16(band.signal, pedestal_adu or 0)
             result.below += below
             result.above += above
     if not output.floating:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.frames.overscan import PEDESTAL_ADU, Overscan
 from coldframe.calibration.masters.flat_scaling import FlatScaler, flat_response, with_dark_noise
-from coldframe.calibration.stacking.accumulator import Stack
+from coldframe.calibration.stacking.stack import Stack
 
 
 class ScaledFlat(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, LEVELS, central_region, median_of_counts
-from coldframe.calibration.stacking.accumulator import Stack
+from coldframe.calibration.stacking.stack import Stack
 from coldframe.errors import ColdframeError
 
 REFERENCE_LEVEL = 16384
@@ -78,11 +78,11 @@ class FlatScaler:
 
     def scale_by(self, factors: NDArray[np.float32], pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
         """Return a flat frame, its dark subtracted, times its `factors`; see `scale`."""
-        from coldframe.calibration.kernels import live  # noqa: PLC0415 - importing Numba takes 0.7 s
+        from coldframe.calibration.kernels import flats  # noqa: PLC0415 - importing Numba takes 0.7 s
 
         if self._scaled.shape != pixels.shape:
             self._scaled = np.empty(pixels.shape, np.uint16)
-        live.scale_signals(pixels, self._dark_for(pixels.shape), factors, self._scaled)
+        flats.scale_signals(pixels, self._dark_for(pixels.shape), factors, self._scaled)
         return self._scaled
 
     def factors(self, pixels: NDArray[np.uint16] | NDArray[np.float32]) -> NDArray[np.float32]:
@@ -208,10 +208,10 @@ def _level(pixels: NDArray[np.uint16] | NDArray[np.float32], dark: NDArray[np.fl
     """Return the median of a region's signal."""
     if pixels.dtype != np.uint16:
         return float(np.median(pixels - dark))
-    from coldframe.calibration.kernels import live  # noqa: PLC0415 - importing Numba takes 0.7 s
+    from coldframe.calibration.kernels import flats  # noqa: PLC0415 - importing Numba takes 0.7 s
 
     counts = np.zeros(LEVELS, np.uint32)
-    live.count_signals(cast("NDArray[np.uint16]", pixels), dark, counts)
+    flats.count_signals(cast("NDArray[np.uint16]", pixels), dark, counts)
     return _median_within_step(counts.astype(np.int64))
 
 

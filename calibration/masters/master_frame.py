@@ -1,6 +1,5 @@
 """Master frames: their names, their headers, their files."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,18 +9,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.cards import Card, HeaderValue, ascii_text
+from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import write_durably
 from coldframe.calibration.files.frame_file import FrameFileError, extension_pieces, primary_pieces
 from coldframe.calibration.files.keywords import ROLES, setting_cards, software_card, utc_text, with_driver_cards
+from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.frames.overscan import Overscan, corrected_header
 from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT
 from coldframe.calibration.masters.reading import integrity_fault, read_master
 from coldframe.calibration.measuring.amp_glow import SIGNIFICANCE, AmpGlow, measure_glow
 from coldframe.calibration.measuring.statistics import central_region
-from coldframe.calibration.stacking.accumulator import Stack
 from coldframe.calibration.stacking.column_sort import method_trial
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
+from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 _TYPES = {
@@ -36,7 +36,6 @@ _NAMES = {
     FrameKind.FLAT: "MasterFlat",
     FrameKind.DARK_FLAT: "MasterDarkFlat",
 }
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+-]+")
 
 _KEPT_OF_DRIVER = frozenset(
     {
@@ -134,42 +133,6 @@ def master_name(master: MasterFrame) -> str:
         master.filter_name,
     )
     return f"{_NAMES[master.kind]}_{name_part(master.camera)}_{text}.fits"
-
-
-def settings_text(
-    kind: FrameKind, settings: ReadoutSettings, exposure_s: float, temperature_c: float | None, filter_name: str | None
-) -> str:
-    """Return what tells a set of frames from others, as part of a file name: G100_O50_-10C_300s_1x1.
-
-    Parameters
-    ----------
-    kind, settings, exposure_s, filter_name
-        Of the frames.
-    temperature_c
-        Setpoint, or the sensor's temperature where there is no cooler, degrees Celsius; None where unknown.
-    """
-    exposed = kind in (FrameKind.DARK, FrameKind.DARK_FLAT)
-    parts = [
-        None if settings.gain is None else f"G{settings.gain:g}",
-        None if settings.offset is None else f"O{settings.offset:g}",
-        None if temperature_c is None else f"{round(temperature_c, 1) + 0.0:g}C",
-        f"{_decimal(exposure_s)}s" if exposed else None,
-        f"{settings.binning}x{settings.binning}",
-        settings.readout_mode,
-        filter_name if kind in (FrameKind.FLAT, FrameKind.DARK_FLAT) else None,
-    ]
-    return "_".join(name_part(part) for part in parts if part)
-
-
-def name_part(text: str) -> str:
-    """Return text with what does not belong into a file name replaced; never ".." alone, which leads elsewhere."""
-    part = _NOT_IN_NAMES.sub("-", ascii_text(text))
-    return part if part.strip(".") else "-"
-
-
-def _decimal(seconds: float) -> str:
-    """Return seconds to the microsecond without exponent and trailing zeros."""
-    return f"{seconds:.6f}".rstrip("0").rstrip(".")
 
 
 def master_cards(master: MasterFrame) -> list[Card]:

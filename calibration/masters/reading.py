@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import BLOCK_LENGTH, HeaderValue
-from coldframe.calibration.files.frame_file import FrameFileError, mapped, parse_header
+from coldframe.calibration.files.frame_file import FrameFileError, memory_mapped, parse_header
 
 F32 = NDArray[np.float32]
 
@@ -174,7 +174,7 @@ def _plane(image: Image, path: Path) -> F32:
 
 def _images(path: Path) -> Iterator[Image]:
     """Go through a file's HDUs; every size is checked against the bytes that are there."""
-    buffer = memoryview(mapped(path))
+    buffer = memoryview(memory_mapped(path))
     start = 0
     for _ in range(_MOST_HDUS):
         if start >= len(buffer):

@@ -11,7 +11,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.threads import mapped, thread_count
+from coldframe.calibration.threads import parallel_map, thread_count
 
 F64 = NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def frame_shape(pixels: NDArray[np.uint16], bounds_adu: tuple[float, float] = (0
         return shape.sum_cells(pixels[2 * top : 2 * bottom], edges, low, high, sums[top:bottom])
 
     bits = 0
-    for found in mapped(add_up, parts[:-1], parts[1:]):
+    for found in parallel_map(add_up, parts[:-1], parts[1:]):
         bits |= found
     pixels_of = 2 * np.diff(edges)
     return FrameShape(sums / pixels_of, int(pixels_of.min()), (height, width), (bits & -bits) or 1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.threads import mapped, thread_count
+from coldframe.calibration.threads import parallel_map, thread_count
 
 LEVELS = 65536
 FULL_SCALE_ADU = LEVELS - 1
@@ -139,7 +139,7 @@ def measure(
     FrameMeasurement
         A frame without a single pixel is refused with ValueError.
     """
-    from coldframe.calibration.kernels import live  # noqa: PLC0415 - importing Numba takes 0.7 s
+    from coldframe.calibration.kernels import histograms  # noqa: PLC0415 - importing Numba takes 0.7 s
 
     if pixels.ndim != 2 or pixels.size == 0:  # noqa: PLR2004 - a plane
         raise ValueError(f"a frame has two dimensions and at least one pixel, not the shape {pixels.shape}")
@@ -148,13 +148,13 @@ def measure(
 
     def count(top: int, bottom: int) -> NDArray[np.int64]:
         counts = np.zeros((2, 2, LEVELS), np.uint32)
-        live.count_levels(
+        histograms.count_levels(
             pixels[top:bottom], rows.start - top, rows.stop - top, columns.start, columns.stop, counts[0], counts[1]
         )
         summed: NDArray[np.int64] = counts.sum(axis=1, dtype=np.int64)
         return summed
 
-    outside, central = sum(mapped(count, edges[:-1], edges[1:]), start=np.zeros((2, LEVELS), np.int64))
+    outside, central = sum(parallel_map(count, edges[:-1], edges[1:]), start=np.zeros((2, LEVELS), np.int64))
     whole = outside + central
     occupied = np.flatnonzero(whole)
     if saturation_adu is None:
@@ -252,12 +252,12 @@ def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> flo
 
     Their variance is that of a pixel times 1 + 4 + 1.
     """
-    from coldframe.calibration.kernels import live  # noqa: PLC0415 - importing Numba takes 0.7 s
+    from coldframe.calibration.kernels import histograms  # noqa: PLC0415 - importing Numba takes 0.7 s
 
     height = rows.stop - rows.start
     sampled = np.arange(rows.start, rows.stop, -(-height // DIFFERENCE_ROWS))
     counts = np.zeros(2 * LEVELS, np.int64)
-    live.count_curvatures(pixels, sampled, columns.start, columns.stop, counts)
+    histograms.count_curvatures(pixels, sampled, columns.start, columns.stop, counts)
     differing = np.flatnonzero(counts[1:])
     if differing.size == 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""Which values of a pixel are kept: one definition for frames as they come in and for frames on disk."""
+"""Kappa-sigma clipping about the mean: one definition for frames as they come in and for frames on disk."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -9,61 +9,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_FRAMES = 32767
-"""Up to here every sum of the decision fits 64-bit integers: n Q <= 32767^2 x 65535^2 < 2^63."""
+"""Up to this number every sum of the decision fits 64-bit integers: n Q <= 32767^2 x 65535^2 < 2^63."""
 
 MOST_TRIMMED = 4
-"""Values trimmed on each side at most: what the smallest state keeps."""
+"""Most values trimmed on each side: the number that the smallest state keeps."""
 
 FEWEST_TO_TRIM = 5
-"""Frames from which a trimmed start is possible: three values remain."""
+"""Fewest frames for a trimmed start; three values remain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clipping:
     """Iterated kappa-sigma clipping about the mean, from a robust start.
 
-    Of n values x of a pixel, those are kept that lie within kappa sigma of the mean, mean and sigma (ddof 1) being
-    those of the values kept before; every step judges the whole sample again, so a value may come back. The steps end
-    when the choice no longer changes, or after `iterations`. The kept values are always neighbours in the sorted
-    sample, so the decision needs the number, sum and sum of squares of all values and the values at the ends, nothing
-    else.
+    Of the n values x of a pixel, clipping keeps those within kappa sigma of the mean. Mean and sigma (ddof 1) are those
+    of the values that the previous step kept. Every step decides on the whole sample, so a rejected value may return.
+    The iteration ends when the selection no longer changes, or after `iterations` steps. The kept values are always
+    neighbours in the sorted sample. Therefore the number, the sum and the sum of squares of all values, and the values
+    at the ends, suffice for the decision.
 
-    The first mean and sigma are those of the sample without its g smallest and g largest values ("trimmed"), because
-    among n values none lies further than (n - 1) / sqrt(n) sigma from the mean: of ten or fewer, three-sigma clipping
-    from the whole sample ("all") never rejects any, and several outliers hide each other in more. g is n times `trim`,
-    at least 1 and at most 4; below five frames nothing is trimmed, and so nothing is rejected. The variance of trimmed
-    values is too small; `variance_correction` makes up for it. On clean normal samples the trimmed start costs 7 % of
-    noise at 5 frames, 3 % at 20, next to nothing more than the clipping itself from 60 (measured).
+    The first mean and sigma are those of the sample without its g smallest and g largest values ("trimmed"). Starting
+    from the whole sample ("all") does not work for few frames: among n values none lies further than (n - 1) / sqrt(n)
+    sigma from the mean, so three-sigma clipping of ten or fewer never rejects any, and among more frames several
+    outliers mask each other. g is n times `trim`, at least 1 and at most 4; fewer than five frames are not trimmed,
+    and nothing is rejected from them. Trimmed values have too small a variance, which `variance_correction` corrects.
+    On clean normal samples the trimmed start adds 7 % of noise at 5 frames, 3 % at 20, and next to nothing beyond the
+    cost of clipping itself from 60 on (measured).
 
-    A value is rejected if, with m kept values of sum s and sum of squares q,
+    With m kept values of sum s and sum of squares q, a value is rejected if
 
         (m x - s)^2 max(m - 1, 1) > kappa^2 max(c m (m q - s^2), floor^2 m^2 max(m - 1, 1))
 
     where c is the correction at the first step and 1 later. The integers m x - s and m q - s^2 are exact for up to
-    32,767 frames; the products of the two sides are taken in float64 in the order written. If no value differs
-    from another by more than r, all products are exact while kappa^2 n^3 r^2 < 2^53 with an integral kappa^2 and
-    the correction's step aside: 9 n^3 r^2 < 2^53 holds for n = 97 at any r, for n = 1,000 up to r = 1,000. Beyond, the
-    comparison is off by a few parts in 10^16, the same for every order, split and machine.
+    32,767 frames; the products on the two sides are computed in float64 in the order written. If no two values differ
+    by more than r, all products are exact as long as kappa^2 n^3 r^2 < 2^53, for an integral kappa^2 and apart from the
+    step with the correction: 9 n^3 r^2 < 2^53 holds for n = 97 at any r, and for n = 1,000 up to r = 1,000. Beyond, the
+    comparison is off by a few parts in 10^16, and equally so for every order, split and machine.
 
     Ties and constants: a value exactly at the limit is kept, and so are values that are all equal, saturated ones
     included. Exact zeros count like any other value. One or two frames are averaged as they are; the uncertainty of
-    one frame is not known (NaN).
+    a single frame is unknown (NaN).
 
     Attributes
     ----------
     kappa
-        Limit in units of sigma, at least 1: then at least one kept value always stays.
+        Limit in units of sigma, at least 1, so that at least one kept value always stays.
     centre
-        What deviations are counted from.
+        The value from which deviations count.
     start
         "trimmed" or "all".
     trim
         Fraction trimmed on each side at the start, 0 to 0.3.
     sigma_floor_adu
-        Lower limit of sigma: half the step between neighbouring levels, see `half_step`. Where the noise is below the
-        step, most values are equal, and sigma alone would reject every other value.
+        Lower limit of sigma: half the step between neighbouring levels, see `half_step`. If the noise is smaller than
+        the step, most values are equal, and sigma alone would reject all others.
     iterations
-        Most steps, the first included.
+        Largest number of steps, including the first.
     """
 
     kappa: float = 3.0
@@ -84,7 +85,7 @@ class Clipping:
             raise ValueError(f"iterations is {self.iterations}; allowed: 1 or more")
 
     def trimmed(self, frames: int) -> int:
-        """Return how many values are left out on each side for the first mean and sigma."""
+        """Return how many values the first mean and sigma omit on each side."""
         if self.start == "all" or frames < FEWEST_TO_TRIM:
             return 0
         return min(max(1, int(self.trim * frames)), MOST_TRIMMED)
@@ -95,19 +96,19 @@ class Clipping:
 
 
 STEP_ROWS = 64
-"""Rows from the middle of a frame in which its step is looked for."""
+"""Rows in the middle of a frame from which its step is determined."""
 
 FEWEST_LEVELS = 8
-"""In these rows, without which nothing is said of the step: of fewer it would be chance."""
+"""Fewest levels in these rows from which a step is determined; with fewer, it would be chance."""
 
 HIGHEST_LEVEL = 65535
 
 
 def half_step(frame: NDArray[np.integer]) -> float:
-    """Return half the step between a frame's levels: 8 ADU where 12 bits were spread over 16, otherwise 0.5.
+    """Return half the step between a frame's levels: 8 ADU for 12 bits spread over 16, usually 0.5.
 
-    The step is the greatest common divisor of the differences of all levels in some rows, 0 and 65,535 left out, which
-    are where values were cut off. A frame of fewer than 8 levels is taken to have whole steps.
+    The step is the greatest common divisor of the differences of all levels in some rows. 0 and 65,535 are omitted,
+    because values are clipped there. A frame with fewer than 8 levels is assumed to have a step of 1.
 
     Parameters
     ----------
@@ -122,19 +123,19 @@ def half_step(frame: NDArray[np.integer]) -> float:
 
 @cache
 def variance_correction(frames: int, trimmed: int) -> float:
-    """Return the variance of a normal distribution over the mean variance (ddof 1) of its trimmed samples.
+    """Return the variance of a normal distribution divided by the mean variance (ddof 1) of its trimmed samples.
 
-    Given the largest value a trimmed at the lower end and the smallest b trimmed at the upper one, the values between
-    are independent draws from the normal distribution cut at a and b (David and Nagaraja, Order Statistics, 3rd
-    edition, theorem 2.5), so the mean of their variance is that of the cut distribution, here averaged over the joint
-    density of a and b (ibid., equation 2.2.1).
+    Given the largest value a trimmed at the lower end and the smallest value b trimmed at the upper one, the values in
+    between are independent draws from the normal distribution truncated at a and b (David and Nagaraja, Order
+    Statistics, 3rd edition, theorem 2.5). The mean of their variance is that of the truncated distribution, here
+    averaged over the joint density of a and b (ibid., equation 2.2.1).
 
     Parameters
     ----------
     frames
         Sample size.
     trimmed
-        Values left out on each side; at least two remain.
+        Number of values omitted on each side; at least two must remain.
     """
     if trimmed == 0:
         return 1.0

@@ -1,7 +1,7 @@
-"""Frames on disk combined pixel by pixel from their whole samples: any statistic, whatever the number of frames.
+"""Frames on disk, combined pixel by pixel from their whole samples: any statistic, for any number of frames.
 
-The pixels of a band are read from every file, turned into columns, and handed to `column_kernels`. A few threads work
-on bands of their own; the memory taken is that of the result, 10 bytes a pixel, and of one band for each thread.
+The pixels of a band are read from every file, arranged in columns, and passed to the kernels in `columns`. A few
+threads work on bands of their own. The memory is that of the result, 10 bytes per pixel, and of one band per thread.
 """
 
 import math
@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 from typing import Any, NamedTuple, assert_never
 
 import numpy as np
@@ -20,18 +19,19 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.frame_file import BZERO, FrameFileError
 from coldframe.calibration.files.image_file import STORED_AS, ImageFile
-from coldframe.calibration.stacking.accumulator import Stack, clipping_trial
 from coldframe.calibration.stacking.clipping import MOST_FRAMES, Clipping, variance_correction
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
-from coldframe.calibration.stacking.uncertainty import Trial, student_variance, trial_samples, tried
+from coldframe.calibration.stacking.pixel_state import clipping_trial
+from coldframe.calibration.stacking.stack import Stack
+from coldframe.calibration.stacking.uncertainty import Trial, student_variance, trial_result, trial_samples
 from coldframe.calibration.threads import MOST_THREADS
 from coldframe.errors import ColdframeError
 
 BAND_BYTES = 1 << 23
-"""Of the pixels that a thread holds at once, as the files store them; of less each read would be too short to pay."""
+"""Bytes, as stored, of the pixels that a thread holds at once; smaller reads would not pay."""
 
 FEWEST_PIXELS = 512
-"""Of a band, however many frames there are."""
+"""Fewest pixels of a band, for any number of frames."""
 
 _NOT_WINSORIZED = -1.0
 
@@ -52,10 +52,10 @@ class Scaling:
     Attributes
     ----------
     dark
-        float32, shape (height, width): what is subtracted from each frame, ADU.
+        float32, shape (height, width): the level to subtract from each frame, ADU.
     factors
-        float32, shape (frames, 2, 2): what each frame is multiplied with then, by the row and the column of the 2x2
-        pattern of a colour filter array.
+        float32, shape (frames, 2, 2): the factors by which each frame is multiplied afterwards, by the row and the
+        column of the 2x2 pattern of a colour filter array.
     """
 
     dark: NDArray[np.float32]
@@ -67,27 +67,27 @@ def combine_columns(
 ) -> Stack:
     """Combine frames from disk.
 
-    Frames of 8 or 16 bits are sorted as they are and summed up in integers: with `Clipping` the result is that of the
-    running state, to the bit. All others, and frames that are stored in different ways, go through float32: of 32-bit
-    integers above 16,777,216 the last digits are lost.
+    Frames of 8 or 16 bits are sorted as they are and summed in integers: with `Clipping` the result equals that of the
+    running state to the bit. All others, and frames that are not all stored alike, are converted to float32: 32-bit
+    integers above 16,777,216 lose their last digits.
 
     Parameters
     ----------
     frames
-        At least one, all of the same shape, at most 32,767.
+        1 to 32,767 frames of the same shape.
     method
-        What becomes of a pixel's sample.
+        The statistic.
     scaling
         For flats.
     threads
-        That share the work, at most; never more than the process has processors.
+        Most threads that share the work; never more are used than the process has processors.
 
     Raises
     ------
     MixedShapesError
         If the frames differ in size.
     FrameFileError
-        If a file cannot be read any more, or has become shorter.
+        If a file can no longer be read, or has become shorter.
     ValueError
         If there are no frames or too many.
     """
@@ -121,42 +121,42 @@ def combine_columns(
 
 
 def spread_correction(frames: int, method: Method) -> float:
-    """Return the squared uncertainty of the combined value over that which the scatter of the kept values suggests.
+    """Return the squared uncertainty of the combined value divided by its squared standard error from the kept values.
 
-    For every method what `scatter_correction` is for `Clipping`. For the mean it is that of Student's distribution; it
-    tends to pi / 2 for the median.
+    This is `scatter_correction` for every method. For the mean it is that of Student's distribution; for the median it
+    tends to pi / 2.
     """
-    if isinstance(method, Mean) or frames < 3:  # noqa: PLR2004 - of two all methods take the mean
+    if isinstance(method, Mean) or frames < 3:  # noqa: PLR2004 - all methods take the mean of two
         return student_variance(frames)
     return method_trial(frames, method).correction
 
 
 @cache
 def method_trial(frames: int, method: Method) -> Trial:
-    """Let normal samples, of two frames or more, go through the method."""
+    """Send normal samples of at least two frames through the method."""
     if isinstance(method, Clipping):
         return clipping_trial(frames, method)
     samples = trial_samples(frames)
     value, error = np.empty((2, samples.shape[1]), np.float32)
     counts = np.empty(value.size, np.uint16)
-    # As words of a file, so that nothing is compiled for the trial alone.
+    # Passed as words of a file, so that no kernel is compiled for the trial alone.
     _statistic(method, frames, _Values(samples.dtype, flip=0), 1.0)(samples.byteswap(), value, error, counts)
-    return tried(samples, value, error, counts)
+    return trial_result(samples, value, error, counts)
 
 
 class _Values(NamedTuple):
-    """What the values of a band are.
+    """The values of a band.
 
     Attributes
     ----------
     dtype
         uint16 or float32.
     whole
-        True where all are whole numbers.
+        True if all are whole numbers.
     pedestal
-        By how much they are higher than those of the frames, ADU.
+        How much higher they are than those of the frames, ADU.
     flip
-        Of words as they come from the file what turns them into values; see `columns.load`.
+        For words as they come from the file: the bits to invert to make them values; see `tiles.load`.
     """
 
     dtype: np.dtype[Any]
@@ -166,12 +166,12 @@ class _Values(NamedTuple):
 
 
 class _BandReader:
-    """Reads the same pixels of all frames; `values` tells what they become."""
+    """Reads the same pixels of all frames; `values` describes the result."""
 
     def __init__(self, frames: Sequence[ImageFile], scaling: Scaling | None, opened: ExitStack) -> None:
         storages = {frame.storage for frame in frames}
         whole = all(bits > 0 and scale == 1 for bits, _, scale in storages)
-        # Signed words are sorted with the sign bit turned over, too; flats are known to have no negative ones.
+        # Signed words are also sorted with the sign bit inverted; flats have no negative ones.
         turned = storages == {(16, 0, 1)} and scaling is None
         self._frames = frames
         self._scaling = scaling
@@ -182,7 +182,7 @@ class _BandReader:
             self.values = _Values(np.dtype(np.uint16), pedestal=BZERO if turned else 0, flip=flip)
         else:
             self.values = _Values(np.dtype(np.float32), whole=whole and scaling is None)
-        allow_files(len(frames))
+        raise_open_file_limit(len(frames))
         self._files = [_open(frame, opened) for frame in frames]
 
     def read(self, band: NDArray[Any], start: int) -> None:
@@ -191,7 +191,9 @@ class _BandReader:
             for frame, file, row in zip(self._frames, self._files, band, strict=True):
                 _read(frame, file, start, row)
             if self._scaling is not None:
-                _kernels().decode_words(band.reshape(-1), self._flip)
+                from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+                fits_words.decode_words(band.reshape(-1), self._flip)
         else:
             for frame, file, row in zip(self._frames, self._files, band, strict=True):
                 stored = np.empty(row.size, STORED_AS[frame.bits])
@@ -201,9 +203,11 @@ class _BandReader:
             self._scale(band, start, self._scaling)
 
     def _scale(self, band: NDArray[Any], start: int, scaling: Scaling) -> None:
+        from coldframe.calibration.kernels import flats  # noqa: PLC0415 - importing Numba takes 0.7 s
+
         dark = scaling.dark.reshape(-1)[start : start + band.shape[1]]
         width = self._frames[0].shape[1]
-        scale = _kernels().scale_words if band.dtype == np.uint16 else _kernels().scale_values
+        scale = flats.scale_words if band.dtype == np.uint16 else flats.scale_values
         for row, factors in zip(band, scaling.factors, strict=True):
             scale(row, dark, factors, start, width)
 
@@ -226,8 +230,8 @@ def _open(frame: ImageFile, opened: ExitStack) -> int:
     return file
 
 
-def allow_files(count: int) -> None:
-    """Raise the limit of open files, where it is lower than needed, as far as the system lets us."""
+def raise_open_file_limit(count: int) -> None:
+    """Raise the limit on open files, if it is too low, as far as the system permits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = count + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
@@ -238,11 +242,12 @@ def allow_files(count: int) -> None:
 
 
 def _statistic(method: Method, frames: int, values: _Values, correction: float) -> Statistic:
-    """Return what combines a band into values, their uncertainties and counts; each thread needs its own."""
-    kernels = _kernels()
+    """Return the function that combines a band into values, uncertainties and counts; each thread needs its own."""
+    from coldframe.calibration.kernels import tiles  # noqa: PLC0415 - importing Numba takes 0.7 s
+
     integral = values.dtype == np.uint16
     kernel, rule = _kernel(method, frames, whole=values.whole)
-    sums = np.empty((kernels.SUMS, kernels.TILE), np.int64 if integral else np.float64)
+    sums = np.empty((tiles.SUMS, tiles.TILE), np.int64 if integral else np.float64)
     near = math.sqrt((2**31 - 1) / frames) if integral else -1.0
 
     def combine(
@@ -257,20 +262,21 @@ def _statistic(method: Method, frames: int, values: _Values, correction: float) 
 
 
 def _kernel(method: Method, frames: int, *, whole: bool) -> tuple[Callable[..., None], tuple[Any, ...]]:
-    """Return the kernel of a method, and what tells it the rule."""
-    kernels = _kernels()
+    """Return the kernel of a method, and the arguments that define the rule."""
+    from coldframe.calibration.kernels import columns  # noqa: PLC0415 - importing Numba takes 0.7 s
+
     match method:
         case Mean():
-            return kernels.take_means, ()
+            return columns.take_means, ()
         case Median():
-            return kernels.take_medians, (middle_network(frames),)
+            return columns.take_medians, (middle_network(frames),)
         case MedianClipping():
-            return kernels.clip_about_medians, (merging_network(frames), float(method.kappa) ** 2, _NOT_WINSORIZED)
+            return columns.clip_about_medians, (merging_network(frames), float(method.kappa) ** 2, _NOT_WINSORIZED)
         case Winsorizing():
-            return kernels.clip_about_medians, (merging_network(frames), float(method.kappa) ** 2, float(whole))
+            return columns.clip_about_medians, (merging_network(frames), float(method.kappa) ** 2, float(whole))
         case Clipping():
             trim = method.trimmed(frames)
-            return kernels.clip_about_means, (
+            return columns.clip_about_means, (
                 merging_network(frames),
                 trim,
                 variance_correction(frames, trim),
@@ -284,7 +290,7 @@ def _kernel(method: Method, frames: int, *, whole: bool) -> tuple[Callable[..., 
 
 @cache
 def merging_network(rows: int) -> NDArray[np.int32]:
-    """Return the comparators that complete the sorting of rows of which each eight, as far as they go, are in order."""
+    """Return the comparators that complete the sorting of rows of which each group of eight is in order."""
     whole = rows - rows % 8
     return np.concatenate([sorting_network(rows - whole) + np.int32(whole), sorting_network(rows, 8)])
 
@@ -293,8 +299,8 @@ def merging_network(rows: int) -> NDArray[np.int32]:
 def sorting_network(rows: int, run: int = 1) -> NDArray[np.int32]:
     """Return the comparators of Batcher's odd-even merge sort, shape (comparators, 2), from sorted runs of rows on.
 
-    Each puts the smaller value into its first row and the larger one into its second. Knuth, The Art of Computer
-    Programming 3, 2nd edition, section 5.2.2, algorithm M.
+    Each comparator puts the smaller value into its first row and the larger one into its second. Knuth, The Art of
+    Computer Programming 3, 2nd edition, section 5.2.2, algorithm M.
     """
     stages = [np.empty((0, 2), np.int32)]
     while run < rows:
@@ -311,7 +317,7 @@ def sorting_network(rows: int, run: int = 1) -> NDArray[np.int32]:
 
 @cache
 def middle_network(rows: int) -> NDArray[np.int32]:
-    """Return those comparators of the merging network on which the middle row or, of an even number, two depend."""
+    """Return the comparators of the merging network on which the middle row depends, or the two middle rows."""
     wanted = {(rows - 1) // 2, rows // 2}
     kept = []
     for pair in merging_network(rows)[::-1].tolist():
@@ -322,7 +328,7 @@ def middle_network(rows: int) -> NDArray[np.int32]:
 
 
 def _share(work: Callable[[Iterator[int]], None], starts: range, most_threads: int) -> None:
-    """Let a few threads take from the same starts until none is left; after an error in one the others stop, too."""
+    """Let a few threads take from the same starts until none is left; after an error in one the others stop."""
     left = iter(starts)
 
     def take() -> None:
@@ -337,9 +343,3 @@ def _share(work: Callable[[Iterator[int]], None], starts: range, most_threads: i
     with ThreadPoolExecutor(threads, "columns") as pool:
         for outcome in [pool.submit(take) for _ in range(threads)]:
             outcome.result()
-
-
-def _kernels() -> ModuleType:
-    from coldframe.calibration.kernels import columns  # noqa: PLC0415 - importing Numba takes 0.7 s
-
-    return columns

@@ -1,8 +1,8 @@
-"""The ways in which the values of a pixel become one, by name; each is defined here, computed elsewhere.
+"""The methods by which the values of a pixel are combined; this module defines them, others compute them.
 
-`Clipping`, the running state's own, has a module to itself. The others need the whole sample of a pixel and therefore
-frames on disk. The uncertainty is for all of them the standard error from the scatter of the kept values (ddof 1) times
-a correction for what the method does to normal samples.
+`Clipping`, the method of the running state, has a module of its own. All others except the mean need the whole sample
+of a pixel, and therefore frames on disk. The uncertainty of each method is the standard error from the scatter of the
+kept values (ddof 1), corrected for what the method does to normal samples.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Median:
-    """The median, of an even number of values the mean of the middle two; the uncertainty is from all values."""
+    """The median; of an even number, the mean of the two middle values. The uncertainty is that of all values."""
 
     def __str__(self) -> str:
         return "median"
@@ -28,11 +28,12 @@ class Median:
 
 @dataclass(frozen=True, slots=True)
 class MedianClipping:
-    """Iterated kappa-sigma clipping about the median, as Siril's `rej sigma` does it.
+    """Iterated kappa-sigma clipping about the median, as in Siril's `rej sigma`.
 
-    Of the kept values median and sigma (ddof 1) are taken, and all values further than kappa sigma from the median are
-    rejected for good, until none is or only four are left. The result is the mean of the kept values. Unlike Siril,
-    exact zeros count like any other value, and the last four values that stay are those next to the median.
+    Each step takes median and sigma (ddof 1) of the kept values, and rejects all values further than kappa sigma from
+    the median for good. The steps end when none is rejected or only four values are left. The result is the mean of the
+    kept values. Unlike in Siril, exact zeros count like any other value, and the four values that stay are those next
+    to the median.
 
     Attributes
     ----------
@@ -51,14 +52,14 @@ class MedianClipping:
 
 @dataclass(frozen=True, slots=True)
 class Winsorizing:
-    """Clipping about the median with a sigma that outliers do not widen, as Siril's `rej winsorized` does it.
+    """Clipping about the median with a sigma that outliers do not widen, as in Siril's `rej winsorized`.
 
-    The values are drawn in to the median plus and minus 1.5 sigma, the bounds rounded to whole ADU of integer frames;
-    1.134 times the standard deviation (ddof 1) of these is the next sigma, and so on until it changes by no more than
-    0.0005 of itself. Then all values further than kappa sigma from the median are rejected for good, and everything is
-    repeated until none is or only four are left. The result is the mean of the kept values. 1.5 and 1.134 are Huber's
-    (Robust Statistics, 1981; the factor makes sigma right for normal samples). Unlike Siril, exact zeros count like any
-    other value, and the last four values that stay are those next to the median.
+    Values beyond 1.5 sigma from the median are drawn in to these bounds, which are rounded to whole ADU for integer
+    frames; 1.134 times the standard deviation (ddof 1) of the result is the next sigma. This is repeated until sigma
+    changes by at most 0.0005 of itself. Then all values further than kappa sigma from the median are rejected for good.
+    The whole is repeated until no value is rejected or only four are left. The result is the mean of the kept values.
+    The numbers 1.5 and 1.134 are Huber's (Robust Statistics, 1981; the factor makes sigma right for normal samples).
+    Unlike in Siril, exact zeros count like any other value, and the four values that stay are those next to the median.
 
     Attributes
     ----------
@@ -81,5 +82,5 @@ Method = Clipping | Mean | Median | MedianClipping | Winsorizing
 
 
 def _check(kappa: float) -> None:
-    if not 1 <= kappa <= 100:  # noqa: PLR2004 - as `Clipping` allows
+    if not 1 <= kappa <= 100:  # noqa: PLR2004 - the limits of `Clipping`
         raise ValueError(f"kappa is {kappa}; allowed: 1 to 100")

@@ -1,9 +1,10 @@
 """What happens during a night, as values: journal, dashboard and telemetry live on these and on nothing else."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,23 @@ class NightOutcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-NIGHT_WAS_ENDED = "the night was ended"
-"""Why the step under way ended when somebody ended the night: what follows is the safe state."""
+class AbortedBy(StrEnum):
+    """What aborted a night."""
+
+    DISK = "disk"
+    OTHER_PROGRAM = "other-program"
+    INTERNAL_ERROR = "internal-error"
+
+
+class StepType(StrEnum):
+    """What a step of the night does."""
+
+    COOL = "cool"
+    TUNE = "tune"
+    SHOOT = "shoot"
+    SKY_FLATS = "sky-flats"
+    SKY_MASTER = "sky-master"
+    WARM = "warm"
 
 
 class StepOutcome(StrEnum):
@@ -38,6 +54,15 @@ class StepOutcome(StrEnum):
     SKIPPED = "skipped"
 
 
+class SkippedBy(StrEnum):
+    """Who or what had a step skipped."""
+
+    USER = "user"
+    TIME = "time"
+    MISSING_PREREQUISITE = "missing-prerequisite"
+    NIGHT_ENDED = "night-ended"
+
+
 class Severity(StrEnum):
     """How much a notice matters."""
 
@@ -46,11 +71,52 @@ class Severity(StrEnum):
     ERROR = "error"
 
 
+class Topic(StrEnum):
+    """The subject of a notice, for the subjects that programs care about."""
+
+    EXPOSURE = "exposure"
+    LAMP = "lamp"
+    LAMP_BY_HAND = "lamp-by-hand"
+    COVER = "cover"
+    COOLER = "cooler"
+    AUXILIARY = "auxiliary"
+    GAIN = "gain"
+    FILTER = "filter"
+    INTERNAL_ERROR = "internal-error"
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, at a UTC time."""
+    """Something that happened, at a UTC time.
+
+    Attributes
+    ----------
+    wire_name
+        Name of the kind in the journal, on the watch socket and over MQTT; empty for an event that none of them carry.
+        It is part of their format: it stays when the class is renamed.
+    """
+
+    wire_name: ClassVar[str] = ""
 
     at: datetime
+
+
+EVENT_KINDS: dict[str, type[Event]] = {}
+"""The kinds of event that journal, watch socket and MQTT carry, by their wire names."""
+
+E = TypeVar("E", bound=Event)
+
+
+def on_the_wire(name: str) -> Callable[[type[E]], type[E]]:
+    """Return a decorator that registers a kind of event under its wire name."""
+
+    def register(kind: type[E]) -> type[E]:
+        assert name not in EVENT_KINDS, f"two kinds of event are called {name!r}"
+        kind.wire_name = name
+        EVENT_KINDS[name] = kind
+        return kind
+
+    return register
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +137,10 @@ class PlannedStep:
         None where the tuner has yet to find it.
     estimate_s
         Expected wall time of the step, seconds.
+    step_type
+        What the step does.
+    setpoint_c
+        Sensor temperature that a cooling step aims at, degrees Celsius; None for all others.
     """
 
     number: int
@@ -80,8 +150,11 @@ class PlannedStep:
     count: int
     exposure_s: float | None
     estimate_s: float
+    step_type: StepType
+    setpoint_c: float | None = None
 
 
+@on_the_wire("night-started")
 @dataclass(frozen=True, slots=True)
 class NightStarted(Event):
     """The plan stands and the rig is connected; `is_resumed` where an earlier run has left frames of this night."""
@@ -96,24 +169,46 @@ class NightStarted(Event):
     is_resumed: bool = False
 
 
+@on_the_wire("night-ended")
 @dataclass(frozen=True, slots=True)
 class NightEnded(Event):
-    """The last event of every night, but for those of hooks."""
+    """The last event of every night, but for those of hooks.
+
+    Attributes
+    ----------
+    summary
+        For people: how the night went, and whether the rig is safe.
+    rig_is_safe
+        Whether the safe state was reached; None if that is not known.
+    result
+        The first part of the summary: how the night went, without the state of the rig.
+    not_safe
+        What could not be brought to the safe state, a sentence each.
+    aborted_by
+        What aborted the night; None if nothing did.
+    """
 
     outcome: NightOutcome
     summary: str
+    rig_is_safe: bool | None = None
+    result: str = ""
+    not_safe: tuple[str, ...] = ()
+    aborted_by: AbortedBy | None = None
 
 
+@on_the_wire("night-paused")
 @dataclass(frozen=True, slots=True)
 class NightPaused(Event):
     """No further exposure begins, by request, until the night is resumed; one under way goes on to its end."""
 
 
+@on_the_wire("night-resumed")
 @dataclass(frozen=True, slots=True)
 class NightResumed(Event):
     """A paused night goes on."""
 
 
+@on_the_wire("step-started")
 @dataclass(frozen=True, slots=True)
 class StepStarted(Event):
     """A step began."""
@@ -121,15 +216,18 @@ class StepStarted(Event):
     step: int
 
 
+@on_the_wire("step-ended")
 @dataclass(frozen=True, slots=True)
 class StepEnded(Event):
-    """A step ended; `reason` says why it was not done."""
+    """A step ended; `reason` says why it was not done, `skipped_by` who or what had it skipped."""
 
     step: int
     outcome: StepOutcome
     reason: str = ""
+    skipped_by: SkippedBy | None = None
 
 
+@on_the_wire("set-resized")
 @dataclass(frozen=True, slots=True)
 class SetResized(Event):
     """A set gets another number of frames than planned, because of the time that is left; 0: it is left out.
@@ -150,6 +248,7 @@ class SetResized(Event):
     reason: str
 
 
+@on_the_wire("hook-ended")
 @dataclass(frozen=True, slots=True)
 class HookEnded(Event):
     """A command before or after the night has ended.
@@ -169,6 +268,7 @@ class HookEnded(Event):
     output: str
 
 
+@on_the_wire("temperature-read")
 @dataclass(frozen=True, slots=True)
 class TemperatureRead(Event):
     """A reading of the sensor's temperature, in degrees Celsius."""
@@ -178,6 +278,7 @@ class TemperatureRead(Event):
     power_percent: float | None
 
 
+@on_the_wire("cooling-progress")
 @dataclass(frozen=True, slots=True)
 class CoolingProgress(Event):
     """What the cooling judge says of the way to the setpoint: a sentence for people."""
@@ -185,6 +286,7 @@ class CoolingProgress(Event):
     verdict: str
 
 
+@on_the_wire("panel-changed")
 @dataclass(frozen=True, slots=True)
 class PanelChanged(Event):
     """The panel's light or cover changed."""
@@ -194,6 +296,7 @@ class PanelChanged(Event):
     cover: CoverState | None
 
 
+@on_the_wire("filter-changed")
 @dataclass(frozen=True, slots=True)
 class FilterChanged(Event):
     """Another filter is in the beam."""
@@ -201,6 +304,7 @@ class FilterChanged(Event):
     filter: str
 
 
+@on_the_wire("exposure-started")
 @dataclass(frozen=True, slots=True)
 class ExposureStarted(Event):
     """The shutter opened, or would have."""
@@ -210,6 +314,7 @@ class ExposureStarted(Event):
     exposure_s: float
 
 
+@on_the_wire("flat-tested")
 @dataclass(frozen=True, slots=True)
 class FlatTested(Event):
     """A test frame of the flat tuner.
@@ -237,6 +342,7 @@ class FlatTested(Event):
     verdict: str
 
 
+@on_the_wire("flat-tuned")
 @dataclass(frozen=True, slots=True)
 class FlatTuned(Event):
     """The tuner found its exposure; `full_scale_adu` is the saturation level that its band was measured against."""
@@ -249,6 +355,7 @@ class FlatTuned(Event):
     full_scale_adu: float
 
 
+@on_the_wire("tuning-kept")
 @dataclass(frozen=True, slots=True)
 class TuningKept(Event):
     """All of what a tuning found, for a run that goes on with this night: nothing else on the disk tells it.
@@ -266,6 +373,7 @@ class TuningKept(Event):
     curve: PanelCurve
 
 
+@on_the_wire("pedestal-decided")
 @dataclass(frozen=True, slots=True)
 class PedestalDecided(Event):
     """Dark flats were compared with the master bias, to tell which of the two is subtracted from flats.
@@ -287,6 +395,7 @@ class PedestalDecided(Event):
     verdict: PedestalVerdict
 
 
+@on_the_wire("camera-measured")
 @dataclass(frozen=True, slots=True)
 class CameraMeasured(Event):
     """What is known of the camera at one setting, after this night; None and empty where nothing is.
@@ -317,6 +426,7 @@ class CameraMeasured(Event):
     dark_current: tuple[tuple[float, float], ...]
 
 
+@on_the_wire("frame-accepted")
 @dataclass(frozen=True, slots=True)
 class FrameAccepted(Event):
     """A frame is durable on disk and counted in its set, as number `index` from 1.
@@ -333,6 +443,7 @@ class FrameAccepted(Event):
     is_taken_over: bool = False
 
 
+@on_the_wire("frame-rejected")
 @dataclass(frozen=True, slots=True)
 class FrameRejected(Event):
     """A frame is kept in quarantine and will be shot again."""
@@ -359,6 +470,7 @@ class FrameShown(Event):
     histogram: NDArray[np.int64]
 
 
+@on_the_wire("master-grew")
 @dataclass(frozen=True, slots=True)
 class MasterGrew(Event):
     """A frame was folded into the running master.
@@ -376,6 +488,7 @@ class MasterGrew(Event):
     noise_adu: float | None
 
 
+@on_the_wire("master-written")
 @dataclass(frozen=True, slots=True)
 class MasterWritten(Event):
     """A master frame is durable on disk. `level` and `noise` in ADU, for flats relative to a mean of 1."""
@@ -388,48 +501,20 @@ class MasterWritten(Event):
     rejected_fraction: float
 
 
+@on_the_wire("notice")
 @dataclass(frozen=True, slots=True)
 class Notice(Event):
-    """Something people should read."""
+    """Something people should read.
+
+    Attributes
+    ----------
+    will_retry
+        True if the notice reports a failure that is retried.
+    topic
+        Its subject, None for most notices.
+    """
 
     severity: Severity
     text: str
-
-
-Subscriber = Callable[[Event], None]
-
-
-class EventStream:
-    """Hands each event to every subscriber, in order, on the spot; subscribers return at once and never raise."""
-
-    def __init__(self) -> None:
-        self._subscribers: list[Subscriber] = []
-        self._keepers: list[Callable[[], Awaitable[None]]] = []
-        self._hearers: list[Callable[[], None]] = []
-
-    def subscribe(self, subscriber: Subscriber) -> None:
-        """Add a subscriber; it gets every later event."""
-        self._subscribers.append(subscriber)
-
-    def publish(self, event: Event) -> None:
-        """Hand `event` to all subscribers."""
-        for subscriber in self._subscribers:
-            subscriber(event)
-
-    def add_keeper(self, kept: Callable[[], Awaitable[None]]) -> None:
-        """Add one who writes events down; `kept` returns once those that were published before are on the disk."""
-        self._keepers.append(kept)
-
-    async def kept(self) -> None:
-        """Wait until what was published is on the disk, as far as anybody keeps it."""
-        for keeper in self._keepers:
-            await keeper()
-
-    def subscribe_beats(self, hearer: Callable[[], None]) -> None:
-        """Add one who hears every later beat."""
-        self._hearers.append(hearer)
-
-    def beat(self) -> None:
-        """Tell that a wait goes on as it should, of which people need not read."""
-        for hearer in self._hearers:
-            hearer()
+    will_retry: bool = False
+    topic: Topic | None = None

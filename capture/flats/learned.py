@@ -1,4 +1,4 @@
-"""What flat tuning learned, kept from night to night in a small JSON file."""
+"""Flat settings learned by tuning, kept from night to night in a small JSON file."""
 
 import os
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class FlatKey(BaseModel):
-    """What a tuned flat holds for: camera, its settings, filter and panel (None where there is none)."""
+    """Conditions for which a tuned flat is valid: camera, its settings, filter and panel (None without them)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +31,7 @@ class FlatKey(BaseModel):
 
     @classmethod
     def of(cls, camera: str, filter_name: str | None, panel: str | None, settings: ReadoutSettings) -> Self:
-        """Return the key of a camera with `settings` behind a filter and a panel."""
+        """Return the key of a camera with `settings`, a filter and a panel."""
         return cls(
             camera=camera,
             filter=filter_name,
@@ -44,19 +44,19 @@ class FlatKey(BaseModel):
 
     @property
     def camera_setting(self) -> "FlatKey":
-        """The key without what stands before the camera: it holds for the camera as it is set."""
+        """The key without filter and panel, for what depends only on the camera and its settings."""
         return self.model_copy(update={"filter": None, "panel": None})
 
 
 class LearnedFlat(BaseModel):
-    """A setting that gave a good flat, the light that it showed, and the saturation level that held.
+    """A setting that gave a good flat, with the measured light and saturation level.
 
     Attributes
     ----------
     rate_adu_per_s
-        Signal per second, of the brightest channel.
+        Signal per second of the brightest channel.
     faintest_part
-        Signal of the faintest channel as part of the brightest one's.
+        Signal of the faintest channel relative to the brightest one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,7 +70,7 @@ class LearnedFlat(BaseModel):
 
     @classmethod
     def from_tuned(cls, tuned: Tuned, at: datetime) -> Self:
-        """Return what a tuning learned, at a time with a time zone."""
+        """Return the result of a tuning, with the time of the tuning (with a time zone)."""
         return cls(
             exposure_s=tuned.exposure_s,
             brightness=tuned.brightness,
@@ -82,11 +82,11 @@ class LearnedFlat(BaseModel):
 
     @property
     def known_light(self) -> KnownLight:
-        """The light that the next tuning starts from."""
+        """The light, as the starting point of the next tuning."""
         return KnownLight(self.rate_adu_per_s, self.brightness, self.faintest_part)
 
     def light(self, curve: PanelCurve) -> float:
-        """Return the light through the filter at equal brightness, on the scale of a panel's curve."""
+        """Return the light through the filter at the same brightness for all filters, in units of the panel's curve."""
         return self.rate_adu_per_s / curve.light(self.brightness or 1)
 
 
@@ -105,13 +105,13 @@ class _Contents(BaseModel):
 
 
 class LearnedFlats:
-    """The settings learned so far; `load` reads them, `save` writes them back.
+    """The learned settings; `load` reads them from a file and `save` writes them back.
 
     Attributes
     ----------
     problem
-        Why the file could not be used, as a sentence; None where it could or where there is none yet. Such a file is
-        moved aside, not overwritten, by the next `save`.
+        Why the file could not be used, as a sentence; None if it was read or does not exist. The next `save` sets such
+        a file aside instead of overwriting it.
     """
 
     def __init__(self, path: Path, flats: dict[FlatKey, LearnedFlat] | None = None, problem: str | None = None) -> None:
@@ -122,7 +122,7 @@ class LearnedFlats:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what is there; a missing file is an empty memory, a broken one too, with `problem` set."""
+        """Read a file; without a usable file, nothing is learned yet, and `problem` is set unless it is missing."""
         try:
             contents = _Contents.model_validate_json(path.read_bytes())
         except FileNotFoundError:
@@ -138,7 +138,7 @@ class LearnedFlats:
         return cls(path, {entry.key: entry.flat for entry in contents.flats})
 
     def recall(self, key: FlatKey) -> LearnedFlat | None:
-        """Return what was learned for `key`, None where nothing was."""
+        """Return what was learned for `key`, or None."""
         return self._flats.get(key)
 
     def alike(self, key: FlatKey) -> dict[str, LearnedFlat]:
@@ -148,25 +148,25 @@ class LearnedFlats:
         )
 
     def alike_earlier(self, key: FlatKey) -> dict[str, LearnedFlat]:
-        """Return what the file had told, by filter, for the camera, settings and panel of `key`."""
+        """Return what the file contained, by filter, for the camera, settings and panel of `key`."""
         return _by_filter(key, self._earlier)
 
     def full_scale_adu(self, key: FlatKey) -> float | None:
-        """Return the saturation level last learned for the camera and the settings of `key`, whatever the filter."""
+        """Return the newest saturation level for the camera and settings of `key`, learned with any filter."""
         alike = [flat for other, flat in self._flats.items() if other.camera_setting == key.camera_setting]
         return max(alike, key=lambda flat: flat.learned_at).full_scale_adu if alike else None
 
     def remember(self, key: FlatKey, flat: LearnedFlat) -> None:
-        """Put `flat` in the place of what was known for `key`."""
+        """Store `flat` for `key`, replacing an earlier one."""
         self._flats[key] = flat
 
     def save(self) -> None:
-        """Write the file in one step: after a power cut it holds either the old or the new contents.
+        """Write the file atomically: after a power cut it holds either the old or the new contents.
 
         Raises
         ------
         OSError
-            Where the folder or the file cannot be written; what was there before stays.
+            If the folder or the file cannot be written; the old file stays.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         entries = [_Entry(key=key, flat=flat) for key, flat in self._flats.items()]

@@ -1,13 +1,13 @@
-"""Checks of the light of flats: lamp flicker, the filter in the beam, and shadows. Pure but for the library's files.
+"""Check the light of flats: lamp flicker, the filter in the beam, and shadows.
 
 Flicker
-    A rolling shutter exposes row after row, so a row's light is the lamp's mean over that row's exposure. Of a swing
-    with frequency f an exposure T leaves sin(pi f T) / (pi f T): the bands fall as 1 / T.
+    A rolling shutter exposes row after row, so the light of a row is the lamp's mean over the exposure of that row.
+    An exposure T reduces a modulation of frequency f to sin(pi f T) / (pi f T) of its depth, so bands fall as 1 / T.
 Filter
-    Filters pass different amounts of light. Two filters that pass the same light cannot be told apart by it; dust and
-    vignetting are too much alike to help.
+    Filters pass different amounts of light. Two filters that pass the same amount cannot be distinguished; their dust
+    and vignetting are too similar.
 Shadow
-    A shutter blade or a cover half open shows against the library's master flat.
+    A shutter blade or a half-open cover shows in comparison with the library's master flat.
 """
 
 from collections.abc import Mapping
@@ -33,40 +33,40 @@ from coldframe.capture.tuner.limits import ExposureSpan
 from coldframe.config.frames import FrameKind
 
 LEAST_BANDS = 0.0005
-"""Bands in one flat, relative, from which they count: in a master of 25 frames 0.01 %, as much as its photon noise."""
+"""Relative bands in one flat that matter: 0.01 % in a master of 25 frames, as much as its photon noise."""
 
 SIGNIFICANT_BANDS = 6.0
 
 LEAST_LEVEL_CHANGE = 0.01
-"""From one flat to the next: bands that are wider than the frame is read out."""
+"""Relative change of the level between flats that matters: these are bands wider than a frame's readout."""
 
 NO_BANDS_FROM_S = 5.0
-"""From this exposure on even a lamp that goes dark a hundred times a second leaves less than `LEAST_BANDS`."""
+"""From this exposure on, even a lamp that goes dark a hundred times a second leaves less than `LEAST_BANDS`."""
 
 LEAST_LENGTHENING = 4.0
-"""A longer exposure is so many times as long at least."""
+"""Factor by which a new exposure is longer, at least."""
 
 BANDS_MARGIN = 2.0
-"""And makes the bands this factor lower than they need to be."""
+"""Factor by which a new exposure should bring the bands below `LEAST_BANDS`."""
 
 FLICKER_RETRIES = 2
-"""Tries to get rid of bands before they are put up with."""
+"""Retunings for longer exposures before bands are accepted with a warning."""
 
 SAME_LIGHT = 0.03
-"""Logarithm of the ratio of two rates of light that are taken as equal: a lamp drifts by a few percent in an hour."""
+"""Rates of light whose logarithms differ by less are equal: a lamp drifts by a few percent in an hour."""
 
 OTHER_LIGHT = 0.25
-"""The same from which two filters were different on earlier nights."""
+"""Difference of logarithms from which two filters were different on earlier nights."""
 
 DARKENED = 0.5
-"""Where less than this part of the usual light arrives, something is in its way: panels and dust change less."""
+"""A region with less than this part of the usual light is shaded: panels and dust change less."""
 
 USUAL_QUANTILE = 0.75
 LEAST_PART = 0.01
-"""Of the frame."""
+"""Part of the frame that must be shaded."""
 
 LARGEST_GRADIENT = 0.15
-"""Root mean square of the smooth part of the change: a blade that moves through the exposure, no panel hung askew."""
+"""Largest relative root mean square of the smooth change; a panel that hangs askew changes less than a moving blade."""
 
 RESCALED_WHITE_ADU = 50000.0
 
@@ -75,7 +75,7 @@ RESCALED_WHITE_ADU = 50000.0
 
 
 def is_flickering(bands: Bands) -> bool:
-    """Tell whether the bands, or the levels, by which two flats differ are real and matter."""
+    """Return whether the bands or levels in which two flats differ are significant and large enough to matter."""
     has_bands = bands.relative >= LEAST_BANDS and bands.significance >= SIGNIFICANT_BANDS
     return has_bands or abs(bands.level_ratio - 1) >= LEAST_LEVEL_CHANGE
 
@@ -83,16 +83,16 @@ def is_flickering(bands: Bands) -> bool:
 def exposures_without_bands(
     bands: Bands, exposure_s: float, preferred: ExposureSpan, longest_s: float
 ) -> ExposureSpan | None:
-    """Return the exposures among which bands are low enough; None where none is longer than what was tried.
+    """Return exposures with sufficiently weak bands, or None if no allowed exposure is longer.
 
     Parameters
     ----------
     bands
-        As seen.
+        Bands between two flats.
     exposure_s
-        Where they were seen.
+        Exposure of these flats.
     preferred
-        Exposures that were looked for.
+        Range that the exposure was tuned for.
     longest_s
         Longest exposure allowed.
     """
@@ -107,17 +107,17 @@ def exposures_without_bands(
 
 
 def other_filter_in_beam(name: str, tonight: Mapping[str, float], earlier: Mapping[str, float]) -> str | None:
-    """Return the filter that seems to be in the beam in place of the named one; None where nothing says so.
+    """Return the filter that seems to be in the beam instead of the selected one, or None.
 
-    A filter that tonight gives the light of another one, from which it differed on earlier nights, is that other one.
-    A lamp that has changed since then changes all filters alike, and does not matter.
+    Two filters that give the same light tonight but differed on earlier nights are one and the same filter. A lamp that
+    has changed since then affects all filters equally, so it does not matter.
 
     Parameters
     ----------
     name
-        The filter that was selected.
+        Selected filter.
     tonight, earlier
-        Light through filters, on a common scale each.
+        Light through each filter, each on its own scale.
     """
     return next(
         (
@@ -138,17 +138,17 @@ def filters_of_equal_light(name: str, tonight: Mapping[str, float]) -> list[str]
 
 
 def find_shadow(flat: NDArray[np.float64], usual: NDArray[np.float64]) -> str | None:
-    """Say what is wrong with the light of a flat; None where nothing is.
+    """Return what is wrong with the light of a flat, or None.
 
     Parameters
     ----------
     flat, usual
-        float64, shape (rows, columns): the shape of the flat, bias subtracted, and that of an earlier night's.
+        Levels of the flat and of an earlier one, bias subtracted: float64, shape (rows, columns).
     """
     if not is_large_enough(flat.shape) or usual.min() <= 0:
         return None
     ratio = flat / usual
-    # Not the median: a shadow may be larger than half of the frame.
+    # A quantile instead of the median, because the shadow may cover more than half of the frame.
     ratio /= np.quantile(ratio, USUAL_QUANTILE)
     dark = (ratio < DARKENED).astype(np.float64)
     if dark.mean() >= LEAST_PART:
@@ -165,12 +165,12 @@ def find_shadow(flat: NDArray[np.float64], usual: NDArray[np.float64]) -> str | 
 
 
 def library_flat_shape(library: Path, flat: Path) -> FrameShape | None:
-    """Return the shape of the newest master flat that was shot as a saved flat was; None where there is none.
+    """Return the levels of the newest matching master flat for a saved flat, or None if there is none.
 
     Raises
     ------
     FrameFileError, OSError
-        A file cannot be read.
+        If a file cannot be read.
     """
     match = best_master(
         setup_of(read_header(flat)), Library(library).catalogue().setups, FrameKind.FLAT, Tolerances(flat_days=1e9)

@@ -1,4 +1,7 @@
-"""Flat tuning on the rig: shoots what the tuner asks for and tells it what was seen."""
+"""Tune the flats of one filter on the rig: shoot what the tuner asks for, then check lamp, shadows and filter.
+
+The decisions are in `coldframe.capture.tuner` and in `light_checks`; this module exposes, moves and reports.
+"""
 
 from dataclasses import dataclass
 
@@ -6,7 +9,7 @@ from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.library.library import LIBRARY
 from coldframe.calibration.measuring.frame_shape import Bands, FrameShape, bands_between, is_large_enough
 from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, FrameStatistics
-from coldframe.capture.events.kinds import FlatTested, FlatTuned, Severity
+from coldframe.capture.events.kinds import FlatTested, FlatTuned, Severity, Topic
 from coldframe.capture.flats.learned import FlatKey, LearnedFlat, LearnedFlats
 from coldframe.capture.flats.light_checks import (
     FLICKER_RETRIES,
@@ -29,6 +32,7 @@ from coldframe.capture.tuner.panel_curve import PanelCurve
 from coldframe.capture.tuner.target import FlatTarget
 from coldframe.capture.tuner.tuner import FlatTuner, KnownLight, OutOfReach, Shoot, Tuned
 from coldframe.config.tables.flats import FlatSettings
+from coldframe.devices.camera import CameraFeatures
 from coldframe.devices.flat_panel import FlatPanel
 
 
@@ -38,12 +42,18 @@ class FlatTuning:
 
     Attributes
     ----------
+    context
+        The night.
+    learned
+        Settings that earlier tunings learned.
+    step
+        The tuning to do.
     number
-        The step's number in the night, for events.
+        Number of the step in the night, for events.
     bias_adu
-        Level of a bias frame with the same readout settings.
+        Bias level with the same readout settings.
     curve
-        What is known of the panel's brightness from other filters.
+        Response of the panel, as measured with other filters.
     """
 
     context: NightContext
@@ -54,107 +64,35 @@ class FlatTuning:
     curve: PanelCurve
 
     async def run(self) -> tuple[Tuned, PanelCurve]:
-        """Find exposure and brightness, and return them with what is known of the panel then; the lamp is out again.
+        """Find exposure and brightness, switch the lamp off, and return the result with the panel's response.
 
         Raises
         ------
         StepFailedError
-            No allowed setting gives a good flat, or the time was up.
+            If no allowed setting gives a good flat, or time runs out.
         DeviceError
-            The rig failed.
+            If the rig fails.
         """
         flats = self.context.settings.flats.for_filter(self.step.filter)
         try:
             async with self.context.steering.timeout(self._deadline_s(flats)):
                 tuned, curve = await self._tune(flats)
                 if other := self._other_filter(tuned, curve):
-                    await self._turn_away_and_back(other)
+                    # A wheel may stop short of the filter; a second turn often reaches it.
+                    await self._turn_away(other)
                     tuned, curve = await self._tune(flats)
         except TimeoutError:
             raise StepFailedError(f"no exposure was found within {self._deadline_s(flats):g} s") from None
-        self._confirm_filter(tuned, curve)
-        self.context.publish(
-            FlatTuned(
-                self.context.clock.now(),
-                self.number,
-                self.step.filter,
-                tuned.exposure_s,
-                tuned.brightness,
-                tuned.tests,
-                tuned.target.full_scale_adu,
-            )
-        )
-        if tuned.is_starved or not ExposureSpan(*flats.preferred_exposure_s).contains(tuned.exposure_s):
-            severity = Severity.WARNING if tuned.is_starved else Severity.INFO
-            self.context.notice(severity, f"{self.step.title}: {tuned.message}")
+        self._check_filter(tuned, curve)
+        self._publish_result(tuned, flats)
         await self._remember(tuned)
         return tuned, curve
 
-    @property
-    def _frames(self) -> TuningFrames:
-        return TuningFrames(self.context, self.step, self.number)
-
     def _deadline_s(self, flats: FlatSettings) -> float:
-        """Return how long all of it may take: the tests, and the wait for a hand that switches the light."""
+        """Return the time allowed for the tests, and for the user to switch a manual lamp."""
         panel = self.context.settings.panel
         switched_s = panel.manual_deadline_s if panel is not None and panel.kind == "manual" else 0.0
         return flats.tuning_deadline_s + switched_s
-
-    async def _turn_away_and_back(self, other: str) -> None:
-        """Turn a wheel whose light is another filter's through a filter that is neither: it may have stopped short."""
-        wheel, name = self.context.rig.wheel, self.step.filter
-        assert wheel is not None
-        text = f"{self.step.title}: the light is that of filter {other}; turning the wheel away and back"
-        self.context.notice(Severity.WARNING, text)
-        away = [each for each in wheel.filters if each not in {name, other}] or [other]
-        await select_filter(self.context, away[0])
-
-    def _confirm_filter(self, tuned: Tuned, curve: PanelCurve) -> None:
-        """Notice a wheel that did not turn, by the light.
-
-        Raises
-        ------
-        StepFailedError
-            The light is that of another filter.
-        """
-        if other := self._other_filter(tuned, curve):
-            raise StepFailedError(
-                f"the light is that of filter {other}, not of {self.step.filter}: the wheel seems to be stuck; look at "
-                "it, then shoot these flats again"
-            )
-        if (lights := self._lights(tuned, curve)) is None:
-            return
-        name, tonight, earlier = lights
-        for other in filters_of_equal_light(name, tonight):
-            if not {name, other} <= earlier.keys():
-                text = f"filters {name} and {other} pass the same light: if they should not, the wheel is stuck"
-                self.context.notice(Severity.WARNING, text)
-
-    def _other_filter(self, tuned: Tuned, curve: PanelCurve) -> str | None:
-        """Return the filter that seems to be in the beam in place of the one that was selected."""
-        lights = self._lights(tuned, curve)
-        return None if lights is None else other_filter_in_beam(*lights)
-
-    def _lights(self, tuned: Tuned, curve: PanelCurve) -> tuple[str, dict[str, float], dict[str, float]] | None:
-        """Return the filter, and the light through each filter tonight and earlier; None without a wheel."""
-        panel, name = self.context.rig.panel, self.step.filter
-        if self.context.rig.wheel is None or panel is None or name is None:
-            return None
-        key = self._key(panel)
-
-        tonight = {other: flat.light(curve) for other, flat in self.learned.alike(key).items()}
-        tonight[name] = LearnedFlat.from_tuned(tuned, self.context.clock.now()).light(curve)
-        earlier = {other: flat.light(curve) for other, flat in self.learned.alike_earlier(key).items()}
-        return name, tonight, earlier
-
-    async def _remember(self, tuned: Tuned) -> None:
-        panel = self.context.rig.panel
-        assert panel is not None
-        self.learned.remember(self._key(panel), LearnedFlat.from_tuned(tuned, self.context.clock.now()))
-        try:
-            await in_thread(self.learned.save)
-        except OSError as error:
-            self.context.notice(Severity.WARNING, f"what was learned of {self.step.title} was not kept: {error}")
 
     async def _tune(self, flats: FlatSettings) -> tuple[Tuned, PanelCurve]:
         panel = self.context.rig.panel
@@ -165,23 +103,110 @@ class FlatTuning:
         try:
             known = self.learned.recall(self._key(panel))
             tuner = self._tuner(flats, panel, None if known is None else known.known_light)
-        except ValueError as error:  # what the camera or the panel can do does not go with what is wanted
+        except ValueError as error:  # the ranges of camera or panel contradict the settings
             raise StepFailedError(str(error)) from error
         shot = self._next_shot(tuner, panel)
         assert shot is not None
         async with flat_light(self.context, panel, shot.brightness):
             tuned = await self._search(tuner, panel, flats, shot.brightness)
-            tuned, curve = await self._steadied(tuned, tuner.curve, panel, flats)
-            await self._look_for_shadows(tuned)
+            tuned, curve = await self._without_flicker(tuned, tuner.curve, panel, flats)
+            await self._check_for_shadows(tuned)
             return tuned, curve
 
-    async def _look_for_shadows(self, tuned: Tuned) -> None:
-        """Compare a flat with that of earlier nights, where there is one.
+    # ---- the search ----
+
+    async def _search(self, tuner: FlatTuner, panel: FlatPanel, flats: FlatSettings, brightness: int | None) -> Tuned:
+        """Shoot what the tuner asks for, beginning with a panel lit at `brightness`, and return the result.
 
         Raises
         ------
         StepFailedError
-            Something stands in the light.
+            If the tuner finds no setting.
+        """
+        while (shot := self._next_shot(tuner, panel)) is not None:
+            brightness = await self._set_brightness(panel, shot.brightness, brightness)
+            statistics = await self._frames.measure(shot.exposure_s, flats.saturation_adu)
+            tuner.observe(_flat_test(shot, statistics))
+            self._publish_test(shot, statistics, tuner.target, tuner.decide())
+        decision = tuner.decide()
+        if isinstance(decision, Tuned):
+            await self._set_brightness(panel, decision.brightness, brightness)
+            return decision
+        raise StepFailedError(decision.message)
+
+    def _next_shot(self, tuner: FlatTuner, panel: FlatPanel) -> Shoot | None:
+        """Return the next test; after the search, one that shows the saturation unless it is known."""
+        decision = tuner.decide()
+        if isinstance(decision, Shoot):
+            return decision
+        flats = self.context.settings.flats
+        is_known = flats.saturation_adu is not None or self.learned.full_scale_adu(self._key(panel)) is not None
+        return None if is_known else tuner.saturating_shot()
+
+    async def _set_brightness(self, panel: FlatPanel, wanted: int | None, present: int | None) -> int | None:
+        """Change the brightness if necessary, and return the present one."""
+        if wanted is None or wanted == present:
+            return present
+        await set_brightness(self.context, panel, wanted)
+        return wanted
+
+    def _tuner(
+        self, flats: FlatSettings, panel: FlatPanel, light: KnownLight | None, curve: PanelCurve | None = None
+    ) -> FlatTuner:
+        full_scale_adu = flats.saturation_adu or self.learned.full_scale_adu(self._key(panel)) or FULL_SCALE_ADU
+        target = FlatTarget(self.bias_adu, full_scale_adu, flats.target, flats.band)
+        return FlatTuner(target, _limits(flats, self.context.rig.camera.features, panel), light, curve or self.curve)
+
+    def _key(self, panel: FlatPanel) -> FlatKey:
+        return FlatKey.of(self.context.rig.camera.name, self.step.filter, panel.name, self.step.readout)
+
+    @property
+    def _frames(self) -> TuningFrames:
+        return TuningFrames(self.context, self.step, self.number)
+
+    # ---- checks under the lit panel ----
+
+    async def _without_flicker(
+        self, tuned: Tuned, curve: PanelCurve, panel: FlatPanel, flats: FlatSettings
+    ) -> tuple[Tuned, PanelCurve]:
+        """Return the result, tuned again for longer exposures as long as the lamp flickers."""
+        longest_s = min(flats.exposure_limits_s[1], self.context.rig.camera.features.exposure_s.maximum)
+        preferred = ExposureSpan(*flats.preferred_exposure_s)
+        for retries_left in reversed(range(FLICKER_RETRIES + 1)):
+            bands = await self._bands(tuned)
+            if bands is None or not is_flickering(bands):
+                break
+            text = f"{self.step.title}: the light flickers, bands of {100 * bands.relative:.2g} % and levels "
+            text += f"{100 * abs(bands.level_ratio - 1):.2g} % apart in flats of {tuned.exposure_s:g} s"
+            span = exposures_without_bands(bands, tuned.exposure_s, preferred, longest_s) if retries_left else None
+            if span is None:
+                self.context.notice(Severity.WARNING, f"{text}; that is put up with: try a dimmer or another lamp")
+                break
+            self.context.notice(Severity.WARNING, f"{text}; tuning for {span.shortest_s:.3g} s or longer")
+            preferred = span
+            longer = flats.model_copy(update={"preferred_exposure_s": (span.shortest_s, span.longest_s)})
+            light = KnownLight(tuned.rate_adu_per_s, tuned.brightness, tuned.target.faintest_part)
+            tuner = self._tuner(longer, panel, light, curve)
+            tuned, curve = await self._search(tuner, panel, flats, tuned.brightness), tuner.curve
+        return tuned, curve
+
+    async def _bands(self, tuned: Tuned) -> Bands | None:
+        """Compare two flats shot as tuned; None if the exposure hides any flicker or the frames are too small."""
+        if tuned.exposure_s >= NO_BANDS_FROM_S:
+            return None
+        one, other = [await self._frames.shape(tuned.exposure_s) for _ in range(2)]
+        is_lit = min(one.levels_adu.min(), other.levels_adu.min()) > self.bias_adu
+        if not is_lit or not is_large_enough(one.levels_adu.shape):
+            return None
+        return bands_between(one, other, self.bias_adu)
+
+    async def _check_for_shadows(self, tuned: Tuned) -> None:
+        """Compare a flat with the library's, if there is one.
+
+        Raises
+        ------
+        StepFailedError
+            If something blocks part of the light.
         """
         if (usual := await in_thread(self._library_flat_shape)) is None:
             return
@@ -198,101 +223,82 @@ class FlatTuning:
             self.context.notice(Severity.WARNING, f"flats are not compared with those of earlier nights: {error}")
             return None
 
-    async def _search(self, tuner: FlatTuner, panel: FlatPanel, flats: FlatSettings, brightness: int | None) -> Tuned:
-        """Shoot what the tuner asks for, under a panel that is lit at `brightness`, and return what it found.
+    # ---- the filter, by its light ----
+
+    async def _turn_away(self, other: str) -> None:
+        """Turn the wheel to a filter other than the selected one and the one that seems to be in the beam."""
+        wheel, name = self.context.rig.wheel, self.step.filter
+        assert wheel is not None
+        text = f"{self.step.title}: the light is that of filter {other}; turning the wheel away and back"
+        self.context.notice(Severity.WARNING, text)
+        away = [each for each in wheel.filters if each not in {name, other}] or [other]
+        await select_filter(self.context, away[0])
+
+    def _check_filter(self, tuned: Tuned, curve: PanelCurve) -> None:
+        """Detect a wheel that did not turn, and warn about filters that cannot be distinguished.
 
         Raises
         ------
         StepFailedError
-            It found nothing.
+            If the light is that of another filter.
         """
-        while (shot := self._next_shot(tuner, panel)) is not None:
-            brightness = await self._shine(panel, shot.brightness, brightness)
-            statistics = await self._frames.measure(shot.exposure_s, flats.saturation_adu)
-            tuner.observe(_test(shot, statistics))
-            self._tell(shot, statistics, tuner.target, tuner.decide())
-        decision = tuner.decide()
-        if isinstance(decision, Tuned):
-            await self._shine(panel, decision.brightness, brightness)
-            return decision
-        raise StepFailedError(decision.message)
-
-    async def _shine(self, panel: FlatPanel, wanted: int | None, present: int | None) -> int | None:
-        """Set the brightness, unless it is there, and return it."""
-        if wanted is None or wanted == present:
-            return present
-        await set_brightness(self.context, panel, wanted)
-        return wanted
-
-    async def _steadied(
-        self, tuned: Tuned, curve: PanelCurve, panel: FlatPanel, flats: FlatSettings
-    ) -> tuple[Tuned, PanelCurve]:
-        """Look for bands from a flickering lamp, and tune for longer exposures while there are any."""
-        longest_s = min(flats.exposure_limits_s[1], self.context.rig.camera.features.exposure_s.maximum)
-        preferred = ExposureSpan(*flats.preferred_exposure_s)
-        for cures in range(FLICKER_RETRIES + 1):
-            bands = await self._bands(tuned)
-            if bands is None or not is_flickering(bands):
-                return tuned, curve
-            span = (
-                exposures_without_bands(bands, tuned.exposure_s, preferred, longest_s)
-                if cures < FLICKER_RETRIES
-                else None
+        if other := self._other_filter(tuned, curve):
+            raise StepFailedError(
+                f"the light is that of filter {other}, not of {self.step.filter}: the wheel seems to be stuck; look at "
+                "it, then shoot these flats again"
             )
-            text = f"{self.step.title}: the light flickers, bands of {100 * bands.relative:.2g} % and levels "
-            text += f"{100 * abs(bands.level_ratio - 1):.2g} % apart in flats of {tuned.exposure_s:g} s"
-            if span is None:
-                self.context.notice(Severity.WARNING, f"{text}; that is put up with: try a dimmer or another lamp")
-                return tuned, curve
-            self.context.notice(Severity.WARNING, f"{text}; tuning for {span.shortest_s:.3g} s or longer")
-            preferred = span
-            longer = flats.model_copy(update={"preferred_exposure_s": (span.shortest_s, span.longest_s)})
-            light = KnownLight(tuned.rate_adu_per_s, tuned.brightness, tuned.target.faintest_part)
-            tuner = self._tuner(longer, panel, light, curve)
-            tuned, curve = await self._search(tuner, panel, flats, tuned.brightness), tuner.curve
-        raise AssertionError("the loop returns")
+        if (lights := self._filter_light(tuned, curve)) is None:
+            return
+        name, tonight, earlier = lights
+        for other in filters_of_equal_light(name, tonight):
+            if not {name, other} <= earlier.keys():
+                text = f"filters {name} and {other} pass the same light: if they should not, the wheel is stuck"
+                self.context.notice(Severity.WARNING, text, topic=Topic.FILTER)
 
-    async def _bands(self, tuned: Tuned) -> Bands | None:
-        """Compare two flats shot as tuned; None where no flicker can matter, or frames are too small for bands."""
-        if tuned.exposure_s >= NO_BANDS_FROM_S:
+    def _other_filter(self, tuned: Tuned, curve: PanelCurve) -> str | None:
+        """Return the filter that seems to be in the beam instead of the selected one, or None."""
+        lights = self._filter_light(tuned, curve)
+        return None if lights is None else other_filter_in_beam(*lights)
+
+    def _filter_light(self, tuned: Tuned, curve: PanelCurve) -> tuple[str, dict[str, float], dict[str, float]] | None:
+        """Return the selected filter, and the light through each filter tonight and earlier; None without a wheel."""
+        panel, name = self.context.rig.panel, self.step.filter
+        if self.context.rig.wheel is None or panel is None or name is None:
             return None
-        one, other = [await self._frames.shape(tuned.exposure_s) for _ in range(2)]
-        is_lit = min(one.levels_adu.min(), other.levels_adu.min()) > self.bias_adu
-        if not is_lit or not is_large_enough(one.levels_adu.shape):
-            return None
-        return bands_between(one, other, self.bias_adu)
-
-    def _next_shot(self, tuner: FlatTuner, panel: FlatPanel) -> Shoot | None:
-        """Return the next test; with a camera that was not tuned before also the frame that shows its saturation."""
-        decision = tuner.decide()
-        if isinstance(decision, Shoot):
-            return decision
-        flats = self.context.settings.flats
-        is_known = flats.saturation_adu is not None or self.learned.full_scale_adu(self._key(panel)) is not None
-        return None if is_known else tuner.saturating_shot()
-
-    def _tuner(
-        self, flats: FlatSettings, panel: FlatPanel, light: KnownLight | None, curve: PanelCurve | None = None
-    ) -> FlatTuner:
-        camera = self.context.rig.camera.features
-        limits = TuningLimits(
-            exposure=ExposureSpan(
-                max(flats.exposure_limits_s[0], camera.exposure_s.minimum),
-                min(flats.exposure_limits_s[1], camera.exposure_s.maximum),
-            ),
-            preferred=ExposureSpan(*flats.preferred_exposure_s),
-            brightness=_brightness_range(panel),
-            maximum_tests=flats.maximum_tests,
-        )
         key = self._key(panel)
-        full_scale_adu = flats.saturation_adu or self.learned.full_scale_adu(key) or FULL_SCALE_ADU
-        target = FlatTarget(self.bias_adu, full_scale_adu, flats.target, flats.band)
-        return FlatTuner(target, limits, light, curve or self.curve)
+        tonight = {other: flat.light(curve) for other, flat in self.learned.alike(key).items()}
+        tonight[name] = LearnedFlat.from_tuned(tuned, self.context.clock.now()).light(curve)
+        earlier = {other: flat.light(curve) for other, flat in self.learned.alike_earlier(key).items()}
+        return name, tonight, earlier
 
-    def _key(self, panel: FlatPanel) -> FlatKey:
-        return FlatKey.of(self.context.rig.camera.name, self.step.filter, panel.name, self.step.readout)
+    # ---- results ----
 
-    def _tell(
+    async def _remember(self, tuned: Tuned) -> None:
+        panel = self.context.rig.panel
+        assert panel is not None
+        self.learned.remember(self._key(panel), LearnedFlat.from_tuned(tuned, self.context.clock.now()))
+        try:
+            await in_thread(self.learned.save)
+        except OSError as error:
+            self.context.notice(Severity.WARNING, f"what was learned of {self.step.title} was not kept: {error}")
+
+    def _publish_result(self, tuned: Tuned, flats: FlatSettings) -> None:
+        self.context.publish(
+            FlatTuned(
+                self.context.clock.now(),
+                self.number,
+                self.step.filter,
+                tuned.exposure_s,
+                tuned.brightness,
+                tuned.tests,
+                tuned.target.full_scale_adu,
+            )
+        )
+        if tuned.is_starved or not ExposureSpan(*flats.preferred_exposure_s).contains(tuned.exposure_s):
+            severity = Severity.WARNING if tuned.is_starved else Severity.INFO
+            self.context.notice(severity, f"{self.step.title}: {tuned.message}")
+
+    def _publish_test(
         self, shot: Shoot, statistics: FrameStatistics, target: FlatTarget, decision: Shoot | Tuned | OutOfReach
     ) -> None:
         low_adu, high_adu = target.levels_adu
@@ -314,8 +320,7 @@ class FlatTuning:
         )
 
 
-def _test(shot: Shoot, statistics: FrameStatistics) -> FlatTest:
-    """Return what a test frame told, as the tuner reads it."""
+def _flat_test(shot: Shoot, statistics: FrameStatistics) -> FlatTest:
     return FlatTest(
         shot.exposure_s,
         shot.brightness,
@@ -324,6 +329,19 @@ def _test(shot: Shoot, statistics: FrameStatistics) -> FlatTest:
         statistics.noise_adu,
         statistics.faintest_adu if statistics.channels else None,
         statistics.saturation_adu,
+    )
+
+
+def _limits(flats: FlatSettings, camera: CameraFeatures, panel: FlatPanel) -> TuningLimits:
+    """Return the limits of the search: those of the settings, as far as camera and panel allow them."""
+    return TuningLimits(
+        exposure=ExposureSpan(
+            max(flats.exposure_limits_s[0], camera.exposure_s.minimum),
+            min(flats.exposure_limits_s[1], camera.exposure_s.maximum),
+        ),
+        preferred=ExposureSpan(*flats.preferred_exposure_s),
+        brightness=_brightness_range(panel),
+        maximum_tests=flats.maximum_tests,
     )
 
 

@@ -1,4 +1,4 @@
-"""The frames of a flat tuning: exposed with retries, kept in the night folder, measured."""
+"""Expose the frames of a flat tuning with retries, save them in the night folder, and measure them."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from coldframe.devices.camera import Frame
 
 @dataclass(frozen=True, slots=True)
 class TuningFrames:
-    """Exposes flats with the lamp as it is, and measures them.
+    """Exposes and measures flats; the lamp stays as it is.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The cooler: how it comes to its setpoint, and the ramp of a setpoint.
+"""Judge the way of a sensor to its setpoint, and move a setpoint along a ramp. Pure.
 
 Times are seconds on any steady clock, the same for all calls of one object.
 """
@@ -11,23 +11,24 @@ from enum import StrEnum
 from coldframe.capture.judging.thermometer import plausible_c
 
 SLOPE_SPAN_S = 120.0
-"""Time over which the slope is fitted: sensors are read in steps of 0.1 to 0.5 C, some drivers only every 10 s."""
+"""Span of the fit for the slope: sensors report in steps of 0.1 to 0.5 C, some drivers only every 10 s."""
 
 FLAT_C_PER_MIN = 0.1
-"""A slope below this brings no cooler to its setpoint within a night's patience."""
+"""A smaller slope does not bring a sensor to its setpoint within a night."""
 
 FULL_POWER_PERCENT = 95.0
-"""Coolers regulate until they stand at their limit, which drivers report as 95 to 100 %."""
+"""Coolers at their limit report 95 to 100 %, depending on the driver."""
 
 STALL_S = 300.0
-"""A temperature that stays for so long away from the setpoint is going nowhere, whatever the power says."""
+"""A temperature that has not moved for this long is stuck, whatever the power: the supply may be unplugged, which
+drivers do not report (indi-allsky#443)."""
 
 SILENCE_S = 60.0
-"""Without a plausible reading for so long, the readings have stopped."""
+"""Time without a plausible reading after which the readings count as stopped."""
 
 
 class CoolingState(StrEnum):
-    """Where a sensor is on its way to the setpoint, from above or from below."""
+    """Stage of a sensor on its way to the setpoint, from above or from below."""
 
     COOLING = "cooling"
     SETTLING = "settling"
@@ -46,20 +47,20 @@ class Obstacle(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cooling:
-    """The verdict on a reading.
+    """Verdict on a reading.
 
     Attributes
     ----------
     state
-        UNREACHABLE is an opinion on what was seen so far: a judge that goes on observing may take it back.
+        UNREACHABLE is not final: further readings may change the verdict.
     obstacle
-        Set where the state is UNREACHABLE.
+        Set if the state is UNREACHABLE.
     sensor_c
-        The newest plausible reading.
+        Newest plausible reading, degrees Celsius.
     slope_c_per_min
-        Fitted over `SLOPE_SPAN_S`; None until readings span a tenth of it.
+        Slope fitted over `SLOPE_SPAN_S`; None until the readings span a tenth of it.
     message
-        A sentence for people.
+        Sentence for the user.
     """
 
     state: CoolingState
@@ -70,19 +71,19 @@ class Cooling:
 
 
 class CoolingJudge:
-    """Tells when a sensor is at its setpoint, and when it will not get there.
+    """Decides when a sensor has reached its setpoint, and when it will not.
 
-    A setpoint counts as reached once every reading of a whole dwell lay within the tolerance, on both sides: colder is
-    not reached.
+    The setpoint is reached once all readings of a whole dwell were within the tolerance, on both sides: programs that
+    count a colder sensor as ready shoot during the overshoot (nina#39).
 
     Parameters
     ----------
     setpoint_c, tolerance_c
-        The sensor shall be within `tolerance_c` of `setpoint_c`.
+        The sensor must be within `tolerance_c` of `setpoint_c`, degrees Celsius.
     dwell_s
-        For so long.
+        Time for which it must stay there.
     deadline_s
-        Time allowed from the first call; a dwell that began before is waited for.
+        Time allowed from the first call; a dwell that has begun by then may finish.
     """
 
     def __init__(self, setpoint_c: float, tolerance_c: float, dwell_s: float, deadline_s: float) -> None:
@@ -101,16 +102,16 @@ class CoolingJudge:
         self._readings: deque[tuple[float, float]] = deque()
 
     def observe(self, time_s: float, sensor_c: float | None, power_percent: float | None) -> Cooling:
-        """Take in a reading and judge.
+        """Record a reading and return the verdict.
 
         Parameters
         ----------
         time_s
-            Now; never decreasing.
+            Present time; never decreases.
         sensor_c
-            None where there is no new reading since the last call. Nonsense is treated the same.
+            New reading, degrees Celsius; None if there is none. Implausible values count as None.
         power_percent
-            Cooler power, None where the driver does not tell.
+            Cooler power; None if the driver does not report it.
         """
         if self._began_s is None:
             self._began_s = self._heard_s = time_s
@@ -134,12 +135,12 @@ class CoolingJudge:
 
     def _take_in(self, time_s: float, reading_c: float) -> None:
         if time_s - self._heard_s > SILENCE_S:
-            # What happened in between nobody knows: the dwell starts anew.
+            # The temperature during the silence is unknown, so the dwell restarts.
             self._inside_since_s = None
             self._readings.clear()
         self._heard_s = time_s
         self._readings.append((time_s, reading_c))
-        # STALL_S is the longest that any judgement looks back; one reading older than that is kept to span it.
+        # STALL_S is the longest span that is judged; keep one older reading so that the others cover it.
         while len(self._readings) > 2 and time_s - self._readings[1][0] >= STALL_S:  # noqa: PLR2004
             self._readings.popleft()
         if abs(reading_c - self._setpoint_c) > self._tolerance_c:
@@ -165,7 +166,7 @@ class CoolingJudge:
         return Obstacle.DEADLINE if time_s - self._began_s >= self._deadline_s else None
 
     def _is_flat(self, time_s: float, span_s: float) -> bool:
-        """Tell whether the temperature has not come nearer to the setpoint during a whole span."""
+        """Return whether the temperature has not approached the setpoint over a whole span."""
         slope = _slope_c_per_min(self._readings, time_s - span_s)
         spanned = time_s - self._readings[0][0] >= span_s
         return spanned and slope is not None and self._towards(slope) < FLAT_C_PER_MIN
@@ -197,9 +198,9 @@ class CoolingJudge:
 
 
 def _slope_c_per_min(readings: deque[tuple[float, float]], since_s: float) -> float | None:
-    """Fit a line to the readings since a time; None while they span less than a tenth of `SLOPE_SPAN_S`."""
+    """Fit a line to the readings since a time; return None if they span less than a tenth of `SLOPE_SPAN_S`."""
     recent = [(time_s, sensor_c) for time_s, sensor_c in readings if time_s >= since_s]
-    if len(recent) < 3 or recent[-1][0] - recent[0][0] < SLOPE_SPAN_S / 10:  # noqa: PLR2004 (two points have no noise)
+    if len(recent) < 3 or recent[-1][0] - recent[0][0] < SLOPE_SPAN_S / 10:  # noqa: PLR2004 - two points have no scatter
         return None
     mean_s = math.fsum(time_s for time_s, _ in recent) / len(recent)
     mean_c = math.fsum(sensor_c for _, sensor_c in recent) / len(recent)
@@ -213,14 +214,14 @@ def _at_power(power_percent: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SetpointRamp:
-    """A setpoint that moves steadily, for cooling down and for warming up.
+    """A setpoint that moves at a steady rate, for cooling down and warming up.
 
     Attributes
     ----------
     start_c, goal_c
-        Setpoint at the beginning and at the end.
+        First and last setpoint, degrees Celsius.
     c_per_min
-        Speed, above zero whichever way it goes.
+        Rate, positive in either direction.
     """
 
     start_c: float
@@ -233,11 +234,11 @@ class SetpointRamp:
 
     @property
     def duration_s(self) -> float:
-        """Time from start to goal."""
+        """Duration of the ramp."""
         return 60.0 * abs(self.goal_c - self.start_c) / self.c_per_min
 
     def setpoint_c(self, elapsed_s: float) -> float:
-        """Return the setpoint `elapsed_s` after the start; the goal, exactly, once it is reached."""
+        """Return the setpoint `elapsed_s` after the start; exactly the goal once it is reached."""
         if elapsed_s >= self.duration_s:
             return self.goal_c
         moved_c = self.c_per_min * max(elapsed_s, 0.0) / 60.0

@@ -1,6 +1,6 @@
-"""Whether a frame may go into its master: judged by its pixels, whatever its driver says. Pure.
+"""Decide by its pixels, not by the driver's report, whether a frame may go into its master. Pure.
 
-A frame that is turned away is kept in quarantine with the reason, and shot again.
+The caller moves rejected frames to quarantine with the reason and shoots them again.
 """
 
 from dataclasses import dataclass
@@ -17,56 +17,56 @@ from coldframe.capture.tuner.target import FlatTarget
 from coldframe.config.frames import FrameKind
 
 LARGEST_DARK_SATURATION = 0.01
-"""Saturated pixels in a frame without light: hot pixels stay far below, a leak or a lamp left on goes beyond."""
+"""Largest fraction of saturated pixels without light: hot pixels are far fewer, a leak or a lamp saturates more."""
 
 LEVEL_TOLERANCE = 8.0
-"""Deviation from the level of the set's first frames, in units of one frame's noise; see `level_limit_adu`."""
+"""Largest deviation from the level of the set's first frame, in units of one frame's noise; see `level_limit_adu`."""
 
 LEAST_LEVEL_TOLERANCE_ADU = 20.0
 
 NOISE_TOLERANCE = 0.25
-"""Relative deviation from the noise of the set's first frame: read and shot noise follow the setting and the level."""
+"""Largest relative deviation from the noise of the first frame, which a wrong setting or light would exceed."""
 
 NOISE_SCATTER = 15.0
-"""And so many standard errors of a noise at least, for small frames."""
+"""Noise deviations must also exceed this many standard errors, which matters for small frames."""
 
-BOUNDS = 8.0
-"""Pixels further from the level than so many times the noise weigh no more in the shape of a frame without light."""
+SHAPE_BOUNDS = 8.0
+"""Pixels further than this many times the noise from the level are clipped in the shape of a frame without light."""
 
 LARGEST_JUMP = 4.0
-"""Part of a bias this far from where it should be, in units of one pixel's noise, was not read out as the rest was."""
+"""Change of a region of a bias, in units of one pixel's noise, that a normal readout does not cause."""
 
 LEAST_TORN = 0.02
-"""As part of the frame: a disturbed row here and there is clipped away."""
+"""Fraction of the frame that must have changed; single disturbed rows are clipped when frames are combined."""
 
 LARGEST_GRADIENT = 0.02
-"""Root mean square of a smooth difference between two flats, relative: a hand, a cloud, a panel that slipped."""
+"""Relative root mean square of a smooth difference of two flats; a hand, a cloud or a slipped panel exceeds it."""
 
 LARGEST_BANDS = 0.003
-"""Bands in a flat, relative, where the tuning left some: a third of a percent is above the noise of a bright pixel."""
+"""Relative bands allowed if tuning could not remove them; a third of a percent exceeds the noise of a bright pixel."""
 
 SIGNIFICANT = 7.0
 
 LEAST_LIT = 0.05
-"""Flats with less than this part of their light somewhere (an overscan, beyond the image circle) are not compared."""
+"""Flats with regions below this part of their mean light (overscan, outside the image circle) are not compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlatBand:
-    """What a flat must keep to.
+    """Limits for the flats of a set.
 
     Attributes
     ----------
     low_adu, high_adu
-        Allowed levels of its brightest channel, bias included.
+        Allowed levels of the brightest channel, including bias.
     saturated_fraction
-        Fraction of its pixels that may be saturated.
+        Largest fraction of saturated pixels.
     faintest_adu
-        Lowest allowed level of its faintest channel, bias included.
+        Lowest level of the faintest channel, including bias.
     bias_adu
-        Level without light.
+        Bias level.
     largest_bands
-        Bands that it may have, relative.
+        Largest relative depth of bands.
     """
 
     low_adu: float
@@ -78,25 +78,25 @@ class FlatBand:
 
     @classmethod
     def around(cls, target: FlatTarget, saturated_fraction: float) -> Self:
-        """Return the band of a flat target."""
+        """Return the limits that belong to a flat target."""
         low_adu, high_adu = target.levels_adu
         return cls(low_adu, high_adu, saturated_fraction, target.faintest_level_adu, target.bias_adu)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameLook:
-    """What a look at a frame told.
+    """What the gate needs to know about a frame.
 
     Attributes
     ----------
     statistics
-        Its figures.
+        Levels and noise.
     digest
-        Tells its pixels from those of every other frame.
+        Digest of the pixels, which detects repeated frames.
     shape
-        Its level from place to place.
+        Levels from place to place.
     sensor_c
-        Temperature of the sensor, None where unknown.
+        Sensor temperature, degrees Celsius; None if unknown.
     """
 
     statistics: FrameStatistics
@@ -107,7 +107,7 @@ class FrameLook:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a frame is turned away; `is_light` where light fell on a frame that should be dark."""
+    """Why a frame is rejected; `is_light` marks light on a frame that should be dark."""
 
     reason: str
     is_light: bool = False
@@ -119,11 +119,11 @@ class FrameGate:
     Parameters
     ----------
     kind
-        What the frames are.
+        Kind of the frames.
     band
-        For flats: the levels allowed.
+        Limits of flats; None for frames without light.
     ceiling_adu
-        For frames without light: the highest level that can be; None where it is not known.
+        Highest possible level of frames without light; None if unknown.
     """
 
     def __init__(self, kind: FrameKind, band: FlatBand | None = None, ceiling_adu: float | None = None) -> None:
@@ -135,15 +135,15 @@ class FrameGate:
         self._digests: set[bytes] = set()
 
     def bounds_adu(self, statistics: FrameStatistics) -> tuple[float, float]:
-        """Return the bounds for the shape of a frame; all frames of a set have those of the first good one."""
+        """Return the clipping bounds for the shape of a frame; the first good frame sets them for the whole set."""
         if self._band is not None:
             return 0.0, 65535.0
         first = self._reference.statistics if self._reference else statistics
-        reach_adu = BOUNDS * max(first.noise_adu, 1.0)
+        reach_adu = SHAPE_BOUNDS * max(first.noise_adu, 1.0)
         return first.level_adu - reach_adu, first.level_adu + reach_adu
 
     def fault(self, look: FrameLook) -> Fault | None:
-        """Return why a frame must be rejected, None if it is good. Record nothing: see `accept`."""
+        """Return why a frame must be rejected, or None if it is good. Record nothing: see `accept`."""
         fault = self._fault(look)
         if fault is None and look.digest in self._digests:
             return Fault("the same pixels as an earlier frame: the camera repeated it")
@@ -152,15 +152,15 @@ class FrameGate:
     def remember_pixels(self, look: FrameLook) -> None:
         """Reject the same pixels if they come again.
 
-        Call it for a frame that is rejected for how it was shot: `fault` may find nothing wrong with its pixels.
+        Call this for a frame that is rejected because of how it was shot: its pixels may be faultless.
         """
         self._digests.add(look.digest)
 
     def accept(self, look: FrameLook) -> None:
-        """Record a good frame: the next ones are compared with it."""
+        """Record a good frame, with which the next ones are compared."""
         self.remember_pixels(look)
         self._reference = self._reference or look
-        # A bias is too short for any leak, and such sets are large.
+        # Bias exposures are too short for a leak to show, and comparing such large sets would take long.
         if self._kind in {FrameKind.DARK, FrameKind.DARK_FLAT}:
             self._leaks = self._leaks or LeakWatch(self._reference.statistics.noise_adu)
             self._leaks.accept(look.shape, look.sensor_c)
@@ -174,7 +174,7 @@ class FrameGate:
         return self._flat_fault(look) if self._band is not None else self._dark_fault(look)
 
     def _is_flooded(self, statistics: FrameStatistics) -> bool:
-        """Tell whether each pixel of a frame that should be dark is saturated: light, and no failed readout."""
+        """Return whether every pixel of a frame without light is saturated: that is light, not a failed readout."""
         return self._band is None and statistics.saturated_fraction == 1
 
     def _flat_fault(self, look: FrameLook) -> Fault | None:
@@ -196,7 +196,7 @@ class FrameGate:
         return self._uneven_light(look, band)
 
     def _uneven_light(self, look: FrameLook, band: FlatBand) -> Fault | None:
-        """Compare a flat with the first one, place by place."""
+        """Compare the light of a flat with the first one, place by place."""
         bias_adu = band.bias_adu
         if self._reference is None or not is_large_enough(look.shape.levels_adu.shape):
             return None
@@ -233,7 +233,7 @@ class FrameGate:
         return self._torn(look, self._reference) or self._change(look, self._reference.statistics)
 
     def _torn(self, look: FrameLook, first: FrameLook) -> Fault | None:
-        """Compare a bias with the first one, place by place; darks are compared by their patterns."""
+        """Compare a bias with the first one, place by place; `_change` compares the patterns of darks."""
         if self._kind is not FrameKind.BIAS:
             return None
         moved_adu = look.shape.levels_adu - first.shape.levels_adu
@@ -244,7 +244,7 @@ class FrameGate:
         return Fault(f"{100 * torn:.0f} % of it has another level than in the first frame: a torn readout?")
 
     def _change(self, look: FrameLook, first: FrameStatistics) -> Fault | None:
-        """Compare a frame without light with those before it."""
+        """Compare a frame without light with the frames before it."""
         statistics = look.statistics
         limit_adu = level_limit_adu(first)
         if abs(statistics.level_adu - first.level_adu) > limit_adu:
@@ -264,30 +264,30 @@ class FrameGate:
 
 
 def _lit(shape: FrameShape, bias_adu: float) -> NDArray[np.bool_]:
-    """Tell which places of a flat have light at all."""
+    """Return which places of a flat are lit: boolean, shape (rows, columns)."""
     return shape.levels_adu - bias_adu >= LEAST_LIT * (shape.mean_adu - bias_adu)
 
 
 def level_limit_adu(reference: FrameStatistics) -> float:
-    """Return how far the level of a frame without light may lie from the first one's.
+    """Return how far the level of a frame without light may be from the first one's.
 
-    The median of so many pixels scatters by far less than one pixel's noise; drifting offsets move it by a few ADU.
+    The median of millions of pixels scatters far less than one pixel; drifting offsets move it by a few ADU.
     """
     return max(LEVEL_TOLERANCE * reference.noise_adu, LEAST_LEVEL_TOLERANCE_ADU)
 
 
 def noise_tolerance(size: tuple[int, int]) -> float:
-    """Return the relative difference of two noises that is allowed for frames of a height and width.
+    """Return the allowed relative difference of the noise of two frames with this height and width.
 
-    A noise from n values scatters by 1 / sqrt(2 n); it is taken from the middle half of each axis, from second
-    differences, of which neighbours share their pixels.
+    A noise estimated from n values scatters by 1 / sqrt(2 n). It comes from the middle half of each axis, a quarter of
+    the pixels, and from second differences, in which neighbours share pixels.
     """
     values = size[0] * size[1] / 4
     return max(NOISE_TOLERANCE, NOISE_SCATTER / sqrt(values))
 
 
 def _unlike(shape: FrameShape, first: FrameShape) -> str | None:
-    """Say how a frame differs in size or depth from the first one."""
+    """Return how a frame differs from the first one in size or bit depth, or None."""
     if shape.size != first.size:
         (height, width), (first_height, first_width) = shape.size, first.size
         return f"{width} x {height} pixels where the first frame has {first_width} x {first_height}"

@@ -1,8 +1,8 @@
-"""Whether light gets at frames that should be dark: told by the shape of the frames, not by panel and cover. Pure.
+"""Detect light on frames that should be dark, by their pixels instead of the state of panel and cover. Pure.
 
-What frames alone can tell is a change: light that comes or goes, by its pattern (a leak is brighter on one side) and,
-if it is strong, by its level. Light that stays the same looks like dark current; `filters_for_darks` makes it change
-where there is a filter wheel.
+Frames only reveal changes: light that appears or disappears shows in the pattern (a leak is brighter on one side) and,
+if strong, in the level. Constant light looks like dark current. With a filter wheel, `filters_for_darks` makes it
+change; `dark_ceiling_adu` bounds it by the dark current of earlier nights. See docs/pixel-checks.md.
 """
 
 from collections.abc import Mapping
@@ -21,52 +21,52 @@ from coldframe.calibration.measuring.frame_shape import (
 )
 
 SIGNIFICANT = 7.0
-"""Standard errors from which a pattern counts: of a million clean comparisons of normal noise none gets there."""
+"""Standard errors from which a pattern counts: less than one in a million comparisons of pure noise reaches this."""
 
 LEAST_AMPLITUDE = 0.003
-"""And its root mean square in units of one pixel's noise: less does no harm to any light.
+"""Smallest root mean square of a pattern in units of one pixel's noise; less does no harm to a light.
 
-A leak that grows evenly from nothing at one edge has 0.58 of its mean as root mean square, so one of a hundredth of the
-noise has twice this.
+A leak that rises evenly from zero at one edge has a root mean square of 0.58 times its mean, so one with a mean of 1 %
+of the noise has twice this value.
 """
 
 LEAST_LEVEL = 1.0
-"""A change of the whole level counts from one pixel's noise on: bias levels drift by less while a camera is cooled."""
+"""Change of the mean level that counts, in units of one pixel's noise; bias levels drift less while a camera cools."""
 
 SAME_TEMPERATURE_C = 0.5
-"""Frames are compared up to this difference of temperature: beyond, the dark current has a pattern of its own."""
+"""Largest temperature difference between compared frames: the pattern of the dark current changes with temperature."""
 
 HALVES_FROM = 6
-"""With so many frames also the newer half is compared with the older one: their means have less noise."""
+"""From this many frames, also compare the newer half with the older half: their means have less noise."""
 
-KNOWN_AS_WHITE = 3.0
-"""Comparisons without any excess scatter that are assumed before the first."""
+PRIOR_COMPARISONS = 3.0
+"""Comparisons without excess scatter that are assumed in advance, so that the first estimates are not wild."""
 
 LEAST_RATIO = 3.0
-"""Filters of which one passes so many times the other's light tell a leak from dark current."""
+"""Ratio of the light through two filters from which they distinguish a leak from dark current."""
 
 SAME_DARK_CURRENT_C = 1.0
-"""Dark current changes by an eighth in a degree."""
+"""Largest temperature difference to a recorded dark current, which changes by an eighth per degree."""
 
 LARGEST_GROWTH = 3.0
-"""By so much a sensor's dark current does not grow between two nights."""
+"""Factor by which dark current at one temperature does not grow between two nights."""
 
 CEILING_MARGIN_ADU = 50.0
-"""Bias levels drift, glow is not everywhere the same; a panel that is lit gives as much within a second."""
+"""Allowance for drifting bias levels and uneven glow; a lit panel adds as much within a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Light that is in one frame or some, and not in others.
+    """Light on some frames but not on others.
 
     Attributes
     ----------
     level_adu
-        Mean over the frame by which they differ.
+        Difference of the mean level.
     place
-        Where it is brightest, for people; None where it is even.
+        Where the light is brightest, as text; None if it is uniform.
     significance
-        In standard errors.
+        Significance in standard errors.
     """
 
     level_adu: float
@@ -74,7 +74,7 @@ class Leak:
     significance: float
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Describe the leak."""
         place = "evenly" if self.place is None else f"on the {self.place}"
         return f"light on the sensor, {place}: the level differs by {self.level_adu:+.2g} ADU from the frames before"
 
@@ -86,12 +86,12 @@ class _Seen:
 
 
 class LeakWatch:
-    """Compares the frames of one set without light.
+    """Compares the frames without light of one set.
 
     Parameters
     ----------
     noise_adu
-        Of one pixel.
+        Noise of one pixel.
     """
 
     def __init__(self, noise_adu: float) -> None:
@@ -101,16 +101,16 @@ class LeakWatch:
         self._comparisons = 0
 
     def leak(self, shape: FrameShape, sensor_c: float | None) -> Leak | None:
-        """Return the light by which the next frame differs from the accepted ones, None where it does not.
+        """Return the light by which a frame differs from the accepted frames, or None.
 
         Parameters
         ----------
         shape
-            Of the same bounds as all others.
+            Shape of the frame, clipped to the same bounds as all others.
         sensor_c
-            Temperature of the sensor, None where unknown.
+            Sensor temperature, degrees Celsius; None if unknown.
         """
-        alike = [seen.shape for seen in self._seen if is_as_warm(seen.sensor_c, sensor_c)]
+        alike = [seen.shape for seen in self._seen if are_comparable(seen.sensor_c, sensor_c)]
         if not alike or not is_large_enough(shape.levels_adu.shape):
             return None
         found = self._found(smooth_pattern(shape.levels_adu - _mean(alike)))
@@ -121,7 +121,7 @@ class LeakWatch:
         return found
 
     def accept(self, shape: FrameShape, sensor_c: float | None) -> None:
-        """Take a frame as one that the next ones are compared with."""
+        """Record a good frame, with which the next ones are compared."""
         if self._seen and is_large_enough(shape.levels_adu.shape):
             step = smooth_pattern(shape.levels_adu - self._seen[-1].shape.levels_adu)
             self._squares += np.minimum(step.significances, SIGNIFICANT) ** 2
@@ -132,7 +132,7 @@ class LeakWatch:
         significance = float((pattern.significances / self._excess()).max())
         level_adu = pattern.mean_adu
         if significance >= SIGNIFICANT and pattern.amplitude_adu >= LEAST_AMPLITUDE * self._noise_adu:
-            # Where the level fell, the light is in the earlier frames.
+            # If the level fell, the light is on the earlier frames.
             lit = pattern if level_adu >= 0 else pattern.reversed()
             return Leak(level_adu, lit.brightest, significance)
         if abs(level_adu) >= LEAST_LEVEL * self._noise_adu:
@@ -140,16 +140,16 @@ class LeakWatch:
         return None
 
     def _excess(self) -> NDArray[np.float64]:
-        """Return by how much each component scatters from frame to frame beyond the noise within the frames.
+        """Return the scatter of each component from frame to frame, relative to the noise within frames; at least 1.
 
-        Slow swings of a camera's offset down a frame do that.
+        Slow swings of a camera's offset along the frame increase it.
         """
-        scatter = np.sqrt((self._squares + KNOWN_AS_WHITE) / (self._comparisons + KNOWN_AS_WHITE))
+        scatter = np.sqrt((self._squares + PRIOR_COMPARISONS) / (self._comparisons + PRIOR_COMPARISONS))
         return np.maximum(scatter, 1.0)
 
 
-def is_as_warm(one_c: float | None, other_c: float | None) -> bool:
-    """Tell whether two frames may be compared; unknown temperatures are taken as alike."""
+def are_comparable(one_c: float | None, other_c: float | None) -> bool:
+    """Return whether two frames may be compared by temperature; unknown temperatures count as equal."""
     return one_c is None or other_c is None or abs(one_c - other_c) <= SAME_TEMPERATURE_C
 
 
@@ -159,10 +159,10 @@ def _mean(shapes: list[FrameShape]) -> NDArray[np.float64]:
 
 
 def filters_for_darks(light: Mapping[str, float]) -> tuple[str, str] | None:
-    """Return the filters for the first dark and for all others: the one that passes most light and that of the least.
+    """Return the filter for the first dark and that for all others: the clearest and the densest one.
 
-    Dark current does not care for filters; a leak in front of the wheel does. None where no two filters differ by
-    `LEAST_RATIO`.
+    Dark current does not depend on the filter; a leak in front of the wheel does. Return None if no two filters differ
+    by `LEAST_RATIO`.
 
     Parameters
     ----------
@@ -176,16 +176,16 @@ def filters_for_darks(light: Mapping[str, float]) -> tuple[str, str] | None:
 
 
 def dark_ceiling_adu(record: CameraRecord, bias_adu: float, setpoint_c: float, exposure_s: float) -> float | None:
-    """Return the highest level that a dark can have; None where earlier nights tell nothing of this temperature.
+    """Return the highest level that a dark can have, or None if no dark current is known at this temperature.
 
     Parameters
     ----------
     record
-        What is known of the camera with these settings.
+        Record of the camera with these settings.
     bias_adu
-        Level of tonight's bias.
+        Bias level of this night.
     setpoint_c, exposure_s
-        Of the dark.
+        Setpoint and exposure of the dark.
     """
     near = [each for each in record.dark_current if abs(each.sensor_c - setpoint_c) <= SAME_DARK_CURRENT_C]
     if not near or record.e_per_adu is None:

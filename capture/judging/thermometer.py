@@ -1,6 +1,6 @@
-"""The sensor's thermometer: plausible readings, readings during an exposure, and readings that froze.
+"""Judge the sensor's thermometer: plausible readings, readings during an exposure, frozen readings. Pure.
 
-Times are seconds on any steady clock, the same for all calls of one object. Pure.
+Times are seconds on any steady clock, the same for all calls of one object.
 """
 
 import math
@@ -8,36 +8,36 @@ from collections import deque
 from dataclasses import dataclass
 
 PLAUSIBLE_C = (-120.0, 80.0)
-"""Sensor temperatures outside are what drivers report for "unknown" (-300, -273.15) or after a lost byte."""
+"""Drivers report values outside this range for "unknown" (-300, -273.15) or after a lost byte (indi-3rdparty#1328)."""
 
 FROZEN_S = 300.0
-"""A cooler at an end of its range for so long moves any sensor by more than a digit of its reading."""
+"""A cooler at full or no power for this long changes any sensor's temperature by more than the last digit."""
 
 JUMP_S = 120.0
-"""Time in which a power goes there from well within its range, where no change of the air around it explains that."""
+"""Time for a drop or rise of the power that a change of the ambient temperature cannot explain."""
 
 OFF_PERCENT, FULL_PERCENT = 1.0, 99.0
 FROM_PERCENT = (20.0, 80.0)
-"""Power from which it has to come down to nothing, and up to all there is."""
+"""The power must fall to nothing from above the first value, or rise to full from below the second."""
 
 
 def plausible_c(sensor_c: float | None) -> float | None:
-    """Return the reading, or None where it is absent, NaN or no temperature that a sensor can have."""
+    """Return the reading, or None if it is missing, NaN or impossible for a sensor."""
     return sensor_c if sensor_c is not None and PLAUSIBLE_C[0] <= sensor_c <= PLAUSIBLE_C[1] else None
 
 
 @dataclass(frozen=True, slots=True)
 class ExposureTemperature:
-    """The sensor's temperature during one exposure.
+    """The sensor temperature during one exposure.
 
     Attributes
     ----------
     within
-        True where there were readings and all of them lay within the tolerance.
+        True if there were readings and all of them were within the tolerance.
     lowest_c, highest_c
-        Extremes, None without readings.
+        Extremes, degrees Celsius; None without readings.
     message
-        For people, and for the reason of a rejection.
+        Text for the user and for the reason of a rejection.
     """
 
     within: bool
@@ -47,12 +47,12 @@ class ExposureTemperature:
 
 
 class TemperatureWatch:
-    """Collects readings through one exposure, from before it to after it.
+    """Collects readings during one exposure, from before its start until after its end.
 
     Parameters
     ----------
     setpoint_c, tolerance_c
-        Every reading shall lie within `tolerance_c` of `setpoint_c`.
+        Every reading must be within `tolerance_c` of `setpoint_c`, degrees Celsius.
     """
 
     def __init__(self, setpoint_c: float, tolerance_c: float) -> None:
@@ -61,13 +61,13 @@ class TemperatureWatch:
         self._readings_c: list[float] = []
 
     def observe(self, sensor_c: float | None) -> None:
-        """Take in a reading; absent and nonsensical ones do not count."""
+        """Record a reading; missing and implausible values are ignored."""
         reading_c = plausible_c(sensor_c)
         if reading_c is not None:
             self._readings_c.append(reading_c)
 
     def verdict(self) -> ExposureTemperature:
-        """Judge the exposure by the readings so far."""
+        """Return the verdict on the readings so far."""
         if not self._readings_c:
             return ExposureTemperature(
                 within=False, lowest_c=None, highest_c=None, message="no temperature reading during the exposure"
@@ -80,11 +80,11 @@ class TemperatureWatch:
 
 
 class FrozenReading:
-    """Notices a thermometer that tells one and the same temperature although the cooler's power proves it wrong.
+    """Detects a thermometer that keeps reporting one value although the cooler's power contradicts it (indi#837).
 
-    A reading that stays the same proves nothing: good coolers hold theirs to a tenth of a degree all night. But one
-    that stays the same to the last digit while the power has gone from the middle of its range to an end of it, and
-    remains there, is not read any more.
+    A constant reading alone proves nothing: good coolers hold a temperature to a tenth of a degree all night. The
+    reading is frozen if it stays the same to the last digit while the power goes from the middle of its range to one
+    end and stays there.
     """
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class FrozenReading:
         self._end: tuple[bool, float, float] | None = None
 
     def observe(self, time_s: float, sensor_c: float | None, power_percent: float | None) -> None:
-        """Take in a reading, and the power that came with it; None where the driver does not tell."""
+        """Record a reading and the power at that time; None if the driver does not report one."""
         if sensor_c is None or power_percent is None or sensor_c != self._reading_c:
             self._reading_c, self._same_since_s, self._end = sensor_c, time_s, None
         if sensor_c is None or power_percent is None:
@@ -110,14 +110,14 @@ class FrozenReading:
         self._powers.append((time_s, power_percent))
 
     def _came_from(self, *, is_full: bool) -> float:
-        """Return the power of a moment ago that is furthest from the end; NaN where there is none."""
+        """Return the recent power that is furthest from the present end of the range; NaN if there is none."""
         powers = [power for _, power in self._powers]
         if not powers:
             return math.nan
         return min(powers) if is_full else max(powers)
 
     def fault(self, time_s: float) -> str | None:
-        """Say what is wrong with the thermometer; None where nothing is known to be."""
+        """Return what is wrong with the thermometer, or None."""
         if self._end is None or time_s - self._end[1] < FROZEN_S:
             return None
         is_full, since_s, from_percent = self._end

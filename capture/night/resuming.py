@@ -150,4 +150,4 @@ def _done(events: Iterable[Event], planned: Sequence[PlannedStep]) -> Iterator[i
 
 
 def _what(step: PlannedStep) -> tuple[object, ...]:
-    return step.title, step.kind, step.filter, step.count, step.exposure_s
+    return step.step_type, step.kind, step.filter, step.count, step.exposure_s, step.setpoint_c

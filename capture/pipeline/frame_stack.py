@@ -13,8 +13,9 @@ from coldframe.calibration.files.frame_file import read_pixels
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.frames.overscan import Overscan
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
-from coldframe.calibration.stacking.accumulator import Accumulator, Stack
+from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import Clipping, half_step
+from coldframe.calibration.stacking.stack import Stack
 from coldframe.capture.pipeline.accepted_frames import AcceptedFrame
 
 

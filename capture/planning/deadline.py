@@ -1,8 +1,8 @@
-"""What of a plan can be done before a deadline. Pure.
+"""Fit a plan before a deadline. Pure.
 
-Frames go before sets: each set may shrink to what good practice asks for at least before any set is left out, and what
-time is left over makes sets larger again, the important ones first. The warm-up comes after the deadline: it needs no
-darkness.
+Sets lose frames before any set is skipped. First, each set may shrink to a sensible minimum. Then the least important
+sets are skipped. The remaining time makes sets larger again, the most important first. The warm-up does not count,
+because it needs no darkness.
 """
 
 from bisect import bisect_right
@@ -16,10 +16,10 @@ from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 
 SMALLEST_COUNTS = {FrameKind.BIAS: 100, FrameKind.DARK: 20, FrameKind.FLAT: 20, FrameKind.DARK_FLAT: 20}
-"""The smallest sets of good practice; one that was to be smaller stays as it was."""
+"""Fewest frames that still make a useful master; a set that was planned smaller keeps its count."""
 
 Counts = dict[int, int]
-"""Frames of steps, by their indices in the plan; a step that is not in it is left out."""
+"""Frame count by index of the step in the plan; steps without an entry are skipped. A tuning counts as one frame."""
 
 
 def fit_before_deadline(
@@ -29,26 +29,26 @@ def fit_before_deadline(
     pace: Pace,
     frames_on_disk: Callable[[ShootStep], int] = lambda _: 0,
 ) -> tuple[Step | None, ...]:
-    """Return what of a plan fits into a time.
+    """Return the part of a plan that fits into a time.
 
     Parameters
     ----------
     steps
-        In the order in which they are done; of sets that are equally important the earlier ones are kept.
+        Steps in the order of the night. Among equally important sets, the earlier ones are kept.
     time_s
-        Until the deadline.
+        Time until the deadline.
     settings
-        `lights.first` says whether flats or darks are kept longest. Bias goes first, unless it is what is subtracted
+        `lights.first` decides whether flats or darks are kept longest. Bias is skipped first, unless it is subtracted
         from flats.
     pace
-        How long things take.
+        How long the parts of a step take.
     frames_on_disk
-        Tells how many frames of a set an earlier run of the night has shot: they take no time, and are never left out.
+        Returns how many frames of a set an earlier run of this night has shot. They take no time and are never dropped.
 
     Returns
     -------
     tuple
-        For each step the same, or one with fewer frames, or None where there is no time for it.
+        One item per step: the step, the step with fewer frames, or None if there is no time for it.
     """
     shot = _frames_taken(steps, frames_on_disk)
 
@@ -79,7 +79,7 @@ def fit_before_deadline(
 
 
 def _largest(counts: Counts, wanted: Counts, alike: list[int], fits: Callable[[Counts], bool]) -> Counts:
-    """Return the largest counts that fit, for sets alike, which get equally many frames."""
+    """Return the largest counts that fit, if all sets of equal importance get the same number of frames."""
 
     def larger(count: int) -> Counts:
         return {index: max(counts[index], min(wanted[index], count)) for index in alike}
@@ -89,13 +89,13 @@ def _largest(counts: Counts, wanted: Counts, alike: list[int], fits: Callable[[C
 
 
 def time_needed_s(steps: Iterable[Step | None], settings: Settings, pace: Pace) -> float:
-    """Return how long steps take until the last frame is in, so without the warm-up."""
+    """Return the time until the last frame is complete, which excludes the warm-up."""
     done = [step for step in steps if step is not None and not isinstance(step, WarmStep)]
     return sum(estimate_s(done, settings, pace))
 
 
 def _frames_taken(steps: Sequence[Step], frames_on_disk: Callable[[ShootStep], int]) -> Counts:
-    """Return the frames that are on the disk already, and which tunings those of flats tell of."""
+    """Return the frames on disk, and count the tuning of every filter that has any: its exposure is known from them."""
     frames = {index: frames_on_disk(step) for index, step in enumerate(steps) if isinstance(step, ShootStep)}
     shot = {index: count for index, count in frames.items() if count}
     for indices in _bundles(steps):
@@ -113,7 +113,7 @@ def _smallest_count(step: Step) -> int:
 
 
 def _bundles(steps: Sequence[Step]) -> list[list[int]]:
-    """Return the indices of steps that are of no use without each other: a filter's tuning, dark flats and flats."""
+    """Return the indices of steps that are useless without each other: a filter's tuning, dark flats and flats."""
     bundles: dict[object, list[int]] = {}
     for index, step in _countable_steps(steps).items():
         alone = isinstance(step, ShootStep) and step.kind in (FrameKind.BIAS, FrameKind.DARK)
@@ -123,7 +123,7 @@ def _bundles(steps: Sequence[Step]) -> list[list[int]]:
 
 
 def _priority(steps: Sequence[Step], indices: list[int], first: Literal["flats", "darks"]) -> int:
-    """Return how important a bundle is: 0 is kept longest."""
+    """Return the rank of a bundle; rank 0 is kept longest."""
     step = steps[indices[-1]]
     if isinstance(step, ShootStep) and step.kind is FrameKind.BIAS:
         return 0 if _is_subtracted(step, steps) else 3
@@ -132,7 +132,7 @@ def _priority(steps: Sequence[Step], indices: list[int], first: Literal["flats",
 
 
 def _is_subtracted(bias: ShootStep, steps: Sequence[Step]) -> bool:
-    """Tell whether a flat has only this bias to be subtracted from it."""
+    """Return whether a flat depends on this bias because it has no dark flats."""
     if any(isinstance(step, SkyStep) and not step.dark_flats and step.readout == bias.readout for step in steps):
         return True
     shots = [step for step in steps if isinstance(step, ShootStep)]
@@ -144,7 +144,7 @@ def _is_subtracted(bias: ShootStep, steps: Sequence[Step]) -> bool:
 
 
 def _lost_its_bias(steps: Sequence[Step], indices: list[int], counts: Counts) -> bool:
-    """Tell whether a bundle's flats have nothing to be subtracted from them, as their bias was left out."""
+    """Return whether the flats of a bundle have neither dark flats nor a bias, because their bias was skipped."""
     bundle = [step for index in indices if isinstance(step := steps[index], ShootStep)]
     readouts = {step.readout for step in bundle if step.kind is FrameKind.FLAT}
     if not readouts or any(step.kind is FrameKind.DARK_FLAT for step in bundle):
@@ -158,7 +158,7 @@ def _lost_its_bias(steps: Sequence[Step], indices: list[int], counts: Counts) ->
 
 
 def _with_counts(steps: Sequence[Step], counts: Counts) -> tuple[Step | None, ...]:
-    """Return the plan with these counts, and without the setpoints that no frame needs any more."""
+    """Return the plan with these counts, without cooling steps whose setpoint no remaining frame uses."""
     setpoints = {step.setpoint_c for index, step in _countable_steps(steps).items() if index in counts}
     setpoints |= {step.setpoint_c for step in steps if isinstance(step, SkyStep)}
 

@@ -1,4 +1,4 @@
-"""Room on the disk for a plan, checked before it begins. Pure but for `free_bytes`."""
+"""Check before the night whether the disk has room for the plan. Pure except for `free_bytes`."""
 
 import os
 from collections.abc import Iterable
@@ -11,26 +11,26 @@ from coldframe.devices.camera import CameraFeatures
 
 RAW_BYTES_PER_PIXEL = 2
 MASTER_BYTES_PER_PIXEL = 10
-"""Mean and uncertainty as float32, the number of values kept as uint16."""
+"""Mean and uncertainty as float32, number of values as uint16."""
 
 HEADER_BYTES = 16 * 2880
 TEST_FRAMES = 20
-"""For each tuning: the tuner's, and those up to saturation."""
+"""Test frames per tuning, including those that show the saturation."""
 
 SPARE_FRAMES = 10
-"""Frames that may have to be shot again, of a whole night."""
+"""Frames of a whole night that may have to be shot again."""
 
 RESERVE_BYTES = 256 << 20
-"""Left to everybody else on the disk: its owner must still be able to log in and look."""
+"""Space left to other programs: the user must still be able to log in and make room."""
 
 
 def require_room(steps: Iterable[Step], camera: CameraFeatures, folder: Path, free_bytes: int) -> None:
-    """Compare what a plan will write with the room that there is.
+    """Compare the size of what a plan will write with the free space.
 
     Raises
     ------
     UnfitPlanError
-        It does not fit; the text names the first set that does not.
+        If the plan does not fit; the message names the first step that does not.
     """
     needed, first = SPARE_FRAMES * frame_bytes(camera, ReadoutSettings()), None
     for step in steps:
@@ -46,12 +46,12 @@ def require_room(steps: Iterable[Step], camera: CameraFeatures, folder: Path, fr
 
 
 def free_bytes(folder: Path) -> int:
-    """Return what may still be written where a folder is, or will be.
+    """Return the number of bytes that can be written to a folder, which need not exist yet.
 
     Raises
     ------
     OSError
-        Nobody knows.
+        If the file system cannot be queried.
     """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     disk = os.statvfs(there)
@@ -77,7 +77,7 @@ def _set_bytes(frames: int, readout: ReadoutSettings, camera: CameraFeatures) ->
 
 
 def frame_bytes(camera: CameraFeatures, readout: ReadoutSettings) -> int:
-    """Return the size of a raw frame's file."""
+    """Return the file size of a raw frame."""
     return _pixels(camera, readout) * RAW_BYTES_PER_PIXEL + HEADER_BYTES
 
 
@@ -86,5 +86,5 @@ def _pixels(camera: CameraFeatures, readout: ReadoutSettings) -> int:
 
 
 def size_text(count: int) -> str:
-    """Return a number of bytes for messages, such as 1.2 GB."""
+    """Return a number of bytes as text, such as 1.2 GB."""
     return f"{count / 1e9:.1f} GB"

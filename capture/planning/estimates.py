@@ -9,7 +9,7 @@ from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 
 READOUT_GUESS_S = 1.0
-"""Time from the end of an exposure to the start of the next one, until the night has measured it."""
+"""Time from the end of an exposure to the start of the next one; used until a set of this night has been timed."""
 
 TESTS_GUESS = 2
 AMBIENT_GUESS_C = 15.0
@@ -17,16 +17,16 @@ AMBIENT_GUESS_C = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What is known of how long things take; before anything is measured a guess.
+    """Measured durations, with guesses until they have been measured.
 
     Attributes
     ----------
     sensor_c
-        Where the first ramp begins, degrees Celsius.
+        Sensor temperature at the start of the first ramp, degrees Celsius.
     readout_s
         Time from the end of an exposure to the start of the next one.
     flats_s
-        Exposures that were found for flats.
+        Exposures of the filters that have been tuned.
     """
 
     sensor_c: float = AMBIENT_GUESS_C

@@ -1,4 +1,4 @@
-"""The noise that lights have of their own, from their pixels: what calibration must not spoil."""
+"""Measure the noise of the lights, the reference for percentage counts."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from coldframe.calibration.camera.record import CAMERAS, CameraRecords
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import counted, open_image
+from coldframe.calibration.files.image_file import open_image, uint16_pixels
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.measuring.statistics import FrameStatistics, measure
 from coldframe.capture.planning.read_lights import Lights
@@ -16,15 +16,15 @@ from coldframe.config.settings import Settings
 
 
 def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise]:
-    """Return the noise of one light of each sort, the middle one of the night; none where no count asks for it.
+    """Return the noise of one light per kind, taken from the middle of the night; empty if no count is a percentage.
 
     Parameters
     ----------
     lights
-        Sorts are told by filter, exposure, setpoint and readout settings. Files that cannot be measured are passed
-        over.
+        Lights; a kind is a combination of filter, exposure, setpoint and readout settings. Files that cannot be
+        measured are skipped.
     settings
-        The signal of the sky is known where the camera's bias level is, from an earlier night in the same folder.
+        Settings of the rig. The sky level is known only if the camera record in the storage folder has a bias level.
     """
     own = settings.lights
     if not any(isinstance(count, NoiseGoal) for count in (own.bias, own.dark, own.flat, own.dark_flat)):
@@ -47,7 +47,7 @@ def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise
 def _statistics(path: Path) -> FrameStatistics | None:
     try:
         with TemporaryDirectory() as folder:
-            return measure(counted(open_image(path, Path(folder)))).statistics
+            return measure(uint16_pixels(open_image(path, Path(folder)))).statistics
     except FrameFileError:
         return None
 

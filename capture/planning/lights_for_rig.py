@@ -1,4 +1,4 @@
-"""Lights in the terms of the rig that shall calibrate them: its names, its settings, its setpoints. Pure."""
+"""Translate lights into the terms of the rig: its filter names, readout modes and setpoints. Pure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -16,18 +16,18 @@ from coldframe.config.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class RigSnapshot:
-    """What is known of the rig before its first step; None where nobody was asked.
+    """State of the connected rig before the first step; None marks what was not queried.
 
     Attributes
     ----------
     filters
         Names of the wheel's filters in slot order.
     in_beam
-        The filter in the beam.
+        Filter in the beam.
     readout_modes
-        Labels of the camera's readout modes, empty where there is only one.
+        Labels of the camera's readout modes; empty if there is only one.
     sensor_c
-        Temperature of the sensor, degrees Celsius.
+        Sensor temperature, degrees Celsius.
     """
 
     filters: tuple[str, ...] | None = None
@@ -38,7 +38,7 @@ class RigSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ShotLight:
-    """How a light was shot, in the rig's own terms; `setup` is for the library, `noise` None where not measured."""
+    """How a light was shot, in the rig's terms; `setup` is for library look-ups, `noise` is None if not measured."""
 
     setup: FrameSetup
     readout: ReadoutSettings
@@ -50,7 +50,7 @@ class ShotLight:
 
 
 def with_configured_filters(rig: RigSnapshot, settings: Settings) -> RigSnapshot:
-    """Return what is known of the rig, the configuration's filter names in place of unknown ones."""
+    """Return the rig's state, with the configured filter names if the wheel was not queried."""
     if rig.filters is not None or settings.wheel is None:
         return rig
     return replace(rig, filters=settings.wheel.names)
@@ -59,10 +59,10 @@ def with_configured_filters(rig: RigSnapshot, settings: Settings) -> RigSnapshot
 def lights_in_rig_terms(
     setups: Iterable[FrameSetup], settings: Settings, rig: RigSnapshot, notes: list[str]
 ) -> list[ShotLight]:
-    """Return lights in the rig's terms, in the same order; what was assumed is noted.
+    """Return the lights in the rig's terms, in the same order, and append every assumption to `notes`.
 
-    What a header does not tell is taken as configured. A setpoint that it does not state is the configured one if the
-    sensor was near it, else the whole degree nearest to the sensor's temperature.
+    Configured values replace values that a header lacks. If the setpoint is missing, it is the configured one if the
+    sensor was near it, otherwise the whole degree nearest to the sensor temperature.
     """
     every = list(setups)
     reached_c = _reached_setpoints_c(every, settings, notes)
@@ -87,13 +87,13 @@ def lights_in_rig_terms(
 
 
 def _own_mode(label: str | None, settings: Settings, rig: RigSnapshot) -> str | None:
-    """Return the camera's spelling of a readout mode; None where it has no such mode, as far as is known."""
+    """Return the camera's spelling of a readout mode; None if the camera is not known to have it."""
     own = rig.readout_modes or tuple(filter(None, [settings.camera.readout_mode]))
     return next((mode for mode in own if label is not None and mode.casefold() == label.casefold()), None)
 
 
 def _readout(stated: ReadoutSettings, mode: str | None, settings: Settings) -> ReadoutSettings:
-    """Return a light's readout settings, the camera's in place of what its header does not tell."""
+    """Return the readout settings of a light, with the camera's settings for values that the header lacks."""
     camera = settings.camera
     return ReadoutSettings(
         gain=camera.gain if stated.gain is None else stated.gain,
@@ -104,7 +104,7 @@ def _readout(stated: ReadoutSettings, mode: str | None, settings: Settings) -> R
 
 
 def _stated_setpoint_c(setup: FrameSetup, settings: Settings) -> float | None:
-    """Return the setpoint that a header states, or that its sensor's temperature lets guess, to 0.1 C."""
+    """Return the setpoint in the header, or the one that the sensor temperature suggests, rounded to 0.1 C."""
     if setup.setpoint_c is not None:
         return round(setup.setpoint_c, 1)
     configured_c, sensor_c = settings.camera.setpoint_c, plausible_c(setup.temperature_c)
@@ -116,7 +116,7 @@ def _stated_setpoint_c(setup: FrameSetup, settings: Settings) -> float | None:
 def _reached_setpoints_c(
     setups: list[FrameSetup], settings: Settings, notes: list[str]
 ) -> dict[float | None, float | None]:
-    """Return for each stated setpoint the one to shoot at: where the cooler did not get there, what it reached."""
+    """Return the setpoint to shoot at for each stated one: the sensor's temperature if the cooler never got there."""
     sensors: dict[float | None, list[float]] = defaultdict(list)
     for setup in setups:
         of_setpoint = sensors[_stated_setpoint_c(setup, settings)]
@@ -135,12 +135,12 @@ def _reached_setpoints_c(
 
 
 def _name_in_wheel(name: str | None, filters: tuple[str, ...] | None) -> str | None:
-    """Return the wheel's spelling of a filter, the light's where the wheel has none or is not known."""
+    """Return the wheel's spelling of a filter, or the name in the header if the wheel does not have it."""
     if name is None or filters is None:
         return name
     return next((each for each in filters if ascii_text(each).casefold() == ascii_text(name).casefold()), name)
 
 
 def lights_text(count: int) -> str:
-    """Return a number of lights in words."""
+    """Return "1 light", "2 lights" and so on."""
     return "1 light" if count == 1 else f"{count} lights"

@@ -1,16 +1,13 @@
-"""What to shoot, in what order: from sets to steps. Pure.
+"""Turn the configured sets into the steps of a night. Pure.
 
-The order keeps moves and waits few and lets every master grow while its frames come in:
+The order needs few moves and waits, and lets every master grow while its frames arrive:
 
-1. Sets of one sensor temperature stay together, in the order in which the configuration first names the temperatures.
-2. Bias first: it takes moments, and its level is what the flat tuner starts from.
-3. Then filter by filter: the flat's exposure is tuned, its dark flats are shot, then the flats. So the dark flats'
-   master is there when the first flat arrives, and only the lamp is switched in between; nothing moves.
-   Twilight cannot wait for that: there the flats of all filters come first, then dark flats over the range of exposures
-   that the sky asked for, then the masters.
-4. Darks last, the shortest first: they take longest, need the optical train no more, and losing some of them to dawn
-   costs least. Without a setpoint they come first: a sensor that nothing holds is as warm as in the lights now, and
-   not for long.
+1. Sets with the same setpoint stay together, in the order in which the configuration first names the setpoints.
+2. Bias frames come first: they take moments, and the flat tuner starts from their level.
+3. Flats follow, filter by filter: tuning, dark flats, flats. The master dark flat then exists when the first flat
+   arrives, and only the lamp is switched in between (docs/decisions/0001). Twilight does not wait for that: the flats
+   of all filters come first, then dark flats that cover their exposures, then the masters (docs/decisions/0006).
+   to dawn. Without a setpoint they come first, because the sensor is then closest to the temperature of the lights.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +20,7 @@ from coldframe.config.tables.sets import FrameSet
 
 
 def plan_night(settings: Settings) -> tuple[Step, ...]:
-    """Return the steps of a night in the order in which they are done."""
+    """Return the steps of a night in order."""
     sets = [shoot_step(each, settings) for each in settings.sets]
     ordered = _order(settings)
     steps: list[Step] = []
@@ -38,7 +35,7 @@ def plan_night(settings: Settings) -> tuple[Step, ...]:
 
 
 def _order(settings: Settings) -> Callable[[list[ShootStep]], Iterator[Step]]:
-    """Return how the sets of one temperature are put in order."""
+    """Return the function that orders the sets of one setpoint."""
     if settings.flats.source == "sky":
         return _in_twilight
     by_hand = settings.panel is not None and settings.panel.kind == "manual"
@@ -46,7 +43,7 @@ def _order(settings: Settings) -> Callable[[list[ShootStep]], Iterator[Step]]:
 
 
 def shoot_step(frame_set: FrameSet, settings: Settings) -> ShootStep:
-    """Return the step that shoots a set."""
+    """Return the step that shoots a set of the configuration."""
     return ShootStep(
         kind=frame_set.kind,
         count=frame_set.planned_frames,
@@ -71,9 +68,9 @@ def _at_one_temperature(sets: list[ShootStep]) -> Iterator[Step]:
 
 
 def _switching_least(sets: list[ShootStep]) -> Iterator[Step]:
-    """Order the sets of one temperature for a light that a person switches: twice on and off, whatever the filters.
+    """Order the sets of one setpoint for a lamp that the user switches, so that it is switched on and off only twice.
 
-    The filters go round twice for that, and all master dark flats stay in memory until their flats are shot.
+    The wheel goes round twice for that, and all master dark flats stay in memory until their flats are shot.
     """
     flats = [step for step in sets if step.kind is FrameKind.FLAT]
     tunings = {flat.tuning for flat in flats}
@@ -86,7 +83,7 @@ def _switching_least(sets: list[ShootStep]) -> Iterator[Step]:
 
 
 def _in_twilight(sets: list[ShootStep]) -> Iterator[Step]:
-    """Order the sets of one temperature for flats of the sky; dark flats belong to no filter then."""
+    """Order the sets of one setpoint for twilight flats; their dark flats do not belong to a filter."""
     yield from (step for step in sets if step.kind is FrameKind.BIAS)
     flats = [step for step in sets if step.kind is FrameKind.FLAT]
     for readout in dict.fromkeys(flat.readout for flat in flats):

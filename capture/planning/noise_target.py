@@ -1,4 +1,4 @@
-"""When a set has enough frames: told by the noise that its master has, not by what it should have. Pure."""
+"""Decide when a set has enough frames, by the measured noise of its master. Pure."""
 
 from dataclasses import dataclass
 from math import ceil, sqrt
@@ -10,10 +10,10 @@ from coldframe.config.counts import WITH_GLOW, NoiseGoal
 from coldframe.config.frames import FrameKind
 
 LEAST_GLOW = 1.0
-"""Amplifier glow counts from one frame's noise on: below it, its own noise is small beside that of the readout."""
+"""Glow matters if it exceeds one frame's noise: its shot noise is small beside the read noise below that."""
 
 LEEWAY = 1.03
-"""Frames that are enough may be so many times too few: the noise is known to 1 % itself, its square to 2 %."""
+"""Accept a set that lacks up to 3 % of the frames: the noise is known to 1 %, so its square, the count, to 2 %."""
 
 _DARK_CAUSES = {
     Cause.PATTERN: "light or glow that comes or goes",
@@ -24,18 +24,18 @@ _FLAT_CAUSES = {Cause.PATTERN: "the light changes from place to place as the set
 
 @dataclass(frozen=True, slots=True)
 class FrameEstimate:
-    """How many frames are enough, as far as those so far can tell.
+    """Frame count that a set needs, estimated from its frames so far.
 
     Attributes
     ----------
     frames
-        In all.
+        Total count needed.
     summary
-        What was found, for people.
+        The measured noise, for the user.
     reason
-        The same, and why it is more than good frames would need.
+        The summary, and why the set needs more frames than good ones would.
     is_met
-        True where the frames so far reach the goal.
+        True if the frames so far reach the target.
     """
 
     frames: int
@@ -47,18 +47,18 @@ class FrameEstimate:
 def estimate_frames(
     target: NoiseTarget, kind: FrameKind, growth: NoiseGrowth, glow: AmpGlow | None = None
 ) -> FrameEstimate:
-    """Return how many frames are enough.
+    """Return how many frames a set needs to reach its noise target.
 
     Parameters
     ----------
     target
-        Of the set.
+        Target of the set.
     kind
-        Of the frames.
+        Kind of its frames.
     growth
         Noise of the master so far.
     glow
-        Of the amplifiers, for darks: good practice asks for more of these where there is some.
+        Amplifier glow of the master, for darks: significant glow raises the default bounds.
     """
     ratio = _noise_ratio(target.goal, kind, growth)
     glows = glow is not None and glow.significant and glow.amplitude_adu > LEAST_GLOW * growth.frame_noise_adu
@@ -73,11 +73,11 @@ def estimate_frames(
 
 
 def _noise_ratio(goal: NoiseGoal, kind: FrameKind, growth: NoiseGrowth) -> float:
-    """Return the noise that the master brings into a light, over the light's own.
+    """Return the noise that the master adds to a light, relative to the light's own noise.
 
-    A master dark or bias is subtracted from the light; a flat divides it, so that its relative noise counts times
-    the light's signal. Without a light the worst case counts: a light has at least the noise of a dark, and the
-    flat is taken for the light that it divides.
+    A master dark or bias is subtracted from the light. A flat divides it, so its relative noise counts times the
+    light's signal. Without a measured light, the worst case counts: a light has at least the noise of a dark, and is
+    as bright as the flat. See docs/enough.md.
     """
     light = goal.light
     if light is not None and kind in (FrameKind.BIAS, FrameKind.DARK):
@@ -88,7 +88,7 @@ def _noise_ratio(goal: NoiseGoal, kind: FrameKind, growth: NoiseGrowth) -> float
 
 
 def cause_text(kind: FrameKind, growth: NoiseGrowth) -> str:
-    """Say why the noise of a master does not fall as it should; empty where it does."""
+    """Explain why the noise of a master falls too slowly; empty if it does not."""
     if growth.cause is None:
         return ""
     texts = _FLAT_CAUSES if kind is FrameKind.FLAT else _DARK_CAUSES

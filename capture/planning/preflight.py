@@ -1,4 +1,4 @@
-"""What can be known before the first exposure: whether the rig can do what is planned. Pure."""
+"""Check before the first exposure whether the connected rig can do the plan. Pure."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,25 +9,25 @@ from coldframe.errors import ColdframeError
 
 
 class UnfitPlanError(ColdframeError):
-    """The connected rig cannot do the plan; the text has a line for each reason."""
+    """The connected rig cannot do the plan; the message has one line per reason."""
 
 
 def require_fit(steps: Iterable[Step], camera: CameraFeatures, filters: tuple[str, ...] | None) -> None:
-    """Compare a plan with what the connected devices told.
+    """Compare a plan with the features of the connected devices.
 
     Parameters
     ----------
     steps
-        The night.
+        Steps of the night.
     camera
-        What the camera can do.
+        Features of the camera.
     filters
-        Names of the wheel's filters, None without a wheel.
+        Names of the wheel's filters; None without a wheel.
 
     Raises
     ------
     UnfitPlanError
-        Something planned is not there, or out of range: better known now than at 4 in the morning.
+        If a planned filter, mode or value is missing or out of range.
     """
     reasons = list(dict.fromkeys(reason for step in steps for reason in _misfits(step, camera, filters)))
     if reasons:

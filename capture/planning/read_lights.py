@@ -1,4 +1,4 @@
-"""The night's lights in a folder: what their headers tell, whatever program wrote them."""
+"""Read how the night's lights were shot from the headers of a folder, whichever program wrote them."""
 
 import re
 from collections import Counter
@@ -19,11 +19,11 @@ from coldframe.errors import ColdframeError
 
 _WORDS = re.compile(r"[A-Z0-9]+")
 _GENERIC_WORDS = frozenset({"CAMERA", "CCD", "CMOS", "ZWO", "QHY", "QHYCCD", "PLAYERONE", "TOUPTEK", "INDI"})
-"""Words of camera names that tell no camera from another; some programs write them and some do not."""
+"""Words of camera names that do not distinguish models; some programs write them and others do not."""
 
 
 class NoLightsError(ColdframeError):
-    """A folder has no lights that anything could be planned from; the text says what it has."""
+    """A folder has no usable lights; the message says what it contains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ class Lights:
     Attributes
     ----------
     setups
-        How each light was shot, in the order of their dates; those without one first.
+        How each light was shot, by path, in order of date; lights without a date come first.
     set_aside
-        Why other files were left out, and how many for each reason: "darks", "of another camera (ASI120MM)".
+        Number of other files per reason, such as "without an exposure in the header".
     faults
-        Files that cannot be read.
+        Files that could not be read.
     noises
-        Noise of some of them, where it was measured.
+        Noise of the lights that were measured.
     """
 
     setups: Mapping[Path, FrameSetup] = field(default_factory=dict)
@@ -49,12 +49,14 @@ class Lights:
 
 
 def light_files(folder: Path) -> list[Path]:
-    """Return the FITS files in a folder and below it, compressed ones too; hidden ones are programs' half-written ones.
+    """Return the FITS files in and below a folder, also compressed ones.
+
+    Hidden files are skipped: capture programs use them for frames that are still being written.
 
     Raises
     ------
     NoLightsError
-        The folder is not there, or cannot be looked into.
+        If the folder does not exist or cannot be read.
     """
     try:
         if not folder.is_dir():
@@ -66,19 +68,19 @@ def light_files(folder: Path) -> list[Path]:
 
 
 def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
-    """Read the headers of all lights of a camera; the other files are counted by what is the matter with them.
+    """Read the headers of all lights of a camera, and count the other files by the reason for skipping them.
 
     Parameters
     ----------
     folder
-        With the lights, in folders of any depth.
+        Folder that contains the lights at any depth.
     camera_names
         Names of the camera, the driver's first; see `is_same_camera`. The lights get the driver's name.
 
     Raises
     ------
     NoLightsError
-        There is not a single one.
+        If there is no light.
     """
     names = tuple(camera_names)
     setups: dict[Path, FrameSetup] = {}
@@ -117,7 +119,7 @@ def _unfit(setup: FrameSetup, camera_names: tuple[str, ...]) -> str | None:
 
 
 def _impossible(setup: FrameSetup) -> str | None:
-    """Return which value of a header no set could be shot with, None where there is none."""
+    """Return which value of a header no set can be shot with, or None if all values are usable."""
     readout = setup.readout
     dark = {"kind": FrameKind.DARK, "exposure_s": setup.exposure_s, "setpoint_c": setup.setpoint_c}
     try:
@@ -139,10 +141,10 @@ def _no_lights_text(folder: Path, set_aside: Mapping[str, int], faults: list[Fra
 
 
 def is_same_camera(one: str, other: str) -> bool:
-    """Tell whether two programs' names may mean one camera.
+    """Return whether two programs' names may refer to the same camera.
 
-    What one name says of the model, with its number, the other must say too: "ZWO CCD ASI2600MM Pro" of INDI, "ZWO
-    ASI2600MM Pro" of ASCOM and "ASI2600MM" are one; "ASI2600MC" is another.
+    Both names must contain the words of the shorter one's model, including its number: "ZWO CCD ASI2600MM Pro" (INDI),
+    "ZWO ASI2600MM Pro" (ASCOM) and "ASI2600MM" are the same camera; "ASI2600MC" is another.
     """
     fewer, more = sorted((_model_words(one), _model_words(other)), key=len)
     has_number = any(character.isdigit() for word in fewer for character in word)

@@ -1,16 +1,15 @@
-"""From lights to sets: what masters they need, which the library has, and in what order the rest is shot. Pure.
+"""Plan the sets that lights need: which masters, which of them the library has, and in what order to shoot the rest.
 
-What a light needs:
+A light needs:
 
-- a dark of its readout settings, setpoint and exposure;
-- a flat of its filter, gain, binning and readout mode through the optical train as it stands now, and with it dark
-  flats. Flats need no temperature of their own, since their dark flats share theirs: they are shot at the first
-  setpoint of the night;
-- a bias of its readout settings, at any temperature.
+- a dark with its readout settings, setpoint and exposure;
+- a flat with its filter, gain, binning and readout mode, shot through the present optical train, and dark flats for it.
+  Flats and their dark flats share a temperature, so any will do: they are shot at the first setpoint of the night;
+- a bias with its readout settings, at any temperature.
 
-The order costs as little time as can be (`docs/planning.md` has the model): setpoints in the order with the shortest
-ramps, warm-up included; filters in the wheel's order, beginning with the one in the beam; what belongs to one filter
-together, so that the wheel turns once for each.
+The order minimises moves and ramps (docs/planning.md has the model): setpoints in the order with the shortest ramps
+including the warm-up; filters in slot order from the one in the beam; everything for one filter together, so that the
+wheel turns once per filter. Pure.
 """
 
 from collections import Counter, defaultdict
@@ -36,7 +35,7 @@ from coldframe.config.tables.cooling import CoolingSettings
 from coldframe.config.tables.sets import FrameSet, LightsSettings
 
 MAX_PERMUTED_SETPOINTS = 6
-"""Setpoints of which all orders are tried; of more, only the two that go straight from one end to the other."""
+"""Up to this many setpoints, all orders are compared; with more, only rising and falling order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +45,11 @@ class NeededMaster:
     Attributes
     ----------
     frame_set
-        The set that makes it.
+        Set that would make the master.
     lights
-        How many lights need it.
+        Number of lights that need it.
     master
-        The library's, where it has a fresh one that fits; then nothing is shot.
+        A fresh matching master of the library; None if the set must be shot.
     """
 
     frame_set: FrameSet
@@ -60,14 +59,14 @@ class NeededMaster:
 
 @dataclass(frozen=True, slots=True)
 class LightsPlan:
-    """What is shot for the lights.
+    """What to shoot for the lights.
 
     Attributes
     ----------
     needs
-        In the order in which they are met.
+        Needed masters in the order in which they are made.
     notes
-        What lights do not get, and what was assumed: sentences for people.
+        Sentences for the user: what the lights lack, and what was assumed.
     """
 
     needs: tuple[NeededMaster, ...]
@@ -75,30 +74,30 @@ class LightsPlan:
 
     @property
     def sets(self) -> tuple[FrameSet, ...]:
-        """The sets to shoot, in their order."""
+        """Sets to shoot, in order."""
         return tuple(need.frame_set for need in self.needs if need.master is None)
 
     @property
     def from_library(self) -> tuple[NeededMaster, ...]:
-        """What the library has."""
+        """Masters that the library already has."""
         return tuple(need for need in self.needs if need.master is not None)
 
 
 def plan_for_lights(
     lights: Lights, masters: Mapping[Path, FrameSetup], settings: Settings, rig: RigSnapshot | None = None
 ) -> LightsPlan:
-    """Return what is to be shot for lights, in an order that costs little.
+    """Return the sets to shoot for lights, in an order that costs little time.
 
     Parameters
     ----------
     lights
-        At least one.
+        One or more lights.
     masters
-        The library's.
+        Masters of the library.
     settings
-        Of the rig; its own sets do not count.
+        Settings of the rig; its own sets are ignored.
     rig
-        What is known of it now; None where it was not asked.
+        State of the connected rig; None if it was not queried.
     """
     notes: list[str] = []
     known = with_configured_filters(rig or RigSnapshot(), settings)
@@ -133,7 +132,7 @@ class _LibraryMasters:
     settings: LightsSettings
 
     def need(self, group: list[ShotLight], kind: FrameKind) -> NeededMaster:
-        """Return what a group needs, and the library's master for it; the newest light speaks for all."""
+        """Return the master that a group needs, and the library's match for it, by the setup of the newest light."""
         fresh = Tolerances(
             bias_days=self.settings.fresh_dark_days,
             dark_days=self.settings.fresh_dark_days,
@@ -146,7 +145,7 @@ class _LibraryMasters:
 
 
 def _most_sensitive_noise(group: list[ShotLight], kind: FrameKind) -> LightNoise | None:
-    """Return the light to which a noisy master does most harm, of those whose noise is known."""
+    """Return the noise of the light that a noisy master would harm most, among the lights whose noise is known."""
     known = [light.noise for light in group if light.noise is not None]
     if kind is FrameKind.FLAT:
         return max(known, key=lambda noise: noise.signal_to_noise, default=None)
@@ -171,11 +170,11 @@ def _frame_set(light: ShotLight, kind: FrameKind, settings: LightsSettings) -> F
     )
 
 
-# ---- lights grouped by what they need ----
+# ---- group lights by the master that they need ----
 
 
 def _dark_groups(lights: list[ShotLight]) -> Iterator[list[ShotLight]]:
-    """Yield lights that share a dark, those of the shortest exposure first."""
+    """Yield groups of lights that share a dark, the shortest exposure first."""
     alike: dict[object, list[ShotLight]] = defaultdict(list)
     for light in lights:
         alike[light.readout, light.setpoint_c].append(light)
@@ -191,9 +190,9 @@ def _dark_groups(lights: list[ShotLight]) -> Iterator[list[ShotLight]]:
 def _flat_groups(
     lights: list[ShotLight], settings: Settings, rig: RigSnapshot
 ) -> dict[tuple[str | None, ReadoutSettings, str | None], list[ShotLight]]:
-    """Return lights that share a flat, by filter, readout and why it cannot be shot now, which is None where it can.
+    """Return groups of lights that share a flat, by filter, readout settings and the reason why it cannot be shot now.
 
-    Offset and temperature are taken out of flats by their dark flats.
+    The reason is None if the flat can be shot. Offset and setpoint do not matter: the dark flats remove them.
     """
     alike: dict[tuple[str | None, ReadoutSettings, str | None], list[ShotLight]] = defaultdict(list)
     for light in lights:
@@ -216,7 +215,7 @@ def _why_unreachable(light: ShotLight, newest: ShotLight, settings: Settings, ri
 
 
 def _why_train_differs(train: OpticalTrain, now: OpticalTrain) -> str | None:
-    """Return how a light's optical train differs from the present one, the newest light's; None where it does not."""
+    """Return how a light's optical train differs from the present one (the newest light's), or None if it does not."""
     tolerances = Tolerances()
     if train.telescope and now.telescope and train.telescope.casefold() != now.telescope.casefold():
         return f"through {train.telescope}: {now.telescope} is in use now"
@@ -235,7 +234,7 @@ def _is_refocused(light: ShotLight, newest: ShotLight) -> bool:
     return ours is not None and theirs is not None and abs(ours - theirs) > Tolerances().focus_steps
 
 
-# ---- groups to needs ----
+# ---- from groups to needed masters ----
 
 
 def _flats(
@@ -266,7 +265,7 @@ def _at_setpoint(need: NeededMaster, setpoint_c: float | None) -> NeededMaster:
 def _biases(
     lights: list[ShotLight], flats: list[NeededMaster], library: _LibraryMasters, settings: Settings
 ) -> Iterator[NeededMaster]:
-    """Yield one bias for each readout; where flats have no dark flats, tonight's, as it is subtracted from them."""
+    """Yield one bias per readout setting; it must be tonight's if it is subtracted from flats without dark flats."""
     alike: dict[ReadoutSettings, list[ShotLight]] = defaultdict(list)
     for light in lights:
         alike[light.readout].append(light)
@@ -287,7 +286,7 @@ def _with_dark_flats(flat: NeededMaster, count: int | NoiseGoal) -> Iterator[Nee
 
 
 def _by_filter(flats: list[NeededMaster], filters: tuple[str, ...], in_beam: str | None) -> list[NeededMaster]:
-    """Return flats with those of one filter together: the one in the beam first, the others as the wheel turns."""
+    """Return the flats grouped by filter: first the filter in the beam, then the others in the wheel's direction."""
     slots = list(filters) + [flat.frame_set.filter for flat in reversed(flats) if flat.frame_set.filter not in filters]
     start = slots.index(in_beam) if in_beam in slots else 0
     return sorted(flats, key=lambda flat: (slots.index(flat.frame_set.filter) - start) % len(slots))
@@ -296,7 +295,7 @@ def _by_filter(flats: list[NeededMaster], filters: tuple[str, ...], in_beam: str
 def _setpoint_order(
     darks: list[NeededMaster], newest: ShotLight, sensor_c: float | None, cooling: CoolingSettings
 ) -> tuple[float | None, ...]:
-    """Return the setpoints to go to, in the order that takes least time; the newest light's where there are none."""
+    """Return the setpoints of the darks in the fastest order, or the newest light's setpoint if no dark is shot."""
     wanted = {need.frame_set.setpoint_c for need in darks if need.master is None}
     setpoints = [each for each in wanted if each is not None]
     start_c = newest.setpoint_c if sensor_c is None else sensor_c
@@ -305,16 +304,16 @@ def _setpoint_order(
 
 
 def shortest_ramps(setpoints: Iterable[float], start_c: float | None, cooling: CoolingSettings) -> tuple[float, ...]:
-    """Return setpoints in the order with the least time for ramps, from the sensor's present temperature to warm.
+    """Return setpoints in the order with the shortest total ramp time, including the warm-up.
 
     Parameters
     ----------
     setpoints
-        Where frames are shot, degrees Celsius.
+        Setpoints to visit, degrees Celsius.
     start_c
-        Where the sensor is; None where unknown, which then costs nothing.
+        Present sensor temperature; None if unknown, in which case the first ramp counts as free.
     cooling
-        The ramps, and whether there is a warm-up. Dwells are the same in any order.
+        Ramp rates and whether the night ends with a warm-up. Dwell times are the same in any order.
     """
     cold_first = tuple(sorted(set(setpoints)))
     orders = permutations(cold_first) if len(cold_first) <= MAX_PERMUTED_SETPOINTS else (cold_first, cold_first[::-1])

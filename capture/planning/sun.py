@@ -1,7 +1,7 @@
-"""Where the sun stands, without asking anybody. Pure.
+"""Compute the sun's altitude without a network or an ephemeris file. Pure.
 
-The low-precision formulas of the Astronomical Almanac (section C, "Low precision formulas for the Sun"): 0.01 deg from
-1950 to 2050. A sun that is 0.01 deg higher is 4 s of time at the equator, so this is far better than dawn needs.
+Low-precision formulas of the Astronomical Almanac (section C, "Low precision formulas for the Sun"), accurate to
+0.01 deg from 1950 to 2050. At the equator 0.01 deg is 2.4 s of time, far better than a deadline needs.
 """
 
 from collections.abc import Callable
@@ -25,9 +25,9 @@ def altitude_deg(at: datetime, site: SiteSettings) -> float:
     Parameters
     ----------
     at
-        With a time zone; UT1 and UTC, which differ by less than 1 s, are taken as one.
+        Time with a time zone. UT1 and UTC differ by less than 1 s and are treated as equal.
     site
-        Where the telescope stands.
+        Location of the telescope.
     """
     days = (at - _J2000) / _DAY
     anomaly = radians(357.528 + 0.9856003 * days)
@@ -35,7 +35,7 @@ def altitude_deg(at: datetime, site: SiteSettings) -> float:
     obliquity = radians(23.439 - 0.0000004 * days)
     right_ascension = atan2(cos(obliquity) * sin(longitude), cos(longitude))
     declination = asin(sin(obliquity) * sin(longitude))
-    # Greenwich mean sidereal time (Meeus, Astronomical Algorithms, 1998, eq. 12.4, without its terms below 0.001 s).
+    # Greenwich mean sidereal time: Meeus, Astronomical Algorithms (1998), eq. 12.4, without terms below 0.001 s.
     sidereal_deg = 280.46061837 + 360.98564736629 * days
     hour_angle = radians(sidereal_deg + site.longitude_deg) - right_ascension
     latitude = radians(site.latitude_deg)
@@ -43,7 +43,7 @@ def altitude_deg(at: datetime, site: SiteSettings) -> float:
 
 
 def is_morning(at: datetime, site: SiteSettings, limit_deg: float) -> bool:
-    """Tell whether the sun is above an altitude and rising: neither at dusk nor in the afternoon."""
+    """Return whether the sun is above an altitude and rising, which excludes the afternoon and dusk."""
     now_deg = altitude_deg(at, site)
     return now_deg >= limit_deg and altitude_deg(at + _STEP, site) > now_deg
 
@@ -54,7 +54,7 @@ def next_rise(after: datetime, site: SiteSettings, limit_deg: float = SUNRISE_DE
     Returns
     -------
     datetime or None
-        None where it does not within a day (near the poles).
+        None if it does not rise through that altitude within a day, as happens near the poles.
     """
 
     def is_up(at: datetime) -> bool:
@@ -70,7 +70,7 @@ def next_rise(after: datetime, site: SiteSettings, limit_deg: float = SUNRISE_DE
 
 
 def _first(holds: Callable[[datetime], bool], before: datetime, after: datetime) -> datetime:
-    """Return the first second of an interval at whose end something holds that did not at its beginning."""
+    """Bisect for the first second at which a condition holds that is false at the start and true at the end."""
     while after - before > _SECOND:
         middle = before + (after - before) / 2
         before, after = (before, middle) if holds(middle) else (middle, after)

@@ -1,4 +1,4 @@
-"""A night's steps as they change with the time that is left. Pure."""
+"""The steps of a night, revised as the time until the deadline shrinks. Pure."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -12,14 +12,14 @@ from coldframe.config.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ResizedSet:
-    """A set whose number of frames has changed.
+    """A set whose frame count changed.
 
     Attributes
     ----------
     number
-        Of the step, from 1.
+        Number of the step, from 1.
     count
-        Frames from now on; 0 where there is no time for the set.
+        New frame count; 0 if there is no time for the set.
     estimate_s
         Expected wall time of the step.
     """
@@ -31,18 +31,18 @@ class ResizedSet:
 
 @dataclass(slots=True)
 class Timetable:
-    """The steps of a night, cut anew before each of them so that the last frame is in by the deadline.
+    """The steps of a night, refitted before each step so that the last frame is complete by the deadline.
 
     Attributes
     ----------
     planned
-        The steps without a thought of time.
+        Steps as planned without a deadline.
     settings
-        Of the rig.
+        Settings of the rig.
     deadline
-        None: all the time in the world.
+        When the last frame must be complete; None without a deadline.
     frames_on_disk
-        Tells how many frames of a set an earlier run of the night has shot.
+        Returns how many frames of a set an earlier run of this night has shot.
     """
 
     planned: tuple[Step, ...]
@@ -58,15 +58,15 @@ class Timetable:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """All steps, with the numbers of frames that hold now; those for which there is no time are among them."""
+        """All steps with their present frame counts, including those for which there is no time."""
         return tuple(step or planned for step, planned in zip(self._left, self.planned, strict=True))
 
     def has_no_time(self, number: int) -> bool:
-        """Tell whether there is no time for a step, by its number from 1."""
+        """Return whether there is no time for a step, given its number from 1."""
         return self._left[number - 1] is None
 
     def move(self, number: int, from_c: float, to_c: float) -> None:
-        """Put what is left after a step to another sensor temperature, but for sets that are shot there anyway."""
+        """Move the steps after a step to another setpoint, except sets that are planned at that setpoint anyway."""
         kept = set(self.planned)
 
         def changed(step: Step | None) -> Step | None:
@@ -78,24 +78,24 @@ class Timetable:
         self.planned = (*self.planned[:number], *later)
 
     def learn_set(self, count: int, exposure_s: float, took_s: float) -> None:
-        """Learn from a set how long a frame takes beyond its exposure."""
+        """Learn the time per frame beyond its exposure from a finished set."""
         self._readout_s = max(took_s / count - exposure_s, 0.0)
 
     def learn_flat(self, step: TuneStep, exposure_s: float) -> None:
-        """Learn the exposure of a filter's flats."""
+        """Learn the flat exposure of a filter."""
         self._flats_s[step] = exposure_s
 
     def revise(self, number: int, now: datetime, sensor_c: float | None) -> tuple[ResizedSet, ...]:
-        """Cut what is left from a step on to the time that is left, and return which sets change by it.
+        """Fit the steps from a step on into the remaining time, and return the sets whose frame count changed.
 
         Parameters
         ----------
         number
-            Of the step that is next.
+            Number of the next step.
         now
-            With a time zone.
+            Present time, with a time zone.
         sensor_c
-            Temperature of the sensor, None where unknown.
+            Sensor temperature; None if unknown.
         """
         if self.deadline is None:
             return ()

@@ -6,12 +6,11 @@ Some cameras stop delivering frames until their power is cut; neither an abort n
 
 import asyncio
 import shlex
-from collections.abc import Coroutine
-from typing import Any
 
 from coldframe.capture.events.kinds import HookEnded, Severity
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.session.hooks import run_bounded
+from coldframe.capture.threads import to_its_end
 from coldframe.devices.errors import DeviceError, DeviceTimeoutError
 
 BOOT_S = 20.0
@@ -49,21 +48,9 @@ async def power_cycle(context: NightContext) -> None:
     context.retries.hung_camera.use()
     command, deadline_s = context.settings.hooks.power_cycle, context.settings.hooks.deadline_s
     context.notice(Severity.ERROR, f"{device} hangs; its power is switched off and on again: {shlex.join(command)}")
-    fault, output = await _to_its_end(run_bounded(command, deadline_s))
+    # Half of a power cycle leaves the camera without power.
+    fault, output = await to_its_end(run_bounded(command, deadline_s), "power cycle")
     context.publish(HookEnded(context.clock.now(), shlex.join(command), fault, output))
     if fault:
         context.notice(Severity.ERROR, f"power cycle of {device}: {shlex.join(command)}: {fault}")
     await asyncio.sleep(BOOT_S)
-
-
-async def _to_its_end(run: Coroutine[Any, Any, tuple[str, str]]) -> tuple[str, str]:
-    """Run to the end, then raise a cancellation: half of a power cycle leaves the camera without power."""
-    running, cancelled = asyncio.create_task(run, name="power cycle"), False
-    while not running.done():
-        try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        raise asyncio.CancelledError
-    return running.result()

@@ -7,7 +7,7 @@ from typing import TypeVar
 from coldframe.capture.events.kinds import Severity
 from coldframe.capture.recovery.power_cycle import can_power_cycle, power_cycle, power_cycle_if_hung
 from coldframe.capture.session.context import NightContext, StepFailedError
-from coldframe.capture.session.retry_budget import TRYING_AGAIN, OutOfRetriesError
+from coldframe.capture.session.retry_budget import OutOfRetriesError
 from coldframe.devices.errors import DeviceError, NotSupportedError, SettingRefusedError
 
 FIRST_PAUSE_S = 1.0
@@ -50,7 +50,7 @@ async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]
             raise
         except DeviceError as error:
             if await power_cycle_if_hung(context, error):
-                context.notice(Severity.WARNING, f"{error}{TRYING_AGAIN}")
+                context.notice(Severity.WARNING, f"{error}; trying again", will_retry=True)
             elif tries > retries.tries_of(error.device):
                 if retries.breakers.failed(error.device):
                     text = (
@@ -61,7 +61,7 @@ async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]
             else:
                 spend_retry(context)
                 tries += 1
-                context.notice(Severity.WARNING, f"{error}{TRYING_AGAIN}")
+                context.notice(Severity.WARNING, f"{error}; trying again", will_retry=True)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             await come_back(context)

@@ -14,7 +14,7 @@ from coldframe.devices.flat_panel import FlatPanel, lit
 from coldframe.devices.manual_panel import ManualPanel
 
 
-def tell_panel(context: NightContext) -> None:
+def publish_panel(context: NightContext) -> None:
     """Publish what the panel says of itself, if there is one."""
     panel = context.rig.panel
     if panel is not None:
@@ -84,7 +84,7 @@ async def darken(context: NightContext) -> None:
     context.lamp.is_dark = True
     context.retries.breakers.worked(panel.name)
     if panel.state() != before:
-        tell_panel(context)
+        publish_panel(context)
     if before.lit:
         await asyncio.sleep(settings.settle_s)
 
@@ -104,7 +104,7 @@ async def open_to_sky(context: NightContext) -> None:
     await with_retries(context, panel.light_off)
     if panel.has_cover:
         await with_retries(context, panel.open_cover)
-    tell_panel(context)
+    publish_panel(context)
 
 
 @asynccontextmanager
@@ -127,11 +127,11 @@ async def flat_light(context: NightContext, panel: FlatPanel, brightness: int | 
     try:
         async with lit(panel, brightness, partial(with_retries, context)):
             context.retries.breakers.worked(panel.name)
-            tell_panel(context)
+            publish_panel(context)
             await asyncio.sleep(settings.settle_s)
             yield
     finally:
-        tell_panel(context)
+        publish_panel(context)
 
 
 async def set_brightness(context: NightContext, panel: FlatPanel, brightness: int) -> None:
@@ -145,7 +145,7 @@ async def set_brightness(context: NightContext, panel: FlatPanel, brightness: in
     settings = context.settings.panel
     assert settings is not None
     await with_retries(context, lambda: panel.light_on(brightness))
-    tell_panel(context)
+    publish_panel(context)
     await asyncio.sleep(settings.settle_s)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from coldframe.calibration.measuring.statistics import FrameStatistics, measure
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.kinds import Severity, Topic
 from coldframe.capture.recovery.retrying import with_retries
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.threads import in_thread
@@ -45,7 +45,7 @@ async def wait_for_person(context: NightContext, panel: ManualPanel, *, lit: boo
             panel.seen_lit = await _is_lit(context)
             if panel.seen_lit is not lit:
                 request = f"please switch {panel.name} {wanted}; it is waited for, {waited_s / 60:.0f} min at most"
-                context.notice(Severity.WARNING, request)
+                context.notice(Severity.WARNING, request, topic=Topic.LAMP_BY_HAND)
             while panel.seen_lit is not lit:
                 context.events.beat()
                 await asyncio.sleep(PAUSE_S)

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream, Notice, PanelChanged, Severity
+from coldframe.capture.events.kinds import Notice, PanelChanged, Severity, Topic
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.judging.thermometer import plausible_c
 from coldframe.capture.rig.temperature import warm_up
 from coldframe.config.settings import Settings
@@ -74,12 +75,16 @@ class SafeState:
         """Do all steps; return what could not be done, one sentence each."""
         answers = await self._quiet()
         for auxiliary in self._rig.auxiliaries:
-            await self._try(auxiliary.name, "go back to how it was", auxiliary.restore, LAMP_DEADLINE_S)
+            await self._try(
+                auxiliary.name, "go back to how it was", auxiliary.restore, LAMP_DEADLINE_S, Topic.AUXILIARY
+            )
         camera = self._rig.camera
         if answers or camera.thermals().sensor_c is not None:
             await self._cooler()
         else:
-            self._fail(f"{camera.name} does not answer, so its cooler is as it was. Look after it by hand.")
+            self._fail(
+                f"{camera.name} does not answer, so its cooler is as it was. Look after it by hand.", Topic.COOLER
+            )
         return tuple(self._failures)
 
     async def reach_but_cooler(self) -> tuple[str, ...]:
@@ -89,29 +94,38 @@ class SafeState:
 
     async def _quiet(self) -> bool:
         """End the exposure, put the lamp out, see to the cover; tell whether the camera answers."""
+        self._failures.clear()
+        self._is_waiting = False
         self._patient_until_s = _now_s() + self._patience_s
         camera, panel = self._rig.camera, self._rig.panel
-        answers = await self._try(camera.name, "end its exposure", camera.abort, ABORT_DEADLINE_S)
+        answers = await self._try(camera.name, "end its exposure", camera.abort, ABORT_DEADLINE_S, Topic.EXPOSURE)
         if panel is not None and self._settings.panel is not None:
-            is_dark = await self._try(panel.name, "put its lamp out", panel.light_off, LAMP_DEADLINE_S)
+            is_dark = await self._try(panel.name, "put its lamp out", panel.light_off, LAMP_DEADLINE_S, Topic.LAMP)
             cover_deadline_s = self._settings.panel.cover_deadline_s + LAMP_DEADLINE_S
-            if await self._try(panel.name, "bring its cover into place", self._cover, cover_deadline_s) and is_dark:
+            is_covered = await self._try(
+                panel.name, "bring its cover into place", self._cover, cover_deadline_s, Topic.COVER
+            )
+            if is_covered and is_dark:
                 state = panel.state()
                 self._events.publish(PanelChanged(self._clock.now(), state.lit, state.brightness, state.cover))
         return answers
 
-    async def _try(self, device: str, what: str, step: Callable[[], Awaitable[None]], deadline_s: float) -> bool:
+    async def _try(
+        self, device: str, what: str, step: Callable[[], Awaitable[None]], deadline_s: float, topic: Topic
+    ) -> bool:
         """Do one step and tell whether it is done; whatever becomes of it, the next one is tried."""
         try:
             async with asyncio.timeout(deadline_s + max(0.0, self._patient_until_s - _now_s())):
                 await self._persistently(step)
         except TimeoutError:
-            self._fail(f"{device} did not {what} within {deadline_s:g} s. Look after it by hand.")
+            self._fail(f"{device} did not {what} within {deadline_s:g} s. Look after it by hand.", topic)
         except DeviceError as error:
-            self._fail(f"{device} did not {what}: {str(error).rstrip('.?')}. Look after it by hand.")
+            self._fail(f"{device} did not {what}: {str(error).rstrip('.?')}. Look after it by hand.", topic)
         except Exception as error:  # a fault of ours must not keep a lamp burning or a cooler running
             log.exception("safe state: %s did not %s", device, what)
-            self._fail(f"{device} did not {what}: internal error {error!r}. Look after it by hand.")
+            self._fail(
+                f"{device} did not {what}: internal error {error!r}. Look after it by hand.", Topic.INTERNAL_ERROR
+            )
         else:
             return True
         return False
@@ -130,9 +144,9 @@ class SafeState:
                     self._events.publish(Notice(self._clock.now(), Severity.WARNING, told))
                 await asyncio.sleep(PAUSE_S)
 
-    def _fail(self, sentence: str) -> None:
+    def _fail(self, sentence: str, topic: Topic) -> None:
         self._failures.append(sentence)
-        self._events.publish(Notice(self._clock.now(), Severity.ERROR, sentence))
+        self._events.publish(Notice(self._clock.now(), Severity.ERROR, sentence, topic=topic))
 
     async def _cover(self) -> None:
         panel, settings = self._rig.panel, self._settings.panel
@@ -149,12 +163,20 @@ class SafeState:
         sensor_c = plausible_c(thermals.sensor_c)
         if cooling.at_end == "warm" and sensor_c is not None:
             span_s = 60 * abs(cooling.warm_to_c - sensor_c) / cooling.warm_ramp_c_per_min
-            await self._try(camera.name, "warm up", self._warm_up, span_s + WARM_MARGIN_S)
+            await self._try(camera.name, "warm up", self._warm_up, span_s + WARM_MARGIN_S, Topic.COOLER)
         if cooling.at_end == "warm" and self._hurried:
             if sensor_c is None:
-                self._fail(f"{camera.name} was not warmed up, so its cooler is as it was. Look after it by hand.")
+                self._fail(
+                    f"{camera.name} was not warmed up, so its cooler is as it was. Look after it by hand.", Topic.COOLER
+                )
         else:
-            await self._try(camera.name, "switch its cooler off", self._cooler_off, COOLER_DEADLINE_S + 2 * OFF_CHECK_S)
+            await self._try(
+                camera.name,
+                "switch its cooler off",
+                self._cooler_off,
+                COOLER_DEADLINE_S + 2 * OFF_CHECK_S,
+                Topic.COOLER,
+            )
 
     async def _cooler_off(self) -> None:
         """Switch the cooler off, again if it is on or goes on cooling all the same."""

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from coldframe.capture.clock import NightClock, clock_text
-from coldframe.capture.events.kinds import Event, EventStream, Notice, Severity
+from coldframe.capture.events.kinds import Event, Notice, Severity, SkippedBy, Topic
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.judging.thermometer import FrozenReading
 from coldframe.capture.session.retry_budget import Retries
 from coldframe.capture.session.steering import Steering
@@ -20,7 +21,11 @@ class StepFailedError(ColdframeError):
 
 
 class StepSkippedError(StepFailedError):
-    """A step was not tried, because what it builds on is missing."""
+    """A step was not tried, or not finished, for a reason that is no failure: `skipped_by`."""
+
+    def __init__(self, reason: str, skipped_by: SkippedBy = SkippedBy.MISSING_PREREQUISITE) -> None:
+        super().__init__(reason)
+        self.skipped_by = skipped_by
 
 
 @dataclass(slots=True)
@@ -89,6 +94,6 @@ class NightContext:
         """Publish an event."""
         self.events.publish(event)
 
-    def notice(self, severity: Severity, text: str) -> None:
-        """Publish something people should read."""
-        self.events.publish(Notice(self.clock.now(), severity, text))
+    def notice(self, severity: Severity, text: str, *, will_retry: bool = False, topic: Topic | None = None) -> None:
+        """Publish a notice."""
+        self.events.publish(Notice(self.clock.now(), severity, text, will_retry, topic))

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream, HookEnded
+from coldframe.capture.events.kinds import HookEnded
+from coldframe.capture.events.stream import EventStream
+from coldframe.capture.threads import to_its_end
 from coldframe.config.tables.night import HookSettings
 from coldframe.errors import ColdframeError
 
@@ -75,12 +77,11 @@ class Hooks:
                 raise HookFailedError(f"before the night: {ended.command}: {ended.fault}{said}; nothing was moved")
 
     async def after(self) -> None:
-        """Run the commands after the night that have not run yet, whoever cancels meanwhile."""
-        running = asyncio.create_task(self._run_after(), name="hooks after the night")
-        while not running.done():
-            with suppress(asyncio.CancelledError):  # the roof is closed however often Ctrl-C is pressed
-                await asyncio.shield(running)
-        running.result()
+        """Run the commands after the night that have not run yet; a cancellation waits until they are done.
+
+        The roof is closed even if Ctrl-C is pressed again and again.
+        """
+        await to_its_end(self._run_after(), "hooks after the night")
 
     async def _run_after(self) -> None:
         while self._after:

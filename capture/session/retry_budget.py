@@ -4,9 +4,6 @@ from collections.abc import Iterable
 
 from coldframe.errors import ColdframeError
 
-TRYING_AGAIN = "; trying again"
-"""How a notice of a failure ends that gets another try; the morning report knows the time lost by it."""
-
 
 class OutOfRetriesError(ColdframeError):
     """A budget is used up; the text says which."""

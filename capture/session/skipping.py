@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from coldframe.capture.events.kinds import SkippedBy
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.session.steering import BY_REQUEST
 from coldframe.devices.errors import DeviceError
@@ -20,7 +21,7 @@ async def skippable(context: NightContext, number: int) -> AsyncIterator[None]:
     """
     steering, ending = context.steering, asyncio.timeout(None)
     if steering.is_skipped(number):
-        raise StepSkippedError(BY_REQUEST)
+        raise StepSkippedError(BY_REQUEST, SkippedBy.USER)
 
     def end() -> str:
         steering.note_skipped()
@@ -34,9 +35,10 @@ async def skippable(context: NightContext, number: int) -> AsyncIterator[None]:
     except TimeoutError:
         if not ending.expired():
             raise
-        raise StepSkippedError(BY_REQUEST) from None
+        raise StepSkippedError(BY_REQUEST, SkippedBy.USER) from None
     except (StepFailedError, DeviceError) as error:
         task = asyncio.current_task()
         if not steering.is_skipped(number) or (task is not None and task.cancelling()):
             raise
-        raise StepSkippedError(BY_REQUEST if isinstance(error, DeviceError) else str(error)) from error
+        reason = BY_REQUEST if isinstance(error, DeviceError) else str(error)
+        raise StepSkippedError(reason, SkippedBy.USER) from error

@@ -11,7 +11,6 @@ from typing import Any
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     NightEnded,
     NightPaused,
     NightResumed,
@@ -21,6 +20,7 @@ from coldframe.capture.events.kinds import (
     StepEnded,
     StepStarted,
 )
+from coldframe.capture.events.stream import EventStream
 
 NOTHING_RUNS = "no night is under way"
 ENDING = "the night is ending already, and the rig is made safe"

@@ -13,7 +13,7 @@ import numpy as np
 from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, TileSeries, read_noise_adu
 from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, by_setting, merged
 from coldframe.calibration.stacking.accumulator import pixel_digest
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.kinds import Severity, Topic
 from coldframe.capture.recovery.exposing import expose_with_retries
 from coldframe.capture.recovery.interference import reclaim
 from coldframe.capture.rig.light_path import darken
@@ -156,11 +156,11 @@ class GainCheck:
         probe = await self._fingerprint(number, other)
         if probe is not None and setting_in_force(readout, found, {other: probe}):
             text = f"bias frames of gain {readout.gain:g} and {far:g} are alike: does the camera obey its gain control?"
-            self._context.notice(Severity.WARNING, text)
+            self._context.notice(Severity.WARNING, text, topic=Topic.GAIN)
         elif own is not None:
             text = f"the bias of gain {readout.gain:g} has changed: level {found.level_adu:.0f} ADU and noise "
             text += f"{found.noise_adu:.2f} ADU, on earlier nights {own.level_adu:.0f} and {own.noise_adu:.2f} ADU"
-            self._context.notice(Severity.WARNING, text)
+            self._context.notice(Severity.WARNING, text, topic=Topic.GAIN)
 
     async def _write_again(self, readout: ReadoutSettings, limits: Limits) -> None:
         """Set a neighbouring gain first: drivers omit orders that equal the value they believe in."""

@@ -6,7 +6,7 @@ from typing import ParamSpec, TypeVar
 
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.masters.flat_pedestal import PedestalVerdict, Subtract
-from coldframe.capture.events.kinds import PedestalDecided, SetResized, Severity
+from coldframe.capture.events.kinds import PedestalDecided, SetResized, Severity, SkippedBy
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.pipeline.exposing_frame import FrameExposer, Shot
 from coldframe.capture.pipeline.frame_pipeline import FramePipeline
@@ -220,7 +220,7 @@ class SetShooting:
             return None
         if self._pipeline.is_ending:
             return "it ends already"
-        if not self._pipeline.end_exposing(StepSkippedError(BY_REQUEST)):
+        if not self._pipeline.end_exposing(StepSkippedError(BY_REQUEST, SkippedBy.USER)):
             return "its frames are all in, and its master is being made"
         self._context.steering.note_skipped()
         return f"skipped; a master is made of the frames that it has, from {LEAST_FRAMES} on"

@@ -7,7 +7,6 @@ import fcntl
 import json
 import math
 import os
-import re
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -16,10 +15,10 @@ from typing import Self
 
 from coldframe.calibration.files.durable import flush_folder
 from coldframe.capture.events.kinds import (
+    EVENT_KINDS,
     Event,
     FrameAccepted,
     FrameRejected,
-    FrameShown,
     MasterWritten,
     NightEnded,
     NightStarted,
@@ -32,19 +31,9 @@ LANDMARKS = (NightStarted, NightEnded, StepStarted, StepEnded, FrameAccepted, Fr
 """Events whose lines must survive a power cut: a resumed night starts from them."""
 
 
-def event_name(kind: type[Event]) -> str:
-    """Return the name of a kind of event in the journal: ``FrameAccepted`` is ``frame-accepted``."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower()
-
-
-def is_journalled_kind(kind: type[Event]) -> bool:
-    """Tell whether a kind of event has lines in the journal; pictures have none."""
-    return not issubclass(kind, FrameShown)
-
-
 def is_journalled(event: Event) -> bool:
-    """Tell whether an event has a line in the journal."""
-    return is_journalled_kind(type(event))
+    """Return whether an event has a line in the journal; pictures have none."""
+    return event.wire_name in EVENT_KINDS
 
 
 def encode_event(event: Event) -> str:
@@ -68,7 +57,7 @@ def encode_event(event: Event) -> str:
         For a value that has no place in a journal, such as an array.
     """
     fields = {field.name: _plain(getattr(event, field.name)) for field in dataclasses.fields(event)}
-    return json.dumps({"event": event_name(type(event)), **fields}, allow_nan=False)
+    return json.dumps({"event": event.wire_name, **fields}, allow_nan=False)
 
 
 def _plain(value: object) -> object:

@@ -11,9 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar, Union, get_args, get_origin, get_type_hints
 
-from coldframe.capture.events import kinds as event_kinds
-from coldframe.capture.events.kinds import Event
-from coldframe.capture.storage.journal import event_name, is_journalled_kind
+from coldframe.capture.events.kinds import EVENT_KINDS, Event
+from coldframe.capture.storage.old_journals import upgraded
 from coldframe.errors import ColdframeError
 
 T = TypeVar("T")
@@ -46,13 +45,13 @@ def decode_event(line: str) -> Event:
         raise JournalLineError(f"no line of JSON: {error}") from error
     if not isinstance(fields, dict):
         raise JournalLineError("no JSON object")
-    kind = _kinds().get(str(fields.get("event")))
+    kind = EVENT_KINDS.get(str(fields.get("event")))
     if kind is None:
         raise JournalLineError(f"unknown event {fields.get('event')!r}")
     try:
-        return _dataclass(kind, fields)
+        return _dataclass(kind, upgraded(fields))
     except (TypeError, ValueError, OverflowError) as error:
-        raise JournalLineError(f"{event_name(kind)}: {error}") from error
+        raise JournalLineError(f"{kind.wire_name}: {error}") from error
 
 
 def read_journal(path: Path) -> Iterator[Event]:
@@ -72,12 +71,6 @@ def read_journal(path: Path) -> Iterator[Event]:
                 yield decode_event(raw.decode("ascii"))
             except (JournalLineError, UnicodeDecodeError):
                 continue
-
-
-@cache
-def _kinds() -> Mapping[str, type[Event]]:
-    kinds = [each for each in vars(event_kinds).values() if isinstance(each, type) and issubclass(each, Event)]
-    return {event_name(kind): kind for kind in kinds if kind is not Event and is_journalled_kind(kind)}
 
 
 @cache

@@ -28,15 +28,9 @@ from coldframe.calibration.files.durable import (
 )
 from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.calibration.files.keywords import raw_cards, with_driver_cards
+from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.library.library import LIBRARY, Library
-from coldframe.calibration.masters.master_frame import (
-    MasterFrame,
-    is_written,
-    master_name,
-    name_part,
-    settings_text,
-    write_master,
-)
+from coldframe.calibration.masters.master_frame import MasterFrame, is_written, master_name, write_master
 from coldframe.capture.storage.retry_write import free_path, numbered, write_with_retry
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame, StrayFrame

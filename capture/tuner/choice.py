@@ -1,4 +1,4 @@
-"""Which exposure and brightness the tuner tries next: the preferred window first, then the hard limits. Pure."""
+"""Choose the exposure and brightness of the next test: the preferred window first, then the hard limits. Pure."""
 
 import math
 
@@ -13,26 +13,26 @@ from coldframe.capture.tuner.panel_curve import (
 )
 
 WINDOW_SLACK = 1.1
-"""A needed exposure this little outside the window is shot at the window's end instead of changing the panel."""
+"""A needed exposure within this factor of the window is shot at the window's end, without changing the panel."""
 
 FLAT_RESPONSE = 0.15
-"""Slope of log light against log brightness below which the panel is taken not to answer: its extreme is tried next."""
+"""Slope of log light against log brightness below which the panel seems not to respond; its end is tried next."""
 
 DEPTH_INTO_WINDOW = 0.35
-"""How far inside the window the exposure is aimed at that a change of brightness shall bring: 0 its end, 1 the middle.
+"""How far inside the window a change of brightness aims the exposure: 0 is the window's end, 1 its middle.
 
-The less the brightness is changed, the less a response of unknown shape can lead astray.
+A small change of brightness suffers least from a response of unknown shape.
 """
 
 TESTS_BEFORE_SETTLING = 5
-"""After so many tests an exposure outside the window, but within the limits, is good enough."""
+"""After this many tests, an exposure outside the window but within the limits is good enough."""
 
 SAME_EXPOSURE = 0.2
-"""Needed exposures whose logarithms differ by less count as equal: going to and fro between them wins nothing."""
+"""Difference of the logarithms of two needed exposures below which switching between them gains nothing."""
 
 
 def next_setting(evidence: Evidence, limits: TuningLimits) -> tuple[int, float]:
-    """Choose brightness and exposure of the next test: the window first, then the hard limits."""
+    """Choose brightness and exposure of the next test: in the window if possible, otherwise within the limits."""
     needs = evidence.needed_exposures()
     here = _best_so_far(evidence, needs, limits.window)
     if evidence.is_bracketed() or _is_good_enough(evidence, here, needs, limits):
@@ -41,26 +41,26 @@ def next_setting(evidence: Evidence, limits: TuningLimits) -> tuple[int, float]:
         there = _better_brightness(here, evidence, needs, limits)
     needed_s = needs[there] if there in needs else _needed_s(there, here, evidence, needs, limits.window)
     if evidence.is_black_up_to(limits.window.longest_s):
-        # A light that is off shows at the window's end as surely as at the longest exposure, and sooner.
+        # At the end of the window, a lamp that is off shows as clearly as at the longest exposure, and sooner.
         needed_s = min(needed_s, limits.window.longest_s)
     return there, _exposure_to_try_s(evidence, there, needed_s, limits)
 
 
 def _needed_s(there: int, here: int, evidence: Evidence, needs: NeededExposures, window: ExposureSpan) -> float:
-    """Predict the exposure at a brightness that was not tried yet."""
+    """Predict the needed exposure at a brightness that has not been tried."""
     dark = evidence.dark_below(here)
     if dark is None or there > here:
         return predict_exposure_s(there, needs, evidence.curve)
     start = _onset(evidence, dark, here, needs)
-    # So near to where the light begins nothing can be foretold: the window is as good as anything.
+    # This close to the onset of the light, the prediction diverges; the window is as good a guess as any.
     return window.clamp(needs[here] * (here - start) / max(there - start, (here - start) / 100))
 
 
 def _best_so_far(evidence: Evidence, needs: NeededExposures, window: ExposureSpan) -> int:
-    """Return the brightness whose needed exposure lies nearest to the window; the present one if it is as good."""
+    """Return the brightness whose needed exposure is nearest to the window; the present one wins ties."""
     here = evidence.tests[-1].brightness_key
     if evidence.is_bracketed():
-        # A short exposure at the dimmest clipped brightness measures the light, another brightness may not.
+        # A short exposure at the dimmest clipped brightness gives a measurement; a new brightness may be clipped again.
         return min(test.brightness_key for test in evidence.tests if evidence.is_clipped(test))
     known = [brightness for brightness in needs if not evidence.is_black_at(brightness)] or list(needs)
     best = min(known, key=lambda brightness: _distance(window, needs[brightness]))
@@ -69,13 +69,13 @@ def _best_so_far(evidence: Evidence, needs: NeededExposures, window: ExposureSpa
 
 
 def _is_good_enough(evidence: Evidence, here: int, needs: NeededExposures, limits: TuningLimits) -> bool:
-    """Tell whether a brightness is good enough after so many tests, although the window is missed."""
+    """Return whether enough tests were shot to accept a brightness whose exposure misses the window."""
     is_known = evidence.is_measured_at(here) and limits.exposure.contains(needs[here])
     return len(evidence.tests) >= TESTS_BEFORE_SETTLING and is_known
 
 
 def _exposure_to_try_s(evidence: Evidence, brightness: int, needed_s: float, limits: TuningLimits) -> float:
-    """Round the needed exposure, and step aside where just that was shot already and missed."""
+    """Round the needed exposure, or change it slightly if exactly this setting was shot and missed the band."""
     window = limits.window
     exposure_s = limits.round_s(window.clamp(needed_s) if is_near_window(window, needed_s) else needed_s)
     shot = evidence.newest_at(brightness, exposure_s)
@@ -86,7 +86,7 @@ def _exposure_to_try_s(evidence: Evidence, brightness: int, needed_s: float, lim
 
 
 def _better_brightness(here: int, evidence: Evidence, needs: NeededExposures, limits: TuningLimits) -> int:
-    """Return the brightness that should need the middle of the window, or `here` if none is better."""
+    """Return the brightness expected to bring the exposure into the window, or `here` if none is better."""
     panel, window, curve = limits.brightness, limits.window, evidence.curve
     if panel is None or is_near_window(window, needs[here]):
         return here
@@ -98,7 +98,7 @@ def _better_brightness(here: int, evidence: Evidence, needs: NeededExposures, li
     wanted = needs[here] / (edge_s ** (1 - DEPTH_INTO_WINDOW) * window.middle_s**DEPTH_INTO_WINDOW)
     if across is None:
         slope = local_slope(here, needs, curve)
-        # A panel that did not answer is tried at its end.
+        # If the panel did not respond, try the end of its range.
         choice = end if slope < FLAT_RESPONSE else panel.nearest(_brightness_for(here, wanted, slope, curve))
     elif not brighter and across == evidence.dark_below(here):
         start = _onset(evidence, across, here, needs)
@@ -107,7 +107,7 @@ def _better_brightness(here: int, evidence: Evidence, needs: NeededExposures, li
         slope = slope_between(here, across, needs, curve)
         choice = panel.nearest(_brightness_for(here, wanted, slope, curve))
     else:
-        # No better than here although it should be: the panel answers no more on this side. Its end is the last hope.
+        # A neighbour that should be better is not: the panel no longer responds on this side. Try the end of its range.
         choice = end
     if choice == here:
         choice = panel.nearest(here + panel.step if brighter else here - panel.step)
@@ -115,10 +115,11 @@ def _better_brightness(here: int, evidence: Evidence, needs: NeededExposures, li
 
 
 def _onset(evidence: Evidence, dark: int, lit: int, needs: NeededExposures) -> float:
-    """Return the brightness between `dark` and `lit` from which a panel seems to give light that was black at `dark`.
+    """Estimate the brightness between `dark` (black) and `lit` at which a panel starts to give light.
 
-    Such panels rise straight from there: the line through the two lowest measured brightnesses tells it. Where there
-    are no two, or where it was black above that, a part of the way is a guess, the larger the more often it was black.
+    Such panels are linear above that point, so the line through the two lowest measured brightnesses gives it. Without
+    two of them, or if that line contradicts the tests, guess a fraction of the way that grows with the number of black
+    brightnesses.
     """
     blacks = len({test.brightness_key for test in evidence.tests if evidence.is_black(test)})
     guess = dark + (lit - dark) * blacks / (blacks + 3)
@@ -132,14 +133,15 @@ def _onset(evidence: Evidence, dark: int, lit: int, needs: NeededExposures) -> f
 def _brightness_for(here: int, factor: float, slope: float, curve: PanelCurve) -> float:
     """Return the brightness with `factor` times the light of `here`; light is the curve to the power of `slope`."""
     exponent = math.log(factor) / slope
-    return curve.brightness(curve.light(here) * math.exp(min(max(exponent, -100.0), 100.0)))  # more is out of any range
+    # The bound prevents an overflow; a factor of e^100 is outside any panel's range.
+    return curve.brightness(curve.light(here) * math.exp(min(max(exponent, -100.0), 100.0)))
 
 
 def is_near_window(window: ExposureSpan, needed_s: float) -> bool:
-    """Tell whether a needed exposure lies in the window or so near that its end serves."""
+    """Return whether a needed exposure is in the window, or so near that the window's end will do."""
     return window.shortest_s / WINDOW_SLACK <= needed_s <= window.longest_s * WINDOW_SLACK
 
 
 def _distance(window: ExposureSpan, needed_s: float) -> float:
-    """Return how far an exposure lies outside the window, as a logarithm; 0 inside."""
+    """Return the distance of an exposure from the window, as a logarithm; 0 inside."""
     return abs(math.log(needed_s / window.clamp(needed_s)))

@@ -1,4 +1,4 @@
-"""What the tuner's test frames tell of the light: read against a target, exposure by exposure. Pure."""
+"""Read the test frames against the target: what they say about the light, and which exposures it needs. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -10,38 +10,38 @@ from coldframe.capture.tuner.panel_curve import PROPORTIONAL, NeededExposures, P
 from coldframe.capture.tuner.target import FlatTarget
 
 CLIPPED_FRACTION = 0.01
-"""More saturated pixels than this are no hot pixels: the test tells only that there was too much light."""
+"""A larger fraction of saturated pixels cannot be hot pixels: the light was too bright to measure."""
 
 CLIPPED_LEVEL = 0.95
-"""From this part of the usable range on a level is read as clipped: many sensors stop short of full scale."""
+"""Signals above this part of the usable range count as clipped, because many sensors saturate short of full scale."""
 
 BLACK_LEVEL = 0.0005
 BLACK_ADU = 6.0
-"""Below this part of the usable range, and so much more, the error of the bias level outweighs the signal."""
+"""A signal below this sum (`BLACK_LEVEL` is a part of the usable range) is less than the error of the bias level."""
 
 CLIPPED_STEP = 5.0
-"""Cut after a clipped test; after the next one its square, and so on: how much too bright it is nobody knows."""
+"""Factor by which the exposure is cut after a clipped test, squared after the next: a clipped level has no size."""
 
 LESS_WITH_MORE = 0.8
-"""A longer exposure with less than this part of a shorter one's signal means that the light changed in between."""
+"""If a longer exposure has less than this part of a shorter one's signal, the light changed in between."""
 
 MORE_THAN_LINEAR = 1.5
-"""So does a signal that grew by this factor more than the exposure, where `LONG_EXPOSURE_S` rules out a dead time."""
+"""The same if the signal grew by this factor more than the exposure did, and dead time cannot explain it."""
 
 HOPELESS_FACTOR = 2.0
-"""Light that is found to be this much too little is not looked for at the longest exposure."""
+"""A light that would miss the target by this factor at the longest exposure is given up without trying it."""
 
 LEAST_RANGE_ADU = 4000
-"""The usable range of a 12-bit converter in unscaled files, the smallest there is: what light is too little for it is
-too little for any camera."""
+"""Usable range of a 12-bit converter in unscaled files, the smallest there is: a light that is too faint for it is too
+faint for any camera."""
 
 LONG_EXPOSURE_S = 0.2
-"""Dead times of shutters lie in the tens of milliseconds: from here on they cannot explain much."""
+"""Shutters have dead times of tens of milliseconds, which hardly matter from this exposure on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Tests, read against a target that is meant for their channels."""
+    """Test frames, read against a target that fits their colour channels."""
 
     target: FlatTarget
     tests: Sequence[FlatTest]
@@ -52,38 +52,38 @@ class Evidence:
         return test.level_adu - self.target.bias_adu
 
     def percent(self, test: FlatTest) -> float:
-        """Return the same as percentage of the usable range."""
+        """Return the signal as a percentage of the usable range."""
         return 100 * self.signal_adu(test) / self.target.range_adu
 
     def is_clipped(self, test: FlatTest) -> bool:
-        """Tell whether there was too much light to measure."""
+        """Return whether the light was too bright to measure."""
         return (
             test.saturated_fraction > CLIPPED_FRACTION or self.signal_adu(test) >= CLIPPED_LEVEL * self.target.range_adu
         )
 
     def is_black(self, test: FlatTest) -> bool:
-        """Tell whether there was too little."""
+        """Return whether the light was too faint to measure."""
         return self.signal_adu(test) < black_limit_adu(self.target)
 
     def is_measured(self, test: FlatTest) -> bool:
-        """Tell whether the signal is one to reckon with."""
+        """Return whether the signal can be used for predictions."""
         return not (self.is_clipped(test) or self.is_black(test))
 
     def is_black_up_to(self, exposure_s: float) -> bool:
-        """Tell whether all tests were black, and shorter than an exposure."""
+        """Return whether all tests were black and shorter than an exposure."""
         return all(self.is_black(test) and test.exposure_s < exposure_s for test in self.tests)
 
     def is_too_faint(self, test: FlatTest, longest_s: float) -> bool:
-        """Tell whether even the longest exposure would be too dark for the camera with the smallest range."""
+        """Return whether even the longest exposure would be too dark for the camera with the smallest range."""
         most_adu = self.signal_adu(test) * longest_s / test.exposure_s
         return HOPELESS_FACTOR * most_adu < self.target.band[0] * LEAST_RANGE_ADU
 
     def is_above(self, test: FlatTest) -> bool:
-        """Tell whether the signal lies above the target."""
+        """Return whether the signal is above the target."""
         return self.is_clipped(test) or self.signal_adu(test) > self.target.signal_adu
 
     def describe(self, test: FlatTest) -> str:
-        """Return a test in words."""
+        """Return the test and its result as text."""
         state = (
             "clipped"
             if self.is_clipped(test)
@@ -94,39 +94,42 @@ class Evidence:
         return f"{test.setting} gave {test.level_adu:.0f} ADU, {state}"
 
     def at(self, brightness: int) -> list[FlatTest]:
-        """Return the tests at a brightness."""
+        """Return the tests at a brightness, oldest first."""
         return [test for test in self.tests if test.brightness_key == brightness]
 
     def is_bracketed(self) -> bool:
-        """Tell whether one brightness was too dark, another too bright, and none was measured."""
+        """Return whether some brightness was too dark and a higher one too bright, with no measurement so far."""
         dark = [test.brightness_key for test in self.tests if self.is_black(test)]
         bright = [test.brightness_key for test in self.tests if self.is_clipped(test)]
         return len(dark) + len(bright) == len(self.tests) and max(dark, default=math.inf) < min(bright, default=0)
 
     def is_measured_at(self, brightness: int) -> bool:
-        """Tell whether some test at a brightness is one to reckon with."""
+        """Return whether any test at a brightness was measured."""
         return any(self.is_measured(test) for test in self.at(brightness))
 
     def dark_below(self, brightness: int) -> int | None:
-        """Return the next lower brightness that was tried, if it was black and this one was not."""
+        """Return the next lower brightness that was tried if it was black and this one was not, else None."""
         below = max((test.brightness_key for test in self.tests if test.brightness_key < brightness), default=None)
         if below is None or self.is_black_at(brightness):
             return None
         return below if self.is_black_at(below) else None
 
     def is_black_at(self, brightness: int) -> bool:
-        """Tell whether all tests at a brightness had too little light."""
+        """Return whether all tests at a brightness were black."""
         return all(self.is_black(test) for test in self.at(brightness))
 
     def newest_at(self, brightness: int, exposure_s: float) -> FlatTest | None:
-        """Return the newest test at a setting, None where there is none."""
+        """Return the newest test at a setting, or None."""
         return next(
             (test for test in reversed(self.at(brightness)) if math.isclose(test.exposure_s, exposure_s, rel_tol=1e-6)),
             None,
         )
 
     def best_test(self, margin: float, span: ExposureSpan) -> FlatTest | None:
-        """Return the test nearest to the target among those in the band, with `margin`, and in the span."""
+        """Return the test nearest to the target whose exposure is in the span and whose signal is in the band.
+
+        `margin` is the part of the band's width that must remain on either side.
+        """
         good = [
             test
             for test in self.tests
@@ -137,18 +140,18 @@ class Evidence:
         return min(good, key=lambda test: abs(self.signal_adu(test) - self.target.signal_adu), default=None)
 
     def needed_exposures(self) -> NeededExposures:
-        """Return the exposure that should give the target, for each brightness that was seen."""
+        """Return the exposure that should reach the target, for each brightness that was tried."""
         measured = self.measured_exposures()
         unmeasured = sorted({test.brightness_key for test in self.tests} - measured.keys())
         return measured | {brightness: self._guess_s(brightness, measured) for brightness in unmeasured}
 
     def measured_exposures(self) -> NeededExposures:
-        """Return the same for those brightnesses only where a test was neither clipped nor black."""
+        """Return the exposure that should reach the target, for each brightness with a measured test."""
         seen = {test.brightness_key for test in self.tests if self.is_measured(test)}
         return {brightness: self._measured_s(self.at(brightness)) for brightness in seen}
 
     def _measured_s(self, tests: Sequence[FlatTest]) -> float:
-        """Solve for the exposure, kept between the tests that had too little light and those that had too much."""
+        """Solve for the exposure, and keep it between those that were too short and those that were too long."""
         needed_s = self._linear_s([test for test in tests if self.is_measured(test)])
         too_short_s = max((test.exposure_s for test in tests if not self.is_above(test)), default=0.0)
         too_long_s = min((test.exposure_s for test in tests if self.is_above(test)), default=math.inf)
@@ -157,10 +160,10 @@ class Evidence:
         return math.sqrt(too_short_s * too_long_s)
 
     def _linear_s(self, measured: Sequence[FlatTest]) -> float:
-        """Solve for the exposure by the line through the two tests nearest to the target, or through zero.
+        """Solve for the exposure by the line through the two tests nearest to the target, or through the origin.
 
-        The line through two tests knows the shutter's dead time. Where drift or noise gives it an impossible slope, the
-        nearest test and proportionality are the better guess.
+        The line through two tests accounts for the shutter's dead time. If drift or noise makes its slope implausible,
+        the signal of the nearest test is taken as proportional to the exposure.
         """
         wanted_adu = self.target.signal_adu
         by_nearness = sorted(measured, key=lambda test: abs(math.log(self.signal_adu(test) / wanted_adu)))
@@ -176,10 +179,10 @@ class Evidence:
         return line_s if line_s > 0 else nearest.exposure_s * wanted_adu / self.signal_adu(nearest)
 
     def _guess_s(self, brightness: int, measured: NeededExposures) -> float:
-        """Guess the exposure at a brightness where all tests were clipped or black.
+        """Guess the exposure at a brightness whose tests were all clipped or black.
 
-        Bounds come from there, and from the rule that more brightness never needs more exposure; the guess itself from
-        what was measured at other brightnesses.
+        These tests, and the rule that more brightness never needs more exposure, give bounds. The measurements at
+        other brightnesses give the guess between them.
         """
         own = self.at(brightness)
         clipped_s = min((test.exposure_s for test in own if self.is_clipped(test)), default=math.inf)
@@ -212,14 +215,14 @@ class Evidence:
 
 
 def black_limit_adu(target: FlatTarget) -> float:
-    """Return the signal below which a test says only that there was too little light."""
+    """Return the signal below which a test shows only that there was too little light."""
     return BLACK_ADU + BLACK_LEVEL * target.range_adu
 
 
 def observed_faintest_part(target: FlatTarget, tests: Sequence[FlatTest]) -> float | None:
-    """Return the faintest channel's signal as part of the brightest one's, from the brightest unclipped test.
+    """Return the signal of the faintest channel relative to the brightest one, from the brightest measured test.
 
-    None where no test tells it.
+    None if no measured test has channels.
     """
     evidence = Evidence(target, tests)
     telling = [test for test in tests if test.faintest_adu is not None and evidence.is_measured(test)]
@@ -230,7 +233,7 @@ def observed_faintest_part(target: FlatTarget, tests: Sequence[FlatTest]) -> flo
 
 
 def light_changed(one: FlatTest, other: FlatTest, target: FlatTarget) -> bool:
-    """Tell whether two tests at one brightness contradict each other, whatever the shutter's dead time."""
+    """Return whether two tests at the same brightness contradict each other, whatever the shutter's dead time."""
     short, long = sorted((one, other), key=lambda test: test.exposure_s)
     short_adu, long_adu = short.level_adu - target.bias_adu, long.level_adu - target.bias_adu
     if short.brightness != long.brightness or short_adu < black_limit_adu(target):

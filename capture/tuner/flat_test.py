@@ -1,4 +1,4 @@
-"""One test frame, as the tuner reads it. Pure."""
+"""Results of one test frame. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -6,27 +6,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FlatTest:
-    """What a test frame showed.
+    """Measured values of a test frame.
 
     Attributes
     ----------
     exposure_s, brightness
-        As shot; brightness None for a light without control.
+        Setting of the test; brightness is None for a lamp without brightness control.
     level_adu
-        Median of the central region, bias included; behind a colour filter array that of the brightest channel.
+        Median of the central region including bias; with a colour filter array, that of the brightest channel.
     saturated_fraction
-        Part of the central region's pixels at or above the saturation level.
+        Fraction of the central region's pixels at or above the saturation level.
     noise_adu
-        Robust standard deviation of the central region; NaN is refused, infinity stands for unknown.
+        Robust standard deviation of the central region; infinity if unknown.
     faintest_adu
         Median of the faintest channel; None without a colour filter array.
     saturation_adu
-        Level at which the frame's histogram is cut off; infinity where it is not.
+        Level at which the frame's histogram is cut off; infinity if it is not.
 
     Raises
     ------
     ValueError
-        Where a number is not finite or the exposure not positive.
+        If a value is NaN, a level or fraction is infinite, or the exposure is not positive.
     """
 
     exposure_s: float
@@ -45,10 +45,10 @@ class FlatTest:
 
     @property
     def brightness_key(self) -> int:
-        """The brightness as a key; 0 for a light without control."""
+        """Brightness as a dictionary key; 0 for a lamp without brightness control."""
         return self.brightness or 0
 
     @property
     def setting(self) -> str:
-        """Exposure and brightness, for people."""
+        """Exposure and brightness as text."""
         return f"{self.exposure_s:g} s" + ("" if self.brightness is None else f" at brightness {self.brightness}")

@@ -1,4 +1,4 @@
-"""What the flat tuner may ask for: exposures and brightnesses. Pure."""
+"""Exposures and brightnesses that the flat tuner may use. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ExposureSpan:
-    """A range of exposures, in seconds; ValueError unless 0 < shortest <= longest."""
+    """A range of exposures in seconds; raises ValueError unless 0 < shortest <= longest."""
 
     shortest_s: float
     longest_s: float
@@ -17,23 +17,23 @@ class ExposureSpan:
 
     @property
     def middle_s(self) -> float:
-        """The geometric middle."""
+        """Geometric mean of the ends."""
         return math.sqrt(self.shortest_s * self.longest_s)
 
     def contains(self, exposure_s: float) -> bool:
-        """Tell whether the exposure lies in the range."""
+        """Return whether an exposure is in the range."""
         return self.shortest_s <= exposure_s <= self.longest_s
 
     def clamp(self, exposure_s: float) -> float:
-        """Return the exposure of the range that is nearest."""
+        """Return the nearest exposure of the range."""
         return min(max(exposure_s, self.shortest_s), self.longest_s)
 
 
 @dataclass(frozen=True, slots=True)
 class BrightnessRange:
-    """A panel's brightness control, in its own steps; ValueError unless 0 <= minimum < maximum and step > 0.
+    """Brightness range of a panel, in its own steps; raises ValueError unless 0 <= minimum < maximum and step > 0.
 
-    A brightness of 0 is off on most panels: the tuner never asks for it.
+    Brightness 0 is never used, because it means off on most panels.
     """
 
     minimum: int
@@ -46,16 +46,16 @@ class BrightnessRange:
 
     @property
     def dimmest(self) -> int:
-        """The lowest brightness that gives light."""
+        """Lowest brightness above 0."""
         return self.minimum or min(self.step, self.maximum)
 
     @property
     def brightest(self) -> int:
-        """The highest brightness that lies on a step."""
+        """Highest brightness that is a multiple of the step from the minimum."""
         return max(self.dimmest, self.maximum - (self.maximum - self.minimum) % self.step)
 
     def nearest(self, brightness: float) -> int:
-        """Return the step nearest to a wanted brightness."""
+        """Return the allowed brightness nearest to a value."""
         wanted = min(max(brightness, self.dimmest), self.brightest)
         return min(
             max(self.minimum + round((wanted - self.minimum) / self.step) * self.step, self.dimmest), self.brightest
@@ -64,26 +64,26 @@ class BrightnessRange:
 
 @dataclass(frozen=True, slots=True)
 class TuningLimits:
-    """What the tuner may ask for.
+    """Limits of the search for a flat exposure.
 
     Attributes
     ----------
     exposure
-        Never left: what the camera can do and the user allows.
+        Hard limits: what the camera can do and the user allows.
     preferred
-        Aimed at, by changing the brightness first: long enough against flicker and shutter artefacts, short enough
-        against dark current.
+        Exposures to aim for by changing the brightness: long enough to avoid flicker and shutter artefacts, short
+        enough to keep dark current low.
     brightness
-        None for a light that can only be switched.
+        Brightness range; None for a lamp that can only be switched.
     exposure_step_s
-        Exposures are multiples of this; 0 where the camera takes any.
+        Exposures are multiples of this step; 0 if the camera accepts any.
     maximum_tests
-        After so many tests the best one decides.
+        Number of tests after which the best one so far decides.
 
     Raises
     ------
     ValueError
-        Where no multiple of the step lies within the limits, or no test is allowed.
+        If no multiple of the step lies within the limits, or no test is allowed.
     """
 
     exposure: ExposureSpan
@@ -102,16 +102,16 @@ class TuningLimits:
 
     @property
     def window(self) -> ExposureSpan:
-        """The preferred window as far as the hard limits allow it."""
+        """The preferred range, clipped to the hard limits."""
         return ExposureSpan(
             self.exposure.clamp(self.preferred.shortest_s), self.exposure.clamp(self.preferred.longest_s)
         )
 
     def round_s(self, exposure_s: float) -> float:
-        """Return an exposure within the limits that prints as it is.
+        """Round an exposure within the limits so that it prints exactly as it is used.
 
-        Multiples of the camera's step where it has one, else of 1 ms, below 0.1 s three significant digits: finer than
-        matters for a flat, coarser than the rounding of drivers.
+        Exposures become multiples of the camera's step, otherwise of 1 ms, or three significant digits below 0.1 s:
+        finer than matters for a flat, and coarser than the rounding of drivers.
         """
         if self.exposure_step_s:
             return self._on_step(exposure_s)
@@ -126,7 +126,7 @@ class TuningLimits:
 
     @property
     def _steps(self) -> tuple[int, int]:
-        """The shortest and the longest allowed exposure, counted in steps."""
-        # The tolerance keeps a limit that is itself a multiple, such as 0.3 = 3 x 0.1, from being lost to rounding.
+        """Shortest and longest allowed exposure, in steps."""
+        # Without the tolerance, rounding would exclude a limit that is a multiple itself, such as 0.3 = 3 x 0.1.
         first = max(1, math.ceil(self.exposure.shortest_s / self.exposure_step_s - 1e-9))
         return first, math.floor(self.exposure.longest_s / self.exposure_step_s + 1e-9)

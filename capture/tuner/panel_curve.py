@@ -1,4 +1,4 @@
-"""How a panel's light follows its brightness setting, as far as it was seen."""
+"""How a panel's light follows its brightness setting, as measured so far. Pure."""
 
 import math
 from collections.abc import Mapping
@@ -7,30 +7,30 @@ from itertools import pairwise
 from typing import Self
 
 LEAST_SLOPE = 0.02
-"""Slope of log light against log brightness that a curve never falls below, so that it can be inverted."""
+"""Smallest slope of log light against log brightness: a flat curve could not be inverted."""
 
 STEEPEST_SLOPE = 5.0
-"""Largest slope that is believed beyond the points."""
+"""Largest slope trusted in an extrapolation."""
 
 
 @dataclass(frozen=True, slots=True)
 class PanelCurve:
-    """Light, on a scale of its own, by brightness: straight between the points on logarithmic axes, and on beyond them.
+    """Relative light as a function of brightness, linear on logarithmic axes between and beyond its points.
 
-    Without points the light is proportional to the brightness. The shape belongs to the panel, so what one filter
-    showed holds for the next.
+    Without points, light is proportional to brightness. The shape is a property of the panel, so points from one filter
+    are valid for the next.
 
     Attributes
     ----------
     points
-        Brightness (above zero) and light, both rising; `through` makes them so.
+        Pairs of brightness (above zero) and light, both increasing; `through` ensures this.
     """
 
     points: tuple[tuple[int, float], ...] = ()
 
     @classmethod
     def through(cls, light: Mapping[int, float]) -> Self:
-        """Return the curve through measured points; noise that would make it fall is flattened out."""
+        """Return the curve through measured points; points that fall, because of noise, are raised to a flat line."""
         points: list[tuple[int, float]] = []
         for brightness, measured in sorted(light.items()):
             if points:
@@ -41,10 +41,10 @@ class PanelCurve:
         return cls(tuple(points))
 
     def extended(self, light: Mapping[int, float]) -> "PanelCurve":
-        """Return the curve through newly measured points, on their scale, and the old ones where none is new."""
+        """Return the curve through newly measured points on their own scale, and the old points elsewhere."""
         if not light:
             return self
-        # The scales are matched where the old curve knows most: at a point it shares, or nearest to one.
+        # Match the scales where the old curve is best known: at a shared point, or else nearest to one.
         reference = min(light, key=lambda new: min((abs(math.log(new / old)) for old, _ in self.points), default=0.0))
         scale = light[reference] / self.light(reference)
         return PanelCurve.through({brightness: scale * old for brightness, old in self.points} | dict(light))
@@ -54,19 +54,19 @@ class PanelCurve:
         return _on_line([(float(b), light) for b, light in self.points], brightness, LEAST_SLOPE, STEEPEST_SLOPE)
 
     def brightness(self, light: float) -> float:
-        """Return the brightness that gives a light above zero; it need not be one that the panel has."""
+        """Return the brightness that gives a light above zero; it need not be a brightness that the panel has."""
         return _on_line([(light, float(b)) for b, light in self.points], light, 1 / STEEPEST_SLOPE, 1 / LEAST_SLOPE)
 
 
 PROPORTIONAL = PanelCurve()
-"""What is assumed of a panel that was never seen."""
+"""Response assumed for an unknown panel."""
 
 NeededExposures = dict[int, float]
-"""Needed exposure by brightness; a light without control has the one key 0."""
+"""Needed exposure in seconds by brightness; a lamp without brightness control has the only key 0."""
 
 
 def predict_exposure_s(there: int, needs: NeededExposures, curve: PanelCurve) -> float:
-    """Follow the curve from the nearest brightness seen, stretched to pass through the next one, too."""
+    """Predict a needed exposure with the curve, scaled to pass through the nearest brightnesses that were tried."""
     lower, upper = [other for other in needs if other < there], [other for other in needs if other > there]
     near = max(lower) if lower else min(upper)
     slope = slope_between(near, min(upper), needs, curve) if lower and upper else local_slope(near, needs, curve)
@@ -74,7 +74,7 @@ def predict_exposure_s(there: int, needs: NeededExposures, curve: PanelCurve) ->
 
 
 def local_slope(here: int, needs: NeededExposures, curve: PanelCurve) -> float:
-    """Return the power of the curve that the light follows next to `here`; 1 while only one brightness was seen."""
+    """Return the exponent of the curve that fits the light near `here`; 1 as long as only one brightness was tried."""
     others = [other for other in needs if other != here]
     if not others:
         return 1.0
@@ -83,12 +83,12 @@ def local_slope(here: int, needs: NeededExposures, curve: PanelCurve) -> float:
 
 
 def slope_between(one: int, other: int, needs: NeededExposures, curve: PanelCurve) -> float:
-    """Return the power of the curve that the light follows between two brightnesses."""
+    """Return the exponent of the curve that fits the light between two brightnesses."""
     return math.log(needs[one] / needs[other]) / math.log(curve.light(other) / curve.light(one))
 
 
 def _on_line(points: list[tuple[float, float]], x: float, least: float, steepest: float) -> float:
-    """Interpolate on logarithmic axes; beyond the ends go on with the last slope, held within bounds."""
+    """Interpolate on logarithmic axes; beyond the ends, extrapolate with the last slope, kept within bounds."""
     if not points:
         return x
     if len(points) == 1:
@@ -99,5 +99,5 @@ def _on_line(points: list[tuple[float, float]], x: float, least: float, steepest
     if not x0 <= x <= x1:
         slope = min(max(slope, least), steepest)
     near_x, near_y = (x0, y0) if x < x1 else (x1, y1)
-    # More than e^200 is out of any range, and would overflow.
+    # The bound prevents an overflow; a factor of e^200 is outside any range.
     return near_y * math.exp(min(max(slope * math.log(x / near_x), -200.0), 200.0))

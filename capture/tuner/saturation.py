@@ -1,4 +1,4 @@
-"""Where the camera saturates, as far as test frames show it. Pure."""
+"""Find the level at which the camera saturates, from test frames. Pure."""
 
 from collections.abc import Sequence
 
@@ -6,27 +6,27 @@ from coldframe.capture.tuner.flat_test import FlatTest
 from coldframe.capture.tuner.target import FlatTarget
 
 NOISELESS = 0.01
-"""Part of the signal that its variance cannot fall below (both in ADU) unless the pixels are saturated.
+"""Smallest ratio of variance to signal (both in ADU) of pixels that are not saturated.
 
 The variance of shot noise is the signal divided by the gain (J. Janesick, "Photon Transfer", SPIE Press 2007, chapter
-5), and no camera's converter step is worth 100 electrons: a full well of 100,000 in 12 bits makes 24.
+5). No camera has 100 electrons per ADU: a full well of 100,000 electrons in 12 bits has 24.
 """
 
 STILL_RISING = 1.05
-"""A level that another test exceeds by this factor is not the one at which the camera saturates."""
+"""If another test exceeds a level by this factor, the camera does not saturate at that level."""
 
 HIDDEN_PART = 0.99
-"""A frame that is cut off below this part of the given full scale shows a lower one."""
+"""A histogram that is cut off below this part of the given full scale shows that the true full scale is lower."""
 
 LEAST_CLIPPED = 0.02
-"""Below this part of the usable range no level is taken for a saturation."""
+"""Levels below this part of the usable range are never taken as saturation."""
 
 
 def observed_full_scale_adu(target: FlatTarget, tests: Sequence[FlatTest]) -> float:
-    """Return the level at which the tests saturate, where that lies below the given full scale.
+    """Return the level at which the camera saturates, or the given full scale if no test saturates below it.
 
-    Three things tell it: a histogram that is cut off, a level without the shot noise that belongs to it, and a level
-    that stays although the exposure grows.
+    Three signs count: a histogram that is cut off, a level that lacks its shot noise, and a level that does not rise
+    with the exposure.
     """
     clips = levels_without_shot_noise_adu(target, tests) + [test.saturation_adu for test in tests]
     for test in tests:
@@ -41,15 +41,15 @@ def observed_full_scale_adu(target: FlatTarget, tests: Sequence[FlatTest]) -> fl
 
 
 def is_histogram_cut_off(test: FlatTest, target: FlatTarget) -> bool:
-    """Tell whether the test's histogram shows where the camera saturates below the full scale that is given."""
+    """Return whether the histogram is cut off below the given full scale, which shows where the camera saturates."""
     return test.saturation_adu < HIDDEN_PART * target.full_scale_adu
 
 
 def levels_without_shot_noise_adu(target: FlatTarget, tests: Sequence[FlatTest]) -> list[float]:
-    """Return the levels that lack the shot noise that belongs to them, as those of saturated frames do.
+    """Return levels that lack their shot noise because pixels are saturated.
 
-    None where they differ, or where another test reached more: there are cameras whose frames never have shot noise,
-    simulated ones and those that smooth or stack by themselves.
+    Empty if these levels differ or another test exceeds them: frames of some cameras never have shot noise, such as
+    simulated ones and cameras that smooth or stack internally.
     """
     tops = [test for test in tests if test.noise_adu**2 < NOISELESS * (test.level_adu - target.bias_adu)]
     lowest_adu = min((test.level_adu - target.bias_adu for test in tops), default=0.0)

@@ -1,42 +1,42 @@
-"""The level that a flat shall have, behind one colour or several. Pure."""
+"""The level that a flat should have, for one colour channel or several. Pure."""
 
 import math
 from dataclasses import dataclass, replace
 
 COLOUR_ROOM = 0.25
-"""Part of the band's width that the brightest channel's aim keeps below the band's top."""
+"""Part of the band's width between the aim of the brightest channel and the top of the band, at least."""
 
 FAINTEST_FLOOR = 0.5
-"""The faintest channel's signal shall reach this part of the band's low end."""
+"""The faintest channel must reach this part of the band's lower limit."""
 
 LEAST_ROOM = 0.125
-"""Part of the band's width that must remain between aim and low end for that floor to be asked for."""
+"""If less than this part of the band's width remains between aim and lower limit, `FAINTEST_FLOOR` is given up."""
 
 CHANNEL_TOLERANCE = 0.95
-"""A set's faintest channel may come this much below what its share in the tuning frames would make of the low end."""
+"""Tolerance of the faintest channel in a set, relative to its share in the tuning frames times the lower limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlatTarget:
-    """The signal that a flat shall have; behind a colour filter array that of its brightest channel.
+    """Signal that a flat should have; with a colour filter array, that of its brightest channel.
 
     Attributes
     ----------
     bias_adu
-        Level without light, ADU.
+        Bias level, ADU.
     full_scale_adu
-        Level at which pixels saturate, ADU. A lower one that shows in the tests takes its place.
+        Level at which pixels saturate, ADU; replaced if tests show a lower one.
     fraction
-        Signal aimed at, as part of the usable range from bias to full scale.
+        Signal to aim for, as a fraction of the usable range from bias to full scale.
     band
-        Lowest and highest allowed signal, as parts of the same range.
+        Lowest and highest allowed signal, as fractions of the usable range.
     faintest_part
-        Signal of the faintest channel as part of the brightest one's; 1 without a colour filter array.
+        Signal of the faintest channel relative to the brightest one; 1 without a colour filter array.
 
     Raises
     ------
     ValueError
-        Where full scale does not lie above bias, or the fraction not inside the band.
+        If full scale is not above bias, or the fraction is not inside the band.
     """
 
     bias_adu: float
@@ -57,41 +57,41 @@ class FlatTarget:
 
     @property
     def range_adu(self) -> float:
-        """The usable range, from bias to full scale."""
+        """Usable range, from bias to full scale."""
         return self.full_scale_adu - self.bias_adu
 
     @property
     def signal_adu(self) -> float:
-        """The signal aimed at."""
+        """Signal to aim for."""
         return self.fraction * self.range_adu
 
     @property
     def levels_adu(self) -> tuple[float, float]:
-        """The band's ends as levels, bias included."""
+        """Limits of the band as levels including bias."""
         low, high = self.band
         return self.bias_adu + low * self.range_adu, self.bias_adu + high * self.range_adu
 
     @property
     def faintest_level_adu(self) -> float:
-        """Level below which the faintest channel has lost more light than the brightest one may."""
+        """Lowest level of the faintest channel that a set's frames may have, including bias."""
         part = self.band[0] * self.faintest_part * (CHANNEL_TOLERANCE if self.faintest_part < 1 else 1.0)
         return self.bias_adu + part * self.range_adu
 
     def holds(self, signal_adu: float, margin: float) -> bool:
-        """Tell whether a signal lies in the band, `margin` (as part of the band's width) inside its ends."""
+        """Return whether a signal is in the band, at least `margin` times the band's width from its limits."""
         low, high = self.band
         kept = margin * (high - low)
         return low + kept <= signal_adu / self.range_adu <= high - kept
 
     def for_channels(self, faintest_part: float) -> "FlatTarget":
-        """Return the brightest channel's target that serves all channels.
+        """Return the target for the brightest channel that suits all channels.
 
-        No channel may rise above the band's top, and none fall below half of its low end (15 % where the band starts
-        at 30 %): with the low end raised so far that the faintest channel keeps that floor, a flat whose brightest
-        channel is in the band is good in all of them. The aim puts brightest and faintest channel as far above the
-        target as below it, which keeps the lesser of their margins greatest, but never nearer to the top than a
-        quarter of the band's width. With the usual band there is room for channels up to a factor of 2.8 apart; the
-        floor is not asked for beyond that (`starves` tells), and the brightest channel is aimed at that height.
+        No channel may exceed the top of the band, and the faintest must reach half of its lower limit (15 % for a band
+        from 30 %). The lower limit for the brightest channel rises accordingly, so that a flat whose brightest channel
+        is in the band is good in all channels. The aim puts the brightest and the faintest channel at equal distances
+        from the target, which maximises the smaller margin, but stays a quarter of the band's width below the top.
+        With the default band this suits channels that differ by a factor of up to 2.8. Beyond that, `starves` is true:
+        the lower limit no longer rises, and the brightest channel is aimed at that highest point.
         """
         low, high = self.band
         lowest = low if self.starves(faintest_part) else max(low, FAINTEST_FLOOR * low / faintest_part)
@@ -100,7 +100,7 @@ class FlatTarget:
         )
 
     def starves(self, faintest_part: float) -> bool:
-        """Tell whether channels lie too far apart for all of them to be served by one exposure."""
+        """Return whether the channels differ too much for one exposure to suit all of them."""
         low, high = self.band
         room = LEAST_ROOM * (high - low)
         return FAINTEST_FLOOR * low > faintest_part * (self._aim(faintest_part) - room)

@@ -1,6 +1,6 @@
-"""Find exposure and panel brightness for a good flat, in as few test frames as possible.
+"""Find exposure and panel brightness of a good flat with as few test frames as possible. Pure.
 
-What was seen goes in, what to do comes out:
+Feed test results in, and follow the decisions:
 
 >>> from coldframe.capture.tuner.limits import ExposureSpan
 >>> tuner = FlatTuner(FlatTarget(bias_adu=500, full_scale_adu=65535), TuningLimits(ExposureSpan(0.001, 30)))
@@ -9,9 +9,9 @@ What was seen goes in, what to do comes out:
 >>> decision.exposure_s
 1.301
 
-The signal (level above bias; of a colour camera that of its brightest channel) is taken as linear in the exposure, with
-a dead time of the shutter once two tests tell it, and as rising with the brightness in any shape. A test that is
-clipped or black gives a bound only.
+The model: the signal (level above bias, of a colour camera that of its brightest channel) is linear in the exposure,
+apart from a dead time of the shutter that two tests reveal, and does not fall when the brightness rises. Clipped and
+black tests only give bounds.
 """
 
 import math
@@ -32,19 +32,19 @@ from coldframe.capture.tuner.saturation import (
 from coldframe.capture.tuner.target import FlatTarget
 
 COMFORT_MARGIN = 0.10
-"""Part of the band's width kept free at either end: drift between frames shall not carry a flat out of the band."""
+"""Part of the band's width to keep free at either end, so that drift between frames stays within the band."""
 
 EDGE_MARGIN = 0.05
-"""The same where nothing better can be had (an exposure at its limit, no tests left)."""
+"""The same margin if nothing better is possible: the exposure is at its limit or no tests are left."""
 
 OVEREXPOSURE = 1.3
-"""Signal of the frame that shows where a camera saturates, as part of the range that it is said to have."""
+"""Signal of the frame that shows the saturation, relative to the assumed range."""
 
 FIRST_PART = 0.25
-"""The first test of an unknown light is a quarter of the window's shortest exposure at a quarter of the brightness.
+"""The first test of an unknown lamp uses this part of the window's shortest exposure and of the brightness.
 
-That lies between what bright broadband and faint narrowband filters need: rather short and dim than clipped, yet not so
-short that a shutter's dead time spoils it.
+It lies between the needs of bright broadband and faint narrowband filters: a short, dim test wastes less than a clipped
+one, but it must be long enough for a shutter's dead time not to matter.
 """
 
 
@@ -61,16 +61,16 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnownLight:
-    """What an earlier night learned.
+    """The light that an earlier tuning measured.
 
     Attributes
     ----------
     rate_adu_per_s
-        Signal per second, of the brightest channel.
+        Signal per second of the brightest channel.
     brightness
-        At which it was so; None for a light without control.
+        Brightness of that measurement; None for a lamp without brightness control.
     faintest_part
-        Signal of the faintest channel as part of the brightest one's.
+        Signal of the faintest channel relative to the brightest one.
     """
 
     rate_adu_per_s: float
@@ -84,7 +84,7 @@ class KnownLight:
 
 @dataclass(frozen=True, slots=True)
 class Shoot:
-    """Shoot a test frame; `message` says why."""
+    """Decision to shoot a test frame; `message` gives the reason."""
 
     exposure_s: float
     brightness: int | None
@@ -93,21 +93,20 @@ class Shoot:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """A setting that was seen to give a good flat.
+    """Decision that a tested setting gives good flats.
 
     Attributes
     ----------
     signal_adu
         Level above bias in the test frame, of the brightest channel.
     target
-        What the band was measured against: the saturation level that was given or a lower one that showed, and the
-        channels that there are.
+        Target adapted to the saturation level and the channels that the tests showed.
     is_starved
-        True where the faintest channel gets too little light although the brightest one is as bright as it may be.
+        True if the faintest channel gets too little light although the brightest one is as bright as allowed.
     tests
-        Test frames shot.
+        Number of test frames.
     message
-        For people; tells also when the exposure lies outside the preferred window, and why.
+        Result for the user; also explains an exposure outside the preferred window.
     """
 
     exposure_s: float
@@ -120,13 +119,13 @@ class Tuned:
 
     @property
     def rate_adu_per_s(self) -> float:
-        """Signal per second: what the next night starts from."""
+        """Signal per second, the starting point of the next night."""
         return self.signal_adu / self.exposure_s
 
 
 @dataclass(frozen=True, slots=True)
 class OutOfReach:
-    """No allowed setting gives a good flat; `message` has the numbers."""
+    """Decision that no allowed setting gives a good flat; `message` has the measured values."""
 
     reason: Reason
     message: str
@@ -136,18 +135,18 @@ Decision = Shoot | Tuned | OutOfReach
 
 
 class FlatTuner:
-    """Decides on the next test frame, or on the end.
+    """Decides on the next test frame, or ends the search.
 
     Parameters
     ----------
     target
-        The signal wanted.
+        Signal to reach.
     limits
-        What may be asked for.
+        Exposures and brightnesses that may be used.
     known
-        Start from this light instead of from ignorance.
+        Light measured by an earlier tuning, as a starting point.
     curve
-        What is known of the panel, from the `curve` of an earlier tuner.
+        Panel response, from the `curve` of an earlier tuner.
     """
 
     def __init__(
@@ -165,12 +164,12 @@ class FlatTuner:
 
     @property
     def tests(self) -> tuple[FlatTest, ...]:
-        """The tests seen so far, oldest first."""
+        """Tests observed so far, oldest first."""
         return tuple(self._tests)
 
     @property
     def target(self) -> FlatTarget:
-        """The target, measured against the full scale that the tests showed, and for the channels that they showed."""
+        """The target, adapted to the full scale and the channels that the tests showed."""
         seen = replace(self._target, full_scale_adu=observed_full_scale_adu(self._target, self._tests))
         part = observed_faintest_part(seen, self._tests)
         if part is None:
@@ -179,19 +178,19 @@ class FlatTuner:
 
     @property
     def curve(self) -> PanelCurve:
-        """What is known of the panel now."""
+        """Panel response, including the tests of this tuner."""
         if self._limits.brightness is None:
             return self._curve
         needs = Evidence(self.target, self._tests).measured_exposures()
         return self._curve.extended({brightness: 1 / needed_s for brightness, needed_s in needs.items()})
 
     def observe(self, test: FlatTest) -> None:
-        """Take in a test frame.
+        """Record the result of a test frame.
 
         Raises
         ------
         ValueError
-            Where a brightness is missing, or given for a light without control.
+            If the brightness is missing, or given for a lamp without brightness control.
         """
         if (test.brightness is None) != (self._limits.brightness is None) or test.brightness == 0:
             raise ValueError(
@@ -200,23 +199,23 @@ class FlatTuner:
         self._tests.append(test)
 
     def decide(self) -> Decision:
-        """Say what to do next; the same until another test is observed."""
+        """Return the next decision; it does not change until another test is observed."""
         if not self._tests:
             return self._first_shot()
         changes = [pair for pair in pairwise(self._tests) if self._changed(*pair)]
         if len(changes) > 1:
             return _unstable(*changes[-1])
-        # Once the light may have changed, what was seen before and does not fit any more is left out.
+        # If the light has changed, only tests that agree with the newest one count.
         newest = self._tests[-1]
         fitting = [test for test in self._tests if not self._changed(test, newest)]
         return self._judge(Evidence(self.target, fitting, self._curve))
 
     def saturating_shot(self) -> Shoot | None:
-        """Return the frame that shows where a camera saturates of which that was never seen.
+        """Return the test that shows where an unknown camera saturates, or None if it is not needed.
 
-        Drivers tell how many bits a file has, not where the pixels are full. Observe it after the tuner has come to
-        its end; `decide` then tells whether what was found still holds. None where there is nothing to shoot: no good
-        flat was found, or a test has shown the saturation already.
+        Drivers report the bit depth, not the level at which pixels are full. Shoot this test after the search has
+        ended, and observe it; `decide` then returns whether the result still holds. It is not needed if no good flat
+        was found or a test has already shown the saturation.
         """
         decision = self.decide()
         if not isinstance(decision, Tuned):
@@ -261,7 +260,7 @@ class FlatTuner:
         return Shoot(exposure_s, brightness, "starting from what was learned")
 
     def _exhausted_at(self, evidence: Evidence, brightness: int) -> FlatTest | None:
-        """Return a good test outside the window where no brightness would bring the exposure into it."""
+        """Return a good test outside the window if no brightness would bring the exposure into it."""
         here = evidence.at(brightness)
         if not here or is_near_window(self._limits.window, evidence.needed_exposures()[brightness]):
             return None
@@ -296,7 +295,7 @@ class FlatTuner:
         return "and no brightness brings it inside"
 
     def _at_the_end(self, evidence: Evidence, shot: FlatTest) -> OutOfReach:
-        """Say why a setting that was shot already cannot be bettered."""
+        """Return why a setting that was already shot cannot be improved."""
         if self._stays_dark(evidence) or self._stays_level(evidence):
             return self._no_response()
         if evidence.is_above(shot):
@@ -325,7 +324,7 @@ class FlatTuner:
         return self._limits.round_s(self._limits.exposure.longest_s)
 
     def _is_unlit(self, evidence: Evidence) -> bool:
-        """Tell whether the brightest light gave so little that the longest exposure need not be tried."""
+        """Return whether the lamp at full brightness was so faint that the longest exposure need not be tried."""
         brightest = self._limits.brightness.brightest if self._limits.brightness is not None else 0
         telling = [test for test in evidence.at(brightest) if test.exposure_s >= self._limits.window.longest_s]
         hopeless = any(evidence.is_too_faint(test, self._longest_s) for test in telling)
@@ -335,7 +334,7 @@ class FlatTuner:
         return all(evidence.is_black(test) for test in evidence.tests)
 
     def _stays_level(self, evidence: Evidence) -> bool:
-        """Tell whether exposure changes nothing although the level is not one at which a sensor clips."""
+        """Return whether the level does not depend on the exposure, although it is not a saturation level."""
         exposures = [test.exposure_s for test in evidence.tests]
         signals = [evidence.signal_adu(test) for test in evidence.tests]
         given = Evidence(self._target, evidence.tests)

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from coldframe.calibration.combining.combine import NotOneSetError, find_files
+from coldframe.calibration.combining.finding import NothingFoundError, find_files
 from coldframe.calibration.defects.files import read_map
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import Correction, MismatchError
-from coldframe.calibration.lights.files import Output, Written, calibrate_file, light_setup, load_correction
+from coldframe.calibration.lights.files import CalibratedFile, Output, calibrate_file, light_setup, load_correction
 from coldframe.calibration.lights.recipe import LightRecipe, NoMasterError, Subtract, recipe_for
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.library import NoLibraryError, find_library
@@ -65,8 +65,8 @@ class _Tally:
     without_photons: int = 0
     folders: set[Path] = field(default_factory=set)
 
-    def tell(self, light: Path, outcome: Written | Exception) -> None:
-        if isinstance(outcome, Written):
+    def tell(self, light: Path, outcome: CalibratedFile | Exception) -> None:
+        if isinstance(outcome, CalibratedFile):
             self.done += 1
             self.folders.add(outcome.path.parent)
             self.without_photons += not outcome.photons
@@ -111,7 +111,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
         catalogue = find_library(request.library).catalogue()
         if request.defects is not None:
             request = replace(request, output=replace(request.output, defects=read_map(request.defects)))
-    except (NotOneSetError, NoLibraryError, FrameFileError) as error:
+    except (NothingFoundError, NoLibraryError, FrameFileError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     tally = _Tally()
@@ -182,7 +182,7 @@ def _group_text(group: _Group) -> str:
     return f"{len(group.lights)} {'light' if len(group.lights) == 1 else 'lights'}: {used}"
 
 
-def _outcome(light: Path, recipe: LightRecipe, planes: Correction, request: Request) -> Written | Exception:
+def _outcome(light: Path, recipe: LightRecipe, planes: Correction, request: Request) -> CalibratedFile | Exception:
     stem = Path(light.stem).stem if light.suffix.lower() in _COMPRESSED else light.stem
     target = (request.target or light.parent / CALIBRATED) / f"{stem}_calibrated.fits"
     try:

@@ -7,18 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from coldframe.calibration.combining.combine import (
-    NotOneSetError,
-    RawFrame,
-    Stacking,
-    StackingError,
-    combine_frames,
-    find_files,
-    open_frames,
-    sets_of,
-    stack_here,
-    without_overscan,
-)
+from coldframe.calibration.combining.combine import NotOneSetError, Stacking, StackingError, combine_frames, stack_here
+from coldframe.calibration.combining.finding import NothingFoundError, find_files
+from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, sets_of, without_overscan
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
@@ -30,6 +21,7 @@ from coldframe.calibration.masters.reading import MasterPlanes, read_adu_master
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
+from coldframe.errors import ColdframeError
 
 if TYPE_CHECKING:
     from coldframe.calibration.combining.growing_set import GrowingSet
@@ -37,6 +29,10 @@ if TYPE_CHECKING:
 FEWEST_FRAMES = 2
 
 _MOST_FAULTS = 5
+
+
+class RefusedError(ColdframeError):
+    """The files or options do not allow a master; the message says why."""
 
 
 class Choice(NamedTuple):
@@ -80,10 +76,10 @@ def combine_files(
     try:
         _check_output(output)
         if not names and not states:
-            raise NotOneSetError("nothing to combine: name raw FILES, folders or patterns")  # noqa: TRY301 - told like the rest
+            raise RefusedError("nothing to combine: name raw FILES, folders or patterns")  # noqa: TRY301 - told like the rest
         method = chosen_method(choice)
         if states and scheduler is not None:
-            raise NotOneSetError("--state and --dask: a state grows on one machine; use one of them")  # noqa: TRY301 - told like the rest
+            raise RefusedError("--state and --dask: a state grows on one machine; use one of them")  # noqa: TRY301 - told like the rest
         with (
             tempfile.TemporaryDirectory(prefix=".coldframe-", dir=output.parent) as unpacked,
             _stacking(scheduler, Path(unpacked)) as stacking,
@@ -105,7 +101,7 @@ def combine_files(
             stack = stacking if growing is None else growing.stack
             master, lost = _combined(frames, method, subtracted, stack)
         write_master(output, master)
-    except (NotOneSetError, FrameFileError, NotDurableError, StackingError) as error:
+    except (NothingFoundError, NotOneSetError, RefusedError, FrameFileError, NotDurableError, StackingError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     except OSError as error:
@@ -144,13 +140,13 @@ def _grown(growing: "GrowingSet", frames: Sequence[RawFrame]) -> list[FrameFileE
 def _check_output(output: Path) -> None:
     """Raise before any work if the master could not be written in the end."""
     if output.is_dir():
-        raise NotOneSetError(f"{output}: is a folder: name the file in it, such as {output / 'MasterDark.fits'}")
+        raise RefusedError(f"{output}: is a folder: name the file in it, such as {output / 'MasterDark.fits'}")
     if output.suffix.lower() not in PLAIN_SUFFIXES:
-        raise NotOneSetError(f"{output}: masters are written as FITS; name a file that ends in .fits")
+        raise RefusedError(f"{output}: masters are written as FITS; name a file that ends in .fits")
     if output.exists():
-        raise NotOneSetError(f"{output}: exists, and files are never overwritten: choose another name")
+        raise RefusedError(f"{output}: exists, and files are never overwritten: choose another name")
     if not output.parent.is_dir():
-        raise NotOneSetError(f"{output.parent}: this folder does not exist: create it, or name another")
+        raise RefusedError(f"{output.parent}: this folder does not exist: create it, or name another")
 
 
 def _check_set(frames: Sequence[RawFrame], *, force: bool) -> None:
@@ -159,11 +155,11 @@ def _check_set(frames: Sequence[RawFrame], *, force: bool) -> None:
     for one in sets:
         print(one)
     if not frames:
-        raise NotOneSetError("nothing is left to combine")
+        raise RefusedError("nothing is left to combine")
     if len(sets) > 1 and not force:
-        raise NotOneSetError(f"these are {len(sets)} sets, one master each: name the files of one set, or use --force")
+        raise RefusedError(f"these are {len(sets)} sets, one master each: name the files of one set, or use --force")
     if len(frames) < FEWEST_FRAMES and not force:
-        raise NotOneSetError("one frame alone makes no master: nothing can be averaged or rejected")
+        raise RefusedError("one frame alone makes no master: nothing can be averaged or rejected")
 
 
 def _stacking(scheduler: str | None, folder: Path) -> AbstractContextManager[Stacking]:
@@ -189,9 +185,9 @@ def _subtracted(frames: Sequence[RawFrame], dark: Path | None, bias: Path | None
     """Read what is to be subtracted; raise where that is of no use."""
     kind = sets_of(frames)[0].frames[0].setup.kind
     if dark is not None and kind is not FrameKind.FLAT:
-        raise NotOneSetError(f"--dark {dark}: only from flats a dark is subtracted here")
+        raise RefusedError(f"--dark {dark}: only from flats a dark is subtracted here")
     if bias is not None and kind is not FrameKind.DARK:
-        raise NotOneSetError(f"--bias {bias}: only from darks the bias is subtracted here; for flats name it as --dark")
+        raise RefusedError(f"--bias {bias}: only from darks the bias is subtracted here; for flats name it as --dark")
     if dark is None and kind is FrameKind.FLAT:
         print(
             "no --dark: bias and dark current stay in the flats and falsify the master; "
@@ -205,7 +201,7 @@ def _subtracted(frames: Sequence[RawFrame], dark: Path | None, bias: Path | None
     height, width = planes.mean.shape
     setup = setup_of({**planes.header, "NAXIS1": width, "NAXIS2": height})
     if bias is not None and setup.kind not in {FrameKind.BIAS, None}:
-        raise NotOneSetError(f"--bias {bias}: this is a master {setup.kind}")
+        raise RefusedError(f"--bias {bias}: this is a master {setup.kind}")
     return _Subtracted(path, planes, setup)
 
 
@@ -227,7 +223,7 @@ def _check_subtracted(frames: Sequence[RawFrame], subtracted: _Subtracted | None
         return
     told = f"{subtracted.path} does not fit the frames: {', '.join(list(faults)[:_MOST_FAULTS])}"
     if not force:
-        raise NotOneSetError(f"{told}; --force subtracts it all the same")
+        raise RefusedError(f"{told}; --force subtracts it all the same")
     print(told, file=sys.stderr)
 
 
@@ -237,7 +233,7 @@ def _combined(
     """Combine the largest set first; frames that cannot be read after all are named and left out."""
     frames = [frame for one in sets_of(frames) for frame in one.frames]
     if not frames:
-        raise NotOneSetError("nothing is left to combine")
+        raise RefusedError("nothing is left to combine")
     path, planes = (None, None) if subtracted is None else (subtracted.path.name, subtracted.planes)
     lost = 0
     while True:
@@ -251,4 +247,4 @@ def _combined(
             frames = others
             lost += 1
             if len(frames) < FEWEST_FRAMES:
-                raise NotOneSetError("nothing is left to combine") from error
+                raise RefusedError("nothing is left to combine") from error

@@ -16,12 +16,12 @@ from rich.text import Text
 
 from coldframe.calibration.files.durable import NotDurableError, write_durably
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import COUNTED, PLAIN_SUFFIXES, ImageFile, counted, open_image
+from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, UINT16_STORAGES, ImageFile, open_image, uint16_pixels
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
 from coldframe.calibration.masters.reading import MasterPlanes, read_master
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, FrameStatistics, measure
 from coldframe.capture.monitoring.dashboard.drawing import ASCII, NOTE, UNICODE, Glyphs, Picture, histogram, shrink
-from coldframe.capture.monitoring.progress.narrator import exposure_text, printable
+from coldframe.capture.monitoring.progress.quantities import exposure_text, printable
 from coldframe.capture.monitoring.report.contents import MasterLook
 from coldframe.capture.monitoring.report.pixels import look, picture_of
 from coldframe.capture.monitoring.report.png import png_bytes
@@ -122,8 +122,8 @@ def _pattern(setup: FrameSetup) -> str | None:
 
 def _figures(image: ImageFile, setup: FrameSetup, seen: MasterLook) -> Iterator[tuple[str, str]]:
     """Yield levels and noise: of whole numbers all that is measured of a frame, of others what every image has."""
-    if image.storage in COUNTED:
-        yield from _statistics(measure(counted(image), cfa_pattern=_pattern(setup)).statistics)
+    if image.storage in UINT16_STORAGES:
+        yield from _statistics(measure(uint16_pixels(image), cfa_pattern=_pattern(setup)).statistics)
         return
     yield "median", f"{seen.median:.6g}"
     yield "from, to", f"{seen.minimum:.6g}, {seen.maximum:.6g}"

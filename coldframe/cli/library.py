@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from coldframe.calibration.combining.combine import NotOneSetError, find_files
+from coldframe.calibration.combining.finding import NothingFoundError, find_files
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError, read_header
 from coldframe.calibration.frames.matching import Match, best_master
@@ -17,7 +17,7 @@ from coldframe.calibration.library.export import export_siril, export_wbpp
 from coldframe.calibration.library.library import LIBRARY, Library, NotAMasterError
 from coldframe.calibration.lights.files import light_setup
 from coldframe.calibration.lights.recipe import treatments
-from coldframe.capture.monitoring.progress.narrator import exposure_text
+from coldframe.capture.monitoring.progress.quantities import exposure_text
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, find_config, load_settings
@@ -91,7 +91,7 @@ def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
     try:
         masters = find_library(folder).catalogue().setups
         lights = find_files(names)
-    except (NoLibraryError, NotOneSetError) as error:
+    except (NoLibraryError, NothingFoundError) as error:
         return _refuse(error)
     worst = ExitCode.DONE
     for light in lights:
@@ -122,7 +122,7 @@ def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
     try:
         library = find_library(folder) if folder is None else Library(folder)
         masters = find_files(names)
-    except (NoLibraryError, NotOneSetError) as error:
+    except (NoLibraryError, NothingFoundError) as error:
         return _refuse(error)
     failed = 0
     for master in masters:

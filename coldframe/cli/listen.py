@@ -2,20 +2,20 @@
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from coldframe.capture.host.rig_lock import RigInUseError, listening_locked, rig_holder, rig_in_use
-from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.telemetry.listener import Listener
+from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.remote_subscribers import UNENCRYPTED_BROKER, is_unencrypted
 from coldframe.config.loading import ConfigError, find_config, load_settings
 from coldframe.config.tables.rig import ServerSettings
-from coldframe.devices.mqtt.client import BrokerSetupError, access
+from coldframe.devices.mqtt.client import BrokerSetupError, read_access
 
 # Nothing is imported from the folder that the listener happens to be started in.
 COLDFRAME = (sys.executable, "-P", "-m", "coldframe")
@@ -47,7 +47,7 @@ def listen(config: Path | None) -> ExitCode:
                 f"{path}: has no commands = true in [mqtt], without which none are taken; docs/mqtt.md", file=sys.stderr
             )
             return ExitCode.BAD_INPUT
-        reached = access(mqtt)
+        reached = read_access(mqtt)
         if is_unencrypted(mqtt):
             print(UNENCRYPTED_BROKER.format(mqtt.host), file=sys.stderr)
         nights = NightProcesses(path, settings.server)
@@ -61,9 +61,7 @@ def listen(config: Path | None) -> ExitCode:
 
 
 async def _until_signalled(listener: Listener) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, listener.stop)
+    on_end_signals(listener.stop)
     await listener.run()
 
 
@@ -78,7 +76,7 @@ class NightProcesses:
         self._config = config
         self._server = server
 
-    def in_use(self) -> str | None:
+    def rig_user(self) -> str | None:
         """Return who has the rig, None where it is free."""
         return rig_in_use(self._server)
 
@@ -105,7 +103,7 @@ class NightProcess:
     def __init__(self, config: Path, server: ServerSettings) -> None:
         self._config = config
         self._server = server
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `tidied`
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `clean_up`
         try:
             self._process = _started("run", "--no-dashboard", "--config", str(config), stderr=self._errors.fileno())
         except OSError:
@@ -115,7 +113,7 @@ class NightProcess:
 
     @property
     def is_over(self) -> bool:
-        """Whether the process has ended."""
+        """True once the process has ended."""
         return self._process.poll() is not None
 
     @property
@@ -141,15 +139,15 @@ class NightProcess:
         # Its own position, as the night writes on at the file's.
         return os.pread(self._errors.fileno(), MOST_ERRORS_BYTES, 0).decode(errors="replace")
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """Ask it to end in the safe state; a second time: without the warm-up."""
         self._process.terminate()
 
-    async def over(self) -> None:
+    async def wait(self) -> None:
         """Return when the process has ended."""
         await asyncio.to_thread(self._process.wait)
 
-    async def tidied(self) -> None:
+    async def clean_up(self) -> None:
         """Pass on what it told, and make the rig safe where it died with it."""
         sys.stderr.write(self._errors_told())
         sys.stderr.flush()

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from coldframe.calibration.library.library import LIBRARY, Library
 from coldframe.capture.clock import clock_text
-from coldframe.capture.monitoring.progress.narrator import duration_text
+from coldframe.capture.monitoring.progress.quantities import duration_text
 from coldframe.capture.planning import sun
 from coldframe.capture.planning.deadline import fit_before_deadline
 from coldframe.capture.planning.estimates import Pace, estimate_s

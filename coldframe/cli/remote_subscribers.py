@@ -4,7 +4,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream, Notice, Severity
+from coldframe.capture.events.kinds import Notice, Severity
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.notifications.sending import Notifier, Send, apprise_sender
 from coldframe.capture.monitoring.notifications.wording import Wording
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry
@@ -12,7 +13,7 @@ from coldframe.capture.session.steering import Steering
 from coldframe.config.settings import Settings
 from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.config.tables.rig import LOOPBACK_HOSTS
-from coldframe.devices.mqtt.client import Access, access
+from coldframe.devices.mqtt.client import Access, read_access
 
 UNENCRYPTED_BROKER = (
     "the MQTT broker {} is another machine's, and without TLS whoever listens on the way reads password and telemetry. "
@@ -44,7 +45,7 @@ class RemoteSubscribers:
         """
         return cls(
             settings,
-            access(settings.mqtt) if settings.mqtt else None,
+            read_access(settings.mqtt) if settings.mqtt else None,
             apprise_sender(settings.notify) if settings.notify else None,
         )
 
@@ -56,11 +57,11 @@ class RemoteSubscribers:
         rig = (mqtt.rig if mqtt else None) or self.settings.camera.device
         if notify is not None and self.send is not None:
             notifier = Notifier(Wording(notify, rig), self.send, notify.deadline_s)
-            await resources.enter_async_context(notifier.told())
+            await resources.enter_async_context(notifier.sending())
             events.subscribe(notifier)
         if mqtt is not None and self.access is not None:
             telemetry = Telemetry(mqtt, self.access, rig, events=events, clock=clock, steering=steering)
-            await resources.enter_async_context(telemetry.told())
+            await resources.enter_async_context(telemetry.publishing())
             events.subscribe(telemetry)
             if is_unencrypted(mqtt):
                 events.publish(Notice(clock.now(), Severity.WARNING, UNENCRYPTED_BROKER.format(mqtt.host)))

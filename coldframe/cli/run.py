@@ -1,35 +1,25 @@
-"""`coldframe run`: composes server, rig, night and whoever watches it."""
+"""`coldframe run`: connect the rig, plan the night, and run it with its observers around it."""
 
 import asyncio
 import errno
-import logging
-import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream, NightOutcome, Notice, Severity, Subscriber
-from coldframe.capture.flats.learned import LearnedFlats
+from coldframe.capture.events.kinds import NightOutcome, Notice, Severity
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.host.rig_lock import RigInUseError, rig_locked
 from coldframe.capture.host.systemd import ServiceWatch
-from coldframe.capture.monitoring.dashboard.controls import Controls
-from coldframe.capture.monitoring.dashboard.keyboard import Keyboard
-from coldframe.capture.monitoring.dashboard.terminal import Dashboard
 from coldframe.capture.monitoring.notifications.sending import NotifySetupError
-from coldframe.capture.monitoring.progress.narrator import JsonLog, LineLog
-from coldframe.capture.monitoring.watching.messages import obey
 from coldframe.capture.monitoring.watching.server import WatchServer
+from coldframe.capture.night.assembly import AssembledNight, NightFiles, assembled_night, open_night_files
 from coldframe.capture.night.end_of_night import end_of_night
-from coldframe.capture.night.night import Night, planned_steps
-from coldframe.capture.night.resuming import earlier_run, unfinished_night
+from coldframe.capture.night.resuming import unfinished_night
 from coldframe.capture.planning.disk_space import free_bytes, require_room
 from coldframe.capture.planning.lights_for_rig import RigSnapshot
 from coldframe.capture.planning.night_plan import plan_night
@@ -38,14 +28,16 @@ from coldframe.capture.planning.read_lights import NoLightsError
 from coldframe.capture.rig.safe_state import SafeState
 from coldframe.capture.session.hooks import HookFailedError, Hooks
 from coldframe.capture.session.steering import Steering
-from coldframe.capture.storage.journal import Journal
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.stray_frames import StrayFrames
 from coldframe.capture.threads import in_thread
+from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.night_log import log_to
 from coldframe.cli.plan import NightPlan, NightRequest, plan_for
 from coldframe.cli.remote_subscribers import RemoteSubscribers
 from coldframe.cli.report import report_after
+from coldframe.cli.screen import Screen
 from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.loading import ConfigError
 from coldframe.config.settings import Settings
@@ -73,9 +65,8 @@ BAD_INPUT = (
     BrokerSetupError,
     NotifySetupError,
 )
-LEARNED_FLATS = "learned-flats.json"
 QUIET_PATIENCE_S = 10.0
-"""How long a lost device is waited for before a run begins; it is waited for longer once it has begun."""
+"""How long to wait for a lost device before the run begins; the run itself waits longer."""
 
 OPEN_SERVER = (
     "the INDI server {} is another machine's: INDI has neither passwords nor encryption, so whoever reaches it can "
@@ -84,21 +75,21 @@ OPEN_SERVER = (
 
 
 def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboard: bool, wants_json: bool) -> ExitCode:
-    """Run a night to its end. From its first step on every way out leaves the rig safe; before, nothing is touched.
+    """Run a night to its end. From its first step on every way out leaves the rig safe; before, nothing is moved.
 
     Parameters
     ----------
     request
-        Which night.
+        The night that the user asked for.
     watch
         Wait for the end of the night first; only with lights.
     fresh
-        Begin anew, whatever an earlier run of this night has left.
+        Start a new night, even if an unfinished one could be resumed.
     wants_dashboard, wants_json
-        How it is told.
+        See `Screen`.
     """
     try:
-        screen = _Screen(wants_dashboard=wants_dashboard, wants_json=wants_json)
+        screen = Screen(wants_dashboard=wants_dashboard, wants_json=wants_json)
         service = ServiceWatch()
         return asyncio.run(
             _until_signalled(_run(request, request.settings(), screen, service, watch=watch, fresh=fresh), service)
@@ -113,10 +104,21 @@ def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboar
         return ExitCode.INTERRUPTED
 
 
+async def _until_signalled(run: Coroutine[Any, Any, ExitCode], service: ServiceWatch) -> ExitCode:
+    """Run to the end. A signal ends the run in the safe state; a second one cuts the warm-up short."""
+    running = asyncio.create_task(run, name="run")
+    on_end_signals(running.cancel)
+    try:
+        async with service.told():
+            return await running
+    except asyncio.CancelledError:
+        return ExitCode.INTERRUPTED
+
+
 async def _run(
-    request: NightRequest, settings: Settings, screen: "_Screen", service: ServiceWatch, *, watch: bool, fresh: bool
+    request: NightRequest, settings: Settings, screen: Screen, service: ServiceWatch, *, watch: bool, fresh: bool
 ) -> ExitCode:
-    """Wait where that is wanted, then shoot, with the hooks around it."""
+    """Wait for the end of the night if asked to, then shoot, with the user's commands before and after."""
     remote = RemoteSubscribers.prepare(settings)
     clock = NightClock()
     asked = clock.now()
@@ -125,107 +127,122 @@ async def _run(
         waiting.subscribe(screen.lines())
         await end_of_night(request.lights, settings.lights, settings.site, waiting, clock)
     hooks = Hooks(settings.hooks, clock)
-    # A simulated rig is this run's own.
+    # A simulated rig belongs to this run alone.
     with nullcontext(()) if request.simulate is not None else rig_locked(settings.server) as abandoned:
         try:
             await hooks.before()
-            code = await _shoot(
-                request, settings, screen, hooks, clock, service, asked, remote, fresh=fresh, notes=abandoned
-            )
+            run = _Run(request, screen, service, remote, hooks, clock, asked, abandoned)
+            code = await run.shoot(settings, fresh=fresh)
         finally:
-            await hooks.after()
+            await _run_after(hooks)
             for failure in hooks.failures:
                 print(failure, file=sys.stderr)
     return ExitCode.INCOMPLETE if hooks.failures and code is ExitCode.DONE else code
 
 
-async def _shoot(
-    request: NightRequest,
-    settings: Settings,
-    screen: "_Screen",
-    hooks: Hooks,
-    clock: NightClock,
-    service: ServiceWatch,
-    asked: datetime,
-    remote: RemoteSubscribers,
-    *,
-    fresh: bool,
-    notes: tuple[str, ...],
-) -> ExitCode:
-    events = EventStream()
-    events.subscribe(service.observe)
-    events.subscribe_beats(service.beat)
-    async with AsyncExitStack() as resources:
-        if request.simulate is not None:
-            server = await resources.enter_async_context(simulated_server(request.simulate))
-            settings = settings.model_copy(update={"server": server})
-        strays = StrayFrames(clock)
-        rig = await resources.enter_async_context(indi_rig(settings, clock.now, strays.take))
-        if notes:
-            await _quieted(settings, rig, screen, clock)
-        await rig.connect()
-        plan = await in_thread(plan_for, settings, request.lights, rig_now(rig))
-        _tell_plan(plan, request, settings)
-        if not plan.settings.sets:
-            return ExitCode.DONE
-        require_fit(plan_night(plan.settings), rig.camera.features, rig.wheel.filters if rig.wheel else None)
-        steps, storage, started = plan_night(plan.settings), settings.storage.folder, clock.now()
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run: what the user asked for and when, what observes the night, and notes of a run that died on this rig."""
+
+    request: NightRequest
+    screen: Screen
+    service: ServiceWatch
+    remote: RemoteSubscribers
+    hooks: Hooks
+    clock: NightClock
+    asked: datetime
+    abandoned: tuple[str, ...]
+
+    async def shoot(self, settings: Settings, *, fresh: bool) -> ExitCode:
+        """Connect the rig, plan the night and run it."""
+        async with AsyncExitStack() as resources:
+            if self.request.simulate is not None:
+                server = await resources.enter_async_context(simulated_server(self.request.simulate))
+                settings = settings.model_copy(update={"server": server})
+            strays = StrayFrames(self.clock)
+            rig = await resources.enter_async_context(indi_rig(settings, self.clock.now, strays.take))
+            if self.abandoned:
+                await self._quieted(settings, rig)
+            await rig.connect()
+            plan = await in_thread(plan_for, settings, self.request.lights, rig_now(rig))
+            _print_plan(plan, self.request, settings)
+            if not plan.settings.sets:
+                return ExitCode.DONE
+            files = await self._files(plan.settings, rig, fresh=fresh)
+            assembled = await self._assemble(resources, plan, rig, files, strays)
+            try:
+                return EXIT_CODES[await assembled.night.run()]
+            finally:
+                if (failure := assembled.journal.failure) is not None:
+                    print(f"{files.folder.path}: the journal is not complete: {failure}", file=sys.stderr)
+
+    async def _quieted(self, settings: Settings, rig: Rig) -> None:
+        """Switch off a lamp that a run which died left lit, even if this run then cannot begin."""
+        events = EventStream()
+        events.subscribe(self.screen.lines())
+        await SafeState(settings, rig, events, self.clock, patience_s=QUIET_PATIENCE_S).reach_but_cooler()
+
+    async def _files(self, settings: Settings, rig: Rig, *, fresh: bool) -> NightFiles:
+        """Check that the plan suits rig and disk, then open the night's folder: a plan that is refused leaves none."""
+        steps, storage, started = plan_night(settings), settings.storage.folder, self.clock.now()
+        require_fit(steps, rig.camera.features, rig.wheel.filters if rig.wheel else None)
         unfinished = None if fresh else await in_thread(unfinished_night, storage, started, rig.camera.name)
         there_bytes = await in_thread(free_bytes, storage) + (unfinished.raw_bytes() if unfinished else 0)
         require_room(steps, rig.camera.features, storage, there_bytes)
-        folder, earlier = unfinished or NightFolder.create(storage, started), None
-        if unfinished is not None:
-            earlier = await in_thread(earlier_run, unfinished, planned_steps(steps, plan.settings))
-        resources.enter_context(_log_to(folder.path / "coldframe.log"))
-        # Ahead of journal and screen, so that it is made once both are closed.
-        resources.push_async_callback(_report, folder, screen)
-        journal = await resources.enter_async_context(Journal(folder.path / "journal.jsonl"))
-        events.subscribe(journal)
-        events.add_keeper(journal.kept)
-        steering = Steering(events, clock)
-        unwatched = await _watched(resources, settings, events, steering)
-        await resources.enter_async_context(screen.shown(events, steering))
+        return await in_thread(open_night_files, storage, unfinished, settings, started)
+
+    async def _assemble(
+        self, resources: AsyncExitStack, plan: NightPlan, rig: Rig, files: NightFiles, strays: StrayFrames
+    ) -> AssembledNight:
+        """Assemble the night and open its observers; `resources` closes them in the opposite order."""
+        settings, folder, clock = plan.settings, files.folder, self.clock
+        events = EventStream()
+        events.subscribe(self.service.observe)
+        events.subscribe_beats(self.service.beat)
+        # The log is closed last: everything below may still log while it closes.
+        resources.enter_context(log_to(folder.path / "coldframe.log"))
+        # The report reads the whole journal, so it is made once journal and screen are closed.
+        resources.push_async_callback(self._report, folder)
+        deadline = self.request.deadline(settings, self.asked, clock.now())
+        night = assembled_night(settings, rig, files, events, clock, deadline=deadline)
+        assembled = await resources.enter_async_context(night)
+        unwatched = await _watched(resources, settings, events, assembled.steering)
+        await resources.enter_async_context(self.screen.shown(events, assembled.steering))
+        # From here on notices reach journal, watchers and screen.
         if unwatched is not None:
             events.publish(Notice(clock.now(), Severity.WARNING, unwatched))
-        await remote.start(resources, events, clock, steering)
-        resources.push_async_callback(_after, hooks, events)
+        await self.remote.start(resources, events, clock, assembled.steering)
+        # The commands after the night run while all observers are open: their results are events, too.
+        resources.push_async_callback(self._after, events)
+        # Stray frames are quarantined until the end, so this is closed first.
         await resources.enter_async_context(strays.kept_in(folder, events))
-        hooks.tell(events)
+        self.hooks.tell(events)
         if not settings.server.is_local:
             events.publish(Notice(clock.now(), Severity.WARNING, OPEN_SERVER.format(settings.server.host)))
-        for note in (*notes, *plan.notes):
+        for note in (*self.abandoned, *plan.notes):
             events.publish(Notice(clock.now(), Severity.INFO, note))
-        learned = LearnedFlats.load(settings.storage.folder / LEARNED_FLATS)
-        deadline = request.deadline(settings, asked, clock.now())
-        night = Night(
-            plan.settings,
-            rig,
-            folder=folder,
-            learned=learned,
-            events=events,
-            clock=clock,
-            deadline=deadline,
-            earlier=earlier,
-            steering=steering,
-        )
-        try:
-            return EXIT_CODES[await night.run()]
-        finally:
-            if journal.failure is not None:
-                print(f"{folder.path}: the journal is not complete: {journal.failure}", file=sys.stderr)
+        return assembled
+
+    async def _after(self, events: EventStream) -> None:
+        await _run_after(self.hooks)
+        self.hooks.tell(events)
+
+    async def _report(self, folder: NightFolder) -> None:
+        """Make the morning report."""
+        with suppress(asyncio.CancelledError):  # the exit code says how the night ended, whatever is pressed now
+            await in_thread(report_after, folder.path, self.screen.report_output)
 
 
-async def _quieted(settings: Settings, rig: Rig, screen: "_Screen", clock: NightClock) -> None:
-    """Leave no lamp burning that a run which died has left, whatever becomes of this one: its plan may not fit."""
-    events = EventStream()
-    events.subscribe(screen.lines())
-    await SafeState(settings, rig, events, clock, patience_s=QUIET_PATIENCE_S).reach_but_cooler()
+async def _run_after(hooks: Hooks) -> None:
+    """Run the commands after the night."""
+    with suppress(asyncio.CancelledError):  # they are done; the exit code says how the night ended
+        await hooks.after()
 
 
 async def _watched(
     resources: AsyncExitStack, settings: Settings, events: EventStream, steering: Steering
 ) -> str | None:
-    """Let the night be watched from other processes; return why that is not possible, None where it is."""
+    """Open the socket for `coldframe watch`; return why that is not possible, None if it is."""
     server = WatchServer(settings.storage.folder, events, steering, allows_commands=settings.watch.allow_commands)
     try:
         await resources.enter_async_context(server)
@@ -236,20 +253,8 @@ async def _watched(
     return None
 
 
-async def _after(hooks: Hooks, events: EventStream) -> None:
-    """Run the commands after the night while journal and log are open."""
-    await hooks.after()
-    hooks.tell(events)
-
-
-async def _report(folder: NightFolder, screen: "_Screen") -> None:
-    """Make the morning report; whoever cancels meanwhile, what became of the night stands."""
-    with suppress(asyncio.CancelledError):
-        await in_thread(report_after, folder.path, screen.report_output)
-
-
 def rig_now(rig: Rig) -> RigSnapshot:
-    """Return what a connected rig tells of itself."""
+    """Return what a connected rig reports about itself."""
     return RigSnapshot(
         filters=rig.wheel.filters if rig.wheel else None,
         in_beam=rig.wheel.current if rig.wheel else None,
@@ -258,73 +263,10 @@ def rig_now(rig: Rig) -> RigSnapshot:
     )
 
 
-def _tell_plan(plan: NightPlan, request: NightRequest, configured: Settings) -> None:
+def _print_plan(plan: NightPlan, request: NightRequest, configured: Settings) -> None:
     if plan.for_lights is None:
         return
     if not plan.settings.sets:
         print("nothing to shoot: the library has all that these lights need", file=sys.stderr)
     elif configured.sets and (request.config is not None or not request.simulate):
         print(f"what the lights in {request.lights} need is shot, and no configured [[sets]]", file=sys.stderr)
-
-
-async def _until_signalled(run: Coroutine[Any, Any, ExitCode], service: ServiceWatch) -> ExitCode:
-    """Run to the end; SIGINT, SIGTERM and SIGHUP end it in the safe state, a second one cuts the warm-up short."""
-    running = asyncio.create_task(run, name="run")
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, running.cancel)
-    try:
-        async with service.told():
-            return await running
-    except asyncio.CancelledError:
-        return ExitCode.INTERRUPTED
-
-
-@dataclass(frozen=True, slots=True)
-class _Screen:
-    """How events are shown: as JSON lines, on the dashboard where there is a terminal, or else as lines of text."""
-
-    wants_dashboard: bool
-    wants_json: bool
-
-    def lines(self) -> Subscriber:
-        """Return what writes a line for each event."""
-        return JsonLog(sys.stdout) if self.wants_json else LineLog(sys.stdout)
-
-    @property
-    def report_output(self) -> TextIO:
-        """Where the report's path is told: never among JSON lines."""
-        return sys.stderr if self.wants_json else sys.stdout
-
-    @asynccontextmanager
-    async def shown(self, events: EventStream, steering: Steering) -> AsyncIterator[None]:
-        """Show events for the length of the block, and take requests from the keyboard of the dashboard."""
-        async with AsyncExitStack() as screen:
-            subscriber = self.lines()
-            if not self.wants_json and self._has_terminal():
-                with suppress(OSError):  # a terminal that may not be opened: lines still reach it
-                    controls = Controls(partial(obey, steering))
-                    dashboard = Dashboard(sys.stdout.fileno(), controls=controls)
-                    subscriber = await screen.enter_async_context(dashboard)
-                    if sys.stdin is not None:
-                        await screen.enter_async_context(Keyboard(sys.stdin.fileno(), dashboard.press))
-            events.subscribe(subscriber)
-            yield
-
-    def _has_terminal(self) -> bool:
-        return self.wants_dashboard and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-
-
-@contextmanager
-def _log_to(path: Path) -> Iterator[None]:
-    """Write the program's own log, and what the INDI library prints, to a file of the night."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger("coldframe")
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        handler.close()

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.host.rig_lock import RigInUseError, rig_locked
-from coldframe.capture.monitoring.progress.narrator import LineLog
+from coldframe.capture.monitoring.progress.line_logs import LineLog
 from coldframe.capture.rig.safe_state import SafeState
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_safe_state

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
@@ -23,9 +22,10 @@ from coldframe.capture.monitoring.watching.source import Attached, Detached, Nig
 from coldframe.capture.storage.journal_reader import read_journal
 from coldframe.capture.storage.night_folder import newest_night
 from coldframe.capture.threads import in_thread
+from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages, load_settings
-from coldframe.devices.mqtt.client import BrokerSetupError, access
+from coldframe.devices.mqtt.client import BrokerSetupError, read_access
 
 READ_ONLY = "read-only: the run's configuration has no allow_commands = true in [watch]"
 
@@ -41,7 +41,7 @@ def watch_remote(config: Path | None) -> ExitCode:
             print(f"{path}: has no table [mqtt], which tells where the broker is; docs/mqtt.md", file=sys.stderr)
             return ExitCode.BAD_INPUT
         rig = settings.mqtt.rig or settings.camera.device
-        source = RemoteSource(settings.mqtt, access(settings.mqtt), rig)
+        source = RemoteSource(settings.mqtt, read_access(settings.mqtt), rig)
         asyncio.run(_until_closed(Watch(source, None)))
     except (ConfigError, BrokerSetupError) as error:
         print(error, file=sys.stderr)
@@ -75,9 +75,7 @@ def watch_night(config: Path | None, folder: Path | None) -> ExitCode:
 async def _until_closed(watching: "Watch") -> None:
     """Watch until the dashboard is closed, by its key or by a signal; the terminal is given back in both cases."""
     task = asyncio.create_task(watching.run(), name="watch")
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, task.cancel)
+    on_end_signals(task.cancel)
     await asyncio.wait([task])
     if not task.cancelled():
         task.result()
@@ -97,7 +95,7 @@ class Watch:
     def __init__(self, source: NightSource, storage: Path | None) -> None:
         self._source = source
         self._storage = storage
-        self._controls = Controls(self._ask, self._close, may_ask=False, note="looking for a run")
+        self._controls = Controls(self._send, self._close, allows_commands=False, note="looking for a run")
         self._dashboard = Dashboard(sys.stdout.fileno(), controls=self._controls, farewell=farewell)
         self._closed = asyncio.Event()
         self._refusal: str | None = "no run is attached"
@@ -127,13 +125,13 @@ class Watch:
     async def _take(self, update: object) -> None:
         match update:
             case Attached(events, allows_commands):
-                self._dashboard.begin_anew(events)
+                self._dashboard.restart(events)
                 self._controls.note = ""
-                self._refusal, self._controls.may_ask = None if allows_commands else READ_ONLY, allows_commands
+                self._refusal, self._controls.allows_commands = None if allows_commands else READ_ONLY, allows_commands
             case Detached(reason):
                 await self._show_last(reason)
             case Answer(text):
-                self._dashboard.say(text)
+                self._dashboard.show_message(text)
             case Event():
                 self._dashboard(update)
             case _:
@@ -142,18 +140,18 @@ class Watch:
     async def _show_last(self, reason: str) -> None:
         """Say that no run is there; what is shown of one stays, and where nothing is, the last night comes."""
         if self._dashboard.state.night is None and self._storage is not None:
-            self._dashboard.begin_anew(await in_thread(last_night, self._storage))
-        self._dashboard.lose()
+            self._dashboard.restart(await in_thread(last_night, self._storage))
+        self._dashboard.mark_lost()
         state = self._dashboard.state
         shown = "no night so far"
         if state.night is not None:
             night = Path(state.night.folder).name
             shown = f"this is the last night, {night}" if state.ended else f"this is how night {night} was left"
         self._controls.note = f"{reason}; {shown}"
-        self._refusal, self._controls.may_ask = reason, False
+        self._refusal, self._controls.allows_commands = reason, False
 
-    def _ask(self, command: Command) -> str | None:
-        return self._refusal or self._source.ask(command)
+    def _send(self, command: Command) -> str | None:
+        return self._refusal or self._source.send(command)
 
     def _close(self) -> None:
         self._closed.set()

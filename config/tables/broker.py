@@ -1,4 +1,4 @@
-"""How an MQTT broker is reached. Its password stands in a file or in the environment, never in the configuration."""
+"""The connection to an MQTT broker. Its password is in a file or in the environment, never in the configuration."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ LONGEST_PASSWORD_BYTES = 4096
 
 
 class BrokerPasswordError(ColdframeError):
-    """The password of a broker cannot be read; the text tells why, and what to do."""
+    """The password of a broker cannot be read; the text says why and what to do."""
 
 
 class BrokerSettings(Section):
@@ -51,7 +51,7 @@ class BrokerSettings(Section):
 
     @model_validator(mode="after")
     def _check_certificates(self) -> Self:
-        # Settings that would do nothing are turned away: who has set one believes the connection encrypted.
+        # Refused, not ignored: a user who sets one of these believes that the connection is encrypted.
         for name in ("ca_file", "client_certificate", "client_key"):
             if getattr(self, name) is not None and not self.tls:
                 raise ContradictionError([Contradiction((name,), "found without TLS; allowed: beside tls = true")])
@@ -65,12 +65,12 @@ class BrokerSettings(Section):
         return f"{self.host}:{self.port}"
 
     def password(self) -> SecretStr | None:
-        """Return the password, None where there is none.
+        """Return the password, None if there is none.
 
         Raises
         ------
         BrokerPasswordError
-            The file cannot be read, or holds no password.
+            If the file cannot be read or holds no password.
         """
         if self.password_file is None:
             found = os.environ.get(PASSWORD_VARIABLE)

@@ -1,4 +1,4 @@
-"""Cooling down and warming up: table [cooling]."""
+"""The table [cooling]: cooling down and warming up."""
 
 from typing import Literal, Self
 
@@ -9,7 +9,7 @@ from coldframe.config.tables.values import Setpoint, Setpoints
 
 
 class CoolingSettings(Section):
-    """How the sensor is brought to its setpoint and back. Only used where a setpoint is set."""
+    """How the sensor cools down to its setpoint and warms up again. Used only with a setpoint."""
 
     tolerance_c: float = Field(
         default=0.3,

@@ -1,4 +1,4 @@
-"""Level and exposure of flats: tables [flats] and [flats.filters.NAME]."""
+"""The tables [flats] and [flats.filters.NAME]: level and exposure of flats."""
 
 from collections.abc import Iterator
 from typing import Literal, Self
@@ -14,7 +14,7 @@ from coldframe.config.tables.values import (
 
 
 class FilterFlatSettings(Section):
-    """What differs for the flats of one filter; whatever is left out is as in [flats]."""
+    """Settings for the flats of one filter; those left out are as in [flats]."""
 
     target: Fraction | None = Field(default=None, description="As `flats.target`, for this filter.")
     band: Fractions | None = Field(default=None, description="As `flats.band`, for this filter.")
@@ -27,7 +27,7 @@ class FilterFlatSettings(Section):
 
 
 class FlatSettings(Section):
-    """How bright flats shall be and how their exposure is found."""
+    """The level of flats, and how their exposure is found."""
 
     source: Literal["panel", "sky"] = Field(
         default="panel",
@@ -79,7 +79,7 @@ class FlatSettings(Section):
     )
 
     def for_filter(self, name: str | None) -> Self:
-        """Return these settings with the named filter's own values in place."""
+        """Return these settings with those of the named filter applied."""
         own = self.filters.get(name) if name else None
         return self.model_copy(update=own.model_dump(exclude_none=True)) if own else self
 

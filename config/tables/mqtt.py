@@ -1,4 +1,4 @@
-"""Telemetry over MQTT: which broker, under which topics, and what is allowed from there."""
+"""The table [mqtt]: the broker for telemetry, its topics, and whether commands are accepted."""
 
 import re
 from typing import Annotated
@@ -21,7 +21,7 @@ Topic = Annotated[Name, AfterValidator(_is_topic)]
 
 
 class MqttSettings(BrokerSettings):
-    """Where the night is told over MQTT, and whether it may be steered from there."""
+    """Where telemetry is published, and whether the night accepts commands from there."""
 
     rig: Name | None = Field(
         default=None, description="Name of this rig in topics and in Home Assistant. Without it the camera's name."

@@ -1,4 +1,4 @@
-"""A light on an MQTT broker as a flat panel: which family it belongs to, and where it listens and tells."""
+"""The table [panel.mqtt]: a lamp on an MQTT broker as a flat panel."""
 
 from typing import Annotated, Literal
 
@@ -17,11 +17,11 @@ Topic = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_sing
 Family = Literal["wled", "tasmota", "esphome", "zigbee2mqtt", "json"]
 
 FULL_BRIGHTNESS: dict[Family, int] = {"wled": 255, "tasmota": 100, "esphome": 255, "zigbee2mqtt": 254, "json": 255}
-"""What each family calls full brightness."""
+"""Full brightness of each family, in its own steps."""
 
 
 class MqttPanelSettings(BrokerSettings):
-    """A light on an MQTT broker."""
+    """A lamp on an MQTT broker: its family and its topics."""
 
     family: Family = Field(
         description='Which firmware or bridge the light speaks through; "json" for any other that takes '
@@ -58,5 +58,5 @@ class MqttPanelSettings(BrokerSettings):
 
     @property
     def full_brightness(self) -> int:
-        """Full brightness in the light's own steps; 0 where it can only be switched."""
+        """Full brightness in the lamp's own steps; 0 if it can only be switched on and off."""
         return FULL_BRIGHTNESS[self.family] if self.brightness_maximum is None else self.brightness_maximum

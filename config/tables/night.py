@@ -1,4 +1,4 @@
-"""Around the frames of a night: tables [storage], [site], [hooks] and [watch]."""
+"""The tables [storage], [site], [hooks] and [watch]."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ OneCommand = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(st
 
 
 class StorageSettings(Section):
-    """Where frames and masters go."""
+    """Where frames and masters are stored."""
 
     folder: AbsolutePath = Field(
         default=Path("~/coldframe"),
@@ -27,14 +27,14 @@ class StorageSettings(Section):
 
 
 class SiteSettings(Section):
-    """Where the telescope stands: tells when the sun rises, without asking anybody."""
+    """The telescope's position, from which coldframe computes sunrise without a network."""
 
     latitude_deg: float = Field(ge=-90, le=90, description="Latitude in degrees, north positive.")
     longitude_deg: float = Field(ge=-180, le=180, description="Longitude in degrees, east positive.")
 
 
 class HookSettings(Section):
-    """Commands run before the night and after the safe state, such as those that park the mount and close the roof."""
+    """Commands to run before the night and after the safe state, such as parking the mount and closing the roof."""
 
     before: Commands = Field(
         default=(),
@@ -55,7 +55,7 @@ class HookSettings(Section):
 
 
 class WatchSettings(Section):
-    """Dashboards attached to a run by `coldframe watch`."""
+    """What dashboards attached by `coldframe watch` may do."""
 
     allow_commands: bool = Field(
         default=False,

@@ -1,4 +1,4 @@
-"""Messages to your phone: where they go, and about what."""
+"""The table [notify]: addresses and topics of messages to your phone."""
 
 from typing import Annotated, Self
 
@@ -17,7 +17,7 @@ Variables = Annotated[tuple[Name, ...], Field(strict=False), AfterValidator(_var
 
 
 class NotifySettings(Section):
-    """Messages about a night. The addresses hold passwords, so they stand in a file of their own."""
+    """Messages about a night. The addresses contain passwords, so they are in a separate file."""
 
     urls_file: AbsolutePath | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""The rig: tables [server], [camera], [panel], [wheel] and [[auxiliaries]]."""
+"""The tables [server], [camera], [panel], [wheel] and [[auxiliaries]]: the rig's devices."""
 
 from typing import Annotated, Literal, Self
 
@@ -32,7 +32,7 @@ class ServerSettings(Section):
 
     @property
     def is_local(self) -> bool:
-        """True where the server runs on this machine and its local socket may be tried."""
+        """True if the server runs on this machine, so that its local socket may be tried."""
         return self.host.lower() in LOOPBACK_HOSTS
 
 
@@ -131,7 +131,7 @@ class WheelSettings(Section):
 
 
 class AuxiliarySettings(Section):
-    """A control of any other INDI device, such as a dew heater with a lamp, that is off while it must be dark."""
+    """A control of any other INDI device, such as a dew heater with a lamp, to switch off while it must be dark."""
 
     device: Name = Field(description="The device as its INDI driver names it.")
     property: Name = Field(description="The INDI property, such as `DEW_PWM`.")

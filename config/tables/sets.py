@@ -1,4 +1,4 @@
-"""What to shoot: tables [[sets]], and [lights] in place of them."""
+"""The tables [[sets]] and [lights]: the frames to shoot."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
@@ -24,7 +24,7 @@ FrameBound = Annotated[int, Field(ge=1, le=MOST_FRAMES)]
 
 
 class LightsSettings(Section):
-    """What is shot for a folder of lights (`--lights`) in place of [[sets]]."""
+    """The frames to shoot for a folder of lights (`--lights`), instead of [[sets]]."""
 
     bias: LightsCount = Field(default=100, description="Frames of each bias set; 0 shoots none.")
     dark: LightsCount = Field(default=30, description="Frames of each dark set; 0 shoots none.")
@@ -72,7 +72,7 @@ class LightsSettings(Section):
 
 
 class FrameSet(Section):
-    """Frames shot alike that make one master."""
+    """Frames that are shot alike and make one master."""
 
     kind: SetKind = Field(description="What the frames are.")
     count: SetCount = Field(
@@ -102,7 +102,7 @@ class FrameSet(Section):
     setpoint_c: Setpoint | None = Field(default=None, description="Instead of the camera's, for this set.")
 
     def readout(self, camera: CameraSettings) -> ReadoutSettings:
-        """Return the readout settings of this set: its own where given, else the camera's."""
+        """Return the readout settings of this set: its own if given, else the camera's."""
         return ReadoutSettings(
             gain=camera.gain if self.gain is None else self.gain,
             offset=camera.offset if self.offset is None else self.offset,
@@ -111,19 +111,19 @@ class FrameSet(Section):
         )
 
     def setpoint(self, camera: CameraSettings) -> float | None:
-        """Return the sensor temperature of this set in degrees Celsius; None leaves the cooler alone."""
+        """Return the setpoint of this set in degrees Celsius; None leaves the cooler alone."""
         return camera.setpoint_c if self.setpoint_c is None else self.setpoint_c
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """Fewest and most frames where the count is a goal."""
+        """Fewest and most frames if the count is a goal."""
         least, most = GOOD_PRACTICE[self.kind]
         least = self.at_least or min(least, self.at_most or least)
         return least, self.at_most or max(most, least)
 
     @property
     def planned_frames(self) -> int:
-        """The count; where it is a goal, the frames that are likely to meet it."""
+        """The count; if it is a goal, the number of frames that will probably reach it."""
         if isinstance(self.count, int):
             return self.count
         least, most = self.bounds

@@ -1,4 +1,4 @@
-"""Values that several tables hold, with their bounds."""
+"""Types that several tables use, with their bounds."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""One control of any INDI device that has to be off while it must be dark."""
+"""A control of any INDI device that must be off while it has to be dark."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Property, State, Value
 
 TAKEN: frozenset[State] = frozenset({"ok", "idle", "busy"})
-"""Heaters are shown as Busy while they heat."""
+"""Drivers show a heater as Busy while it heats."""
 
 
 class IndiAuxiliary(IndiDevice):
@@ -22,14 +22,14 @@ class IndiAuxiliary(IndiDevice):
         self._before: Mapping[str, Value] | None = None
 
     async def set_up(self) -> None:
-        """Find the control, and switch it off again where it is to be off.
+        """Find the control, and switch it off again if that was its last order.
 
         Raises
         ------
         NotSupportedError
-            The device has no such control.
+            If the device has no such control.
         DeviceError
-            It did not obey.
+            If it does not obey.
         """
         wanted = self._settings
         prop = await self.link.wait_property(self.name, wanted.property, DEFINE_DEADLINE_S)
@@ -43,7 +43,7 @@ class IndiAuxiliary(IndiDevice):
 
     @property
     def is_ready(self) -> bool:
-        """True while the device is there, and its control off where it was last told to be."""
+        """True while the device is connected, and its control off if that was the last order."""
         return super().is_ready and (not self._is_wanted_off or self._is_off())
 
     def _property(self) -> Property | None:
@@ -57,12 +57,12 @@ class IndiAuxiliary(IndiDevice):
         return prop is not None and prop.values.get(self._settings.element) == self._off(prop)
 
     async def switch_off(self) -> None:
-        """Switch it off and see that it is.
+        """Switch it off, and wait until the driver confirms that.
 
         Raises
         ------
         DeviceError
-            The device is not there, or did not obey.
+            If the device is missing or does not obey.
         """
         await self.ensure_ready()
         if self._before is None and (prop := self._property()) is not None:
@@ -71,7 +71,7 @@ class IndiAuxiliary(IndiDevice):
         await self._order_off()
 
     def _state(self, prop: Property) -> Mapping[str, Value]:
-        """Return what brings the control back: a number's value, or the switches that are on."""
+        """Return the values that restore the control: a number, or the switches that are on."""
         element = self._settings.element
         if prop.kind == "number":
             return {element: prop.values[element]}
@@ -84,17 +84,17 @@ class IndiAuxiliary(IndiDevice):
             await self._order(prop, {self._settings.element: self._off(prop)})
 
     async def _order(self, prop: Property, values: Mapping[str, Value]) -> None:
-        """Order values; the other numbers of the property go along as they are, as INDI wants it."""
+        """Order values. The other numbers of the property are sent unchanged: INDI expects the whole vector."""
         others = prop.values if prop.kind == "number" else {}
         await self.link.set(self.name, prop.name, {**others, **values}, good_states=TAKEN)
 
     async def restore(self) -> None:
-        """Bring it back to where it was before it was first switched off.
+        """Restore its state from before it was first switched off.
 
         Raises
         ------
         DeviceError
-            The device is not there, or did not obey.
+            If the device is missing or does not obey.
         """
         self._is_wanted_off = False
         if self._before is None:

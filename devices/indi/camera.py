@@ -1,4 +1,4 @@
-"""A camera behind INDI: control through the link, pixels through the BLOB channel."""
+"""A camera behind INDI: control over the link, pixels over the BLOB channel."""
 
 import asyncio
 import logging
@@ -28,15 +28,17 @@ log = logging.getLogger(__name__)
 
 BLOB_VECTOR = "CCD1"
 ABORT_DEADLINE_S = 10.0
+"""Aborts were seen to hang for minutes (indigo#325)."""
 LATE_FRAMES_S = 1.0
-"""Time in which the frame of an exposure that went wrong may still come."""
+"""Time in which the frame of a failed exposure may still arrive: drivers deliver it even after an abort."""
 TIMEOUTS_UNTIL_STUCK = 2
-"""Exposures in a row that did not end."""
+"""Timeouts in a row after which the driver is reconnected."""
 POLLING_PERIOD_MS = 50
+"""Exposures end at a poll of the driver: up to 1 s late by default, about 0.1 s late with this period (measured)."""
 LARGEST_HEADER_BYTES = 1 << 20
 BYTES_PER_PIXEL = 4
 EARLIEST = 0.98
-"""Fraction of the asked exposure below which a frame has come too early to be true."""
+"""Fraction of the requested exposure before which its frame cannot have been exposed (seen in indi-allsky#1020)."""
 FRAME_TYPES = {
     FrameKind.BIAS: "FRAME_BIAS",
     FrameKind.DARK: "FRAME_DARK",
@@ -52,7 +54,7 @@ def utc_now() -> datetime:
 
 
 def log_stray(stray: StrayFrame) -> None:
-    """Say that something was delivered that nobody keeps."""
+    """Log a delivery that is not kept."""
     log.warning("%s: passed over a frame: %s", stray.camera, stray.reason)
 
 
@@ -62,17 +64,17 @@ class IndiCamera(IndiDevice):
     Parameters
     ----------
     link
-        Control of the server.
+        Control connection to the server.
     name
         The device's name.
     server
-        Where the pixels come from.
+        Address for the pixel connection.
     now
         The clock that dates frames.
     readout_deadline_s
-        Longest time from the end of an exposure to the whole frame.
+        Longest time from the end of an exposure to the complete frame.
     set_aside
-        Told of every delivery that is not the frame that was asked for.
+        Called with every delivery that is not the requested frame.
     """
 
     awaited: ClassVar[tuple[str, ...]] = ("CCD_EXPOSURE", "CCD_FRAME", "CCD_INFO", BLOB_VECTOR)
@@ -104,11 +106,10 @@ class IndiCamera(IndiDevice):
     # ---- set-up ----
 
     async def set_up(self) -> None:
-        """Force what we rely on, open the pixel channel, and apply the settings and setpoint of before."""
+        """Configure the driver, open the pixel channel, and restore settings and setpoint."""
         for demand in dialects.CAMERA_DEMANDS:
             await self._demand(demand)
         if self.has(dialects.POLLING_PERIOD):
-            # Short exposures take as long as the driver's polling, one second if nothing is done.
             await self.set(dialects.POLLING_PERIOD, POLLING_PERIOD_MS)
         await self._open_channel()
         has_our_clock = self.transport == "unix socket"
@@ -120,7 +121,7 @@ class IndiCamera(IndiDevice):
 
     @property
     def is_ready(self) -> bool:
-        """True while the last set-up still stands, the cooler is on where it was wanted, and pixels can come."""
+        """True while the last set-up is valid, the pixel channel is open, and the cooler is on if it should be."""
         return super().is_ready and not self._cooler.is_lost and self._channel is not None and self._channel.is_open
 
     async def _demand(self, demand: dialects.Spelling) -> None:
@@ -147,7 +148,7 @@ class IndiCamera(IndiDevice):
 
     @property
     def features(self) -> CameraFeatures:
-        """What the camera can do, as its driver told when it was last set up."""
+        """Abilities of the camera, as its driver reported them at the last set-up."""
         return self._features or self._told_features()
 
     def _told_features(self) -> CameraFeatures:
@@ -168,7 +169,7 @@ class IndiCamera(IndiDevice):
         )
 
     def _cfa_pattern(self) -> str | None:
-        """Return the colour filter array as the frame's first pixel sees it, None for mono."""
+        """Return the colour filter array, starting at the frame's first pixel; None for a mono camera."""
         rows = (dialects.CFA_PATTERN, dialects.CFA_OFFSET_X, dialects.CFA_OFFSET_Y)
         pattern, offset_x, offset_y = (str(self.value(row) or "").strip() for row in rows)
         return at_first_pixel(pattern, offset_x, offset_y) or None
@@ -176,12 +177,12 @@ class IndiCamera(IndiDevice):
     # ---- readout settings ----
 
     async def apply(self, settings: ReadoutSettings) -> ReadoutSettings:
-        """Set gain, offset, binning and readout mode; return them as the driver reads them back.
+        """Set gain, offset, binning and readout mode; return them as read back from the driver.
 
         Raises
         ------
         SettingRefusedError, NotSupportedError, DeviceError
-            The camera cannot be set so.
+            If the camera does not accept the settings.
         """
         self._readout.wanted = settings
         if not self.is_ready:
@@ -193,18 +194,18 @@ class IndiCamera(IndiDevice):
     # ---- cooling ----
 
     def thermals(self) -> Thermals:
-        """Return the newest temperature reading; nonsense such as -273.15 counts as none."""
+        """Return the newest temperature reading; an impossible one, such as -273.15, counts as none."""
         return self._cooler.thermals()
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and hand it a setpoint; returns when the driver has taken it.
+        """Switch the cooler on and order a setpoint; return when the driver accepts it.
 
         Raises
         ------
         NotSupportedError
-            The camera has no cooler.
+            If the camera has no cooler.
         SettingRefusedError
-            The driver answered with an alert.
+            If the driver answers with an alert.
         """
         await self.ensure_driver()
         await self._cooler.set_setpoint(setpoint_c)
@@ -215,7 +216,7 @@ class IndiCamera(IndiDevice):
         Raises
         ------
         NotSupportedError
-            The driver has no such switch.
+            If the driver has no such switch.
         """
         self._cooler.setpoint_c = None
         await self.ensure_driver()
@@ -224,19 +225,19 @@ class IndiCamera(IndiDevice):
     # ---- exposing ----
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Expose and read out one frame. Cancelling aborts the exposure first.
+        """Expose and read out one frame. On cancellation, abort the exposure before re-raising.
 
         Raises
         ------
         DeviceTimeoutError
-            The frame did not come; the exposure was aborted.
+            If the frame does not arrive in time; the exposure is then aborted.
         FrameDamagedError
-            What came is not the frame that was asked for.
+            If the delivery is not the requested frame.
         DeviceLostError, SettingRefusedError
-            The camera went away, or refused the exposure.
+            If the camera disappears, or refuses the exposure.
         """
         await self.ensure_ready()
-        await self._end_the_last()
+        await self._clear_previous_exposure()
         frame_type = FRAME_TYPES[kind]
         types = camera_property(self, "CCD_FRAME_TYPE")
         if types.switched_on() != frame_type:
@@ -276,14 +277,14 @@ class IndiCamera(IndiDevice):
         )
 
     def _count_timeout(self) -> None:
-        """Have the driver connected anew when exposures time out again and again, though it aborts them."""
+        """Reconnect the driver after repeated timeouts, even if it aborts the exposures."""
         self._timeouts += 1
         if self._timeouts >= TIMEOUTS_UNTIL_STUCK:
             self._timeouts = 0
             self.give_up_connection()
 
-    async def _end_the_last(self) -> None:
-        """End what still runs, and let late frames come in: they would be taken for those of the next exposure."""
+    async def _clear_previous_exposure(self) -> None:
+        """Abort an exposure that still runs, and wait for late frames, which could pass for the next exposure's."""
         if camera_property(self, dialects.EXPOSURE[0].property).state == "busy":
             await asyncio.shield(self._abort_quietly())
         elif not self._went_wrong:
@@ -291,7 +292,10 @@ class IndiCamera(IndiDevice):
         await asyncio.sleep(LATE_FRAMES_S)
 
     async def _shoot(self, exposure_s: float) -> Image:
-        """Order the exposure and wait for its two ends, the Ok and the BLOB, in whichever order they come."""
+        """Order the exposure, and wait for the Ok and the BLOB.
+
+        They come over two connections, so in either order (docs/decisions/0003).
+        """
         assert self._channel is not None
         self._channel.discard_arrivals()
         spelling = dialects.EXPOSURE[0]
@@ -332,16 +336,16 @@ class IndiCamera(IndiDevice):
             )
 
     async def abort(self) -> None:
-        """End a running exposure, if any.
+        """Abort the running exposure, if there is one.
 
         Raises
         ------
         DeviceError
-            The camera cannot abort, or did not in time.
+            If the camera cannot abort, or does not in time.
         """
         await self.ensure_driver()
         prop = self.link.mirror.find(self.name, "CCD_EXPOSURE")
-        # An exposure ordered a moment ago is not shown as Busy yet.
+        # The driver may not yet show an exposure as Busy that was ordered a moment ago.
         if prop is None or not (self._exposing or prop.state == "busy"):
             return
         found = dialects.find(self.link.mirror, self.name, dialects.ABORT)
@@ -358,7 +362,7 @@ class IndiCamera(IndiDevice):
         await self.link.wait(self.name, idle, ABORT_DEADLINE_S, "the end of an aborted exposure")
 
     async def _abort_quietly(self) -> None:
-        """Abort under a short deadline; what fails here is told by the error that is under way, or by the next."""
+        """Abort within a short deadline. Failures are only logged: the caller is raising an error already."""
         try:
             async with asyncio.timeout(ABORT_DEADLINE_S):
                 await self.abort()

@@ -1,11 +1,11 @@
 """The process that holds pyindi-client: `python -m coldframe.devices.indi.child HOST PORT`.
 
-The library has crashed in the field, prints to the terminal and calls back on threads of its own. Here all of that
-can only end this process, which is a failure the parent expects. Each line on standard input is a JSON order, each
-line on standard output a JSON event; whatever the library prints goes to standard error.
+The library has crashed in the field (pyindi-client#46, #59, #61), prints to the terminal and calls back on its own
+threads. Here the worst it can do is to end this process, which the parent restarts. Each line on standard input is an
+order in JSON, each line on standard output an event in JSON; the library's own output goes to standard error.
 
-A lost server ends the process: after a broken connection the library's client object may stay deaf, so a fresh
-process is both the simplest and the surest way to reconnect.
+The process ends when it loses the server: after a broken connection the library's client object may receive nothing any
+more, so a new process is both the simplest and the safest way to reconnect.
 """
 
 import json
@@ -34,7 +34,7 @@ Json = dict[str, Any]
 
 
 def describe(prop: PyIndi.Property) -> Json:
-    """Snapshot a property, inside the callback that announced it, as plain data."""
+    """Return a property as plain data; call this inside the callback that announced it."""
     kind = KINDS.get(prop.getType(), "unknown")
     event: Json = {
         "event": "property",
@@ -66,16 +66,17 @@ def describe(prop: PyIndi.Property) -> Json:
 
 
 class Client(PyIndi.BaseClient):  # type: ignore[misc]  # the library has no types
-    """Turns the library's callbacks into events on a queue.
+    """A client that turns the library's callbacks into events on a queue.
 
-    An exception that leaves a callback makes the library deaf and aborts the process at exit, so each is caught whole.
+    An exception that leaves a callback stops all further callbacks and aborts the process at exit, so every one is
+    caught.
     """
 
     def __init__(self, events: "queue.SimpleQueue[Json | None]") -> None:
         super().__init__()
         self._events = events
 
-    def _tell(self, describe_event: Callable[[], Json]) -> None:
+    def _put(self, describe_event: Callable[[], Json]) -> None:
         try:
             self._events.put(describe_event())
         except BaseException as error:  # noqa: BLE001  # see the class docstring
@@ -83,35 +84,35 @@ class Client(PyIndi.BaseClient):  # type: ignore[misc]  # the library has no typ
 
     def newProperty(self, prop: PyIndi.Property) -> None:  # noqa: N802  # the library's name
         """Report a newly defined property."""
-        self._tell(lambda: describe(prop))
+        self._put(lambda: describe(prop))
 
     def updateProperty(self, prop: PyIndi.Property) -> None:  # noqa: N802  # the library's name
         """Report a changed property."""
-        self._tell(lambda: describe(prop))
+        self._put(lambda: describe(prop))
 
     def removeProperty(self, prop: PyIndi.Property) -> None:  # noqa: N802  # the library's name
-        """Report a property that went away."""
-        self._tell(lambda: {"event": "removed", "device": prop.getDeviceName(), "name": prop.getName()})
+        """Report a property that was removed."""
+        self._put(lambda: {"event": "removed", "device": prop.getDeviceName(), "name": prop.getName()})
 
     def removeDevice(self, device: PyIndi.BaseDevice) -> None:  # noqa: N802  # the library's name
-        """Report a device that went away."""
-        self._tell(lambda: {"event": "removed", "device": device.getDeviceName(), "name": None})
+        """Report a device that was removed."""
+        self._put(lambda: {"event": "removed", "device": device.getDeviceName(), "name": None})
 
     def newMessage(self, device: PyIndi.BaseDevice, number: int) -> None:  # noqa: N802  # the library's name
-        """Report what a driver has to say."""
-        self._tell(lambda: {"event": "message", "device": device.getDeviceName(), "text": device.messageQueue(number)})
+        """Report a driver's message."""
+        self._put(lambda: {"event": "message", "device": device.getDeviceName(), "text": device.messageQueue(number)})
 
     def newPingReply(self, uid: str) -> None:  # noqa: N802  # the library's name
-        """Report that the server answered."""
-        self._tell(lambda: {"event": "pong", "uid": uid})
+        """Report the server's answer to a ping."""
+        self._put(lambda: {"event": "pong", "uid": uid})
 
     def serverDisconnected(self, _code: int) -> None:  # noqa: N802  # the library's name
-        """End the events, and with them the process."""
+        """End the events, and thereby the process."""
         self._events.put(None)
 
 
 def send(client: Client, order: Json) -> None:
-    """Send new values in a property of our own: the library's would show them before the driver took them."""
+    """Send new values in a new property object: the library's own would show them before the driver accepts them."""
     if order["order"] == "ping":
         client.sendPingRequest(order["uid"])
         return
@@ -138,7 +139,7 @@ def send(client: Client, order: Json) -> None:
 
 
 def obey(client: Client, events: "queue.SimpleQueue[Json | None]") -> None:
-    """Carry out the parent's orders until it closes the pipe."""
+    """Execute the parent's orders until it closes the pipe."""
     try:
         for line in sys.stdin:
             send(client, json.loads(line))
@@ -147,7 +148,7 @@ def obey(client: Client, events: "queue.SimpleQueue[Json | None]") -> None:
 
 
 def tcp_connections() -> list[socket.socket]:
-    """Return the library's connection, which it hides: the one TCP socket of this process."""
+    """Return the TCP sockets of this process: the library's connection, which it does not expose."""
     found = []
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(OSError):
@@ -160,10 +161,10 @@ def tcp_connections() -> list[socket.socket]:
 
 
 def hurry(connections: list[socket.socket]) -> None:
-    """Have small messages sent and acknowledged at once, until the next one comes.
+    """Send and acknowledge small messages at once; to be called again for every message (tcp(7), TCP_QUICKACK).
 
-    The library writes an order in several pieces, and the server answers in several: with TCP's own patience each of
-    them waits 40 ms for the one before, 80 ms for every exposure.
+    The library writes an order in several pieces, and the server answers in several. With TCP's default delays each
+    piece waits 40 ms for the acknowledgement of the previous one, which cost 80 ms per exposure.
     """
     for connection in connections:
         with suppress(OSError):
@@ -172,10 +173,10 @@ def hurry(connections: list[socket.socket]) -> None:
 
 
 def main() -> None:
-    """Connect, then relay until the server or the parent goes away."""
+    """Connect, then relay orders and events until the server or the parent disappears."""
     host, port = sys.argv[1], int(sys.argv[2])
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # the library prints to C's standard output, too
+    os.dup2(2, 1)  # the library also prints to C's standard output
     events: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
     client = Client(events)
     client.setServer(host, port)
@@ -193,9 +194,9 @@ def main() -> None:
             if events.empty():
                 out.flush()
     except (BrokenPipeError, KeyboardInterrupt):
-        pass  # the parent is gone or going
+        pass  # the parent has ended or is ending
     finally:
-        # Leaving with a live client crashes in the library's destructors.
+        # Exiting with a live client crashes in the library's destructors (2 to 5 times out of 5 when tried).
         client.disconnectServer()
         os._exit(0)
 

@@ -1,4 +1,4 @@
-"""The link to an INDI server as something that takes memory."""
+"""The memory of the link to an INDI server and of its drivers."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ class IndiConnection:
     link
         The link.
     is_local
-        True where the server, and so its drivers, run on this machine.
+        True if the server, and thus its drivers, run on this machine.
     """
 
     def __init__(self, link: IndiLink, *, is_local: bool) -> None:
@@ -23,22 +23,22 @@ class IndiConnection:
         self._is_local = is_local
 
     def memory_bytes(self) -> int | None:
-        """Return what the link's process takes of the memory; None where nobody knows."""
+        """Return the memory of the link's process; None if it is unknown."""
         process = self._link.process_id
         return None if process is None else resident_bytes(process)
 
     def drivers_memory_bytes(self) -> Mapping[str, int]:
-        """Return what the drivers on this machine take, by their programs."""
+        """Return the memory of the drivers on this machine, by program."""
         mirror = self._link.mirror
         programs = {str(dialects.value_of(mirror, name, dialects.DRIVER_PROGRAM) or "") for name in mirror.devices}
         return resident_bytes_of(programs - {""}) if self._is_local else {}
 
     async def recycle(self) -> None:
-        """Start the link's process anew.
+        """Restart the link's process.
 
         Raises
         ------
         DeviceLostError
-            The server did not answer again.
+            If the server does not answer the new process.
         """
         await self._link.recycle()

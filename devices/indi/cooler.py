@@ -7,16 +7,16 @@ from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
 from coldframe.devices.indi.mirror import Property, State
 
 SENSIBLE_C = Limits(-100.0, 100.0)
-"""Readings outside are nonsense: drivers without a reading show -273.15, 0 K."""
+"""Readings outside are impossible: drivers were seen to show -300 or -273.15 (indi-3rdparty#1328)."""
 
 
 class IndiCooler:
-    """Orders setpoints, and remembers the last one so that it can be ordered again.
+    """The cooler of a camera; it remembers the last setpoint, so that it can be restored.
 
     Parameters
     ----------
     device
-        The camera, which has a connected driver whenever a method is called.
+        The camera; its driver must be connected whenever a method is called.
 
     Attributes
     ----------
@@ -37,16 +37,16 @@ class IndiCooler:
 
     @property
     def reports_temperature(self) -> bool:
-        """True where the sensor's temperature can be read."""
+        """True if the sensor's temperature can be read."""
         return self._device.value(dialects.TEMPERATURE) is not None
 
     @property
     def is_lost(self) -> bool:
-        """True where the cooler should be on, but another client or the driver has switched it off."""
+        """True if the cooler should be on, but the driver or another client has switched it off."""
         return self.setpoint_c is not None and self._device.value(dialects.COOLER_ON) is False
 
     def thermals(self) -> Thermals:
-        """Return the newest temperature reading; nonsense such as -273.15 counts as none."""
+        """Return the newest temperature reading; an impossible one, such as -273.15, counts as none."""
         device = self._device
         found = dialects.find(device.link.mirror, device.name, dialects.TEMPERATURE)
         sensor_c = found[0].number(found[1]) if found is not None else None
@@ -60,7 +60,7 @@ class IndiCooler:
         )
 
     async def restore(self) -> None:
-        """Order the last setpoint again, if there is one: a restarted driver has forgotten it."""
+        """Order the last setpoint again, if there is one: a restarted driver has lost it."""
         if self.setpoint_c is not None:
             await self._order(self.setpoint_c)
 

@@ -1,4 +1,4 @@
-"""What all INDI devices share: connecting the driver, and finding controls by the dialect table."""
+"""The base of all INDI devices: connecting the driver, and finding controls in the dialect table."""
 
 import logging
 from functools import partial
@@ -16,19 +16,19 @@ log = logging.getLogger(__name__)
 DEFINE_DEADLINE_S = 10.0
 CONNECT_DEADLINE_S = 60.0
 QUIET_S = 1.0
-"""Drivers ask their hardware between one property and the next; what has not come by then counts as lacking."""
+"""Drivers query their hardware while they define properties; one that takes longer than this counts as missing."""
 
 
 class IndiDevice:
-    """A device behind a link. `ensure_ready` sets it up again whenever its driver or the server has been away."""
+    """A device behind a link. `ensure_ready` sets it up again after its driver or the server was restarted."""
 
     awaited: ClassVar[tuple[str, ...]] = ()
-    """Properties that every device of the kind has: the driver has not told what it can do before they are there."""
+    """Properties that every device of the kind has; until they are defined, its abilities are unknown."""
 
     def __init__(self, link: IndiLink, name: str) -> None:
         self.link = link
         self._name = name
-        self._told_in: tuple[int, int] | None = None
+        self._connected_in: tuple[int, int] | None = None
         self._set_up_in: tuple[int, int] | None = None
         self._is_stuck = False
 
@@ -38,7 +38,7 @@ class IndiDevice:
         return self._name
 
     async def connect(self) -> None:
-        """Connect the driver and set the device up; one that is stuck is disconnected first."""
+        """Connect the driver and set the device up; a stuck driver is disconnected first."""
         if self._is_stuck:
             await self._disconnect_driver()
         await self.connect_driver()
@@ -48,62 +48,62 @@ class IndiDevice:
 
     @property
     def _life(self) -> tuple[int, int]:
-        """What changes whenever the server or the driver starts anew, and forgets all settings."""
+        """A value that changes whenever the server or the driver restarts, and so loses all settings."""
         return self.link.generation, self.link.mirror.removals(self._name)
 
     async def set_up(self) -> None:
-        """Bring the connected driver into the state we rely on."""
+        """Configure the connected driver."""
 
     async def ensure_ready(self) -> None:
-        """Connect and set up anew unless this connection's set-up still stands.
+        """Connect and set up the device, unless its last set-up is still valid.
 
         Raises
         ------
         DeviceError
-            The device cannot be brought back.
+            If that fails.
         """
         if not self.is_ready:
             await self.connect()
 
     async def ensure_driver(self) -> None:
-        """Connect the driver if it is not: enough for what must work even where the set-up would fail.
+        """Connect the driver if necessary, without a set-up: for orders that must work even if the set-up fails.
 
         Raises
         ------
         DeviceError
-            The driver cannot be reached.
+            If the driver cannot be reached.
         """
-        if self._told_in != self._life or not self._driver_connected():
+        if self._connected_in != self._life or not self._driver_connected():
             await self.connect_driver()
 
     @property
     def is_ready(self) -> bool:
-        """True while the last set-up still stands."""
+        """True while the last set-up is valid."""
         return self._set_up_in == self._life and not self._is_stuck and self._driver_connected()
 
     def give_up_connection(self) -> None:
-        """Have the driver connect to its hardware anew before it is used again: it no longer does as it is told."""
+        """Have the driver reconnect to its hardware before its next use: it no longer obeys."""
         log.warning("%s does not obey any more: its driver will be connected anew", self._name)
         self._is_stuck = True
 
     async def reconnect(self) -> None:
-        """Have the driver let its hardware go and take it again, and set the device up as it was.
+        """Disconnect the driver from its hardware and reconnect it, and restore the device's settings.
 
         Raises
         ------
         DeviceError
-            It did not come back.
+            If that fails.
         """
         self.give_up_connection()
         await self.ensure_ready()
 
     async def _disconnect_driver(self) -> None:
-        """Have the driver let its hardware go; one that does not answer even then is as stuck as before.
+        """Disconnect the driver from its hardware.
 
         Raises
         ------
         DeviceLostError
-            The server is not there.
+            If the driver does not answer, or the server is missing.
         """
         await self.link.wait_connected()
         if self._driver_connected():
@@ -120,14 +120,14 @@ class IndiDevice:
         return prop is not None and prop.values.get("CONNECT") is True
 
     async def connect_driver(self) -> None:
-        """Have the driver connect to its hardware and wait until it has told what it can do.
+        """Connect the driver to its hardware, and wait until it has defined its properties.
 
         Raises
         ------
         DeviceTimeoutError
-            The server does not know the device, or its hardware did not answer.
+            If the server does not know the device, or its hardware does not answer.
         DeviceLostError
-            The driver could not connect to its hardware, or the server went away.
+            If the driver cannot connect to its hardware, or the server disappears.
         """
         await self.link.wait_connected()
         try:
@@ -144,19 +144,19 @@ class IndiDevice:
         for name in self.awaited:
             await self.link.wait_property(self._name, name, DEFINE_DEADLINE_S)
         await self._settle()
-        self._told_in = self._life
+        self._connected_in = self._life
 
     async def _connect_hardware(self) -> None:
         try:
             await self.link.choose(self._name, "CONNECTION", "CONNECT", CONNECT_DEADLINE_S)
         except SettingRefusedError as error:
-            # Worth another try: a camera that comes back on USB is not found for some seconds.
+            # "Lost" is retried, "refused" is not: a camera that was plugged in again is found only after some seconds.
             raise DeviceLostError(
                 self._name, f"cannot be connected: {error.what}", "Is it plugged in and powered?"
             ) from error
 
     async def _settle(self) -> None:
-        """Wait until no further property has been defined for a little while."""
+        """Wait until no further property has been defined for `QUIET_S`."""
         while True:
             known = len(self.link.mirror.properties(self._name))
             try:
@@ -173,25 +173,25 @@ class IndiDevice:
         return prop if prop is not None and prop.serial > serial else None
 
     def value(self, spellings: tuple[Spelling, ...]) -> Value | None:
-        """Return the shown value of a control, None where the device lacks it."""
+        """Return the value that the driver shows for a control; None if the device has no such control."""
         return dialects.value_of(self.link.mirror, self._name, spellings)
 
     def number(self, spellings: tuple[Spelling, ...]) -> float | None:
-        """Return the shown value of a numeric control, None where the device lacks it."""
+        """Return the value that the driver shows for a numeric control; None if the device has no such control."""
         value = self.value(spellings)
         return None if value is None else float(value)
 
     def limits(self, spellings: tuple[Spelling, ...]) -> Limits | None:
-        """Return the range of a numeric control, None where the device lacks it or its driver does not know it.
+        """Return the range of a numeric control; None if there is no such control, or its range is unknown.
 
-        Drivers that do not know a range announce 0 to 0.
+        Drivers announce an unknown range as 0 to 0.
         """
         found = dialects.find(self.link.mirror, self._name, spellings)
         limits = None if found is None else found[0].limits.get(found[1])
         return limits if limits is not None and limits.maximum > limits.minimum else None
 
     def has(self, spellings: tuple[Spelling, ...]) -> bool:
-        """Tell whether the device has a control that can be set."""
+        """Return whether the device has a control that can be set."""
         found = dialects.find(self.link.mirror, self._name, spellings)
         return found is not None and found[0].writable
 
@@ -201,9 +201,9 @@ class IndiDevice:
         Raises
         ------
         NotSupportedError
-            The device has no such control.
+            If the device has no such control.
         DeviceError
-            As `IndiLink.set` raises it.
+            As from `IndiLink.set`.
         """
         found = dialects.find(self.link.mirror, self._name, spellings)
         if found is None:

@@ -1,7 +1,7 @@
-"""How INDI drivers spell what we need: one table, the usual spelling first.
+"""The names of the controls that coldframe uses, as INDI drivers spell them: one table, the usual spelling first.
 
-Read from the drivers' sources (INDI core, ZWO, QHY, ToupTek family, Flip-Flat, Deep Sky Dad, Wanderer, Pegasus).
-A device speaks the first spelling of a row that it defines.
+Taken from the sources of the drivers (INDI core, ZWO, QHY, ToupTek family, Flip-Flat, Deep Sky Dad, Wanderer, Pegasus).
+For each row of the table, the first spelling that a device defines is used.
 """
 
 from dataclasses import dataclass
@@ -55,12 +55,12 @@ LIGHT_OFF = (Spelling("FLAT_LIGHT_CONTROL", "FLAT_LIGHT_OFF"),)
 COVER_CLOSE = (Spelling("CAP_PARK", "PARK"),)
 COVER_OPEN = (Spelling("CAP_PARK", "UNPARK"),)
 
-# switch properties whose switches are the readout modes
+# Switch properties whose elements are the readout modes.
 READOUT_MODE_SWITCHES = (
     "READ_MODE",  # newer QHY
     "CCD_READOUT_MODE",
     "TC_CONVERSION_GAIN",  # ToupTek
-    "CCD_BINNING_MODE",  # ToupTek: how binned pixels are summed, which every camera has
+    "CCD_BINNING_MODE",  # ToupTek: how binned pixels are summed; last, because all their cameras have it
 )
 
 # texts
@@ -70,7 +70,7 @@ CFA_OFFSET_Y = (Spelling("CCD_CFA", "CFA_OFFSET_Y"),)
 DRIVER_PROGRAM = (Spelling("DRIVER_INFO", "DRIVER_EXEC"),)
 DRIVER_INTERFACE = (Spelling("DRIVER_INFO", "DRIVER_INTERFACE"),)
 
-# What a camera must be set to after every connection, where it has the control.
+# Set after every connection, if the camera has the control: a restarted driver has lost all settings.
 CAMERA_DEMANDS = (
     Spelling("UPLOAD_MODE", "UPLOAD_CLIENT"),
     Spelling("CCD_TRANSFER_FORMAT", "FORMAT_FITS"),
@@ -92,7 +92,7 @@ INTERFACE_LIGHT_BOX = 1 << 10
 
 
 def find(mirror: Mirror, device: str, spellings: tuple[Spelling, ...]) -> tuple[Property, str] | None:
-    """Return the property and element name that `device` uses for a row of the table; None where it has neither."""
+    """Return the property and element name that `device` has for a row of the table; None if it has none of them."""
     for spelling in spellings:
         prop = mirror.find(device, spelling.property)
         if prop is not None and spelling.element in prop.values:
@@ -101,6 +101,6 @@ def find(mirror: Mirror, device: str, spellings: tuple[Spelling, ...]) -> tuple[
 
 
 def value_of(mirror: Mirror, device: str, spellings: tuple[Spelling, ...]) -> Value | None:
-    """Return the value that `device` shows for a row of the table; None where it has no such control."""
+    """Return the value that `device` shows for a row of the table; None if it has no such control."""
     found = find(mirror, device, spellings)
     return None if found is None else found[0].values[found[1]]

@@ -1,4 +1,4 @@
-"""Control of an INDI server: orders and properties, through pyindi-client in a process of its own."""
+"""The control connection to an INDI server: orders and properties, with pyindi-client in a process of its own."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ PING_PERIOD_S = 10.0
 PING_DEADLINE_S = 20.0
 LINE_LIMIT_BYTES = 1 << 20
 TAKEN: dict[str, frozenset[State]] = {
-    # Drivers are free to show a switch that is off as Idle.
+    # Some drivers show a switch vector as Idle when it is off.
     "switch": frozenset({"ok", "idle"}),
     "number": frozenset({"ok"}),
     "text": frozenset({"ok"}),
@@ -37,17 +37,17 @@ TAKEN: dict[str, frozenset[State]] = {
 
 
 class IndiLink:
-    """The connection to one INDI server; restarts its process and reconnects for as long as it is open.
+    """The connection to one INDI server. While open, it restarts its process and reconnects whenever necessary.
 
     Parameters
     ----------
     host, port
-        Where the server listens.
+        Address of the server.
 
     Notes
     -----
-    The mirror is the only state that is read. A setting counts as set when an event newer than the order shows the
-    wanted value in a good state; what the library caches is no proof.
+    All state is read from the mirror. A setting counts as accepted when an event newer than the order shows the ordered
+    value in a good state. The library's cache proves nothing, because it shows new values at once.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -55,7 +55,7 @@ class IndiLink:
         self.port = port
         self.mirror = Mirror()
         self.generation = 0
-        """Counts connections: devices set themselves up anew when it has moved."""
+        """Number of connections so far; when it changes, devices set themselves up again."""
         self._connected = False
         self._watchers = Watchers()
         self._process: asyncio.subprocess.Process | None = None
@@ -69,7 +69,7 @@ class IndiLink:
 
     @property
     def connected(self) -> bool:
-        """True while the server is there."""
+        """True while connected to the server."""
         return self._connected
 
     async def __aenter__(self) -> Self:
@@ -81,21 +81,21 @@ class IndiLink:
     ) -> None:
         if self._supervisor is not None:
             self._supervisor.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._supervisor
+            # Awaiting the task would raise its cancellation, which looks like one of the caller.
+            await asyncio.wait([self._supervisor])
 
     @property
     def process_id(self) -> int | None:
-        """The process that holds the connection, None while there is none."""
+        """Id of the process that has the connection; None while there is none."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def recycle(self, deadline_s: float = CONNECT_DEADLINE_S) -> None:
-        """End the process and wait until the next one is connected: what the library has piled up is gone with it.
+        """End the process, which frees the memory that the library leaked, and wait until the next one is connected.
 
         Raises
         ------
         DeviceLostError
-            The server did not answer again in time.
+            If the server does not answer in time.
         """
         generation = self.generation
         if self._process is not None and self._process.stdin is not None:
@@ -113,7 +113,7 @@ class IndiLink:
         Raises
         ------
         DeviceLostError
-            The server did not answer in time.
+            If the server does not answer in time.
         """
         try:
             await self._watchers.until(lambda: self._connected or None, deadline_s)
@@ -125,14 +125,14 @@ class IndiLink:
             ) from None
 
     async def wait(self, device: str, seen: Callable[[], T | None], deadline_s: float, waiting_for: str) -> T:
-        """Wait until `seen()`, asked after every single event, returns something other than None, and return that.
+        """Wait until `seen()`, called after every event, returns something other than None, and return that.
 
         Raises
         ------
         DeviceLostError
-            The server or the device went away meanwhile.
+            If the server or the device disappears meanwhile.
         DeviceTimeoutError
-            `deadline_s` passed.
+            After `deadline_s`.
         """
         generation, removals = self.generation, self.mirror.removals(device)
 
@@ -157,7 +157,7 @@ class IndiLink:
         return await self.wait(device, lambda: self.mirror.find(device, name), deadline_s, f"property {name}")
 
     async def wait_quiet(self, quiet_s: float) -> None:
-        """Wait until the server has said nothing for `quiet_s`, or has talked for ten times as long."""
+        """Wait until the server has sent nothing for `quiet_s`, but at most ten times as long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(10 * quiet_s):
                 while True:
@@ -172,11 +172,12 @@ class IndiLink:
         Raises
         ------
         DeviceLostError
-            The server is not connected.
+            If the server is not connected.
         NotSupportedError
-            The device has no such property, or it is read-only.
+            If the device has no such property, or it is read-only.
         SettingRefusedError
-            A number is not finite or lies outside the range that the driver announces.
+            If a number is not finite, or outside the range that the driver announces. Such numbers are not sent: some
+            drivers answer them with an Ok, and an exposure of NaN seconds never ends (tried).
         """
         prop = self.mirror.find(device, name)
         if not self._connected:
@@ -198,7 +199,7 @@ class IndiLink:
         if limits is None:
             return
         number = float(value)
-        # Drivers announce 0..0 where they do not know a range.
+        # Drivers announce an unknown range as 0 to 0.
         if not math.isfinite(number) or (limits.maximum > limits.minimum and not limits.contains(number)):
             raise SettingRefusedError(
                 prop.device,
@@ -213,16 +214,16 @@ class IndiLink:
         deadline_s: float = 10.0,
         good_states: frozenset[State] | None = None,
     ) -> Property:
-        """Order new values and wait until the driver shows them in a good state; return the property then.
+        """Order new values, wait until the driver shows them in a good state, and return the property.
 
-        `good_states` stand in for the usual ones of the property's kind, where a driver's Busy is no waiting.
+        `good_states` replaces the usual ones of the property's kind, for drivers whose Busy means something else.
 
         Raises
         ------
         SettingRefusedError
-            The driver answered with an alert.
+            If the driver answers with an alert.
         DeviceTimeoutError, DeviceLostError, NotSupportedError
-            As `wait` and `send` raise them.
+            As from `wait` and `send`.
         """
         sent = self.send(device, name, values)
 
@@ -238,7 +239,7 @@ class IndiLink:
         return await self.wait(device, taken, deadline_s, f"{name} = {_words(values)}")
 
     async def choose(self, device: str, name: str, element: str, deadline_s: float = 10.0) -> Property:
-        """Switch `element` on, of a property in which one switch is on at a time."""
+        """Switch `element` on in a property of which one switch is on at a time."""
         return await self.set(device, name, {element: True}, deadline_s)
 
     def _order(self, order: Mapping[str, Any]) -> None:
@@ -246,26 +247,26 @@ class IndiLink:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
 
     async def _supervise(self) -> None:
-        """Keep a process running: start, relay, and start again with a growing pause when it ends."""
+        """Keep a process running; whenever it ends, restart it after a growing pause."""
         backoff_s = FIRST_BACKOFF_S
         while True:
             try:
                 if await self._one_life():
                     backoff_s = FIRST_BACKOFF_S
-            except Exception:  # without the link nothing could be made safe any more
+            except Exception:  # the boundary: without a link the rig cannot be brought to its safe state
                 log.exception("%s: the link failed, restarting it", self.server)
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
 
     async def _one_life(self) -> bool:
-        """Run one process to its end; return True if it was connected."""
+        """Run one process until it ends; return whether it was connected."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "coldframe.devices.indi.child", self.host, str(self.port)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=LINE_LIMIT_BYTES,
-            start_new_session=True,  # Ctrl-C in the terminal is for us: the rig must still be made safe through it
+            start_new_session=True,  # Ctrl-C in the terminal must not end it: the safe state still needs the link
         )
         self._process = process
         assert process.stdout is not None
@@ -287,7 +288,7 @@ class IndiLink:
             self._watchers.wake()
             for task in helpers:
                 task.cancel()
-            await _end(process)
+            await end_process(process)
         if was_connected:
             log.warning("%s: connection lost (link process ended with %s)", self.server, process.returncode)
         return was_connected
@@ -308,9 +309,9 @@ class IndiLink:
         self._watchers.wake()
 
     async def _ping(self, process: asyncio.subprocess.Process) -> None:
-        """Ask the server now and then whether it lives: a half-open connection says nothing by itself.
+        """Ping the server regularly: a half-open connection raises no error by itself (seen in indigo#380).
 
-        Servers from before INDI 1.9.2 never answer; only silence after an answer tells anything.
+        Servers before INDI 1.9.2 never answer pings, so silence counts only after a first answer.
         """
         while True:
             await asyncio.sleep(PING_PERIOD_S)
@@ -326,7 +327,7 @@ class IndiLink:
 
 
 def _shows(prop: Property, values: Mapping[str, Value]) -> bool:
-    """Tell whether `prop` shows the wanted values, numbers within what printing them with six digits loses."""
+    """Return whether `prop` shows the wanted values; numbers may differ by what is lost in printing six digits."""
     for element, wanted in values.items():
         shown = prop.values.get(element)
         if prop.kind == "number":
@@ -346,8 +347,8 @@ async def _log_lines(stream: asyncio.StreamReader) -> None:
         log.debug("INDI library: %s", line.decode(errors="replace").rstrip())
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Let the process leave by itself, so that it disconnects; end it if it does not."""
+async def end_process(process: asyncio.subprocess.Process) -> None:
+    """Let the process disconnect and exit; kill it if it does not."""
     if process.stdin is not None:
         process.stdin.close()
     try:
@@ -355,6 +356,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             async with asyncio.timeout(2.0):
                 await process.wait()
     finally:
-        if process.returncode is None:  # it is stuck, or the link is closed meanwhile
+        if process.returncode is None:  # it hangs, or this wait was cancelled
             process.kill()
             await process.wait()

@@ -1,4 +1,4 @@
-"""Memory of processes, as Linux tells it."""
+"""Memory of processes, from Linux's /proc."""
 
 import os
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ PROCESSES = Path("/proc")
 
 
 def resident_bytes(process: int) -> int | None:
-    """Return the memory in which a process is resident, None where nobody knows: it may have ended."""
+    """Return the resident memory of a process; None if it cannot be read, such as of a process that has ended."""
     try:
         pages = (PROCESSES / str(process) / "statm").read_text("ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGESIZE")
@@ -17,7 +17,7 @@ def resident_bytes(process: int) -> int | None:
 
 
 def resident_bytes_of(programs: Iterable[str]) -> dict[str, int]:
-    """Return the memory of programs, by the name of their file, of all their processes together."""
+    """Return the resident memory of programs, summed over their processes, by the name of the program's file."""
     wanted, found = set(programs), dict[str, int]()
     for place in PROCESSES.iterdir() if wanted else ():
         if place.name.isdecimal() and (name := wanted & _names(place)):
@@ -27,7 +27,10 @@ def resident_bytes_of(programs: Iterable[str]) -> dict[str, int]:
 
 
 def _names(place: Path) -> set[str]:
-    """Return the file names of a process's program and, for a script, of the script, but not those a server starts."""
+    """Return the file names of a process's program and, for an interpreter, of its script.
+
+    An indiserver counts as itself only: its first argument is a driver, which has a process of its own.
+    """
     try:
         words = (place / "cmdline").read_bytes().split(b"\0")[:2]
     except OSError:

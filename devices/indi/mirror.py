@@ -1,4 +1,4 @@
-"""The one picture of the server's properties that the event loop reads."""
+"""The copy of the server's properties that the event loop reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ State = Literal["idle", "ok", "busy", "alert"]
 
 MOST_DEVICES = 200
 MOST_PROPERTIES = 1000
-"""Of a device. Rigs have some ten devices of a hundred properties; a server that invents more fills no memory."""
+"""Bounds of memory. Rigs have some ten devices with a hundred properties each; more come from a broken server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A property as the server last told of it.
+    """A property as the server last sent it.
 
     Attributes
     ----------
     kind
         "number", "switch", "text", "light" or "blob".
     serial
-        Position of the telling event among all events of the link: greater is newer.
+        Number of the event that brought it, among all events of the link.
     received_at_s
         Time of the event on the running loop's clock.
     """
@@ -52,7 +52,7 @@ class Property:
 
 
 class Mirror:
-    """Keeps the newest snapshot of every property and the last message of every device, as many as a rig may have."""
+    """The newest snapshot of every property and the last message of every device, within bounds."""
 
     def __init__(self) -> None:
         self.serial = 0
@@ -62,12 +62,12 @@ class Mirror:
         self._heard_of: set[str] = set()
 
     def clear(self) -> None:
-        """Forget everything: the connection that told it is gone."""
+        """Remove all properties after the connection is lost."""
         self._devices.clear()
         self.serial += 1
 
     def apply(self, event: Mapping[str, Any], now_s: float) -> None:
-        """Take in one event of the link's process."""
+        """Apply one event of the link's process."""
         self.serial += 1
         if not self._has_room(event["device"]):
             return
@@ -85,7 +85,7 @@ class Mirror:
                 self._messages[event["device"]] = (self.serial, event["text"])
 
     def _has_room(self, device: str) -> bool:
-        """Tell whether a device is known, or may still become so."""
+        """Return whether a device is known or there is room for one more."""
         if device not in self._heard_of and len(self._heard_of) < MOST_DEVICES:
             self._heard_of.add(device)
         return device in self._heard_of
@@ -112,7 +112,7 @@ class Mirror:
         return tuple(name for name, properties in self._devices.items() if properties)
 
     def find(self, device: str, name: str) -> Property | None:
-        """Return the newest snapshot of a property, None where the device has none of that name."""
+        """Return the newest snapshot of a property; None if the device has none of that name."""
         return self._devices.get(device, {}).get(name)
 
     def properties(self, device: str) -> tuple[Property, ...]:
@@ -120,13 +120,13 @@ class Mirror:
         return tuple(self._devices.get(device, {}).values())
 
     def removals(self, device: str) -> int:
-        """Return how often the device as a whole went away: when its driver died, for one."""
+        """Return how often the whole device was removed, such as when its driver died."""
         return self._removals.get(device, 0)
 
     def message_since(self, device: str, serial: int) -> str:
         """Return the device's last message if it came after event `serial`, else an empty string."""
-        told, text = self._messages.get(device, (0, ""))
-        return text if told > serial else ""
+        received, text = self._messages.get(device, (0, ""))
+        return text if received > serial else ""
 
 
 def in_brackets(message: str) -> str:

@@ -10,12 +10,12 @@ from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
 
 ROUNDING = 0.02
-"""Of the whole range: within it, a brightness that a driver shows is the one that was ordered."""
+"""Largest deviation of a shown brightness from the ordered one, as a fraction of the range: some panels round it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PanelFeatures:
-    """What a panel has, kept for the times in which its driver says nothing."""
+    """The abilities of a panel, kept while its driver is not connected."""
 
     has_light: bool
     has_cover: bool
@@ -23,12 +23,12 @@ class PanelFeatures:
 
 
 class IndiFlatPanel(IndiDevice):
-    """Light box and dust cap interfaces of INDI, as one panel. Implements `FlatPanel`.
+    """INDI's light box and dust cap interfaces as one panel. Implements `FlatPanel`.
 
     Parameters
     ----------
     cover_deadline_s
-        Longest time that the cover may take.
+        Longest time that the cover may take to open or close.
     """
 
     def __init__(self, link: IndiLink, name: str, cover_deadline_s: float = 60.0) -> None:
@@ -40,18 +40,18 @@ class IndiFlatPanel(IndiDevice):
         self._wanted_cover: CoverState | None = None
 
     async def set_up(self) -> None:
-        """Learn what the panel has, and bring lamp and cover where they were last wanted."""
-        self._known = self._told()
+        """Read the panel's abilities, and restore lamp and cover to their last orders."""
+        self._known = self._reported()
         if self._wanted_lit is False:
-            await self._put_out()
+            await self._switch_off()
         if self._wanted_cover is not None:
             await self._bring_cover(self._wanted_cover)
         if self._wanted_lit is True:
-            await self._shine()
+            await self._switch_on()
 
     @property
     def is_ready(self) -> bool:
-        """True while the last set-up still stands, and lamp and cover are as they were last wanted."""
+        """True while the last set-up is valid, and lamp and cover are as last ordered."""
         if not super().is_ready:
             return False
         state = self.state()
@@ -62,14 +62,14 @@ class IndiFlatPanel(IndiDevice):
         )
 
     def _is_as_bright_as_wanted(self, shown: int | None) -> bool:
-        """Tell whether the brightness is as ordered, but for what panels make of it that know fewer steps."""
+        """Return whether the brightness is as ordered, within the rounding of panels with coarser steps."""
         wanted, limits = self._wanted_brightness, self.brightness_limits
         if wanted is None:
             return True
         rounding = ROUNDING * limits.maximum if limits is not None else 0.0
         return shown is not None and abs(shown - wanted) <= max(1.0, rounding)
 
-    def _told(self) -> PanelFeatures:
+    def _reported(self) -> PanelFeatures:
         return PanelFeatures(
             has_light=self.has(dialects.LIGHT_ON),
             has_cover=self.has(dialects.COVER_CLOSE),
@@ -78,11 +78,11 @@ class IndiFlatPanel(IndiDevice):
 
     @property
     def _features(self) -> PanelFeatures:
-        return self._known or self._told()
+        return self._known or self._reported()
 
     @property
     def brightness_limits(self) -> Limits | None:
-        """Range of the brightness in the panel's own steps; None where it can only be switched."""
+        """Range of the brightness in the panel's own steps; None if it can only be switched on and off."""
         return self._features.brightness_limits
 
     @property
@@ -92,11 +92,11 @@ class IndiFlatPanel(IndiDevice):
 
     @property
     def has_cover(self) -> bool:
-        """True where the device can open and close a cover."""
+        """True if the device can open and close a cover."""
         return self._features.has_cover
 
     def state(self) -> PanelState:
-        """Return what the driver last told."""
+        """Return the state that the driver last reported."""
         brightness = self.number(dialects.LIGHT_BRIGHTNESS)
         return PanelState(
             lit=self.value(dialects.LIGHT_ON) is True,
@@ -116,42 +116,42 @@ class IndiFlatPanel(IndiDevice):
         return CoverState.OPEN if self.value(dialects.COVER_OPEN) is True else CoverState.UNKNOWN
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Switch the light on, then set the brightness: some panels jump to full when switched on.
+        """Switch the lamp on, then set the brightness: some panels (Wanderer) go to full when switched on.
 
         Raises
         ------
         DeviceError
-            The panel has no light, or did not obey in time.
+            If the panel has no lamp, or does not obey in time.
         """
         self._wanted_lit = None
         await self.ensure_ready()
         self._wanted_lit, self._wanted_brightness = True, brightness
-        await self._shine()
+        await self._switch_on()
 
-    async def _shine(self) -> None:
+    async def _switch_on(self) -> None:
         await self.set(dialects.LIGHT_ON, value=True)
         if self._wanted_brightness is not None:
             await self.set(dialects.LIGHT_BRIGHTNESS, self._wanted_brightness)
 
     async def light_off(self) -> None:
-        """Switch the light off; nothing to do for a panel without one.
+        """Switch the lamp off; do nothing for a panel without one.
 
         Raises
         ------
         DeviceError
-            The panel did not obey in time.
+            If the panel does not obey in time.
         """
         self._wanted_lit = False if self.has_light else None
-        await self.ensure_driver()  # no more than that: whatever else is wrong with it, the lamp goes out
-        await self._put_out()
+        await self.ensure_driver()  # without a set-up, which may fail: the lamp must go out nevertheless
+        await self._switch_off()
 
-    async def _put_out(self) -> None:
+    async def _switch_off(self) -> None:
         if not self.has_light:
             return
         try:
             await self.set(dialects.LIGHT_OFF, value=True)
         except SettingRefusedError:
-            # Flip-Flat and its kin refuse every order to the light, "off" too, while the cover is open.
+            # Flip-Flat and similar panels refuse every order to the lamp, even "off", while the cover is open.
             if self.value(dialects.LIGHT_OFF) is not True:
                 raise
 

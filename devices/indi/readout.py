@@ -1,4 +1,4 @@
-"""The readout settings of a camera behind INDI: gain, offset, binning, readout mode, and the region it reads out."""
+"""The readout settings of a camera behind INDI: gain, offset, binning, readout mode and region."""
 
 from coldframe.config.frames import ReadoutSettings
 from coldframe.devices.errors import NotSupportedError, SettingRefusedError
@@ -31,12 +31,12 @@ def sensor_shape(camera: IndiDevice) -> tuple[int, int]:
 
 
 class IndiReadout:
-    """Applies readout settings, and remembers them so that they can be applied again.
+    """The readout settings of a camera; it remembers the wanted ones, so that they can be restored.
 
     Parameters
     ----------
     device
-        The camera, which has a connected driver whenever a method is called.
+        The camera; its driver must be connected whenever a method is called.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class IndiReadout:
         Raises
         ------
         SettingRefusedError, NotSupportedError, DeviceError
-            If the camera cannot be set so.
+            If the camera does not accept the settings.
         """
         device, wanted = self._device, self.wanted
         if wanted.readout_mode is not None:
@@ -96,7 +96,7 @@ class IndiReadout:
         )
 
     async def _reset_region(self) -> None:
-        """Read out the whole sensor, and learn to which size the driver rounds that.
+        """Select the whole sensor for readout, and learn to which size the driver rounds it.
 
         Drivers round the binned size down to what their hardware can. Some report the rounded size first and then
         repeat the requested one with their Ok: the smallest size reported since the order is the true one.
@@ -129,7 +129,7 @@ class IndiReadout:
         await device.link.wait(device.name, accepted, DEFINE_DEADLINE_S, f"a region of all {width} x {height} pixels")
 
     def modes(self) -> tuple[str, ...]:
-        """Return the labels of the readout modes; empty where there is only one."""
+        """Return the labels of the readout modes; empty if there is only one."""
         for prop in self._mode_switches():
             return tuple(prop.labels.values())
         limits = self._device.limits(dialects.READOUT_MODE_NUMBER)

@@ -1,4 +1,4 @@
-"""The rig that a configuration names, behind its INDI server."""
+"""The rig of a configuration, behind its INDI server."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,7 +20,7 @@ from coldframe.devices.rig import Rig
 
 
 def server_address(server: ServerSettings) -> ServerAddress:
-    """Return where the server listens; its local socket only if it is on this machine."""
+    """Return the server's address, with its local socket only if the server is on this machine."""
     return ServerAddress(server.host, server.port, server.unix_socket if server.is_local else None)
 
 
@@ -28,7 +28,7 @@ async def _opened_panel(link: IndiLink, panel: PanelSettings, opened: AsyncExitS
     if panel.kind == "manual":
         return ManualPanel(panel.device)
     if panel.mqtt is not None:
-        from coldframe.devices.mqtt.panel import MqttPanel  # noqa: PLC0415  # a client that few rigs need
+        from coldframe.devices.mqtt.panel import MqttPanel  # noqa: PLC0415  # an MQTT client, which few rigs need
 
         return await opened.enter_async_context(MqttPanel(panel.device, panel.mqtt))
     return IndiFlatPanel(link, panel.device, panel.cover_deadline_s)
@@ -38,9 +38,10 @@ async def _opened_panel(link: IndiLink, panel: PanelSettings, opened: AsyncExitS
 async def indi_rig(
     settings: Settings, now: Callable[[], datetime], set_aside: Callable[[StrayFrame], None] = log_stray
 ) -> AsyncIterator[Rig]:
-    """Open the link to the server, and to a broker, for the length of the block; the devices are not connected yet.
+    """Open the link to the server, and the connection of an MQTT panel, for the length of the block.
 
-    `set_aside` is told of all that the camera delivers beside the frames that were asked for.
+    The devices are not connected yet. `set_aside` is called with every delivery of the camera that is not a requested
+    frame.
     """
     async with IndiLink(settings.server.host, settings.server.port) as link, AsyncExitStack() as opened:
         camera = IndiCamera(

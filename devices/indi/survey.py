@@ -1,4 +1,4 @@
-"""What an INDI server has for us: every device, connected and asked."""
+"""A survey of the devices of an INDI server: each is connected, and its properties are read."""
 
 from dataclasses import dataclass
 
@@ -14,18 +14,18 @@ QUIET_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class SurveyedDevice:
-    """One device and what it can do for us.
+    """A device and its abilities.
 
     Attributes
     ----------
     roles
-        "camera", "flat panel", "cover", "filter wheel"; empty for devices we have no use for.
+        "camera", "flat panel", "cover", "filter wheel"; empty for devices that coldframe does not use.
     abilities
-        What it offers, each as a short phrase.
+        Controls that it has, each as a short phrase.
     missing
-        What we would like and it lacks, each as a short phrase.
+        Controls that coldframe can use but the device lacks, each as a short phrase.
     problem
-        Why it could not be asked; empty if it could.
+        Why it could not be connected; empty if it could.
     """
 
     name: str
@@ -36,12 +36,12 @@ class SurveyedDevice:
 
 
 async def survey_server(link: IndiLink) -> tuple[SurveyedDevice, ...]:
-    """Connect every device of the server that we have a use for, and describe all.
+    """Connect every device of the server that coldframe can use, and describe all devices.
 
     Raises
     ------
     DeviceLostError
-        The server does not answer.
+        If the server does not answer.
     """
     await link.wait_connected(ANSWER_DEADLINE_S)
     await link.wait_quiet(QUIET_S)
@@ -75,7 +75,7 @@ def _interface(device: IndiDevice) -> int:
 
 
 def _roles(device: IndiDevice) -> tuple[str, ...]:
-    """Return what the device is by its properties; interface bits of some drivers promise what is not there."""
+    """Return the roles of a device by its properties: the interface bits of some drivers claim too much."""
     found = {
         "camera": device.has(dialects.EXPOSURE),
         "flat panel": device.has(dialects.LIGHT_ON),
@@ -122,7 +122,7 @@ _DESCRIBE = {"camera": _camera, "flat panel": _panel, "cover": _cover, "filter w
 
 
 def _weigh(first: str, wishes: dict[str, tuple[bool, str]]) -> Description:
-    """Sort wishes into abilities and gaps; a wish without a name for its gap is not missed."""
+    """Sort wishes into abilities and missing controls; a wish without a name is never reported as missing."""
     abilities = [first] if first else []
     abilities += [ability for ability, (has, _) in wishes.items() if has]
     return abilities, [gap for has, gap in wishes.values() if not has and gap]

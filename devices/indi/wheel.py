@@ -16,7 +16,7 @@ class IndiFilterWheel(IndiDevice):
     names
         Filter names in slot order, instead of the driver's.
     turn_deadline_s
-        Longest time that a change of filter may take.
+        Longest time that a filter change may take.
     """
 
     awaited: ClassVar[tuple[str, ...]] = ("FILTER_SLOT",)
@@ -24,33 +24,33 @@ class IndiFilterWheel(IndiDevice):
     def __init__(self, link: IndiLink, name: str, names: tuple[str, ...] = (), turn_deadline_s: float = 60.0) -> None:
         super().__init__(link, name)
         self._names = names
-        self._told_names: tuple[str, ...] = ()
+        self._driver_names: tuple[str, ...] = ()
         self._turn_deadline_s = turn_deadline_s
         self._wanted: str | None = None
 
     async def set_up(self) -> None:
-        """Learn the driver's names, and turn back to the filter that was last asked for."""
-        self._told_names = self._told()
+        """Read the driver's filter names, and turn back to the filter of the last order."""
+        self._driver_names = self._reported_names()
         if self._wanted is not None:
             await self._turn_to(self._wanted)
 
     @property
     def is_ready(self) -> bool:
-        """True while the last set-up still stands, and the filter that was last asked for."""
+        """True while the last set-up is valid, and the filter of the last order is in the beam."""
         return super().is_ready and self._wanted in {None, self.current}
 
-    def _told(self) -> tuple[str, ...]:
+    def _reported_names(self) -> tuple[str, ...]:
         prop = self.link.mirror.find(self.name, "FILTER_NAME")
         return tuple(str(name) for name in prop.values.values()) if prop is not None else ()
 
     @property
     def filters(self) -> tuple[str, ...]:
         """Filter names in slot order."""
-        return self._names or self._told_names or self._told()
+        return self._names or self._driver_names or self._reported_names()
 
     @property
     def current(self) -> str | None:
-        """The filter in the beam, None while the wheel turns or does not know."""
+        """The filter in the beam; None while the wheel turns, or if its position is unknown."""
         found = dialects.find(self.link.mirror, self.name, dialects.FILTER_SLOT)
         if found is None or found[0].state in ("busy", "alert"):
             return None
@@ -62,14 +62,14 @@ class IndiFilterWheel(IndiDevice):
         return round(limits.minimum) if limits is not None else 1
 
     async def select(self, name: str) -> None:
-        """Turn the wheel to the named filter and wait until it is there.
+        """Turn the wheel to the named filter, and wait until it is in the beam.
 
         Raises
         ------
         NotSupportedError
-            The wheel holds no such filter.
+            If the wheel has no such filter.
         DeviceError
-            The wheel did not get there in time.
+            If the wheel does not arrive in time.
         """
         self._wanted = None
         await self.ensure_ready()

@@ -1,0 +1,7 @@
+"""Lights on an MQTT broker, as flat panels.
+
+Start with `panel`, which implements `FlatPanel`: it sends commands and waits for the light to confirm them. `dialects`
+translates commands and states for each family of lights, and `session` keeps the panel connected to its broker.
+`client` is the only module of the project that knows the MQTT library; telemetry and the simulated lights use it, too.
+Nothing here knows a night or its events.
+"""

@@ -1,7 +1,7 @@
-"""The one place that knows the MQTT library: a connection that is there, or an error.
+"""The only module that knows the MQTT library (aiomqtt): it returns an open connection or raises an error.
 
-How long to try again, and what to do with what is refused, is for those who connect to decide.
-A cancellation that comes while the library waits may get lost in it (Python 3.11's `wait_for`); none gets lost here.
+Callers decide how often to reconnect and what to do about a refused subscription. aiomqtt may lose a cancellation that
+arrives while it waits (`asyncio.wait_for` of Python 3.11 does); this module does not.
 """
 
 import asyncio
@@ -24,24 +24,24 @@ from coldframe.errors import ColdframeError
 T = TypeVar("T")
 
 library_log = logging.getLogger(f"{__name__}.library")
-library_log.setLevel(logging.CRITICAL)  # what it would tell is raised, too
+library_log.setLevel(logging.CRITICAL)  # it also raises whatever it logs
 
 ANSWER_S = 5.0
-"""How long the broker may take for anything."""
+"""Deadline for each answer of the broker."""
 
 HANG_UP_S = 1.0
-"""How long the farewell may take: only a broker that no longer reads holds it up."""
+"""Deadline for disconnecting, which only a broker that no longer reads delays."""
 
 KEEP_ALIVE_S = 15
-"""A broker that says nothing for twice as long counts as lost; after 1.5 times as long it announces our death."""
+"""A broker silent for twice this long counts as lost; the broker publishes our last will after 1.5 times this long."""
 
 MOST_WAITING = 32
-"""Messages that wait to be read; those beyond are dropped."""
+"""Messages that wait to be read; any beyond are dropped."""
 
 LARGEST_INCOMING = 8192
-"""Bytes; the broker is asked to keep larger messages to itself (MQTT 5), and if it does not, they are passed over."""
+"""Bytes. We ask the broker not to send larger messages (MQTT 5), and ignore those that it sends nevertheless."""
 
-# Reasons of MQTT 5, into which the library turns those of older brokers.
+# Reason codes of MQTT 5 (section 2.4); paho translates the return codes of MQTT 3.1.1 to them.
 _UNSUPPORTED_VERSION = 132
 _REFUSED = {
     134: "user name or password is wrong",
@@ -51,31 +51,31 @@ _FIRST_FAILURE = 128
 
 
 class BrokerSetupError(ColdframeError):
-    """The settings of a broker name what cannot be used; one line for people."""
+    """The settings of a broker name something that cannot be used; the text is one line for the user."""
 
 
 class BrokerLostError(ColdframeError):
-    """The broker is not there, does not answer, or does not want us; the text tells which."""
+    """The broker is away, does not answer, or refuses us; the text says which."""
 
 
 class _OldBrokerError(BrokerLostError):
-    """The broker knows no MQTT 5, or looks like it."""
+    """The broker does not speak MQTT 5, or hangs up as if it did not."""
 
 
 class _HungUpError(aiomqtt.MqttError):
-    """Raised within the library where the broker hangs up instead of answering."""
+    """Raised inside aiomqtt when the broker hangs up instead of answering."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a broker is reached, with everything read that stands in files.
+    """Address and credentials of a broker, with the contents of all files that its settings name.
 
     Attributes
     ----------
     password
         Never printed.
     tls
-        None: unencrypted.
+        None for an unencrypted connection.
     """
 
     host: str
@@ -86,20 +86,20 @@ class Access:
 
     @property
     def address(self) -> str:
-        """For messages."""
+        """Host and port, for messages."""
         return f"{self.host}:{self.port}"
 
     def __repr__(self) -> str:
         return f"Access({self.address})"
 
 
-def access(settings: BrokerSettings) -> Access:
+def read_access(settings: BrokerSettings) -> Access:
     """Read the files that the settings name.
 
     Raises
     ------
     BrokerSetupError
-        One of them cannot be read, or is not what it should be.
+        If one of them cannot be read or has the wrong contents.
     """
     try:
         password = settings.password()
@@ -116,7 +116,7 @@ def _tls(settings: BrokerSettings) -> ssl.SSLContext:
         raise BrokerSetupError(f"{settings.ca_file}: no certificate in PEM that can be read: {error}") from error
     if settings.client_certificate is not None:
         try:
-            # Without a terminal nobody can type the password of a key, so an empty one is given: it is refused.
+            # OpenSSL would ask for the password of an encrypted key on the terminal; the empty one makes it fail.
             context.load_cert_chain(settings.client_certificate, settings.client_key, password="")
         except (OSError, ValueError) as error:
             named = settings.client_key or settings.client_certificate
@@ -125,89 +125,97 @@ def _tls(settings: BrokerSettings) -> ssl.SSLContext:
 
 
 class Broker:
-    """An open connection."""
+    """An open connection to a broker."""
 
-    def __init__(self, client: aiomqtt.Client, largest_incoming: int) -> None:
+    def __init__(self, client: aiomqtt.Client, *, largest_incoming: int, answer_s: float) -> None:
         self._client = client
         self._largest_incoming = largest_incoming
+        self._answer_s = answer_s
 
     async def publish(self, message: Message, *, confirmed: bool = False) -> None:
-        """Send a message: to the network, or until the broker has confirmed that it and all before it came.
+        """Send a message; if `confirmed`, wait until the broker has acknowledged it (QoS 1) and so all before it.
 
         Raises
         ------
         BrokerLostError
-            It was not sent in time.
+            If it was not sent, or not acknowledged, in time.
         """
-        with _trouble_told():
-            await _done(
+        with _library_errors_translated():
+            await _run_to_end(
                 self._client.publish(
-                    message.topic, message.payload, qos=int(confirmed), retain=message.is_retained, timeout=ANSWER_S
+                    message.topic,
+                    message.payload,
+                    qos=int(confirmed),
+                    retain=message.is_retained,
+                    timeout=self._answer_s,
                 )
             )
 
     async def subscribe(self, topics: Sequence[str]) -> list[str]:
-        """Ask for the messages of some topics, and return those that are not granted.
+        """Subscribe to some topics; return those that the broker does not grant.
 
         Raises
         ------
         BrokerLostError
-            The broker did not answer.
+            If the broker does not answer.
         """
         return [topic for topic in topics if not await self._is_granted(topic)]
 
     async def _is_granted(self, topic: str) -> bool:
-        with _trouble_told():
-            granted = await _done(self._client.subscribe(topic, qos=1, timeout=ANSWER_S))
+        with _library_errors_translated():
+            granted = await _run_to_end(self._client.subscribe(topic, qos=1, timeout=self._answer_s))
         return all(_code(code) < _FIRST_FAILURE for code in granted)
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Yield what comes.
+        """Yield the messages that arrive.
 
         Raises
         ------
         BrokerLostError
-            The connection ended.
+            When the connection ends.
         """
         incoming = aiter(self._client.messages)
         while True:
-            with _trouble_told():
+            with _library_errors_translated():
                 message = await anext(incoming)
             if len(message.payload) <= self._largest_incoming:
                 yield Message(message.topic.value, message.payload, message.retain)
 
 
 @asynccontextmanager
-async def connected(
+async def connect(
     access: Access,
     *,
-    name: str | None,
+    client_id: str | None,
     will: Message | None = None,
     largest_incoming: int = LARGEST_INCOMING,
     most_waiting: int = MOST_WAITING,
     keep_alive_s: int = KEEP_ALIVE_S,
+    answer_s: float = ANSWER_S,
 ) -> AsyncIterator[Broker]:
-    """Connect for the length of the block: over MQTT 5, or 3.1.1 where the broker knows no other.
+    """Connect during the block, with MQTT 5 or, if the broker does not speak it, 3.1.1.
 
     Parameters
     ----------
     access
-        Where to.
-    name
-        Of this client: the broker ends another connection of the same name. None lets the broker choose.
+        The broker.
+    client_id
+        Identifier of this client; the broker disconnects another client with the same one. None lets the broker choose.
     will
-        What the broker publishes should the connection break.
+        Message that the broker publishes if the connection breaks (the last will).
     largest_incoming
-        Bytes of the largest message that is wanted.
+        Size in bytes of the largest message to receive.
     most_waiting
-        Messages that wait to be read; those beyond are dropped.
+        Messages that wait to be read; any beyond are dropped.
     keep_alive_s
         See `KEEP_ALIVE_S`.
+    answer_s
+        See `ANSWER_S`.
 
     Raises
     ------
     BrokerLostError
-        There is no connection.
+        If the connection cannot be made.
     """
 
     def client(version: aiomqtt.ProtocolVersion, properties: Properties | None) -> aiomqtt.Client:
@@ -216,64 +224,64 @@ async def connected(
             access.port,
             username=access.user,
             password=access.password,
-            identifier=name,
+            identifier=client_id,
             protocol=version,
             will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=will.is_retained) if will else None,
             tls_context=access.tls,
             properties=properties,
             keepalive=keep_alive_s,
-            timeout=ANSWER_S,
+            timeout=answer_s,
             max_queued_incoming_messages=most_waiting,
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # small messages in a row, none to wait
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # Nagle's algorithm would delay small ones
             logger=library_log,
         )
 
-    wishes = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    wishes.MaximumPacketSize = largest_incoming
+    size_limit = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    size_limit.MaximumPacketSize = largest_incoming
     try:
-        open_client = await _opened(client(aiomqtt.ProtocolVersion.V5, wishes))
+        open_client = await _open(client(aiomqtt.ProtocolVersion.V5, size_limit))
     except _OldBrokerError:
-        open_client = await _opened(client(aiomqtt.ProtocolVersion.V311, None))
+        open_client = await _open(client(aiomqtt.ProtocolVersion.V311, None))
     try:
-        yield Broker(open_client, largest_incoming)
+        yield Broker(open_client, largest_incoming=largest_incoming, answer_s=answer_s)
     finally:
         open_client.timeout = HANG_UP_S
         try:
-            with suppress(BrokerLostError), _trouble_told():
-                await _done(open_client.__aexit__(None, None, None))
+            with suppress(BrokerLostError), _library_errors_translated():
+                await _run_to_end(open_client.__aexit__(None, None, None))
         finally:
-            _hang_up(open_client)
+            _close_socket(open_client)
 
 
-async def _opened(client: aiomqtt.Client) -> aiomqtt.Client:
-    """Connect, and leave no socket open where that fails."""
-    _notice_hanging_up(client)
+async def _open(client: aiomqtt.Client) -> aiomqtt.Client:
+    """Connect; close the socket if that fails."""
+    _fail_on_hang_up(client)
     try:
-        with _trouble_told():
-            return await _done(client.__aenter__())
+        with _library_errors_translated():
+            return await _run_to_end(client.__aenter__())
     except BaseException:
-        _hang_up(client)
+        _close_socket(client)
         raise
 
 
-def _notice_hanging_up(client: aiomqtt.Client) -> None:
-    """Notice at once where the broker hangs up instead of answering; the library would go on waiting."""
-    of_library = client._client.on_disconnect  # noqa: SLF001
+def _fail_on_hang_up(client: aiomqtt.Client) -> None:
+    """Let connecting fail as soon as the broker hangs up; aiomqtt would wait until its deadline."""
+    on_disconnect_of_library = client._client.on_disconnect  # noqa: SLF001
 
-    def on_disconnect(*told: Any) -> None:  # noqa: ANN401  # the library's
+    def on_disconnect(*arguments: Any) -> None:  # noqa: ANN401  # the library's
         answer = client._connected  # noqa: SLF001
         if not answer.done():
             answer.set_exception(_HungUpError("it hung up without an answer"))
-        if not answer.cancelled():  # on which the library would stumble
-            of_library(*told)  # type: ignore[misc]
+        if not answer.cancelled():  # aiomqtt would ask it for its exception, and fail
+            on_disconnect_of_library(*arguments)  # type: ignore[misc]
 
     client._client.on_disconnect = on_disconnect  # noqa: SLF001
 
 
-def _hang_up(client: aiomqtt.Client) -> None:
-    """Close the socket, which the library leaves open where an attempt failed or the broker no longer reads."""
+def _close_socket(client: aiomqtt.Client) -> None:
+    """Close the socket, which aiomqtt leaves open after a failed attempt or when the broker no longer reads."""
     with suppress(Exception):
-        # Else the library would wait to write to a socket that is closed by then.
+        # Otherwise aiomqtt would register a writer for the socket after it was closed.
         client._client.on_socket_register_write = None  # noqa: SLF001
         client._client.disconnect()  # noqa: SLF001
     with suppress(Exception):
@@ -281,11 +289,11 @@ def _hang_up(client: aiomqtt.Client) -> None:
 
 
 @contextmanager
-def _trouble_told() -> Iterator[None]:
-    """Turn what the library raises into errors of ours."""
+def _library_errors_translated() -> Iterator[None]:
+    """Translate the exceptions of aiomqtt to `BrokerLostError`."""
     try:
         yield
-    except _HungUpError as error:  # as some old brokers do where they are spoken to in MQTT 5
+    except _HungUpError as error:  # some old brokers hang up on MQTT 5
         raise _OldBrokerError(str(error)) from error
     except aiomqtt.MqttCodeError as error:
         code = _code(error.rc)
@@ -296,8 +304,8 @@ def _trouble_told() -> Iterator[None]:
         raise BrokerLostError(str(error) or type(error).__name__) from error
 
 
-async def _done(work: Coroutine[Any, Any, T]) -> T:
-    """Do what the library does, in a task of its own: it may swallow a cancellation that is meant for us."""
+async def _run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine of aiomqtt in a task of its own, since it may swallow a cancellation of the caller."""
     task = asyncio.create_task(work)
     try:
         await asyncio.wait([task])
@@ -305,15 +313,16 @@ async def _done(work: Coroutine[Any, Any, T]) -> T:
         task.cancel()
         await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # seen, so that nobody complains of it
+            task.exception()  # retrieved, so that asyncio does not log it
         raise
     try:
         return task.result()
     finally:
-        del task  # its error knows this frame: a socket that the library has left there would stay open
+        # The task's exception refers to this frame: the cycle would keep sockets open that aiomqtt has left in it.
+        del task
 
 
 def _code(code: object) -> int:
-    """Return the number of a reason, which the library has in several types."""
+    """Return the number of a reason code, for which aiomqtt has several types."""
     value = getattr(code, "value", code)
     return value if isinstance(value, int) else 0

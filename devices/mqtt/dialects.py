@@ -1,6 +1,7 @@
-"""What lights of each family are told over MQTT, and how they tell their state. Pure: topics and payloads, no network.
+"""The commands and states of each family of lights, as MQTT topics and payloads. Pure: no network.
 
-Every order asks for no transition and no effect. What a light says is judged field by field; garbage says nothing.
+Every command asks for no transition and no effect, so that the light is constant when an exposure begins. States are
+parsed field by field; a field that is not valid counts as absent.
 """
 
 import json
@@ -12,15 +13,15 @@ from typing import Protocol
 from coldframe.config.tables.mqtt_panel import MqttPanelSettings
 
 LONGEST_PAYLOAD_BYTES = 16_384
-"""What is longer is no state of a light, and is not looked into."""
+"""Longer payloads are not states of a light, and are not parsed."""
 
 BRIGHTEST = 65535
-"""What is brighter is garbage."""
+"""Larger values of brightness are not valid."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A message to a light."""
+class LightCommand:
+    """A message that commands a light."""
 
     topic: str
     payload: str
@@ -28,16 +29,16 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class LightReport:
-    """What a message says of a light; None where it does not say.
+    """State of a light according to a message; None for what the message does not contain.
 
     Attributes
     ----------
     lit
-        Whether it is on.
+        Whether the light is on.
     brightness
         In the light's own steps.
     online
-        Whether it is connected to the broker.
+        Whether the light is connected to the broker.
     """
 
     lit: bool | None = None
@@ -45,7 +46,7 @@ class LightReport:
     online: bool | None = None
 
     def updated(self, newer: "LightReport") -> "LightReport":
-        """Return this with what `newer` says in place of it; messages may tell parts of the state."""
+        """Return this report with the known fields of a newer one, as a message may contain only part of the state."""
         return LightReport(
             lit=self.lit if newer.lit is None else newer.lit,
             brightness=self.brightness if newer.brightness is None else newer.brightness,
@@ -53,131 +54,134 @@ class LightReport:
         )
 
 
-SILENCE = LightReport()
+UNKNOWN = LightReport()
 
 
 class Dialect(Protocol):
-    """How one family of lights is spoken to."""
+    """The commands and states of one family of lights."""
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Where the light tells of itself."""
+        """Topics on which the light publishes its state; the last one has its availability, if any."""
         ...
 
-    def on(self, brightness: int | None, number: int) -> tuple[Order, ...]:
-        """Return what lights it; `number` tells one order from the next."""
+    def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:
+        """Return the commands that switch the light on; `number` distinguishes a command from the one before."""
         ...
 
-    def off(self, number: int) -> tuple[Order, ...]:
-        """Return what puts it out."""
+    def off(self, number: int) -> tuple[LightCommand, ...]:
+        """Return the commands that switch the light off."""
         ...
 
-    def ask(self) -> tuple[Order, ...]:
-        """Return what has it tell its state; nothing where the family cannot be asked."""
+    def query(self) -> tuple[LightCommand, ...]:
+        """Return the commands that make the light publish its state; none if the family has no such command."""
         ...
 
-    def read(self, topic: str, payload: bytes) -> LightReport:
-        """Return what a message on one of the topics says."""
+    def parse(self, topic: str, payload: bytes) -> LightReport:
+        """Return the state according to a message on one of the topics."""
         ...
 
 
 class Wled:
-    """WLED: JSON on `<topic>/api`, the brightness on `<topic>/g`, with 0 as off.
+    """WLED: JSON commands on `<topic>/api`; the brightness is published on `<topic>/g`, with 0 for off.
 
     Notes
     -----
-    WLED tells its state only when something has changed. The effect is Solid, whose speed shows in nothing: another
-    speed with each order makes a change, so that each order is answered.
+    WLED publishes its state only when something has changed. Each command therefore sets another speed of the effect
+    Solid, on which the speed has no effect, so that WLED confirms every command.
     """
 
     def __init__(self, settings: MqttPanelSettings) -> None:
-        self._command = settings.command_topic or f"{settings.topic}/api"
+        self._command_topic = settings.command_topic or f"{settings.topic}/api"
         self._state = settings.state_topic or f"{settings.topic}/g"
         self._availability = settings.availability_topic or f"{settings.topic}/status"
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Where the light tells of itself."""
+        """Topics on which the light publishes its state; the last one has its availability, if any."""
         return self._state, self._availability
 
-    def on(self, brightness: int | None, number: int) -> tuple[Order, ...]:
-        """Return what lights it."""
-        return self._order({"on": True} if brightness is None else {"on": True, "bri": brightness}, number)
+    def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:
+        """Return the commands that switch the light on."""
+        return self._command_for({"on": True} if brightness is None else {"on": True, "bri": brightness}, number)
 
-    def off(self, number: int) -> tuple[Order, ...]:
-        """Return what puts it out."""
-        return self._order({"on": False}, number)
+    def off(self, number: int) -> tuple[LightCommand, ...]:
+        """Return the commands that switch the light off."""
+        return self._command_for({"on": False}, number)
 
-    def _order(self, wanted: Mapping[str, object], number: int) -> tuple[Order, ...]:
-        # The night light would dim it later; that an effect is set ends a playlist.
-        still = {"transition": 0, "nl": {"on": False}, "seg": {"fx": 0, "sx": 127 + number % 2}}
-        return (Order(self._command, json.dumps({**wanted, **still})),)
+    def _command_for(self, wanted: Mapping[str, object], number: int) -> tuple[LightCommand, ...]:
+        # The night light (nl) would dim the light later; setting an effect ends a playlist.
+        constant = {"transition": 0, "nl": {"on": False}, "seg": {"fx": 0, "sx": 127 + number % 2}}
+        return (LightCommand(self._command_topic, json.dumps({**wanted, **constant})),)
 
-    def ask(self) -> tuple[Order, ...]:
-        """Return nothing: it tells its state on its own, or not at all."""
+    def query(self) -> tuple[LightCommand, ...]:
+        """Return nothing: WLED cannot be asked for its state."""
         return ()
 
-    def read(self, topic: str, payload: bytes) -> LightReport:
-        """Return what a message on one of the topics says."""
+    def parse(self, topic: str, payload: bytes) -> LightReport:
+        """Return the state according to a message on one of the topics."""
         if topic == self._availability:
-            return LightReport(online=_online(payload))
-        brightness = _brightness(_text(payload))
+            return LightReport(online=_parse_online(payload))
+        brightness = _parse_brightness(_decode(payload))
         if brightness is None:
-            return SILENCE
+            return UNKNOWN
         return LightReport(lit=brightness > 0, brightness=brightness or None)
 
 
 class Tasmota:
-    """Tasmota: one topic for each command, answers on `stat/<topic>/RESULT`, all of it now and then on `tele/`."""
+    """Tasmota: one topic per command, answers on `stat/<topic>/RESULT`, the whole state periodically on `tele/`."""
 
     def __init__(self, settings: MqttPanelSettings) -> None:
-        self._command = settings.command_topic or f"cmnd/{settings.topic}"
+        self._command_topic = settings.command_topic or f"cmnd/{settings.topic}"
         self._state = settings.state_topic or f"stat/{settings.topic}/RESULT"
         self._telemetry = () if settings.state_topic else (f"tele/{settings.topic}/STATE",)
         self._availability = settings.availability_topic or f"tele/{settings.topic}/LWT"
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Where the light tells of itself."""
+        """Topics on which the light publishes its state; the last one has its availability, if any."""
         return self._state, *self._telemetry, self._availability
 
-    def on(self, brightness: int | None, number: int) -> tuple[Order, ...]:  # noqa: ARG002  each command is answered
-        """Return what lights it, the brightness first: it would come on as bright as it was last."""
+    def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:  # noqa: ARG002  each command is answered
+        """Return the commands that switch the light on; brightness first, or it would come on with the last one."""
         dimmed = [] if brightness is None else [("Dimmer", str(brightness))]
-        return self._orders(("Fade", "0"), ("Scheme", "0"), *dimmed, ("POWER", "ON"))
+        return self._commands(("Fade", "0"), ("Scheme", "0"), *dimmed, ("POWER", "ON"))
 
-    def off(self, number: int) -> tuple[Order, ...]:  # noqa: ARG002  each command is answered
-        """Return what puts it out."""
-        return self._orders(("Fade", "0"), ("POWER", "OFF"))
+    def off(self, number: int) -> tuple[LightCommand, ...]:  # noqa: ARG002  each command is answered
+        """Return the commands that switch the light off."""
+        return self._commands(("Fade", "0"), ("POWER", "OFF"))
 
-    def ask(self) -> tuple[Order, ...]:
-        """Return what has it tell its state."""
-        return self._orders(("STATE", ""))
+    def query(self) -> tuple[LightCommand, ...]:
+        """Return the command that makes the light publish its state."""
+        return self._commands(("STATE", ""))
 
-    def _orders(self, *commands: tuple[str, str]) -> tuple[Order, ...]:
-        return tuple(Order(f"{self._command}/{name}", value) for name, value in commands)
+    def _commands(self, *commands: tuple[str, str]) -> tuple[LightCommand, ...]:
+        return tuple(LightCommand(f"{self._command_topic}/{name}", value) for name, value in commands)
 
-    def read(self, topic: str, payload: bytes) -> LightReport:
-        """Return what a message on one of the topics says."""
+    def parse(self, topic: str, payload: bytes) -> LightReport:
+        """Return the state according to a message on one of the topics."""
         if topic == self._availability:
-            return LightReport(online=_online(payload))
-        told = _table(payload)
-        return LightReport(lit=_lit(told.get("POWER", told.get("POWER1"))), brightness=_brightness(told.get("Dimmer")))
+            return LightReport(online=_parse_online(payload))
+        fields = _parse_object(payload)
+        return LightReport(
+            lit=_parse_lit(fields.get("POWER", fields.get("POWER1"))),
+            brightness=_parse_brightness(fields.get("Dimmer")),
+        )
 
 
 class JsonLight:
-    """Lights that take and tell `{"state": "ON", "brightness": 128}`: ESPHome, zigbee2mqtt, and their kin.
+    """Lights that accept and publish `{"state": "ON", "brightness": 128}`: ESPHome, zigbee2mqtt and similar ones.
 
     Parameters
     ----------
     settings
         With the light's topic.
     command, state, availability
-        Where this family listens and tells; `availability` is None where it does not tell.
-    ask
-        Topic on which its state can be asked for, None where there is none.
+        The family's topics; `availability` is None if it publishes none.
+    query_topic
+        Topic on which the state can be requested, or None.
     stop_effect
-        What ends an effect, in an order of its own: ESPHome takes no effect and transition at once.
+        Payload that ends an effect, sent on its own: ESPHome refuses an effect together with a transition.
     """
 
     def __init__(
@@ -187,47 +191,49 @@ class JsonLight:
         state: str,
         availability: str | None,
         *,
-        ask: str | None = None,
+        query_topic: str | None = None,
         stop_effect: str | None = None,
     ) -> None:
-        self._command = settings.command_topic or command
+        self._command_topic = settings.command_topic or command
         self._state = settings.state_topic or state
         self._availability = settings.availability_topic or availability
-        self._ask = ask
+        self._query_topic = query_topic
         self._stop_effect = stop_effect
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Where the light tells of itself."""
+        """Topics on which the light publishes its state; the last one has its availability, if any."""
         return (self._state,) if self._availability is None else (self._state, self._availability)
 
-    def on(self, brightness: int | None, number: int) -> tuple[Order, ...]:  # noqa: ARG002  each order is answered
-        """Return what lights it."""
+    def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:  # noqa: ARG002  each command is answered
+        """Return the commands that switch the light on."""
         dimmed = {} if brightness is None else {"brightness": brightness}
-        order = self._order({"state": "ON", **dimmed, "transition": 0})
-        return (order,) if self._stop_effect is None else (Order(self._command, self._stop_effect), order)
+        command = self._command_for({"state": "ON", **dimmed, "transition": 0})
+        return (
+            (command,) if self._stop_effect is None else (LightCommand(self._command_topic, self._stop_effect), command)
+        )
 
-    def off(self, number: int) -> tuple[Order, ...]:  # noqa: ARG002  each order is answered
-        """Return what puts it out."""
-        return (self._order({"state": "OFF", "transition": 0}),)
+    def off(self, number: int) -> tuple[LightCommand, ...]:  # noqa: ARG002  each command is answered
+        """Return the commands that switch the light off."""
+        return (self._command_for({"state": "OFF", "transition": 0}),)
 
-    def _order(self, wanted: Mapping[str, object]) -> Order:
-        return Order(self._command, json.dumps(wanted))
+    def _command_for(self, wanted: Mapping[str, object]) -> LightCommand:
+        return LightCommand(self._command_topic, json.dumps(wanted))
 
-    def ask(self) -> tuple[Order, ...]:
-        """Return what has it tell its state, where it can be asked."""
-        return () if self._ask is None else (Order(self._ask, '{"state": ""}'),)
+    def query(self) -> tuple[LightCommand, ...]:
+        """Return the command that makes the light publish its state, if there is one."""
+        return () if self._query_topic is None else (LightCommand(self._query_topic, '{"state": ""}'),)
 
-    def read(self, topic: str, payload: bytes) -> LightReport:
-        """Return what a message on one of the topics says."""
+    def parse(self, topic: str, payload: bytes) -> LightReport:
+        """Return the state according to a message on one of the topics."""
         if topic == self._availability:
-            return LightReport(online=_online(payload))
-        told = _table(payload)
-        return LightReport(lit=_lit(told.get("state")), brightness=_brightness(told.get("brightness")))
+            return LightReport(online=_parse_online(payload))
+        fields = _parse_object(payload)
+        return LightReport(lit=_parse_lit(fields.get("state")), brightness=_parse_brightness(fields.get("brightness")))
 
 
 def dialect_of(settings: MqttPanelSettings) -> Dialect:
-    """Return how the configured light is spoken to."""
+    """Return the dialect of the configured light."""
     topic = settings.topic
     match settings.family:
         case "wled":
@@ -240,41 +246,41 @@ def dialect_of(settings: MqttPanelSettings) -> Dialect:
             stop_effect = '{"effect": "None"}'
             return JsonLight(settings, f"{topic}/command", f"{topic}/state", availability, stop_effect=stop_effect)
         case "zigbee2mqtt":
-            return JsonLight(settings, f"{topic}/set", topic, f"{topic}/availability", ask=f"{topic}/get")
+            return JsonLight(settings, f"{topic}/set", topic, f"{topic}/availability", query_topic=f"{topic}/get")
         case "json":
             return JsonLight(settings, f"{topic}/set", topic, None)
 
 
-def _text(payload: bytes) -> str:
+def _decode(payload: bytes) -> str:
     if len(payload) > LONGEST_PAYLOAD_BYTES:
         return ""
     return payload.decode(errors="replace").strip()
 
 
-def _table(payload: bytes) -> Mapping[str, object]:
+def _parse_object(payload: bytes) -> Mapping[str, object]:
     try:
-        told = json.loads(_text(payload))
+        fields = json.loads(_decode(payload))
     except (ValueError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return fields if isinstance(fields, dict) else {}
 
 
-def _online(payload: bytes) -> bool | None:
-    """Read "online" or {"state": "online"}, in any case of letters."""
-    told = _table(payload).get("state", _text(payload))
-    return {"online": True, "offline": False}.get(told.lower()) if isinstance(told, str) else None
+def _parse_online(payload: bytes) -> bool | None:
+    """Parse "online" or {"state": "online"}, regardless of case."""
+    value = _parse_object(payload).get("state", _decode(payload))
+    return {"online": True, "offline": False}.get(value.lower()) if isinstance(value, str) else None
 
 
-def _lit(told: object) -> bool | None:
-    return {"on": True, "off": False}.get(told.lower()) if isinstance(told, str) else None
+def _parse_lit(value: object) -> bool | None:
+    return {"on": True, "off": False}.get(value.lower()) if isinstance(value, str) else None
 
 
-def _brightness(told: object) -> int | None:
-    """Read a brightness, given as a number or as its digits."""
-    if isinstance(told, str) and told.isascii() and told.isdigit() and len(told) <= len(str(BRIGHTEST)):
-        told = int(told)
-    if isinstance(told, bool) or not isinstance(told, int | float):
+def _parse_brightness(value: object) -> int | None:
+    """Parse a brightness given as a number or as its digits."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(BRIGHTEST)):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if not math.isfinite(told) or not 0 <= told <= BRIGHTEST:
+    if not math.isfinite(value) or not 0 <= value <= BRIGHTEST:
         return None
-    return round(told)
+    return round(value)

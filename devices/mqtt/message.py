@@ -1,16 +1,17 @@
-"""What goes over MQTT. Pure: no network."""
+"""An MQTT message. Pure: no network."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Something to publish, or something that came.
+    """A message to publish, or one that has arrived.
 
     Attributes
     ----------
     is_retained
-        To publish: the broker keeps it for whoever comes later. Come: it is an old one that the broker had kept.
+        When publishing: whether the broker shall keep the message for later subscribers. On arrival: whether it is an
+        old message that the broker had kept.
     """
 
     topic: str

@@ -14,50 +14,63 @@ from coldframe.devices.errors import (
     SettingRefusedError,
 )
 from coldframe.devices.flat_panel import PanelState
-from coldframe.devices.mqtt.dialects import SILENCE, LightReport, Order, dialect_of
+from coldframe.devices.mqtt.dialects import UNKNOWN, LightCommand, LightReport, dialect_of
 from coldframe.devices.mqtt.message import Message
-from coldframe.devices.mqtt.session import MqttSession
+from coldframe.devices.mqtt.session import CONNECT_DEADLINE_S, MqttSession
 
 TRIES = 3
-"""Times that an order is given within its deadline: lights on Wi-Fi miss some."""
+"""Times that a command is sent within its deadline: lights on Wi-Fi miss some."""
 
 GREETING_S = 5.0
-"""Within it a light that is there has been heard of: brokers keep who is online, and some lights can be asked."""
+"""How long to wait for the first message of a light: most retain whether they are online, and some answer queries."""
 
 ROUNDING = 0.02
-"""Of the whole range: within it, a brightness that a light tells is the one that was ordered."""
+"""Largest difference between commanded and reported brightness, as a fraction of the range."""
 
 
 class MqttPanel:
-    """A light of WLED, Tasmota, ESPHome, zigbee2mqtt or their kin. Implements `FlatPanel`; it has no cover.
+    """A light with WLED, Tasmota, ESPHome, zigbee2mqtt or similar. Implements `FlatPanel`; it has no cover.
 
     Open it as an asynchronous context manager, which holds the connection to the broker.
 
     Parameters
     ----------
     name
-        For people, and for what is learned of it.
+        Appears in messages; learned exposures are stored under it.
     settings
         Broker, family and topics.
+    connect_deadline_s
+        How long to wait for the broker.
+    greeting_s
+        See `GREETING_S`.
 
     Notes
     -----
-    An order counts as obeyed when the light has told so since it was given. What the broker had kept from earlier, and
-    what the light told before, is no proof.
+    A command counts as confirmed when the light has reported the commanded state after it was sent. Retained messages
+    and earlier reports confirm nothing.
     """
 
     has_light = True
     has_cover = False
 
-    def __init__(self, name: str, settings: MqttPanelSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: MqttPanelSettings,
+        *,
+        connect_deadline_s: float = CONNECT_DEADLINE_S,
+        greeting_s: float = GREETING_S,
+    ) -> None:
         self._name = name
         self._settings = settings
+        self._connect_deadline_s = connect_deadline_s
+        self._greeting_s = greeting_s
         self._dialect = dialect_of(settings)
-        self._session = MqttSession(settings, self._dialect.topics, self._hear)
-        self._known = SILENCE
-        self._told_live_in = 0
-        self._since_order = SILENCE
-        self._orders = 0
+        self._session = MqttSession(settings, self._dialect.topics, self._receive)
+        self._known = UNKNOWN
+        self._last_live_generation = 0
+        self._since_command = UNKNOWN
+        self._commands = 0
         self._departures = 0
         self._set_up_in: tuple[int, int] | None = None
         self._wanted_lit: bool | None = None
@@ -79,94 +92,95 @@ class MqttPanel:
 
     @property
     def brightness_limits(self) -> Limits | None:
-        """Range of the brightness in the light's own steps, 0 being off; None where it can only be switched."""
+        """Range of the brightness in the light's own steps, 0 being off; None if it can only be switched."""
         full = self._settings.full_brightness
         return Limits(1, full, 1) if full > 1 else None
 
     def state(self) -> PanelState:
-        """Return what the light last told."""
+        """Return the state that the light last reported."""
         return PanelState(lit=self._known.lit is True, brightness=self._known.brightness, cover=None)
 
-    def _hear(self, message: Message) -> None:
-        told = self._dialect.read(message.topic, message.payload)
-        if told.online is False and not (self._known.online is False and message.is_retained):
+    def _receive(self, message: Message) -> None:
+        report = self._dialect.parse(message.topic, message.payload)
+        if report.online is False and not (self._known.online is False and message.is_retained):
             self._departures += 1
-        if told.lit is None and told.brightness is None:
-            self._known = self._known.updated(told)
+        if report.lit is None and report.brightness is None:
+            self._known = self._known.updated(report)
         elif not message.is_retained:
-            self._told_live_in = self._session.generation
-            self._since_order = self._since_order.updated(told)
-            self._known = self._known.updated(told).updated(LightReport(online=True))  # it speaks
-        elif self._told_live_in < self._session.generation:
-            self._known = self._known.updated(told)
+            self._last_live_generation = self._session.generation
+            self._since_command = self._since_command.updated(report)
+            # A light that publishes its state is online, whatever its availability topic retains.
+            self._known = self._known.updated(report).updated(LightReport(online=True))
+        elif self._last_live_generation < self._session.generation:
+            self._known = self._known.updated(report)
 
     @property
-    def _life(self) -> tuple[int, int]:
-        """What changes whenever broker or light were away: the light may have forgotten what it was told."""
+    def _epoch(self) -> tuple[int, int]:
+        """Changes whenever the broker or the light was away, after which the light may be in another state."""
         return self._session.generation, self._departures
 
     @property
     def is_ready(self) -> bool:
-        """True while the light is there and stands as it was last told to."""
+        """True while the light is online and in the state last commanded."""
         return (
-            self._session.connected
-            and self._set_up_in == self._life
+            self._session.is_connected
+            and self._set_up_in == self._epoch
             and self._known.online is not False
             and self._wanted_lit in {None, self._known.lit}
             and (self._wanted_lit is not True or self._is_as_bright_as_wanted(self._known.brightness))
         )
 
-    def _is_as_bright_as_wanted(self, told: int | None) -> bool:
+    def _is_as_bright_as_wanted(self, reported: int | None) -> bool:
         wanted = self._wanted_brightness
         if wanted is None:
             return True
-        return told is not None and abs(told - wanted) <= max(1.0, ROUNDING * self._settings.full_brightness)
+        return reported is not None and abs(reported - wanted) <= max(1.0, ROUNDING * self._settings.full_brightness)
 
     async def ensure_ready(self) -> None:
-        """Bring the light back as it was last told to be, if it has been away or something else has switched it.
+        """Restore the state last commanded if the light was away or another client has switched it.
 
         Raises
         ------
         DeviceError
-            It cannot be brought back.
+            If the state cannot be restored.
         """
         if not self.is_ready:
             await self.connect()
 
     async def connect(self) -> None:
-        """Wait until the broker and the light are there; the light is then as it was last told to be.
+        """Wait until the broker and the light are online, and restore the state last commanded.
 
         Raises
         ------
         DeviceLostError
-            The broker is not there, or the light is offline.
+            If the broker is away or the light is offline.
         DeviceTimeoutError
-            The light says nothing, or does not obey.
+            If the light does not report its state or does not obey.
         """
-        await self._session.wait_connected()
-        life = self._life
+        await self._session.wait_connected(self._connect_deadline_s)
+        epoch = self._epoch
         await self._greet()
         if self._wanted_lit is True:
-            await self._shine()
+            await self._switch_on()
         elif self._wanted_lit is False:
-            await self._put_out()
-        self._set_up_in = life
+            await self._switch_off()
+        self._set_up_in = epoch
 
     async def _greet(self) -> None:
-        """Wait for a sign of the light. One that says nothing of its own accord is put out: that it confirms."""
-        for order in self._dialect.ask():
-            await self._session.publish(order.topic, order.payload)
+        """Wait for a message of the light; switch off one that sends none, as it must confirm that."""
+        for query in self._dialect.query():
+            await self._session.publish(query.topic, query.payload)
         try:
-            await self._session.wait(self._is_there, GREETING_S)
+            await self._session.wait(self._is_online, self._greeting_s)
         except TimeoutError:
             if self._known.online is False:
                 raise self._offline() from None
             if self._wanted_lit is None:
-                await self._put_out()
+                await self._switch_off()
 
-    def _is_there(self) -> bool | None:
-        told = self._known
-        return (told.online is True or (told.online is None and told.lit is not None)) or None
+    def _is_online(self) -> bool | None:
+        known = self._known
+        return (known.online is True or (known.online is None and known.lit is not None)) or None
 
     async def light_on(self, brightness: int | None = None) -> None:
         """Switch the light on with a brightness, and wait until it has confirmed both.
@@ -174,17 +188,17 @@ class MqttPanel:
         Raises
         ------
         SettingRefusedError
-            The brightness is out of range.
+            If the brightness is out of range.
         NotSupportedError
-            It has no brightness.
+            If the light can only be switched.
         DeviceError
-            It did not obey in time, or is away.
+            If the light does not confirm in time, or is away.
         """
         self._check(brightness)
         self._wanted_lit = None
         await self.ensure_ready()
         self._wanted_lit, self._wanted_brightness = True, brightness
-        await self._shine()
+        await self._switch_on()
 
     def _check(self, brightness: int | None) -> None:
         limits = self.brightness_limits
@@ -197,60 +211,64 @@ class MqttPanel:
                 self._name, f"brightness {brightness} lies outside {limits.minimum:g} to {limits.maximum:g}"
             )
 
-    async def _shine(self) -> None:
+    async def _switch_on(self) -> None:
         brightness = self._wanted_brightness
-        await self._have_done(lambda number: self._dialect.on(brightness, number), self._shines_as_wanted)
+        await self._command_until_confirmed(lambda number: self._dialect.on(brightness, number), self._is_on_confirmed)
 
-    def _shines_as_wanted(self) -> bool:
-        told = self._since_order
-        return told.lit is True and self._is_as_bright_as_wanted(told.brightness)
+    def _is_on_confirmed(self) -> bool:
+        report = self._since_command
+        return report.lit is True and self._is_as_bright_as_wanted(report.brightness)
 
     async def light_off(self) -> None:
-        """Put the light out, and wait until it has confirmed it.
+        """Switch the light off, and wait until it has confirmed.
 
         Raises
         ------
         DeviceError
-            It did not obey in time, or is away.
+            If the light does not confirm in time, or is away.
         """
         self._wanted_lit = False
-        await self._put_out()  # no more than that: whatever else is wrong with it, it goes out
+        # Without `ensure_ready`, so that no other fault of the light can keep it on.
+        await self._switch_off()
 
-    async def _put_out(self) -> None:
-        await self._have_done(self._dialect.off, lambda: self._since_order.lit is False)
+    async def _switch_off(self) -> None:
+        await self._command_until_confirmed(self._dialect.off, lambda: self._since_command.lit is False)
 
-    async def _have_done(self, orders: Callable[[int], tuple[Order, ...]], is_done: Callable[[], bool]) -> None:
-        """Give orders, again while they are not confirmed, until the deadline."""
-        await self._session.wait_connected()
+    async def _command_until_confirmed(
+        self, commands: Callable[[int], tuple[LightCommand, ...]], is_confirmed: Callable[[], bool]
+    ) -> None:
+        """Send commands, repeatedly until they are confirmed or the deadline has passed."""
+        await self._session.wait_connected(self._connect_deadline_s)
         generation = self._session.generation
 
-        def done_or_lost() -> bool | None:
-            if is_done():
+        def confirmed_or_lost() -> bool | None:
+            if is_confirmed():
                 return True
-            if not self._session.connected or self._session.generation != generation:
+            if not self._session.is_connected or self._session.generation != generation:
                 raise DeviceLostError(self._name, f"{self._session.server} went away while the light was ordered")
             return None
 
-        self._since_order = SILENCE
+        self._since_command = UNKNOWN
         for _ in range(TRIES):
-            self._orders += 1
-            for order in orders(self._orders):
-                await self._session.publish(order.topic, order.payload)
+            self._commands += 1
+            for command in commands(self._commands):
+                await self._session.publish(command.topic, command.payload)
             try:
-                await self._session.wait(done_or_lost, self._settings.answer_deadline_s / TRIES)
+                await self._session.wait(confirmed_or_lost, self._settings.answer_deadline_s / TRIES)
             except TimeoutError:
                 continue
             return
-        raise self._disobedience()
+        raise self._unconfirmed()
 
     def _offline(self) -> DeviceLostError:
         return DeviceLostError(
             self._name, f"is offline, says {self._dialect.topics[-1]}", "Look after its power and its network."
         )
 
-    def _disobedience(self) -> DeviceError:
-        told, waited_s = self._since_order, self._settings.answer_deadline_s
-        if told.lit is None and told.brightness is None:
+    def _unconfirmed(self) -> DeviceError:
+        """Return the error that says how the light's reports differ from the last command."""
+        report, waited_s = self._since_command, self._settings.answer_deadline_s
+        if report.lit is None and report.brightness is None:
             if self._known.online is False:
                 return self._offline()
             return DeviceTimeoutError(
@@ -258,8 +276,9 @@ class MqttPanel:
                 f"did not answer within {waited_s:g} s: no state came on {self._dialect.topics[0]}",
                 "Is it powered and connected to this broker, and is its topic in the configuration spelt as it has it?",
             )
-        wanted = _shown(self._wanted_lit is True, self._wanted_brightness)
-        if told.lit is self._wanted_lit and told.brightness is None:
+        found = _state_text(report.lit, report.brightness)
+        wanted = _state_text(self._wanted_lit is True, self._wanted_brightness)
+        if report.lit is self._wanted_lit and report.brightness is None:
             return DeviceTimeoutError(
                 self._name,
                 f"is told to be {wanted}, but tells no brightness",
@@ -267,32 +286,32 @@ class MqttPanel:
             )
         return DeviceTimeoutError(
             self._name,
-            f"is told to be {wanted}, but tells that it is {_shown(told.lit, told.brightness)} after {waited_s:g} s",
+            f"is told to be {wanted}, but tells that it is {found} after {waited_s:g} s",
             "Does something else switch or limit it, and does panel.mqtt.brightness_maximum fit?",
         )
 
     async def open_cover(self) -> None:
-        """Refuse.
+        """Refuse, as there is no cover.
 
         Raises
         ------
         NotSupportedError
-            It has no cover.
+            Always.
         """
         raise NotSupportedError(self._name, "has no cover")
 
     async def close_cover(self) -> None:
-        """Refuse.
+        """Refuse, as there is no cover.
 
         Raises
         ------
         NotSupportedError
-            It has no cover.
+            Always.
         """
         raise NotSupportedError(self._name, "has no cover")
 
 
-def _shown(lit: bool | None, brightness: int | None) -> str:  # noqa: FBT001  what a light tells
+def _state_text(lit: bool | None, brightness: int | None) -> str:  # noqa: FBT001  # a state, not a flag
     if lit is False:
         return "off"
     return "on" if brightness is None else f"on at {brightness}"

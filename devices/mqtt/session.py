@@ -1,4 +1,4 @@
-"""The connection to an MQTT broker that lights are reached through, made again whenever it ends."""
+"""A lasting connection to an MQTT broker, for lights: it reconnects whenever the connection ends."""
 
 import asyncio
 import logging
@@ -8,7 +8,15 @@ from typing import Self, TypeVar
 
 from coldframe.config.tables.broker import BrokerSettings
 from coldframe.devices.errors import DeviceLostError
-from coldframe.devices.mqtt.client import Broker, BrokerLostError, BrokerSetupError, access, connected
+from coldframe.devices.mqtt.backoff import Backoff
+from coldframe.devices.mqtt.client import (
+    ANSWER_S,
+    Broker,
+    BrokerLostError,
+    BrokerSetupError,
+    connect,
+    read_access,
+)
 from coldframe.devices.mqtt.message import Message
 from coldframe.devices.watchers import Watchers
 
@@ -17,44 +25,50 @@ T = TypeVar("T")
 
 CONNECT_DEADLINE_S = 15.0
 KEEP_ALIVE_S = 10
-"""A broker that says nothing for so long is asked whether it lives, and given up if it does not answer."""
+"""A broker silent for this long is pinged, and counts as lost if it does not answer."""
 
-FIRST_BACKOFF_S = 0.2
-LONGEST_BACKOFF_S = 10.0
+BACKOFF = Backoff(first_s=0.2, longest_s=10.0)
 MOST_WAITING = 1000
-"""Messages that wait to be heard; a flood beyond that is dropped."""
+"""Messages that wait to be read; any beyond are dropped."""
 
 LARGEST_INCOMING = 32_768
-"""Bytes; no light has so much to say."""
-
-Hear = Callable[[Message], None]
-"""Takes a message."""
+"""Bytes; the states of all supported lights are much smaller."""
 
 
 class MqttSession:
-    """The connection to one broker, subscribed to some topics; reconnects for as long as it is open.
+    """The connection to one broker, subscribed to some topics; reconnects as long as it is open.
 
     Parameters
     ----------
     settings
-        Where the broker is, and who we are to it.
+        Address and credentials of the broker.
     topics
-        What is listened to.
-    hear
-        Is told of each message, within the event loop.
+        What to subscribe to.
+    on_message
+        Called with each message, on the event loop.
+    answer_s
+        Deadline for each answer of the broker.
     """
 
-    def __init__(self, settings: BrokerSettings, topics: tuple[str, ...], hear: Hear) -> None:
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        topics: tuple[str, ...],
+        on_message: Callable[[Message], object],
+        *,
+        answer_s: float = ANSWER_S,
+    ) -> None:
         self._settings = settings
         self._topics = topics
-        self._hear = hear
+        self._on_message = on_message
+        self._answer_s = answer_s
         self.generation = 0
-        """Counts connections: what was set up over an earlier one may be gone."""
+        """Counts connections: whatever was set up over an earlier one may be gone."""
         self._broker: Broker | None = None
-        self._trouble = ""
+        self._fault = ""
         self._watchers = Watchers()
         self._supervisor: asyncio.Task[None] | None = None
-        self._life = asyncio.timeout(None)
+        self._connection_scope = asyncio.timeout(None)
 
     @property
     def server(self) -> str:
@@ -62,7 +76,12 @@ class MqttSession:
         return f"MQTT broker {self._settings.address}"
 
     @property
-    def connected(self) -> bool:
+    def fault(self) -> str:
+        """Why the last connection failed or ended; empty before that."""
+        return self._fault
+
+    @property
+    def is_connected(self) -> bool:
         """True while the broker is there and all topics are subscribed to."""
         return self._broker is not None
 
@@ -78,17 +97,17 @@ class MqttSession:
             await asyncio.wait([self._supervisor])
 
     async def wait_connected(self, deadline_s: float = CONNECT_DEADLINE_S) -> None:
-        """Wait until the broker is there.
+        """Wait until the broker is connected.
 
         Raises
         ------
         DeviceLostError
-            It was not, in time.
+            If it is not, within the deadline.
         """
         try:
-            await self.wait(lambda: self.connected or None, deadline_s)
+            await self.wait(lambda: self.is_connected or None, deadline_s)
         except TimeoutError:
-            why = f" ({self._trouble})" if self._trouble else ""
+            why = f" ({self._fault})" if self._fault else ""
             raise DeviceLostError(
                 self.server,
                 f"no connection within {deadline_s:g} s{why}",
@@ -96,12 +115,14 @@ class MqttSession:
             ) from None
 
     async def publish(self, topic: str, payload: str) -> None:
-        """Hand a message to the broker, which must not keep it: a kept order would switch the light some other night.
+        """Publish a message and wait until the broker has acknowledged it.
+
+        The message is never retained: a retained command would switch the light on some other night.
 
         Raises
         ------
         DeviceLostError
-            The broker is not there, or did not take it.
+            If the broker is away or does not acknowledge the message.
         """
         broker = self._broker
         if broker is None:
@@ -111,49 +132,49 @@ class MqttSession:
         except BrokerLostError as error:
             if broker is self._broker:
                 self._broker = None
-                self._life.reschedule(_now_s())
+                self._connection_scope.reschedule(_now_s())
                 self._watchers.wake()
             raise DeviceLostError(self.server, f"did not take an order for {topic} ({error})") from error
 
-    async def wait(self, seen: Callable[[], T | None], deadline_s: float) -> T:
-        """Wait until `seen()`, asked after every single event, returns something other than None, and return that.
+    async def wait(self, condition: Callable[[], T | None], deadline_s: float) -> T:
+        """Wait until `condition()`, which is evaluated after every event, returns something other than None; return it.
 
         Raises
         ------
         TimeoutError
-            `deadline_s` passed; and whatever `seen` raises.
+            After `deadline_s`. Exceptions of `condition` are passed on.
         """
-        return await self._watchers.until(seen, deadline_s)
+        return await self._watchers.until(condition, deadline_s)
 
     async def _supervise(self) -> None:
-        """Connect, and connect again with a growing pause whenever the connection ends."""
-        backoff_s = FIRST_BACKOFF_S
+        """Connect, and reconnect with growing pauses whenever the connection ends."""
+        pauses_s = BACKOFF.pauses_s()
         while True:
             generation = self.generation
             try:
-                await self._one_life()
+                await self._run_connection()
             except (BrokerLostError, BrokerSetupError, OSError, TimeoutError) as error:
-                self._trouble = str(error) or "no answer"
-            except Exception as error:  # a panel without a session could never be put out
-                self._trouble = repr(error)
+                self._fault = str(error) or "no answer"
+            except Exception as error:  # without a session, the panel could never be switched off
+                self._fault = repr(error)
                 log.exception("%s: the session failed, starting it again", self.server)
             if self.generation > generation:
-                log.info("%s: disconnected (%s)", self.server, self._trouble)
-                backoff_s = FIRST_BACKOFF_S
-            await asyncio.sleep(backoff_s)
-            backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
+                log.info("%s: disconnected (%s)", self.server, self._fault)
+                pauses_s = BACKOFF.pauses_s()
+            await asyncio.sleep(next(pauses_s))
 
-    async def _one_life(self) -> None:
-        # Read anew each time: what is wrong in a file may have been mended.
-        reached = await asyncio.to_thread(access, self._settings)
-        connection = connected(
-            reached,
-            name=None,
+    async def _run_connection(self) -> None:
+        # Read for each connection: the user may have corrected a password or certificate meanwhile.
+        access = await asyncio.to_thread(read_access, self._settings)
+        connection = connect(
+            access,
+            client_id=None,
             largest_incoming=LARGEST_INCOMING,
             most_waiting=MOST_WAITING,
             keep_alive_s=KEEP_ALIVE_S,
+            answer_s=self._answer_s,
         )
-        async with asyncio.timeout(None) as self._life, connection as broker:
+        async with asyncio.timeout(None) as self._connection_scope, connection as broker:
             refused = await broker.subscribe(self._topics)
             if refused:
                 raise BrokerLostError(f"it does not let this user listen to {refused[0]}")
@@ -161,15 +182,15 @@ class MqttSession:
             self._watchers.wake()
             try:
                 async for message in broker.messages():
-                    self._take(message)
+                    self._receive(message)
             finally:
                 self._broker = None
                 self._watchers.wake()
 
-    def _take(self, message: Message) -> None:
+    def _receive(self, message: Message) -> None:
         try:
-            self._hear(message)
-        except Exception:  # whatever a message does to us, the next one must still be heard
+            self._on_message(message)
+        except Exception:  # one message that cannot be handled must not end the connection
             log.exception("%s: a message on %s could not be taken", self.server, message.topic)
         self._watchers.wake()
 

@@ -13,7 +13,7 @@ from astropy.io import fits
 from typer.testing import CliRunner, Result
 
 from coldframe.calibration.library.library import Library
-from coldframe.calibration.lights.files import Written
+from coldframe.calibration.lights.files import CalibratedFile
 from coldframe.calibration.masters.reading import integrity_fault
 from coldframe.cli import app
 from coldframe.cli.calibrate import _Tally
@@ -300,7 +300,7 @@ def test_an_interruption_leaves_whole_files_only(
         observatory.light(tmp_path / "lights" / f"{number}.fits", number)
     tell = _Tally.tell
 
-    def interrupted(tally: _Tally, light: Path, outcome: Written | Exception) -> None:
+    def interrupted(tally: _Tally, light: Path, outcome: CalibratedFile | Exception) -> None:
         tell(tally, light, outcome)
         raise KeyboardInterrupt
 

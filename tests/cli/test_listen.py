@@ -23,7 +23,7 @@ from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.examples import example_night
 from coldframe.config.tables.rig import ServerSettings
 from tests.capture.monitoring.telemetry.brokers import Mosquitto, free_port, mosquitto, needs_mosquitto
-from tests.capture.monitoring.telemetry.test_publisher import RIG, TOPICS, Listener, command, eventually, retained, send
+from tests.capture.monitoring.telemetry.clients import RIG, TOPICS, Recorder, command, eventually, retained, send
 
 DEADLINE_S = 60.0
 
@@ -48,7 +48,7 @@ def listen(config: Path) -> "subprocess.Popen[str]":
 class Place:
     """A broker, a rig, and a listener for both."""
 
-    def __init__(self, broker: Mosquitto, ear: Listener, server: ServerSettings, config: Path) -> None:
+    def __init__(self, broker: Mosquitto, ear: Recorder, server: ServerSettings, config: Path) -> None:
         self.broker, self.ear, self.server, self.config = broker, ear, server, config
         self.process = listen(config)
 
@@ -57,7 +57,7 @@ class Place:
         return answer["accepted"], answer["text"]
 
     async def answers(self, payload: bytes, command_id: str | None) -> tuple[bool, str]:
-        heard = len(self.ear.heard)
+        heard = len(self.ear.messages)
         await send(self.broker, payload)
         return await self.answer(command_id, heard)
 
@@ -95,7 +95,7 @@ async def placed(folder: Path, kept: bytes | None = None) -> AsyncIterator[Place
     async with AsyncExitStack() as resources:
         broker = resources.enter_context(mosquitto(folder))
         server = await resources.enter_async_context(simulated_server("small"))
-        ear = await resources.enter_async_context(Listener().of(broker))
+        ear = await resources.enter_async_context(Recorder().recording(broker))
         if kept is not None:
             await send(broker, kept, is_retained=True)
         place = Place(broker, ear, server, configuration(folder, broker.port, server))
@@ -144,7 +144,7 @@ async def test_a_listener_that_is_killed_leaves_the_night_to_itself_and_to_the_n
         await place.over()
         await place.ear.until(TOPICS.listener, lambda word: word == "offline")
         assert place.ear.payloads(TOPICS.status)[-1] == b"online", "the run's own is left alone"
-        heard = len(place.ear.heard)
+        heard = len(place.ear.messages)
         place.process = listen(place.config)
         await place.ear.until(TOPICS.listener, lambda word: word == "online", heard)
         assert await place.answers(command("run", "r2"), "r2") == (False, "a night is under way already")
@@ -153,7 +153,7 @@ async def test_a_listener_that_is_killed_leaves_the_night_to_itself_and_to_the_n
         assert await place.over() == 0
         assert place.night == night, "it is not this listener's"
         assert rig_in_use(place.server) is not None
-        heard = len(place.ear.heard)
+        heard = len(place.ear.messages)
         assert (await place.answers(command("abort", "a1"), "a1"))[0]
         await place.ear.until(TOPICS.status, lambda word: word == "ended", heard)
 
@@ -164,7 +164,7 @@ async def test_a_night_that_is_killed_is_made_safe_and_followed_by_another(tmp_p
     async with placed(tmp_path) as place:
         assert (await place.answers(command("run", "r1"), "r1"))[0]
         await eventually(lambda: place.rig_says("COOLER_ON") == ["On"])
-        heard = len(place.ear.heard)
+        heard = len(place.ear.messages)
         os.kill(place.night, signal.SIGKILL)
         await place.ear.until(TOPICS.status, lambda word: word == "offline", heard)
         await eventually(lambda: place.rig_says("COOLER_ON") == ["Off"])

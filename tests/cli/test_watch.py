@@ -20,7 +20,6 @@ from coldframe.calibration.measuring.statistics import FrameStatistics
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     ExposureStarted,
     FrameAccepted,
     FrameShown,
@@ -30,8 +29,10 @@ from coldframe.capture.events.kinds import (
     NightStarted,
     PlannedStep,
     StepStarted,
+    StepType,
     TemperatureRead,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.watching.server import WatchServer
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.storage.journal import encode_event
@@ -41,7 +42,8 @@ pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is no
 
 AT = datetime(2026, 11, 22, 3, 12, tzinfo=UTC)
 STEPS = tuple(
-    PlannedStep(number, f"dark {number} s", FrameKind.DARK, None, 30, number, 99.0) for number in range(1, 13)
+    PlannedStep(number, f"dark {number} s", FrameKind.DARK, None, 30, number, 99.0, StepType.SHOOT)
+    for number in range(1, 13)
 )
 WATCH = f"{sys.executable} -m coldframe watch --folder {{folder}}; stty -a; exec sleep 600"
 HEADS = ("Plan", "Rig", "Last frame", "Noise of the master", "Latest")

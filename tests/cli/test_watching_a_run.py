@@ -56,7 +56,7 @@ async def test_a_run_is_attached_to_steered_killed_and_followed_by_another(tmp_p
                 assert isinstance(attached, Attached)
                 assert isinstance(attached.events[0], NightStarted)
                 assert any(isinstance(event, ExposureStarted) for event in attached.events)
-            assert source.ask(Command(Request.PAUSE)) is None
+            assert source.send(Command(Request.PAUSE)) is None
             await first(updates, NightPaused)
         finally:
             run.send_signal(signal.SIGKILL)
@@ -66,7 +66,7 @@ async def test_a_run_is_attached_to_steered_killed_and_followed_by_another(tmp_p
         try:
             await first(updates, Attached)
             await first(updates, ExposureStarted)
-            source.ask(Command(Request.ABORT))
+            source.send(Command(Request.ABORT))
             answer = await first(updates, Answer)
             assert answer == Answer("the night ends, and the rig is made safe")
             await first(updates, NightEnded)

@@ -29,6 +29,7 @@ from coldframe.capture.events.kinds import (
     StepEnded,
     StepOutcome,
     StepStarted,
+    StepType,
     TemperatureRead,
 )
 from coldframe.capture.storage.journal import encode_event
@@ -124,7 +125,14 @@ def config(text: bytes, _chance: random.Random, place: Path) -> None:
 AT = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
 EVENTS = (
     NightStarted(
-        AT, "/n", "C", None, "W", 100, 80, (PlannedStep(1, "dark 300 s", FrameKind.DARK, None, 30, 300.0, 9000.0),)
+        AT,
+        "/n",
+        "C",
+        None,
+        "W",
+        100,
+        80,
+        (PlannedStep(1, "dark 300 s", FrameKind.DARK, None, 30, 300.0, 9000.0, StepType.SHOOT),),
     ),
     StepStarted(AT, 1),
     TemperatureRead(AT, -10.0, -10.0, math.nan),

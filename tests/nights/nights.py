@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, EventStream, NightOutcome
-from coldframe.capture.flats.learned import LearnedFlats
-from coldframe.capture.night.night import Night, planned_steps
-from coldframe.capture.night.resuming import earlier_run, unfinished_night
-from coldframe.capture.planning.night_plan import plan_night
+from coldframe.capture.events.kinds import Event, NightOutcome
+from coldframe.capture.events.stream import EventStream
+from coldframe.capture.night.assembly import assembled_night, open_night_files
+from coldframe.capture.night.resuming import unfinished_night
 from coldframe.capture.session.steering import Steering
-from coldframe.capture.storage.journal import Journal
-from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import SimulatedRig
 from coldframe.devices.rig import Rig
@@ -85,25 +82,8 @@ async def run_night(
     rig = meddle(simulated_rig(simulated.model_copy(update={"frames_before": frames_before}), clock.now))
     await rig.connect()
     unfinished = unfinished_night(folder, clock.now(), rig.camera.name)
-    night_folder = unfinished or NightFolder.create(folder, clock.now())
-    planned = planned_steps(plan_night(settings), settings)
-    earlier = earlier_run(unfinished, planned) if unfinished is not None else None
-    learned = LearnedFlats.load(folder / "learned-flats.json")
-    steering = Steering(events, clock)
-    steer(steering, events)
-    async with Journal(night_folder.path / "journal.jsonl") as journal:
-        events.subscribe(journal)
-        events.add_keeper(journal.kept)
-        night = Night(
-            settings,
-            rig,
-            folder=night_folder,
-            learned=learned,
-            events=events,
-            clock=clock,
-            deadline=deadline,
-            earlier=earlier,
-            steering=steering,
-        )
-        outcome = await night.run()
-    return NightRun(outcome, seen, night_folder.path)
+    files = open_night_files(folder, unfinished, settings, clock.now())
+    async with assembled_night(settings, rig, files, events, clock, deadline=deadline) as assembled:
+        steer(assembled.steering, events)
+        outcome = await assembled.night.run()
+    return NightRun(outcome, seen, files.folder.path)

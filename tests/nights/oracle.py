@@ -28,6 +28,7 @@ from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError, read_frame, read_header
 from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events.kinds import (
+    AbortedBy,
     Event,
     FrameAccepted,
     FrameRejected,
@@ -40,6 +41,7 @@ from coldframe.capture.events.kinds import (
     Severity,
     StepEnded,
     StepOutcome,
+    Topic,
 )
 from coldframe.capture.rig.safe_state import (
     ABORT_DEADLINE_S,
@@ -118,8 +120,12 @@ class Oracle:
     def _of(self, kind: type[E]) -> list[E]:
         return [event for event in self.run.events if isinstance(event, kind)]
 
-    def _said(self, severity: Severity) -> list[str]:
-        return [notice.text for notice in self._of(Notice) if notice.severity is severity]
+    def _has_noticed(self, severity: Severity, topic: Topic) -> bool:
+        return any(notice.severity is severity and notice.topic is topic for notice in self._of(Notice))
+
+    @property
+    def _has_errors(self) -> bool:
+        return any(notice.severity is Severity.ERROR for notice in self._of(Notice))
 
     @property
     def _steps(self) -> tuple[PlannedStep, ...]:
@@ -133,15 +139,15 @@ class Oracle:
         if len(ended) != 1 or run.events[-1] is not ended[0] or run.outcome is not ended[0].outcome:
             yield f"{len(ended)} last words, and the outcome {run.outcome}"
             return
-        if "internal error" in " ".join([ended[0].summary, *self._said(Severity.ERROR)]):
+        if ended[0].aborted_by is AbortedBy.INTERNAL_ERROR or self._has_noticed(Severity.ERROR, Topic.INTERNAL_ERROR):
             yield f"a fault of ours: {ended[0].summary}"
         all_made = len(self._of(MasterWritten)) == len(run.night.settings.sets)
         troubles = [each for each in self._of(StepEnded) if each.outcome is not StepOutcome.DONE]
         match run.outcome:
-            case NightOutcome.COMPLETE if not all_made or troubles or self._said(Severity.ERROR):
+            case NightOutcome.COMPLETE if not all_made or troubles or self._has_errors:
                 if not all_made or troubles:
                     yield "complete, and not all was made"
-            case NightOutcome.INCOMPLETE if not troubles and not self._said(Severity.ERROR):
+            case NightOutcome.INCOMPLETE if not troubles and not self._has_errors:
                 yield "incomplete, and nothing is missing"
             case NightOutcome.ABORTED if not met.keys() & {*run.night.disk_faults, "other-client"}:
                 yield f"aborted by neither a disk that fails nor another program: {ended[0].summary}"
@@ -230,10 +236,7 @@ class Oracle:
     def _other_gain(self, frame: SavedFrame) -> Iterator[str]:
         if "ignored-gain" not in self.run.faults:
             yield f"{frame.name} has another gain than it says"
-        elif not self._spoilt_checks() and not any(
-            "does the camera obey its gain" in text or "the bias of gain" in text
-            for text in self._said(Severity.WARNING)
-        ):
+        elif not self._spoilt_checks() and not self._has_noticed(Severity.WARNING, Topic.GAIN):
             # The check has two frames to go by; of spoilt ones it can make nothing.
             yield f"{frame.name} has another gain than it says, and nothing was said of it"
         else:
@@ -344,9 +347,7 @@ class Oracle:
             self.verdict.limits[OTHER_FILTER] += 1
         elif len(set(used.values())) < len(used) and self._remembers:
             yield f"a stuck wheel was not found, though the filters are known: {used}"
-        elif len(set(used.values())) < len(used) and not any(
-            "pass the same light" in text for text in self._said(Severity.WARNING)
-        ):
+        elif len(set(used.values())) < len(used) and not self._has_noticed(Severity.WARNING, Topic.FILTER):
             yield f"nothing was said of a wheel that does not turn: {used}"
         else:
             self.verdict.limits[OTHER_FILTER] += 1
@@ -356,7 +357,6 @@ class Oracle:
     def _safety(self) -> Iterator[str]:
         run, settings = self.run, self.run.night.settings
         panel, cooler = run.telescope.panel, run.telescope.cooler
-        errors = " ".join(self._said(Severity.ERROR))
         assert settings.panel is not None
         deadline_s = ABORT_DEADLINE_S + 2 * LAMP_DEADLINE_S + settings.panel.cover_deadline_s + PATIENCE_S
         if cooler is not None and settings.cooling.at_end != "hold":
@@ -365,18 +365,17 @@ class Oracle:
         took_s = run.ended_s - run.safe_from_s
         if run.safe_from_s <= 0 or took_s > deadline_s + LATE_S:
             yield f"the safe state took {took_s:.0f} s, allowed are {deadline_s:.0f} s"
-        if panel.lit and panel.e_per_s() > 0 and "put its lamp out" not in errors:
+        if panel.lit and panel.e_per_s() > 0 and not self._has_noticed(Severity.ERROR, Topic.LAMP):
             yield from self._burning()
         cover = panel.cover(run.ended_s)
         wanted = CoverState.CLOSED if settings.panel.cover_at_end == "closed" else CoverState.OPEN
         lies = {"lying-cover"} & run.faults.keys()
-        if cover is not None and cover is not wanted and "bring its cover into place" not in errors and not lies:
+        is_told = self._has_noticed(Severity.ERROR, Topic.COVER)
+        if cover is not None and cover is not wanted and not is_told and not lies:
             yield f"the cover is {cover}, wanted was {wanted}"
         if cooler is None:
             return
-        is_told = any(
-            text in errors for text in ("switch its cooler off", "its cooler is as it was", "warm-up was cut short")
-        )
+        is_told = self._has_noticed(Severity.ERROR, Topic.COOLER)
         # A driver that says that the cooler is off, with a thermometer that says nothing, is believed.
         is_hidden = {"cooler-stays-on", "silent-thermometer"} <= run.met().keys()
         if settings.cooling.at_end != "hold" and cooler.setpoint_c is not None and not (is_told or is_hidden):

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import errno
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,12 +24,10 @@ from unittest.mock import patch
 from coldframe.calibration.camera.record import CAMERAS
 from coldframe.calibration.library.library import LIBRARY
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, EventStream, NightOutcome
-from coldframe.capture.flats.learned import LearnedFlats
-from coldframe.capture.night.night import Night
+from coldframe.capture.events.kinds import Event, NightOutcome
+from coldframe.capture.events.stream import EventStream
+from coldframe.capture.night.assembly import LEARNED_FLATS, assembled_night, open_night_files
 from coldframe.capture.rig.safe_state import SafeState
-from coldframe.capture.storage.journal import Journal
-from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
@@ -50,7 +48,6 @@ LONGEST_RUN_S = 120
 STUCK_S = 60.0
 """And so much longer until what does not even let the event loop turn is ended in the middle of whatever it does."""
 
-LEARNED_FLATS = "learned-flats.json"
 DISK_FAULTS: dict[str, tuple[int, ...]] = {
     "full-disk": (40,),
     "no-room": (40,),
@@ -244,8 +241,12 @@ def _disk_fault(kind: str, random: Random) -> DiskFault:
 
 
 @contextmanager
-def run(night: TroubledNight, folder: Path | None = None) -> Iterator[TroubledRun]:
+def run(
+    night: TroubledNight, folder: Path | None = None, prepare: Callable[[EventStream], None] = lambda _: None
+) -> Iterator[TroubledRun]:
     """Run a drawn night; what it left behind lies in a scratch folder for the length of the block, or in `folder`.
+
+    `prepare` may subscribe to the night's events, or keep them.
 
     Raises
     ------
@@ -263,16 +264,16 @@ def run(night: TroubledNight, folder: Path | None = None) -> Iterator[TroubledRu
             _break_memory(night, storage)
         # The pixels of such frames are not worth other threads.
         stack.enter_context(patch("coldframe.calibration.threads._pool", _inline))
-        yield _run(night, storage)
+        yield _run(night, storage, prepare)
 
 
-def _run(night: TroubledNight, storage: Path) -> TroubledRun:
+def _run(night: TroubledNight, storage: Path, prepare: Callable[[EventStream], None] = lambda _: None) -> TroubledRun:
     disk = SimulatedDisk(storage, list(night.disk_faults.values()))
     with _alarm(), asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(LONGEST_NIGHT_S, LONGEST_RUN_S)) as runner:
-        return runner.run(_watched(night, disk))
+        return runner.run(_watched(night, disk, prepare))
 
 
-async def _watched(night: TroubledNight, disk: SimulatedDisk) -> TroubledRun:
+async def _watched(night: TroubledNight, disk: SimulatedDisk, prepare: Callable[[EventStream], None]) -> TroubledRun:
     loop = asyncio.get_running_loop()
     clock, events = NightClock(START), EventStream()
     telescope = WitnessedTelescope(night.rig, loop.time())
@@ -280,6 +281,7 @@ async def _watched(night: TroubledNight, disk: SimulatedDisk) -> TroubledRun:
     faulty = faulty_rig(telescope, clock.now, kinds, night.seed)
     run = TroubledRun(night, disk.root, telescope, faulty.faults, disk)
     events.subscribe(run.events.append)
+    prepare(events)
 
     class TimedSafeState(SafeState):
         async def reach(self) -> tuple[str, ...]:
@@ -287,14 +289,14 @@ async def _watched(night: TroubledNight, disk: SimulatedDisk) -> TroubledRun:
             return await super().reach()
 
     await faulty.rig.connect()
-    folder = NightFolder.create(disk.root, clock.now())
-    run.folder = folder.path
-    with disk.watched(), patch("coldframe.capture.night.night.SafeState", TimedSafeState):
-        async with Journal(folder.path / "journal.jsonl") as journal:
-            events.subscribe(journal)
-            learned = LearnedFlats.load(disk.root / LEARNED_FLATS)
-            whole = Night(night.settings, faulty.rig, folder=folder, learned=learned, events=events, clock=clock)
-            running = asyncio.ensure_future(whole.run())
+    files = open_night_files(disk.root, None, night.settings, clock.now())
+    run.folder = files.folder.path
+    safe_state = TimedSafeState(night.settings, faulty.rig, events, clock)
+    with disk.watched():
+        async with assembled_night(
+            night.settings, faulty.rig, files, events, clock, safe_state=safe_state
+        ) as assembled:
+            running = asyncio.ensure_future(assembled.night.run())
             if night.interrupted_after_s is not None:
                 await asyncio.wait([running], timeout=night.interrupted_after_s)
                 running.cancel()

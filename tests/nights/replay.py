@@ -10,13 +10,20 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
-from coldframe.capture.events.kinds import CoolingProgress, FrameShown, MasterGrew, PanelChanged, TemperatureRead
+from coldframe.capture.events.kinds import (
+    CoolingProgress,
+    FrameShown,
+    MasterGrew,
+    PanelChanged,
+    TemperatureRead,
+)
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.storage.journal import encode_event
 from tests.nights.oracle import judge
 from tests.nights.random_nights import HANDS, KINDS, TroubledRun, draw, run
@@ -87,11 +94,11 @@ class Tally:
         return "\n".join(lines)
 
 
-def play(seed: int, keep: Path | None = None) -> Report:
-    """Play a night and judge it; what is raised is wrong, too."""
+def play(seed: int, keep: Path | None = None, prepare: Callable[[EventStream], None] = lambda _: None) -> Report:
+    """Play a night and judge it; what is raised is wrong, too. `prepare` may subscribe to its events."""
     night, began_s = draw(seed), time.perf_counter()
     try:
-        with run(night, keep) as after:
+        with run(night, keep, prepare) as after:
             verdict = judge(after)
             outcome = str(after.outcome)
             return Report(

@@ -11,17 +11,16 @@ from coldframe.calibration.files.frame_file import read_frame, read_header
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     FlatTested,
     FlatTuned,
     NightOutcome,
     Notice,
     StepEnded,
     StepOutcome,
+    Topic,
 )
-from coldframe.capture.flats.learned import LearnedFlats
-from coldframe.capture.night.night import Night
-from coldframe.capture.storage.night_folder import NightFolder
+from coldframe.capture.events.stream import EventStream
+from coldframe.capture.night.assembly import assembled_night, open_night_files
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
@@ -115,8 +114,9 @@ class Person:
         self.asked: list[str] = []
 
     def hear(self, event: Event) -> None:
-        if isinstance(event, Notice) and "please switch the lamp" in event.text:
-            word = event.text.split(";")[0].rsplit(" ", 1)[1]
+        if isinstance(event, Notice) and event.topic is Topic.LAMP_BY_HAND:
+            word = "off" if self._lamp.state().lit else "on"
+            assert f" {word}" in event.text
             self.asked.append(word)
             self._tasks.append(asyncio.create_task(self._switch(word)))
 
@@ -135,10 +135,9 @@ async def night_by_hand(settings: Settings, folder: Path, *, is_there: bool) -> 
         events.subscribe(person.hear)
     rig = replace(rig, panel=ManualPanel("the lamp"))
     await rig.connect()
-    night_folder = NightFolder.create(folder, clock.now())
-    learned = LearnedFlats.load(folder / "learned-flats.json")
-    night = Night(settings, rig, folder=night_folder, learned=learned, events=events, clock=clock)
-    return await night.run(), person.asked
+    files = open_night_files(folder, None, settings, clock.now())
+    async with assembled_night(settings, rig, files, events, clock) as assembled:
+        return await assembled.night.run(), person.asked
 
 
 def masters(folder: Path, kind: str) -> list[Path]:

@@ -15,6 +15,7 @@ import pytest
 
 from coldframe.calibration.files.frame_file import read_header
 from coldframe.capture.events.kinds import FrameAccepted, NightEnded, NightOutcome
+from coldframe.capture.judging.frame_gate import FrameGate
 from tests.nights import random_nights
 from tests.nights.disk import DiskFault
 from tests.nights.oracle import judge
@@ -186,11 +187,9 @@ def test_what_does_not_hold_is_told(spoil: Callable[[TroubledRun], None], told: 
         assert any(told in text for text in judge(left).wrong), judge(left).wrong
 
 
-def test_a_frame_that_counts_though_it_is_spoilt_is_told() -> None:
-    with (
-        patch("coldframe.capture.judging.frame_gate.FrameGate.fault", lambda *_: None),
-        run(replace(clean(2), kinds=("torn-frame",), seed=2)) as left,
-    ):
+def test_a_frame_that_counts_though_it_is_spoilt_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FrameGate, "fault", lambda *_: None)
+    with run(replace(clean(2), kinds=("torn-frame",), seed=2)) as left:
         assert any("which torn-frame has spoilt" in text for text in judge(left).wrong)
 
 
@@ -198,11 +197,10 @@ def test_a_frame_that_counts_though_it_is_spoilt_is_told() -> None:
 
 
 def test_a_night_that_waits_for_ever_is_told() -> None:
-    async def wait(*_: Any) -> None:
+    async def wait() -> None:
         await asyncio.Event().wait()
 
-    with patch("coldframe.capture.night.night.Night._steps_done", wait):
-        report = play(1)
+    report = play(1, prepare=lambda events: events.add_keeper(wait))
     assert "NightHangsError: nothing will ever happen" in report.wrong[0]
     assert "python -m tests.nights.replay 1" in str(report)
 
@@ -217,13 +215,13 @@ def test_a_night_that_never_comes_to_an_end_is_told() -> None:
 
 
 def test_a_night_in_which_no_time_passes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def spin(*_: Any) -> None:
+    async def spin() -> None:
         while True:
             await asyncio.sleep(0)
 
     monkeypatch.setattr(random_nights, "LONGEST_RUN_S", 1)
-    with patch("coldframe.capture.night.night.Night._steps_done", spin):
-        assert "did not end within 1 s" in play(1).wrong[0]
+    report = play(1, prepare=lambda events: events.add_keeper(spin))
+    assert "did not end within 1 s" in report.wrong[0]
 
 
 # ---- what the seeds have found ----

@@ -11,7 +11,6 @@ from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     CoolingProgress,
     Event,
-    EventStream,
     ExposureStarted,
     FlatTested,
     FrameAccepted,
@@ -28,6 +27,7 @@ from coldframe.capture.events.kinds import (
     StepOutcome,
     StepStarted,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.session.steering import Steering
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind

@@ -1,6 +1,6 @@
-"""A broker that dies, hangs and comes back, at every phase of a night: the same frames to the bit, in the same time.
+"""A broker that dies, hangs and comes back in every phase of a night changes no bit of a frame, and costs no time.
 
-The nights run in virtual time; telemetry has a thread and a clock of its own, so it meets the broker in real time.
+The nights run in virtual time. Telemetry has a thread with an event loop of its own, so it connects in real time.
 """
 
 import asyncio
@@ -16,36 +16,36 @@ import pytest
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     NightEnded,
     NightOutcome,
     NightStarted,
     Notice,
     StepStarted,
 )
-from coldframe.capture.flats.learned import LearnedFlats
-from coldframe.capture.monitoring.telemetry import publisher
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry
-from coldframe.capture.night.night import Night
-from coldframe.capture.storage.night_folder import NightFolder
+from coldframe.capture.night.assembly import assembled_night, open_night_files
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import load_rig
 from coldframe.config.tables.mqtt import MqttSettings
-from coldframe.devices.mqtt.client import access
+from coldframe.devices.mqtt.backoff import Backoff
+from coldframe.devices.mqtt.client import read_access
 from coldframe.simulators.devices import simulated_rig
 from tests.capture.monitoring.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto
 from tests.nights.nights import START, Inline, tiny
 
 pytestmark = [needs_mosquitto, pytest.mark.looptime]
 
+DEADLINE_S = 60.0
+
 Trouble = Callable[[Mosquitto, Event, Telemetry], None]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What must not depend on the broker."""
+    """The results that must not depend on the broker."""
 
     outcome: NightOutcome
     frames: dict[str, str]
@@ -60,22 +60,24 @@ def few_frames() -> Settings:
 
 
 async def night(folder: Path, broker: Mosquitto | None, trouble: Trouble | None = None) -> Outcome:
-    """Run a night; `trouble` may meddle with the broker at each event, before the event is told."""
+    """Run a night; `trouble` may disturb the broker at each event, before the event is published."""
     asyncio.get_running_loop().set_default_executor(Inline())
     settings, clock, events, seen = few_frames(), NightClock(START), EventStream(), list[Event]()
     events.subscribe(seen.append)
     async with AsyncExitStack() as resources:
         if broker is not None:
             mqtt = MqttSettings(host="127.0.0.1", port=broker.port, home_assistant=True, commands=True)
-            telling = Telemetry(mqtt, access(mqtt), "rig", events=events, clock=clock)
-            await resources.enter_async_context(telling.told())
-            events.subscribe(lambda event: trouble(broker, event, telling) if trouble else None)
-            events.subscribe(telling)
+            telemetry = Telemetry(
+                mqtt, read_access(mqtt), "rig", events=events, clock=clock, backoff=Backoff(0.05, 0.2)
+            )
+            await resources.enter_async_context(telemetry.publishing())
+            events.subscribe(lambda event: trouble(broker, event, telemetry) if trouble else None)
+            events.subscribe(telemetry)
         rig = simulated_rig(tiny(load_rig("small")), clock.now)
         await rig.connect()
-        night_folder = NightFolder.create(folder, clock.now())
-        learned = LearnedFlats.load(folder / "learned-flats.json")
-        outcome = await Night(settings, rig, folder=night_folder, learned=learned, events=events, clock=clock).run()
+        files = open_night_files(folder, None, settings, clock.now())
+        assembled = await resources.enter_async_context(assembled_night(settings, rig, files, events, clock))
+        outcome = await assembled.night.run()
     (started,) = (event for event in seen if isinstance(event, NightStarted))
     (ended,) = (event for event in seen if isinstance(event, NightEnded))
     return Outcome(outcome, digests(folder), len(started.steps), (ended.at - started.at).total_seconds())
@@ -88,9 +90,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mosquitto]:
-    monkeypatch.setattr(publisher, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(publisher, "LONGEST_PAUSE_S", 0.2)
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     with mosquitto(tmp_path) as running:
         yield running
 
@@ -104,29 +104,29 @@ async def undisturbed(folder: Path) -> Outcome:
     return _undisturbed[0]
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    """Hold the whole night up, in real time, until something is so in the thread: thus each phase does meet it."""
-    until_s = time.monotonic() + 20
-    while not is_so():
+def until(condition: Callable[[], bool]) -> None:
+    """Block the night, in real time, until the thread has noticed the trouble, so that every phase meets it."""
+    until_s = time.monotonic() + DEADLINE_S
+    while not condition():
         assert time.monotonic() < until_s
         time.sleep(0.005)
 
 
 class Phases:
-    """Meddles with the broker whenever a step begins and when the night ends: another trouble each time."""
+    """Disturbs the broker whenever a step begins and when the night ends, each time in another way."""
 
     def __init__(self, *troubles: Callable[[Mosquitto], None]) -> None:
         self._troubles = troubles
         self.met = 0
 
-    def __call__(self, broker: Mosquitto, event: Event, telling: Telemetry) -> None:
+    def __call__(self, broker: Mosquitto, event: Event, telemetry: Telemetry) -> None:
         if isinstance(event, StepStarted | NightEnded):
             trouble = self._troubles[self.met % len(self._troubles)]
             trouble(broker)
             if trouble is Mosquitto.kill:
-                until(lambda: telling._publisher._is_lost)
+                until(lambda: not telemetry.connection.is_connected)
             elif trouble in (Mosquitto.start, Mosquitto.start_again):
-                until(lambda: not telling._publisher._is_lost)
+                until(lambda: telemetry.connection.is_connected)
             self.met += 1
 
 
@@ -144,31 +144,31 @@ def test_the_night_has_the_phases_that_count() -> None:
         pytest.param((Mosquitto.go_on, Mosquitto.hang), id="back, hung", marks=pytest.mark.deep),
     ],
 )
-async def test_a_broker_in_trouble_at_every_phase_changes_no_frame(
+async def test_broker_in_trouble_in_every_phase_changes_no_frame(
     broker: Mosquitto, tmp_path: Path, troubles: tuple[Callable[[Mosquitto], None], ...]
 ) -> None:
     expected = await undisturbed(tmp_path / "alone")
     phases = Phases(*troubles)
-    assert await night(tmp_path / "told", broker, phases) == expected
+    assert await night(tmp_path / "published", broker, phases) == expected
     assert phases.met == expected.steps + 1, "each step, and the end"
     assert expected.outcome is NightOutcome.COMPLETE
     assert len(expected.frames) > 20
 
 
-async def test_a_broker_that_is_hung_all_night_changes_no_frame(broker: Mosquitto, tmp_path: Path) -> None:
+async def test_broker_that_hangs_all_night_changes_no_frame(broker: Mosquitto, tmp_path: Path) -> None:
     expected = await undisturbed(tmp_path / "alone")
     broker.hang()
-    assert await night(tmp_path / "told", broker) == expected
+    assert await night(tmp_path / "published", broker) == expected
 
 
-async def test_a_broker_that_is_never_there_is_told_and_changes_no_frame(broker: Mosquitto, tmp_path: Path) -> None:
+async def test_missing_broker_is_reported_and_changes_no_frame(broker: Mosquitto, tmp_path: Path) -> None:
     expected = await undisturbed(tmp_path / "alone")
     broker.kill()
-    told: list[str] = []
+    notices: list[str] = []
 
-    def listen(_broker: Mosquitto, event: Event, _telling: Telemetry) -> None:
+    def collect(_broker: Mosquitto, event: Event, _telemetry: Telemetry) -> None:
         if isinstance(event, Notice):
-            told.append(event.text)
+            notices.append(event.text)
 
-    assert await night(tmp_path / "told", broker, listen) == expected
-    assert [text for text in told if "is not reached" in text] == told
+    assert await night(tmp_path / "published", broker, collect) == expected
+    assert [text for text in notices if "is not reached" in text] == notices

@@ -15,8 +15,9 @@ from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.calibration.files.keywords import raw_cards
 from coldframe.calibration.masters.flat_scaling import FlatScaler, flat_response
 from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
-from coldframe.calibration.stacking.accumulator import Accumulator, Stack
+from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import Clipping
+from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.simulated_rig import load_rig
 from coldframe.simulators.sensor import Exposure, Sensor

@@ -17,6 +17,8 @@ import pytest
 
 from coldframe.config.simulated_rig import SimulatedRig, load_rig
 from coldframe.simulators.indi.serve import serve
+from tests.patience import PATIENCE_S
+from tests.ports import free_port
 
 CAMERA = "Coldframe Camera"
 PANEL = "Coldframe Flat Panel"
@@ -48,24 +50,29 @@ class RawClient:
         self.descriptors += descriptors
         return bool(data)
 
-    async def until(self, pattern: str, timeout_s: float = 10) -> re.Match[str]:
-        """Read on until `pattern` is found; forget everything up to its end."""
+    async def find(self, pattern: str) -> re.Match[str]:
+        """Read on until `pattern` is found."""
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(PATIENCE_S):
                 while not (found := re.search(pattern, self.text, re.DOTALL)):
                     assert await self.read(), f"hung up before {pattern!r}; last: {self.text[-500:]}"
         except TimeoutError:
-            pytest.fail(f"no {pattern!r} within {timeout_s} s; last: {self.text[-1000:]}")
+            pytest.fail(f"no {pattern!r} within {PATIENCE_S} s; last: {self.text[-1000:]}")
+        return found
+
+    async def until(self, pattern: str) -> re.Match[str]:
+        """Read on until `pattern` is found; discard everything up to its end."""
+        found = await self.find(pattern)
         self.text = self.text[found.end() :]
         return found
 
-    async def until_state(self, name: str, state: str, timeout_s: float = 10) -> str:
-        found = await self.until(rf'<set\w+ device="[^"]*" name="{name}" state="{state}".*?</set\w+>', timeout_s)
+    async def until_state(self, name: str, state: str) -> str:
+        found = await self.until(rf'<set\w+ device="[^"]*" name="{name}" state="{state}".*?</set\w+>')
         return found.group()
 
     async def connect(self, *devices: str) -> None:
         await self.send('<getProperties version="1.7"/>')
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not all(f'device="{device}" name="CONNECTION"' in self.text for device in devices or (CAMERA,)):
                 assert await self.read(), "hung up before it told its devices"
         for device in devices:
@@ -115,18 +122,13 @@ class Server:
         return stream
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def new_address() -> Server:
     port = free_port()
     return Server(port, f"/tmp/coldframe-test-{os.getpid()}-{port}")
 
 
 async def wait_for(server: Server) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             with suppress(ConnectionRefusedError):
                 server.unix().close()
@@ -143,9 +145,9 @@ def small() -> SimulatedRig:
 Serving = Callable[[SimulatedRig], Awaitable[Server]]
 
 
-@pytest.fixture
-async def serving() -> AsyncIterator[Serving]:
-    """Serves rigs within the test's loop until the test ends."""
+@asynccontextmanager
+async def rig_server() -> AsyncIterator[Serving]:
+    """Serves rigs within the running loop."""
     tasks: list[asyncio.Task[None]] = []
 
     async def start(rig: SimulatedRig) -> Server:
@@ -159,6 +161,12 @@ async def serving() -> AsyncIterator[Serving]:
         assert not task.done(), f"the server ended by itself: {task}"
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def serving() -> AsyncIterator[Serving]:
+    async with rig_server() as start:
+        yield start
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What keys do on the dashboard: other views, help, and requests to the night, grave ones after a question. Pure."""
+"""The keys of the dashboard: they change the view, show help, and send commands to the night. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,18 +6,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from coldframe.capture.events.kinds import NightStarted
-from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.watching.messages import Command, Request
 
 MESSAGE_STAYS = timedelta(seconds=8)
-"""How long an answer is shown in place of the keys."""
+"""How long a message is shown in place of the keys."""
 
 TAB, ESCAPE = "\t", "\x1b"
 
 
 class Screen(StrEnum):
-    """What the dashboard shows."""
+    """The views of the dashboard."""
 
     OVERVIEW = "overview"
     PLAN = "plan"
@@ -28,52 +28,54 @@ class Screen(StrEnum):
 
 SCREENS = tuple(Screen)
 
-Ask = Callable[[Command], str | None]
-"""Hands a request on; returns what becomes of it in words, or None where the answer comes later."""
+SendCommand = Callable[[Command], str | None]
+"""Sends a command to the night; returns the answer, or None if it comes later."""
 
 
 @dataclass(slots=True)
 class Controls:
-    """What people at the keyboard chose, and what they are to be told.
+    """The choices of the user at the keyboard, and the messages for the user.
 
     Attributes
     ----------
-    ask
-        Takes requests to the night.
-    leave
-        Called for the key that closes the dashboard; None where only the night's end does.
-    may_ask
-        Whether the night would obey: where not, its keys are not shown.
+    send
+        Sends a command to the night.
+    close
+        Closes the dashboard; None if it stays open until the night ends.
+    allows_commands
+        Whether the night obeys commands; if not, their keys are not shown.
     note
-        Stands above the keys until it is taken away.
+        A line above the keys, shown until it is cleared.
+    question
+        Asks for confirmation of a command; empty if none is pending.
     """
 
-    ask: Ask
-    leave: Callable[[], None] | None = None
-    may_ask: bool = True
+    send: SendCommand
+    close: Callable[[], None] | None = None
+    allows_commands: bool = True
     note: str = ""
     screen: Screen = Screen.OVERVIEW
     is_help_shown: bool = False
     question: str = ""
-    _asked: Command | None = None
-    _asked_of: NightStarted | None = None
+    _pending: Command | None = None
+    _pending_for: NightStarted | None = None
     _message: str = ""
     _message_until: datetime | None = None
 
-    def say(self, text: str, now: datetime) -> None:
-        """Show a sentence for some seconds."""
+    def show_message(self, text: str, now: datetime) -> None:
+        """Show a message for `MESSAGE_STAYS`."""
         self._message, self._message_until = printable(text), now + MESSAGE_STAYS
 
     def message(self, now: datetime) -> str:
-        """Return the sentence to show now, empty where there is none."""
+        """Return the message to show now, or an empty string."""
         return self._message if self._message_until is not None and now < self._message_until else ""
 
     def press(self, key: str, state: DashboardState, now: datetime) -> None:
-        """Take a key."""
+        """Handle a key."""
         self._message = ""
-        self.forget_question_of_another(state)
-        if self._asked is not None:
-            self._answered(key, now)
+        self.withdraw_outdated_question(state)
+        if self._pending is not None:
+            self._answer(key, now)
         elif key == "?" or self.is_help_shown:
             self.is_help_shown = not self.is_help_shown
         elif key == TAB:
@@ -81,48 +83,50 @@ class Controls:
         elif key in "12345":
             self.screen = SCREENS[int(key) - 1]
         elif key == "q":
-            self._leave(now)
+            self._quit(now)
         else:
             self._request(key.lower(), state, now)
 
-    def forget_question_of_another(self, state: DashboardState) -> None:
-        """Take back a question once the night that it was about is over, or nobody tells of it any more."""
-        if self._asked_of is not state.night or state.ended is not None or state.lost_at is not None:
-            self._asked, self.question = None, ""
+    def withdraw_outdated_question(self, state: DashboardState) -> None:
+        """Withdraw the question if its night is over or no longer heard of, so that the answer cannot reach another."""
+        if self._pending_for is not state.night or state.ended is not None or state.lost_at is not None:
+            self._pending, self.question = None, ""
 
-    def _answered(self, key: str, now: datetime) -> None:
-        command, self._asked, self.question = self._asked, None, ""
+    def _answer(self, key: str, now: datetime) -> None:
+        command, self._pending, self.question = self._pending, None, ""
         assert command is not None
         if key.lower() == "y":
             self._send(command, now)
         else:
-            self.say("nothing was done", now)
+            self.show_message("nothing was done", now)
 
-    def _leave(self, now: datetime) -> None:
-        if self.leave is None:
-            self.say("the dashboard stays for as long as the night does; a, or Ctrl-C, ends the night", now)
+    def _quit(self, now: datetime) -> None:
+        if self.close is None:
+            self.show_message("the dashboard stays for as long as the night does; a, or Ctrl-C, ends the night", now)
         else:
-            self.leave()
+            self.close()
 
     def _request(self, key: str, state: DashboardState, now: datetime) -> None:
-        self._asked_of = state.night
+        self._pending_for = state.night
         match key:
-            case "s" | "a" if not self.may_ask:
-                self._send(Command(Request.ABORT if key == "a" else Request.SKIP), now)  # is told that it may not
+            case "s" | "a" if not self.allows_commands:
+                self._send(
+                    Command(Request.ABORT if key == "a" else Request.SKIP), now
+                )  # the answer says why it is refused
             case "p":
                 self._send(Command(Request.RESUME if state.paused else Request.PAUSE), now)
             case "s" if (step := state.step) is not None:
-                # By its number: the set may end, and the next one begin, before the question is answered.
-                self._asked = Command(Request.SKIP, step.planned.number)
+                # With the step's number, as the next step may have begun before the question is answered.
+                self._pending = Command(Request.SKIP, step.planned.number)
                 self.question = f"Skip {printable(step.planned.title)}, and keep its frames so far?"
             case "s":
-                self.say("no step is under way", now)
+                self.show_message("no step is under way", now)
             case "a":
-                self._asked = Command(Request.ABORT)
+                self._pending = Command(Request.ABORT)
                 self.question = "End the night now, and make the rig safe?"
             case _:
                 pass
 
     def _send(self, command: Command, now: datetime) -> None:
-        if answer := self.ask(command):
-            self.say(answer, now)
+        if answer := self.send(command):
+            self.show_message(answer, now)

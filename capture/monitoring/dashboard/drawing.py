@@ -1,4 +1,4 @@
-"""Small drawings out of characters: bars, gauges, histograms, curves and pictures, each in a given width and height."""
+"""Small drawings made of characters: bars, gauges, histograms, curves and pictures, each of a given size."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,8 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-# Hues of Okabe and Ito's palette (Color Universal Design, 2008), which people of every colour vision tell apart; each
-# meaning also has its own sign or word, so that nothing is lost without colour.
+# Hues of Okabe and Ito's palette (Color Universal Design, 2008), distinguishable with every kind of colour vision. Each
+# meaning also has a sign or a word of its own, so that nothing is lost without colour.
 GOOD = Style(color="#2cb899")
 NOTE = Style(color="#56b4e9")
 WARN = Style(color="#e69f00", bold=True)
@@ -28,16 +28,16 @@ FAINT = Style(color="#6c7680")
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """The characters that drawings are made of.
+    """The characters that drawings consist of.
 
     Attributes
     ----------
     levels
-        From nothing to full, for bars that grow upwards.
+        From empty to full, for vertical bars.
     shades
         From dark to bright, for pictures without colour.
     braille
-        True where curves may use braille dots.
+        Whether curves are drawn in braille dots.
     """
 
     done: str
@@ -112,7 +112,7 @@ ASCII = Glyphs(
 
 
 def fit(text: str, width: int, glyphs: Glyphs) -> str:
-    """Shorten `text` to `width` characters, at the end of a word where there is one in the last half."""
+    """Shorten `text` to `width` cells, at the end of a word if one ends in the second half."""
     if cell_len(text) <= width:
         return text
     room = width - len(glyphs.ellipsis)
@@ -124,13 +124,13 @@ def fit(text: str, width: int, glyphs: Glyphs) -> str:
 
 
 def bar(fraction: float, width: int, glyphs: Glyphs, style: Style = NOTE) -> Text:
-    """Draw how much is done."""
+    """Draw a progress bar."""
     filled = round(min(max(fraction, 0.0), 1.0) * width)
     return Text.assemble((glyphs.full * filled, style), (glyphs.empty * (width - filled), FAINT))
 
 
 def sparkline(values: Sequence[float | None], low: float, high: float, glyphs: Glyphs) -> str:
-    """Draw one column per value, None as a gap, `low` as the lowest visible bar and `high` as the full one."""
+    """Draw one column per value: None as a gap, `low` as the lowest visible bar, `high` as a full one."""
     steps = len(glyphs.levels) - 1
     span = max(high - low, 1e-9)
     return "".join(
@@ -140,7 +140,7 @@ def sparkline(values: Sequence[float | None], low: float, high: float, glyphs: G
 
 
 def gauge(level: float, low: float, high: float, width: int, glyphs: Glyphs) -> Text:
-    """Draw where a level lies against a band; the scale runs from 0 to twice the band's upper edge."""
+    """Draw a level against a band; the scale runs from 0 to twice the upper edge of the band."""
     scale = width / (2 * high) if high > 0 else 0.0
     first, last = int(low * scale), max(int(high * scale), int(low * scale) + 1)
     line = Text.assemble(
@@ -150,16 +150,16 @@ def gauge(level: float, low: float, high: float, width: int, glyphs: Glyphs) -> 
     )
     inside = low <= level <= high
     position = min(max(int(level * scale), 0), width - 1)
-    # A level within the band is marked within it, whatever the rounding.
+    # Rounding must not move the mark of a level within the band out of it.
     position = min(max(position, first), last - 1) if inside else position
     sign = glyphs.mark if level <= 2 * high else glyphs.beyond
     return line[:position] + Text(sign, STRONG if inside else WARN) + line[position + 1 :]
 
 
 def histogram(counts: NDArray[np.int64], width: int, height: int, glyphs: Glyphs) -> list[str]:
-    """Draw a histogram, top line first, by the square root of the counts so that tails are seen, too."""
+    """Draw a histogram, top line first; the height is the square root of the counts, so that tails are visible."""
     edges = np.linspace(0, len(counts), width + 1).astype(np.intp)
-    # Where columns are more than bins, neighbours share one.
+    # If there are more columns than bins, neighbouring columns share one.
     columns = np.maximum.reduceat(counts, np.minimum(edges[:-1], len(counts) - 1)).astype(np.float64)
     roots = np.sqrt(np.maximum(columns, 0.0))
     steps = len(glyphs.levels) - 1
@@ -172,14 +172,14 @@ def histogram(counts: NDArray[np.int64], width: int, height: int, glyphs: Glyphs
 
 
 class Canvas:
-    """A curve and a dotted reference, in braille (2 by 4 dots a character) or, without it, one dot a character.
+    """A curve and a dotted reference, in braille (2 by 4 dots per character) or with one dot per character.
 
-    Where both fall into one character the curve wins, for a character has but one colour.
+    Where both meet in one character, only the curve is drawn, as a character has a single colour.
 
     Parameters
     ----------
     width, height
-        In characters. The attributes of that name count dots.
+        In characters. The attributes of these names are in dots.
     """
 
     _BRAILLE = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
@@ -192,15 +192,15 @@ class Canvas:
         self._pen: tuple[float, float] | None = None
 
     def reference_dot(self, x: float, y: float) -> None:
-        """Set a dot of the reference at `x`, `y` (0 to 1, from the lower left)."""
+        """Draw a dot of the reference at `x`, `y` (0 to 1, from the lower left)."""
         self._set(self._reference, x, y)
 
     def dot(self, x: float, y: float) -> None:
-        """Set a dot of what was measured at `x`, `y`, apart from the curve."""
+        """Draw a measured dot at `x`, `y`, apart from the curve."""
         self._set(self._measured, x, y)
 
     def line_to(self, x: float, y: float) -> None:
-        """Draw the curve on to `x`, `y`; its first point is a dot."""
+        """Continue the curve to `x`, `y`; its first point is a dot."""
         from_x, from_y = self._pen or (x, y)
         dots = max(abs(x - from_x) * self.width, abs(y - from_y) * self.height)
         for step in range(math.ceil(dots) + 1):
@@ -233,24 +233,24 @@ class Canvas:
 
 
 def logarithmic(value: float, low: float, high: float) -> float:
-    """Place a positive value on a logarithmic scale: 0 at `low`, 1 at `high`."""
+    """Return the place of a positive value on a logarithmic scale: 0 at `low`, 1 at `high`."""
     return 0.5 if high <= low else (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
 
 
 class Picture:
-    """A greyscale picture: two pixels a character in half blocks, or shades where there are no colours.
+    """A greyscale picture: two pixels per character in half blocks, or shades if there are no colours.
 
     Parameters
     ----------
     pixels
-        uint8, ``(rows, columns)``; shrunk to the room that there is, never enlarged, keeping its aspect.
+        uint8, ``(rows, columns)``; shrunk to the area it is given, with its aspect ratio, but never enlarged.
     """
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self._pixels = pixels
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw into the room that the options give."""
+        """Draw the picture into the area that the options give."""
         width, height = options.max_width, options.height or console.height
         pixels = shrink(self._pixels, width, 2 * height)
         colours = not console.no_color and console.color_system in ("256", "truecolor")
@@ -264,7 +264,7 @@ class Picture:
 
 
 def shrink(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Average blocks of a picture so that it fits ``(height, width)``; an even number of rows comes out."""
+    """Shrink a picture by averaging blocks, so that it fits ``(height, width)`` with an even number of rows."""
     rows, columns = pixels.shape
     scale = min(1.0, width / columns, height / rows)
     new_columns, new_rows = max(int(columns * scale), 1), max(int(rows * scale) // 2 * 2, 2)
@@ -277,7 +277,7 @@ def shrink(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
 
 
 GREYS = 52
-"""Shades of grey in a picture: few enough that neighbours often share one, which keeps the terminal's traffic low."""
+"""Shades of grey in a picture. With few, neighbours often share one, and fewer bytes go to the terminal."""
 
 
 def _half_blocks(pixels: NDArray[np.uint8], _glyphs: Glyphs) -> Iterator[list[Segment]]:
@@ -287,7 +287,7 @@ def _half_blocks(pixels: NDArray[np.uint8], _glyphs: Glyphs) -> Iterator[list[Se
 
 
 def _runs(pairs: Iterator[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], int]]:
-    """Join equal neighbours: each with how often it comes in a row."""
+    """Yield runs of equal neighbours with their lengths."""
     current, length = next(pairs), 1
     for pair in pairs:
         if pair == current:

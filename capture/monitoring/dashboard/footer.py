@@ -1,4 +1,4 @@
-"""The dashboard's last lines: keys, questions, answers; and the page of help."""
+"""The last lines of the dashboard (keys, questions, messages), and the help screen."""
 
 from rich.style import Style
 from rich.text import Text
@@ -6,23 +6,23 @@ from rich.text import Text
 from coldframe.capture.monitoring.dashboard.controls import SCREENS, Controls
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, Section, spread
-from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.monitoring.progress.quantities import printable
 
 ALL_VIEWS = 110
-"""Columns from which on all views are named."""
+"""Narrowest footer, in columns, that names all views."""
 
 
-def lines(controls: Controls) -> int:
-    """Return how many lines are needed."""
+def footer_height(controls: Controls) -> int:
+    """Return how many lines the footer needs."""
     return 2 if controls.note else 1
 
 
-def footing(controls: Controls) -> Section:
-    """Return the section of the last lines."""
+def footer_section(controls: Controls) -> Section:
+    """Return the section that draws the footer."""
 
     def draw(pane: Pane) -> list[Text]:
         note = [_note(controls.note, pane)] if controls.note else []
-        return [*note, _last(controls, pane)]
+        return [*note, _last_line(controls, pane)]
 
     return draw
 
@@ -31,8 +31,8 @@ def _note(note: str, pane: Pane) -> Text:
     return Text(f" {fit(f'{pane.glyphs.warning} {printable(note)}', pane.width - 1, pane.glyphs)}", WARN)
 
 
-def _last(controls: Controls, pane: Pane) -> Text:
-    controls.forget_question_of_another(pane.state)
+def _last_line(controls: Controls, pane: Pane) -> Text:
+    controls.withdraw_outdated_question(pane.state)
     if controls.question:
         return Text.assemble(
             (f" {fit(controls.question, pane.width - 22, pane.glyphs)} ", WARN), ("y", STRONG), " yes, other keys no"
@@ -43,10 +43,10 @@ def _last(controls: Controls, pane: Pane) -> Text:
 
 
 def _keys(controls: Controls, pane: Pane) -> Text:
-    ask = [("p", "resume" if pane.state.paused else "pause"), ("s", "skip"), ("a", "abort")]
-    leave = [("q", "quit")] if controls.leave is not None else []
+    commands = [("p", "resume" if pane.state.paused else "pause"), ("s", "skip"), ("a", "abort")]
+    close = [("q", "quit")] if controls.close is not None else []
     text = Text()
-    for key, meaning in (("?", "help"), *leave, *(ask if controls.may_ask else [])):
+    for key, meaning in (("?", "help"), *close, *(commands if controls.allows_commands else [])):
         text.append_text(Text.assemble((f" {key}", STRONG), (f" {meaning} ", QUIET)))
     return text
 
@@ -63,8 +63,8 @@ def _views(controls: Controls, pane: Pane) -> Text:
     return text
 
 
-def help_lines(pane: Pane) -> list[Text]:
-    """Explain keys and signs."""
+def draw_help(pane: Pane) -> list[Text]:
+    """Draw the help screen: the keys and the signs."""
     glyphs = pane.glyphs
     keys = (
         ("p", "pause after the frame under way, and resume: the cooler goes on"),

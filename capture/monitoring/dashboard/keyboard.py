@@ -1,4 +1,4 @@
-"""Keys from the terminal, one by one, without ever stopping a night that runs in the background."""
+"""Single keys from the terminal, which never stop a night that runs in the background."""
 
 import asyncio
 import os
@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
-LOOK_S = 1.0
-"""Between two looks whether we are in the foreground."""
+CHECK_S = 1.0
+"""Between two checks whether the process is in the foreground."""
 
 LONGEST_READ = 4096
 
@@ -20,7 +20,11 @@ PASTE_S = 0.2
 
 @contextmanager
 def _not_stopped() -> Iterator[None]:
-    """Let terminal calls of a process in the background fail instead of stopping it: with it the night would stand."""
+    """Keep terminal calls from stopping a process in the background, and the night with it.
+
+    With SIGTTIN blocked, reading from the background fails with EIO; with SIGTTOU blocked, setting modes is allowed
+    (POSIX, XBD 11.1.4).
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTIN, signal.SIGTTOU})
     try:
         yield
@@ -29,80 +33,80 @@ def _not_stopped() -> Iterator[None]:
 
 
 class Keyboard:
-    """Hands over keys for the length of an asynchronous block; does nothing where there is no terminal.
+    """Passes on single keys during an asynchronous block; does nothing if there is no terminal.
 
-    The terminal gives keys at once and does not show them meanwhile; afterwards it is as it was. In the background
-    nothing is read and nothing set; back in the foreground it goes on. Ctrl-C and Ctrl-Z do what they always do.
+    The terminal is in non-canonical mode without echo, and is restored afterwards. A process in the background
+    neither reads keys nor changes modes until it is in the foreground again. Ctrl-C and Ctrl-Z work as usual.
 
     Parameters
     ----------
     descriptor
-        Of the terminal, such as ``sys.stdin.fileno()``.
+        The terminal, such as ``sys.stdin.fileno()``.
     press
-        Gets each key. What comes as several characters at once is left out: arrows and the like, and pasted text.
+        Called with each key. Characters that arrive together are ignored: arrow and function keys, and pasted text.
     """
 
     def __init__(self, descriptor: int, press: Callable[[str], None]) -> None:
-        self._given = descriptor
+        self._descriptor_given = descriptor
         self._press = press
         self._descriptor = -1
-        self._deaf_until_s = 0.0
-        self._before: list[Any] | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._ignore_until_s = 0.0
+        self._modes_before: list[Any] | None = None
+        self._checking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Take the keys, where there is a terminal and it is ours."""
+        """Start reading keys, if there is a terminal and the process is in its foreground."""
         with suppress(OSError):
-            # Anew, because non-blocking mode set on the given one would be shared with the shell.
+            # Opened a second time: the shell shares the given file description, and would become non-blocking with it.
             flags = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
-            self._descriptor = os.open(os.ttyname(self._given), flags)
-            self._look()
-            self._looking = asyncio.create_task(self._keep_looking(), name="keyboard")
+            self._descriptor = os.open(os.ttyname(self._descriptor_given), flags)
+            self._check()
+            self._checking = asyncio.create_task(self._keep_checking(), name="keyboard")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the terminal back."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
+        """Restore the terminal."""
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.wait([self._checking])
         if self._descriptor >= 0:
             asyncio.get_running_loop().remove_reader(self._descriptor)
-            if self._before is not None and self._is_ours():
-                self._set(self._before)
+            if self._modes_before is not None and self._is_in_foreground():
+                self._set_modes(self._modes_before)
             os.close(self._descriptor)
 
-    async def _keep_looking(self) -> None:
+    async def _keep_checking(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_S)
-            self._look()
+            await asyncio.sleep(CHECK_S)
+            self._check()
 
-    def _is_ours(self) -> bool:
-        """Tell whether we are in the foreground of the terminal."""
+    def _is_in_foreground(self) -> bool:
+        """Return True if this process is in the foreground of the terminal."""
         try:
             return os.tcgetpgrp(self._descriptor) == os.getpgrp()
         except OSError:
             return False
 
-    def _look(self) -> None:
-        """Take the terminal while we are in the foreground, again after a shell has had it; else let it be."""
+    def _check(self) -> None:
+        """Set the modes and read keys while in the foreground; a shell may have reset the modes meanwhile."""
         loop = asyncio.get_running_loop()
-        if not self._is_ours():
+        if not self._is_in_foreground():
             loop.remove_reader(self._descriptor)
             return
         with suppress(OSError, termios.error):
             modes = termios.tcgetattr(self._descriptor)
             if modes[3] & termios.ICANON:
-                self._before = self._before or termios.tcgetattr(self._descriptor)
+                self._modes_before = self._modes_before or termios.tcgetattr(self._descriptor)
                 modes[3] &= ~(termios.ICANON | termios.ECHO)
                 modes[6][termios.VMIN], modes[6][termios.VTIME] = 1, 0
-                self._set(modes)
+                self._set_modes(modes)
         loop.add_reader(self._descriptor, self._read)
 
-    def _set(self, modes: list[Any]) -> None:
+    def _set_modes(self, modes: list[Any]) -> None:
         with _not_stopped(), suppress(termios.error):
-            # Not after what is still to be written: a terminal that has stopped would be waited for.
+            # TCSADRAIN would wait for pending output, which blocks while the terminal is stopped (Ctrl-S).
             termios.tcsetattr(self._descriptor, termios.TCSANOW, modes)
 
     def _read(self) -> None:
@@ -113,11 +117,11 @@ class Keyboard:
             return
         except OSError:
             data = b""
-        if not data:  # in the background, or hung up; the next look tells
+        if not data:  # in the background, or hung up; the next check finds out which
             asyncio.get_running_loop().remove_reader(self._descriptor)
             return
         now_s = asyncio.get_running_loop().time()
-        if len(data) > 1:  # a paste, whose letters must not end a night, nor those that come right after it
-            self._deaf_until_s = now_s + PASTE_S
-        elif data.isascii() and now_s >= self._deaf_until_s:
+        if len(data) > 1:  # pasted text; neither it nor what follows at once may end a night by accident
+            self._ignore_until_s = now_s + PASTE_S
+        elif data.isascii() and now_s >= self._ignore_until_s:
             self._press(data.decode("ascii"))

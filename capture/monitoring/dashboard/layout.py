@@ -1,4 +1,4 @@
-"""The dashboard as a whole: which sections stand where at which size."""
+"""The layout of the dashboard: which sections are shown at which size, and where."""
 
 import io
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from rich.segment import Segment
 from rich.text import Text
 
 from coldframe.capture.events.kinds import NightOutcome, StepOutcome
-from coldframe.capture.monitoring.dashboard import footer
 from coldframe.capture.monitoring.dashboard.controls import Controls, Screen
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, QUIET, STRONG, WARN, Picture
+from coldframe.capture.monitoring.dashboard.footer import draw_help, footer_height, footer_section
 from coldframe.capture.monitoring.dashboard.sections.frame import draw_frame_facts, draw_histogram, frame_title
 from coldframe.capture.monitoring.dashboard.sections.headline import draw_headline
 from coldframe.capture.monitoring.dashboard.sections.latest import draw_latest
@@ -21,29 +21,29 @@ from coldframe.capture.monitoring.dashboard.sections.pane import Block
 from coldframe.capture.monitoring.dashboard.sections.plan import draw_plan
 from coldframe.capture.monitoring.dashboard.sections.rig import draw_rig
 from coldframe.capture.monitoring.dashboard.sections.tuning import draw_tuning
-from coldframe.capture.monitoring.progress.narrator import printable
+from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.progress.state import DashboardState
 
 WIDE = (150, 40)
-"""Columns and rows from which on there is room for everything at once."""
+"""Smallest size, in columns and rows, that shows everything at once."""
 
 COMPACT = (70, 20)
-"""Below this only the headline, the plan and the events are shown."""
+"""Smallest size for the two-column layout; smaller terminals show the headline, the plan and the events."""
 
 HEADLINE, WIDE_HEADLINE, WIDE_LATEST = 3, 4, 11
 """Rows."""
 
 LEAST_WITH_KEYS = 6
-"""Rows below which there is no line for keys."""
+"""Terminals of this height or less have no footer."""
 
 LEAST_RIG = 16
-"""Rows that show all of the rig, with a curve of the temperature."""
+"""Rows that the rig needs, with the temperature as a curve."""
 
 BLANK = Text(" ")
-"""Nothing to see. Not an empty text, in whose place a layout draws a placeholder."""
+"""An empty area; in place of an empty text, rich draws a placeholder."""
 
 PICTURE_ASPECT = 1.5
-"""Columns over rows of the room for a picture; most sensors are of this shape or near to it."""
+"""Columns over rows of the picture's area; most sensors have about this aspect ratio."""
 
 
 def render(state: DashboardState, width: int, height: int, now: datetime, controls: Controls | None = None) -> "Sized":
@@ -52,35 +52,35 @@ def render(state: DashboardState, width: int, height: int, now: datetime, contro
     Parameters
     ----------
     state
-        What is known of the night.
+        The night.
     width, height
-        Size in characters: neither more columns nor more rows are drawn.
+        Size in characters, which the result never exceeds.
     now
-        The present, with a time zone: clock times are shown in it.
+        The present time; times of day are shown in its time zone.
     controls
-        What was chosen by keys; None draws the overview, without a line for keys.
+        The user's choices; None draws the overview without a footer.
 
     Returns
     -------
     Sized
-        To be printed, or taken line by line. Draws in ASCII where the console's encoding is not Unicode, and
-        with shades instead of half blocks where it has no colours.
+        Print it, or take its lines. It consists of ASCII characters if the console's encoding is not Unicode, and
+        draws pictures in shades instead of half blocks if the console has no colours.
     """
     if controls is None:
         return Sized(_overview(state, width, height, now), width, height)
-    lines = footer.lines(controls) if height > LEAST_WITH_KEYS else 0
+    footer_rows = footer_height(controls) if height > LEAST_WITH_KEYS else 0
     layout = Layout()
     layout.split_column(
-        Layout(_chosen(controls, state, width, height - lines, now), ratio=1),
-        *([Layout(Block(footer.footing(controls), state, now), size=lines)] if lines else []),
+        Layout(_chosen(controls, state, width, height - footer_rows, now), ratio=1),
+        *([Layout(Block(footer_section(controls), state, now), size=footer_rows)] if footer_rows else []),
     )
     return Sized(layout, width, height)
 
 
 def _chosen(controls: Controls, state: DashboardState, width: int, height: int, now: datetime) -> Layout:
-    """Return what the keys chose."""
+    """Return the view that the user has chosen."""
     if controls.is_help_shown:
-        return Layout(Block(footer.help_lines, state, now, title="Help"))
+        return Layout(Block(draw_help, state, now, title="Help"))
     match controls.screen:
         case Screen.OVERVIEW:
             return _overview(state, width, height, now)
@@ -101,7 +101,7 @@ def _headed(state: DashboardState, now: datetime, *parts: Layout) -> Layout:
 
 
 def _overview(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
-    """Return what there is room for at once."""
+    """Return the overview that fits the size."""
     if width >= WIDE[0] and height >= WIDE[1]:
         return _wide(state, width, height, now)
     if width >= COMPACT[0] and height >= COMPACT[1]:
@@ -110,7 +110,7 @@ def _overview(state: DashboardState, width: int, height: int, now: datetime) -> 
 
 
 class Sized:
-    """A renderable in exactly `width` by `height` characters."""
+    """A rich renderable of exactly `width` by `height` characters."""
 
     def __init__(self, renderable: RenderableType, width: int, height: int) -> None:
         self._renderable = renderable
@@ -118,12 +118,12 @@ class Sized:
         self._height = height
 
     def lines(self, console: Console, options: ConsoleOptions | None = None) -> list[list[Segment]]:
-        """Return its lines."""
+        """Return the lines."""
         options = (options or console.options).update_dimensions(self._width, self._height)
         return console.render_lines(self._renderable, options)[: self._height]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw it."""
+        """Draw the lines."""
         for index, line in enumerate(self.lines(console, options)):
             if index:
                 yield Segment.line()
@@ -141,7 +141,7 @@ def _small(state: DashboardState, now: datetime) -> Layout:
 
 
 def _compact(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
-    """Two columns: plan and rig to the left; to the right the tuning or, once it is done, frame and master."""
+    """Two columns: plan and rig on the left; on the right the tuning or, once it is done, frame and master."""
     left = Layout(size=min(max(width * 45 // 100, 38), 60))
     latest_height = 5 if height < 30 else height // 4  # noqa: PLR2004 - rows
     left.split_column(*_plan_and_rig(state, height - HEADLINE - latest_height, now))
@@ -157,7 +157,7 @@ def _compact(state: DashboardState, width: int, height: int, now: datetime) -> L
 
 
 def _plan_and_rig(state: DashboardState, height: int, now: datetime) -> tuple[Layout, Layout]:
-    """Give the plan as many rows as it has steps, as long as the rig keeps enough."""
+    """Give the plan as many rows as it has steps, as long as enough are left for the rig."""
     plan_height = min(len(state.steps) + 2, height - min(LEAST_RIG, height // 3))
     return (
         Layout(Block(draw_plan, state, now, title="Plan", gutter=2), size=plan_height),
@@ -181,7 +181,7 @@ def _tuning(state: DashboardState, now: datetime) -> tuple[Layout, Layout]:
 
 
 def _frame(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
-    """Picture and histogram of the last frame, and the master that it went into."""
+    """Picture and histogram of the last frame, and the noise of its master."""
     picture_width = min(width * 45 // 100, int((height - 11) * PICTURE_ASPECT) + 6)
     layout = Layout()
     layout.split_column(
@@ -203,7 +203,7 @@ def _picture_and_histogram(state: DashboardState, picture_width: int, now: datet
 
 
 def _wide(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
-    """Three columns with everything at once, events and masters below."""
+    """Three columns with everything at once; events and masters below."""
     left, middle, right = Layout(size=width * 29 // 100), Layout(ratio=1), Layout(size=width * 31 // 100)
     left.split_column(*_plan_and_rig(state, height - WIDE_HEADLINE - WIDE_LATEST, now))
     middle.split_column(
@@ -231,18 +231,18 @@ def _picture(state: DashboardState) -> RenderableType:
 
 
 def summary(state: DashboardState) -> RenderableType:
-    """Tell what the night made and what is missing: what stays on the screen when the dashboard has gone."""
-    return Group(_last_words(state), *_made(state), *_missing(state), *_where(state))
+    """Return the masters of the night and what is missing, to print when the dashboard has closed."""
+    return Group(_outcome(state), *_masters(state), *_missing(state), *_folder(state))
 
 
-def _last_words(state: DashboardState) -> Text:
+def _outcome(state: DashboardState) -> Text:
     if state.ended is None:
         return Text("The dashboard was closed before the night ended", WARN)
     style = GOOD if state.ended.outcome is NightOutcome.COMPLETE else WARN
     return Text(f"Night {state.ended.outcome.value}: {printable(state.ended.summary)}", style)
 
 
-def _made(state: DashboardState) -> Iterator[Text]:
+def _masters(state: DashboardState) -> Iterator[Text]:
     for master in state.masters:
         step = state.steps.get(master.step)
         title = printable(step.planned.title) if step else f"step {master.step}"
@@ -250,7 +250,7 @@ def _made(state: DashboardState) -> Iterator[Text]:
         yield Text.assemble(("  made     ", GOOD), (title, STRONG), f", {master.frames} frames: ", (name, QUIET))
 
 
-def _where(state: DashboardState) -> Iterator[Text]:
+def _folder(state: DashboardState) -> Iterator[Text]:
     if state.night is not None:
         yield Text(f"  in {printable(state.night.folder)}")
 
@@ -265,7 +265,7 @@ def _missing(state: DashboardState) -> Iterator[Text]:
 
 
 def snapshot_svg(state: DashboardState, width: int, height: int, now: datetime) -> str:
-    """Draw the dashboard as an SVG picture, for documents and reports; parameters as in `render`."""
+    """Draw the dashboard as an SVG picture; parameters as in `render`."""
     console = Console(
         file=io.StringIO(),
         width=width,

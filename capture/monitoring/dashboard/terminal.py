@@ -1,4 +1,4 @@
-"""The dashboard on a terminal, without ever making the night wait for that terminal."""
+"""The dashboard on a terminal; a terminal that does not read never delays the night."""
 
 import asyncio
 import contextlib
@@ -21,38 +21,38 @@ from coldframe.capture.monitoring.dashboard.layout import render, summary
 from coldframe.capture.monitoring.progress.state import DashboardState
 
 REFRESH_S = 0.25
-"""Pause between two looks for something new."""
+"""Between two checks for something new."""
 
 LARGEST_SHARE = 0.02
-"""Of a core, for drawing: on slow machines and large terminals it is drawn more rarely, and the night has the core."""
+"""Largest share of a core for drawing; on slow machines and large terminals the dashboard is redrawn less often."""
 
 CLOCK_S = 1.0
-"""Clock and countdown are redrawn this often when nothing else happens."""
+"""Between two redraws of clock and countdown when nothing else happens."""
 
 REPAINT_S = 10.0
-"""All lines are written so often, in case something else has written on the screen, such as a shell in between."""
+"""Between two writings of all lines, in case another program has written to the screen."""
 
 FAREWELL_S = 2.0
-"""How long the last words may take to reach a slow terminal."""
+"""How long a slow terminal may take for the summary."""
 
 
-class PatientTerminal(io.TextIOBase):
-    """Text to a terminal that is never waited for.
+class NonBlockingTerminal(io.TextIOBase):
+    """A text file on a terminal, whose writes never block.
 
     A plain write blocks while the terminal does not read (Ctrl-S, a stalled ssh connection), and the event loop with
-    it. Here what the terminal does not take at once is kept and written when it can be; `is_busy` tells a writer to
-    leave a frame out. A terminal that went away takes everything, silently.
+    it. This class buffers what the terminal does not accept at once and writes it later; while `is_busy`, a caller
+    should skip a redraw. Writes to a terminal that has been closed are discarded.
 
     Parameters
     ----------
     descriptor
-        An open descriptor of the terminal, such as that of standard output. The terminal is opened anew, because
-        non-blocking mode set on the given one would be shared with the shell that we were started from.
+        An open descriptor of the terminal, such as that of standard output. The terminal is opened a second time,
+        because the shell shares the given file description, and would become non-blocking with it.
 
     Raises
     ------
     OSError
-        Where the terminal can't be opened.
+        If the terminal cannot be opened.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -64,12 +64,12 @@ class PatientTerminal(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """The encoding of what is written."""
+        """The encoding of the terminal."""
         return os.device_encoding(self._descriptor) or "utf-8"
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and rows, as last known where the terminal has gone."""
+        """Columns and rows; the last known ones if the terminal has been closed."""
         with contextlib.suppress(OSError):
             columns, rows = os.get_terminal_size(self._descriptor)
             self._size = columns, rows
@@ -77,7 +77,7 @@ class PatientTerminal(io.TextIOBase):
 
     @property
     def is_busy(self) -> bool:
-        """True while the terminal has not taken all that was written."""
+        """True while the terminal has not accepted everything."""
         return bool(self._pending)
 
     def isatty(self) -> bool:
@@ -89,17 +89,17 @@ class PatientTerminal(io.TextIOBase):
         return self._descriptor
 
     def write(self, text: str) -> int:
-        """Write what the terminal takes now and keep the rest for later."""
+        """Write what the terminal accepts now, and buffer the rest."""
         self._pending += text.encode(self.encoding, "replace")
         self._write_pending()
         return len(text)
 
     async def drain(self) -> None:
-        """Wait until all has been taken."""
+        """Wait until the terminal has accepted everything."""
         await self._drained.wait()
 
     def close(self) -> None:
-        """Give up what is still pending and close our descriptor."""
+        """Discard what is buffered and close the descriptor."""
         if not self.closed:
             asyncio.get_running_loop().remove_writer(self._descriptor)
             os.close(self._descriptor)
@@ -126,12 +126,12 @@ def _open_without_blocking(descriptor: int) -> int:
     try:
         return os.open(os.ttyname(descriptor), flags)
     except OSError:
-        # Inside some containers, or after `su`, the terminal has no name that we may open; this one always works.
+        # In some containers, and after `su`, the terminal has no name that this user may open.
         return os.open("/dev/tty", flags)
 
 
 def _has_colours(descriptor: int) -> bool:
-    """Tell whether the terminal database knows colours of this terminal; one that it does not know may have them."""
+    """Return False if the terminfo database says that the terminal has no colours."""
     try:
         curses.setupterm(os.environ.get("TERM"), descriptor)
     except curses.error:
@@ -146,24 +146,24 @@ def _local_time() -> datetime:
 class Dashboard:
     """Shows a night on a terminal; an `EventStream` subscriber and an asynchronous context manager.
 
-    Entered, it takes the terminal's alternate screen and redraws it from a task when something has changed; left, it
-    gives the terminal back and prints what was made and what is missing.
+    On entering, it switches to the terminal's alternate screen, and a task redraws what has changed. On leaving, it
+    restores the terminal and prints a summary.
 
     Parameters
     ----------
     descriptor
         The terminal, such as ``sys.stdout.fileno()``.
     now
-        Tells the time of the wall clock, in the time zone to show.
+        Returns the wall-clock time in the time zone to show.
     controls
-        What keys do; None: there are none.
+        Handles keys; None for a dashboard without keys.
     farewell
-        Says what stays on the screen afterwards.
+        Returns what to print on leaving.
 
     Raises
     ------
     OSError
-        On entering, where the terminal can't be opened.
+        On entering, if the terminal cannot be opened.
     """
 
     def __init__(
@@ -182,38 +182,38 @@ class Dashboard:
         self._pressed = asyncio.Event()
 
     def __call__(self, event: Event) -> None:
-        """Take one event in; it is drawn at the next refresh."""
+        """Apply an event; it is drawn at the next refresh."""
         self.state.apply(event)
         self._has_news = True
 
-    def begin_anew(self, events: Iterable[Event]) -> None:
-        """Show another night, or the same one from its start, as these events tell it."""
+    def restart(self, events: Iterable[Event]) -> None:
+        """Forget the night shown so far, and show the one that these events describe."""
         self.state = DashboardState()
         for event in events:
             self.state.apply(event)
         self._has_news = True
 
-    def lose(self) -> None:
-        """Show that nobody tells of the night any more, until it is begun anew."""
+    def mark_lost(self) -> None:
+        """Show that the night is no longer heard of, until `restart`."""
         self.state.lose()
         self._has_news = True
 
     def press(self, key: str) -> None:
-        """Take a key."""
+        """Handle a key."""
         if self._controls is not None:
             self._controls.press(key, self.state, self._now())
             self._has_news = True
             self._pressed.set()
 
-    def say(self, text: str) -> None:
-        """Show a sentence for some seconds."""
+    def show_message(self, text: str) -> None:
+        """Show a message for some seconds."""
         if self._controls is not None:
-            self._controls.say(text, self._now())
+            self._controls.show_message(text, self._now())
             self._has_news = True
 
     async def __aenter__(self) -> Self:
-        """Take the screen and start to draw."""
-        self._terminal = PatientTerminal(self._descriptor)
+        """Switch to the alternate screen and start drawing."""
+        self._terminal = NonBlockingTerminal(self._descriptor)
         console_file = cast("IO[str]", self._terminal)
         self._console = Console(file=console_file, color_system="auto" if _has_colours(self._descriptor) else None)
         self._drawn: list[list[Segment]] = []
@@ -225,7 +225,7 @@ class Dashboard:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the screen back and leave the summary on it."""
+        """Restore the screen and print the summary."""
         self._drawing.cancel()
         await asyncio.wait([self._drawing])
         self._console.show_cursor(show=True)
@@ -252,11 +252,11 @@ class Dashboard:
                 pause_s = max(REFRESH_S, (time.thread_time() - began_s) / LARGEST_SHARE)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
-                    await self._pressed.wait()  # whoever presses a key looks
+                    await self._pressed.wait()  # draw the effect of a key at once
             self._pressed.clear()
 
     def _draw(self, size: tuple[int, int], *, is_resized: bool) -> None:
-        """Write the lines that have changed: nothing flickers, and little goes over a slow connection."""
+        """Write only the lines that have changed, which avoids flicker and suits slow connections."""
         console = self._console
         console.size = size
         lines = render(self.state, *size, self._now(), self._controls).lines(console)

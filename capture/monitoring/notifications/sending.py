@@ -125,7 +125,7 @@ class Notifier:
             self._put(word)
 
     @asynccontextmanager
-    async def told(self) -> AsyncIterator[None]:
+    async def sending(self) -> AsyncIterator[None]:
         """Send for the length of the block; afterwards what waits has one deadline to arrive."""
         threading.Thread(target=self._send_all, name="notify", daemon=True).start()
         try:

@@ -17,7 +17,8 @@ from coldframe.capture.events.kinds import (
     Severity,
     StepEnded,
 )
-from coldframe.capture.monitoring.progress.narrator import Narrator, duration_text, severity_of
+from coldframe.capture.monitoring.progress.narrator import Narrator, severity_of
+from coldframe.capture.monitoring.progress.quantities import duration_text
 from coldframe.config.tables.notify import NotifySettings
 
 MOST_PROBLEMS = 15

@@ -1,12 +1,9 @@
 """What happens, in words: one line per event for people and journals of services, or JSON lines for programs."""
 
-import contextlib
-import math
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from functools import singledispatchmethod
 from pathlib import Path
-from typing import TextIO
 
 from coldframe.capture.events.kinds import (
     CameraMeasured,
@@ -36,15 +33,20 @@ from coldframe.capture.events.kinds import (
     StepStarted,
     TemperatureRead,
 )
-from coldframe.capture.storage.journal import encode_event, is_journalled
+from coldframe.capture.monitoring.progress.quantities import (
+    duration_text,
+    exposure_text,
+    noise_text,
+    panel_text,
+    printable,
+    temperature_text,
+)
 
 CALM = timedelta(seconds=60)
 """Readings that come all the time (temperature, cooling) get a line no more often than this."""
 
 LONG_EXPOSURE_S = 30.0
 """The start of an exposure is worth a line from here on; a shorter one ends, and gets its frame's line, soon enough."""
-
-MINUTE_S, HOUR_S = 60, 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,50 +56,6 @@ class LogLine:
     at: datetime
     severity: Severity
     text: str
-
-
-def printable(text: str) -> str:
-    """Return `text` on one line and without control characters, which a driver's message could smuggle in."""
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
-
-
-def duration_text(seconds: float) -> str:
-    """Write a span of time for people, to two units at most: "42 s", "12 min", "1 h 04 min"; a dash for no number."""
-    if not math.isfinite(seconds):  # a journal may tell any
-        return "-"
-    whole = round(seconds)
-    if whole < 2 * MINUTE_S:
-        return f"{whole} s"
-    minutes = round(seconds / MINUTE_S)
-    if minutes < HOUR_S // MINUTE_S:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def exposure_text(exposure_s: float) -> str:
-    """Write an exposure as people do: "300 s", "0.842 s", "0.032 ms"."""
-    return f"{exposure_s:.5g} s" if exposure_s >= 0.001 or exposure_s == 0 else f"{exposure_s * 1000:.3g} ms"  # noqa: PLR2004 - one millisecond
-
-
-def noise_text(noise_adu: float) -> str:
-    """Write a noise in ADU, with decimals only where it is small."""
-    return f"{noise_adu:,.0f}" if abs(noise_adu) >= 100 else f"{noise_adu:.3g}"  # noqa: PLR2004 - three digits
-
-
-def panel_text(panel: PanelChanged) -> str:
-    """Say how a panel stands: "lit at 120, cover closed"."""
-    light = "dark" if not panel.lit else "lit" if panel.brightness is None else f"lit at {panel.brightness}"
-    return light if panel.cover is None else f"{light}, cover {panel.cover.value}"
-
-
-def temperature_text(reading: TemperatureRead) -> str:
-    """Say what a temperature reading tells: "-9.8 C, setpoint -10.0 C, power 43 %"."""
-    parts = ["no reading" if reading.sensor_c is None else f"{reading.sensor_c:.1f} C"]
-    if reading.setpoint_c is not None:
-        parts.append(f"setpoint {reading.setpoint_c:.1f} C")
-    if reading.power_percent is not None:
-        parts.append(f"power {reading.power_percent:.0f} %")
-    return ", ".join(parts)
 
 
 _STEP_SEVERITY = {
@@ -163,7 +121,7 @@ class Narrator:
         return None
 
     @_sentence.register
-    def _(self, event: NightStarted) -> str:
+    def _night_started(self, event: NightStarted) -> str:
         self._steps = {step.number: step for step in event.steps}
         devices = [f"{event.camera} ({event.width} x {event.height})"]
         devices += [f"panel {event.panel}"] if event.panel else []
@@ -173,26 +131,26 @@ class Narrator:
         return f"night {begins}: {', '.join(devices)}; {len(event.steps)} steps, about {estimate}, into {event.folder}"
 
     @_sentence.register
-    def _(self, event: NightEnded) -> str:
+    def _night_ended(self, event: NightEnded) -> str:
         return f"night {event.outcome.value}: {event.summary}"
 
     @_sentence.register
-    def _(self, _event: NightPaused) -> str:
+    def _night_paused(self, _event: NightPaused) -> str:
         return "paused by request: no further exposure begins until the night is resumed"
 
     @_sentence.register
-    def _(self, _event: NightResumed) -> str:
+    def _night_resumed(self, _event: NightResumed) -> str:
         return "resumed: the night goes on"
 
     @_sentence.register
-    def _(self, event: StepStarted) -> str:
+    def _step_started(self, event: StepStarted) -> str:
         self._step_began[event.step] = event.at
         step = self._steps.get(event.step)
         about = f", about {duration_text(step.estimate_s)}" if step else ""
         return f"{self._title(event.step)} begins{about}"
 
     @_sentence.register
-    def _(self, event: StepEnded) -> str:
+    def _step_ended(self, event: StepEnded) -> str:
         sentence = f"{self._title(event.step)} {event.outcome.value}"
         began = self._step_began.get(event.step)
         if began is not None:
@@ -200,20 +158,20 @@ class Narrator:
         return f"{sentence}: {event.reason}" if event.reason else sentence
 
     @_sentence.register
-    def _(self, event: SetResized) -> str:
+    def _set_resized(self, event: SetResized) -> str:
         title = self._title(event.step)
         if step := self._steps.get(event.step):
             self._steps[event.step] = replace(step, count=event.count, estimate_s=event.estimate_s)
         return f"{title}: {f'{event.count} frames' if event.count else 'left out'}, {event.reason}"
 
     @_sentence.register
-    def _(self, event: PedestalDecided) -> str:
+    def _pedestal_decided(self, event: PedestalDecided) -> str:
         if step := self._steps.get(event.step):
             self._steps[event.step] = replace(step, count=event.count)
         return f"{self._title(event.step)}: {event.verdict.reason}"
 
     @_sentence.register
-    def _(self, event: CameraMeasured) -> str:
+    def _camera_measured(self, event: CameraMeasured) -> str:
         figures = [
             (event.e_per_adu, "{:.3g} e-/ADU"),
             (event.read_noise_e, "read noise {:.3g} e-"),
@@ -222,45 +180,45 @@ class Narrator:
         return f"{event.camera}: " + ", ".join(text.format(value) for value, text in figures if value is not None)
 
     @_sentence.register
-    def _(self, event: HookEnded) -> str:
+    def _hook_ended(self, event: HookEnded) -> str:
         return f"{event.command}: {event.fault}" if event.fault else f"{event.command}: done"
 
     @_sentence.register
-    def _(self, event: TemperatureRead) -> str | None:
+    def _temperature_read(self, event: TemperatureRead) -> str | None:
         return f"sensor {temperature_text(event)}" if self._is_calm_enough(event) else None
 
     @_sentence.register
-    def _(self, event: CoolingProgress) -> str | None:
+    def _cooling_progress(self, event: CoolingProgress) -> str | None:
         return f"cooling: {event.verdict}" if self._is_calm_enough(event) else None
 
     @_sentence.register
-    def _(self, event: PanelChanged) -> str:
+    def _panel_changed(self, event: PanelChanged) -> str:
         return f"panel {panel_text(event)}"
 
     @_sentence.register
-    def _(self, event: FilterChanged) -> str:
+    def _filter_changed(self, event: FilterChanged) -> str:
         return f"filter {event.filter}"
 
     @_sentence.register
-    def _(self, event: ExposureStarted) -> str | None:
+    def _exposure_started(self, event: ExposureStarted) -> str | None:
         if event.exposure_s < LONG_EXPOSURE_S:
             return None
         return f"{self._title(event.step)} exposing {exposure_text(event.exposure_s)}"
 
     @_sentence.register
-    def _(self, event: FlatTested) -> str:
+    def _flat_tested(self, event: FlatTested) -> str:
         light = "" if event.brightness is None else f" at {event.brightness}"
         test = f"{self._title(event.step)} test {exposure_text(event.exposure_s)}{light}"
         return f"{test} level {event.level_adu:,.0f} ADU: {event.verdict}"
 
     @_sentence.register
-    def _(self, event: FlatTuned) -> str:
+    def _flat_tuned(self, event: FlatTuned) -> str:
         light = "" if event.brightness is None else f" at brightness {event.brightness}"
         tests = "1 test" if event.tests == 1 else f"{event.tests} tests"
         return f"{self._title(event.step)} tuned to {exposure_text(event.exposure_s)}{light} in {tests}"
 
     @_sentence.register
-    def _(self, event: FrameAccepted) -> str:
+    def _frame_accepted(self, event: FrameAccepted) -> str:
         step = self._steps.get(event.step)
         count = f"{event.index}/{step.count}" if step else f"{event.index}"
         level, noise = event.statistics.level_adu, event.statistics.noise_adu
@@ -270,55 +228,13 @@ class Narrator:
         )
 
     @_sentence.register
-    def _(self, event: FrameRejected) -> str:
+    def _frame_rejected(self, event: FrameRejected) -> str:
         return f"{self._title(event.step)} frame rejected: {event.reason}, kept as {Path(event.path).name}"
 
     @_sentence.register
-    def _(self, event: MasterWritten) -> str:
+    def _master_written(self, event: MasterWritten) -> str:
         return f"master of {self._title(event.step)} from {event.frames} frames written: {Path(event.path).name}"
 
     @_sentence.register
-    def _(self, event: Notice) -> str:
+    def _notice(self, event: Notice) -> str:
         return event.text if event.severity is Severity.INFO else f"{event.severity.value}: {event.text}"
-
-
-class LineLog:
-    """An `EventStream` subscriber that writes a line per event, for runs without a terminal.
-
-    Parameters
-    ----------
-    stream
-        Where the lines go. A stream that went away is let go: the night matters more than its log.
-    zone
-        Time zone of the clock times; None is the computer's own.
-    """
-
-    def __init__(self, stream: TextIO, zone: tzinfo | None = None) -> None:
-        self._stream = stream
-        self._zone = zone
-        self._narrator = Narrator()
-
-    def __call__(self, event: Event) -> None:
-        """Write the event's line, such as ``04:12:33 flat Ha 7/20 0.842 s level 26,180 ADU noise 142``."""
-        told = self._narrator.tell(event)
-        if told:
-            _write_line(self._stream, f"{told.at.astimezone(self._zone):%H:%M:%S} {told.text}")
-
-
-class JsonLog:
-    """An `EventStream` subscriber that writes the journal's lines to a stream, for programs that listen."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __call__(self, event: Event) -> None:
-        """Write the event as a line of JSON."""
-        if is_journalled(event):
-            _write_line(self._stream, encode_event(event))
-
-
-def _write_line(stream: TextIO, line: str) -> None:
-    encoding = stream.encoding or "utf-8"
-    with contextlib.suppress(OSError):
-        stream.write(line.encode(encoding, "replace").decode(encoding) + "\n")
-        stream.flush()

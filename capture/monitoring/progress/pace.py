@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from coldframe.capture.events.kinds import PlannedStep, StepOutcome
+from coldframe.capture.events.kinds import PlannedStep, SkippedBy, StepOutcome
 
 PLAN_WEIGHT = 3
 """The planned pace counts as this many frames, so that the first measured ones move the outlook gently."""
@@ -29,8 +29,8 @@ class StepProgress:
     ----------
     accepted, rejected
         Frames so far.
-    outcome, reason
-        How it ended, None and empty while it has not.
+    outcome, reason, skipped_by
+        How it ended; None, empty and None while it has not.
     """
 
     planned: PlannedStep
@@ -40,6 +40,7 @@ class StepProgress:
     ended: datetime | None = None
     outcome: StepOutcome | None = None
     reason: str = ""
+    skipped_by: SkippedBy | None = None
 
     @property
     def is_over(self) -> bool:

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from functools import singledispatchmethod
 
 from coldframe.capture.events.kinds import (
-    NIGHT_WAS_ENDED,
     CoolingProgress,
     Event,
     ExposureStarted,
@@ -26,6 +25,7 @@ from coldframe.capture.events.kinds import (
     PedestalDecided,
     SetResized,
     Severity,
+    SkippedBy,
     StepEnded,
     StepOutcome,
     StepStarted,
@@ -184,7 +184,7 @@ class DashboardState:
         """Events that only have words need nothing more."""
 
     @_take.register
-    def _(self, event: NightStarted) -> None:
+    def _take_night_started(self, event: NightStarted) -> None:
         # A journal goes on with the next run of the night: what the one before had under way is no more.
         self.night, self.ended, self.paused, self.is_stopping, self._pauses = event, None, None, False, timedelta()
         self.running, self.exposure, self.cooling, self.tuning, self.noise = None, None, None, None, []
@@ -192,48 +192,49 @@ class DashboardState:
         self.steps = {step.number: StepProgress(step) for step in event.steps}
 
     @_take.register
-    def _(self, event: NightEnded) -> None:
+    def _take_night_ended(self, event: NightEnded) -> None:
         self.ended, self.running, self.exposure, self.paused = event, None, None, None
 
     @_take.register
-    def _(self, event: NightPaused) -> None:
+    def _take_night_paused(self, event: NightPaused) -> None:
         self.paused = event
 
     @_take.register
-    def _(self, event: NightResumed) -> None:
+    def _take_night_resumed(self, event: NightResumed) -> None:
         if self.paused is not None:
             self._pauses += event.at - self.paused.at
         self.paused = None
         self.pace.resumed(event.at)
 
     @_take.register
-    def _(self, event: StepStarted) -> None:
+    def _take_step_started(self, event: StepStarted) -> None:
         self.running, self.exposure = event.step, None
         self.pace.step_began()
         if step := self.steps.get(event.step):
-            step.began, step.ended, step.outcome, step.reason = event.at, None, None, ""
+            step.began, step.ended, step.outcome, step.reason, step.skipped_by = event.at, None, None, "", None
 
     @_take.register
-    def _(self, event: StepEnded) -> None:
+    def _take_step_ended(self, event: StepEnded) -> None:
         self.exposure, self.cooling = None, None
-        self.is_stopping = self.is_stopping or event.reason == NIGHT_WAS_ENDED
+        self.is_stopping = self.is_stopping or event.skipped_by is SkippedBy.NIGHT_ENDED
         if self.running == event.step:
             self.running = None
         if step := self.steps.get(event.step):
             step.ended, step.outcome, step.reason = event.at, event.outcome, event.reason
+            step.skipped_by = event.skipped_by
 
     @_take.register
-    def _(self, event: SetResized) -> None:
+    def _take_set_resized(self, event: SetResized) -> None:
         if step := self.steps.get(event.step):
             step.planned = replace(step.planned, count=event.count, estimate_s=event.estimate_s)
 
     @_take.register
-    def _(self, event: PedestalDecided) -> None:
+    def _take_pedestal_decided(self, event: PedestalDecided) -> None:
         if step := self.steps.get(event.step):
             step.planned = replace(step.planned, count=event.count)
 
     @_take.register
-    def _(self, event: TemperatureRead) -> None:
+    def _take_temperature_read(self, event: TemperatureRead) -> None:
         self.thermals = event
         if not self.temperatures or event.at - self.temperatures[-1].at >= HISTORY_INTERVAL:
             self.temperatures.append(event)
@@ -241,35 +242,35 @@ class DashboardState:
             self.temperatures.popleft()
 
     @_take.register
-    def _(self, event: CoolingProgress) -> None:
+    def _take_cooling_progress(self, event: CoolingProgress) -> None:
         self.cooling = event.verdict
 
     @_take.register
-    def _(self, event: PanelChanged) -> None:
+    def _take_panel_changed(self, event: PanelChanged) -> None:
         self.panel = event
 
     @_take.register
-    def _(self, event: FilterChanged) -> None:
+    def _take_filter_changed(self, event: FilterChanged) -> None:
         self.filter = event.filter
 
     @_take.register
-    def _(self, event: ExposureStarted) -> None:
+    def _take_exposure_started(self, event: ExposureStarted) -> None:
         self.exposure = event
 
     @_take.register
-    def _(self, event: FlatTested) -> None:
+    def _take_flat_tested(self, event: FlatTested) -> None:
         if self.tuning is None or self.tuning.step != event.step or self.tuning.tuned is not None:
             self.tuning = Tuning(event.step)
         self.tuning.tests.append(event)
 
     @_take.register
-    def _(self, event: FlatTuned) -> None:
+    def _take_flat_tuned(self, event: FlatTuned) -> None:
         if self.tuning is None or self.tuning.step != event.step:
             self.tuning = Tuning(event.step)
         self.tuning.tuned = event
 
     @_take.register
-    def _(self, event: FrameAccepted) -> None:
+    def _take_frame_accepted(self, event: FrameAccepted) -> None:
         self.frame = event
         if step := self.steps.get(event.step):
             step.accepted = event.index  # fewer than before where a set is put aside and shot once more
@@ -279,22 +280,22 @@ class DashboardState:
                 self.pace.frame_accepted(step.planned, event.at)
 
     @_take.register
-    def _(self, event: FrameRejected) -> None:
+    def _take_frame_rejected(self, event: FrameRejected) -> None:
         if step := self.steps.get(event.step):
             step.rejected += 1
             if event.step == self.running:
                 self.pace.frame_rejected(step.planned, event.at)
 
     @_take.register
-    def _(self, event: FrameShown) -> None:
+    def _take_frame_shown(self, event: FrameShown) -> None:
         self.shown = event
 
     @_take.register
-    def _(self, event: MasterGrew) -> None:
+    def _take_master_grew(self, event: MasterGrew) -> None:
         if self.noise and (self.noise[-1].step != event.step or self.noise[-1].frames >= event.frames):
             self.noise = []
         self.noise.append(event)
 
     @_take.register
-    def _(self, event: MasterWritten) -> None:
+    def _take_master_written(self, event: MasterWritten) -> None:
         self.masters = [*(each for each in self.masters if each.path != event.path), event]

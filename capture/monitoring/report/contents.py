@@ -166,6 +166,8 @@ class SetReport:
         Frames to accept, as last decided.
     reason
         Why it is missing or short, or what was decided about it; empty where there is nothing to say.
+    is_reached
+        False if the night ended before it came to this set.
     masters
         Usually one; of a sensor that nothing cools, one for each temperature.
     """
@@ -182,6 +184,7 @@ class SetReport:
     frames: tuple[FramePoint, ...]
     growth: tuple[Growth, ...]
     masters: tuple[MasterReport, ...]
+    is_reached: bool = True
 
 
 @dataclass(frozen=True, slots=True)

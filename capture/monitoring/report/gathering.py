@@ -1,7 +1,7 @@
 """From a night's events to its report. Pure: no clock, no files.
 
 A night may have been resumed: its journal then tells of several runs, each with a plan of its own. The last plan
-counts; steps are the same where their titles are (see `step_keys`), and a frame counts once, whichever runs told of it.
+counts; steps are the same where their work is (see `step_keys`), and a frame counts once, whichever runs told of it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +10,7 @@ from datetime import timedelta, tzinfo
 from functools import singledispatchmethod
 from pathlib import PurePath
 
-from coldframe.calibration.masters.master_frame import name_part
+from coldframe.calibration.files.naming import name_part
 from coldframe.capture.events.kinds import (
     CameraMeasured,
     Event,
@@ -28,9 +28,11 @@ from coldframe.capture.events.kinds import (
     Severity,
     StepEnded,
     StepOutcome,
+    StepType,
     TemperatureRead,
 )
-from coldframe.capture.monitoring.progress.narrator import Narrator, printable
+from coldframe.capture.monitoring.progress.narrator import Narrator
+from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.report.contents import (
     NOT_REACHED,
     CameraReport,
@@ -50,9 +52,6 @@ from coldframe.capture.monitoring.report.runs import Run, StepKey, runs_of, step
 from coldframe.capture.monitoring.report.time_budget import time_budget
 from coldframe.capture.monitoring.report.verdict import verdict_of
 from coldframe.config.frames import FrameKind
-
-SKY, COMBINE, TUNE, COOL = "sky flats", "combine ", "tune ", "cool to "
-"""How the titles of steps begin that are no sets: twilight flats are shot in one step and combined in others."""
 
 READINGS = 400
 """Stretches of the night of which the coldest and the warmest reading are kept."""
@@ -176,15 +175,30 @@ class _Step:
 
     @property
     def is_sky(self) -> bool:
-        return self.planned.kind is FrameKind.FLAT and self.title.startswith(SKY)
+        return self.planned.step_type is StepType.SKY_FLATS
 
     @property
     def is_combining(self) -> bool:
-        return self.planned.kind is None and self.title.startswith(COMBINE)
+        return self.planned.step_type is StepType.SKY_MASTER
+
+    @property
+    def is_tuning(self) -> bool:
+        return self.planned.step_type is StepType.TUNE
 
     @property
     def is_set(self) -> bool:
-        return self.is_combining or (self.planned.kind is not None and not self.is_sky)
+        """True if the step makes a master: twilight flats are shot in one step and combined in others."""
+        return self.planned.step_type in (StepType.SHOOT, StepType.SKY_MASTER)
+
+    @property
+    def is_left_out(self) -> bool:
+        """True if the set was resized to no frames."""
+        return bool(self.note) and self.count == 0
+
+    @property
+    def flat_title(self) -> str:
+        """Title of the flats that the step tunes or combines."""
+        return printable(f"flat {self.planned.filter or ''}")
 
     @property
     def failure(self) -> str:
@@ -214,7 +228,7 @@ class _Gathered:
         """Take an event in."""
 
     @take.register
-    def _(self, event: NightStarted) -> None:
+    def _take_night_started(self, event: NightStarted) -> None:
         self.run += 1
         self.folder = event.folder
         self._keys = step_keys(event)
@@ -224,26 +238,26 @@ class _Gathered:
             step.planned, step.run, step.count, step.note, step.ended = planned, self.run, planned.count, "", None
 
     @take.register
-    def _(self, event: StepEnded) -> None:
+    def _take_step_ended(self, event: StepEnded) -> None:
         if step := self._step(event.step):
             step.ended = event
 
     @take.register
-    def _(self, event: SetResized) -> None:
+    def _take_set_resized(self, event: SetResized) -> None:
         if step := self._step(event.step):
             step.count, step.note = event.count, printable(event.reason)
 
     @take.register
-    def _(self, event: PedestalDecided) -> None:
+    def _take_pedestal_decided(self, event: PedestalDecided) -> None:
         if step := self._step(event.step):
             step.count, step.note = event.count, printable(event.verdict.reason)
 
     @take.register
-    def _(self, event: TemperatureRead) -> None:
+    def _take_temperature_read(self, event: TemperatureRead) -> None:
         self.readings.append(Reading(event.at, event.sensor_c, event.setpoint_c, event.power_percent))
 
     @take.register
-    def _(self, event: CameraMeasured) -> None:
+    def _take_camera_measured(self, event: CameraMeasured) -> None:
         self.cameras[event.camera, event.gain] = CameraReport(
             camera=printable(event.camera),
             gain=event.gain,
@@ -257,7 +271,7 @@ class _Gathered:
         )
 
     @take.register
-    def _(self, event: FlatTested) -> None:
+    def _take_flat_tested(self, event: FlatTested) -> None:
         step = self._step(event.step)
         if step is None:
             return
@@ -276,12 +290,12 @@ class _Gathered:
         step.tests.append(test)
 
     @take.register
-    def _(self, event: FlatTuned) -> None:
+    def _take_flat_tuned(self, event: FlatTuned) -> None:
         if step := self._step(event.step):
             step.tuned = event
 
     @take.register
-    def _(self, event: FrameAccepted) -> None:
+    def _take_frame_accepted(self, event: FrameAccepted) -> None:
         self.accepted.add(event.path)
         self.rejected.discard(event.path)
         step = self._step(event.step)
@@ -299,7 +313,7 @@ class _Gathered:
         )
 
     @take.register
-    def _(self, event: FrameRejected) -> None:
+    def _take_frame_rejected(self, event: FrameRejected) -> None:
         self.rejected.add(event.path)
         step = self._step(event.step)
         if step is None:
@@ -319,7 +333,7 @@ class _Gathered:
                     return
 
     @take.register
-    def _(self, event: MasterGrew) -> None:
+    def _take_master_grew(self, event: MasterGrew) -> None:
         step = self._step(event.step)
         if step is None:
             return
@@ -328,7 +342,7 @@ class _Gathered:
         step.growth[event.frames] = Growth(event.frames, event.noise_adu)
 
     @take.register
-    def _(self, event: MasterWritten) -> None:
+    def _take_master_written(self, event: MasterWritten) -> None:
         step = self._step(event.step)
         if step is None:
             return
@@ -354,7 +368,7 @@ class _Gathered:
         accepted = [frame for frame in frames if not frame.rejected]
         state, reason = self._became(step, is_over=is_over)
         return SetReport(
-            title=step.title.removeprefix(COMBINE),
+            title=step.flat_title if step.is_combining else step.title,
             kind=step.planned.kind or FrameKind.FLAT,
             filter=step.planned.filter,
             exposure_s=step.planned.exposure_s,
@@ -366,11 +380,12 @@ class _Gathered:
             frames=frames,
             growth=tuple(step.growth[frames] for frames in sorted(step.growth)),
             masters=tuple(step.masters.values()),
+            is_reached=not is_over or step.ended is not None or step.is_left_out or bool(step.masters),
         )
 
     def _twilight_frames(self, step: _Step) -> Iterator[FramePoint]:
         """Yield the twilight flats of one filter, which one step shot for all filters: their folder names it."""
-        name = step.title.removeprefix(COMBINE).removeprefix("flat").strip()
+        name = step.planned.filter
         for sky in self.steps.values():
             if sky.is_sky:
                 end = f"_{name_part(name)}" if name else ""
@@ -382,7 +397,7 @@ class _Gathered:
             return SetState.MADE, step.note
         if step.masters:
             return SetState.SHORT, step.failure
-        if step.note and step.count == 0:
+        if step.is_left_out:
             return SetState.MISSING, f"left out, {step.note}"
         if step.ended is None:
             return SetState.MISSING, NOT_REACHED if is_over else "not made yet"
@@ -395,19 +410,19 @@ class _Gathered:
             return ""
         before = [each for each in self.steps.values() if each.run == step.run]
         before = before[: before.index(step)]
-        cooling = next((each for each in reversed(before) if each.title.startswith(COOL)), None)
+        cooling = next((each for each in reversed(before) if each.planned.step_type is StepType.COOL), None)
         if cooling is not None and cooling.failure:
             return cooling.failure
         is_flat = step.planned.kind in (FrameKind.FLAT, FrameKind.DARK_FLAT)
-        tunings = [each for each in before if each.title == f"{TUNE}flat {step.planned.filter or ''}".strip()]
+        tunings = [each for each in before if each.is_tuning and each.planned.filter == step.planned.filter]
         return tunings[-1].failure if is_flat and tunings else ""
 
     def tuning_reports(self) -> Iterator[TuningReport]:
         """Yield the search for each flat's exposure."""
         for step in self.steps.values():
-            if step.tests or step.tuned is not None or (step.title.startswith(TUNE) and step.failure):
+            if step.tests or step.tuned is not None or (step.is_tuning and step.failure):
                 yield TuningReport(
-                    title=step.title.removeprefix(TUNE),
+                    title=step.flat_title if step.is_tuning else step.title,
                     filter=step.tuned.filter if step.tuned else None,
                     tests=tuple(step.tests),
                     exposure_s=step.tuned.exposure_s if step.tuned else None,

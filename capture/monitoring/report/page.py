@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from coldframe.capture.monitoring.progress.narrator import duration_text, exposure_text, printable
+from coldframe.capture.monitoring.progress.quantities import duration_text, exposure_text, printable
 from coldframe.capture.monitoring.report import charts
 from coldframe.capture.monitoring.report.contents import MasterReport, NightReport, NightState, SetReport, SetState
 from coldframe.capture.monitoring.report.pixels import Look

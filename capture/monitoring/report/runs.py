@@ -1,10 +1,12 @@
 """A night's journal, cut into the runs of the program that wrote it: several where the night was resumed. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from coldframe.capture.events.kinds import Event, HookEnded, NightEnded, NightStarted, Notice
+from coldframe.capture.events.kinds import Event, HookEnded, NightEnded, NightStarted, Notice, StepType
+from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError
 
 JOURNAL = "journal.jsonl"
@@ -62,15 +64,17 @@ def runs_of(events: Iterable[Event]) -> list[Run]:
     return [Run(run[0], tuple(run)) for run in runs if isinstance(run[0], NightStarted)]
 
 
-StepKey = tuple[str, int]
-"""What names a step in every run, although its number changes: its title, and how many before it have the same."""
+Work = tuple[StepType, FrameKind | None, str | None, float | None, float | None]
+StepKey = tuple[Work, int]
+"""Names a step in every run, although its number changes: its work, and how many steps before it have the same."""
 
 
 def step_keys(plan: NightStarted) -> dict[int, StepKey]:
     """Return the key of each step of a plan by its number."""
     keys: dict[int, StepKey] = {}
-    seen: dict[str, int] = {}
+    seen = Counter[Work]()
     for step in plan.steps:
-        keys[step.number] = step.title, seen.get(step.title, 0)
-        seen[step.title] = seen.get(step.title, 0) + 1
+        work = step.step_type, step.kind, step.filter, step.exposure_s, step.setpoint_c
+        keys[step.number] = work, seen[work]
+        seen[work] += 1
     return keys

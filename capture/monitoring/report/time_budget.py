@@ -46,7 +46,6 @@ from coldframe.capture.events.kinds import (
     StepStarted,
 )
 from coldframe.capture.monitoring.report.runs import Run
-from coldframe.capture.session.retry_budget import TRYING_AGAIN
 
 LONGEST_MOVE = timedelta(minutes=2)
 LONGEST_SETTLING = timedelta(seconds=20)
@@ -223,7 +222,7 @@ class _Walk:
             self._is_paused = isinstance(event, NightPaused)
         if self._is_paused and isinstance(event, Moved):
             return
-        is_retry = isinstance(event, Notice) and event.text.endswith(TRYING_AGAIN)
+        is_retry = isinstance(event, Notice) and event.will_retry
         is_its_frame = answered is not None and answered == self._exposure
         if not (is_retry or is_its_frame or isinstance(event, ExposureStarted | Moved | Turn)):
             return

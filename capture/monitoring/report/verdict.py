@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from datetime import tzinfo
 
-from coldframe.capture.events.kinds import Notice, Severity, StepEnded, StepStarted
-from coldframe.capture.monitoring.progress.narrator import printable
-from coldframe.capture.monitoring.report.contents import NOT_REACHED, NightState, SetReport, SetState, Verdict
+from coldframe.capture.events.kinds import NightEnded, StepEnded, StepStarted
+from coldframe.capture.monitoring.progress.quantities import printable
+from coldframe.capture.monitoring.report.contents import NightState, SetReport, SetState, Verdict
 from coldframe.capture.monitoring.report.runs import Run
 
-SAFE = "the rig is safe"
-"""How the summary of a night ends that left the rig safe."""
+SAFETY_UNKNOWN = "Whether the rig is safe is not known: “coldframe safe” brings it there."
 
 REASONS_TOLD = 2
 """More reasons make no sentence; all of them stand in the table below it."""
@@ -37,25 +36,23 @@ def verdict_of(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None, is_
     """
     word = last.last_word
     if word is not None:
-        safe = word.summary.endswith(SAFE)
         state = NightState(word.outcome.value)
-        sentence = " ".join([_opening(state, word.summary) + _masters(sets), *_safety(last, safe=safe)])
-        return Verdict(state, safe, printable(sentence))
+        sentence = " ".join([_opening(state, word.result) + _masters(sets), *_safety(word)])
+        return Verdict(state, word.rig_is_safe, printable(sentence))
     at = f"{last.ended_at.astimezone(zone):%H:%M}"
     if is_running:
         made = sum(each.state is not SetState.MISSING for each in sets)
         return Verdict(NightState.RUNNING, None, f"The night is going on: {made} of {len(sets)} masters by {at}.")
     during = f", in {title}" if (title := _running_step(last)) else ""
     sentence = f"The night ended without its last word at {at}{during}; {_uncapped(_masters(sets))}"
-    advice = "Whether the rig is safe is not known: “coldframe safe” brings it there."
-    return Verdict(NightState.BROKEN_OFF, None, printable(f"{sentence} {advice}"))
+    return Verdict(NightState.BROKEN_OFF, None, printable(f"{sentence} {SAFETY_UNKNOWN}"))
 
 
-def _opening(state: NightState, summary: str) -> str:
+def _opening(state: NightState, result: str) -> str:
     if state is NightState.INTERRUPTED:
         return "The night was ended by request. "
     if state is NightState.ABORTED:
-        return f"The night was aborted: {_short(summary.split('; ', maxsplit=1)[0])}. "
+        return f"The night was aborted: {_first_clause(result)}. "
     return ""
 
 
@@ -73,7 +70,7 @@ def _masters(sets: Sequence[SetReport]) -> str:
         return f"{_all_made(len(sets))}, but {_listed([each.title for each in short])} from fewer frames than planned."
     made = len(sets) - len(missing)
     # That a night broke off is said already.
-    missing = [each for each in missing if each.reason != NOT_REACHED]
+    missing = [each for each in missing if each.is_reached]
     count = f"{made} of {len(sets)} masters {'was' if made == 1 else 'were'} made"
     if not made:
         count = "No master was made"
@@ -91,7 +88,7 @@ def _reasons(missing: Sequence[SetReport]) -> str:
     titles: dict[str, list[str]] = {}
     for each in missing:
         titles.setdefault(each.reason, []).append(each.title)
-    told = [f"no {_listed(names, 'or')}, because {_short(why)}" for why, names in titles.items()]
+    told = [f"no {_listed(names, 'or')}, because {_first_clause(why)}" for why, names in titles.items()]
     rest = sum(len(names) for names in list(titles.values())[REASONS_TOLD:])
     return "; ".join(told[:REASONS_TOLD]) + (f"; and {rest} more" if rest else "")
 
@@ -104,24 +101,22 @@ def _listed(names: Sequence[str], word: str = "and") -> str:
     return f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
-def _short(text: str) -> str:
-    """Return the first clause of a reason that says enough, without its full stop, at the end of a word."""
-    sentence = printable(text).split(". ")[0].rstrip(".? ")
-    head = sentence.split(": ")[0]
-    text = head if len(head.split()) >= CLAUSE_WORDS else sentence
-    if len(text) <= LONGEST_REASON:
-        return text
-    return text[:LONGEST_REASON].rsplit(" ", 1)[0].rstrip(" ,:;") + " …"
+def _first_clause(text: str) -> str:
+    """Abbreviate a text for display to its first clause of enough words, without a full stop."""
+    first = printable(text).split(". ")[0].rstrip(".? ")
+    head = first.split(": ")[0]
+    clause = head if len(head.split()) >= CLAUSE_WORDS else first
+    if len(clause) <= LONGEST_REASON:
+        return clause
+    return clause[:LONGEST_REASON].rsplit(" ", 1)[0].rstrip(" ,:;") + " …"
 
 
-def _safety(last: Run, *, safe: bool) -> list[str]:
-    if safe:
+def _safety(word: NightEnded) -> list[str]:
+    if word.rig_is_safe is None:
+        return [SAFETY_UNKNOWN]
+    if word.rig_is_safe:
         return ["The rig is safe."]
-    word = last.last_word
-    assert word is not None
-    errors = [each.text for each in last.events if isinstance(each, Notice) and each.severity is Severity.ERROR]
-    failures = [text for text in dict.fromkeys(errors) if text and text in word.summary]
-    return ["The rig is NOT safe:", *failures] if failures else ["The rig is NOT safe."]
+    return ["The rig is NOT safe:", *word.not_safe] if word.not_safe else ["The rig is NOT safe."]
 
 
 def _running_step(run: Run) -> str:

@@ -110,7 +110,7 @@ def _step(fields: dict[str, object], given_id: str) -> int | None:
     return step
 
 
-class Gate:
+class CommandGate:
     """Lets each command through once, while it is fresh."""
 
     def __init__(self) -> None:

@@ -110,12 +110,12 @@ class Digest:
         self._last_reading = event
 
 
-def is_told(event: Event) -> bool:
+def is_in_digest(event: Event) -> bool:
     """Tell whether an event has a line; pictures have a topic of their own."""
     return not isinstance(event, FrameShown)
 
 
-def unpacked(payload: bytes) -> Iterator[str]:
+def unpack(payload: bytes) -> Iterator[str]:
     """Yield the lines of a digest.
 
     Raises

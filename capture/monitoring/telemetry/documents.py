@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from coldframe.capture.events.kinds import FrameShown
+from coldframe.capture.events.kinds import FrameShown, StepType
 from coldframe.capture.monitoring.progress.narrator import LogLine
 from coldframe.capture.monitoring.progress.pace import StepProgress
 from coldframe.capture.monitoring.progress.state import DashboardState
@@ -19,7 +19,12 @@ MOST_PROBLEMS = 10
 
 LONGEST_TEXT = 500
 
-_PHASES = {"cool": "cooling", "warm": "warming", "tune": "tuning", "combine": "combining"}
+_PHASES = {
+    StepType.COOL: "cooling",
+    StepType.WARM: "warming",
+    StepType.TUNE: "tuning",
+    StepType.SKY_MASTER: "combining",
+}
 
 
 def to_json(document: Mapping[str, object]) -> bytes:
@@ -38,7 +43,7 @@ def phase_of(state: DashboardState) -> str:
         return "tuning"
     if step.planned.kind is not None:
         return step.planned.kind.value
-    return _PHASES.get(step.planned.title.partition(" ")[0], "working")
+    return _PHASES.get(step.planned.step_type, "working")
 
 
 def state_document(state: DashboardState, now: datetime, *, dropped: int = 0) -> bytes:

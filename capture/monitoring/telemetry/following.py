@@ -1,4 +1,4 @@
-"""A night as it is told over MQTT, as events again: for those who watch from another machine."""
+"""A night put together again from its MQTT messages, for watchers on another machine. Pure."""
 
 import base64
 import binascii
@@ -8,22 +8,88 @@ from datetime import datetime
 import numpy as np
 
 from coldframe.capture.events.kinds import Event, FrameShown
-from coldframe.capture.monitoring.telemetry.digest import unpacked
+from coldframe.capture.monitoring.telemetry.digest import unpack
+from coldframe.capture.monitoring.telemetry.topics import Presence, Topics
+from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
 from coldframe.capture.storage.journal_reader import JournalLineError, decode_event
 
 LARGEST_PICTURE = (64, 96)
 BINS = 128
 
+_WHY_DETACHED = {
+    Presence.ENDED.encode(): "the run is over",
+    Presence.OFFLINE.encode(): "the run is gone without its last word, or its network is down",
+}
+
+
+class RemoteNight:
+    """Turns the messages of one rig into updates for a watcher.
+
+    Parameters
+    ----------
+    topics
+        Those of the rig.
+    allows_commands
+        Whether a run that is online would obey.
+    """
+
+    def __init__(self, topics: Topics, *, allows_commands: bool) -> None:
+        self._topics = topics
+        self._allows_commands = allows_commands
+        self._follower = Follower()
+        self._presence = b""
+        self._journal: bytes | None = None
+        self._shown: FrameShown | None = None
+        self._is_attached = False
+
+    def receive(self, topic: str, payload: bytes) -> list[Update]:
+        """Return what a message adds to the night; nothing if it adds nothing, or is not one of ours."""
+        topics = self._topics
+        if topic == topics.status:
+            self._presence = payload
+            return self._attach()
+        if topic == topics.journal:
+            return self._receive_journal(payload)
+        if topic == topics.picture:
+            self._shown = picture(payload) or self._shown
+            return [*self._pictures()] if self._is_attached else []
+        if topic == topics.event:
+            return [*self._follower.line(payload)] if self._is_attached else []
+        return []
+
+    def _receive_journal(self, payload: bytes) -> list[Update]:
+        self._journal = payload
+        if not self._is_attached or self._follower.is_behind:
+            return self._attach()
+        known = self._follower.run
+        events = self._follower.journal(payload)
+        return [*events] if self._follower.run == known else self._attach()
+
+    def _attach(self) -> list[Update]:
+        """Start with all events so far; a run that is over is detached right after that."""
+        if not self._presence or self._journal is None:
+            return []
+        self._follower = Follower()
+        events = self._follower.journal(self._journal)
+        self._is_attached = self._presence == Presence.ONLINE.encode()
+        updates: list[Update] = [Attached((*events, *self._pictures()), self._allows_commands and self._is_attached)]
+        if not self._is_attached:
+            updates.append(Detached(_WHY_DETACHED.get(self._presence, "the run tells something unknown")))
+        return updates
+
+    def _pictures(self) -> tuple[FrameShown, ...]:
+        return () if self._shown is None else (self._shown,)
+
 
 class Follower:
-    """Puts events together from journals and single lines, each once. What is no message of ours is passed over.
+    """Returns the events of journals and single lines, each event once; lines that are not ours are ignored.
 
     Attributes
     ----------
     run
-        Names the run that is followed; None before its first event.
+        Identifier of the run that is followed; None before its first event.
     is_behind
-        Whether a line was missed: the next journal has it, and is to be followed from its start by another one.
+        True if a line was missed. The next journal has it; follow that one from its start with another follower.
     """
 
     def __init__(self) -> None:
@@ -32,20 +98,20 @@ class Follower:
         self._count = 0
 
     def journal(self, payload: bytes) -> list[Event]:
-        """Return the events of a journal that are new, in order; of another run than before all are."""
+        """Return the new events of a journal, in order; all of them if it is of another run than before."""
         try:
-            return self._of_lines(list(unpacked(payload)))
+            return self._events(list(unpack(payload)))
         except ValueError:
             return []
 
     def line(self, payload: bytes) -> list[Event]:
         """Return the event of a line, if it is new."""
         known = self._count
-        found = self._of_lines([payload.decode("ascii", "replace")])
+        found = self._events([payload.decode("ascii", "replace")])
         self.is_behind = self.is_behind or (bool(found) and self._count != known + 1)
         return found
 
-    def _of_lines(self, lines: list[str]) -> list[Event]:
+    def _events(self, lines: list[str]) -> list[Event]:
         found: list[Event] = []
         for line in lines:
             try:
@@ -63,7 +129,7 @@ class Follower:
 
 
 def picture(payload: bytes) -> FrameShown | None:
-    """Return the frame of a picture message, None where it is none."""
+    """Return the frame of a picture message, or None if the message is not valid."""
     try:
         fields = json.loads(payload)
         height, width = int(fields["height"]), int(fields["width"])

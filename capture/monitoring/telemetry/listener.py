@@ -1,12 +1,11 @@
-"""Waits at the broker for `run` while no night is under way, and has one started.
+"""Waits at the broker for the command `run` while no night is under way, and starts one.
 
-A night under way answers for itself: where one may be there, its answer is waited for, and only where none comes the
-listener speaks. So each command has one answer, whoever gives it. The night is a process of its own, which needs the
-listener for nothing and goes on without it.
+A run that is under way answers for itself. Where one may be there, the listener waits for its answer and speaks only if
+none comes, so each command has exactly one answer. The night is a process of its own; it does not need the listener and
+survives it.
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections.abc import Callable
@@ -14,36 +13,26 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-from coldframe.capture.monitoring.progress.narrator import printable
-from coldframe.capture.monitoring.telemetry.commands import Command, CommandError, Gate, answer_document
+from coldframe.capture.monitoring.telemetry.commands import Command, CommandError, CommandGate, answer_document
+from coldframe.capture.monitoring.telemetry.connection import BrokerConnection, cancel_all, prepare_loop
 from coldframe.capture.monitoring.telemetry.home_assistant import BIRTH, HomeAssistant
-from coldframe.capture.monitoring.telemetry.outbox import Outbox
-from coldframe.capture.monitoring.telemetry.publisher import (
-    FAREWELL_S,
-    FIRST_PAUSE_S,
-    LONGEST_PAUSE_S,
-    UNDER_WAY,
-    DetachedExecutor,
-    ask_for,
-    first_of,
-    log_fault,
-)
+from coldframe.capture.monitoring.telemetry.publisher import UNDER_WAY
 from coldframe.capture.monitoring.telemetry.topics import Presence, Topics, topic_part
 from coldframe.config.tables.mqtt import MqttSettings
-from coldframe.devices.mqtt.client import Access, Broker, BrokerLostError, connected
+from coldframe.devices.mqtt.client import Access
 from coldframe.devices.mqtt.message import Message
 
 log = logging.getLogger(__name__)
 
-ANSWERED_WITHIN_S = 2.0
-"""How long a run that may be there has to answer a command first."""
+ANSWER_DEADLINE_S = 2.0
+"""How long a run that may be there has to answer a command before the listener does."""
 
-BEGUN_WITHIN_S = 60.0
-"""After so long the answer is that the night is beginning; commands before the night may take longer."""
+BEGIN_DEADLINE_S = 60.0
+"""After this long the answer is that the night is beginning; hooks before the night may take longer."""
 
 POLL_S = 0.25
-MOST_WAITING = 32
-"""Commands that wait for a run's answer; further ones are left to it."""
+MOST_REPLIES = 32
+"""Commands that wait for a run's answer; any beyond are left to the run."""
 
 LONGEST_ANSWER = 500
 
@@ -60,31 +49,31 @@ class StartedNight(Protocol):
 
     @property
     def is_over(self) -> bool:
-        """Whether the process has ended."""
+        """True once the process has ended."""
 
     @property
     def holds_rig(self) -> bool:
-        """Whether it has taken the rig."""
+        """True while the process holds the lock of the rig."""
 
     @property
     def ending(self) -> str:
-        """How it ended, in a line: its first error where it has told one."""
+        """How it ended, in one line: its first error if it reported one."""
 
-    def end(self) -> None:
-        """Ask it to end in the safe state; a second time: without the warm-up."""
+    def terminate(self) -> None:
+        """Ask the night to end in the safe state; the second time, to skip the warm-up."""
 
-    async def over(self) -> None:
-        """Return when the process has ended."""
+    async def wait(self) -> None:
+        """Wait until the process has ended."""
 
-    async def tidied(self) -> None:
-        """Return at once where the night ended by itself; where it died with the rig, once that was made safe."""
+    async def clean_up(self) -> None:
+        """Make the rig safe if the process died while it held it."""
 
 
 class Nights(Protocol):
     """Starts nights."""
 
-    def in_use(self) -> str | None:
-        """Return who has the rig, None where it is free."""
+    def rig_user(self) -> str | None:
+        """Return a sentence about who uses the rig, or None if it is free."""
 
     def start(self) -> StartedNight:
         """Start a night.
@@ -92,158 +81,126 @@ class Nights(Protocol):
         Raises
         ------
         OSError
-            No process could be started.
+            If the process cannot be started.
         """
 
 
 class Listener:
-    """Listens for commands of a rig until it is stopped.
+    """Takes commands for a rig until it is stopped.
 
     Parameters
     ----------
     settings, access
         The broker.
     rig
-        Name of the rig for people.
+        Display name of the rig.
     nights
         Starts a night.
-    say
-        Tells people a line.
+    report
+        Called with each line for the user.
+    answer_deadline_s
+        See `ANSWER_DEADLINE_S`.
+    begin_deadline_s
+        See `BEGIN_DEADLINE_S`.
     """
 
     def __init__(
-        self, settings: MqttSettings, access: Access, rig: str, nights: Nights, say: Callable[[str], object]
+        self,
+        settings: MqttSettings,
+        access: Access,
+        rig: str,
+        nights: Nights,
+        report: Callable[[str], object],
+        *,
+        answer_deadline_s: float = ANSWER_DEADLINE_S,
+        begin_deadline_s: float = BEGIN_DEADLINE_S,
     ) -> None:
-        self._access = access
+        self._address = access.address
         self._nights = nights
-        self._say = say
-        self._topics = Topics(f"{settings.base_topic}/{topic_part(rig)}")
-        # Another name than the run's: of two of the same name the broker ends one.
-        self._name = f"coldframe-{topic_part(rig)}-listener"
+        self._report = report
+        self._answer_deadline_s = answer_deadline_s
+        self._begin_deadline_s = begin_deadline_s
+        self._topics = Topics.for_rig(settings.base_topic, rig)
         self._home = HomeAssistant(settings.discovery_prefix, rig, self._topics, settings.commands)
-        self._outbox = Outbox()
-        self._outbox.retain(self._topics.listener, Presence.ONLINE.encode())
+        subscriptions = [self._topics.status, self._topics.answer, self._topics.command]
+        subscriptions += [self._home.birth_topic] if settings.home_assistant else []
+        self._connection = BrokerConnection(
+            access,
+            # Not the run's identifier: the broker would disconnect whichever of the two connected first.
+            client_id=f"coldframe-{topic_part(rig)}-listener",
+            status_topic=self._topics.listener,
+            farewell=Presence.OFFLINE,
+            subscriptions=subscriptions,
+            on_connected=self._found,
+            on_lost=self._lost,
+            on_message=self._receive,
+        )
         if settings.home_assistant:
-            self._outbox.retain(self._home.topic, self._home.document())
-        self._wanted = [self._topics.status, self._topics.answer, self._topics.command]
-        self._wanted += [self._home.birth_topic] if settings.home_assistant else []
-        self._gate = Gate()
-        self._presence = b""
+            self._connection.retain(self._home.topic, self._home.document())
+        self._gate = CommandGate()
+        self._run_presence = b""
         self._unanswered: dict[str | None, asyncio.Event] = {}
         self._replies: set[asyncio.Task[None]] = set()
         self._night: StartedNight | None = None
         self._following: asyncio.Task[None] | None = None
-        self._work = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._leaving = asyncio.Event()
         self._is_lost = False
 
+    @property
+    def is_run_online(self) -> bool:
+        """True while the broker says that a run is online."""
+        return self._run_presence == Presence.ONLINE.encode()
+
     async def run(self) -> None:
-        """Listen until `stop`, and until a night of ours is over then."""
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(DetachedExecutor(1))
-        loop.set_exception_handler(log_fault)
-        connection = asyncio.create_task(self._keep_listening(), name="mqtt connection")
-        ending = asyncio.create_task(self._ended(), name="mqtt stop")
-        await asyncio.wait([connection, ending], return_when=asyncio.FIRST_COMPLETED)
-        if ending.done():
-            await asyncio.wait([connection], timeout=FAREWELL_S)
-        tasks = [connection, ending, *self._replies]
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        for task in (connection, ending):
-            if not task.cancelled():
-                task.result()
+        """Take commands until `stop`, and then until a night that was started here is over."""
+        prepare_loop(asyncio.get_running_loop())
+        ending = asyncio.create_task(self._finish_when_stopped(), name="mqtt stop")
+        try:
+            await self._connection.run()
+        finally:
+            await cancel_all(ending, *self._replies)
 
     def stop(self) -> None:
-        """End; a night under way is ended in the safe state first. A second time cuts its warm-up short."""
+        """End; a night under way is first ended in the safe state. The second call skips its warm-up."""
         self._stopped.set()
         if self._night is not None:
-            self._say("the night is ended, and waited for")
-            self._night.end()
+            self._report("the night is ended, and waited for")
+            self._night.terminate()
 
-    async def _ended(self) -> None:
+    async def _finish_when_stopped(self) -> None:
         await self._stopped.wait()
         if self._following is not None:
             await asyncio.wait([self._following])
-        self._leaving.set()
-        self._work.set()
+        self._connection.finish()
 
     # The connection
 
-    async def _keep_listening(self) -> None:
-        will = Message(self._topics.listener, Presence.OFFLINE.encode(), is_retained=True)
-        pause_s = FIRST_PAUSE_S
-        while True:
-            try:
-                async with connected(self._access, name=self._name, will=will) as broker:
-                    pause_s = FIRST_PAUSE_S
-                    self._found()
-                    await ask_for(broker, self._wanted)
-                    await first_of(self._send_all(broker), self._listen(broker))
-                    return
-            except BrokerLostError as error:
-                self._lost(error)
-            if self._leaving.is_set():
-                return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leaving.wait(), pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-
     def _found(self) -> None:
-        self._outbox.renew()
-        # The broker tells it anew, ahead of any command.
-        self._presence = b""
+        # The broker sends the retained status again, ahead of any command.
+        self._run_presence = b""
         self._is_lost = False
-        self._say(f"listening for {self._topics.command} at the MQTT broker {self._access.address}")
+        self._report(f"listening for {self._topics.command} at the MQTT broker {self._address}")
 
-    def _lost(self, error: BrokerLostError) -> None:
+    def _lost(self, reason: str) -> None:
         if not self._is_lost:
             self._is_lost = True
-            reason = printable(str(error))
-            self._say(f"the MQTT broker {self._access.address} is not reached ({reason}); it is tried again")
+            self._report(f"the MQTT broker {self._address} is not reached ({reason}); it is tried again")
 
-    async def _send_all(self, broker: Broker) -> None:
-        while True:
-            message = self._outbox.take()
-            if message is not None:
-                await self._send(broker, message)
-            elif self._leaving.is_set():
-                offline = Message(self._topics.listener, Presence.OFFLINE.encode(), is_retained=True)
-                await broker.publish(offline, confirmed=True)
-                return
-            else:
-                self._work.clear()
-                await self._work.wait()
-
-    async def _send(self, broker: Broker, message: Message) -> None:
-        try:
-            await broker.publish(message)
-        except BrokerLostError:
-            self._outbox.put_back(message)
-            raise
-
-    async def _listen(self, broker: Broker) -> None:
-        async for received in broker.messages():
-            self._hear(received)
-
-    # What is heard
-
-    def _hear(self, received: Message) -> None:
+    def _receive(self, message: Message) -> None:
         topics = self._topics
-        if received.topic == topics.status:
-            self._presence = received.payload
-        elif received.topic == topics.answer:
-            self._hear_answer(received.payload)
-        elif received.topic == topics.command:
-            self._take(received)
-        elif received.topic == self._home.birth_topic and received.payload == BIRTH:
-            self._outbox.renew()
-            self._work.set()
+        if message.topic == topics.status:
+            self._run_presence = message.payload
+        elif message.topic == topics.answer:
+            self._note_answer(message.payload)
+        elif message.topic == topics.command:
+            self._take_command(message)
+        elif message.topic == self._home.birth_topic and message.payload == BIRTH:
+            self._connection.resend_retained()
 
-    def _hear_answer(self, payload: bytes) -> None:
-        """Notice that a command has its answer, whoever gave it."""
+    # Commands and their answers
+
+    def _note_answer(self, payload: bytes) -> None:
+        """Note that a command has been answered, by the run or by this listener."""
         try:
             command_id = json.loads(payload)["id"]
         except (ValueError, TypeError, LookupError, RecursionError):
@@ -251,34 +208,34 @@ class Listener:
         if isinstance(command_id, str | None) and command_id in self._unanswered:
             self._unanswered[command_id].set()
 
-    def _take(self, received: Message) -> None:
+    def _take_command(self, message: Message) -> None:
         try:
-            command = self._gate.admit(received.payload, datetime.now(UTC), is_retained=received.is_retained)
+            command = self._gate.admit(message.payload, datetime.now(UTC), is_retained=message.is_retained)
         except CommandError as error:
             log.info("an MQTT command is not obeyed: %s", error)
-            self._unless_answered(error.id, partial(self._refuse, error.id, str(error)))
+            self._reply_unless_answered(error.id, partial(self._refuse, error.id, str(error)))
             return
         if command.verb == "run":
-            self._unless_answered(command.id, partial(self._begin, command))
+            self._reply_unless_answered(command.id, partial(self._begin, command))
         else:
-            self._unless_answered(command.id, partial(self._refuse, command.id, NO_NIGHT))
+            self._reply_unless_answered(command.id, partial(self._refuse, command.id, NO_NIGHT))
 
-    def _unless_answered(self, command_id: str | None, reply: Callable[[], None]) -> None:
-        """Reply at once where no run can; else only where none has answered in time."""
-        if not self._may_be_answered():
+    def _reply_unless_answered(self, command_id: str | None, reply: Callable[[], None]) -> None:
+        """Reply at once if there is no run; otherwise only if the run does not answer in time."""
+        if not self._may_run_answer():
             reply()
-        elif len(self._replies) < MOST_WAITING:
+        elif len(self._replies) < MOST_REPLIES:
             answered = self._unanswered.setdefault(command_id, asyncio.Event())
             task = asyncio.create_task(self._reply_later(command_id, answered, reply))
             self._replies.add(task)
             task.add_done_callback(self._replies.discard)
 
-    def _may_be_answered(self) -> bool:
-        return self._presence == Presence.ONLINE.encode() or self._nights.in_use() is not None
+    def _may_run_answer(self) -> bool:
+        return self.is_run_online or self._nights.rig_user() is not None
 
     async def _reply_later(self, command_id: str | None, answered: asyncio.Event, reply: Callable[[], None]) -> None:
         try:
-            await asyncio.wait_for(answered.wait(), ANSWERED_WITHIN_S)
+            await asyncio.wait_for(answered.wait(), self._answer_deadline_s)
         except TimeoutError:
             reply()
         finally:
@@ -289,8 +246,7 @@ class Listener:
 
     def _answer(self, command_id: str | None, text: str, *, accepted: bool) -> None:
         answer = answer_document(command_id, text[:LONGEST_ANSWER], datetime.now(UTC), accepted=accepted)
-        self._outbox.pass_on(self._topics.answer, answer)
-        self._work.set()
+        self._connection.publish(self._topics.answer, answer)
 
     # The night
 
@@ -306,37 +262,39 @@ class Listener:
             return ENDING
         if datetime.now(UTC) >= command.expires:
             return EXPIRED
-        in_use = self._nights.in_use()
-        if in_use is not None or self._following is None or self._following.done():
-            return in_use
+        rig_user = self._nights.rig_user()
+        if rig_user is not None or self._following is None or self._following.done():
+            return rig_user
         return TIDYING if self._night is None else UNDER_WAY
 
     async def _follow(self, command_id: str) -> None:
-        """Start a night, tell what becomes of it, and stay with it to its end."""
-        self._presence = b""  # what a broker kept of an earlier run says nothing of this one
+        """Start a night, answer what becomes of it, and stay with it to its end."""
+        # A status that the broker has retained from an earlier run does not describe this one.
+        self._run_presence = b""
         try:
             self._night = night = self._nights.start()
         except OSError as error:
             self._refuse(command_id, f"no night could be started: {error.strerror or error}")
             return
-        self._say(f"a night is started, as MQTT command {command_id} asks")
-        begun = await self._begun(night)
+        self._report(f"a night is started, as MQTT command {command_id} asks")
+        begun = await self._wait_until_begun(night)
         if begun is None:
             self._refuse(command_id, f"no night: {night.ending}")
         else:
             self._answer(command_id, begun, accepted=True)
-        await night.over()
-        self._say(f"the night is over: {night.ending}")
+        await night.wait()
+        self._report(f"the night is over: {night.ending}")
         self._night = None
-        await night.tidied()
+        await night.clean_up()
 
-    async def _begun(self, night: StartedNight) -> str | None:
-        """Wait until the night has taken the rig and is told; None: it ended instead."""
-        until_s = asyncio.get_running_loop().time() + BEGUN_WITHIN_S
+    async def _wait_until_begun(self, night: StartedNight) -> str | None:
+        """Wait until the night holds the rig and is online; return the answer, or None if it ended instead."""
+        clock = asyncio.get_running_loop().time
+        deadline_s = clock() + self._begin_deadline_s
         while not night.is_over:
-            if night.holds_rig and self._presence == Presence.ONLINE.encode():
+            if night.holds_rig and self.is_run_online:
                 return BEGUN
-            if asyncio.get_running_loop().time() > until_s:
+            if clock() > deadline_s:
                 return BEGINNING
             await asyncio.sleep(POLL_S)
         return None

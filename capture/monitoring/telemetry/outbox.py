@@ -32,12 +32,12 @@ class Outbox:
             self._latest[topic] = payload
             self._unsent[topic] = None
 
-    def pass_on(self, topic: str, payload: bytes) -> None:
+    def add(self, topic: str, payload: bytes) -> None:
         """Add a message that is sent once, or dropped."""
         self.dropped += len(self._passing) == self._passing.maxlen
         self._passing.append(Message(topic, payload))
 
-    def renew(self) -> None:
+    def resend_retained(self) -> None:
         """Have every retained message sent again: the broker may have forgotten them."""
         self._unsent = dict.fromkeys(self._latest)
 

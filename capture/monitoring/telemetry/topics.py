@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 LONGEST_PART = 40
 
@@ -37,6 +38,11 @@ class Topics:
     """
 
     base: str
+
+    @classmethod
+    def for_rig(cls, base_topic: str, rig: str) -> Self:
+        """Return the topics of a rig, given its display name."""
+        return cls(f"{base_topic}/{topic_part(rig)}")
 
     @property
     def status(self) -> str:

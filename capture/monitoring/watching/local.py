@@ -47,11 +47,13 @@ class LocalSource:
         """Yield what is new, without end; a run that is lost is looked for again."""
         told: str | None = None
         while True:
-            reason = NO_RUN
+            reason, is_here = NO_RUN, True
             try:
                 reader, writer = await self._connected()
+            except ConnectionRefusedError:
+                is_here = False
             except OSError as error:
-                reason = NO_RUN if isinstance(error, ConnectionRefusedError) else str(error)
+                reason = str(error)
             else:
                 try:
                     async for update in self._conversation(reader, writer):
@@ -67,7 +69,7 @@ class LocalSource:
                     writer.close()
             if reason != told:
                 # What was learned when the run went away is not overwritten by finding none afterwards.
-                if not (told is not None and reason == NO_RUN):
+                if told is None or is_here:
                     yield Detached(reason)
                 told = reason
             await asyncio.sleep(LOOK_S)
@@ -106,7 +108,7 @@ class LocalSource:
                 return Attached(tuple(events), hello.allows_commands)
         return None
 
-    def ask(self, command: Command) -> str | None:
+    def send(self, command: Command) -> str | None:
         """Send a command; return why that is not possible, None where an answer will come."""
         if self._writer is None:
             return "no run is attached"

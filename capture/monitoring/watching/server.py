@@ -6,7 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from coldframe.capture.events.kinds import Event, EventStream
+from coldframe.capture.events.kinds import Event
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.watching.address import is_trusted, peer_user, watch_address
 from coldframe.capture.monitoring.watching.history import History
 from coldframe.capture.monitoring.watching.messages import (

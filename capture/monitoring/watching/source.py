@@ -33,6 +33,6 @@ class NightSource(Protocol):
         """Yield what is new, without end: `Attached` first or after `Detached`, then events and answers."""
         ...
 
-    def ask(self, command: Command) -> str | None:
+    def send(self, command: Command) -> str | None:
         """Send a command; return why that is not possible, None where an `Answer` will come."""
         ...

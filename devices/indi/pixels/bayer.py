@@ -1,15 +1,15 @@
-"""The Bayer pattern that a driver tells, as the frame's first pixel sees it."""
+"""The Bayer pattern of a driver, shifted to the frame's first pixel."""
 
 
 def at_first_pixel(pattern: str, offset_x: str, offset_y: str) -> str:
-    """Shift a pattern by its offsets, as INDI's CFA_TYPE, CFA_OFFSET_X and CFA_OFFSET_Y tell them.
+    """Shift a pattern by its offsets (INDI's CFA_TYPE, CFA_OFFSET_X and CFA_OFFSET_Y).
 
     Parameters
     ----------
     pattern
-        Colours of a cell, row by row; one of another size than 2x2 is returned as it is.
+        Colours of a cell, row by row; a cell of another size than 2x2 is returned unchanged.
     offset_x, offset_y
-        Columns and rows by which the pattern starts away from the first pixel; what is no number counts as 0.
+        Columns and rows between the first pixel and the start of the pattern; anything but a number counts as 0.
     """
     if len(pattern) != 4:  # noqa: PLR2004 - 2x2
         return pattern

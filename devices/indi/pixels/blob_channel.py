@@ -1,8 +1,8 @@
-"""Pixels: a connection of our own to the INDI server that receives one camera's BLOBs and nothing else.
+"""A second connection to the INDI server, which receives one camera's BLOBs and nothing else.
 
-A thread reads, decodes and parses, so that neither 50 MB of base64 nor a damaged BLOB is felt by the event loop. On the
-server's own machine the unix socket hands over memory files instead of text. indiserver drops a client that reads too
-slowly, hence nothing but reading happens in the thread.
+A thread reads, decodes and parses, so that neither 50 MB of base64 nor a damaged BLOB can delay the event loop. On the
+server's own machine, the unix socket passes memory files instead of text. indiserver drops clients that read too slowly
+(128 MB behind by default), so the thread does nothing else.
 """
 
 import asyncio
@@ -43,17 +43,17 @@ CHUNK_BYTES = 1 << 20
 MOST_DESCRIPTORS = 16
 MOST_ARRIVALS = 2
 LONGEST_FORMAT = 20
-"""Characters of a format that are repeated in messages: the sender may be anybody."""
+"""Characters of a BLOB's format that a message repeats: an untrusted server may send anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where an INDI server listens.
+    """The address of an INDI server.
 
     Attributes
     ----------
     unix_socket
-        Path of its local socket (Linux's abstract namespace), tried first; None where the server is on another machine.
+        Path of its local socket (Linux's abstract namespace), tried first; None if the server is on another machine.
     """
 
     host: str
@@ -63,7 +63,7 @@ class ServerAddress:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """A decoded BLOB: uint16 pixels of shape (height, width), and the header its driver wrote."""
+    """A decoded BLOB: uint16 pixels of shape (height, width), and the header that its driver wrote."""
 
     pixels: NDArray[np.uint16]
     header: dict[str, HeaderValue]
@@ -71,18 +71,18 @@ class Image:
 
 
 class BlobChannel:
-    """Receives the BLOBs of one device.
+    """A receiver of the BLOBs of one device.
 
     Parameters
     ----------
     server
-        Where to connect.
+        Address to connect to.
     device, vector
         Names of the device and of its BLOB vector, such as "CCD1".
     largest_blob_bytes
-        Largest BLOB that the camera can have reason to send.
+        Largest BLOB that the camera can send.
     set_aside
-        Told of what came and cannot be read, or what nobody waited for.
+        Called with every delivery that cannot be decoded, or that was not requested.
     """
 
     def __init__(
@@ -105,17 +105,17 @@ class BlobChannel:
         self._defined = asyncio.Event()
         self._lost: DeviceLostError | None = None
         self.transport = ""
-        """How pixels travel: "unix socket" or "TCP"."""
+        """The transport of the pixels: "unix socket" or "TCP"."""
 
     async def open(self) -> Self:
-        """Connect, ask for BLOBs and wait until the device has answered.
+        """Connect, request BLOBs, and wait until the device has defined its BLOB vector.
 
         Raises
         ------
         DeviceLostError
-            The server does not answer.
+            If the server does not answer.
         DeviceTimeoutError
-            The device does not tell of its BLOB.
+            If the device does not define its BLOB vector.
         """
         candidates = [("TCP", self._connect_tcp)]
         if self._server.unix_socket:
@@ -127,7 +127,7 @@ class BlobChannel:
                 self._socket = await asyncio.to_thread(connect)
                 await self._subscribe()
             except (OSError, DeviceTimeoutError) as error:
-                # Another server may own the unix socket: then it does not know our device, and TCP decides.
+                # Another server may own the unix socket; it does not know the device, so TCP is tried next.
                 problem = error
                 await self.close()
             else:
@@ -166,7 +166,7 @@ class BlobChannel:
             raise DeviceTimeoutError(
                 self.device, f"did not tell of its BLOB {self.vector} within {CONNECT_DEADLINE_S:g} s"
             ) from None
-        # Not sooner: from here on the server keeps everything but BLOBs from us, the definition included.
+        # Not earlier: from now on the server sends nothing but BLOBs, so the definition would never arrive.
         self._socket.sendall(f"<enableBLOB device={device} name={vector}>Only</enableBLOB>\n".encode())
 
     async def close(self) -> None:
@@ -183,11 +183,11 @@ class BlobChannel:
 
     @property
     def is_open(self) -> bool:
-        """True while pixels can come."""
+        """True while pixels can arrive."""
         return self._socket is not None and self._lost is None
 
     def discard_arrivals(self) -> None:
-        """Set aside whatever has arrived: it is late, or another client's, and nobody waits for it."""
+        """Set aside all arrivals: they are late, or another client's."""
         while not self._arrivals.empty():
             self._discard_oldest()
 
@@ -200,14 +200,14 @@ class BlobChannel:
             log.debug("%s: passed over what nobody waits for: %s", self.device, arrival)
 
     async def next_image(self) -> Image:
-        """Wait for the next picture.
+        """Wait for the next image.
 
         Raises
         ------
         FrameDamagedError
-            What came is not a picture.
+            If the BLOB that arrives is not an image.
         DeviceLostError
-            The connection broke.
+            If the connection breaks.
         """
         if self._lost is not None and self._arrivals.empty():
             raise self._lost
@@ -221,7 +221,7 @@ class BlobChannel:
         self._keep(error)
 
     def _keep(self, arrival: Image | Exception) -> None:
-        """Queue an arrival; frames that another client shoots must not pile up."""
+        """Queue an arrival, and drop the oldest if the queue is full: another client's frames must not fill memory."""
         if self._arrivals.full():
             self._discard_oldest()
         self._arrivals.put_nowait(arrival)
@@ -245,7 +245,7 @@ class BlobChannel:
             )
         except (OSError, BlobStreamError) as error:
             self._call_loop(self._lose, DeviceLostError(self.device, f"the pixel channel broke: {error}"))
-        except Exception as error:  # the thread's boundary: without it the camera would wait for pixels in vain
+        except Exception as error:  # the boundary of the thread: otherwise the camera would wait in vain
             log.exception("%s: the pixel channel failed", self.device)
             self._call_loop(self._lose, DeviceLostError(self.device, f"the pixel channel failed: {error!r}"))
         finally:
@@ -320,11 +320,11 @@ class BlobChannel:
             self._call_loop(self._keep, Image(pixels, header, self._loop.time()))
 
     def _damaged(self, what: str, data: memoryview) -> None:
-        """Set aside what cannot be read, as it came, and tell whoever waits for it."""
+        """Set a damaged BLOB aside as received, and raise the error in the task that waits for it."""
         self._call_loop(self._set_aside, StrayFrame(self.device, what, bytes(data)))
         self._call_loop(self._keep, FrameDamagedError(self.device, what))
 
     def _call_loop(self, *call: object) -> None:
-        # The loop may be closed already when a program ends in the middle of a frame.
+        # The loop may be closed already if the program ends in the middle of a frame.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(*call)  # type: ignore[arg-type]  # a callback and its arguments

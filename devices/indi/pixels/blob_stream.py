@@ -1,7 +1,7 @@
-"""Finds BLOBs in the bytes of an INDI connection: pure, incremental, and narrow on purpose.
+"""An incremental parser that finds BLOBs in the bytes of an INDI connection. It does no I/O.
 
-Of all that a server may send, only BLOBs, their definitions and pings matter here; everything else is passed over
-without being understood, and nothing that arrives can make memory grow beyond stated bounds.
+It parses only BLOBs, their definitions and pings, and skips everything else unparsed. Whatever arrives, memory stays
+within stated bounds.
 """
 
 import re
@@ -15,7 +15,7 @@ import pybase64
 
 from coldframe.errors import ColdframeError
 
-# Possessive: a hostile tag must not make the search go back and forth.
+# Possessive quantifiers: a hostile tag must not cause backtracking.
 TAG = re.compile(rb"<(/?)([A-Za-z][\w:.-]*+)((?:[^<>\"']++|\"[^\"]*+\"|'[^']*+')*+)>", re.DOTALL)
 ATTRIBUTE = re.compile(rb"(?<![\w:.-])([\w:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 SPACES = b"\n\r\t "
@@ -23,12 +23,12 @@ LONGEST_TAG_BYTES = 16 * 1024
 
 
 class BlobStreamError(ColdframeError):
-    """The stream cannot be followed any further; the connection has to be made anew."""
+    """The stream cannot be parsed any further; a new connection is needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlobAttributes:
-    """What the stream says of a BLOB: its device, vector and element, format (".fits") and decoded size in bytes."""
+    """The attributes of a BLOB: device, vector and element, format (".fits") and decoded size in bytes."""
 
     device: str
     vector: str
@@ -39,7 +39,7 @@ class BlobAttributes:
 
 @dataclass(frozen=True, slots=True)
 class BlobDefined:
-    """The device has told that it has a BLOB vector."""
+    """The device has defined a BLOB vector."""
 
     device: str
     vector: str
@@ -47,9 +47,9 @@ class BlobDefined:
 
 @dataclass(frozen=True, slots=True)
 class InlineBlob:
-    """A BLOB that came as base64 in the stream, decoded; `fault` tells what is wrong with it, if anything.
+    """A BLOB that came as base64 in the stream, decoded.
 
-    `data` lies in a buffer that the next BLOB overwrites.
+    `fault` says what is wrong with it and is empty if nothing is. The next BLOB overwrites the buffer of `data`.
     """
 
     attributes: BlobAttributes
@@ -59,14 +59,14 @@ class InlineBlob:
 
 @dataclass(frozen=True, slots=True)
 class AttachedBlob:
-    """A BLOB whose bytes lie in a memory file that was passed beside the stream."""
+    """A BLOB whose bytes are in a memory file that came as ancillary data of the socket."""
 
     attributes: BlobAttributes
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """The server wants a `pingReply` with this uid."""
+    """A request of the server for a `pingReply` with this uid."""
 
     uid: str
 
@@ -75,7 +75,7 @@ StreamEvent = BlobDefined | InlineBlob | AttachedBlob | Ping
 
 
 class _Base64Payload:
-    """Decodes base64 as it arrives, so that no single step holds the interpreter for long."""
+    """A decoder that decodes base64 as it arrives, so that no step holds the interpreter lock for long."""
 
     def __init__(self, attributes: BlobAttributes, room: memoryview) -> None:
         self.attributes = attributes
@@ -88,7 +88,7 @@ class _Base64Payload:
     def take(self, text: bytes) -> None:
         if self._fault:
             return
-        if any(space in text for space in SPACES):  # looked for first, as taking them out is slow
+        if any(space in text for space in SPACES):  # checked first, because `translate` is slow
             text = text.translate(None, SPACES)
         text = self._remainder + text
         whole = len(text) - len(text) % 4
@@ -116,7 +116,7 @@ class _Base64Payload:
 
 
 class BlobStream:
-    """Incremental reader of one connection.
+    """The incremental parser of one connection.
 
     Parameters
     ----------
@@ -132,12 +132,12 @@ class BlobStream:
         self._device = self._vector = ""
 
     def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
-        """Take in what was received and yield what it completed.
+        """Parse received bytes, and yield the events that they complete.
 
         Raises
         ------
         BlobStreamError
-            A tag or a BLOB is larger than its bound.
+            If a tag or a BLOB exceeds its bound.
         """
         position = 0
         while position < len(chunk):
@@ -166,7 +166,7 @@ class BlobStream:
                     yield from self._close_tag()
 
     def _close_tag(self) -> Iterator[StreamEvent]:
-        """Handle the collected tag, unless its `>` stands inside quotes and the tag goes on."""
+        """Handle the collected tag, unless its `>` is inside quotes and the tag continues."""
         tag = bytes(self._tag)
         match = TAG.fullmatch(tag)
         if match is None and not tag.startswith((b"<!", b"<?")):
@@ -201,6 +201,6 @@ class BlobStream:
             yield AttachedBlob(blob)
         else:
             if len(self._room) < blob.size:
-                # Neither zeroed nor touched before it is needed: that would hold the interpreter for long.
+                # Uninitialised: zeroing 100 MB would hold the interpreter lock for long.
                 self._room = np.empty(blob.size, np.uint8).data
             self._payload = _Base64Payload(blob, self._room[: blob.size])

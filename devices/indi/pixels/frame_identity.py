@@ -1,4 +1,4 @@
-"""Whether a frame is that of the exposure that was ordered, and not a late, a repeated or a foreign one."""
+"""The check that a frame belongs to the exposure that was ordered: it may be late, repeated or foreign."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -9,30 +9,30 @@ from coldframe.devices.errors import FrameDamagedError
 from coldframe.devices.indi.pixels.blob_channel import Image
 
 CLOCK_TOLERANCE = timedelta(seconds=1)
-"""Dates are cut off to whole seconds by some drivers."""
+"""Some drivers truncate dates to whole seconds."""
 
 LEARNED_TOLERANCE = timedelta(seconds=2)
-"""Another clock is known that well: its dates are cut off, and an order takes now more, now less."""
+"""Uncertainty of another machine's clock: its dates may be truncated, and the delay of an order varies."""
 
 SAMPLED_PIXELS = 1 << 16
-"""Compared from frame to frame, beside the first row: noise makes any so many different, and all would take long."""
+"""Pixels compared from frame to frame, besides the first row: noise makes them differ, and all would take long."""
 
 ADVICE = "Does another program use the camera?"
 
 
 class FrameIdentity:
-    """Compares each frame with its order and with the frame before, while its clock is the same.
+    """A comparison of each frame with its order and with the previous frame.
 
-    A frame's date is written by its driver, whose clock may be another machine's. How far that clock is ahead is
-    learned from the frames themselves: orders come first, so no true frame is dated earlier than its order by more
-    than any true frame before it was.
+    The driver dates a frame, possibly by another machine's clock. The offset of that clock is learned from the frames:
+    an exposure starts after its order, so the smallest difference between date and order seen so far is an upper bound
+    of the offset, and a frame dated earlier than its order by more than that belongs to an earlier order.
 
     Parameters
     ----------
     device
         The camera.
     has_our_clock
-        True where the driver runs on this machine.
+        True if the driver runs on this machine, so that the offset is zero.
     """
 
     def __init__(self, device: str, *, has_our_clock: bool = False) -> None:
@@ -44,19 +44,19 @@ class FrameIdentity:
         self._last_sample = np.empty(0, np.uint16)
 
     def check(self, image: Image, ordered_at: datetime) -> None:
-        """Do nothing if the frame is that of the exposure which was ordered at that moment of our clock.
+        """Check that a frame belongs to the exposure that was ordered at this time of our clock.
 
         Raises
         ------
         FrameDamagedError
-            It is another exposure's.
+            If the frame is another exposure's.
         """
         self._check_date(image, ordered_at)
         self._check_pixels(image)
 
     def _check_date(self, image: Image, ordered_at: datetime) -> None:
         dated, last = date_of(image), self._last
-        # A refused frame's date is kept, too: so a clock that was set back costs one frame, not every one from then on.
+        # The date of a refused frame counts, too: a clock that is set back then costs one frame, not all that follow.
         self._last = dated
         if dated is None:
             return
@@ -70,7 +70,7 @@ class FrameIdentity:
             raise FrameDamagedError(self._device, told, ADVICE)
 
     def _check_pixels(self, image: Image) -> None:
-        """Refuse the very pixels of the frame before; noise makes every frame another, unless it is saturated whole."""
+        """Refuse the pixels of the previous frame. Noise makes all frames differ, except entirely saturated ones."""
         stride = max(1, math.isqrt(image.pixels.size // SAMPLED_PIXELS))
         sample, last = np.concatenate((image.pixels[0], image.pixels[::stride, ::stride].ravel())), self._last_sample
         self._last_sample = sample
@@ -79,7 +79,7 @@ class FrameIdentity:
 
 
 def date_of(image: Image) -> datetime | None:
-    """Return when the driver says the exposure began, UTC; None where it does not say the time of day."""
+    """Return the start of the exposure in the driver's header, UTC; None if there is no time of day in it."""
     text = image.header.get("DATE-OBS")
     if not isinstance(text, str) or "T" not in text:
         return None

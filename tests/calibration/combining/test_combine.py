@@ -10,14 +10,9 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from coldframe.calibration.combining.combine import (
-    NotOneSetError,
-    RawFrame,
-    combine_frames,
-    find_files,
-    open_frames,
-    sets_of,
-)
+from coldframe.calibration.combining.combine import NotOneSetError, combine_frames
+from coldframe.calibration.combining.finding import NothingFoundError, find_files
+from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, sets_of
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.masters.reading import MasterPlanes
@@ -82,7 +77,7 @@ def test_a_name_that_leads_nowhere_is_told(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(NotOneSetError, match=said):
+    with pytest.raises(NothingFoundError, match=said):
         find_files([name])
 
 

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -34,6 +34,7 @@ from distributed import Client
 
 from coldframe.calibration.combining import dask
 from coldframe.calibration.combining.dask import MOST_PIXELS, Needs, Rows, row_parts, stacking_cluster
+from tests.patience import PATIENCE_S, block_until
 
 SHAPE = (301, 640)
 PLAIN = Choice("sigma-clip", "mean", "trimmed", 3.0)
@@ -59,21 +60,25 @@ class Running(NamedTuple):
     """A scheduler."""
 
     address: str
-    pid: int
+    process: subprocess.Popen[bytes]
     folder: Path
+
+    def knows(self, name: str) -> bool:
+        with Client(self.address, timeout=PATIENCE_S) as client:
+            return bool(client.run_on_scheduler(lambda dask_scheduler: name in dask_scheduler.aliases))
 
 
 @contextmanager
 def process(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A part of a cluster; it is killed in the end."""
     command = [sys.executable, "-m", "dask", *arguments]
-    with (cwd / f"{arguments[0]}-{time.monotonic_ns()}.log").open("wb") as log:
+    with (cwd / f"{arguments[0]}-{uuid4().hex}.log").open("wb") as log:
         part = subprocess.Popen(command, cwd=cwd, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
     try:
         yield part
     finally:
         part.kill()
-        part.wait(10)
+        part.wait(PATIENCE_S)
 
 
 @contextmanager
@@ -83,31 +88,31 @@ def scheduler(folder: Path, environment: dict[str, str] | None = None) -> Iterat
         "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file),
         cwd=folder, environment=environment,
     ) as part:  # fmt: skip
-        yield Running(_address_in(file), part.pid, folder)
-
-
-def _address_in(file: Path) -> str:
-    for _ in range(200):
-        if file.exists() and (text := file.read_text()):
-            return str(json.loads(text)["address"])
-        time.sleep(0.05)
-    raise TimeoutError(file)
+        block_until(lambda: file.exists() and file.read_text())
+        yield Running(json.loads(file.read_text())["address"], part, folder)
 
 
 @contextmanager
 def worker(
     running: Running, *options: str, cwd: Path | None = None, environment: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker that has registered with the scheduler."""
-    with Client(running.address) as client:
-        before = len(client.nthreads())
+    """A worker that has registered with the scheduler; the scheduler has forgotten it in the end."""
+    name = uuid4().hex
     with process(
         "worker", running.address, "--no-nanny", "--no-dashboard", "--nthreads", "1", "--host", "127.0.0.1",
-        "--local-directory", str(running.folder), *options, cwd=cwd or running.folder, environment=environment,
+        "--name", name, "--local-directory", str(running.folder), *options,
+        cwd=cwd or running.folder, environment=environment,
     ) as part:  # fmt: skip
-        with Client(running.address) as client:
-            client.wait_for_workers(before + 1, timeout=20)
+        block_until(lambda: running.knows(name))
         yield part
+    if running.process.poll() is None:
+        block_until(lambda: not running.knows(name))
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask, "CONNECT_S", PATIENCE_S)
+    monkeypatch.setattr(dask, "FIRST_WORKER_S", PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +186,9 @@ def test_a_worker_that_is_killed_changes_nothing(
     plugin.write_text(TILE_PLUGIN.format(state=state, action=DIE))
     images = opened(shoot(tmp_path, 11), tmp_path)
     with worker(running, "--preload", str(plugin)) as doomed:
-        assert_same(images, Clipping(), None, stacking)
-        assert doomed.wait(10) == -signal.SIGKILL
+        while doomed.poll() is None:  # until the scheduler has given it a task
+            assert_same(images, Clipping(), None, stacking)
+        assert doomed.poll() == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("packed", ["plain", "gzip", "tiles"])
@@ -228,13 +234,8 @@ def test_a_file_that_cannot_be_read_any_more_is_named(running: Running, stacking
 
 
 def assert_nothing_is_left(client: Client) -> None:
-    """The scheduler may take a moment to forget tasks that nobody wants."""
-    for _ in range(100):
-        left = client.run_on_scheduler(lambda dask_scheduler: sorted(dask_scheduler.tasks))
-        if not left:
-            return
-        time.sleep(0.02)
-    raise AssertionError(left)
+    """The scheduler may take a moment to forget released tasks."""
+    block_until(lambda: not client.run_on_scheduler(lambda dask_scheduler: sorted(dask_scheduler.tasks)))
 
 
 def test_a_flat_without_light_is_named(stacking: Stacking, tmp_path: Path) -> None:
@@ -289,19 +290,21 @@ def test_a_worker_with_another_version_is_refused(
     assert "runs coldframe 0.0.1, here is" in line
 
 
+@pytest.mark.parametrize(
+    ("address", "within_s"), [("tcp://127.0.0.1:1", 3.0), ("tls://127.0.0.1:1", PATIENCE_S), ("nonsense", PATIENCE_S)]
+)
 def test_no_scheduler_is_one_line_within_bounds(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    address: str, within_s: float, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dask, "CONNECT_S", 0.5)
+    monkeypatch.setattr(dask, "CONNECT_S", within_s)
     names = [str(path) for path in shoot(tmp_path, 3)]
-    for address in ("tcp://127.0.0.1:1", "tls://127.0.0.1:1", "nonsense"):
-        assert combine(names, tmp_path / "master.fits", address) == ExitCode.BAD_INPUT
-        (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith(f"no Dask scheduler answers at {address}: ")
+    assert combine(names, tmp_path / "master.fits", address) == ExitCode.BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"no Dask scheduler answers at {address}: ")
 
 
 def test_a_scheduler_is_told_to_lack_workers_or_the_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dask, "CONNECT_S", 0.5)
+    monkeypatch.setattr(dask, "FIRST_WORKER_S", 0.5)
     with scheduler(tmp_path, other_version(tmp_path)) as one:
         with pytest.raises(StackingError, match="has no workers"), stacking_cluster(one.address, tmp_path):
             pass
@@ -319,7 +322,7 @@ def test_a_cluster_that_dies_is_told(victim: str, said: str, tmp_path: Path, mon
     plugin = tmp_path / "plugin.py"
     images = opened(shoot(tmp_path, 5), tmp_path)
     with scheduler(tmp_path) as one:
-        pid = "os.getpid()" if victim == "worker" else str(one.pid)
+        pid = "os.getpid()" if victim == "worker" else str(one.process.pid)
         plugin.write_text(TILE_PLUGIN.format(state="executing", action=f"os.kill({pid}, signal.SIGKILL)"))
         with (
             worker(one, "--preload", str(plugin)),
@@ -331,18 +334,18 @@ def test_a_cluster_that_dies_is_told(victim: str, said: str, tmp_path: Path, mon
 
 def test_an_interruption_leaves_nothing_behind(running: Running, tmp_path: Path) -> None:
     plugin, begun = tmp_path / "plugin.py", tmp_path / "begun"
-    plugin.write_text(TILE_PLUGIN.format(state="executing", action=f"Path({str(begun)!r}).touch(); time.sleep(1.5)"))
+    plugin.write_text(
+        TILE_PLUGIN.format(state="executing", action=f"Path({str(begun)!r}).touch(); time.sleep({PATIENCE_S})")
+    )
     names = [str(path) for path in shoot(tmp_path, 5)]
     command = [sys.executable, "-m", "coldframe", "combine", *names, "-o", "master.fits", "--dask", running.address]
     with worker(running, "--preload", str(plugin)), Client(running.address) as client:
         # Where the tests run in a shell's background, SIGINT is ignored, and so it would be here.
         heeding = ["env", "--default-signal=INT", *command]
         with subprocess.Popen(heeding, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as combining:
-            while not begun.exists():
-                assert combining.poll() is None
-                time.sleep(0.02)
+            block_until(lambda: begun.exists() or combining.poll() is not None)
             combining.send_signal(signal.SIGINT)
-            _, said = combining.communicate(timeout=20)
+            _, said = combining.communicate(timeout=PATIENCE_S)
         assert (combining.returncode, said) == (ExitCode.INTERRUPTED, "")
         assert_nothing_is_left(client)
     assert not list(tmp_path.glob("master*"))

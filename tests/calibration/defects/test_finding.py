@@ -23,7 +23,7 @@ from coldframe.calibration.defects.finding import (
 )
 from coldframe.calibration.masters.flat_scaling import FlatScaler, flat_response
 from coldframe.calibration.masters.reading import MasterPlanes
-from coldframe.calibration.stacking.accumulator import Stack
+from coldframe.calibration.stacking.stack import Stack
 from tests.outside.observatory import FLAT_S, SKY_S, Observatory, stacked
 
 FRAMES = 50

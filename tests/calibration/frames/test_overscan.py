@@ -23,7 +23,7 @@ from coldframe.calibration.frames.overscan import (
     sections_of,
     subtracted_of,
 )
-from coldframe.calibration.stacking.accumulator import Stack
+from coldframe.calibration.stacking.stack import Stack
 
 HEIGHT, WIDTH, STRIP = 300, 120, 24
 SHAPE = (HEIGHT, WIDTH)

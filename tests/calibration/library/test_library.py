@@ -17,8 +17,8 @@ from coldframe.calibration.library.export import export_siril, export_wbpp
 from coldframe.calibration.library.index import Stamp
 from coldframe.calibration.library.library import Library, NotAMasterError
 from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
-from coldframe.calibration.stacking.accumulator import Stack
 from coldframe.calibration.stacking.clipping import Clipping
+from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 SHAPE = (12, 16)

@@ -13,7 +13,7 @@ from coldframe.calibration.lights.arithmetic import (
     dark_subtraction,
     pedestal_for,
     scaled_subtraction,
-    sixteen_bits,
+    to_uint16,
     with_other_bias,
     with_own_bias,
 )
@@ -157,18 +157,18 @@ def test_the_pedestal_keeps_every_pixel_above_zero() -> None:
     signal = np.random.default_rng(5).normal(0, 30, SHAPE).astype(np.float32)
     signal[0, 0] = -130
     assert pedestal_for(-130) == 200
-    pixels, below, above = sixteen_bits(signal, 200)
+    pixels, below, above = to_uint16(signal, 200)
     assert (below, above) == (0, 0)
     np.testing.assert_array_equal(pixels, np.rint(signal + 200))
     assert pedestal_for(5000) == 100
     signal[0, 0] = -20000
     assert pedestal_for(-20000) == 1000
-    assert sixteen_bits(signal, 1000)[1:] == (1, 0)
+    assert to_uint16(signal, 1000)[1:] == (1, 0)
 
 
 def test_what_exceeds_sixteen_bits_is_counted() -> None:
     signal = np.array([[-0.4, -0.6, 65535.4, 65535.6, 1e9]], np.float32)
-    pixels, below, above = sixteen_bits(signal, 0)
+    pixels, below, above = to_uint16(signal, 0)
     assert (below, above) == (1, 2)
     assert pixels.tolist() == [[0, 0, 65535, 65535, 65535]]
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from coldframe.calibration.masters.dark_ladder import DarkLadder, Rung, rung_exposures_s
 from coldframe.calibration.masters.master_frame import MasterFrame, write_master
-from coldframe.calibration.stacking.accumulator import Stack
 from coldframe.calibration.stacking.clipping import Clipping
+from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 SHAPE = (8, 12)

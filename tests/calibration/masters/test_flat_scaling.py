@@ -11,8 +11,9 @@ from coldframe.calibration.masters.flat_scaling import (
     with_dark_noise,
 )
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, central_region
-from coldframe.calibration.stacking.accumulator import Accumulator, Stack
+from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import Clipping
+from coldframe.calibration.stacking.stack import Stack
 
 SHAPE = (120, 160)
 

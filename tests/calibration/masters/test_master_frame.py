@@ -13,8 +13,8 @@ from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameEncoder, parse, read_header
 from coldframe.calibration.files.keywords import raw_cards
 from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
-from coldframe.calibration.stacking.accumulator import Stack
 from coldframe.calibration.stacking.clipping import Clipping
+from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 SHAPE = (30, 40)

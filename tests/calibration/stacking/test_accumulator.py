@@ -15,15 +15,14 @@ from coldframe.calibration.stacking.accumulator import (
     Accumulator,
     RepeatedFrameError,
     Reread,
-    Stack,
     WrongFrameError,
-    clipping_trial,
     pixel_digest,
-    scatter_correction,
     tail_length,
 )
 from coldframe.calibration.stacking.clipping import Clipping, variance_correction
 from coldframe.calibration.stacking.methods import Mean
+from coldframe.calibration.stacking.pixel_state import clipping_trial, scatter_correction
+from coldframe.calibration.stacking.stack import Stack
 
 SHAPE = (8, 40)
 

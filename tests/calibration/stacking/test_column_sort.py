@@ -17,7 +17,7 @@ from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.masters.flat_scaling import FlatScaler
 from coldframe.calibration.stacking import column_sort
-from coldframe.calibration.stacking.accumulator import Accumulator, Stack
+from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.column_sort import (
     MixedShapesError,
@@ -30,6 +30,7 @@ from coldframe.calibration.stacking.column_sort import (
     spread_correction,
 )
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
+from coldframe.calibration.stacking.stack import Stack
 
 SHAPE = (7, 43)
 ZEROS = {"u2": 32768, "u4": 1 << 31}

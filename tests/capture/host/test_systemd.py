@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     ExposureStarted,
     NightEnded,
     NightOutcome,
@@ -21,6 +20,7 @@ from coldframe.capture.events.kinds import (
     Severity,
     TemperatureRead,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.host import systemd
 from coldframe.capture.host.systemd import READOUT_S, SILENCE_S, Progress, ServiceWatch
 from coldframe.config.frames import FrameKind

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldframe.calibration.measuring.frame_shape import FrameShape
-from coldframe.capture.judging.light_leak import Leak, LeakWatch, filters_for_darks, is_as_warm
+from coldframe.capture.judging.light_leak import Leak, LeakWatch, are_comparable, filters_for_darks
 
 ROWS, COLUMNS = 320, 16
 CELL_NOISE_ADU, ROW_NOISE_ADU, NOISE_ADU = 0.55, 0.2, 6.0
@@ -82,7 +82,7 @@ def test_a_frame_of_another_temperature_is_not_compared() -> None:
     watch.accept(shape(random), -10.0)
     assert watch.leak(shape(random, 1.0), -9.0) is None
     assert watch.leak(shape(random, 1.0), -9.9) is not None
-    assert is_as_warm(None, -10.0)
+    assert are_comparable(None, -10.0)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.floats(0.001, 1e6)))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, EventStream, Notice
+from coldframe.capture.events.kinds import Event, Notice
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.night.end_of_night import LOOK_S, TELL_S, end_of_night
 from coldframe.capture.planning.read_lights import NoLightsError
 from coldframe.config.tables.night import SiteSettings

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import EventStream, HookEnded, Notice
+from coldframe.capture.events.kinds import HookEnded, Notice
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.recovery import power_cycle as power_cycle_module
 from coldframe.capture.recovery.power_cycle import can_power_cycle, power_cycle, power_cycle_if_hung
 from coldframe.capture.session.context import NightContext

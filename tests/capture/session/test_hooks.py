@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, EventStream, HookEnded
+from coldframe.capture.events.kinds import Event, HookEnded
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.session import hooks
 from coldframe.capture.session.hooks import HookFailedError, Hooks, run_bounded
 from coldframe.config.tables.night import HookSettings
@@ -118,7 +119,8 @@ async def test_cancelling_does_not_keep_the_roof_open(tmp_path: Path) -> None:
     for _ in range(3):
         await asyncio.sleep(0.1)
         closing.cancel()
-    await closing
+    with pytest.raises(asyncio.CancelledError):
+        await closing
     assert ran.read_text() == "ran "
 
 

@@ -22,6 +22,7 @@ from coldframe.capture.events.kinds import (
     NightStarted,
     PanelChanged,
     PlannedStep,
+    StepType,
 )
 from coldframe.capture.storage.journal import Journal, encode_event, is_being_written
 from coldframe.config.frames import FrameKind
@@ -57,7 +58,7 @@ def test_nested_values_become_plain_json() -> None:
 
 
 def test_enums_are_values_and_tuples_lists() -> None:
-    steps = (PlannedStep(1, "bias", FrameKind.BIAS, None, 3, 0.001, 9.0),)
+    steps = (PlannedStep(1, "bias", FrameKind.BIAS, None, 3, 0.001, 9.0, StepType.SHOOT),)
     started = json.loads(encode_event(NightStarted(AT, "/f", "c", None, None, 1, 1, steps)))
     assert started["steps"][0]["kind"] == "bias"
     panel = json.loads(encode_event(PanelChanged(AT, lit=True, brightness=None, cover=CoverState.OPEN)))

@@ -79,3 +79,27 @@ async def test_silence_after_an_answer_is_a_lost_connection(server: FakeServer) 
         assert link.generation == 1
         server.answers_pings = False
         await until(lambda: link.generation > 1)
+
+
+async def test_a_link_that_is_closed_by_a_cancelled_task_does_not_swallow_the_cancellation(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end, is_ending, may_end = link_module.end_process, asyncio.Event(), asyncio.Event()
+
+    async def end_slowly(process: asyncio.subprocess.Process) -> None:
+        is_ending.set()
+        await may_end.wait()
+        await end(process)
+
+    monkeypatch.setattr(link_module, "end_process", end_slowly)
+
+    async def hold() -> None:
+        async with IndiLink("127.0.0.1", server.port) as link:
+            await link.wait_connected(PATIENCE_S)
+
+    holding = asyncio.create_task(hold())
+    await is_ending.wait()
+    holding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await holding
+    may_end.set()

@@ -1,4 +1,4 @@
-"""A mosquitto of the tests' own, on a free port of this machine, that can be killed and started again."""
+"""A mosquitto for tests, on a free port of this machine, that can be killed, frozen and started again."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ import pytest
 
 from coldframe.config.tables.broker import BrokerSettings
 
-START_DEADLINE_S = 10.0
+START_DEADLINE_S = 60.0
 
 needs_mosquitto = pytest.mark.skipif(
     shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin") is None,
@@ -23,7 +23,7 @@ needs_mosquitto = pytest.mark.skipif(
 
 
 class Mosquitto:
-    """A broker for the length of an asynchronous context; `rules` are further lines of its configuration."""
+    """A broker that runs within an asynchronous context; `rules` are further lines of its configuration."""
 
     def __init__(self, folder: Path, *rules: str) -> None:
         self._file = folder / "mosquitto.conf"
@@ -63,7 +63,7 @@ class Mosquitto:
         await self._process.wait()
 
     def freeze(self) -> None:
-        """Let it hang: connections stand, and nothing is answered."""
+        """Let it hang: its connections stay open, but it answers nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
@@ -83,7 +83,7 @@ class Mosquitto:
 
 @contextlib.asynccontextmanager
 async def without_mqtt_5(broker: Mosquitto) -> AsyncIterator[int]:
-    """Stand before a broker on a port of its own, and take nothing but MQTT 3.1.1."""
+    """Run a proxy before a broker that refuses every version but MQTT 3.1.1; yield its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readexactly(9)  # type, length, "MQTT" with its length, version

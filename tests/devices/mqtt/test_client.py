@@ -1,4 +1,4 @@
-"""The connection itself: which version is spoken, who hangs up, and that no cancellation gets lost."""
+"""One connection: protocol versions, brokers that hang up or never answer, and cancellation."""
 
 import asyncio
 import gc
@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 
 from coldframe.config.tables.broker import BrokerSettings
-from coldframe.devices.mqtt.client import BrokerLostError, BrokerSetupError, access, connected
+from coldframe.devices.mqtt.client import BrokerLostError, BrokerSetupError, connect, read_access
 from coldframe.devices.mqtt.message import Message
 from tests.devices.mqtt.broker import Mosquitto, needs_mosquitto, without_mqtt_5
 
-PATIENCE_S = 15.0
+DEADLINE_S = 60.0
 ACCEPTED_3_1_1 = bytes([0x20, 2, 0, 0])
 
 
 class Scripted:
-    """A broker that answers the version it is spoken to in, and then only listens."""
+    """A broker that answers CONNECT according to its protocol version, and then only reads."""
 
     def __init__(self, answers: dict[int, bytes | None]) -> None:
         self._answers = answers
         self.versions: list[int] = []
-        self.is_left = asyncio.Event()
+        self.is_disconnected = asyncio.Event()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readexactly(9)  # type, length, "MQTT" with its length, version
@@ -33,7 +33,7 @@ class Scripted:
             writer.write(answer)
             await writer.drain()
             await reader.read()
-            self.is_left.set()
+            self.is_disconnected.set()
         writer.close()
 
     @asynccontextmanager
@@ -47,83 +47,82 @@ class Scripted:
     [bytes([0x20, 2, 0, 1]), bytes([0x20, 3, 0, 0x84, 0]), None],
     ids=["refused in 3.1.1", "refused in 5", "hung up"],
 )
-async def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(refusal: bytes | None) -> None:
+async def test_broker_without_mqtt_5_is_connected_to_with_3_1_1(refusal: bytes | None) -> None:
     broker = Scripted({5: refusal, 4: ACCEPTED_3_1_1})
-    async with broker.running() as settings, connected(access(settings), name=None):
+    async with broker.running() as settings, connect(read_access(settings), client_id=None):
         pass
     assert broker.versions == [5, 4]
 
 
-async def test_a_broker_that_hangs_up_on_every_version_is_told_at_once() -> None:
+async def test_broker_that_hangs_up_on_every_version_fails_at_once() -> None:
     broker = Scripted({5: None, 4: None})
     async with broker.running() as settings:
         with pytest.raises(BrokerLostError, match="hung up without an answer"):
-            async with connected(access(settings), name=None):
+            async with connect(read_access(settings), client_id=None):
                 pass
     assert broker.versions == [5, 4]
 
 
-async def test_whoever_is_cancelled_while_connecting_leaves_no_connection() -> None:
-    broker = Scripted({5: b""})  # takes the connection, and never answers
+async def test_cancelled_attempt_leaves_no_connection_open() -> None:
+    broker = Scripted({5: b""})  # accepts the connection, and never answers
 
-    async def connect(settings: BrokerSettings) -> None:
-        async with connected(access(settings), name=None):
-            pytest.fail("nobody answered")
+    async def attempt(settings: BrokerSettings) -> None:
+        async with connect(read_access(settings), client_id=None):
+            pytest.fail("the broker has not answered")
 
     async with broker.running() as settings:
-        connecting = asyncio.create_task(connect(settings))
-        async with asyncio.timeout(PATIENCE_S):
+        connecting = asyncio.create_task(attempt(settings))
+        async with asyncio.timeout(DEADLINE_S):
             while not broker.versions:
                 await asyncio.sleep(0.01)
         connecting.cancel()
-        await asyncio.wait([connecting], timeout=PATIENCE_S)
+        await asyncio.wait([connecting], timeout=DEADLINE_S)
         assert connecting.cancelled()
-        async with asyncio.timeout(PATIENCE_S):
-            await broker.is_left.wait()
+        async with asyncio.timeout(DEADLINE_S):
+            await broker.is_disconnected.wait()
 
 
-async def test_a_broker_that_never_answers_leaves_no_connection_and_no_complaint(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_broker_that_never_answers_leaves_no_connection_and_no_log_record(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("coldframe.devices.mqtt.client.ANSWER_S", 0.3)
     broker = Scripted({5: b""})
     async with broker.running() as settings:
         with pytest.raises(BrokerLostError, match="timed out"):
-            async with connected(access(settings), name=None):
+            async with connect(read_access(settings), client_id=None, answer_s=0.3):
                 pass
-        async with asyncio.timeout(PATIENCE_S):
-            await broker.is_left.wait()
+        async with asyncio.timeout(DEADLINE_S):
+            await broker.is_disconnected.wait()
     gc.collect()
     assert caplog.records == []
 
 
 @needs_mosquitto
-async def test_one_cancellation_ends_whoever_publishes(broker: Mosquitto) -> None:
-    """Each is cancelled at another moment, many just when the broker's answer comes."""
+async def test_one_cancellation_ends_a_publisher(broker: Mosquitto) -> None:
+    """Each is cancelled at another moment, many of them just when the broker's answer arrives."""
 
-    async def publish_on(reached: asyncio.Event) -> None:
-        async with connected(access(broker.settings), name=None) as client:
+    async def publish_until_cancelled(reached: asyncio.Event) -> None:
+        async with connect(read_access(broker.settings), client_id=None) as client:
             reached.set()
             while True:
                 await client.publish(Message("a/b", b"c"), confirmed=True)
 
     for number in range(20):
         reached = asyncio.Event()
-        publishing = asyncio.create_task(publish_on(reached))
-        await asyncio.wait_for(reached.wait(), PATIENCE_S)
+        publishing = asyncio.create_task(publish_until_cancelled(reached))
+        await asyncio.wait_for(reached.wait(), DEADLINE_S)
         for _ in range(10 + number):
             await asyncio.sleep(0)
         publishing.cancel()
-        await asyncio.wait([publishing], timeout=PATIENCE_S)
+        await asyncio.wait([publishing], timeout=DEADLINE_S)
         assert publishing.cancelled()
 
 
 @needs_mosquitto
 @pytest.mark.parametrize("is_old", [False, True])
-async def test_what_is_larger_than_wanted_is_not_told(broker: Mosquitto, is_old: bool) -> None:  # noqa: FBT001
+async def test_messages_larger_than_the_limit_are_ignored(broker: Mosquitto, is_old: bool) -> None:  # noqa: FBT001
     async with (
-        before(broker, is_old=is_old) as settings,
-        connected(access(settings), name=None, largest_incoming=1000) as client,
+        with_version(broker, is_old=is_old) as settings,
+        connect(read_access(settings), client_id=None, largest_incoming=1000) as client,
     ):
         assert await client.subscribe(["a/b"]) == []
         await client.publish(Message("a/b", b"x" * 1001), confirmed=True)
@@ -132,7 +131,7 @@ async def test_what_is_larger_than_wanted_is_not_told(broker: Mosquitto, is_old:
 
 
 @asynccontextmanager
-async def before(broker: Mosquitto, *, is_old: bool) -> AsyncIterator[BrokerSettings]:
+async def with_version(broker: Mosquitto, *, is_old: bool) -> AsyncIterator[BrokerSettings]:
     if not is_old:
         yield broker.settings
         return
@@ -140,10 +139,10 @@ async def before(broker: Mosquitto, *, is_old: bool) -> AsyncIterator[BrokerSett
         yield BrokerSettings(port=port)
 
 
-def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(BrokerSetupError, match="No such file"):
-        access(BrokerSettings(user="rig", password_file=tmp_path / "none"))
+        read_access(BrokerSettings(user="rig", password_file=tmp_path / "none"))
     with pytest.raises(BrokerSetupError, match="no certificate"):
-        access(BrokerSettings(tls=True, ca_file=tmp_path / "none"))
+        read_access(BrokerSettings(tls=True, ca_file=tmp_path / "none"))
     with pytest.raises(BrokerSetupError, match="no certificate with its key"):
-        access(BrokerSettings(tls=True, client_certificate=tmp_path / "none"))
+        read_access(BrokerSettings(tls=True, client_certificate=tmp_path / "none"))

@@ -1,3 +1,5 @@
+"""Commands and states of each family."""
+
 import json
 from itertools import product
 
@@ -6,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldframe.config.tables.mqtt_panel import Family, MqttPanelSettings
-from coldframe.devices.mqtt.dialects import SILENCE, Dialect, LightReport, dialect_of
+from coldframe.devices.mqtt.dialects import UNKNOWN, Dialect, LightReport, dialect_of
 
 TOPICS: dict[Family, str] = {
     "wled": "wled/panel",
@@ -21,25 +23,25 @@ def dialect(family: Family, **overrides: str) -> Dialect:
     return dialect_of(MqttPanelSettings.model_validate({"family": family, "topic": TOPICS[family], **overrides}))
 
 
-def orders(family: Family, brightness: int | None) -> list[tuple[str, str]]:
-    return [(order.topic, order.payload) for order in dialect(family).on(brightness, 1)]
+def commands(family: Family, brightness: int | None) -> list[tuple[str, str]]:
+    return [(command.topic, command.payload) for command in dialect(family).on(brightness, 1)]
 
 
-def test_wled_is_told_in_one_message_without_transition_effect_or_night_light() -> None:
-    ((topic, payload),) = orders("wled", 128)
+def test_wled_gets_one_message_without_transition_effect_or_night_light() -> None:
+    ((topic, payload),) = commands("wled", 128)
     assert topic == "wled/panel/api"
-    told = json.loads(payload)
-    assert (told["on"], told["bri"], told["transition"], told["seg"]["fx"]) == (True, 128, 0, 0)
-    assert told["nl"] == {"on": False}
+    found = json.loads(payload)
+    assert (found["on"], found["bri"], found["transition"], found["seg"]["fx"]) == (True, 128, 0, 0)
+    assert found["nl"] == {"on": False}
 
 
-def test_no_two_orders_to_wled_are_alike_or_it_would_not_answer() -> None:
+def test_successive_commands_to_wled_differ_so_that_it_answers_each() -> None:
     wled = dialect("wled")
     assert wled.off(1) != wled.off(2)
 
 
-def test_tasmota_is_dimmed_before_it_is_switched_on() -> None:
-    assert orders("tasmota", 40) == [
+def test_tasmota_gets_its_brightness_before_it_is_switched_on() -> None:
+    assert commands("tasmota", 40) == [
         ("cmnd/panel/Fade", "0"),
         ("cmnd/panel/Scheme", "0"),
         ("cmnd/panel/Dimmer", "40"),
@@ -47,23 +49,23 @@ def test_tasmota_is_dimmed_before_it_is_switched_on() -> None:
     ]
 
 
-def test_esphome_is_told_of_the_effect_apart_from_the_transition() -> None:
-    told = [json.loads(payload) for _, payload in orders("esphome", 200)]
-    assert told == [{"effect": "None"}, {"state": "ON", "brightness": 200, "transition": 0}]
-    assert [topic for topic, _ in orders("esphome", 200)] == ["dome/light/panel/command"] * 2
+def test_esphome_gets_effect_and_transition_in_separate_messages() -> None:
+    found = [json.loads(payload) for _, payload in commands("esphome", 200)]
+    assert found == [{"effect": "None"}, {"state": "ON", "brightness": 200, "transition": 0}]
+    assert [topic for topic, _ in commands("esphome", 200)] == ["dome/light/panel/command"] * 2
 
 
-def test_zigbee2mqtt_and_other_json_lights_are_told_in_one_message() -> None:
+def test_other_json_lights_get_one_message() -> None:
     for family in ("zigbee2mqtt", "json"):
-        ((topic, payload),) = orders(family, 200)
+        ((topic, payload),) = commands(family, 200)
         assert topic == f"{TOPICS[family]}/set"
         assert json.loads(payload) == {"state": "ON", "brightness": 200, "transition": 0}
 
 
-def test_a_light_that_can_only_be_switched_is_told_no_brightness() -> None:
-    payloads = [payload for family in TOPICS for _, payload in orders(family, None)]
+def test_light_that_can_only_be_switched_gets_no_brightness() -> None:
+    payloads = [payload for family in TOPICS for _, payload in commands(family, None)]
     assert not any("bri" in payload for payload in payloads)
-    assert len(orders("tasmota", None)) == 3
+    assert len(commands("tasmota", None)) == 3
 
 
 @pytest.mark.parametrize(
@@ -84,12 +86,12 @@ def test_a_light_that_can_only_be_switched_is_told_no_brightness() -> None:
         ("zigbee2mqtt", "zigbee2mqtt/panel/availability", "offline", LightReport(online=False)),
     ],
 )
-def test_states_are_read(family: Family, topic: str, payload: str, report: LightReport) -> None:
+def test_states_are_parsed(family: Family, topic: str, payload: str, report: LightReport) -> None:
     assert topic in dialect(family).topics
-    assert dialect(family).read(topic, payload.encode()) == report
+    assert dialect(family).parse(topic, payload.encode()) == report
 
 
-def test_topics_can_be_others() -> None:
+def test_topics_can_be_configured() -> None:
     other = dialect("json", state_topic="a/b", availability_topic="c/d", command_topic="e/f")
     assert other.topics == ("a/b", "c/d")
     assert other.off(1)[0].topic == "e/f"
@@ -101,13 +103,13 @@ GARBAGE += [b'{"brightness": true}', b'{"brightness": NaN}', b'{"brightness": 1e
 
 
 @pytest.mark.parametrize(("family", "payload"), list(product(TOPICS, GARBAGE)))
-def test_garbage_says_nothing(family: Family, payload: bytes) -> None:
+def test_invalid_payloads_say_nothing(family: Family, payload: bytes) -> None:
     for topic in dialect(family).topics:
-        assert dialect(family).read(topic, payload) == SILENCE
+        assert dialect(family).parse(topic, payload) == UNKNOWN
 
 
 @given(st.sampled_from(list(TOPICS)), st.binary(max_size=60) | st.text(alphabet='{}":0123ONF,state', max_size=60))
-def test_whatever_comes_is_taken(family: Family, payload: bytes | str) -> None:
+def test_any_payload_is_parsed_to_a_valid_brightness_or_none(family: Family, payload: bytes | str) -> None:
     for topic in dialect(family).topics:
-        told = dialect(family).read(topic, payload if isinstance(payload, bytes) else payload.encode())
-        assert told.brightness is None or 0 <= told.brightness <= 65535
+        found = dialect(family).parse(topic, payload if isinstance(payload, bytes) else payload.encode())
+        assert found.brightness is None or 0 <= found.brightness <= 65535

@@ -6,8 +6,7 @@ import re
 import shutil
 import socket
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,19 @@ from astropy.io import fits
 from coldframe.config.simulated_rig import SimulatedRig, load_rig
 from coldframe.simulators.indi.serve import ServerStartError, serve
 from coldframe.simulators.sensor import Exposure, Sensor
-from tests.simulators.conftest import CAMERA, FRAMES_BEFORE, PANEL, WHEEL, RawClient, Server, Serving, new_address
+from tests.nights.virtual_time import VirtualTimeLoop
+from tests.patience import PATIENCE_S
+from tests.simulators.conftest import (
+    CAMERA,
+    FRAMES_BEFORE,
+    PANEL,
+    WHEEL,
+    RawClient,
+    Server,
+    Serving,
+    new_address,
+    rig_server,
+)
 
 Wrap = Callable[[socket.socket], RawClient]
 
@@ -72,33 +83,53 @@ async def test_tcp_carries_the_same_bytes_as_text(small: SimulatedRig, serving: 
     assert pybase64.b64decode(found.group(2)) == local.take_file(size)
 
 
-async def test_the_blob_comes_before_the_ok(small: SimulatedRig, serving: Serving, clients: Wrap) -> None:
-    client = clients((await serving(small)).unix())
-    await client.connect(CAMERA)
-    await also(client)
-    begin = time.monotonic()
-    await client.number(CAMERA, "CCD_EXPOSURE", CCD_EXPOSURE_VALUE=0.7)
-    seen = await client.until('name="CCD_EXPOSURE" state="Ok"')
-    took_s = time.monotonic() - begin
-    assert 0.8 <= took_s < 1.0
-    names = re.findall(r'name="(CCD_EXPOSURE|CCD1)" state="(\w+)"', seen.string[: seen.end()])
-    assert names[-2:] == [("CCD1", "Ok"), ("CCD_EXPOSURE", "Ok")]
-    left_s = [float(each) for each in re.findall(r'"CCD_EXPOSURE_VALUE">([\d.e-]+)<', seen.string)]
-    assert left_s[0] == 0.7
-    assert len(left_s) >= 3
-    assert left_s == sorted(left_s, reverse=True)
+def in_virtual_time(small: SimulatedRig, scenario: Callable[[RawClient], Awaitable[None]]) -> None:
+    """Play a scenario with a client of the camera; only the rig's own waits let the loop's time pass."""
+
+    async def play() -> None:
+        async with rig_server() as serving:
+            client = RawClient((await serving(small)).unix())
+            try:
+                await client.connect(CAMERA)
+                await also(client)
+                await scenario(client)
+            finally:
+                client.close()
+
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(3600.0, PATIENCE_S)) as runner:
+        runner.run(play())
+
+
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def test_the_blob_comes_before_the_ok(small: SimulatedRig) -> None:
+    async def scenario(client: RawClient) -> None:
+        begin_s = now_s()
+        await client.number(CAMERA, "CCD_EXPOSURE", CCD_EXPOSURE_VALUE=0.7)
+        seen = await client.until('name="CCD_EXPOSURE" state="Ok"')
+        assert now_s() - begin_s == pytest.approx(0.7 + small.timing.readout_s, abs=0.01)
+        names = re.findall(r'name="(CCD_EXPOSURE|CCD1)" state="(\w+)"', seen.string[: seen.end()])
+        assert names[-2:] == [("CCD1", "Ok"), ("CCD_EXPOSURE", "Ok")]
+        left_s = [float(each) for each in re.findall(r'"CCD_EXPOSURE_VALUE">([\d.e-]+)<', seen.string)]
+        assert left_s[0] == 0.7
+        assert len(left_s) >= 3
+        assert left_s == sorted(left_s, reverse=True)
+
+    in_virtual_time(small, scenario)
 
 
 async def test_abort_gives_idle_and_no_frame(small: SimulatedRig, serving: Serving, clients: Wrap) -> None:
     client = clients((await serving(small)).unix())
     await client.connect(CAMERA)
     await also(client)
-    await client.number(CAMERA, "CCD_EXPOSURE", CCD_EXPOSURE_VALUE=0.3)
+    await client.number(CAMERA, "CCD_EXPOSURE", CCD_EXPOSURE_VALUE=4)
     await client.until_state("CCD_EXPOSURE", "Busy")
     await client.switch(CAMERA, "CCD_ABORT_EXPOSURE", "ABORT")
     await client.until_state("CCD_EXPOSURE", "Idle")
     await client.until_state("CCD_ABORT_EXPOSURE", "Ok")
-    await client.number(CAMERA, "CCD_EXPOSURE", CCD_EXPOSURE_VALUE=0.6)
+    await client.number(CAMERA, "CCD_EXPOSURE", CCD_EXPOSURE_VALUE=5)  # longer than what is left of the first
     seen = await client.until_state("CCD_EXPOSURE", "Ok")
     assert "CCD_EXPOSURE_VALUE" in seen
     assert len(client.descriptors) == 1
@@ -108,7 +139,7 @@ async def test_a_second_exposure_replaces_the_first(small: SimulatedRig, serving
     client = clients((await serving(small)).unix())
     await client.connect(CAMERA)
     await also(client)
-    await client.number(CAMERA, "CCD_EXPOSURE", CCD_EXPOSURE_VALUE=30)
+    await client.number(CAMERA, "CCD_EXPOSURE", CCD_EXPOSURE_VALUE=PATIENCE_S)
     await client.until_state("CCD_EXPOSURE", "Busy")
     _, header = await exposed(client, 0.05)
     assert header["EXPTIME"] == 0.05
@@ -221,8 +252,9 @@ async def test_panel_cover_and_wheel(small: SimulatedRig, serving: Serving, clie
     await client.until_state("CAP_PARK", "Busy")
     await client.number(WHEEL, "FILTER_SLOT", FILTER_SLOT_VALUE=4)
     await client.until_state("FILTER_SLOT", "Busy")
+    # Cover and wheel move at the same time: on a busy machine either may be seen to arrive first.
+    assert '"UNPARK">On<' in (await client.find('name="CAP_PARK" state="Ok".*?</setSwitchVector>')).group()
     assert ">4<" in await client.until_state("FILTER_SLOT", "Ok")
-    assert '"UNPARK">On<' in await client.until_state("CAP_PARK", "Ok")
     await client.number(WHEEL, "FILTER_SLOT", FILTER_SLOT_VALUE=6)
     await client.until_state("FILTER_SLOT", "Alert")
 
@@ -265,21 +297,18 @@ async def test_clients_that_vanish_or_babble_do_no_harm(small: SimulatedRig, ser
     assert (await exposed(client, 0.01))[0].shape == (640, 960)
 
 
-async def test_a_bias_set_is_not_much_slower_than_the_camera(
-    small: SimulatedRig, serving: Serving, clients: Wrap
-) -> None:
-    client = clients((await serving(small)).unix())
-    await client.connect(CAMERA)
-    await also(client)
-    await client.switch(CAMERA, "CCD_FRAME_TYPE", "FRAME_BIAS")
-    begin = time.monotonic()
-    for _ in range(20):
-        await client.number(CAMERA, "CCD_EXPOSURE", CCD_EXPOSURE_VALUE=0.001)
-        size = int((await client.until(BLOB_UNIX)).group(1))
-        await client.until_state("CCD_EXPOSURE", "Ok")
-        client.take_file(size)
-    # At most 1.1 is promised on an idle machine; here others may be at work.
-    assert (time.monotonic() - begin) / 20 < 1.25 * (0.000032 + small.timing.readout_s)
+def test_a_bias_set_takes_only_the_cameras_own_time(small: SimulatedRig) -> None:
+    async def scenario(client: RawClient) -> None:
+        await client.switch(CAMERA, "CCD_FRAME_TYPE", "FRAME_BIAS")
+        begin_s = now_s()
+        for _ in range(20):
+            await client.number(CAMERA, "CCD_EXPOSURE", CCD_EXPOSURE_VALUE=0.001)
+            size = int((await client.until(BLOB_UNIX)).group(1))
+            await client.until_state("CCD_EXPOSURE", "Ok")
+            client.take_file(size)
+        assert (now_s() - begin_s) / 20 < 1.1 * (0.000032 + small.timing.readout_s)
+
+    in_virtual_time(small, scenario)
 
 
 async def test_a_taken_port_is_told(small: SimulatedRig, serving: Serving) -> None:
@@ -297,27 +326,40 @@ async def stock(program: str, server: Server, *arguments: str) -> str:
     process = await asyncio.create_subprocess_exec(
         program, "-p", str(server.port), *arguments, stdout=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         out, _ = await process.communicate()
     return out.decode()
+
+
+async def set_property(server: Server, assignment: str) -> None:
+    await stock("indi_setprop", server, "-t", "60", assignment)
+
+
+async def assert_shows(server: Server, *lines: str, prop: str = "*.*.*") -> None:
+    """Ask until the server shows all of `lines`: the rig may need time, and so may the program that asks."""
+    shown = ""
+    async with asyncio.timeout(PATIENCE_S):
+        while not all(line in shown for line in lines):
+            shown = await stock("indi_getprop", server, "-t", "1", prop)
 
 
 @pytest.mark.indi
 async def test_stock_clients_drive_the_rig(small: SimulatedRig, serving: Serving) -> None:
     server = await serving(small)
     for device in (CAMERA, PANEL, WHEEL):
-        await stock("indi_setprop", server, f"{device}.CONNECTION.CONNECT=On")
-    await stock("indi_setprop", server, f"{PANEL}.FLAT_LIGHT_INTENSITY.FLAT_LIGHT_INTENSITY_VALUE=42")
-    await stock("indi_setprop", server, f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON=On")
-    await stock("indi_setprop", server, f"{WHEEL}.FILTER_SLOT.FILTER_SLOT_VALUE=2")
-    await stock("indi_setprop", server, f"{CAMERA}.CCD_EXPOSURE.CCD_EXPOSURE_VALUE=0.000032")
-    await asyncio.sleep(1)  # the wheel turns one slot in 0.4 s
-    told = await stock("indi_getprop", server, "-t", "1")
-    assert f"{PANEL}.FLAT_LIGHT_INTENSITY.FLAT_LIGHT_INTENSITY_VALUE=42" in told
-    assert f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON=On" in told
-    assert f"{WHEEL}.FILTER_SLOT.FILTER_SLOT_VALUE=2" in told
-    assert f"{WHEEL}.FILTER_NAME.FILTER_SLOT_NAME_5=Ha" in told
-    assert "Ok" in await stock("indi_getprop", server, "-t", "1", f"{CAMERA}.CCD_EXPOSURE._STATE")
+        await set_property(server, f"{device}.CONNECTION.CONNECT=On")
+    await set_property(server, f"{PANEL}.FLAT_LIGHT_INTENSITY.FLAT_LIGHT_INTENSITY_VALUE=42")
+    await set_property(server, f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON=On")
+    await set_property(server, f"{WHEEL}.FILTER_SLOT.FILTER_SLOT_VALUE=2")
+    await set_property(server, f"{CAMERA}.CCD_EXPOSURE.CCD_EXPOSURE_VALUE=0.000032")
+    await assert_shows(
+        server,
+        f"{PANEL}.FLAT_LIGHT_INTENSITY.FLAT_LIGHT_INTENSITY_VALUE=42",
+        f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON=On",
+        f"{WHEEL}.FILTER_SLOT.FILTER_SLOT_VALUE=2",
+        f"{WHEEL}.FILTER_NAME.FILTER_SLOT_NAME_5=Ha",
+    )
+    await assert_shows(server, f"{CAMERA}.CCD_EXPOSURE._STATE=Ok", prop=f"{CAMERA}.CCD_EXPOSURE._STATE")
 
 
 @pytest.mark.indi
@@ -379,7 +421,7 @@ class Client(PyIndi.BaseClient):
 client = Client()
 client.setServer(sys.argv[1], int(sys.argv[2]))
 assert client.connectServer()
-done = client.got.wait(15)
+done = client.got.wait(240)
 client.disconnectServer()
 print("received", client.size if done else 0)
 """
@@ -392,7 +434,7 @@ async def test_pyindi_client_gets_a_frame(small: SimulatedRig, serving: Serving,
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PYINDI_CLIENT, host, str(server.port), stdout=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         out, _ = await process.communicate()
     size = 2 * 960 * 640
     received = int(out.decode().split("received")[-1])
@@ -414,7 +456,7 @@ async def test_a_client_that_stops_reading_is_dropped_and_others_live_on(
 
     # Each request is answered with the whole rig's definitions, of which nothing is read: a write waits for ever.
     with pytest.raises(ConnectionError):
-        await asyncio.wait_for(ask_on(), 20)
+        await asyncio.wait_for(ask_on(), PATIENCE_S)
     await other.connect(CAMERA)
 
 

@@ -5,14 +5,14 @@ from rich.text import Text
 from coldframe.capture.events.kinds import FrameAccepted
 from coldframe.capture.monitoring.dashboard.drawing import NOTE, QUIET, STRONG, WARN, histogram
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane
-from coldframe.capture.monitoring.progress.narrator import exposure_text, noise_text, printable
+from coldframe.capture.monitoring.progress.quantities import exposure_text, noise_text, printable
 from coldframe.capture.monitoring.progress.state import DashboardState
 
 FULL_SCALE_ADU = 65_535
 
 
 def draw_frame_facts(pane: Pane) -> list[Text]:
-    """Show level, noise and saturation of the last frame."""
+    """Draw level, noise and saturation of the last frame."""
     frame = pane.state.frame
     if frame is None:
         return [Text("no frame yet", QUIET)]
@@ -30,7 +30,7 @@ def draw_frame_facts(pane: Pane) -> list[Text]:
 
 
 def frame_title(state: DashboardState) -> str:
-    """Name the last frame."""
+    """Return the title of the last frame."""
     frame = state.frame
     if frame is None:
         return "Last frame"

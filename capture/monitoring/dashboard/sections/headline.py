@@ -5,17 +5,16 @@ from datetime import timedelta
 from rich.style import Style
 from rich.text import Text
 
-from coldframe.capture.events.kinds import NightOutcome, Severity
+from coldframe.capture.events.kinds import NightOutcome, Severity, SkippedBy
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, bar, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, spread
-from coldframe.capture.monitoring.progress.narrator import duration_text, exposure_text, printable
 from coldframe.capture.monitoring.progress.pace import StepProgress
+from coldframe.capture.monitoring.progress.quantities import duration_text, exposure_text, printable
 from coldframe.capture.monitoring.progress.state import DashboardState
-from coldframe.capture.session.steering import BY_REQUEST
 
 
 def verdict(pane: Pane) -> Text:
-    """Say in a few words how the night goes."""
+    """Summarize the night in a few words."""
     state, glyphs = pane.state, pane.glyphs
     if state.ended is not None:
         return _final_verdict(pane)
@@ -33,7 +32,7 @@ def _verdict_under_way(pane: Pane) -> Text:
     state, glyphs = pane.state, pane.glyphs
     if state.is_stopping:
         return Text(f"{glyphs.warning} Stopping, the rig is made safe", Style.combine([WARN, STRONG]))
-    missing = [step for step in state.missing if not step.reason.startswith(BY_REQUEST)]
+    missing = [step for step in state.missing if step.skipped_by is not SkippedBy.USER]
     if missing:
         what = printable(missing[0].planned.title) if len(missing) == 1 else f"{len(missing)} steps"
         return Text(fit(f"{glyphs.failed} {what} not done, going on", pane.width - 26, glyphs), BAD)
@@ -66,7 +65,7 @@ def _final_verdict(pane: Pane) -> Text:
 
 
 def draw_headline(pane: Pane) -> list[Text]:
-    """Say how it goes, when it is done, what is being done: three lines, the most important of all."""
+    """Draw the verdict, the progress with the expected end, and the current activity: one line each."""
     return [
         spread(Text.assemble(" ", verdict(pane)), Text(f"{_position(pane)} ", PLAIN), pane.width),
         _progress(pane),
@@ -75,7 +74,7 @@ def draw_headline(pane: Pane) -> list[Text]:
 
 
 def _position(pane: Pane) -> str:
-    """Say where in the plan we are, and the time."""
+    """Return the number of the current step, and the time."""
     parts = []
     if (step := pane.state.step) is not None:
         parts.append(f"step {step.planned.number} of {len(pane.state.steps)}")
@@ -92,7 +91,7 @@ def _progress(pane: Pane) -> Text:
 
 
 def ending(pane: Pane) -> str:
-    """Say when it will be over, as honestly as it can be said."""
+    """Return the expected end of the night, or how and when it ended; an overdue one is a lower bound."""
     state = pane.state
     if state.ended is not None:
         return f"ended at {pane.clock(state.ended.at, '%H:%M')}"
@@ -111,7 +110,7 @@ def ending(pane: Pane) -> str:
 
 
 def _activity(pane: Pane) -> Text:
-    """Say what is being done right now."""
+    """Describe the current activity."""
     state = pane.state
     if state.ended is not None:
         return Text(f" {fit(printable(state.ended.summary), pane.width - 2, pane.glyphs)}")
@@ -127,7 +126,7 @@ def _activity(pane: Pane) -> Text:
 
 
 def step_words(step: StepProgress, state: DashboardState) -> str:
-    """Name a step with its count, or with what the tuner is at."""
+    """Return the title of a step with its count, or with the tuner's progress."""
     title = printable(step.planned.title)
     if state.is_tuning and state.tuning is not None:
         return f"{title}: finding the exposure, test {len(state.tuning.tests)}"
@@ -135,7 +134,7 @@ def step_words(step: StepProgress, state: DashboardState) -> str:
 
 
 def _exposing(pane: Pane, room: int) -> Text:
-    """Show the exposure under way; a long one with a bar."""
+    """Draw the current exposure, a long one with a bar."""
     exposure, state = pane.state.exposure, pane.state
     if state.lost_at is not None:
         return Text("was under way", WARN)

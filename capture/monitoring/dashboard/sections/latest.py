@@ -11,20 +11,20 @@ SEVERITY_STYLE = {Severity.INFO: PLAIN, Severity.WARNING: WARN, Severity.ERROR: 
 
 
 def draw_latest(pane: Pane) -> list[Text]:
-    """List the newest events, newest last; a problem that has scrolled off keeps the first line."""
+    """List the latest events, the newest last; the worst problem keeps the first line once it has scrolled off."""
     shown = list(pane.state.latest)[-pane.height :]
-    # Of the worst problems the newest.
-    problem = max(pane.state.problems, key=lambda told: (told.severity is Severity.ERROR, told.at), default=None)
+    # Errors before warnings, then the newest.
+    problem = max(pane.state.problems, key=lambda line: (line.severity is Severity.ERROR, line.at), default=None)
     if problem is not None and shown and problem.at < shown[0].at:
         shown = [problem, *shown[1:]]
-    return [_event_line(told, pane) for told in shown]
+    return [_event_line(line, pane) for line in shown]
 
 
-def _event_line(told: LogLine, pane: Pane) -> Text:
+def _event_line(line: LogLine, pane: Pane) -> Text:
     sign = {Severity.INFO: " ", Severity.WARNING: pane.glyphs.warning, Severity.ERROR: pane.glyphs.failed}[
-        told.severity
+        line.severity
     ]
-    style = SEVERITY_STYLE[told.severity]
+    style = SEVERITY_STYLE[line.severity]
     return Text.assemble(
-        (f"{pane.clock(told.at)} ", QUIET), (f"{sign} ", style), (fit(told.text, pane.width - 11, pane.glyphs), style)
+        (f"{pane.clock(line.at)} ", QUIET), (f"{sign} ", style), (fit(line.text, pane.width - 11, pane.glyphs), style)
     )

@@ -9,11 +9,11 @@ from rich.text import Text
 from coldframe.capture.events.kinds import MasterGrew
 from coldframe.capture.monitoring.dashboard.drawing import GOOD, QUIET, Canvas, fit, logarithmic
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, labelled
-from coldframe.capture.monitoring.progress.narrator import noise_text, printable
+from coldframe.capture.monitoring.progress.quantities import noise_text, printable
 
 
 def draw_noise(pane: Pane) -> list[Text]:
-    """Draw the running master's noise as frames come in, against the fall as 1/sqrt(N) that pure noise shows."""
+    """Draw the noise of the growing master over its number of frames, and 1/sqrt(N) for comparison."""
     grown = [step for step in pane.state.noise if step.noise_adu is not None and step.noise_adu > 0]
     if not grown:
         return [Text("needs two frames", QUIET)]
@@ -29,12 +29,12 @@ def draw_noise(pane: Pane) -> list[Text]:
 
 
 def _noise_of_one(grown: list[MasterGrew]) -> float:
-    """Estimate the noise of a single frame from the first few foldings."""
+    """Estimate the noise of a single frame from the first few steps of growth."""
     return median((step.noise_adu or 0.0) * math.sqrt(step.frames) for step in grown[:5])
 
 
 def _noise_curve(pane: Pane, grown: list[MasterGrew], reference_adu: float) -> list[Text]:
-    """Draw with both scales logarithmic, so that 1/sqrt(N) is a straight line."""
+    """Draw with two logarithmic scales, on which 1/sqrt(N) is a straight line."""
     step = pane.state.steps.get(grown[-1].step)
     most = max(grown[-1].frames, step.planned.count if step else 2, 3)
     values = [item.noise_adu or 0.0 for item in grown]
@@ -55,7 +55,7 @@ def _noise_curve(pane: Pane, grown: list[MasterGrew], reference_adu: float) -> l
 
 
 def draw_masters(pane: Pane) -> list[Text]:
-    """List what has been made."""
+    """List the masters that have been written."""
     return [Text.assemble((f"{pane.glyphs.done} ", GOOD), text) for text in _master_names(pane)][-pane.height :]
 
 

@@ -14,7 +14,7 @@ from coldframe.capture.monitoring.progress.state import DashboardState
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """What a section draws from, and into: the state, the moment, the room, the characters."""
+    """What a section needs for drawing: the state of the night, the present time, a size and the characters."""
 
     state: DashboardState
     now: datetime
@@ -23,7 +23,7 @@ class Pane:
     glyphs: Glyphs
 
     def clock(self, at: datetime, form: str = "%H:%M:%S") -> str:
-        """Write a time of day in the time zone of `now`."""
+        """Format a time of day in the time zone of `now`."""
         return f"{at.astimezone(self.now.tzinfo):{form}}"
 
 
@@ -31,16 +31,16 @@ Section = Callable[[Pane], list[Text]]
 
 
 class Block:
-    """A section under its title, as a renderable that fills the room it is given.
+    """A section under its title, as a rich renderable that fills the area it is given.
 
     Parameters
     ----------
     section
         Draws the lines.
     title
-        Stands in a rule above them; without one there is no rule.
+        Shown in a rule above the lines; an empty title omits the rule.
     gutter
-        Columns left free on the right.
+        Columns to leave free on the right.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Block:
         self._gutter = gutter
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw the section; what does not fit is left out."""
+        """Draw the section, cut to the area."""
         glyphs = ASCII if options.ascii_only else UNICODE
         width, height = options.max_width - self._gutter, options.height or console.height
         if width <= 0 or height <= 0:
@@ -69,18 +69,18 @@ class Block:
 
 
 def heading(title: str, width: int, glyphs: Glyphs) -> Text:
-    """Draw a section's title in a rule."""
+    """Draw the title of a section in a rule."""
     text = fit(title, width - 4, glyphs)
     return Text.assemble((glyphs.rule, FAINT), (f" {text} ", STRONG), (glyphs.rule * (width - len(text) - 3), FAINT))
 
 
 def spread(left: Text, right: Text, width: int) -> Text:
-    """Put one text at the left and one at the right end of a line; the right one gives way where room is short."""
+    """Put one text at the left and one at the right end of a line; drop the right one if they do not both fit."""
     gap = width - left.cell_len - right.cell_len
     return Text.assemble(left, " " * gap, right) if gap > 0 else left
 
 
 def labelled(lines: list[Text], top: str, bottom: str, gutter: int) -> list[Text]:
-    """Put the scale's ends to the left of a drawing."""
+    """Label the first and the last line of a drawing on its left."""
     names = [top, *[""] * (len(lines) - 2), bottom]
     return [Text.assemble((f"{name:>{gutter - 1}} ", QUIET), line) for name, line in zip(names, lines, strict=True)]

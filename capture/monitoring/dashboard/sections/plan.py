@@ -6,12 +6,12 @@ from rich.text import Text
 from coldframe.capture.events.kinds import StepOutcome
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, Glyphs, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane
-from coldframe.capture.monitoring.progress.narrator import duration_text, printable
 from coldframe.capture.monitoring.progress.pace import StepProgress
+from coldframe.capture.monitoring.progress.quantities import duration_text, printable
 
 
 def draw_plan(pane: Pane) -> list[Text]:
-    """List each step with its progress and time; a window around the running one where not all fit."""
+    """List the steps with their progress and time; if not all fit, those around the running one."""
     steps = list(pane.state.steps.values())
     if not steps:
         return [Text("the plan comes with the first event", QUIET)]
@@ -25,7 +25,7 @@ def draw_plan(pane: Pane) -> list[Text]:
 
 
 def _window(steps: list[StepProgress], height: int) -> tuple[int, int]:
-    """Choose which steps to show: the first that is not over, with what comes before and after it."""
+    """Choose the steps to show: the first that is not over, and those around it."""
     current = next((index for index, step in enumerate(steps) if not step.is_over), len(steps) - 1)
     first = min(max(current - height // 3, 0), max(len(steps) - height, 0))
     return first, min(first + height, len(steps))
@@ -57,7 +57,7 @@ def _step_sign(step: StepProgress, glyphs: Glyphs) -> tuple[str, Style]:
 
 
 def _step_time(step: StepProgress, pane: Pane) -> str:
-    """Say how long a step took, or will."""
+    """Return how long a step took, or will take; for one without result, its outcome."""
     if step.outcome in (StepOutcome.FAILED, StepOutcome.SKIPPED):
         return str(step.outcome.value)
     if step.is_over and step.began and step.ended:

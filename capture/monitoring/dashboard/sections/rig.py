@@ -19,16 +19,16 @@ from coldframe.capture.monitoring.dashboard.drawing import (
     sparkline,
 )
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, labelled
-from coldframe.capture.monitoring.progress.narrator import duration_text, panel_text, printable
+from coldframe.capture.monitoring.progress.quantities import duration_text, panel_text, printable
 from coldframe.capture.monitoring.progress.state import HISTORY, DashboardState
 
 ON_SETPOINT_C = 0.5
 
-"""A sensor this close to its setpoint is drawn as being there."""
+"""A sensor this close to its setpoint is drawn as being at it."""
 
 
 def draw_rig(pane: Pane) -> list[Text]:
-    """Show temperature with its history, then what stands in the beam, then names where there is room."""
+    """Draw the temperature and its history, the filter and the panel, and the device names if there is room."""
     lines = [_temperature(pane)]
     if pane.state.temperatures:
         lines += _temperature_history(pane)
@@ -61,7 +61,7 @@ def _temperature(pane: Pane) -> Text:
 
 
 def _cooler_words(reading: TemperatureRead, pane: Pane) -> Iterator[str]:
-    """Tell setpoint and power, in pieces that are left out where there is no room."""
+    """Yield setpoint and power; the caller omits those that do not fit."""
     if reading.setpoint_c is not None:
         yield f" {pane.glyphs.arrow} {reading.setpoint_c:.1f}"
     elif reading.power_percent is not None:
@@ -79,14 +79,14 @@ def _is_on_setpoint(reading: TemperatureRead) -> bool:
 
 
 def _temperature_history(pane: Pane) -> list[Text]:
-    """Draw one line of bars in a low section, a curve with the setpoint as its reference in a high one."""
+    """Draw one line of bars in a low pane, a curve with the setpoint as reference in a high one."""
     readings = [reading for reading in pane.state.temperatures if reading.sensor_c is not None]
     if not readings:
         return []
     values = [reading.sensor_c for reading in readings if reading.sensor_c is not None]
     setpoints = [reading.setpoint_c for reading in readings if reading.setpoint_c is not None]
     low, high = min(values + setpoints[-1:]), max(values + setpoints[-1:])
-    margin = max(0.5 - (high - low) / 2, 0.0)  # a degree at least, or mere noise would fill the height
+    margin = max(0.5 - (high - low) / 2, 0.0)  # at least one degree, so that noise does not fill the height
     low, high = low - margin, high + margin
     rows = min(pane.height - 7, 10)
     if rows < 3:  # noqa: PLR2004 - lines; a lower curve says less than bars
@@ -115,7 +115,7 @@ def _temperature_bars(pane: Pane, low: float, high: float) -> Text:
 
 
 def _close_gaps(columns: list[float | None]) -> None:
-    """Let a reading stand until the next one."""
+    """Repeat each reading until the next one."""
     last: float | None = None
     for index, value in enumerate(columns):
         last = value if value is not None else last
@@ -140,7 +140,7 @@ def _temperature_curve(pane: Pane, readings: list[TemperatureRead], low: float, 
 
 
 def _beam(pane: Pane) -> list[Text]:
-    """Name panel, cover and filter, only those that the rig has, on as many lines as they need."""
+    """Name the filter, the panel and the cover that the rig has, on as many lines as needed."""
     lines = [""]
     for words in _beam_words(pane.state):
         longer = pane.glyphs.dot.join([lines[-1], words]) if lines[-1] else words

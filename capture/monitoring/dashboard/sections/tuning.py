@@ -5,11 +5,11 @@ from rich.text import Text
 from coldframe.capture.events.kinds import FlatTested
 from coldframe.capture.monitoring.dashboard.drawing import GOOD, NOTE, QUIET, fit, gauge
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane
-from coldframe.capture.monitoring.progress.narrator import exposure_text, printable
+from coldframe.capture.monitoring.progress.quantities import exposure_text, printable
 
 
 def draw_tuning(pane: Pane) -> list[Text]:
-    """Show the search for a flat's exposure: what it aims at, each test, how it ended."""
+    """Draw the search for a flat's exposure: the target, each test and the result."""
     search = pane.state.tuning
     if search is None or not search.tests:
         return [Text("no flat tuned yet", QUIET)]
@@ -28,7 +28,7 @@ def _test_line(number: int, test: FlatTested, pane: Pane) -> Text:
     words = f"{number:>2} {exposure_text(test.exposure_s) + light:<13} {test.level_adu:>6,.0f} "
     room = pane.width - len(words)
     line = Text(words)
-    if room >= 8:  # noqa: PLR2004 - characters; a shorter gauge tells nothing
+    if room >= 8:  # noqa: PLR2004 - characters; a shorter gauge is useless
         line.append_text(gauge(test.level_adu, test.low_adu, test.high_adu, min(room, 40), pane.glyphs))
     return line
 

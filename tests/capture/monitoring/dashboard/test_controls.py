@@ -6,15 +6,16 @@ import pytest
 from rich.console import Console
 
 from coldframe.capture.events.kinds import (
-    NIGHT_WAS_ENDED,
     ExposureStarted,
     NightPaused,
     NightResumed,
     NightStarted,
     PlannedStep,
+    SkippedBy,
     StepEnded,
     StepOutcome,
     StepStarted,
+    StepType,
 )
 from coldframe.capture.monitoring.dashboard.controls import MESSAGE_STAYS, TAB, Controls, Screen
 from coldframe.capture.monitoring.dashboard.layout import render
@@ -24,7 +25,8 @@ from coldframe.config.frames import FrameKind
 
 AT = datetime(2026, 11, 22, 3, 12, tzinfo=UTC)
 STEPS = tuple(
-    PlannedStep(number, f"dark {number} s", FrameKind.DARK, None, 30, number, 99.0) for number in range(1, 31)
+    PlannedStep(number, f"dark {number} s", FrameKind.DARK, None, 30, number, 99.0, StepType.SHOOT)
+    for number in range(1, 31)
 )
 SIZES = [(80, 24), (120, 40), (200, 50), (60, 15), (40, 8), (20, 5), (3, 2), (1, 1)]
 
@@ -104,7 +106,7 @@ def test_pausing_asks_no_question_and_the_same_key_resumes(asked: Asked, state: 
 
 @pytest.mark.parametrize("key", ["n", "q", " ", "\x1b", "a", "s", "1"])
 def test_only_yes_is_a_yes(asked: Asked, state: DashboardState, key: str) -> None:
-    controls = Controls(asked, leave=lambda: pytest.fail("it was an answer"))
+    controls = Controls(asked, close=lambda: pytest.fail("it was an answer"))
     press(controls, state, f"a{key}")
     assert asked.commands == []
     assert "nothing was done" in drawn(state, controls)
@@ -143,7 +145,7 @@ def test_without_a_step_nothing_is_skipped(asked: Asked) -> None:
 
 def test_leaving_is_for_watchers(asked: Asked, state: DashboardState) -> None:
     left = []
-    press(Controls(asked, leave=lambda: left.append(1)), state, "q")
+    press(Controls(asked, close=lambda: left.append(1)), state, "q")
     assert left == [1]
     controls = Controls(asked)
     press(controls, state, "q")
@@ -153,14 +155,14 @@ def test_leaving_is_for_watchers(asked: Asked, state: DashboardState) -> None:
 
 def test_answers_go_after_some_seconds(asked: Asked, state: DashboardState) -> None:
     controls = Controls(asked)
-    controls.say("paused\x1b[2J after\nthis", AT)
+    controls.show_message("paused\x1b[2J after\nthis", AT)
     assert "paused [2J after this" in drawn(state, controls)
     assert "paused" not in drawn(state, controls, now=AT + MESSAGE_STAYS)
 
 
 def test_keys_that_would_not_be_obeyed_are_not_shown(asked: Asked, state: DashboardState) -> None:
     assert "a abort" in drawn(state, Controls(asked))
-    assert "abort" not in drawn(state, Controls(asked, may_ask=False))
+    assert "abort" not in drawn(state, Controls(asked, allows_commands=False))
 
 
 def test_a_pause_is_seen_in_words(asked: Asked, state: DashboardState) -> None:
@@ -208,14 +210,14 @@ def test_a_question_is_taken_back_with_the_night_that_it_was_about(asked: Asked,
 
 
 def test_where_the_night_would_not_obey_nothing_is_asked(asked: Asked, state: DashboardState) -> None:
-    controls = Controls(asked, may_ask=False)
+    controls = Controls(asked, allows_commands=False)
     press(controls, state, "a")
     assert controls.question == ""
     assert asked.commands == [Command(Request.ABORT)]  # and the night tells that it may not
 
 
 def test_a_night_that_is_ended_says_so_and_has_little_left(asked: Asked, state: DashboardState) -> None:
-    state.apply(StepEnded(AT, 3, StepOutcome.SKIPPED, NIGHT_WAS_ENDED))
+    state.apply(StepEnded(AT, 3, StepOutcome.SKIPPED, "ended", SkippedBy.NIGHT_ENDED))
     shown = drawn(state, Controls(asked))
     assert "Stopping, the rig is made safe" in shown
     assert "going on" not in shown

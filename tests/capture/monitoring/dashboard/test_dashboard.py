@@ -34,6 +34,7 @@ from coldframe.capture.events.kinds import (
     StepEnded,
     StepOutcome,
     StepStarted,
+    StepType,
     TemperatureRead,
 )
 from coldframe.capture.monitoring.dashboard.layout import render, snapshot_svg, summary
@@ -46,12 +47,13 @@ SIZES = [(80, 24), (100, 30), (120, 40), (150, 40), (200, 50)]
 
 
 def planned(number: int, title: str, kind: FrameKind | None, **values: object) -> PlannedStep:
+    step_type = StepType.SHOOT if kind is not None else StepType.WARM
     fields: dict[str, object] = {"filter": None, "count": 0, "exposure_s": None, "estimate_s": 60.0}
-    return PlannedStep(number, title, kind, **(fields | values))  # type: ignore[arg-type]
+    return PlannedStep(number, title, kind, **(fields | {"step_type": step_type} | values))  # type: ignore[arg-type]
 
 
 PLAN = (
-    planned(1, "cool to -10 C", None, estimate_s=420.0),
+    planned(1, "cool to -10 C", None, estimate_s=420.0, step_type=StepType.COOL),
     planned(2, "flat L", FrameKind.FLAT, filter="L", count=20, estimate_s=60.0),
     planned(3, "flat Ha", FrameKind.FLAT, filter="Ha", count=20, estimate_s=80.0),
     planned(4, "dark flat L", FrameKind.DARK_FLAT, filter="L", count=20, estimate_s=40.0),

@@ -23,14 +23,15 @@ from coldframe.capture.events.kinds import (
     StepEnded,
     StepOutcome,
     StepStarted,
+    StepType,
 )
-from coldframe.capture.monitoring.dashboard.terminal import Dashboard, PatientTerminal
+from coldframe.capture.monitoring.dashboard.terminal import Dashboard, NonBlockingTerminal
 from coldframe.config.frames import FrameKind
 
 NOW = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 STEPS = (
-    PlannedStep(1, "bias", FrameKind.BIAS, None, 3, 0.001, 9.0),
-    PlannedStep(2, "dark", FrameKind.DARK, None, 3, 1, 9),
+    PlannedStep(1, "bias", FrameKind.BIAS, None, 3, 0.001, 9.0, StepType.SHOOT),
+    PlannedStep(2, "dark", FrameKind.DARK, None, 3, 1, 9, StepType.SHOOT),
 )
 STARTED = NightStarted(NOW, "/nights/1", "Camera", None, None, 100, 80, STEPS)
 ALTERNATE_SCREEN, NORMAL_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
@@ -153,7 +154,7 @@ async def test_terminal_that_went_away_is_let_go(terminal: Terminal) -> None:
 
 
 async def test_what_a_terminal_does_not_take_at_once_comes_later(terminal: Terminal) -> None:
-    patient = PatientTerminal(terminal.inner)
+    patient = NonBlockingTerminal(terminal.inner)
     text = "".join(f"{number:09d}\n" for number in range(20_000))
     patient.write(text)
     assert patient.is_busy
@@ -166,7 +167,7 @@ async def test_what_a_terminal_does_not_take_at_once_comes_later(terminal: Termi
 
 
 async def test_shell_keeps_its_blocking_terminal(terminal: Terminal) -> None:
-    patient = PatientTerminal(terminal.inner)
+    patient = NonBlockingTerminal(terminal.inner)
     assert os.get_blocking(terminal.inner)
     patient.close()
 

@@ -51,7 +51,7 @@ async def test_messages_arrive(taken: Taken, tmp_path: Path) -> None:
     file.write_text(f"# mine\n\n{taken.address}\n")
     settings = NotifySettings(urls_file=file)
     notifier = Notifier(Wording(settings, "Rig"), apprise_sender(settings), 20.0)
-    async with notifier.told():
+    async with notifier.sending():
         notifier(problem(1))
         notifier(ENDED)
     assert [(message["title"], message["type"]) for message in taken.messages] == [
@@ -70,7 +70,7 @@ async def test_a_server_that_does_not_answer_is_given_up(
     file.write_text(f"{taken.address}?rto=60&cto=60&token=secret\n")
     settings = NotifySettings(urls_file=file)
     notifier = Notifier(Wording(settings, "Rig"), apprise_sender(settings), 0.2)
-    async with notifier.told():
+    async with notifier.sending():
         notifier(ENDED)
     assert taken.messages == []
     while not caplog.text:  # the run does not wait for this line
@@ -87,7 +87,7 @@ async def test_after_some_that_hang_no_more_are_tried() -> None:
         return go_on.wait(30)
 
     notifier = Notifier(wording(), hang, 0.05)
-    async with notifier.told():
+    async with notifier.sending():
         for number in range(10):
             notifier(problem(number))
         while len(tried) < MOST_STUCK:
@@ -106,7 +106,7 @@ async def test_what_raises_or_refuses_is_logged_without_the_address(caplog: pyte
         return answer
 
     notifier = Notifier(wording(), send, 10.0)
-    async with notifier.told():
+    async with notifier.sending():
         for number in range(3):
             notifier(problem(number))
     assert [record.getMessage() for record in caplog.records] == [

@@ -14,6 +14,7 @@ from coldframe.capture.events.kinds import (
     Severity,
     StepEnded,
     StepOutcome,
+    StepType,
     TemperatureRead,
 )
 from coldframe.capture.monitoring.notifications.wording import LONGEST_TEXT, MOST_PROBLEMS, Word, Wording
@@ -21,7 +22,7 @@ from coldframe.config.frames import FrameKind
 from coldframe.config.tables.notify import NotifySettings
 
 START = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
-STEPS = (PlannedStep(1, "bias", FrameKind.BIAS, None, 5, 0.001, 10.0),)
+STEPS = (PlannedStep(1, "bias", FrameKind.BIAS, None, 5, 0.001, 10.0, StepType.SHOOT),)
 BEGUN = NightStarted(START, "/frames", "Camera", None, None, 160, 120, STEPS)
 ENDED = NightEnded(START + timedelta(minutes=90), NightOutcome.INCOMPLETE, "missing: bias (no light)")
 

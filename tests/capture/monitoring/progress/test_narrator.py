@@ -30,21 +30,17 @@ from coldframe.capture.events.kinds import (
     StepEnded,
     StepOutcome,
     StepStarted,
+    StepType,
     TemperatureRead,
 )
-from coldframe.capture.monitoring.progress.narrator import (
-    JsonLog,
-    LineLog,
-    Narrator,
-    duration_text,
-    exposure_text,
-    printable,
-)
+from coldframe.capture.monitoring.progress.line_logs import JsonLog, LineLog
+from coldframe.capture.monitoring.progress.narrator import Narrator
+from coldframe.capture.monitoring.progress.quantities import duration_text, exposure_text, printable
 from coldframe.config.frames import FrameKind
 from coldframe.devices.flat_panel import CoverState
 
 AT = datetime(2026, 11, 22, 3, 12, 33, tzinfo=UTC)
-STEPS = (PlannedStep(3, "flat Ha", FrameKind.FLAT, "Ha", 20, None, 80.0),)
+STEPS = (PlannedStep(3, "flat Ha", FrameKind.FLAT, "Ha", 20, None, 80.0, StepType.SHOOT),)
 STARTED = NightStarted(AT, "/nights/1", "ASI2600", "Flip Flat", None, 6248, 4176, STEPS)
 FIGURES = FrameStatistics(26_180.2, 26_000, 26_000, 142.3, 9, 60_000, 0.0)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.capture.events.kinds import PlannedStep, StepOutcome
+from coldframe.capture.events.kinds import PlannedStep, StepOutcome, StepType
 from coldframe.capture.monitoring.progress.pace import Pace, StepProgress
 from coldframe.config.frames import FrameKind
 
@@ -13,7 +13,7 @@ START = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def dark(number: int = 1, count: int = 40, estimate_s: float = 400.0, exposure_s: float | None = 5.0) -> PlannedStep:
-    return PlannedStep(number, "dark", FrameKind.DARK, None, count, exposure_s, estimate_s)
+    return PlannedStep(number, "dark", FrameKind.DARK, None, count, exposure_s, estimate_s, StepType.SHOOT)
 
 
 class Night:
@@ -127,7 +127,7 @@ def test_flats_that_the_plan_could_only_guess_say_nothing_of_darks() -> None:
 
 
 def test_overdue_step_says_so() -> None:
-    cooling = StepProgress(PlannedStep(1, "cool", None, None, 0, None, 600.0), began=START)
+    cooling = StepProgress(PlannedStep(1, "cool", None, None, 0, None, 600.0, StepType.COOL), began=START)
     on_time = Pace().rest_of_step(cooling, START + timedelta(seconds=500))
     late = Pace().rest_of_step(cooling, START + timedelta(seconds=700))
     assert (on_time.remaining_s, on_time.overdue) == (100.0, False)

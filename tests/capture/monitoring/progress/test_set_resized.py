@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
-from coldframe.capture.events.kinds import HookEnded, NightStarted, PlannedStep, SetResized, Severity
+from coldframe.capture.events.kinds import HookEnded, NightStarted, PlannedStep, SetResized, Severity, StepType
 from coldframe.capture.monitoring.progress.narrator import Narrator, severity_of
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.storage.journal import encode_event
 from coldframe.config.frames import FrameKind
 
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-DARK = PlannedStep(1, "dark 300 s", FrameKind.DARK, None, 30, 300.0, 9030.0)
+DARK = PlannedStep(1, "dark 300 s", FrameKind.DARK, None, 30, 300.0, 9030.0, StepType.SHOOT)
 STARTED = NightStarted(AT, "/night", "Camera", None, None, 100, 100, (DARK,))
 FEWER = SetResized(AT, 1, 24, 7224.0, "as the last frame must be in by 06:30")
 NONE = SetResized(AT, 1, 0, 0.0, "as the last frame must be in by 06:30")

@@ -23,6 +23,7 @@ from coldframe.capture.events.kinds import (
     StepEnded,
     StepOutcome,
     StepStarted,
+    StepType,
     TemperatureRead,
 )
 from coldframe.capture.storage.journal import encode_event
@@ -31,12 +32,12 @@ from coldframe.config.frames import FrameKind
 BEGAN = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 FOLDER = "/nights/2026-11-22"
 
-COOL = PlannedStep(1, "cool to -10 C", None, None, 0, None, 60.0)
-BIAS = PlannedStep(2, "bias", FrameKind.BIAS, None, 3, 0.0, 5.0)
-TUNE = PlannedStep(3, "tune flat Ha", None, None, 0, None, 30.0)
-FLAT = PlannedStep(4, "flat Ha", FrameKind.FLAT, "Ha", 3, None, 30.0)
-DARK = PlannedStep(5, "dark 10 s", FrameKind.DARK, None, 3, 10.0, 40.0)
-WARM = PlannedStep(6, "warm up", None, None, 0, None, 60.0)
+COOL = PlannedStep(1, "cool to -10 C", None, None, 0, None, 60.0, StepType.COOL, -10.0)
+BIAS = PlannedStep(2, "bias", FrameKind.BIAS, None, 3, 0.0, 5.0, StepType.SHOOT)
+TUNE = PlannedStep(3, "tune flat Ha", None, "Ha", 0, None, 30.0, StepType.TUNE)
+FLAT = PlannedStep(4, "flat Ha", FrameKind.FLAT, "Ha", 3, None, 30.0, StepType.SHOOT)
+DARK = PlannedStep(5, "dark 10 s", FrameKind.DARK, None, 3, 10.0, 40.0, StepType.SHOOT)
+WARM = PlannedStep(6, "warm up", None, None, 0, None, 60.0, StepType.WARM)
 PLAN = (COOL, BIAS, TUNE, FLAT, DARK, WARM)
 
 
@@ -58,8 +59,9 @@ class Story:
     def start(self, plan: tuple[PlannedStep, ...] = PLAN, camera: str = "Camera", folder: str = FOLDER) -> "Story":
         return self.tell(NightStarted, folder, camera, "Panel", "Wheel", 40, 30, plan)
 
-    def end(self, outcome: NightOutcome, summary: str) -> "Story":
-        return self.tell(NightEnded, outcome, summary)
+    def end(self, outcome: NightOutcome, result: str, *not_safe: str) -> "Story":
+        summary = "; ".join((result, *(not_safe or ("the rig is safe",))))
+        return self.tell(NightEnded, outcome, summary, not not_safe, result, not_safe)
 
     def step(self, number: int) -> "Story":
         return self.tell(StepStarted, number)
@@ -83,8 +85,8 @@ class Story:
     def master(self, step: int, name: str, frames: int) -> "Story":
         return self.tell(MasterWritten, step, f"{FOLDER}/masters/{name}.fits", frames, 500.0, 2.5, 0.01)
 
-    def warn(self, text: str, severity: Severity = Severity.WARNING) -> "Story":
-        return self.tell(Notice, severity, text)
+    def warn(self, text: str, severity: Severity = Severity.WARNING, *, will_retry: bool = False) -> "Story":
+        return self.tell(Notice, severity, text, will_retry)
 
     def temperature(self, sensor_c: float) -> "Story":
         return self.tell(TemperatureRead, sensor_c, -10.0, 50.0)
@@ -110,4 +112,4 @@ def whole_night() -> Story:
     story = Story().start().step(1).temperature(15.0).wait(60).temperature(-10.0).done(1)
     story.set_of(2, FrameKind.BIAS, "bias", 0.0).step(3).wait(3).done(3)
     story.set_of(4, FrameKind.FLAT, "flat", 2.0).set_of(5, FrameKind.DARK, "dark", 10.0)
-    return story.step(6).wait(30).done(6).end(NightOutcome.COMPLETE, "all planned masters were made; the rig is safe")
+    return story.step(6).wait(30).done(6).end(NightOutcome.COMPLETE, "all planned masters were made")

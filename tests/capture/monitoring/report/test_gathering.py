@@ -14,9 +14,10 @@ from coldframe.capture.events.kinds import (
     SetResized,
     Severity,
     StepOutcome,
+    StepType,
 )
 from coldframe.capture.monitoring.report.contents import Growth, NightReport, NightState, Reading, SetState
-from coldframe.capture.monitoring.report.gathering import COMBINE, READINGS, SKY, gather, relative, thinned
+from coldframe.capture.monitoring.report.gathering import READINGS, gather, relative, thinned
 from coldframe.capture.monitoring.report.svg import decades, number_texts, round_values
 from coldframe.capture.planning.night_plan import shoot_step
 from coldframe.capture.steps import SkyMasterStep, SkyStep
@@ -58,7 +59,7 @@ def test_a_good_night_is_said_to_be_one() -> None:
 
 
 def test_what_is_missing_is_told_with_the_cause_behind_the_cause() -> None:
-    story = troubled_night().end(NightOutcome.INCOMPLETE, "missing: flat Ha (no exposure); the rig is safe")
+    story = troubled_night().end(NightOutcome.INCOMPLETE, "missing: flat Ha (no exposure)")
     report = report_of(story)
     wanted = "2 of 3 masters were made: no flat Ha, because the panel gave no light. The rig is safe."
     assert report.verdict.sentence == wanted
@@ -81,7 +82,7 @@ def test_a_rig_that_is_not_safe_is_shouted_about() -> None:
     lamp = "Panel did not put its lamp out: no answer. Look after it by hand."
     story = whole_night()
     story.events.pop()
-    story.warn(lamp, Severity.ERROR).end(NightOutcome.INCOMPLETE, f"all planned masters were made; {lamp}")
+    story.warn(lamp, Severity.ERROR).end(NightOutcome.INCOMPLETE, "all planned masters were made", lamp)
     report = report_of(story)
     assert report.verdict.sentence == f"All 3 masters were made. The rig is NOT safe: {lamp}"
     assert report.verdict.safe is False
@@ -107,24 +108,24 @@ def test_a_night_that_goes_on_is_not_said_to_have_ended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "summary", "opening"),
+    ("outcome", "result", "opening"),
     [
-        (NightOutcome.INTERRUPTED, "ended by request; the rig is safe", "The night was ended by request. "),
+        (NightOutcome.INTERRUPTED, "ended by request", "The night was ended by request. "),
         (
             NightOutcome.ABORTED,
-            "/nights: no space left; the rig is safe",
+            "/nights: no space left",
             "The night was aborted: /nights: no space left. ",
         ),
     ],
 )
-def test_a_night_that_was_ended_early_says_so_first(outcome: NightOutcome, summary: str, opening: str) -> None:
-    report = report_of(Story().start((BIAS,)).step(2).done(2, StepOutcome.SKIPPED, "stopped").end(outcome, summary))
+def test_a_night_that_was_ended_early_says_so_first(outcome: NightOutcome, result: str, opening: str) -> None:
+    report = report_of(Story().start((BIAS,)).step(2).done(2, StepOutcome.SKIPPED, "stopped").end(outcome, result))
     assert report.verdict.sentence == f"{opening}No master was made: no bias, because stopped. The rig is safe."
 
 
 def test_a_master_from_fewer_frames_is_made_and_named() -> None:
     story = Story().start((DARK,)).step(5).expose(5, 10).wait(11).accept(5, 1, "a").master(5, "dark", 1)
-    story.done(5, StepOutcome.FAILED, "given up").end(NightOutcome.INCOMPLETE, "missing: dark; the rig is safe")
+    story.done(5, StepOutcome.FAILED, "given up").end(NightOutcome.INCOMPLETE, "missing: dark")
     report = report_of(story)
     assert report.sets[0].state is SetState.SHORT
     wanted = "The one planned master was made, but dark 10 s from fewer frames than planned. The rig is safe."
@@ -133,7 +134,7 @@ def test_a_master_from_fewer_frames_is_made_and_named() -> None:
 
 def test_a_set_that_was_left_out_for_lack_of_time_says_so() -> None:
     story = Story().start((DARK,)).tell(SetResized, 5, 0, 0.0, "as the last frame must be in by 06:30").step(5)
-    story.done(5, StepOutcome.SKIPPED, "no time").end(NightOutcome.INCOMPLETE, "missing: dark; the rig is safe")
+    story.done(5, StepOutcome.SKIPPED, "no time").end(NightOutcome.INCOMPLETE, "missing: dark")
     assert report_of(story).sets[0].reason == "left out, as the last frame must be in by 06:30"
 
 
@@ -146,7 +147,7 @@ def test_a_resumed_night_is_one_night_and_a_frame_counts_once() -> None:
     story.accept(3, 1, "dark_1.fits").grow(3, 1, None)
     for index in (2, 3):
         story.expose(3, 10).wait(11).accept(3, index, f"dark_{index}.fits").grow(3, index, 9.0 / index)
-    story.master(3, "dark", 3).done(3).end(NightOutcome.COMPLETE, "all planned masters were made; the rig is safe")
+    story.master(3, "dark", 3).done(3).end(NightOutcome.COMPLETE, "all planned masters were made")
     report = report_of(story)
     assert report.verdict.sentence == "All 3 masters were made. The rig is safe."
     assert [made.title for made in report.sets] == ["bias", "flat Ha", "dark 10 s"]
@@ -169,11 +170,9 @@ def test_twilight_flats_are_found_by_their_folder() -> None:
     settings = load_settings(example_night("small"))
     flats = tuple(shoot_step(each, settings) for each in settings.sets if each.kind is FrameKind.FLAT)
     sky, combining = SkyStep(flats, 0), SkyMasterStep(flats[1])
-    assert sky.title.startswith(SKY)
-    assert combining.title.startswith(COMBINE)
     plan = (
-        PlannedStep(1, sky.title, FrameKind.FLAT, None, 4, None, 60.0),
-        PlannedStep(2, combining.title, None, None, 0, None, 5.0),
+        PlannedStep(1, sky.title, FrameKind.FLAT, None, 4, None, 60.0, StepType.SKY_FLATS),
+        PlannedStep(2, combining.title, None, combining.flat.filter, 0, None, 5.0, StepType.SKY_MASTER),
     )
     story = Story().start(plan).step(1)
     for index, name in enumerate(("L", "Ha", "Ha"), start=1):
@@ -241,7 +240,7 @@ def test_a_frame_that_was_accepted_and_is_put_aside_later_counts_as_rejected_onl
     story.reject(5, "dark_0001.fits", "light").reject(5, "dark_0002-2.fits", "light")
     for index in (1, 2, 3):
         story.expose(5, 10).wait(11).accept(5, index, f"darks/dark_{index:04d}.fits", level_adu=500.0)
-    report = gather(story.master(5, "dark", 3).done(5).end(NightOutcome.COMPLETE, "done; the rig is safe").events)
+    report = gather(story.master(5, "dark", 3).done(5).end(NightOutcome.COMPLETE, "done").events)
     dark = next(made for made in report.sets if made.title == "dark 10 s")
     assert (dark.accepted, dark.rejected) == (report.frames_accepted, report.frames_rejected) == (3, 2)
     assert [each.level_adu for each in dark.frames if not each.rejected] == [500.0] * 3

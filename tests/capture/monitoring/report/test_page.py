@@ -23,6 +23,7 @@ from coldframe.capture.events.kinds import (
     NightOutcome,
     NightStarted,
     PlannedStep,
+    StepType,
 )
 from coldframe.capture.monitoring.report.contents import FORMAT
 from coldframe.capture.monitoring.report.gathering import gather
@@ -45,8 +46,8 @@ NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 def hostile_night() -> Story:
     """Return a night whose devices, titles, reasons and paths are out to break the page."""
     plan = (
-        PlannedStep(1, EVIL, FrameKind.DARK, EVIL, 2, 10.0, 5.0),
-        PlannedStep(2, f"tune {EVIL}", None, None, 0, None, 5.0),
+        PlannedStep(1, EVIL, FrameKind.DARK, EVIL, 2, 10.0, 5.0, StepType.SHOOT),
+        PlannedStep(2, f"tune {EVIL}", None, None, 0, None, 5.0, StepType.TUNE),
     )
     story = Story().start(plan, camera=EVIL, folder=EVIL).step(1).expose(1, 10).wait(11)
     story.accept(1, 1, f"{EVIL}.fits").reject(1, f"{EVIL}.fits", EVIL).grow(1, 2, 5.0).grow(1, 3, 4.0).warn(EVIL)

@@ -20,14 +20,13 @@ from coldframe.capture.events.kinds import (
 )
 from coldframe.capture.monitoring.report.runs import NoNightError, runs_of
 from coldframe.capture.monitoring.report.time_budget import BETWEEN_RUNS, TimeSpent, spans_of, time_budget
-from coldframe.capture.session.retry_budget import TRYING_AGAIN
 from coldframe.config.frames import FrameKind
 from tests.capture.monitoring.report.stories import Story, whole_night
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SAFE = "all planned masters were made; the rig is safe"
+SAFE = "all planned masters were made"
 
 
 def spent(story: Story) -> TimeSpent:
@@ -63,7 +62,7 @@ def test_exposure_and_readout_of_a_rejected_frame_are_lost() -> None:
 
 
 def test_a_failure_is_lost_from_the_exposure_that_it_hit_until_something_works() -> None:
-    story = Story().start().step(5).expose(5, 10).wait(4).warn(f"Camera: went away{TRYING_AGAIN}").wait(90)
+    story = Story().start().step(5).expose(5, 10).wait(4).warn("Camera: went away", will_retry=True).wait(90)
     story.expose(5, 10).wait(11).accept(5, 1, "a").done(5)
     assert spent(story) == TimeSpent(exposing_s=10, reading_s=1, waiting_s=0, moving_s=0, lost_s=94)
 
@@ -75,7 +74,7 @@ def test_other_warnings_cost_nothing() -> None:
 
 def test_an_exposure_that_was_broken_off_is_lost() -> None:
     story = Story().start().step(5).expose(5, 300).wait(70).done(5, StepOutcome.SKIPPED, "the night was ended").wait(5)
-    story.end(NightOutcome.INTERRUPTED, "ended by request; the rig is safe")
+    story.end(NightOutcome.INTERRUPTED, "ended by request")
     assert spent(story) == TimeSpent(exposing_s=0, reading_s=0, waiting_s=5, moving_s=0, lost_s=70)
 
 
@@ -145,7 +144,7 @@ def test_whatever_is_told_the_stretches_follow_one_another_and_add_up(told: list
         lambda step: story.expose(step, 7.3),
         lambda step: story.accept(step, 1, f"frame{len(story.events)}"),
         lambda step: story.reject(step, f"frame{len(story.events)}", "bad"),
-        lambda _: story.warn(f"lost{TRYING_AGAIN}"),
+        lambda _: story.warn("lost", will_retry=True),
         lambda step: story.tell(PanelChanged, True, step, None),
         story.temperature,
         lambda step: story.tell(NightPaused if step % 2 else NightResumed),

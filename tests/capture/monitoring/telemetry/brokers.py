@@ -1,4 +1,4 @@
-"""A real mosquitto on loopback, that can be killed, hung and started again."""
+"""A real mosquitto on loopback that can be killed, hung and started again."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ import pytest
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt install mosquitto")
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def free_port() -> int:
@@ -25,32 +25,36 @@ def free_port() -> int:
 
 
 class Mosquitto:
-    """A broker on a port of its own."""
+    """A broker on a free port."""
 
     def __init__(self, folder: Path, *more: str, port: int | None = None) -> None:
         self.port = port or free_port()
-        self._log = folder / "mosquitto.log"
+        self._log_file = folder / "mosquitto.log"
         self._config = folder / "mosquitto.conf"
         lines = [f"listener {self.port} 127.0.0.1", "persistence false", *more]
         if os.geteuid() == 0:
-            lines.append("user root")  # another one could not read the test's folder
+            lines.append("user root")  # mosquitto's own user could not read the test's folder
         if not any(line.startswith("allow_anonymous") for line in more):
             lines.append("allow_anonymous true")
         self._config.write_text("\n".join(lines) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def log(self) -> str:
+        return self._log_file.read_text()
+
     def start(self) -> None:
         assert MOSQUITTO is not None
-        with self._log.open("ab") as log:
+        with self._log_file.open("ab") as log:
             self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._config)], stdout=log, stderr=log)
         until_s = time.monotonic() + DEADLINE_S
         while time.monotonic() < until_s:
-            assert self._process.poll() is None, self._log.read_text()
+            assert self._process.poll() is None, self.log
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.02)
-        pytest.fail("mosquitto does not listen")
+        pytest.fail("mosquitto does not accept connections")
 
     def start_again(self) -> None:
         self.kill()

@@ -1,4 +1,4 @@
-"""The documented schemas, and what must follow them."""
+"""Checks messages against the documented schemas."""
 
 import json
 from functools import cache
@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
-from coldframe.capture.monitoring.telemetry.digest import unpacked
+from coldframe.capture.monitoring.telemetry.digest import unpack
 from coldframe.capture.monitoring.telemetry.topics import Presence, Topics
 
 FOLDER = Path(__file__).parents[4] / "docs" / "mqtt"
@@ -26,20 +26,20 @@ def _validator(name: str) -> Draft202012Validator:
 
 
 def check(name: str, payload: bytes | str) -> Any:
-    """Return a document that follows its schema, or fail."""
+    """Parse a document; fail if it does not follow its schema."""
     document = json.loads(payload)
     _validator(name).validate(document)
     return document
 
 
 def check_message(topics: Topics, topic: str, payload: bytes) -> None:
-    """Fail where a message is not what its topic has."""
+    """Fail if a message does not follow the schema of its topic."""
     if topic == topics.status:
         assert payload.decode() in set(Presence)
     elif topic == topics.listener:
         check("listener", json.dumps(payload.decode()))
     elif topic == topics.journal:
-        for line in unpacked(payload):
+        for line in unpack(payload):
             check("event", line)
     elif topic.startswith("homeassistant/device/"):
         check("home-assistant", payload)

@@ -15,7 +15,7 @@ from coldframe.capture.monitoring.telemetry.commands import (
     VERBS,
     Command,
     CommandError,
-    Gate,
+    CommandGate,
     answer_document,
     parse_command,
 )
@@ -69,11 +69,11 @@ def test_a_step_belongs_to_skip() -> None:
 )
 def test_what_is_no_command_is_told(given_payload: bytes, said: str) -> None:
     with pytest.raises(CommandError, match=said):
-        Gate().admit(given_payload, NOW, is_retained=False)
+        CommandGate().admit(given_payload, NOW, is_retained=False)
 
 
 def test_a_command_is_obeyed_once() -> None:
-    gate = Gate()
+    gate = CommandGate()
     assert gate.admit(payload(), NOW, is_retained=False).verb == "pause"
     with pytest.raises(CommandError, match="came before"):
         gate.admit(payload(command="abort"), NOW, is_retained=False)
@@ -81,7 +81,7 @@ def test_a_command_is_obeyed_once() -> None:
 
 def test_a_retained_command_is_not_obeyed_however_fresh() -> None:
     with pytest.raises(CommandError, match="retained") as refused:
-        Gate().admit(payload(), NOW, is_retained=True)
+        CommandGate().admit(payload(), NOW, is_retained=True)
     assert refused.value.id == "a1"
 
 
@@ -97,17 +97,17 @@ def test_a_retained_command_is_not_obeyed_however_fresh() -> None:
 )
 def test_only_a_fresh_command_is_obeyed(expires: datetime, said: str) -> None:
     with pytest.raises(CommandError, match=said):
-        Gate().admit(payload(expires=expires.isoformat()), NOW, is_retained=False)
+        CommandGate().admit(payload(expires=expires.isoformat()), NOW, is_retained=False)
 
 
 def test_times_at_the_edge_of_the_calendar_raise_nothing_else() -> None:
     for text in ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"):
         with pytest.raises(CommandError):
-            Gate().admit(payload(expires=text), NOW, is_retained=False)
+            CommandGate().admit(payload(expires=text), NOW, is_retained=False)
 
 
 def test_ids_are_remembered_up_to_a_bound() -> None:
-    gate = Gate()
+    gate = CommandGate()
     for number in range(3 * MOST_IDS):
         gate.admit(payload(id=f"n{number}"), NOW, is_retained=False)
     assert len(gate._seen) == MOST_IDS
@@ -117,11 +117,11 @@ def test_ids_are_remembered_up_to_a_bound() -> None:
 @given(st.binary(max_size=2 * LONGEST_BYTES))
 def test_bytes_are_a_command_or_refused(given_payload: bytes) -> None:
     with pytest.raises(CommandError):
-        Gate().admit(given_payload, NOW, is_retained=False)
+        CommandGate().admit(given_payload, NOW, is_retained=False)
 
 
 def test_almost_commands_do_no_harm() -> None:
-    gate, obeyed = Gate(), 0
+    gate, obeyed = CommandGate(), 0
     valid = [payload(command=verb) for verb in VERBS] + [payload(command="skip", step=3)]
     for number, mutant in inputs(SEED, COUNT, valid, TOKENS):
         try:

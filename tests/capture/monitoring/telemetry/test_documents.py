@@ -21,7 +21,7 @@ from coldframe.capture.events.kinds import (
 )
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.telemetry import documents
-from coldframe.capture.monitoring.telemetry.digest import LONGEST_UNPACKED, Digest, is_told, unpacked
+from coldframe.capture.monitoring.telemetry.digest import LONGEST_UNPACKED, Digest, is_in_digest, unpack
 from coldframe.capture.monitoring.telemetry.documents import phase_of, picture_document, plan_document, state_document
 from coldframe.capture.monitoring.telemetry.following import Follower, picture
 from coldframe.capture.monitoring.telemetry.topics import topic_part
@@ -52,7 +52,7 @@ async def test_every_message_of_a_night_follows_its_schema(tmp_path: Path) -> No
     followed = DashboardState()
     for event in night.events:
         state.apply(event)
-        if is_told(event):
+        if is_in_digest(event):
             line = digest.add(event)
             check("event", line)
             for again in follower.line(line.encode()):
@@ -82,7 +82,7 @@ async def test_a_latecomer_sees_what_the_others_see(tmp_path: Path) -> None:
     state, digest = DashboardState(), Digest("0a1b2c3d")
     for number, event in enumerate(night.events):
         state.apply(event)
-        if is_told(event):
+        if is_in_digest(event):
             digest.add(event)
         if number % 10:
             continue
@@ -101,7 +101,7 @@ async def test_a_latecomer_sees_what_the_others_see(tmp_path: Path) -> None:
 @pytest.mark.looptime
 async def test_a_follower_joins_journal_and_events_without_repeating(tmp_path: Path) -> None:
     night = await small_night(tmp_path)
-    told = [event for event in night.events if is_told(event)][:40]
+    told = [event for event in night.events if is_in_digest(event)][:40]
     digest, follower = Digest("0a1b2c3d"), Follower()
     lines = [digest.add(event).encode() for event in told]
     begun = Digest("0a1b2c3d")
@@ -142,12 +142,12 @@ def test_a_flood_of_events_does_not_grow_the_digest() -> None:
     for number in range(5000):
         digest.add(Notice(START, Severity.WARNING, f"warning {number} " + "x" * 300))
     assert len(digest.packed()) < 10_000
-    assert len(list(unpacked(digest.packed()))) == 100
+    assert len(list(unpack(digest.packed()))) == 100
 
 
 def test_a_bomb_is_no_journal() -> None:
     with pytest.raises(ValueError, match="too long"):
-        list(unpacked(gzip.compress(b" " * (LONGEST_UNPACKED + 1))))
+        list(unpack(gzip.compress(b" " * (LONGEST_UNPACKED + 1))))
     for broken in (b"", b"\x1f\x8b", b"nonsense", gzip.compress(b"x")[:-4]):
         assert Follower().journal(broken) == []
 
@@ -160,7 +160,7 @@ async def test_numbers_that_json_lacks_are_null(tmp_path: Path) -> None:
     assert check("state", state_document(state, START))["level_adu"] is None
 
 
-def test_a_pause_is_told() -> None:
+def test_a_pause_is_in_digest() -> None:
     state = DashboardState()
     for event, is_paused in ((NightPaused(START), True), (NightResumed(START), False)):
         state.apply(event)

@@ -7,7 +7,7 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from jsonschema import ValidationError
 
-from coldframe.capture.monitoring.telemetry.commands import Gate
+from coldframe.capture.monitoring.telemetry.commands import CommandGate
 from coldframe.capture.monitoring.telemetry.documents import to_json
 from coldframe.capture.monitoring.telemetry.home_assistant import HomeAssistant
 from coldframe.capture.monitoring.telemetry.topics import Presence, Topics
@@ -81,7 +81,7 @@ def test_a_button_sends_a_command_that_is_obeyed(verb: str) -> None:
     now = datetime.now(UTC)
     sent = rendered(button["command_template"], value="PRESS", now=lambda: now, utcnow=lambda: now, timedelta=timedelta)
     check("command", sent)
-    assert Gate().admit(sent.encode(), now, is_retained=False).verb == verb
+    assert CommandGate().admit(sent.encode(), now, is_retained=False).verb == verb
 
 
 def test_a_night_can_be_started_while_somebody_listens() -> None:

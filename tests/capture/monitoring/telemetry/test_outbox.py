@@ -33,14 +33,14 @@ def test_a_broker_that_forgot_everything_gets_everything() -> None:
     outbox.retain("status", b"online")
     outbox.retain("state", b"s")
     taken(outbox)
-    outbox.renew()
+    outbox.resend_retained()
     assert [message.topic for message in taken(outbox)] == ["status", "state"]
 
 
 def test_the_oldest_event_is_dropped_and_counted() -> None:
     outbox = Outbox(most_events=3)
     for number in range(5):
-        outbox.pass_on("event", b"%d" % number)
+        outbox.add("event", b"%d" % number)
     assert len(outbox) == 3
     assert [message.payload for message in taken(outbox)] == [b"2", b"3", b"4"]
     assert outbox.dropped == 2
@@ -48,8 +48,8 @@ def test_the_oldest_event_is_dropped_and_counted() -> None:
 
 def test_an_unsent_message_goes_back_to_its_place() -> None:
     outbox = Outbox(most_events=2)
-    outbox.pass_on("event", b"1")
-    outbox.pass_on("event", b"2")
+    outbox.add("event", b"1")
+    outbox.add("event", b"2")
     first = outbox.take()
     assert first is not None
     outbox.put_back(first)
@@ -58,13 +58,13 @@ def test_an_unsent_message_goes_back_to_its_place() -> None:
 
 def test_an_unsent_message_does_not_overtake_or_overfill() -> None:
     outbox = Outbox(most_events=1)
-    outbox.pass_on("event", b"1")
+    outbox.add("event", b"1")
     outbox.retain("state", b"old")
     state, event = outbox.take(), outbox.take()
     assert state is not None
     assert event is not None
     outbox.retain("state", b"new")
-    outbox.pass_on("event", b"2")
+    outbox.add("event", b"2")
     outbox.put_back(state)
     outbox.put_back(event)
     assert [message.payload for message in taken(outbox)] == [b"new", b"2"]

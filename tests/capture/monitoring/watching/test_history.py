@@ -15,6 +15,7 @@ from coldframe.capture.events.kinds import (
     NightStarted,
     PlannedStep,
     StepStarted,
+    StepType,
     TemperatureRead,
 )
 from coldframe.capture.monitoring.progress.state import DashboardState
@@ -23,7 +24,7 @@ from coldframe.capture.monitoring.watching.messages import decode_message
 from coldframe.config.frames import FrameKind
 
 AT = datetime(2026, 11, 22, 3, 12, tzinfo=UTC)
-STEPS = (PlannedStep(1, "dark 60 s", FrameKind.DARK, None, 300, 60.0, 18_000.0),)
+STEPS = (PlannedStep(1, "dark 60 s", FrameKind.DARK, None, 300, 60.0, 18_000.0, StepType.SHOOT),)
 
 
 def night(frames: int) -> list[Event]:

@@ -16,13 +16,14 @@ import pytest
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
-    EventStream,
     FilterChanged,
     FrameShown,
     NightPaused,
     NightStarted,
     PlannedStep,
+    StepType,
 )
+from coldframe.capture.events.stream import EventStream
 from coldframe.capture.monitoring.watching import local, server
 from coldframe.capture.monitoring.watching.address import watch_address
 from coldframe.capture.monitoring.watching.local import LocalSource
@@ -33,7 +34,7 @@ from coldframe.capture.session.steering import Steering
 from coldframe.config.frames import FrameKind
 
 AT = datetime(2026, 11, 22, 3, 12, tzinfo=UTC)
-STEPS = (PlannedStep(1, "dark 60 s", FrameKind.DARK, None, 300, 60.0, 18_000.0),)
+STEPS = (PlannedStep(1, "dark 60 s", FrameKind.DARK, None, 300, 60.0, 18_000.0, StepType.SHOOT),)
 STARTED = NightStarted(AT, "/night", "Camera", None, None, 100, 80, STEPS)
 
 
@@ -121,12 +122,12 @@ async def test_commands_reach_the_night_and_are_answered(run: Run) -> None:
     async with run.served(), watched(run.storage) as (source, learned):
         await learned.get()
         with run.steering.obeyed():
-            assert source.ask(Command(Request.PAUSE)) is None
+            assert source.send(Command(Request.PAUSE)) is None
             assert isinstance(await learned.get(), NightPaused)
             answer = await learned.get()
             assert answer == Answer("paused after the frame under way; the cooler goes on")
             assert run.steering.is_paused
-            source.ask(Command(Request.SKIP, 7))
+            source.send(Command(Request.SKIP, 7))
             assert await learned.get() == Answer("there is no step 7")
 
 
@@ -135,7 +136,7 @@ async def test_commands_are_refused_where_they_are_not_allowed(run: Run) -> None
         assert await learned.get() == Attached((), allows_commands=False)
         with run.steering.obeyed():
             for request in Request:
-                source.ask(Command(request))
+                source.send(Command(request))
                 assert await learned.get() == Answer(REFUSED)
             assert not run.steering.is_paused
 

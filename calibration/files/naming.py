@@ -1,0 +1,44 @@
+"""Parts of file names that describe frames."""
+
+import re
+
+from coldframe.calibration.files.cards import ascii_text
+from coldframe.config.frames import FrameKind, ReadoutSettings
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+-]+")
+
+
+def settings_text(
+    kind: FrameKind, settings: ReadoutSettings, exposure_s: float, temperature_c: float | None, filter_name: str | None
+) -> str:
+    """Return what tells a set of frames from others, as part of a file name: G100_O50_-10C_300s_1x1.
+
+    Parameters
+    ----------
+    kind, settings, exposure_s, filter_name
+        Of the frames.
+    temperature_c
+        Setpoint, or the sensor's temperature where there is no cooler, degrees Celsius; None where unknown.
+    """
+    exposed = kind in (FrameKind.DARK, FrameKind.DARK_FLAT)
+    parts = [
+        None if settings.gain is None else f"G{settings.gain:g}",
+        None if settings.offset is None else f"O{settings.offset:g}",
+        None if temperature_c is None else f"{round(temperature_c, 1) + 0.0:g}C",
+        f"{_decimal(exposure_s)}s" if exposed else None,
+        f"{settings.binning}x{settings.binning}",
+        settings.readout_mode,
+        filter_name if kind in (FrameKind.FLAT, FrameKind.DARK_FLAT) else None,
+    ]
+    return "_".join(name_part(part) for part in parts if part)
+
+
+def name_part(text: str) -> str:
+    """Return text with what does not belong into a file name replaced; never ".." alone, which leads elsewhere."""
+    part = _NOT_IN_NAMES.sub("-", ascii_text(text))
+    return part if part.strip(".") else "-"
+
+
+def _decimal(seconds: float) -> str:
+    """Return seconds to the microsecond without exponent and trailing zeros."""
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")

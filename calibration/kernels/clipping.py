@@ -1,0 +1,225 @@
+# ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
+"""Kernels that decide which values of a pixel are kept, and average them.
+
+All sums are exact integers. The floating-point comparisons are computed from them in one fixed order and without fused
+operations, so that a master does not depend on threads, tiles or the order of the frames.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.kernels.compiling import F32, I64, U16, U32, kernel
+from coldframe.calibration.kernels.folding import FOLD_TILE
+
+
+@kernel
+def signed(value: np.unsignedinteger[Any]) -> int:
+    """Return an unsigned number as a signed one; Numba turns mixed arithmetic of the two into floats."""
+    return np.int64(value)  # type: ignore[return-value] # int, once compiled
+
+
+@kernel
+def squared_limit(
+    kept: int, total: int, squares: int, kappa_squared: float, floor_squared: float, correction: float
+) -> float:
+    """Return the limit on (kept x - total)^2 max(kept - 1, 1) beyond which a value x is rejected.
+
+    With mean = total / kept, and the variance (ddof 1) = (kept squares - total^2) / (kept (kept - 1)) multiplied by
+    `correction` and limited to at least `floor_squared`, this is |x - mean| > kappa sigma without a division.
+    """
+    scatter = float(kept * squares - total * total)
+    weight = float(max(kept - 1, 1))
+    count = float(kept)
+    return kappa_squared * max(correction * (count * scatter), floor_squared * (count * count * weight))
+
+
+@kernel
+def clip_pixel(
+    ascending: I64,
+    descending: I64,
+    reach: int,
+    frames: int,
+    all_total: int,
+    all_squares: int,
+    trim: int,
+    correction: float,
+    kappa_squared: float,
+    floor_squared: float,
+    iterations: int,
+) -> tuple[int, int, int]:
+    """Decide which values of one pixel are kept; see `Clipping` for the rule.
+
+    Parameters
+    ----------
+    ascending, descending
+        The sample from its lower and from its upper end; `reach` values of each are known.
+    reach
+        Number of values known at each end; at least `frames` if the whole sample is known.
+    frames
+        Number of values of the pixel.
+    all_total, all_squares
+        Sum and sum of squares of all values.
+    trim, correction, kappa_squared, floor_squared, iterations
+        The rule; see `Clipping` and `variance_correction`.
+
+    Returns
+    -------
+    kept, total, squares
+        Number, sum and sum of squares of the kept values; kept is 0 if more values would have to be rejected than are
+        known.
+    """
+    kept, total, squares = frames - 2 * trim, all_total, all_squares
+    for rank in range(trim):
+        small, large = ascending[rank], descending[rank]
+        total -= small + large
+        squares -= small * small + large * large
+    lower, upper = -1, -1
+    for _ in range(iterations):
+        limit = squared_limit(kept, total, squares, kappa_squared, floor_squared, correction)
+        correction = 1.0
+        weight = float(max(kept - 1, 1))
+        next_total, next_squares = all_total, all_squares
+        below = 0
+        while below < reach:
+            value = ascending[below]
+            distance = float(max(total - kept * value, 0))
+            if distance * distance * weight <= limit:
+                break
+            next_total -= value
+            next_squares -= value * value
+            below += 1
+        above = 0
+        while above < reach:
+            value = descending[above]
+            distance = float(max(kept * value - total, 0))
+            if distance * distance * weight <= limit:
+                break
+            next_total -= value
+            next_squares -= value * value
+            above += 1
+        if reach < frames and max(below, above) == reach:
+            return 0, 0, 0
+        kept, total, squares = frames - below - above, next_total, next_squares
+        if below == lower and above == upper:
+            break
+        lower, upper = below, above
+    return kept, total, squares
+
+
+@kernel
+def standard_error(kept: int, total: int, squares: int, scatter_correction: float) -> np.float32:
+    """Return the standard error of the mean of the kept values; NaN for fewer than two.
+
+    `scatter_correction` is the factor by which the squared standard error must grow, because clipping reduces the
+    scatter; see `coldframe.calibration.stacking.uncertainty`.
+    """
+    if kept < 2:  # noqa: PLR2004 - a scatter needs two
+        return np.float32(np.nan)
+    scatter = scatter_correction * float(kept * squares - total * total)
+    count = float(kept)
+    return np.float32(np.sqrt(scatter / (count * count * (count - 1.0))))
+
+
+@kernel
+def combine_pixels(
+    frames: int,
+    totals: U32,
+    squares: NDArray[np.uint64],
+    high: U16,
+    low: U16,
+    trim: int,
+    correction: float,
+    kappa_squared: float,
+    floor_squared: float,
+    iterations: int,
+    scatter_correction: float,
+    mean: F32,
+    uncertainty: F32,
+    counts: U16,
+) -> None:
+    """Clip and average the pixels of a band; write a count of 0 for pixels whose tails are too short to decide.
+
+    Clipping rejects no value of most pixels. Vector code finds these, a tile at a time; only the others are decided
+    one by one.
+    """
+    tails = high.shape[0]
+    # Two tails that overlap contain the whole sample.
+    reach = frames if frames <= 2 * tails else tails
+    ascending = np.zeros(2 * tails, np.int64)
+    descending = np.zeros(2 * tails, np.int64)
+    clean = np.empty(FOLD_TILE, np.bool_)
+    for begin in range(0, totals.size, FOLD_TILE):
+        end = min(begin + FOLD_TILE, totals.size)
+        clean[:] = True
+        if iterations > 0:
+            tile_totals, tile_squares = trimmed_sums(totals[begin:end], squares[begin:end], high, low, trim, begin)
+            ends = low[0, begin:end], high[0, begin:end]
+            kept = frames - 2 * trim
+            keep_clean(ends, kept, tile_totals, tile_squares, kappa_squared, floor_squared, correction, clean)
+        if iterations > 1:
+            tile_totals, tile_squares = trimmed_sums(totals[begin:end], squares[begin:end], high, low, 0, begin)
+            keep_clean(ends, frames, tile_totals, tile_squares, kappa_squared, floor_squared, 1.0, clean)
+        for i in range(begin, end):
+            kept, total, square = frames, signed(totals[i]), signed(squares[i])
+            if not clean[i - begin]:
+                for rank in range(tails):
+                    ascending[rank] = low[rank, i]
+                    descending[rank] = high[rank, i]
+                for rank in range(tails, reach):
+                    ascending[rank] = high[frames - 1 - rank, i]
+                    descending[rank] = low[frames - 1 - rank, i]
+                kept, total, square = clip_pixel(
+                    ascending,
+                    descending,
+                    reach,
+                    frames,
+                    total,
+                    square,
+                    trim,
+                    correction,
+                    kappa_squared,
+                    floor_squared,
+                    iterations,
+                )
+            counts[i] = kept
+            if kept > 0:
+                mean[i] = np.float32(total / kept)
+            uncertainty[i] = standard_error(kept, total, square, scatter_correction)
+
+
+@kernel
+def trimmed_sums(
+    totals: U32, squares: NDArray[np.uint64], high: U16, low: U16, trim: int, begin: int
+) -> tuple[I64, I64]:
+    """Return the sums and sums of squares of a tile without the `trim` largest and smallest values of each pixel."""
+    total, square = totals.astype(np.int64), squares.astype(np.int64)
+    for rank in range(trim):
+        small, large = low[rank, begin : begin + total.size], high[rank, begin : begin + total.size]
+        for i in range(total.size):
+            one, other = np.int64(small[i]), np.int64(large[i])
+            total[i] -= one + other
+            square[i] -= one * one + other * other
+    return total, square
+
+
+@kernel
+def keep_clean(
+    ends: tuple[U16, U16],
+    kept: int,
+    totals: I64,
+    squares: I64,
+    kappa_squared: float,
+    floor_squared: float,
+    correction: float,
+    clean: NDArray[np.bool_],
+) -> None:
+    """Clear the marks of pixels whose smallest or largest value is rejected; see `clip_pixel`."""
+    smallest, largest = ends
+    weight = float(max(kept - 1, 1))
+    for i in range(totals.size):
+        limit = squared_limit(kept, totals[i], squares[i], kappa_squared, floor_squared, correction)
+        below = float(max(totals[i] - kept * totals.dtype.type(smallest[i]), 0))
+        above = float(max(kept * totals.dtype.type(largest[i]) - totals[i], 0))
+        clean[i] &= (below * below * weight <= limit) & (above * above * weight <= limit)

@@ -1,0 +1,147 @@
+"""Kernels that fold frames into the running state of a set, and merge two states.
+
+The state of a band of pixels consists of `totals` and `squares`, flat, and of the tails `high` and `low`, shape
+(k, pixels) with k up to 8: the largest values in descending and the smallest in ascending order. The kernels work
+row by row on contiguous slices that stay in the first-level cache, in 16 or 32 bits wherever possible, so that the
+compiler emits vector code.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.kernels.compiling import U16, U32, kernel
+
+FOLD_TILE = 1024
+"""Pixels folded at once: their slices of all rows of both tails (32 KiB) stay in the first-level cache."""
+
+BATCH = 8
+"""Frames folded together, so that the state, far larger than a frame, passes through the processor only once."""
+
+SORT_BATCH = (
+    (0, 2), (1, 3), (4, 6), (5, 7),
+    (0, 4), (1, 5), (2, 6), (3, 7),
+    (0, 1), (2, 3), (4, 5), (6, 7),
+    (2, 4), (3, 5),
+    (1, 4), (3, 6),
+    (1, 2), (3, 4), (5, 6),
+)  # fmt: skip
+"""The 19 comparators that sort eight values, the minimum (Knuth, The Art of Computer Programming 3, section 5.3.4)."""
+
+
+@kernel
+def fold(pixels: U16, totals: U32, squares: NDArray[np.uint64], high: U16, low: U16) -> None:
+    """Fold the pixels of one frame, flat, into the state of a band."""
+    for begin in range(0, pixels.size, FOLD_TILE):
+        end = min(begin + FOLD_TILE, pixels.size)
+        tile = pixels[begin:end]
+        add_squares(tile, totals[begin:end], squares[begin:end])
+        # From the innermost place outwards, so that each place reads its neighbour before the neighbour changes.
+        for rank in range(high.shape[0] - 1, 0, -1):
+            push_down(tile, high[rank - 1, begin:end], high[rank, begin:end])
+            push_up(tile, low[rank - 1, begin:end], low[rank, begin:end])
+        keep_larger(tile, high[0, begin:end])
+        keep_smaller(tile, low[0, begin:end])
+
+
+@kernel
+def fold_batch(pixels: tuple[U16, ...], totals: U32, squares: NDArray[np.uint64], high: U16, low: U16) -> None:
+    """Fold the pixels of `BATCH` frames, each flat, into the state of a band.
+
+    The eight values of each pixel are sorted first, then merged with its tails.
+    """
+    tails, size = high.shape
+    rows = np.empty((BATCH, FOLD_TILE), np.uint16)
+    for begin in range(0, size, FOLD_TILE):
+        end = min(begin + FOLD_TILE, size)
+        for number in range(BATCH):
+            tile = pixels[number][begin:end]
+            add_squares(tile, totals[begin:end], squares[begin:end])
+            rows[number, : end - begin] = tile
+        for first, second in SORT_BATCH:
+            order(rows[first, : end - begin], rows[second, : end - begin])
+        # One run ascends and the other descends: the place-by-place maxima are the largest values of both, in
+        # bitonic order.
+        for rank in range(tails):
+            keep_larger(rows[BATCH - tails + rank, : end - begin], high[rank, begin:end])
+            keep_smaller(rows[tails - 1 - rank, : end - begin], low[rank, begin:end])
+        sort_tails(high, low, begin, end)
+
+
+@kernel
+def merge_tails(other_high: U16, other_low: U16, high: U16, low: U16) -> None:
+    """Merge the tails of another state, of the same length; its places without a value change nothing."""
+    tails, size = high.shape
+    for begin in range(0, size, FOLD_TILE):
+        end = min(begin + FOLD_TILE, size)
+        for rank in range(tails):
+            keep_larger(other_high[tails - 1 - rank, begin:end], high[rank, begin:end])
+            keep_smaller(other_low[tails - 1 - rank, begin:end], low[rank, begin:end])
+        sort_tails(high, low, begin, end)
+
+
+@kernel
+def sort_tails(high: U16, low: U16, begin: int, end: int) -> None:
+    """Sort bitonic columns of a tile with Batcher's half-cleaners, `high` in descending and `low` in ascending order.
+
+    If the length k is not a power of two, the tail is treated as the end of a longer one whose other places are sorted
+    already.
+    """
+    tails = high.shape[0]
+    length = 1
+    while length < tails:
+        length *= 2
+    missing = length - tails
+    distance = length // 2
+    while distance:
+        for place in range(missing, length - distance):
+            if place & distance == 0:
+                near, far = place - missing, place + distance - missing
+                order(high[far, begin:end], high[near, begin:end])
+                order(low[near, begin:end], low[far, begin:end])
+        distance //= 2
+
+
+@kernel
+def add_squares(pixels: U16, totals: U32, squares: NDArray[np.uint64]) -> None:
+    """Add the values of a tile and their squares to its sums."""
+    for i in range(pixels.size):
+        value = np.uint32(pixels[i])
+        totals[i] += value
+        squares[i] += np.uint64(np.uint32(value * value))
+
+
+@kernel
+def order(smaller: U16, larger: U16) -> None:
+    """Compare two rows place by place; store the smaller values in the first row and the larger ones in the second."""
+    for i in range(smaller.size):
+        one, other = smaller[i], larger[i]
+        smaller[i] = min(one, other)
+        larger[i] = max(one, other)
+
+
+@kernel
+def push_down(pixels: U16, above: U16, row: U16) -> None:
+    """Give a place of a descending tail the new value, or the value that it pushes out of the place above."""
+    for i in range(pixels.size):
+        row[i] = max(row[i], min(above[i], pixels[i]))
+
+
+@kernel
+def push_up(pixels: U16, below: U16, row: U16) -> None:
+    """Give a place of an ascending tail the new value, or the value that it pushes out of the place below."""
+    for i in range(pixels.size):
+        row[i] = min(row[i], max(below[i], pixels[i]))
+
+
+@kernel
+def keep_larger(pixels: U16, row: U16) -> None:
+    """Store the larger of two values in the second row."""
+    for i in range(pixels.size):
+        row[i] = max(row[i], pixels[i])
+
+
+@kernel
+def keep_smaller(pixels: U16, row: U16) -> None:
+    """Store the smaller of two values in the second row."""
+    for i in range(pixels.size):
+        row[i] = min(row[i], pixels[i])

@@ -1,0 +1,171 @@
+# ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
+"""The scatter of a column whose outliers are drawn in to 1.5 sigma, for a whole tile and for a single column.
+
+`Winsorizing` defines the rule. Whole tiles are computed in vector code; a single column again after each rejection.
+"""
+
+import numpy as np
+
+from coldframe.calibration.kernels.compiling import kernel
+from coldframe.calibration.kernels.tiles import SQUARE, STRIDE, TOTAL, Columns, Sums, Variances, row_of, variance_of
+
+WINSORIZED_AT = 1.5
+"""Distance of the bounds from the median, in sigma (Huber, Robust Statistics, 1981)."""
+
+CONSISTENCY = 1.134
+"""Factor that makes sigma right for normal samples drawn in to 1.5 sigma (Huber, ibid.)."""
+
+CONVERGED = 0.0005
+"""Relative change of sigma below which it counts as settled, as in Siril."""
+
+MOST_WINSORIZINGS = 50
+"""Limit on the repetitions."""
+
+
+@kernel
+def find_winsorized_variances(columns: Columns, frames: int, sums: Sums, step: float, variances: Variances) -> None:
+    """Replace the variance of each column of a tile by its `winsorized_variance`.
+
+    Parameters
+    ----------
+    columns
+        The scratch, sorted.
+    frames
+        Number of its rows.
+    sums
+        Sums of the columns, from `add_up`.
+    step
+        1 to round the bounds to whole numbers, 0 to keep them.
+    variances
+        The plain variances of the columns; overwritten.
+    """
+    size = variances.size
+    origin, work = row_of(columns, frames // 2, size), np.empty((6, size))
+    center, sigma, lower, upper, drawn, squares = work[0], work[1], work[2], work[3], work[4], work[5]
+    settled = np.zeros(size, np.bool_)
+    low, high = row_of(columns, 0, size), row_of(columns, frames - 1, size)
+    one, other = row_of(columns, (frames - 1) // 2, size), row_of(columns, frames // 2, size)
+    weight = float(frames) * (frames - 1)
+    for i in range(size):
+        center[i] = 0.5 * ((float(one[i]) - float(origin[i])) + (float(other[i]) - float(origin[i])))
+        sigma[i] = np.sqrt(variances[i])
+        lower[i], upper[i] = float(low[i]) - float(origin[i]), float(high[i]) - float(origin[i])
+    for _ in range(MOST_WINSORIZINGS):
+        for i in range(size):
+            below, above = center[i] - WINSORIZED_AT * sigma[i], center[i] + WINSORIZED_AT * sigma[i]
+            if step > 0:
+                below, above = np.floor(below + 0.5), np.floor(above + 0.5)
+            lower[i], upper[i] = max(lower[i], below), min(upper[i], above)
+            drawn[i], squares[i] = float(sums[TOTAL, i]), float(sums[SQUARE, i])
+        draw_in(columns, frames, origin, lower, upper, drawn, squares)
+        moving = 0
+        for i in range(size):
+            drawn_in = CONSISTENCY * np.sqrt(max(frames * squares[i] - drawn[i] * drawn[i], 0.0) / weight)
+            now_settled = abs(drawn_in - sigma[i]) <= CONVERGED * sigma[i]
+            sigma[i] = sigma[i] if settled[i] else drawn_in
+            settled[i] |= now_settled
+            moving += not settled[i]
+        if moving == 0:
+            break
+    for i in range(size):
+        variances[i] = sigma[i] * sigma[i]
+
+
+@kernel
+def draw_in(
+    columns: Columns,
+    frames: int,
+    origin: Columns,
+    lower: Variances,
+    upper: Variances,
+    drawn: Variances,
+    squares: Variances,
+) -> None:
+    """Correct the sums of deviations and of their squares for values that are drawn in to the bounds."""
+    size = origin.size
+    for frame in range(frames):
+        row, outside = row_of(columns, frame, size), 0
+        for i in range(size):
+            deviation = float(row[i]) - float(origin[i])
+            bound = max(deviation, lower[i])
+            outside += bound > deviation
+            drawn[i] += bound - deviation
+            squares[i] += bound * bound - deviation * deviation
+        if outside == 0:
+            break
+    for frame in range(frames - 1, -1, -1):
+        row, outside = row_of(columns, frame, size), 0
+        for i in range(size):
+            deviation = float(row[i]) - float(origin[i])
+            bound = min(deviation, upper[i])
+            outside += bound < deviation
+            drawn[i] += bound - deviation
+            squares[i] += bound * bound - deviation * deviation
+        if outside == 0:
+            break
+
+
+@kernel
+def winsorized_variance(
+    columns: Columns,
+    first: int,
+    last: int,
+    i: int,
+    origin: float,
+    median: float,
+    step: float,
+    total: float,
+    square: float,
+) -> float:
+    """Return the variance of values drawn in to 1.5 sigma, repeated until sigma settles, scaled for normal samples.
+
+    Parameters
+    ----------
+    columns
+        The scratch, sorted.
+    first, last
+        Range of the kept rows; `last` is excluded.
+    i
+        Number of the column.
+    origin, median
+        The value from which deviations count, and the median as a deviation from it.
+    step
+        1 to round the bounds to whole numbers, 0 to keep them.
+    total, square
+        Sum and sum of squares of the kept deviations.
+    """
+    kind = type(origin)
+    count = last - first
+    weight = float(count) * (count - 1)
+    sigma = np.sqrt(variance_of(count, total, square))
+    lower = float(kind(columns[first * STRIDE + i]) - origin)
+    upper = float(kind(columns[(last - 1) * STRIDE + i]) - origin)
+    inner, end = first, last
+    inside, inside_squares = float(total), float(square)
+    for _ in range(MOST_WINSORIZINGS):
+        reach = WINSORIZED_AT * sigma
+        low, high = median - reach, median + reach
+        if step > 0:
+            low, high = np.floor(low + 0.5), np.floor(high + 0.5)
+        lower, upper = max(lower, low), min(upper, high)
+        while inner < end:
+            value = float(kind(columns[inner * STRIDE + i]) - origin)
+            if value >= lower:
+                break
+            inside -= value
+            inside_squares -= value * value
+            inner += 1
+        while end > inner:
+            value = float(kind(columns[(end - 1) * STRIDE + i]) - origin)
+            if value <= upper:
+                break
+            inside -= value
+            inside_squares -= value * value
+            end -= 1
+        drawn = inside + (inner - first) * lower + (last - end) * upper
+        drawn_squares = inside_squares + (inner - first) * lower * lower + (last - end) * upper * upper
+        former = sigma
+        sigma = CONSISTENCY * np.sqrt(max(count * drawn_squares - drawn * drawn, 0.0) / weight)
+        if abs(sigma - former) <= CONVERGED * former:
+            break
+    return float(sigma * sigma)

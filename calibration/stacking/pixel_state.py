@@ -1,0 +1,137 @@
+"""The sums and extreme values of some pixels, and the decision which of their values are kept."""
+
+from functools import cache
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.stacking.clipping import Clipping, variance_correction
+from coldframe.calibration.stacking.methods import Mean
+from coldframe.calibration.stacking.uncertainty import Trial, student_variance, trial_result, trial_samples
+
+
+class PixelState(NamedTuple):
+    """Sums and extreme values of some pixels; all arrays are flat, in the order of the frame.
+
+    Attributes
+    ----------
+    totals, squares
+        uint32 and uint64, shape (pixels,): sum of the values and sum of their squares.
+    high, low
+        uint16, shape (k, pixels): the k largest values in descending and the k smallest in ascending order. Empty
+        places hold 0 and 65,535, which any value displaces.
+    """
+
+    totals: NDArray[np.uint32]
+    squares: NDArray[np.uint64]
+    high: NDArray[np.uint16]
+    low: NDArray[np.uint16]
+
+    @classmethod
+    def empty(cls, pixels: int, tails: int) -> "PixelState":
+        """Return the state before the first frame, with all arrays in one block of memory."""
+        sums, tail = 12 * pixels, 2 * tails * pixels
+        memory = np.zeros(sums + 2 * tail, np.uint8)
+        low = memory[sums + tail :].view(np.uint16).reshape(tails, pixels)
+        low[:] = 65535
+        return cls(
+            memory[8 * pixels : sums].view(np.uint32),
+            memory[: 8 * pixels].view(np.uint64),
+            memory[sums : sums + tail].view(np.uint16).reshape(tails, pixels),
+            low,
+        )
+
+    @classmethod
+    def of_columns(cls, values: NDArray[np.uint16]) -> "PixelState":
+        """Return the state whose tails hold the whole sample, from values of shape (frames, pixels)."""
+        low = np.sort(values, axis=0)
+        wide = values.astype(np.uint64)
+        return cls(values.sum(axis=0, dtype=np.uint32), (wide * wide).sum(axis=0), np.ascontiguousarray(low[::-1]), low)
+
+
+class Planes(NamedTuple):
+    """Combined values of some pixels, flat: a part of the planes of `Stack`."""
+
+    mean: NDArray[np.float32]
+    uncertainty: NDArray[np.float32]
+    counts: NDArray[np.uint16]
+
+    @classmethod
+    def empty(cls, pixels: int) -> "Planes":
+        """Return planes for some pixels, their values undefined."""
+        return cls(np.empty(pixels, np.float32), np.empty(pixels, np.float32), np.empty(pixels, np.uint16))
+
+    def part(self, pixels: slice) -> "Planes":
+        """Return views of some of the pixels."""
+        return Planes(self.mean[pixels], self.uncertainty[pixels], self.counts[pixels])
+
+
+class PixelRule(NamedTuple):
+    """The parameters of the kernel `combine_pixels` that depend on the method."""
+
+    trim: int
+    correction: float
+    kappa_squared: float
+    floor_squared: float
+    iterations: int
+    scatter_correction: float
+
+
+def rule_of(frames: int, method: Clipping | Mean) -> PixelRule:
+    """Return the rule by which a method decides on samples of `frames` values."""
+    if isinstance(method, Mean):
+        # Without an iteration of clipping, all values are kept.
+        return PixelRule(0, 1.0, 0.0, 0.0, 0, student_variance(frames))
+    return _clipping_rule(frames, method, scatter_correction(frames, method))
+
+
+def _clipping_rule(frames: int, clipping: Clipping, correction_of_scatter: float) -> PixelRule:
+    trim = clipping.trimmed(frames)
+    return PixelRule(
+        trim,
+        variance_correction(frames, trim),
+        float(clipping.kappa) ** 2,
+        float(clipping.sigma_floor_adu) ** 2,
+        clipping.iterations,
+        correction_of_scatter,
+    )
+
+
+def combine_pixels(frames: int, state: PixelState, rule: PixelRule, planes: Planes) -> None:
+    """Write mean, standard error and number of the kept values; the number is 0 where a tail is too short."""
+    _clipping().combine_pixels(frames, *state, *rule, *planes)
+
+
+@cache
+def scatter_correction(frames: int, clipping: Clipping) -> float:
+    """Return the squared uncertainty of the clipped mean divided by its squared standard error from the kept values.
+
+    At 3 sigma the ratio is 1.06 for many frames, 1.12 for 50, 1.33 for 20. Noise below `sigma_floor_adu` is clipped
+    less than this assumes, and its uncertainty comes out up to 3 % too large.
+
+    Parameters
+    ----------
+    frames
+        Sample size; for one or two frames the ratio is 1, because their scatter says too little.
+    clipping
+        The rule.
+    """
+    return 1.0 if frames < 3 else clipping_trial(frames, clipping).correction  # noqa: PLR2004 - as documented
+
+
+@cache
+def clipping_trial(frames: int, clipping: Clipping) -> Trial:
+    """Send normal samples of at least two frames through the kernel that makes masters."""
+    samples = trial_samples(frames)
+    state = PixelState.of_columns(samples)
+    planes = Planes.empty(state.totals.size)
+    combine_pixels(frames, state, _clipping_rule(frames, clipping, 1.0), planes)
+    return trial_result(samples, *planes)
+
+
+def _clipping() -> ModuleType:
+    from coldframe.calibration.kernels import clipping  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    return clipping

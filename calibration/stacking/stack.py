@@ -1,0 +1,37 @@
+"""The result of combining frames."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """Frames combined into one.
+
+    Attributes
+    ----------
+    frames
+        Number of frames.
+    mean
+        float32, shape (height, width): mean of the kept values, ADU.
+    uncertainty
+        float32, same shape: standard uncertainty of the mean, from the scatter of the kept values; see
+        `coldframe.calibration.stacking.uncertainty`. 0 where the kept values are all equal, NaN where only one is kept.
+    counts
+        uint16, same shape: number of values kept.
+    recomputed
+        Number of pixels for which the saved frames had to be read again.
+    """
+
+    frames: int
+    mean: NDArray[np.float32]
+    uncertainty: NDArray[np.float32]
+    counts: NDArray[np.uint16]
+    recomputed: int
+
+    @property
+    def rejected_fraction(self) -> float:
+        """Rejected fraction of all values."""
+        return 1 - float(self.counts.sum(dtype=np.int64)) / (self.frames * self.counts.size)

@@ -1,0 +1,51 @@
+"""Logs of a night for runs without a terminal: a sentence per event for people, or a line of JSON for programs."""
+
+import contextlib
+from datetime import tzinfo
+from typing import TextIO
+
+from coldframe.capture.events.kinds import Event
+from coldframe.capture.monitoring.progress.narrator import Narrator
+from coldframe.capture.storage.journal import encode_event, is_journalled
+
+
+class LineLog:
+    """An `EventStream` subscriber that writes a line per event, for runs without a terminal.
+
+    Parameters
+    ----------
+    stream
+        Where the lines go. A stream that went away is let go: the night matters more than its log.
+    zone
+        Time zone of the clock times; None is the computer's own.
+    """
+
+    def __init__(self, stream: TextIO, zone: tzinfo | None = None) -> None:
+        self._stream = stream
+        self._zone = zone
+        self._narrator = Narrator()
+
+    def __call__(self, event: Event) -> None:
+        """Write the event's line, such as ``04:12:33 flat Ha 7/20 0.842 s level 26,180 ADU noise 142``."""
+        told = self._narrator.tell(event)
+        if told:
+            _write_line(self._stream, f"{told.at.astimezone(self._zone):%H:%M:%S} {told.text}")
+
+
+class JsonLog:
+    """An `EventStream` subscriber that writes the journal's lines to a stream, for programs that listen."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, event: Event) -> None:
+        """Write the event as a line of JSON."""
+        if is_journalled(event):
+            _write_line(self._stream, encode_event(event))
+
+
+def _write_line(stream: TextIO, line: str) -> None:
+    encoding = stream.encoding or "utf-8"
+    with contextlib.suppress(OSError):
+        stream.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+        stream.flush()

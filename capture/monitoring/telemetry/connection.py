@@ -1,0 +1,243 @@
+"""A connection to the MQTT broker that is made again whenever it is lost, and the messages that wait for it."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+from coldframe.capture.monitoring.progress.quantities import printable
+from coldframe.capture.monitoring.telemetry.outbox import Outbox
+from coldframe.capture.monitoring.telemetry.topics import Presence
+from coldframe.devices.mqtt.backoff import Backoff
+from coldframe.devices.mqtt.client import Access, Broker, BrokerLostError, connect
+from coldframe.devices.mqtt.message import Message
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+FAREWELL_S = 2.0
+"""How long the last message may take to be confirmed by a broker that has answered so far."""
+
+SPARE_S = 0.5
+"""How long one more attempt may take where the broker is away, and how long the thread may take to end."""
+
+BACKOFF = Backoff(first_s=1.0, longest_s=60.0)
+
+
+class DetachedExecutor(ThreadPoolExecutor):
+    """Runs blocking work in daemon threads that nothing waits for.
+
+    The library resolves names in the loop's executor, and a name server may take half a minute to fail. Shutting down
+    an ordinary executor would wait for it.
+    """
+
+    def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run the work in a new thread."""
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(work(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001  # as an executor hands it over
+                future.set_exception(error)
+
+        threading.Thread(target=run, name="mqtt connect", daemon=True).start()
+        return future
+
+
+class BrokerConnection:
+    """Publishes messages as long as there is a broker, and reconnects when it is lost.
+
+    Each method belongs to the event loop of `run`; only the properties may be read from other threads.
+
+    Parameters
+    ----------
+    access
+        The broker.
+    client_id
+        Identifies this client; of two with the same identifier the broker disconnects the first.
+    status_topic
+        Retains `Presence.ONLINE`, `farewell` after `finish`, and `Presence.OFFLINE` (the last will) after neither.
+    farewell
+        The last message.
+    subscriptions
+        Topics to subscribe to after each connection.
+    on_connected, on_lost
+        Called after each connection and after each failed or lost one, the latter with the reason.
+    on_message
+        Called with each message that arrives.
+    backoff
+        Pauses between attempts to connect.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        client_id: str,
+        status_topic: str,
+        farewell: Presence,
+        subscriptions: Sequence[str],
+        on_connected: Callable[[], object],
+        on_lost: Callable[[str], object],
+        on_message: Callable[[Message], object],
+        backoff: Backoff = BACKOFF,
+    ) -> None:
+        self._access = access
+        self._client_id = client_id
+        self._farewell = Message(status_topic, farewell.encode(), is_retained=True)
+        self._will = Message(status_topic, Presence.OFFLINE.encode(), is_retained=True)
+        self._subscriptions = subscriptions
+        self._on_connected = on_connected
+        self._on_lost = on_lost
+        self._on_message = on_message
+        self._backoff = backoff
+        self._outbox = Outbox()
+        self._has_work = asyncio.Event()
+        self._finishing = asyncio.Event()
+        self._is_connected = False
+        self.retain(status_topic, Presence.ONLINE.encode())
+
+    @property
+    def is_connected(self) -> bool:
+        """True while the broker is there."""
+        return self._is_connected
+
+    @property
+    def messages_waiting(self) -> int:
+        """Messages that have not been sent yet."""
+        return len(self._outbox)
+
+    @property
+    def messages_dropped(self) -> int:
+        """Messages that were discarded because too many waited."""
+        return self._outbox.dropped
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send a message once, or drop it when too many wait."""
+        self._outbox.add(topic, payload)
+        self._has_work.set()
+
+    def retain(self, topic: str, payload: bytes) -> None:
+        """Send the latest message of a retained topic, now and after each reconnection."""
+        self._outbox.retain(topic, payload)
+        self._has_work.set()
+
+    def resend_retained(self) -> None:
+        """Send all retained messages again."""
+        self._outbox.resend_retained()
+        self._has_work.set()
+
+    def finish(self) -> None:
+        """Let `run` send what waits and then the farewell, and return."""
+        self._finishing.set()
+        self._has_work.set()
+
+    async def run(self) -> None:
+        """Stay connected until `finish`, and `FAREWELL_S` longer at most; `SPARE_S` without a broker."""
+        connecting = asyncio.create_task(self._stay_connected(), name="mqtt connection")
+        finishing = asyncio.create_task(self._finishing.wait(), name="mqtt finish")
+        try:
+            await asyncio.wait([connecting, finishing], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([connecting], timeout=FAREWELL_S if self._is_connected else SPARE_S)
+        finally:
+            await cancel_all(connecting, finishing)
+        if not connecting.cancelled():
+            connecting.result()
+
+    async def _stay_connected(self) -> None:
+        """Connect and reconnect until the farewell is confirmed; once finishing, make one more attempt at most."""
+        pauses_s = self._backoff.pauses_s()
+        while True:
+            was_finishing = self._finishing.is_set()
+            try:
+                async with connect(self._access, client_id=self._client_id, will=self._will) as broker:
+                    pauses_s = self._backoff.pauses_s()
+                    self._is_connected = True
+                    # A broker that was restarted may have forgotten what it retained.
+                    self._outbox.resend_retained()
+                    self._on_connected()
+                    await subscribe(broker, self._subscriptions)
+                    await run_until_first(self._send_all(broker), self._receive_all(broker))
+                    return
+            except BrokerLostError as error:
+                self._on_lost(printable(str(error)))
+            finally:
+                self._is_connected = False
+            if was_finishing:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._finishing.wait(), next(pauses_s))
+
+    async def _send_all(self, broker: Broker) -> None:
+        while True:
+            message = self._outbox.take()
+            if message is not None:
+                await self._send(broker, message)
+            elif self._finishing.is_set():
+                # The only confirmed message (QoS 1): it proves that all before it have arrived.
+                await broker.publish(self._farewell, confirmed=True)
+                return
+            else:
+                self._has_work.clear()
+                await self._has_work.wait()
+
+    async def _send(self, broker: Broker, message: Message) -> None:
+        try:
+            await broker.publish(message)
+        except BrokerLostError:
+            self._outbox.put_back(message)
+            raise
+
+    async def _receive_all(self, broker: Broker) -> None:
+        async for message in broker.messages():
+            self._on_message(message)
+
+
+def prepare_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Keep the MQTT library from blocking the end of an event loop, and its faults off the terminal."""
+    loop.set_default_executor(DetachedExecutor(1))
+    loop.set_exception_handler(_log_fault)
+
+
+def _log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # asyncio's own handler would write a traceback across the dashboard.
+    log.warning("MQTT: %s: %r", context.get("message"), context.get("exception"))
+
+
+async def subscribe(broker: Broker, topics: Sequence[str]) -> None:
+    """Subscribe to some topics; log each that the broker does not grant.
+
+    Raises
+    ------
+    BrokerLostError
+        If the broker does not answer.
+    """
+    for topic in await broker.subscribe(topics):
+        log.warning("the MQTT broker grants no messages of %s: see its access rules", topic)
+
+
+async def run_until_first(*works: Coroutine[Any, Any, None]) -> None:
+    """Run several coroutines until one of them ends, and cancel the others; raise its error, if it has one."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await cancel_all(*tasks)
+    for task in done:
+        task.result()
+
+
+async def cancel_all(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait for their end."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

@@ -1,0 +1,129 @@
+"""Assemble a night from a connected rig and a plan: its folder, journal, context and steering.
+
+The command line and all tests use this, so a simulated night is put together like a real one.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from coldframe.capture.clock import NightClock
+from coldframe.capture.events.stream import EventStream
+from coldframe.capture.flats.learned import LearnedFlats
+from coldframe.capture.night.night import Night
+from coldframe.capture.night.planned_steps import planned_steps
+from coldframe.capture.night.resuming import EarlierRun, earlier_run
+from coldframe.capture.planning.night_plan import plan_night
+from coldframe.capture.rig.safe_state import SafeState
+from coldframe.capture.session.context import NightContext
+from coldframe.capture.session.retry_budget import Retries
+from coldframe.capture.session.steering import Steering
+from coldframe.capture.storage.journal import Journal
+from coldframe.capture.storage.night_folder import NightFolder
+from coldframe.capture.storage.saved_frames import SavedFrames
+from coldframe.config.settings import Settings
+from coldframe.devices.rig import Rig
+
+LEARNED_FLATS = "learned-flats.json"
+
+
+@dataclass(frozen=True, slots=True)
+class NightFiles:
+    """The folder of a night, and what an earlier run of the same night left there (None for a new night)."""
+
+    folder: NightFolder
+    earlier: EarlierRun | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AssembledNight:
+    """A night that is ready to run, and the handles that its observers need."""
+
+    night: Night
+    steering: Steering
+    journal: Journal
+
+
+def open_night_files(storage: Path, unfinished: NightFolder | None, settings: Settings, now: datetime) -> NightFiles:
+    """Create the folder of a new night, or examine the folder of an unfinished one.
+
+    Parameters
+    ----------
+    storage
+        The folder of all nights.
+    unfinished
+        See `unfinished_night`; None starts a new night.
+    settings
+        Of the run that begins.
+    now
+        When it begins, UTC.
+
+    Raises
+    ------
+    NotDurableError
+        If the folder cannot be created, or damaged files cannot be quarantined.
+    OSError
+        If the folder or the journal cannot be read.
+    """
+    if unfinished is None:
+        return NightFiles(NightFolder.create(storage, now))
+    return NightFiles(unfinished, earlier_run(unfinished, planned_steps(plan_night(settings), settings)))
+
+
+@asynccontextmanager
+async def assembled_night(
+    settings: Settings,
+    rig: Rig,
+    files: NightFiles,
+    events: EventStream,
+    clock: NightClock,
+    *,
+    deadline: datetime | None = None,
+    safe_state: SafeState | None = None,
+) -> AsyncIterator[AssembledNight]:
+    """Assemble a night. Open its observers and run it within the block.
+
+    Parameters
+    ----------
+    settings
+        With the sets to shoot.
+    rig
+        The connected hardware: the plan depends on the camera's features.
+    files
+        See `open_night_files`.
+    events, clock
+        The night's event stream and time.
+    deadline
+        When the last frame must be in; None for no deadline. The warm-up may end later.
+    safe_state
+        Makes the rig safe in the end; None for the usual one.
+    """
+    folder = files.folder
+    # The journal is open before the first event, and closed after all observers that the caller opens in the block:
+    # it records their last notices, and a night counts as running until everything else has ended.
+    async with Journal(folder.path / "journal.jsonl") as journal:
+        events.subscribe(journal)
+        # The night goes on to its next step only once the journal is on the disk: a run after a power cut relies on it.
+        events.add_keeper(journal.kept)
+        context = night_context(settings, rig, files, events, clock, deadline=deadline)
+        learned = LearnedFlats.load(folder.path.parent / LEARNED_FLATS)
+        safe_state = safe_state or SafeState(settings, rig, events, clock)
+        yield AssembledNight(Night(context, learned, safe_state, files.earlier), context.steering, journal)
+
+
+def night_context(
+    settings: Settings,
+    rig: Rig,
+    files: NightFiles,
+    events: EventStream,
+    clock: NightClock,
+    *,
+    deadline: datetime | None = None,
+) -> NightContext:
+    """Return the context of a night, with its full budget of retries."""
+    saved = files.earlier.saved if files.earlier is not None else SavedFrames(files.folder)
+    # It follows the night by its events, so it is created before the first of them.
+    steering = Steering(events, clock)
+    return NightContext(settings, rig, files.folder, events, clock, Retries(), saved, steering, deadline)

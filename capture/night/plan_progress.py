@@ -1,0 +1,130 @@
+"""The plan of a night as it progresses: what an earlier run did, what is left, and what the steps so far made.
+
+Timetable and products belong together: a change of setpoint moves both.
+"""
+
+from dataclasses import replace
+
+from coldframe.capture.clock import clock_text
+from coldframe.capture.events.kinds import PlannedStep, SetResized, SkippedBy, TuningKept
+from coldframe.capture.night.planned_steps import planned_steps
+from coldframe.capture.night.products import NightProducts
+from coldframe.capture.night.resuming import EarlierRun
+from coldframe.capture.planning.night_plan import plan_night
+from coldframe.capture.planning.timetable import Timetable
+from coldframe.capture.session.context import NightContext, StepSkippedError
+from coldframe.capture.shooting.set_inputs import ShotSet
+from coldframe.capture.steps import ShootStep, SkyStep, Step, TuneStep
+from coldframe.capture.storage.saved_frames import Wanted
+from coldframe.capture.tuner.panel_curve import PROPORTIONAL, PanelCurve
+from coldframe.capture.tuner.tuner import Tuned
+from coldframe.config.frames import FrameKind
+
+
+class PlanProgress:
+    """The steps of a night, and what is known about each of them. Steps are numbered from 1.
+
+    Parameters
+    ----------
+    context
+        The night.
+    earlier
+        What an unfinished run of this night left; None for a new night.
+
+    Attributes
+    ----------
+    products
+        Masters, levels and tunings so far. Change them with the methods of this class.
+    """
+
+    def __init__(self, context: NightContext, earlier: EarlierRun | None) -> None:
+        settings = context.settings
+        self._context = context
+        self._earlier = earlier
+        self._timetable = Timetable(plan_night(settings), settings, context.deadline, self._frames_on_disk)
+        self.products = NightProducts(settings.flats, PROPORTIONAL if earlier is None else earlier.curve)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps, with the frame counts for which there is time."""
+        return self._timetable.steps
+
+    def announced_steps(self) -> tuple[PlannedStep, ...]:
+        """Return the plan for events. Sets that an earlier run finished take next to no time."""
+        planned = planned_steps(self.steps, self._context.settings)
+        return tuple(
+            replace(step, estimate_s=0.0) if step.kind is not None and self.is_done(step.number) else step
+            for step in planned
+        )
+
+    def is_done(self, number: int) -> bool:
+        """Return True if an earlier run did a step, so that no hardware needs to move for it."""
+        if self._earlier is None or number not in self._earlier.done:
+            return False
+        step = self.steps[number - 1]
+        # With other camera settings than in the earlier run, no frame on the disk belongs to the set.
+        return not isinstance(step, ShootStep) or self._frames_on_disk(step) > 0
+
+    def needs_no_cooling(self, number: int, setpoint_c: float) -> bool:
+        """Return True if an earlier run did all that is shot at a setpoint after a step."""
+        later = enumerate(self.steps[number:], start=number + 1)
+        there = [
+            place
+            for place, step in later
+            if isinstance(step, ShootStep | TuneStep | SkyStep) and step.setpoint_c == setpoint_c
+        ]
+        return bool(there) and all(map(self.is_done, there))
+
+    def earlier_tuning(self, step: TuneStep) -> Tuned | None:
+        """Return the tuning of an earlier run if frames were shot with it: all frames of a set are shot alike."""
+        tuned = None if self._earlier is None else self._earlier.tuned.get(step)
+        if tuned is None:
+            return None
+        wanted = (
+            Wanted(self._context.rig.camera.name, kind, step.readout, step.setpoint_c, step.filter, tuned.exposure_s)
+            for kind in (FrameKind.DARK_FLAT, FrameKind.FLAT)
+        )
+        return tuned if any(map(self._context.saved.count, wanted)) else None
+
+    def fit_before_deadline(self, number: int) -> None:
+        """Fit a step and all later ones into the time that is left, and publish which sets changed."""
+        context, now = self._context, self._context.clock.now()
+        for change in self._timetable.revise(number, now, context.rig.camera.thermals().sensor_c):
+            reason = f"as the last frame must be in by {clock_text(context.deadline or now)}"
+            context.publish(SetResized(now, change.number, change.count, change.estimate_s, reason))
+
+    def require_time(self, number: int) -> None:
+        """Do nothing if there is time for a step.
+
+        Raises
+        ------
+        StepSkippedError
+            If there is none.
+        """
+        if self._context.deadline is not None and self._timetable.has_no_time(number):
+            raise StepSkippedError(f"no time for it before {clock_text(self._context.deadline)}", SkippedBy.TIME)
+
+    def move(self, number: int, from_c: float, to_c: float) -> None:
+        """Move the steps after a step to another setpoint. Tunings hold there, too: the light is the same."""
+        self._timetable.move(number, from_c, to_c)
+        self.products.move(from_c, to_c)
+
+    def keep_tuning(self, step: TuneStep, tuned: Tuned, curve: PanelCurve) -> None:
+        """Keep what was tuned for the sets of a filter, and journal it for a run that resumes this night."""
+        self.products.tuned[step] = tuned
+        self.products.panel_curve = curve
+        self._timetable.learn_flat(step, tuned.exposure_s)
+        self._context.publish(TuningKept(self._context.clock.now(), step, tuned, curve))
+
+    def keep_set(self, number: int, step: ShootStep, shot: ShotSet) -> None:
+        """Keep what later sets need of a set."""
+        self.products.keep(step, shot, self.steps[number:])
+
+    def learn_pace(self, shot: ShotSet, exposure_s: float, took_s: float) -> None:
+        """Learn the time per frame from a set, unless some of its frames were shot by an earlier run."""
+        if not shot.taken_over:
+            self._timetable.learn_set(shot.frames, exposure_s, took_s)
+
+    def _frames_on_disk(self, step: ShootStep) -> int:
+        """Return how many frames of a set an earlier run left."""
+        return self._context.saved.count(Wanted.of(step, self._context.rig.camera.name, step.exposure_s))

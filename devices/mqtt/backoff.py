@@ -1,0 +1,19 @@
+"""Pauses between attempts to reconnect. Pure: no clock."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """A pause after each failed attempt, twice as long as the one before, up to a limit."""
+
+    first_s: float
+    longest_s: float
+
+    def pauses_s(self) -> Iterator[float]:
+        """Yield the pauses, without end; start again with the first after a success."""
+        pause_s = self.first_s
+        while True:
+            yield pause_s
+            pause_s = min(2 * pause_s, self.longest_s)

@@ -1,0 +1,84 @@
+"""Work that runs to its end, however often its caller is cancelled."""
+
+import asyncio
+import threading
+
+import pytest
+
+from coldframe.capture.threads import in_thread, to_its_end
+
+
+async def test_the_result_of_a_thread_comes_back() -> None:
+    assert await in_thread(divmod, 7, 2) == (3, 1)
+
+
+async def test_an_error_in_a_thread_comes_back() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await in_thread(divmod, 7, 0)
+
+
+async def test_a_caller_cancelled_twice_still_waits_for_the_thread() -> None:
+    started, may_end, has_ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        may_end.wait(60)
+        has_ended.set()
+
+    caller = asyncio.create_task(in_thread(work))
+    await asyncio.to_thread(started.wait, 60)
+    for _ in range(3):
+        caller.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert not caller.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert has_ended.is_set()
+
+
+async def test_an_error_during_a_cancellation_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    may_end = threading.Event()
+
+    def work() -> None:
+        may_end.wait(60)
+        raise OSError("the disk is full")
+
+    caller = asyncio.create_task(in_thread(work))
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.sleep(0)
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert "the disk is full" in caplog.text
+
+
+async def test_a_task_runs_to_its_end_and_the_cancellation_is_not_lost() -> None:
+    done = list[int]()
+
+    async def work() -> None:
+        for step in range(3):
+            await asyncio.sleep(0.01)
+            done.append(step)
+
+    caller = asyncio.create_task(to_its_end(work(), "work"))
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert done == [0, 1, 2]
+
+
+async def test_a_timeout_around_it_ends_once_the_task_has_ended() -> None:
+    done = list[str]()
+
+    async def work() -> None:
+        await asyncio.sleep(0.05)
+        done.append("done")
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await to_its_end(work(), "work")
+    assert done == ["done"]
