@@ -267,6 +267,6 @@ def _print_plan(plan: NightPlan, request: NightRequest, configured: Settings) ->
     if plan.for_lights is None:
         return
     if not plan.settings.sets:
-        print("nothing to shoot: the library has all that these lights need", file=sys.stderr)
+        print("nothing to shoot: the library has everything that these lights need", file=sys.stderr)
     elif configured.sets and (request.config is not None or not request.simulate):
         print(f"what the lights in {request.lights} need is shot, and no configured [[sets]]", file=sys.stderr)

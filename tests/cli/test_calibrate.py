@@ -149,7 +149,7 @@ def test_patterns(observatory: Observatory, library: Library, tmp_path: Path) ->
     assert "2 of 2 lights calibrated, in " in calibrate(library, tmp_path / "lights" / "a*.fits").stdout
     nothing = calibrate(library, tmp_path / "lights" / "z*.fits")
     assert nothing.exit_code == ExitCode.BAD_INPUT
-    assert nothing.stderr == f"{tmp_path}/lights/z*.fits: nothing matches this pattern\n"
+    assert nothing.stderr == f"{tmp_path}/lights/z*.fits: no file matches this pattern\n"
 
 
 def converted(light: Path, folder: Path, form: str) -> Path:

@@ -52,14 +52,14 @@ def test_a_message_and_an_alarm_arrive_whatever_else_is_wrong_with_the_configura
         assert coldframe("notify", "--alarm", "coldframe.service", "--config", path, **told).returncode == 0
     assert [(message["title"], message["message"]) for message in taken.messages] == [
         ("Cam: message", "hello"),
-        ("Cam: alarm", "coldframe.service: ended by signal KILL, without its last word"),
+        ("Cam: alarm", "coldframe.service: killed by signal KILL, without a final message"),
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (CAMERA, "no table [notify]"),
+        (CAMERA, "no [notify] table"),
         (CAMERA + '[notify]\nurls = ["json://user:secret@host"]\n', "urls_file"),
         (CAMERA + "[notify]\n", "notify.urls_file: missing"),
         (CAMERA + '[notify]\nurls_from = ["NO_SUCH"]\n', "NO_SUCH"),
@@ -94,7 +94,7 @@ def test_what_cannot_be_told_is_said_before_the_night(tmp_path: Path, table: str
 @pytest.mark.parametrize(
     ("result", "code", "status", "said"),
     [
-        ("", "", "", "without its last word"),
+        ("", "", "", "without a final message"),
         ("watchdog", "dumped", "ABRT", "watchdog"),
         ("oom-kill", "killed", "KILL", "signal KILL"),
         ("exit-code", "exited", "2", "exit code 2"),

@@ -97,7 +97,7 @@ def test_after_a_night_a_failure_is_one_line_and_no_more(
     monkeypatch.setattr(making, "make_report", fail)
     report_after(storage / "2026-11-21", io.StringIO())
     said = capsys.readouterr().err
-    assert said == f"{storage / '2026-11-21'}: the report was not made: something that nobody thought of\n"
+    assert said == f"{storage / '2026-11-21'}: the report was not written: something that nobody thought of\n"
 
 
 def test_a_night_that_is_over_is_not_said_to_go_on(tmp_path: Path) -> None:
@@ -117,5 +117,5 @@ def test_a_disk_without_room_for_the_report_is_told(storage: Path, capsys: pytes
     (folder / "report.json").mkdir()  # stands for whatever keeps a file from being replaced
     report_after(folder, io.StringIO())
     said = capsys.readouterr().err
-    assert said.startswith(f"{folder}: the report was not made: ")
+    assert said.startswith(f"{folder}: the report was not written: ")
     assert len(said.splitlines()) == 1

@@ -250,13 +250,13 @@ async def test_the_watcher_outlives_runs_and_shows_the_last_night_meanwhile(watc
     ended = NightEnded(AT, NightOutcome.COMPLETE, "all planned masters were made; the rig is safe")
     (folder / "journal.jsonl").write_text("".join(f"{encode_event(each)}\n" for each in (earlier, ended)))
     watched.watch()
-    await watched.sees("Complete", "no run here; this is the last night, 2026-11-20")
+    await watched.sees("Complete", "no run here; showing the last night, 2026-11-20")
     for _ in range(2):
         async with watched.served():
             watched.tell()
             text = await watched.sees("7/30", "All well")
             assert "no run" not in text
-        await watched.sees("this is how night 2026-11-22 was left", "Not heard of since", "was under way")
+        await watched.sees("showing the unfinished night 2026-11-22", "Not heard of since", "was under way")
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ async def test_the_terminal_is_given_back(watched: Watched, how: str | signal.Si
             watched.terminal.press("q")
         else:
             os.kill(watched.terminal.watcher, how)
-        text = await watched.sees("the night goes on", "icanon")
+        text = await watched.sees("the night continues", "icanon")
         assert "-icanon" not in text
         assert "-echo " not in text
         assert "Plan" not in text

@@ -262,7 +262,7 @@ def test_a_torn_bias_is_turned_away() -> None:
         patch("coldframe.simulators.faults.camera_faults.TornFrame.first", (6, 6)),
         after(scripted("torn-frame", 1)) as left,
     ):
-        assert of(left, "a torn readout?")
+        assert of(left, "was the readout interrupted?")
 
 
 def test_a_set_that_is_lit_from_the_start_is_told_to_be_put_aside() -> None:

@@ -191,7 +191,7 @@ async def test_damaged_and_torn_files_go_to_quarantine_and_are_shot_again(tmp_pa
     assert_whole(night, short())
     quarantine = folder / "quarantine"
     for name, reason in [
-        (flipped.name, "CHECKSUM does not hold"),
+        (flipped.name, "CHECKSUM is wrong"),
         (cut.name, "truncated"),
         (torn.name[1:], "while it was written"),
     ]:

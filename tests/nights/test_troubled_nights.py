@@ -140,7 +140,7 @@ async def test_a_panel_that_does_not_light_fails_its_flats_only(tmp_path: Path) 
     ended = {event.step: event for event in night.of(StepEnded)}
     assert outcomes(night).count(StepOutcome.FAILED) == 2
     assert outcomes(night).count(StepOutcome.SKIPPED) == 4
-    assert any("light does not respond" in event.reason for event in ended.values())
+    assert any("lamp does not respond" in event.reason for event in ended.values())
     assert len(night.of(MasterWritten)) == 2
     rigged.assert_safe()
 

@@ -33,7 +33,7 @@ def current(sensor_c: float, e_per_s: float) -> DarkCurrent:
     return DarkCurrent(sensor_c=sensor_c, exposure_s=300, e_per_s=e_per_s, error=0.0001)
 
 
-def test_what_was_saved_is_loaded_the_oldest_first(tmp_path: Path) -> None:
+def test_saved_records_are_loaded_from_the_oldest_to_the_newest(tmp_path: Path) -> None:
     records = CameraRecords(tmp_path / "cameras")
     newer, older = record(1, e_per_adu=GAIN, curve=(CurvePoint(signal_adu=100, noise_adu=20),)), record(0)
     paths = [records.save(each) for each in (newer, older)]
@@ -42,7 +42,7 @@ def test_what_was_saved_is_loaded_the_oldest_first(tmp_path: Path) -> None:
     assert records.known("ZWO ASI/2600", ReadoutSettings(100, 50, 1, None)) == newer
 
 
-def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
+def test_records_are_never_overwritten(tmp_path: Path) -> None:
     records = CameraRecords(tmp_path)
     records.save(record())
     with pytest.raises(NotDurableError):
@@ -50,7 +50,7 @@ def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
     assert records.load()[0] == [record()]
 
 
-def test_without_a_folder_nothing_is_known(tmp_path: Path) -> None:
+def test_without_a_folder_there_are_no_records(tmp_path: Path) -> None:
     records = CameraRecords(tmp_path / "none")
     assert records.load() == ([], [])
     assert records.known("Camera", ReadoutSettings()) is None
@@ -66,7 +66,7 @@ def test_without_a_folder_nothing_is_known(tmp_path: Path) -> None:
         lambda told: [told],
     ],
 )
-def test_a_file_that_is_no_record_is_told_and_left_alone(tmp_path: Path, spoil: object) -> None:
+def test_a_file_that_is_not_a_record_is_reported_and_kept(tmp_path: Path, spoil: object) -> None:
     records = CameraRecords(tmp_path)
     good = records.save(record())
     bad = good.with_name("bad.json")
@@ -78,7 +78,7 @@ def test_a_file_that_is_no_record_is_told_and_left_alone(tmp_path: Path, spoil: 
     assert bad.exists()
 
 
-def test_the_newest_of_each_figure_counts_and_dark_currents_add_up() -> None:
+def test_the_newest_value_of_each_figure_and_all_dark_currents_are_used() -> None:
     first = record(0, e_per_adu=GAIN, read_noise_e=Figure(value=2, error=0.1), dark_current=(current(-10, 0.01),))
     second = record(
         1, e_per_adu=Figure(value=0.26, error=0.001), dark_current=(current(-10.2, 0.011), current(0, 0.04))
@@ -91,7 +91,7 @@ def test_the_newest_of_each_figure_counts_and_dark_currents_add_up() -> None:
     assert both.doubling_c == pytest.approx(10.2 / np.log2(0.04 / 0.011))
 
 
-def test_each_setting_has_figures_of_its_own() -> None:
+def test_each_setting_has_its_own_figures() -> None:
     groups = by_setting([record(0), record(1, gain=0), record(2)])
     assert [len(group) for group in groups] == [2, 1]
 
@@ -111,7 +111,7 @@ E_PER_ADU, READ_NOISE_ADU, BIAS_ADU = 0.5, 8.0, 500.0
 def seen(
     kind: FrameKind, exposure_s: float, signal_adu: float, sensor_c: float = -10.0, frames: int = 10
 ) -> StudiedSet:
-    """Return a set of an ideal camera."""
+    """Return a measured set of an ideal camera."""
     shade = np.broadcast_to(np.linspace(0.8, 1.0, 16), (4, 16, 16))
     signal = signal_adu * (shade if kind is FrameKind.FLAT else np.ones_like(shade))
     level = np.minimum(BIAS_ADU + signal, 65535)
@@ -131,7 +131,7 @@ NIGHT = [
 ]
 
 
-def test_a_night_tells_all_there_is_to_know() -> None:
+def test_a_full_night_gives_every_figure() -> None:
     told = study(NIGHT, NOW)
     assert told is not None
     assert told.e_per_adu is not None
@@ -142,13 +142,13 @@ def test_a_night_tells_all_there_is_to_know() -> None:
     assert told.saturation_adu.value == 65535
     assert told.bias_adu == BIAS_ADU
     assert told.largest_deviation == pytest.approx(0, abs=1e-9)
-    assert len(told.linearity) == 5, "all but the saturated one"
-    # That of 300 s counts from that of 100 s: what long exposures have on top of short ones cancels.
+    assert len(told.linearity) == 5, "all except the saturated one"
+    # The 300 s dark is measured against the 100 s dark, so offsets of long against short exposures cancel.
     assert [each.e_per_s for each in told.dark_current] == [pytest.approx(0.05, rel=1e-3)] * 2
     assert all(point.noise_adu > 0 for point in told.curve)
 
 
-def test_a_dark_of_another_temperature_is_no_zero() -> None:
+def test_a_dark_of_another_temperature_is_no_reference() -> None:
     told = study([*NIGHT, seen(FrameKind.BIAS, 0.001, 0, sensor_c=0.2)], NOW)
     assert told is not None
     assert sorted(round(each.e_per_s, 4) for each in told.dark_current) == [0.05, 0.05, 0.2]
@@ -164,11 +164,11 @@ def test_frames_without_light_need_a_gain_from_another_night() -> None:
     assert told.dark_current
 
 
-def test_flats_alone_tell_nothing() -> None:
+def test_flats_alone_give_no_record() -> None:
     assert study([each for each in NIGHT if each.light], NOW) is None
 
 
-def test_flats_far_from_saturation_tell_no_saturation() -> None:
+def test_flats_far_from_saturation_give_no_saturation() -> None:
     told = study(NIGHT[:4], NOW)
     assert told is not None
     assert told.e_per_adu is not None

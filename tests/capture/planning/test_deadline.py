@@ -1,4 +1,4 @@
-"""What of a plan is done before a deadline."""
+"""Fitting a plan before a deadline."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -58,12 +58,12 @@ def cut_to(given: Settings, time_s: float) -> tuple[Step | None, ...]:
     return fit_before_deadline(plan_night(given), time_s, given, PACE)
 
 
-def test_nothing_is_cut_where_all_fits() -> None:
+def test_a_plan_that_fits_is_unchanged() -> None:
     steps = plan_night(night())
     assert cut_to(night(), needed_s(steps, night())) == steps
 
 
-def test_frames_go_before_sets() -> None:
+def test_sets_shrink_before_any_is_skipped() -> None:
     given = night()
     smallest = [replace(s, count=SMALLEST_COUNTS[s.kind]) if isinstance(s, ShootStep) else s for s in plan_night(given)]
     cut = cut_to(given, needed_s(smallest, given))
@@ -88,7 +88,7 @@ def test_flats_are_kept_longest(minutes: float, kept: list[str]) -> None:
     assert titles(cut_to(night(), 60 * minutes)) == kept
 
 
-def test_darks_first_where_they_cannot_be_shot_tomorrow() -> None:
+def test_darks_are_kept_longest_if_configured() -> None:
     cooling_s = needed_s(plan_night(night())[:1], night())
     assert titles(cut_to(night("darks"), cooling_s + 20 * 61 + 5)) == ["cool to -10 C", "dark 60 s x20", "warm up"]
 
@@ -109,7 +109,11 @@ def test_small_sets_are_not_made_larger() -> None:
 
 @given(st.floats(0, 8 * 3600), st.sampled_from(["flats", "darks"]), st.booleans())
 @settings(max_examples=200, deadline=None)
-def test_the_cut_holds_its_promises(time_s: float, first: Literal["flats", "darks"], dark_flats: bool) -> None:  # noqa: FBT001
+def test_the_fitted_plan_keeps_its_guarantees(
+    time_s: float,
+    first: Literal["flats", "darks"],
+    dark_flats: bool,  # noqa: FBT001
+) -> None:
     given = night(first, dark_flats=dark_flats)
     planned, cut = plan_night(given), cut_to(given, time_s)
     kept = {place for place, step in enumerate(cut) if isinstance(step, ShootStep | TuneStep)}
@@ -131,7 +135,7 @@ def test_the_cut_holds_its_promises(time_s: float, first: Literal["flats", "dark
 
 @given(st.floats(0, 8 * 3600))
 @settings(max_examples=100, deadline=None)
-def test_no_kind_could_have_one_more_frame(time_s: float) -> None:
+def test_one_more_frame_of_any_kind_would_not_fit(time_s: float) -> None:
     given = night()
     planned, cut = plan_night(given), cut_to(given, time_s)
     for kinds in ({FrameKind.FLAT, FrameKind.DARK_FLAT}, {FrameKind.DARK}, {FrameKind.BIAS}):
@@ -145,7 +149,7 @@ def test_no_kind_could_have_one_more_frame(time_s: float) -> None:
         assert more == list(cut) or needed_s(more, given) > time_s
 
 
-# ---- in the course of the night ----
+# ---- during the night ----
 
 
 def test_a_timetable_without_a_deadline_changes_nothing() -> None:
@@ -154,7 +158,7 @@ def test_a_timetable_without_a_deadline_changes_nothing() -> None:
     assert table.steps == plan_night(night())
 
 
-def test_a_timetable_tells_only_what_changes() -> None:
+def test_a_timetable_returns_only_changed_sets() -> None:
     steps = plan_night(night())
     table = Timetable(steps, night(), NOW + timedelta(hours=5))
     first = table.revise(1, NOW, -10.0)
@@ -176,7 +180,7 @@ def test_a_slow_camera_leaves_time_for_fewer_frames_and_a_fast_one_for_more() ->
     assert exposed_s[0] < exposed_s[1] <= exposed_s[2]
 
 
-def test_what_no_longer_fits_is_too_late() -> None:
+def test_steps_that_no_longer_fit_have_no_time() -> None:
     steps = plan_night(night())
     table = Timetable(steps, night(), NOW + timedelta(minutes=20))
     table.revise(1, NOW, -10.0)
@@ -187,7 +191,7 @@ def test_what_no_longer_fits_is_too_late() -> None:
 
 
 @pytest.mark.parametrize("minutes", [0, -5])
-def test_after_the_deadline_all_is_too_late(minutes: int) -> None:
+def test_after_the_deadline_no_step_has_time(minutes: int) -> None:
     steps = plan_night(night())
     table = Timetable(steps, night(), NOW + timedelta(minutes=minutes))
     table.revise(1, NOW, -10.0)
