@@ -97,7 +97,7 @@ class Night:
         """Run all steps but the warm-up, which belongs to the safe state."""
         context = self._context
         self._publish_start()
-        await context.events.kept()
+        await context.events.flush()
         if self._earlier is not None:
             await self._tidy_up_after(self._earlier)
         if self._learned.problem is not None:
@@ -169,7 +169,7 @@ class Night:
             self._missing.append(f"{step.title} ({reason})")
         context.publish(StepEnded(context.clock.now(), number, outcome, reason, skipped_by))
         # After a power cut, the run that resumes this night must know all that the next step relies on.
-        await context.events.kept()
+        await context.events.flush()
 
     async def _end(self, outcome: NightOutcome, result: str, aborted_by: AbortedBy | None) -> NightOutcome:
         """Reach the safe state even if cancelled meanwhile, publish the end, and return how the night ended."""

@@ -108,7 +108,7 @@ def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierR
     OSError
         The folder or the journal cannot be read.
     """
-    torn = folder.set_torn_aside()
+    torn = folder.quarantine_partial_files()
     events, paths = list(_journal(folder)), folder.raw_frames().values()
     found = f"an earlier run of this night left {len(paths)} frames, which are checked and counted again"
     accepted = {event.path for event in events if isinstance(event, FrameAccepted)}

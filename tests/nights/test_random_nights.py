@@ -200,7 +200,7 @@ def test_a_night_that_waits_for_ever_is_told() -> None:
     async def wait() -> None:
         await asyncio.Event().wait()
 
-    report = play(1, prepare=lambda events: events.add_keeper(wait))
+    report = play(1, prepare=lambda events: events.add_flush(wait))
     assert "NightHangsError: nothing will ever happen" in report.wrong[0]
     assert "python -m tests.nights.replay 1" in str(report)
 
@@ -220,7 +220,7 @@ def test_a_night_in_which_no_time_passes_is_told(monkeypatch: pytest.MonkeyPatch
             await asyncio.sleep(0)
 
     monkeypatch.setattr(random_nights, "LONGEST_RUN_S", 1)
-    report = play(1, prepare=lambda events: events.add_keeper(spin))
+    report = play(1, prepare=lambda events: events.add_flush(spin))
     assert "did not end within 1 s" in report.wrong[0]
 
 

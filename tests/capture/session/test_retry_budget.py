@@ -2,7 +2,14 @@
 
 import pytest
 
-from coldframe.capture.session.retry_budget import Breakers, Claims, ContestedError, HungCamera, Retries
+from coldframe.capture.session.retry_budget import (
+    Breakers,
+    Claims,
+    ContestedError,
+    HungCamera,
+    OutOfRetriesError,
+    Retries,
+)
 
 
 def test_a_breaker_opens_after_failures_in_a_row_and_closes_with_what_works() -> None:
@@ -77,3 +84,15 @@ def test_a_set_that_nobody_disturbs_ends_the_row() -> None:
         claims.reclaim("gain")
         claims.begin_set()
     claims.reclaim("gain")
+
+
+def test_retries_are_bounded_per_set_and_per_night() -> None:
+    retries = Retries(per_set=2, per_night=3)
+    retries.spend()
+    retries.spend()
+    with pytest.raises(OutOfRetriesError, match="this set"):
+        retries.spend()
+    retries.begin_set()
+    retries.spend()
+    with pytest.raises(OutOfRetriesError, match="this night"):
+        retries.spend()
