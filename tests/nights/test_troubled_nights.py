@@ -160,7 +160,7 @@ async def test_a_panel_that_cannot_be_switched_off_is_told_and_the_cooler_is_war
     assert night.outcome is NightOutcome.INCOMPLETE
     assert rigged.plain.camera.thermals().cooler_on is False
     errors = [notice.text for notice in night.of(Notice) if notice.severity is Severity.ERROR]
-    assert any("did not put its lamp out" in text and "by hand" in text for text in errors)
+    assert any("did not switch its lamp off" in text and "by hand" in text for text in errors)
 
 
 def assert_quarantined(path: Path, reason: str) -> None:
