@@ -77,9 +77,9 @@ class Night:
                 await self._run_steps()
                 outcome, result = self._result()
         except asyncio.CancelledError:
-            outcome, result = NightOutcome.INTERRUPTED, "ended by request; the same command goes on with it tonight"
+            outcome, result = NightOutcome.INTERRUPTED, "ended by request; the same command resumes it tonight"
             self._context.notice(
-                Severity.WARNING, "stopping; the rig is made safe, and another Ctrl-C leaves out the warm-up"
+                Severity.WARNING, "stopping: the rig is being made safe; another Ctrl-C skips the warm-up"
             )
         except NotDurableError as error:
             result, aborted_by = str(error), AbortedBy.DISK
@@ -87,7 +87,7 @@ class Night:
             result, aborted_by = str(error), AbortedBy.OTHER_PROGRAM
         except Exception as error:  # an unforeseen error must not keep the rig from being made safe
             log.exception("the night failed")
-            result, aborted_by = f"internal error: {error!r}; the log has the details", AbortedBy.INTERNAL_ERROR
+            result, aborted_by = f"internal error: {error!r}; see the log for details", AbortedBy.INTERNAL_ERROR
         outcome = await self._end(outcome, result, aborted_by)
         if outcome is NightOutcome.INTERRUPTED:
             raise asyncio.CancelledError
@@ -109,7 +109,7 @@ class Night:
                 self._progress.fit_before_deadline(number)
                 step = self._progress.steps[number - 1]
                 if not isinstance(step, WarmStep):
-                    await self._memory.look()
+                    await self._memory.check()
                     await self._run_step(number, step)
 
     async def _tidy_up_after(self, earlier: EarlierRun) -> None:

@@ -244,7 +244,7 @@ def test_a_cooler_that_stays_on_is_switched_off_again_or_told(seed: int) -> None
         assert left.telescope.cooler is not None
         assert left.met()
         is_on = left.telescope.cooler.setpoint_c is not None
-        assert is_on is bool(of(left, "still tells that it is on"))
+        assert is_on is bool(of(left, "still reports that it is on"))
 
 
 @pytest.mark.parametrize("nonsense_c", [float("nan"), 1e9, -273.15])

@@ -73,7 +73,7 @@ def test_the_rig_is_claimed_back_twice() -> None:
     claims = Claims(most=2)
     for _ in range(2):
         claims.reclaim("gain is 10 where 150 was set")
-    with pytest.raises(ContestedError, match="gain is 10 where 150 was set; it was set back 2 times"):
+    with pytest.raises(ContestedError, match="gain is 10 where 150 was set; the settings were restored 2 times"):
         claims.reclaim("gain is 10 where 150 was set")
 
 
