@@ -66,15 +66,15 @@ class LibraryIndex:
 
     def _connection(self) -> sqlite3.Connection:
         try:
-            return _sound(self._path)
+            return connected(self._path)
         except sqlite3.OperationalError:  # the folder is not writable, or another process holds a lock
-            return _sound(":memory:")
+            return connected(":memory:")
         except sqlite3.DatabaseError:
             self.forget()
-            return _sound(self._path)
+            return connected(self._path)
 
 
-def _sound(path: Path | str) -> sqlite3.Connection:
+def connected(path: Path | str) -> sqlite3.Connection:
     """Return a connection to an index that passes SQLite's own check.
 
     Raises

@@ -27,6 +27,8 @@ from coldframe.calibration.masters.reading import file_digest, integrity_fault
 from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError
 
+INDEX = "index.sqlite"
+
 LIBRARY = "library"
 """Name of the library's folder in the storage folder."""
 
@@ -181,7 +183,7 @@ class Library:
 
     @property
     def _index(self) -> LibraryIndex:
-        return LibraryIndex(self.folder / "index.sqlite")
+        return LibraryIndex(self.folder / INDEX)
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()

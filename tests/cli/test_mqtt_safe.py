@@ -75,6 +75,6 @@ async def test_a_broker_that_is_away_is_told_and_the_rest_made_safe(tmp_path: Pa
     async with simulated_server("small") as server:
         code, said = await made_safe(tmp_path, server, nowhere, 0.0)
     assert code == 1
-    assert "the light did not put its lamp out: MQTT broker 127.0.0.1" in said
-    assert "Look after it by hand" in said
+    assert "the light did not switch its lamp off: MQTT broker 127.0.0.1" in said
+    assert "Check it by hand" in said
     assert "cooler" not in said

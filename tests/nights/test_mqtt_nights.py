@@ -110,7 +110,7 @@ async def test_a_light_that_says_on_and_stays_dark_is_found_by_the_camera(tmp_pa
     async with Mosquitto(tmp_path) as broker:
         run = await MqttNight(broker, "tasmota", Habits(is_stuck=True)).run(tmp_path)
     assert run.outcome is NightOutcome.INCOMPLETE
-    assert any("light does not respond" in reason for reason in failures(run))
+    assert any("lamp does not respond" in reason for reason in failures(run))
     assert len(run.of(MasterWritten)) == 2
 
 
@@ -119,7 +119,7 @@ async def test_a_light_that_says_off_and_goes_on_burning_is_found_by_the_camera(
     async with Mosquitto(tmp_path) as broker:
         run = await MqttNight(broker, "zigbee2mqtt", Habits(burns_on=True)).run(tmp_path)
     assert run.outcome is NightOutcome.INCOMPLETE
-    assert any("light that is still there with the lamp out" in reason for reason in failures(run)), failures(run)
+    assert any("there is light although the lamp is off" in reason for reason in failures(run)), failures(run)
     assert not any("MasterDarkFlat_" in event.path for event in run.of(MasterWritten))
 
 

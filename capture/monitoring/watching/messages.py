@@ -184,7 +184,7 @@ def _object(line: bytes) -> dict[str, object]:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise MessageError(f"no line of JSON: {error}") from error
+        raise MessageError(f"not a line of JSON: {error}") from error
     if not isinstance(fields, dict):
-        raise MessageError("no JSON object")
+        raise MessageError("not a JSON object")
     return fields

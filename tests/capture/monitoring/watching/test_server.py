@@ -125,7 +125,7 @@ async def test_commands_reach_the_night_and_are_answered(run: Run) -> None:
             assert source.send(Command(Request.PAUSE)) is None
             assert isinstance(await learned.get(), NightPaused)
             answer = await learned.get()
-            assert answer == Answer("paused after the frame under way; the cooler goes on")
+            assert answer == Answer("paused after the running exposure; the cooler stays on")
             assert run.steering.is_paused
             source.send(Command(Request.SKIP, 7))
             assert await learned.get() == Answer("there is no step 7")
