@@ -14,7 +14,7 @@ from coldframe.config.frames import FrameKind
 from tests.calibration.combining.raw_files import DARK, SHAPE, darks, noise, opened, save
 
 
-def test_a_master_tells_where_it_comes_from(tmp_path: Path) -> None:
+def test_a_master_names_its_origin(tmp_path: Path) -> None:
     paths = [
         *darks(tmp_path, 1, DATE_OBS="2026-11-22T03:00:00"),
         *darks(tmp_path, 2, DATE_OBS="2026-11-22T01:00:00"),
@@ -38,11 +38,11 @@ def test_the_floor_follows_the_step_of_twelve_bits(tmp_path: Path) -> None:
     frames = opened(sorted(tmp_path.glob("*.fits")), tmp_path)
     master = combine_frames(frames, Clipping())
     assert master.method == Clipping(sigma_floor_adu=8)
-    # The outliers go, and next to nothing else: 0.45 of a step is hardly more than the rounding itself.
+    # Little more than the outliers is rejected: noise of 0.45 of a step is hardly more than the rounding itself.
     assert 0.008 < master.stack.rejected_fraction < 0.014
 
 
-def test_a_floor_in_adu_means_nothing_to_floats(tmp_path: Path) -> None:
+def test_floats_have_no_floor_in_adu(tmp_path: Path) -> None:
     paths = [
         save(tmp_path / f"{number}.fits", (noise(number) / 65535).astype(np.float32), **DARK) for number in range(12)
     ]
@@ -57,7 +57,7 @@ def test_a_floor_in_adu_means_nothing_to_floats(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["u2", "f4"])
 @pytest.mark.parametrize("pattern", [None, "RGGB"])
-def test_flats_are_normalised_and_their_dark_goes(dtype: str, pattern: str | None, tmp_path: Path) -> None:
+def test_flats_are_normalised_without_their_dark(dtype: str, pattern: str | None, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     response = rng.uniform(0.8, 1.2, SHAPE)
     colours = np.tile([[0.5, 1.0], [1.0, 0.7]], (SHAPE[0] // 2, SHAPE[1] // 2)) if pattern else np.ones(SHAPE)
@@ -82,9 +82,9 @@ def test_a_flat_without_light_is_named(tmp_path: Path) -> None:
         combine_frames(opened([*paths, black], tmp_path), Mean())
 
 
-@pytest.mark.parametrize(("kind", "said"), [("Light Frame", "no master"), ("Tricolor", "--kind")])
-def test_what_has_no_master_is_refused(kind: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(NotOneSetError, match=said):
+@pytest.mark.parametrize(("kind", "message"), [("Light Frame", "no master"), ("Tricolor", "--kind")])
+def test_kinds_without_a_master_are_refused(kind: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(NotOneSetError, match=message):
         combine_frames(opened(darks(tmp_path, 2, IMAGETYP=kind), tmp_path), Mean())
 
 

@@ -19,7 +19,7 @@ def test_folders_patterns_and_files_are_found_once(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("empty", "no FITS files"),
         ("*.fit", "no file matches"),
@@ -29,11 +29,11 @@ def test_folders_patterns_and_files_are_found_once(tmp_path: Path, monkeypatch: 
         ("x" * 300, "too long"),
     ],
 )
-def test_a_name_that_leads_nowhere_is_told(
-    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_name_without_files_is_reported(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(NothingFoundError, match=said):
+    with pytest.raises(NothingFoundError, match=message):
         find_files([name])

@@ -10,7 +10,7 @@ from coldframe.calibration.combining.frame_sets import open_frames, sets_of
 from tests.calibration.combining.raw_files import DARK, darks, noise, opened, save
 
 
-def test_bad_files_are_set_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_bad_files_are_left_out_and_the_others_are_opened(tmp_path: Path) -> None:
     paths = darks(tmp_path, 3)
     copy = tmp_path / "copy.fits"
     copy.write_bytes(paths[0].read_bytes())
@@ -38,7 +38,7 @@ def test_bad_files_are_set_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
         ({"FILTER": "Ha"}, {"FILTER": "OIII"}),
     ],
 )
-def test_what_is_alike_is_one_set(one: dict[str, Any], other: dict[str, Any], tmp_path: Path) -> None:
+def test_equal_settings_make_one_set(one: dict[str, Any], other: dict[str, Any], tmp_path: Path) -> None:
     base = {key: value for key, value in {**DARK, "OFFSET": 50}.items() if key not in {**one, **other}}
     base |= {"IMAGETYP": "Dark"} if not {"IMAGETYP", "FRAME"} & (one.keys() | other.keys()) else {}
     paths = [
@@ -66,7 +66,7 @@ def test_what_is_alike_is_one_set(one: dict[str, Any], other: dict[str, Any], tm
         {"INSTRUME": "another"},
     ],
 )
-def test_what_differs_is_another_set(cards: dict[str, Any], tmp_path: Path) -> None:
+def test_different_settings_make_another_set(cards: dict[str, Any], tmp_path: Path) -> None:
     sets = sets_of(
         opened([*darks(tmp_path, 3, CCD_TEMP=10.0), *darks(tmp_path, 2, **{"CCD_TEMP": 10.0, **cards})], tmp_path)
     )

@@ -23,7 +23,7 @@ ODD = header("SIMPLE  = T", "BITPIX  = 12", "NAXIS   = 2", "NAXIS1  = 4", "NAXIS
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "u4", "f4", "f8"])
 @pytest.mark.parametrize("form", ["plain", "gzip", "tiles"])
-def test_every_kind_of_pixel_is_read(dtype: str, form: str, tmp_path: Path) -> None:
+def test_every_type_of_pixel_is_read(dtype: str, form: str, tmp_path: Path) -> None:
     pixels = (noise(1) % 200).astype(dtype)
     path = save(tmp_path / "a.fits", pixels, **DARK)
     if form == "gzip":
@@ -46,7 +46,7 @@ def test_every_kind_of_pixel_is_read(dtype: str, form: str, tmp_path: Path) -> N
     assert image.path == path
 
 
-def test_an_image_after_an_empty_first_one_is_read(tmp_path: Path) -> None:
+def test_an_image_after_an_empty_hdu_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.fits"
     first = fits.PrimaryHDU(header=fits.Header([("INSTRUME", "fa01")]))
     fits.HDUList([first, fits.ImageHDU(noise(2), fits.Header([("EXPTIME", 5.0)]))]).writeto(path)
@@ -56,7 +56,7 @@ def test_an_image_after_an_empty_first_one_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "the file is empty"),
         (b"GIF89a" * 100, "not a FITS file"),
@@ -72,15 +72,15 @@ def test_an_image_after_an_empty_first_one_is_read(tmp_path: Path) -> None:
         (header("SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 0"), "does not end"),
     ],
 )
-def test_broken_files_are_told(content: bytes, said: str, tmp_path: Path) -> None:
+def test_broken_files_are_refused_with_the_reason(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.fits"
     path.write_bytes(content)
-    with pytest.raises(FrameFileError, match=said) as raised:
+    with pytest.raises(FrameFileError, match=message) as raised:
         open_image(path, tmp_path)
     assert raised.value.path == path
 
 
-def test_numbers_that_are_none_are_told(tmp_path: Path) -> None:
+def test_nan_is_refused(tmp_path: Path) -> None:
     pixels = noise(1).astype(np.float32)
     pixels[20, 7] = np.nan
     with pytest.raises(FrameFileError, match="not numbers"):

@@ -41,7 +41,7 @@ def raw(kind: FrameKind, header: dict[str, HeaderValue], **changes: object) -> d
         (FrameKind.LIGHT, "Light Frame", "LIGHT"),
     ],
 )
-def test_raw_frames_speak_the_language_of_other_programs(kind: FrameKind, imagetyp: str, role: str) -> None:
+def test_raw_frames_have_the_keywords_of_other_programs(kind: FrameKind, imagetyp: str, role: str) -> None:
     header = raw(kind, {})
     assert (header["IMAGETYP"], header["CFROLE"]) == (imagetyp, role)
     assert header["EXPTIME"] == header["EXPOSURE"] == 0.1 + 0.2
@@ -62,7 +62,7 @@ def test_times_of_other_zones_are_written_as_utc() -> None:
     assert raw(FrameKind.DARK, {}, started_at=moment)["DATE-OBS"] == "2026-11-22T04:05:06.250000"
 
 
-def test_our_keywords_win_and_the_drivers_others_are_kept() -> None:
+def test_our_keywords_take_precedence_and_other_driver_cards_are_kept() -> None:
     driver: dict[str, HeaderValue] = {
         "EXPTIME": 0.0,
         "FRAME": "Dark",

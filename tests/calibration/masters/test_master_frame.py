@@ -66,12 +66,12 @@ def master(kind: FrameKind = FrameKind.DARK) -> MasterFrame:
         ({"camera": "../ZWO CCD: é"}, "MasterDark_..-ZWO-CCD-e_G100_O50_-10C_300s_1x1.fits"),
     ],
 )
-def test_the_name_tells_every_setting(changes: dict[str, object], name: str) -> None:
+def test_the_name_contains_every_setting(changes: dict[str, object], name: str) -> None:
     assert master_name(replace(master(), **changes)) == name  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT, FrameKind.DARK_FLAT])
-def test_masters_pass_fitsverify_and_say_what_they_are(tmp_path: Path, kind: FrameKind) -> None:
+def test_masters_pass_fitsverify_and_have_the_right_headers(tmp_path: Path, kind: FrameKind) -> None:
     written = replace(master(kind), filter_name="L", subtracted="MasterDarkFlat.fits", masked=np.eye(*SHAPE) > 0)
     path = tmp_path / master_name(written)
     write_master(path, written)
