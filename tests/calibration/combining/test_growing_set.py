@@ -21,7 +21,7 @@ from coldframe.cli.exit_codes import ExitCode
 
 SHAPE = (24, 40)
 OUTLIERS = {**dict.fromkeys(range(4), 50000), 4: 5000, 5: 5000, 6: 600, 7: 600, 8: 120, 9: 120}
-"""Outliers by number of the frame, ADU. Clipping finds each group after the previous one; a state keeps eight values."""
+"""Outliers by frame number, ADU. Clipping finds each group after the previous one; a state keeps eight values."""
 
 CLIPPED = Choice("sigma-clip", "mean", "trimmed", 3.0)
 
