@@ -5,15 +5,16 @@ import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from coldframe.config.simulated_rig import load_rig
 from coldframe.config.tables.rig import ServerSettings
 from coldframe.devices.errors import DeviceLostError
 
-START_DEADLINE_S = 30.0
+START_DEADLINE_S = 120.0
 STOP_DEADLINE_S = 5.0
 HOST = "127.0.0.1"
+FREE_PORTS = range(10_000, 20_000)
 
 
 @asynccontextmanager
@@ -45,9 +46,11 @@ async def simulated_server(rig: str) -> AsyncIterator[ServerSettings]:
 
 
 def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a free port below Linux's ephemeral ones, which an outgoing connection could take before the server."""
+    while True:
+        port = secrets.choice(FREE_PORTS)
+        with suppress(OSError), socket.create_server((HOST, port)):
+            return port
 
 
 async def _wait_until_listening(process: asyncio.subprocess.Process, server: ServerSettings) -> None:

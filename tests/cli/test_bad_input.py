@@ -20,6 +20,7 @@ from coldframe.cli import app, main
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
 from tests.outside.observatory import Observatory
+from tests.patience import PATIENCE_S
 
 MOST_MEMORY = 1_500_000_000
 
@@ -185,7 +186,7 @@ def test_an_absurd_size_takes_no_memory(folder: Path, command: str) -> None:
         [sys.executable, "-m", "coldframe", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
         preexec_fn=limited,
     )

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from coldframe.cli import app
 from coldframe.cli.notify import how_it_ended
 from tests.capture.monitoring.notifications.servers import server
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("apprise") is None, reason="apprise is not installed")
 
@@ -23,7 +24,7 @@ def coldframe(*arguments: str | Path, **environment: str) -> subprocess.Complete
         capture_output=True,
         text=True,
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment},
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
 

@@ -16,6 +16,7 @@ from coldframe.capture.monitoring.watching.local import LocalSource
 from coldframe.capture.monitoring.watching.messages import Answer, Command, Request
 from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
 from coldframe.config.examples import example_night
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.deep
 
@@ -45,7 +46,7 @@ async def test_a_run_is_attached_to_steered_killed_and_followed_by_another(tmp_p
     config = configuration(tmp_path)
     (tmp_path / "nights").mkdir()
     source = LocalSource(tmp_path / "nights")
-    async with asyncio.timeout(120), aclosing(source.updates()) as updates:
+    async with asyncio.timeout(2 * PATIENCE_S), aclosing(source.updates()) as updates:
         await first(updates, Detached)
         run = await start(config)
         try:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from coldframe.calibration.measuring.amp_glow import AmpGlow
 from coldframe.calibration.measuring.noise_growth import Cause, NoiseGrowth
 from coldframe.capture.planning.noise_target import estimate_frames
-from coldframe.capture.shooting.set_size import SetSize
+from coldframe.capture.shooting.frame_count import SetSize
 from coldframe.capture.steps import NoiseTarget, ShootStep
 from coldframe.config.counts import GOOD_PRACTICE, LightNoise, NoiseGoal
 from coldframe.config.frames import FrameKind, ReadoutSettings
