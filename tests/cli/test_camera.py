@@ -92,7 +92,7 @@ def test_other_picture_formats_are_refused_before_any_output(folder: Path, capsy
 
 def test_missing_records_give_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert show_cameras("Atik", folder, None) is ExitCode.BAD_INPUT
-    assert "there are: QHY 268M, ZWO ASI2600MM" in capsys.readouterr().err
+    assert "known cameras: QHY 268M, ZWO ASI2600MM" in capsys.readouterr().err
     assert show_cameras(None, folder / "empty", None) is ExitCode.BAD_INPUT
     assert len(capsys.readouterr().err.splitlines()) == 1
 
@@ -115,5 +115,5 @@ def test_figures_not_measured_yet_are_marked(tmp_path: Path, capsys: pytest.Capt
 
 def test_a_folder_without_frames_gives_no_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert measure_camera(tmp_path, tmp_path) is ExitCode.BAD_INPUT
-    assert "no bias frames and flats" in capsys.readouterr().err
+    assert "two or more bias frames and flats" in capsys.readouterr().err
     assert not (tmp_path / CAMERAS).exists()

@@ -154,7 +154,7 @@ def test_lights_take_precedence_over_sets_with_a_message(config: Path, lights: P
     config.write_text(config.read_text("utf-8") + SETS, "utf-8")
     shown = run("run", "--dry-run", "--config", config, "--lights", lights)
     assert shown.exit_code == ExitCode.DONE
-    assert "the [[sets]] of the configuration are not shot" in shown.stderr
+    assert "ignoring the configured [[sets]]" in shown.stderr
     assert "dark 300 s" in shown.stdout
 
 
