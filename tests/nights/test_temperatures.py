@@ -182,8 +182,7 @@ class FailingCooler:
     async def expose(self, kind: FrameKind, exposure_s: float) -> Any:
         self.darks += kind is FrameKind.DARK
         if self.darks == self._at:
-            cooler = self._camera._telescope.cooler
-            cooler._model = cooler._model.model_copy(update={"maximum_delta_c": 21.0})
+            self._camera.telescope.cooler.weaken(maximum_delta_c=21.0)
         return await self._camera.expose(kind, exposure_s)
 
 
