@@ -103,7 +103,7 @@ class Thermometer:
 
     async def set_setpoint(self, setpoint_c: float) -> None:
         if self._is_dead():
-            raise DeviceTimeoutError(self._camera.name, "an answer to the setpoint did not come within 10 s")
+            raise DeviceTimeoutError(self._camera.name, "an answer to the setpoint did not arrive within 10 s")
         await self._camera.set_setpoint(setpoint_c)
         self._told = self._camera.thermals()
 
