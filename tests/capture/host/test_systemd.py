@@ -93,6 +93,7 @@ def messages(heard: socket.socket) -> list[str]:
         return found
 
 
+@pytest.mark.looptime
 async def test_systemd_hears_of_progress_until_it_stops(
     told: tuple[socket.socket, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

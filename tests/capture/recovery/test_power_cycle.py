@@ -23,6 +23,7 @@ from coldframe.config.simulated_rig import load_rig
 from coldframe.config.tables.night import HookSettings
 from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError
 from coldframe.simulators.devices import simulated_rig
+from tests.patience import until
 
 START = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
 
@@ -69,14 +70,15 @@ async def test_a_command_that_fails_is_told_and_counts(tmp_path: Path) -> None:
 
 
 async def test_a_night_that_is_ended_meanwhile_leaves_no_camera_without_power(tmp_path: Path) -> None:
-    done = tmp_path / "done"
-    program = f"import time; print('off', flush=True); time.sleep(0.5); open({str(done)!r}, 'w').close()"
-    context, _ = context_with(tmp_path, sys.executable, "-c", program)
+    is_off, goes_on, done = (tmp_path / name for name in ("off", "goes-on", "done"))
+    script = f"touch {is_off}; until [ -e {goes_on} ]; do sleep 0.05; done; touch {done}"
+    context, _ = context_with(tmp_path, "sh", "-c", script)
     cycling = asyncio.create_task(power_cycle(context))
-    await asyncio.sleep(0.2)
+    await until(is_off.exists)
     for _ in range(2):
         cycling.cancel()
         await asyncio.sleep(0.05)
+    goes_on.touch()
     with pytest.raises(asyncio.CancelledError):
         await cycling
     assert await asyncio.to_thread(done.exists)

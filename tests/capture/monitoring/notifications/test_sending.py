@@ -1,6 +1,5 @@
 """Messages arrive where they are taken, and hold nothing up where they are not."""
 
-import asyncio
 import importlib.util
 import threading
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from coldframe.capture.monitoring.notifications.sending import (
 from coldframe.capture.monitoring.notifications.wording import Word, Wording
 from coldframe.config.tables.notify import NotifySettings
 from tests.capture.monitoring.notifications.servers import Taken, server
+from tests.patience import PATIENCE_S, until
 
 START = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
 ENDED = NightEnded(START, NightOutcome.COMPLETE, "all planned masters were made")
@@ -50,7 +50,7 @@ async def test_messages_arrive(taken: Taken, tmp_path: Path) -> None:
     file = tmp_path / "urls"
     file.write_text(f"# mine\n\n{taken.address}\n")
     settings = NotifySettings(urls_file=file)
-    notifier = Notifier(Wording(settings, "Rig"), apprise_sender(settings), 20.0)
+    notifier = Notifier(Wording(settings, "Rig"), apprise_sender(settings), PATIENCE_S)
     async with notifier.sending():
         notifier(problem(1))
         notifier(ENDED)
@@ -73,8 +73,7 @@ async def test_a_server_that_does_not_answer_is_given_up(
     async with notifier.sending():
         notifier(ENDED)
     assert taken.messages == []
-    while not caplog.text:  # the run does not wait for this line
-        await asyncio.sleep(0.02)
+    await until(lambda: caplog.text)  # the run does not wait for this line
     assert "not taken within 0.2 s" in caplog.text
     assert "secret" not in caplog.text
 
@@ -84,14 +83,13 @@ async def test_after_some_that_hang_no_more_are_tried() -> None:
 
     def hang(word: Word) -> bool:
         tried.append(word)
-        return go_on.wait(30)
+        return go_on.wait(PATIENCE_S)
 
     notifier = Notifier(wording(), hang, 0.05)
     async with notifier.sending():
         for number in range(10):
             notifier(problem(number))
-        while len(tried) < MOST_STUCK:
-            await asyncio.sleep(0.02)
+        await until(lambda: len(tried) >= MOST_STUCK)
     go_on.set()
     assert len(tried) == MOST_STUCK
 
@@ -105,7 +103,7 @@ async def test_what_raises_or_refuses_is_logged_without_the_address(caplog: pyte
             raise answer
         return answer
 
-    notifier = Notifier(wording(), send, 10.0)
+    notifier = Notifier(wording(), send, PATIENCE_S)
     async with notifier.sending():
         for number in range(3):
             notifier(problem(number))

@@ -32,6 +32,7 @@ from coldframe.capture.monitoring.watching.server import MOST_WATCHERS, REFUSED,
 from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
 from coldframe.capture.session.steering import Steering
 from coldframe.config.frames import FrameKind
+from tests.patience import PATIENCE_S
 
 AT = datetime(2026, 11, 22, 3, 12, tzinfo=UTC)
 STEPS = (PlannedStep(1, "dark 60 s", FrameKind.DARK, None, 300, 60.0, 18_000.0, StepType.SHOOT),)
@@ -72,7 +73,7 @@ async def watched(storage: Path) -> AsyncIterator[tuple[LocalSource, "asyncio.Qu
 
     following = asyncio.create_task(follow())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             yield source, learned
     finally:
         following.cancel()
@@ -149,7 +150,7 @@ async def test_who_speaks_nonsense_is_let_go_and_nobody_else(run: Run, nonsense:
         await learned.get()
         reader, writer = await raw(run.storage)
         writer.write(nonsense)
-        await asyncio.wait_for(reader.read(), 5)
+        await asyncio.wait_for(reader.read(), PATIENCE_S)
         writer.close()
         run.events.publish(STARTED)
         assert await learned.get() == STARTED
@@ -167,7 +168,7 @@ async def test_a_watcher_that_was_stopped_costs_the_run_nothing_and_is_let_go(ru
         )
         try:
             assert stopped.stdout is not None
-            await asyncio.wait_for(stopped.stdout.readline(), 10)
+            await asyncio.wait_for(stopped.stdout.readline(), PATIENCE_S)
             os.kill(stopped.pid, signal.SIGSTOP)
             assert served.watchers == 2
             told = 0
@@ -197,7 +198,7 @@ async def test_other_users_are_not_listened_to(run: Run, monkeypatch: pytest.Mon
     async with run.served() as served:
         monkeypatch.setattr(server, "is_trusted", lambda _user: False)
         reader, writer = await raw(run.storage)
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
         writer.close()
         assert served.watchers == 0
 
