@@ -85,7 +85,7 @@ def read_master(path: Path) -> MasterPlanes:
             planes[name] = _plane(image, path)
     mean = planes["MEAN"]
     if not np.isfinite(mean).all():
-        raise FrameFileError(path, "some pixels of the master are not finite")
+        raise FrameFileError(path, "some pixels of the master are not numbers")
     if any(plane.shape != mean.shape for plane in planes.values()):
         raise FrameFileError(path, "its extensions differ in size from its first image")
     # The scatter of a single frame is unknown (NaN); it counts as 0.

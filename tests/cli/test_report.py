@@ -107,9 +107,9 @@ def test_a_night_that_is_over_is_not_said_to_go_on(tmp_path: Path) -> None:
     story.events = [replace(event, at=now - (story.now - event.at)) for event in story.events]
     folder = story.write(tmp_path)
     assert report_night(folder, None) is ExitCode.INCOMPLETE
-    assert "going on" in (folder / "report.html").read_text("utf-8")
+    assert "still running" in (folder / "report.html").read_text("utf-8")
     report_after(folder, io.StringIO())
-    assert "without its last word" in (folder / "report.html").read_text("utf-8")
+    assert "broke off" in (folder / "report.html").read_text("utf-8")
 
 
 def test_a_disk_without_room_for_the_report_is_told(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:

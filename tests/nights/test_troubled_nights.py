@@ -419,7 +419,8 @@ class Glowing(Counted):
 async def test_a_set_that_is_given_up_loses_no_frame_on_its_way_to_the_disk(
     camera: type[Counted], outcome: NightOutcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coldframe.capture.shooting.set_shooting.in_thread", slowly)
+    monkeypatch.setattr("coldframe.capture.pipeline.delivered_frames.in_thread", slowly)
+    monkeypatch.setattr("coldframe.capture.shooting.set_frames.in_thread", slowly)
     monkeypatch.setattr(camera, "delivered", 0)
     sets = tuple(each.model_copy(update={"count": 12}) for each in short().sets if each.kind is FrameKind.BIAS)
     night = await run_night(short().model_copy(update={"sets": sets}), SMALL, tmp_path, Rigged(camera=camera))

@@ -64,7 +64,7 @@ class Wording:
 
     def word(self, event: Event) -> Word | None:
         """Return the message that an event is worth, None where it is worth none."""
-        told = self._narrator.tell(event)
+        told = self._narrator.narrate(event)
         self._count(event)
         if told is None:
             return None

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -12,34 +11,12 @@ from hypothesis import strategies as st
 from coldframe.capture.planning.deadline import SMALLEST_COUNTS, fit_before_deadline, time_needed_s
 from coldframe.capture.planning.estimates import Pace
 from coldframe.capture.planning.night_plan import plan_night
-from coldframe.capture.planning.timetable import Timetable
 from coldframe.capture.steps import CoolStep, ShootStep, Step, TuneStep
 from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
-from coldframe.config.tables.sets import FrameSet
+from tests.capture.planning.night import night
 
-NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 PACE = Pace()
-
-
-def night(first: str = "flats", *, dark_flats: bool = True, bias: int = 100) -> Settings:
-    """Return a night of two filters, two dark exposures and two setpoints."""
-    sets: list[dict[str, Any]] = [{"kind": FrameKind.BIAS, "count": bias}]
-    for name in ("L", "Ha"):
-        sets += [{"kind": FrameKind.FLAT, "count": 25, "filter": name}]
-        sets += [{"kind": FrameKind.DARK_FLAT, "count": 25, "filter": name}] if dark_flats else []
-    for setpoint_c in (-10.0, 0.0):
-        for exposure_s in (60.0, 300.0):
-            sets.append({"kind": FrameKind.DARK, "count": 30, "exposure_s": exposure_s, "setpoint_c": setpoint_c})
-    return Settings.model_validate(
-        {
-            "camera": {"device": "C", "setpoint_c": -10.0},
-            "panel": {"device": "P"},
-            "wheel": {"device": "W"},
-            "lights": {"first": first},
-            "sets": [FrameSet.model_validate(each) for each in sets],
-        }
-    )
 
 
 def titles(steps: Sequence[Step | None]) -> list[str]:
@@ -147,52 +124,3 @@ def test_one_more_frame_of_any_kind_would_not_fit(time_s: float) -> None:
             for before, after in zip(planned, cut, strict=True)
         ]  # fmt: skip
         assert more == list(cut) or needed_s(more, given) > time_s
-
-
-# ---- during the night ----
-
-
-def test_a_timetable_without_a_deadline_changes_nothing() -> None:
-    table = Timetable(plan_night(night()), night())
-    assert table.revise(1, NOW, -10.0) == ()
-    assert table.steps == plan_night(night())
-
-
-def test_a_timetable_returns_only_changed_sets() -> None:
-    steps = plan_night(night())
-    table = Timetable(steps, night(), NOW + timedelta(hours=5))
-    first = table.revise(1, NOW, -10.0)
-    assert {steps[change.number - 1].title for change in first} <= {"bias", "dark 60 s", "dark 300 s"}
-    assert table.revise(1, NOW, -10.0) == ()
-    assert table.steps != steps
-
-
-def test_a_slow_camera_leaves_time_for_fewer_frames_and_a_fast_one_for_more() -> None:
-    steps = plan_night(night())
-    exposed_s = []
-    for readout_s in (20.0, 1.0, 0.1):
-        table = Timetable(steps, night(), NOW + timedelta(hours=5))
-        table.revise(1, NOW, -10.0)
-        table.learn_set(100, 0.0, 100 * readout_s)
-        table.revise(3, NOW + timedelta(minutes=5), -10.0)
-        left = [step for number, step in enumerate(table.steps, start=1) if not table.has_no_time(number)]
-        exposed_s.append(sum(step.count * (step.exposure_s or 0) for step in left if isinstance(step, ShootStep)))
-    assert exposed_s[0] < exposed_s[1] <= exposed_s[2]
-
-
-def test_steps_that_no_longer_fit_have_no_time() -> None:
-    steps = plan_night(night())
-    table = Timetable(steps, night(), NOW + timedelta(minutes=20))
-    table.revise(1, NOW, -10.0)
-    late = [step.title for number, step in enumerate(steps, start=1) if table.has_no_time(number)]
-    assert "dark 300 s" in late
-    assert "flat L" not in late
-    assert "warm up" not in late
-
-
-@pytest.mark.parametrize("minutes", [0, -5])
-def test_after_the_deadline_no_step_has_time(minutes: int) -> None:
-    steps = plan_night(night())
-    table = Timetable(steps, night(), NOW + timedelta(minutes=minutes))
-    table.revise(1, NOW, -10.0)
-    assert all(table.has_no_time(number) for number in range(1, len(steps)))

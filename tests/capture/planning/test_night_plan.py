@@ -2,16 +2,13 @@
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coldframe.capture.planning.estimates import estimate_s
 from coldframe.capture.planning.night_plan import plan_night
-from coldframe.capture.steps import CoolStep, ShootStep, Step, TuneStep, WarmStep
-from coldframe.config.examples import example_night, example_nights
+from coldframe.capture.steps import ShootStep, Step, WarmStep
 from coldframe.config.frames import FrameKind
-from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
 from coldframe.config.tables.sets import FrameSet
 
@@ -84,17 +81,3 @@ def test_every_set_is_shot_once_in_any_order_of_the_file(sets: list[dict[str, An
         assert planned.index(flat.tuning) < planned.index(flat)
     assert sum(isinstance(step, WarmStep) for step in planned) == 1
     assert isinstance(planned[-1], WarmStep)
-
-
-@pytest.mark.parametrize("name", example_nights())
-def test_every_step_has_an_estimate(name: str) -> None:
-    night = load_settings(example_night(name))
-    steps = plan_night(night)
-    estimates = estimate_s(steps, night)
-    assert len(estimates) == len(steps)
-    assert all(estimate > 0 for estimate in estimates)
-    for step, estimate in zip(steps, estimates, strict=True):
-        if isinstance(step, ShootStep) and step.exposure_s is not None:
-            assert estimate > step.count * step.exposure_s
-        assert step.title
-        assert isinstance(step, CoolStep | TuneStep | ShootStep | WarmStep)
