@@ -16,15 +16,15 @@ log = logging.getLogger(__name__)
 
 
 def report_night(night: Path | None, config: Path | None) -> ExitCode:
-    """Make the report of a night again, print its verdict and where it is; 1 if some masters cannot be shown.
+    """Make the report of a night, and print its verdict and its path; return exit code 1 if a master cannot be shown.
 
     Parameters
     ----------
     night
-        Folder of a night, or one that holds nights, of which the newest is taken; or the name of a night in the
-        configured storage. None for the newest there.
+        Folder of a night, folder of nights (the newest of which is taken), or name of a night in the configured
+        storage. None for the newest night there.
     config
-        The configuration; None for the user's. It is only read where no folder is named.
+        The configuration; None for the user's. It is read only if no folder is given.
     """
     from coldframe.capture.monitoring.report.making import make_report  # noqa: PLC0415 - see report_after
 
@@ -45,38 +45,38 @@ def report_night(night: Path | None, config: Path | None) -> ExitCode:
 
 
 def report_after(folder: Path, output: TextIO) -> None:
-    """Make the report of a night that has just ended, and say where it is; never raises.
+    """Make the report of a night that has just ended, and print its path; never raises.
 
-    The night is what it is: a report that fails is told on standard error, and changes nothing.
+    A report that fails is reported on standard error; it does not change the outcome of the night.
     """
     try:
-        # Page and charts are wanted at the end of a night only, and whatever is wrong with them must not hinder one.
+        # Imported only now: a fault in page or charts must not prevent a night.
         from coldframe.capture.monitoring.report.making import make_report  # noqa: PLC0415
 
         print(f"report: {make_report(folder, is_over=True).page}", file=output, flush=True)
-    except (NoNightError, NotDurableError, OSError) as error:  # a full disk has no room for a log either
-        _tell_failure(folder, error)
+    except (NoNightError, NotDurableError, OSError) as error:  # expected, so without a traceback
+        _print_failure(folder, error)
     except Exception as error:  # the boundary: the night is over, and its exit code stands
         log.exception("the report failed")
-        _tell_failure(folder, error)
+        _print_failure(folder, error)
 
 
-def _tell_failure(folder: Path, error: Exception) -> None:
+def _print_failure(folder: Path, error: Exception) -> None:
     with suppress(OSError):  # a terminal that was closed
-        print(f"{folder}: the report was not made: {error}", file=sys.stderr)
+        print(f"{folder}: cannot make the report: {error}", file=sys.stderr)
 
 
 def _folder(night: Path | None, config: Path | None) -> Path:
-    """Return the folder of the night that is meant.
+    """Return the folder of the night that the user means.
 
     Raises
     ------
     ConfigError
-        The configuration is asked for its storage and cannot be read.
+        If the configuration is needed for its storage and cannot be read.
     NoNightError
-        There is no night.
+        If there is no night.
     OSError
-        A folder cannot be read.
+        If a folder cannot be read.
     """
     if night is not None and (night.exists() or len(night.parts) > 1):
         if (night / JOURNAL).exists():
@@ -88,7 +88,7 @@ def _folder(night: Path | None, config: Path | None) -> Path:
 
 def _found(night: Path | None, looked_in: Path) -> Path:
     if night is None or not (night / JOURNAL).exists():
-        raise NoNightError(f"{night or looked_in}: no night with a journal here")
+        raise NoNightError(f"{night or looked_in}: no night with a journal found")
     return night
 
 

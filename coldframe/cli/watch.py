@@ -1,4 +1,4 @@
-"""`coldframe watch`: the dashboard of a run somewhere else."""
+"""`coldframe watch`: the dashboard of a run in another process."""
 
 import asyncio
 import os
@@ -27,18 +27,18 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages, load_settings
 from coldframe.devices.mqtt.client import BrokerSetupError, read_access
 
-READ_ONLY = "read-only: the run's configuration has no allow_commands = true in [watch]"
+READ_ONLY = "read-only: the run's configuration lacks allow_commands = true in [watch]"
 
 
 def watch_remote(config: Path | None) -> ExitCode:
-    """Show the run that tells the MQTT broker of the configuration, until the dashboard is closed."""
+    """Show the run that publishes to the MQTT broker of the configuration, until the dashboard is closed."""
     if not _can_draw():
         return ExitCode.BAD_INPUT
     path = config or find_config()
     try:
         settings = load_for_messages(path)
         if settings.mqtt is None:
-            print(f"{path}: has no table [mqtt], which tells where the broker is; docs/mqtt.md", file=sys.stderr)
+            print(f"{path}: no table [mqtt] with the address of the broker; see docs/mqtt.md", file=sys.stderr)
             return ExitCode.BAD_INPUT
         rig = settings.mqtt.rig or settings.camera.device
         source = RemoteSource(settings.mqtt, read_access(settings.mqtt), rig)
@@ -52,7 +52,7 @@ def watch_remote(config: Path | None) -> ExitCode:
 def _can_draw() -> bool:
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         return True
-    print("watch needs a terminal that can draw; coldframe run --json gives events to programs", file=sys.stderr)
+    print("watch needs a terminal that can draw; programs can read the events of coldframe run --json", file=sys.stderr)
     return False
 
 
@@ -73,7 +73,7 @@ def watch_night(config: Path | None, folder: Path | None) -> ExitCode:
 
 
 async def _until_closed(watching: "Watch") -> None:
-    """Watch until the dashboard is closed, by its key or by a signal; the terminal is given back in both cases."""
+    """Watch until the dashboard is closed by its key or by a signal, which restore the terminal."""
     task = asyncio.create_task(watching.run(), name="watch")
     on_end_signals(task.cancel)
     await asyncio.wait([task])
@@ -82,14 +82,14 @@ async def _until_closed(watching: "Watch") -> None:
 
 
 class Watch:
-    """The dashboard, fed from a source of a night.
+    """The dashboard of a run that a source finds.
 
     Parameters
     ----------
     source
-        Where events come from.
+        Yields the events of the run.
     storage
-        Folder of the nights' folders on this machine, whose last one is shown where nothing runs; None: there is none.
+        Folder with the nights of this machine, the last of which is shown while there is no run; None to show none.
     """
 
     def __init__(self, source: NightSource, storage: Path | None) -> None:
@@ -98,10 +98,10 @@ class Watch:
         self._controls = Controls(self._send, self._close, allows_commands=False, note="looking for a run")
         self._dashboard = Dashboard(sys.stdout.fileno(), controls=self._controls, farewell=farewell)
         self._closed = asyncio.Event()
-        self._refusal: str | None = "no run is attached"
+        self._refusal: str | None = "not attached to a run"
 
     async def run(self) -> None:
-        """Show it until the dashboard is closed."""
+        """Show the dashboard until it is closed."""
         async with AsyncExitStack() as resources:
             await resources.enter_async_context(self._dashboard)
             if sys.stdin is not None:
@@ -138,15 +138,15 @@ class Watch:
                 pass
 
     async def _show_last(self, reason: str) -> None:
-        """Say that no run is there; what is shown of one stays, and where nothing is, the last night comes."""
+        """Show why there is no run, with the night shown so far or else the last night in the storage."""
         if self._dashboard.state.night is None and self._storage is not None:
             self._dashboard.restart(await in_thread(last_night, self._storage))
         self._dashboard.mark_lost()
         state = self._dashboard.state
-        shown = "no night so far"
+        shown = "no night yet"
         if state.night is not None:
             night = Path(state.night.folder).name
-            shown = f"this is the last night, {night}" if state.ended else f"this is how night {night} was left"
+            shown = f"showing the last night, {night}" if state.ended else f"showing night {night}, unfinished"
         self._controls.note = f"{reason}; {shown}"
         self._refusal, self._controls.allows_commands = reason, False
 
@@ -158,7 +158,7 @@ class Watch:
 
 
 def last_night(storage: Path) -> tuple[Event, ...]:
-    """Return the events of the last night below a storage folder; none where there is no such night, or no journal."""
+    """Return the events of the last night in a storage folder; none if there is no night, or no journal."""
     try:
         night = newest_night(storage)
         return () if night is None else tuple(read_journal(night / "journal.jsonl"))
@@ -167,9 +167,9 @@ def last_night(storage: Path) -> tuple[Event, ...]:
 
 
 def farewell(state: DashboardState) -> RenderableType:
-    """Tell what stays on the screen: the night's summary once it is over."""
+    """Return what to print when the dashboard has closed: the summary of a night that is over, or a hint."""
     if state.ended is not None:
         return summary(state)
     if state.lost_at is not None:
-        return Text("the night was left unfinished; coldframe report tells how far it came")
-    return Text("" if state.night is None else "the night goes on; coldframe watch shows it again")
+        return Text("the night is unfinished; coldframe report shows how far it got")
+    return Text("" if state.night is None else "the night continues; coldframe watch shows it again")
