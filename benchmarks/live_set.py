@@ -16,11 +16,11 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +28,13 @@ from numpy.typing import NDArray
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
+from coldframe.capture.pipeline.exposing_frame import Shot
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.session.retry_budget import Retries
 from coldframe.capture.session.steering import Steering
+from coldframe.capture.shooting.set_frames import SetFrames
 from coldframe.capture.shooting.set_inputs import BiasInputs
-from coldframe.capture.shooting.set_master import SetMaster
 from coldframe.capture.shooting.set_shooting import SetShooting
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.night_folder import NightFolder
@@ -50,6 +52,7 @@ FRAME_S_GOAL = 0.10
 MASTER_S_GOAL = 1.0
 BYTES_PER_PIXEL_GOAL = 45
 FRAMES_GOAL = 4
+BIAS = BiasInputs(0.0001)
 
 
 @dataclass
@@ -108,55 +111,51 @@ class NoDisk(NightFolder):
         return path
 
 
-class MemoryMaster(SetMaster):
-    """Looks frames up in memory that would be read from the disk again."""
+@dataclass(frozen=True, slots=True)
+class MemoryImage:
+    """Looks the pixels of a frame up in memory that would be read from the disk again."""
 
-    camera: MemoryCamera
+    pixels: NDArray[np.uint16]
 
-    def _reread(self, places: NDArray[np.intp]) -> Iterator[NDArray[np.uint16]]:
-        for number in range(len(self.camera.delivered_s)):
-            yield self.camera.pixels(number)[places]
-
-
-class MemorySet(SetShooting):
-    """Makes its master from memory."""
-
-    def __init__(self, context: NightContext, step: ShootStep, camera: MemoryCamera) -> None:
-        inputs = BiasInputs(0.0001)
-        super().__init__(context, 1, step, inputs)
-        self._master = master = MemoryMaster(context.folder, step, inputs, self._size, None)
-        master.camera = camera
-
-    async def one_alone_s(self) -> float:
-        """Return the time in which a frame is judged and folded, one after the other."""
-        times = []
-        for _ in range(9):
-            shot = await self._shoot()
-            begin = time.perf_counter()
-            judged = self._judge(shot)
-            self._master.add(judged.frame, judged.digest, judged.measurement.statistics.level_adu)
-            times.append(time.perf_counter() - begin)
-        return median(times[2:])
+    def values(self, places: NDArray[np.intp]) -> NDArray[np.uint16]:
+        """Return some pixels."""
+        return self.pixels[places]
 
 
-def memory_set(camera: MemoryCamera, count: int, folder: NoDisk) -> MemorySet:
+def memory_night(camera: MemoryCamera, count: int, folder: NoDisk) -> tuple[NightContext, ShootStep]:
     settings = Settings(camera=CameraSettings(device=NAME), sets=(FrameSet(kind=FrameKind.BIAS, count=count),))
     rig = Rig(camera)  # type: ignore[arg-type] # what a bias set needs of a camera
     events, clock = EventStream(), NightClock()
     saved, steering = SavedFrames(folder), Steering(events, clock)
     context = NightContext(settings, rig, folder, events, clock, Retries(), saved, steering)
-    step = ShootStep(FrameKind.BIAS, count, None, None, ReadoutSettings(), None)
-    return MemorySet(context, step, camera)
+    return context, ShootStep(FrameKind.BIAS, count, None, None, ReadoutSettings(), None)
 
 
 async def shoot(camera: MemoryCamera, count: int) -> tuple[NoDisk, Path]:
     folder = NoDisk(Path())
-    made = await memory_set(camera, count, folder).run()
+    context, step = memory_night(camera, count, folder)
+
+    def image(path: Path, _folder: Path) -> MemoryImage:
+        return MemoryImage(camera.pixels(int(path.stem) - 1))
+
+    with patch("coldframe.capture.pipeline.frame_stack.open_image", image):
+        made = await SetShooting(context, 1, step, BIAS).run()
     return folder, Path(made.master.name)
 
 
 async def one_alone_s(shape: tuple[int, int], count: int) -> float:
-    return await memory_set(MemoryCamera(shape), count, NoDisk(Path())).one_alone_s()
+    """Return the time in which a frame is judged and folded, one after the other."""
+    camera, times = MemoryCamera(shape), list[float]()
+    context, step = memory_night(camera, count, NoDisk(Path()))
+    delivered = DeliveredFrames(context, 1)
+    frames = SetFrames(context, 1, step, BIAS, delivered=delivered, give_up=lambda _error: None)
+    for _ in range(9):
+        frame = await camera.expose(FrameKind.BIAS, BIAS.exposure_s)
+        delivered.add(frame, None)
+        begin = time.perf_counter()
+        await frames.keep(await frames.judge(Shot(frame, 0.0, None)))
+        times.append(time.perf_counter() - begin)
+    return median(times[2:])
 
 
 def memory_bytes(line: str) -> int:

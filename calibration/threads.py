@@ -1,4 +1,4 @@
-"""A few threads among which the pixels of a frame are shared: compiled loops and hashes release the GIL."""
+"""A few threads that share the work on a frame: compiled loops and hashing release the GIL."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -9,18 +9,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 MOST_THREADS = 4
-"""More only wait for the memory."""
+"""More threads would only wait for memory."""
 
 
 def thread_count() -> int:
-    """Return how many threads work at once."""
+    """Return the number of threads that work at once."""
     return min(MOST_THREADS, len(os.sched_getaffinity(0)))
 
 
 def parallel_map(work: Callable[..., T], *arguments: Iterable[object]) -> Iterator[T]:
-    """Do `work` for all arguments, a few at a time; return what comes out, in order.
+    """Call `work` for all arguments, a few at a time; return the results in order.
 
-    The work must not call this function itself: it would wait for threads that wait for it.
+    `work` must not call this function itself: it would wait for threads that wait for it.
     """
     return _pool().map(work, *arguments)
 

@@ -1,4 +1,4 @@
-"""UTC for everything a night dates, from the running loop's clock, and local time for people."""
+"""UTC of a night, counted on the event loop's clock, and local time for messages."""
 
 import asyncio
 import time
@@ -11,10 +11,10 @@ def clock_text(moment: datetime) -> str:
 
 
 class NightClock:
-    """Counts from one reading of the wall clock, so that a clock that is set during the night moves no date backwards.
+    """Counts from one reading of the system clock, so that a step of that clock during the night moves no date.
 
-    Under virtual time it runs as the loop does: two simulated nights with the same start are dated alike. Threads may
-    ask it, too.
+    Under virtual time it runs like the loop: two simulated nights with the same start have the same dates. It may be
+    read from any thread.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class NightClock:
 
     @property
     def wall_step_s(self) -> float:
-        """By how many seconds the wall clock has been set forward since the start; adjusting it slowly shows, too."""
+        """Seconds by which the system clock was set forward since the start, by a step or slowly."""
         return _wall_ahead_s() - self._wall_ahead_s
 
     def now(self) -> datetime:
@@ -43,5 +43,5 @@ class NightClock:
 
 
 def _wall_ahead_s() -> float:
-    """Return the seconds by which the wall clock is ahead of the one that nobody sets."""
+    """Return the seconds by which the system clock is ahead of the monotonic clock."""
     return time.time() - time.monotonic()

@@ -1,4 +1,4 @@
-"""What the frames of a night's folder tell of the camera: the records anew, or of nights from before there were any."""
+"""Measure the camera from the frames in a night folder, to recreate its record or for nights that have none."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,16 +13,16 @@ from coldframe.calibration.files.frame_file import FrameFileError, read_header, 
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
-NOT_STUDIED = frozenset({"masters", "quarantine", "checks"})
-"""Folders of a night whose frames tell nothing of the camera, or nothing good."""
+SKIPPED_FOLDERS = frozenset({"masters", "quarantine", "checks"})
+"""Folders of a night without usable raw frames."""
 
-TUNING = "tuning"
-"""Folder of test frames: only those of which there are several alike are studied, as others may be of any light."""
+TUNING_FOLDER = "tuning"
+"""Folder of test frames. Single ones are skipped: they were shot under a light that no other frame shares."""
 
 
 @dataclass(slots=True)
 class _Group:
-    """Frames shot alike."""
+    """Frames shot with the same settings."""
 
     setup: FrameSetup
     paths: list[Path] = field(default_factory=list)
@@ -38,19 +38,21 @@ class _Group:
 
 
 def measure_night(folder: Path, known: Measured | None = None) -> tuple[list[CameraRecord], list[str]]:
-    """Return what a night's raw frames tell of the camera, and a sentence about each file that cannot be read.
+    """Measure the camera from the raw frames of a night, and return a sentence about each unreadable file.
 
     Parameters
     ----------
     folder
-        Of one night.
+        Folder of one night.
     known
-        Electrons for one ADU from elsewhere, for a night without flats.
+        Gain in electrons per ADU from elsewhere, for a night without flats.
 
     Returns
     -------
     records
-        One for each camera and setting of which enough is there.
+        One record per camera and setting with enough frames.
+    problems
+        Unreadable files and the reasons.
     """
     problems: list[str] = []
     by_setting: dict[tuple[str, ReadoutSettings, int, int], list[_Group]] = {}
@@ -71,7 +73,7 @@ def measure_night(folder: Path, known: Measured | None = None) -> tuple[list[Cam
 def _groups(folder: Path, problems: list[str]) -> Iterator[_Group]:
     groups: dict[tuple[object, ...], _Group] = {}
     for path in sorted(folder.rglob("*.fits")):
-        if not NOT_STUDIED.isdisjoint(path.relative_to(folder).parts):
+        if not SKIPPED_FOLDERS.isdisjoint(path.relative_to(folder).parts):
             continue
         try:
             setup = setup_of(read_header(path))
@@ -81,12 +83,12 @@ def _groups(folder: Path, problems: list[str]) -> Iterator[_Group]:
         if setup.kind in (None, FrameKind.LIGHT) or setup.exposure_s is None:
             continue
         size = (setup.width, setup.height)
-        # Darks of one set are shot through two filters, to tell light from dark current.
+        # The darks of one set are shot through two filters, to distinguish light from dark current.
         filter_name = None if setup.kind is FrameKind.DARK else setup.filter_name
         shot = (setup.camera, setup.readout, setup.kind, setup.exposure_s, filter_name, setup.setpoint_c)
         groups.setdefault((path.parent, *shot, *size), _Group(setup)).take(path, setup)
     for group in groups.values():
-        if group.paths[0].parent.name != TUNING or len(group.paths) > 1:
+        if group.paths[0].parent.name != TUNING_FOLDER or len(group.paths) > 1:
             yield group
 
 

@@ -1,12 +1,12 @@
-"""Photon transfer: what a camera is, from the frames that a calibration night takes anyway.
+"""Photon transfer: measure the camera with the frames of a calibration night.
 
-Two frames of equal light differ by their temporal noise alone: fixed patterns, dust and vignetting cancel. The variance
-of their difference is twice that noise's (J. Janesick, "Photon Transfer", SPIE Press 2007, chapters 5 and 11; EMVA
-standard 1288, release 4.0 linear, chapters 2 and 6). Above the noise of the dark it is shot noise, whose variance in
-ADU is the signal in ADU over the electrons per ADU.
+Two frames of equal light differ only in their temporal noise: fixed patterns, dust and vignetting cancel. The variance
+of their difference is twice that of the noise (J. Janesick, "Photon Transfer", SPIE Press 2007, chapters 5 and 11; EMVA
+standard 1288, release 4.0 linear, chapters 2 and 6). Above the noise of a dark frame it is shot noise, whose variance
+in ADU is the signal in ADU divided by the electrons per ADU.
 
-Frames are looked at through tiles spread over the sensor. Thanks to vignetting and the colours of a filter array each
-of a tile's four colour planes is a point of its own on the photon transfer curve.
+The frames are sampled in tiles spread over the sensor. Thanks to vignetting and the colours of a filter array, each of
+the four colour planes of each tile is a separate point on the photon transfer curve.
 """
 
 from collections.abc import Sequence
@@ -22,30 +22,30 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 TILES = 16
-"""Tiles along each axis, at most: 256 of them are 262,144 pixels, 0.3 % of scatter for the variance of one pair."""
+"""Largest number of tiles per axis; 256 tiles are 262,144 pixels, which give the variance of one pair to 0.3 %."""
 
 TILE_PIXELS = 32
-"""Rows and columns of a tile."""
+"""Height and width of a tile."""
 
 PIXELS_PER_POINT = TILE_PIXELS * TILE_PIXELS // 4
 
 CLIP_SIGMA = 5.0
-"""Differences and pixels beyond are hot pixels, telegraph noise or cosmic rays; of normal noise one in 1.7 million."""
+"""Larger deviations are hot pixels, telegraph noise or cosmic rays; one in 1.7 million normal values exceeds this."""
 
-FITS = 4
-"""Rounds of the fit: its weights and what it leaves out come from the round before."""
+FIT_ROUNDS = 4
+"""Rounds of the fit; each takes its weights and its exclusions from the round before."""
 
 FITTED_RATIO = 0.7
-"""Signals up to this fraction of saturation tell the gain: above, blooming and brighter-fatter bend the curve."""
+"""Largest signal used for the gain, relative to saturation: blooming and the brighter-fatter effect bend the curve."""
 
 SATURATED_RATIO = 0.95
-"""A tile that stays below this fraction of the light that fell on it is saturated."""
+"""A tile with less than this fraction of its expected signal is saturated."""
 
 LEAST_LIT = 0.1
-"""Tiles with less than this fraction of the median tile's light are overscan or lie outside the image circle."""
+"""Tiles with less than this fraction of the median tile's light are overscan or outside the image circle."""
 
 LINEAR_RANGE = (0.05, 0.95)
-"""Fractions of saturation between which linearity is judged (EMVA 1288, release 4.0 linear, section 6.7)."""
+"""Range of signals for linearity, relative to saturation (EMVA 1288, release 4.0 linear, section 6.7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +63,14 @@ class TileNoise:
     Attributes
     ----------
     level_adu, variance_adu2
-        float64, shape (4, tile rows, tile columns): level of each colour plane of each tile, and the temporal variance
-        of its pixels. The variance is NaN where the set has one frame.
+        Level of each colour plane of each tile, and temporal variance of its pixels: float64, shape (4, tile rows, tile
+        columns). The variance is NaN if the set has only one frame.
     variance_scatter
         Relative standard error of a variance.
     frames
-        Frames in the set.
+        Number of frames in the set.
     step_adu
-        Smallest step between values in the files: 16 for 12 bits shifted up to 16.
+        Smallest step between values in the files, such as 16 for 12 bits scaled to 16.
     """
 
     level_adu: F64
@@ -81,14 +81,14 @@ class TileNoise:
 
 
 class TileSeries:
-    """Frames of one set, shot alike, seen through tiles; what is kept does not grow with their number.
+    """Accumulates the tiles of the frames of one set, in memory that does not grow with their number.
 
-    Each frame is subtracted from the next one. Differences of successive frames share a frame; n frames determine the
-    variance as well as (n - 1)^2 / (3 n - 4) independent pairs of values would twice over (J. von Neumann et al. 1941,
-    Ann. Math. Stat. 12, 153).
+    Each frame is subtracted from the next one. Successive differences share a frame, so n frames determine the variance
+    as well as (n - 1)^2 / (3 n - 4) independent pairs of values would twice over (J. von Neumann et al. 1941, Ann.
+    Math. Stat. 12, 153).
 
-    From each difference its level in each tile is taken away (a flickering light, a drifting offset) and then its level
-    in each row (noise common to a row, bands of a pulsed light under a rolling shutter).
+    The level of each tile is removed from each difference (a flickering lamp, a drifting offset), then the level of
+    each row (noise common to a row, bands of a pulsed lamp under a rolling shutter).
     """
 
     def __init__(self) -> None:
@@ -100,17 +100,17 @@ class TileSeries:
         self._bits = 0
 
     def add(self, pixels: NDArray[np.uint16]) -> None:
-        """Look at the next frame.
+        """Add the next frame.
 
         Parameters
         ----------
         pixels
-            uint16, shape (height, width), at least one tile of 32 pixels in each direction; as the first frame's.
+            uint16, shape (height, width); at least 32 pixels on each side, and the same shape as the first frame.
 
         Raises
         ------
         ValueError
-            If the frame is too small or of another shape than the first.
+            If the frame is too small or has another shape than the first.
         """
         tiles = sample_tiles(pixels)
         self._bits |= int(np.bitwise_or.reduce(tiles, axis=None))
@@ -119,7 +119,7 @@ class TileSeries:
             self._total = values.astype(np.float64)
         else:
             if values.shape != self._previous.shape:
-                raise ValueError(f"a frame of shape {pixels.shape} among frames of another shape")
+                raise ValueError(f"the frame has shape {pixels.shape}, unlike the first one")
             self._total += values
             squares, counts = _squared_differences(values - self._previous)
             self._squares = self._squares + squares
@@ -133,10 +133,10 @@ class TileSeries:
         Raises
         ------
         ValueError
-            If there are none.
+            If no frame was added.
         """
         if self._total is None:
-            raise ValueError("no frames were added: there is nothing to measure")
+            raise ValueError("no frames to measure")
         layout = self._total.shape[:3]
         mean = (self._total / self.frames).reshape(-1, PIXELS_PER_POINT)
         levels = np.where(_clean(mean), mean, np.nan)
@@ -174,19 +174,19 @@ def sample_tiles(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
 
 
 def _tile_positions(size: int) -> NDArray[np.intp]:
-    """Return the rows or columns that lie in tiles: a tile in the middle of each of up to 16 equal parts."""
+    """Return the rows or columns in tiles: one tile in the middle of each of up to 16 equal parts."""
     tiles = min(TILES, size // TILE_PIXELS)
     if tiles == 0:
-        raise ValueError(f"photon transfer needs frames of {TILE_PIXELS} pixels in each direction, not {size}")
+        raise ValueError(f"photon transfer needs frames of at least {TILE_PIXELS} pixels on each side, not {size}")
     middles = ((np.arange(tiles) + 0.5) * (size / tiles)).astype(np.intp)
     starts = (middles - TILE_PIXELS // 2) // 2 * 2
     return (starts[:, None] + np.arange(TILE_PIXELS)[None, :]).reshape(-1)
 
 
 def _clean(values: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Tell which values of each row lie within `CLIP_SIGMA` of its median, the sigma from absolute deviations."""
+    """Return which values of each row are within `CLIP_SIGMA` of its median, with sigma from absolute deviations."""
     deviations = np.abs(values - np.median(values, axis=1, keepdims=True))
-    # Where most values are equal (noise below the step between values), a step is no outlier.
+    # If most values are equal (noise below the step between values), a value one step away is no outlier.
     sigma = np.maximum(SIGMA_PER_MAD * np.median(deviations, axis=1, keepdims=True), _step(deviations) / CLIP_SIGMA * 2)
     clean: NDArray[np.bool_] = deviations <= CLIP_SIGMA * sigma
     return clean
@@ -198,7 +198,7 @@ def _step(deviations: NDArray[np.floating]) -> float:
 
 
 def _squared_differences(difference: F32) -> tuple[F64, F64]:
-    """Return for each point the sum of squares of a difference, patterns removed, and the degrees of freedom in it."""
+    """Return for each point the sum of squares of a difference without patterns, and its degrees of freedom."""
     planes, down, across, rows, columns = difference.shape
     points = difference.reshape(planes * down * across, rows * columns)
     clean = _clean(points)
@@ -212,28 +212,28 @@ def _squared_differences(difference: F32) -> tuple[F64, F64]:
 
 
 def read_noise_adu(dark: TileNoise) -> Measured:
-    """Return the temporal noise of a pixel in the shortest dark frames, the rounding of the converter taken out.
+    """Return the temporal noise of a pixel in the shortest dark frames, without the rounding noise of the converter.
 
-    A uniform step of d adds a variance of d^2 / 12 (Sheppard's correction, EMVA 1288, equation 8); it holds while the
-    noise is above 0.4 steps.
+    A uniform step d adds a variance of d^2 / 12 (Sheppard's correction, EMVA 1288, equation 8), which holds for noise
+    above 0.4 steps.
 
     Parameters
     ----------
     dark
-        Of two or more bias frames.
+        Tiles of two or more bias frames.
 
     Raises
     ------
     ValueError
-        They tell none: no tile is sound, or each has a noise of its own.
+        If no tile has a usable variance, or the tiles disagree.
     """
     finite = np.isfinite(dark.variance_adu2)
     variances = dark.variance_adu2[finite]
     if not variances.size:
-        raise ValueError("no part of the bias frames tells their noise")
+        raise ValueError("no part of the bias frames has a measurable noise")
     near = np.abs(variances - np.median(variances)) <= CLIP_SIGMA * dark.variance_scatter * np.median(variances)
     if not near.any():
-        raise ValueError("the noise of the bias frames differs from place to place")
+        raise ValueError("the noise of the bias frames varies across the frame")
     variance = float(variances[near].mean())
     error = dark.variance_scatter * variance / sqrt(near.sum())
     noise = sqrt(max(variance - dark.step_adu**2 / 12, 0.0))
@@ -241,22 +241,22 @@ def read_noise_adu(dark: TileNoise) -> Measured:
 
 
 def electrons_per_adu(pairs: Sequence[tuple[TileNoise, TileNoise]], saturation_signal_adu: float = inf) -> Measured:
-    """Return the electrons for one ADU: signal over shot noise variance, both above the dark's.
+    """Return the gain in electrons per ADU: signal divided by shot-noise variance, both above those of the dark.
 
-    A weighted fit of a line through the dark's point (EMVA 1288, section 6.6); the weights are those of the line, not
-    of the noisy variances themselves, which would favour points that came out low.
+    This is a weighted fit of a line through the point of the dark (EMVA 1288, section 6.6). The weights come from the
+    line and not from the noisy variances, which would favour points that came out low.
 
     Parameters
     ----------
     pairs
-        Sets of flats, and with each one the frames without light that belong to it; two or more frames in any.
+        Sets of flats, each with its set of frames without light; two or more frames per set.
     saturation_signal_adu
-        Only signals clearly below it count.
+        Only signals clearly below this one count.
 
     Raises
     ------
     ValueError
-        If no shot noise is seen.
+        If there is no measurable shot noise.
     """
     signal = np.concatenate([(lit.level_adu - dark.level_adu).ravel() for lit, dark in pairs])
     excess = np.concatenate([(lit.variance_adu2 - dark.variance_adu2).ravel() for lit, dark in pairs])
@@ -265,15 +265,15 @@ def electrons_per_adu(pairs: Sequence[tuple[TileNoise, TileNoise]], saturation_s
     dark_error = np.concatenate([dark.variance_scatter * dark.variance_adu2.ravel() for _, dark in pairs])
     usable = np.isfinite(excess) & (signal > 0) & (signal < FITTED_RATIO * saturation_signal_adu)
     if not usable.any() or float(excess[usable].sum()) <= 0:
-        raise ValueError("no shot noise is seen in these flats: they are too dark, or saturated")
+        raise ValueError("these flats have no measurable shot noise: they are too dark, or saturated")
     signal, excess, scatter, dark_variance, dark_error = (
         each[usable] for each in (signal, excess, scatter, dark_variance, dark_error)
     )
     slope, sigma, weights = float(excess.sum() / signal.sum()), 1.0, np.ones_like(signal)
-    for _ in range(FITS):
+    for _ in range(FIT_ROUNDS):
         weights = 1 / ((scatter * (slope * signal + dark_variance)) ** 2 + dark_error**2)
         deviations = np.abs(excess - slope * signal) * np.sqrt(weights)
-        # A tile across the edge of the overscan, or over a failing column, lies on no line.
+        # A tile across the edge of the overscan or over a failing column is not on the line.
         sigma = max(1.0, SIGMA_PER_MAD * float(np.median(deviations)))
         weights *= deviations <= CLIP_SIGMA * sigma
         slope = float((weights * signal * excess).sum() / (weights * signal**2).sum())
@@ -282,27 +282,27 @@ def electrons_per_adu(pairs: Sequence[tuple[TileNoise, TileNoise]], saturation_s
 
 
 def dark_current_e_per_s(dark: TileNoise, shorter: TileNoise, longer_by_s: float, e_per_adu: Measured) -> Measured:
-    """Return the dark current of the pixels that are neither hot nor under amplifier glow.
+    """Return the dark current of pixels that are neither hot nor affected by amplifier glow.
 
     Parameters
     ----------
     dark, shorter
-        Of two sets of dark frames of the same temperature; bias frames will do as the shorter one.
+        Tiles of two sets of dark frames at the same temperature; the shorter set may be bias frames.
     longer_by_s
-        Difference of their exposures.
+        Difference of the exposures.
     e_per_adu
-        The gain.
+        Gain in electrons per ADU.
     """
     signal = (dark.level_adu - shorter.level_adu) * e_per_adu.value / longer_by_s
-    # Glow touches some tiles, more towards its corner; most others agree. Their midst is the shortest half's.
+    # Glow affects some tiles, more towards its corner; most of the others agree. Centre on the shortest half of them.
     ordered = np.sort(signal.ravel())
     half = ordered.size // 2
     start = int(np.argmin(ordered[half:] - ordered[: ordered.size - half]))
     low, high = float(ordered[start]), float(ordered[start + half])
-    # Half of a normal sample lies within 0.6745 sigma, nearly all of it within three times that.
+    # Half of a normal sample is within 0.6745 sigma of the centre, nearly all of it within three times that distance.
     near = np.where((signal >= 2 * low - high) & (signal <= 2 * high - low), signal, np.nan)
     value = float(np.nanmean(near))
-    # Noise common to a row makes the tiles beside each other err together: rows of tiles are what is independent.
+    # Noise common to a row affects neighbouring tiles alike, so only rows of tiles are independent.
     _, down, across = near.shape
     by_rows = near.reshape(2, 2, down, across).transpose(0, 2, 1, 3).reshape(2 * down, 2 * across)
     in_rows = [float(np.nanmean(row)) for row in by_rows if np.isfinite(row).any()]
@@ -311,18 +311,18 @@ def dark_current_e_per_s(dark: TileNoise, shorter: TileNoise, longer_by_s: float
 
 
 def saturation_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise, ratio: float) -> Measured | None:
-    """Return the level at which pixels clip; None where no tile is saturated.
+    """Return the level at which pixels clip, or None if no tile is saturated.
 
     Parameters
     ----------
     lit
-        Of flats bright enough to saturate the sensor, at least in part.
+        Tiles of flats that saturate at least part of the sensor.
     reference
-        Of flats well below saturation.
+        Tiles of flats well below saturation.
     dark
-        Of frames without light.
+        Tiles of frames without light.
     ratio
-        Light of the first over that of the second: exposure over exposure.
+        Exposure of the first flats divided by that of the second.
     """
     seen = reference.level_adu - dark.level_adu
     saturated = lit.level_adu - dark.level_adu < SATURATED_RATIO * ratio * seen
@@ -334,9 +334,9 @@ def saturation_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise, ratio:
 
 
 def bright_signal_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise) -> float:
-    """Return the signal of a set in the brighter half of the tiles, brighter as the reference shows them: its median.
+    """Return the median signal of the brighter half of the tiles, as selected by the reference.
 
-    They saturate together, so that it tells whether the set is saturated.
+    These tiles saturate together, so their signal shows whether the set is saturated.
     """
     seen = reference.level_adu - dark.level_adu
     return float(np.median((lit.level_adu - dark.level_adu)[seen >= np.median(seen)]))
@@ -345,19 +345,20 @@ def bright_signal_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise) -> 
 def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], saturation_signal_adu: float) -> F64:
     """Return the relative deviations of signals from a straight line over exposure.
 
-    The line minimises relative deviations (EMVA 1288, section 6.7); its zero is free, as shutters have a dead time.
+    The line minimises the relative deviations (EMVA 1288, section 6.7). Its zero is free, because shutters have a dead
+    time.
 
     Parameters
     ----------
     exposures_s, signals_adu
-        Of flats under one light.
+        Exposures and signals of flats under the same light.
     saturation_signal_adu
-        Signals from 5 to 95 % of it count.
+        Signals from 5 to 95 % of this one count.
 
     Returns
     -------
     NDArray[np.float64]
-        As many as there are signals; NaN of those that do not count, of all where fewer than three do.
+        One deviation per signal; NaN for signals that do not count, and for all if fewer than three count.
     """
     exposures, signals = np.asarray(exposures_s, np.float64), np.asarray(signals_adu, np.float64)
     low, high = (part * saturation_signal_adu for part in LINEAR_RANGE)
@@ -371,10 +372,10 @@ def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], sat
 
 
 def doubling_temperature_c(sensor_c: Sequence[float], dark_e_per_s: Sequence[float]) -> float | None:
-    """Return the warming that doubles the dark current; None below two temperatures 3 degrees apart.
+    """Return the temperature difference that doubles the dark current, or None without two temperatures 3 C apart.
 
-    Over the range of a cooler the dark current's exponent is as good as linear in temperature (Janesick 2007, chapter
-    11: it follows T^1.5 exp(-Eg / 2 k T)).
+    Over the range of a cooler, the logarithm of the dark current is practically linear in temperature (Janesick 2007,
+    chapter 11: it follows T^1.5 exp(-Eg / 2 k T)).
     """
     known = [(each_c, rate) for each_c, rate in zip(sensor_c, dark_e_per_s, strict=True) if rate > 0]
     if not known or max(known)[0] - min(known)[0] < 3:  # noqa: PLR2004 - as documented

@@ -1,10 +1,10 @@
-"""What was measured of a camera, night by night: kept as small JSON files beside the library.
+"""Records of the camera's measured figures: small JSON files beside the library.
 
 ::
 
-    cameras/ZWO-ASI2600MM/G100_O50_1x1_20261122T041233.json      one file per night and setting; none is ever changed
+    cameras/ZWO-ASI2600MM/G100_O50_1x1_20261122T041233.json      one file per night and setting; never changed
 
-The newest value of each figure counts; dark currents of all nights count together, since they tell of temperatures.
+The newest value of each figure is used. Dark currents of all nights are used, because they differ in temperature.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 CAMERAS = "cameras"
-"""Name of the folder beside the nights' folders."""
+"""Name of the folder, beside those of the nights."""
 
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -28,7 +28,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class RecordPart(BaseModel):
-    """A part of a record: complete, nothing unknown in it, never changed."""
+    """Base of the parts of a record: immutable, without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,12 +41,12 @@ class Figure(RecordPart):
 
     @classmethod
     def of(cls, measured: Measured) -> Self:
-        """Return what was measured."""
+        """Return the figure of a measurement."""
         return cls(value=measured.value, error=measured.error)
 
 
 class CurvePoint(RecordPart):
-    """A point of the photon transfer curve: signal above the dark and temporal noise of a pixel, ADU."""
+    """A point of the photon transfer curve, ADU: signal above the dark, and temporal noise of a pixel."""
 
     signal_adu: Positive
     noise_adu: Positive
@@ -60,7 +60,7 @@ class LinearityPoint(RecordPart):
 
 
 class DarkCurrent(RecordPart):
-    """Dark current of ordinary pixels at a temperature of the sensor."""
+    """Dark current of ordinary pixels at one sensor temperature."""
 
     sensor_c: Finite
     exposure_s: Positive
@@ -69,20 +69,20 @@ class DarkCurrent(RecordPart):
 
 
 class CameraRecord(RecordPart):
-    """What one night told of a camera with one set of readout settings; what it did not tell is None or empty.
+    """Figures that one night measured for one camera setting; those that it could not measure are None or empty.
 
     Attributes
     ----------
     e_per_adu
-        Electrons for one ADU of the files.
+        Gain: electrons per ADU of the files.
     read_noise_e
-        Of the shortest exposure, noise common to a row left out; electrons.
+        Read noise of the shortest exposure in electrons, without noise common to a row.
     bias_adu
         Level of the shortest exposure.
     saturation_adu
         Level at which pixels clip.
     curve, linearity, dark_current
-        Points, in no particular order.
+        Points in no particular order.
     """
 
     format: Literal["coldframe-camera-1"] = "coldframe-camera-1"
@@ -102,12 +102,12 @@ class CameraRecord(RecordPart):
 
     @property
     def readout(self) -> ReadoutSettings:
-        """The settings that it holds for."""
+        """Readout settings of the record."""
         return ReadoutSettings(self.gain, self.offset, self.binning, self.readout_mode)
 
     @property
     def full_well_e(self) -> Figure | None:
-        """Electrons from the bias level to saturation, whether the pixel or the converter sets the limit."""
+        """Electrons between bias level and saturation, whether the pixel or the converter sets that limit."""
         if self.saturation_adu is None or self.bias_adu is None or self.e_per_adu is None:
             return None
         signal_adu = self.saturation_adu.value - self.bias_adu
@@ -124,30 +124,30 @@ class CameraRecord(RecordPart):
 
     @property
     def doubling_c(self) -> float | None:
-        """Warming that doubles the dark current, degrees Celsius."""
+        """Temperature difference that doubles the dark current, degrees Celsius."""
         points = self.dark_current
         return doubling_temperature_c([each.sensor_c for each in points], [each.e_per_s for each in points])
 
 
 @dataclass(frozen=True, slots=True)
 class CameraRecords:
-    """The folder with all records.
+    """The folder of all camera records.
 
     Attributes
     ----------
     folder
-        `CAMERAS` beside the nights' folders; it need not exist.
+        Folder `CAMERAS` beside the folders of the nights; it need not exist.
     """
 
     folder: Path
 
     def save(self, record: CameraRecord) -> Path:
-        """Bring a record onto the disk and return its path.
+        """Write a record durably and return its path.
 
         Raises
         ------
         NotDurableError
-            It could not be brought there.
+            If it cannot be written.
         """
         folder = self.folder / name_part(record.camera)
         settings = settings_text(FrameKind.BIAS, record.readout, 0.0, None, None)
@@ -157,7 +157,7 @@ class CameraRecords:
         return path
 
     def load(self) -> tuple[list[CameraRecord], list[str]]:
-        """Return all records, the oldest first, and a sentence about each file that holds none."""
+        """Return all records, the oldest first, and a sentence about each unusable file."""
         records, problems = [], []
         for path in sorted(self.folder.glob("*/*.json")):
             try:
@@ -167,21 +167,21 @@ class CameraRecords:
             except ValidationError as error:
                 first = error.errors(include_url=False)[0]
                 where = ".".join(map(str, first["loc"])) or "the file"
-                problems.append(f"{path}: not a record of a camera ({where}: {first['msg']})")
+                problems.append(f"{path}: not a camera record ({where}: {first['msg']})")
         return sorted(records, key=lambda record: record.measured_at), problems
 
     def known(self, camera: str, readout: ReadoutSettings) -> CameraRecord | None:
-        """Return what is known of a camera with these settings, None where nothing is."""
+        """Return the merged record of a camera with these settings, or None."""
         records, _ = self.load()
         mine = [record for record in records if record.camera == camera and record.readout == readout]
         return merged(mine) if mine else None
 
 
 def merged(records: Sequence[CameraRecord]) -> CameraRecord:
-    """Return one record out of several of the same camera and settings, the oldest first.
+    """Merge records of the same camera and settings, given from the oldest to the newest.
 
-    The newest value of each figure counts, and the dark currents of all nights; of those at one temperature and
-    exposure, the newest.
+    The newest value of each figure is used, and the dark currents of all nights: the newest for each temperature and
+    exposure.
     """
     newest: dict[str, object] = {}
     for record in records:
@@ -192,7 +192,7 @@ def merged(records: Sequence[CameraRecord]) -> CameraRecord:
 
 
 def by_setting(records: Iterable[CameraRecord]) -> list[list[CameraRecord]]:
-    """Return the records grouped by camera and settings, in the order in which they are given."""
+    """Return the records grouped by camera and settings, in the given order."""
     groups: dict[tuple[str, ReadoutSettings], list[CameraRecord]] = {}
     for record in records:
         groups.setdefault((record.camera, record.readout), []).append(record)

@@ -1,4 +1,4 @@
-"""From the sets of a night to what they tell of the camera. Pure."""
+"""Turn the measured sets of a night into a camera record. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,27 +21,27 @@ from coldframe.calibration.camera.record import CameraRecord, CurvePoint, DarkCu
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 POINTS_PER_SET = 4
-"""Points of the curve that a set gives, from its faintest tiles to its brightest."""
+"""Points of the curve per set, from its faintest to its brightest tiles."""
 
-SHORT_AGAINST = 0.5
-"""A dark's current is counted from another dark set or bias of at most this fraction of its exposure."""
+REFERENCE_EXPOSURE_RATIO = 0.5
+"""Longest exposure of the dark or bias set that a dark current is measured against, relative to the dark's."""
 
 SAME_TEMPERATURE_C = 1.0
 
 LEAST_CERTAIN_SIGMA = 2.0
-"""Dark currents that are not so many standard errors above zero are not kept."""
+"""Smallest significance, in standard errors, of a dark current that is kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StudiedSet:
-    """Frames shot alike, as photon transfer sees them.
+    """Frames shot with the same settings, sampled for photon transfer.
 
     Attributes
     ----------
     light
-        What tells one light from another, such as filter and brightness; None of frames without light.
+        What identifies the light, such as filter and brightness; None for frames without light.
     sensor_c
-        Mean temperature of the sensor, None where unknown.
+        Mean sensor temperature, degrees Celsius; None if unknown.
     """
 
     camera: str
@@ -54,16 +54,16 @@ class StudiedSet:
 
 
 def study(sets: Sequence[StudiedSet], measured_at: datetime, known: Measured | None = None) -> CameraRecord | None:
-    """Return what the sets tell of the camera, None where it is too little for anything.
+    """Return the figures that the sets determine, or None if there are too few frames.
 
     Parameters
     ----------
     sets
-        Of one camera, one size of frames and one set of readout settings. Sets of one frame tell levels only.
+        Sets of one camera, frame size and readout setting. Sets of one frame only give levels.
     measured_at
-        For the record.
+        Time for the record.
     known
-        Electrons for one ADU from earlier nights, used where the sets do not tell.
+        Gain in electrons per ADU from earlier nights, used if the sets do not determine it.
     """
     darks = [each for each in sets if each.light is None]
     repeated = [each for each in darks if each.noise.frames > 1]
@@ -78,7 +78,7 @@ def study(sets: Sequence[StudiedSet], measured_at: datetime, known: Measured | N
         return None
     try:
         noise_adu = read_noise_adu(shortest.noise)
-    except ValueError:  # frames that were spoilt
+    except ValueError:  # damaged frames
         return None
     first = sets[0]
     return CameraRecord(
@@ -103,7 +103,7 @@ def _lit(sets: Sequence[StudiedSet]) -> list[StudiedSet]:
 
 
 def _dark_of(flat: StudiedSet, darks: Sequence[StudiedSet]) -> StudiedSet:
-    """Return the frames without light whose exposure and temperature are nearest to a flat's."""
+    """Return the frames without light whose exposure and temperature are nearest to those of a flat."""
     warmth = flat.sensor_c or 0.0
     return min(darks, key=lambda dark: (abs(dark.exposure_s - flat.exposure_s), abs((dark.sensor_c or 0.0) - warmth)))
 
@@ -127,7 +127,7 @@ def _read_noise(noise_adu: Measured, e_per_adu: Measured) -> Figure | None:
 
 
 def _ladders(sets: Sequence[StudiedSet]) -> Iterator[tuple[StudiedSet, list[StudiedSet]]]:
-    """Yield for each light its set of most frames, and the other sets shot under it."""
+    """Yield for each light its largest set and the other sets shot under it."""
     for light in dict.fromkeys(each.light for each in _lit(sets)):
         under = [each for each in sets if each.light == light]
         reference = max(under, key=lambda each: each.noise.frames)
@@ -137,7 +137,7 @@ def _ladders(sets: Sequence[StudiedSet]) -> Iterator[tuple[StudiedSet, list[Stud
 
 
 def _saturation(sets: Sequence[StudiedSet], darks: Sequence[StudiedSet]) -> Measured | None:
-    """Return the saturation level that most light shows."""
+    """Return the saturation level from the brightest exposures of the first light that reaches it."""
     for reference, others in _ladders(sets):
         brightest = max(others, key=lambda each: each.exposure_s)
         dark = _dark_of(reference, darks).noise
@@ -162,7 +162,7 @@ def _linearity(
 
 def _curve(sets: Sequence[StudiedSet], darks: Sequence[StudiedSet]) -> Iterator[CurvePoint]:
     for flat in _lit(sets):
-        if flat.noise.frames < 2:  # noqa: PLR2004 - a scatter needs two
+        if flat.noise.frames < 2:  # noqa: PLR2004 - a variance needs two frames
             continue
         signal = (flat.noise.level_adu - _dark_of(flat, darks).noise.level_adu).ravel()
         variance = flat.noise.variance_adu2.ravel()
@@ -177,10 +177,10 @@ def _dark_currents(darks: Sequence[StudiedSet], e_per_adu: Measured) -> Iterator
     for dark in darks:
         if dark.kind is not FrameKind.DARK or dark.sensor_c is None:
             continue
-        shorter = [each for each in darks if _is_zero_of(each, dark)]
+        shorter = [each for each in darks if _is_reference_for(each, dark)]
         if not shorter:
             continue
-        # The longest of them: what a camera adds to its very shortest exposures cancels.
+        # Take the longest, because offsets that occur only in a camera's shortest exposures then cancel.
         zero = max(shorter, key=lambda each: each.exposure_s)
         longer_by_s = dark.exposure_s - zero.exposure_s
         current = dark_current_e_per_s(dark.noise, zero.noise, longer_by_s, e_per_adu)
@@ -190,8 +190,10 @@ def _dark_currents(darks: Sequence[StudiedSet], e_per_adu: Measured) -> Iterator
             )
 
 
-def _is_zero_of(shorter: StudiedSet, dark: StudiedSet) -> bool:
-    """Tell whether a dark's current may be counted from a shorter one."""
-    if shorter.exposure_s > SHORT_AGAINST * dark.exposure_s or shorter.sensor_c is None or dark.sensor_c is None:
+def _is_reference_for(shorter: StudiedSet, dark: StudiedSet) -> bool:
+    """Return whether a dark current can be measured against a shorter set."""
+    if shorter.exposure_s > REFERENCE_EXPOSURE_RATIO * dark.exposure_s:
+        return False
+    if shorter.sensor_c is None or dark.sensor_c is None:
         return False
     return abs(shorter.sensor_c - dark.sensor_c) <= SAME_TEMPERATURE_C

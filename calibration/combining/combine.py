@@ -1,4 +1,4 @@
-"""Raw frames combined into a master."""
+"""The combination of a set of raw frames into a master."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ class NotOneSetError(ColdframeError):
 
 
 class StackingError(ColdframeError):
-    """Nothing is wrong with the frames, but what should stack them cannot."""
+    """The frames are good, but whatever should stack them failed."""
 
 
 Stacking = Callable[[Sequence[ImageFile], Method, FlatRecipe | None], tuple[Stack, NDArray[np.bool_] | None]]
@@ -53,12 +53,12 @@ def stack_here(
     stack
         In ADU; of flats relative.
     masked
-        bool, shape (height, width): pixels without signal; None but for flats.
+        bool, shape (height, width): pixels without signal; None except for flats.
 
     Raises
     ------
     FrameFileError
-        If a file cannot be read, or a flat shows no light.
+        If a file cannot be read, or a flat has no signal.
     """
     if flat is None:
         return combine_columns(images, method), None
@@ -67,12 +67,12 @@ def stack_here(
 
 
 def flat_factors(image: ImageFile, scaler: FlatScaler) -> NDArray[np.float32]:
-    """Return what brings a flat on disk to the common scale; see `FlatScaler.factors`.
+    """Return the factors that bring a flat on disk to the common scale; see `FlatScaler.factors`.
 
     Raises
     ------
     FrameFileError
-        If the file cannot be read, or the flat shows no light.
+        If the file cannot be read, or the flat has no signal.
     """
     try:
         return scaler.factors(image.pixels())
@@ -87,36 +87,36 @@ def combine_frames(
     dark_name: str | None = None,
     stacking: Stacking = stack_here,
 ) -> MasterFrame:
-    """Combine frames into a master; what its header says of them is what the first one's header says.
+    """Combine frames into a master whose header describes them as the header of the first frame does.
 
     Parameters
     ----------
     frames
-        Of one set.
+        Frames of one set.
     method
-        How.
+        How to combine them.
     dark
-        What is subtracted from each flat (a master dark flat or bias), or from a master dark (a bias); None leaves
-        the frames as they are.
+        A master to subtract from each flat (a master dark flat or bias), or from a master dark (a bias); None subtracts
+        nothing.
     dark_name
         The dark's file name, for the header.
     stacking
-        Who does the work.
+        The function that stacks the frames.
 
     Raises
     ------
     NotOneSetError
-        If the frames are lights or of unknown kind, differ in size, or the dark does.
+        If the frames are lights or of unknown kind, or differ in size from each other or from the dark.
     FrameFileError
-        If a file cannot be read, or a flat shows no light.
+        If a file cannot be read, or a flat has no signal.
     StackingError
-        If `stacking` cannot work.
+        If `stacking` fails.
     """
     first = frames[0].setup
     if first.kind is None:
-        raise NotOneSetError("no header says what the frames are: name it with --kind")
+        raise NotOneSetError("no header states the kind of the frames: give it with --kind")
     if first.kind is FrameKind.LIGHT:
-        raise NotOneSetError("these are lights, of which there is no master")
+        raise NotOneSetError("these are lights, which have no master")
     images = [frame.image for frame in frames]
     odd = next((image for image in images if image.shape != images[0].shape), None)
     if odd is not None:
@@ -124,7 +124,7 @@ def combine_frames(
             f"{odd.path} has {odd.shape[1]} x {odd.shape[0]} pixels, {images[0].path} {first.width} x {first.height}"
         )
     if any(frame.setup.overscan != first.overscan for frame in frames):
-        raise NotOneSetError("overscan can be subtracted from some of the frames only: see --overscan none")
+        raise NotOneSetError("only some of the frames have an overscan to subtract: see --overscan none")
     if first.kind is FrameKind.FLAT:
         stack, masked = stacking(images, method, _flat_recipe(first, images[0].shape, dark))
     else:
@@ -161,14 +161,14 @@ def combine_frames(
 
 
 def _less(stack: Stack, bias: MasterPlanes) -> Stack:
-    """Return the stack without bias, whose error becomes part of its own."""
+    """Return the stack minus the bias, whose error is added to its uncertainty."""
     if bias.mean.shape != stack.mean.shape:
         raise NotOneSetError(f"the bias has the shape {bias.mean.shape}, the darks {stack.mean.shape}")
     return replace(stack, mean=stack.mean - bias.mean, uncertainty=np.hypot(stack.uncertainty, bias.uncertainty))
 
 
 def _sigma_floor_adu(frames: Sequence[RawFrame]) -> float:
-    """Return half the step of the first frame that holds integers, 0 if none does: see `half_step`."""
+    """Return half the step of the first frame of integers, 0 if all are floats; see `half_step`."""
     first = next((frame for frame in frames if frame.image.bits > 0 and frame.image.scale == 1), None)
     if first is None:
         return 0.0 if all(frame.image.bits < 0 for frame in frames) else 0.5

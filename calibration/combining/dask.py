@@ -1,8 +1,8 @@
-"""Masters over archives, stacked by the workers of a Dask cluster from files that all of them see.
+"""Masters from large archives, stacked by the workers of a Dask cluster from files that all workers can read.
 
-Each task stacks some rows of all frames, with the code that stacks them here, so the result is the same to the bit. A
-task reads only its rows, writes nothing and depends on nothing but its arguments: Dask may run it again anywhere when
-a worker dies.
+Each task stacks some rows of all frames with the same code as a local run, so the result is the same to the bit. A task
+reads only its rows, writes nothing and depends only on its arguments, so Dask can repeat it anywhere when a worker
+dies.
 """
 
 import logging
@@ -31,68 +31,74 @@ from coldframe.calibration.stacking.methods import Method
 from coldframe.calibration.stacking.stack import Stack
 
 TASKS_PER_THREAD = 4
-"""Of all workers: enough that none is idle for long at the end, few enough that opening the files costs little."""
+"""Tasks per thread of the cluster: enough to keep all threads busy until the end, but few files to open."""
 
 MOST_PIXELS = 1 << 21
-"""Of a task's rows, which bounds its memory: 10 bytes a pixel for the result, with flats 4 for their dark."""
+"""Most pixels in the rows of a task; each takes 10 bytes for the result and, for flats, 4 for the dark."""
 
 FEWEST_PIXELS = 1 << 15
-"""Of a task's rows: less is not worth the way."""
+"""Fewest pixels in the rows of a task; less work would not outweigh the communication."""
 
 CONNECT_S = 10.0
-"""How long the scheduler may take to answer."""
+"""Timeout for the scheduler's answer."""
 
 FIRST_WORKER_S = 10.0
-"""How long a first worker may take to appear."""
+"""Timeout for the first worker to appear."""
 
 LOST_S = 30.0
-"""How often is looked, while waiting for a result, whether there is any worker left."""
+"""Interval of checks whether any worker is left, while waiting for a result."""
 
 _DIGESTED_BYTES = 1 << 14
 _PACKAGE = "coldframe"
 
 
 class FileMark(NamedTuple):
-    """What tells whether another machine sees the same file: its absolute path, its size, and how it begins.
+    """Marks by which another machine recognises a file: its absolute path, its size, and how it begins.
 
-    Times are not compared: they differ between copies of one archive on several disks, which serve as well.
+    Times are not compared, because copies of an archive on several disks differ in them and serve as well.
     """
 
     path: Path
     size: int
     start: bytes
 
+    @classmethod
+    def of(cls, path: Path) -> "FileMark":
+        """Return the mark of a file; raise OSError if it cannot be read."""
+        with path.open("rb") as file:
+            return cls(path, os.fstat(file.fileno()).st_size, blake2b(file.read(_DIGESTED_BYTES)).digest())
+
 
 class Needs(NamedTuple):
-    """What a worker must have: this version of the package and these files."""
+    """Requirements of a task: this version of the package, and these files."""
 
     version: str
     files: tuple[FileMark, ...]
 
     def missing(self) -> str | None:
-        """Return what is missing in this process or on this machine."""
+        """Return which requirement this process or machine does not meet; None if it meets all."""
         version = metadata.version(_PACKAGE)
         if version != self.version:
-            return f"runs {_PACKAGE} {version}, where it was called is {self.version}: install the same everywhere"
+            return f"runs {_PACKAGE} {version}, the caller runs {self.version}: install the same version everywhere"
         for file in self.files:
             try:
-                seen = _mark(file.path)
+                seen = FileMark.of(file.path)
             except OSError as error:
-                return f"cannot read {file.path} ({error.strerror}): all must see it under this path"
+                return f"cannot read {file.path} ({error.strerror}): all workers must have it under this path"
             if seen != file:
-                return f"sees another file as {file.path}: all must see the same under this path"
+                return f"has a different file under {file.path}: all workers must have the same file under this path"
         return None
 
 
 class Rows(NamedTuple):
-    """Some rows of a frame, from `top` up to but not with `bottom`; `top` is even, for colour filter arrays."""
+    """A range of a frame's rows; `bottom` is excluded. `top` is even, for colour filter arrays."""
 
     top: int
     bottom: int
 
 
 class ScaledFlats(NamedTuple):
-    """What `Scaling` is, its dark as a file of little-endian float32 that the workers see."""
+    """The content of a `Scaling`, with its dark as a file of little-endian float32 that all workers can read."""
 
     dark: Path
     factors: NDArray[np.float32]
@@ -107,7 +113,7 @@ class Cluster:
     client
         The connection.
     folder
-        Seen by all workers; takes the dark of flats.
+        A folder that all workers can read, for the dark of flats.
     """
 
     client: Client
@@ -121,14 +127,15 @@ class Cluster:
         Raises
         ------
         FrameFileError
-            If a file cannot be read any more, or a flat shows no light.
+            If a file can no longer be read, or a flat has no signal.
         StackingError
-            If a worker, which is named, does not see a file, or the cluster cannot work.
+            If a worker, named in the message, cannot read a file, or the cluster fails.
         """
-        # Relative paths mean something else on each worker, and headers would only make the tasks heavy.
+        # Relative paths differ on each worker, and headers would only enlarge the tasks.
         sent = [replace(image, stored=image.stored.absolute(), header={}) for image in images]
         dark = None if flat is None else self._shared(flat.dark)
-        needs = self._checked([*(_image_mark(image) for image in sent), *(() if dark is None else (_mark(dark),))])
+        shared = () if dark is None else (FileMark.of(dark),)
+        needs = self._checked([*map(_image_mark, sent), *shared])
         if flat is None or dark is None:
             return self._stack(needs, sent, method, None), None
         factors = list(self._results(_factors_of, [(needs, image, dark, flat.cfa_pattern) for image in sent]))
@@ -138,11 +145,11 @@ class Cluster:
         shape = images[0].shape
         parts = row_parts(shape, max(1, sum(self.client.nthreads().values())))
         return _joined(
-            shape, parts, self._results(_stack_rows, [(needs, images, rows, method, scaled) for rows in parts])
+            shape, parts, self._results(stack_rows, [(needs, images, rows, method, scaled) for rows in parts])
         )
 
     def _checked(self, files: Sequence[FileMark]) -> Needs:
-        """Raise if a worker lacks something; return what tasks look for again, wherever they come to run."""
+        """Raise if a worker lacks something; return the requirements, which each task checks again on its worker."""
         needs = Needs(metadata.version(_PACKAGE), tuple(files))
         for worker, missing in _answers(self.client, needs.missing).items():
             if missing is not None:
@@ -156,7 +163,7 @@ class Cluster:
         return Path(name)
 
     def _results(self, work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-        """Yield the results of tasks, in their order; what is not done when the caller leaves is cancelled."""
+        """Yield the results of tasks, in their order; unfinished tasks are cancelled when the caller leaves."""
         futures = [self.client.submit(work, *task, pure=False) for task in tasks]
         try:
             for future in futures:
@@ -165,46 +172,47 @@ class Cluster:
         finally:
             self.client.cancel(futures)
 
-    def _result(self, future: "Future[Any]") -> Any:  # noqa: ANN401 - whatever the task returns
+    def _result(self, future: "Future[Any]") -> Any:  # noqa: ANN401 - the result of any task
         while True:
             try:
                 return future.result(timeout=LOST_S)
             except TimeoutError:
                 if not self.client.nthreads():
-                    raise StackingError("all workers have gone: start some, and combine again") from None
+                    raise StackingError("all workers have left: start some, and combine again") from None
             except (RuntimeError, ImportError) as error:
-                # Dask's, where scheduler or worker cannot make sense of a task; its text has several lines.
+                # Raised by Dask if scheduler or worker cannot unpickle a task; its message has several lines.
                 raise StackingError(f"the cluster cannot run the task: {' '.join(str(error).split())}") from error
             except KilledWorker as error:
                 raise StackingError(
-                    f"worker {error.last_worker.address} died, as others did before with the same rows: out of memory?"
+                    f"worker {error.last_worker.address} died, like others before it with the same rows: out of memory?"
                 ) from error
             except CancelledError as error:
-                raise StackingError("the scheduler has gone, or somebody cancelled the tasks: combine again") from error
+                raise StackingError("the scheduler has stopped, or the tasks were cancelled: combine again") from error
 
 
 @contextmanager
 def stacking_cluster(address: str, folder: Path) -> Iterator[Stacking]:
-    """Connect to a cluster; what is given stacks there until it is left.
+    """Connect to a cluster, and yield the function that stacks there, until the context is left.
 
     Parameters
     ----------
     address
-        Of the scheduler, such as ``tcp://host:8786``, or ``tls://`` with the certificates of Dask's configuration.
+        Address of the scheduler, such as ``tcp://host:8786``, or ``tls://`` with the certificates of Dask's
+        configuration.
     folder
-        For files that the workers shall see.
+        Folder for files that the workers must be able to read.
 
     Raises
     ------
     StackingError
-        If no scheduler answers there, it has no workers, or one of them runs another version of this package.
+        If no scheduler answers at the address, it has no workers, or one of them runs another version of this package.
     """
-    # What it logs is raised as well.
+    # Dask logs these errors and raises them, too.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=CONNECT_S)
     except (OSError, ValueError, TypeError, MemoryError) as error:
-        # A TypeError tells of certificates that tls:// lacks, a MemoryError that something else than Dask answers.
+        # A TypeError means missing certificates for tls://, a MemoryError that something other than Dask answers.
         raise StackingError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
         try:
@@ -216,8 +224,8 @@ def stacking_cluster(address: str, folder: Path) -> Iterator[Stacking]:
 
 
 def _check_versions(client: Client) -> None:
-    """Raise if not all run the same version. The scheduler must, too: it looks into the tasks."""
-    # Another version may not even know our functions: it is asked for by one of Python's own.
+    """Raise unless all run the same version, including the scheduler, which unpickles the tasks."""
+    # Another version may lack our functions, so the version is queried with one of the standard library.
     versions = {
         f"worker {address}": version for address, version in _answers(client, metadata.version, _PACKAGE).items()
     }
@@ -229,25 +237,25 @@ def _check_versions(client: Client) -> None:
     for who, version in versions.items():
         if version != here:
             there = f"runs {_PACKAGE} {version}" if isinstance(version, str) else f"has no {_PACKAGE}"
-            raise StackingError(f"{who} {there}, here is {here}: install the same everywhere")
+            raise StackingError(f"{who} {there}, this machine runs {here}: install the same version everywhere")
 
 
 def _answers(client: Client, question: Callable[..., Any], *arguments: object) -> dict[str, Any]:
-    """Return each worker's answer, or its exception; those that have gone meanwhile give none."""
+    """Return each worker's answer, or its exception; workers that have left meanwhile are omitted."""
     answers = client.run(question, *arguments, on_error="return")
     there = client.nthreads()
     return {worker: answer for worker, answer in sorted(answers.items()) if worker in there}
 
 
 def row_parts(shape: tuple[int, int], threads: int) -> list[Rows]:
-    """Return the rows of each task, for a cluster of so many threads."""
+    """Return the rows of each task, for a cluster with some number of threads."""
     height, width = shape
     pixels = max(FEWEST_PIXELS, min(MOST_PIXELS, height * width // (threads * TASKS_PER_THREAD)))
     step = max(2, pixels // width // 2 * 2)
     return [Rows(top, min(top + step, height)) for top in range(0, height, step)]
 
 
-def _stack_rows(
+def stack_rows(
     needs: Needs, images: Sequence[ImageFile], rows: Rows, method: Method, scaled: ScaledFlats | None
 ) -> Stack:
     """Stack some rows; a task."""
@@ -256,12 +264,15 @@ def _stack_rows(
     scaling = None
     if scaled is not None:
         scaling = Scaling(_dark_rows(scaled.dark, rows, images[0].shape[1]), scaled.factors)
-    # Dask runs as many tasks as its worker has threads.
+    # One thread per task: Dask runs as many tasks at once as its worker has threads.
     return combine_columns([_strip(image, rows) for image in images], method, scaling, threads=1)
 
 
 def _factors_of(needs: Needs, image: ImageFile, dark: Path, pattern: str | None) -> NDArray[np.float32]:
-    """Return what brings a flat to the common scale; a task. Of the dark only the central region counts."""
+    """Return the factors that bring a flat to the common scale; a task.
+
+    Only the central region of the dark is read, because the factors do not depend on the rest.
+    """
     _check_here(needs)
     height, width = image.shape
     plane = np.zeros((height, width), np.float32)
@@ -271,7 +282,7 @@ def _factors_of(needs: Needs, image: ImageFile, dark: Path, pattern: str | None)
 
 
 def _check_here(needs: Needs) -> None:
-    """Raise on a worker that has come since the workers were checked and lacks something."""
+    """Raise if this worker, which may have joined since the check of all workers, lacks something."""
     missing = needs.missing()
     if missing is not None:
         raise StackingError(f"worker {get_worker().address} {missing}")
@@ -301,11 +312,6 @@ def _joined(shape: tuple[int, int], parts: Sequence[Rows], stacks: Iterator[Stac
 
 def _image_mark(image: ImageFile) -> FileMark:
     try:
-        return _mark(image.stored)
+        return FileMark.of(image.stored)
     except OSError as error:
         raise FrameFileError(image.path, error.strerror or str(error)) from error
-
-
-def _mark(path: Path) -> FileMark:
-    with path.open("rb") as file:
-        return FileMark(path, os.fstat(file.fileno()).st_size, blake2b(file.read(_DIGESTED_BYTES)).digest())

@@ -1,4 +1,4 @@
-"""The files that a user means by names, folders and patterns."""
+"""The files that a user names by file, folder or pattern."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,31 +8,31 @@ from coldframe.errors import ColdframeError
 
 
 class NothingFoundError(ColdframeError):
-    """A name stands for no file."""
+    """A name matches no file; the message says which name, and why."""
 
 
 def find_files(names: Iterable[str]) -> list[Path]:
-    """Return the files that are meant: files as named, FITS files of folders, matches of patterns; each once.
+    """Return the files named: files, the FITS files in folders, and matches of patterns; each file once.
 
     Raises
     ------
     NothingFoundError
-        If a name leads to nothing.
+        If a name matches no file.
     """
     found: dict[Path, Path] = {}
     for name in names:
         try:
-            for file in _meant_by(name):
+            for file in _files_named(name):
                 found.setdefault(file.resolve(), file)
         except OSError as error:
             raise NothingFoundError(f"{name}: {error.strerror or error}") from error
-        except (ValueError, RuntimeError) as error:  # of a malformed pattern; of links that lead to each other
+        except (ValueError, RuntimeError) as error:  # from a malformed pattern; from links that form a loop
             raise NothingFoundError(f"{name}: {error}") from error
     return list(found.values())
 
 
-def _meant_by(name: str) -> list[Path]:
-    """Return the files that one name stands for."""
+def _files_named(name: str) -> list[Path]:
+    """Return the files for one name."""
     path = Path(name)
     if not name:
         raise NothingFoundError("an empty name among the files: '.' is the folder you are in")
@@ -46,5 +46,5 @@ def _meant_by(name: str) -> list[Path]:
         return [path]
     files = sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
     if not files:
-        raise NothingFoundError(f"{name}: nothing matches this pattern")
+        raise NothingFoundError(f"{name}: no file matches this pattern")
     return files

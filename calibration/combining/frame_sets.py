@@ -21,14 +21,14 @@ from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.config.frames import FrameKind
 
 UNCOOLED_SPAN_C = 2.0
-"""Sensor temperatures of one set without a cooler; dark current changes by a quarter over it."""
+"""Range of sensor temperatures in a set without a cooler; dark current changes by a quarter over it."""
 
 
 UNKNOWN_CAMERA = "unknown camera"
 
 
 _PIECE_BYTES = 1 << 14
-"""Of two frames are compared at a time; frames that are not the same differ in the first piece."""
+"""Bytes of two frames that are compared at a time; different frames usually differ in the first piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,10 @@ class RawFrame:
     setup
         How it was shot.
     rest
-        What rounding the overscan's level left in each line; see `Corrected`. None with the overscan still there.
+        Remainders from rounding the overscan's level of each line; see `Corrected`. None if the overscan was not
+        subtracted.
     half_step_adu
-        Of its levels, see `half_step`, where it is known without reading the frame.
+        Half the step of its levels, see `half_step`, if it is known without reading the frame.
     """
 
     image: ImageFile
@@ -55,7 +56,7 @@ class RawFrame:
 
 @dataclass(frozen=True, slots=True)
 class FrameSet:
-    """Frames shot alike, as far as their headers tell."""
+    """Frames that were shot alike according to their headers."""
 
     frames: tuple[RawFrame, ...]
 
@@ -82,7 +83,7 @@ class FrameSet:
 def open_frames(
     paths: Iterable[Path], unpacked_in: Path, kind: FrameKind | None = None
 ) -> tuple[list[RawFrame], list[FrameFileError]]:
-    """Look at raw frames; return those that can be combined, and what is wrong with each of the others.
+    """Examine raw frames; return those that can be combined, and the faults of the others.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def open_frames(
     unpacked_in
         Folder for copies of compressed files.
     kind
-        What all frames are, whatever their headers say; None believes the headers.
+        Kind of all frames, which overrides the headers; None trusts the headers.
     """
     frames: list[RawFrame] = []
     refused: list[FrameFileError] = []
@@ -99,7 +100,7 @@ def open_frames(
         try:
             image = open_image(path, unpacked_in)
             if image.header.get("NCOMBINE", image.header.get("STACKCNT", 1)) not in {0, 1}:
-                raise FrameFileError(path, "a master already, not a raw frame")  # noqa: TRY301 - refused like the rest
+                raise FrameFileError(path, "is a master already, not a raw frame")  # noqa: TRY301 - handled like the faults of `open_image`
             setup = setup_of({**image.header, "NAXIS1": image.shape[1], "NAXIS2": image.shape[0]})
             twin = next((frame.image.path for frame in frames if _same_frame(frame.image, image)), None)
             if twin is not None:
@@ -113,17 +114,17 @@ def open_frames(
 def without_overscan(
     frames: Iterable[RawFrame], choice: OverscanChoice | None, folder: Path
 ) -> tuple[list[RawFrame], list[FrameFileError]]:
-    """Subtract the overscan of frames that have one; return them, and what is wrong with each of the others.
+    """Subtract the overscan of frames that have one; return the frames, and the faults of those where that failed.
 
     Parameters
     ----------
     frames
-        As opened.
+        Frames as opened.
     choice
-        How, or "none" for leaving all as they are. None subtracts it smoothed where a header tells of an overscan; what
-        is named must be possible for every frame.
+        The method, or "none" to leave all frames as they are. None subtracts the smoothed level if a header declares an
+        overscan. A method that is given must be possible for every frame.
     folder
-        For the corrected copies.
+        Folder for the corrected copies.
     """
     corrected: list[RawFrame] = []
     refused: list[FrameFileError] = []
@@ -140,18 +141,18 @@ def _corrected(frame: RawFrame, choice: OverscanChoice | None, folder: Path) -> 
     try:
         sections = sections_of(image.header, image.shape)
     except OverscanError as error:
-        raise FrameFileError(image.path, f"{error}; --overscan none takes the frame as it is") from error
+        raise FrameFileError(image.path, f"{error}; --overscan none uses the frame as it is") from error
     if sections is None:
         if choice is None:
             return frame
-        raise FrameFileError(image.path, f"its header tells of no overscan (BIASSEC), so {choice} is not possible")
+        raise FrameFileError(image.path, f"its header declares no overscan (BIASSEC), so {choice} is not possible")
     overscan = Overscan(sections, "row" if choice == "row" else "smooth")
     copy, rest = corrected_copy(image, overscan, folder)
     return RawFrame(copy, frame.setup.without(overscan), rest)
 
 
 def _same_frame(one: ImageFile, other: ImageFile) -> bool:
-    """Return whether header and pixels are alike; pixels are read only as far as they are."""
+    """Return whether header and pixels are equal; pixels are read up to the first difference."""
     if one.header != other.header or one.shape != other.shape or one.storage != other.storage:
         return False
     size = one.shape[0] * one.shape[1] * one.pixel_bytes
@@ -162,11 +163,11 @@ def _same_frame(one: ImageFile, other: ImageFile) -> bool:
 
 
 def sets_of(frames: Iterable[RawFrame]) -> list[FrameSet]:
-    """Sort frames into sets by what must agree before they may be averaged, the largest set first.
+    """Sort frames into sets by the properties that must agree before averaging, the largest set first.
 
-    Compared are the kind, the camera, the size, gain, offset, binning, readout mode, filter array, row order and
-    overscan; the exposure but for flats, which are scaled anyway; the filter of flats and dark flats; the setpoint or,
-    without one, the sensor's temperature within 2 C.
+    These are the kind, camera, size, gain, offset, binning, readout mode, filter array, row order and overscan; the
+    exposure, except of flats, which are scaled anyway; the filter of flats and dark flats; and the setpoint or, without
+    one, the sensor's temperature within 2 C.
     """
     alike: defaultdict[tuple[object, ...], list[RawFrame]] = defaultdict(list)
     for frame in frames:

@@ -1,6 +1,6 @@
-"""Sets that grow: frames folded into a state on disk, whose master is that of all frames ever added.
+"""Sets that grow: frames are folded into a state on disk, and the master is that of all frames ever added.
 
-Flats do not grow: dust, focus and rotation change from night to night. Bias and dark frames stay good for months.
+Flats do not grow: dust, focus and rotation change from night to night. Bias and dark frames remain valid for months.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind
 
 FRAMES_AT_ONCE = 8
-"""Frames in memory at once: as many as the state takes in one go."""
+"""Frames in memory at once: as many as the state folds together."""
 
 
 class GrowingSet:
@@ -39,14 +39,14 @@ class GrowingSet:
     Parameters
     ----------
     path
-        The state's file; made by `save` where there is none.
+        The state's file; `save` creates it if it does not exist.
     unpacked_in
         Folder for copies of compressed files.
 
     Raises
     ------
     StateFileError
-        If the file is there and cannot be used.
+        If the file exists and cannot be used.
     """
 
     def __init__(self, path: Path, unpacked_in: Path) -> None:
@@ -56,13 +56,13 @@ class GrowingSet:
 
     @property
     def frames(self) -> list[RawFrame]:
-        """The frames that are in the state; their files may lie elsewhere by now."""
+        """The frames in the state; their files may have moved since."""
         if self._state is None:
             return []
         return [_raw_frame(frame, self._state.accumulator.shape) for frame in self._state.frames]
 
     def require_fit(self, frames: Sequence[RawFrame], method: Method) -> None:
-        """Refuse what cannot be folded into this state.
+        """Raise if frames or method do not fit this state.
 
         Raises
         ------
@@ -71,20 +71,22 @@ class GrowingSet:
         """
         if not isinstance(method, Clipping | Mean):
             raise NotOneSetError(
-                f"a state knows sums and extremes, from which no {method} comes: use --method mean, or sigma-clip with"
-                " --center mean"
+                f"a state keeps sums and extremes, which do not determine a {method}: use --method mean, or sigma-clip"
+                " with --center mean"
             )
         if any(frame.setup.kind is FrameKind.FLAT for frame in frames):
-            raise NotOneSetError("flats have no state: dust and focus change from night to night; combine them anew")
+            raise NotOneSetError(
+                "flats have no state: dust and focus change from night to night; combine them without one"
+            )
         known = self.frames
         if known and frames and len(sets_of([*known, *frames])) > 1:
             raise NotOneSetError(
                 f"{self.path} holds {FrameSet(tuple(known))}; the files are"
-                f" {'; '.join(map(str, sets_of(frames)))}. What differs needs a state of its own"
+                f" {'; '.join(map(str, sets_of(frames)))}. Each set needs a state of its own"
             )
 
     def add(self, frames: Sequence[RawFrame]) -> list[FrameFileError]:
-        """Fold frames in; return what is wrong with those that are left out, known ones among them.
+        """Fold frames into the state; return the faults of frames that are left out, such as repeated ones.
 
         Raises
         ------
@@ -93,7 +95,7 @@ class GrowingSet:
         """
         if any(frame.rest is not None for frame in frames):
             raise NotOneSetError(
-                "a state takes frames as they are, not without their overscan: combine all of them anew, or use"
+                "a state takes whole frames, not frames without overscan: combine all of them without a state, or use"
                 " --overscan none"
             )
         refused: list[FrameFileError] = []
@@ -112,18 +114,18 @@ class GrowingSet:
         return refused
 
     def merge(self, other: "GrowingSet") -> None:
-        """Fold another state in, of other frames of the same set.
+        """Merge another state, of other frames of the same set, into this one.
 
         Raises
         ------
         NotOneSetError
-            If both hold the same frame, or the sets differ.
+            If both contain the same frame, or the sets differ.
         """
         theirs = other._state  # noqa: SLF001 - of the same class
         if theirs is None:
-            raise NotOneSetError(f"{other.path}: there is no such state")
+            raise NotOneSetError(f"{other.path}: this state does not exist")
         if self._state is None:
-            raise NotOneSetError(f"{self.path}: there is no such state to merge {other.path} into")
+            raise NotOneSetError(f"{self.path}: this state does not exist, so {other.path} cannot be merged into it")
         self.require_fit(other.frames, Mean())
         try:
             self._state.accumulator.merge(theirs.accumulator)
@@ -132,7 +134,7 @@ class GrowingSet:
         self._state.frames += theirs.frames
 
     def save(self) -> None:
-        """Bring the state onto the disk; see `write_state`."""
+        """Write the state to disk; see `write_state`."""
         if self._state is not None:
             write_state(self.path, self._state)
 
@@ -142,8 +144,8 @@ class GrowingSet:
         Raises
         ------
         StackingError
-            If raw frames are needed again, because of some pixels more values are rejected than the state keeps, and
-            one is missing or has changed.
+            If raw frames must be read again, because more values of some pixels are rejected than the state keeps, and
+            one of the files is missing or has changed.
         """
         assert self._state is not None
         assert isinstance(method, Clipping | Mean)
@@ -151,8 +153,8 @@ class GrowingSet:
             return self._state.accumulator.finish(method, self._reread), None
         except FrameFileError as error:
             raise StackingError(
-                f"{error}. Some pixels of all frames must be read again: bring the file back, or name it among the"
-                " files where it lies now"
+                f"{error}. Some pixels of all frames must be read again: restore the file, or name it at its new place"
+                " among the files"
             ) from error
         except WrongFrameError as error:
             raise StackingError(self._changed() or str(error)) from error
@@ -165,9 +167,9 @@ class GrowingSet:
         if saved is None:
             return
         if Path(saved.path).exists():
-            raise FrameFileError(path, f"in {self.path} already; each frame counts once")
+            raise FrameFileError(path, f"is in {self.path} already; each frame counts once")
         saved.path = str(path.resolve())
-        raise FrameFileError(path, f"in {self.path} already, which knows now where it lies")
+        raise FrameFileError(path, f"is in {self.path} already, whose record of its place was updated")
 
     def _fold(self, taken: dict[bytes, tuple[RawFrame, NDArray[np.uint16]]]) -> None:
         if self._state is None:
@@ -192,7 +194,7 @@ class GrowingSet:
         assert self._state is not None
         for image in self._images():
             if image.storage not in UINT16_STORAGES or image.shape != self._state.accumulator.shape:
-                raise FrameFileError(image.path, "not the frame any more that was added")
+                raise FrameFileError(image.path, "no longer the frame that was added")
             yield image.values(places)
 
     def _images(self) -> Iterator[ImageFile]:
@@ -201,16 +203,16 @@ class GrowingSet:
             yield open_image(Path(frame.path), self._unpacked_in)
 
     def _changed(self) -> str | None:
-        """Return which file is not the frame any more that was added."""
+        """Return which file is no longer the frame that was added."""
         assert self._state is not None
         for frame, image in zip(self._state.frames, self._images(), strict=True):
             if pixel_digest(uint16_pixels(image)).hex() != frame.digest:
-                return f"{image.path}: not the frame any more that was added to {self.path}"
+                return f"{image.path}: no longer the frame that was added to {self.path}"
         return None
 
 
 def _raw_frame(frame: SavedFrame, shape: tuple[int, int]) -> RawFrame:
-    """Return a frame of a state as one of the files, though its file may be elsewhere by now."""
+    """Return a frame of a state as a raw frame, although its file may have moved since."""
     path = Path(frame.path)
     setup = setup_of({**frame.header, "NAXIS1": shape[1], "NAXIS2": shape[0]})
     image = ImageFile(path, path, 0, shape, 16, BZERO, 1, frame.header)

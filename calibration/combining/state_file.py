@@ -1,9 +1,9 @@
 """The running state of a set on disk, so that the set can grow for months.
 
-A state file holds, one after the other: a line that names the format; the length of the description as a 64-bit number;
-the description in JSON (`_Description`); the bands of the state, of each the squares (64 bits), the totals (32), the
-largest and the smallest values (16); and the SHA-256 of all that. Numbers are little-endian. The description tells the
-size of everything, which must be that of the file before anything is allocated.
+A state file contains, in this order: a line that names the format; the length of the description as a 64-bit number;
+the description in JSON (`_Description`); for each band of the state the squares (64 bits), the totals (32 bits), the
+largest and the smallest values (16 bits); and the SHA-256 of everything before it. Numbers are little-endian. The
+description determines the size of the file, which is checked before anything is allocated.
 """
 
 import hashlib
@@ -26,10 +26,10 @@ from coldframe.config.frames import FrameKind
 MAGIC = b"coldframe running state 1\n"
 
 PLANNED_FRAMES = 500
-"""For which the tails of a state on disk are long enough: nobody knows how far it will grow."""
+"""Frames for which the tails of a state on disk are long enough; how far it will grow is unknown."""
 
 LONGEST_DESCRIPTION = 1 << 28
-"""Bytes; 32,767 frames with headers of 8 kB each."""
+"""Bytes of 32,767 frames with headers of 8 kB each."""
 
 _LENGTH_BYTES = 8
 _DIGEST_BYTES = 32
@@ -39,14 +39,14 @@ HeaderText = dict[str, StrictBool | StrictInt | FiniteFloat | StrictStr]
 
 
 class StateFileError(StackingError):
-    """A file is not a state that we can read, or not the one that it was.
+    """A file is not a readable state, or has changed.
 
     Attributes
     ----------
     path
         The file.
     what
-        What is wrong with it.
+        The fault.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -61,13 +61,13 @@ class SavedFrame(BaseModel):
     Attributes
     ----------
     digest
-        Of its pixels; see `pixel_digest`.
+        Digest of its pixels; see `pixel_digest`.
     path
-        Where it lies, absolute.
+        Its absolute path.
     kind
-        What it was shot for.
+        Its kind.
     half_step_adu
-        Of its levels; see `half_step`.
+        Half the step of its levels; see `half_step`.
     header
         Values of its cards.
     """
@@ -91,16 +91,16 @@ class _Description(BaseModel):
 
 @dataclass(slots=True)
 class SavedState:
-    """A running state and the frames that are in it.
+    """A running state with its frames.
 
     Attributes
     ----------
     accumulator
         The state, with tails for `PLANNED_FRAMES`.
     frames
-        In the order in which they were added.
+        Its frames, in the order in which they were added.
     stamp
-        Of the file when it was read; None of a state that has no file yet.
+        Identity of the file when it was read; None for a state without a file.
     """
 
     accumulator: Accumulator
@@ -114,7 +114,7 @@ def read_state(path: Path) -> SavedState:
     Raises
     ------
     StateFileError
-        If the file cannot be read, is not a state, or any byte of it is not as it was written.
+        If the file cannot be read, is not a state, or any byte of it has changed since it was written.
     """
     try:
         with path.open("rb") as file:
@@ -130,14 +130,14 @@ def read_state(path: Path) -> SavedState:
 
 
 def write_state(path: Path, state: SavedState) -> None:
-    """Bring a state onto the disk, in the place of the file that it was read from; until then that one stays.
+    """Write a state to disk in place of the file from which it was read, which remains until the new one is complete.
 
     Raises
     ------
     StateFileError
-        If the file is not the one that was read any more: another process has added to it meanwhile.
+        If the file has changed since it was read, because another process has added frames.
     NotDurableError
-        If it could not be written, or, for a state that has no file yet, there is one.
+        If it could not be written, or if a file exists for a state that was not read from one.
     """
     if state.stamp is None:
         write_durably(path, _pieces(state))
@@ -149,7 +149,7 @@ def write_state(path: Path, state: SavedState) -> None:
 
 
 class _HashedFile:
-    """A file that is read from its beginning, and hashed on the way."""
+    """A file that is read from its beginning, and hashed at the same time."""
 
     def __init__(self, path: Path, file: BufferedReader) -> None:
         self._path = path
@@ -172,11 +172,11 @@ class _HashedFile:
 
     def check_digest(self) -> None:
         if self._file.read(_DIGEST_BYTES + 1) != self._hash.digest():
-            raise StateFileError(self._path, "damaged: it is not as it was written (SHA-256 differs)")
+            raise StateFileError(self._path, "damaged: it has changed since it was written (SHA-256 differs)")
 
 
 def _described(path: Path, file: _HashedFile, size: int) -> _Description:
-    """Read the description; what it tells has the size of the file."""
+    """Read the description, and check that it fits the size of the file."""
     start = len(MAGIC) + _LENGTH_BYTES
     if size < start or file.take(len(MAGIC)) != MAGIC:
         raise StateFileError(path, "not a running state of coldframe")
@@ -190,12 +190,12 @@ def _described(path: Path, file: _HashedFile, size: int) -> _Description:
         where = ".".join(map(str, first["loc"])) or "description"
         raise StateFileError(path, f"damaged: {where}: {first['msg']}") from error
     if len({frame.digest for frame in description.frames}) < len(description.frames):
-        raise StateFileError(path, "damaged: a frame is in it twice")
+        raise StateFileError(path, "damaged: it contains a frame twice")
     height, width = description.shape
     needed = start + length + height * width * _PIXEL_BYTES + _DIGEST_BYTES
     if size != needed:
         raise StateFileError(
-            path, f"truncated or damaged: {width} x {height} pixels take {needed} bytes, it has {size}"
+            path, f"truncated or damaged: {width} x {height} pixels need {needed} bytes, it has {size}"
         )
     return description
 

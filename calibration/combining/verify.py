@@ -1,7 +1,7 @@
-"""Masters checked against their raw frames: combined anew from disk by the column sort, and compared bit by bit.
+"""Verification of masters: their raw frames are combined again from disk by the column sort, and compared bit by bit.
 
-A night makes its masters from the running state, while the frames come in. This is the other way to the same result:
-other code, other order, and the frames as they were saved.
+A night makes its masters from the running state as the frames arrive. Verification is a second, independent way to
+the same result: other code, another order, and the frames as they were saved.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,19 +28,19 @@ from coldframe.calibration.stacking.column_sort import combine_columns
 from coldframe.calibration.stacking.stack import Stack
 
 MOST_NAMED = 999
-"""Frames that a master's header can name (IMCOM001 to IMCOM999)."""
+"""Most frames that a master's header can name (IMCOM001 to IMCOM999)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recombination:
-    """What combining a master's frames anew has shown.
+    """The result of combining a master's frames again.
 
     Attributes
     ----------
     frames
-        How many they are.
+        Number of frames.
     differing
-        Pixels that are not equal to the bit, by the name of the plane: mean, uncertainty, counts, mask.
+        Number of pixels that are not equal to the bit, by plane: mean, uncertainty, counts, mask.
     """
 
     frames: int
@@ -48,30 +48,30 @@ class Recombination:
 
     @property
     def equal(self) -> bool:
-        """True where every bit is the same."""
+        """True if every bit is equal."""
         return not any(self.differing.values())
 
     def __str__(self) -> str:
         if self.equal:
-            return f"equal to the bit to {self.frames} frames combined anew"
+            return f"equal to the bit to its {self.frames} frames combined again"
         planes = ", ".join(f"{name} in {pixels} pixels" for name, pixels in self.differing.items() if pixels)
-        return f"differs from its {self.frames} frames combined anew: {planes}"
+        return f"differs from its {self.frames} frames combined again: {planes}"
 
 
 def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
-    """Combine a night's master anew from its raw frames, and compare.
+    """Combine a night's master again from its raw frames, and compare.
 
     Parameters
     ----------
     master
-        As a night wrote it; the master that was subtracted from flats lies beside it.
+        A master as the night wrote it; the master that was subtracted from flats is in the same folder.
     raw_frames
-        The files among which its frames are, by their names.
+        Available raw files, by name.
 
     Raises
     ------
     FrameFileError
-        If a file is missing or cannot be read, or the header does not tell how the master was made.
+        If a file is missing or cannot be read, or if the header does not state how the master was made.
     """
     header = read_header(master)
     names = _inputs(header, master)
@@ -90,7 +90,7 @@ def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
         masked: NDArray[np.bool_] | None
         try:
             if header.get("CFSKY") is True:
-                stack, masked = _of_twilight(frames, clipping, _ladder(header, master), folder)
+                stack, masked = _combine_twilight_flats(frames, clipping, _ladder(header, master), folder)
             else:
                 anew = combine_frames(frames, clipping, _subtracted(header, master))
                 stack, masked = anew.stack, anew.masked
@@ -113,7 +113,7 @@ def _subtracted(header: Mapping[str, HeaderValue], master: Path) -> MasterPlanes
 
 
 def _ladder(header: Mapping[str, HeaderValue], master: Path) -> DarkLadder:
-    """Return the masters between which the dark of each flat lies."""
+    """Return the masters between which the dark of each flat was interpolated."""
     rungs = []
     for number in range(1, MOST_NAMED + 1):
         name = header.get(f"CFDARK{number}")
@@ -122,7 +122,7 @@ def _ladder(header: Mapping[str, HeaderValue], master: Path) -> DarkLadder:
         path = _beside(master, name)
         rungs.append(Rung(_exposure_s(setup_of(read_header(path)), path), path))
     if not rungs:
-        raise FrameFileError(master, "its header names nothing that was subtracted")
+        raise FrameFileError(master, "its header does not name the masters that were subtracted")
     return DarkLadder(rungs)
 
 
@@ -132,14 +132,14 @@ def _beside(master: Path, name: HeaderValue) -> Path:
 
 def _exposure_s(setup: FrameSetup, path: Path) -> float:
     if setup.exposure_s is None:
-        raise FrameFileError(path, "its header tells no exposure")
+        raise FrameFileError(path, "its header states no exposure")
     return setup.exposure_s
 
 
-def _of_twilight(
+def _combine_twilight_flats(
     frames: Sequence[RawFrame], clipping: Clipping, ladder: DarkLadder, folder: Path
 ) -> tuple[Stack, NDArray[np.bool_]]:
-    """Combine flats of different exposures: each on its own dark, then all from scaled copies on disk."""
+    """Combine flats of different exposures: scale each on its own dark, then stack scaled copies from disk."""
     setup, encoder = frames[0].setup, FrameEncoder()
 
     def recipe(exposure_s: float) -> FlatRecipe:
@@ -175,11 +175,11 @@ def _clipping(header: Mapping[str, HeaderValue], frames: int, master: Path) -> C
             clipping = Clipping(kappa=kappa, start=start, sigma_floor_adu=floor_adu, iterations=iterations)
             if rule == ["sigma-clipped mean", "mean", start, clipping.trimmed(frames)]:
                 return clipping
-    raise FrameFileError(master, "its header does not tell how it was made: not a night's master")
+    raise FrameFileError(master, "its header does not state how it was made: not a night's master")
 
 
 def _differing(one: NDArray[np.generic] | None, other: NDArray[np.generic] | None) -> int:
-    """Return how many pixels of two planes have not the same bits; all of them where the planes are not alike."""
+    """Return how many pixels of two planes differ in their bits; all of them if shape or type differ."""
     if one is None or other is None:
         return 0 if one is other else max(plane.size for plane in (one, other) if plane is not None)
     if one.shape != other.shape or one.dtype != other.dtype:

@@ -1,4 +1,4 @@
-"""Defect maps as files: FITS bit masks, and lists that Siril reads."""
+"""Read and write defect maps: FITS bit masks, and lists for Siril."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from coldframe.calibration.files.keywords import software_card
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 
 MOST_BAD = 0.2
-"""Fraction of all pixels; with more of them bad a map says something about the masters, or is none."""
+"""Largest plausible fraction of bad pixels; more means that the file is not a defect map, or the masters were bad."""
 
 _ROLE = "DEFECTS"
 _OF_THE_CAMERA = (
@@ -26,16 +26,16 @@ _OF_THE_CAMERA = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BadPixels:
-    """What a defect map says of its camera.
+    """The bad pixels of a defect map.
 
     Attributes
     ----------
     path
-        The map.
+        File of the map.
     bad
         bool, shape (height, width).
     setup
-        Of the camera, as far as the map's header tells.
+        Camera setup in the header of the map.
     """
 
     path: Path
@@ -46,31 +46,31 @@ class BadPixels:
 def write_map(
     path: Path, defects: Defects, limits: Limits, masters: Mapping[str, str], header: Mapping[str, HeaderValue]
 ) -> None:
-    """Write a defect map durably: a FITS image of bytes whose bits are named in its header.
+    """Write a defect map durably: an 8-bit FITS image whose header names the bits.
 
     Parameters
     ----------
     path
-        The file to make, in a folder that exists.
+        File to create, in an existing folder.
     defects
-        What was found.
+        Defects to write.
     limits
-        The thresholds by which.
+        Thresholds that they were found with.
     masters
         File names by keyword: CFDARK, CFBIAS, CFFLAT.
     header
-        Of one of the masters: what it tells of the camera holds for the map, too.
+        Header of one of the masters, from which the map takes the camera's cards.
 
     Raises
     ------
     NotDurableError
-        If the file could not be brought onto the disk, or exists.
+        If the file cannot be written or exists.
     """
     cards = [
         Card("IMAGETYP", "Defect Map", "0: good pixel, else a sum of bits"),
-        Card("CFROLE", _ROLE, "what this file is for"),
+        Card("CFROLE", _ROLE, "purpose of this file"),
         *_bit_cards(defects),
-        *(Card(keyword, name, "looked at") for keyword, name in masters.items()),
+        *(Card(keyword, name, "examined master") for keyword, name in masters.items()),
         *_limit_cards(limits),
         *(Card(keyword, header[keyword]) for keyword in _OF_THE_CAMERA if keyword in header),
         software_card(),
@@ -84,33 +84,33 @@ def _bit_cards(defects: Defects) -> Iterator[Card]:
         yield Card(f"CFBIT{number}", kind.label, f"{kind.value}: {kind.meaning}")
         if kind in counts:
             yield Card(f"CFNUM{number}", counts[kind], "pixels of this kind")
-    yield Card("CFBAD", int(np.count_nonzero(defects.bits)), "pixels that are anything of this")
+    yield Card("CFBAD", int(np.count_nonzero(defects.bits)), "pixels with any defect")
 
 
 def _limit_cards(limits: Limits) -> list[Card]:
     hot = (
-        Card("CFSIGMA", limits.sigma, "hot, bias: beyond so many times the spread")
+        Card("CFSIGMA", limits.sigma, "hot, bias: threshold in local spreads")
         if limits.hot_e_per_s is None
-        else Card("CFHOTEPS", limits.hot_e_per_s, "[e-/s] hot: beyond this")
+        else Card("CFHOTEPS", limits.hot_e_per_s, "[e-/s] hot: threshold")
     )
     return [
         hot,
         Card("CFCOLD", limits.cold_response, "cold: below this fraction of the neighbours"),
         Card("CFBRIGHT", limits.bright_response, "bright: above this fraction of the neighbours"),
-        Card("CFFLICK", limits.flicker, "unstable: noise above so many times the expected"),
+        Card("CFFLICK", limits.flicker, "unstable: noise above this multiple of expected"),
         Card("CFREJFR", limits.rejected_fraction, "unstable: clipped in more of the frames"),
         Card("CFLINE", limits.line_pixels, "defects that make a line bad"),
-        Card("CFGAP", limits.line_gap, "most good pixels between them"),
+        Card("CFGAP", limits.line_gap, "largest gap of good pixels between them"),
     ]
 
 
 def read_map(path: Path) -> BadPixels:
-    """Read a defect map of ours, or of another program with 0 for good pixels, in 8 or 16 bits.
+    """Read a defect map in 8 or 16 bits in which 0 means a good pixel, also one of another program.
 
     Raises
     ------
     FrameFileError
-        If the file cannot be read, or marks so many pixels that it is no defect map.
+        If the file cannot be read, or marks so many pixels that it cannot be a defect map.
     """
     try:
         pixels, header = read_frame(path)
@@ -119,20 +119,20 @@ def read_map(path: Path) -> BadPixels:
     bad = pixels != 0
     fraction = float(bad.mean())
     if fraction > MOST_BAD:
-        raise FrameFileError(path, f"no defect map: {fraction:.0%} of its pixels are not 0")
+        raise FrameFileError(path, f"not a defect map: {fraction:.0%} of its pixels are not 0")
     return BadPixels(path, bad, setup_of(header))
 
 
 def write_siril_list(path: Path, defects: Defects) -> None:
-    """Write the bad pixels as a list for Siril's command `cosme`, durably; one line for each, `P x y H` or `P x y C`.
+    """Write the bad pixels durably as a list for Siril's command `cosme`, with a line `P x y H` or `P x y C` for each.
 
-    Siril counts from 0, columns from the left and rows from the last of the file, whatever ROWORDER says (Siril 1.0.6,
-    as its own `find_hot` writes them).
+    Siril counts from 0, columns from the left and rows from the last one of the file, regardless of ROWORDER; so does
+    `find_hot` of Siril 1.0.6 when it writes lists.
 
     Raises
     ------
     NotDurableError
-        If the file could not be brought onto the disk, or exists.
+        If the file cannot be written or exists.
     """
     rows, columns = np.nonzero(defects.bits)
     cold = (defects.bits[rows, columns] & np.uint8(Defect.COLD)) != 0

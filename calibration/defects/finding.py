@@ -1,6 +1,6 @@
-"""Which pixels of a sensor cannot be trusted, from its master dark, flat and bias.
+"""Find the defective pixels of a sensor in its master dark, flat and bias.
 
-What the thresholds are, where they come from and why is told in docs/defects.md.
+docs/defects.md explains the thresholds and their sources.
 """
 
 import math
@@ -22,16 +22,16 @@ F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 FEWEST_FRAMES = 10
-"""Of fewer the scatter is too uncertain to call a pixel unstable."""
+"""With fewer frames, the scatter is too uncertain to call a pixel unstable."""
 
 _ROWS_AT_ONCE = 256
 _FEWEST_FOR_SLOPE = 30
 _LEAST_NOISE_ADU = 0.5
-"""Noise below that of rounding to whole ADU does not show."""
+"""Noise below that of rounding to whole ADU is not measurable."""
 
 
 class Defect(IntFlag):
-    """What is wrong with a pixel; the bits of a defect map."""
+    """Kinds of defects; the bits of a defect map."""
 
     HOT = 1
     COLD = 2
@@ -43,21 +43,21 @@ class Defect(IntFlag):
 
     @property
     def label(self) -> str:
-        """Its name, such as "hot"."""
+        """Name of the defect, such as "hot"."""
         return str(self.name).lower()
 
     @property
     def meaning(self) -> str:
-        """What it says, in a few words."""
+        """Explanation in a few words."""
         return _MEANINGS[self]
 
 
 _MEANINGS = {
     Defect.HOT: "dark current far above its neighbours'",
-    Defect.COLD: "answers far less to light, or not at all",
-    Defect.BRIGHT: "answers far more to light",
-    Defect.UNSTABLE: "flickers from frame to frame",
-    Defect.BIAS: "level far off without light or time",
+    Defect.COLD: "response to light far below its neighbours'",
+    Defect.BRIGHT: "response to light far above its neighbours'",
+    Defect.UNSTABLE: "scatters too much from frame to frame",
+    Defect.BIAS: "bias level far from its neighbours'",
     Defect.COLUMN: "within a bad column",
     Defect.ROW: "within a bad row",
 }
@@ -69,34 +69,34 @@ OF_LINES = Defect.COLUMN | Defect.ROW
 
 
 class NotJudgeableError(ColdframeError):
-    """Masters do not fit each other, or lack what a threshold needs; the message says what."""
+    """Masters do not match, or lack data that a threshold needs; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From where on a pixel counts as a defect.
+    """Thresholds for defects.
 
     Attributes
     ----------
     sigma
-        A dark current or a bias further from its neighbours' than so many times their spread, and than the noise of one
-        frame, is one.
+        Deviation of dark current or bias from the neighbours in units of their spread; it must also exceed the noise of
+        one frame.
     hot_e_per_s
-        Electrons per second above the neighbours; None leaves it to `sigma`.
+        Dark current above the neighbours in electrons per second; None uses `sigma`.
     cold_response, bright_response
-        Answer to light as a fraction of the neighbours' of the same colour.
+        Response to light as a fraction of the neighbours' of the same colour.
     flicker
-        Noise of single frames as a multiple of the expected one.
+        Noise of single frames as a multiple of the expected noise.
     rejected_fraction
         Fraction of the frames in which the value was clipped.
     false_alarm
-        Probability with which noise alone may make a pixel count as unstable.
+        Probability that noise alone makes a pixel count as unstable.
     line_pixels
-        Defects in a bad column or row; on sensors of less than four times as many pixels along it a quarter of these.
+        Defects that make a column or row bad; on small sensors a quarter of the line is enough.
     line_gap
-        Good pixels between two defects of one bad column or row.
+        Largest number of good pixels between two defects of a bad column or row.
     line_density
-        So many times denser than in the whole frame defects must be there.
+        Density of defects in a bad column or row, relative to the whole frame.
     """
 
     sigma: float = 8.0
@@ -118,9 +118,9 @@ class Defects:
     Attributes
     ----------
     bits
-        uint8, shape (height, width): a `Defect` for each pixel, 0 for a good one.
+        Bits of `Defect` for each pixel, 0 for a good one: uint8, shape (height, width).
     judged
-        The kinds that were looked for.
+        Kinds that were examined.
     """
 
     bits: NDArray[np.uint8]
@@ -128,16 +128,16 @@ class Defects:
 
     @property
     def counts(self) -> dict[Defect, int]:
-        """Pixels of each kind that was looked for."""
+        """Number of pixels of each kind that was examined."""
         return {kind: int(np.count_nonzero(self.bits & kind)) for kind in Defect if kind in self.judged}
 
     @property
     def bad(self) -> Mask:
-        """Every pixel with a defect of whatever kind; bool, shape (height, width)."""
+        """Pixels with any defect; bool, shape (height, width)."""
         return np.asarray(self.bits != 0)
 
     def lines(self, kind: Defect) -> int:
-        """Return how many columns (or rows) have pixels within a bad one."""
+        """Return the number of columns (or rows) that contain a bad stretch."""
         axis = 0 if kind is Defect.COLUMN else 1
         return int(np.count_nonzero((self.bits & kind).any(axis=axis)))
 
@@ -150,21 +150,21 @@ def dark_defects(
     Parameters
     ----------
     dark
-        A master dark; whether pixels are unstable is told by its uncertainty and counts.
+        A master dark; its uncertainty and counts show unstable pixels.
     bias
-        Subtracted where there is one, so that its pattern does not count as dark current.
+        Master bias to subtract, so that its pattern does not count as dark current; None if there is none.
     limits
-        The thresholds.
+        Thresholds.
     e_per_adu
-        Electrons for 1 ADU, only for `Limits.hot_e_per_s`; None takes EGAIN of the dark's header.
+        Gain for `Limits.hot_e_per_s`, in electrons per ADU; None uses EGAIN in the header of the dark.
 
     Raises
     ------
     NotJudgeableError
-        If the two differ in size, or the header lacks what a threshold in electrons per second needs.
+        If the masters differ in size, or the header lacks values for a threshold in electrons per second.
     """
     if bias is not None and bias.mean.shape != dark.mean.shape:
-        raise NotJudgeableError(f"the master dark is {_size(dark)}, the master bias {_size(bias)}")
+        raise NotJudgeableError(f"the master dark has {_size(dark)}, the master bias {_size(bias)}")
     current = dark.mean if bias is None else dark.mean - bias.mean
     ordinary, scatter = LocalLevels(current), _Scatter.of(dark, limits)
     hot_adu = None if limits.hot_e_per_s is None else limits.hot_e_per_s * _adu_s_per_e(dark, e_per_adu)
@@ -185,7 +185,7 @@ def dark_defects(
 
 
 def bias_defects(bias: MasterPlanes, limits: Limits) -> Defects:
-    """Find pixels whose level is off or unstable without light and time."""
+    """Find pixels whose bias level is wrong or unstable."""
     ordinary, scatter = LocalLevels(bias.mean), _Scatter.of(bias, limits)
     bits = np.zeros(bias.mean.shape, np.uint8)
     for rows in _bands(bits.shape):
@@ -197,21 +197,21 @@ def bias_defects(bias: MasterPlanes, limits: Limits) -> Defects:
 
 
 def flat_defects(flat: MasterPlanes, mosaic: str | None, limits: Limits) -> Defects:
-    """Find pixels that answer to light otherwise than their neighbours.
+    """Find pixels whose response to light differs from that of their neighbours.
 
     Parameters
     ----------
     flat
         A master flat.
     mosaic
-        Its colour filter array (`FrameSetup.mosaic`); colours are compared among themselves only.
+        Colour filter array (`FrameSetup.mosaic`); only pixels of the same colour are compared.
     limits
-        The thresholds.
+        Thresholds.
 
     Raises
     ------
     NotJudgeableError
-        If the colour filter array is not one that repeats over squares of pixels.
+        If the colour filter array does not repeat over squares of pixels.
     """
     try:
         period = cfa_period(mosaic)
@@ -237,16 +237,15 @@ def _response_defects(response: F32, block: int, limits: Limits) -> NDArray[np.u
 
 
 def merged(parts: Iterable[Defects], limits: Limits) -> Defects:
-    """Put together what several masters showed, and find bad columns and rows in it.
+    """Combine the defects found in several masters, and find bad columns and rows.
 
-    A column is bad from one defect to another where it has `Limits.line_pixels` of them or more, with never more
-    than `Limits.line_gap` good pixels between, and where they are `Limits.line_density` times as dense as in the whole
-    frame.
+    A bad stretch of a column contains at least `Limits.line_pixels` defects, with gaps of at most `Limits.line_gap`
+    good pixels, and is `Limits.line_density` times as dense in defects as the whole frame.
 
     Raises
     ------
     NotJudgeableError
-        If they differ in size.
+        If the masters differ in size.
     """
     first, *others = parts
     bits, judged = first.bits.copy(), first.judged | OF_LINES
@@ -264,7 +263,7 @@ def merged(parts: Iterable[Defects], limits: Limits) -> Defects:
 
 
 def _bad_lines(bad: Mask, limits: Limits) -> Iterator[tuple[int, int, int]]:
-    """Yield each bad stretch of a row: its number, where it starts and where it stops."""
+    """Yield each bad stretch of a row: its number, first column, and the column after its last."""
     line, place = np.nonzero(bad)
     if not line.size:
         return
@@ -279,7 +278,7 @@ def _bad_lines(bad: Mask, limits: Limits) -> Iterator[tuple[int, int, int]]:
 
 
 class _Scatter:
-    """How single frames of a master scatter, and what of that is more than noise."""
+    """Scatter of the frames of a master, and how much of it exceeds noise."""
 
     def __init__(self, master: MasterPlanes, counts: F32, limits: Limits) -> None:
         frames = _frames(master, counts)
@@ -292,28 +291,28 @@ class _Scatter:
 
     @classmethod
     def of(cls, master: MasterPlanes, limits: Limits) -> Self | None:
-        """Look at a master; None where it does not hold its frames' scatter, or too few frames make it."""
+        """Return the scatter of a master, or None if it does not contain it or has too few frames."""
         if master.counts is None or not master.frame_variance.any():
             return None
         return cls(master, master.counts, limits) if _frames(master, master.counts) >= FEWEST_FRAMES else None
 
     def is_unstable(self, rows: slice, shot: F32 | np.float32) -> Mask:
-        """Return where some rows are unstable, given the variance that dark current adds to the ordinary."""
+        """Return where a band of rows is unstable, given the additional variance from dark current."""
         expected = np.maximum(self.ordinary.level(rows), np.float32(_LEAST_NOISE_ADU**2)) + shot
         found: Mask = self._variance[rows] > np.float32(self._factor) * expected
         return found | (self._counts[rows] < self._fewest_kept)
 
 
 def _threshold(ordinary: LocalLevels, scatter: _Scatter | None, rows: slice, limits: Limits) -> F32:
-    """Return how far from its neighbours a level must be: by their spread, and by the noise of a frame."""
+    """Return the deviation from the neighbours that counts: their spread, and at least the noise of a frame."""
     spread = np.float32(limits.sigma) * ordinary.spread(rows)
     return spread if scatter is None else np.maximum(spread, np.sqrt(scatter.ordinary.level(rows)))
 
 
 def _shot_noise_slope(dark: MasterPlanes, scatter: _Scatter, excess: F32, hot: Mask) -> float | None:
-    """Return the variance that comes with each ADU of dark current: the median over hot pixels; None of too few.
+    """Return the variance per ADU of dark current, as the median over hot pixels; None if there are too few.
 
-    Measured, not taken from EGAIN: some drivers state that for another scale than the file's.
+    It is measured instead of taken from EGAIN, because some drivers state EGAIN for another scale than the file's.
     """
     if np.count_nonzero(hot) < _FEWEST_FOR_SLOPE:
         return None
@@ -327,21 +326,21 @@ def _frames(master: MasterPlanes, counts: F32) -> int:
 
 
 def largest_variance_ratio(degrees: int, probability: float) -> float:
-    """Return what the variance of normal noise exceeds its true value by with a small probability.
+    """Return the ratio by which a sample variance of normal noise exceeds the true one with a given small probability.
 
-    The quantile of chi-square over its degrees of freedom by the cube-root approximation of Wilson and Hilferty (1931,
-    PNAS 17, 684), within 3 % from 9 degrees of freedom on for probabilities down to 1e-8.
+    This is the quantile of chi-square over its degrees of freedom in the cube-root approximation of Wilson and Hilferty
+    (1931, PNAS 17, 684), accurate to 3 % from 9 degrees of freedom and for probabilities down to 1e-8.
     """
     part = 2 / (9 * degrees)
     return float((1 - part + NormalDist().inv_cdf(1 - probability) * math.sqrt(part)) ** 3)
 
 
 def _rejections_by_chance(counts: F32, frames: int, probability: float) -> float:
-    """Return how many values of a pixel are clipped by chance with a small probability.
+    """Return the number of clipped values of a pixel that chance exceeds with a given small probability.
 
-    A pixel whose sample happens to look narrow loses several values at once, so that the numbers have a longer tail
-    than a Poisson distribution. It falls geometrically, at the rate at which pixels with three or more are fewer than
-    pixels with two or more; that is extrapolated.
+    A pixel whose sample happens to look narrow loses several values at once, so the distribution has a longer tail than
+    Poisson's. The tail falls geometrically, at the ratio of pixels with three or more clipped values to those with two
+    or more, and is extrapolated at that ratio.
     """
     twice, thrice = (max(float(np.count_nonzero(counts <= frames - number)), 1) for number in (2, 3))
     if thrice >= twice:
@@ -350,12 +349,12 @@ def _rejections_by_chance(counts: F32, frames: int, probability: float) -> float
 
 
 def _adu_s_per_e(dark: MasterPlanes, e_per_adu: float | None) -> float:
-    """Return the ADU in this dark for one electron per second."""
+    """Return the ADU in this dark per electron per second."""
     exposure_s, egain = dark.header.get("EXPTIME"), dark.header.get("EGAIN") if e_per_adu is None else e_per_adu
     if not _positive(exposure_s) or not _positive(egain):
         raise NotJudgeableError(
-            "a threshold in electrons per second needs EXPTIME and EGAIN in the master dark's header; the latter can be"
-            " given instead"
+            "a threshold in electrons per second needs EXPTIME and EGAIN in the master dark's header; the gain can be"
+            " given as an option instead"
         )
     assert isinstance(exposure_s, int | float)
     assert isinstance(egain, int | float)

@@ -1,7 +1,7 @@
-"""The 80-character cards of a FITS header: text from values, values from text.
+"""The 80-character cards of a FITS header: conversion between values and text.
 
 The rules are those of the FITS standard 4.0 (Pence et al. 2010, A&A 524, A42, and its 2018 revision), sections 4.1 and
-4.2; long strings follow the CONTINUE convention of section 4.2.1.2.
+4.2. Long strings follow the CONTINUE convention of section 4.2.1.2.
 """
 
 import math
@@ -24,7 +24,7 @@ _LONGEST_STRING = 68
 
 
 class Card(NamedTuple):
-    """One keyword with its value."""
+    """A keyword with its value."""
 
     keyword: str
     value: HeaderValue
@@ -32,19 +32,19 @@ class Card(NamedTuple):
 
 
 def format_card(card: Card) -> str:
-    """Return the card as text: 80 characters, or a multiple where a long string continues on further cards.
+    """Return the card as text: 80 characters, or a multiple of 80 if a long string continues on further cards.
 
     Raises
     ------
     ValueError
-        If the keyword is not a FITS keyword or a number is not finite: FITS has no text for it.
+        If the keyword is not a FITS keyword, or a number is not finite, which FITS cannot represent.
     """
     if not _KEYWORD.fullmatch(card.keyword):
         raise ValueError(f"{card.keyword!r} is not a FITS keyword (1 to 8 of A-Z, 0-9, - and _)")
     if isinstance(card.value, str):
         return _format_string(card.keyword, ascii_text(card.value), ascii_text(card.comment))
     if isinstance(card.value, float) and not math.isfinite(card.value):
-        raise ValueError(f"{card.keyword} = {card.value} cannot be written: FITS headers know finite numbers only")
+        raise ValueError(f"{card.keyword} = {card.value} cannot be written: FITS headers hold finite numbers only")
     value = _format_number(card.value).rjust(_FIXED_WIDTH)
     return _with_comment(f"{card.keyword:<8}= {value}", ascii_text(card.comment))
 
@@ -72,7 +72,7 @@ def _format_string(keyword: str, text: str, comment: str) -> str:
 
 
 def _pieces(quoted: str, length: int) -> Iterator[str]:
-    """Cut a quoted text into pieces, never between the two quotes that stand for one."""
+    """Cut a quoted text into pieces, but never between the two quotes that stand for one."""
     while quoted:
         cut = length
         run = len(quoted[:cut]) - len(quoted[:cut].rstrip("'"))
@@ -87,7 +87,7 @@ def _with_comment(text: str, comment: str) -> str:
 
 
 def ascii_text(text: str) -> str:
-    """Return the text in printable ASCII, all that FITS allows: accents dropped, Greek letters spelt ("Halpha")."""
+    """Return the text in printable ASCII, as FITS requires: without accents, Greek letters spelt out (Halpha)."""
     return "".join(map(_ascii_character, unicodedata.normalize("NFKD", text)))
 
 
@@ -104,9 +104,9 @@ def _ascii_character(character: str) -> str:
 
 
 def parse_cards(cards: Iterable[str]) -> dict[str, HeaderValue]:
-    """Return the values of a header's cards; of a repeated keyword the first counts.
+    """Return the values of a header's cards; the first card of a repeated keyword counts.
 
-    Cards without a value, with one that is not a string, a finite number or a logical, and commentary are left out.
+    Commentary, cards without a value, and values other than strings, finite numbers and logicals are skipped.
     """
     values: dict[str, HeaderValue] = {}
     latest = ""
@@ -151,8 +151,9 @@ def _parse_value(text: str) -> HeaderValue | None:
 def checksum_text(complement: int) -> str:
     """Return the 16 characters of CHECKSUM for the complement of an HDU's 32-bit ones' complement sum.
 
-    The encoding of the FITS standard 4.0, appendix J: each byte becomes four characters whose sum it is, shifted away
-    from punctuation in pairs, and the whole turned by one place, since the value starts at the card's twelfth column.
+    This is the encoding of the FITS standard 4.0, appendix J. Each byte becomes four characters that add up to it,
+    shifted in pairs away from punctuation. The result is rotated by one place, because the value starts in column 12 of
+    the card.
     """
     columns = []
     for shift in (24, 16, 8, 0):
@@ -172,7 +173,7 @@ def _without_punctuation(upper: int, lower: int) -> str:
 
 
 def add_ones_complement(*sums: int) -> int:
-    """Add numbers in 32-bit ones' complement: what is carried out at the top comes in at the bottom."""
+    """Add numbers in 32-bit ones' complement, in which a carry out of the highest bit is added to the lowest."""
     total = sum(sums)
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)

@@ -1,4 +1,4 @@
-"""Files that are either on the disk, complete, under their name, or not there."""
+"""Durable files: each is either on disk, complete and under its name, or absent."""
 
 import contextlib
 import errno
@@ -16,8 +16,8 @@ _ADVICE = {
     errno.EDQUOT: "the disk quota is used up: free some space",
     errno.EIO: "the disk reports an error: check its cable, its card or its health",
     errno.EROFS: "the file system is mounted read-only, often after an error: check it",
-    errno.EACCES: "the folder may not be written to: check its owner and permissions",
-    errno.EPERM: "the folder may not be written to: check its owner and permissions",
+    errno.EACCES: "the folder is not writable: check its owner and permissions",
+    errno.EPERM: "the folder is not writable: check its owner and permissions",
     errno.ENOENT: "the folder does not exist: create it, or check that its disk is mounted",
     errno.EEXIST: "a file of this name exists, and files are never overwritten: choose another name or folder",
 }
@@ -26,25 +26,25 @@ _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 _NO_LINK_TO_THERE = _NO_HARD_LINKS | {errno.EXDEV}
 
 PART = ".part"
-"""The end of the name that a file has while it is written; it begins with a dot."""
+"""Suffix of a file's temporary name while it is written; the name also begins with a dot."""
 
 _COPIED_AT_ONCE = 1 << 24
 
 _FLUSHED_AT_ONCE = 1 << 23
-"""Bytes after which the system is asked to begin writing: at the end little is left to wait for."""
+"""Bytes after which the system is asked to begin writing, so that little is left for the final sync."""
 
 
 class NotDurableError(ColdframeError):
-    """A file could not be brought safely onto the disk.
+    """A file could not be written safely to disk.
 
     Attributes
     ----------
     path
         The file.
     errno
-        What the operating system said.
+        Error number of the operating system.
     advice
-        What to do about it.
+        What the user can do about it.
     """
 
     def __init__(self, path: Path, errno_: int, advice: str) -> None:
@@ -55,7 +55,7 @@ class NotDurableError(ColdframeError):
 
     @classmethod
     def of(cls, path: Path, error: OSError) -> "NotDurableError":
-        """Return what an error of the operating system means for a file."""
+        """Return the exception for an error of the operating system on a file."""
         number = error.errno or errno.EIO
         return cls(path, number, _ADVICE.get(number, "check the disk"))
 
@@ -63,22 +63,22 @@ class NotDurableError(ColdframeError):
 def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
     """Write a new file so that it survives a power cut once this function has returned.
 
-    The bytes go to a temporary file in the same folder, which is flushed to the disk and only then given its name;
-    last the folder is flushed, since the name lives there. Until then nobody sees a file under `path`, and a file that
-    exists under `path` is never touched, not even by two writers at once.
+    The bytes go to a temporary file in the same folder. This file is synced to disk before it gets its name. The
+    folder, which contains the name, is synced last. No reader sees an incomplete file under `path`, and an existing
+    file under `path` is never touched, not even by two concurrent writers.
 
     Parameters
     ----------
     path
-        The file to make; its folder exists.
+        The file to create, in an existing folder.
     buffers
-        Written one after the other.
+        The content, written one after the other.
 
     Raises
     ------
     NotDurableError
-        If any step fails. The temporary file is removed where possible. If only the folder's flush failed, the
-        complete file is there under its name, yet may vanish in a power cut.
+        If any step fails. The temporary file is removed if possible. If only the sync of the folder failed, the
+        complete file exists under its name, but may vanish in a power cut.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
     try:
@@ -94,10 +94,10 @@ def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
 
 
 def replace_durably(path: Path, buffers: Iterable[Buffer]) -> None:
-    """Write a file that may exist already: at any moment either the old or the new one is there, complete.
+    """Write a file that may exist already; at any moment either the old or the new file exists, complete.
 
-    For what we made ourselves and can make anew, never for frames. Errors are those of `write_durably`; after one the
-    old file is still there, but for a failed flush of the folder, after which it may be either.
+    Use this for files that can be derived again, never for frames. Errors are those of `write_durably`. After an error
+    the old file still exists, unless the sync of the folder failed: then it may be either file.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
     try:
@@ -113,14 +113,14 @@ def replace_durably(path: Path, buffers: Iterable[Buffer]) -> None:
 
 
 def link_durably(source: Path, path: Path) -> None:
-    """Give a file that is on the disk another name, by a hard link or, where there is none, by a copy.
+    """Give an existing file another name, by a hard link or, if the file system has none, by a copy.
 
     Parameters
     ----------
     source
         The file; it stays.
     path
-        The name to make; its folder exists. A file that exists under it is never touched.
+        The new name, in an existing folder. A file that exists under this name is never touched.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def link_durably(source: Path, path: Path) -> None:
 
 
 def make_folder_durably(folder: Path) -> None:
-    """Make a folder, and those above it, unless it is there; it survives a power cut once this function has returned.
+    """Create a folder and its parents, if they are missing, so that they survive a power cut.
 
     A file is only as durable as the names of the folders above it.
 
@@ -168,7 +168,7 @@ def _write_flushed(path: Path, buffers: Iterable[Buffer]) -> None:
                 count = os.write(descriptor, rest[:_FLUSHED_AT_ONCE])
                 rest, written = rest[count:], written + count
                 if written - begun >= _FLUSHED_AT_ONCE:
-                    # Of pages that are not on the disk yet, Linux takes this as a request to bring them there.
+                    # Linux starts to write dirty pages back when it is advised that they are no longer needed.
                     os.posix_fadvise(descriptor, begun, written - begun, os.POSIX_FADV_DONTNEED)
                     begun = written
         os.fsync(descriptor)
@@ -177,25 +177,25 @@ def _write_flushed(path: Path, buffers: Iterable[Buffer]) -> None:
 
 
 def _publish(temporary: Path, path: Path) -> None:
-    """Give the file its name unless the name is taken; a rename would silently replace what is there."""
+    """Give the file its name unless the name is taken; a rename would silently replace an existing file."""
     try:
         os.link(temporary, path)
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        # FAT and exFAT know no hard links. There an empty file, created exclusively, reserves the name; it is ours
-        # to replace.
+        # FAT and exFAT have no hard links. There an empty file, created exclusively, reserves the name for us, and we
+        # may replace it.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         temporary.replace(path)
 
 
 def flush_folder(folder: Path) -> None:
-    """Bring the names in a folder onto the disk.
+    """Sync the names in a folder to disk.
 
     Raises
     ------
     OSError
-        If that fails.
+        If the folder cannot be synced.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

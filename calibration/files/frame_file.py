@@ -1,4 +1,4 @@
-"""Frames and masters as FITS: made ready for the disk, and read back without trusting a byte."""
+"""Frames and masters as FITS files: encoding for the disk, and reading that trusts no byte."""
 
 import mmap
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,10 +22,10 @@ from coldframe.errors import ColdframeError
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 LONGEST_HEADER = 200 * BLOCK_LENGTH
-"""7,200 cards; a header that has not ended by then is not one."""
+"""7,200 cards; data that have not ended a header by then are not FITS."""
 
 BZERO = 32768
-"""What FITS adds to its signed 16-bit words to store unsigned ones (FITS standard 4.0, table 11)."""
+"""The offset by which FITS stores unsigned values in signed 16-bit words (FITS standard 4.0, table 11)."""
 
 STRUCTURAL = frozenset(
     {
@@ -33,23 +33,23 @@ STRUCTURAL = frozenset(
         "BZERO", "BSCALE", "CHECKSUM", "DATASUM", "END", "CONTINUE", "COMMENT", "HISTORY", "LONGSTRN",
     }
 )  # fmt: skip
-"""Keywords that describe the file, not the frame."""
+"""Keywords that describe the file rather than the frame."""
 
 _NO_CHECKSUM = "0" * 16
 
 _PIECE = 360 * BLOCK_LENGTH
-"""Values encoded at once: a whole number of blocks, whatever their type."""
+"""Values encoded at once; they fill a whole number of blocks for every type."""
 
 
 class FrameFileError(ColdframeError):
-    """A file, or a frame in memory, is not a FITS image that we can read.
+    """A file, or a frame in memory, is not a readable FITS image.
 
     Attributes
     ----------
     path
-        The file, or what the bytes are called.
+        The file, or a name for the bytes.
     what
-        What is wrong with it.
+        The fault.
     """
 
     def __init__(self, path: Path | str, what: str) -> None:
@@ -58,14 +58,14 @@ class FrameFileError(ColdframeError):
         self.what = what
 
     def __reduce__(self) -> tuple[type["FrameFileError"], tuple[Path | str, str]]:
-        # Exceptions are otherwise built anew from their message, which fails on the way from another process.
+        # By default pickle rebuilds an exception from its message alone, which fails between processes.
         return type(self), (self.path, self.what)
 
 
 class FrameEncoder:
-    """Turns frames into FITS files; its buffer is allocated once, for the first frame, and used for every other.
+    """Encodes frames as FITS files; the first frame allocates a buffer that all others reuse.
 
-    One encoder serves one thread.
+    An encoder must not be shared between threads.
     """
 
     def __init__(self) -> None:
@@ -80,17 +80,17 @@ class FrameEncoder:
         pixels
             uint16, shape (height, width).
         cards
-            What the header tells of the frame; its structure and its CHECKSUM and DATASUM are added.
+            Cards that describe the frame; those of its structure, and CHECKSUM and DATASUM, are added.
 
         Returns
         -------
         header, data
-            To be written one after the other. The data change with the next call.
+            To be written one after the other. The next call overwrites the data.
 
         Raises
         ------
         ValueError
-            If a card cannot be written, or one of the structural keywords is among them.
+            If a card cannot be written, or is a structural keyword.
         """
         from coldframe.calibration.kernels import fits_words  # noqa: PLC0415 - importing Numba takes 0.7 s
 
@@ -111,9 +111,9 @@ class FrameEncoder:
 def primary_pieces(
     plane: NDArray[np.float32 | np.uint16 | np.uint8], cards: Iterable[Card]
 ) -> Iterator[bytes | memoryview]:
-    """Yield header and data of a first image, each piece encoded when it is asked for, so without a copy.
+    """Yield header and data of a first image piece by piece; each piece is encoded on demand, which saves a copy.
 
-    See `FrameEncoder.encode`; the plane may be of 32-bit floats, or of 8 or 16 bits unsigned.
+    See `FrameEncoder.encode`; the plane may consist of 32-bit floats, or of 8 or 16 bits unsigned.
     """
     structure = [*_primary(_bits(plane), plane.shape), *_unsigned(plane)]
     yield sealed_header(structure, cards, _sum_of_pieces(plane))
@@ -135,7 +135,7 @@ def _pieces(plane: NDArray[np.generic]) -> Iterator[memoryview]:
 
 
 def _sum_of_pieces(plane: NDArray[np.generic]) -> int:
-    if plane.dtype == np.float32:  # words of 32 bits, summed before their bytes are turned round
+    if plane.dtype == np.float32:  # 32-bit words, summed before the bytes are swapped
         return add_ones_complement(int(plane.reshape(-1).view(np.uint32).sum(dtype=np.uint64)))
     return add_ones_complement(*map(_sum, _pieces(plane)))
 
@@ -151,7 +151,7 @@ def _extension(plane: NDArray[np.generic]) -> list[Card]:
 
 
 def _unsigned(plane: NDArray[np.generic]) -> list[Card]:
-    """Return the cards that tell of unsigned 16-bit values."""
+    """Return the cards that declare unsigned 16-bit values."""
     if plane.dtype != np.uint16:
         return []
     return [Card("BSCALE", 1, "value = BSCALE x stored + BZERO"), Card("BZERO", BZERO, "unsigned 16-bit values")]
@@ -181,7 +181,7 @@ def _axes(bits: int, shape: tuple[int, ...]) -> list[Card]:
 
 
 def _big_endian(plane: NDArray[np.generic]) -> memoryview:
-    """Return values as FITS stores them, filled with zeros to whole blocks."""
+    """Return values as FITS stores them, padded with zeros to whole blocks."""
     data = np.empty(_whole_blocks(plane.nbytes), np.uint8)
     data[plane.nbytes :] = 0
     data[: plane.nbytes].view(plane.dtype.newbyteorder(">"))[:] = plane.reshape(-1)
@@ -195,11 +195,11 @@ def _sum(data: memoryview) -> int:
 
 
 def sealed_header(structure: Iterable[Card], cards: Iterable[Card], data_sum: int) -> bytes:
-    """Return a header as bytes, with DATASUM and a CHECKSUM that holds for the whole HDU."""
+    """Return a header as bytes, with DATASUM and with a CHECKSUM that covers the whole HDU."""
     cards = list(cards)
     forbidden = sorted({card.keyword for card in cards} & STRUCTURAL)
     if forbidden:
-        raise ValueError(f"{', '.join(forbidden)}: structural keywords are written from the pixels, not from cards")
+        raise ValueError(f"{', '.join(forbidden)}: structural keywords are derived from the pixels, not from cards")
     seal = [
         Card("CHECKSUM", _NO_CHECKSUM, "HDU checksum"),
         Card("DATASUM", str(data_sum), "data unit checksum"),
@@ -214,30 +214,30 @@ def sealed_header(structure: Iterable[Card], cards: Iterable[Card], data_sum: in
 
 
 def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray[np.uint16], dict[str, HeaderValue]]:
-    """Read a frame from the bytes of a FITS file, as cameras' drivers deliver it.
+    """Read a frame from the bytes of a FITS file, as drivers of cameras deliver it.
 
-    Padding after the data may be missing or of any length and content. Nothing is allocated before the sizes in the
-    header are checked against the bytes that are there.
+    The padding after the data may be missing, or have any length and content. The sizes in the header are checked
+    against the bytes that are present before anything is allocated.
 
     Parameters
     ----------
     buffer
         The file's bytes, contiguous.
     name
-        What errors call the frame.
+        The frame's name in error messages.
 
     Returns
     -------
     pixels
-        uint16, shape (height, width), in the order of the file; an array of its own.
+        uint16, shape (height, width), in the order of the file; a new array.
     header
-        Values of the header's cards, those about the file's structure left out.
+        Values of the header's cards, without those about the file's structure.
 
     Raises
     ------
     FrameFileError
-        If this is not an image of two axes with 8 bits, 16 bits unsigned (BZERO 32768) or 16 bits without negative
-        values, or if its data are not all there.
+        If this is not an image of two axes with 8 bits, with 16 bits unsigned (BZERO 32768) or with 16 bits without
+        negative values, or if its data are incomplete.
     """
     bytes_ = memoryview(buffer).cast("B")
     header, data_start = parse_header(bytes_, name)
@@ -264,7 +264,7 @@ def _decode(data: memoryview, size: int, offset: int, name: Path | str) -> NDArr
 def parse_header(
     buffer: memoryview, name: Path | str, opening: str = "SIMPLE  ="
 ) -> tuple[dict[str, HeaderValue], int]:
-    """Return the values of the header with which the buffer begins, and where the data start.
+    """Return the values of the header at the beginning of a buffer, and the offset of its data.
 
     Raises
     ------
@@ -295,7 +295,7 @@ def _cards(buffer: memoryview) -> Iterator[str]:
 
 
 def _layout(header: Mapping[str, HeaderValue], available: int, name: Path | str) -> tuple[int, int, int, int]:
-    """Return height, width, bits per pixel and offset, all of them possible with the bytes that are there."""
+    """Return height, width, bits per pixel and offset, after checking them against the bytes that are present."""
     if header.get("SIMPLE") is not True:
         raise FrameFileError(name, "not a standard FITS file: SIMPLE is not T")
     axes = [_integer(header, keyword, name) for keyword in ("NAXIS", "NAXIS1", "NAXIS2")]
@@ -305,11 +305,11 @@ def _layout(header: Mapping[str, HeaderValue], available: int, name: Path | str)
     bits = _integer(header, "BITPIX", name)
     offset, scale = header.get("BZERO", 0), header.get("BSCALE", 1)
     if scale != 1 or (bits, offset) not in {(8, 0), (16, 0), (16, BZERO)}:
-        raise FrameFileError(name, f"BITPIX {bits}, BZERO {offset}, BSCALE {scale} are not those of a raw frame")
+        raise FrameFileError(name, f"BITPIX {bits}, BZERO {offset}, BSCALE {scale}: not the format of a raw frame")
     needed = width * height * (bits // 8)
     if needed > available:
         raise FrameFileError(
-            name, f"truncated: {width} x {height} pixels need {needed} bytes, {max(available, 0)} are there"
+            name, f"truncated: {width} x {height} pixels need {needed} bytes, the file has {max(available, 0)}"
         )
     return height, width, bits, BZERO if offset else 0
 
@@ -327,7 +327,7 @@ def read_frame(path: Path) -> tuple[NDArray[np.uint16], dict[str, HeaderValue]]:
     Raises
     ------
     FrameFileError
-        If the file cannot be read or is not such a frame.
+        If the file cannot be read or is not a raw frame.
     """
     return parse(memory_mapped(path), path)
 
@@ -338,7 +338,7 @@ def read_pixels(path: Path) -> NDArray[np.uint16]:
 
 
 def read_header(path: Path) -> dict[str, HeaderValue]:
-    """Read the header of a file's first image, the cards about its structure included.
+    """Read the header of a file's first image, including the cards about its structure.
 
     Raises
     ------
@@ -349,7 +349,7 @@ def read_header(path: Path) -> dict[str, HeaderValue]:
 
 
 def memory_mapped(path: Path) -> mmap.mmap:
-    """Return a file's bytes as memory, to be read only.
+    """Return a file's bytes as read-only mapped memory.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Images of any camera and program on disk: where their pixels lie and how they are stored, compressed ones unpacked.
+"""Images of any camera and program on disk: where their pixels are, and how they are stored.
 
-Nothing is believed: sizes in a header are checked against the bytes that are there before anything is allocated.
+No header is trusted: its sizes are checked against the bytes that are present before anything is allocated.
 """
 
 import gzip
@@ -22,7 +22,7 @@ from coldframe.calibration.files.frame_file import BZERO, LONGEST_HEADER, FrameF
 
 PLAIN_SUFFIXES = frozenset({".fits", ".fit", ".fts"})
 SUFFIXES = PLAIN_SUFFIXES | {".fz", ".gz"}
-"""Of files that are taken from a folder."""
+"""Suffixes of the files that are read from a folder."""
 
 STORED_AS: dict[int, np.dtype[Any]] = {
     8: np.dtype("u1"),
@@ -31,27 +31,27 @@ STORED_AS: dict[int, np.dtype[Any]] = {
     -32: np.dtype(">f4"),
     -64: np.dtype(">f8"),
 }
-"""By BITPIX."""
+"""Type of the stored pixels by BITPIX."""
 
 UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
 """`ImageFile.storage` of images whose pixels are whole numbers from 0 to 65,535."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 MOST_COMPRESSED = 2000
-"""Pixels that one byte of a compressed file can stand for at most; zlib reaches 1,032."""
+"""Most pixels that one byte of a compressed file can represent; zlib reaches 1,032."""
 
 _USUAL_HEADER = 1 << 16
-"""Bytes in which most headers end; of many files no more is read."""
+"""Bytes within which most headers end; for most files no more are read."""
 
 _PAGES_OF_A_SEEK = 32
-"""Pages that a memory card reads one after the other in the time of one read elsewhere, roughly."""
+"""Pages that a memory card reads in sequence in about the time of one read elsewhere."""
 
 _ROWS_AT_ONCE = 256
 _COPIED_AT_ONCE = 1 << 20
 _BITS_AND_ZERO = {"uint8": (8, 0), "int16": (16, 0), "uint16": (16, BZERO), "int32": (32, 0), "uint32": (32, 1 << 31),
             "float32": (-32, 0), "float64": (-64, 0)}  # fmt: skip
 _OF_TABLES = re.compile(r"Z(?!ERO).*|T(FORM|TYPE|UNIT|ZERO|SCAL|NULL|FIELDS).*")
-"""Keywords that tell of the compression."""
+"""Keywords that describe the compression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +61,19 @@ class ImageFile:
     Attributes
     ----------
     path
-        The file that was named.
+        The file that the user named.
     stored
-        Where the pixels lie: the same file, or the copy into which it was unpacked.
+        The file that holds the pixels: the same, or an unpacked copy.
     data_start
-        Position of the first pixel, in bytes.
+        Offset of the first pixel, bytes.
     shape
         Height and width.
     bits
-        FITS' BITPIX: 8, 16 or 32 for integers, -32 or -64 for floats.
+        BITPIX of FITS: 8, 16 or 32 for integers, -32 or -64 for floats.
     zero, scale
-        A value is zero + scale times what is stored.
+        A value is zero + scale times the stored number.
     header
-        Values of the header's cards, those about the structure included.
+        Values of the header's cards, including those about the structure.
     """
 
     path: Path
@@ -87,7 +87,7 @@ class ImageFile:
 
     @property
     def storage(self) -> tuple[int, float, float]:
-        """What two files share whose values are stored alike."""
+        """The format of the stored pixels; files with equal formats can be read alike."""
         return self.bits, self.zero, self.scale
 
     @property
@@ -96,12 +96,12 @@ class ImageFile:
         return abs(self.bits) // 8
 
     def pixels(self) -> NDArray[np.uint16] | NDArray[np.float32]:
-        """Return all values: uint16 of an image of 8 or 16 bits, float32 of any other.
+        """Return all values: uint16 for an image of 8 or 16 bits, float32 for any other.
 
         Raises
         ------
         FrameFileError
-            If the file cannot be read, or signed words are below zero.
+            If the file cannot be read, or signed words are negative.
         """
         if self.storage == (8, 0, 1):
             return self._stored(0, self.shape[0]).astype(np.uint16)
@@ -116,9 +116,9 @@ class ImageFile:
         return words
 
     def values(self, places: NDArray[np.intp]) -> NDArray[np.uint16]:
-        """Return some values of an image of 8 or 16 bits, named by their numbers in the flat image.
+        """Return selected values of an image of 8 or 16 bits, given by their numbers in the flat image.
 
-        Where they are few, only those pages of the file are read on which they lie.
+        If they are few, only the pages of the file that contain them are read.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class ImageFile:
         return (values + int(self.zero)).astype(np.uint16)
 
     def rows(self, top: int, bottom: int) -> NDArray[np.float64]:
-        """Return the values of some rows.
+        """Return the values of the rows from `top` up to `bottom`.
 
         Raises
         ------
@@ -166,7 +166,7 @@ def uint16_pixels(image: ImageFile) -> NDArray[np.uint16]:
     Raises
     ------
     FrameFileError
-        If it holds others, or cannot be read.
+        If it has other values, or cannot be read.
     """
     if image.storage not in UINT16_STORAGES:
         raise FrameFileError(image.path, "not whole numbers of 8 or 16 bits")
@@ -174,20 +174,20 @@ def uint16_pixels(image: ImageFile) -> NDArray[np.uint16]:
 
 
 def open_image(path: Path, unpacked_in: Path) -> ImageFile:
-    """Look at an image file: its header, its size, for floats whether all values are numbers.
+    """Examine an image file: its header, its size and, for floats, whether all values are finite.
 
     Parameters
     ----------
     path
-        FITS, also compressed (gzip, or tiles as fpack writes them), its image the first or, after an empty one, the
-        second HDU. Further axes of length 1 are no obstacle.
+        FITS, also compressed (with gzip, or in tiles as by fpack). The image may be the first HDU or, after an empty
+        one, the second. Further axes of length 1 are allowed.
     unpacked_in
         Folder for the copy of a compressed file.
 
     Raises
     ------
     FrameFileError
-        If the file cannot be read or is not such an image.
+        If the file cannot be read or contains no plane image.
     """
     try:
         with path.open("rb") as file:
@@ -207,12 +207,12 @@ def open_image(path: Path, unpacked_in: Path) -> ImageFile:
 
 
 def read_image_header(path: Path) -> dict[str, HeaderValue]:
-    """Return the header of a file's image as `open_image` finds it, NAXIS1 and NAXIS2 its size; no pixel is read.
+    """Return the header of the image that `open_image` finds, its size in NAXIS1 and NAXIS2, without reading pixels.
 
     Raises
     ------
     FrameFileError
-        If the file cannot be read or has no such header.
+        If the file cannot be read or contains no plane image.
     """
     try:
         return _header_within(_USUAL_HEADER, path)
@@ -235,7 +235,7 @@ def _header_within(length: int, path: Path) -> dict[str, HeaderValue]:
 
 
 def _image_header(start: bytes, path: Path) -> tuple[dict[str, HeaderValue], int]:
-    """Return the header of the first HDU that is not empty, the first's cards included, and where its data start."""
+    """Return the header of the first non-empty HDU, with the cards of the first HDU, and the offset of its data."""
     if not start:
         raise FrameFileError(path, "the file is empty")
     header, data_start = parse_header(memoryview(start), path)
@@ -258,7 +258,7 @@ def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size:
     image = ImageFile(path, path, data_start, (height, width), int(bits), zero, scale, header)
     needed, there = height * width * image.pixel_bytes, max(size - data_start, 0)
     if needed > there:
-        raise FrameFileError(path, f"truncated: {width} x {height} pixels need {needed} bytes, {there} are there")
+        raise FrameFileError(path, f"truncated: {width} x {height} pixels need {needed} bytes, the file has {there}")
     return image
 
 
@@ -276,7 +276,7 @@ def _number(header: Mapping[str, HeaderValue], keyword: str, default: float) -> 
 
 
 def _check_values(image: ImageFile) -> None:
-    """Raise if not all values of an image of floats are numbers."""
+    """Raise if a value of an image of floats is not finite."""
     if image.bits > 0:
         return
     for top in range(0, image.shape[0], _ROWS_AT_ONCE):
@@ -285,7 +285,7 @@ def _check_values(image: ImageFile) -> None:
 
 
 def _unpack_gzip(path: Path, size: int, folder: Path) -> ImageFile:
-    """Unpack the image of a gzip file: as many bytes as its header announces, no more."""
+    """Unpack the image of a gzip file: as many bytes as its header announces, and no more."""
     try:
         with gzip.open(path) as packed:
             header, data_start = _image_header(packed.read(LONGEST_HEADER), path)
@@ -307,7 +307,7 @@ def _unpack_gzip(path: Path, size: int, folder: Path) -> ImageFile:
 
 
 def _unpack_tiles(path: Path, header: Mapping[str, HeaderValue], size: int, folder: Path) -> ImageFile:
-    """Unpack an image compressed in tiles, some rows at a time."""
+    """Unpack an image compressed in tiles, a few rows at a time."""
     height, width = _shape(header, "Z", path)
     if height * width > MOST_COMPRESSED * size:
         raise FrameFileError(path, f"truncated: {width} x {height} pixels cannot come from {size} bytes")

@@ -1,4 +1,4 @@
-"""What the headers of our frames say, in the keywords that other programs read."""
+"""The headers of frames that coldframe writes, in the keywords that other programs read."""
 
 import math
 import re
@@ -17,7 +17,7 @@ RAW_TYPES = {
     FrameKind.DARK_FLAT: "Dark Frame",
     FrameKind.LIGHT: "Light Frame",
 }
-"""IMAGETYP as INDI writes it. A dark flat is a dark: programs that group frames know no other word for it."""
+"""IMAGETYP as INDI writes it. A dark flat is a dark: programs that group frames have no other word for it."""
 
 ROLES = {
     FrameKind.BIAS: "BIAS",
@@ -26,7 +26,7 @@ ROLES = {
     FrameKind.DARK_FLAT: "DARKFLAT",
     FrameKind.LIGHT: "LIGHT",
 }
-"""CFROLE, a keyword of ours that keeps the difference."""
+"""Values of CFROLE, a keyword of coldframe that distinguishes dark flats from darks."""
 
 _KEPT_KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 
@@ -45,15 +45,15 @@ def raw_cards(
 ) -> list[Card]:
     """Return the cards of a raw frame.
 
-    What we asked for and read back wins over the driver's cards; where the driver said otherwise, the comment keeps
-    its value. All other cards of the driver follow as they are.
+    Values that coldframe requested and read back take precedence over the driver's cards; if the driver's value
+    differs, it is kept in the comment. All other cards of the driver follow unchanged.
 
     Parameters
     ----------
     kind, exposure_s, settings, sensor_c, setpoint_c, camera, started_at, header
         As in the frame that the camera delivered.
     filter_name
-        Filter in front of the sensor, None without a wheel.
+        Filter in front of the sensor; None without a filter wheel.
     """
     exposed = timedelta(seconds=exposure_s)
     ours = [
@@ -83,7 +83,7 @@ def setting_cards(
     filter_name: str | None,
     camera: str,
 ) -> list[Card]:
-    """Return the cards by which frames are matched; what is None is left out."""
+    """Return the cards by which frames are matched, without those whose value is None."""
     cards: list[tuple[str, HeaderValue | None, str]] = [
         ("INSTRUME", camera, "camera"),
         ("EXPTIME", exposure_s, "[s] exposure asked for"),
@@ -101,9 +101,9 @@ def setting_cards(
 
 
 def with_driver_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Card]:
-    """Return our cards, with the driver's value in the comment where it differs, and then the driver's others.
+    """Return our cards, with differing values of the driver in their comments, followed by the driver's other cards.
 
-    Rows are taken as running from the top down, as INDI's drivers write them, unless the driver says otherwise.
+    Rows are assumed to run from the top down, as INDI's drivers write them, unless the driver states otherwise.
     """
     own = [_remembering(card, header) for card in ours]
     if "ROWORDER" not in header:
@@ -112,7 +112,7 @@ def with_driver_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> li
 
 
 def other_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Card]:
-    """Return those of a header's cards that can be written beside ours."""
+    """Return the cards of a header that can be written in addition to ours."""
     taken = {card.keyword for card in ours} | STRUCTURAL
     return [
         Card(keyword, value)
@@ -131,15 +131,15 @@ def _writable(value: HeaderValue) -> bool:
 
 
 def _whole(value: float | None) -> float | None:
-    """Return a whole number as an integer: some programs read GAIN and OFFSET as such only."""
+    """Return a whole number as an integer, because some programs read GAIN and OFFSET only in that form."""
     return int(value) if value is not None and float(value).is_integer() else value
 
 
 def utc_text(moment: datetime) -> str:
-    """Return an aware time as FITS writes UTC: ISO 8601 to the microsecond, without a zone."""
+    """Return an aware time as FITS writes UTC: ISO 8601 to the microsecond, without a time zone."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 def software_card() -> Card:
-    """Return the card that names us."""
+    """Return the card that names coldframe and its version."""
     return Card("SWCREATE", f"coldframe {__version__}", "software that wrote this file")

@@ -1,4 +1,4 @@
-"""Parts of file names that describe frames."""
+"""Parts of file names that describe how frames were shot."""
 
 import re
 
@@ -11,14 +11,14 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+-]+")
 def settings_text(
     kind: FrameKind, settings: ReadoutSettings, exposure_s: float, temperature_c: float | None, filter_name: str | None
 ) -> str:
-    """Return what tells a set of frames from others, as part of a file name: G100_O50_-10C_300s_1x1.
+    """Return the settings that distinguish a set of frames, as part of a file name: G100_O50_-10C_300s_1x1.
 
     Parameters
     ----------
     kind, settings, exposure_s, filter_name
         Of the frames.
     temperature_c
-        Setpoint, or the sensor's temperature where there is no cooler, degrees Celsius; None where unknown.
+        Setpoint, or the sensor's temperature without a cooler, degrees Celsius; None if unknown.
     """
     exposed = kind in (FrameKind.DARK, FrameKind.DARK_FLAT)
     parts = [
@@ -34,11 +34,11 @@ def settings_text(
 
 
 def name_part(text: str) -> str:
-    """Return text with what does not belong into a file name replaced; never ".." alone, which leads elsewhere."""
+    """Return text with characters that do not belong in a file name replaced; never "..", the parent folder."""
     part = _NOT_IN_NAMES.sub("-", ascii_text(text))
     return part if part.strip(".") else "-"
 
 
 def _decimal(seconds: float) -> str:
-    """Return seconds to the microsecond without exponent and trailing zeros."""
+    """Return seconds to the microsecond, without exponent and trailing zeros."""
     return f"{seconds:.6f}".rstrip("0").rstrip(".")

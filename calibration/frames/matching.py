@@ -1,4 +1,4 @@
-"""Which master calibrates which light, and why not the others. Pure: headers in, a choice with its reasons out."""
+"""Choose the master that calibrates a light, and explain why others do not fit. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,34 +11,34 @@ from coldframe.config.frames import FrameKind
 DAY_S = 86_400
 
 DARK_FLAT_EXPOSURE = 0.1
-"""Exposures of flats and their darks may differ by this fraction: so much of the dark signal of some seconds stays."""
+"""Largest relative difference between the exposures of flats and their darks: 10 % of a few seconds of dark signal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerances:
-    """How far a master may be from the light.
+    """Largest differences between a light and its masters.
 
     Attributes
     ----------
     cooled_c
-        Sensor temperature of darks, cooled camera. Dark current doubles in about 6 C: 1 C is 12 % of it.
+        Sensor temperature of darks with a cooler, C. Dark current doubles in about 6 C, so 1 C changes it by 12 %.
     uncooled_c
-        The same without a cooler, where the nearest is taken: 5 C is 80 % of the dark current, and still better than
-        no dark for hot pixels.
+        Sensor temperature of darks without a cooler, C: 5 C changes the dark current by 80 %, but such a dark still
+        removes hot pixels better than none.
     bias_c
-        Sensor temperature of bias, whose level hardly depends on it.
+        Sensor temperature of bias frames, C; their level hardly depends on it.
     exposure
-        Exposure of darks, as a fraction of the light's.
+        Exposure of darks, as a fraction of the light's exposure.
     longest_stretch
-        A dark is scaled up by at most this factor: its noise grows with it.
+        Largest factor by which a dark is scaled up, because its noise grows with it.
     bias_days, dark_days
-        Age, either way: sensors gain hot pixels, and drivers change their offsets.
+        Age in either direction: sensors gain hot pixels, and drivers change their offsets.
     flat_days
-        Age of flats, either way: dust moves even where nobody touches the train.
+        Age of flats in either direction: dust moves even if nobody touches the telescope.
     focus_steps, rotation_deg
-        Focuser and rotator between light and flat: beyond, dust shadows no longer fall on the same pixels.
+        Focuser and rotator: beyond this, dust shadows no longer fall on the same pixels.
     focal_length
-        As a fraction: a reducer in or out is more.
+        Relative difference; a reducer changes more than this.
     """
 
     cooled_c: float = 1.0
@@ -54,38 +54,38 @@ class Tolerances:
     focal_length: float = 0.01
 
 
-class Finding(NamedTuple):
-    """What a comparison of light and master brought up.
+class Difference(NamedTuple):
+    """A difference between light and master.
 
     Attributes
     ----------
     text
-        Such as "exposure differs by 120 s".
+        Description, such as "exposure differs by 120 s".
     excess
-        How far apart, in tolerances; None where light or master does not say, which is told and forgiven.
+        Size in units of the tolerance; None if a header lacks the value, which is only a caveat.
     """
 
     text: str
     excess: float | None
 
 
-Rule = Callable[[FrameSetup, FrameSetup, Tolerances], Finding | None]
+Rule = Callable[[FrameSetup, FrameSetup, Tolerances], Difference | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The answer for one light and one kind of master.
+    """The result for one light and one kind of master.
 
     Attributes
     ----------
     kind
-        Of the master.
+        Kind of the master.
     path
-        The chosen master, None where none will do.
+        Chosen master; None if none fits.
     caveats
-        What could not be compared.
+        Values that could not be compared.
     refusal
-        Why there is none: the nearest one and what is wrong with it. Empty where one was chosen.
+        The nearest master and why it does not fit; empty if one was chosen.
     """
 
     kind: FrameKind
@@ -99,36 +99,37 @@ def best_master(
 ) -> Match:
     """Return the master of a kind that fits a light best.
 
-    Bias and darks share camera, size, gain, offset, binning, readout mode and temperature with the light, darks also
-    the exposure. Flats share camera, size, gain, binning, readout mode, colour filter array, filter and optical train;
-    offset, temperature and exposure were taken out of them by their dark flats. Of those that fit, the one with the
-    fewest things unknown is taken, then the nearest in temperature (to half a degree), exposure and time.
+    Bias and darks must agree with the light in camera, size, gain, offset, binning, readout mode and temperature, darks
+    also in exposure. Flats must agree in camera, size, gain, binning, readout mode, colour filter array, filter and
+    optical train; their dark flats have removed the effects of offset, temperature and exposure. Among the masters that
+    fit, those with the fewest unknown values come first, then those nearest in temperature (to half a degree), exposure
+    and time.
 
     Parameters
     ----------
     light
-        The frame to be calibrated.
+        Frame to calibrate.
     masters
-        All there are, of any kind.
+        All masters of any kind.
     kind
         Bias, dark or flat.
     tolerances
-        None for the default ones.
+        None uses the defaults.
     """
     return _best(light, masters, kind, _RULES[kind], tolerances or Tolerances())
 
 
 def subtraction_faults(frame: FrameSetup, master: FrameSetup) -> tuple[str, ...]:
-    """Return why a master cannot be subtracted from raw frames on the way to their own master; empty where it can.
+    """Return why a master cannot be subtracted from raw frames before they are combined; empty if it can.
 
-    Camera, size, gain, offset, binning, readout mode, row order and overscan must be the same, the temperatures within
-    `Tolerances.bias_c`; a dark's or dark flat's exposure within `DARK_FLAT_EXPOSURE` of the flats'. What one of the two
-    does not say is taken as equal.
+    Camera, size, gain, offset, binning, readout mode, row order and overscan must agree, the temperatures within
+    `Tolerances.bias_c`, and the exposure of a dark or dark flat within `DARK_FLAT_EXPOSURE`. A value that is missing in
+    one of the headers is assumed to agree.
 
     Parameters
     ----------
     frame
-        A flat, or a dark of which the bias is to be subtracted.
+        A flat, or a dark whose bias should be subtracted.
     master
         Bias, dark or dark flat.
     """
@@ -142,14 +143,14 @@ def subtraction_faults(frame: FrameSetup, master: FrameSetup) -> tuple[str, ...]
     findings = [rule(frame, master, tolerances) for rule in rules]
     faults = [found.text for found in findings if found is not None and found.excess is not None]
     if master.bias_subtracted:
-        faults.append("bias was subtracted from it, and would stay in what it is subtracted from")
+        faults.append("its own bias was subtracted, so the bias would remain in the result")
     return tuple(faults)
 
 
 def best_scalable_dark(
     light: FrameSetup, masters: Mapping[Path, FrameSetup], tolerances: Tolerances | None = None
 ) -> Match:
-    """Return the master dark that fits a light best once it is scaled to the light's exposure; see `best_master`."""
+    """Return the master dark that fits a light best after scaling to the light's exposure; see `best_master`."""
     rules = tuple(_stretch if rule is _exposure else rule for rule in _RULES[FrameKind.DARK])
     return _best(light, masters, FrameKind.DARK, rules, tolerances or Tolerances())
 
@@ -172,22 +173,22 @@ def _best(
         if differences:
             excess = sum(found.excess or 0 for found in differences)
             reasons = ", ".join(found.text for found in differences)
-            refused.append(((len(differences), excess), f"nearest is {described(path, master)}: {reasons}"))
+            refused.append(((len(differences), excess), f"the nearest is {description(path, master)}: {reasons}"))
         else:
-            fitting.append(((len(caveats), *_apart(light, master)), path, caveats))
+            fitting.append(((len(caveats), *_distance(light, master)), path, caveats))
     if fitting:
         _, path, caveats = min(fitting)
         return Match(kind, path, caveats)
     if refused:
         return Match(kind, None, refusal=f"no {kind} fits: {min(refused)[1]}")
-    return Match(kind, None, refusal=f"no {kind} fits: there is no master {kind} at all")
+    return Match(kind, None, refusal=f"no {kind} fits: there is no master {kind}")
 
 
 def defect_map_faults(frame: FrameSetup, defects: FrameSetup) -> tuple[str, ...]:
-    """Return why a defect map, or a master that is to show defects, belongs to other pixels; empty where it fits.
+    """Return why a defect map, or a master that should show defects, does not fit a frame; empty if it fits.
 
-    Camera, binning, row order and colour filter array must be the same; what one of the two does not say is taken as
-    equal. The size is left to who has the pixels: overscan may be trimmed.
+    Camera, binning, row order and colour filter array must agree; a value that is missing in one of the headers is
+    assumed to agree. The caller checks the size, because overscan may be trimmed.
 
     Parameters
     ----------
@@ -197,25 +198,25 @@ def defect_map_faults(frame: FrameSetup, defects: FrameSetup) -> tuple[str, ...]
         The map, or another master.
     """
     findings = [rule(frame, defects, Tolerances()) for rule in (_camera, _binning, _row_order)]
-    # Programs write the filter array into lights and flats, not all of them into darks.
+    # Programs write the filter array into lights and flats, but not always into darks.
     findings.append(_same("colour filter array", frame.mosaic, defects.mosaic))
     return tuple(found.text for found in findings if found is not None and found.excess is not None)
 
 
-def described(path: Path, master: FrameSetup) -> str:
-    """Return a master's name with what a light must share: MasterDark_X.fits (-10 C, 60 s)."""
+def description(path: Path, master: FrameSetup) -> str:
+    """Return the name of a master with the values that a light must share: MasterDark_X.fits (-10 C, 60 s)."""
     dark = master.kind in (FrameKind.DARK, FrameKind.DARK_FLAT)
     parts = [
         None if master.temperature_c is None else f"{round(master.temperature_c, 1) + 0.0:g} C",
         None if master.exposure_s is None or not dark else f"{master.exposure_s:g} s",
         master.filter_name,
     ]
-    told = ", ".join(part for part in parts if part)
-    return f"{path.name} ({told})" if told else path.name
+    shared = ", ".join(part for part in parts if part)
+    return f"{path.name} ({shared})" if shared else path.name
 
 
-def _apart(light: FrameSetup, master: FrameSetup) -> tuple[float, float, float]:
-    """Return how far apart two frames are in temperature (half degrees), exposure and time; what is unknown is 0."""
+def _distance(light: FrameSetup, master: FrameSetup) -> tuple[float, float, float]:
+    """Return the differences in temperature (half degrees), exposure and time; unknown ones are 0."""
     return (
         round(2 * (_gap(light.temperature_c, master.temperature_c) or 0)),
         _gap(light.exposure_s, master.exposure_s) or 0,
@@ -233,159 +234,159 @@ def _days(light: FrameSetup, master: FrameSetup) -> float | None:
     return abs((light.taken_at - master.taken_at).total_seconds()) / DAY_S
 
 
-def _unknown(name: str, light_value: object, master_value: object) -> Finding | None:
-    """Return a caveat where only one of the two says something."""
+def _unknown(name: str, light_value: object, master_value: object) -> Difference | None:
+    """Return a caveat if only one of two headers has a value."""
     if light_value is None and master_value is None:
         return None
     silent = "light" if light_value is None else "master"
-    return Finding(f"the {silent} does not tell its {name}: taken as equal", None)
+    return Difference(f"the header of the {silent} has no {name}: assumed to be equal", None)
 
 
-def _same(name: str, light_value: str | float | None, master_value: str | float | None) -> Finding | None:
+def _same(name: str, light_value: str | float | None, master_value: str | float | None) -> Difference | None:
     if light_value is None or master_value is None:
         return _unknown(name, light_value, master_value)
     if str(light_value).casefold() == str(master_value).casefold():
         return None
-    return Finding(f"{name} is {_shown(master_value)} instead of {_shown(light_value)}", 1000)
+    return Difference(f"{name} is {_shown(master_value)} instead of {_shown(light_value)}", 1000)
 
 
 def _shown(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def _within(name: str, unit: str, gap: float | None, tolerance: float, *values: float | None) -> Finding | None:
+def _within(name: str, unit: str, gap: float | None, tolerance: float, *values: float | None) -> Difference | None:
     if gap is None:
         return _unknown(name, *values)
-    return Finding(f"{name} differs by {gap:.4g}{unit}", gap / tolerance) if gap > tolerance else None
+    return Difference(f"{name} differs by {gap:.4g}{unit}", gap / tolerance) if gap > tolerance else None
 
 
 # ---- the rules ----
 
 
-def _camera(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+def _camera(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
     return _same("camera", light.camera, master.camera)
 
 
-def _size(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+def _size(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
     ours, theirs = f"{light.width} x {light.height}", f"{master.width} x {master.height}"
     return _same("size", ours, theirs)
 
 
-def _gain(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+def _gain(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
     return _same("gain", light.readout.gain, master.readout.gain)
 
 
-def _offset(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+def _offset(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
     return _same("offset", light.readout.offset, master.readout.offset)
 
 
-def _binning(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+def _binning(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
     return _same("binning", light.readout.binning, master.readout.binning)
 
 
-def _readout_mode(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+def _readout_mode(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
     return _same("readout mode", light.readout.readout_mode, master.readout.readout_mode)
 
 
-def _row_order(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+def _row_order(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
     return _same("row order", light.row_order, master.row_order)
 
 
-def _mosaic(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+def _mosaic(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
     return _same("colour filter array", light.mosaic or "none", master.mosaic or "none")
 
 
-def _overscan(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
-    ours, theirs = (str(each.overscan or "still there") for each in (light, master))
-    return None if ours == theirs else Finding(f"overscan is {theirs} instead of {ours}", 1000)
+def _overscan(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
+    ours, theirs = (str(each.overscan or "none") for each in (light, master))
+    return None if ours == theirs else Difference(f"overscan subtraction is {theirs} instead of {ours}", 1000)
 
 
-def _trim(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
-    """Compare what of the frames was kept: how the level was found does not matter to a relative flat."""
+def _trim(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
+    """Compare the trimmed areas; how the level was found does not matter to a flat, which is relative."""
     if light.overscan is not None and master.overscan is not None:
-        return _same("kept part", str(light.overscan.sections.kept), str(master.overscan.sections.kept))
+        return _same("trimmed area", str(light.overscan.sections.kept), str(master.overscan.sections.kept))
     return _overscan(light, master, tolerances)
 
 
-def _bias_left_in(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+def _bias_left_in(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
     if light.bias_subtracted or not master.bias_subtracted:
         return None
-    return Finding("bias was subtracted from it: the master bias is added back", None)
+    return Difference("its bias was subtracted: the master bias is added back", None)
 
 
-def _filter(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+def _filter(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
     return _same("filter", light.filter_name or "none", master.filter_name or "none")
 
 
-def _telescope(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Finding | None:
+def _telescope(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
     return _same("telescope", light.train.telescope, master.train.telescope)
 
 
-def _focal_length(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+def _focal_length(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
     ours, theirs = light.train.focal_length_mm, master.train.focal_length_mm
     return _within("focal length", " mm", _gap(ours, theirs), tolerances.focal_length * (ours or 0), ours, theirs)
 
 
-def _focus(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+def _focus(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
     ours, theirs = light.train.focus_steps, master.train.focus_steps
     return _within("focuser position", " steps", _gap(ours, theirs), tolerances.focus_steps, ours, theirs)
 
 
-def _rotation(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+def _rotation(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
     ours, theirs = light.train.rotation_deg, master.train.rotation_deg
     turned = None if ours is None or theirs is None else abs((ours - theirs + 180) % 360 - 180)
     return _within("rotator angle", " deg", turned, tolerances.rotation_deg, ours, theirs)
 
 
-def _exposure(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+def _exposure(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
     ours, theirs = light.exposure_s, master.exposure_s
     if ours is None or theirs is None:
-        return Finding("an exposure is unknown", 1000)
+        return Difference("an exposure is unknown", 1000)
     return _within("exposure", " s", _gap(ours, theirs), tolerances.exposure * (ours or 0) or 1e-6, ours, theirs)
 
 
-def _stretch(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+def _stretch(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
     if light.exposure_s is None or not master.exposure_s:
-        return Finding("an exposure is unknown, so it cannot be scaled", 1000)
+        return Difference("an exposure is unknown, so it cannot be scaled", 1000)
     stretch = light.exposure_s / master.exposure_s
     if stretch <= tolerances.longest_stretch:
         return None
-    return Finding(f"it would be scaled up {stretch:.3g} times", stretch / tolerances.longest_stretch)
+    return Difference(f"it would be scaled up by a factor of {stretch:.3g}", stretch / tolerances.longest_stretch)
 
 
-def _dark_temperature(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+def _dark_temperature(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
     cooled = light.cooled or master.cooled
     return _temperature(light, master, tolerances.cooled_c if cooled else tolerances.uncooled_c)
 
 
-def _bias_temperature(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+def _bias_temperature(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
     return _temperature(light, master, tolerances.bias_c)
 
 
-def _temperature(light: FrameSetup, master: FrameSetup, tolerance: float) -> Finding | None:
+def _temperature(light: FrameSetup, master: FrameSetup, tolerance: float) -> Difference | None:
     ours, theirs = light.temperature_c, master.temperature_c
     return _within("temperature", " C", _gap(ours, theirs), tolerance, ours, theirs)
 
 
-def _bias_age(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+def _bias_age(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
     return _age(light, master, tolerances.bias_days)
 
 
-def _dark_age(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+def _dark_age(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
     return _age(light, master, tolerances.dark_days)
 
 
-def _flat_age(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Finding | None:
+def _flat_age(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
     return _age(light, master, tolerances.flat_days)
 
 
-def _age(light: FrameSetup, master: FrameSetup, limit_days: float) -> Finding | None:
+def _age(light: FrameSetup, master: FrameSetup, limit_days: float) -> Difference | None:
     days = _days(light, master)
     if days is None:
         return _unknown("date", light.taken_at, master.taken_at)
     if days <= limit_days:
         return None
-    return Finding(f"stale: {days:.0f} days lie between (limit {limit_days:g})", days / limit_days)
+    return Difference(f"stale: {days:.0f} days apart (limit {limit_days:g})", days / limit_days)
 
 
 _READOUT: tuple[Rule, ...] = (_camera, _size, _gain, _binning, _readout_mode, _row_order)
@@ -397,11 +398,11 @@ _RULES: Mapping[FrameKind, tuple[Rule, ...]] = {
 
 
 def superseded(masters: Mapping[Path, FrameSetup]) -> tuple[Path, ...]:
-    """Return the masters for which there is a newer one, shot alike in everything that matters to a light.
+    """Return the masters that have a newer equivalent, in everything that matters to a light.
 
-    A flat holds for the lights of its own time: it is superseded only by one that is `Tolerances.flat_days` newer.
+    A flat is valid for lights of its own time, so only one that is `Tolerances.flat_days` newer replaces it.
     """
-    # Close in temperature: without a cooler each temperature's dark is worth keeping.
+    # Tight temperature limits, because without a cooler the darks of every temperature are worth keeping.
     tolerances = Tolerances(
         cooled_c=0.5, uncooled_c=0.5, bias_c=2.0, exposure=1e-6, bias_days=1e9, dark_days=1e9, flat_days=1e9
     )

@@ -1,7 +1,7 @@
-"""Overscan: columns or rows that are read out without having seen light, and tell the electronics' level line by line.
+"""Subtract and trim the overscan: pixels that were read out without light and show the electronics' level line by line.
 
-Which part of a frame they are is told by its header: BIASSEC names the strip, TRIMSEC or DATASEC what remains of the
-frame (NOAO's conventions, https://noirlab.edu/science/ FITS keyword dictionary; 1-based, both ends included).
+The header locates them: BIASSEC is the strip, TRIMSEC or DATASEC the image (NOAO's conventions,
+https://noirlab.edu/science/ FITS keyword dictionary; 1-based, both ends included).
 """
 
 import re
@@ -27,19 +27,19 @@ OverscanChoice = Literal["none", "row", "smooth"]
 Pixels = NDArray[np.uint16] | NDArray[np.float32]
 
 PEDESTAL_ADU = 1024
-"""Corrected frames lie so much above zero: far beyond any read noise, so that nothing is clipped at zero."""
+"""Added to corrected frames so that noise is not clipped at zero; far larger than any read noise."""
 
 STEPS_PER_ADU = 1024
-"""Levels are whole numbers of these steps, so that their sums do not depend on the order of the frames."""
+"""Levels are integers in these steps, so that their sums do not depend on the order of the frames."""
 
 KAPPA = 4.0
-"""Values of a line farther from its median, in sigma, are left out: cosmic rays, charge trailing from the image."""
+"""Values this many sigma from the median of their line are cosmic rays or charge trailing from the image."""
 
 SMOOTHED_LINES = 101
-"""Lines whose levels a parabola is fitted to."""
+"""Number of lines that the parabola is fitted to."""
 
 STRAY_SIGMA = 5.0
-"""A line this far off the running median of its neighbours is taken at that median: its whole strip was struck."""
+"""A line this far from the running median of its neighbours was disturbed as a whole, and takes that median."""
 
 _NEIGHBOURS = 51
 _SECTION = re.compile(r"\[(\d{1,6}):(\d{1,6}),(\d{1,6}):(\d{1,6})\]")
@@ -51,11 +51,11 @@ _OF_THE_WHOLE_CHIP = frozenset({"BIASSEC", "TRIMSEC", "DATASEC", "CCDSEC"})
 
 
 class OverscanError(ColdframeError):
-    """A header's sections make no sense; the message says which and why."""
+    """The sections in a header are inconsistent; the message says which and why."""
 
 
 class Section(NamedTuple):
-    """A rectangle of a frame, in rows and columns counted from 0, ends excluded."""
+    """A rectangle of a frame, in rows and columns counted from 0, with the ends excluded."""
 
     top: int
     bottom: int
@@ -77,14 +77,14 @@ class Section(NamedTuple):
 
 
 class Sections(NamedTuple):
-    """Where a frame's overscan lies, and its image.
+    """Locations of overscan and image in a frame.
 
     Attributes
     ----------
     strip
         The overscan.
     kept
-        What remains of the frame.
+        The image, which remains after trimming.
     """
 
     strip: Section
@@ -92,7 +92,7 @@ class Sections(NamedTuple):
 
     @property
     def beside(self) -> bool:
-        """True for a strip beside the image, with a level for each row; False for one above or below it."""
+        """True for a strip beside the image, with one level per row; False for a strip above or below it."""
         return self.strip.right <= self.kept.left or self.strip.left >= self.kept.right
 
 
@@ -102,10 +102,9 @@ class Corrected(NamedTuple):
     Attributes
     ----------
     pixels
-        uint16 or float32 as the frame was, shape of the kept part: its level in whole ADU is subtracted, and
-        `PEDESTAL_ADU` added.
+        Kept part of the frame, uint16 or float32 like the frame: minus the level in whole ADU, plus `PEDESTAL_ADU`.
     rest
-        int32, shape (height,) or (width,): what the rounding of the level left in each line, in steps of
+        Fraction of the level that rounding left in each line: int32, shape (height,) or (width,), in steps of
         1 / `STEPS_PER_ADU` ADU.
     """
 
@@ -115,21 +114,21 @@ class Corrected(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Overscan:
-    """How a frame's overscan is subtracted.
+    """How the overscan of a frame is subtracted.
 
-    The level of a line is the mean of its strip's values but for those beyond `KAPPA` sigma of their median; sigma is
-    that of the whole strip, from its median absolute deviation. With the method "row" this level is subtracted. Its own
-    error, the read noise over the square root of the strip's width, then becomes a stripe through the line. "smooth"
-    subtracts the parabola fitted to the levels of the 101 lines around (A. Savitzky and M. Golay 1964, Analytical
-    Chemistry 36, 1627; at the ends that of the outermost 101), lines that stray by 5 sigma from the running median of
-    51 taken at that. Its error is 0.15 of that of a single line.
+    The level of a line is the mean of its strip without values beyond `KAPPA` sigma from their median, where sigma is
+    that of the whole strip, from its median absolute deviation. The method "row" subtracts this level. Its error, the
+    read noise divided by the square root of the strip's width, then appears as a stripe along the line. The method
+    "smooth" subtracts a parabola fitted to the levels of the 101 surrounding lines (A. Savitzky and M. Golay 1964,
+    Analytical Chemistry 36, 1627; at the ends, of the outermost 101 lines), after replacing lines that deviate by 5
+    sigma from the running median of 51. Its error is 0.15 times that of a single line.
 
     Attributes
     ----------
     sections
-        Where it lies.
+        Location of the overscan.
     method
-        As above.
+        "row" or "smooth".
     """
 
     sections: Sections
@@ -140,7 +139,7 @@ class Overscan:
 
     @property
     def cards(self) -> list[Card]:
-        """What a header says of it."""
+        """Header cards that describe the subtraction."""
         return [
             Card("OVERSCAN", str(self), "overscan that was subtracted, and how"),
             Card("TRIM", str(self.sections.kept), "part of the raw frame that was kept"),
@@ -152,7 +151,7 @@ class Overscan:
         Parameters
         ----------
         pixels
-            Shape (height, width), the whole frame.
+            Whole frame, shape (height, width).
         """
         strip, kept = self.sections
         if self.sections.beside:
@@ -169,7 +168,7 @@ class Overscan:
         Parameters
         ----------
         pixels
-            uint16 or float32, shape (height, width), the whole frame.
+            Whole frame, uint16 or float32, shape (height, width).
         """
         steps = self.level_steps(pixels)
         whole = (steps + STEPS_PER_ADU // 2) // STEPS_PER_ADU
@@ -181,27 +180,27 @@ class Overscan:
         return Corrected(kept - lowered.astype(np.float32), rest)
 
     def correct_words(self, pixels: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
-        """Return a raw frame without its overscan, and what rounding left in its lines; see `correct`."""
+        """Return a raw frame without its overscan, and the fractions that rounding left in its lines; see `correct`."""
         corrected, rest = self.correct(pixels)
         return corrected.astype(np.uint16, copy=False), rest
 
     def signal(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Return the kept part of a frame above its level, ADU, float32; parameters are those of `correct`."""
+        """Return the kept part of a frame minus its level, ADU, float32; parameters as in `correct`."""
         levels = self.level_steps(pixels).astype(np.float64) / STEPS_PER_ADU
         return np.asarray(pixels[self.sections.kept.slices] - self._lines(levels), np.float32)
 
     def restored(self, stack: Stack, rests: Iterable[NDArray[np.int32]]) -> Stack:
-        """Return the master of corrected frames without pedestal, and without what rounding left in their lines.
+        """Return the master of corrected frames without the pedestal and the fractions left by rounding.
 
-        That is averaged over all frames: a pixel with rejected values gets theirs, too, which is wrong by less than
-        half an ADU times the rejected fraction.
+        The fractions are averaged over all frames, including frames whose value was rejected at a pixel; the error is
+        below half an ADU times the rejected fraction.
 
         Parameters
         ----------
         stack
-            Of frames from `correct`, flats excepted.
+            Stack of frames from `correct`, except flats.
         rests
-            Of each of them, in any order.
+            Fractions of each of them, in any order.
         """
         total = np.sum(list(rests), axis=0, dtype=np.int64)
         lines: NDArray[np.float64] = PEDESTAL_ADU + np.asarray(total, np.float64) / (stack.frames * STEPS_PER_ADU)
@@ -209,42 +208,42 @@ class Overscan:
         return replace(stack, mean=(stack.mean - extra).astype(np.float32))
 
     def _lines(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return one value a line as what can be added to the kept part."""
+        """Return one value per line in a shape that can be added to the kept part."""
         return values[:, None] if self.sections.beside else values[None, :]
 
 
 def sections_of(header: Header, shape: tuple[int, int]) -> Sections | None:
-    """Return where a raw frame's overscan lies, None where its header tells of none.
+    """Return the location of a raw frame's overscan, or None if its header has none.
 
     Parameters
     ----------
     header
-        Untrusted.
+        Untrusted header.
     shape
-        The frame's height and width.
+        Height and width of the frame.
 
     Raises
     ------
     OverscanError
-        If the sections are malformed, lie outside the frame, or not beside or above one another.
+        If the sections are malformed, lie outside the frame, or are not side by side.
     """
     strip = _section(header, "BIASSEC", shape)
     if strip is None:
         return None
     kept = _section(header, "TRIMSEC", shape) or _section(header, "DATASEC", shape)
     if kept is None:
-        raise OverscanError(f"BIASSEC {strip} without TRIMSEC or DATASEC: what is to be kept is not told")
+        raise OverscanError(f"BIASSEC {strip} without TRIMSEC or DATASEC: the image section is unknown")
     beside = strip.right <= kept.left or strip.left >= kept.right
     across = strip.bottom <= kept.top or strip.top >= kept.bottom
     covers_rows = strip.top <= kept.top and strip.bottom >= kept.bottom
     covers_columns = strip.left <= kept.left and strip.right >= kept.right
     if not (beside and covers_rows) and not (across and covers_columns):
-        raise OverscanError(f"BIASSEC {strip} runs neither beside nor above or below the whole of TRIMSEC {kept}")
+        raise OverscanError(f"BIASSEC {strip} does not lie along a whole side of TRIMSEC {kept}")
     return Sections(strip, kept)
 
 
 def subtracted_of(header: Header) -> Overscan | None:
-    """Return what was subtracted from each frame of a master of ours, None where its header tells of nothing."""
+    """Return the overscan subtraction in the header of one of our masters, or None."""
     method, _, strip = str(header.get("OVERSCAN", "")).partition(" ")
     where = _SECTION.fullmatch(strip), _SECTION.fullmatch(str(header.get("TRIM", "")))
     for known in _METHODS:
@@ -254,24 +253,24 @@ def subtracted_of(header: Header) -> Overscan | None:
 
 
 def corrected_header(header: Header, overscan: Overscan) -> dict[str, HeaderValue]:
-    """Return the cards of a raw frame's header as they hold for the kept part, those about its structure excepted."""
+    """Return the header of a raw frame adapted to the kept part, without the cards about the file's structure."""
     kept = overscan.sections.kept
-    told = {keyword: value for keyword, value in header.items() if keyword not in _OF_THE_WHOLE_CHIP}
+    cards = {keyword: value for keyword, value in header.items() if keyword not in _OF_THE_WHOLE_CHIP}
     moved: list[tuple[str, int]] = [("CRPIX1", -kept.left), ("CRPIX2", -kept.top)]
-    if "BAYERPAT" in told or "COLORTYP" in told:
-        told = {"XBAYROFF": 0, "YBAYROFF": 0} | told
+    if "BAYERPAT" in cards or "COLORTYP" in cards:
+        cards = {"XBAYROFF": 0, "YBAYROFF": 0} | cards
         moved += [("XBAYROFF", kept.left), ("YBAYROFF", kept.top)]
     for keyword, by in moved:
-        value = told.get(keyword)
+        value = cards.get(keyword)
         if isinstance(value, int | float):
-            told[keyword] = value + by
-    return told
+            cards[keyword] = value + by
+    return cards
 
 
 def corrected_copy(image: ImageFile, overscan: Overscan, folder: Path) -> tuple[ImageFile, NDArray[np.int32]]:
-    """Return a frame on disk without its overscan, as a new file in a folder, and what rounding left in its lines.
+    """Write a copy of a frame without its overscan into a folder; return it and the fractions left by rounding.
 
-    Its header is that of the whole frame. Frames of 8 or 16 bits become 16-bit ones, all others 32-bit floats; see
+    The header stays that of the whole frame. 8- and 16-bit frames become 16-bit ones, all others 32-bit floats; see
     `Overscan.correct`.
 
     Raises
@@ -299,12 +298,12 @@ def _section(header: Header, keyword: str, shape: tuple[int, int]) -> Section | 
     section = _counted_from_0(numbers)
     height, width = shape
     if not (0 <= section.left < section.right <= width and 0 <= section.top < section.bottom <= height):
-        raise OverscanError(f"{keyword} {text} does not lie within the frame's {width} x {height} pixels")
+        raise OverscanError(f"{keyword} {text} is not within the frame of {width} x {height} pixels")
     return section
 
 
 def _shown(text: str) -> str:
-    """Return untrusted text so that it fits a line."""
+    """Shorten untrusted text to fit into a line."""
     return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "...")
 
 
@@ -317,14 +316,14 @@ def _levels(strip: Pixels) -> NDArray[np.float64]:
     """Return the clipped mean of each row of a strip."""
     values = strip.astype(np.float64)
     off = values - np.median(values, axis=1, keepdims=True)
-    # Where most values of a line are equal, the step of the converter is the noise.
+    # If most values of a line are equal, the step of the converter is the scale of its noise.
     sigma = max(SIGMA_PER_MAD * float(np.median(np.abs(off))), 0.5)
     levels: NDArray[np.float64] = np.mean(values, axis=1, where=np.abs(off) <= KAPPA * sigma)
     return levels
 
 
 def _smoothed(levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the levels smoothed along the strip; see `Overscan`."""
+    """Return the levels smoothed along the strip, as `Overscan` describes."""
     levels = _without_strays(levels)
     window = min(SMOOTHED_LINES, levels.size - 1 + levels.size % 2)
     if window < _SHORTEST_WINDOW:

@@ -1,4 +1,4 @@
-"""How a frame was shot, as its header tells: what must agree before one frame may calibrate another."""
+"""Read from a header how a frame was shot: the values that decide which frame may calibrate which."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from coldframe.config.frames import FrameKind, ReadoutSettings
 Header = Mapping[str, HeaderValue]
 
 BIAS_TAKEN_OUT = "B"
-"""CALSTAT of a dark from which bias was subtracted."""
+"""CALSTAT of a dark whose bias was subtracted."""
 
 _ROLES = {
     "BIAS": FrameKind.BIAS,
@@ -29,7 +29,7 @@ _ROLES = {
 }
 _NO_FILTER = frozenset({"", "none", "nofilter", "no filter", "clear (none)"})
 _LARGEST = 1e30
-"""Numbers beyond are no setting of any camera, and their sums would soon be no numbers at all."""
+"""Larger numbers are no camera setting, and sums of them would overflow."""
 
 _LEADING_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _NOT_LETTERS = re.compile(r"[^A-Z]")
@@ -37,18 +37,18 @@ _NOT_LETTERS = re.compile(r"[^A-Z]")
 
 @dataclass(frozen=True, slots=True)
 class OpticalTrain:
-    """What stands in front of the camera; None where the header does not say.
+    """Optical train in front of the camera; None marks values missing in the header.
 
     Attributes
     ----------
     telescope
-        Its name (TELESCOP).
+        Name (TELESCOP).
     focal_length_mm
-        FOCALLEN; of 0, which programs write that do not know it, None.
+        FOCALLEN; None for 0, which some programs write for an unknown one.
     focus_steps
-        Position of the focuser (FOCUSPOS).
+        Focuser position (FOCUSPOS).
     rotation_deg
-        Angle of the rotator (ROTATANG).
+        Rotator angle (ROTATANG).
     """
 
     telescope: str | None = None
@@ -59,41 +59,41 @@ class OpticalTrain:
 
 @dataclass(frozen=True, slots=True)
 class FrameSetup:
-    """How a frame, or each frame of a master, was shot; None where the header does not say.
+    """How a frame, or each frame of a master, was shot; None marks values missing in the header.
 
     Attributes
     ----------
     kind
-        What it was shot for.
+        Purpose of the frame.
     camera
-        INSTRUME.
+        Name (INSTRUME).
     width, height
-        In pixels, as in the file.
+        Size in pixels, as in the file.
     readout
         Gain, offset, binning and readout mode.
     exposure_s
-        In seconds.
+        Exposure, seconds.
     temperature_c
-        Of the sensor; the cooler's setpoint where only that is known.
+        Sensor temperature, degrees Celsius; the setpoint if only that is known.
     cooled
-        True where there is a setpoint.
+        True if the header has a setpoint.
     filter_name
-        None for no filter, too.
+        Name of the filter; also None for no filter.
     mosaic
-        Colour filter array; None for mono. A Bayer array as it begins in the file's first row and column, such as
-        "GRBG" for an RGGB that begins one column earlier; of others with where they begin, such as "XTRANS+1+0".
+        Colour filter array; None for mono. A Bayer array is named from the file's first pixel, such as "GRBG" for an
+        RGGB that begins one column earlier; other arrays are named with their offsets, such as "XTRANS+1+0".
     row_order
-        "TOP-DOWN" or "BOTTOM-UP"; which is meant where nothing is said, programs do not agree on.
+        "TOP-DOWN" or "BOTTOM-UP"; None if missing, because programs disagree on the default.
     train
-        Telescope, focuser, rotator.
+        Telescope, focuser and rotator.
     taken_at
-        Start of the exposure, UTC; of masters of the first.
+        Start of the exposure, UTC; for masters, of the first frame.
     setpoint_c
-        Of the cooler.
+        Setpoint of the cooler, degrees Celsius.
     sections
-        Where a raw frame has its overscan; None without, or where the header's sections make no sense.
+        Location of a raw frame's overscan; None without it, or if the sections in the header are inconsistent.
     overscan
-        What was subtracted from a master's frames.
+        Overscan subtraction of a master's frames.
     bias_subtracted
         True for a master dark without its bias.
     """
@@ -117,7 +117,7 @@ class FrameSetup:
     bias_subtracted: bool = False
 
     def without(self, overscan: Overscan) -> "FrameSetup":
-        """Return the setup of the frame once its overscan is subtracted."""
+        """Return the setup of the frame after its overscan is subtracted."""
         kept = overscan.sections.kept
         height, width = kept.shape
         mosaic = None if self.mosaic is None else _shifted(self.mosaic, kept.left, kept.top)
@@ -125,21 +125,21 @@ class FrameSetup:
 
 
 def is_single_frame(header: Header) -> bool:
-    """Tell whether a header tells of a frame as a camera delivered it, and of no master of any program."""
+    """Return whether a header belongs to a single raw frame, not to a master of any program."""
     is_combined = "STACKCNT" in header or "NCOMBINE" in header
     is_named_master = str(header.get("IMAGETYP", "")).lower().startswith("master")
     return _kind(header) is not None and not is_combined and not is_named_master
 
 
 def setup_of(header: Header) -> FrameSetup:
-    """Return what the header of a raw frame or of a master tells of how it was shot.
+    """Return how a raw frame, or the frames of a master, were shot.
 
-    Keywords are ours, INDI's, and the ones that other capture programs write in their place.
+    It understands our keywords, INDI's, and those that other capture programs use instead.
 
     Parameters
     ----------
     header
-        With the cards about the file's structure (see `read_header`).
+        Header including the cards about the file's structure (see `read_header`).
     """
     setpoint_c = _number(header, "SET-TEMP", "SETTEMP")
     sensor_c = _number(header, "CCD-TEMP", "CCD_TEMP", "CCDTEMP", "TEMPERAT", "CAMTCCD", "DET-TEMP")
@@ -193,7 +193,7 @@ def _mosaic(header: Header) -> str | None:
 
 
 def _shifted(pattern: str, right: int, down: int) -> str:
-    """Return the pattern that is seen from so many columns and rows farther in."""
+    """Return the pattern as it appears when it starts this many columns and rows further in."""
     if pattern in BAYER_PATTERNS:
         rows = (pattern[:2], pattern[2:])
         return "".join(rows[(down + row) % 2][(right + column) % 2] for row in (0, 1) for column in (0, 1))
@@ -209,13 +209,13 @@ def _sections(header: Header) -> Sections | None:
 
 
 def _text(header: Header, *keywords: str) -> str | None:
-    """Return the first of the keywords that is there, as text without blanks around it."""
+    """Return the first keyword that is present, as text without surrounding blanks."""
     values = (str(header[keyword]).strip() for keyword in keywords if keyword in header)
     return next((value for value in values if value), None)
 
 
 def _number(header: Header, *keywords: str) -> float | None:
-    """Return the first of the keywords that holds a sane number; some programs write "300.0", "-10 C" or "2x2"."""
+    """Return the first keyword with a plausible number; some programs write "300.0", "-10 C" or "2x2"."""
     for keyword in keywords:
         value = header.get(keyword)
         if isinstance(value, bool) or value is None:
@@ -227,7 +227,7 @@ def _number(header: Header, *keywords: str) -> float | None:
 
 
 def _from_zero(header: Header, *keywords: str) -> float | None:
-    """Return a number that is none where it is negative: some programs write -1 for what they do not know."""
+    """Return a number, or None if it is negative: some programs write -1 for unknown values."""
     value = _number(header, *keywords)
     return None if value is None or value < 0 else value
 

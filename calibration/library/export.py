@@ -1,4 +1,4 @@
-"""Masters of the library in the folders that other programs expect."""
+"""Export of the library's masters into the folders that other programs expect."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -20,25 +20,25 @@ _SIRIL_NAMES = {
 _WBPP_NOTE = """\
 Masters for PixInsight's WBPP, one folder for each combination of camera, gain, offset, temperature and binning.
 
-Add one of these folders at a time: WBPP 1.4 knows no gain and no temperature, and would mix them. Set EXPTIME, BINNING
-and FILTER as grouping keywords ("pre"). Set the dark exposure tolerance to 0 s (10 s is the default, and merges darks),
-and switch off "Optimize" for darks unless the sensor shows no glow.
+Add one of these folders at a time: WBPP 1.4 ignores gain and temperature, and would mix them. Set EXPTIME, BINNING and
+FILTER as grouping keywords ("pre"). Set the dark exposure tolerance to 0 s (the default of 10 s merges darks), and
+switch off "Optimize" for darks unless the sensor shows no glow.
 """
 
 
 def export_siril(masters: Mapping[Path, FrameSetup], target: Path) -> list[Path]:
     """Lay out masters as Siril's scripts write and read them.
 
-    There is one folder for each combination of settings, dark exposure and filter, to be used as Siril's working
-    folder: in its `masters/` lie `dark_stacked.fit`, `pp_flat_stacked.fit` and `bias_stacked.fit`, as far as there are
-    any. Darks without their bias are left out: Siril and WBPP would not add it back.
+    Each combination of settings, dark exposure and filter gets a folder, to be used as Siril's working folder. Its
+    `masters/` contains `dark_stacked.fit`, `pp_flat_stacked.fit` and `bias_stacked.fit`, as far as such masters exist.
+    Bias-subtracted darks are skipped, because Siril and WBPP would not add the bias back.
 
     Parameters
     ----------
     masters
-        What to export.
+        The masters to export.
     target
-        A folder; made where it does not exist. Files that exist are left alone.
+        A folder; created if it does not exist. Existing files are left alone.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def export_siril(masters: Mapping[Path, FrameSetup], target: Path) -> list[Path]
     Raises
     ------
     NotDurableError
-        If a file could not be made.
+        If a file could not be created.
     """
     made = []
     for folder, recipe in _sessions(masters):
@@ -60,7 +60,7 @@ def export_siril(masters: Mapping[Path, FrameSetup], target: Path) -> list[Path]
 
 
 def export_wbpp(masters: Mapping[Path, FrameSetup], target: Path) -> list[Path]:
-    """Lay out masters for WBPP, its grouping keywords in the paths; see `export_siril` for parameters and errors."""
+    """Lay out masters for WBPP, with its grouping keywords in the paths; see `export_siril`."""
     made = []
     for path, master in masters.items():
         if master.kind in (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT) and not master.bias_subtracted:
@@ -72,7 +72,7 @@ def export_wbpp(masters: Mapping[Path, FrameSetup], target: Path) -> list[Path]:
 
 
 def _sessions(masters: Mapping[Path, FrameSetup]) -> Iterator[tuple[str, LightRecipe]]:
-    """Go through the kinds of lights that the masters are for: each dark's, with each flat that goes with it."""
+    """Yield the kinds of lights that the masters fit: those of each dark, with each flat that matches it."""
     darks = [master for master in masters.values() if master.kind is FrameKind.DARK and not master.bias_subtracted]
     flats = [master for master in masters.values() if master.kind is FrameKind.FLAT]
     lights = [_light(dark, flat) for dark in darks for flat in flats] or [_light(dark, dark) for dark in darks]
@@ -107,7 +107,7 @@ def _setting(master: FrameSetup) -> str:
 
 
 def _degrees(master: FrameSetup) -> float | None:
-    """Return the temperature to a whole degree: masters of one setpoint belong together."""
+    """Return the temperature rounded to a degree, so that masters of one setpoint share a folder."""
     return None if master.temperature_c is None else float(round(master.temperature_c))
 
 
@@ -122,7 +122,7 @@ def _wbpp_folder(master: FrameSetup) -> str:
 
 
 def _linked(source: Path, path: Path) -> list[Path]:
-    """Link a file and return its new path, nothing where there is one of that name."""
+    """Link a file and return its new path, or nothing if the name exists."""
     if path.exists():
         return []
     try:

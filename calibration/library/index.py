@@ -1,4 +1,4 @@
-"""The library's index: headers that were read before, kept so as not to read them again. It may be thrown away."""
+"""The library's index: a cache of headers, so that unchanged files need not be read again. It may be deleted."""
 
 import json
 import sqlite3
@@ -11,11 +11,11 @@ from coldframe.calibration.files.cards import HeaderValue
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS masters (
-    name TEXT PRIMARY KEY,      -- path below the library's folder
+    name TEXT PRIMARY KEY,      -- path relative to the library's folder
     bytes INTEGER NOT NULL,
     modified_ns INTEGER NOT NULL,
     header TEXT NOT NULL,       -- JSON
-    sha256 TEXT                 -- of the whole file, once it was taken
+    sha256 TEXT                 -- of the whole file; NULL until it is computed
 ) WITHOUT ROWID
 """
 
@@ -23,14 +23,14 @@ _COLUMNS = ("name", "bytes", "modified_ns", "header", "sha256")
 
 
 class Stamp(NamedTuple):
-    """What shows that a file is still the one that was read."""
+    """Size and modification time of a file, which show whether it has changed."""
 
     bytes: int
     modified_ns: int
 
     @classmethod
     def of(cls, path: Path) -> "Stamp":
-        """Return the stamp of a file; raises OSError where there is none."""
+        """Return the stamp of a file; raise OSError if there is none."""
         status = path.stat()
         return cls(status.st_size, status.st_mtime_ns)
 
@@ -38,14 +38,14 @@ class Stamp(NamedTuple):
 class LibraryIndex:
     """SQLite file with the headers of masters.
 
-    It is opened anew by each use of `opened`, checked, and made anew where it is broken. Where the folder cannot be
-    written to, it lives in memory for as long as it is open; what fails later on it leaves. Then headers are read from
-    the files again: slower, nothing else.
+    Each use of `opened` opens the file, checks it, and recreates it if it is broken. If the folder is not writable, the
+    index exists only in memory until it is closed; later errors are ignored. Headers are then read from the files
+    again, which is slower but has no other effect.
 
     Parameters
     ----------
     path
-        The file; beside it lie SQLite's own two.
+        The file; SQLite places two more beside it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,34 +53,34 @@ class LibraryIndex:
 
     @contextmanager
     def opened(self) -> Iterator["OpenIndex"]:
-        """Open the index for reading and writing; what was written is kept when the block ends well."""
+        """Open the index for reading and writing; changes are kept if the block ends without an exception."""
         with closing(self._connection()) as connection:
             yield OpenIndex(connection)
             with suppress(sqlite3.Error):
                 connection.commit()
 
     def forget(self) -> None:
-        """Throw the index away."""
+        """Delete the index."""
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
     def _connection(self) -> sqlite3.Connection:
         try:
-            return _sound(self._path)
-        except sqlite3.OperationalError:  # a folder without permission to write, or an index somebody holds locked
-            return _sound(":memory:")
+            return connected(self._path)
+        except sqlite3.OperationalError:  # the folder is not writable, or another process holds a lock
+            return connected(":memory:")
         except sqlite3.DatabaseError:
             self.forget()
-            return _sound(self._path)
+            return connected(self._path)
 
 
-def _sound(path: Path | str) -> sqlite3.Connection:
+def connected(path: Path | str) -> sqlite3.Connection:
     """Return a connection to an index that passes SQLite's own check.
 
     Raises
     ------
     sqlite3.DatabaseError
-        If it does not, or is none.
+        If the file fails the check, or is not an index.
     """
     connection = sqlite3.connect(path, timeout=10)
     try:
@@ -102,13 +102,13 @@ def _check(connection: sqlite3.Connection) -> None:
 
 
 class OpenIndex:
-    """The index while it is open; what cannot be read from it counts as not known, what cannot be written is lost."""
+    """The open index; entries that cannot be read count as unknown, and entries that cannot be written are lost."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def header(self, name: str, stamp: Stamp) -> dict[str, HeaderValue] | None:
-        """Return the header of a file that has not changed since; None where it must be read."""
+        """Return the header of a file that has not changed since; None if it must be read."""
         query = "SELECT header FROM masters WHERE name = ? AND bytes = ? AND modified_ns = ?"
         for (text,) in self._rows(query, name, *stamp):
             header: dict[str, HeaderValue] = json.loads(text)
@@ -116,16 +116,16 @@ class OpenIndex:
         return None
 
     def remember(self, name: str, stamp: Stamp, header: Mapping[str, HeaderValue]) -> None:
-        """Keep the header of a file; a checksum of an earlier file of its name is forgotten."""
+        """Store the header of a file; the checksum of an earlier file with its name is discarded."""
         statement = "INSERT OR REPLACE INTO masters (name, bytes, modified_ns, header) VALUES (?, ?, ?, ?)"
         self._rows(statement, name, *stamp, json.dumps(dict(header)))
 
     def digest(self, name: str) -> str | None:
-        """Return the SHA-256 that a file had when it was last found sound."""
+        """Return the SHA-256 that a file had when it was last found intact."""
         return next((digest for (digest,) in self._rows("SELECT sha256 FROM masters WHERE name = ?", name)), None)
 
     def keep_digest(self, name: str, digest: str) -> None:
-        """Keep the SHA-256 of a file whose header is known."""
+        """Store the SHA-256 of a file whose header is known."""
         self._rows("UPDATE masters SET sha256 = ? WHERE name = ?", digest, name)
 
     def names(self) -> frozenset[str]:
@@ -133,7 +133,7 @@ class OpenIndex:
         return frozenset(name for (name,) in self._rows("SELECT name FROM masters"))
 
     def drop(self, name: str) -> None:
-        """Forget a file."""
+        """Remove a file."""
         self._rows("DELETE FROM masters WHERE name = ?", name)
 
     def _rows(self, statement: str, *values: str | int) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The library: masters of all nights in one folder, found again by what their headers say.
+"""The library: masters of all nights in one folder, found by their headers.
 
 ::
 
@@ -6,7 +6,7 @@
         ASI2600MM/biases/MasterBias_ASI2600MM_G100_O50_-10C_1x1_2026-11-22.fits
         ASI2600MM/darks/...  ASI2600MM/dark-flats/...  ASI2600MM/flats/...
         superseded/                       masters that newer ones have replaced
-        index.sqlite                      a cache; the headers are the truth
+        index.sqlite                      a cache; the headers are authoritative
 """
 
 import errno
@@ -27,8 +27,10 @@ from coldframe.calibration.masters.reading import file_digest, integrity_fault
 from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError
 
+INDEX = "index.sqlite"
+
 LIBRARY = "library"
-"""Name of the library's folder below the storage folder."""
+"""Name of the library's folder in the storage folder."""
 
 _FOLDERS = {
     FrameKind.BIAS: "biases",
@@ -42,19 +44,19 @@ Header = Mapping[str, HeaderValue]
 
 
 class NotAMasterError(ColdframeError):
-    """A file has no place in the library: it is not a master, or does not say of what."""
+    """A file cannot be filed in the library: it is not a master, or its header does not say which kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What is in the library.
+    """The content of the library.
 
     Attributes
     ----------
     headers
-        Of every master, by its path.
+        Headers of the masters, by path.
     faults
-        Of files that are no masters or cannot be read: what is wrong with them.
+        Faults of the files that are not masters or cannot be read, by path.
     """
 
     headers: Mapping[Path, Header]
@@ -70,32 +72,32 @@ class Catalogue:
 class Library:
     """A folder of masters.
 
-    Several processes may use it at once: files are added whole and never changed, the index serialises its writers.
+    Several processes may use it at once: files are added whole and never changed, and the index serialises writers.
 
     Attributes
     ----------
     folder
-        Where it is; made when the first master is filed.
+        The folder; created when the first master is filed.
     """
 
     folder: Path
 
     def file(self, master: Path) -> Path:
-        """Take a master in, as a hard link or else a copy, and return its path; one that is there already stays.
+        """Add a master as a hard link, or else as a copy, and return its path; a master that is there already is kept.
 
         Parameters
         ----------
         master
-            A file that `write_master` wrote, or another program's master whose header tells its kind.
+            A file from `write_master`, or a master of another program whose header states its kind.
 
         Raises
         ------
         FrameFileError
             If it cannot be read.
         NotAMasterError
-            If it is something else.
+            If it is not a master.
         NotDurableError
-            If it could not be brought onto the disk.
+            If it could not be written to disk.
         """
         header = read_header(master)
         fault = _not_a_master(header)
@@ -112,10 +114,10 @@ class Library:
                 index.remember(name, Stamp.of(path), header)
                 index.keep_digest(name, digest)
                 return path
-        raise AssertionError("the numbers never end")
+        raise AssertionError("numbers are unlimited")
 
     def catalogue(self) -> Catalogue:
-        """Return what is there; headers are read only of files that are new or have changed."""
+        """Return the library's content; only headers of new or changed files are read."""
         headers: dict[Path, Header] = {}
         faults: dict[Path, str] = {}
         if not self.folder.is_dir():
@@ -141,10 +143,10 @@ class Library:
         return Catalogue(headers, faults)
 
     def verify(self) -> Iterator[tuple[Path, str | None]]:
-        """Read every byte of every master; yield each with what is wrong with it, None where all is well.
+        """Read every byte of every master; yield each with its fault, or None if it is intact.
 
-        The checksums within the file must hold, and the SHA-256 must be the one of the time when it was filed or first
-        found sound.
+        The checksums in the file must be right. The SHA-256 must be the one that the file had when it was filed or
+        first found intact.
         """
         catalogue = self.catalogue()
         yield from catalogue.faults.items()
@@ -153,7 +155,7 @@ class Library:
             yield path, fault
 
     def rebuild(self) -> Catalogue:
-        """Throw the index away and read every header again."""
+        """Delete the index and read every header again."""
         self._index.forget()
         return self.catalogue()
 
@@ -162,12 +164,12 @@ class Library:
         return superseded(self.catalogue().setups)
 
     def retire(self, master: Path) -> Path:
-        """Move a master of the library to `superseded/`, where nothing is matched, and return its new path.
+        """Move a master of the library to `superseded/`, where it is no longer matched, and return its new path.
 
         Raises
         ------
         NotDurableError
-            If it could not be moved; then it is where it was.
+            If it could not be moved; it is then where it was.
         """
         target = self.folder / _SUPERSEDED / self._name(master)
         make_folder_durably(target.parent)
@@ -181,7 +183,7 @@ class Library:
 
     @property
     def _index(self) -> LibraryIndex:
-        return LibraryIndex(self.folder / "index.sqlite")
+        return LibraryIndex(self.folder / INDEX)
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
@@ -221,17 +223,17 @@ class Library:
 
 
 def _not_a_master(header: Header) -> str | None:
-    """Return why this is no master, None where it is one."""
+    """Return the reason why this is not a master; None if it is one."""
     kind = setup_of(header).kind
     if kind is None:
-        return "does not say what it is (no IMAGETYP that we know)"
+        return "does not say what it is (no known IMAGETYP)"
     if kind not in _FOLDERS:
         return f"is a {kind} frame: the library holds masters of bias, dark, flat and dark-flat frames"
     return f"is a single {kind} frame, not a master" if is_single_frame(header) else None
 
 
 def _linked(source: Path, path: Path) -> bool:
-    """Give a file another name; return False where that is taken, perhaps by another process just now."""
+    """Give a file another name; return False if the name exists, perhaps since a moment ago from another process."""
     try:
         link_durably(source, path)
     except NotDurableError as error:
@@ -242,7 +244,7 @@ def _linked(source: Path, path: Path) -> bool:
 
 
 def _numbered(path: Path) -> Iterator[Path]:
-    """Return the path, then the same with the numbers 2, 3, ... behind its stem."""
+    """Yield the path, then the same with the numbers 2, 3, ... appended to its stem."""
     yield path
     for number in count(2):
         yield path.with_stem(f"{path.stem}-{number}")

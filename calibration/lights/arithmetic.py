@@ -1,4 +1,4 @@
-"""Calibration of lights: arithmetic on planes, without a file in sight."""
+"""The calibration of lights as arithmetic on planes, independent of files."""
 
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ PEDESTAL_STEP_ADU = 100
 """Pedestals of 16-bit results are multiples of this."""
 
 MOST_PEDESTAL_ADU = 1000
-"""Beyond, single wild pixels (hot in the dark, not in the light) would cost everybody's range."""
+"""A larger pedestal would sacrifice range of all pixels for single outliers (hot in the dark, not in the light)."""
 
 
 class MismatchError(ColdframeError):
@@ -25,20 +25,20 @@ class MismatchError(ColdframeError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Correction:
-    """What is done to every light of one kind; all planes float32, shape (height, width).
+    """The planes that calibrate every light of one recipe; all float32, shape (height, width), unless stated otherwise.
 
     Attributes
     ----------
     subtracted
         ADU: the master dark, or bias, or bias plus scaled dark.
     dark_variance
-        ADU^2: variance of `subtracted` plus that of reading out one dark frame of the light's exposure.
+        ADU^2: variance of `subtracted`, plus that of reading out one dark frame with the light's exposure.
     response
         Master flat, never 0; ones without a flat.
     response_variance
-        Its relative variance.
+        Relative variance of the response.
     masked
-        bool: pixels that the flat found without signal; None without a flat or where it has no mask.
+        bool: pixels without signal in the flat; None without a flat, or if it has no mask.
     """
 
     subtracted: F32
@@ -48,7 +48,7 @@ class Correction:
     masked: NDArray[np.bool_] | None
 
     def band(self, rows: slice) -> "Correction":
-        """Return the same for some rows of the light."""
+        """Return the planes of some rows."""
         return Correction(
             self.subtracted[rows],
             self.dark_variance[rows],
@@ -65,7 +65,7 @@ class CalibratedLight:
     Attributes
     ----------
     signal
-        float32, shape (height, width), ADU; around zero where there was no light, so partly negative.
+        float32, shape (height, width), ADU; scattered around zero where there was no light, so partly negative.
     uncertainty
         float32, same shape: standard error of `signal`.
     """
@@ -75,12 +75,12 @@ class CalibratedLight:
 
 
 def correction(dark: "Subtraction", flat: MasterPlanes | None) -> Correction:
-    """Combine what is subtracted with the flat that is divided by.
+    """Combine the subtracted dark with the flat to divide by.
 
     Raises
     ------
     MismatchError
-        If the flat has another shape, or is no relative master flat (mean 1).
+        If the flat has another shape, or is not a relative master flat (mean 1).
     """
     shape = dark.subtracted.shape
     if flat is None:
@@ -88,7 +88,7 @@ def correction(dark: "Subtraction", flat: MasterPlanes | None) -> Correction:
     if flat.mean.shape != shape:
         raise MismatchError(f"the master flat has the shape {flat.mean.shape}, the dark {shape}")
     level = float(flat.mean.mean(dtype=np.float64))
-    if not 0.5 < level < 2:  # noqa: PLR2004 - generous: masks and mosaics move the mean of ours by far less
+    if not 0.5 < level < 2:  # noqa: PLR2004 - generous: masks and mosaics shift the mean of coldframe's flats far less
         raise MismatchError(f"the master flat's mean is {level:.4g}: it must be relative to 1, as coldframe writes it")
     response = np.where(flat.mean > 0, flat.mean, np.float32(1))
     relative_variance = np.square(flat.uncertainty / response, dtype=np.float32)
@@ -97,14 +97,14 @@ def correction(dark: "Subtraction", flat: MasterPlanes | None) -> Correction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subtraction:
-    """What is subtracted from a light.
+    """The dark that is subtracted from a light.
 
     Attributes
     ----------
     subtracted
         ADU, float32, shape (height, width).
     variance
-        ADU^2, same shape: its own variance plus that of one read-out dark frame.
+        ADU^2, same shape: variance of `subtracted`, plus that of reading out one dark frame.
     """
 
     subtracted: F32
@@ -112,16 +112,16 @@ class Subtraction:
 
 
 def dark_subtraction(dark: MasterPlanes) -> Subtraction:
-    """Subtract a master of the light's own exposure (or a bias, where dark current does not matter).
+    """Return the subtraction of a master with the light's own exposure (or of a bias, if dark current does not matter).
 
-    The noise with which the light was read out is taken from the scatter among the master's frames, pixel by pixel, so
-    that hot and flickering pixels get theirs.
+    The noise of the light's readout is derived for each pixel from the scatter among the master's frames, so that it is
+    right for hot and flickering pixels, too.
     """
     return Subtraction(dark.mean, dark.uncertainty**2 + dark.frame_variance)
 
 
 def with_own_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
-    """Return a bias-subtracted master dark with that bias in it again, whose error then cancels."""
+    """Return a bias-subtracted master dark with that same bias added back, whose error then cancels."""
     own = _own_variance(dark, bias)
     return replace(
         dark, mean=dark.mean + bias.mean, uncertainty=np.sqrt(own), frame_variance=_frame_variance(dark, own)
@@ -129,9 +129,9 @@ def with_own_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
 
 
 def with_other_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
-    """Return a bias-subtracted master dark with another bias in it, the errors of both biases included.
+    """Return a bias-subtracted master dark with another bias added, including the errors of both biases.
 
-    What is known of the noise of the bias that was subtracted is that of the one at hand.
+    The uncertainty of the bias that was subtracted is unknown, and assumed to equal that of the given one.
     """
     own = _own_variance(dark, bias)
     return replace(
@@ -163,22 +163,23 @@ def _check_shapes(dark: MasterPlanes, bias: MasterPlanes) -> None:
 def scaled_subtraction(
     bias: MasterPlanes, dark: MasterPlanes, scale: float, witness: MasterPlanes | None = None
 ) -> Subtraction:
-    """Subtract bias + scale (dark - bias), for a light of `scale` times the dark's exposure.
+    """Return the subtraction of bias + scale (dark - bias), for a light of `scale` times the dark's exposure.
 
     Parameters
     ----------
     bias, dark
-        Masters; the dark with its bias still in it.
+        Masters; the dark includes its bias.
     scale
-        As above.
+        Exposure of the light divided by that of the dark.
     witness
         A dark of another exposure, shot alike otherwise, which shows whether glow grows with the exposure.
 
     Raises
     ------
     MismatchError
-        If shapes differ, or the dark shows amplifier glow: that need not grow with the exposure as dark current does,
-        and would be left or carved out. It is scaled only where the witness shows that it does.
+        If shapes differ, or if the dark shows amplifier glow: glow need not grow with the exposure as dark current
+        does, so scaling could leave some of it, or subtract too much. Such a dark is scaled only if the witness shows
+        that its glow does grow.
     """
     fault = scaling_fault(_current(dark, bias), scale, None if witness is None else _current(witness, bias))
     if fault is not None:
@@ -202,11 +203,11 @@ def calibrate(pixels: NDArray[np.uint16] | F32, planes: Correction, e_per_adu: f
     Parameters
     ----------
     pixels
-        uint16, or float32 once its overscan is subtracted, shape (height, width).
+        uint16, or float32 after subtraction of the overscan, shape (height, width).
     planes
-        What to do to it.
+        The planes of its recipe.
     e_per_adu
-        Electrons for 1 ADU, from which the photon noise follows; None leaves that out of the uncertainty.
+        Electrons per ADU, for the photon noise; None omits photon noise from the uncertainty.
 
     Raises
     ------
@@ -232,7 +233,7 @@ def calibrate(pixels: NDArray[np.uint16] | F32, planes: Correction, e_per_adu: f
 
 
 def pedestal_for(lowest_adu: float) -> int:
-    """Return the pedestal with which no pixel clips at zero: 100 ADU or the next multiple of it, at most 1000."""
+    """Return the smallest pedestal with which no pixel clips at zero: a multiple of 100 ADU, from 100 to 1000."""
     needed = -(lowest_adu // PEDESTAL_STEP_ADU) * PEDESTAL_STEP_ADU
     return int(min(max(needed, PEDESTAL_STEP_ADU), MOST_PEDESTAL_ADU))
 

@@ -1,4 +1,4 @@
-"""Lights as files: read, calibrated, written with headers that say what was done."""
+"""Lights as files: read, calibrated, and written with headers that document the calibration."""
 
 import math
 import re
@@ -43,26 +43,25 @@ from coldframe.config.frames import FrameKind
 _BAND_ROWS = 256
 
 _OF_THE_RAW_FILE = re.compile(r"NAXIS\d+|EXTNAME|EXTVER|EXTLEVEL|INHERIT|BLANK|DATAMIN|DATAMAX")
-"""Keywords that are no longer true of the calibrated pixels or of where they stand."""
+"""Keywords that do not hold for the calibrated pixels, or for their place in the new file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What calibrated lights look like.
+    """The form of calibrated lights.
 
     Attributes
     ----------
     floating
-        32-bit floats instead of 16-bit integers.
+        True for 32-bit floats instead of 16-bit integers.
     pedestal_adu
-        Added to every pixel; None chooses 0 for floats, and for integers what keeps every pixel above zero.
+        Level added to every pixel. None adds 0 to floats, and to integers the level that keeps every pixel above zero.
     e_per_adu
-        Electrons for 1 ADU; None takes EGAIN of the light's header, and without that leaves the photon noise out of
-        the uncertainty.
+        Electrons per ADU. None uses EGAIN of the light's header; without EGAIN, the uncertainty omits photon noise.
     defects
-        Pixels that get a value from their neighbours; None trusts all.
+        Pixels to replace by values from their neighbours; None trusts all pixels.
     blank
-        Only of floats: these pixels become NaN instead.
+        True to set these pixels to NaN instead; only for floats.
     """
 
     floating: bool = False
@@ -74,16 +73,16 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class CalibratedFile:
-    """What came of a light.
+    """The result of calibrating a light.
 
     Attributes
     ----------
     path
         The calibrated file.
     below, above
-        Pixels that were clipped at 0 and at 65,535.
+        Number of pixels clipped at 0 and at 65,535.
     photons
-        Whether the uncertainty holds the photon noise.
+        True if the uncertainty includes photon noise.
     """
 
     path: Path
@@ -94,16 +93,16 @@ class CalibratedFile:
 
 @dataclass(slots=True, eq=False)
 class _Result:
-    """A light on its way to the disk.
+    """A calibrated light before it is written.
 
     Attributes
     ----------
     signal
-        uint16 or float32, shape (height, width), pedestal included.
+        uint16 or float32, shape (height, width), including the pedestal.
     uncertainty
         float32, same shape.
     cards
-        What was done to the pixels.
+        Cards that document the treatment of the pixels.
     below, above
         As in `CalibratedFile`.
     """
@@ -121,7 +120,7 @@ def light_setup(path: Path) -> FrameSetup:
     Raises
     ------
     FrameFileError
-        If the file cannot be read, or is no raw light.
+        If the file cannot be read, or is not a raw light.
     """
     header = read_image_header(path)
     setup = setup_of(header)
@@ -133,7 +132,7 @@ def light_setup(path: Path) -> FrameSetup:
 
 
 def load_correction(recipe: LightRecipe) -> Correction:
-    """Read a recipe's masters and combine them.
+    """Read the masters of a recipe and combine them.
 
     Raises
     ------
@@ -147,7 +146,7 @@ def load_correction(recipe: LightRecipe) -> Correction:
 
 
 def _subtraction(recipe: LightRecipe) -> Subtraction:
-    """Return what is subtracted; a function of its own, so that dark and bias are gone when the flat is read."""
+    """Return the subtraction; a separate function, so that dark and bias are freed before the flat is read."""
     dark = None if recipe.dark is None else read_adu_master(recipe.dark)
     bias = None if recipe.bias is None else read_adu_master(recipe.bias)
     if dark is not None and bias is not None and setup_of(dark.header).bias_subtracted:
@@ -164,26 +163,26 @@ def _subtraction(recipe: LightRecipe) -> Subtraction:
 def calibrate_file(
     light: Path, target: Path, recipe: LightRecipe, planes: Correction, output: Output
 ) -> CalibratedFile:
-    """Calibrate one light and write it durably; `target` is a new file in a folder that exists.
+    """Calibrate one light and write it durably; `target` is a new file in an existing folder.
 
-    The light may be of 8, 16 or 32 bits or of floats in ADU, compressed or not. The file's first image is the
-    calibrated light; the extension UNCERT is its standard error, MASK follows where the flat has one (bit 1: pixel
-    without signal in the flat) or defects are treated (bit 2: defect).
+    The light may consist of 8, 16 or 32 bits or of floats in ADU, compressed or not. The first image of the new file is
+    the calibrated light. The extension UNCERT is its standard error. MASK follows if the flat has one (bit 1: pixel
+    without signal in the flat) or if defects are treated (bit 2: defect).
 
     Raises
     ------
     FrameFileError
         If the light cannot be read.
     MismatchError
-        If the masters or the defect map have another shape, or the map is of another camera.
+        If the masters or the defect map have another shape, or the map belongs to another camera.
     NotDurableError
-        If the result could not be brought onto the disk, or `target` exists.
+        If the result could not be written to disk, or `target` exists.
     """
     with TemporaryDirectory(prefix=".coldframe-", dir=target.parent) as unpacked:
         image = open_image(light, Path(unpacked))
         raw, header = image.pixels(), dict(image.header)
     if raw.dtype.kind == "f" and raw.max() <= HIGHEST_OF_FRACTIONS:
-        raise FrameFileError(light, "its values lie below 1: not in ADU, so that no master fits them")
+        raise FrameFileError(light, "its values are below 1: not in ADU, so that no master fits them")
     pixels: NDArray[np.uint16] | NDArray[np.float32] = raw
     if recipe.overscan is not None:
         header = corrected_header(header, recipe.overscan)
@@ -202,7 +201,7 @@ def calibrate_file(
 def _calibrated(
     pixels: NDArray[np.uint16] | NDArray[np.float32], planes: Correction, e_per_adu: float | None, output: Output
 ) -> _Result:
-    """Calibrate band by band, so that little but the result is in memory; where there are defects it is zero."""
+    """Calibrate band by band, so that memory holds little more than the result; the signal of defects is zero."""
     bad = None if output.defects is None else output.defects.bad
     if bad is not None and bad.shape != planes.subtracted.shape:
         raise MismatchError(f"the defect map has the shape {bad.shape}, the light's masters {planes.subtracted.shape}")
@@ -240,13 +239,13 @@ def _calibrated(
 
 
 def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue], *, blank: bool) -> None:
-    """Mend the defects or blank them, and say so."""
+    """Replace or blank the defects, and document that in cards."""
     setup = setup_of(header)
     faults = defect_map_faults(setup, defects.setup)
     if faults:
         raise MismatchError(f"the defect map {defects.path} belongs to other pixels: {', '.join(faults)}")
     result.cards.append(Card("CFDEFMAP", defects.path.name, "map of the defects"))
-    result.cards.append(Card("CFDEFNUM", int(np.count_nonzero(defects.bad)), "pixels that are defects"))
+    result.cards.append(Card("CFDEFNUM", int(np.count_nonzero(defects.bad)), "number of defects"))
     if blank:
         result.signal[defects.bad] = result.uncertainty[defects.bad] = np.nan
         result.cards.append(Card("CFDEFHOW", "NaN", "what they became"))
@@ -257,7 +256,7 @@ def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue
         raise MismatchError(f"defects cannot be mended: {error}") from error
     unmended = mend(result.signal, result.uncertainty, defects.bad, period)
     result.cards.append(Card("CFDEFHOW", "median of good neighbours", "what they became; of the same colour"))
-    result.cards.append(Card("CFDEFLFT", unmended, "of them without a good neighbour: set to zero signal"))
+    result.cards.append(Card("CFDEFLFT", unmended, "defects without a good neighbour: zero signal"))
 
 
 def _extensions(
@@ -275,7 +274,7 @@ def _extensions(
 
 
 def _egain(header: dict[str, HeaderValue]) -> float | None:
-    """Return the header's electrons per ADU, None where it says nothing sensible."""
+    """Return the header's electrons per ADU; None if it has no sensible value."""
     value = header.get("EGAIN")
     if isinstance(value, str | bool) or value is None:
         return None
@@ -283,7 +282,7 @@ def _egain(header: dict[str, HeaderValue]) -> float | None:
 
 
 def _cards(light: Path, header: dict[str, HeaderValue], recipe: LightRecipe, e_per_adu: float | None) -> list[Card]:
-    """Return what was done; see `LightRecipe`."""
+    """Return the cards that document the calibration; see `LightRecipe`."""
     sources = "readout and masters" if e_per_adu is None else "readout, photons and masters"
     used: list[tuple[str, HeaderValue | None, str]] = [
         ("CFDARK", _name(recipe.dark), "master dark subtracted"),
@@ -299,7 +298,7 @@ def _cards(light: Path, header: dict[str, HeaderValue], recipe: LightRecipe, e_p
         Card("CALSTAT", recipe.calstat, "taken out: B bias, D dark current, F flat"),
         *(Card(keyword, value, comment) for keyword, value, comment in used if value is not None),
         Card("CFRAW", light.name, "the raw light"),
-        Card("CFUNCERT", sources, "noise that UNCERT holds"),
+        Card("CFUNCERT", sources, "noise included in UNCERT"),
         *(Card(f"CFNOTE{number:02d}", text) for number, text in enumerate(recipe.caveats[:99], start=1)),
         software_card()._replace(keyword="SWMODIFY", comment="software that calibrated this frame"),
     ]

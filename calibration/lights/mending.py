@@ -1,4 +1,4 @@
-"""Values for pixels that have none of their own, from their good neighbours."""
+"""Values for defective pixels, from their good neighbours."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,17 +7,17 @@ F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 FARTHEST = 5
-"""Rings of neighbours that are searched: the middle of a bad stripe of nine columns is still reached."""
+"""Rings of neighbours to search; five rings reach the middle of a bad stripe of nine columns."""
 
 _AT_ONCE = 1 << 16
 
 
 def mend(signal: F32 | NDArray[np.uint16], uncertainty: F32, bad: Mask, period: int) -> int:
-    """Give bad pixels the median of their good neighbours of the same colour, in place.
+    """Replace bad pixels by the median of their good neighbours of the same colour, in place.
 
-    Neighbours are those of the nearest ring (8 pixels, 16, 24, ...) in which any is good. Two things make the
-    uncertainty: the noise of their median (pi/2 of the variance of a mean, which holds for many and is enough for few),
-    and what they scatter beyond their own uncertainties, since by so much the pixel may differ from them as well.
+    Neighbours are those of the nearest ring (8 pixels, 16, 24, ...) that contains a good one. The uncertainty has two
+    parts: the noise of their median (pi/2 of the variance of a mean, which is exact for many and sufficient for few),
+    and their scatter beyond their own uncertainties, because the pixel may differ from them as much.
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ def mend(signal: F32 | NDArray[np.uint16], uncertainty: F32, bad: Mask, period: 
     bad
         bool, same shape.
     period
-        Distance of the next pixel of the same colour: 1 of mono, 2 of a Bayer array.
+        Distance to the next pixel of the same colour: 1 for mono, 2 for a Bayer array.
 
     Returns
     -------
     int
-        Pixels without a good neighbour, which stay as they are.
+        Number of pixels without a good neighbour, which remain unchanged.
     """
     places = np.array(np.nonzero(bad))
     pieces = (places[:, start : start + _AT_ONCE] for start in range(0, places.shape[1], _AT_ONCE))
@@ -56,7 +56,7 @@ def _mend_some(
 
 
 def _ring(radius: int) -> NDArray[np.intp]:
-    """Return the steps down and right to the pixels of a square ring; shape (2, 8 radius, 1)."""
+    """Return the offsets in rows and columns of the pixels of a square ring; shape (2, 8 radius, 1)."""
     side = np.arange(-radius, radius + 1)
     down, right = (each.reshape(-1) for each in np.meshgrid(side, side, indexing="ij"))
     outer = np.maximum(abs(down), abs(right)) == radius
@@ -83,8 +83,8 @@ def _from_neighbours(
 
 
 def _median(values: F32, count: NDArray[np.intp]) -> F32:
-    """Return the median of the numbers in each column, of which there are `count`; NaN where there are none."""
-    ordered = np.sort(values, axis=0)  # what is not a number comes last
+    """Return the median of the `count` finite numbers in each column; NaN if there are none."""
+    ordered = np.sort(values, axis=0)  # NaN is sorted to the end
     halves = np.maximum(count - 1, 0) // 2, count // 2
     lower, upper = (np.take_along_axis(ordered, half[None], axis=0)[0] for half in halves)
     return np.asarray((lower + upper) / 2)

@@ -1,4 +1,4 @@
-"""Which masters a light is calibrated with, and how."""
+"""The masters with which a light is calibrated, and how they are applied."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError
 
 WITNESS_RATIO = 1.5
-"""Exposures must differ so much to show how glow grows."""
+"""Least ratio of two exposures that shows how glow grows."""
 
 
 class Subtract(StrEnum):
-    """What is subtracted from lights."""
+    """The kind of dark to subtract from lights."""
 
     DARK = "dark"
     SCALED_DARK = "scaled-dark"
@@ -25,25 +25,25 @@ class Subtract(StrEnum):
 
 
 class NoMasterError(ColdframeError):
-    """A light cannot be calibrated: some master is missing; the message says which, and what the nearest lacks."""
+    """A light cannot be calibrated because a master is missing; the message says which, and why none fits."""
 
 
 @dataclass(frozen=True, slots=True)
 class LightRecipe:
-    """What is done to a light; lights of equal recipes share their planes.
+    """The calibration of a light; lights with equal recipes share their planes.
 
     Attributes
     ----------
     dark, bias, flat
-        Masters, None where not used.
+        Masters; None if not used.
     dark_scale
-        Exposure of the light over that of the dark, where it is scaled; else 1.
+        Exposure of the light divided by that of the dark, if the dark is scaled; otherwise 1.
     caveats
-        What could not be compared.
+        Properties that could not be compared.
     overscan
-        What is subtracted first, as it was from the masters' frames; None leaves the frame whole.
+        The overscan to subtract first, as from the masters' frames; None leaves the frame whole.
     glow_witness
-        A dark of another exposure, to see whether glow scales; None where no dark is scaled, or there is none.
+        A dark of another exposure, which shows whether glow scales; None if no dark is scaled, or there is none.
     """
 
     dark: Path | None
@@ -56,7 +56,7 @@ class LightRecipe:
 
     @property
     def calstat(self) -> str:
-        """What was taken out, in the letters of the CALSTAT keyword: B bias, D dark current, F flat field."""
+        """Value of the CALSTAT keyword: B bias, D dark current, F flat field."""
         return ("B" if self.dark is None else "BD") + ("" if self.flat is None else "F")
 
 
@@ -65,19 +65,19 @@ def recipe_for(
 ) -> LightRecipe:
     """Return how to calibrate a light.
 
-    Its overscan is treated as that of the masters' frames was: where masters of several treatments fit, the smoothed
-    level is subtracted rather than that of single lines, and any rather than none.
+    The light's overscan is treated as that of the masters' frames was. If masters of several treatments fit,
+    subtracting the smoothed level is preferred to that of single lines, and either to none.
 
     Parameters
     ----------
     light
         How it was shot.
     masters
-        All there are.
+        All available masters.
     subtract
-        A dark of its own exposure; or, where there is none, a bias and a dark scaled to its exposure; or a bias alone.
+        A dark of its own exposure; or, if there is none, a bias and a dark scaled to its exposure; or a bias alone.
     with_flat
-        Whether it is divided by a flat.
+        True to divide by a flat.
 
     Raises
     ------
@@ -94,9 +94,9 @@ def recipe_for(
 
 
 def treatments(light: FrameSetup, masters: Iterable[FrameSetup]) -> list[FrameSetup]:
-    """Return the light with its overscan treated in each way in which that of some master's frames was.
+    """Return the light with its overscan treated in each way that was used for some master's frames.
 
-    The best way comes first, the light as it is last.
+    The best treatment comes first, the untreated light last.
     """
     ways = {master.overscan for master in masters}
     known = [way for way in ways if way is not None and way.sections == light.sections]
@@ -140,7 +140,7 @@ def _glow_witness(light: FrameSetup, masters: Mapping[Path, FrameSetup], dark: M
         and not master.bias_subtracted
         and max(master.exposure_s / exposure_s, exposure_s / master.exposure_s) >= WITNESS_RATIO
     }
-    # It is only looked at, so that no noise is stretched.
+    # The witness is only examined, never subtracted, so that scaling it would not amplify noise.
     return best_scalable_dark(light, others, Tolerances(longest_stretch=inf)).path
 
 

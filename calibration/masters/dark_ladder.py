@@ -1,7 +1,7 @@
-"""What is subtracted from flats of many exposures: between two dark flats, a straight line in the exposure.
+"""The dark of flats with many exposures: interpolated linearly between the two nearest dark flats.
 
-Dark current and amplifier glow grow evenly with time, so that between two exposures at which frames without light were
-shot the line is exact for them, whatever the pedestal does beyond these exposures.
+Dark current and amplifier glow grow in proportion to time. Between two exposures at which dark frames were shot, the
+interpolation is therefore exact for them, whatever the pedestal does outside this interval.
 """
 
 from bisect import bisect_right
@@ -20,14 +20,14 @@ F32 = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Rung:
-    """A master of frames without light: its exposure in seconds, and its file."""
+    """A master of dark frames: its exposure in seconds, and its file."""
 
     exposure_s: float
     path: Path
 
 
 class DarkLadder:
-    """Masters without light at several exposures; two of them at most are in memory at a time.
+    """Masters of dark frames at several exposures; at most two of them are in memory at a time.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class DarkLadder:
         self._read = lru_cache(maxsize=2)(read_master)
 
     def at(self, exposure_s: float) -> tuple[F32, F32]:
-        """Return mean and standard error of a frame without light of some exposure, ADU; beyond all rungs the last's.
+        """Return mean and standard error of a dark frame of some exposure, ADU; outside the ladder those of its end.
 
         Raises
         ------
@@ -62,10 +62,10 @@ class DarkLadder:
 
 
 def rung_exposures_s(exposures_s: Iterable[float], rungs: int) -> tuple[float, ...]:
-    """Return at which exposures to shoot dark flats for flats of many: from the shortest to the longest.
+    """Return the exposures at which to shoot dark flats for flats of many exposures, from the shortest to the longest.
 
-    Those between are in equal ratios. A single one is shot at the longest, where it has most to tell; the master bias
-    stands at the other end.
+    Intermediate exposures are in equal ratios. A single dark flat is shot at the longest exposure, where the dark
+    signal is largest; the master bias is the other end of the ladder.
     """
     used = sorted(set(exposures_s))
     if rungs == 1 or len(used) == 1:

@@ -1,8 +1,8 @@
-"""Whether a master bias will do for flats, or whether they need dark flats of their own exposure. Pure.
+"""Whether a master bias suffices for flats, or whether they need dark flats of their own exposure. Pure.
 
-What is subtracted from a flat in error stays in the master flat, divided by the flat's signal, and multiplies every
-light. So a few dark flats are compared with the master bias, and each kind of difference is weighed by the error that
-it would leave in the master flat: the level, the slow gradient, rows, columns, and single pixels.
+An error of the dark stays in the master flat, divided by the flat's signal, and multiplies every light. So a few dark
+flats are compared with the master bias. Each kind of difference is weighed by the error that it would leave in the
+master flat: the level, the slow gradient, rows, columns, and single pixels.
 """
 
 from collections.abc import Mapping
@@ -18,16 +18,16 @@ from coldframe.calibration.files.cards import Card
 from coldframe.calibration.measuring.statistics import central_region
 
 PROBES = 5
-"""Dark flats that are shot before the decision: fewer cannot be clipped."""
+"""Dark flats to shoot before the decision; fewer cannot be clipped."""
 
 TOLERANCE = 0.001
-"""Largest error of the master flat from the level and from slow gradients: lost among those of the sky itself."""
+"""Largest error of the master flat due to level and slow gradients; those of the sky itself are larger."""
 
 LINE_TOLERANCE = 0.0002
-"""Largest error, as a standard deviation, from rows and from columns: the eye follows lines deep into the noise."""
+"""Largest standard deviation of the error due to rows and columns; the eye detects lines deep in the noise."""
 
 PIXEL_SHARE = 0.1
-"""Largest scatter from ordinary pixels, as a fraction of the master flat's photon noise: it adds 0.5 % to that."""
+"""Largest scatter of ordinary pixels, as a fraction of the master flat's photon noise, to which it adds 0.5 %."""
 
 HOT_FRACTION = 0.001
 """Largest fraction of pixels whose error may exceed `HOT_SIGMA` times the master flat's photon noise."""
@@ -35,28 +35,28 @@ HOT_FRACTION = 0.001
 HOT_SIGMA = 3.0
 
 NOISE_SIGMA = 5.0
-"""What lies within so many standard errors of the comparison is not hot."""
+"""Differences within this many standard errors of the comparison do not count as hot."""
 
 FULL_SCALE_E = 50_000
-"""Electrons for the whole range of a camera that was never measured."""
+"""Electrons in the full range of a camera that has not been measured."""
 
 SAMPLED_PIXELS = 300_000
-"""About so many pixels are looked at for noise and scatter, which are then known to 0.2 %."""
+"""Approximate number of pixels from which noise and scatter are derived, to 0.2 %."""
 
 ONE_SIGMA = 0.6827
 
 CONFIDENCE_SIGMA = 3.0
-"""The level must be good enough by so many of its standard errors: what is not known well enough counts as bad."""
+"""Standard errors that are added to the level's difference, so that an uncertain level counts as bad."""
 
 BLOCKS = 8
-"""Blocks along each axis that show slow gradients."""
+"""Blocks along each axis that reveal slow gradients."""
 
 TREND_DEGREE = 3
-"""Of the polynomial that is taken out of rows and columns: slow changes are the gradient's."""
+"""Degree of the polynomial removed from rows and columns, because slow changes count as gradient."""
 
 
 class Subtract(StrEnum):
-    """What is subtracted from flats."""
+    """The kind of master to subtract from flats."""
 
     BIAS = "bias"
     DARK_FLAT = "dark-flat"
@@ -64,7 +64,7 @@ class Subtract(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DarkMaster:
-    """A master of frames without light, and how well it is known.
+    """A master of dark frames, with its uncertainty.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class DarkMaster:
     uncertainty
         float32, same shape: standard error of each pixel.
     level_error_adu
-        Standard error of its level: the scatter of the frames' levels over the root of their number.
+        Standard error of its level: the scatter of the frames' levels divided by the root of their number.
     """
 
     mean: NDArray[np.float32]
@@ -83,32 +83,35 @@ class DarkMaster:
 
 @dataclass(frozen=True, slots=True)
 class PlannedFlat:
-    """The master flat that is to come: its level above the pedestal, and the relative photon noise of a pixel."""
+    """The master flat to come: its level above the pedestal, and the relative photon noise of a pixel."""
 
     signal_adu: float
     noise: float
 
     @classmethod
     def of(cls, signal_adu: float, frames: int, e_per_adu: float) -> Self:
-        """Return the master flat of so many frames."""
+        """Return the master flat of a number of frames."""
         return cls(signal_adu, 1 / sqrt(signal_adu * e_per_adu * frames))
 
 
 @dataclass(frozen=True, slots=True)
 class PedestalVerdict:
-    """What to subtract from flats, and the differences between dark flats and bias that say so.
+    """The master to subtract from flats, and the measured differences between dark flats and bias behind this choice.
 
     Attributes
     ----------
+    subtract
+        The choice.
     level_adu
         Level of the dark flats above the bias.
     level_error, gradient_error, row_error, column_error, pixel_error
-        Relative errors that the bias would leave in the master flat: by the level (and its uncertainty); by the
-        farthest of 8x8 blocks from the level; by rows, columns and single pixels, as standard deviations.
+        Relative errors that the bias would leave in the master flat: due to the level, with its uncertainty; due to the
+        one of 8x8 blocks that differs most from the level; due to rows, columns and single pixels, as standard
+        deviations.
     hot_fraction
         Fraction of pixels that would be visibly wrong.
     reason
-        For people.
+        Text for the user.
     """
 
     subtract: Subtract
@@ -127,7 +130,7 @@ class PedestalVerdict:
         return (
             Card("CFPEDEST", self.subtract.value, "subtracted, as measured: bias or dark-flat"),
             Card("CFPEDLVL", round(self.level_adu, 3), "[adu] dark flats above bias"),
-            Card("CFPEDERL", self.level_error, "error of the flat, had bias been taken: level"),
+            Card("CFPEDERL", self.level_error, "error of the flat with bias instead: level"),
             Card("CFPEDERG", self.gradient_error, "likewise: slow gradient"),
             Card("CFPEDERR", self.row_error, "likewise: rows"),
             Card("CFPEDERC", self.column_error, "likewise: columns"),
@@ -142,9 +145,9 @@ def compare(bias: DarkMaster, dark_flat: DarkMaster, flat: PlannedFlat) -> Pedes
     Parameters
     ----------
     bias, dark_flat
-        Masters of the same shape and settings; of the dark flats a few frames will do.
+        Masters of the same shape and settings; a few dark flats suffice.
     flat
-        What it is for.
+        The master flat that the decision is for.
 
     Raises
     ------
@@ -188,7 +191,7 @@ def compare(bias: DarkMaster, dark_flat: DarkMaster, flat: PlannedFlat) -> Pedes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PedestalTest:
-    """What a few dark flats are compared with, and the flats that it is for."""
+    """The bias to compare with a few dark flats, and the master flat that the decision is for."""
 
     bias: DarkMaster
     flat: PlannedFlat
@@ -199,13 +202,13 @@ class PedestalTest:
 
 
 def _typical(uncertainty: NDArray[np.float32], limit_adu: float) -> float:
-    """Return the root of the mean square of some uncertainties, each up to a limit."""
+    """Return the root mean square of some uncertainties, each limited to a maximum."""
     sampled = np.minimum(uncertainty.reshape(-1)[:: uncertainty.size // SAMPLED_PIXELS | 1], np.float32(limit_adu))
     return sqrt(float(np.mean(np.square(sampled, dtype=np.float64))))
 
 
 def _decide(relative: Mapping[str, tuple[float, float]]) -> tuple[Subtract, str]:
-    """Return the verdict: the bias only where every error is allowed; the worst one is named."""
+    """Return the choice and its reason: the bias only if every error is tolerable. The reason names the worst error."""
     worst = max(relative, key=lambda name: relative[name][0] / relative[name][1])
     error, allowed = relative[worst]
     numbers = f"{worst} {100 * error:.2g} % of the flat, {100 * allowed:.2g} % allowed"
@@ -215,7 +218,7 @@ def _decide(relative: Mapping[str, tuple[float, float]]) -> tuple[Subtract, str]
 
 
 def _clip(difference: NDArray[np.float32], limit_adu: float) -> float:
-    """Limit a difference in place, and return the fraction of the pixels that lay beyond."""
+    """Limit a difference in place; return the fraction of the pixels beyond the limit."""
     beyond = np.count_nonzero(difference > limit_adu) + np.count_nonzero(difference < -limit_adu)
     np.clip(difference, -limit_adu, limit_adu, out=difference)
     return float(beyond / difference.size)
@@ -238,7 +241,7 @@ def _blocks(difference: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _unevenness(lines: NDArray[np.float64]) -> float:
-    """Return the standard deviation of rows or columns, slow changes taken out."""
+    """Return the standard deviation of rows or columns without slow changes."""
     place = np.linspace(-1, 1, lines.size)
     trend = np.polynomial.Polynomial.fit(place, lines, TREND_DEGREE)
     return float(np.std(lines - trend(place)))

@@ -1,4 +1,4 @@
-"""Flat frames on one scale, so that a drifting light neither hides outliers nor makes them."""
+"""Flat frames on one scale, so that changes of the light neither hide outliers nor create them."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,15 +13,15 @@ from coldframe.calibration.stacking.stack import Stack
 from coldframe.errors import ColdframeError
 
 REFERENCE_LEVEL = 16384
-"""What the level of each flat becomes. On 16 bits a pixel may then be four times as bright as the central region."""
+"""The common level of all flats. In 16 bits a pixel may be four times as bright as the central region."""
 
 LOWEST_RESPONSE = 0.01
-"""Pixels that answer with less than this fraction of the mean see no light worth dividing by."""
+"""Pixels with less than this fraction of the mean response have too little signal to divide by."""
 
 LOWEST_LEVEL_ADU = 1.0
 
 X_TRANS = "XTRANS"
-"""Programs write this, or the 36 letters of the pattern, for Fujifilm's array of 6x6."""
+"""The name of Fujifilm's 6x6 array in headers; some programs write the 36 letters of its pattern instead."""
 
 _BAYER_PERIOD = 2
 _X_TRANS_PERIOD = 6
@@ -32,19 +32,19 @@ class NoSignalError(ColdframeError):
 
 
 class FlatScaler:
-    """Brings flat frames to one level, ready for the accumulator.
+    """Scales flat frames to one level, ready for the accumulator.
 
-    From each frame its dark is subtracted; what is left is multiplied by `REFERENCE_LEVEL` over the frame's own level,
-    which is the median of the central region, and rounded to 16 bits. With a colour filter array each of the four
-    places of the 2x2 pattern has a level of its own. The rounding adds 0.29 of 16,384 to each value: 1 % of the
-    photon noise of a flat at half the full well. Where the pattern begins makes no difference, so that frames of any
-    region are treated alike. X-Trans arrays have one level for all pixels: the colours of the light do not drift apart
+    The dark is subtracted from each frame. The rest is multiplied by `REFERENCE_LEVEL` over the frame's own level, the
+    median of the central region, and rounded to 16 bits. With a colour filter array, each of the four places of the
+    2x2 pattern has a level of its own. The rounding adds 0.29 to each value of about 16,384: 1 % of the photon noise of
+    a flat at half the full well. The result does not depend on where the pattern begins, so frames of any region are
+    treated alike. X-Trans arrays have one level for all pixels, because the colours of the light do not drift apart
     within a set.
 
     Parameters
     ----------
     dark
-        float32, shape (height, width): master dark flat or bias in ADU; or one level for all pixels.
+        float32, shape (height, width): master dark flat or bias, ADU; or one level for all pixels.
     cfa_pattern
         Colour filter array, such as "RGGB"; None for mono. See `cfa_period`.
 
@@ -60,7 +60,7 @@ class FlatScaler:
         self._scaled = np.empty((0, 0), np.uint16)
 
     def scale(self, pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
-        """Return a flat frame on the common scale, in a buffer that the next call uses again.
+        """Return a flat frame on the common scale, in a buffer that the next call overwrites.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class FlatScaler:
         return self.scale_by(self.factors(pixels), pixels)
 
     def scale_by(self, factors: NDArray[np.float32], pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
-        """Return a flat frame, its dark subtracted, times its `factors`; see `scale`."""
+        """Return a flat frame, minus its dark, times its `factors`; see `scale`."""
         from coldframe.calibration.kernels import flats  # noqa: PLC0415 - importing Numba takes 0.7 s
 
         if self._scaled.shape != pixels.shape:
@@ -86,7 +86,7 @@ class FlatScaler:
         return self._scaled
 
     def factors(self, pixels: NDArray[np.uint16] | NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what brings a flat frame, its dark subtracted, to the common scale.
+        """Return the factors that bring a flat frame, minus its dark, to the common scale.
 
         Parameters
         ----------
@@ -96,12 +96,19 @@ class FlatScaler:
         Returns
         -------
         NDArray[np.float32]
-            Shape (2, 2): by the row and the column of the colour filter array's pattern. Errors are those of `scale`.
+            Shape (2, 2): by row and column of the colour filter array's pattern.
+
+        Raises
+        ------
+        NoSignalError
+            If the level above the dark is below 1 ADU.
+        ValueError
+            If the dark has another shape.
         """
         dark = self._dark_for(pixels.shape)
         region = central_region(pixels.shape)
         factors = np.empty((2, 2), np.float32)
-        # Levels are told apart in patterns of 2x2 only; the central region begins on an even row and column.
+        # Only 2x2 patterns have a level for each place; the central region begins on an even row and column.
         for row, column, phase in _phases(self._period if self._period == _BAYER_PERIOD else 1):
             level = _level(pixels[region][phase], dark[region][phase])
             if level < LOWEST_LEVEL_ADU:
@@ -113,28 +120,28 @@ class FlatScaler:
         if isinstance(self._dark, float | int):
             self._dark = np.full(shape, self._dark, np.float32)
         if self._dark.shape != shape:
-            raise ValueError(f"a flat of shape {shape} cannot have a dark of shape {self._dark.shape} subtracted")
+            raise ValueError(f"a dark of shape {self._dark.shape} cannot be subtracted from a flat of shape {shape}")
         return self._dark
 
 
 def with_dark_noise(
     stack: Stack, dark_uncertainty: NDArray[np.float32], factors: Sequence[NDArray[np.float32]]
 ) -> Stack:
-    """Return the stack of scaled flats with the noise of the dark that was subtracted from each of them.
+    """Return the stack of scaled flats with the uncertainty of their dark included.
 
-    All share the same dark: its error does not average out, and does not show in their scatter. It enters the mean
-    times the mean factor, whatever their number.
+    All frames share the same dark, so its error does not average out and does not show in their scatter. It enters the
+    mean multiplied by the mean factor, for any number of frames.
 
     Parameters
     ----------
     stack
-        Of frames from `FlatScaler`.
+        The stack of frames from `FlatScaler`.
     dark_uncertainty
-        float32, shape (height, width), ADU: standard error of the dark; 0 or NaN where it is not known.
+        float32, shape (height, width), ADU: standard error of the dark; 0 or NaN where it is unknown.
     factors
-        Those of each frame, shape (2, 2) each, in any order.
+        Factors of each frame, shape (2, 2) each, in any order.
     """
-    # Sums are rounded once, at the end, so that the order of the frames makes no difference.
+    # `fsum` rounds once, at the end, so that the result does not depend on the order of the frames.
     mean_factors = [
         [math.fsum(column) / len(factors) for column in zip(*row, strict=True)] for row in zip(*factors, strict=True)
     ]
@@ -146,23 +153,22 @@ def with_dark_noise(
 
 
 def flat_response(stack: Stack, cfa_pattern: str | None = None) -> tuple[Stack, NDArray[np.bool_]]:
-    """Turn the stack of scaled flats into the master flat.
+    """Normalise the stack of scaled flats to the master flat.
 
     Parameters
     ----------
     stack
-        Of frames from `FlatScaler`.
+        The stack of frames from `FlatScaler`.
     cfa_pattern
         As for the scaler.
 
     Returns
     -------
     response
-        The stack, relative: its mean is 1 over all pixels of the frame with signal, with a colour filter array over
-        those of each place of its pattern. Where there is no signal it is 1 with uncertainty 0, so that dividing by it
-        changes nothing.
+        The stack, relative. Its mean is 1 over all pixels with signal; with a colour filter array, over those of each
+        place of the pattern. Pixels without signal are 1 with uncertainty 0, so that dividing by them changes nothing.
     dead
-        bool, shape (height, width): true where the response is below 0.01 of the central region's.
+        bool, shape (height, width): True where the response is below 0.01 of that of the central region.
     """
     mean = stack.mean / np.float32(REFERENCE_LEVEL)
     uncertainty = stack.uncertainty / np.float32(REFERENCE_LEVEL)
@@ -178,7 +184,7 @@ def flat_response(stack: Stack, cfa_pattern: str | None = None) -> tuple[Stack, 
 
 
 def cfa_period(cfa_pattern: str | None) -> int:
-    """Return after how many rows and columns a colour filter array repeats itself: 1 for mono, 2 for Bayer, 6 X-Trans.
+    """Return the period of a colour filter array in rows and columns: 1 for mono, 2 for Bayer, 6 for X-Trans.
 
     Raises
     ------
@@ -189,16 +195,16 @@ def cfa_period(cfa_pattern: str | None) -> int:
         return 1
     if cfa_pattern in BAYER_PATTERNS:
         return _BAYER_PERIOD
-    name, _, _ = cfa_pattern.partition("+")  # behind it stands where the pattern begins
+    name, _, _ = cfa_pattern.partition("+")  # the text after it gives the pattern's origin
     if name == X_TRANS or (len(name) == _X_TRANS_PERIOD**2 and set(name) == set("RGB")):
         return _X_TRANS_PERIOD
     raise ValueError(
-        f"colour filter array {cfa_pattern[:40]!r}: only patterns of 2x2, such as RGGB, and X-Trans are known"
+        f"colour filter array {cfa_pattern[:40]!r}: only 2x2 patterns, such as RGGB, and X-Trans are supported"
     )
 
 
 def _phases(period: int) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
-    """Go through the places of a pattern: row, column, and all pixels there."""
+    """Yield the places of a pattern: row, column, and a slice of all pixels there."""
     for row in range(period):
         for column in range(period):
             yield row, column, (slice(row, None, period), slice(column, None, period))
@@ -216,10 +222,10 @@ def _level(pixels: NDArray[np.uint16] | NDArray[np.float32], dark: NDArray[np.fl
 
 
 def _median_within_step(counts: NDArray[np.int64]) -> float:
-    """Return the median of rounded values, interpolated within the rounding step where it falls.
+    """Return the median of rounded values, interpolated within the rounding step (the median of grouped data).
 
-    Without that the level would jump by whole ADU from frame to frame. The values of a step are taken as spread evenly
-    over it (the median of grouped data).
+    The values of a step are assumed to be distributed evenly over it. Without the interpolation, the level would jump
+    by whole ADU from frame to frame.
     """
     step = int(median_of_counts(counts))
     if counts[step] == 0:

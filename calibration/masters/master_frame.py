@@ -1,4 +1,4 @@
-"""Master frames: their names, their headers, their files."""
+"""Master frames: their data, the cards of their headers, and their files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,41 +44,41 @@ _KEPT_OF_DRIVER = frozenset(
         "BIASSEC", "TRIMSEC", "DATASEC",
     }
 )  # fmt: skip
-"""Of a raw frame's cards these hold for the master, too; others, such as the pointing, belong to single frames."""
+"""Cards of a raw frame that hold for the master, too; others, such as the pointing, belong to single frames."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MasterFrame:
-    """Frames of one set, combined, and what they have in common.
+    """The combined frames of one set, and their common properties.
 
     Attributes
     ----------
     kind
-        Of the frames that went in; there are no masters of lights.
+        Kind of the frames; there are no masters of lights.
     stack
-        Mean, uncertainty and counts; in ADU, of flats relative to a mean of 1.
+        Mean, uncertainty and counts, in ADU; of flats relative to a mean of 1.
     camera, settings, exposure_s, filter_name
-        As of each frame.
+        Common to all frames.
     sensor_c
-        Mean sensor temperature, None where unknown.
+        Mean sensor temperature; None if unknown.
     setpoint_c
-        Cooler setpoint, None for an uncooled camera.
+        Cooler setpoint; None for an uncooled camera.
     method
         The method by which the frames were combined.
     inputs
-        File names of the frames that went in.
+        File names of the frames.
     first_at, last_at
-        Starts of the first and the last exposure, UTC; None where unknown.
+        Starts of the first and of the last exposure, UTC; None if unknown.
     masked
-        bool, same shape: pixels without signal; None where that has no meaning.
+        bool, same shape: pixels without signal; None except for flats.
     subtracted
-        Name of the master that was subtracted from each frame, None without.
+        Name of the master that was subtracted from each frame; None without one.
     header
         Cards of the first frame's driver.
     overscan
-        What was subtracted from each frame before all else, None for whole frames.
+        The overscan that was subtracted from each frame first; None for whole frames.
     subtracted_sum
-        DATASUM of the master that was subtracted, by which it is known under any name.
+        DATASUM of the master that was subtracted, which identifies it under any name.
     remarks
         Further cards.
     """
@@ -109,9 +109,9 @@ class MasterFrame:
 
     @property
     def noise(self) -> float:
-        """Typical noise of the mean, in the same unit; NaN of a single frame.
+        """Typical noise of the mean, in the same unit; NaN for a single frame.
 
-        The median of the uncertainty, less what that adds because it is an estimate itself.
+        This is the median of the uncertainty, reduced by the amount that its own uncertainty adds to it.
         """
         known = self.stack.uncertainty[np.isfinite(self.stack.uncertainty)]
         if not known.size:
@@ -122,8 +122,8 @@ class MasterFrame:
 def master_name(master: MasterFrame) -> str:
     """Return the master's file name, such as MasterDark_ASI2600MM_G100_O50_-10C_300s_1x1.fits.
 
-    It tells every setting that a frame to be calibrated must share: the exposure only of darks and dark flats, with its
-    fraction; the filter of flats and dark flats.
+    It contains every setting that a frame to be calibrated must share: the exposure, with its fraction, only for darks
+    and dark flats; the filter for flats and dark flats.
     """
     text = settings_text(
         master.kind,
@@ -174,7 +174,7 @@ def _date_cards(master: MasterFrame) -> list[Card]:
 
 
 def _rule_cards(method: Method, frames: int) -> list[Card]:
-    """Return what defines the method."""
+    """Return the cards that define the method."""
     match method:
         case Mean():
             return [Card("CFMETHOD", "mean", "how the frames were combined")]
@@ -231,20 +231,20 @@ def _glow_card(glow: AmpGlow) -> Card:
 def write_master(path: Path, master: MasterFrame) -> None:
     """Write a master durably.
 
-    The file's first image is the mean; the extensions UNCERT (standard error of the mean), COUNTS (values kept) and,
-    where there is one, MASK (1: pixel without signal) follow.
+    The file's first image is the mean. The extensions are UNCERT (standard error of the mean), COUNTS (number of kept
+    values) and, if present, MASK (1: pixel without signal).
 
     Parameters
     ----------
     path
-        The file to make, in a folder that exists; see `master_name`.
+        The file to create, in an existing folder; see `master_name`.
     master
-        What to write.
+        The master.
 
     Raises
     ------
     NotDurableError
-        If the file could not be brought onto the disk, or exists.
+        If the file could not be written to disk, or exists.
     """
     stack = master.stack
     unit = Card("BUNIT", "relative" if master.kind is FrameKind.FLAT else "adu", "unit of the pixels")
@@ -259,14 +259,14 @@ def write_master(path: Path, master: MasterFrame) -> None:
 
 
 def is_written(path: Path, master: MasterFrame) -> bool:
-    """Tell whether a file is a sound master of the very same frames, with the same pixels.
+    """Return whether a file is an intact master of exactly the same frames, with the same pixels.
 
     Parameters
     ----------
     path
-        A file that exists; anything may be in it.
+        An existing file with any content.
     master
-        What would be written.
+        The master that would be written.
     """
     try:
         there = read_master(path)

@@ -1,4 +1,4 @@
-"""Masters read back from disk: their planes, and whether every byte is as it was written."""
+"""Masters read back from disk: their planes, and whether every byte is intact."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ _ALL_ONES = 0xFFFFFFFF
 _MOST_HDUS = 64
 
 HIGHEST_OF_FRACTIONS = 1.0
-"""Where no value is above, an image holds fractions of the full range."""
+"""An image without values above this holds fractions of the full range."""
 
 
 class Image(NamedTuple):
@@ -30,7 +30,7 @@ class Image(NamedTuple):
     header
         Values of its cards.
     whole
-        All its bytes, header and padding included.
+        All its bytes, including the header and padding.
     data
         The bytes of its pixels.
     """
@@ -42,22 +42,22 @@ class Image(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MasterPlanes:
-    """A master's pixels.
+    """The pixels of a master.
 
     Attributes
     ----------
     mean
         float32, shape (height, width): ADU, of flats relative.
     uncertainty
-        float32, same shape: standard error of the mean; zeros where the file has none.
+        float32, same shape: standard error of the mean; zeros if the file has none.
     frame_variance
-        float32, same shape: variance of a single one of its frames, from their scatter; zeros where that is unknown.
+        float32, same shape: variance of a single one of its frames, from their scatter; zeros if that is unknown.
     masked
-        bool, same shape: pixels without signal; None where the file has no such plane.
+        bool, same shape: pixels without signal; None if the file has no such plane.
     header
-        Of the first image.
+        Header of the first image.
     counts
-        float32, same shape: values that went into each pixel; None where the file has no such plane.
+        float32, same shape: number of values in each pixel; None if the file has no such plane.
     """
 
     mean: F32
@@ -74,7 +74,7 @@ def read_master(path: Path) -> MasterPlanes:
     Raises
     ------
     FrameFileError
-        If the file cannot be read, is truncated, has no plane as its first image, or holds values that are not numbers.
+        If the file cannot be read or is truncated, if its first image is not a plane, or if values are not finite.
     """
     planes: dict[str, F32] = {}
     header: dict[str, HeaderValue] = {}
@@ -88,7 +88,7 @@ def read_master(path: Path) -> MasterPlanes:
         raise FrameFileError(path, "some pixels of the master are not numbers")
     if any(plane.shape != mean.shape for plane in planes.values()):
         raise FrameFileError(path, "its extensions differ in size from its first image")
-    # Of a single frame no scatter is known (NaN); it is taken as 0 and stated as such.
+    # The scatter of a single frame is unknown (NaN); it counts as 0.
     uncertainty = np.nan_to_num(planes.get("UNCERT", np.zeros_like(mean)), copy=False)
     counts = planes.get("COUNTS")
     variance = np.zeros_like(mean) if counts is None else np.square(uncertainty)
@@ -104,24 +104,24 @@ def read_adu_master(path: Path) -> MasterPlanes:
     Raises
     ------
     FrameFileError
-        Also if it holds fractions of the full range, as Siril and PixInsight write them: subtracted from ADU they would
-        change nothing, and nobody would notice.
+        Also if it holds fractions of the full range, as Siril and PixInsight write them: subtracting these from ADU
+        would change nothing, unnoticed.
     """
     master = read_master(path)
     around_zero = "OVERSCAN" in master.header or "CALSTAT" in master.header
     if not around_zero and master.mean.max() <= HIGHEST_OF_FRACTIONS:
-        raise FrameFileError(path, "its values lie below 1: not in ADU")
+        raise FrameFileError(path, "its values are below 1: not in ADU")
     return master
 
 
 def _variance_factor(header: Mapping[str, HeaderValue]) -> float:
-    """Return what a `Trial` found when the master was made; 1 where its header tells nothing sensible."""
+    """Return the factor that a `Trial` gave when the master was made; 1 if the header has no sensible one."""
     factor = header.get("CFVAR1", 1)
     return factor if isinstance(factor, int | float) and 0 < factor <= 1 else 1
 
 
 def integrity_fault(path: Path) -> str | None:
-    """Return what is wrong with a file's bytes, None where every image's CHECKSUM and DATASUM hold.
+    """Return the damage of a file, or None if CHECKSUM and DATASUM of every image are right.
 
     CHECKSUM makes the 32-bit ones' complement sum over an HDU all ones (FITS standard 4.0, appendix J).
     """
@@ -136,7 +136,7 @@ def integrity_fault(path: Path) -> str | None:
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file as text; it sees what checksums that add up miss, such as swapped words."""
+    """Return the SHA-256 of a file as text; it detects what additive checksums miss, such as swapped words."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -145,7 +145,7 @@ def _checksum_fault(image: Image) -> str | None:
     if "CHECKSUM" not in image.header or "DATASUM" not in image.header:
         return "has no CHECKSUM"
     if _ones_complement(image.whole) != _ALL_ONES:
-        return "CHECKSUM does not hold: the file has changed since it was written"
+        return "CHECKSUM is wrong: the file has changed since it was written"
     return None
 
 
@@ -157,7 +157,7 @@ def _ones_complement(data: memoryview) -> int:
 
 
 def _plane(image: Image, path: Path) -> F32:
-    """Return an image's pixels as float32, BZERO and BSCALE applied."""
+    """Return an image's pixels as float32, with BZERO and BSCALE applied."""
     header = image.header
     if header.get("NAXIS") != 2:  # noqa: PLR2004 - a plane
         raise FrameFileError(path, "not a plane image")
@@ -173,7 +173,7 @@ def _plane(image: Image, path: Path) -> F32:
 
 
 def _images(path: Path) -> Iterator[Image]:
-    """Go through a file's HDUs; every size is checked against the bytes that are there."""
+    """Yield a file's HDUs; every size is checked against the bytes that are present."""
     buffer = memoryview(memory_mapped(path))
     start = 0
     for _ in range(_MOST_HDUS):
@@ -184,7 +184,7 @@ def _images(path: Path) -> Iterator[Image]:
         size = _data_size(header, path)
         end = data_start + -(-size // BLOCK_LENGTH) * BLOCK_LENGTH
         if end > len(buffer):
-            raise FrameFileError(path, f"truncated: {end} bytes are announced, {len(buffer)} are there")
+            raise FrameFileError(path, f"truncated: the header announces {end} bytes, the file has {len(buffer)}")
         yield Image(header, buffer[start:end], buffer[data_start : data_start + size])
         start = end
 
@@ -192,7 +192,7 @@ def _images(path: Path) -> Iterator[Image]:
 def _data_size(header: dict[str, HeaderValue], path: Path) -> int:
     bits = _whole(header, "BITPIX", path)
     if bits not in _DTYPES:
-        raise FrameFileError(path, f"BITPIX is {bits}, which FITS does not know")
+        raise FrameFileError(path, f"BITPIX is {bits}, which FITS does not define")
     axes = _whole(header, "NAXIS", path)
     if axes == 0:
         return 0
@@ -204,7 +204,7 @@ def _data_size(header: dict[str, HeaderValue], path: Path) -> int:
         size *= length
     heap, groups = header.get("PCOUNT", 0), header.get("GCOUNT", 1)
     if not isinstance(heap, int) or not isinstance(groups, int) or heap < 0 or groups < 1:
-        raise FrameFileError(path, f"PCOUNT {heap}, GCOUNT {groups}: of no size that FITS knows")
+        raise FrameFileError(path, f"PCOUNT {heap}, GCOUNT {groups}: not valid in FITS")
     return groups * (size + abs(bits) // 8 * heap)
 
 

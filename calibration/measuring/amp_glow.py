@@ -1,7 +1,7 @@
-"""Amplifier glow in master darks: light that the readout electronics shed onto the sensor from its edges.
+"""Measure amplifier glow in master darks: light from the readout electronics at the edges of the sensor.
 
-A smooth rise towards an edge or a corner is all that one master shows of it. Whether the rise grows with the exposure
-as dark current does, a single master cannot tell; two of different exposures can, see `linearity`.
+In a single master it is only a smooth rise towards an edge or corner. Whether the rise grows with the exposure as dark
+current does takes two masters of different exposures; see `linearity`.
 """
 
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ from coldframe.calibration.measuring.statistics import SIGMA_PER_MAD
 F32 = NDArray[np.float32]
 
 BLOCKS = 16
-"""Blocks along each axis, of each of which the middle half of the values is averaged: hot pixels do not matter."""
+"""Blocks per axis; the middle half of the values of each block is averaged, which excludes hot pixels."""
 
 SIGNIFICANCE = 6.0
-"""So many standard errors above the middle of the frame the brightest of the 60 blocks at the edges must lie."""
+"""Significance, in standard errors, of the brightest of the 60 edge blocks above the middle of the frame."""
 
 LARGEST_DEPARTURE = 0.05
-"""Glow counts as linear where its rates at two exposures agree to this fraction, errors included."""
+"""Largest relative difference between the rates at two exposures, including errors, for linear glow."""
 
 HARMLESS_FRACTION = 0.05
-"""A rise towards the edge by so much of the dark signal may be scaled: a slope of the sensor's temperature does it."""
+"""A rise by less than this part of the dark signal may be scaled; temperature gradients of the sensor cause as much."""
 
 _FEWEST_PIXELS = 8
 _FEWEST_BLOCKS = 3
 _SAMPLED = 64
-"""Rows and columns of a block that are looked at: the whole of a large frame would take seconds."""
+"""Rows and columns sampled per block; all pixels of a large frame would take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,15 @@ class AmpGlow:
     Attributes
     ----------
     amplitude_adu
-        Level of the brightest block at the edge, a 256th of the frame, above that of the frame's middle.
+        Level of the brightest edge block, a 256th of the frame, above the middle of the frame.
     error_adu
-        Its standard error: noise, and the scatter of neighbouring blocks that is no smooth rise.
+        Standard error of the amplitude: noise, and scatter between neighbouring blocks that is no smooth rise.
     level_adu
-        Median of the frame's middle.
+        Median of the middle of the frame.
     block
-        Row and column of the brightest block, of `BLOCKS` each (fewer in frames below 128 pixels).
+        Row and column of the brightest block, each below `BLOCKS` (fewer in frames below 128 pixels).
     place
-        In words, the first row of the file being the upper one.
+        Position as text, with the first row of the file at the top.
     """
 
     amplitude_adu: float
@@ -60,12 +60,12 @@ class AmpGlow:
 
     @property
     def significant(self) -> bool:
-        """True where it is more than chance."""
+        """True if the glow is significant."""
         return self.amplitude_adu > SIGNIFICANCE * self.error_adu
 
     @property
     def fraction(self) -> float:
-        """Amplitude over the level; of the dark signal, where bias was subtracted."""
+        """Amplitude divided by the level, which is the dark signal if the bias was subtracted."""
         return self.amplitude_adu / abs(self.level_adu) if self.level_adu else inf
 
     def __str__(self) -> str:
@@ -73,13 +73,13 @@ class AmpGlow:
 
 
 def measure_glow(dark: F32) -> AmpGlow:
-    """Measure the brightest block at a frame's edges.
+    """Measure the brightest block at the edges of a frame.
 
     Parameters
     ----------
     dark
-        float32, shape (height, width), ADU: a master dark, bias subtracted where there is one; else what rises
-        towards the edge in the bias counts as glow, too.
+        Master dark, float32, shape (height, width), ADU. If its bias was not subtracted, a rise of the bias towards the
+        edge counts as glow.
     """
     levels, _ = _blocks(dark)
     at_edge = np.ones(levels.shape, bool)
@@ -98,9 +98,9 @@ class Linearity:
     Attributes
     ----------
     ratio
-        Rate (amplitude over exposure) of the longer exposure over that of the shorter; 1 for linear growth.
+        Rate (amplitude divided by exposure) at the longer exposure relative to that at the shorter one; 1 if linear.
     error
-        Its standard error.
+        Standard error of the ratio.
     """
 
     ratio: float
@@ -108,23 +108,23 @@ class Linearity:
 
     @property
     def linear(self) -> bool:
-        """True where the two rates are shown to agree."""
+        """True if the two rates agree within `LARGEST_DEPARTURE`, including errors."""
         return abs(self.ratio - 1) + 2 * self.error <= LARGEST_DEPARTURE
 
 
 def linearity(short: F32, short_s: float, long: F32, long_s: float) -> Linearity:
-    """Compare the glow of two exposures, at the place where the longer one glows most.
+    """Compare the glow at two exposures in the block where the longer one glows most.
 
     Parameters
     ----------
     short, long
-        float32, shape (height, width), ADU: master darks, bias subtracted.
+        Master darks without bias, float32, shape (height, width), ADU.
     short_s, long_s
         Their exposures.
     """
     block = measure_glow(long).block
     short_rate, _ = _above_middle(short / np.float32(short_s), block)
-    # In the difference of the rates all dark current cancels that is linear, pixel by pixel.
+    # Dark current that is linear in time cancels, pixel by pixel, in the difference of the rates.
     change, error = _above_middle(long / np.float32(long_s) - short / np.float32(short_s), block)
     if short_rate <= 0:
         return Linearity(inf, inf)
@@ -132,51 +132,51 @@ def linearity(short: F32, short_s: float, long: F32, long_s: float) -> Linearity
 
 
 class DarkSignal(NamedTuple):
-    """A master dark without its bias: float32, shape (height, width), ADU; and its exposure, None where unknown."""
+    """A master dark without bias, float32, shape (height, width), ADU, and its exposure; None if unknown."""
 
     adu: F32
     exposure_s: float | None
 
 
 def scaling_fault(dark: DarkSignal, scale: float, witness: DarkSignal | None) -> str | None:
-    """Return why a dark must not be scaled to another exposure, None where nothing tells against it.
+    """Return why a dark must not be scaled to another exposure, or None.
 
     Parameters
     ----------
     dark
-        What is to be scaled.
+        Dark to scale.
     scale
-        By how much.
+        Factor.
     witness
-        A dark of another exposure, of the same shape, which shows whether the glow grows with it; None without.
+        Dark of another exposure and the same shape, which shows whether the glow is linear; None without one.
     """
     glow = measure_glow(dark.adu)
     if not glow.significant or glow.fraction <= HARMLESS_FRACTION:
         return None
     advice = "shoot darks " + (f"of {dark.exposure_s * scale:g} s" if dark.exposure_s else "as long as the lights")
     if witness is None or not dark.exposure_s or not witness.exposure_s:
-        return f"{glow} does not scale with time, or no dark of a second exposure shows that it does: {advice}"
+        return f"{glow} may not scale with time, and no dark of another exposure shows that it does: {advice}"
     exposed = sorted([(dark.exposure_s, dark.adu), (witness.exposure_s, witness.adu)], key=itemgetter(0))
     (short_s, short), (long_s, long) = exposed
     growth = linearity(short, short_s, long, long_s)
     if growth.linear:
         return None
     return (
-        f"{glow} is not shown to scale with time: from {short_s:g} to {long_s:g} s its rate changes by a factor of"
+        f"{glow} does not clearly scale with time: from {short_s:g} to {long_s:g} s its rate changes by a factor of"
         f" {growth.ratio:.3g} +- {growth.error:.2g}; {advice}"
     )
 
 
 def _blocks(dark: F32) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the midmean of each block (mean of the middle half of its values), and its standard error.
+    """Return the midmean of each block (mean of the middle half of its values) and its standard error.
 
-    Unlike a median it does not jump by steps of the converter. Its error is that of the winsorized values over the kept
-    fraction and the root of their number (J. W. Tukey and D. H. McLaughlin 1963, Sankhya A 25, 331).
+    Unlike a median, it does not jump in steps of the converter. Its error is that of the winsorized values divided by
+    the kept fraction and the root of their number (J. W. Tukey and D. H. McLaughlin 1963, Sankhya A 25, 331).
     """
     height, width = (max(min(_FEWEST_PIXELS, size), size // BLOCKS) for size in dark.shape)
     rows, columns = dark.shape[0] // height, dark.shape[1] // width
     cut = dark[: rows * height, : columns * width].reshape(rows, height, columns, width).swapaxes(1, 2)
-    # Odd steps meet every colour of a filter array.
+    # Odd steps sample every colour of a filter array.
     down, across = (max(1, size // _SAMPLED) | 1 for size in (height, width))
     values = np.sort(cut[:, :, ::down, ::across].reshape(rows, columns, -1).astype(np.float64), axis=2)
     count = values.shape[2]
@@ -188,7 +188,7 @@ def _blocks(dark: F32) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _above_middle(plane: F32, block: tuple[int, int]) -> tuple[float, float]:
-    """Return by how much a block lies above the middle of a plane, and the standard error of that."""
+    """Return the level of a block above the middle of a plane, and its standard error."""
     levels, errors = _blocks(plane)
     middle = _middle(levels)
     return float(levels[block] - np.median(middle)), hypot(float(errors[block]), _roughness(middle))
@@ -201,10 +201,10 @@ def _middle(levels: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _roughness(levels: NDArray[np.float64]) -> float:
-    """Return by how much neighbouring blocks differ, as the standard deviation of one; a slope does not count.
+    """Return the difference of neighbouring blocks beyond a slope, as the standard deviation of one block.
 
-    From second differences, whose variance is 6 times that of a block; down and across are told apart, since patterns
-    of rows show in the one and patterns of columns in the other. Infinite where there are too few blocks to tell.
+    It comes from second differences, whose variance is 6 times that of a block. Rows and columns are separate, because
+    patterns of rows appear in one direction and patterns of columns in the other. Infinite with too few blocks.
     """
     if min(levels.shape) < _FEWEST_BLOCKS:
         return inf

@@ -1,8 +1,8 @@
-"""The shape of a frame: its level from place to place, fine enough for bands and leaks of light, and nothing finer.
+"""The shape of a frame: its level from place to place, fine enough to show bands and light leaks.
 
-Two rows together make one row of the shape, so that the colours of a filter array take no part in it, and a sixteenth
-of the columns one column. What is common to a whole row (a camera's row noise, a lamp's flicker under a rolling
-shutter) thereby stays apart from what is not.
+A cell covers two rows, so that the colours of a filter array average out, and a sixteenth of the columns. Effects
+common to whole rows (a camera's row noise, a lamp's flicker under a rolling shutter) therefore stay separate from
+others.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from coldframe.calibration.threads import parallel_map, thread_count
 F64 = NDArray[np.float64]
 
 COLUMNS = 16
-"""Columns of a shape; fewer for frames of fewer than 128 pixels."""
+"""Columns of a shape; fewer for frames below 128 pixels."""
 
 LEAST_CELL_PIXELS = 8
 LEAST_ROWS = 8
 LEAST_COLUMNS = 3
-"""The smallest shape in which a pattern is looked for."""
+"""Fewest columns in which patterns are evaluated."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,13 +31,13 @@ class FrameShape:
     Attributes
     ----------
     levels_adu
-        float64, shape (height // 2, columns): mean of each cell.
+        Mean of each cell: float64, shape (height // 2, columns).
     cell_pixels
-        Pixels of a cell.
+        Pixels per cell.
     size
         Height and width of the frame.
     step_adu
-        Largest power of two that divides all its values: 16 for 12 bits shifted up to 16.
+        Largest power of two that divides all values: 16 for 12 bits scaled to 16.
     """
 
     levels_adu: F64
@@ -59,8 +59,8 @@ def frame_shape(pixels: NDArray[np.uint16], bounds_adu: tuple[float, float] = (0
     pixels
         uint16, shape (height, width).
     bounds_adu
-        Pixels beyond count as just these: so hot pixels and cosmic rays weigh no more than others. Shapes compared with
-        each other need the same bounds.
+        Values outside are clipped to these bounds, so that hot pixels and cosmic rays have no more weight than others.
+        Shapes are comparable only with equal bounds.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def frame_shape(pixels: NDArray[np.uint16], bounds_adu: tuple[float, float] = (0
     height, width = pixels.shape
     cells = min(COLUMNS, width // LEAST_CELL_PIXELS)
     if height < 2 or cells == 0:  # noqa: PLR2004 - a pair of rows
-        raise ValueError(f"a frame of {width} x {height} pixels is too small to have a shape")
+        raise ValueError(f"a frame of {width} x {height} pixels is too small for a shape")
     edges = np.linspace(0, width // 2, cells + 1).astype(np.int64) * 2
     low, high = (min(max(round(bound), 0), 65535) for bound in bounds_adu)
     sums = np.zeros((height // 2, cells), np.int64)
@@ -91,10 +91,10 @@ def frame_shape(pixels: NDArray[np.uint16], bounds_adu: tuple[float, float] = (0
 # ---- smooth patterns ----
 
 FAINT_PART = 0.4
-"""A pattern with less than this part of its contrast down the frame is one across it, and the other way round."""
+"""A pattern with less than this part of its contrast in one direction is described by the other direction alone."""
 
 DEGREES = ((1, 0), (2, 0), (0, 1), (0, 2), (1, 1))
-"""Degrees down and across of the components of a smooth pattern."""
+"""Degrees of the components of a smooth pattern, along columns (down) and along rows (across)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,9 +104,10 @@ class SmoothPattern:
     Attributes
     ----------
     mean_adu
-        Mean of the whole difference.
+        Mean of the difference.
     amounts_adu, errors_adu
-        float64, shape (5,): of each component of `DEGREES`, which has a root mean square of 1, and its standard error.
+        Amount of each component of `DEGREES`, which has a root mean square of 1, and its standard error: float64, shape
+        (5,).
     size
         Rows and columns of the shapes.
     """
@@ -118,22 +119,22 @@ class SmoothPattern:
 
     @property
     def significances(self) -> F64:
-        """The amounts in standard errors; float64, shape (5,)."""
+        """Amounts in standard errors; float64, shape (5,)."""
         found: F64 = np.abs(self.amounts_adu) / np.maximum(self.errors_adu, 1e-12)
         return found
 
     @property
     def amplitude_adu(self) -> float:
-        """Root mean square of the pattern, its mean left out."""
+        """Root mean square of the pattern without its mean."""
         return float(np.sqrt((self.amounts_adu**2).sum()))
 
     def reversed(self) -> "SmoothPattern":
-        """Return the pattern of the other shape minus the one."""
+        """Return the pattern of the opposite difference."""
         return SmoothPattern(-self.mean_adu, -self.amounts_adu, self.errors_adu, self.size)
 
     @property
     def brightest(self) -> str:
-        """Where it has its maximum, for people: "left side", "upper right corner", "middle"."""
+        """Position of the maximum as text: "left side", "upper right corner", "middle"."""
         pattern = np.tensordot(self.amounts_adu, _components(self.size), axes=1)
         down = np.array([band.mean() for band in np.array_split(pattern, 3)])
         across = np.array([band.mean() for band in np.array_split(pattern, 3, axis=1)])
@@ -147,9 +148,10 @@ class SmoothPattern:
 def smooth_pattern(difference_adu: F64) -> SmoothPattern:
     """Fit planes and parabolas to the difference of two shapes.
 
-    The components are products of Legendre polynomials up to the second degree. The difference tells its own noise: of
-    what depends on the row alone, from the differences of successive row means; of all else, from the differences of
-    successive rows of each column once those means are off. So row noise does not count as a pattern.
+    The components are products of Legendre polynomials up to the second degree. Their errors come from the difference
+    itself: for components that depend only on the row, from differences of successive row means; for the others, from
+    differences of successive rows of each column after these means are removed. Row noise therefore does not count as a
+    pattern.
 
     Parameters
     ----------
@@ -159,14 +161,14 @@ def smooth_pattern(difference_adu: F64) -> SmoothPattern:
     Raises
     ------
     ValueError
-        If the shape is too small to tell a pattern from noise.
+        If the shape is too small.
     """
     rows, columns = difference_adu.shape
     if not is_large_enough(difference_adu.shape):
-        raise ValueError(f"{rows} rows of {columns} columns are too few to tell a pattern from noise")
+        raise ValueError(f"{rows} rows of {columns} columns are too few for a pattern")
     row_means = difference_adu.mean(axis=1)
     row_error = _scatter(row_means) / sqrt(rows)
-    # Taking the row means off took one of the columns' degrees of freedom.
+    # Removing the row means used one degree of freedom per row.
     cell_noise = _scatter(difference_adu - row_means[:, None]) * sqrt(columns / (columns - 1))
     cell_error = cell_noise / sqrt(difference_adu.size)
     amounts = np.tensordot(_components(difference_adu.shape), difference_adu, axes=2) / difference_adu.size
@@ -175,12 +177,12 @@ def smooth_pattern(difference_adu: F64) -> SmoothPattern:
 
 
 def is_large_enough(shape: tuple[int, ...]) -> bool:
-    """Tell whether a shape of so many rows and columns has room for a pattern and its noise."""
+    """Return whether a shape has enough rows and columns for a pattern and its errors."""
     return shape[0] >= LEAST_ROWS and shape[1] >= LEAST_COLUMNS
 
 
 def _components(size: tuple[int, ...]) -> F64:
-    """Return the components over a shape, each with a root mean square of 1; float64, shape (5, rows, columns)."""
+    """Return the components over a shape, each with a root mean square of 1: float64, shape (5, rows, columns)."""
     down, across = (_legendre(each) for each in size)
     shapes = np.array([np.outer(down[i], across[j]) for i, j in DEGREES])
     scaled: F64 = shapes / np.sqrt((shapes**2).mean(axis=(1, 2), keepdims=True))
@@ -188,12 +190,12 @@ def _components(size: tuple[int, ...]) -> F64:
 
 
 def _scatter(values: F64) -> float:
-    """Return the standard deviation along the first axis, blind to what changes slowly (von Neumann et al. 1941)."""
+    """Return the standard deviation along the first axis, ignoring slow changes (von Neumann et al. 1941)."""
     return float(np.sqrt((np.diff(values, axis=0) ** 2).mean() / 2))
 
 
 def _legendre(size: int) -> tuple[F64, F64, F64]:
-    """Return the first three Legendre polynomials over an axis, the higher ones with no mean."""
+    """Return the first three Legendre polynomials over an axis, with zero mean except for the first."""
     place = (np.arange(size) + 0.5) / size * 2 - 1
     square = place**2
     return np.ones(size), place, square - square.mean()
@@ -209,11 +211,11 @@ class Bands:
     Attributes
     ----------
     relative
-        Root mean square over the rows of what a whole row has in common, relative to the signal, in one of the flats.
+        Root mean square over the rows of the relative signal that each row has in common, per flat.
     significance
-        Of its square, in standard errors.
+        Significance of its square, in standard errors.
     level_ratio
-        Signal of the one over that of the other.
+        Signal of the first flat divided by that of the second.
     """
 
     relative: float
@@ -222,14 +224,14 @@ class Bands:
 
 
 def bands_between(one: FrameShape, other: FrameShape, bias_adu: float) -> Bands:
-    """Return the bands by which two flats of the same setting differ: all that is fixed cancels.
+    """Return the bands in which two flats of the same setting differ; everything fixed cancels.
 
     Parameters
     ----------
     one, other
-        Shapes of frames of the same size, large enough for a `smooth_pattern`, with light in every cell.
+        Shapes of frames of the same size, large enough for a `smooth_pattern` and lit in every cell.
     bias_adu
-        Level without light.
+        Bias level.
     """
     ratio = (one.levels_adu - bias_adu) / (other.levels_adu - bias_adu)
     level_ratio = float(ratio.mean())
@@ -241,5 +243,5 @@ def bands_between(one: FrameShape, other: FrameShape, bias_adu: float) -> Bands:
     by_chance = cell_noise**2 / columns
     excess = float(profile.var()) - by_chance
     significance = excess / (by_chance * sqrt(2 / rows)) if by_chance > 0 else 0.0
-    # Two flats whose bands stand anywhere have twice the variance of one.
+    # The bands of the two flats are independent, so their difference has twice the variance of one.
     return Bands(sqrt(max(excess, 0.0) / 2), significance, level_ratio)

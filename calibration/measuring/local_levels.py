@@ -1,4 +1,4 @@
-"""What is ordinary in the neighbourhood of each pixel: level and spread, blind to single pixels that stand out."""
+"""Level and spread in the neighbourhood of each pixel, insensitive to single pixels that stand out."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,18 +6,18 @@ from numpy.typing import NDArray
 F32 = NDArray[np.float32]
 
 BLOCK = 32
-"""Side of the square blocks, in pixels: small against amplifier glow and vignetting, and 1,024 values in each."""
+"""Side of the square blocks, in pixels: small compared with glow and vignetting, but with 1,024 values each."""
 
 _ONE_SIGMA = 0.8413
 """Fraction of a normal distribution below its mean plus one standard deviation."""
 
 
 class LocalLevels:
-    """The level of a plane and how far pixels spread above it, as functions of the place.
+    """The level of a plane, and the spread of pixels above it, as functions of position.
 
-    In each block the median is taken; between the blocks' centres it is interpolated linearly, beyond the outermost it
-    stays as there. The spread is the 84 % quantile of what then lies above the level in the block, interpolated alike:
-    it is the standard deviation of a normal distribution, and follows the long upper tail that dark current has.
+    The level is the median of each block, interpolated linearly between the centres of blocks and constant beyond the
+    outermost. The spread is the 84 % quantile of the values above the level in each block, interpolated in the same
+    way: for a normal distribution it is the standard deviation, and it follows the long upper tail of dark current.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ class LocalLevels:
         self._spread = np.array([each_column(plane[rows] - self.level(rows), _ONE_SIGMA) for rows in bands])
 
     def level(self, rows: slice) -> F32:
-        """Return the level of some rows; float32, shape (rows, width)."""
+        """Return the level of a range of rows; float32, shape (rows, width)."""
         return self._at(self._level, rows)
 
     def spread(self, rows: slice) -> F32:
-        """Return the spread of some rows; float32, shape (rows, width)."""
+        """Return the spread of a range of rows; float32, shape (rows, width)."""
         return self._at(self._spread, rows)
 
     def _at(self, values: F32, rows: slice) -> F32:
@@ -61,5 +61,5 @@ class LocalLevels:
 
 
 def _starts(size: int, block: int) -> NDArray[np.intp]:
-    """Return where blocks begin that cover an axis; they overlap where it is no multiple of them."""
+    """Return the starts of blocks that cover an axis; they overlap if its size is not a multiple of the block."""
     return np.linspace(0, size - block, -(-size // block)).round().astype(np.intp)

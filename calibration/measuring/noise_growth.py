@@ -1,9 +1,9 @@
-"""How the noise of a growing master truly falls: measured by its halves, not taken for 1/sqrt(n).
+"""Measure how the noise of a growing master falls, instead of assuming 1/sqrt(n).
 
-From a sample of pixels of every frame two differences are made. One is of the means of the earlier and of the later
-half of the frames, the other of halves that are interleaved (+--+ +--+ ...), so that what changes slowly cancels. The
-noise that every frame has of its own is the same in both. What is more in the first one was added by something that
-lasts longer than a frame, and more frames do not average that away as they should.
+Two differences are taken in a sample of pixels: between the means of the earlier and the later half of the frames, and
+between interleaved halves (+--+ +--+ ...), in which slow changes cancel. Noise that is independent in each frame is the
+same in both. Any excess in the first difference comes from effects that last longer than a frame, which more frames do
+not average out as they should.
 """
 
 from dataclasses import dataclass
@@ -18,71 +18,71 @@ from coldframe.calibration.measuring.statistics import SIGMA_PER_MAD
 F64 = NDArray[np.float64]
 
 LATTICE = 128
-"""About so many rows and columns of every frame are looked at: 16,000 pixels tell a noise to 1 %."""
+"""Rows and columns sampled per frame: 16,000 pixels give the noise to 1 %."""
 
 LARGE_SET = 1000
 
 LEAST_FRAMES = 8
-"""Fewer have no halves worth comparing."""
+"""Fewest frames whose halves are worth comparing."""
 
 GROUP = 4
-"""Frames in one turn of the interleaved halves; a steady drift cancels in each."""
+"""Frames per cycle of the interleaved halves; a steady drift cancels within each cycle."""
 
 LARGEST_EXCESS = 1.15
-"""Noise over that of independent frames from which it counts as not falling as it should.
+"""Ratio to the noise of independent frames from which the noise counts as not falling.
 
-With 16,000 pixels clean sets scatter by 0.01.
+With 16,000 pixels, clean sets scatter by 0.01.
 """
 
 CAP = 6.0
-"""Larger differences, in standard deviations, weigh no more: a cosmic ray is no drift, but pixels that jump count."""
+"""Clip differences at this many standard deviations: one cosmic ray is no drift, but many jumping pixels count."""
 
 WINSORIZED = 3.0
 
 SIGNIFICANT = 6.0
-"""Standard errors from which a trend of the level counts, and a change of the dark current."""
+"""Significance, in standard errors, of a trend of the level and of a change of the dark current."""
 
 BLOCKS = 8
 LARGEST_BLOCK_VARIANCE = 3.0
-"""Variance of the means of 64 blocks in units of what noise leaves of it, from which a change has a shape."""
+"""Variance of the means of 64 blocks, relative to that of noise without a shape, from which a change has a shape."""
 
 HOT = 10.0
-"""Pixels so many times the noise of one frame above the level tell how the dark current changes."""
+"""Pixels this many times the noise of a frame above the level show changes of the dark current."""
 
 LEAST_HOT = 20
 
 LEAST_JUMPING = 0.002
-"""Fraction of pixels beyond `CAP` that is no chance."""
+"""Fraction of pixels beyond `CAP` that does not occur by chance."""
 
 
 class Cause(StrEnum):
-    """What keeps noise from falling."""
+    """Why the noise does not fall."""
 
     TEMPERATURE = "the dark current changes with the sensor's temperature"
-    PATTERN = "a smooth pattern comes or goes"
+    PATTERN = "a smooth pattern appears or disappears"
     LEVEL = "the level drifts"
     TELEGRAPH = "pixels jump between levels (telegraph noise)"
-    UNKNOWN = "frames shot one after the other share noise"
+    UNKNOWN = "consecutive frames share noise"
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseGrowth:
-    """The noise of a master of some frames.
+    """Noise of a master after some number of frames.
 
     Attributes
     ----------
     frames
-        Their number.
+        Number of frames.
     frame_noise_adu
-        Of one frame, what it has of its own.
+        Independent noise of one frame.
     master_noise_adu
-        Of the mean of all of them, as it is.
+        Measured noise of the mean of all frames.
     level_adu
         Median of the mean frame.
     drift_adu
-        Later half over the earlier one: median of the difference.
+        Median of the difference between the later and the earlier half.
     cause
-        Why the noise is larger than 1/sqrt(frames) of one frame's, None where it is not.
+        Why the noise exceeds that of one frame divided by sqrt(frames); None if it does not.
     """
 
     frames: int
@@ -94,18 +94,18 @@ class NoiseGrowth:
 
     @property
     def excess(self) -> float:
-        """Noise of the master over what independent frames would leave; 1 is ideal."""
+        """Noise of the master relative to that of independent frames; 1 is ideal."""
         ideal_adu = self.frame_noise_adu / sqrt(self.frames)
         return self.master_noise_adu / ideal_adu if ideal_adu > 0 else 1.0
 
 
 class SampledFrames:
-    """The same few pixels of every frame of a set: 35 kB for each frame, 2 kB in sets beyond `LARGE_SET`.
+    """The same few pixels of every frame of a set: 35 kB per frame, 2 kB in sets beyond `LARGE_SET`.
 
     Parameters
     ----------
     planned_frames
-        About how many will come.
+        Expected number of frames.
     """
 
     def __init__(self, planned_frames: int) -> None:
@@ -113,33 +113,33 @@ class SampledFrames:
         self._samples: list[NDArray[np.uint16]] = []
 
     def add(self, pixels: NDArray[np.uint16]) -> None:
-        """Take in the next frame: uint16, shape (height, width), as it is folded into the master."""
+        """Add the next frame as it is folded into the master: uint16, shape (height, width)."""
         down, across = (_stride(size, self._lattice) for size in pixels.shape)
         self._samples.append(pixels[::down, ::across].copy())
 
     def mean(self) -> NDArray[np.float32]:
-        """Return the mean frame, made small: float32, about `LATTICE` pixels along each axis."""
+        """Return the mean of the samples: float32, about `LATTICE` pixels along each axis."""
         return np.asarray(np.mean(self._samples, axis=0, dtype=np.float64), np.float32)
 
     def growth(self) -> NoiseGrowth | None:
-        """Return what the frames so far tell, None while they are fewer than `LEAST_FRAMES`."""
+        """Return the noise of the master so far, or None with fewer than `LEAST_FRAMES`."""
         if len(self._samples) < LEAST_FRAMES:
             return None
         return noise_growth(np.stack(self._samples))
 
 
 def _stride(size: int, lattice: int) -> int:
-    """Return an odd step, so that every colour of a filter array is met."""
+    """Return an odd step, which samples every colour of a filter array."""
     return max(size // lattice - 1, 0) | 1
 
 
 def noise_growth(values: NDArray[np.uint16]) -> NoiseGrowth:
-    """Return how noisy the mean of frames is.
+    """Return the noise of the mean of frames.
 
     Parameters
     ----------
     values
-        uint16, shape (frames, rows, columns), at least `LEAST_FRAMES`, in the order in which they were shot.
+        uint16, shape (frames, rows, columns), at least `LEAST_FRAMES` in the order in which they were shot.
     """
     frames, used = len(values), len(values) // GROUP * GROUP
     newest = values[frames - used :]
@@ -165,31 +165,31 @@ def noise_growth(values: NDArray[np.uint16]) -> NoiseGrowth:
 
 
 def _difference(values: NDArray[np.uint16], signs: F64) -> F64:
-    """Return the mean of the frames with a plus less that of those with a minus."""
+    """Return the mean of the frames with a positive sign minus the mean of those with a negative sign."""
     return np.tensordot(signs, values, axes=1) * (2 / len(signs))
 
 
 def _spread(difference: F64) -> float:
-    """Return the standard deviation of the many, whatever the few do: winsorized at `WINSORIZED` sigma."""
+    """Return the standard deviation, winsorized at `WINSORIZED` sigma so that single pixels do not matter."""
     rough = SIGMA_PER_MAD * float(np.median(np.abs(difference))) or float(difference.std())
     kept = np.minimum(np.abs(difference), WINSORIZED * rough)
     inside, edge = erf(WINSORIZED / sqrt(2)), WINSORIZED * sqrt(2 / pi) * exp(-(WINSORIZED**2) / 2)
-    # E[min(z^2, w^2)] of a normal z.
+    # Expectation of min(z^2, w^2) for a standard normal z.
     return sqrt(float(np.mean(kept**2)) / (inside - edge + WINSORIZED**2 * (1 - inside)))
 
 
 def _trend_sigma(levels: F64) -> float:
-    """Return the slope of levels in standard errors of it."""
+    """Return the slope of levels in units of its standard error."""
     places = np.arange(len(levels)) - (len(levels) - 1) / 2
     slope = float(places @ levels / (places @ places))
     rest = levels - levels.mean() - slope * places
-    # Levels that are whole numbers may lie on a line by chance: their rounding is an error, too.
+    # Integer levels may lie exactly on a line by chance, so their rounding counts as an error as well.
     variance = float(rest @ rest) / (len(levels) - 2) + 1 / 12
     return abs(slope) * sqrt(float(places @ places) / variance)
 
 
 def _cause(halves: F64, own_adu: float, mean: F64, frame_adu: float, *, drifts: bool) -> Cause:
-    """Tell by the marks that each of them leaves. The order matters: warmth changes patterns and levels, too."""
+    """Return the cause by its signature; temperature comes first, because it changes patterns and levels as well."""
     even = halves - np.median(halves)
     if _dark_current_sigma(even, own_adu, mean, frame_adu) > SIGNIFICANT:
         return Cause.TEMPERATURE
@@ -201,7 +201,7 @@ def _cause(halves: F64, own_adu: float, mean: F64, frame_adu: float, *, drifts: 
 
 
 def _dark_current_sigma(even: F64, own_adu: float, mean: F64, frame_adu: float) -> float:
-    """Return how surely hot pixels change in proportion to what they have, in standard errors: the median of them."""
+    """Return the significance of hot pixels changing in proportion to their signal: the median over them."""
     above_adu = mean - np.median(mean)
     hot = above_adu > HOT * frame_adu
     if np.count_nonzero(hot) < LEAST_HOT or own_adu <= 0:
@@ -213,7 +213,7 @@ def _dark_current_sigma(even: F64, own_adu: float, mean: F64, frame_adu: float) 
 
 
 def _block_variance(even: F64) -> float:
-    """Return the variance of blocks' means in units of what a change without any shape leaves of it."""
+    """Return the variance of block means relative to that of a change without a shape."""
     rows, columns = (size // BLOCKS for size in even.shape)
     if min(rows, columns) == 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""What one look at a frame tells: level, noise, saturation, histogram, a small picture."""
+"""Measure a frame: level, noise, saturation, histogram, and a small preview."""
 
 from dataclasses import dataclass
 
@@ -11,41 +11,41 @@ LEVELS = 65536
 FULL_SCALE_ADU = LEVELS - 1
 
 LOWEST_FULL_SCALE_ADU = 4000
-"""No converter of an astronomical camera clips below 12 bits; a pile at lower levels is low noise, not saturation."""
+"""Astronomical cameras have at least 12 bits, so a peak at a lower level is low noise, not saturation."""
 
 CONVERTER_TOPS_ADU = (4095, 8191, 16383, 32767)
-"""Highest values of converters of 12 to 15 bits in unscaled files."""
+"""Highest values of 12- to 15-bit converters in unscaled files."""
 
 CONVERTER_TOP_PIXELS = 4
-"""So many pixels at one of these, and none above: hot pixels of a frame that is far from saturation."""
+"""This many pixels at such a value, and none above: hot pixels of a frame that is far from saturation."""
 
 CONVERTER_TOP_LEVELS = 64
-"""Each of so many levels below has a fourth of them at most."""
+"""Each of this many levels below has at most a fourth of them."""
 
 COARSEST_STEP_ADU = 256
-"""Values of 8 bits, scaled to 16."""
+"""Step of 8-bit values scaled to 16 bits."""
 
 STEP_LEVELS = 16
-"""Occupied levels that tell the converter's step: so many are multiples of two by chance once in 65,536."""
+"""Fewest occupied levels that show the converter's step: by chance, all are even once in 65,536 times."""
 
 DIFFERENCE_ROWS = 256
-"""Rows from which the noise is taken: 800,000 differences on a 26 MP frame, so 0.1 % of scatter."""
+"""Rows sampled for the noise: 800,000 differences on 26 MP, which scatter by 0.1 %."""
 
 BAYER_PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
-"""Colour filter arrays whose channels are told apart."""
+"""Colour filter arrays whose channels are separated."""
 
 SIGMA_PER_MAD = 1.4826
-"""Standard deviation of a normal distribution over its median absolute deviation."""
+"""Standard deviation of a normal distribution divided by its median absolute deviation."""
 
 CHANNEL_ROWS = 256
-"""Cells of a colour filter array down the frame from which a channel's level is taken: 400,000 pixels on 26 MP."""
+"""Filter-array cells sampled down the frame for the level of a channel: 400,000 pixels on 26 MP."""
 
 _SAMPLES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelLevel:
-    """Median of one colour's pixels in the central region, ADU."""
+    """Median of the pixels of one colour in the central region, ADU."""
 
     colour: str
     level_adu: float
@@ -53,28 +53,27 @@ class ChannelLevel:
 
 @dataclass(frozen=True, slots=True)
 class FrameStatistics:
-    """Figures of one frame, in ADU.
+    """Statistics of one frame, in ADU.
 
     Attributes
     ----------
     level_adu
         Median of the central region (the middle half of each axis).
     median_adu, mean_adu
-        Of the whole frame.
+        Median and mean of the whole frame.
     noise_adu
-        Standard deviation of a pixel in the central region, from second differences (a - 2 b + c) of pixels two
-        columns apart, so that neither vignetting nor the colours of a filter array count as noise. Differences beyond
-        five times their 68 % quantile (hot pixels, cosmic rays) are left out. Noise common to the whole row is not in
-        it.
+        Standard deviation of a pixel in the central region, from second differences (a - 2 b + c) of pixels two columns
+        apart, so that neither vignetting nor the colours of a filter array count as noise. Differences beyond five
+        times their 68 % quantile (hot pixels, cosmic rays) are excluded. Noise common to a whole row is not included.
     minimum_adu, maximum_adu
         Extremes of the whole frame.
     saturated_fraction
         Fraction of the central region's pixels at or above the saturation level.
     saturation_adu
-        That level: the given one, or the one at which the frame is seen to be cut off, or the highest value that its
+        Saturation level: the given one, or the level at which the histogram is cut off, or the highest value that the
         converter's steps allow in 16 bits.
     channels
-        Level of each colour of a colour filter array, in the order of its pattern; empty without one.
+        Level of each colour of the filter array, in the order of its pattern; empty without one.
     """
 
     level_adu: float
@@ -89,25 +88,25 @@ class FrameStatistics:
 
     @property
     def brightest_adu(self) -> float:
-        """Level of the brightest channel; without channels that of all pixels."""
+        """Level of the brightest channel; without channels, of all pixels."""
         return max((channel.level_adu for channel in self.channels), default=self.level_adu)
 
     @property
     def faintest_adu(self) -> float:
-        """Level of the faintest channel; without channels that of all pixels."""
+        """Level of the faintest channel; without channels, of all pixels."""
         return min((channel.level_adu for channel in self.channels), default=self.level_adu)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMeasurement:
-    """Statistics of a frame, and the histogram they came from.
+    """Statistics of a frame, and the histogram behind them.
 
     Attributes
     ----------
     statistics
-        The figures.
+        Statistics of the frame.
     counts
-        Pixels of the whole frame at each level, int64, shape (65536,).
+        Number of pixels of the whole frame at each level: int64, shape (65536,).
     """
 
     statistics: FrameStatistics
@@ -129,20 +128,25 @@ def measure(
     pixels
         uint16, shape (height, width).
     saturation_adu
-        Level from which a pixel counts as saturated. None finds it, see `saturation_level`.
+        Level from which a pixel counts as saturated; None finds it, see `saturation_level`.
     cfa_pattern
-        Colours of the upper left 2x2 pixels, such as "RGGB": their levels are taken one by one. None for mono; so are
-        arrays of another size.
+        Colours of the upper left 2x2 pixels, such as "RGGB", whose levels are measured separately. None for mono and
+        for arrays of another size.
 
     Returns
     -------
     FrameMeasurement
-        A frame without a single pixel is refused with ValueError.
+        Statistics and histogram.
+
+    Raises
+    ------
+    ValueError
+        If the frame has no pixels or not two dimensions.
     """
     from coldframe.calibration.kernels import histograms  # noqa: PLC0415 - importing Numba takes 0.7 s
 
     if pixels.ndim != 2 or pixels.size == 0:  # noqa: PLR2004 - a plane
-        raise ValueError(f"a frame has two dimensions and at least one pixel, not the shape {pixels.shape}")
+        raise ValueError(f"a frame needs two dimensions and at least one pixel, not the shape {pixels.shape}")
     rows, columns = central_region(pixels.shape)
     edges = np.linspace(0, len(pixels), thread_count() + 1).astype(int).tolist()
 
@@ -174,9 +178,9 @@ def measure(
 
 
 def central_region(shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Return rows and columns of the middle half of each axis, starting on an even row and column.
+    """Return rows and columns of the middle half of each axis, starting at an even row and column.
 
-    An even start keeps the phase of a colour filter array. Axes of fewer than eight pixels are taken whole.
+    An even start keeps the phase of a colour filter array. Axes below eight pixels are used whole.
     """
     height, width = shape
     return _middle_half(height), _middle_half(width)
@@ -190,7 +194,7 @@ def _middle_half(size: int) -> slice:
 
 
 def median_of_counts(counts: NDArray[np.int64]) -> float:
-    """Return the median of the values counted in a histogram with one bin per value, as np.median defines it."""
+    """Return the median of a histogram with one bin per value, as np.median defines it."""
     cumulative = counts.cumsum()
     size = int(cumulative[-1])
     lower = int(np.searchsorted(cumulative, (size - 1) // 2, side="right"))
@@ -199,17 +203,16 @@ def median_of_counts(counts: NDArray[np.int64]) -> float:
 
 
 def saturation_level(central: NDArray[np.int64], whole: NDArray[np.int64]) -> int:
-    """Return the level at which a frame is cut off, as far as it shows; else the highest that its steps allow.
+    """Return the level at which a frame is cut off, or the highest level that its steps allow if it is not.
 
-    Light spreads over many levels, so towards its top an unclipped histogram thins out. It is cut off where its
-    highest level holds at least one pixel in a thousand, and four times as many as the next occupied level below. A
-    frame far from saturation tells of it where its hot pixels end at the highest value of a converter of fewer than 16
-    bits.
+    Light spreads over many levels, so an unclipped histogram thins out towards its top. It is cut off if its highest
+    level holds at least one pixel in a thousand and four times as many as the next occupied level below. A frame far
+    from saturation shows the level if its hot pixels end at the highest value of a converter below 16 bits.
 
     Parameters
     ----------
     central, whole
-        Pixels of the central region and of the whole frame at each level, int64, shape (65536,).
+        Number of pixels of the central region and of the whole frame at each level: int64, shape (65536,).
     """
     occupied = np.flatnonzero(central)
     top = int(occupied[-1])
@@ -225,7 +228,7 @@ def saturation_level(central: NDArray[np.int64], whole: NDArray[np.int64]) -> in
 
 
 def converter_step(counts: NDArray[np.int64]) -> int:
-    """Return the distance of a converter's values in the file: 16 for 12 bits scaled to 16, 1 for unscaled ones."""
+    """Return the step between a converter's values in the file: 16 for 12 bits scaled to 16, 1 for unscaled values."""
     occupied = np.flatnonzero(counts)
     if occupied.size < STEP_LEVELS:
         return 1
@@ -234,7 +237,7 @@ def converter_step(counts: NDArray[np.int64]) -> int:
 
 
 def channel_levels(pixels: NDArray[np.uint16], cfa_pattern: str | None) -> tuple[ChannelLevel, ...]:
-    """Return each colour's median in the central region, from rows spread over it; nothing without a 2x2 array."""
+    """Return the median of each colour in the central region, from sampled rows; empty without a 2x2 array."""
     if cfa_pattern not in BAYER_PATTERNS or min(pixels.shape) < 2:  # noqa: PLR2004 - 2x2 pixels
         return ()
     rows, columns = central_region(pixels.shape)
@@ -250,7 +253,7 @@ def channel_levels(pixels: NDArray[np.uint16], cfa_pattern: str | None) -> tuple
 def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> float:
     """Estimate the standard deviation of a pixel from second differences of pixels two columns apart.
 
-    Their variance is that of a pixel times 1 + 4 + 1.
+    The variance of such a difference is 1 + 4 + 1 times that of a pixel.
     """
     from coldframe.calibration.kernels import histograms  # noqa: PLC0415 - importing Numba takes 0.7 s
 
@@ -264,7 +267,7 @@ def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> flo
     smallest = int(differing[0]) + 1
     cumulative = counts.cumsum()
     quantile = int(np.searchsorted(cumulative, 0.6827 * cumulative[-1]))
-    # Where most pixels are equal (noise below the quantisation step), the step itself is the scale.
+    # If most pixels are equal (noise below the quantisation step), the step is the scale.
     limit = 5 * max(quantile, smallest) + 1
     squares = np.arange(min(limit, counts.size), dtype=np.float64) ** 2
     kept = counts[:limit]
@@ -279,13 +282,13 @@ def preview(pixels: NDArray[np.uint16], rows: int = 64, columns: int = 96) -> ND
     pixels
         uint16, shape (height, width).
     rows, columns
-        Largest size of the picture. It keeps the frame's aspect and is never larger than the frame.
+        Largest size of the picture. It keeps the frame's aspect ratio and is never larger than the frame.
 
     Returns
     -------
     NDArray[np.uint8]
-        Means over square blocks, of eight rows and columns each where a block has more; 0 is the 1 % and 255 the
-        99 % quantile of the blocks. A frame without contrast comes out mid-grey.
+        Means of square blocks, sampled in eight rows and columns if a block has more. 0 is the 1 % quantile of the
+        blocks and 255 the 99 % quantile; a frame without contrast becomes mid-grey.
     """
     height, width = pixels.shape
     block = max(1, -(-height // rows), -(-width // columns))
@@ -302,7 +305,7 @@ def preview(pixels: NDArray[np.uint16], rows: int = 64, columns: int = 96) -> ND
 
 
 def _samples(size: int, block: int) -> NDArray[np.intp]:
-    """Return the positions along one axis that stand for its blocks: all of a small block, pairs from a large one."""
+    """Return the positions along one axis that represent its blocks: all of a small block, pairs from a large one."""
     if block <= _SAMPLES:
         within = np.arange(block)
     else:

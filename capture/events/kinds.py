@@ -1,4 +1,4 @@
-"""What happens during a night, as values: journal, dashboard and telemetry live on these and on nothing else."""
+"""The kinds of event of a night. Journal, dashboard, telemetry and report use these and nothing else."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class StepOutcome(StrEnum):
 
 
 class SkippedBy(StrEnum):
-    """Who or what had a step skipped."""
+    """Who or what caused a step to be skipped."""
 
     USER = "user"
     TIME = "time"
@@ -64,7 +64,7 @@ class SkippedBy(StrEnum):
 
 
 class Severity(StrEnum):
-    """How much a notice matters."""
+    """Importance of a notice."""
 
     INFO = "info"
     WARNING = "warning"
@@ -72,7 +72,7 @@ class Severity(StrEnum):
 
 
 class Topic(StrEnum):
-    """The subject of a notice, for the subjects that programs care about."""
+    """Subject of a notice, if a program may want to act on it."""
 
     EXPOSURE = "exposure"
     LAMP = "lamp"
@@ -87,13 +87,13 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, at a UTC time.
+    """Something that happened; `at` is UTC.
 
     Attributes
     ----------
     wire_name
-        Name of the kind in the journal, on the watch socket and over MQTT; empty for an event that none of them carry.
-        It is part of their format: it stays when the class is renamed.
+        Name of the kind in the journal, on the watch socket and over MQTT; empty if none of them carries it. The name
+        is a file format: it stays the same when the class is renamed.
     """
 
     wire_name: ClassVar[str] = ""
@@ -102,7 +102,7 @@ class Event:
 
 
 EVENT_KINDS: dict[str, type[Event]] = {}
-"""The kinds of event that journal, watch socket and MQTT carry, by their wire names."""
+"""Every kind of event that journal, watch socket and MQTT carry, by wire name."""
 
 E = TypeVar("E", bound=Event)
 
@@ -121,20 +121,22 @@ def on_the_wire(name: str) -> Callable[[type[E]], type[E]]:
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """One step of the night as it was planned.
+    """One planned step of the night.
 
     Attributes
     ----------
     number
-        Position in the night, from 1; names the step in later events.
+        Position in the night, from 1. Later events refer to the step by it.
     title
-        For people: "flat Ha", "dark 300 s".
+        Name for display, such as "flat Ha" or "dark 300 s".
     kind
-        Kind of frame, None for steps that shoot none (cooling, warming up).
+        Kind of frame, None for steps that shoot no set (cooling, tuning, combining, warming up).
+    filter
+        Filter of a set, of a tuning or of combined twilight flats; None otherwise.
     count
         Frames to accept.
     exposure_s
-        None where the tuner has yet to find it.
+        Exposure time in seconds, None until the tuner has found it.
     estimate_s
         Expected wall time of the step, seconds.
     step_type
@@ -157,7 +159,19 @@ class PlannedStep:
 @on_the_wire("night-started")
 @dataclass(frozen=True, slots=True)
 class NightStarted(Event):
-    """The plan stands and the rig is connected; `is_resumed` where an earlier run has left frames of this night."""
+    """The plan is made and the rig is connected.
+
+    Attributes
+    ----------
+    folder
+        Folder of the night.
+    camera, panel, wheel
+        Names of the devices; None for a device that the rig does not have.
+    width, height
+        Size of a full frame in pixels, without binning.
+    is_resumed
+        True if the run resumes a night that an earlier run did not complete.
+    """
 
     folder: str
     camera: str
@@ -172,20 +186,20 @@ class NightStarted(Event):
 @on_the_wire("night-ended")
 @dataclass(frozen=True, slots=True)
 class NightEnded(Event):
-    """The last event of every night, but for those of hooks.
+    """The night has ended. Only the events of hooks may follow.
 
     Attributes
     ----------
     summary
-        For people: how the night went, and whether the rig is safe.
+        Text for display: how the night went, and whether the rig is safe.
     rig_is_safe
         Whether the safe state was reached; None if that is not known.
     result
         The first part of the summary: how the night went, without the state of the rig.
     not_safe
-        What could not be brought to the safe state, a sentence each.
+        One sentence for each device that could not be brought to the safe state.
     aborted_by
-        What aborted the night; None if nothing did.
+        Cause of an aborted night, None for any other outcome.
     """
 
     outcome: NightOutcome
@@ -199,13 +213,13 @@ class NightEnded(Event):
 @on_the_wire("night-paused")
 @dataclass(frozen=True, slots=True)
 class NightPaused(Event):
-    """No further exposure begins, by request, until the night is resumed; one under way goes on to its end."""
+    """A user paused the night: the exposure under way is finished, and no other begins until the night is resumed."""
 
 
 @on_the_wire("night-resumed")
 @dataclass(frozen=True, slots=True)
 class NightResumed(Event):
-    """A paused night goes on."""
+    """A user resumed the night."""
 
 
 @on_the_wire("step-started")
@@ -219,7 +233,15 @@ class StepStarted(Event):
 @on_the_wire("step-ended")
 @dataclass(frozen=True, slots=True)
 class StepEnded(Event):
-    """A step ended; `reason` says why it was not done, `skipped_by` who or what had it skipped."""
+    """A step ended.
+
+    Attributes
+    ----------
+    reason
+        Text for display: why the step was not done; empty if it was.
+    skipped_by
+        Who or what caused a skipped step to be skipped, None for any other outcome.
+    """
 
     step: int
     outcome: StepOutcome
@@ -230,16 +252,16 @@ class StepEnded(Event):
 @on_the_wire("set-resized")
 @dataclass(frozen=True, slots=True)
 class SetResized(Event):
-    """A set gets another number of frames than planned, because of the time that is left; 0: it is left out.
+    """The number of frames of a set changed: to fit the remaining time, to meet its goal, or on request.
 
     Attributes
     ----------
     count
-        Frames to accept from now on.
+        Frames to accept from now on; 0 if the set is skipped.
     estimate_s
         Expected wall time of the step, seconds.
     reason
-        For people.
+        Text for display.
     """
 
     step: int
@@ -251,16 +273,16 @@ class SetResized(Event):
 @on_the_wire("hook-ended")
 @dataclass(frozen=True, slots=True)
 class HookEnded(Event):
-    """A command before or after the night has ended.
+    """A hook, a command before or after the night, has ended.
 
     Attributes
     ----------
     command
-        As it was run.
+        Command line.
     fault
-        What went wrong, empty where nothing did.
+        Text for display: why the command failed; empty if it succeeded.
     output
-        The end of what it printed.
+        End of its output.
     """
 
     command: str
@@ -271,7 +293,7 @@ class HookEnded(Event):
 @on_the_wire("temperature-read")
 @dataclass(frozen=True, slots=True)
 class TemperatureRead(Event):
-    """A reading of the sensor's temperature, in degrees Celsius."""
+    """The sensor temperature was read. Temperatures are in degrees Celsius, None if the driver reports none."""
 
     sensor_c: float | None
     setpoint_c: float | None
@@ -281,7 +303,7 @@ class TemperatureRead(Event):
 @on_the_wire("cooling-progress")
 @dataclass(frozen=True, slots=True)
 class CoolingProgress(Event):
-    """What the cooling judge says of the way to the setpoint: a sentence for people."""
+    """Progress of a cool-down; `verdict` is a text for display."""
 
     verdict: str
 
@@ -289,7 +311,7 @@ class CoolingProgress(Event):
 @on_the_wire("panel-changed")
 @dataclass(frozen=True, slots=True)
 class PanelChanged(Event):
-    """The panel's light or cover changed."""
+    """The panel light or the cover changed."""
 
     lit: bool
     brightness: int | None
@@ -299,7 +321,7 @@ class PanelChanged(Event):
 @on_the_wire("filter-changed")
 @dataclass(frozen=True, slots=True)
 class FilterChanged(Event):
-    """Another filter is in the beam."""
+    """Another filter is in the light path."""
 
     filter: str
 
@@ -307,7 +329,7 @@ class FilterChanged(Event):
 @on_the_wire("exposure-started")
 @dataclass(frozen=True, slots=True)
 class ExposureStarted(Event):
-    """The shutter opened, or would have."""
+    """An exposure began."""
 
     step: int
     kind: FrameKind
@@ -317,16 +339,16 @@ class ExposureStarted(Event):
 @on_the_wire("flat-tested")
 @dataclass(frozen=True, slots=True)
 class FlatTested(Event):
-    """A test frame of the flat tuner.
+    """The flat tuner measured a test frame.
 
     Attributes
     ----------
     level_adu, bias_adu
-        Median of the central region, of a colour camera that of its brightest channel; and the bias level below it.
+        Median of the central region (of the brightest channel of a colour camera), and the bias level included in it.
     target_adu, low_adu, high_adu
-        The level aimed at and the allowed band, bias included.
+        Target level and limits of the allowed band, including the bias level.
     verdict
-        What the tuner made of it, for people.
+        Text for display: the decision of the tuner.
     """
 
     step: int
@@ -345,7 +367,7 @@ class FlatTested(Event):
 @on_the_wire("flat-tuned")
 @dataclass(frozen=True, slots=True)
 class FlatTuned(Event):
-    """The tuner found its exposure; `full_scale_adu` is the saturation level that its band was measured against."""
+    """The tuner found an exposure; `full_scale_adu` is the saturation level to which its target band refers."""
 
     step: int
     filter: str | None
@@ -358,14 +380,14 @@ class FlatTuned(Event):
 @on_the_wire("tuning-kept")
 @dataclass(frozen=True, slots=True)
 class TuningKept(Event):
-    """All of what a tuning found, for a run that goes on with this night: nothing else on the disk tells it.
+    """The full result of a tuning, for a run that resumes this night: no other file holds it.
 
     Attributes
     ----------
     step
-        What was tuned.
+        The tuning step.
     curve
-        What is known of the panel's brightness now.
+        Brightness curve of the panel after this tuning.
     """
 
     step: TuneStep
@@ -376,16 +398,16 @@ class TuningKept(Event):
 @on_the_wire("pedestal-decided")
 @dataclass(frozen=True, slots=True)
 class PedestalDecided(Event):
-    """Dark flats were compared with the master bias, to tell which of the two is subtracted from flats.
+    """Dark flats were compared with the master bias to decide which of the two is subtracted from the flats.
 
     Attributes
     ----------
     step, count
-        The set of dark flats, and the frames that it will have.
+        Step of the dark flats, and the number of frames that it will have.
     filter, exposure_s
-        Of the flats.
+        Filter and exposure time of the flats.
     verdict
-        The numbers.
+        Result of the comparison.
     """
 
     step: int
@@ -398,20 +420,20 @@ class PedestalDecided(Event):
 @on_the_wire("camera-measured")
 @dataclass(frozen=True, slots=True)
 class CameraMeasured(Event):
-    """What is known of the camera at one setting, after this night; None and empty where nothing is.
+    """The characteristics of the camera at one setting, measured by this night and earlier ones.
 
     Attributes
     ----------
     path
-        The record that this night added.
+        Record that this night added.
     gain
-        Setting, in the driver's units.
+        Gain setting in the driver's units.
     largest_deviation
-        From linearity, relative.
+        Largest relative deviation from linearity.
     curve
-        Photon transfer: signal and noise, ADU.
+        Photon transfer curve: pairs of signal and noise, ADU.
     dark_current
-        Temperature in degrees Celsius, and electrons per second.
+        Pairs of sensor temperature, degrees Celsius, and dark current, electrons per second and pixel.
     """
 
     camera: str
@@ -429,9 +451,14 @@ class CameraMeasured(Event):
 @on_the_wire("frame-accepted")
 @dataclass(frozen=True, slots=True)
 class FrameAccepted(Event):
-    """A frame is durable on disk and counted in its set, as number `index` from 1.
+    """A frame is durable on disk and counts in its set.
 
-    `is_taken_over` where an earlier run of the night has shot it.
+    Attributes
+    ----------
+    index
+        Number of the frame in its set, from 1.
+    is_taken_over
+        True if an earlier run of the night shot the frame.
     """
 
     step: int
@@ -446,7 +473,7 @@ class FrameAccepted(Event):
 @on_the_wire("frame-rejected")
 @dataclass(frozen=True, slots=True)
 class FrameRejected(Event):
-    """A frame is kept in quarantine and will be shot again."""
+    """A frame was moved to quarantine; `path` is the file there. Another one is shot in its place."""
 
     step: int
     path: str
@@ -455,14 +482,14 @@ class FrameRejected(Event):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameShown(Event):
-    """What people look at: a small picture of the last frame and its histogram. Never journalled.
+    """A preview of the last frame, for display. It is never journalled.
 
     Attributes
     ----------
     picture
-        uint8, at most 64 rows by 96 columns, stretched.
+        Stretched thumbnail, shape (rows, columns), uint8, at most 64 x 96.
     histogram
-        Counts in 128 equal bins from 0 to 65,535 ADU.
+        Pixels in each of 128 equal bins from 0 to 65,535 ADU, int64.
     """
 
     title: str
@@ -473,14 +500,14 @@ class FrameShown(Event):
 @on_the_wire("master-grew")
 @dataclass(frozen=True, slots=True)
 class MasterGrew(Event):
-    """A frame was folded into the running master.
+    """A frame was added to the running master.
 
     Attributes
     ----------
     frames
-        Frames folded so far.
+        Frames in the master so far.
     noise_adu
-        Median over pixels of the master's standard error; None while fewer than two frames are in.
+        Median over all pixels of the standard error of the master, ADU; None for a single frame.
     """
 
     step: int
@@ -491,7 +518,7 @@ class MasterGrew(Event):
 @on_the_wire("master-written")
 @dataclass(frozen=True, slots=True)
 class MasterWritten(Event):
-    """A master frame is durable on disk. `level` and `noise` in ADU, for flats relative to a mean of 1."""
+    """A master frame is durable on disk. `level` and `noise` are in ADU, for flats relative to a mean of 1."""
 
     step: int
     path: str
@@ -504,14 +531,14 @@ class MasterWritten(Event):
 @on_the_wire("notice")
 @dataclass(frozen=True, slots=True)
 class Notice(Event):
-    """Something people should read.
+    """A message for the user.
 
     Attributes
     ----------
     will_retry
-        True if the notice reports a failure that is retried.
+        True if the notice reports a failure after which the same action is tried again.
     topic
-        Its subject, None for most notices.
+        Subject of the notice, None for most notices.
     """
 
     severity: Severity

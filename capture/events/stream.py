@@ -8,36 +8,39 @@ Subscriber = Callable[[Event], None]
 
 
 class EventStream:
-    """Hands each event to every subscriber, in order, on the spot; subscribers return at once and never raise."""
+    """Delivers each event to every subscriber, in order and synchronously.
+
+    A subscriber must return at once and must not raise: the night waits for it.
+    """
 
     def __init__(self) -> None:
         self._subscribers: list[Subscriber] = []
-        self._keepers: list[Callable[[], Awaitable[None]]] = []
-        self._hearers: list[Callable[[], None]] = []
+        self._flushes: list[Callable[[], Awaitable[None]]] = []
+        self._beat_subscribers: list[Callable[[], None]] = []
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Add a subscriber; it gets every later event."""
+        """Add a subscriber, which receives every later event."""
         self._subscribers.append(subscriber)
 
     def publish(self, event: Event) -> None:
-        """Hand `event` to all subscribers."""
+        """Deliver `event` to all subscribers."""
         for subscriber in self._subscribers:
             subscriber(event)
 
-    def add_keeper(self, kept: Callable[[], Awaitable[None]]) -> None:
-        """Add one who writes events down; `kept` returns once those that were published before are on the disk."""
-        self._keepers.append(kept)
+    def add_flush(self, flush: Callable[[], Awaitable[None]]) -> None:
+        """Add a function that waits until the events published so far are durable, such as `Journal.flush`."""
+        self._flushes.append(flush)
 
-    async def kept(self) -> None:
-        """Wait until what was published is on the disk, as far as anybody keeps it."""
-        for keeper in self._keepers:
-            await keeper()
+    async def flush(self) -> None:
+        """Wait until the events published so far are durable."""
+        for flush in self._flushes:
+            await flush()
 
-    def subscribe_beats(self, hearer: Callable[[], None]) -> None:
-        """Add one who hears every later beat."""
-        self._hearers.append(hearer)
+    def subscribe_beats(self, subscriber: Callable[[], None]) -> None:
+        """Add a function that is called at every later beat."""
+        self._beat_subscribers.append(subscriber)
 
     def beat(self) -> None:
-        """Tell that a wait goes on as it should, of which people need not read."""
-        for hearer in self._hearers:
-            hearer()
+        """Signal that a wait is under way that is worth no event, so that the watchdog does not end the run."""
+        for subscriber in self._beat_subscribers:
+            subscriber()

@@ -133,7 +133,8 @@ class LearnedFlats:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the file"
             return cls(
-                path, problem=f"{path} is not a memory of flats ({where}: {first['msg']}): flats are tuned from scratch"
+                path,
+                problem=f"{path} holds no learned flats ({where}: {first['msg']}): flats are tuned from scratch",
             )
         return cls(path, {entry.key: entry.flat for entry in contents.flats})
 

@@ -152,13 +152,13 @@ def find_shadow(flat: NDArray[np.float64], usual: NDArray[np.float64]) -> str | 
     ratio /= np.quantile(ratio, USUAL_QUANTILE)
     dark = (ratio < DARKENED).astype(np.float64)
     if dark.mean() >= LEAST_PART:
-        what = f"{100 * dark.mean():.0f} % of the frame, on the {smooth_pattern(dark).brightest}, get less than "
-        what += f"{100 * DARKENED:.0f} % of the light of the library's flat"
-        return f"{what}: a shutter blade or a cover in the way?"
+        what = f"{100 * dark.mean():.0f} % of the frame, on the {smooth_pattern(dark).brightest}, gets less than "
+        what += f"{100 * DARKENED:.0f} % of the light in the library's flat"
+        return f"{what}: is a shutter blade or a cover in the way?"
     pattern = smooth_pattern(ratio)
     if pattern.amplitude_adu > LARGEST_GRADIENT:
         return (
-            f"a gradient of {100 * pattern.amplitude_adu:.0f} % against the library's flat, brightest on the "
+            f"a gradient of {100 * pattern.amplitude_adu:.0f} % compared with the library's flat, brightest on the "
             f"{pattern.brightest}: does the shutter work?"
         )
     return None
@@ -180,5 +180,5 @@ def library_flat_shape(library: Path, flat: Path) -> FrameShape | None:
     levels = np.asarray(open_image(match.path, flat.parent).pixels(), np.float32)
     highest = float(np.quantile(levels[::16, ::16], 0.99))
     if not 0 < highest < np.inf:
-        raise FrameFileError(match.path, "its light is no light")
+        raise FrameFileError(match.path, "it contains no light")
     return frame_shape(np.clip(levels * (RESCALED_WHITE_ADU / highest), 0, 65535).astype(np.uint16))

@@ -97,7 +97,7 @@ class FlatTuning:
     async def _tune(self, flats: FlatSettings) -> tuple[Tuned, PanelCurve]:
         panel = self.context.rig.panel
         if panel is None or not panel.has_light:
-            raise StepFailedError("there is no panel that can be lit")
+            raise StepFailedError("there is no panel with a light")
         await self.context.rig.camera.apply(self.step.readout)
         await select_filter(self.context, self.step.filter)
         try:
@@ -176,11 +176,11 @@ class FlatTuning:
             bands = await self._bands(tuned)
             if bands is None or not is_flickering(bands):
                 break
-            text = f"{self.step.title}: the light flickers, bands of {100 * bands.relative:.2g} % and levels "
+            text = f"{self.step.title}: the lamp flickers: bands of {100 * bands.relative:.2g} % and levels "
             text += f"{100 * abs(bands.level_ratio - 1):.2g} % apart in flats of {tuned.exposure_s:g} s"
             span = exposures_without_bands(bands, tuned.exposure_s, preferred, longest_s) if retries_left else None
             if span is None:
-                self.context.notice(Severity.WARNING, f"{text}; that is put up with: try a dimmer or another lamp")
+                self.context.notice(Severity.WARNING, f"{text}; continuing anyway: try a dimmer or another lamp")
                 break
             self.context.notice(Severity.WARNING, f"{text}; tuning for {span.shortest_s:.3g} s or longer")
             preferred = span
@@ -244,7 +244,7 @@ class FlatTuning:
         """
         if other := self._other_filter(tuned, curve):
             raise StepFailedError(
-                f"the light is that of filter {other}, not of {self.step.filter}: the wheel seems to be stuck; look at "
+                f"the light is that of filter {other}, not of {self.step.filter}: the wheel seems to be stuck; check "
                 "it, then shoot these flats again"
             )
         if (lights := self._filter_light(tuned, curve)) is None:
@@ -252,7 +252,9 @@ class FlatTuning:
         name, tonight, earlier = lights
         for other in filters_of_equal_light(name, tonight):
             if not {name, other} <= earlier.keys():
-                text = f"filters {name} and {other} pass the same light: if they should not, the wheel is stuck"
+                text = (
+                    f"filters {name} and {other} pass the same amount of light: if they should not, the wheel is stuck"
+                )
                 self.context.notice(Severity.WARNING, text, topic=Topic.FILTER)
 
     def _other_filter(self, tuned: Tuned, curve: PanelCurve) -> str | None:
@@ -280,7 +282,9 @@ class FlatTuning:
         try:
             await in_thread(self.learned.save)
         except OSError as error:
-            self.context.notice(Severity.WARNING, f"what was learned of {self.step.title} was not kept: {error}")
+            self.context.notice(
+                Severity.WARNING, f"the result of {self.step.title} was not saved for later nights: {error}"
+            )
 
     def _publish_result(self, tuned: Tuned, flats: FlatSettings) -> None:
         self.context.publish(

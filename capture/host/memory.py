@@ -1,4 +1,7 @@
-"""Memory between sets: a link that has grown is started anew, a driver that has grown is told of."""
+"""Check memory between sets: restart a link that has grown, and report a driver that has grown.
+
+INDI drivers and the client library may leak (indi#1528).
+"""
 
 import logging
 from collections.abc import Mapping
@@ -10,45 +13,45 @@ from coldframe.capture.threads import in_thread
 from coldframe.devices.errors import DeviceError
 
 MOST_LINK_BYTES = 256 << 20
-"""The link carries no pixels, and takes a tenth of it."""
+"""A healthy link takes a tenth of it: it carries no pixels."""
 
 MOST_DRIVER_GROWTH_BYTES = 1 << 30
-"""Buffers of the largest frames, in base64, are a few hundred megabytes."""
+"""More than any buffer: the largest frames take a few hundred megabytes in base64."""
 
 log = logging.getLogger(__name__)
 
 
 class MemoryWatch:
-    """Looks at the memory of link and drivers; whatever it finds, the night goes on."""
+    """Checks the memory of link and drivers. The night goes on whatever it finds."""
 
     def __init__(self, context: NightContext) -> None:
         self._context = context
         self._first: dict[str, int] = {}
-        self._told: set[str] = set()
+        self._announced: set[str] = set()
 
-    async def look(self) -> None:
-        """Look, between two sets."""
+    async def check(self) -> None:
+        """Check between two sets, when no exposure is lost by a restart of the link."""
         connection = self._context.rig.connection
         if connection is None:
             return
         try:
-            self._tell_drivers(await in_thread(connection.drivers_memory_bytes))
+            self._report_drivers(await in_thread(connection.drivers_memory_bytes))
             taken = connection.memory_bytes()
             if taken is not None and taken > MOST_LINK_BYTES:
-                text = f"the link to the INDI server has grown to {taken / 1e6:.0f} MB: it is started anew"
+                text = f"the link to the INDI server has grown to {taken / 1e6:.0f} MB: restarting it"
                 self._context.notice(Severity.INFO, text)
                 await connection.recycle()
                 await ensure_ready(self._context)
-        except DeviceError as error:  # what uses the link next waits for it
+        except DeviceError as error:  # the next step waits for the link
             self._context.notice(Severity.WARNING, str(error))
         except OSError as error:
-            log.info("the memory of drivers is not known: %s", error)
+            log.info("the memory of drivers is unknown: %s", error)
 
-    def _tell_drivers(self, taken: Mapping[str, int]) -> None:
+    def _report_drivers(self, taken: Mapping[str, int]) -> None:
         for program, now in taken.items():
             grown = now - self._first.setdefault(program, now)
-            if grown > MOST_DRIVER_GROWTH_BYTES and program not in self._told:
-                self._told.add(program)
+            if grown > MOST_DRIVER_GROWTH_BYTES and program not in self._announced:
+                self._announced.add(program)
                 text = f"{program} takes {now / 1e9:.1f} GB of memory, {grown / 1e9:.1f} GB more than at the start: "
-                text += "start the INDI server again before the next night"
+                text += "restart the INDI server before the next night"
                 self._context.notice(Severity.WARNING, text)

@@ -1,8 +1,8 @@
-"""One run at a time for each rig: two that drive one camera would spoil each other's frames.
+"""Lock a rig against a second run: two runs on one camera would spoil each other's frames.
 
-The lock belongs to the kernel (flock(2)), so it ends with its process, however that ends. The file only tells who holds
-it; what a dead process wrote there is recognised by the lock that nobody holds. The rig is named by its INDI server,
-because that is what two runs with different configurations would share.
+The lock is the kernel's (flock(2)), so it is released when its process ends, however that ends. The file's content only
+names the holder; if nobody holds the lock, the content is left from a process that died. The lock is named after the
+INDI server, because two runs with different configurations share the server.
 """
 
 import fcntl
@@ -21,24 +21,24 @@ from coldframe.capture.clock import clock_text
 from coldframe.config.tables.rig import ServerSettings
 from coldframe.errors import ColdframeError
 
-FOLDERS = (Path("/run/lock"), Path("/var/lock"), Path("/tmp"))  # noqa: S108  shared by all users, as the rig is
+FOLDERS = (Path("/run/lock"), Path("/var/lock"), Path("/tmp"))  # noqa: S108  all users share them, and the rig
 LONGEST_NOTE_BYTES = 4096
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.-]+")
 
 
 class RigInUseError(ColdframeError):
-    """Another run is using the rig; the text says which, and what to do."""
+    """Another run is using the rig."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a rig.
+    """The process that holds a rig.
 
     Attributes
     ----------
     since
-        UTC, ISO 8601.
+        When it locked the rig, UTC, ISO 8601.
     """
 
     process: int
@@ -51,7 +51,7 @@ class Holder:
         return cls(os.getpid(), _user(), datetime.now(UTC).isoformat(timespec="seconds"))
 
     def __str__(self) -> str:
-        """Say it for people."""
+        """Return it for messages."""
         since = datetime.fromisoformat(self.since)
         age_min = max((datetime.now(UTC) - since).total_seconds(), 0.0) / 60
         return f"process {self.process} of user {self.user}, since {clock_text(since)} ({age_min:.0f} min)"
@@ -59,35 +59,35 @@ class Holder:
 
 @contextmanager
 def rig_locked(server: ServerSettings) -> Iterator[tuple[str, ...]]:
-    """Hold the rig for the length of the block; yield what to tell of a run that died while it held it.
+    """Lock the rig for the length of the block. Yield notes about a run that died while it held the lock.
 
     Raises
     ------
     RigInUseError
-        Another run holds it.
+        If another run holds it.
     """
     with _locked(lock_path(server), partial(_in_use, server)) as died:
-        yield () if died is None else (f"the last run on this rig died without an end: {died}",)
+        yield () if died is None else (f"the last run on this rig died without ending its night: {died}",)
 
 
 @contextmanager
 def listening_locked(server: ServerSettings) -> Iterator[None]:
-    """Be the one listener of a rig for the length of the block: two would start two nights.
+    """Lock out other listeners of a rig for the length of the block: two would start two nights.
 
     Raises
     ------
     RigInUseError
-        Another one listens.
+        If another listener is running.
     """
     place = f"{server.host}:{server.port}"
-    refusal = f"somebody listens for the rig on {place} already: {{}}".format
+    refusal = f"another listener is running for the rig on {place}: {{}}".format
     with _locked(lock_path(server).with_suffix(".listen"), refusal):
         yield
 
 
 @contextmanager
 def _locked(path: Path, refusal: Callable[[Holder | None], str]) -> Iterator[Holder | None]:
-    """Hold a lock for the length of the block; yield who died while holding it."""
+    """Hold a lock for the length of the block. Yield a former holder that died with it, or None."""
     descriptor = _opened(path)
     try:
         try:
@@ -105,16 +105,15 @@ def _locked(path: Path, refusal: Callable[[Holder | None], str]) -> Iterator[Hol
 
 
 def rig_holder(server: ServerSettings) -> Holder | None:
-    """Return who has noted to hold a rig, alive or dead; None where nobody has. The lock itself is left alone."""
+    """Return the noted holder of a rig, alive or dead; None if there is none. The lock itself is not tried."""
     with _read(server) as descriptor:
         return None if descriptor is None else _holder(descriptor)
 
 
 def rig_in_use(server: ServerSettings) -> str | None:
-    """Return what a run would be told that wanted the rig now, None where it is free.
+    """Return why a run could not lock the rig now; None if it is free.
 
-    A lock that nobody has noted to hold is not tried: to try is to hold it for a moment, in which a run that begins
-    would be refused.
+    A lock without a noted holder is not tried, because trying it would lock out a run that starts at that moment.
     """
     with _read(server) as descriptor:
         if descriptor is None or _holder(descriptor) is None:
@@ -128,7 +127,7 @@ def rig_in_use(server: ServerSettings) -> str | None:
 
 @contextmanager
 def _read(server: ServerSettings) -> Iterator[int | None]:
-    """Open the file of a lock for the length of the block; None where there is none."""
+    """Open the file of a lock for the length of the block; yield None if there is none."""
     try:
         descriptor = os.open(lock_path(server), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -142,13 +141,13 @@ def _read(server: ServerSettings) -> Iterator[int | None]:
 
 def _in_use(server: ServerSettings, holder: Holder | None) -> str:
     return (
-        f"the rig on {server.host}:{server.port} is in use by {holder or 'a run that does not tell its name'}. Wait "
+        f"the rig on {server.host}:{server.port} is in use by {holder or 'an unknown run'}. Wait "
         "for its end, or end it with Ctrl-C or kill -TERM: it leaves the rig safe"
     )
 
 
 def lock_path(server: ServerSettings) -> Path:
-    """Return where the lock of a rig is: in a folder that all users share."""
+    """Return the path of a rig's lock, in a folder that all users share."""
     usable = (folder for folder in FOLDERS if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK))
     folder = next(usable, Path(tempfile.gettempdir()))
     host = "localhost" if server.is_local else _NOT_IN_NAMES.sub("-", server.host.lower())[:64]
@@ -156,10 +155,10 @@ def lock_path(server: ServerSettings) -> Path:
 
 
 def _opened(path: Path) -> int:
-    """Open the file, of whatever user; a link that somebody has put there is not followed."""
+    """Open the lock's file, whoever owns it, without following links."""
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        # Without O_CREAT: Linux forbids that for others' files in shared folders (fs.protected_regular).
+        # Without O_CREAT, which Linux forbids for files of other users in shared folders (fs.protected_regular).
         return os.open(path, flags)
     except FileNotFoundError:
         descriptor = os.open(path, flags | os.O_CREAT, 0o666)
@@ -168,10 +167,10 @@ def _opened(path: Path) -> int:
 
 
 def _holder(descriptor: int) -> Holder | None:
-    """Return who has written last, None where nobody has, or nobody who can be understood."""
+    """Return the noted holder; None if there is none, or the note is not ours."""
     try:
-        told = json.loads(os.pread(descriptor, LONGEST_NOTE_BYTES, 0))
-        holder = Holder(int(told["process"]), str(told["user"])[:64], str(told["since"]))
+        note = json.loads(os.pread(descriptor, LONGEST_NOTE_BYTES, 0))
+        holder = Holder(int(note["process"]), str(note["user"])[:64], str(note["since"]))
         datetime.fromisoformat(holder.since)
     except (ValueError, TypeError, KeyError):
         return None

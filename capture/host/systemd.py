@@ -1,8 +1,8 @@
-"""What systemd is told of a night: that it is ready, and again and again that it makes progress.
+"""Notify systemd that coldframe is ready, and feed its watchdog while the night makes progress.
 
-A process whose event loop turns is not yet a night that goes on. So the watchdog is fed only while the night itself
-shows signs of life, each of which is good for as long as it may rightly be silent afterwards. When they stop, systemd
-ends the process, and `coldframe safe` follows.
+A running event loop does not prove that the night makes progress. The watchdog is therefore fed only while the night
+publishes events, each of which allows for the longest silence that may follow it. When they stop, systemd ends the
+process and runs `coldframe safe`.
 """
 
 import asyncio
@@ -14,15 +14,16 @@ from contextlib import asynccontextmanager, suppress
 from coldframe.capture.events.kinds import Event, ExposureStarted, NightEnded, TemperatureRead
 
 SILENCE_S = 900.0
-"""Longer than any wait of a night that tells nothing: each has a deadline of its own, and the longest is 10 min."""
+"""Longer than any silent wait of a night: each has a deadline of its own, the longest 10 min."""
 
 READOUT_S = 300.0
 
 
 class Progress:
-    """Whether a night goes on, from what it tells. Pure.
+    """Whether a night makes progress, judged by its events. Pure.
 
-    Before the first sign nothing is expected, as waiting for the end of the night may take hours; nor after its end.
+    No progress is expected before the first event, because waiting for the end of the night may take hours, nor after
+    the last one.
     """
 
     def __init__(self) -> None:
@@ -31,10 +32,10 @@ class Progress:
         self._setpoint_c: float | None = None
 
     def observe(self, event: Event, now_s: float) -> None:
-        """Take an event for what it proves."""
+        """Take an event as a sign of progress."""
         match event:
             case TemperatureRead(setpoint_c=setpoint_c):
-                # Read by a task of its own, whatever becomes of the night; but only the night moves the setpoint.
+                # A task of its own reads the temperature even if the night is stuck. Only the night moves the setpoint.
                 if setpoint_c != self._setpoint_c:
                     self._setpoint_c = setpoint_c
                     self.beat(now_s)
@@ -46,40 +47,42 @@ class Progress:
                 self.beat(now_s)
 
     def beat(self, now_s: float) -> None:
-        """Take a sign that a wait goes on as it should; what was granted before, to an exposure say, stays granted."""
+        """Take a sign of progress. It does not shorten what an earlier one allowed, such as a long exposure."""
         self._expected_by_s = max(self._expected_by_s or 0.0, now_s + SILENCE_S)
 
     def is_alive(self, now_s: float) -> bool:
-        """Tell whether the next sign is not overdue."""
+        """Return whether the next sign of progress is not overdue."""
         return self._is_over or self._expected_by_s is None or now_s <= self._expected_by_s
 
 
 class ServiceWatch:
-    """Tells systemd of a night, where systemd has started it.
+    """Notifies systemd about a night, if systemd started the process.
 
     Parameters
     ----------
     environment
-        NOTIFY_SOCKET: where to tell (sd_notify(3)). WATCHDOG_USEC: how often (sd_watchdog_enabled(3)).
+        NOTIFY_SOCKET is the socket to notify (sd_notify(3)), WATCHDOG_USEC the watchdog's period
+        (sd_watchdog_enabled(3)).
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
         period_us = environment.get("WATCHDOG_USEC", "")
+        # Three times a period, so that two late turns of the loop do no harm.
         self._feed_s = int(period_us) / 3e6 if period_us.isdecimal() and int(period_us) else None
         self._progress = Progress()
 
     def observe(self, event: Event) -> None:
-        """Take in an event of the night."""
+        """Take an event of the night as a sign of progress."""
         self._progress.observe(event, asyncio.get_running_loop().time())
 
     def beat(self) -> None:
-        """Take in that a wait goes on."""
+        """Take a beat of a wait as a sign of progress."""
         self._progress.beat(asyncio.get_running_loop().time())
 
     @asynccontextmanager
-    async def told(self) -> AsyncIterator[None]:
-        """Tell that the process is ready, and feed the watchdog for the length of the block."""
+    async def notified(self) -> AsyncIterator[None]:
+        """Report that the process is ready, and feed the watchdog for the length of the block."""
         self._notify("READY=1")
         feeding = asyncio.create_task(self._feed(), name="watchdog")
         try:
@@ -99,6 +102,6 @@ class ServiceWatch:
         if not self._address:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as told:
-            told.setblocking(False)
-            told.sendto(text.encode(), address)
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify_socket:
+            notify_socket.setblocking(False)
+            notify_socket.sendto(text.encode(), address)

@@ -89,7 +89,7 @@ class CoolingJudge:
     def __init__(self, setpoint_c: float, tolerance_c: float, dwell_s: float, deadline_s: float) -> None:
         if not (math.isfinite(setpoint_c) and tolerance_c > 0 and dwell_s >= 0 and deadline_s > 0):
             raise ValueError(
-                f"no cooling can be judged by setpoint {setpoint_c} C, tolerance {tolerance_c} C, "
+                f"cannot judge cooling with setpoint {setpoint_c} C, tolerance {tolerance_c} C, "
                 f"dwell {dwell_s} s, deadline {deadline_s} s"
             )
         self._setpoint_c = setpoint_c
@@ -230,7 +230,7 @@ class SetpointRamp:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.start_c) and math.isfinite(self.goal_c) and 0 < self.c_per_min < math.inf):
-            raise ValueError(f"no ramp leads from {self.start_c} to {self.goal_c} C at {self.c_per_min} C/min")
+            raise ValueError(f"cannot ramp from {self.start_c} to {self.goal_c} C at {self.c_per_min} C/min")
 
     @property
     def duration_s(self) -> float:

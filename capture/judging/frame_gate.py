@@ -188,8 +188,8 @@ class FrameGate:
             )
         if statistics.faintest_adu < band.faintest_adu:
             return Fault(
-                f"its faintest colour has {statistics.faintest_adu:.0f} ADU, less than {band.faintest_adu:.0f} ADU: "
-                "the light has changed its colour since the tuning"
+                f"the faintest colour has {statistics.faintest_adu:.0f} ADU, less than {band.faintest_adu:.0f} ADU: "
+                "the colour of the light has changed since the tuning"
             )
         if statistics.saturated_fraction > band.saturated_fraction:
             return Fault(f"{100 * statistics.saturated_fraction:.2f} % of the central pixels are saturated")
@@ -203,18 +203,21 @@ class FrameGate:
         first = self._reference.shape
         lit, lit_first = (_lit(shape, bias_adu) for shape in (look.shape, first))
         if (torn := float((lit != lit_first).mean())) >= LEAST_TORN:
-            return Fault(f"{100 * torn:.0f} % of it is lit in one of this flat and the first one only: a torn readout?")
+            return Fault(
+                f"{100 * torn:.0f} % of the frame is lit in only one of this and the first flat: "
+                "was the readout interrupted?"
+            )
         if not lit_first.all():
             return None
         smooth = smooth_pattern((look.shape.levels_adu - bias_adu) / (first.levels_adu - bias_adu))
         if smooth.amplitude_adu > LARGEST_GRADIENT and smooth.significances.max() > SIGNIFICANT:
             return Fault(
-                f"its light differs by {100 * smooth.amplitude_adu:.1f} % from that of the first flat, most on the "
+                f"the light differs by {100 * smooth.amplitude_adu:.1f} % from the first flat, brightest on the "
                 f"{smooth.brightest}: did something move in front of the telescope?"
             )
         bands = bands_between(look.shape, first, bias_adu)
         if bands.relative > band.largest_bands and bands.significance > SIGNIFICANT:
-            return Fault(f"bands of {100 * bands.relative:.2f} % across it: the light flickers")
+            return Fault(f"bands of {100 * bands.relative:.2f} % across the frame: the light flickers")
         return None
 
     def _dark_fault(self, look: FrameLook) -> Fault | None:
@@ -224,8 +227,8 @@ class FrameGate:
             return Fault(f"{percent:.1f} % of the central pixels are saturated: light on the sensor?", is_light=True)
         if self._ceiling_adu is not None and statistics.level_adu > self._ceiling_adu:
             return Fault(
-                f"level {statistics.level_adu:.0f} ADU, above {self._ceiling_adu:.0f} ADU: light that is still there "
-                "with the lamp out",
+                f"level {statistics.level_adu:.0f} ADU, above {self._ceiling_adu:.0f} ADU: there is light although "
+                "the lamp is off",
                 is_light=True,
             )
         if self._reference is None:
@@ -241,7 +244,9 @@ class FrameGate:
         torn = float(jumps.mean())
         if torn < LEAST_TORN:
             return None
-        return Fault(f"{100 * torn:.0f} % of it has another level than in the first frame: a torn readout?")
+        return Fault(
+            f"{100 * torn:.0f} % of the frame has another level than the first frame: was the readout interrupted?"
+        )
 
     def _change(self, look: FrameLook, first: FrameStatistics) -> Fault | None:
         """Compare a frame without light with the frames before it."""
@@ -257,7 +262,7 @@ class FrameGate:
             return Fault(str(leak), is_light=True)
         if abs(statistics.noise_adu / max(first.noise_adu, 1e-9) - 1) > noise_tolerance(look.shape.size):
             return Fault(
-                f"noise {statistics.noise_adu:.1f} ADU where the first frame had {first.noise_adu:.1f} ADU: "
+                f"noise {statistics.noise_adu:.1f} ADU instead of the first frame's {first.noise_adu:.1f} ADU: "
                 "another setting, or a disturbed readout?"
             )
         return None
@@ -290,10 +295,10 @@ def _unlike(shape: FrameShape, first: FrameShape) -> str | None:
     """Return how a frame differs from the first one in size or bit depth, or None."""
     if shape.size != first.size:
         (height, width), (first_height, first_width) = shape.size, first.size
-        return f"{width} x {height} pixels where the first frame has {first_width} x {first_height}"
+        return f"{width} x {height} pixels instead of the first frame's {first_width} x {first_height}"
     if shape.step_adu != first.step_adu:
         return (
-            f"its values are multiples of {shape.step_adu} ADU, those of the first frame of {first.step_adu} ADU: "
+            f"values in steps of {shape.step_adu} ADU instead of the first frame's {first.step_adu} ADU: "
             "another bit depth"
         )
     return None

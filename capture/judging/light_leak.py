@@ -75,8 +75,8 @@ class Leak:
 
     def __str__(self) -> str:
         """Describe the leak."""
-        place = "evenly" if self.place is None else f"on the {self.place}"
-        return f"light on the sensor, {place}: the level differs by {self.level_adu:+.2g} ADU from the frames before"
+        place = "uniform" if self.place is None else f"on the {self.place}"
+        return f"light on the sensor, {place}: the level differs by {self.level_adu:+.2g} ADU from earlier frames"
 
 
 @dataclass(frozen=True, slots=True)

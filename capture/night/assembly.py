@@ -106,7 +106,7 @@ async def assembled_night(
     async with Journal(folder.path / "journal.jsonl") as journal:
         events.subscribe(journal)
         # The night goes on to its next step only once the journal is on the disk: a run after a power cut relies on it.
-        events.add_keeper(journal.kept)
+        events.add_flush(journal.flush)
         context = night_context(settings, rig, files, events, clock, deadline=deadline)
         learned = LearnedFlats.load(folder.path.parent / LEARNED_FLATS)
         safe_state = safe_state or SafeState(settings, rig, events, clock)

@@ -1,4 +1,4 @@
-"""Waits for the end of the night: until no more lights come, or the sun does."""
+"""Wait for the end of the night: until no more lights arrive, or the sun rises."""
 
 import asyncio
 import logging
@@ -15,28 +15,26 @@ from coldframe.capture.planning.read_lights import NoLightsError, light_files
 from coldframe.config.tables.night import SiteSettings
 from coldframe.config.tables.sets import LightsSettings
 
-LOOK_S = 10.0
-"""Pause between two looks into the folder."""
+CHECK_PERIOD_S = 10.0
 
-TELL_S = 600.0
-"""A sign of life comes at least so often."""
-
+REPORT_PERIOD_S = 600.0
+"""Time between two notices that the wait goes on."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """The lights that are there.
+    """The lights in a folder.
 
     Attributes
     ----------
     count
-        How many.
+        Their number.
     newest
-        Name of the newest, None where there is none.
+        Name of the newest; None if there is none.
     at
-        When it was last written to, as its file system says.
+        Modification time of the newest.
     """
 
     count: int
@@ -44,19 +42,19 @@ class Arrivals:
     at: datetime | None
 
 
-def look(folder: Path) -> Arrivals:
-    """Look which lights are there.
+def arrivals_in(folder: Path) -> Arrivals:
+    """Return the lights in a folder.
 
     Raises
     ------
     NoLightsError
-        The folder is not there.
+        If there is no such folder.
     """
     written: list[tuple[float, str]] = []
     for path in light_files(folder):
         try:
             written.append((path.stat().st_mtime, path.name))
-        except OSError:  # it was renamed between the two looks
+        except OSError:  # it was renamed after it was listed
             continue
     if not written:
         return Arrivals(0, None, None)
@@ -67,56 +65,57 @@ def look(folder: Path) -> Arrivals:
 async def end_of_night(
     folder: Path, settings: LightsSettings, site: SiteSettings | None, events: EventStream, clock: NightClock
 ) -> str:
-    """Wait until the night is over and return why it is; cancelling ends the wait at once.
+    """Wait until the night is over, and return the reason.
 
-    Lights that are there already count by the time of their files, so that a start after the night does not wait.
+    Lights that are there from the start count by their modification times, so that a start after the night does not
+    wait.
 
     Parameters
     ----------
     folder
-        Where the lights come.
+        Where the lights arrive.
     settings
-        How long silence must last, and how high the sun must be.
+        How long no light must arrive, and how high the sun must stand.
     site
-        Where it rises; None leaves the sun out.
+        Where the sun rises; None to ignore the sun.
     events, clock
-        Where and when to tell.
+        The event stream for notices, and their time.
 
     Raises
     ------
     NoLightsError
-        The folder is not there from the start; one that goes away later is looked for again.
+        If there is no such folder at the start. A folder that goes away later may come back.
     """
     seen, changed_at = Arrivals(0, None, None), None
-    told_at: datetime | None = None
+    reported_at: datetime | None = None
     while True:
         now = clock.now()
         try:
-            found = await asyncio.to_thread(look, folder)
+            found = await asyncio.to_thread(arrivals_in, folder)
         except NoLightsError as error:
-            if told_at is None:
+            if reported_at is None:
                 raise
-            # A share that is away for a moment, or a folder that goes while it is looked into: the night goes on.
+            # A network share may be away for a moment.
             found = seen
-            log.warning("%s; looked for again", error)
+            log.warning("%s; checking again", error)
         if found != seen:
-            # A file system whose clock is ahead or behind must not keep us from noticing what has come meanwhile.
-            changed_at = min(now, found.at or now) if told_at is None else now
+            # Later lights count from now on: the clock of a network file system may be wrong.
+            changed_at = min(now, found.at or now) if reported_at is None else now
             seen = found
         reason = _end(seen, changed_at, now, settings, site)
         if reason is not None:
             events.publish(Notice(now, Severity.INFO, f"the night is over: {reason}"))
             return reason
-        if told_at is None or (now - told_at).total_seconds() >= TELL_S:
+        if reported_at is None or (now - reported_at).total_seconds() >= REPORT_PERIOD_S:
             events.publish(Notice(now, Severity.INFO, waiting_text(folder, seen, now, settings, site)))
-            told_at = now
-        await asyncio.sleep(LOOK_S)
+            reported_at = now
+        await asyncio.sleep(CHECK_PERIOD_S)
 
 
 def _end(
     seen: Arrivals, changed_at: datetime | None, now: datetime, settings: LightsSettings, site: SiteSettings | None
 ) -> str | None:
-    """Return why the night is over, None while it is not."""
+    """Return why the night is over; None if it is not."""
     if seen.count and changed_at is not None and now - changed_at >= timedelta(minutes=settings.quiet_min):
         return f"no new light for {settings.quiet_min:g} min"
     if site is not None and sun.is_morning(now, site, settings.dawn_deg):
@@ -127,7 +126,7 @@ def _end(
 def waiting_text(
     folder: Path, seen: Arrivals, now: datetime, settings: LightsSettings, site: SiteSettings | None
 ) -> str:
-    """Say what is waited for: "waiting for the end of the night: 45 lights, ..."."""
+    """Return the notice of the wait: "waiting for the end of the night: 45 lights, ..."."""
     lights = "no light yet" if seen.newest is None else f"{lights_text(seen.count)}, the newest {seen.newest}"
     dawn = None if site is None else sun.next_rise(now, site, settings.dawn_deg)
     until = f"{settings.quiet_min:g} min without a new one" + (f", or {clock_text(dawn)}" if dawn else "")

@@ -77,9 +77,9 @@ class Night:
                 await self._run_steps()
                 outcome, result = self._result()
         except asyncio.CancelledError:
-            outcome, result = NightOutcome.INTERRUPTED, "ended by request; the same command goes on with it tonight"
+            outcome, result = NightOutcome.INTERRUPTED, "ended by request; the same command resumes it tonight"
             self._context.notice(
-                Severity.WARNING, "stopping; the rig is made safe, and another Ctrl-C leaves out the warm-up"
+                Severity.WARNING, "stopping: the rig is being made safe; another Ctrl-C skips the warm-up"
             )
         except NotDurableError as error:
             result, aborted_by = str(error), AbortedBy.DISK
@@ -87,7 +87,7 @@ class Night:
             result, aborted_by = str(error), AbortedBy.OTHER_PROGRAM
         except Exception as error:  # an unforeseen error must not keep the rig from being made safe
             log.exception("the night failed")
-            result, aborted_by = f"internal error: {error!r}; the log has the details", AbortedBy.INTERNAL_ERROR
+            result, aborted_by = f"internal error: {error!r}; see the log for details", AbortedBy.INTERNAL_ERROR
         outcome = await self._end(outcome, result, aborted_by)
         if outcome is NightOutcome.INTERRUPTED:
             raise asyncio.CancelledError
@@ -97,7 +97,7 @@ class Night:
         """Run all steps but the warm-up, which belongs to the safe state."""
         context = self._context
         self._publish_start()
-        await context.events.kept()
+        await context.events.flush()
         if self._earlier is not None:
             await self._tidy_up_after(self._earlier)
         if self._learned.problem is not None:
@@ -109,7 +109,7 @@ class Night:
                 self._progress.fit_before_deadline(number)
                 step = self._progress.steps[number - 1]
                 if not isinstance(step, WarmStep):
-                    await self._memory.look()
+                    await self._memory.check()
                     await self._run_step(number, step)
 
     async def _tidy_up_after(self, earlier: EarlierRun) -> None:
@@ -169,7 +169,7 @@ class Night:
             self._missing.append(f"{step.title} ({reason})")
         context.publish(StepEnded(context.clock.now(), number, outcome, reason, skipped_by))
         # After a power cut, the run that resumes this night must know all that the next step relies on.
-        await context.events.kept()
+        await context.events.flush()
 
     async def _end(self, outcome: NightOutcome, result: str, aborted_by: AbortedBy | None) -> NightOutcome:
         """Reach the safe state even if cancelled meanwhile, publish the end, and return how the night ended."""

@@ -90,7 +90,7 @@ class PlanProgress:
         """Fit a step and all later ones into the time that is left, and publish which sets changed."""
         context, now = self._context, self._context.clock.now()
         for change in self._timetable.revise(number, now, context.rig.camera.thermals().sensor_c):
-            reason = f"as the last frame must be in by {clock_text(context.deadline or now)}"
+            reason = f"so that the last frame is complete by {clock_text(context.deadline or now)}"
             context.publish(SetResized(now, change.number, change.count, change.estimate_s, reason))
 
     def require_time(self, number: int) -> None:

@@ -1,4 +1,4 @@
-"""What a night has made so far, and what later sets take over from it. Pure."""
+"""Masters, levels and tunings that a night has made so far, and what later sets take over from them. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -22,23 +22,23 @@ from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.tables.flats import FlatSettings
 
 LARGEST_AFTERGLOW = 0.05
-"""Light in dark flats, as part of that in their flats: more is a lamp that did not go out, or daylight beside it."""
+"""Light in dark flats relative to that in their flats: more comes from a lamp that stayed lit, or from daylight."""
 
 Conditions = tuple[ReadoutSettings, float | None]
 
 
 @dataclass(slots=True)
 class NightProducts:
-    """Masters, levels and tunings that later sets build on; what none needs any more is forgotten: masters are large.
+    """Masters, levels and tunings that later sets need. Masters are large, so they are dropped after their last use.
 
     Attributes
     ----------
     flats
         Settings of the flats.
     panel_curve
-        What is known of the panel's brightness.
+        Known brightness curve of the panel.
     tuned
-        What the tuner found.
+        Tunings of tonight.
     """
 
     flats: FlatSettings
@@ -50,22 +50,22 @@ class NightProducts:
     _verdicts: dict[TuneStep, PedestalVerdict] = field(default_factory=dict)
 
     def bias_level_adu(self, step: TuneStep | ShootStep) -> float | None:
-        """Return the level of the master bias for a step; None where there is none."""
+        """Return the level of the master bias for a step; None if there is none."""
         return self._bias_levels_adu.get((step.readout, step.setpoint_c))
 
     def move(self, from_c: float, to_c: float) -> None:
-        """Let tunings hold at another sensor temperature, too: the light is the same."""
+        """Let tunings hold at another setpoint, too: the light is the same."""
         for step, tuned in list(self.tuned.items()):
             if step.setpoint_c == from_c:
                 self.tuned.setdefault(replace(step, setpoint_c=to_c), tuned)
 
     def keep(self, step: ShootStep, shot: ShotSet, later: Sequence[Step]) -> None:
-        """Keep of a master what later sets need.
+        """Keep what later sets need of a set.
 
         Parameters
         ----------
         step, shot
-            A set, and what came of it.
+            The set and its result.
         later
             The steps that follow.
         """

@@ -1,8 +1,8 @@
-"""What an earlier run of the same night has left: found, tidied up, and told to the run that goes on with it.
+"""Find what an earlier run of the same night left, tidy it up, and hand it to the run that resumes the night.
 
 A run that crashed, lost its power or was ended leaves frames, masters, a journal, and perhaps a half-written file.
-Frames are counted again from their files (`SavedFrames`); of the journal only what no file tells is believed: the
-flats' tuning, and which steps were done, so that what is done moves no hardware.
+Frames are counted again from their files (`SavedFrames`). The journal is used only for what is in no file: the tuning
+of flats, and the steps that were done, so that no hardware moves for them (docs/decisions/0012).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,20 +32,20 @@ from coldframe.capture.tuner.tuner import Tuned
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """What a resumed night goes on from.
+    """What an unfinished run of a night left.
 
     Attributes
     ----------
     saved
-        Raw frames on the disk.
+        Raw frames on disk.
     tuned
-        What the tuner found.
+        Tunings of flats.
     curve
-        What was known of the panel's brightness last.
+        Last known brightness curve of the panel.
     done
-        Numbers of the steps that were done, where the plan is still the same; all of whose frames are still there.
+        Numbers of the steps that were done; empty if the plan has changed, or frames are gone.
     notes
-        For people: what was found, and what had to be set aside.
+        Notices about what was found, and what was quarantined.
     """
 
     saved: SavedFrames
@@ -56,15 +56,15 @@ class EarlierRun:
 
 
 def unfinished_night(storage: Path, now: datetime, camera: str) -> NightFolder | None:
-    """Return the folder of this evening's last night with this camera, if it did not end with all it was to make.
+    """Return the folder of this evening's last night with a camera if it is unfinished, None if it is not.
 
-    A journal that a power cut has taken is no reason to leave frames behind: whose they are, each tells itself. A night
-    that another run is shooting is left to that one, and passed over as are those of other rigs in the same storage.
+    Nights that another run is shooting, and nights of other rigs in the same storage, are passed over. A night whose
+    journal was lost in a power cut is unfinished; its frames name their camera.
 
     Raises
     ------
     OSError
-        The storage folder or the journal cannot be read.
+        If the storage folder or the journal cannot be read.
     """
     for path in nights_from_newest(storage) if storage.is_dir() else ():
         if not path.name.startswith(evening_of(now)):
@@ -80,7 +80,7 @@ def unfinished_night(storage: Path, now: datetime, camera: str) -> NightFolder |
 
 
 def _start_and_end(folder: NightFolder) -> tuple[NightStarted | None, NightEnded | None]:
-    """Return how the last run of a night began, and how it ended; None of what its journal does not tell."""
+    """Return the start and end of a night's last run; None for each that is not in the journal."""
     started, ended = None, None
     for event in _journal(folder):
         match event:
@@ -92,23 +92,23 @@ def _start_and_end(folder: NightFolder) -> tuple[NightStarted | None, NightEnded
 
 
 def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierRun:
-    """Set aside what is torn in a night's folder, and return what can be gone on from.
+    """Quarantine half-written files in a night's folder, and return what can be resumed.
 
     Parameters
     ----------
     folder
-        Of an unfinished night; no other run is using it.
+        The folder of an unfinished night that no other run is using.
     planned
-        The steps of the run that goes on.
+        The steps of the run that resumes it.
 
     Raises
     ------
     NotDurableError
-        Something could not be set aside.
+        If a file could not be quarantined.
     OSError
-        The folder or the journal cannot be read.
+        If the folder or the journal cannot be read.
     """
-    torn = folder.set_torn_aside()
+    torn = folder.quarantine_partial_files()
     events, paths = list(_journal(folder)), folder.raw_frames().values()
     found = f"an earlier run of this night left {len(paths)} frames, which are checked and counted again"
     accepted = {event.path for event in events if isinstance(event, FrameAccepted)}
@@ -120,9 +120,9 @@ def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierR
         curve=kept[-1].curve if kept else PROPORTIONAL,
         done=frozenset(_done(events, planned)) if not gone else frozenset(),
         notes=(
-            *([f"{found}; run with --fresh to start anew beside them"] if paths else []),
-            *(f"{path.name} was being written when that run ended; it is in quarantine" for path in torn),
-            *(f"{name} was accepted and is not there any more: it will be shot again" for name in gone),
+            *([f"{found}; run with --fresh to start a new night instead"] if paths else []),
+            *(f"{path.name} was half-written when that run ended; it was quarantined" for path in torn),
+            *(f"{name} was accepted but is gone: it will be shot again" for name in gone),
         ),
     )
 
@@ -133,21 +133,21 @@ def _journal(folder: NightFolder) -> Iterator[Event]:
 
 
 def _still_there(folder: NightFolder, accepted: Iterable[str]) -> set[str]:
-    """Return which of the accepted frames are still in the night's folder, in their set or in quarantine."""
+    """Return the accepted frames that are still in the night's folder, in their set or in quarantine."""
     names = {path.name for path in folder.path.rglob("*.fits")}
     return {path for path in accepted if Path(path).name in names}
 
 
 def _done(events: Iterable[Event], planned: Sequence[PlannedStep]) -> Iterator[int]:
-    """Yield the steps that were done by a run with this very plan."""
-    is_ours = False
+    """Yield the numbers of the steps that runs with the same plan did."""
+    is_same_plan = False
     for event in events:
         match event:
             case NightStarted(steps=steps):
-                is_ours = [_what(step) for step in steps] == [_what(step) for step in planned]
-            case StepEnded(step=number, outcome=StepOutcome.DONE) if is_ours:
+                is_same_plan = [_identity(step) for step in steps] == [_identity(step) for step in planned]
+            case StepEnded(step=number, outcome=StepOutcome.DONE) if is_same_plan:
                 yield number
 
 
-def _what(step: PlannedStep) -> tuple[object, ...]:
+def _identity(step: PlannedStep) -> tuple[object, ...]:
     return step.step_type, step.kind, step.filter, step.count, step.exposure_s, step.setpoint_c

@@ -73,7 +73,7 @@ class StepRunner:
             moved = self._progress.steps[number - 1]
             if moved != step:
                 await self._run(number, moved)
-            raise StepFailedError(f"{error}; what is left is shot at {reached_c:g} C") from error
+            raise StepFailedError(f"{error}; the rest is shot at {reached_c:g} C") from error
 
     async def keep_measurements(self) -> None:
         """Write what the night measured of the camera to its record."""

@@ -39,9 +39,9 @@ def require_room(steps: Iterable[Step], camera: CameraFeatures, folder: Path, fr
             first = step.title
     if first is not None:
         raise UnfitPlanError(
-            f"{folder}: no room for {first} and what follows: the night needs {size_text(needed)}, and "
-            f"{size_text(free_bytes)} are free, of which {size_text(RESERVE_BYTES)} are left alone. "
-            "Free some space, or name another [storage] folder"
+            f"{folder}: no space for {first} and the following steps: the night needs {size_text(needed)}, and "
+            f"{size_text(free_bytes)} are free, of which {size_text(RESERVE_BYTES)} are reserved for other programs. "
+            "Free some space, or set another [storage] folder"
         )
 
 

@@ -81,7 +81,7 @@ def lights_in_rig_terms(
             ShotLight(replace(known_setup, filter_name=name), readout, setpoint_c, setup.exposure_s, name, setup.train)
         )
     for label, count in foreign.items():
-        own = settings.camera.readout_mode or "its present one"
+        own = settings.camera.readout_mode or "the present one"
         notes.append(f'{lights_text(count)} with readout mode "{label}", which the camera does not have: {own} is used')
     return lights
 
@@ -129,8 +129,8 @@ def _reached_setpoints_c(
             continue
         if abs(median(read_c) - stated_c) > Tolerances().cooled_c:
             reached_c[stated_c] = float(round(median(read_c)))
-            reached = f"the sensor of the lights set to {stated_c:g} C was at {reached_c[stated_c]:g} C"
-            notes.append(f"{reached}: their darks are shot there")
+            reached = f"the lights set to {stated_c:g} C were shot at {reached_c[stated_c]:g} C"
+            notes.append(f"{reached}: their darks are shot at that temperature")
     return reached_c
 
 

@@ -16,10 +16,10 @@ LEEWAY = 1.03
 """Accept a set that lacks up to 3 % of the frames: the noise is known to 1 %, so its square, the count, to 2 %."""
 
 _DARK_CAUSES = {
-    Cause.PATTERN: "light or glow that comes or goes",
-    Cause.LEVEL: "the level drifts by {drift:+.1f} ADU from the earlier to the later half: the offset, or even light",
+    Cause.PATTERN: "light or glow that appears or disappears",
+    Cause.LEVEL: "the level drifts by {drift:+.1f} ADU between the halves: offset drift, or uniform light",
 }
-_FLAT_CAUSES = {Cause.PATTERN: "the light changes from place to place as the set goes on"}
+_FLAT_CAUSES = {Cause.PATTERN: "the illumination changes across the frame"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,9 @@ def estimate_frames(
     needed = growth.frames * (ratio / target.goal.largest_ratio) ** 2
     frames = min(max(ceil(needed / LEEWAY), least), most)
     added = 100 * (sqrt(1 + ratio**2) - 1)
-    summary = f"after {growth.frames} frames its master adds {added:.2g} % to the noise of a light, of {target.goal}"
+    summary = (
+        f"after {growth.frames} frames, the master adds {added:.2g} % to the noise of a light (target {target.goal})"
+    )
     reasons = ([str(glow)] if glows else []) + ([cause_text(kind, growth)] if growth.cause else [])
     return FrameEstimate(frames, summary, "; ".join([summary, *reasons]), is_met=needed <= LEEWAY * growth.frames)
 
@@ -93,4 +95,4 @@ def cause_text(kind: FrameKind, growth: NoiseGrowth) -> str:
         return ""
     texts = _FLAT_CAUSES if kind is FrameKind.FLAT else _DARK_CAUSES
     text = texts.get(growth.cause, str(growth.cause)).format(drift=growth.drift_adu)
-    return f"its noise is {growth.excess:.1f} times that of {growth.frames} independent frames: {text}"
+    return f"the noise is {growth.excess:.1f} times that of {growth.frames} independent frames: {text}"

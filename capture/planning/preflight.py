@@ -58,7 +58,7 @@ def _readout_misfits(readout: ReadoutSettings, camera: CameraFeatures) -> Iterat
     if readout.binning > camera.maximum_binning:
         yield f"binning {readout.binning}: the camera bins up to {camera.maximum_binning}"
     if readout.readout_mode is not None and readout.readout_mode not in camera.readout_modes:
-        known = ", ".join(camera.readout_modes) or "none to choose"
+        known = ", ".join(camera.readout_modes) or "no readout modes"
         yield f"readout_mode {readout.readout_mode!r}: the camera has {known}"
 
 
@@ -66,4 +66,4 @@ def _outside(name: str, value: float, limits: Limits | None) -> Iterator[str]:
     if limits is None:
         yield f"{name} {value:g}: the camera has no such control"
     elif not limits.contains(value):
-        yield f"{name} {value:g}: the camera takes {limits.minimum:g} to {limits.maximum:g}"
+        yield f"{name} {value:g}: the camera accepts {limits.minimum:g} to {limits.maximum:g}"

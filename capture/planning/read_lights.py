@@ -93,7 +93,7 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
             faults.append(error)
             continue
         setup = setup_of(header)
-        reason = "stacked or calibrated already" if _is_processed(header) else _unfit(setup, names)
+        reason = "already stacked or calibrated" if _is_processed(header) else _unfit(setup, names)
         if reason is None:
             setups[path] = replace(setup, camera=names[0])
         else:
@@ -129,14 +129,14 @@ def _impossible(setup: FrameSetup) -> str | None:
         FrameSet.model_validate({"count": 1, "kind": FrameKind.FLAT, "filter": setup.filter_name})
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
-        return f"with an impossible {wrong['loc'][0]} in the header ({wrong['input']})"
+        return f"with an invalid {wrong['loc'][0]} in the header ({wrong['input']})"
     return None
 
 
 def _no_lights_text(folder: Path, set_aside: Mapping[str, int], faults: list[FrameFileError]) -> str:
     found = [f"{count} {reason}" for reason, count in set_aside.items()]
-    found += [f"{len(faults)} that cannot be read, the first: {faults[0]}"] if faults else []
-    wanted = "FITS files (.fits, .fit, .fts, .fz, .gz) of this camera are what is looked for"
+    found += [f"{len(faults)} unreadable, the first: {faults[0]}"] if faults else []
+    wanted = "expected FITS files (.fits, .fit, .fts, .fz, .gz) of this camera"
     return f"{folder}: no lights; found {'; '.join(found) or 'no FITS files'}; {wanted}"
 
 

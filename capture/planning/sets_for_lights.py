@@ -203,12 +203,16 @@ def _flat_groups(
 
 def _why_unreachable(light: ShotLight, newest: ShotLight, settings: Settings, rig: RigSnapshot) -> str | None:
     if settings.panel is None and settings.flats.source == "panel":
-        return "without a [panel] in the configuration"
+        return "because the configuration has no [panel]"
     if settings.wheel is None:
         changed = light.filter != newest.filter
-        return f"through {light.filter or 'no filter'}: {newest.filter or 'none'} is in front now" if changed else None
+        return (
+            f"through {light.filter or 'no filter'}: {newest.filter or 'no filter'} is in the beam now"
+            if changed
+            else None
+        )
     if light.filter is None:
-        return "that do not name their filter"
+        return "whose headers do not name the filter"
     if rig.filters is not None and light.filter not in rig.filters:
         return f"through {light.filter}: the wheel has {', '.join(rig.filters)}"
     return None
@@ -226,7 +230,7 @@ def _why_train_differs(train: OpticalTrain, now: OpticalTrain) -> str | None:
         return None
     if abs((train.rotation_deg - now.rotation_deg + 180) % 360 - 180) <= tolerances.rotation_deg:
         return None
-    return f"at rotator angle {train.rotation_deg:.0f} deg: it stands at {now.rotation_deg:.0f} deg now"
+    return f"at rotator angle {train.rotation_deg:.0f} deg: the rotator is at {now.rotation_deg:.0f} deg now"
 
 
 def _is_refocused(light: ShotLight, newest: ShotLight) -> bool:

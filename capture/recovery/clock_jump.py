@@ -1,4 +1,4 @@
-"""A wall clock that is set while the night runs: the night goes on by its own clock, and frames say so."""
+"""Detect steps of the system clock during the night. The night keeps its own clock, and frames record the step."""
 
 from dataclasses import replace
 
@@ -8,20 +8,20 @@ from coldframe.capture.session.context import NightContext
 from coldframe.devices.camera import Frame
 
 LEAST_STEP_S = 1.0
-"""Smaller ones are time servers at their work, and smaller than many a driver's dates."""
+"""Smaller steps are the work of time servers, and smaller than the resolution of many drivers' dates."""
 
 KEYWORD = "CFCLOCK"
-"""Header card of a frame that is dated by another clock: seconds by which the machine's was set forward before."""
+"""Card of a frame after such a step: seconds by which the system clock is ahead of the night's clock."""
 
 
 def clock_checked(context: NightContext, frame: Frame) -> Frame:
-    """Return a frame, with a card that tells of it where the wall clock has been set since the night began."""
+    """Return a frame, with a card `KEYWORD` if the system clock was stepped since the night began."""
     step_s = context.clock.wall_step_s
     if abs(step_s) < LEAST_STEP_S:
         return frame
     if abs(step_s - context.announced.clock_step_s) >= LEAST_STEP_S:
         context.announced.clock_step_s = step_s
-        text = f"this machine's clock was set by {step_s:+.0f} s: the night goes on by the clock of its start, "
-        text += f"{clock_text(context.clock.now())} now, and its frames tell so ({KEYWORD})"
+        text = f"this machine's clock was set by {step_s:+.0f} s: the night keeps the clock of its start, "
+        text += f"{clock_text(context.clock.now())} now, and its frames record the step ({KEYWORD})"
         context.notice(Severity.WARNING, text)
     return replace(frame, header={**frame.header, KEYWORD: round(step_s, 1)})

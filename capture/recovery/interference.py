@@ -1,4 +1,4 @@
-"""A second program that sets the camera otherwise: claimed back twice, then the night ends in the safe state."""
+"""Detect another program that changes the camera's settings. They are restored twice; then the night aborts."""
 
 from dataclasses import fields
 
@@ -8,23 +8,23 @@ from coldframe.config.frames import ReadoutSettings
 
 
 def changed(wanted: ReadoutSettings, found: ReadoutSettings) -> str:
-    """Say which settings differ, and how: "gain is 10 where 150 was set"."""
+    """Return which settings differ, and how: "gain is 10 where 150 was set"."""
     names = (field.name for field in fields(ReadoutSettings))
     differing = [name for name in names if getattr(wanted, name) != getattr(found, name)]
     return ", ".join(f"{name} is {_text(found, name)} where {_text(wanted, name)} was set" for name in differing)
 
 
 def reclaim(context: NightContext, wanted: ReadoutSettings, found: ReadoutSettings) -> None:
-    """Count settings that are no longer ours, and say which; the caller applies its own again.
+    """Count and announce a foreign change of settings. The caller then applies its own settings again.
 
     Raises
     ------
     ContestedError
-        It has happened too often.
+        If it has happened too often.
     """
     what = f"{context.rig.camera.name}: {changed(wanted, found)}"
     context.retries.claims.reclaim(what)
-    context.notice(Severity.WARNING, f"{what}: does another program use the camera? It is set back")
+    context.notice(Severity.WARNING, f"{what}: does another program use the camera? The settings are restored")
 
 
 def _text(settings: ReadoutSettings, name: str) -> str:

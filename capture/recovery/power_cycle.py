@@ -47,7 +47,7 @@ async def power_cycle(context: NightContext) -> None:
     device = context.rig.camera.name
     context.retries.hung_camera.use()
     command, deadline_s = context.settings.hooks.power_cycle, context.settings.hooks.deadline_s
-    context.notice(Severity.ERROR, f"{device} hangs; its power is switched off and on again: {shlex.join(command)}")
+    context.notice(Severity.ERROR, f"{device} hangs; switching its power off and on: {shlex.join(command)}")
     # Half of a power cycle leaves the camera without power.
     fault, output = await to_its_end(run_bounded(command, deadline_s), "power cycle")
     context.publish(HookEnded(context.clock.now(), shlex.join(command), fault, output))

@@ -13,34 +13,34 @@ from coldframe.devices.errors import DeviceError, NotSupportedError, SettingRefu
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
 AWAY_S = 300.0
-"""How long something lost is waited for."""
+"""How long to wait for a lost device or server: long enough to plug in a cable or to restart a server."""
 
 T = TypeVar("T")
 
 
 async def ensure_ready(context: NightContext) -> None:
-    """Bring back what has been away, as it was last told to be, but for what the set goes on without.
+    """Bring devices that were away back to their last ordered state, except those that the set goes on without.
 
     Raises
     ------
     DeviceError
-        A device is not there.
+        If a device is away.
     """
     for device in context.devices:
         await device.ensure_ready()
 
 
 async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]]) -> T:
-    """Try until it succeeds, as often as the night's budget allows; what a second try can cure gets one.
+    """Call `attempt` until it succeeds, as often as the night's budget allows.
 
-    What was lost is waited for, however often that takes another look: only its loss counts as one try.
+    After each failure it waits for devices that went away. However long that takes, a loss costs one retry.
 
     Raises
     ------
     StepFailedError
-        It failed too often.
+        If it failed too often.
     SettingRefusedError, NotSupportedError
-        The rig cannot do this, however often it is asked.
+        If the rig cannot do this: no retry would help.
     """
     pause_s, tries, retries = FIRST_PAUSE_S, 1, context.retries
     while True:
@@ -53,9 +53,7 @@ async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]
                 context.notice(Severity.WARNING, f"{error}; trying again", will_retry=True)
             elif tries > retries.tries_of(error.device):
                 if retries.breakers.failed(error.device):
-                    text = (
-                        f"{error.device} has failed again and again: from now on it gets no second try until it works"
-                    )
+                    text = f"{error.device} has failed again and again: from now on it gets no retries until it works"
                     context.notice(Severity.ERROR, text)
                 raise StepFailedError(str(error) + (f" ({tries} times in a row)" if tries > 1 else "")) from error
             else:
@@ -68,16 +66,16 @@ async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]
 
 
 async def come_back(context: NightContext) -> None:
-    """Wait for a rig that went away: a server that is started again, a cable, a power supply.
+    """Wait until the devices of the rig are back: a server restarts, somebody plugs in a cable.
 
-    What the set can do without is waited for once, and then left out.
+    A device that the set can do without is waited for once, and then left out.
 
     Raises
     ------
     StepFailedError
-        It stayed away.
+        If a device stayed away.
     SettingRefusedError, NotSupportedError
-        It came back as another.
+        If a device came back changed, without a setting or ability that it had.
     """
     loop, breakers = asyncio.get_running_loop(), context.retries.breakers
     began_s, pause_s = loop.time(), FIRST_PAUSE_S
@@ -102,26 +100,26 @@ async def come_back(context: NightContext) -> None:
                 breakers.stayed_away(error.device)
             if not context.can_do_without(error.device):
                 raise StepFailedError(f"{error} (for {AWAY_S / 60:.0f} min)") from error
-            context.notice(Severity.ERROR, f"{error}; what does not need it goes on without it")
+            context.notice(Severity.ERROR, f"{error}; steps that do not need it go on without it")
             began_s = loop.time()
         else:
             return
 
 
 def _dispensable(context: NightContext) -> set[str]:
-    """Return the devices that some sets can do without: without the others, nothing is left but to wait."""
+    """Return the names of the devices that some sets can do without. No set can do without the camera."""
     return {device.name for device in context.rig.devices if device is not context.rig.camera}
 
 
 def spend_retry(context: NightContext) -> None:
-    """Use up one try of the set and of the night.
+    """Spend one retry of the set and of the night.
 
     Raises
     ------
     StepFailedError
-        None is left.
+        If none is left.
     """
     try:
         context.retries.spend()
     except OutOfRetriesError as error:
-        raise StepFailedError(f"given up, because {error}") from error
+        raise StepFailedError(f"given up: {error}") from error

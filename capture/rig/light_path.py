@@ -1,4 +1,4 @@
-"""What stands between light and sensor: filter, cover and lamp, each put where a step needs it."""
+"""Set filter, cover and lamp as a step of the night needs them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from functools import partial
 
 from coldframe.capture.events.kinds import FilterChanged, PanelChanged, Severity
 from coldframe.capture.recovery.retrying import with_retries
-from coldframe.capture.rig.manual_light import wait_for_person
+from coldframe.capture.rig.manual_light import wait_for_user
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.flat_panel import FlatPanel, lit
@@ -15,7 +15,7 @@ from coldframe.devices.manual_panel import ManualPanel
 
 
 def publish_panel(context: NightContext) -> None:
-    """Publish what the panel says of itself, if there is one."""
+    """Publish the state of the panel, if there is one."""
     panel = context.rig.panel
     if panel is not None:
         state = panel.state()
@@ -23,12 +23,12 @@ def publish_panel(context: NightContext) -> None:
 
 
 async def select_filter(context: NightContext, name: str | None) -> None:
-    """Turn the wheel to a filter and let it settle; nothing to do without a wheel or a wish.
+    """Turn the wheel to a filter and let it settle. Do nothing without a wheel or with None.
 
     Raises
     ------
-    DeviceError
-        The wheel does not have the filter, or did not get there.
+    StepFailedError, DeviceError
+        If the wheel does not have the filter, or did not reach it.
     """
     wheel, settings = context.rig.wheel, context.settings.wheel
     if wheel is None or settings is None or name is None or wheel.current == name:
@@ -40,7 +40,7 @@ async def select_filter(context: NightContext, name: str | None) -> None:
 
 
 async def select_filter_if_possible(context: NightContext, name: str) -> None:
-    """Turn the wheel for frames to which the filter matters little: one that does not turn is told, and no more."""
+    """Turn the wheel for frames to which the filter matters little: a wheel that does not turn is only announced."""
     wheel = context.rig.wheel
     if wheel is None or context.retries.breakers.is_open(wheel.name):
         return
@@ -48,20 +48,20 @@ async def select_filter_if_possible(context: NightContext, name: str) -> None:
         await select_filter(context, name)
     except (StepFailedError, DeviceError) as error:
         context.retries.breakers.stayed_away(wheel.name)
-        context.notice(Severity.WARNING, f"{error}; frames without light are shot all the same")
+        context.notice(Severity.WARNING, f"{error}; shooting frames without light anyway")
 
 
 async def darken(context: NightContext) -> None:
-    """Put the lamp out, and whatever else shines, and close the cover.
+    """Switch off the lamp and all auxiliaries that shine, and close the cover.
 
-    A panel that no longer answers stays as it was left, dark, say.
+    A panel that went away after it was darkened counts as dark.
 
     Raises
     ------
     DeviceError
-        The panel did not obey.
+        If the panel did not obey.
     StepFailedError
-        It no longer answers, and nobody knows whether it is dark; or nobody switched a light that is switched by hand.
+        If the panel went away and may be lit, or the user did not switch off a manual panel.
     """
     for auxiliary in context.rig.auxiliaries:
         await with_retries(context, auxiliary.switch_off)
@@ -72,7 +72,7 @@ async def darken(context: NightContext) -> None:
         return
     before = panel.state()
     if isinstance(panel, ManualPanel):
-        await wait_for_person(context, panel, lit=False)
+        await wait_for_user(context, panel, lit=False)
     try:
         await with_retries(context, panel.light_off)
         if panel.has_cover:
@@ -90,17 +90,17 @@ async def darken(context: NightContext) -> None:
 
 
 async def open_to_sky(context: NightContext) -> None:
-    """Put the lamp out and open the cover; what stays closed by hand is found in the pixels.
+    """Switch the lamp off and open the cover. A cover that is moved by hand is not checked: the pixels show it.
 
     Raises
     ------
     StepFailedError
-        The panel did not obey.
+        If the panel did not obey.
     """
     panel = context.rig.panel
     if panel is None or context.settings.panel is None:
         return
-    await _begin(context, panel)
+    await _stop_counting_as_dark(context, panel)
     await with_retries(context, panel.light_off)
     if panel.has_cover:
         await with_retries(context, panel.open_cover)
@@ -109,21 +109,21 @@ async def open_to_sky(context: NightContext) -> None:
 
 @asynccontextmanager
 async def flat_light(context: NightContext, panel: FlatPanel, brightness: int | None) -> AsyncIterator[None]:
-    """Light the flat panel for the length of the block, the cover where flats want it.
+    """Light the flat panel for the length of the block, with the cover as configured for flats.
 
     Raises
     ------
-    DeviceError
-        The panel did not obey.
+    StepFailedError, DeviceError
+        If the panel did not obey.
     """
     settings = context.settings.panel
     assert settings is not None
-    await _begin(context, panel)
+    await _stop_counting_as_dark(context, panel)
     if panel.has_cover:
         move = panel.close_cover if settings.cover_for_flats == "closed" else panel.open_cover
         await with_retries(context, move)
     if isinstance(panel, ManualPanel):
-        await wait_for_person(context, panel, lit=True)
+        await wait_for_user(context, panel, lit=True)
     try:
         async with lit(panel, brightness, partial(with_retries, context)):
             context.retries.breakers.worked(panel.name)
@@ -139,8 +139,8 @@ async def set_brightness(context: NightContext, panel: FlatPanel, brightness: in
 
     Raises
     ------
-    DeviceError
-        The panel did not obey.
+    StepFailedError, DeviceError
+        If the panel did not obey.
     """
     settings = context.settings.panel
     assert settings is not None
@@ -149,7 +149,7 @@ async def set_brightness(context: NightContext, panel: FlatPanel, brightness: in
     await asyncio.sleep(settings.settle_s)
 
 
-async def _begin(context: NightContext, panel: FlatPanel) -> None:
-    """Take the panel out of the dark; one that is not there has got no order, and is as dark as before."""
+async def _stop_counting_as_dark(context: NightContext, panel: FlatPanel) -> None:
+    """Wait for the panel, then count it as no longer dark: a panel that is away got no order and stays dark."""
     await with_retries(context, panel.ensure_ready)
     context.lamp.is_dark = False

@@ -1,4 +1,4 @@
-"""Wait for a person to switch the light: asked for once, then looked for in the pixels."""
+"""Ask the user to switch a manual panel, and find out from pixels when it is done."""
 
 import asyncio
 
@@ -10,32 +10,32 @@ from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind
 from coldframe.devices.manual_panel import ManualPanel
 
-LOOK_S = 1.0
-"""Exposure that is compared with the camera's shortest: light for flats of a minute still shows in it."""
+TEST_S = 1.0
+"""Exposure compared with the camera's shortest one: light for flats of a minute still shows in it."""
 
 LEAST_RISE_ADU = 10.0
-"""Levels of frames without light differ by less: bias drift, and a second of dark current."""
+"""Frames without light differ by less: bias drift, and a second of dark current."""
 
 PAUSE_S = 10.0
-"""Between two looks."""
+"""Between two checks."""
 
 
 def shows_light(shortest: FrameStatistics, longer: FrameStatistics) -> bool:
-    """Tell whether light falls on the sensor, from a frame of the shortest exposure and one of `LOOK_S`."""
+    """Return whether light falls on the sensor, given frames of the shortest exposure and of `TEST_S`."""
     rise_adu = longer.level_adu - shortest.level_adu
     is_blinded = longer.saturated_fraction > 0.5  # noqa: PLR2004 - both frames may be saturated
     return is_blinded or rise_adu > max(shortest.noise_adu, LEAST_RISE_ADU)
 
 
-async def wait_for_person(context: NightContext, panel: ManualPanel, *, lit: bool) -> None:
-    """Return when the light is on, or off, as it is wanted.
+async def wait_for_user(context: NightContext, panel: ManualPanel, *, lit: bool) -> None:
+    """Wait until the user has switched the light on, or off.
 
     Raises
     ------
     StepFailedError
-        Nobody switched it in time.
+        If the user did not switch it in time.
     DeviceError
-        The camera failed.
+        If the camera failed.
     """
     settings = context.settings.panel
     assert settings is not None
@@ -44,22 +44,22 @@ async def wait_for_person(context: NightContext, panel: ManualPanel, *, lit: boo
         async with asyncio.timeout(waited_s):
             panel.seen_lit = await _is_lit(context)
             if panel.seen_lit is not lit:
-                request = f"please switch {panel.name} {wanted}; it is waited for, {waited_s / 60:.0f} min at most"
+                request = f"please switch {panel.name} {wanted}; waiting for it, {waited_s / 60:.0f} min at most"
                 context.notice(Severity.WARNING, request, topic=Topic.LAMP_BY_HAND)
             while panel.seen_lit is not lit:
                 context.events.beat()
                 await asyncio.sleep(PAUSE_S)
                 panel.seen_lit = await _is_lit(context)
     except TimeoutError:
-        raise StepFailedError(f"nobody switched {panel.name} {wanted} within {waited_s:g} s") from None
+        raise StepFailedError(f"{panel.name} was not switched {wanted} within {waited_s:g} s") from None
 
 
 async def _is_lit(context: NightContext) -> bool:
-    """Look at the light. The frames are no calibration frames and not kept: a wait would fill the disk."""
+    """Return whether the light is on. The test frames are not saved: a long wait would fill the disk."""
     camera = context.rig.camera
     shortest_s = camera.features.exposure_s.minimum
     statistics = []
-    for exposure_s in (shortest_s, max(LOOK_S, 10 * shortest_s)):
+    for exposure_s in (shortest_s, max(TEST_S, 10 * shortest_s)):
         frame = await with_retries(context, lambda: camera.expose(FrameKind.FLAT, exposure_s))  # noqa: B023 - awaited here
         statistics.append((await in_thread(measure, frame.pixels)).statistics)
     return shows_light(*statistics)

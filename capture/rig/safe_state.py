@@ -1,6 +1,6 @@
-"""The state in which a rig may be left alone: exposure ended, lamp out, cover, auxiliaries and cooler as wanted.
+"""Bring a rig to the safe state: no exposure, lamp off, then cover, auxiliaries and cooler as configured.
 
-Each step is bounded in time and independent of the others: a camera that is gone does not keep the lamp burning.
+Each step has a deadline and is independent of the others: a camera that is gone does not keep the lamp lit.
 """
 
 import asyncio
@@ -20,41 +20,45 @@ from coldframe.devices.rig import Rig
 log = logging.getLogger(__name__)
 
 ABORT_DEADLINE_S = 20.0
+"""Some drivers hang for minutes in the abort itself (indigo#325)."""
+
 LAMP_DEADLINE_S = 60.0
 COOLER_DEADLINE_S = 60.0
 COOLER_ANSWER_S = 5.0
-"""After the order to switch off, drivers tell so long what was before."""
+"""How long drivers may still report the old state after the order to switch off."""
 
 PATIENCE_S = 60.0
-"""How long a lost server or device is waited for, in all."""
+"""How long to wait for lost servers and devices, in all."""
 
 PAUSE_S = 2.0
-"""Between two looks for what is lost."""
+"""Between two checks, and between two attempts."""
 
 OFF_CHECK_S = 60.0
-"""Longest look at a cooler that was switched off."""
+"""How long to watch a cooler that was switched off."""
 
 OFF_PERCENT = 5.0
+"""Power below which a cooler counts as off."""
+
 WARMED_C = 0.3
-"""By so much even a slow sensor has grown warmer after that, unless it was as warm as the air."""
+"""Within `OFF_CHECK_S` even a slow sensor warms up by this much, unless it was as warm as the air."""
 
 WARM_MARGIN_S = 300.0
-"""Allowed beyond the warm-up that its ramp asks for; then the cooler is switched off as it is."""
+"""Time beyond the duration of the warm-up ramp; then the cooler is switched off, however cold the sensor is."""
 
 
 class SafeState:
-    """Brings a rig to the safe state, step by step.
+    """Brings a rig to the safe state, step by step. One object may do so several times.
 
     Parameters
     ----------
     settings
-        What becomes of cover and cooler.
+        Final state of cover and cooler.
     rig
-        The hardware; whatever of it does not answer is reported and passed over.
+        The hardware. A device that does not answer is reported, and the next step follows.
     events, clock
-        Where and when to tell.
+        The event stream for notices, and their time.
     patience_s
-        How long a lost server or device is waited for, in all.
+        How long to wait for lost servers and devices, in all.
     """
 
     def __init__(
@@ -72,39 +76,36 @@ class SafeState:
         self._is_waiting = False
 
     async def reach(self) -> tuple[str, ...]:
-        """Do all steps; return what could not be done, one sentence each."""
-        answers = await self._quiet()
+        """Do all steps. Return a sentence for each step that failed."""
+        # The cooler comes last: its warm-up takes many minutes, and a user who is in a hurry cuts it short.
+        answers = await self._reach_but_cooler()
         for auxiliary in self._rig.auxiliaries:
             await self._try(
-                auxiliary.name, "go back to how it was", auxiliary.restore, LAMP_DEADLINE_S, Topic.AUXILIARY
+                auxiliary.name, "return to its earlier state", auxiliary.restore, LAMP_DEADLINE_S, Topic.AUXILIARY
             )
         camera = self._rig.camera
         if answers or camera.thermals().sensor_c is not None:
             await self._cooler()
         else:
-            self._fail(
-                f"{camera.name} does not answer, so its cooler is as it was. Look after it by hand.", Topic.COOLER
-            )
+            self._fail(f"{camera.name} does not answer: its cooler was left as it is. Check it by hand.", Topic.COOLER)
         return tuple(self._failures)
 
     async def reach_but_cooler(self) -> tuple[str, ...]:
-        """Do all steps but the cooler's, before a night goes on; return what could not be done."""
-        await self._quiet()
+        """Do all steps except the cooler's, before a night is resumed. Return a sentence for each step that failed."""
+        await self._reach_but_cooler()
         return tuple(self._failures)
 
-    async def _quiet(self) -> bool:
-        """End the exposure, put the lamp out, see to the cover; tell whether the camera answers."""
+    async def _reach_but_cooler(self) -> bool:
+        """End the exposure, switch the lamp off, move the cover. Return True if the camera answers."""
         self._failures.clear()
         self._is_waiting = False
         self._patient_until_s = _now_s() + self._patience_s
         camera, panel = self._rig.camera, self._rig.panel
         answers = await self._try(camera.name, "end its exposure", camera.abort, ABORT_DEADLINE_S, Topic.EXPOSURE)
         if panel is not None and self._settings.panel is not None:
-            is_dark = await self._try(panel.name, "put its lamp out", panel.light_off, LAMP_DEADLINE_S, Topic.LAMP)
+            is_dark = await self._try(panel.name, "switch its lamp off", panel.light_off, LAMP_DEADLINE_S, Topic.LAMP)
             cover_deadline_s = self._settings.panel.cover_deadline_s + LAMP_DEADLINE_S
-            is_covered = await self._try(
-                panel.name, "bring its cover into place", self._cover, cover_deadline_s, Topic.COVER
-            )
+            is_covered = await self._try(panel.name, "move its cover", self._cover, cover_deadline_s, Topic.COVER)
             if is_covered and is_dark:
                 state = panel.state()
                 self._events.publish(PanelChanged(self._clock.now(), state.lit, state.brightness, state.cover))
@@ -113,25 +114,23 @@ class SafeState:
     async def _try(
         self, device: str, what: str, step: Callable[[], Awaitable[None]], deadline_s: float, topic: Topic
     ) -> bool:
-        """Do one step and tell whether it is done; whatever becomes of it, the next one is tried."""
+        """Do one step. Return True if it succeeded; a failure is reported and does not stop the next step."""
         try:
             async with asyncio.timeout(deadline_s + max(0.0, self._patient_until_s - _now_s())):
                 await self._persistently(step)
         except TimeoutError:
-            self._fail(f"{device} did not {what} within {deadline_s:g} s. Look after it by hand.", topic)
+            self._fail(f"{device} did not {what} within {deadline_s:g} s. Check it by hand.", topic)
         except DeviceError as error:
-            self._fail(f"{device} did not {what}: {str(error).rstrip('.?')}. Look after it by hand.", topic)
-        except Exception as error:  # a fault of ours must not keep a lamp burning or a cooler running
+            self._fail(f"{device} did not {what}: {str(error).rstrip('.?')}. Check it by hand.", topic)
+        except Exception as error:  # a bug must not keep a lamp lit or a cooler running
             log.exception("safe state: %s did not %s", device, what)
-            self._fail(
-                f"{device} did not {what}: internal error {error!r}. Look after it by hand.", Topic.INTERNAL_ERROR
-            )
+            self._fail(f"{device} did not {what}: internal error {error!r}. Check it by hand.", Topic.INTERNAL_ERROR)
         else:
             return True
         return False
 
     async def _persistently(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Do a step, again and again while what it needs is lost and may still come back."""
+        """Do a step. Repeat it while its device is lost, until patience runs out."""
         while True:
             try:
                 return await step()
@@ -140,8 +139,8 @@ class SafeState:
                     raise
                 if not self._is_waiting:
                     self._is_waiting = True
-                    told = f"{str(error).rstrip('.?')}; waiting for it, {self._patience_s:g} s at most"
-                    self._events.publish(Notice(self._clock.now(), Severity.WARNING, told))
+                    text = f"{str(error).rstrip('.?')}; waiting for it, {self._patience_s:g} s at most"
+                    self._events.publish(Notice(self._clock.now(), Severity.WARNING, text))
                 await asyncio.sleep(PAUSE_S)
 
     def _fail(self, sentence: str, topic: Topic) -> None:
@@ -161,13 +160,14 @@ class SafeState:
         if cooling.at_end == "hold" or (thermals.setpoint_c is None and thermals.cooler_on is not True):
             return
         sensor_c = plausible_c(thermals.sensor_c)
+        # Switched off abruptly, the sensor jumps by tens of degrees (indi#1434): it warms up along a ramp first.
         if cooling.at_end == "warm" and sensor_c is not None:
             span_s = 60 * abs(cooling.warm_to_c - sensor_c) / cooling.warm_ramp_c_per_min
             await self._try(camera.name, "warm up", self._warm_up, span_s + WARM_MARGIN_S, Topic.COOLER)
         if cooling.at_end == "warm" and self._hurried:
             if sensor_c is None:
                 self._fail(
-                    f"{camera.name} was not warmed up, so its cooler is as it was. Look after it by hand.", Topic.COOLER
+                    f"{camera.name} was not warmed up: its cooler was left as it is. Check it by hand.", Topic.COOLER
                 )
         else:
             await self._try(
@@ -179,22 +179,25 @@ class SafeState:
             )
 
     async def _cooler_off(self) -> None:
-        """Switch the cooler off, again if it is on or goes on cooling all the same."""
+        """Switch the cooler off, and again if it still cools."""
         camera = self._rig.camera
-        for _ in range(2):
+        for _ in range(2):  # some coolers stay on at the first order (nina#319)
             await camera.cooler_off()
             if not await self._still_cools():
                 return
         thermals = camera.thermals()
-        told = (
-            "still tells that it is on" if thermals.cooler_on else f"still draws {thermals.power_percent or 0.0:.0f} %"
+        state = (
+            "still reports that it is on"
+            if thermals.cooler_on
+            else f"still draws {thermals.power_percent or 0.0:.0f} %"
         )
-        raise DeviceError(camera.name, f"its cooler was switched off and {told}")
+        raise DeviceError(camera.name, f"its cooler was switched off and {state}")
 
     async def _still_cools(self) -> bool:
-        """Tell whether a cooler is on, as its driver says, or draws power while the sensor does not grow warmer.
+        """Return whether the driver reports a cooler as on, or it draws power while the sensor does not warm up.
 
-        A driver that says nothing more of a cooler that is off leaves an old power standing; the sensor knows better.
+        Some drivers stop reporting the power of a cooler that is off, so the last value remains: the sensor's
+        temperature is the better evidence.
         """
         began_s, off_c = _now_s(), self._rig.camera.thermals().sensor_c
         while True:
@@ -222,14 +225,14 @@ class SafeState:
         self._warming.result()
 
     def cut_warm_up_short(self) -> None:
-        """Leave the cooler as it is; nothing else is left out."""
+        """Stop the warm-up and leave the cooler as it is. All other steps are still done."""
         self._hurried = True
         if self._warming is not None:
             self._warming.cancel()
 
 
 def _draws(thermals: Thermals, off_c: float | None) -> bool:
-    """Tell whether a cooler that was switched off at a temperature of the sensor goes on cooling."""
+    """Return whether a cooler still cools that was switched off at a sensor temperature `off_c`."""
     if thermals.power_percent is None or thermals.power_percent <= OFF_PERCENT:
         return False
     return thermals.sensor_c is not None and off_c is not None and thermals.sensor_c < off_c + WARMED_C

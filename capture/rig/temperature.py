@@ -1,4 +1,4 @@
-"""The sensor's temperature on the rig: watched all night, ramped, judged."""
+"""Cool the sensor down and warm it up along ramps, hold it at the setpoint, and watch its temperature all night."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -17,18 +17,17 @@ from coldframe.devices.errors import DeviceError
 
 SAMPLE_S = 1.0
 RAMP_STEP_S = 5.0
-"""Pause between two setpoints of a ramp: coolers regulate within tens of seconds, so finer steps change nothing."""
-
+"""Time between two setpoints of a ramp: coolers settle within tens of seconds, so finer steps change nothing."""
 
 LEAST_STEPS = 8
-"""Of a ramp that takes less time than that: one jump is no ramp."""
+"""Steps of a ramp so short that `RAMP_STEP_S` would give fewer: one jump is no ramp."""
 
 SILENCE_S = 60.0
-"""A thermometer silent for so long is asked: drivers that tell of changes only say nothing at the setpoint."""
+"""Poll a thermometer that has been silent this long: it may be dead (indi#837), or its driver reports only changes."""
 
 
 class OutOfReachError(StepFailedError):
-    """The sensor does not get to a setpoint, or not in time."""
+    """The sensor does not reach a setpoint, or not in time."""
 
 
 @asynccontextmanager
@@ -52,16 +51,17 @@ async def repeatedly(act: Callable[[], None], name: str) -> AsyncIterator[None]:
 def thermometer(
     camera: Camera, events: EventStream, clock: NightClock, readings: FrozenReading | None = None
 ) -> AbstractAsyncContextManager[None]:
-    """Publish the sensor's temperature for the length of the block; `readings` look at that of a cooled one."""
+    """Publish the sensor's temperature for the length of the block, and check it for a frozen reading in `readings`."""
 
-    def tell() -> None:
-        tell_temperature(camera, events, clock)
+    def read() -> None:
+        publish_temperature(camera, events, clock)
         thermals = camera.thermals()
         if readings is not None:
+            # Without a setpoint, the power says nothing about the temperature.
             power_percent = None if thermals.setpoint_c is None else thermals.power_percent
             readings.observe(clock.elapsed_s(), thermals.sensor_c, power_percent)
 
-    return repeatedly(tell, "thermometer")
+    return repeatedly(read, "thermometer")
 
 
 def watched(camera: Camera, watch: TemperatureWatch) -> AbstractAsyncContextManager[None]:
@@ -69,26 +69,26 @@ def watched(camera: Camera, watch: TemperatureWatch) -> AbstractAsyncContextMana
     return repeatedly(lambda: watch.observe(camera.thermals().sensor_c), "temperature watch")
 
 
-def tell_temperature(camera: Camera, events: EventStream, clock: NightClock) -> None:
+def publish_temperature(camera: Camera, events: EventStream, clock: NightClock) -> None:
     """Publish the newest reading."""
     thermals = camera.thermals()
     events.publish(TemperatureRead(clock.now(), thermals.sensor_c, thermals.setpoint_c, thermals.power_percent))
 
 
 async def cool(context: NightContext, setpoint_c: float) -> None:
-    """Bring the sensor to a setpoint and wait until it is truly stable there.
+    """Bring the sensor to a setpoint along a ramp, and wait until it is stable there.
 
     Raises
     ------
     OutOfReachError
-        The setpoint is out of reach.
+        If the setpoint is out of reach.
     DeviceError
-        The camera failed.
+        If the camera failed.
     """
     camera, cooling = context.rig.camera, context.settings.cooling
     start_c = plausible_c(camera.thermals().sensor_c)
     ramp = SetpointRamp(setpoint_c if start_c is None else start_c, setpoint_c, cooling.ramp_c_per_min)
-    # The deadline is for the camera to follow: a slow ramp is no fault of its cooler.
+    # The deadline allows for the ramp: a slow ramp is no fault of the cooler.
     judge = CoolingJudge(setpoint_c, cooling.tolerance_c, cooling.dwell_s, cooling.deadline_s + ramp.duration_s)
     ramping = asyncio.create_task(_follow(camera, ramp, context.clock), name="setpoint ramp")
     try:
@@ -97,13 +97,13 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
                 ramping.result()
                 await camera.ensure_ready()
             thermals = camera.thermals()
-            # Drivers that report changes only fall silent at the setpoint: what they last said still holds.
+            # Drivers that report only changes fall silent at the setpoint: their last reading still holds.
             verdict = judge.observe(context.clock.elapsed_s(), thermals.sensor_c, thermals.power_percent)
             context.publish(CoolingProgress(context.clock.now(), verdict.message))
-            # Near the goal is not there: the last setpoint of the ramp has to be taken, too.
+            # A stable sensor near the goal is not enough: the driver must have accepted the last setpoint of the ramp.
             if verdict.state is CoolingState.STABLE and ramping.done():
                 if silence := await thermometer_fault(context, setpoint_c):
-                    raise OutOfReachError(f"whether {setpoint_c:g} C was reached nobody knows: {silence}")
+                    raise OutOfReachError(f"it is unknown whether {setpoint_c:g} C was reached: {silence}")
                 return
             if verdict.state is CoolingState.UNREACHABLE:
                 raise OutOfReachError(f"{setpoint_c:g} C was not reached: {verdict.message}")
@@ -114,12 +114,12 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
 
 
 async def cool_less(context: NightContext, setpoint_c: float) -> float | None:
-    """Go to the nearest warmer setpoint that the configuration allows and the sensor reaches; None if there is none.
+    """Cool to the nearest warmer setpoint that is configured and within reach. Return it, or None if there is none.
 
     Raises
     ------
     DeviceError
-        The camera failed.
+        If the camera failed.
     """
     for warmer_c in sorted(each for each in context.settings.cooling.fallback_c if each > setpoint_c):
         context.notice(Severity.WARNING, f"{setpoint_c:g} C is out of reach; trying {warmer_c:g} C")
@@ -133,11 +133,10 @@ async def cool_less(context: NightContext, setpoint_c: float) -> float | None:
 
 
 async def thermometer_fault(context: NightContext, setpoint_c: float) -> str | None:
-    """Return what is wrong with the thermometer; None where it speaks, or answers.
+    """Return what is wrong with the thermometer, None if nothing is. Reconnect the driver of a faulty one.
 
-    One that has been silent is asked by ordering the setpoint once more, to which every driver answers with a
-    temperature: one that tells of changes only has nothing new to say, one that is dead says nothing. Where something
-    is wrong, the camera's driver is connected anew: that is all that may cure it.
+    A silent thermometer is polled by sending the setpoint again: every driver answers that with a temperature, even
+    one that reports only changes. Nothing but reconnecting the driver may cure a dead thermometer.
     """
     fault = context.readings.fault(context.clock.elapsed_s()) or await _silence(context, setpoint_c)
     if fault is not None:
@@ -153,25 +152,25 @@ async def _silence(context: NightContext, setpoint_c: float) -> str | None:
     silent_s = loop.time() - camera.thermals().read_at_s
     if silent_s <= SILENCE_S:
         return None
-    asked_s = loop.time()
+    polled_s = loop.time()
     try:
         await camera.set_setpoint(setpoint_c)
     except DeviceError as error:
-        return f"no temperature for {silent_s:.0f} s, and none when asked ({error})"
-    if camera.thermals().read_at_s >= asked_s:
+        return f"no temperature for {silent_s:.0f} s, and none when polled ({error})"
+    if camera.thermals().read_at_s >= polled_s:
         return None
-    return f"no temperature for {silent_s:.0f} s, and none when asked"
+    return f"no temperature for {silent_s:.0f} s, and none when polled"
 
 
 async def hold(context: NightContext, setpoint_c: float) -> None:
-    """Wait for the sensor to be stable again if it has left the setpoint: a frame shot meanwhile would be wasted.
+    """Wait until the sensor is stable again if it has left the setpoint: a frame shot meanwhile would be rejected.
 
     Raises
     ------
-    StepFailedError
-        It does not come back.
+    OutOfReachError
+        If it does not return to the setpoint.
     DeviceError
-        The camera failed.
+        If the camera failed.
     """
     thermals = context.rig.camera.thermals()
     if (found := _astray(thermals, setpoint_c, context.settings.cooling.tolerance_c)) is not None:
@@ -180,23 +179,23 @@ async def hold(context: NightContext, setpoint_c: float) -> None:
 
 
 def _astray(thermals: Thermals, setpoint_c: float, tolerance_c: float) -> str | None:
-    """Say how a sensor does not keep its setpoint, None where it does."""
+    """Return how a sensor is off its setpoint, for messages; None if it is not."""
     sensor_c = plausible_c(thermals.sensor_c)
     if sensor_c is None:
-        return "is not known"
+        return "is unknown"
     if abs(sensor_c - setpoint_c) > tolerance_c:
         return f"has drifted to {sensor_c:.1f} C"
     if thermals.setpoint_c != setpoint_c:
-        # It is passing by: the last order of a ramp was not taken, or somebody else gave one.
+        # It only passes the setpoint: the last order of a ramp was lost, or another program gave one.
         ordered = "off" if thermals.setpoint_c is None else f"set to {thermals.setpoint_c:g} C"
         return f"is {sensor_c:.1f} C and the cooler {ordered}"
     return None
 
 
 async def _follow(camera: Camera, ramp: SetpointRamp, clock: NightClock) -> None:
-    """Hand the camera the setpoints of a ramp; the last one is the goal."""
+    """Send the setpoints of a ramp to the camera, the goal last."""
     began_s = clock.elapsed_s()
-    # As many steps as it takes, counted: time that is left over may be too short for a clock to notice.
+    # The steps are counted in advance: the rest of a duration may be too short to move a clock.
     step_s = min(RAMP_STEP_S, ramp.duration_s / LEAST_STEPS)
     for _ in range(ceil(ramp.duration_s / step_s) if step_s else 0):
         setpoint_c = ramp.setpoint_c(clock.elapsed_s() - began_s)
@@ -206,18 +205,18 @@ async def _follow(camera: Camera, ramp: SetpointRamp, clock: NightClock) -> None
 
 
 def _allowed(setpoint_c: float, camera: Camera) -> float:
-    """Return the nearest setpoint that the camera takes: a ramp may begin at a sensor warmer than any of them."""
+    """Return the nearest setpoint that the camera accepts: a ramp may start at a sensor warmer than any of them."""
     limits = camera.features.setpoint_c
     return setpoint_c if limits is None else min(max(setpoint_c, limits.minimum), limits.maximum)
 
 
 async def warm_up(camera: Camera, cooling: CoolingSettings, events: EventStream, clock: NightClock) -> None:
-    """Raise the setpoint slowly until the sensor is as warm as wanted, or as warm as it gets without the cooler's help.
+    """Raise the setpoint along a ramp until the sensor is as warm as configured, or as the camera allows.
 
     Raises
     ------
     DeviceError
-        The camera failed.
+        If the camera failed.
     """
     start_c = plausible_c(camera.thermals().sensor_c)
     if start_c is None or start_c >= cooling.warm_to_c:

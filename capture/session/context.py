@@ -1,4 +1,4 @@
-"""What every part of a night works with."""
+"""What all parts of a night work with: the rig, the settings, the folder, and the state that they share."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,11 +17,17 @@ from coldframe.errors import ColdframeError
 
 
 class StepFailedError(ColdframeError):
-    """A step of the night cannot be done; the text says why, and the steps that do not need it go on."""
+    """A step of the night failed. The steps that do not depend on it go on."""
 
 
 class StepSkippedError(StepFailedError):
-    """A step was not tried, or not finished, for a reason that is no failure: `skipped_by`."""
+    """A step was not tried, or not finished, for a reason that is no failure.
+
+    Attributes
+    ----------
+    skipped_by
+        Who or what had it skipped.
+    """
 
     def __init__(self, reason: str, skipped_by: SkippedBy = SkippedBy.MISSING_PREREQUISITE) -> None:
         super().__init__(reason)
@@ -30,23 +36,49 @@ class StepSkippedError(StepFailedError):
 
 @dataclass(slots=True)
 class Lamp:
-    """What is known of the panel's lamp: `is_dark` while it was put out, its cover closed, and nothing done since."""
+    """Known state of the panel's lamp.
+
+    Attributes
+    ----------
+    is_dark
+        True after the light was switched off and the cover closed, until the next order to the panel. Such a panel may
+        go away without harm to frames that need darkness.
+    """
 
     is_dark: bool = False
 
 
 @dataclass(slots=True)
 class Announced:
-    """What people were told already: the step of the wall clock, in seconds."""
+    """What was announced already, so that it is announced once.
+
+    Attributes
+    ----------
+    clock_step_s
+        Step of the wall clock.
+    """
 
     clock_step_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class NightContext:
-    """The rig, what is wanted of it, where things go, and by when the last frame must be in (None: no matter).
+    """All that the parts of a night share.
 
-    Of the frames that an earlier run of the night has saved, those that belong to a set count in it.
+    Attributes
+    ----------
+    settings, rig, folder, events, clock
+        Configuration, hardware, files, event stream and time of the night.
+    retries
+        Budgets of retries, breakers, and claims on the camera.
+    saved
+        Frames that an earlier run of this night saved. They count in the sets to which they belong.
+    steering
+        Requests of the user: pause, skip, abort.
+    deadline
+        When the last frame must be complete; None without a deadline.
+    lamp, readings, announced
+        Shared state of the panel's lamp, the thermometer, and announcements.
     """
 
     settings: Settings
@@ -64,30 +96,30 @@ class NightContext:
 
     @property
     def devices(self) -> tuple[Device, ...]:
-        """All of the rig, but for what the present set goes on without."""
+        """All devices of the rig except those that the current set goes on without."""
         return tuple(device for device in self.rig.devices if not self.can_do_without(device.name))
 
     def can_do_without(self, device: str) -> bool:
-        """Tell whether the present set goes on without a device that works no more; a panel must be known as dark."""
+        """Return whether the current set goes on without a device. A panel must be known to be dark for that."""
         panel = self.rig.panel
         if panel is not None and device == panel.name and (not self.lamp.is_dark or panel.state().lit):
             return False
         return self.retries.breakers.is_left_out(device)
 
     def require_time(self, exposure_s: float) -> None:
-        """Do nothing if an exposure can end before the deadline.
+        """Raise an error if an exposure cannot end before the deadline.
 
         Raises
         ------
         StepFailedError
-            It cannot.
+            If it cannot.
         """
         self.events.beat()
         if self.deadline is not None and self.clock.now() + timedelta(seconds=exposure_s) > self.deadline:
-            raise StepFailedError(f"the time is up: the last frame was to be in by {clock_text(self.deadline)}")
+            raise StepFailedError(f"the time is up: the last frame had to be complete by {clock_text(self.deadline)}")
 
     def worked_s(self) -> float:
-        """Return the seconds since the night's clock started, without those for which it was paused."""
+        """Return the seconds since the night's clock started, pauses excluded."""
         return self.clock.elapsed_s() - self.steering.waited_s
 
     def publish(self, event: Event) -> None:

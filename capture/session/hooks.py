@@ -1,4 +1,4 @@
-"""Commands before and after the night: run without a shell, bounded in time, ended with all that they have started."""
+"""Run the user's commands before and after the night: without a shell, with a deadline, and with all their children."""
 
 import asyncio
 import logging
@@ -18,10 +18,10 @@ from coldframe.config.tables.night import HookSettings
 from coldframe.errors import ColdframeError
 
 GRACE_S = 5.0
-"""Time to end by itself between SIGTERM and SIGKILL."""
+"""Time for a command to exit between SIGTERM and SIGKILL."""
 
 LONGEST_OUTPUT = 4000
-"""Bytes of the end of a command's output that are kept."""
+"""Bytes kept of the end of a command's output."""
 
 Command = tuple[str, ...]
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class HookFailedError(ColdframeError):
-    """A command before the night failed; the text says which, and how."""
+    """A command before the night failed."""
 
 
 @dataclass(slots=True)
@@ -39,28 +39,28 @@ class Hooks:
     Attributes
     ----------
     settings
-        Which, and how long each may take.
+        The commands, and the deadline of each.
     clock
-        Tells when they ended.
+        Dates their ends.
     failures
-        What went wrong after the night: sentences for people.
+        Messages about commands after the night that failed.
     """
 
     settings: HookSettings
     clock: NightClock
     failures: list[str] = field(init=False, default_factory=list)
     _after: list[Command] = field(init=False)
-    _untold: list[HookEnded] = field(init=False, default_factory=list)
+    _unpublished: list[HookEnded] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self._after = list(self.settings.after)
 
-    def tell(self, events: EventStream) -> None:
-        """Publish and log what has run and was not told yet: the first commands run before there is a journal."""
-        for ended in self._untold:
+    def publish_results(self, events: EventStream) -> None:
+        """Publish and log results that are not published yet: the first commands run before there is a journal."""
+        for ended in self._unpublished:
             events.publish(ended)
             log.info("%s: %s\n%s", ended.command, ended.fault or "done", ended.output)
-        self._untold.clear()
+        self._unpublished.clear()
 
     async def before(self) -> None:
         """Run the commands before the night.
@@ -68,18 +68,18 @@ class Hooks:
         Raises
         ------
         HookFailedError
-            One failed; those behind it are not run.
+            If a command failed. The commands after it are not run.
         """
         for command in self.settings.before:
             ended = await self._run(command)
             if ended.fault:
-                said = f" ({ended.output.splitlines()[-1]})" if ended.output else ""
-                raise HookFailedError(f"before the night: {ended.command}: {ended.fault}{said}; nothing was moved")
+                last_line = f" ({ended.output.splitlines()[-1]})" if ended.output else ""
+                raise HookFailedError(f"before the night: {ended.command}: {ended.fault}{last_line}; nothing was moved")
 
     async def after(self) -> None:
         """Run the commands after the night that have not run yet; a cancellation waits until they are done.
 
-        The roof is closed even if Ctrl-C is pressed again and again.
+        They may close a roof, which must happen even if Ctrl-C is pressed again and again.
         """
         await to_its_end(self._run_after(), "hooks after the night")
 
@@ -92,26 +92,27 @@ class Hooks:
     async def _run(self, command: Command) -> HookEnded:
         fault, output = await run_bounded(command, self.settings.deadline_s)
         ended = HookEnded(self.clock.now(), shlex.join(command), fault, output)
-        self._untold.append(ended)
+        self._unpublished.append(ended)
         return ended
 
 
 async def run_bounded(command: Command, deadline_s: float) -> tuple[str, str]:
-    """Run a command until it ends or its time is up.
+    """Run a command until it ends, or end it at its deadline.
 
-    Its output goes to a file, not a pipe: what the command leaves running in the background cannot hold us up.
+    Its output goes to a file and not to a pipe: a process that the command leaves in the background would keep a pipe
+    open.
 
     Parameters
     ----------
     command
-        Program and arguments, given to the system as they are.
+        Program and arguments; no shell interprets them.
     deadline_s
-        Then it is told to end (SIGTERM), and `GRACE_S` later killed, with all processes of its group.
+        When its process group gets SIGTERM, and SIGKILL `GRACE_S` later.
 
     Returns
     -------
     tuple
-        What went wrong, empty where nothing did; and the end of what was printed.
+        What went wrong, empty if nothing did; and the end of the output.
     """
     with tempfile.TemporaryFile() as output:
         try:
@@ -133,7 +134,7 @@ async def run_bounded(command: Command, deadline_s: float) -> tuple[str, str]:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a command's whole process group: ask first, then kill what is left of it."""
+    """End the process group of a command: SIGTERM first, then SIGKILL for what is left of it."""
     try:
         _signal_group(process, signal.SIGTERM)
         with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""How often a night may try again, in one place: budgets, a breaker for each device, and what is claimed back."""
+"""Limits on what a night retries: budgets of retries, a breaker for each device, and claims on the camera. Pure."""
 
 from collections.abc import Iterable
 
@@ -6,22 +6,22 @@ from coldframe.errors import ColdframeError
 
 
 class OutOfRetriesError(ColdframeError):
-    """A budget is used up; the text says which."""
+    """A budget of retries is used up."""
 
 
 class ContestedError(ColdframeError):
-    """Something else keeps changing the rig; the text says what, and the night ends in the safe state."""
+    """Another program keeps changing the rig. The night aborts into the safe state."""
 
 
 class Breakers:
-    """Devices that failed again and again: they get a single try, and no wait, until they work.
+    """Devices that failed again and again: they get no retries, and no wait, until they work again.
 
     Steps that do not need such a device go on without it.
 
     Parameters
     ----------
     failures
-        In a row, each after all second tries, from which a breaker is open.
+        Failures in a row that open a breaker; each of them outlasted all its retries.
     """
 
     def __init__(self, failures: int = 2) -> None:
@@ -30,16 +30,16 @@ class Breakers:
         self._needed: frozenset[str] | None = None
 
     def begin_set(self, needed: Iterable[str] | None) -> None:
-        """Take in what the next set needs, by the devices' names; None: everything."""
+        """Set the names of the devices that the next set needs; None for all devices."""
         self._needed = None if needed is None else frozenset(needed)
 
     def failed(self, device: str) -> bool:
-        """Count a failure that no second try has cured; tell whether it opens the breaker."""
+        """Count a failure that outlasted all retries. Return True if it opens the breaker."""
         self._failures[device] = self._failures.get(device, 0) + 1
         return self._failures[device] == self._most
 
     def stayed_away(self, device: str) -> None:
-        """Open the breaker of a device that was looked for again and again."""
+        """Open the breaker of a device that did not come back."""
         self._failures[device] = self._most
 
     def worked(self, device: str) -> None:
@@ -47,35 +47,35 @@ class Breakers:
         self._failures.pop(device, None)
 
     def is_open(self, device: str) -> bool:
-        """Tell whether a device gets no second try."""
+        """Return whether a device gets no retries."""
         return self._failures.get(device, 0) >= self._most
 
     def is_needed(self, device: str) -> bool:
-        """Tell whether the set cannot do without a device; what nobody has asked for is."""
+        """Return whether the current set needs a device."""
         return self._needed is None or device in self._needed
 
     def is_left_out(self, device: str) -> bool:
-        """Tell whether the set goes on without a device that is there no more."""
+        """Return whether the current set goes on without a device whose breaker is open."""
         return self.is_open(device) and not self.is_needed(device)
 
 
 class HungCamera:
-    """Whether a camera hangs so that only its power supply can bring it back.
+    """Counts the timeouts of a camera, to find out whether it hangs until its power is cut.
 
     Parameters
     ----------
     uses
-        How often in a night its power may be switched off and on.
+        Power cycles allowed in a night.
     """
 
     UNTIL_RECONNECTED = 2
-    """Timeouts in a row from which the driver is connected anew by itself."""
+    """Timeouts in a row after which the camera's class reconnects the driver (`TIMEOUTS_UNTIL_STUCK`)."""
 
     AFTER_RECONNECTION = 3
-    """Further ones from which that was no cure."""
+    """Further timeouts that show that reconnecting did not help (indi-allsky#2697)."""
 
     FREE = 10
-    """Timeouts of a night that cost no retry: a camera that now and then comes back by itself must not use it up."""
+    """Timeouts of a night that cost no retry: a camera that recovers now and then must not use up the budget."""
 
     def __init__(self, uses: int = 2) -> None:
         self.uses_left = uses
@@ -84,7 +84,7 @@ class HungCamera:
 
     @property
     def is_hung(self) -> bool:
-        """True after so many timeouts in a row that reconnecting the driver was no cure."""
+        """True after so many timeouts in a row that reconnecting the driver did not help."""
         return self._timeouts >= self.UNTIL_RECONNECTED + self.AFTER_RECONNECTION
 
     @property
@@ -99,22 +99,22 @@ class HungCamera:
             self._waits += 1
 
     def use(self) -> None:
-        """Spend a use; the driver is connected anew by it."""
+        """Spend a power cycle. It also reconnects the driver."""
         self.uses_left -= 1
         self._timeouts = self.UNTIL_RECONNECTED
 
     def worked(self) -> None:
-        """Count anew."""
+        """Reset the count after an exposure that ended."""
         self._timeouts = 0
 
 
 class Claims:
-    """How often the rig was claimed back from something else that had changed it.
+    """Counts how often the camera's settings were restored after another program changed them.
 
     Parameters
     ----------
     most
-        Times in a row; a set in which nothing is changed ends the row.
+        Restorations in a row; a set without a foreign change ends the row.
     """
 
     def __init__(self, most: int = 2) -> None:
@@ -129,30 +129,35 @@ class Claims:
         self._at_start = self._claims
 
     def reclaim(self, changed: str) -> None:
-        """Count a change that was not ours.
+        """Count a foreign change.
+
+        Parameters
+        ----------
+        changed
+            What was changed, for the error's text.
 
         Raises
         ------
         ContestedError
-            It has happened too often.
+            If it has happened too often.
         """
         self._claims += 1
         if self._claims > self._most:
             raise ContestedError(
-                f"another program keeps changing the rig: {changed}; it was set back {self._most} times. "
+                f"another program keeps changing the rig: {changed}; the settings were restored {self._most} times. "
                 "End the other program, then start the night again"
             )
 
 
 class Retries:
-    """Budgets of second tries: per exposure, per set and for the whole night.
+    """Budgets of retries: per order to a device, per set, and for the whole night.
 
-    A night that needs more is failing for a reason that trying again does not cure.
+    A night that needs more has a fault that retries do not cure.
 
     Parameters
     ----------
     per_exposure, per_set, per_night
-        Largest numbers of tries after the first.
+        Largest numbers of retries.
     """
 
     def __init__(self, per_exposure: int = 2, per_set: int = 3, per_night: int = 10) -> None:
@@ -166,26 +171,26 @@ class Retries:
         self._night = 0
 
     def begin_set(self, needed: Iterable[str] | None = None) -> None:
-        """Start a new set with its full budget; `needed` are the devices that it cannot do without (None: all)."""
+        """Start a new set with its full budget. `needed` names the devices that it needs (None: all)."""
         self._set = 0
         self.breakers.begin_set(needed)
         self.claims.begin_set()
 
     def tries_of(self, device: str) -> int:
-        """Return how many second tries an order to a device may have."""
+        """Return how many retries an order to a device may have."""
         return 0 if self.breakers.is_open(device) else self.per_exposure
 
     def spend(self) -> None:
-        """Use up one try of the set and of the night.
+        """Spend one retry of the set and of the night.
 
         Raises
         ------
         OutOfRetriesError
-            None is left.
+            If none is left.
         """
         if self._set >= self.per_set:
-            raise OutOfRetriesError(f"{self.per_set} frames of this set had to be shot again already")
+            raise OutOfRetriesError(f"{self.per_set} frames of this set have been shot again already")
         if self._night >= self.per_night:
-            raise OutOfRetriesError(f"{self.per_night} frames of this night had to be shot again already")
+            raise OutOfRetriesError(f"{self.per_night} frames of this night have been shot again already")
         self._set += 1
         self._night += 1

@@ -1,4 +1,4 @@
-"""How a step of the night ends when people ask to skip it."""
+"""End a step of the night when the user asks to skip it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,12 +12,12 @@ from coldframe.devices.errors import DeviceError
 
 @asynccontextmanager
 async def skippable(context: NightContext, number: int) -> AsyncIterator[None]:
-    """Let the block be called off by request: at once, unless something within it has a gentler way.
+    """Cancel the block when the user skips the step, unless code within the block ends it more gently.
 
     Raises
     ------
     StepSkippedError
-        It was, or the step was to be left out from the start.
+        If the step was skipped, before it began or within the block.
     """
     steering, ending = context.steering, asyncio.timeout(None)
     if steering.is_skipped(number):

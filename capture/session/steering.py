@@ -1,6 +1,7 @@
-"""What people may ask of a night under way: to pause, to skip a set, to end in the safe state.
+"""Requests of the user to a running night: pause, resume, skip a set, abort.
 
-Here is what was asked. The night obeys at its own moments: `pausing` before an exposure, `skipping` within a step.
+This module only records requests. The night obeys them at its own moments: `recovery.pausing` before an exposure,
+`skipping` within a step.
 """
 
 import asyncio
@@ -22,18 +23,18 @@ from coldframe.capture.events.kinds import (
 )
 from coldframe.capture.events.stream import EventStream
 
-NOTHING_RUNS = "no night is under way"
-ENDING = "the night is ending already, and the rig is made safe"
+NOTHING_RUNS = "no night is running"
+ENDING = "the night is ending already, and the rig is being made safe"
 BY_REQUEST = "by request"
 
 
 class Steering:
-    """Takes requests for one night, on the loop's thread; each is answered at once, in a sentence for people.
+    """Takes requests for one night. Each is answered at once with a sentence. Call it from the event loop's thread.
 
     Parameters
     ----------
     events
-        The night's: it tells here where it stands, and pauses are told there.
+        The night's events, from which it follows the steps, and on which it publishes pauses.
     clock
         Dates them.
     """
@@ -55,18 +56,18 @@ class Steering:
 
     @property
     def is_paused(self) -> bool:
-        """Tell whether no further exposure begins until the night is resumed."""
+        """True while no further exposure begins until the night is resumed."""
         return self._is_paused
 
     def pause(self) -> str:
-        """Let no further exposure begin; what is under way goes on to its end."""
+        """Let no further exposure begin. A running exposure goes on to its end."""
         if refusal := self._refusal():
             return refusal
         if self._is_paused:
             return "already paused"
         self._is_paused = True
         self._events.publish(NightPaused(self._clock.now()))
-        return "paused after the frame under way; the cooler goes on"
+        return "paused after the running exposure; the cooler stays on"
 
     def resume(self) -> str:
         """Let exposures begin again."""
@@ -76,16 +77,16 @@ class Steering:
             return "not paused"
         self._is_paused = False
         self._events.publish(NightResumed(self._clock.now()))
-        return "the night goes on"
+        return "the night continues"
 
     def skip(self, step: int | None = None) -> str:
-        """End the step under way (None), or leave a later set out, named by its step's number."""
+        """Skip the running step (None), or a later set, given the number of its step."""
         if refusal := self._refusal():
             return refusal
         if step is None or step == self._under_way:
             return self._skip_this()
         planned = self._steps.get(step)
-        return f"there is no step {step}" if planned is None else self._leave_out(planned)
+        return f"there is no step {step}" if planned is None else self._skip_later(planned)
 
     def abort(self) -> str:
         """End the night in the safe state, as Ctrl-C does."""
@@ -94,7 +95,7 @@ class Steering:
         assert self._night is not None
         self._is_ending = True
         self._night.cancel()
-        return "the night ends, and the rig is made safe"
+        return "the night is ending, and the rig is being made safe"
 
     def _refusal(self) -> str | None:
         if self._is_ending:
@@ -104,26 +105,26 @@ class Steering:
     def _skip_this(self) -> str:
         number = self._under_way
         if number is None:
-            return "no step is under way"
+            return "no step is running"
         title = self._title(number)
         if number in self._skipped:
             return f"{title} is being skipped already"
         for end in reversed(self._ends):
             if (answer := end()) is not None:
                 return f"{title}: {answer}"
-        return f"{title} cannot be skipped, as others build on it; the night can be aborted"
+        return f"{title} cannot be skipped, as other steps need it; the night can be aborted"
 
-    def _leave_out(self, planned: PlannedStep) -> str:
+    def _skip_later(self, planned: PlannedStep) -> str:
         step = planned.number
         if step in self._skipped:
-            return f"{planned.title} is left out already"
+            return f"{planned.title} is skipped already"
         if step in self._begun:
             return f"{planned.title} is over already"
         if planned.kind is None:
-            return f"{planned.title} is no set of frames: only those can be left out"
+            return f"{planned.title} is not a set of frames: only those can be skipped"
         self._skipped.add(step)
         self._events.publish(SetResized(self._clock.now(), step, 0, 0.0, BY_REQUEST))
-        return f"{planned.title} is left out"
+        return f"{planned.title} is skipped"
 
     def _title(self, number: int) -> str:
         step = self._steps.get(number)
@@ -145,7 +146,7 @@ class Steering:
 
     @contextmanager
     def obeyed(self) -> Iterator[None]:
-        """Make the current task the night that is steered, for the length of the block."""
+        """Take requests for the current task, which runs the night, for the length of the block."""
         self._night, self._is_ending = asyncio.current_task(), False
         try:
             yield
@@ -154,9 +155,10 @@ class Steering:
 
     @contextmanager
     def ended_by(self, end: Callable[[], str | None]) -> Iterator[None]:
-        """Name who ends the step under way when it is to be skipped; the innermost one is asked first.
+        """Register how to end the running step when it is skipped. The innermost registration is called first.
 
-        `end` returns at once: a sentence for people, or None where it cannot tell and the next one is to be asked.
+        `end` returns at once, with a sentence for the user; or with None if it cannot end the step now, and the next
+        one is called.
         """
         self._ends.append(end)
         try:
@@ -165,21 +167,21 @@ class Steering:
             self._ends.remove(end)
 
     def note_skipped(self) -> None:
-        """Remember that the step under way ends by request."""
+        """Record that the running step ends by request."""
         if self._under_way is not None:
             self._skipped.add(self._under_way)
 
     def is_skipped(self, step: int) -> bool:
-        """Tell whether a step is left out, or was ended, by request."""
+        """Return whether a step was skipped by request, before it began or while it ran."""
         return step in self._skipped
 
     @property
     def waited_s(self) -> float:
-        """Seconds for which the night stood still by request."""
+        """Seconds for which the night was paused."""
         return self._waited_s
 
     def count_wait(self, seconds: float) -> None:
-        """Take into account that the night now stands still for so long: its `timeout` does, too."""
+        """Count a pause that begins now and lasts so long. Timeouts of `timeout` are extended by it."""
         self._waited_s += seconds
         for timeout in self._timeouts:
             if (when := timeout.when()) is not None and not timeout.expired():
@@ -187,12 +189,12 @@ class Steering:
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncIterator[None]:
-        """Do as `asyncio.timeout` does, but for pauses, which do not count.
+        """Limit the time of the block like `asyncio.timeout`, pauses excluded.
 
         Raises
         ------
         TimeoutError
-            The block took longer.
+            If the block took longer.
         """
         async with asyncio.timeout(seconds) as timeout:
             self._timeouts.append(timeout)

@@ -17,7 +17,6 @@ from coldframe.capture.recovery.exposing import expose_with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.session.skipping import skippable
-from coldframe.capture.shooting.studied_set import studied_set
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.threads import in_thread
 from coldframe.config.frames import FrameKind, ReadoutSettings
@@ -139,7 +138,16 @@ class Characterisation:
                     context.require_time(exposure_s)
                     frame = await expose_with_retries(context, number, FrameKind.FLAT, exposure_s)
                     await in_thread(self._keep_rung, frame, light.filter, series)
-                self.add(light.readout, studied_set(frame, frame.sensor_c, (light.filter, light.brightness), series))
+                studied = StudiedSet(
+                    frame.camera,
+                    frame.settings,
+                    frame.kind,
+                    frame.exposure_s,
+                    frame.sensor_c,
+                    (light.filter, light.brightness),
+                    series.noise(),
+                )
+                self.add(light.readout, studied)
 
     def _keep_rung(self, frame: Frame, filter_name: str | None, series: TileSeries) -> None:
         self.context.folder.save_test(frame, filter_name)

@@ -2,8 +2,9 @@
 
 from coldframe.capture.events.kinds import Severity
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
+from coldframe.capture.shooting.set_frames import LightLeakError
 from coldframe.capture.shooting.set_inputs import SetInputs, ShotSet
-from coldframe.capture.shooting.set_shooting import LightLeakError, SetShooting
+from coldframe.capture.shooting.set_shooting import SetShooting
 from coldframe.capture.steps import ShootStep
 from coldframe.config.frames import FrameKind
 

@@ -1,4 +1,4 @@
-"""The night's record: one JSON object per line, durable where it matters."""
+"""The journal of a night: one event per line, as a JSON object."""
 
 import asyncio
 import contextlib
@@ -28,40 +28,40 @@ from coldframe.capture.events.kinds import (
 )
 
 LANDMARKS = (NightStarted, NightEnded, StepStarted, StepEnded, FrameAccepted, FrameRejected, MasterWritten, TuningKept)
-"""Events whose lines must survive a power cut: a resumed night starts from them."""
+"""Events whose lines must survive a power cut, because a night is resumed from them; their lines are synced at once."""
 
 
 def is_journalled(event: Event) -> bool:
-    """Return whether an event has a line in the journal; pictures have none."""
+    """Return whether an event is written to the journal; previews are not."""
     return event.wire_name in EVENT_KINDS
 
 
 def encode_event(event: Event) -> str:
-    """Write an event as one line of JSON, without the line's end.
+    """Return an event as one line of JSON, without the newline.
 
     Parameters
     ----------
     event
-        Any event that is journalled (see `is_journalled`).
+        An event for which `is_journalled` is true.
 
     Returns
     -------
     str
-        ``{"event": "frame-accepted", "at": "2026-11-22T04:12:33.250000+00:00", ...}``: the fields in the order of the
-        dataclass, nested dataclasses as objects, enums as their values, times in ISO 8601. Numbers that JSON cannot
-        hold (NaN, infinities) become null. The line is pure ASCII.
+        ``{"event": "frame-accepted", "at": "2026-11-22T04:12:33.250000+00:00", ...}``: the wire name, then the fields
+        in the order of the dataclass. Nested dataclasses become objects, enums their values, times ISO 8601, and NaN
+        and infinities null, as JSON cannot represent them. The line is pure ASCII.
 
     Raises
     ------
     TypeError
-        For a value that has no place in a journal, such as an array.
+        If a field has a type that the journal does not support, such as an array.
     """
     fields = {field.name: _plain(getattr(event, field.name)) for field in dataclasses.fields(event)}
     return json.dumps({"event": event.wire_name, **fields}, allow_nan=False)
 
 
 def _plain(value: object) -> object:
-    """Turn one field's value into what `json` knows."""
+    """Convert the value of a field to a type that `json` supports."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime):
@@ -74,33 +74,33 @@ def _plain(value: object) -> object:
         return [_plain(item) for item in value]
     if value is None or isinstance(value, str | int | float):
         return value
-    raise TypeError(f"{type(value).__name__} has no place in the journal")
+    raise TypeError(f"the journal does not support values of type {type(value).__name__}")
 
 
 class Journal:
-    """Appends events to a file; an `EventStream` subscriber, to be entered before the first event.
+    """Appends events to a file. It is an `EventStream` subscriber; enter it before the first event.
 
-    Each line is handed to the kernel at once, so it survives the death of this process. Landmarks (frames, masters,
-    steps) are also synced to the disk, in a worker thread, because that takes up to half a second on an SD card and the
-    event loop must not wait for it; syncs that pile up become one. A half line that a power cut left behind is closed
-    with a line's end before the next one is written. The kernel's lock on the file tells others that its night goes on
-    (`is_being_written`), and ends with this process, however that ends.
+    Each line is passed to the kernel at once, so it survives if this process dies. Landmarks (frames, masters, steps)
+    are also synced to the disk. A sync takes up to half a second on an SD card, so it runs in a worker thread, and
+    pending syncs are merged into one. If a power cut left half a line, a newline ends it before the next event is
+    written. A kernel lock on the file marks a night that is still running (see `is_being_written`); the kernel
+    releases it when this process ends for any reason.
 
     Parameters
     ----------
     path
-        The file; made where there is none, added to where there is.
+        The file; it is created if necessary, and extended if it exists.
 
     Attributes
     ----------
     failure
-        The first error met when writing or syncing, None while all went well. Events are written on regardless: a full
-        disk may get room again.
+        First error while writing or syncing, None if there was none. Later events are written nevertheless, because
+        space may become available on a full disk.
 
     Raises
     ------
     OSError
-        On entering, where the file can't be opened for writing.
+        On entering, if the file cannot be opened for writing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -113,24 +113,24 @@ class Journal:
     async def __aenter__(self) -> Self:
         """Open the file and start the task that syncs."""
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        with contextlib.suppress(OSError):  # a file system without locks
+        with contextlib.suppress(OSError):  # the file system has no locks
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        flush_folder(self._path.parent)  # a journal whose name is lost has no lines
-        self._broken_line = _ends_within_a_line(self._descriptor)
+        flush_folder(self._path.parent)  # without its directory entry, a synced file is lost in a power cut
+        self._broken_line = _ends_in_mid_line(self._descriptor)
         self._syncing = asyncio.create_task(self._sync_landmarks(), name="journal sync")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Sync what was written and close the file."""
+        """Sync the file and close it."""
         self._syncing.cancel()
         await asyncio.wait([self._syncing])
         self._sync()
         os.close(self._descriptor)
 
     def __call__(self, event: Event) -> None:
-        """Append the event's line."""
+        """Append the line of an event."""
         if not is_journalled(event):
             return
         line = ("\n" if self._broken_line else "") + encode_event(event) + "\n"
@@ -142,8 +142,8 @@ class Journal:
         if isinstance(event, LANDMARKS):
             self._landmark.set()
 
-    async def kept(self) -> None:
-        """Return once the lines of all events so far are on the disk, or `failure` tells why they are not."""
+    async def flush(self) -> None:
+        """Wait until the lines of all events so far are on the disk; if that fails, `failure` is set."""
         await self._in_thread()
 
     async def _sync_landmarks(self) -> None:
@@ -153,7 +153,7 @@ class Journal:
             await self._in_thread()
 
     async def _in_thread(self) -> None:
-        # Shielded: a cancelled wait would leave the thread with a descriptor that is about to be closed.
+        # Cancelling does not stop the thread, which must not be left with a descriptor that is about to be closed.
         sync = asyncio.ensure_future(asyncio.to_thread(self._sync))
         try:
             await asyncio.shield(sync)
@@ -169,12 +169,12 @@ class Journal:
 
 
 def is_being_written(path: Path) -> bool:
-    """Tell whether a run that still lives writes this journal.
+    """Return whether a running process is writing this journal.
 
     Raises
     ------
     OSError
-        The file is there and cannot be opened.
+        If the file exists and cannot be opened.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -184,13 +184,13 @@ def is_being_written(path: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # a file system without locks
+    except OSError:  # the file system has no locks
         return False
     finally:
         os.close(descriptor)
     return False
 
 
-def _ends_within_a_line(descriptor: int) -> bool:
+def _ends_in_mid_line(descriptor: int) -> bool:
     size = os.fstat(descriptor).st_size
     return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"

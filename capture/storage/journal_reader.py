@@ -1,4 +1,8 @@
-"""What a journal tells, as events again: for resuming, watching and the morning report."""
+"""Reads journals back into events, for resuming, watching and the morning report.
+
+The decoder is written by hand. `pydantic.TypeAdapter` would need an annotation on every `float` field, including those
+of dataclasses in other rooms, to read null as NaN.
+"""
 
 import dataclasses
 import json
@@ -18,33 +22,33 @@ from coldframe.errors import ColdframeError
 T = TypeVar("T")
 
 LONGEST_LINE_BYTES = 1 << 20
-"""The longest line of ours, a plan of hundreds of sets, has some 100,000; more is no journal."""
+"""Longest line that is read. A plan of hundreds of sets, the longest line in practice, has some 100,000 bytes."""
 
 
 class JournalLineError(ColdframeError, ValueError):
-    """A line that is no event; the text says why."""
+    """A line that is not an event; the message gives the reason."""
 
 
 def decode_event(line: str) -> Event:
-    """Read one line of a journal, the inverse of `encode_event`.
+    """Return the event in one line of a journal; the inverse of `encode_event`.
 
     Parameters
     ----------
     line
-        With or without the line's end. Fields that are unknown are passed over, those that are missing get their
-        defaults, so that journals of other versions can be read. Numbers that JSON cannot hold come back as NaN.
+        With or without the newline. So that journals of other versions can be read, unknown fields are ignored and
+        missing ones get their defaults, or are derived by `old_journals`. A null in a `float` field becomes NaN.
 
     Raises
     ------
     JournalLineError
-        It is no JSON object, names no event, or a field has no such value.
+        If the line is not a JSON object, names no known event, or has an invalid value in a field.
     """
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise JournalLineError(f"no line of JSON: {error}") from error
+        raise JournalLineError(f"not a line of JSON: {error}") from error
     if not isinstance(fields, dict):
-        raise JournalLineError("no JSON object")
+        raise JournalLineError("not a JSON object")
     kind = EVENT_KINDS.get(str(fields.get("event")))
     if kind is None:
         raise JournalLineError(f"unknown event {fields.get('event')!r}")
@@ -55,15 +59,15 @@ def decode_event(line: str) -> Event:
 
 
 def read_journal(path: Path) -> Iterator[Event]:
-    """Yield the events of a journal in their order; what cannot be read is passed over.
+    """Yield the events of a journal in order, skipping lines that cannot be read.
 
-    A power cut may tear the last line, and a program of another version may have written events that this one does
-    not know. Neither makes the rest worthless.
+    A power cut may tear the last line, and another version may have written events that this one does not know. The
+    other lines are still valid.
 
     Raises
     ------
     OSError
-        The file cannot be read.
+        If the file cannot be read.
     """
     with path.open("rb") as file:
         while raw := file.readline(LONGEST_LINE_BYTES):
@@ -80,14 +84,14 @@ def _hints(kind: type[object]) -> Mapping[str, object]:
 
 def _dataclass(kind: type[T], fields: object) -> T:
     if not isinstance(fields, dict):
-        raise TypeError(f"{kind.__name__} is no object")
-    hints = _hints(kind)  # type: ignore[arg-type]  # types are hashable, which typeshed's protocol does not see
+        raise TypeError(f"{kind.__name__} is not an object")
+    hints = _hints(kind)  # type: ignore[arg-type]  # typeshed's protocol does not see that types are hashable
     known = {field.name for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
     return kind(**{name: _value(hints[name], value) for name, value in fields.items() if name in known})
 
 
 def _value(hint: object, value: object) -> object:
-    """Turn what JSON knows into a value of a field's type."""
+    """Convert a JSON value to the type of a field."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         return _optional(get_args(hint), value)
@@ -105,7 +109,7 @@ def _simple(hint: type, value: object) -> object:
     if issubclass(hint, Enum):
         return hint(value)
     if type(value) is not hint:
-        raise TypeError(f"{value!r} is no {hint.__name__}")
+        raise TypeError(f"{value!r} is not of type {hint.__name__}")
     return value
 
 
@@ -118,7 +122,7 @@ def _optional(hints: tuple[object, ...], value: object) -> object:
 
 def _tuple(hints: tuple[object, ...], value: object) -> tuple[object, ...]:
     if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list")
+        raise TypeError(f"{value!r} is not a list")
     if hints[-1] is Ellipsis:
         return tuple(_value(hints[0], each) for each in value)
     return tuple(_value(hint, each) for hint, each in zip(hints, value, strict=True))
@@ -126,7 +130,7 @@ def _tuple(hints: tuple[object, ...], value: object) -> tuple[object, ...]:
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no number")
+        raise TypeError(f"{value!r} is not a number")
     return float(value)
 
 

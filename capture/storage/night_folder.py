@@ -1,13 +1,13 @@
-"""Where a night's files go, and how they are called.
+"""The folder of a night: where its files go, how they are named, and how they are written durably.
 
 ::
 
-    2026-11-22/                           the evening on which the night began
-        biases/G100_O50_-10C_1x1/         one folder per set: raw frames, as shot
+    2026-11-22/                           date of the evening on which the night began
+        biases/G100_O50_-10C_1x1/         one folder per set: raw frames
         darks/...  dark-flats/...  flats/...
         tuning/                           test frames of the flat tuner
-        checks/                           frames shot to see whether gain and lamp can be trusted
-        quarantine/                       frames that were turned away, each with its reason beside it
+        checks/                           frames shot to check gain and lamp
+        quarantine/                       rejected frames, each with a JSON file that gives the reason
         masters/                          one master per set
         journal.jsonl  coldframe.log  report.html  report.json
 """
@@ -39,6 +39,8 @@ MASTERS = "masters"
 QUARANTINE = "quarantine"
 _NIGHT = re.compile(r"(?P<evening>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d{1,9}))?")
 HALF_DAY = timedelta(hours=12)
+"""A night belongs to one date from noon to noon."""
+
 FOLDERS = {
     FrameKind.BIAS: "biases",
     FrameKind.DARK: "darks",
@@ -54,7 +56,7 @@ def evening_of(moment: datetime) -> str:
 
 
 def newest_night(storage: Path) -> Path | None:
-    """Return the folder of the last night below a storage folder, None where there is none.
+    """Return the folder of the latest night in a storage folder, or None.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def newest_night(storage: Path) -> Path | None:
 
 
 def nights_from_newest(storage: Path) -> list[Path]:
-    """Return the folders of all nights below a storage folder, the last one first.
+    """Return the folders of all nights in a storage folder, latest first.
 
     Raises
     ------
@@ -79,19 +81,19 @@ def nights_from_newest(storage: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class NightFolder:
-    """The folder of one night. Nothing in it is ever overwritten; writing blocks, so it is done in threads."""
+    """The folder of one night. Nothing in it is ever overwritten. Its methods block, so call them in threads."""
 
     path: Path
     _encoder: FrameEncoder = field(default_factory=FrameEncoder)
 
     @classmethod
     def create(cls, storage: Path, started: datetime) -> "NightFolder":
-        """Make the folder of a night that starts now; a second run of one night gets a number.
+        """Create the folder of a night that starts now; a further night of the same evening gets a number.
 
         Raises
         ------
         OSError
-            The folder cannot be made.
+            If the folder cannot be created.
         """
         storage.mkdir(parents=True, exist_ok=True)
         flush_folder(storage.parent)
@@ -112,7 +114,7 @@ class NightFolder:
         Raises
         ------
         NotDurableError
-            The frame could not be brought onto the disk.
+            If the frame cannot be written durably.
         """
         folder = self.path / FOLDERS[frame.kind] / _set_name(frame, filter_name)
         return self._save(frame, filter_name, folder, f"{frame.kind}_{folder.name}_{index:04d}")
@@ -123,41 +125,41 @@ class NightFolder:
         Raises
         ------
         NotDurableError
-            The frame could not be brought onto the disk.
+            If the frame cannot be written durably.
         """
         return self._save_aside(frame, filter_name, "tuning")
 
     def save_check(self, frame: Frame, filter_name: str | None) -> Path:
-        """Save a frame that was shot to check the rig durably and return its path.
+        """Save a frame that was shot to check the rig, durably, and return its path.
 
         Raises
         ------
         NotDurableError
-            The frame could not be brought onto the disk.
+            If the frame cannot be written durably.
         """
         return self._save_aside(frame, filter_name, "checks")
 
     def quarantine(self, frame: Frame, filter_name: str | None, reason: str) -> Path:
-        """Save a frame that was turned away, with the reason in a JSON file beside it, and return the frame's path.
+        """Save a rejected frame and a JSON file with the reason, and return the path of the frame.
 
         Raises
         ------
         NotDurableError
-            The frame could not be brought onto the disk.
+            If the frame cannot be written durably.
         """
         path = self._save_aside(frame, filter_name, "quarantine")
         _write_reason(path, {"reason": reason, "started_at": frame.started_at.isoformat()})
         return path
 
-    def set_aside(self, stray: StrayFrame, came: datetime) -> Path:
-        """Keep what the camera delivered beside the frames that were asked for, in quarantine, and return its path.
+    def quarantine_stray(self, stray: StrayFrame, came: datetime) -> Path:
+        """Save a frame that nobody requested, or its bytes, in quarantine and return its path.
 
-        Its name owes nothing to what was delivered: anybody may have sent it.
+        The file name uses nothing from the frame, because any program may have sent it.
 
         Raises
         ------
         NotDurableError
-            It could not be brought onto the disk.
+            If it cannot be written durably.
         """
         name, content = f"stray_{came:%H%M%S-%f}", stray.content
         folder = _made(self.path / QUARANTINE)
@@ -171,33 +173,34 @@ class NightFolder:
         return path
 
     def quarantine_saved(self, path: Path, reason: str) -> Path:
-        """Move a saved frame into quarantine, with the reason beside it, and return where it is now.
+        """Move a saved frame to quarantine, write the reason to a JSON file, and return the new path.
 
         Raises
         ------
         NotDurableError
-            It cannot be moved, or its reason could not be brought onto the disk.
+            If the frame cannot be moved, or the reason cannot be written durably.
         """
-        return self._set_aside(path, path.name, reason)
+        return self._move_to_quarantine(path, path.name, reason)
 
-    def set_torn_aside(self) -> list[Path]:
-        """Move files that a run was writing when it ended into quarantine, and return where they are now.
+    def quarantine_partial_files(self) -> list[Path]:
+        """Move the files that a run was writing when it ended to quarantine, and return the new paths.
 
         Raises
         ------
         NotDurableError
-            One cannot be moved, or its reason could not be brought onto the disk.
+            If a file cannot be moved, or the reason cannot be written durably.
         """
-        torn = sorted(self.path.rglob(f".*{PART}"))
-        return [self._set_aside(path, path.name.lstrip("."), "its run ended while it was written") for path in torn]
+        partial = sorted(self.path.rglob(f".*{PART}"))
+        reason = "the run ended while the file was written"
+        return [self._move_to_quarantine(path, path.name.lstrip("."), reason) for path in partial]
 
     def save_master(self, master: MasterFrame) -> Path:
-        """Save a master durably and return its path; one of the very same frames and pixels that is there stays.
+        """Save a master durably and return its path; an existing master with the same frames and pixels is kept.
 
         Raises
         ------
         NotDurableError
-            The master could not be brought onto the disk.
+            If the master cannot be written durably.
         """
         first = _made(self.path / MASTERS) / master_name(master)
         for path in numbered(first):
@@ -208,37 +211,37 @@ class NightFolder:
         raise AssertionError("the numbers never end")
 
     def master(self, name: str) -> Path:
-        """Return the path of a master of the night."""
+        """Return the path of the master with this file name."""
         return self.path / MASTERS / name
 
     def masters(self) -> list[Path]:
-        """Return the masters of the night, in the order in which they were made."""
+        """Return the paths of all masters of the night, in the order in which they were written."""
         found = (self.path / MASTERS).glob("*.fits")
         return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
     def raw_frames(self) -> dict[str, Path]:
-        """Return the saved frames of all sets by their names, which begin with kind and set."""
+        """Return the paths of the saved frames of all sets, by file name."""
         return {path.name: path for folder in FOLDERS.values() for path in (self.path / folder).glob("*/*.fits")}
 
     def raw_bytes(self) -> int:
-        """Return the room that the saved frames of all sets take."""
+        """Return the size of the saved frames of all sets, in bytes."""
         return sum(path.stat().st_size for path in self.raw_frames().values())
 
     def file_master(self, path: Path) -> Path:
-        """Take a saved master into the library beside the nights' folders and return its path there.
+        """Add a saved master to the library in the storage folder and return its path there.
 
         Raises
         ------
         NotDurableError
-            It could not be brought onto the disk.
+            If it cannot be written durably.
         """
         return Library(self.path.parent / LIBRARY).file(path)
 
-    def _set_aside(self, path: Path, name: str, reason: str) -> Path:
+    def _move_to_quarantine(self, path: Path, name: str, reason: str) -> Path:
         aside = free_path(_made(self.path / QUARANTINE) / name)
         try:
             path.rename(aside)
-            flush_folder(path.parent)  # else a power cut may bring it back among the good ones
+            flush_folder(path.parent)  # or a power cut may bring it back among the accepted frames
         except OSError as error:
             raise NotDurableError.of(path, error) from error
         _write_reason(aside, {"reason": reason})
@@ -266,7 +269,7 @@ class NightFolder:
 
 
 def _write_reason(path: Path, report: dict[str, str]) -> None:
-    """Write beside a frame in quarantine why it is there."""
+    """Write a JSON file with the reason next to a quarantined frame."""
     write_durably(path.with_suffix(".json"), [json.dumps({"file": path.name, **report}, indent=2).encode()])
 
 

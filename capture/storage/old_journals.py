@@ -1,7 +1,7 @@
-"""Fields that journals of November 2026 and before lack, derived from the sentences that they have instead.
+"""Derives the fields that journals of November 2026 and earlier lack from the sentences that they contain.
 
-Such a journal is still reported, watched and resumed. No other module may look into the text of a message; this one
-looks into texts that are written no more, and only for a field that a line lacks.
+Reports, watching and resuming work with such journals, too. This is the only module that may parse the text of a
+message: it parses sentences that are no longer written, and only if a line lacks the field.
 """
 
 import re
@@ -23,7 +23,7 @@ _OF_A_FILTER_TYPES = {"tune": StepType.TUNE, "combine": StepType.SKY_MASTER}
 
 
 def upgraded(fields: Fields) -> Fields:
-    """Return the fields of a journal line, with those that an old line lacks."""
+    """Return the fields of a journal line, completed by those that an old line lacks."""
     match fields:
         case {"event": "night-started", "steps": list(steps)}:
             return {**fields, "steps": [_step(step) for step in steps]}
@@ -39,7 +39,7 @@ def upgraded(fields: Fields) -> Fields:
 
 
 def _step(step: object) -> object:
-    """Return a planned step with its type, and with the filter or setpoint that only its title named."""
+    """Return a planned step, completed by its type and by the filter or setpoint in its title."""
     if not isinstance(step, dict) or "step_type" in step or not isinstance(step.get("title"), str):
         return step
     return {**step, **_type_of(step["title"], shoots=step.get("kind") is not None)}
@@ -56,7 +56,7 @@ def _type_of(title: str, *, shoots: bool) -> Fields:
 
 
 def _last_word(summary: str, outcome: object) -> Fields:
-    """Return what the summary of a night says about its result and the state of the rig."""
+    """Return the fields of the end of a night: its result, and the state of the rig."""
     if summary.endswith(_RIG_IS_SAFE):
         result, not_safe = summary.removesuffix(_RIG_IS_SAFE), []
     else:

@@ -1,4 +1,8 @@
-"""A file whose way to the disk failed is written once more: what the disk did with the first one nobody knows."""
+"""Retry a failed durable write under a new name.
+
+After a failed fsync, the content on the disk is undefined, and Linux reports the error only once. Syncing the same file
+again may succeed without writing anything (docs/faults.md, row 50).
+"""
 
 import errno
 from collections.abc import Callable, Iterator
@@ -8,42 +12,42 @@ from pathlib import Path
 
 from coldframe.calibration.files.durable import NotDurableError
 
-WORTH_ANOTHER = frozenset({errno.EIO})
-"""A full disk is none the emptier for it, and a folder that may not be written to stays that."""
+RETRIED_ERRORS = frozenset({errno.EIO})
+"""Errors that a retry may cure. A full disk stays full, and a read-only folder stays read-only."""
 
 
 def numbered(path: Path) -> Iterator[Path]:
-    """Yield the path, then ones with numbers from 2 on."""
+    """Yield the path, then the path with the numbers 2, 3, ... behind its stem."""
     yield path
     yield from (path.with_stem(f"{path.stem}-{number}") for number in count(2))
 
 
 def free_path(path: Path) -> Path:
-    """Return the path, or one with a number where a file has its name."""
+    """Return the path, or a numbered one if it exists."""
     return next(candidate for candidate in numbered(path) if not candidate.exists())
 
 
 def write_with_retry(path: Path, write: Callable[[Path], None], quarantine: Path) -> Path:
-    """Write a file, under a new name if the disk fails the first time; return the name under which it is.
+    """Write a file, under a new name if the disk fails the first time, and return its path.
 
     Parameters
     ----------
     path
-        A name that is free.
+        A path that does not exist yet.
     write
-        Brings the file there durably.
+        Function that writes the file durably.
     quarantine
-        Folder that gets what may be there under the first name: it may vanish, and must not count twice.
+        Folder for a remnant of the first write. The remnant may vanish, and must not count as a second frame.
 
     Raises
     ------
     NotDurableError
-        The second time failed, too, or there is no use in it.
+        If the retry fails, too, or the error is one that a retry cannot cure.
     """
     try:
         write(path)
     except NotDurableError as error:
-        if error.errno not in WORTH_ANOTHER:
+        if error.errno not in RETRIED_ERRORS:
             raise
     else:
         return path

@@ -1,6 +1,6 @@
-"""Raw frames that an earlier run of the same night has saved: found, checked to the last byte, and given out once each.
+"""Finds the raw frames that an earlier run of the same night saved, verifies them, and returns each of them once.
 
-What is done is told by files that verify and match, and by nothing else: not by a counter, and not by the journal.
+Only files that verify and match a set count as shot, not a counter and not the journal (docs/decisions/0012).
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,14 +19,14 @@ from coldframe.devices.camera import Frame
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which frames belong to a set.
+    """The properties that a frame must have to belong to a set.
 
     Attributes
     ----------
     filter_name
-        None where it does not matter: drivers tell which one was in the beam of a dark, too.
+        None for any filter: drivers write the filter into the headers of darks, too.
     exposure_s
-        To the last bit; None for any, as twilight has it.
+        Exact exposure time; None for any, as in twilight flats.
     """
 
     camera: str
@@ -38,11 +38,11 @@ class Wanted:
 
     @classmethod
     def of(cls, step: ShootStep, camera: str, exposure_s: float | None) -> "Wanted":
-        """Return what a set of the plan wants."""
+        """Return the properties of the frames of a planned set."""
         return cls(camera, step.kind, step.readout, step.setpoint_c, step.filter, exposure_s)
 
     def includes(self, setup: FrameSetup, header: Mapping[str, HeaderValue]) -> bool:
-        """Tell whether a saved frame is one of them; what is not asked of the readout may be anything."""
+        """Return whether a saved frame belongs to the set; readout settings that the set leaves open may differ."""
         asked, had = self.readout, setup.readout
         return (
             setup.kind is self.kind
@@ -59,21 +59,21 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class SavedFrame:
-    """A frame as the camera delivered it, and the file that it is in."""
+    """A frame as the camera delivered it, and its file."""
 
     path: Path
     frame: Frame
 
 
 class SavedFrames:
-    """The raw frames of a night. Reads files, so it is used in threads.
+    """The raw frames of a night. Its methods read files, so call them in threads.
 
     Parameters
     ----------
     folder
-        The night's.
+        Folder of the night.
     paths
-        Its raw frames. Of those whose header cannot be read, or is none of ours, nothing is taken.
+        Its raw frames. A frame with an unreadable header is moved to quarantine.
     """
 
     def __init__(self, folder: NightFolder, paths: Iterable[Path] = ()) -> None:
@@ -84,66 +84,70 @@ class SavedFrames:
             try:
                 header = read_header(path)
             except FrameFileError as error:
-                self._set_aside(path, error.what)
+                self._quarantine(path, error.what)
             else:
                 self._frames[path] = (setup_of(header), header)
 
     def count(self, wanted: Wanted) -> int:
-        """Return how many of them belong to a set, going by their headers."""
-        return sum(wanted.includes(*told) for told in self._frames.values())
+        """Return how many frames belong to a set, judging by their headers."""
+        return sum(wanted.includes(*known) for known in self._frames.values())
 
     def take(self, wanted: Wanted, settings: ReadoutSettings) -> SavedFrame | None:
-        """Give out the next frame of a set, None where none is left; each is given out once.
+        """Return the next frame of a set, or None if none is left; each frame is returned once.
 
         Parameters
         ----------
         wanted
-            Of which set.
+            Properties of the set.
         settings
-            As the camera has them now: a frame that was shot with others makes no master with those that follow.
+            Current settings of the camera. A frame that was shot with others cannot go into a master with new ones.
 
         Raises
         ------
         NotDurableError
-            A damaged frame could not be set aside.
+            If a damaged frame cannot be moved to quarantine.
         """
         mode = settings.readout_mode
         as_written = settings if mode is None else replace(settings, readout_mode=_as_written(mode))
-        while (path := next((path for path, told in self._frames.items() if wanted.includes(*told)), None)) is not None:
+        while (
+            path := next((path for path, known in self._frames.items() if wanted.includes(*known)), None)
+        ) is not None:
             setup, _ = self._frames.pop(path)
             if setup.readout != as_written:
-                self._faults.append(f"{path.name} does not count: shot with {setup.readout}, now it is {settings}")
+                self._faults.append(
+                    f"{path.name} does not count: it was shot with {setup.readout}, the camera now has {settings}"
+                )
                 continue
             try:
                 return SavedFrame(path, _verified(path, wanted.camera, settings))
             except FrameFileError as error:
-                self._set_aside(path, error.what)
+                self._quarantine(path, error.what)
         return None
 
     def release(self, names: Iterable[str]) -> None:
-        """Give none of these files out: they are in a master already."""
+        """Drop the files with these names: they are part of a master already."""
         taken = set(names)
-        self._frames = {path: told for path, told in self._frames.items() if path.name not in taken}
+        self._frames = {path: known for path, known in self._frames.items() if path.name not in taken}
 
     def faults(self) -> tuple[str, ...]:
-        """Return which frames do not count, and why, each once."""
-        told, self._faults = tuple(self._faults), []
-        return told
+        """Return a message for each frame that does not count; each message is returned once."""
+        faults, self._faults = tuple(self._faults), []
+        return faults
 
-    def _set_aside(self, path: Path, fault: str) -> None:
-        self._folder.quarantine_saved(path, f"found damaged by a later run: {fault}")
+    def _quarantine(self, path: Path, fault: str) -> None:
+        self._folder.quarantine_saved(path, f"a later run found it damaged: {fault}")
         self._faults.append(f"{path.name} does not count and is in quarantine: {fault}")
 
 
 def _verified(path: Path, camera: str, settings: ReadoutSettings) -> Frame:
-    """Return a saved frame as it was when the camera delivered it, every byte checked."""
+    """Return a saved frame as the camera delivered it, after verifying its checksums."""
     fault = integrity_fault(path)
     if fault is not None:
         raise FrameFileError(path, fault)
     pixels, header = read_frame(path)
     setup = setup_of(header)
     if setup.kind is None or setup.exposure_s is None or setup.taken_at is None:
-        raise FrameFileError(path, "its header does not tell how it was shot")
+        raise FrameFileError(path, "kind, exposure time or date is missing in its header")
     sensor_c = header.get("CCD-TEMP")
     return Frame(
         pixels=pixels,
@@ -159,5 +163,5 @@ def _verified(path: Path, camera: str, settings: ReadoutSettings) -> Frame:
 
 
 def _as_written(name: str) -> str:
-    """Return a name as FITS keeps it: in ASCII, and blanks at its end mean nothing."""
+    """Return a name as a FITS header stores it: in ASCII, without trailing blanks, which are not significant."""
     return ascii_text(name).rstrip()

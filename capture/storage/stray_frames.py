@@ -1,4 +1,4 @@
-"""What the camera delivers beside the frames that were asked for is kept, too: in quarantine, and never counted."""
+"""Quarantine frames that nobody requested. They never count in a set."""
 
 import asyncio
 import logging
@@ -17,16 +17,16 @@ from coldframe.devices.camera import StrayFrame
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 4
-"""In memory, on their way to the disk."""
+"""Largest number of stray frames in memory, waiting to be written."""
 
 MOST_KEPT = 100
-"""In a night: a program that streams from the same camera must not fill the disk."""
+"""Largest number kept per night, so that another program that streams from the same camera cannot fill the disk."""
 
 DRAIN_DEADLINE_S = 30.0
 
 
 class StrayFrames:
-    """Keeps strays while a night runs; what comes before or after is another program's to keep."""
+    """Writes stray frames to quarantine while a night runs; frames before and after it belong to other programs."""
 
     def __init__(self, clock: NightClock) -> None:
         self._clock = clock
@@ -35,16 +35,16 @@ class StrayFrames:
         self._kept = 0
 
     def take(self, stray: StrayFrame) -> None:
-        """Take in a stray; never blocks."""
+        """Accept a stray frame without blocking."""
         if not self._is_keeping or self._kept >= MOST_KEPT or self._waiting.full():
-            log.warning("%s: a frame is not kept: %s", stray.camera, stray.reason)
+            log.warning("%s: a frame that was not requested is discarded: %s", stray.camera, stray.reason)
             return
         self._kept += 1
         self._waiting.put_nowait((stray, self._clock.now()))
 
     @asynccontextmanager
     async def kept_in(self, folder: NightFolder, events: EventStream) -> AsyncIterator[None]:
-        """Keep strays in a night's quarantine for the length of the block."""
+        """Write stray frames to the quarantine of a night while the block runs."""
         keeping = asyncio.create_task(self._keep_all(folder, events), name="strays")
         self._is_keeping = True
         try:
@@ -61,11 +61,17 @@ class StrayFrames:
         while True:
             stray, came = await self._waiting.get()
             try:
-                path = await in_thread(folder.set_aside, stray, came)
+                path = await in_thread(folder.quarantine_stray, stray, came)
             except NotDurableError as error:
-                events.publish(Notice(self._clock.now(), Severity.ERROR, f"a frame that does not count: {error}"))
+                events.publish(
+                    Notice(self._clock.now(), Severity.ERROR, f"a frame that was not requested is lost: {error}")
+                )
             else:
-                more = "; no more such frames are kept" if self._kept >= MOST_KEPT and self._waiting.empty() else ""
-                told = f"{stray.camera}: {stray.reason}; kept as quarantine/{path.name}{more}"
-                events.publish(Notice(self._clock.now(), Severity.WARNING, told))
+                more = (
+                    "; further frames like this are discarded"
+                    if self._kept >= MOST_KEPT and self._waiting.empty()
+                    else ""
+                )
+                text = f"{stray.camera}: {stray.reason}; kept as quarantine/{path.name}{more}"
+                events.publish(Notice(self._clock.now(), Severity.WARNING, text))
             self._waiting.task_done()

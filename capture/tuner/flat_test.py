@@ -41,7 +41,7 @@ class FlatTest:
         finite = all(map(math.isfinite, (self.level_adu, self.saturated_fraction, self.faintest_adu or 0.0)))
         known = not (math.isnan(self.noise_adu) or math.isnan(self.saturation_adu))
         if not (finite and known and 0 < self.exposure_s < math.inf):
-            raise ValueError(f"a test frame gave figures that cannot be: {self}")
+            raise ValueError(f"impossible values of a test frame: {self}")
 
     @property
     def brightness_key(self) -> int:

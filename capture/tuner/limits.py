@@ -13,7 +13,7 @@ class ExposureSpan:
 
     def __post_init__(self) -> None:
         if not 0 < self.shortest_s <= self.longest_s < math.inf:
-            raise ValueError(f"exposures from {self.shortest_s} s to {self.longest_s} s are no range above zero")
+            raise ValueError(f"exposures from {self.shortest_s} s to {self.longest_s} s are not a positive range")
 
     @property
     def middle_s(self) -> float:
@@ -42,7 +42,9 @@ class BrightnessRange:
 
     def __post_init__(self) -> None:
         if not (0 <= self.minimum < self.maximum and self.step > 0):
-            raise ValueError(f"brightness from {self.minimum} to {self.maximum} in steps of {self.step} is no range")
+            raise ValueError(
+                f"brightness from {self.minimum} to {self.maximum} in steps of {self.step} is not a valid range"
+            )
 
     @property
     def dimmest(self) -> int:
@@ -94,11 +96,11 @@ class TuningLimits:
 
     def __post_init__(self) -> None:
         if self.maximum_tests < 1:
-            raise ValueError(f"{self.maximum_tests} tests are too few to find anything")
+            raise ValueError(f"at least one test must be allowed, not {self.maximum_tests}")
         if not 0 <= self.exposure_step_s < math.inf:
             raise ValueError(f"an exposure step of {self.exposure_step_s} s is impossible")
         if self.exposure_step_s and self._steps[0] > self._steps[1]:
-            raise ValueError(f"no multiple of {self.exposure_step_s} s lies within {self.exposure}")
+            raise ValueError(f"no multiple of {self.exposure_step_s} s is within {self.exposure}")
 
     @property
     def window(self) -> ExposureSpan:

@@ -48,11 +48,11 @@ class FlatTarget:
     def __post_init__(self) -> None:
         if not -math.inf < self.bias_adu < self.full_scale_adu < math.inf:
             raise ValueError(
-                f"full scale ({self.full_scale_adu} ADU) must lie above the bias level ({self.bias_adu} ADU)"
+                f"full scale ({self.full_scale_adu} ADU) must be above the bias level ({self.bias_adu} ADU)"
             )
         if not 0 < self.band[0] < self.fraction < self.band[1] < 1:
             raise ValueError(
-                f"the target {self.fraction} must lie inside the band {self.band}, and that between 0 and 1"
+                f"the target {self.fraction} must be inside the band {self.band}, and the band between 0 and 1"
             )
 
     @property

@@ -53,10 +53,10 @@ class Reason(StrEnum):
 
     TOO_BRIGHT = "too bright at the shortest exposure"
     TOO_DARK = "too dark at the longest exposure"
-    NO_RESPONSE = "the light does not respond"
+    NO_RESPONSE = "the lamp does not respond"
     STEPS_TOO_COARSE = "the steps of exposure and brightness are too coarse"
     TOO_MANY_TESTS = "too many tests"
-    UNSTABLE = "the source is unstable"
+    UNSTABLE = "the lamp is unstable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class KnownLight:
 
     def __post_init__(self) -> None:
         if not (0 < self.rate_adu_per_s < math.inf and 0 <= self.faintest_part <= 1):
-            raise ValueError(f"{self} cannot have been learned")
+            raise ValueError(f"impossible learned values: {self}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,7 @@ class FlatTuner:
         longest_s = max(test.exposure_s for test in self._tests if test.brightness == decision.brightness)
         if is_seen or longest_s >= exposure_s:
             return None
-        return Shoot(exposure_s, decision.brightness, "to see where the camera saturates")
+        return Shoot(exposure_s, decision.brightness, "to find the level at which the camera saturates")
 
     def _judge(self, evidence: Evidence) -> Decision:
         brightness, exposure_s = next_setting(evidence, self._limits)
@@ -254,10 +254,10 @@ class FlatTuner:
         if self._known is None:
             exposure_s = self._limits.round_s(self._limits.window.shortest_s * FIRST_PART)
             brightness = None if panel is None else panel.nearest(panel.maximum * FIRST_PART)
-            return Shoot(exposure_s, brightness, "nothing is known of this light yet")
+            return Shoot(exposure_s, brightness, "the light is not known yet")
         exposure_s = self._limits.round_s(self.target.signal_adu / self._known.rate_adu_per_s)
         brightness = None if panel is None else panel.nearest(self._known.brightness or panel.maximum)
-        return Shoot(exposure_s, brightness, "starting from what was learned")
+        return Shoot(exposure_s, brightness, "starting from the learned setting")
 
     def _exhausted_at(self, evidence: Evidence, brightness: int) -> FlatTest | None:
         """Return a good test outside the window if no brightness would bring the exposure into it."""
@@ -288,11 +288,11 @@ class FlatTuner:
 
     def _why_outside(self, evidence: Evidence) -> str:
         if self._limits.brightness is None:
-            return "and this light has no brightness control"
+            return "because the lamp has no brightness control"
         needs = evidence.needed_exposures().values()
         if len(needs) > 1 and max(needs) < 1.15 * min(needs):
-            return "and the brightness has no effect"
-        return "and no brightness brings it inside"
+            return "because the brightness has no effect"
+        return "because no brightness brings it inside"
 
     def _at_the_end(self, evidence: Evidence, shot: FlatTest) -> OutOfReach:
         """Return why a setting that was already shot cannot be improved."""
@@ -303,7 +303,7 @@ class FlatTuner:
         else:
             reason = Reason.TOO_DARK if shot.exposure_s >= self._longest_s else Reason.STEPS_TOO_COARSE
         low, high = (100 * part for part in evidence.target.band)
-        return OutOfReach(reason, f"{reason}: {evidence.describe(shot)}, wanted are {low:.0f} to {high:.0f} %")
+        return OutOfReach(reason, f"{reason}: {evidence.describe(shot)}, allowed are {low:.0f} to {high:.0f} %")
 
     def _no_response(self) -> OutOfReach:
         levels = [test.level_adu for test in self._tests]
@@ -312,7 +312,7 @@ class FlatTuner:
             Reason.NO_RESPONSE,
             f"{Reason.NO_RESPONSE}: {min(levels):.0f} to {max(levels):.0f} ADU at exposures from "
             f"{min(exposures):g} to {max(exposures):g} s, bias {self._target.bias_adu:.0f} ADU. "
-            "Is the panel lit, and is it the panel that the camera looks at?",
+            "Is the panel lit, and is it in front of the telescope?",
         )
 
     @property
@@ -344,9 +344,7 @@ class FlatTuner:
 
     def _too_many(self) -> OutOfReach:
         last = Evidence(self.target, self._tests).describe(self._tests[-1])
-        return OutOfReach(
-            Reason.TOO_MANY_TESTS, f"{_count(len(self._tests))} did not find a good flat; the last one: {last}"
-        )
+        return OutOfReach(Reason.TOO_MANY_TESTS, f"no good flat after {_count(len(self._tests))}; the last one: {last}")
 
 
 def _unstable(before: FlatTest, after: FlatTest) -> OutOfReach:

@@ -1,15 +1,11 @@
-"""Master flats of twilight: each frame has the dark of its own exposure subtracted, and is scaled by its own level.
+"""Master flats of twilight: the dark of its own exposure is subtracted from each frame, then it is scaled by its level.
 
-So frames of different exposures of a changing sky lie on one scale, and what differs between them, stars above all,
-is clipped.
+So frames of different exposures of a changing sky lie on one scale, and clipping removes what differs between them:
+stars above all.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
-
-import numpy as np
-from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.frame_file import read_pixels
@@ -17,25 +13,25 @@ from coldframe.calibration.frames.overscan import Overscan
 from coldframe.calibration.masters.dark_ladder import DarkLadder
 from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
 from coldframe.calibration.masters.master_frame import MasterFrame
-from coldframe.calibration.stacking.accumulator import Accumulator
-from coldframe.calibration.stacking.clipping import Clipping
-from coldframe.capture.twilight.shooting import SkySet
+from coldframe.capture.pipeline.frame_stack import FlatStack
+from coldframe.capture.pipeline.making_master import master_of
+from coldframe.capture.twilight.sky_frames import SkySet
 from coldframe.config.frames import FrameKind
 
 
-def sky_master(shot: SkySet, ladder: DarkLadder, overscan: Overscan | None, cfa_pattern: str | None) -> MasterFrame:
-    """Combine the flats of one filter.
+def sky_master(sky_set: SkySet, ladder: DarkLadder, overscan: Overscan | None, cfa_pattern: str | None) -> MasterFrame:
+    """Combine the flats of one filter. Blocks, so use it in a thread.
 
     Parameters
     ----------
-    shot
+    sky_set
         At least one flat.
     ladder
-        What is subtracted from them.
+        Darks to subtract from them.
     overscan
-        What was subtracted from the frames of the ladder first.
+        What was subtracted from the frames of the ladder first, None for whole frames.
     cfa_pattern
-        Of the camera's pixels; None for mono.
+        Colour filter array of the frames, such as "RGGB"; None for mono.
 
     Raises
     ------
@@ -44,60 +40,34 @@ def sky_master(shot: SkySet, ladder: DarkLadder, overscan: Overscan | None, cfa_
     NoSignalError
         If a flat shows no light.
     """
-    assert shot.first is not None
-    order = sorted(range(len(shot.paths)), key=lambda place: shot.exposures_s[place])
-    factors: list[NDArray[np.float32]] = []
 
-    def recipe(exposure_s: float) -> FlatRecipe:
+    def recipe_at(exposure_s: float) -> FlatRecipe:
         dark, uncertainty = ladder.at(exposure_s)
         return FlatRecipe(on_pedestal(dark, overscan), uncertainty, cfa_pattern, overscan)
 
-    def scaled(place: int) -> NDArray[np.uint16]:
-        flat = recipe(shot.exposures_s[place]).scaled(read_pixels(shot.paths[place]))
-        factors.append(flat.factors)
-        return flat.pixels
-
-    def reread(places: NDArray[np.intp]) -> Iterator[NDArray[np.uint16]]:
-        for place in order:
-            yield scaled(place).reshape(-1)[places]
-
-    first = scaled(order[0])
-    height, width = first.shape
-    accumulator = Accumulator((height, width), len(order))
-    accumulator.add(first, shot.digests[order[0]])
-    for place in order[1:]:
-        accumulator.add(scaled(place), shot.digests[place])
-    mean_s = fmean(shot.exposures_s)
-    clipping = Clipping()
-    stack = accumulator.finish(clipping, reread)
-    # Frames that were read again have their factors at the end of the list once more.
-    stack, masked = recipe(mean_s).response(stack, factors[: len(order)])
-    return MasterFrame(
+    accepted = sky_set.accepted
+    # In the order of their exposures, because the ladder keeps only two darks in memory.
+    frames = sorted(accepted.frames, key=lambda each: each.exposure_s)
+    stack = FlatStack(len(frames), recipe_at)
+    for each in frames:
+        stack.fold(read_pixels(each.path), each.exposure_s, each.digest)
+    return master_of(
+        accepted,
+        stack.finish(frames),
         kind=FrameKind.FLAT,
-        stack=stack,
-        camera=shot.first.camera,
-        settings=shot.first.settings,
-        exposure_s=mean_s,
-        sensor_c=fmean(shot.sensor_c) if shot.sensor_c else None,
-        setpoint_c=shot.first.setpoint_c,
-        filter_name=shot.flat.filter,
-        method=clipping,
-        inputs=tuple(path.name for path in shot.paths),
-        first_at=shot.first.started_at,
-        last_at=shot.last_at,
-        masked=masked,
+        filter_name=sky_set.flat.filter,
+        exposure_s=fmean(accepted.exposures_s),
         subtracted=ladder.rungs[-1].path.name,
-        header=shot.first.header,
-        overscan=overscan,
-        remarks=_remarks(shot, [rung.path for rung in ladder.rungs]),
+        remarks=_remarks(sky_set, [rung.path for rung in ladder.rungs]),
     )
 
 
-def _remarks(shot: SkySet, rungs: list[Path]) -> tuple[Card, ...]:
+def _remarks(sky_set: SkySet, darks: list[Path]) -> tuple[Card, ...]:
+    exposures_s = sky_set.accepted.exposures_s
     return (
-        Card("CFSATUR", shot.full_scale_adu, "[adu] level at which the flats saturate"),
+        Card("CFSATUR", sky_set.full_scale_adu, "[adu] level at which the flats saturate"),
         Card("CFSKY", value=True, comment="twilight flats of different exposures"),
-        Card("CFEXPMIN", min(shot.exposures_s), "[s] shortest of the exposures"),
-        Card("CFEXPMAX", max(shot.exposures_s), "[s] longest of the exposures"),
-        *(Card(f"CFDARK{number}", path.name, "subtracted, between two") for number, path in enumerate(rungs, start=1)),
+        Card("CFEXPMIN", min(exposures_s), "[s] shortest of the exposures"),
+        Card("CFEXPMAX", max(exposures_s), "[s] longest of the exposures"),
+        *(Card(f"CFDARK{number}", path.name, "subtracted, between two") for number, path in enumerate(darks, start=1)),
     )

@@ -1,22 +1,21 @@
 """Twilight flats within a night: first flats, then dark flats over the exposures that they had, then their masters."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.frames.overscan import Overscan
 from coldframe.calibration.masters.dark_ladder import DarkLadder, Rung, rung_exposures_s
 from coldframe.calibration.masters.flat_scaling import NoSignalError
-from coldframe.capture.events.kinds import MasterWritten, Severity
 from coldframe.capture.flats.learned import LearnedFlats
+from coldframe.capture.pipeline.making_master import publish_and_file, save_master
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.shooting.set_inputs import DarkFlatInputs, SubtractedMaster
 from coldframe.capture.shooting.set_shooting import LEAST_FRAMES
 from coldframe.capture.steps import ShootStep, SkyMasterStep, SkyStep
 from coldframe.capture.threads import in_thread
 from coldframe.capture.twilight.masters import sky_master
-from coldframe.capture.twilight.shooting import SkySet, SkyShooting
+from coldframe.capture.twilight.shooting import SkyShooting
+from coldframe.capture.twilight.sky_frames import SkySet
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 Conditions = tuple[ReadoutSettings, float | None]
@@ -83,10 +82,11 @@ class SkySets:
         try:
             missing = await shooting.run()
         finally:
-            sets = {name: shot for name, shot in shooting.sets.items() if len(shot.paths) >= LEAST_FRAMES}
-            used_s = [exposure_s for shot in sets.values() for exposure_s in shot.exposures_s]
+            frames = shooting.frames
+            sets = {name: each for name, each in frames.sets.items() if len(each.accepted) >= LEAST_FRAMES}
+            used_s = [exposure_s for each in sets.values() for exposure_s in each.accepted.exposures_s]
             rungs_s = list(rung_exposures_s(used_s, step.dark_flats)) if used_s and step.dark_flats else []
-            self._shot[step.readout, step.setpoint_c] = _Twilight(sets, rungs_s, shooting.cfa_pattern)
+            self._shot[step.readout, step.setpoint_c] = _Twilight(sets, rungs_s, frames.cfa_pattern)
         if missing is not None:
             raise StepFailedError(missing)
 
@@ -138,28 +138,10 @@ class SkySets:
             master = await in_thread(sky_master, shot, ladder, darks[0].overscan, twilight.cfa_pattern)
         except (FrameFileError, NoSignalError) as error:
             raise StepFailedError(str(error)) from error
-        path = await in_thread(self._context.folder.save_master, master)
-        self._context.publish(
-            MasterWritten(
-                self._context.clock.now(),
-                number,
-                str(path),
-                master.stack.frames,
-                master.level,
-                master.noise,
-                master.stack.rejected_fraction,
-            )
-        )
-        await self._file(path)
+        written = await in_thread(save_master, self._context.folder, master)
+        await publish_and_file(self._context, number, written)
 
     def _darks(self, conditions: Conditions, twilight: _Twilight) -> list[_Dark]:
         pedestal, bias = self._context.settings.flats.pedestal, self._biases.get(conditions)
         biases = [] if bias is None or pedestal == "dark-flat" else [bias]
         return biases if pedestal == "bias" else [*biases, *twilight.dark_flats]
-
-    async def _file(self, path: Path) -> None:
-        """Take the master into the library. That it is saved is what counts: a failure is told, and no more."""
-        try:
-            await in_thread(self._context.folder.file_master, path)
-        except (NotDurableError, FrameFileError, OSError) as error:
-            self._context.notice(Severity.WARNING, f"not in the library: {error}")

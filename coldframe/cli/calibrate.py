@@ -1,4 +1,4 @@
-"""`coldframe calibrate`: lights through the masters of the library."""
+"""`coldframe calibrate`: calibrates lights with the masters of the library."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.library import NoLibraryError, find_library
 
 THREADS = 2
-"""Lights at a time: while one waits for the disk the other computes. Each takes four times its pixels in memory."""
+"""Lights calibrated at once: one waits for the disk while the other computes. Each takes memory for four lights."""
 
 CALIBRATED = "calibrated"
 
@@ -30,22 +30,22 @@ _FAULTS = (FrameFileError, NotDurableError, MismatchError, NoMasterError, OSErro
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the command was asked for.
+    """The request of the command.
 
     Attributes
     ----------
     library
-        Folder of masters, None for the configured one.
+        Folder of masters; None for the configured one.
     target
-        Where results go, None for a folder beside each light.
+        Folder for results; None for a folder beside each light.
     subtract
-        What is subtracted.
+        The kind of dark to subtract.
     with_flat
-        Whether lights are divided by a flat.
+        True to divide lights by a flat.
     output
-        What results look like.
+        The form of the results.
     defects
-        Map of the pixels to be mended, None to trust all.
+        Map of the pixels to replace; None to trust all.
     """
 
     library: Path | None
@@ -57,23 +57,24 @@ class Request:
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What has become of the lights so far."""
+class Tally:
+    """Counts of the results so far."""
 
     done: int = 0
     failed: int = 0
     without_photons: int = 0
     folders: set[Path] = field(default_factory=set)
 
-    def tell(self, light: Path, outcome: CalibratedFile | Exception) -> None:
+    def report(self, light: Path, outcome: CalibratedFile | Exception) -> None:
+        """Count a light, and print what went wrong with it."""
         if isinstance(outcome, CalibratedFile):
             self.done += 1
             self.folders.add(outcome.path.parent)
             self.without_photons += not outcome.photons
             if outcome.below:
                 print(
-                    f"{outcome.path}: {outcome.below} pixels were clipped at zero; a larger --pedestal or --float keeps"
-                    " them",
+                    f"{outcome.path}: {outcome.below} pixels were clipped at zero; a larger --pedestal, or --float,"
+                    " would keep them",
                     file=sys.stderr,
                 )
             return
@@ -83,6 +84,7 @@ class _Tally:
 
     @property
     def exit_code(self) -> ExitCode:
+        """0 if all lights were calibrated, 1 if some failed, 2 if all failed."""
         if not self.done:
             return ExitCode.BAD_INPUT
         return ExitCode.INCOMPLETE if self.failed else ExitCode.DONE
@@ -97,14 +99,14 @@ class _Group:
 
 
 def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
-    """Calibrate lights; what is wrong with one is said, and the others go on.
+    """Calibrate lights; the fault of a light is printed, and the others continue.
 
     Parameters
     ----------
     names
-        Files, folders (the FITS files right in them) and patterns.
+        Files, folders (only the FITS files directly in them) and patterns.
     request
-        How.
+        How to calibrate them.
     """
     try:
         lights = find_files(names)
@@ -114,7 +116,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     except (NothingFoundError, NoLibraryError, FrameFileError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
-    tally = _Tally()
+    tally = Tally()
     try:
         with _progress(len(lights)) as advance:
             for group in _grouped(lights, catalogue.setups, request, tally, advance):
@@ -124,7 +126,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
         return ExitCode.INTERRUPTED
     if tally.without_photons:
         print(
-            f"{tally.without_photons} lights do not tell EGAIN: the photon noise is not in their UNCERT (--e-per-adu)",
+            f"{tally.without_photons} lights have no EGAIN: their UNCERT lacks photon noise (--e-per-adu)",
             file=sys.stderr,
         )
     places = "".join(f", in {folder}" for folder in sorted(tally.folders))
@@ -136,23 +138,23 @@ def _grouped(
     lights: list[Path],
     masters: dict[Path, FrameSetup],
     request: Request,
-    tally: _Tally,
+    tally: Tally,
     advance: Callable[[], None],
 ) -> list[_Group]:
-    """Return the lights by their recipes, so that masters are read once; those that cannot be calibrated are told."""
+    """Return the lights by recipe, so that each master is read once; report those that cannot be calibrated."""
     groups: dict[LightRecipe, _Group] = {}
     for light in lights:
         try:
             recipe = recipe_for(light_setup(light), masters, request.subtract, with_flat=request.with_flat)
         except _FAULTS as error:
-            tally.tell(light, error)
+            tally.report(light, error)
             advance()
         else:
             groups.setdefault(recipe, _Group(recipe)).lights.append(light)
     return list(groups.values())
 
 
-def _calibrate_group(group: _Group, request: Request, tally: _Tally, advance: Callable[[], None]) -> None:
+def _calibrate_group(group: _Group, request: Request, tally: Tally, advance: Callable[[], None]) -> None:
     print(_group_text(group))
     for caveat in group.recipe.caveats:
         print(f"{group.lights[0]}: {caveat}", file=sys.stderr)
@@ -160,14 +162,14 @@ def _calibrate_group(group: _Group, request: Request, tally: _Tally, advance: Ca
         planes = load_correction(group.recipe)
     except _FAULTS as error:
         for light in group.lights:
-            tally.tell(light, error)
+            tally.report(light, error)
             advance()
         return
     work = partial(_outcome, recipe=group.recipe, planes=planes, request=request)
     with ThreadPoolExecutor(THREADS, "light") as threads:
         try:
             for light, outcome in zip(group.lights, threads.map(work, group.lights), strict=True):
-                tally.tell(light, outcome)
+                tally.report(light, outcome)
                 advance()
         except KeyboardInterrupt:
             threads.shutdown(cancel_futures=True)
@@ -175,7 +177,7 @@ def _calibrate_group(group: _Group, request: Request, tally: _Tally, advance: Ca
 
 
 def _group_text(group: _Group) -> str:
-    """Say with which masters the lights are calibrated: "3 lights: dark MasterDark.fits, flat MasterFlat.fits"."""
+    """Return which masters calibrate the lights: "3 lights: dark MasterDark.fits, flat MasterFlat.fits"."""
     recipe = group.recipe
     masters = {"bias": recipe.bias, "dark": recipe.dark, "flat": recipe.flat}
     used = ", ".join(f"{kind} {path.name}" for kind, path in masters.items() if path is not None)

@@ -1,4 +1,4 @@
-"""`coldframe camera`: what the nights told of the cameras."""
+"""`coldframe camera`: print the measured figures of each camera, or measure a night."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -21,24 +21,24 @@ PLOT_COLUMNS, PLOT_ROWS = 60, 14
 
 
 def show_cameras(name: str | None, folder: Path | None, output: Path | None) -> ExitCode:
-    """Print figures and photon transfer curve of each camera and setting; 1 if some records cannot be read.
+    """Print figures and photon transfer curve of each camera and setting; return 1 if some records are unreadable.
 
     Parameters
     ----------
     name
-        Part of the camera's name; None for all.
+        Part of the camera's name; None for all cameras.
     folder
-        Where nights are kept; None for the configuration's.
+        Folder of the nights; None for the configured one.
     output
-        SVG file to write, too; never overwritten.
+        SVG file to write as well; never overwritten.
     """
     if output is not None and output.suffix.lower() != ".svg":
-        print(f"{output}: pictures are written as SVG; name a file that ends in .svg", file=sys.stderr)
+        print(f"{output}: pictures are SVG files; choose a name that ends in .svg", file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
         storage = load_settings(find_config()).storage.folder if folder is None else folder
     except ConfigError as error:
-        print(f"{error}\nName the folder of your nights instead: --folder FOLDER", file=sys.stderr)
+        print(f"{error}\nOr set the folder of your nights: --folder FOLDER", file=sys.stderr)
         return ExitCode.BAD_INPUT
     records, problems = CameraRecords(storage / CAMERAS).load()
     for problem in problems:
@@ -58,17 +58,19 @@ def show_cameras(name: str | None, folder: Path | None, output: Path | None) -> 
 
 
 def measure_camera(night: Path, folder: Path | None) -> ExitCode:
-    """Measure the camera from the frames of a night and keep that beside the others; 1 if some cannot be read."""
+    """Measure the camera from the frames of a night and save the record; return 1 if some frames are unreadable."""
     try:
         storage = load_settings(find_config()).storage.folder if folder is None else folder
     except ConfigError as error:
-        print(f"{error}\nName the folder of your nights instead: --folder FOLDER", file=sys.stderr)
+        print(f"{error}\nOr set the folder of your nights: --folder FOLDER", file=sys.stderr)
         return ExitCode.BAD_INPUT
     records, problems = measure_night(night)
     for problem in problems:
         print(problem, file=sys.stderr)
     if not records:
-        print(f"{night}: no bias frames and flats of one setting, two or more of each", file=sys.stderr)
+        print(
+            f"{night}: not enough frames; two or more bias frames and flats of one setting are needed", file=sys.stderr
+        )
         return ExitCode.BAD_INPUT
     try:
         for record in records:
@@ -80,19 +82,19 @@ def measure_camera(night: Path, folder: Path | None) -> ExitCode:
 
 
 def _nights(records: list[CameraRecord]) -> int:
-    """Count the nights; one that was measured again counts once."""
+    """Count the nights; several records of one night count once."""
     return len({evening_of(record.measured_at.astimezone()) for record in records})
 
 
 def _nothing(storage: Path, name: str | None, records: list[CameraRecord]) -> str:
     if not records:
-        return f"{storage / CAMERAS}: no camera was measured yet; a night with bias frames and flats does so by itself"
+        return f"{storage / CAMERAS}: no camera has been measured yet; any night with bias frames and flats does it"
     known = ", ".join(sorted({record.camera for record in records}))
-    return f"no camera like {name!r} was measured; there are: {known}"
+    return f"no record of a camera named {name!r}; known cameras: {known}"
 
 
 def _export(console: Console, output: Path) -> str | None:
-    """Write what was printed as SVG; return what went wrong."""
+    """Write the printed output as SVG; return an error message, or None."""
     try:
         with output.open("x", encoding="utf-8") as file:
             file.write(console.export_svg(title="coldframe camera"))
@@ -149,7 +151,7 @@ def _rows(record: CameraRecord) -> Iterator[tuple[str, str, str]]:
 
 
 def _with_error(figure: Figure) -> str:
-    """Write a value and its error to the error's first digit: 0.2464 ± 0.0003."""
+    """Format a value and its error to the first digit of the error: 0.2464 ± 0.0003."""
     if figure.error <= 0:
         return f"{figure.value:.5g}"
     digits = max(0, -int(f"{figure.error:e}".split("e")[1]))
@@ -157,11 +159,11 @@ def _with_error(figure: Figure) -> str:
 
 
 def _curve(record: CameraRecord, glyphs: Glyphs) -> Iterator[Text]:
-    """Draw the photon transfer curve, both axes logarithmic, over the line of shot noise and read noise."""
+    """Draw the photon transfer curve on logarithmic axes, with the line of shot noise and read noise."""
     signals = sorted((point.signal_adu, point.noise_adu) for point in record.curve)
     lowest, highest = 1.0, signals[-1][0] * 1.3
     model = _model(record)
-    # Saturated tiles have no noise left: their dots lie on the axis.
+    # Saturated tiles have no noise, so their dots are on the axis.
     bottom, top = model(lowest) / 1.5, max(model(highest), *(noise for _, noise in signals)) * 1.3
     canvas = Canvas(PLOT_COLUMNS, PLOT_ROWS, glyphs)
     for dot in range(canvas.width):
@@ -179,7 +181,7 @@ def _curve(record: CameraRecord, glyphs: Glyphs) -> Iterator[Text]:
 
 
 def _model(record: CameraRecord) -> Callable[[float], float]:
-    """Return the noise that read noise and shot noise give together, ADU, as a function of the signal, ADU."""
+    """Return the combined read and shot noise in ADU as a function of the signal in ADU."""
     e_per_adu = record.e_per_adu.value if record.e_per_adu else 1.0
     read_noise_adu = record.read_noise_e.value / e_per_adu if record.read_noise_e else 0.0
     return lambda signal_adu: sqrt(read_noise_adu**2 + signal_adu / e_per_adu)

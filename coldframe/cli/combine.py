@@ -1,4 +1,4 @@
-"""`coldframe combine`: a master from raw frames of any camera and program."""
+"""`coldframe combine`: combines raw frames of any camera and program into a master."""
 
 import sys
 import tempfile
@@ -32,11 +32,11 @@ _MOST_FAULTS = 5
 
 
 class RefusedError(ColdframeError):
-    """The files or options do not allow a master; the message says why."""
+    """The files or options do not permit a master; the message says why."""
 
 
 class Choice(NamedTuple):
-    """What the options say about the method."""
+    """The options that select the method."""
 
     method: Literal["mean", "sigma-clip", "winsorized", "median"]
     center: Literal["mean", "median"]
@@ -45,7 +45,7 @@ class Choice(NamedTuple):
 
 
 def chosen_method(choice: Choice) -> Method:
-    """Return the method that the options name."""
+    """Return the method that the options select."""
     match choice.method:
         case "mean":
             return Mean()
@@ -72,14 +72,14 @@ def combine_files(
     overscan: OverscanChoice | None = None,
     states: Sequence[Path] = (),
 ) -> ExitCode:
-    """Combine; 1 if files were left out and named, 2 if there is no master, and why."""
+    """Combine frames; return 1 if some files were left out, and 2 if there is no master; print which files, and why."""
     try:
         _check_output(output)
         if not names and not states:
-            raise RefusedError("nothing to combine: name raw FILES, folders or patterns")  # noqa: TRY301 - told like the rest
+            raise RefusedError("nothing to combine: name raw FILES, folders or patterns")  # noqa: TRY301 - printed like all other errors
         method = chosen_method(choice)
         if states and scheduler is not None:
-            raise RefusedError("--state and --dask: a state grows on one machine; use one of them")  # noqa: TRY301 - told like the rest
+            raise RefusedError("--state and --dask: a state grows on one machine; use one of them")  # noqa: TRY301 - printed like all other errors
         with (
             tempfile.TemporaryDirectory(prefix=".coldframe-", dir=output.parent) as unpacked,
             _stacking(scheduler, Path(unpacked)) as stacking,
@@ -128,7 +128,7 @@ def _growing(states: Sequence[Path], frames: Sequence[RawFrame], method: Method,
 
 
 def _grown(growing: "GrowingSet", frames: Sequence[RawFrame]) -> list[FrameFileError]:
-    """Add frames to the state and save it; say what is left out, and return it."""
+    """Add frames to the state and save it; print and return the faults of those that are left out."""
     refused = growing.add(frames)
     for error in refused:
         print(f"left out: {error}", file=sys.stderr)
@@ -138,9 +138,9 @@ def _grown(growing: "GrowingSet", frames: Sequence[RawFrame]) -> list[FrameFileE
 
 
 def _check_output(output: Path) -> None:
-    """Raise before any work if the master could not be written in the end."""
+    """Raise before any work if the master could not be written at the end."""
     if output.is_dir():
-        raise RefusedError(f"{output}: is a folder: name the file in it, such as {output / 'MasterDark.fits'}")
+        raise RefusedError(f"{output}: is a folder: name a file in it, such as {output / 'MasterDark.fits'}")
     if output.suffix.lower() not in PLAIN_SUFFIXES:
         raise RefusedError(f"{output}: masters are written as FITS; name a file that ends in .fits")
     if output.exists():
@@ -150,7 +150,7 @@ def _check_output(output: Path) -> None:
 
 
 def _check_set(frames: Sequence[RawFrame], *, force: bool) -> None:
-    """Say what the frames are; raise if they are not one set."""
+    """Print the sets of the frames; raise if they are not one set."""
     sets = sets_of(frames)
     for one in sets:
         print(one)
@@ -159,22 +159,22 @@ def _check_set(frames: Sequence[RawFrame], *, force: bool) -> None:
     if len(sets) > 1 and not force:
         raise RefusedError(f"these are {len(sets)} sets, one master each: name the files of one set, or use --force")
     if len(frames) < FEWEST_FRAMES and not force:
-        raise RefusedError("one frame alone makes no master: nothing can be averaged or rejected")
+        raise RefusedError("a single frame makes no master: nothing can be averaged or rejected")
 
 
 def _stacking(scheduler: str | None, folder: Path) -> AbstractContextManager[Stacking]:
-    """Return what stacks: this process, or the workers of a Dask scheduler, which see what is put into the folder."""
+    """Return the function that stacks here, or on a Dask cluster whose workers can read the folder."""
     if scheduler is None:
         return nullcontext(stack_here)
     try:
-        from coldframe.calibration.combining.dask import stacking_cluster  # noqa: PLC0415 - of an extra, and slow to import
+        from coldframe.calibration.combining.dask import stacking_cluster  # noqa: PLC0415 - an optional dependency, slow to import
     except ModuleNotFoundError as error:
-        raise StackingError(f"--dask: {error}: pip install distributed, the same version as the cluster's") from error
+        raise StackingError(f"--dask: {error}: pip install distributed, in the same version as the cluster") from error
     return stacking_cluster(scheduler, folder)
 
 
 class _Subtracted(NamedTuple):
-    """A master that is subtracted."""
+    """A master to subtract."""
 
     path: Path
     planes: MasterPlanes
@@ -182,16 +182,16 @@ class _Subtracted(NamedTuple):
 
 
 def _subtracted(frames: Sequence[RawFrame], dark: Path | None, bias: Path | None) -> _Subtracted | None:
-    """Read what is to be subtracted; raise where that is of no use."""
+    """Read the master to subtract; raise if it is useless for these frames."""
     kind = sets_of(frames)[0].frames[0].setup.kind
     if dark is not None and kind is not FrameKind.FLAT:
-        raise RefusedError(f"--dark {dark}: only from flats a dark is subtracted here")
+        raise RefusedError(f"--dark {dark}: a dark is subtracted from flats only")
     if bias is not None and kind is not FrameKind.DARK:
-        raise RefusedError(f"--bias {bias}: only from darks the bias is subtracted here; for flats name it as --dark")
+        raise RefusedError(f"--bias {bias}: a bias is subtracted from darks only; for flats name it as --dark")
     if dark is None and kind is FrameKind.FLAT:
         print(
-            "no --dark: bias and dark current stay in the flats and falsify the master; "
-            "better name their master dark flat, or a master bias, with --dark",
+            "no --dark: bias and dark current remain in the flats and distort the master; "
+            "name their master dark flat, or a master bias, with --dark",
             file=sys.stderr,
         )
     path = dark or bias
@@ -206,7 +206,7 @@ def _subtracted(frames: Sequence[RawFrame], dark: Path | None, bias: Path | None
 
 
 def _as_in(subtracted: _Subtracted | None) -> OverscanChoice | None:
-    """Return how overscan must be treated so that the master that is subtracted fits; None leaves the choice."""
+    """Return the treatment of overscan that the subtracted master requires; None if there is a choice."""
     if subtracted is None:
         return None
     return "none" if subtracted.setup.overscan is None else subtracted.setup.overscan.method
@@ -217,20 +217,20 @@ def _check_subtracted(frames: Sequence[RawFrame], subtracted: _Subtracted | None
         return
     faults = dict.fromkeys(fault for frame in frames for fault in subtraction_faults(frame.setup, subtracted.setup))
     if is_single_frame(subtracted.planes.header):
-        # Its noise would be in every flat alike, and nothing tells how large it is.
+        # Its noise would be the same in every flat, and of unknown size.
         faults["it is a single frame, not a master"] = None
     if not faults:
         return
     told = f"{subtracted.path} does not fit the frames: {', '.join(list(faults)[:_MOST_FAULTS])}"
     if not force:
-        raise RefusedError(f"{told}; --force subtracts it all the same")
+        raise RefusedError(f"{told}; --force subtracts it anyway")
     print(told, file=sys.stderr)
 
 
 def _combined(
     frames: list[RawFrame], method: Method, subtracted: _Subtracted | None, stacking: Stacking
 ) -> tuple[MasterFrame, int]:
-    """Combine the largest set first; frames that cannot be read after all are named and left out."""
+    """Combine the largest set first; frames that turn out to be unreadable are printed and left out."""
     frames = [frame for one in sets_of(frames) for frame in one.frames]
     if not frames:
         raise RefusedError("nothing is left to combine")

@@ -11,22 +11,22 @@ from coldframe.cli.commands import frames, library, nights, rigs
 COMMANDS: dict[Callable[..., None], str] = {
     nights.run: "Shoot the night's calibration frames.",
     nights.plan: "Show what a night would shoot, and how long it takes.",
-    nights.watch: "Watch a night under way from another terminal.",
-    nights.listen: "Start nights when asked over MQTT.",
+    nights.watch: "Watch a running night from another terminal.",
+    nights.listen: "Start nights on request over MQTT.",
     rigs.simulate: "Serve a simulated rig over INDI.",
-    rigs.devices: "List what an INDI server's devices can do.",
+    rigs.devices: "List an INDI server's devices and their controls.",
     rigs.init: "Write a commented configuration.",
-    nights.report: "Make a night's morning report again.",
+    nights.report: "Write the morning report of a night again.",
     frames.inspect: "Show any frame or master.",
     rigs.safe: "Bring the hardware to the safe state.",
     rigs.notify: "Send a message to your phone.",
-    rigs.camera: "Show what was measured of the cameras.",
+    rigs.camera: "Show the measured properties of the cameras.",
     frames.calibrate: "Calibrate lights with matching masters.",
     frames.verify: "Check a night's masters against its raw frames.",
     frames.combine: "Make a master from raw frames of any program.",
     frames.defects: "Map the sensor's defects from masters.",
 }
-"""Every command but the group `library`, with its line in `coldframe --help`."""
+"""Every command except the group `library`, with its line in `coldframe --help`."""
 
 app = typer.Typer(
     name="coldframe",
@@ -34,10 +34,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Unattended end-of-night calibration frames for INDI rigs: bias, darks, flats and dark flats, with their "
-    "masters, shot while you sleep. Try it without hardware: coldframe run --simulate",
-    epilog="Exit codes: 0 all planned masters were made; 1 ended with something missing, and said what; 2 bad input, "
-    "or nothing to work with; 3 aborted into the safe state; 130 interrupted.",
+    help="Shoot calibration frames on an INDI rig while you sleep: bias, darks, flats and dark flats at the end of the "
+    "night, combined into masters. Try it without hardware: coldframe run --simulate",
+    epilog="Exit codes: 0 all planned masters were made; 1 something is missing, as reported; 2 bad input, or nothing "
+    "to work with; 3 aborted into the safe state; 130 interrupted.",
 )
 
 

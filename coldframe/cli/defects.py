@@ -1,4 +1,4 @@
-"""`coldframe defects`: a map of the pixels that cannot be trusted, from masters."""
+"""`coldframe defects`: make a map of the defective pixels in masters."""
 
 import sys
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ from coldframe.config.frames import FrameKind
 
 @dataclass(frozen=True, slots=True)
 class Masters:
-    """The files to look at, at least one."""
+    """Files to examine, one or more."""
 
     dark: Path | None
     flat: Path | None
@@ -41,13 +41,13 @@ class Masters:
 def map_defects(
     masters: Masters, output: Path, siril_list: Path | None, limits: Limits, e_per_adu: float | None
 ) -> ExitCode:
-    """Find defects, tell how many of each kind, write the map; 2 if there is none, and why."""
+    """Find defects, print the number of each kind, and write the map; return 2 if no map can be written."""
     try:
         if output.suffix.lower() not in PLAIN_SUFFIXES:
-            raise NotJudgeableError(f"{output}: maps are written as FITS; name a file that ends in .fits")  # noqa: TRY301 - told like the rest
+            raise NotJudgeableError(f"{output}: maps are FITS files; choose a name that ends in .fits")  # noqa: TRY301 - reported like the other errors
         for path in filter(None, (output, siril_list)):
             _check_output(path)
-        parts, header = _looked_at(masters, limits, e_per_adu)
+        parts, header = _examine(masters, limits, e_per_adu)
         defects = merged(parts, limits)
         _check_fraction(defects)
         names = {"CFDARK": masters.dark, "CFBIAS": masters.bias, "CFFLAT": masters.flat}
@@ -66,15 +66,15 @@ def map_defects(
 
 
 def _check_output(path: Path) -> None:
-    """Raise before any work if the file could not be written in the end."""
+    """Raise before any work if the file cannot be written in the end."""
     if path.exists():
         raise NotJudgeableError(f"{path}: exists, and files are never overwritten: choose another name")
     if not path.parent.is_dir():
-        raise NotJudgeableError(f"{path.parent}: this folder does not exist: create it, or name another")
+        raise NotJudgeableError(f"{path.parent}: this folder does not exist: create it, or choose another")
 
 
-def _looked_at(masters: Masters, limits: Limits, e_per_adu: float | None) -> tuple[list[Defects], Header]:
-    """Return what each master shows, and the header of one; not more than two masters are in memory at a time."""
+def _examine(masters: Masters, limits: Limits, e_per_adu: float | None) -> tuple[list[Defects], Header]:
+    """Return the defects in each master, and the header of one; at most two masters are in memory at a time."""
     parts: list[Defects] = []
     bias, bias_setup = _read(masters.bias, FrameKind.BIAS)
     dark, dark_setup = _read(masters.dark, FrameKind.DARK, FrameKind.DARK_FLAT)
@@ -103,21 +103,21 @@ def _read(path: Path | None, *kinds: FrameKind) -> tuple[MasterPlanes | None, Fr
     if setup.kind not in {*kinds, None}:
         raise NotJudgeableError(f"{path}: is a {setup.kind} frame, not a {kinds[0]}")
     if is_single_frame(master.header):
-        print(f"{path}: is a single frame, not a master: much of what it shows is noise", file=sys.stderr)
+        print(f"{path}: is a single frame, not a master: many of its defects are noise", file=sys.stderr)
     return master, setup
 
 
 def _check_fit(path: Path | None, faults: tuple[str, ...]) -> None:
     if faults:
-        raise NotJudgeableError(f"{path}: belongs to other frames: {', '.join(faults)}")
+        raise NotJudgeableError(f"{path}: does not match the other masters: {', '.join(faults)}")
 
 
 def _check_fraction(defects: Defects) -> None:
     fraction = float(np.count_nonzero(defects.bits) / defects.bits.size)
     if fraction > MOST_BAD:
         raise NotJudgeableError(
-            f"{fraction:.0%} of the pixels would be defects: something is wrong with the masters (light in the darks,"
-            " no light in the flats?), or with the thresholds"
+            f"{fraction:.0%} of the pixels would be defects: check the masters (light in the darks, no light in the"
+            " flats?) and the thresholds"
         )
 
 
@@ -127,4 +127,4 @@ def _table(defects: Defects) -> Iterator[str]:
         yield f"{kind.label:<9}{count:>9}{count / defects.bits.size:>9.3%}  {kind.meaning}{lines}"
     unseen = [kind.label for kind in Defect if kind not in defects.judged]
     if unseen:
-        yield f"not looked for, as no master given here shows it: {', '.join(unseen)}"
+        yield f"not examined, because it takes another master: {', '.join(unseen)}"

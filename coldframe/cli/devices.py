@@ -1,4 +1,4 @@
-"""`coldframe devices`: what each device of a server can do for us, and what is missing."""
+"""`coldframe devices`: a table of a server's devices, their controls, and missing controls."""
 
 import asyncio
 import sys
@@ -13,13 +13,13 @@ from coldframe.devices.indi.survey import SurveyedDevice, survey_server
 
 
 async def survey(host: str, port: int) -> tuple[SurveyedDevice, ...]:
-    """Ask the server what is there."""
+    """Connect to the server, and survey its devices."""
     async with IndiLink(host, port) as link:
         return await survey_server(link)
 
 
 def list_devices(host: str, port: int) -> ExitCode:
-    """Print the table; exit code 2 where there is no server."""
+    """Print the table; return exit code 2 if there is no server."""
     try:
         found = asyncio.run(survey(host, port))
     except DeviceError as error:
@@ -30,21 +30,21 @@ def list_devices(host: str, port: int) -> ExitCode:
     Console().print(table(found, f"{host}:{port}"))
     if not any("flat panel" in device.roles for device in found):
         print(
-            "No flat panel among them. A light of WLED, Tasmota, ESPHome or zigbee2mqtt can be one, by its MQTT broker,"
+            "No flat panel was found. A WLED, Tasmota, ESPHome or zigbee2mqtt lamp can serve as one over MQTT, "
+            'and so can a lamp that you switch by hand: set panel.kind to "mqtt" or "manual"; see docs/mqtt-panels.md.'
         )
-        print('and so can one that you switch by hand: panel.kind = "mqtt" or "manual", see docs/mqtt-panels.md.')
     return ExitCode.DONE
 
 
 def table(found: tuple[SurveyedDevice, ...], server: str) -> Table:
     """Return the devices as a table."""
     shown = Table(title=f"Devices of {server}", title_justify="left", show_lines=True)
-    for heading in ("device", "is", "can", "lacks"):
+    for heading in ("device", "role", "controls", "missing"):
         shown.add_column(heading, overflow="fold")
     for device in found:
         shown.add_row(
             device.name,
-            ", ".join(device.roles) or "nothing for us",
+            ", ".join(device.roles) or "not used",
             device.problem or "\n".join(device.abilities),
             "\n".join(device.missing),
         )

@@ -1,10 +1,10 @@
-"""What the exit status of a command says."""
+"""The exit codes of all commands."""
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Exit status, the same for every command."""
+    """Exit code of a command."""
 
     DONE = 0
     INCOMPLETE = 1

@@ -1,4 +1,4 @@
-"""`coldframe init`: a commented configuration from what the server has."""
+"""`coldframe init`: a commented configuration for the devices of a server."""
 
 import asyncio
 import sys
@@ -19,10 +19,10 @@ from coldframe.devices.indi.wheel import IndiFilterWheel
 
 
 def write_config(config: Path | None, host: str, port: int) -> ExitCode:
-    """Write the configuration; exit code 2 where there is no server, no camera, or a file already."""
+    """Write the configuration; return exit code 2 if there is no server or camera, or the file exists."""
     path = config or find_config()
     if path.exists():
-        print(f"{path}: exists already and is left alone; name another file with --config", file=sys.stderr)
+        print(f"{path}: exists already and is not overwritten; name another file with --config", file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
         survey = asyncio.run(survey_rig(host, port))
@@ -38,24 +38,24 @@ def write_config(config: Path | None, host: str, port: int) -> ExitCode:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     found = ", ".join(name for name in (survey.camera, survey.panel, survey.wheel) if name)
-    print(f"{path}: written for {found}. Read it through, then: coldframe run --dry-run --config {path}")
+    print(f"{path}: written for {found}. Review it, then try: coldframe run --dry-run --config {path}")
     return ExitCode.DONE
 
 
 async def survey_rig(host: str, port: int) -> RigSurvey:
-    """Ask the server for the first camera, panel and wheel that it has.
+    """Survey the first camera, panel and wheel of the server.
 
     Raises
     ------
     DeviceError
-        There is no server, or no camera on it.
+        If there is no server, or no camera on it.
     """
     async with IndiLink(host, port) as link:
         found = await survey_server(link)
         camera_name = _first(found, "camera")
         if camera_name is None:
             names = ", ".join(device.name for device in found) or "nothing"
-            raise NotSupportedError(link.server, f"has no camera, only {names}", "Is the camera's driver running?")
+            raise NotSupportedError(link.server, f"has no camera (it has {names})", "Is the camera's driver running?")
         camera = IndiCamera(link, camera_name, ServerAddress(host, port))
         features = camera.features
         panel_name = _first(found, "flat panel")

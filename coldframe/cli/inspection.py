@@ -1,4 +1,4 @@
-"""`coldframe inspect`: any frame or master, in figures, as a histogram, and as a picture."""
+"""`coldframe inspect`: shows any frame or master in figures, as a histogram, and as a picture."""
 
 import sys
 from collections.abc import Iterator
@@ -28,15 +28,15 @@ from coldframe.capture.monitoring.report.png import png_bytes
 from coldframe.cli.exit_codes import ExitCode
 
 PICTURE_WIDTH = 1600
-"""Of a PNG, pixels at most."""
+"""Largest width of a PNG, pixels."""
 
 HISTOGRAM_ROWS, WIDEST_HISTOGRAM = 6, 96
 PICTURE_ROWS = 24
-"""Lines of a picture where the output is no terminal, and at least in one."""
+"""Lines of a picture if the output is not a terminal; in a terminal, the least number of lines."""
 
 
 def inspect_file(path: Path, output: Path | None) -> ExitCode:
-    """Print what a FITS image is, its figures, its histogram and its picture; write the picture, too, if wanted.
+    """Print the properties of a FITS image, its figures, histogram and picture; also write the picture if requested.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def _show(image: ImageFile) -> None:
 
 
 def _facts(image: ImageFile, setup: FrameSetup) -> Iterator[tuple[str, str]]:
-    """Yield how the frame was shot, as far as its header tells."""
+    """Yield how the frame was shot, according to its header."""
     kind = "frame of unknown kind" if setup.kind is None else setup.kind.value.replace("-", " ")
     frames = image.header.get("STACKCNT", image.header.get("NCOMBINE"))
     is_master = setup.kind is not None and not is_single_frame(image.header)
@@ -121,7 +121,7 @@ def _pattern(setup: FrameSetup) -> str | None:
 
 
 def _figures(image: ImageFile, setup: FrameSetup, seen: MasterLook) -> Iterator[tuple[str, str]]:
-    """Yield levels and noise: of whole numbers all that is measured of a frame, of others what every image has."""
+    """Yield levels and noise: for whole numbers all measurements of a frame, for others those of any image."""
     if image.storage in UINT16_STORAGES:
         yield from _statistics(measure(uint16_pixels(image), cfa_pattern=_pattern(setup)).statistics)
         return
@@ -142,7 +142,7 @@ def _statistics(found: FrameStatistics) -> Iterator[tuple[str, str]]:
 
 
 def _uncertainty(image: ImageFile) -> Iterator[tuple[str, str]]:
-    """Yield what a master's extensions tell; nothing of a file without them, or of a compressed one."""
+    """Yield the content of a master's extensions; nothing for a compressed file, or one without extensions."""
     if image.path.suffix.lower() not in PLAIN_SUFFIXES or is_single_frame(image.header):
         return
     try:
@@ -183,43 +183,43 @@ def _drawings(
     rows = max(console.height - 2, PICTURE_ROWS) if console.is_terminal else PICTURE_ROWS
     picture = picture_of(image, 2 * console.width, _pattern(setup))
     has_colours = not console.no_color and console.color_system in ("256", "truecolor")
-    is_colourful = picture.ndim == 3  # noqa: PLR2004 - with an axis of colours
+    is_colourful = picture.ndim == 3  # noqa: PLR2004 - the third axis is the colour
     stretch = f"black {seen.whole.black:,.5g}, white {seen.whole.white:,.5g}"
-    yield Text(f"\n{'each colour stretched by itself' if is_colourful and has_colours else stretch}")
+    yield Text(f"\n{'each colour stretched separately' if is_colourful and has_colours else stretch}")
     yield ColourPicture(picture, rows) if is_colourful and has_colours else GreyPicture(_greys(picture), rows)
 
 
 def _greys(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return picture if picture.ndim == 2 else picture.mean(axis=-1).astype(np.uint8)  # noqa: PLR2004 - greys already
+    return picture if picture.ndim == 2 else picture.mean(axis=-1).astype(np.uint8)  # noqa: PLR2004 - two axes: grey already
 
 
 class GreyPicture:
-    """A grey picture of no more than so many lines."""
+    """A grey picture with a limited number of lines."""
 
     def __init__(self, pixels: NDArray[np.uint8], rows: int) -> None:
         self._picture, self._rows = Picture(pixels), rows
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw into the room that the options give."""
+        """Draw within the size that the options give."""
         yield from self._picture.__rich_console__(console, options.update(height=self._rows))
 
 
 class ColourPicture:
-    """A picture in colours, two pixels a character, in half blocks.
+    """A picture in colours; each character, a half block, shows two pixels.
 
     Parameters
     ----------
     pixels
         uint8, ``(height, width, 3)``.
     rows
-        Lines at most.
+        Largest number of lines.
     """
 
     def __init__(self, pixels: NDArray[np.uint8], rows: int) -> None:
         self._pixels, self._rows = pixels, rows
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw into the room that the options give."""
+        """Draw within the size that the options give."""
         planes = [shrink(self._pixels[..., colour], options.max_width, 2 * self._rows) for colour in range(3)]
         pixels = np.stack(planes, axis=-1).tolist()
         for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):

@@ -1,4 +1,4 @@
-"""`coldframe library`: the masters of all nights."""
+"""`coldframe library`: lists and manages the masters of all nights."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ EXPORTS = {"siril": export_siril, "wbpp": export_wbpp}
 
 
 class NoLibraryError(ColdframeError):
-    """There is no library where one was looked for; the message says where."""
+    """A folder contains no library; the message says which."""
 
 
 def find_library(folder: Path | None) -> Library:
@@ -45,14 +45,14 @@ def find_library(folder: Path | None) -> Library:
             raise NoLibraryError(f"{error}\nName the library instead: --library FOLDER") from error
     if not folder.is_dir():
         raise NoLibraryError(
-            f"{folder}: there is no library here yet; a night files its masters at its end, "
-            "`coldframe library add` those of combine"
+            f"{folder}: there is no library here yet; a night files its masters when it ends, "
+            "`coldframe library add` files those of `coldframe combine`"
         )
     return Library(folder)
 
 
 def list_masters(folder: Path | None) -> ExitCode:
-    """Print the masters, a table for each camera and its settings; 1 if some files are no masters."""
+    """Print the masters, a table for each camera with its settings; return 1 if some files are not masters."""
     try:
         library = find_library(folder)
     except NoLibraryError as error:
@@ -68,11 +68,11 @@ def list_masters(folder: Path | None) -> ExitCode:
     for camera, table in tables.items():
         console.print(f"\n{camera}", markup=False, highlight=False)
         console.print(table)
-    return _tell_faults(catalogue.faults.items())
+    return _print_faults(catalogue.faults.items())
 
 
 def show_master(folder: Path | None, name: str) -> ExitCode:
-    """Print the header of a master, by its path or its name in the library."""
+    """Print the header of a master, given by its path or by its name in the library."""
     path = Path(name)
     try:
         if not path.exists():
@@ -87,7 +87,7 @@ def show_master(folder: Path | None, name: str) -> ExitCode:
 
 
 def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
-    """Print which masters each light would be calibrated with, and why not others; 1 if some light lacks one."""
+    """Print the masters that fit each light, and why others do not; return 1 if a light lacks one."""
     try:
         masters = find_library(folder).catalogue().setups
         lights = find_files(names)
@@ -111,14 +111,14 @@ def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
 
 
 def _best_matches(light: FrameSetup, masters: dict[Path, FrameSetup]) -> list[Match]:
-    """Return the masters that fit the light best, its overscan treated so that the most kinds have one."""
+    """Return the masters that fit the light best, with the treatment of its overscan that most kinds fit."""
     kinds = (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT)
     ways = [[best_master(way, masters, kind) for kind in kinds] for way in treatments(light, masters.values())]
     return max(ways, key=lambda matches: sum(match.path is not None for match in matches))
 
 
 def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
-    """File masters in the library; 1 if some could not be."""
+    """File masters in the library; return 1 if some could not be filed."""
     try:
         library = find_library(folder) if folder is None else Library(folder)
         masters = find_files(names)
@@ -137,7 +137,7 @@ def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
 
 
 def verify_masters(folder: Path | None) -> ExitCode:
-    """Read every byte of every master; 1 if some are damaged."""
+    """Read every byte of every master; return 1 if some are damaged."""
     try:
         library = find_library(folder)
     except NoLibraryError as error:
@@ -145,17 +145,17 @@ def verify_masters(folder: Path | None) -> ExitCode:
     verdicts = list(library.verify())
     sound = sum(fault is None for _, fault in verdicts)
     print(f"{sound} of {len(verdicts)} masters are sound")
-    return _tell_faults((path, fault) for path, fault in verdicts if fault is not None)
+    return _print_faults((path, fault) for path, fault in verdicts if fault is not None)
 
 
 def rebuild_index(folder: Path | None) -> ExitCode:
-    """Make the index anew from the headers."""
+    """Rebuild the index from the headers."""
     try:
         catalogue = find_library(folder).rebuild()
     except NoLibraryError as error:
         return _refuse(error)
     print(f"{len(catalogue.headers)} masters are in the index")
-    return _tell_faults(catalogue.faults.items())
+    return _print_faults(catalogue.faults.items())
 
 
 def prune_masters(folder: Path | None, *, dry_run: bool) -> ExitCode:
@@ -168,7 +168,7 @@ def prune_masters(folder: Path | None, *, dry_run: bool) -> ExitCode:
     except (NoLibraryError, NotDurableError) as error:
         return _refuse(error)
     if not replaced:
-        print(f"{library.folder}: nothing to set aside: no master was replaced by a newer one", file=sys.stderr)
+        print(f"{library.folder}: nothing to set aside: no newer master has replaced another", file=sys.stderr)
     return ExitCode.DONE
 
 
@@ -215,20 +215,18 @@ def _columns(setup: FrameSetup) -> list[str]:
 
 
 def _console() -> Console:
-    """Return where tables go; into a file or a pipe they go unfolded."""
+    """Return the console for tables; in a file or a pipe their lines are not folded."""
     return Console() if sys.stdout.isatty() else Console(width=240)
 
 
 def _named(library: Library, name: str) -> Path:
     found = [path for path in library.catalogue().headers if name in {path.name, path.stem}]
     if not found:
-        raise FrameFileError(
-            name, f"neither a file nor a master in {library.folder}: `coldframe library list` names them"
-        )
+        raise FrameFileError(name, f"neither a file nor a master in {library.folder}: see `coldframe library list`")
     return found[0]
 
 
-def _tell_faults(faults: Iterable[tuple[Path, str]]) -> ExitCode:
+def _print_faults(faults: Iterable[tuple[Path, str]]) -> ExitCode:
     code = ExitCode.DONE
     for path, fault in faults:
         print(f"{path}: {fault}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`coldframe listen`: waits for `run` at the MQTT broker, and starts a night as a process of its own."""
+"""`coldframe listen`: wait for the command `run` over MQTT, and start a night in a process of its own."""
 
 import asyncio
 import os
@@ -17,35 +17,33 @@ from coldframe.config.loading import ConfigError, find_config, load_settings
 from coldframe.config.tables.rig import ServerSettings
 from coldframe.devices.mqtt.client import BrokerSetupError, read_access
 
-# Nothing is imported from the folder that the listener happens to be started in.
+# -P: import nothing from the current folder.
 COLDFRAME = (sys.executable, "-P", "-m", "coldframe")
 SAFE_PATIENCE_S = 600
 MOST_ERRORS_BYTES = 65_536
 OF_THE_SERVICE = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
-"""What systemd tells the listener about itself."""
+"""Variables that systemd sets for the listener. A night must not notify systemd in its place."""
 
 ENDINGS = {
     ExitCode.DONE: "all planned masters were made",
-    ExitCode.INCOMPLETE: "something is missing; its log tells what",
-    ExitCode.BAD_INPUT: "it could not begin",
-    ExitCode.ABORTED: "it was aborted into the safe state",
-    ExitCode.INTERRUPTED: "it was interrupted, and is safe",
+    ExitCode.INCOMPLETE: "something is missing; see its log",
+    ExitCode.BAD_INPUT: "it could not start",
+    ExitCode.ABORTED: "it aborted into the safe state",
+    ExitCode.INTERRUPTED: "it was interrupted, and the rig is safe",
 }
 
 
 def listen(config: Path | None) -> ExitCode:
-    """Start a night whenever the broker of the configuration passes on that somebody may ask for one; until a signal.
+    """Listen on the configured broker and start a night for each valid request, until a signal.
 
-    SIGINT, SIGTERM and SIGHUP end a night that was started here in the safe state first.
+    SIGINT, SIGTERM and SIGHUP first end a night that was started here in the safe state.
     """
     path = (config or find_config()).absolute()
     try:
         settings = load_settings(path)
         mqtt = settings.mqtt
         if mqtt is None or not mqtt.commands:
-            print(
-                f"{path}: has no commands = true in [mqtt], without which none are taken; docs/mqtt.md", file=sys.stderr
-            )
+            print(f"{path}: commands over MQTT need commands = true in [mqtt]; see docs/mqtt.md", file=sys.stderr)
             return ExitCode.BAD_INPUT
         reached = read_access(mqtt)
         if is_unencrypted(mqtt):
@@ -70,14 +68,14 @@ def _say(line: str) -> None:
 
 
 class NightProcesses:
-    """Starts `coldframe run` with a configuration, and nothing else."""
+    """Starts `coldframe run` with one configuration."""
 
     def __init__(self, config: Path, server: ServerSettings) -> None:
         self._config = config
         self._server = server
 
     def rig_user(self) -> str | None:
-        """Return who has the rig, None where it is free."""
+        """Return why the rig is in use; None if it is free."""
         return rig_in_use(self._server)
 
     def start(self) -> "NightProcess":
@@ -86,18 +84,18 @@ class NightProcesses:
         Raises
         ------
         OSError
-            No process could be started.
+            If no process could be started.
         """
         return NightProcess(self._config, self._server)
 
 
 class NightProcess:
-    """A running `coldframe run`. It holds no end of a pipe to us, so it goes on without us.
+    """A running `coldframe run`. No pipe connects it to the listener, so it survives the listener's death.
 
     Raises
     ------
     OSError
-        The process could not be started.
+        If the process could not be started.
     """
 
     def __init__(self, config: Path, server: ServerSettings) -> None:
@@ -109,7 +107,6 @@ class NightProcess:
         except OSError:
             self._errors.close()
             raise
-        self._said = ""
 
     @property
     def is_over(self) -> bool:
@@ -118,14 +115,14 @@ class NightProcess:
 
     @property
     def holds_rig(self) -> bool:
-        """Whether it is the one that has noted to hold the rig."""
+        """Whether it is the noted holder of the rig."""
         holder = rig_holder(self._server)
         return holder is not None and holder.process == self._process.pid
 
     @property
     def ending(self) -> str:
-        """The first line of its errors, or else what its exit code says."""
-        lines = (printable(line).strip() for line in self._errors_told().splitlines())
+        """The first line of its errors, or the meaning of its exit code."""
+        lines = (printable(line).strip() for line in self._printed_errors().splitlines())
         return next(filter(None, lines), self._exit)
 
     @property
@@ -135,36 +132,36 @@ class NightProcess:
             return f"it was killed by signal {-code}"
         return ENDINGS.get(ExitCode(code), "") if code in set(ExitCode) else f"its exit code is {code}"
 
-    def _errors_told(self) -> str:
-        # Its own position, as the night writes on at the file's.
+    def _printed_errors(self) -> str:
+        # pread leaves the file position alone, at which the night goes on writing.
         return os.pread(self._errors.fileno(), MOST_ERRORS_BYTES, 0).decode(errors="replace")
 
     def terminate(self) -> None:
-        """Ask it to end in the safe state; a second time: without the warm-up."""
+        """End it in the safe state. A second call cuts the warm-up short."""
         self._process.terminate()
 
     async def wait(self) -> None:
-        """Return when the process has ended."""
+        """Wait until the process has ended."""
         await asyncio.to_thread(self._process.wait)
 
     async def clean_up(self) -> None:
-        """Pass on what it told, and make the rig safe where it died with it."""
-        sys.stderr.write(self._errors_told())
+        """Print its errors, and make the rig safe if it died while it held the rig."""
+        sys.stderr.write(self._printed_errors())
         sys.stderr.flush()
         self._errors.close()
         if not self.holds_rig:
             return
-        _say("the night died while it held the rig, which is made safe now")
+        _say("the night died while it held the rig; making the rig safe")
         try:
             safe = _started("safe", "--patience", str(SAFE_PATIENCE_S), "--config", str(self._config), stderr=None)
         except OSError as error:
-            _say(f"coldframe safe could not be started: {error.strerror or error}. Look after the rig by hand")
+            _say(f"coldframe safe could not be started: {error.strerror or error}. Check the rig by hand")
             return
         await asyncio.to_thread(safe.wait)
 
 
 def _started(*arguments: str, stderr: int | None) -> "subprocess.Popen[bytes]":
-    """Start coldframe in a session of its own: Ctrl-C is for the listener, which hands it on once."""
+    """Start coldframe in a session of its own, so that Ctrl-C reaches only the listener, which passes it on once."""
     environment = {name: value for name, value in os.environ.items() if name not in OF_THE_SERVICE}
     return subprocess.Popen(
         [*COLDFRAME, *arguments],

@@ -1,4 +1,4 @@
-"""`coldframe notify`: a message to the user's phone, by hand or as the alarm of a service."""
+"""`coldframe notify`: a message to the user's phone, sent by hand or as the alarm of a service."""
 
 import os
 import sys
@@ -12,16 +12,19 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages
 
 REPORTED_BY_RUN = (ExitCode.INCOMPLETE, ExitCode.ABORTED)
-"""A run with one of these exit codes has sent a notification itself; after bad input there was no night to report."""
+"""Exit codes of runs that have reported the end of their night; with bad input there was no night to report."""
 
 
 def send_text(config: Path | None, text: str, severity: Severity = Severity.INFO) -> ExitCode:
-    """Send a message; return exit code 1 if an address refused it."""
+    """Send a message; return exit code 1 if an address did not accept it."""
     path = config or find_config()
     try:
         settings = load_for_messages(path)
         if settings.notify is None:
-            print(f"{path}: no table [notify] with addresses; see docs/notifications.md", file=sys.stderr)
+            print(
+                f"{path}: has no [notify] table with addresses for messages; see docs/notifications.md",
+                file=sys.stderr,
+            )
             return ExitCode.BAD_INPUT
         send = apprise_sender(settings.notify)
     except (ConfigError, NotifySetupError) as error:
@@ -31,41 +34,43 @@ def send_text(config: Path | None, text: str, severity: Severity = Severity.INFO
     subject = "alarm" if severity is Severity.ERROR else "message"
     try:
         is_sent = send(Notification(f"{rig}: {subject}", text, severity))
-    except Exception as error:  # noqa: BLE001  # the boundary: a plugin of Apprise may raise anything
-        print(f"message not sent: {type(error).__name__}", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001  # the boundary: Apprise's plug-ins for a hundred services
+        print(f"the message was not sent: {type(error).__name__}", file=sys.stderr)
         return ExitCode.INCOMPLETE
     if not is_sent:
-        print("message refused by an address", file=sys.stderr)
+        print("not every address accepted the message", file=sys.stderr)
         return ExitCode.INCOMPLETE
     return ExitCode.DONE
 
 
 def send_alarm(config: Path | None, text: str) -> ExitCode:
-    """Send how a service ended, unless its run has reported that itself."""
+    """Send how a service ended, unless its run has reported that."""
     ending = how_it_ended(os.environ)
     if ending is None:
-        print("no alarm: the run has reported its end itself", file=sys.stderr)
+        print("no alarm sent: the run reported its end", file=sys.stderr)
         return ExitCode.DONE
     return send_text(config, f"{text}: {ending}", Severity.ERROR)
 
 
 def how_it_ended(environment: Mapping[str, str]) -> str | None:
-    """Describe how a service ended, from the variables of an OnFailure unit (systemd.exec(5), MONITOR_SERVICE_RESULT).
+    """Return how a service ended, from the variables that systemd sets for units in OnFailure.
+
+    They are MONITOR_SERVICE_RESULT, MONITOR_EXIT_CODE and MONITOR_EXIT_STATUS; see systemd.exec(5).
 
     Returns
     -------
     str or None
-        None if the run ended by itself and has reported it.
+        None if the run has reported its end.
     """
     result = environment.get("MONITOR_SERVICE_RESULT", "")
     code, status = environment.get("MONITOR_EXIT_CODE", ""), environment.get("MONITOR_EXIT_STATUS", "")
     if not result:
-        return "ended unexpectedly"
+        return "ended without a final message"
     if result == "watchdog":
         return "hung, and was killed by the watchdog"
     if code in {"killed", "dumped"}:
-        return f"ended unexpectedly by signal {status}"
-    if code == "exited" and status in {str(int(code)) for code in REPORTED_BY_RUN}:
+        return f"killed by signal {status}, without a final message"
+    if code == "exited" and status in {str(int(each)) for each in REPORTED_BY_RUN}:
         return None
     if code == "exited" and status in {str(int(ExitCode.DONE)), str(int(ExitCode.INTERRUPTED))}:
         return "ended, but the rig may not be in the safe state"

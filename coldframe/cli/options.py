@@ -23,13 +23,17 @@ def home_name(text: str) -> str:
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", metavar="FILE", parser=home_path, help="Configuration; default: coldframe.toml of the user."
+        "--config",
+        "-c",
+        metavar="FILE",
+        parser=home_path,
+        help="Configuration file; default: ~/.config/coldframe/coldframe.toml.",
     ),
 ]
 FolderOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FOLDER", parser=home_path, help="Where files go, instead of the configuration's [storage] folder."
+        metavar="FOLDER", parser=home_path, help="Folder to store nights in, instead of the one in [storage]."
     ),
 ]
 LightsOption = Annotated[
@@ -37,7 +41,7 @@ LightsOption = Annotated[
     typer.Option(
         metavar="FOLDER",
         parser=home_path,
-        help="Shoot what the lights in this folder need, instead of the configured sets.",
+        help="Shoot the sets that the lights in this folder need, instead of the configured sets.",
     ),
 ]
 UntilOption = Annotated[
@@ -45,19 +49,19 @@ UntilOption = Annotated[
     typer.Option(
         metavar="HH:MM",
         formats=["%H:%M"],
-        help="Local time by which the last frame must be in; default: sunrise, where the configuration has a [site].",
+        help="Local time by which the last frame must be finished; default: sunrise, if [site] is configured.",
     ),
 ]
 SimulateOption = Annotated[
     str | None,
     typer.Option(
         metavar="RIG",
-        help="Simulate this rig (small, cooled-mono, cooled-osc, ccd-overscan, uncooled, or a TOML file) over real "
-        "INDI; without a name the small one. Without --config the rig's own example night is shot, and without "
-        "--folder it goes into ~/coldframe-simulated.",
+        help="Use a simulated rig over real INDI: small, cooled-mono, cooled-osc, ccd-overscan, uncooled, or a TOML "
+        "file; small if no name is given. Without --config, the rig's example night is shot; without --folder, it is "
+        "stored in ~/coldframe-simulated.",
     ),
 ]
-HostOption = Annotated[str, typer.Option(metavar="HOST", help="Machine of the INDI server.")]
+HostOption = Annotated[str, typer.Option(metavar="HOST", help="Host of the INDI server.")]
 PortOption = Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="TCP port of the INDI server.")]
 
 LibraryOption = Annotated[
@@ -66,7 +70,9 @@ LibraryOption = Annotated[
         "--library",
         metavar="FOLDER",
         parser=home_path,
-        help="Folder of masters; default: library/ in the configured storage.",
+        help="Folder of the library; default: library/ in the configured storage folder.",
     ),
 ]
-Lights = Annotated[list[str], typer.Argument(metavar="LIGHT", help="Files, folders or patterns.", parser=home_name)]
+Lights = Annotated[
+    list[str], typer.Argument(metavar="LIGHT", help="Lights: files, folders or patterns.", parser=home_name)
+]

@@ -1,4 +1,4 @@
-"""`coldframe plan`: what a night would shoot, how long it takes, and what the time that is left allows."""
+"""`coldframe plan`: show what a night would shoot, how long it takes, and what fits before the deadline."""
 
 import json
 import sys
@@ -29,25 +29,25 @@ from coldframe.config.loading import ConfigError, Problem, find_config, load_set
 from coldframe.config.settings import Settings
 
 SIMULATED_NIGHTS = Path("~/coldframe-simulated")
-"""Never the folder of real nights: invented frames do not belong among them."""
+"""Default folder of simulated nights, so that simulated frames never end up among real ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class NightRequest:
-    """What a night was asked for.
+    """Options of `coldframe run` and `coldframe plan`.
 
     Attributes
     ----------
     config
-        The configuration, None for the user's.
+        Configuration file; None for the user's.
     simulate
-        Name or file of a simulated rig, None for the real one.
+        Name or file of a simulated rig; None for the real rig.
     folder
-        Where files go, None for the configured folder.
+        Folder for the night's files; None for the configured one.
     lights
-        Folder with the lights whose calibration frames are wanted; None shoots the configured sets.
+        Folder of the lights that need calibration frames; None shoots the configured sets.
     until
-        Local time of day by which the last frame must be in; None is sunrise, where a site is configured.
+        Local time of day by which the last frame must be complete; None means sunrise if a site is configured.
     """
 
     config: Path | None = None
@@ -57,12 +57,12 @@ class NightRequest:
     until: datetime | None = None
 
     def settings(self) -> Settings:
-        """Read the configuration; a simulated rig without one has an example night of its own.
+        """Read the configuration; a simulated rig without one uses its example night.
 
         Raises
         ------
         ConfigError
-            It cannot be used, or has no sets where there are no lights.
+            If the configuration is invalid, or has no sets although no lights are given.
         """
         path = self.config or (example_night(self.simulate) if self.simulate else find_config())
         settings = load_settings(path)
@@ -77,14 +77,14 @@ class NightRequest:
         return settings.model_copy(update={"storage": settings.storage.model_copy(update={"folder": folder.resolve()})})
 
     def deadline(self, settings: Settings, asked: datetime, now: datetime) -> datetime | None:
-        """Return when the last frame must be in, None where that does not matter.
+        """Return when the last frame must be complete, or None without a deadline.
 
-        The time of day is the next one after the command was given, even if the wait for the end of the night has
-        used it up.
+        A time of day means the next one after the command was given, even if it has passed while the command waited
+        for the end of the night.
         """
         if self.until is None:
             return None if settings.site is None else sun.next_rise(now, settings.site)
-        # Without its offset from UTC, which may change during the night.
+        # Drop the UTC offset, because it may change during the night.
         local = asked.astimezone().replace(tzinfo=None)
         wanted = local.replace(hour=self.until.hour, minute=self.until.minute, second=0, microsecond=0)
         return (wanted if wanted > local else wanted + timedelta(days=1)).astimezone()
@@ -92,16 +92,16 @@ class NightRequest:
 
 @dataclass(frozen=True, slots=True)
 class NightPlan:
-    """What is to be shot.
+    """What a night will shoot.
 
     Attributes
     ----------
     settings
-        With the sets to shoot.
+        Settings with the sets to shoot.
     lights
-        The lights that they are for, None without.
+        Lights that need them; None if the configured sets are shot.
     for_lights
-        What those need, None without.
+        Masters that the lights need; None if the configured sets are shot.
     """
 
     settings: Settings
@@ -110,19 +110,19 @@ class NightPlan:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What people should know of it: sentences."""
+        """Sentences for the user about skipped files and assumptions."""
         if self.lights is None or self.for_lights is None:
             return ()
         return (*_set_aside(self.lights), *self.for_lights.notes)
 
 
 def plan_for(settings: Settings, lights_folder: Path | None, rig: RigSnapshot | None = None) -> NightPlan:
-    """Return what is to be shot: the configured sets, or what the lights in a folder need.
+    """Return what to shoot: the configured sets, or what the lights in a folder need.
 
     Raises
     ------
     NoLightsError
-        There are no lights in the folder.
+        If the folder contains no lights.
     """
     if lights_folder is None:
         return NightPlan(settings)
@@ -135,19 +135,19 @@ def plan_for(settings: Settings, lights_folder: Path | None, rig: RigSnapshot | 
 
 def _set_aside(lights: Lights) -> Iterator[str]:
     for reason, count in lights.set_aside.items():
-        yield f"left out: {count} {'file' if count == 1 else 'files'} {reason}"
+        yield f"skipped: {count} {'file' if count == 1 else 'files'} {reason}"
     for fault in lights.faults[:3]:
-        yield f"left out: {fault}"
-    if len(lights.faults) > 3:  # noqa: PLR2004 - enough to see what it is
-        yield f"left out: {len(lights.faults) - 3} more files that cannot be read"
+        yield f"skipped: {fault}"
+    if len(lights.faults) > 3:  # noqa: PLR2004 - three show the problem
+        yield f"skipped: {len(lights.faults) - 3} more unreadable files"
 
 
-# ---- showing it ----
+# ---- output ----
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A step, what the time leaves of it, and when it ends."""
+    """A planned step, the part of it that fits before the deadline, and when it ends."""
 
     planned: Step
     step: Step | None
@@ -157,7 +157,7 @@ class _Row:
 
 
 def show_plan(request: NightRequest, *, wants_json: bool = False) -> ExitCode:
-    """Print the plan of a night without touching anything."""
+    """Print the plan of a night; do not connect to anything."""
     try:
         configured = request.settings()
         plan = plan_for(configured, request.lights)
@@ -165,7 +165,7 @@ def show_plan(request: NightRequest, *, wants_json: bool = False) -> ExitCode:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     if request.lights is not None and configured.sets and not request.simulate:
-        print("the [[sets]] of the configuration are not shot: the lights tell what is needed", file=sys.stderr)
+        print("ignoring the configured [[sets]]: the lights determine what is shot", file=sys.stderr)
     now = datetime.now(UTC)
     deadline = request.deadline(plan.settings, now, now)
     rows = _rows(plan, now, deadline)
@@ -192,7 +192,7 @@ def _rows(plan: NightPlan, now: datetime, deadline: datetime | None) -> list[_Ro
 
 
 def _last_sensor_c(lights: Lights) -> float:
-    """Return where the sensor still is, as far as the lights tell."""
+    """Return the sensor temperature of the last light that has one, or the default."""
     known = [setup.temperature_c for setup in lights.setups.values() if setup.temperature_c is not None]
     return known[-1] if known else Pace().sensor_c
 
@@ -207,17 +207,17 @@ def _print(plan: NightPlan, rows: list[_Row], deadline: datetime | None) -> None
         title, master = _title(shoot_step(need.frame_set, plan.settings), plan.settings), need.master
         console.print(f"in the library: {title}: {master.name if master else ''}", highlight=False, soft_wrap=True)
     if not rows:
-        console.print("nothing to shoot: the library has all that these lights need", highlight=False)
+        console.print("nothing to shoot: the library has everything that these lights need", highlight=False)
     cut = [row for row in rows if row.step != row.planned]
     if deadline is not None and rows:
-        console.print(f"the last frame must be in by {clock_text(deadline)}; {_cut_text(cut)}", highlight=False)
+        console.print(f"the last frame must be complete by {clock_text(deadline)}; {_cut_text(cut)}", highlight=False)
 
 
 def _cut_text(cut: list[_Row]) -> str:
     if not cut:
-        return "all of it fits"
+        return "everything fits"
     titles = ", ".join(row.planned.title for row in cut if row.step is None and isinstance(row.planned, ShootStep))
-    return "sets were made smaller" + (f", and there is no time for: {titles}" if titles else "")
+    return "some sets were made smaller" + (f"; no time for: {titles}" if titles else "")
 
 
 def _table(plan: NightPlan, rows: list[_Row]) -> Table:
@@ -226,12 +226,12 @@ def _table(plan: NightPlan, rows: list[_Row]) -> Table:
     table = Table(
         title=f"Plan for {plan.settings.camera.device}{count}",
         title_justify="left",
-        caption="not asked: server, devices, disk",
+        caption="not checked: server, devices, disk",
         caption_justify="left",
         box=SIMPLE_HEAD,
         show_footer=True,
     )
-    table.add_column("step", no_wrap=True, footer="in all")
+    table.add_column("step", no_wrap=True, footer="total")
     table.add_column("frames", justify="right", no_wrap=True)
     table.add_column("sensor", justify="right", no_wrap=True)
     if has_lights:
@@ -272,7 +272,7 @@ def _library_cells(need: NeededMaster, settings: Settings) -> Iterator[str]:
 
 
 def _title(step: Step, settings: Settings) -> str:
-    """Return a step's title, with those readout settings that are not the configured ones."""
+    """Return the title of a step, with the readout settings that differ from the configured ones."""
     if not isinstance(step, ShootStep):
         return step.title
     own, usual = step.readout, settings.camera
@@ -310,14 +310,12 @@ def _as_json(plan: NightPlan, rows: list[_Row], deadline: datetime | None) -> di
 
 
 def _row_json(row: _Row) -> dict[str, object]:
-    planned, told = (
-        row.planned,
-        {"title": row.planned.title, "estimate_s": row.estimate_s, "ends": row.ends.isoformat()},
-    )
+    planned = row.planned
+    common = {"title": planned.title, "estimate_s": row.estimate_s, "ends": row.ends.isoformat()}
     if not isinstance(planned, ShootStep):
-        return told
+        return common
     return {
-        **told,
+        **common,
         "kind": planned.kind.value,
         "frames": row.step.count if isinstance(row.step, ShootStep) else 0,
         "frames_wanted": planned.count,

@@ -16,8 +16,8 @@ from coldframe.config.tables.rig import LOOPBACK_HOSTS
 from coldframe.devices.mqtt.client import Access, read_access
 
 UNENCRYPTED_BROKER = (
-    "the MQTT broker {} is another machine's, and without TLS whoever listens on the way reads password and telemetry. "
-    "Set mqtt.tls = true"
+    "the MQTT broker {} is on another machine: without TLS, anyone on the network can read the password and the "
+    "telemetry. Set mqtt.tls = true"
 )
 
 

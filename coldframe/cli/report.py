@@ -16,15 +16,20 @@ log = logging.getLogger(__name__)
 
 
 def report_night(night: Path | None, config: Path | None) -> ExitCode:
-    """Make the report of a night, and print its verdict and its path; return exit code 1 if a master cannot be shown.
+    """Write the report of a night again; print its verdict and path.
 
     Parameters
     ----------
     night
-        Folder of a night, folder of nights (the newest of which is taken), or name of a night in the configured
-        storage. None for the newest night there.
+        Folder of a night; a folder of nights, for its newest one; or the name of a night in the configured storage
+        folder. None for the newest night there.
     config
-        The configuration; None for the user's. It is read only if no folder is given.
+        The configuration; None for the user's. It is read only if `night` is not a folder.
+
+    Returns
+    -------
+    ExitCode
+        1 if some masters cannot be shown, 2 if there is no such night.
     """
     from coldframe.capture.monitoring.report.making import make_report  # noqa: PLC0415 - see report_after
 
@@ -32,7 +37,7 @@ def report_night(night: Path | None, config: Path | None) -> ExitCode:
         folder = _folder(night, config)
         made = make_report(folder)
     except ConfigError as error:
-        return _refuse(f"{error}\nName the folder of the night instead: coldframe report FOLDER")
+        return _refuse(f"{error}\nOr name the folder of the night: coldframe report FOLDER")
     except (NoNightError, NotDurableError) as error:
         return _refuse(str(error))
     except OSError as error:
@@ -45,16 +50,16 @@ def report_night(night: Path | None, config: Path | None) -> ExitCode:
 
 
 def report_after(folder: Path, output: TextIO) -> None:
-    """Make the report of a night that has just ended, and print its path; never raises.
+    """Write the report of a night that has just ended, and print its path; never raise.
 
-    A report that fails is reported on standard error; it does not change the outcome of the night.
+    A failure is printed on standard error; it does not change the outcome of the night.
     """
     try:
-        # Imported only now: a fault in page or charts must not prevent a night.
+        # Imported only at the end of a night: a failure in page or charts must not prevent one.
         from coldframe.capture.monitoring.report.making import make_report  # noqa: PLC0415
 
         print(f"report: {make_report(folder, is_over=True).page}", file=output, flush=True)
-    except (NoNightError, NotDurableError, OSError) as error:  # expected, so without a traceback
+    except (NoNightError, NotDurableError, OSError) as error:  # not logged: the disk may be full
         _print_failure(folder, error)
     except Exception as error:  # the boundary: the night is over, and its exit code stands
         log.exception("the report failed")
@@ -62,17 +67,17 @@ def report_after(folder: Path, output: TextIO) -> None:
 
 
 def _print_failure(folder: Path, error: Exception) -> None:
-    with suppress(OSError):  # a terminal that was closed
-        print(f"{folder}: cannot make the report: {error}", file=sys.stderr)
+    with suppress(OSError):  # the terminal may be closed
+        print(f"{folder}: the report was not written: {error}", file=sys.stderr)
 
 
 def _folder(night: Path | None, config: Path | None) -> Path:
-    """Return the folder of the night that the user means.
+    """Return the folder of the chosen night.
 
     Raises
     ------
     ConfigError
-        If the configuration is needed for its storage and cannot be read.
+        If the configuration is needed for its storage folder and cannot be read.
     NoNightError
         If there is no night.
     OSError
@@ -86,9 +91,9 @@ def _folder(night: Path | None, config: Path | None) -> Path:
     return _found(newest_night(storage) if night is None else storage / night, storage)
 
 
-def _found(night: Path | None, looked_in: Path) -> Path:
+def _found(night: Path | None, searched: Path) -> Path:
     if night is None or not (night / JOURNAL).exists():
-        raise NoNightError(f"{night or looked_in}: no night with a journal found")
+        raise NoNightError(f"{night or searched}: no night with a journal here")
     return night
 
 

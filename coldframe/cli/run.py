@@ -109,7 +109,7 @@ async def _until_signalled(run: Coroutine[Any, Any, ExitCode], service: ServiceW
     running = asyncio.create_task(run, name="run")
     on_end_signals(running.cancel)
     try:
-        async with service.told():
+        async with service.notified():
             return await running
     except asyncio.CancelledError:
         return ExitCode.INTERRUPTED
@@ -216,7 +216,7 @@ class _Run:
         resources.push_async_callback(self._after, events)
         # Stray frames are quarantined until the end, so this is closed first.
         await resources.enter_async_context(strays.kept_in(folder, events))
-        self.hooks.tell(events)
+        self.hooks.publish_results(events)
         if not settings.server.is_local:
             events.publish(Notice(clock.now(), Severity.WARNING, OPEN_SERVER.format(settings.server.host)))
         for note in (*self.abandoned, *plan.notes):
@@ -225,7 +225,7 @@ class _Run:
 
     async def _after(self, events: EventStream) -> None:
         await _run_after(self.hooks)
-        self.hooks.tell(events)
+        self.hooks.publish_results(events)
 
     async def _report(self, folder: NightFolder) -> None:
         """Make the morning report."""
@@ -267,6 +267,6 @@ def _print_plan(plan: NightPlan, request: NightRequest, configured: Settings) ->
     if plan.for_lights is None:
         return
     if not plan.settings.sets:
-        print("nothing to shoot: the library has all that these lights need", file=sys.stderr)
+        print("nothing to shoot: the library has everything that these lights need", file=sys.stderr)
     elif configured.sets and (request.config is not None or not request.simulate):
         print(f"what the lights in {request.lights} need is shot, and no configured [[sets]]", file=sys.stderr)

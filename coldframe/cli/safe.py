@@ -1,4 +1,4 @@
-"""`coldframe safe`: the safe state, whatever else is broken."""
+"""`coldframe safe`: bring the rig to the safe state, whatever else is broken."""
 
 import asyncio
 import sys
@@ -18,10 +18,21 @@ from coldframe.devices.indi.rig import indi_rig
 
 
 def make_safe(config: Path | None, patience_s: float) -> ExitCode:
-    """Bring the configured rig to the safe state; 1 if something could not be done, and it was said.
+    """Bring the configured rig to the safe state.
 
-    A lost server or device is waited for, `patience_s` at most. A rig that a run is using is left to that run: it would
-    only be told back what the night wants.
+    A rig that a run is using is left alone: the run would undo the changes.
+
+    Parameters
+    ----------
+    config
+        The configuration; None for the user's.
+    patience_s
+        How long to wait for lost servers and devices, in all.
+
+    Returns
+    -------
+    ExitCode
+        INCOMPLETE if a step failed; the failures are printed.
     """
     try:
         settings = load_for_safe_state(config or find_config())
@@ -32,8 +43,8 @@ def make_safe(config: Path | None, patience_s: float) -> ExitCode:
         with ExitStack() as held:
             try:
                 held.enter_context(rig_locked(settings.server))
-            except OSError as error:  # whatever is wrong with the lock, a lamp may burn
-                print(f"whether a run is using the rig is not known: {error}", file=sys.stderr)
+            except OSError as error:  # a broken lock must not keep a lamp lit
+                print(f"it is unknown whether a run is using the rig: {error}", file=sys.stderr)
             return asyncio.run(_make_safe(settings, patience_s))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED

@@ -1,4 +1,4 @@
-"""`coldframe simulate`: the simulated rig for any INDI client."""
+"""`coldframe simulate`: a simulated rig for any INDI client."""
 
 import asyncio
 import signal
@@ -20,18 +20,18 @@ from coldframe.simulators.lights import write_lights
 
 
 def serve_rig(name: str, host: str, port: int, unix_socket: str | None, *, until_stdin_closes: bool) -> ExitCode:
-    """Serve the named rig until the process is interrupted, or the end of its input is reached where that is wanted."""
+    """Serve the named rig until the process is interrupted, or optionally until standard input closes."""
     try:
         rig = switched_on_now(load_rig(name))
     except RigFileError as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     if host not in LOOPBACK_HOSTS:
-        print(f"warning: INDI has no passwords; whoever reaches {host} drives this rig", file=sys.stderr)
+        print(f"warning: INDI has no passwords; anyone who can reach {host} can control this rig", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     places = f"{host}:{port}" + (f" and {unix_socket}" if unix_socket else "")
     try:
-        announce = partial(print, f"serving {name} on {places}; Ctrl-C ends", flush=True)
+        announce = partial(print, f"serving {name} on {places}; press Ctrl-C to stop", flush=True)
         serving = serve(rig, host, port, unix_socket, started=announce)
         asyncio.run(_until_input_ends(serving) if until_stdin_closes else serving)
     except KeyboardInterrupt:
@@ -58,7 +58,7 @@ def leave_lights(name: str, folder: Path) -> ExitCode:
 
 
 async def _until_input_ends(serving: Coroutine[Any, Any, None]) -> None:
-    """Serve until the other end of our input goes away, which it does even with a program that was killed."""
+    """Serve until the other end of standard input closes, which happens even if the parent process is killed."""
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)

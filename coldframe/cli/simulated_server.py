@@ -1,31 +1,32 @@
-"""A simulated rig's INDI server in a process of its own, for the length of a night."""
+"""The INDI server of a simulated rig, in a process of its own for the length of a night."""
 
 import asyncio
 import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from coldframe.config.simulated_rig import load_rig
 from coldframe.config.tables.rig import ServerSettings
 from coldframe.devices.errors import DeviceLostError
 
-START_DEADLINE_S = 30.0
+START_DEADLINE_S = 120.0
 STOP_DEADLINE_S = 5.0
 HOST = "127.0.0.1"
+FREE_PORTS = range(10_000, 20_000)
 
 
 @asynccontextmanager
 async def simulated_server(rig: str) -> AsyncIterator[ServerSettings]:
-    """Serve `rig` on free addresses of this machine.
+    """Serve `rig` on a free port and local socket of this machine.
 
     Raises
     ------
     RigFileError
-        There is no such rig.
+        If there is no such rig.
     DeviceLostError
-        The server did not start.
+        If the server does not start.
     """
     load_rig(rig)
     server = ServerSettings(host=HOST, port=_free_port(), unix_socket=f"/tmp/coldframe-{secrets.token_hex(4)}")  # noqa: S108  # an abstract name
@@ -35,22 +36,24 @@ async def simulated_server(rig: str) -> AsyncIterator[ServerSettings]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for the night: its safe state still needs the server
+        start_new_session=True,  # Ctrl-C must not end it: the safe state still needs the server
     )
     try:
-        await _wait_until_it_listens(process, server)
+        await _wait_until_listening(process, server)
         yield server
     finally:
         await _stop(process)
 
 
 def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a free port below Linux's ephemeral ones, which an outgoing connection could take before the server."""
+    while True:
+        port = secrets.choice(FREE_PORTS)
+        with suppress(OSError), socket.create_server((HOST, port)):
+            return port
 
 
-async def _wait_until_it_listens(process: asyncio.subprocess.Process, server: ServerSettings) -> None:
+async def _wait_until_listening(process: asyncio.subprocess.Process, server: ServerSettings) -> None:
     deadline_s = asyncio.get_running_loop().time() + START_DEADLINE_S
     while asyncio.get_running_loop().time() < deadline_s and process.returncode is None:
         try:
@@ -63,8 +66,8 @@ async def _wait_until_it_listens(process: asyncio.subprocess.Process, server: Se
             return
     await _stop(process)
     assert process.stderr is not None
-    said = (await process.stderr.read()).decode(errors="replace").strip()
-    raise DeviceLostError(f"simulated rig on port {server.port}", f"did not start ({said or 'without a word'})")
+    output = (await process.stderr.read()).decode(errors="replace").strip()
+    raise DeviceLostError(f"simulated rig on port {server.port}", f"did not start ({output or 'no error message'})")
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -1,4 +1,4 @@
-"""`coldframe verify`: a night's masters against its raw frames."""
+"""`coldframe verify`: compares a night's masters with its raw frames."""
 
 import sys
 from collections.abc import Sequence
@@ -11,7 +11,10 @@ from coldframe.cli.exit_codes import ExitCode
 
 
 def verify_nights(folders: Sequence[Path]) -> ExitCode:
-    """Combine every master anew and print a line for each; 1 if one is not what its frames give, 2 without masters."""
+    """Combine the frames of every master again and print a line for each.
+
+    Return 1 if a master differs from its frames, 2 if there are no masters.
+    """
     try:
         nights = [NightFolder(newest_night(folder) or folder) for folder in folders]
         masters = [(night, master) for night in nights for master in night.masters()]
@@ -24,7 +27,7 @@ def verify_nights(folders: Sequence[Path]) -> ExitCode:
     if not masters:
         print(f"{', '.join(map(str, folders))}: there are no masters of a night here", file=sys.stderr)
         return ExitCode.BAD_INPUT
-    print(f"{equal} of {len(masters)} masters are what their raw frames give")
+    print(f"{equal} of {len(masters)} masters equal their raw frames combined again")
     return ExitCode.DONE if equal == len(masters) else ExitCode.INCOMPLETE
 
 

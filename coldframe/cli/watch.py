@@ -1,4 +1,4 @@
-"""`coldframe watch`: the dashboard of a run in another process."""
+"""`coldframe watch`: the dashboard of a run in another process or on another machine."""
 
 import asyncio
 import os
@@ -27,18 +27,18 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages, load_settings
 from coldframe.devices.mqtt.client import BrokerSetupError, read_access
 
-READ_ONLY = "read-only: the run's configuration lacks allow_commands = true in [watch]"
+READ_ONLY = "read-only: set allow_commands = true in [watch] of the run's configuration"
 
 
 def watch_remote(config: Path | None) -> ExitCode:
-    """Show the run that publishes to the MQTT broker of the configuration, until the dashboard is closed."""
+    """Show the run that publishes to the configured MQTT broker, until the dashboard is closed."""
     if not _can_draw():
         return ExitCode.BAD_INPUT
     path = config or find_config()
     try:
         settings = load_for_messages(path)
         if settings.mqtt is None:
-            print(f"{path}: no table [mqtt] with the address of the broker; see docs/mqtt.md", file=sys.stderr)
+            print(f"{path}: has no [mqtt] table with the broker; see docs/mqtt.md", file=sys.stderr)
             return ExitCode.BAD_INPUT
         rig = settings.mqtt.rig or settings.camera.device
         source = RemoteSource(settings.mqtt, read_access(settings.mqtt), rig)
@@ -52,12 +52,12 @@ def watch_remote(config: Path | None) -> ExitCode:
 def _can_draw() -> bool:
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         return True
-    print("watch needs a terminal that can draw; programs can read the events of coldframe run --json", file=sys.stderr)
+    print("watch needs a terminal that can draw; programs can read events from coldframe run --json", file=sys.stderr)
     return False
 
 
 def watch_night(config: Path | None, folder: Path | None) -> ExitCode:
-    """Show the run that stores into a folder, until the dashboard is closed."""
+    """Show the run that stores in a folder, until the dashboard is closed."""
     if not _can_draw():
         return ExitCode.BAD_INPUT
     try:
@@ -73,7 +73,7 @@ def watch_night(config: Path | None, folder: Path | None) -> ExitCode:
 
 
 async def _until_closed(watching: "Watch") -> None:
-    """Watch until the dashboard is closed by its key or by a signal, which restore the terminal."""
+    """Watch until the dashboard is closed by its key or a signal; both restore the terminal."""
     task = asyncio.create_task(watching.run(), name="watch")
     on_end_signals(task.cancel)
     await asyncio.wait([task])
@@ -82,14 +82,14 @@ async def _until_closed(watching: "Watch") -> None:
 
 
 class Watch:
-    """The dashboard of a run that a source finds.
+    """The dashboard of a night that another process runs.
 
     Parameters
     ----------
     source
-        Yields the events of the run.
+        Source of the events.
     storage
-        Folder with the nights of this machine, the last of which is shown while there is no run; None to show none.
+        Folder of nights on this machine, of which the last one is shown while there is no run; None if there is none.
     """
 
     def __init__(self, source: NightSource, storage: Path | None) -> None:
@@ -101,7 +101,7 @@ class Watch:
         self._refusal: str | None = "not attached to a run"
 
     async def run(self) -> None:
-        """Show the dashboard until it is closed."""
+        """Show the night until the dashboard is closed."""
         async with AsyncExitStack() as resources:
             await resources.enter_async_context(self._dashboard)
             if sys.stdin is not None:
@@ -138,7 +138,7 @@ class Watch:
                 pass
 
     async def _show_last(self, reason: str) -> None:
-        """Show why there is no run, with the night shown so far or else the last night in the storage."""
+        """Keep showing the night of a lost run, or show the last night if there was none."""
         if self._dashboard.state.night is None and self._storage is not None:
             self._dashboard.restart(await in_thread(last_night, self._storage))
         self._dashboard.mark_lost()
@@ -146,7 +146,7 @@ class Watch:
         shown = "no night yet"
         if state.night is not None:
             night = Path(state.night.folder).name
-            shown = f"showing the last night, {night}" if state.ended else f"showing night {night}, unfinished"
+            shown = f"showing the last night, {night}" if state.ended else f"showing the unfinished night {night}"
         self._controls.note = f"{reason}; {shown}"
         self._refusal, self._controls.allows_commands = reason, False
 
@@ -167,9 +167,9 @@ def last_night(storage: Path) -> tuple[Event, ...]:
 
 
 def farewell(state: DashboardState) -> RenderableType:
-    """Return what to print when the dashboard has closed: the summary of a night that is over, or a hint."""
+    """Return the text that stays on the screen: the summary of a finished night, else where to find it."""
     if state.ended is not None:
         return summary(state)
     if state.lost_at is not None:
-        return Text("the night is unfinished; coldframe report shows how far it got")
-    return Text("" if state.night is None else "the night continues; coldframe watch shows it again")
+        return Text("the night was left unfinished; for its state, run: coldframe report")
+    return Text("" if state.night is None else "the night continues; to watch it again, run: coldframe watch")

@@ -105,7 +105,7 @@ def _camera(device: IndiDevice) -> Description:
 
 def _panel(device: IndiDevice) -> Description:
     limits = device.limits(dialects.LIGHT_BRIGHTNESS)
-    return _weigh("light", {f"brightness {_range(limits)}": (limits is not None, "brightness")})
+    return _weigh("lamp", {f"brightness {_range(limits)}": (limits is not None, "brightness")})
 
 
 def _cover(_device: IndiDevice) -> Description:

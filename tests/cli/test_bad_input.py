@@ -20,6 +20,7 @@ from coldframe.cli import app, main
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
 from tests.outside.observatory import Observatory
+from tests.patience import PATIENCE_S
 
 MOST_MEMORY = 1_500_000_000
 
@@ -185,7 +186,7 @@ def test_an_absurd_size_takes_no_memory(folder: Path, command: str) -> None:
         [sys.executable, "-m", "coldframe", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
         preexec_fn=limited,
     )
@@ -215,16 +216,16 @@ def test_what_may_not_be_read_is_named(folder: Path, command: str) -> None:
     ("arguments", "said"),
     [
         (["combine", "empty", "-o", "m.fits"], "no FITS files in this folder"),
-        (["combine", "none*", "-o", "m.fits"], "nothing matches"),
+        (["combine", "none*", "-o", "m.fits"], "no file matches"),
         (["combine", ".", "-o", "m.fits"], "name the folders in it"),
         (["combine", "empty", "-o", "m.xisf"], "ends in .fits"),
         (["combine", "empty", "-o", "empty"], "is a folder"),
         (["combine", "~/none*", "-o", "m.fits"], str(Path("~/none").expanduser())),
         (["combine", "-o", "m.fits"], "nothing to combine: name raw FILES"),
         (["calibrate", "empty"], "no FITS files in this folder"),
-        (["calibrate", "none*"], "nothing matches"),
+        (["calibrate", "none*"], "no file matches"),
         (["calibrate"], "Missing argument"),
-        (["defects", "-o", "m.fits"], "name a master"),
+        (["defects", "-o", "m.fits"], "name at least one master"),
         (["defects", "--dark", "empty", "-o", "m.fits"], "directory"),
         (["defects", "--dark", "empty", "-o", "m.xisf"], "ends in .fits"),
         (["library", "match", "empty", "--library", "."], "no FITS files in this folder"),

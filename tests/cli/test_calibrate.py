@@ -16,7 +16,7 @@ from coldframe.calibration.library.library import Library
 from coldframe.calibration.lights.files import CalibratedFile
 from coldframe.calibration.masters.reading import integrity_fault
 from coldframe.cli import app
-from coldframe.cli.calibrate import _Tally
+from coldframe.cli.calibrate import Tally
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from tests.outside.observatory import Observatory
@@ -149,7 +149,7 @@ def test_patterns(observatory: Observatory, library: Library, tmp_path: Path) ->
     assert "2 of 2 lights calibrated, in " in calibrate(library, tmp_path / "lights" / "a*.fits").stdout
     nothing = calibrate(library, tmp_path / "lights" / "z*.fits")
     assert nothing.exit_code == ExitCode.BAD_INPUT
-    assert nothing.stderr == f"{tmp_path}/lights/z*.fits: nothing matches this pattern\n"
+    assert nothing.stderr == f"{tmp_path}/lights/z*.fits: no file matches this pattern\n"
 
 
 def converted(light: Path, folder: Path, form: str) -> Path:
@@ -246,7 +246,7 @@ def test_lights_that_do_not_tell_their_gain(observatory: Observatory, library: L
     light = observatory.light(tmp_path / "l.fits", header=observatory.header | {"EGAIN": "unknown"})
     result = calibrate(library, light)
     assert result.exit_code == ExitCode.DONE
-    assert result.stderr == "1 lights do not tell EGAIN: the photon noise is not in their UNCERT (--e-per-adu)\n"
+    assert result.stderr == "1 lights have no EGAIN: their UNCERT lacks photon noise (--e-per-adu)\n"
     header = fits.getheader(tmp_path / "calibrated" / "l_calibrated.fits")
     assert header["CFUNCERT"] == "readout and masters"
     assert calibrate(library, light, "--e-per-adu", "0.25", "--out", tmp_path / "told").stderr == ""
@@ -298,13 +298,13 @@ def test_an_interruption_leaves_whole_files_only(
 ) -> None:
     for number in range(4):
         observatory.light(tmp_path / "lights" / f"{number}.fits", number)
-    tell = _Tally.tell
+    report = Tally.report
 
-    def interrupted(tally: _Tally, light: Path, outcome: CalibratedFile | Exception) -> None:
-        tell(tally, light, outcome)
+    def interrupted(tally: Tally, light: Path, outcome: CalibratedFile | Exception) -> None:
+        report(tally, light, outcome)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_Tally, "tell", interrupted)
+    monkeypatch.setattr(Tally, "report", interrupted)
     result = calibrate(library, tmp_path / "lights")
     assert result.exit_code == ExitCode.INTERRUPTED
     assert result.stderr == "interrupted; 1 of 4 lights calibrated\n"

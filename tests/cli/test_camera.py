@@ -56,14 +56,14 @@ def test_each_camera_and_setting_is_shown_with_units_and_errors(
         assert text in out
 
 
-def test_a_part_of_the_name_selects(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_part_of_the_name_selects_cameras(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert show_cameras("qhy", folder, None) is ExitCode.DONE
     out = capsys.readouterr().out
     assert "QHY" in out
     assert "ZWO" not in out
 
 
-def test_the_curve_rises_from_read_noise_as_a_root(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_curve_rises_from_the_read_noise_as_a_square_root(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     show_cameras("zwo", folder, None)
     lines = capsys.readouterr().out.splitlines()
     start = lines.index(next(line for line in lines if line.startswith("noise, ADU")))
@@ -83,21 +83,21 @@ def test_the_picture_is_written_and_never_overwritten(folder: Path, capsys: pyte
     assert "never overwritten" in capsys.readouterr().err
 
 
-def test_other_pictures_are_refused_before_anything_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_picture_formats_are_refused_before_any_output(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert show_cameras(None, folder, folder / "camera.png") is ExitCode.BAD_INPUT
     told = capsys.readouterr()
     assert ".svg" in told.err
     assert told.out == ""
 
 
-def test_what_is_not_there_is_said_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_records_give_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert show_cameras("Atik", folder, None) is ExitCode.BAD_INPUT
     assert "there are: QHY 268M, ZWO ASI2600MM" in capsys.readouterr().err
     assert show_cameras(None, folder / "empty", None) is ExitCode.BAD_INPUT
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_broken_record_is_named_and_the_others_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_record_is_reported_and_the_others_are_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = next((folder / CAMERAS).glob("ZWO*/*.json"))
     broken.write_text("{", "utf-8")
     assert show_cameras(None, folder, None) is ExitCode.INCOMPLETE
@@ -106,14 +106,14 @@ def test_a_broken_record_is_named_and_the_others_shown(folder: Path, capsys: pyt
     assert "QHY" in told.out
 
 
-def test_what_was_not_measured_yet_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_figures_not_measured_yet_are_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bare = record().model_copy(update={"saturation_adu": None, "linearity": (), "dark_current": (), "curve": ()})
     CameraRecords(tmp_path / CAMERAS).save(bare)
     assert show_cameras(None, tmp_path, None) is ExitCode.DONE
     assert capsys.readouterr().out.count("not measured yet") == 2
 
 
-def test_a_folder_without_frames_tells_nothing_of_a_camera(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_frames_gives_no_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert measure_camera(tmp_path, tmp_path) is ExitCode.BAD_INPUT
     assert "no bias frames and flats" in capsys.readouterr().err
     assert not (tmp_path / CAMERAS).exists()

@@ -17,6 +17,7 @@ from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.cli.combine import Choice, chosen_method, combine_files
 from coldframe.cli.exit_codes import ExitCode
+from tests.patience import PATIENCE_S
 
 SHAPE = (40, 60)
 PLAIN = Choice("sigma-clip", "mean", "trimmed", 3.0)
@@ -41,7 +42,7 @@ def test_a_folder_becomes_a_master(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     shoot(tmp_path / "raw", 12)
     command = [sys.executable, "-m", "coldframe", "combine", "raw", "-o", "master.fits", "--center", "median"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "12 dark frames: unknown camera, 60 x 40, 60 s, gain 100, 1x1" in ended.stdout
     with fits.open(tmp_path / "master.fits", checksum=True) as units:
@@ -110,13 +111,13 @@ def test_flats_lose_their_dark_and_dark_ones_are_left_out(tmp_path: Path, capsys
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("one", "one frame alone"),
+        ("one", "a single frame makes no master"),
         ("sizes", "sets"),
         ("lights", "no master"),
         ("nothing", "nothing is left"),
         ("output", "exists"),
         ("folder", "does not exist"),
-        ("dark", "only from flats"),
+        ("dark", "from flats only"),
     ],
 )
 def test_bad_input_is_one_clear_line(
@@ -167,7 +168,7 @@ def test_an_absurd_size_takes_no_memory(tmp_path: Path) -> None:
 
 def test_a_method_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "coldframe", "combine", "x.fits", "-o", "m.fits", "--method", "magic"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=tmp_path)
     assert ended.returncode == 2
     assert "magic" in ended.stderr
 

@@ -4,18 +4,18 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from coldframe.cli.command_line import with_default_rig
+from tests.patience import PATIENCE_S
 
 COLDFRAME = [sys.executable, "-m", "coldframe"]
 
 
-def coldframe(*arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COLDFRAME, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False)
+def coldframe(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COLDFRAME, *arguments], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_dry_run_shows_the_plan_in_its_order() -> None:
     assert shown.returncode == 0
     rows = [line[2:].split("  ")[0] for line in shown.stdout.splitlines() if line.startswith("  ")]
     flats = [title.format(name) for name in ("L", "Ha") for title in ("tune flat {}", "dark flat {}", "flat {}")]
-    steps = [row for row in rows if row not in {"", "step", "in all"}]
+    steps = [row for row in rows if row not in {"", "step", "total"}]
     assert steps == ["cool to -10 C", "bias", *flats, "dark 2 s", "warm up"]
 
 
@@ -107,14 +107,12 @@ def test_json_lines_tell_a_night_until_it_is_interrupted(tmp_path: Path) -> None
         if names[-1] == "temperature-read" and len(names) > 5:
             night.send_signal(signal.SIGINT)
             break
-    began_s = time.monotonic()
     names += [json.loads(line)["event"] for line in night.stdout]
     assert night.stderr is not None
     assert "Traceback" not in night.stderr.read()
-    assert night.wait(timeout=60) == 130
+    assert night.wait(timeout=PATIENCE_S) == 130
     night.stdout.close()
     night.stderr.close()
-    assert time.monotonic() - began_s < 30
     assert names[0] == "night-started"
     assert names[-1] == "night-ended"
 
@@ -139,5 +137,5 @@ def test_the_simulated_server_ends_with_the_program_that_started_it() -> None:
     assert server.stdout is not None
     assert "serving" in server.stdout.readline()
     server.stdin.close()
-    assert server.wait(timeout=20) == 0
+    assert server.wait(timeout=PATIENCE_S) == 0
     server.stdout.close()

@@ -1,4 +1,4 @@
-"""`coldframe defects`, and what `coldframe calibrate` makes of its map."""
+"""`coldframe defects`, and how `coldframe calibrate` uses its map."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def observatory(request: pytest.FixtureRequest) -> Observatory:
 
 @pytest.fixture(scope="module")
 def masters(observatory: Observatory, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A night's masters; the flat's has a dead column."""
+    """Masters of a night; the flat has a dead column."""
     folder = tmp_path_factory.mktemp("masters")
     made = observatory.masters(folder)
     masters = {kind: next(path for path in made if kind in path.name) for kind in ("Bias", "60s", "Flat")}
@@ -69,10 +69,10 @@ def test_a_map_is_written(found: Path, masters: dict[str, Path], observatory: Ob
     assert len(found.with_suffix(".lst").read_text().splitlines()) == header["CFBAD"] == np.count_nonzero(bits)
 
 
-def test_what_no_master_shows_is_said(masters: dict[str, Path], tmp_path: Path) -> None:
+def test_kinds_that_no_master_shows_are_listed(masters: dict[str, Path], tmp_path: Path) -> None:
     result = run("defects", "--flat", masters["flat"], "-o", tmp_path / "map.fits")
     assert result.exit_code == ExitCode.DONE
-    assert "not looked for, as no master given here shows it: hot, unstable, bias" in result.stdout
+    assert "not examined, because it takes another master: hot, unstable, bias" in result.stdout
 
 
 def calibrated(library: Library, light: Path, *arguments: object) -> tuple[fits.Header, dict[str, NDArray[np.float64]]]:
@@ -83,7 +83,7 @@ def calibrated(library: Library, light: Path, *arguments: object) -> tuple[fits.
 
 
 @pytest.mark.parametrize("kind", [[], ["--float"]])
-def test_defects_are_mended(
+def test_defects_are_replaced(
     found: Path, library: Library, observatory: Observatory, tmp_path: Path, kind: list[str]
 ) -> None:
     light = observatory.light(tmp_path / "l.fits")
@@ -100,13 +100,13 @@ def test_defects_are_mended(
     )
 
 
-def test_what_defects_hold_makes_no_difference(
+def test_the_values_of_defects_make_no_difference(
     found: Path, library: Library, observatory: Observatory, tmp_path: Path
 ) -> None:
     light, spoilt = observatory.light(tmp_path / "a" / "l.fits"), observatory.light(tmp_path / "b" / "l.fits")
     bad = fits.getdata(found) != 0
     with fits.open(spoilt, mode="update") as units:
-        units[0].data[bad] = np.arange(bad.sum()) % 2 * 65535  # far below zero once the dark is subtracted, and clipped
+        units[0].data[bad] = np.arange(bad.sum()) % 2 * 65535  # far below zero after the dark is subtracted, or clipped
     (header, planes), (other_header, other) = (
         calibrated(library, path, "--defects", found) for path in (light, spoilt)
     )
@@ -131,7 +131,7 @@ def test_defects_are_blanked(found: Path, library: Library, observatory: Observa
 OTHER_MAPS = {
     "size": "the defect map has the shape (40, 50)",
     "camera": "belongs to other pixels: camera is Other instead of Coldframe Camera",
-    "dark": "no defect map",
+    "dark": "not a defect map",
     "missing": "No such file",
 }
 
@@ -163,12 +163,12 @@ def test_a_map_of_other_pixels_is_refused(
         ("exists", "never overwritten"),
         ("folder", "does not exist"),
         ("size", "192 x 128 pixels"),
-        ("camera", "belongs to other frames: camera is Other instead of Coldframe Camera"),
+        ("camera", "does not match the other masters: camera is Other instead of Coldframe Camera"),
         ("light", "would be defects"),
         ("egain", "EGAIN"),
     ],
 )
-def test_bad_input_is_one_clear_line(masters: dict[str, Path], tmp_path: Path, change: str, said: str) -> None:
+def test_bad_input_gives_one_clear_line(masters: dict[str, Path], tmp_path: Path, change: str, said: str) -> None:
     output, given, other = tmp_path / "map.fits", options(masters), tmp_path / "other.fits"
     with fits.open(masters["flat"]) as units:
         pixels, header = units[0].data, units[0].header
@@ -199,6 +199,6 @@ def test_bad_input_is_one_clear_line(masters: dict[str, Path], tmp_path: Path, c
     result = run("defects", *given, "-o", output)
     assert result.exit_code == ExitCode.BAD_INPUT
     assert said in result.stderr
-    if change != "nothing":  # the usage is shown with it
+    if change != "nothing":  # that message comes with the usage
         assert result.stderr.count("\n") == 1
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -73,9 +73,9 @@ def test_match_says_why_not(observatory: Observatory, library: Library, tmp_path
     silent = observatory.light(tmp_path / "silent.fits", settings=ReadoutSettings(gain=100))
     result = run(library, "match", light, silent, tmp_path / "missing.fits")
     assert result.exit_code == ExitCode.BAD_INPUT
-    assert "  dark  no dark fits: nearest is MasterDark_" in result.stdout
+    assert "  dark  no dark fits: the nearest is MasterDark_" in result.stdout
     assert "(-10 C, 60 s): exposure differs by 120 s" in result.stdout
-    assert "the light does not tell its offset: taken as equal" in result.stdout
+    assert "the header of the light has no offset: assumed to be equal" in result.stdout
     assert "missing.fits: No such file" in result.stderr
     assert run(library, "match", light).exit_code == ExitCode.INCOMPLETE
 
@@ -98,7 +98,7 @@ def test_verify(library: Library) -> None:
     path.write_bytes(path.read_bytes().replace(b"Coldframe", b"coldframe", 1))
     damaged = run(library, "verify")
     assert (damaged.exit_code, damaged.stdout) == (ExitCode.INCOMPLETE, "3 of 4 masters are sound\n")
-    assert f"{path}: image 1: CHECKSUM does not hold" in damaged.stderr
+    assert f"{path}: image 1: CHECKSUM is wrong" in damaged.stderr
 
 
 def test_rebuild(library: Library) -> None:

@@ -75,6 +75,6 @@ async def test_missing_broker_is_reported_and_the_rest_made_safe(tmp_path: Path)
     async with simulated_server("small") as server:
         code, output = await run_safe(tmp_path, server, nowhere, 0.0)
     assert code == 1
-    assert "the light did not put its lamp out: MQTT broker 127.0.0.1" in output
-    assert "Look after it by hand" in output
+    assert "the light did not switch its lamp off: MQTT broker 127.0.0.1" in output
+    assert "Check it by hand" in output
     assert "cooler" not in output

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from coldframe.cli import app
 from coldframe.cli.notify import how_it_ended
 from tests.capture.monitoring.notifications.servers import server
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("apprise") is None, reason="apprise is not installed")
 
@@ -23,7 +24,7 @@ def coldframe(*arguments: str | Path, **environment: str) -> subprocess.Complete
         capture_output=True,
         text=True,
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment},
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -52,14 +53,14 @@ def test_message_and_alarm_are_sent_despite_other_faults_of_the_configuration(tm
         assert coldframe("notify", "--alarm", "coldframe.service", "--config", path, **reported).returncode == 0
     assert [(message["title"], message["message"]) for message in receiver.messages] == [
         ("Cam: message", "hello"),
-        ("Cam: alarm", "coldframe.service: ended unexpectedly by signal KILL"),
+        ("Cam: alarm", "coldframe.service: killed by signal KILL, without a final message"),
     ]
 
 
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        (CAMERA, "no table [notify]"),
+        (CAMERA, "no [notify] table"),
         (CAMERA + '[notify]\nurls = ["json://user:secret@host"]\n', "urls_file"),
         (CAMERA + "[notify]\n", "notify.urls_file: missing"),
         (CAMERA + '[notify]\nurls_from = ["NO_SUCH"]\n', "NO_SUCH"),
@@ -94,7 +95,7 @@ def test_unusable_settings_are_reported_before_the_night(tmp_path: Path, table: 
 @pytest.mark.parametrize(
     ("result", "code", "status", "text"),
     [
-        ("", "", "", "unexpectedly"),
+        ("", "", "", "without a final message"),
         ("watchdog", "dumped", "ABRT", "watchdog"),
         ("oom-kill", "killed", "KILL", "signal KILL"),
         ("exit-code", "exited", "2", "exit code 2"),

@@ -2,12 +2,13 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from coldframe.config.examples import example_night
+from tests.patience import PATIENCE_S
+from tests.ports import free_port
 
 COLDFRAME = [sys.executable, "-m", "coldframe"]
 OTHER = "127.0.0.2"
@@ -15,9 +16,7 @@ OTHER = "127.0.0.2"
 
 
 def test_a_night_with_another_machines_server_begins_with_a_warning(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind((OTHER, 0))
-        port = free.getsockname()[1]
+    port = free_port(OTHER)
     server = subprocess.Popen(
         [*COLDFRAME, "simulate", "small", "--host", OTHER, "--port", str(port), "--until-stdin-closes"],
         stdin=subprocess.PIPE,
@@ -44,9 +43,9 @@ def test_a_night_with_another_machines_server_begins_with_a_warning(tmp_path: Pa
     night.send_signal(signal.SIGINT)
     assert "night-ended" in night.stdout.read()
     night.stdout.close()
-    night.wait(timeout=60)
+    night.wait(timeout=PATIENCE_S)
     server.stdin.close()
-    assert server.wait(timeout=20) == 0
+    assert server.wait(timeout=PATIENCE_S) == 0
     assert "INDI has no passwords" in server.stderr.read()
     server.stdout.close()
     server.stderr.close()

@@ -94,7 +94,7 @@ def test_failure_after_a_night_is_one_line(
 
     monkeypatch.setattr(making, "make_report", fail)
     report_after(storage / "2026-11-21", io.StringIO())
-    assert capsys.readouterr().err == f"{storage / '2026-11-21'}: cannot make the report: an unforeseen fault\n"
+    assert capsys.readouterr().err == f"{storage / '2026-11-21'}: the report was not written: an unforeseen fault\n"
 
 
 def test_night_that_is_over_is_not_reported_as_running(tmp_path: Path) -> None:
@@ -114,4 +114,4 @@ def test_report_that_cannot_be_written_is_reported(storage: Path, capsys: pytest
     (folder / "report.json").mkdir()  # stands for anything that prevents replacing the file
     report_after(folder, io.StringIO())
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"{folder}: cannot make the report: ")
+    assert line.startswith(f"{folder}: the report was not written: ")

@@ -28,4 +28,4 @@ def test_a_lock_that_cannot_be_opened_keeps_no_lamp_burning(
     rig_lock.lock_path(ServerSettings(port=7777)).symlink_to(tmp_path / "elsewhere")
     assert make_safe(config, 1.0) is ExitCode.DONE
     assert made
-    assert "whether a run is using the rig is not known" in capsys.readouterr().err
+    assert "it is unknown whether a run is using the rig" in capsys.readouterr().err

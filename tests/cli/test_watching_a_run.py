@@ -16,6 +16,7 @@ from coldframe.capture.monitoring.watching.local import LocalSource
 from coldframe.capture.monitoring.watching.messages import Answer, Command, Request
 from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
 from coldframe.config.examples import example_night
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.deep
 
@@ -45,7 +46,7 @@ async def test_run_is_watched_steered_killed_and_followed_by_another(tmp_path: P
     config = configuration(tmp_path)
     (tmp_path / "nights").mkdir()
     source = LocalSource(tmp_path / "nights")
-    async with asyncio.timeout(300), aclosing(source.updates()) as updates:
+    async with asyncio.timeout(2 * PATIENCE_S), aclosing(source.updates()) as updates:
         await first(updates, Detached)
         run = await start(config)
         try:
@@ -68,7 +69,7 @@ async def test_run_is_watched_steered_killed_and_followed_by_another(tmp_path: P
             await first(updates, ExposureStarted)
             source.send(Command(Request.ABORT))
             answer = await first(updates, Answer)
-            assert answer == Answer("the night ends, and the rig is made safe")
+            assert answer == Answer("the night is ending, and the rig is being made safe")
             await first(updates, NightEnded)
             assert await run.wait() == 130
         finally:

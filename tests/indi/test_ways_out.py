@@ -199,7 +199,7 @@ def server_stays_away(place: Path) -> None:
         run.process.send_signal(signal.SIGTERM)
         code, said = ends(run, 200)
         assert code == 130, said
-        assert "Look after it by hand" in said
+        assert "Check it by hand" in said
         for path in run.night.rglob("*.fits"):
             read_frame(path) if "masters" not in path.parts else None
 

@@ -92,7 +92,7 @@ async def test_darks_are_not_shot_beside_one_that_does_not_answer(tmp_path: Path
     night = await run_night(short(), SMALL, tmp_path, Rigging(heater, cameras, goes_away=True))
     assert night.outcome is NightOutcome.INCOMPLETE
     assert "MasterDark_" not in " ".join(Path(made.path).name for made in night.of(MasterWritten))
-    assert "Heater did not go back to how it was" in night.of(NightEnded)[0].summary
+    assert "Heater did not return to its earlier state" in night.of(NightEnded)[0].summary
 
 
 async def test_it_is_on_again_after_a_night_that_was_cancelled(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ async def test_a_wheel_that_is_gone_costs_the_flats_only(tmp_path: Path) -> None
     night = await run_night(short(), SMALL, tmp_path, losing("wheel", FrameKind.BIAS, 4))
     assert night.outcome is NightOutcome.INCOMPLETE
     assert made(night) == ["MasterBias", "MasterDark"]
-    assert any("goes on without it" in notice.text for notice in night.of(Notice))
+    assert any("go on without it" in notice.text for notice in night.of(Notice))
     assert sum(reason.endswith("(for 5 min)") for reason in failures(night)) == 0, "it was waited for once"
     assert lasted_min(night) < 15
 

@@ -1,4 +1,4 @@
-"""Nights that measure their camera, and decide by measurement what is subtracted from flats."""
+"""Nights that measure their camera, and use the result to choose between dark flats and bias."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ GAIN = 150.0
 
 
 def rig(**figures: object) -> SimulatedRig:
-    """Return the small rig, smaller, and without the hot pixels for which its flats would need dark flats."""
+    """Return a smaller small rig without the hot pixels that would make dark flats necessary."""
     small = load_rig("small")
     size = {"width": 256, "height": 192, "hot_fraction": 0.0, "glow_e_per_s": 0.0}
     return small.model_copy(update={"sensor": small.sensor.model_copy(update=size | figures)})
@@ -74,7 +74,7 @@ async def test_a_night_measures_its_camera(tmp_path: Path) -> None:
     assert record.e_per_adu.value == told.e_per_adu
 
 
-async def test_the_ladder_is_climbed_once_and_masters_tell_the_gain(tmp_path: Path) -> None:
+async def test_the_ladder_is_shot_once_and_masters_carry_the_gain(tmp_path: Path) -> None:
     first = await run_night(night(), rig(), tmp_path)
     second = await run_night(night(), rig(), tmp_path)
     tuning = [sum(event.tests for event in run.of(FlatTuned)) for run in (first, second)]
@@ -86,7 +86,7 @@ async def test_the_ladder_is_climbed_once_and_masters_tell_the_gain(tmp_path: Pa
     assert second.of(CameraMeasured)[0].saturation_adu == 65535, "known from the first night"
 
 
-async def test_the_record_is_made_anew_from_the_frames(tmp_path: Path) -> None:
+async def test_the_record_is_recreated_from_the_frames(tmp_path: Path) -> None:
     run = await run_night(night(20), rig(), tmp_path)
     (kept,), _ = CameraRecords(tmp_path / CAMERAS).load()
     (run.folder / "darks" / "broken.fits").write_bytes(b"SIMPLE")
@@ -99,7 +99,7 @@ async def test_the_record_is_made_anew_from_the_frames(tmp_path: Path) -> None:
     assert made.dark_current[0].e_per_s == pytest.approx(kept.dark_current[0].e_per_s, rel=0.02)
 
 
-async def test_where_the_bias_will_do_few_dark_flats_are_shot(tmp_path: Path) -> None:
+async def test_few_dark_flats_are_shot_if_the_bias_is_good_enough(tmp_path: Path) -> None:
     run = await run_night(night(), rig(), tmp_path)
     assert [event.verdict.subtract for event in run.of(PedestalDecided)] == [Subtract.BIAS] * 2
     assert counts(run, FrameKind.DARK_FLAT) == 2 * PROBES
@@ -109,7 +109,7 @@ async def test_where_the_bias_will_do_few_dark_flats_are_shot(tmp_path: Path) ->
         assert header["CFPEDEST"] == "bias"
 
 
-async def test_where_the_bias_differs_all_dark_flats_are_shot(tmp_path: Path) -> None:
+async def test_all_dark_flats_are_shot_if_the_bias_differs(tmp_path: Path) -> None:
     run = await run_night(night(), rig(short_exposure_adu=300.0), tmp_path)
     assert run.outcome is NightOutcome.COMPLETE
     assert [event.verdict.subtract for event in run.of(PedestalDecided)] == [Subtract.DARK_FLAT] * 2
@@ -120,14 +120,14 @@ async def test_where_the_bias_differs_all_dark_flats_are_shot(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("pedestal", "master"), [("bias", "MasterBias"), ("dark-flat", "MasterDarkFlat")])
-async def test_what_the_configuration_says_is_not_questioned(tmp_path: Path, pedestal: str, master: str) -> None:
+async def test_a_configured_pedestal_is_not_tested(tmp_path: Path, pedestal: str, master: str) -> None:
     run = await run_night(night(6, pedestal=pedestal), rig(), tmp_path)
     assert run.of(PedestalDecided) == []
     assert counts(run, FrameKind.DARK_FLAT) == 12
     assert all(str(header["CFSUBTR"]).startswith(master) for header in flat_headers(run))
 
 
-async def test_records_that_cannot_be_kept_are_told_and_the_night_is_complete(tmp_path: Path) -> None:
+async def test_records_that_cannot_be_saved_are_reported_and_the_night_is_complete(tmp_path: Path) -> None:
     (tmp_path / CAMERAS).write_text("a file where the folder should be")
     run = await run_night(night(6), rig(), tmp_path)
     assert run.outcome is NightOutcome.COMPLETE

@@ -1,4 +1,4 @@
-"""Nights that must be over by a given time."""
+"""Nights with a deadline."""
 
 import asyncio
 from datetime import timedelta
@@ -30,7 +30,7 @@ SMALL = tiny(load_rig("small"))
 
 
 def with_darks(exposure_s: float, count: int) -> Settings:
-    """Return the small rig's night with other darks."""
+    """Return a night of the small rig with other darks."""
     settings = load_settings(example_night("small"))
     sets = tuple(
         each.model_copy(update={"exposure_s": exposure_s, "count": count}) if each.kind is FrameKind.DARK else each
@@ -43,13 +43,13 @@ async def until(minutes: float, settings: Settings, folder: Path) -> NightRun:
     return await run_night(settings, SMALL, folder, deadline=START + timedelta(minutes=minutes))
 
 
-async def test_a_night_with_time_to_spare_is_as_without_a_deadline(tmp_path: Path) -> None:
+async def test_a_night_with_enough_time_is_like_one_without_a_deadline(tmp_path: Path) -> None:
     night = await until(600, with_darks(2.0, 20), tmp_path)
     assert night.outcome is NightOutcome.COMPLETE
     assert night.of(SetResized) == []
 
 
-async def test_a_set_gets_as_many_frames_as_there_is_time_for(tmp_path: Path) -> None:
+async def test_a_set_gets_as_many_frames_as_fit(tmp_path: Path) -> None:
     night = await until(30, with_darks(60.0, 30), tmp_path)
     assert night.outcome is NightOutcome.COMPLETE
     (started,) = night.of(NightStarted)
@@ -57,13 +57,13 @@ async def test_a_set_gets_as_many_frames_as_there_is_time_for(tmp_path: Path) ->
     resized = [event for event in night.of(SetResized) if event.step == dark.number]
     accepted = [event for event in night.of(FrameAccepted) if event.step == dark.number]
     assert 20 <= len(accepted) == resized[-1].count < 30
-    # By then this camera had shown that it reads out faster than was assumed.
+    # By then, the night has measured that this camera reads out faster than assumed.
     assert resized[-1].count > resized[0].count
     last = accepted[-1]
     assert START + timedelta(minutes=28) < last.at <= START + timedelta(minutes=30)
 
 
-async def test_a_set_for_which_there_is_no_time_is_not_begun(tmp_path: Path) -> None:
+async def test_a_set_without_time_is_not_begun(tmp_path: Path) -> None:
     night = await until(15, with_darks(60.0, 30), tmp_path)
     assert night.outcome is NightOutcome.INCOMPLETE
     skipped = [ended for ended in night.of(StepEnded) if ended.outcome is StepOutcome.SKIPPED]
@@ -82,7 +82,7 @@ async def test_after_the_deadline_nothing_is_shot_and_the_rig_is_made_safe(tmp_p
 
 
 class SlowAtDarks:
-    """A camera that takes a minute to hand over a dark, which no frame before foretold."""
+    """A camera that suddenly takes a minute to deliver a dark."""
 
     def __init__(self, inner: Camera) -> None:
         self.inner = inner
@@ -96,7 +96,7 @@ class SlowAtDarks:
         return frame
 
 
-async def test_a_set_that_takes_too_long_ends_with_what_it_has(tmp_path: Path) -> None:
+async def test_a_set_that_takes_too_long_ends_with_the_frames_it_has(tmp_path: Path) -> None:
     settings = with_darks(60.0, 20)
     night = await run_night(
         settings,

@@ -12,7 +12,8 @@ import pytest
 from coldframe.calibration.files.durable import NotDurableError, make_folder_durably, replace_durably, write_durably
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightEnded, NightOutcome
-from coldframe.capture.shooting.set_master import SetMaster, WrittenMaster
+from coldframe.capture.shooting.set_master import FinishedSet, SetMaster
+from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.frames import FrameKind
 from tests.nights.disk import DiskFault, SimulatedDisk
 from tests.nights.nights import run_night
@@ -139,10 +140,10 @@ def test_what_a_night_told_of_is_there_after_a_power_cut(seed: int) -> None:
 async def test_a_frame_that_cannot_be_read_again_costs_its_set_only(tmp_path: Path) -> None:
     write = SetMaster.write
 
-    def unread(master: SetMaster) -> WrittenMaster:
+    def unread(master: SetMaster, folder: NightFolder) -> FinishedSet:
         if "/darks/" in str(master.accepted.paths[0]):
             raise FrameFileError(master.accepted.paths[0], "Input/output error")
-        return write(master)
+        return write(master, folder)
 
     with patch.object(SetMaster, "write", unread):
         night = await run_night(short(), SMALL, tmp_path)

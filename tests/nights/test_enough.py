@@ -1,4 +1,4 @@
-"""Nights whose sets stop when they have enough, and go on when they have not."""
+"""Nights whose sets end when they have enough frames."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,7 @@ def night_of(*sets: dict[str, object]) -> Settings:
 
 
 class Meddled:
-    """A camera whose frames are changed on their way out; all else is the camera's own."""
+    """A camera that alters its frames before it delivers them."""
 
     def __init__(self, camera: Camera, change: Callable[[np.ndarray[Any, Any], int], np.ndarray[Any, Any]]) -> None:
         self._camera = camera
@@ -58,7 +58,7 @@ def accepted(night: NightRun) -> int:
     return len(night.of(FrameAccepted))
 
 
-async def test_good_frames_meet_two_percent_with_as_many_as_were_planned(tmp_path: Path) -> None:
+async def test_good_frames_meet_two_percent_with_the_planned_count(tmp_path: Path) -> None:
     night = await run_night(night_of({**DARKS, "at_most": 49}), SMALL, tmp_path)
     assert night.outcome is NightOutcome.COMPLETE
     (planned,) = (step for step in night.of(NightStarted)[0].steps if step.kind is FrameKind.DARK)
@@ -66,7 +66,7 @@ async def test_good_frames_meet_two_percent_with_as_many_as_were_planned(tmp_pat
     assert night.of(SetResized) == []
 
 
-async def test_a_set_is_smaller_where_the_lights_have_noise_of_their_own(tmp_path: Path) -> None:
+async def test_a_set_is_smaller_if_the_lights_are_noisier(tmp_path: Path) -> None:
     goal = NoiseGoal(0.02, LightNoise(noise_adu=100.0, signal_adu=1000.0))
     night = await run_night(night_of({**DARKS, "count": goal}), SMALL, tmp_path)
     assert night.outcome is NightOutcome.COMPLETE
@@ -75,7 +75,7 @@ async def test_a_set_is_smaller_where_the_lights_have_noise_of_their_own(tmp_pat
     assert "% to the noise of a light" in resized.reason
 
 
-async def test_a_set_goes_on_while_its_noise_does_not_fall_and_says_why(tmp_path: Path) -> None:
+async def test_a_set_continues_while_its_noise_does_not_fall_and_reports_the_cause(tmp_path: Path) -> None:
     random = np.random.default_rng(5)
     jumping = random.random((120, 160)) < 0.04
     states = np.cumsum(random.random((60, 120, 160)) < 0.08, axis=0) % 2
@@ -91,20 +91,20 @@ async def test_a_set_goes_on_while_its_noise_does_not_fall_and_says_why(tmp_path
     assert written.frames == accepted(night)
 
 
-async def test_a_set_that_misses_its_goal_says_so_and_ends(tmp_path: Path) -> None:
+async def test_a_set_that_misses_its_goal_reports_it_and_ends(tmp_path: Path) -> None:
     night = await run_night(night_of({**DARKS, "count": "0.5 %", "at_most": 30}), SMALL, tmp_path)
     assert accepted(night) == 30
     assert any("gets no more" in notice.text for notice in night.of(Notice))
 
 
-async def test_more_darks_are_shot_where_the_amplifier_glows(tmp_path: Path) -> None:
+async def test_more_darks_are_shot_if_the_amplifier_glows(tmp_path: Path) -> None:
     sensor = SMALL.sensor.model_copy(update={"glow_e_per_s": 200.0})
     night = await run_night(night_of(DARKS), SMALL.model_copy(update={"sensor": sensor}), tmp_path)
     assert accepted(night) == 40
     assert any("amp glow" in event.reason for event in night.of(SetResized))
 
 
-async def test_the_noise_of_counted_sets_is_looked_at_too(tmp_path: Path) -> None:
+async def test_the_noise_of_sets_with_a_fixed_count_is_checked_as_well(tmp_path: Path) -> None:
     def drifting(pixels: np.ndarray[Any, Any], shot: int) -> np.ndarray[Any, Any]:
         return pixels + 0.6 * shot
 

@@ -1,4 +1,4 @@
-"""Flats of cameras and lights that are not as drivers tell, in whole nights."""
+"""Whole nights with flats from cameras and lamps that differ from what their drivers report."""
 
 import asyncio
 from dataclasses import replace
@@ -56,7 +56,7 @@ def flats(night: NightRun) -> list[np.ndarray[tuple[int, int], np.dtype[np.uint1
 
 
 @pytest.mark.parametrize("bits", [12, 14])
-async def test_bits_that_the_driver_does_not_tell_of_are_found(bits: int, tmp_path: Path) -> None:
+async def test_a_bit_depth_that_the_driver_does_not_report_is_found(bits: int, tmp_path: Path) -> None:
     rig = small_rig(bit_depth=bits, scaled_to_16_bit=False, e_per_adu=50000 / 2**bits, full_well_e=60000)
     night = await run_night(small_night(), rig, tmp_path)
     assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
@@ -67,7 +67,7 @@ async def test_bits_that_the_driver_does_not_tell_of_are_found(bits: int, tmp_pa
         assert 0.3 <= (np.median(frame[30:90, 40:120]) - bias_adu) / (2**bits - 1 - bias_adu) <= 0.5
 
 
-async def test_a_well_that_is_full_before_the_converter_is_found(tmp_path: Path) -> None:
+async def test_a_full_well_below_the_converters_range_is_found(tmp_path: Path) -> None:
     e_per_adu = Sensor(small_rig().sensor, 1).e_per_adu(150)
     rig = small_rig(full_well_e=0.75 * 65535 * e_per_adu)
     night = await run_night(small_night(), rig, tmp_path)
@@ -91,7 +91,7 @@ async def test_no_colour_is_too_bright_or_too_faint(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("panel", [{"curve": "saturating"}, {"curve": "pwm", "pwm_steps": 16}, {"glow": 0.1}])
-async def test_panels_of_any_response(panel: dict[str, object], tmp_path: Path) -> None:
+async def test_panels_of_any_response_are_tuned(panel: dict[str, object], tmp_path: Path) -> None:
     night = await run_night(small_night(), small_rig(panel=panel), tmp_path)
     assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
     assert all(tuned.tests <= 5 for tuned in night.of(FlatTuned))
@@ -106,7 +106,7 @@ async def test_a_panel_without_light_costs_seconds_for_each_filter(tmp_path: Pat
 
 
 class Person:
-    """Switches the simulated lamp half a minute after being asked to."""
+    """Switches the simulated lamp half a minute after a request."""
 
     def __init__(self, lamp: FlatPanel) -> None:
         self._lamp = lamp
@@ -144,15 +144,15 @@ def masters(folder: Path, kind: str) -> list[Path]:
     return list(folder.rglob(f"Master{kind}_*.fits"))
 
 
-async def test_a_person_is_asked_to_switch_the_light_and_seen_to_have_done_it(tmp_path: Path) -> None:
+async def test_the_user_is_asked_to_switch_the_lamp_and_the_camera_checks_it(tmp_path: Path) -> None:
     settings = small_night(kind="manual", device="the lamp")
     outcome, asked = await night_by_hand(settings, tmp_path, is_there=True)
     assert outcome is NightOutcome.COMPLETE
-    assert asked == ["on", "off", "on", "off"], "whatever the number of filters"
+    assert asked == ["on", "off", "on", "off"], "for any number of filters"
     assert len(masters(tmp_path, "Flat")) >= 2
 
 
-async def test_without_the_person_the_night_goes_on_without_flats(tmp_path: Path) -> None:
+async def test_without_the_user_the_night_continues_without_flats(tmp_path: Path) -> None:
     settings = small_night(kind="manual", device="the lamp", manual_deadline_s=300.0)
     outcome, _ = await night_by_hand(settings, tmp_path, is_there=False)
     assert outcome is NightOutcome.INCOMPLETE

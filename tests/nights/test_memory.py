@@ -48,4 +48,4 @@ async def test_growing_memory_is_dealt_with_between_sets(tmp_path: Path, comes_b
     told = [notice.text for notice in night.of(Notice) if "of memory" in notice.text]
     assert len(told) == 1
     assert told[0].startswith("indi_grows_ccd takes")
-    assert sum("it is started anew" in notice.text for notice in night.of(Notice)) == connection.recycled
+    assert sum("MB: restarting it" in notice.text for notice in night.of(Notice)) == connection.recycled

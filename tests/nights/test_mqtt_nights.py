@@ -110,7 +110,7 @@ async def test_light_that_reports_on_but_stays_dark_is_detected_by_the_camera(tm
     async with Mosquitto(tmp_path) as broker:
         run = await MqttNight(broker, "tasmota", Habits(is_stuck=True)).run(tmp_path)
     assert run.outcome is NightOutcome.INCOMPLETE
-    assert any("light does not respond" in reason for reason in failures(run))
+    assert any("lamp does not respond" in reason for reason in failures(run))
     assert len(run.of(MasterWritten)) == 2
 
 
@@ -119,7 +119,7 @@ async def test_light_that_reports_off_but_stays_on_is_detected_by_the_camera(tmp
     async with Mosquitto(tmp_path) as broker:
         run = await MqttNight(broker, "zigbee2mqtt", Habits(burns_on=True)).run(tmp_path)
     assert run.outcome is NightOutcome.INCOMPLETE
-    assert any("light that is still there with the lamp out" in reason for reason in failures(run)), failures(run)
+    assert any("there is light although the lamp is off" in reason for reason in failures(run)), failures(run)
     assert not any("MasterDarkFlat_" in event.path for event in run.of(MasterWritten))
 
 

@@ -200,7 +200,7 @@ def test_a_night_that_waits_for_ever_is_told() -> None:
     async def wait() -> None:
         await asyncio.Event().wait()
 
-    report = play(1, prepare=lambda events: events.add_keeper(wait))
+    report = play(1, prepare=lambda events: events.add_flush(wait))
     assert "NightHangsError: nothing will ever happen" in report.wrong[0]
     assert "python -m tests.nights.replay 1" in str(report)
 
@@ -220,7 +220,7 @@ def test_a_night_in_which_no_time_passes_is_told(monkeypatch: pytest.MonkeyPatch
             await asyncio.sleep(0)
 
     monkeypatch.setattr(random_nights, "LONGEST_RUN_S", 1)
-    report = play(1, prepare=lambda events: events.add_keeper(spin))
+    report = play(1, prepare=lambda events: events.add_flush(spin))
     assert "did not end within 1 s" in report.wrong[0]
 
 
@@ -244,7 +244,7 @@ def test_a_cooler_that_stays_on_is_switched_off_again_or_told(seed: int) -> None
         assert left.telescope.cooler is not None
         assert left.met()
         is_on = left.telescope.cooler.setpoint_c is not None
-        assert is_on is bool(of(left, "still tells that it is on"))
+        assert is_on is bool(of(left, "still reports that it is on"))
 
 
 @pytest.mark.parametrize("nonsense_c", [float("nan"), 1e9, -273.15])
@@ -262,7 +262,7 @@ def test_a_torn_bias_is_turned_away() -> None:
         patch("coldframe.simulators.faults.camera_faults.TornFrame.first", (6, 6)),
         after(scripted("torn-frame", 1)) as left,
     ):
-        assert of(left, "a torn readout?")
+        assert of(left, "was the readout interrupted?")
 
 
 def test_a_set_that_is_lit_from_the_start_is_told_to_be_put_aside() -> None:

@@ -70,7 +70,8 @@ async def test_what_is_not_what_its_frames_give_is_told(tmp_path: Path, capsys: 
     said = capsys.readouterr()
     assert said.err == ""
     assert len(said.out.splitlines()) == len(masters) + 1
-    assert said.out.splitlines()[-1] == f"{len(masters)} of {len(masters)} masters are what their raw frames give"
+    verdict = f"{len(masters)} of {len(masters)} masters equal their raw frames combined again"
+    assert said.out.splitlines()[-1] == verdict
     # One last bit of one pixel of one plane, and a frame that has gone.
     with fits.open(masters[0], mode="update") as units:
         units["UNCERT"].data[5, 7] = np.nextafter(units["UNCERT"].data[5, 7], np.float32(9))

@@ -191,9 +191,9 @@ async def test_damaged_and_torn_files_go_to_quarantine_and_are_shot_again(tmp_pa
     assert_whole(night, short())
     quarantine = folder / "quarantine"
     for name, reason in [
-        (flipped.name, "CHECKSUM does not hold"),
+        (flipped.name, "CHECKSUM is wrong"),
         (cut.name, "truncated"),
-        (torn.name[1:], "while it was written"),
+        (torn.name[1:], "while the file was written"),
     ]:
         (kept,) = quarantine.glob(name)
         assert reason in json.loads(kept.with_name(f"{kept.stem}.json").read_text())["reason"]
@@ -208,7 +208,7 @@ async def test_a_frame_that_is_gone_is_told_and_shot_again(tmp_path: Path) -> No
     remove(accepted(before)[2])
     night = await run_night(short(), SMALL, tmp_path)
     assert_whole(night, short())
-    assert any("is not there any more" in notice.text for notice in night.of(Notice))
+    assert any("was accepted but is gone" in notice.text for notice in night.of(Notice))
 
 
 async def test_frames_of_another_setting_stay_and_do_not_count(tmp_path: Path) -> None:

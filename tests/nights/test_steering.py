@@ -169,7 +169,7 @@ async def test_what_was_asked_twice_is_said_to_be_so(tmp_path: Path) -> None:
     asks = ((1.0, Steering.pause), (2.0, Steering.resume), (3.0, Steering.resume))
     steerer = Steerer(exposes(FrameKind.DARK), Steering.pause, *asks)
     night = await steered(tmp_path, steerer)
-    assert steerer.answers[1:] == ["already paused", "the night goes on", "not paused"]
+    assert steerer.answers[1:] == ["already paused", "the night continues", "not paused"]
     assert len(night.of(NightPaused)) == len(night.of(NightResumed)) == 1
 
 
@@ -239,9 +239,9 @@ async def test_a_later_set_is_left_out(tmp_path: Path) -> None:
     assert [each.count for each in night.of(SetResized) if each.step == 9] == [0]
     assert not [each for each in night.of(ExposureStarted) if each.step == 9]
     assert steerer.answers == [
-        "dark 2 s is left out",
-        "dark 2 s is left out already",
-        "tune flat L is no set of frames: only those can be left out",
+        "dark 2 s is skipped",
+        "dark 2 s is skipped already",
+        "tune flat L is not a set of frames: only those can be skipped",
         "there is no step 99",
     ]
 
@@ -264,8 +264,8 @@ async def test_an_aborted_night_is_made_safe(tmp_path: Path, when: When) -> None
     steerer = Steerer(when, Steering.abort, *((seconds, Steering.abort) for seconds in (0.0, 1.0, 2000.0)))
     with pytest.raises(asyncio.CancelledError):
         await steered_to_its_end(tmp_path, steerer)
-    assert steerer.answers[0] == "the night ends, and the rig is made safe"
-    assert set(steerer.answers[1:]) <= {"the night is ending already, and the rig is made safe"}
+    assert steerer.answers[0] == "the night is ending, and the rig is being made safe"
+    assert set(steerer.answers[1:]) <= {"the night is ending already, and the rig is being made safe"}
 
 
 async def test_a_paused_night_is_aborted(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ async def test_without_a_night_nothing_can_be_asked() -> None:
     events = EventStream()
     steering = Steering(events, NightClock())
     asks = (Steering.pause, Steering.resume, Steering.skip, Steering.abort)
-    assert {ask(steering) for ask in asks} == {"no night is under way"}
+    assert {ask(steering) for ask in asks} == {"no night is running"}
     assert not steering.is_paused
 
 

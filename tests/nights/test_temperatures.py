@@ -198,7 +198,7 @@ async def test_a_cooler_that_fails_in_the_middle_of_a_set_moves_it_to_a_warmer_s
     assert night.outcome is NightOutcome.INCOMPLETE
     failed = [ended.reason for ended in night.of(StepEnded) if ended.outcome is StepOutcome.FAILED]
     assert len(failed) == 1
-    assert "what is left is shot at 0 C" in failed[0]
+    assert "the rest is shot at 0 C" in failed[0]
     masters = [Path(master.path).name for master in night.of(MasterWritten)]
     assert len(masters) == 2
     assert all("_0C_" in name for name in masters)

@@ -140,7 +140,7 @@ async def test_a_panel_that_does_not_light_fails_its_flats_only(tmp_path: Path) 
     ended = {event.step: event for event in night.of(StepEnded)}
     assert outcomes(night).count(StepOutcome.FAILED) == 2
     assert outcomes(night).count(StepOutcome.SKIPPED) == 4
-    assert any("light does not respond" in event.reason for event in ended.values())
+    assert any("lamp does not respond" in event.reason for event in ended.values())
     assert len(night.of(MasterWritten)) == 2
     rigged.assert_safe()
 
@@ -160,7 +160,7 @@ async def test_a_panel_that_cannot_be_switched_off_is_told_and_the_cooler_is_war
     assert night.outcome is NightOutcome.INCOMPLETE
     assert rigged.plain.camera.thermals().cooler_on is False
     errors = [notice.text for notice in night.of(Notice) if notice.severity is Severity.ERROR]
-    assert any("did not put its lamp out" in text and "by hand" in text for text in errors)
+    assert any("did not switch its lamp off" in text and "by hand" in text for text in errors)
 
 
 def assert_quarantined(path: Path, reason: str) -> None:
@@ -419,7 +419,8 @@ class Glowing(Counted):
 async def test_a_set_that_is_given_up_loses_no_frame_on_its_way_to_the_disk(
     camera: type[Counted], outcome: NightOutcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coldframe.capture.shooting.set_shooting.in_thread", slowly)
+    monkeypatch.setattr("coldframe.capture.pipeline.delivered_frames.in_thread", slowly)
+    monkeypatch.setattr("coldframe.capture.shooting.set_frames.in_thread", slowly)
     monkeypatch.setattr(camera, "delivered", 0)
     sets = tuple(each.model_copy(update={"count": 12}) for each in short().sets if each.kind is FrameKind.BIAS)
     night = await run_night(short().model_copy(update={"sets": sets}), SMALL, tmp_path, Rigged(camera=camera))

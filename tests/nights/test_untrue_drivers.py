@@ -1,4 +1,4 @@
-"""Nights on which pixels and drivers disagree: the pixels are believed, and no hour is wasted."""
+"""Nights on which pixels and drivers disagree: the pixels decide, and little time is lost."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,12 +42,12 @@ CHANGES = {"dark": 8, "bias": 8, "flat": 8, "dark-flat": 5}
 
 
 def faulty(rig: SimulatedRig = SMALL, **faults: float | str | bool) -> SimulatedRig:
-    """Return the rig with something wrong."""
+    """Return the rig with a fault."""
     return rig.model_copy(update={"faults": FaultModel.model_validate(faults)})
 
 
 def night(gain: float = 150, change: Callable[[FrameSet], FrameSet] = lambda each: each) -> Settings:
-    """Return the small rig's night with few frames."""
+    """Return a night of the small rig with few frames."""
     settings = load_settings(example_night("small"))
     sets = tuple(change(each.model_copy(update={"count": CHANGES[each.kind.value]})) for each in settings.sets)
     camera = settings.camera.model_copy(update={"gain": gain})
@@ -55,18 +55,18 @@ def night(gain: float = 150, change: Callable[[FrameSet], FrameSet] = lambda eac
 
 
 def long_darks(each: FrameSet) -> FrameSet:
-    """Return darks with exposures as they are in life."""
+    """Return darks with realistic exposures."""
     return each.model_copy(update={"exposure_s": 600.0}) if each.kind is FrameKind.DARK else each
 
 
 def warnings(run: NightRun) -> list[str]:
-    """Return what the night warned of, but for the temperature of a cooler in a hurry."""
+    """Return the warnings of a night, except those about the temperature of a fast cooler."""
     texts = [notice.text for notice in run.of(Notice) if notice.severity is not Severity.INFO]
     return [text for text in texts if "temperature has drifted" not in text]
 
 
 def elapsed_min(run: NightRun, kind: FrameKind) -> float:
-    """Return the minutes from the first frame of a kind to the end of the last step that was not a warm-up."""
+    """Return the minutes from the first frame of a kind to the end of the last step before the warm-up."""
     first = next(event.at for event in run.of(ExposureStarted) if event.kind is kind)
     return (run.of(StepEnded)[-2].at - first).total_seconds() / 60
 
@@ -88,7 +88,7 @@ async def test_a_constant_leak_is_found_by_turning_the_wheel(tmp_path: Path) -> 
     assert len(run.of(MasterWritten)) == len(night().sets) - 1
 
 
-async def test_darks_that_follow_a_leak_are_not_tried(tmp_path: Path) -> None:
+async def test_darks_after_a_leak_are_skipped(tmp_path: Path) -> None:
     settings = night()
     longer = FrameSet(kind=FrameKind.DARK, count=5, exposure_s=4.0)
     settings = settings.model_copy(update={"sets": (*settings.sets, longer)})
@@ -97,9 +97,9 @@ async def test_darks_that_follow_a_leak_are_not_tried(tmp_path: Path) -> None:
     assert ["it is not dark" in reason for reason in skipped] == [True]
 
 
-async def test_a_leak_that_grows_at_dawn_ends_the_darks_and_spares_those_before(tmp_path: Path) -> None:
+async def test_a_leak_that_grows_at_dawn_ends_the_darks_and_keeps_the_earlier_ones(tmp_path: Path) -> None:
     settings = night(change=lambda each: each.model_copy(update={"count": 60}) if each.kind is FrameKind.DARK else each)
-    # It doubles every twelve seconds: darkness at first, a bright sky at the end of the darks.
+    # The leak doubles every twelve seconds: dark at first, a bright sky at the end of the darks.
     dawn = faulty(leak_e_per_s=2e-4, leak_side="left", leak_doubling_min=0.2)
     run = await run_night(settings, dawn, tmp_path)
     (reason,) = failed(run)
@@ -109,7 +109,7 @@ async def test_a_leak_that_grows_at_dawn_ends_the_darks_and_spares_those_before(
     assert len(run.of(MasterWritten)) == len(settings.sets)
 
 
-async def test_flicker_is_cured_by_a_longer_exposure(tmp_path: Path) -> None:
+async def test_flicker_is_countered_by_a_longer_exposure(tmp_path: Path) -> None:
     settings = night()
     short = settings.flats.model_copy(update={"preferred_exposure_s": (0.02, 0.1), "filters": {}})
     sets = tuple(each for each in settings.sets if each.filter in {None, "L"})
@@ -123,19 +123,19 @@ async def test_flicker_is_cured_by_a_longer_exposure(tmp_path: Path) -> None:
     assert run.of(FrameRejected) == []
 
 
-async def test_a_dead_panel_costs_its_flats_only(tmp_path: Path) -> None:
+async def test_a_dead_panel_costs_only_its_flats(tmp_path: Path) -> None:
     run = await run_night(night(), faulty(panel_dead=True), tmp_path)
-    assert all("light does not respond" in reason for reason in failed(run))
+    assert all("lamp does not respond" in reason for reason in failed(run))
     assert len(run.of(MasterWritten)) == 2
     began = next(event.at for event in run.of(ExposureStarted) if event.kind is FrameKind.FLAT)
     ended = [event.at for event in run.of(StepEnded) if event.outcome is StepOutcome.FAILED]
     assert (ended[-1] - began).total_seconds() < 60
 
 
-async def test_a_stuck_wheel_is_known_from_earlier_nights_and_suspected_without(tmp_path: Path) -> None:
+async def test_a_stuck_wheel_is_recognised_by_earlier_nights_and_suspected_without(tmp_path: Path) -> None:
     first = await run_night(night(), faulty(wheel_stuck=True), tmp_path / "first")
     assert first.outcome is NightOutcome.COMPLETE
-    assert any("pass the same light" in text for text in warnings(first))
+    assert any("pass the same amount of light" in text for text in warnings(first))
     await run_night(night(), SMALL, tmp_path)
     run = await run_night(night(), faulty(wheel_stuck=True), tmp_path)
     (reason,) = failed(run)
@@ -146,7 +146,7 @@ async def test_a_stuck_wheel_is_known_from_earlier_nights_and_suspected_without(
 
 
 class Bladed(Wrapped):
-    """A camera whose shutter stops half-way."""
+    """A camera whose shutter stops halfway."""
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
         frame: Frame = await self.inner.expose(kind, exposure_s)
@@ -158,7 +158,7 @@ class Bladed(Wrapped):
         return replace(frame, pixels=pixels)
 
 
-async def test_a_shutter_blade_is_seen_against_the_flats_of_earlier_nights(tmp_path: Path) -> None:
+async def test_a_shutter_blade_is_recognised_by_the_flats_of_earlier_nights(tmp_path: Path) -> None:
     await run_night(night(), SMALL, tmp_path)
     run = await run_night(night(), with_seed(1), tmp_path, Rigged(camera=Bladed))
     assert run.outcome is NightOutcome.INCOMPLETE
@@ -167,7 +167,7 @@ async def test_a_shutter_blade_is_seen_against_the_flats_of_earlier_nights(tmp_p
     assert sorted(Path(made.path).name.split("_")[0] for made in run.of(MasterWritten)) == ["MasterBias", "MasterDark"]
 
 
-async def test_a_gain_that_is_not_taken_is_known_from_earlier_nights_and_suspected_without(tmp_path: Path) -> None:
+async def test_a_gain_that_is_not_applied_is_recognised_by_earlier_nights_and_suspected_without(tmp_path: Path) -> None:
     first = await run_night(night(gain=200), faulty(gain_ignored=True), tmp_path / "first")
     assert any("does the camera obey its gain" in text for text in warnings(first))
     for gain in (100, 200):
@@ -182,7 +182,7 @@ async def test_a_gain_that_is_not_taken_is_known_from_earlier_nights_and_suspect
 
 
 class DeafAtFirst(Wrapped):
-    """A camera that takes no gain until another one was set first, or until it is connected anew."""
+    """A camera that ignores a gain until another one is set first, or until it reconnects."""
 
     def __init__(self, inner: Camera, *, until_reconnected: bool) -> None:
         super().__init__(inner)
@@ -204,7 +204,7 @@ class DeafAtFirst(Wrapped):
 
 
 @pytest.mark.parametrize("until_reconnected", [False, True])
-async def test_a_gain_that_is_not_taken_is_written_again_and_the_camera_connected_anew(
+async def test_a_gain_that_is_not_applied_is_written_again_and_the_camera_reconnected(
     until_reconnected: bool,  # noqa: FBT001
     tmp_path: Path,
 ) -> None:
@@ -220,7 +220,7 @@ async def test_a_gain_that_is_not_taken_is_written_again_and_the_camera_connecte
 
 
 class StopsShort(Wrapped):
-    """A wheel that says it is at Ha and has not moved, the first time."""
+    """A wheel that reports Ha the first time without having moved."""
 
     def __init__(self, inner: FilterWheel) -> None:
         super().__init__(inner)
@@ -253,7 +253,7 @@ async def test_a_wheel_that_stopped_short_is_turned_away_and_back(tmp_path: Path
 
 
 class Inverted(Wrapped):
-    """A panel whose lamp is on when it is off."""
+    """A panel whose lamp is on when it is switched off."""
 
     def __init__(self, inner: FlatPanel) -> None:
         super().__init__(inner)
@@ -273,7 +273,7 @@ class Inverted(Wrapped):
         await self.inner.light_on(200)
 
 
-async def test_an_inverted_panel_makes_no_master_of_light_that_should_not_be_there(tmp_path: Path) -> None:
+async def test_an_inverted_panel_gives_no_master_with_stray_light(tmp_path: Path) -> None:
     run = await run_night(night(change=long_darks), SMALL, tmp_path, Rigged(panel=Inverted))
     assert run.outcome is NightOutcome.INCOMPLETE
     assert {Path(made.path).name.split("_")[0] for made in run.of(MasterWritten)} <= {"MasterBias"}
@@ -281,14 +281,14 @@ async def test_an_inverted_panel_makes_no_master_of_light_that_should_not_be_the
 
 
 class Glowing(Wrapped):
-    """A camera in front of which something shines evenly, and all the time, during darks."""
+    """A camera with constant, uniform light during darks."""
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
         frame: Frame = await self.inner.expose(kind, exposure_s)
         return replace(frame, pixels=frame.pixels + np.uint16(80)) if kind is FrameKind.DARK else frame
 
 
-async def test_light_that_never_changes_is_known_by_the_dark_current_of_earlier_nights(tmp_path: Path) -> None:
+async def test_constant_light_is_recognised_by_the_dark_current_of_earlier_nights(tmp_path: Path) -> None:
     first = await run_night(night(), SMALL, tmp_path / "first", Rigged(camera=Glowing))
     assert first.outcome is NightOutcome.COMPLETE, "nothing to compare with"
     for seed in (0, 1):
@@ -296,11 +296,11 @@ async def test_light_that_never_changes_is_known_by_the_dark_current_of_earlier_
         assert clean.outcome is NightOutcome.COMPLETE, clean.events[-1]
     run = await run_night(night(), with_seed(2), tmp_path, Rigged(camera=Glowing))
     (reason,) = failed(run)
-    assert "light that is still there with the lamp out" in reason
+    assert "there is light although the lamp is off" in reason
 
 
 class Blinking(Wrapped):
-    """A camera with a lamp inside that is on for the first dark of each set that needs one."""
+    """A camera with an internal lamp that is on for the first dark of each set."""
 
     darks = 0
 
@@ -314,7 +314,7 @@ class Blinking(Wrapped):
         return replace(frame, pixels=frame.pixels + corner)
 
 
-async def test_a_lamp_inside_that_goes_out_costs_two_frames(tmp_path: Path) -> None:
+async def test_an_internal_lamp_that_goes_out_costs_two_frames(tmp_path: Path) -> None:
     run = await run_night(night(), SMALL, tmp_path, Rigged(camera=Blinking))
     assert run.outcome is NightOutcome.COMPLETE, run.events[-1]
     assert len(list(run.folder.rglob("quarantine/dark_*.fits"))) == 2
@@ -325,7 +325,7 @@ def with_seed(number: int) -> SimulatedRig:
 
 
 async def no_alarm(numbers: range, folder: Path) -> None:
-    """Run clean nights, each of another rig."""
+    """Run clean nights, each with another rig."""
     for number in numbers:
         run = await run_night(night(), with_seed(number), folder / str(number))
         assert run.outcome is NightOutcome.COMPLETE, (number, run.events[-1])
@@ -335,11 +335,11 @@ async def no_alarm(numbers: range, folder: Path) -> None:
 
 
 @pytest.mark.deep
-async def test_clean_nights_after_each_other_raise_no_alarm(tmp_path: Path) -> None:
+async def test_successive_clean_nights_raise_no_alarm(tmp_path: Path) -> None:
     for number in range(40):
         run = await run_night(night(), with_seed(number), tmp_path)
         assert run.outcome is NightOutcome.COMPLETE, (number, run.events[-1])
-        # All of them begin in the same second.
+        # All nights begin in the same second.
         assert [text for text in warnings(run) if "File exists" not in text] == [], number
 
 
@@ -353,7 +353,7 @@ async def test_five_hundred_clean_nights_raise_no_alarm(part: int, tmp_path: Pat
     await no_alarm(range(1000 + 50 * part, 1050 + 50 * part), tmp_path)
 
 
-async def test_probes_and_tests_take_less_than_three_percent_of_a_standard_night(tmp_path: Path) -> None:
+async def test_checks_and_tests_take_less_than_three_percent_of_a_standard_night(tmp_path: Path) -> None:
     rig, settings = tiny(load_rig("cooled-mono")), load_settings(example_night("cooled-mono"))
     red = tuple(each.model_copy(update={"filter": "R"}) for each in settings.sets if each.filter == "L")
     run = await run_night(settings.model_copy(update={"sets": (*settings.sets, *red)}), rig, tmp_path)
@@ -364,7 +364,7 @@ async def test_probes_and_tests_take_less_than_three_percent_of_a_standard_night
 
 
 def lost_s(run: NightRun) -> float:
-    """Return the time of all steps but cooling, less that of their frames: tests, probes, panel and wheel."""
+    """Return the time of all steps except cooling, minus that of their frames: tests, checks, panel and wheel."""
     began = {event.step: event.at for event in run.of(StepStarted)}
     lost_s = 0.0
     for ended in run.of(StepEnded):

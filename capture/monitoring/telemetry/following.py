@@ -18,7 +18,7 @@ BINS = 128
 
 _WHY_DETACHED = {
     Presence.ENDED.encode(): "the run is over",
-    Presence.OFFLINE.encode(): "the run ended unexpectedly, or its network is down",
+    Presence.OFFLINE.encode(): "the run ended without a final message, or its network is down",
 }
 
 

@@ -1,4 +1,4 @@
-"""Commands on files: frames, masters and lights."""
+"""Commands that read and make files: frames, masters and lights."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,15 +14,16 @@ from coldframe.cli.options import (
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="FITS, also compressed.", parser=home_path)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="FITS file, compressed or not.", parser=home_path)],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="PNG", parser=home_path, help="Write the picture, too."),
+        typer.Option("--output", "-o", metavar="PNG", parser=home_path, help="Also write the picture to this file."),
     ] = None,
 ) -> None:
-    """Show how a frame or master was shot, its levels and noise, its histogram and a stretched picture.
+    """Show the settings of a frame or master, its levels and noise, its histogram and a stretched picture.
 
-    Frames of any camera and program; of a master also its uncertainty and how many values each pixel kept.
+    Frames may come from any camera and program. For a master, the uncertainty and the number of values per pixel are
+    shown as well.
     """
     from coldframe.cli.inspection import inspect_file
 
@@ -35,31 +36,32 @@ def calibrate(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", parser=home_path, help="Where results go; default: calibrated/ beside each light."
+            metavar="FOLDER", parser=home_path, help="Folder for the results; default: calibrated/ beside each light."
         ),
     ] = None,
     subtract: Annotated[
         Literal["dark", "scaled-dark", "bias"],
         typer.Option(
-            help="A dark of the light's own exposure; or, where there is none, bias and a dark scaled to it (refused "
-            "where the sensor glows); or bias alone.",
+            help="dark: a dark of the light's exposure. scaled-dark: if there is none, the bias and a dark scaled to "
+            "that exposure (refused for sensors with amplifier glow). bias: the bias alone.",
         ),
     ] = "dark",
     flat: Annotated[bool, typer.Option("--flat/--no-flat", help="Divide by the master flat.")] = True,
-    floating: Annotated[bool, typer.Option("--float", help="32-bit floats instead of 16-bit integers.")] = False,
+    floating: Annotated[bool, typer.Option("--float", help="Write 32-bit floats instead of 16-bit integers.")] = False,
     pedestal: Annotated[
         float | None,
         typer.Option(
             metavar="ADU",
             min=0,
             max=30000,
-            help="ADU added to every pixel (PEDESTAL); default: 0 for floats, for integers what keeps pixels above 0.",
+            help="Constant added to every pixel (PEDESTAL). Default for floats: 0; for integers: enough to keep the "
+            "pixels above 0.",
         ),
     ] = None,
     e_per_adu: Annotated[
         float | None,
         typer.Option(
-            metavar="E", min=1e-6, help="Electrons for 1 ADU, for the photon noise; default: EGAIN of the light."
+            metavar="E", min=1e-6, help="Electrons per ADU, for the photon noise; default: EGAIN of the light."
         ),
     ] = None,
     defects: Annotated[
@@ -67,25 +69,23 @@ def calibrate(
         typer.Option(
             metavar="MAP",
             parser=home_path,
-            help="Mend the pixels of this map (coldframe defects) from their neighbours.",
+            help="Replace the pixels in this map (see: coldframe defects) by values from their neighbours.",
         ),
     ] = None,
-    blank: Annotated[
-        bool, typer.Option("--blank", help="Make these pixels NaN instead of mending them; only with --float.")
-    ] = False,
+    blank: Annotated[bool, typer.Option("--blank", help="Set these pixels to NaN instead; needs --float.")] = False,
 ) -> None:
     """Calibrate lights with matching masters.
 
-    Each becomes (light - dark) / flat, with the masters of the library that fit it best. The extension UNCERT of each
-    result is its standard error. Nothing is overwritten; a light that cannot be calibrated is named, with the reason,
-    and the rest goes on.
+    Each result is (light - dark) / flat, with the best matching masters of the library; its extension UNCERT is the
+    standard error. No file is overwritten. If a light cannot be calibrated, the reason is printed, and the other lights
+    are calibrated.
     """
     from coldframe.calibration.lights.files import Output
     from coldframe.calibration.lights.recipe import Subtract
     from coldframe.cli.calibrate import Request, calibrate_lights
 
     if blank and not (floating and defects):
-        raise typer.BadParameter("needs --float, as integers know no NaN, and --defects", param_hint="--blank")
+        raise typer.BadParameter("needs --defects, and --float because integers have no NaN", param_hint="--blank")
     output = Output(floating, pedestal, e_per_adu, blank=blank)
     raise typer.Exit(calibrate_lights(lights, Request(library, out, Subtract(subtract), flat, output, defects)))
 
@@ -94,15 +94,15 @@ def verify(
     nights: Annotated[
         list[Path],
         typer.Argument(
-            metavar="NIGHT", parser=home_path, help="Folder of a night; of a storage folder its newest night."
+            metavar="NIGHT", parser=home_path, help="Folder of a night, or a storage folder for its newest night."
         ),
     ],
 ) -> None:
-    """Combine the raw frames of every master of a night anew, and compare the masters to the bit.
+    """Combine the raw frames of every master of a night again, and compare the results bit by bit.
 
-    The night made them while the frames came in, by the running state; here the saved frames are sorted pixel by pixel.
-    Mean, uncertainty, counts and mask must be equal. Whether masters in the library are undamaged is told by
-    coldframe library verify.
+    The night updated its masters with every frame; this command sorts the values of all saved frames for each pixel.
+    Mean, uncertainty, counts and mask must be equal. To check the files in the library for damage, use "coldframe
+    library verify".
     """
     from coldframe.cli.verify import verify_nights
 
@@ -116,61 +116,68 @@ def combine(
     ],
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILES...", help="Raw frames: files, folders, patterns.", parser=home_name),
+        typer.Argument(
+            metavar="FILES...", help="Raw frames, compressed or not: files, folders or patterns.", parser=home_name
+        ),
     ] = None,
     state: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE",
             parser=home_path,
-            help="Add the frames to those that are in this file already, made where there is none, and combine all. A "
-            "second one is merged into the first. Not for flats.",
+            help="Add the frames to those in this file, and combine all. The file is created if it does not exist. A "
+            "second --state is merged into the first. Not for flats.",
         ),
     ] = None,
     method: Annotated[
-        Literal["mean", "sigma-clip", "winsorized", "median"], typer.Option(help="How values become one.")
+        Literal["mean", "sigma-clip", "winsorized", "median"],
+        typer.Option(help="How to combine the values of a pixel."),
     ] = "sigma-clip",
-    center: Annotated[Literal["mean", "median"], typer.Option(help="What sigma-clip counts deviations from.")] = "mean",
+    center: Annotated[
+        Literal["mean", "median"], typer.Option(help="Center from which sigma-clip measures deviations.")
+    ] = "mean",
     start: Annotated[
         Literal["trimmed", "all"],
         typer.Option(
-            help="First mean and sigma of sigma-clip: without the extremes, so that few frames do, or of all."
+            help="First mean and sigma of sigma-clip: without the extremes, which suits few frames, or from all values."
         ),
     ] = "trimmed",
-    sigma: Annotated[float, typer.Option(metavar="N", min=1, max=100, help="Rejected beyond so many sigma.")] = 3.0,
+    sigma: Annotated[
+        float, typer.Option(metavar="N", min=1, max=100, help="Reject values beyond this many sigma.")
+    ] = 3.0,
     dark: Annotated[
         Path | None,
-        typer.Option(metavar="MASTER", parser=home_path, help="Master dark flat or bias, subtracted from each flat."),
+        typer.Option(metavar="MASTER", parser=home_path, help="Master dark flat or bias to subtract from each flat."),
     ] = None,
     bias: Annotated[
         Path | None,
-        typer.Option(metavar="MASTER", parser=home_path, help="Master bias, subtracted from darks; off by default."),
+        typer.Option(metavar="MASTER", parser=home_path, help="Master bias to subtract from darks; none by default."),
     ] = None,
     overscan: Annotated[
         Literal["none", "row", "smooth"] | None,
         typer.Option(
-            help="Subtract each line's overscan level (BIASSEC), as it is or smoothed along the strip, and trim; "
-            "default: smooth where a header tells of an overscan, or as --dark and --bias were treated.",
+            help="Subtract the overscan level (BIASSEC) of each line, smoothed along the strip or not, and trim the "
+            "strip. Default: as for --dark and --bias; without these, smooth if the headers have an overscan.",
         ),
     ] = None,
     kind: Annotated[
         Literal["bias", "dark", "flat", "dark-flat"] | None,
-        typer.Option(help="What the frames are, whatever their headers say."),
+        typer.Option(help="Kind of the frames, overriding their headers."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Combine what does not belong together, or one frame.")
+        bool, typer.Option("--force", help="Combine frames that do not match, or a single frame.")
     ] = False,
     scheduler: Annotated[
         str | None,
         typer.Option(
-            "--dask", metavar="SCHEDULER", help="Let a Dask cluster do it that sees the same files: tcp://host:8786."
+            "--dask", metavar="SCHEDULER", help="Use a Dask cluster that sees the same files, such as tcp://host:8786."
         ),
     ] = None,
 ) -> None:
-    """Combine raw frames of any camera and program, compressed ones too, into a master with uncertainty and counts.
+    """Combine raw frames of any camera and program into a master with uncertainty and counts.
 
-    Frames are grouped by their headers; a mixture is shown and refused. Bad files are named and left out. The rejection
-    is that of the live core, to the bit; with --center median, or winsorized, it is Siril's.
+    Frames are grouped by their headers; a mixture is listed and refused. Bad files are listed and left out. The result
+    equals that of a night to the bit. With --center median or --method winsorized, values are rejected as in Siril.
     """
     from coldframe.cli.combine import Choice, combine_files
 
@@ -198,54 +205,53 @@ def defects(
     dark: Annotated[
         Path | None,
         typer.Option(
-            metavar="MASTER", parser=home_path, help="Master dark, the longest there is: hot and unstable pixels."
+            metavar="MASTER", parser=home_path, help="Master dark, of the longest exposure: hot and unstable pixels."
         ),
     ] = None,
     flat: Annotated[
         Path | None,
         typer.Option(
-            metavar="MASTER", parser=home_path, help="Master flat: pixels that answer too little or too much."
+            metavar="MASTER", parser=home_path, help="Master flat: pixels with too low or too high a response."
         ),
     ] = None,
     bias: Annotated[
         Path | None,
-        typer.Option(
-            metavar="MASTER", parser=home_path, help="Master bias: pixels that are off without light or time."
-        ),
+        typer.Option(metavar="MASTER", parser=home_path, help="Master bias: pixels with a wrong bias level."),
     ] = None,
     siril_list: Annotated[
         Path | None,
-        typer.Option("--list", metavar="LST", parser=home_path, help="Write a list for Siril's command cosme as well."),
+        typer.Option("--list", metavar="LST", parser=home_path, help="Also write a list for Siril's cosme command."),
     ] = None,
     sigma: Annotated[
         float,
         typer.Option(
-            metavar="N", min=1, max=1000, help="Hot, or off in the bias: further from the neighbours than this."
+            metavar="N", min=1, max=1000, help="Limit for hot pixels and bias levels, in sigma from the neighbours."
         ),
     ] = 8.0,
     hot: Annotated[
-        float | None, typer.Option(min=0, metavar="E/S", help="Hot: so many electrons per second, instead of --sigma.")
+        float | None,
+        typer.Option(min=0, metavar="E/S", help="Limit for hot pixels in electrons per second, instead of --sigma."),
     ] = None,
     e_per_adu: Annotated[
         float | None,
-        typer.Option(metavar="E", min=1e-6, help="Electrons for 1 ADU, for --hot; default: EGAIN of the master dark."),
+        typer.Option(metavar="E", min=1e-6, help="Electrons per ADU, for --hot; default: EGAIN of the master dark."),
     ] = None,
     cold: Annotated[
         float,
         typer.Option(
-            metavar="FRACTION", min=0.01, max=0.99, help="Cold: response below this fraction of the neighbours'."
+            metavar="FRACTION", min=0.01, max=0.99, help="Limit for cold pixels: fraction of the neighbours' response."
         ),
     ] = 0.8,
 ) -> None:
-    """Find a sensor's hot, cold, unstable and otherwise bad pixels, columns and rows in its masters.
+    """Find hot, cold, unstable and otherwise defective pixels, columns and rows of a sensor in its masters.
 
-    The map is a FITS image of bytes, 0 for good pixels, its bits named in the header. "coldframe calibrate --defects
-    MAP" takes these pixels from their neighbours.
+    The map is a FITS image of bytes; good pixels are 0, and the header names the bits. "coldframe calibrate --defects
+    MAP" replaces these pixels by values from their neighbours.
     """
     from coldframe.calibration.defects.finding import Limits
     from coldframe.cli.defects import Masters, map_defects
 
     if dark is None and flat is None and bias is None:
-        raise typer.BadParameter("name a master to look at", param_hint="--dark, --flat or --bias")
+        raise typer.BadParameter("name at least one master", param_hint="--dark, --flat or --bias")
     limits = Limits(sigma=sigma, hot_e_per_s=hot, cold_response=cold)
     raise typer.Exit(map_defects(Masters(dark, flat, bias), output, siril_list, limits, e_per_adu))

@@ -25,10 +25,10 @@ def list_library(library: LibraryOption = None) -> None:
 
 @app.command("show")
 def show_in_library(
-    master: Annotated[str, typer.Argument(metavar="MASTER", help="Name in the library, or a file.")],
+    master: Annotated[str, typer.Argument(metavar="MASTER", help="Name of a master in the library, or a file.")],
     library: LibraryOption = None,
 ) -> None:
-    """Show a master: settings, method, inputs."""
+    """Show a master's settings, method and inputs."""
     from coldframe.cli.library import show_master
 
     raise typer.Exit(show_master(library, master))
@@ -36,9 +36,9 @@ def show_in_library(
 
 @app.command("match")
 def match_in_library(lights: Lights, library: LibraryOption = None) -> None:
-    """Say which masters fit, and why others do not.
+    """Show which masters match, and why others do not.
 
-    Where none fits, the nearest is named, with what is wrong with it.
+    If no master matches a light, the nearest one is shown with its differences.
     """
     from coldframe.cli.library import match_lights
 
@@ -48,13 +48,13 @@ def match_in_library(lights: Lights, library: LibraryOption = None) -> None:
 @app.command("add")
 def add_to_library(
     masters: Annotated[
-        list[str], typer.Argument(metavar="MASTER", help="Files, folders or patterns.", parser=home_name)
+        list[str], typer.Argument(metavar="MASTER", help="Masters: files, folders or patterns.", parser=home_name)
     ],
     library: LibraryOption = None,
 ) -> None:
-    """Take masters in, such as those that combine made.
+    """Add masters, such as those made by combine.
 
-    As hard links, or copies from another disk.
+    They become hard links, or copies if they are on another disk.
     """
     from coldframe.cli.library import add_masters
 
@@ -71,7 +71,7 @@ def verify_library(library: LibraryOption = None) -> None:
 
 @app.command("rebuild")
 def rebuild_library(library: LibraryOption = None) -> None:
-    """Make the index anew from the files' headers."""
+    """Rebuild the index from the files' headers."""
     from coldframe.cli.library import rebuild_index
 
     raise typer.Exit(rebuild_index(library))
@@ -80,11 +80,11 @@ def rebuild_library(library: LibraryOption = None) -> None:
 @app.command("prune")
 def prune_library(
     library: LibraryOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be moved.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the masters that would be moved.")] = False,
 ) -> None:
-    """Set aside masters that newer ones replaced.
+    """Move superseded masters out of the way.
 
-    They are moved to superseded/; nothing is ever deleted.
+    Masters that newer ones replace are moved to superseded/. Nothing is deleted.
     """
     from coldframe.cli.library import prune_masters
 
@@ -94,14 +94,16 @@ def prune_library(
 @app.command("export")
 def export_library(
     target: Annotated[
-        Path, typer.Argument(metavar="FOLDER", parser=home_path, help="Where to; existing files are left alone.")
+        Path, typer.Argument(metavar="FOLDER", parser=home_path, help="Folder to write; existing files are kept.")
     ],
-    program: Annotated[Literal["siril", "wbpp"], typer.Option("--for", help="Whose folders and names.")] = "siril",
+    program: Annotated[
+        Literal["siril", "wbpp"], typer.Option("--for", help="Program whose folders and names to use.")
+    ] = "siril",
     library: LibraryOption = None,
 ) -> None:
-    """Lay out masters as other programs expect them.
+    """Export masters for other programs.
 
-    There is one folder for each combination of settings.
+    Each combination of settings gets a folder, with the names that the program expects.
     """
     from coldframe.cli.library import export_masters
 

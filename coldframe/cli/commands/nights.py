@@ -1,4 +1,4 @@
-"""Commands around a night: plan it, shoot it, watch it, and report it."""
+"""Commands that plan, shoot, watch, start and report nights."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,27 +22,29 @@ def run(
     lights: LightsOption = None,
     until: UntilOption = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="With --lights: wait for the end of the night before starting.")
+        bool, typer.Option("--watch", help="With --lights: wait until the lights are finished before starting.")
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin anew, whatever an unfinished run of this night has left; it stays.")
+        bool, typer.Option("--fresh", help="Start over instead of resuming an unfinished run; its files stay.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan with its times and touch nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan with its times, and do nothing else.")
+    ] = False,
     dashboard: Annotated[
-        bool, typer.Option("--dashboard/--no-dashboard", help="Dashboard on a terminal, or one line per event.")
+        bool, typer.Option("--dashboard/--no-dashboard", help="Show a dashboard, or print one line per event.")
     ] = True,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object per event on standard output.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
 ) -> None:
-    """Shoot the planned bias, dark, flat and dark-flat frames, build their masters, and leave the rig safe.
+    """Shoot the planned bias, dark, flat and dark-flat frames, make their masters, and leave the rig safe.
 
-    Ctrl-C ends in the safe state: exposure aborted, lamp out, cover and cooler as configured. A second Ctrl-C leaves
-    out the warm-up. A run that did not come to its end is gone on with by the next one of the same night: its frames
-    are checked and counted, and what is missing is shot.
+    Ctrl-C ends the night in the safe state: exposure aborted, lamp off, cover and cooler as configured. A second Ctrl-C
+    skips the warm-up. If a run does not finish, the next run of the same night resumes it: coldframe checks and counts
+    the frames on disk, and shoots the missing ones.
     """
     from coldframe.cli.plan import NightRequest, show_plan
 
     if watch and lights is None:
-        raise typer.BadParameter("needs --lights FOLDER: the lights tell when the night is over", param_hint="--watch")
+        raise typer.BadParameter("needs --lights FOLDER, the folder to watch", param_hint="--watch")
     request = NightRequest(config, simulate, folder, lights, until)
     if dry_run:
         raise typer.Exit(show_plan(request))
@@ -57,12 +59,12 @@ def plan(
     folder: FolderOption = None,
     lights: LightsOption = None,
     until: UntilOption = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the plan as one JSON object.")] = False,
 ) -> None:
-    """Show the sets to shoot in their order, with frames, times, and what the library has already.
+    """Show the sets to shoot in order, with their frames and times, and the masters that the library already has.
 
-    With --lights the headers of the night's lights, written by any program, tell which sets these are. Where the time
-    is short, sets get fewer frames, and those that do not fit are named. Nothing is touched.
+    With --lights, the sets follow from the headers of the night's lights, written by any program. If time is short,
+    sets get fewer frames, and the plan lists the sets that do not fit. No device is used and no file is written.
     """
     from coldframe.cli.plan import NightRequest, show_plan
 
@@ -73,13 +75,14 @@ def watch(
     config: ConfigOption = None,
     folder: FolderOption = None,
     mqtt: Annotated[
-        bool, typer.Option("--mqtt", help="Watch from another machine, through the broker of [mqtt].")
+        bool, typer.Option("--mqtt", help="Watch from another machine, over the MQTT broker in [mqtt].")
     ] = False,
 ) -> None:
-    """Show the dashboard of the run that stores into the configured folder; where none runs, the last night.
+    """Show the dashboard of the run that stores in the configured folder, or the last night if there is no run.
 
-    It may come and go at any time, and finds the next run by itself. Keys: ? tells them. The night can be steered from
-    here if its configuration has allow_commands = true in [watch]; closing the dashboard changes nothing.
+    Open and close it at any time; the night is not affected. It attaches to the next run automatically. Press ? for a
+    list of keys. To pause the night, skip sets or abort from here, set allow_commands = true in [watch] of the run's
+    configuration.
     """
     from coldframe.cli.watch import watch_night, watch_remote
 
@@ -87,10 +90,10 @@ def watch(
 
 
 def listen(config: ConfigOption = None) -> None:
-    """Wait at the broker of [mqtt] for the command "run", and start "coldframe run" when it comes.
+    """Wait for the command "run" from the MQTT broker in [mqtt], and start "coldframe run" when it arrives.
 
-    Needs commands = true in [mqtt]. A night under way answers commands itself. Ctrl-C or SIGTERM first end a night that
-    was started from here, in the safe state. If the listener is killed, the night goes on.
+    This needs commands = true in [mqtt]. A running night answers all other commands itself. On Ctrl-C or SIGTERM, the
+    listener first ends the night that it started, in the safe state. If the listener is killed, the night continues.
     """
     from coldframe.cli.listen import listen as listen_for_run
 
@@ -101,15 +104,15 @@ def report(
     night: Annotated[
         Path | None,
         typer.Argument(
-            metavar="NIGHT", help="Folder or name of a night; default: the newest one in [storage].", parser=home_path
+            metavar="NIGHT", help="Folder or name of a night; default: the newest night in [storage].", parser=home_path
         ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Write report.html and report.json into a night's folder, from its journal and its masters.
+    """Write report.html and report.json into a night's folder, from its journal and masters.
 
-    Every night ends with one: what was made, what is missing and why, pictures of the masters, where the time went. One
-    file, to be read in any browser, that needs no network.
+    Every night writes them at its end: the masters, with pictures; what is missing and why; and how the time was spent.
+    The page is a single file that any browser shows without a network.
     """
     from coldframe.cli.report import report_night
 

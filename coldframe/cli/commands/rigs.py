@@ -1,4 +1,4 @@
-"""Commands around a rig: its devices, its configuration, its safe state, its camera."""
+"""Commands for a rig: its simulation, devices, configuration, safe state, messages and camera."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,24 +16,26 @@ from coldframe.cli.options import (
 def simulate(
     rig: Annotated[str, typer.Argument(metavar="RIG", help="Name of a shipped rig, or a TOML file.")] = "small",
     host: Annotated[
-        str, typer.Option(metavar="HOST", help="Address to listen on; INDI has no passwords, so keep to loopback.")
+        str, typer.Option(metavar="HOST", help="Address to listen on. INDI has no passwords: keep to loopback.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="TCP port to listen on.")] = 7624,
     unix: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Local socket to listen on too, as indiserver's -u.")
+        str | None, typer.Option(metavar="PATH", help="Local socket to listen on as well, like indiserver's -u.")
     ] = None,
     lights: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", parser=home_path, help="Write a few lights of this rig into a folder, and end."),
+        typer.Option(
+            metavar="FOLDER", parser=home_path, help="Write a few lights of this rig into a folder, and exit."
+        ),
     ] = None,
     until_stdin_closes: Annotated[
         bool,
-        typer.Option("--until-stdin-closes", help="End with the program that started this one and holds its input."),
+        typer.Option("--until-stdin-closes", help="Exit when standard input closes, as when the parent process ends."),
     ] = False,
 ) -> None:
     """Serve a simulated rig (camera, flat panel, filter wheel) to any INDI client until Ctrl-C.
 
-    Shipped rigs: small, cooled-mono, cooled-osc, ccd-overscan, uncooled. With stock clients:
+    Shipped rigs: small, cooled-mono, cooled-osc, ccd-overscan, uncooled. Try it with a stock client:
     indi_getprop -p 7624
     """
     from coldframe.cli.simulate import leave_lights, serve_rig
@@ -44,9 +46,9 @@ def simulate(
 
 
 def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624) -> None:
-    """List what each device of an INDI server can do for us, and what is missing.
+    """List the devices of an INDI server, with the controls that coldframe can use and those that are missing.
 
-    Connects drivers that are not connected yet, because only then do they tell.
+    This connects all drivers, because they define their controls only when connected.
     """
     from coldframe.cli.devices import list_devices
 
@@ -58,9 +60,9 @@ def init(
     host: HostOption = "127.0.0.1",
     port: PortOption = 7624,
 ) -> None:
-    """Ask the INDI server what is there and write a commented configuration.
+    """Write a commented configuration for the devices of an INDI server.
 
-    Every setting is explained in it, and the sets are good practice. An existing file is left alone.
+    It explains every setting, and its sets follow good practice. An existing file is not overwritten.
     """
     from coldframe.cli.init import write_config
 
@@ -71,13 +73,13 @@ def safe(
     config: ConfigOption = None,
     patience: Annotated[
         float,
-        typer.Option("--patience", metavar="SECONDS", min=0.0, max=86400.0, help="Longest wait for a lost server."),
+        typer.Option("--patience", metavar="SECONDS", min=0.0, max=86400.0, help="Longest wait for a missing server."),
     ] = 60.0,
 ) -> None:
-    """Bring the hardware to the safe state: exposure ended, lamp out, cover and cooler as configured.
+    """Bring the hardware to the safe state: exposure aborted, lamp off, cover and cooler as configured.
 
-    Needs nothing but the INDI server, and the broker of an MQTT panel: no disk, no running night. For systemd's
-    ExecStopPost, or after a crash.
+    This needs only the INDI server, and the broker of an MQTT panel; it needs neither a disk nor a running night. Use
+    it in systemd's ExecStopPost, or after a crash.
     """
     from coldframe.cli.safe import make_safe
 
@@ -85,17 +87,17 @@ def safe(
 
 
 def notify(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to send.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Text of the message.")],
     config: ConfigOption = None,
     alarm: Annotated[
         bool,
         typer.Option(
             "--alarm",
-            help="For systemd's OnFailure: send how the run ended, and nothing where it told of its end by itself.",
+            help="For systemd's OnFailure: add how the run ended, and send nothing if the run has reported it.",
         ),
     ] = False,
 ) -> None:
-    """Send a message to the addresses of the configuration's [notify]: to try them, or as an alarm from a service."""
+    """Send a message to the addresses in [notify], to test them or as the alarm of a service."""
     from coldframe.cli.notify import send_alarm, send_text
 
     raise typer.Exit((send_alarm if alarm else send_text)(config, text))
@@ -108,25 +110,25 @@ def camera(
         typer.Option(
             metavar="FOLDER",
             parser=home_path,
-            help="Where the nights are; default: the configuration's [storage] folder.",
+            help="Folder that contains the nights; default: the one in [storage].",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", parser=home_path, help="Write it as an SVG picture, too."),
+        typer.Option("--output", "-o", metavar="FILE", parser=home_path, help="Also write the plot to this SVG file."),
     ] = None,
     measure: Annotated[
         Path | None,
         typer.Option(
             metavar="NIGHT",
             parser=home_path,
-            help="First measure from the frames in this folder of a night, and keep that.",
+            help="First measure from the frames of this night, and save the result.",
         ),
     ] = None,
 ) -> None:
-    """Show gain, read noise, full well, linearity and dark current of each camera and setting, with a plot.
+    """Show the measured gain, read noise, full well, linearity and dark current of each camera and setting.
 
-    Every night measures them from its own frames (photon transfer). The newest values count.
+    Every night measures them from its own frames (photon transfer). The newest values are shown, with a plot.
     """
     from coldframe.cli.camera import measure_camera, show_cameras
     from coldframe.cli.exit_codes import ExitCode

@@ -29,7 +29,7 @@ Frame = NDArray[np.uint16]
 
 @dataclass
 class Bench:
-    """A simulated sensor of a given size, and what is true of it."""
+    """A simulated sensor of a given size, and its true figures."""
 
     model: SensorModel
     seed: int
@@ -111,14 +111,14 @@ def assert_truth(rig: str, seed: int, biases: int = 24, flats: int = 8, darks: i
 
 
 @pytest.mark.parametrize("rig", RIGS)
-def test_the_truth_is_found_on_every_kind_of_sensor(rig: str) -> None:
+def test_true_figures_are_found_on_every_kind_of_sensor(rig: str) -> None:
     assert_truth(rig, 5)
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("rig", RIGS)
 @pytest.mark.parametrize("seed", range(20, 40))
-def test_the_truth_is_found_whatever_the_seed(rig: str, seed: int) -> None:
+def test_true_figures_are_found_with_any_seed(rig: str, seed: int) -> None:
     assert_truth(rig, seed)
 
 
@@ -135,7 +135,7 @@ def as_frames(values: list[NDArray[np.float64]]) -> Iterator[Frame]:
 
 @settings(max_examples=15, deadline=None)
 @given(sigma=st.floats(1, 100), seed=st.integers(0, 1000))
-def test_the_noise_is_that_of_plain_numpy_where_nothing_disturbs(sigma: float, seed: int) -> None:
+def test_undisturbed_noise_agrees_with_numpy(sigma: float, seed: int) -> None:
     frames = gaussian(6, sigma, seed=seed)
     noise = noise_of(as_frames(frames))
     reference = np.var(np.stack(frames), axis=0, ddof=1).mean()
@@ -145,14 +145,14 @@ def test_the_noise_is_that_of_plain_numpy_where_nothing_disturbs(sigma: float, s
     )
 
 
-def test_the_stated_scatter_is_the_true_one() -> None:
+def test_the_reported_scatter_is_the_true_one() -> None:
     for frames in (2, 3, 10):
         noise = noise_of(as_frames(gaussian(frames, 20, shape=(512, 512))))
         scatter = np.std(noise.variance_adu2) / np.mean(noise.variance_adu2)
         assert scatter == pytest.approx(noise.variance_scatter, rel=0.1)
 
 
-def test_flicker_bands_hot_pixels_and_cosmic_rays_are_no_noise() -> None:
+def test_flicker_bands_hot_pixels_and_cosmic_rays_do_not_count_as_noise() -> None:
     random = np.random.default_rng(7)
     frames = gaussian(8, 20)
     fixed = 1 + 0.3 * np.linspace(0, 1, 256)[None, :] + 0.01 * random.standard_normal((256, 256))
@@ -175,7 +175,7 @@ def test_tiles_are_split_into_the_planes_of_a_filter_array() -> None:
     assert [set(np.unique(plane)) for plane in tiles] == [{100}, {200}, {300}, {400}]
 
 
-def test_a_large_frame_is_seen_all_over_through_256_tiles() -> None:
+def test_256_tiles_cover_all_parts_of_a_large_frame() -> None:
     rows = np.repeat(np.arange(4096, dtype=np.uint16)[:, None], 4096, axis=1)
     tiles = sample_tiles(rows)
     assert tiles.shape == (4, 16, 16, 16, 16)
@@ -183,7 +183,7 @@ def test_a_large_frame_is_seen_all_over_through_256_tiles() -> None:
     assert tiles.max() > 4096 - 256
 
 
-def test_what_cannot_be_measured_is_refused() -> None:
+def test_frames_that_cannot_be_measured_are_refused() -> None:
     series = TileSeries()
     with pytest.raises(ValueError, match="no frames"):
         series.noise()
@@ -191,10 +191,10 @@ def test_what_cannot_be_measured_is_refused() -> None:
         series.add(np.zeros((31, 400), np.uint16))
     series.add(np.full((64, 64), 100, np.uint16))
     assert np.isnan(series.noise().variance_adu2).all()
-    with pytest.raises(ValueError, match="another shape"):
+    with pytest.raises(ValueError, match="unlike the first"):
         series.add(np.zeros((64, 96), np.uint16))
     dark = noise_of(as_frames(gaussian(3, 5)))
-    with pytest.raises(ValueError, match="no shot noise"):
+    with pytest.raises(ValueError, match="no measurable shot noise"):
         electrons_per_adu([(dark, dark)])
 
 
@@ -205,7 +205,7 @@ def test_frames_of_one_value_have_no_noise() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 4, 16])
-def test_rounding_is_taken_out_of_the_read_noise(step: int) -> None:
+def test_rounding_is_removed_from_the_read_noise(step: int) -> None:
     sigma = 0.8 * step
     frames = as_frames([step * np.rint(each / step) for each in gaussian(20, sigma, shape=(512, 512))])
     noise = noise_of(frames)
@@ -213,7 +213,7 @@ def test_rounding_is_taken_out_of_the_read_noise(step: int) -> None:
     assert read_noise_adu(noise).value == pytest.approx(sigma, rel=0.005)
 
 
-def test_light_is_compared_and_saturation_is_seen_only_where_it_is() -> None:
+def test_saturation_is_found_only_if_tiles_saturate() -> None:
     it = bench("small", 3)
     bias, flat = it.series(4, exposure_s=0.0001), it.flats(4)
     signals = [bright_signal_adu(each, flat, bias) for each in (flat, it.flats(2, 2.0), it.flats(2, 4.0))]
@@ -222,18 +222,18 @@ def test_light_is_compared_and_saturation_is_seen_only_where_it_is() -> None:
     assert saturation_adu(it.flats(2, 2.0), flat, bias, 2.0) is None
 
 
-def test_tiles_that_lie_on_no_line_do_not_bend_it() -> None:
+def test_tiles_off_the_line_do_not_bend_the_fit() -> None:
     random = np.random.default_rng(8)
     signal = np.broadcast_to(np.linspace(5000, 20000, 16), (4, 16, 16))
     dark = TileNoise(np.full(signal.shape, 500.0), np.full(signal.shape, 25.0), 0.03, 30, 1)
     variance = (25 + signal / 0.5) * (1 + 0.05 * random.standard_normal(signal.shape))
-    variance[:, 5, :] *= 4  # telegraph noise, or a cable
+    variance[:, 5, :] *= 4  # telegraph noise, or interference from a cable
     gain = electrons_per_adu([(TileNoise(500 + signal, variance, 0.05, 10, 1), dark)])
     assert gain.value == pytest.approx(0.5, abs=4 * gain.error)
     assert gain.error == pytest.approx(0.5 * 0.05 / np.sqrt(signal.size), rel=0.15)
 
 
-def test_tiles_outside_the_image_circle_tell_no_saturation() -> None:
+def test_tiles_outside_the_image_circle_do_not_count_as_saturated() -> None:
     random = np.random.default_rng(2)
     bias = 500 + 0.1 * random.standard_normal((4, 8, 8))
     circle = np.broadcast_to(np.arange(8) < 5, bias.shape)
@@ -250,13 +250,13 @@ def test_tiles_outside_the_image_circle_tell_no_saturation() -> None:
     assert saturation_adu(seen(30000), flat, dark, 1.5) is None
 
 
-def test_deviations_from_linearity_are_those_put_in() -> None:
+def test_injected_deviations_from_linearity_are_found() -> None:
     exposures = np.array([0.1, 0.5, 1.0, 1.6, 2.2, 4.0])
-    straight = 20000 * (exposures + 0.02)  # a shutter adds a little
+    straight = 20000 * (exposures + 0.02)  # a shutter opens 20 ms too long
     assert np.nanmax(np.abs(nonlinearity(exposures.tolist(), straight.tolist(), 60000))) < 1e-9
     bent = straight * (1 - 0.02 * straight / 60000)
     deviations = nonlinearity(exposures.tolist(), bent.tolist(), 60000)
-    assert np.isnan(deviations[[0, 5]]).all(), "beyond 5 to 95 % of saturation"
+    assert np.isnan(deviations[[0, 5]]).all(), "outside 5 to 95 % of saturation"
     assert 0.0005 < np.nanmax(np.abs(deviations)) < 0.02
     assert np.isnan(nonlinearity([1, 2], [100, 200], 300)).all()
 
@@ -268,7 +268,7 @@ def test_the_doubling_temperature_is_found(doubling: float) -> None:
     assert doubling_temperature_c(temperatures, rates) == pytest.approx(doubling)
 
 
-def test_one_temperature_tells_no_doubling() -> None:
+def test_one_temperature_gives_no_doubling_temperature() -> None:
     assert doubling_temperature_c([-10.0, -9.5], [0.1, 0.2]) is None
     assert doubling_temperature_c([-10.0, 0.0], [0.2, 0.1]) is None
     assert doubling_temperature_c([], []) is None

@@ -64,7 +64,7 @@ def test_folders_patterns_and_files_are_found_once(tmp_path: Path, monkeypatch: 
     ("name", "said"),
     [
         ("empty", "no FITS files"),
-        ("*.fit", "nothing matches"),
+        ("*.fit", "no file matches"),
         ("night**", "entire path component"),
         ("", "an empty name"),
         ("loop", "[Ll]oop"),
@@ -129,7 +129,7 @@ ODD = header("SIMPLE  = T", "BITPIX  = 12", "NAXIS   = 2", "NAXIS1  = 4", "NAXIS
     [
         (b"", "the file is empty"),
         (b"GIF89a" * 100, "not a FITS file"),
-        (HUGE, "truncated: 100000 x 100000 pixels need 20000000000 bytes, 0 are there"),
+        (HUGE, "truncated: 100000 x 100000 pixels need 20000000000 bytes, the file has 0"),
         (gzip.compress(HUGE, mtime=0), "truncated: 100000 x 100000 pixels"),
         (
             gzip.compress(header("SIMPLE  = T", "BITPIX  = 16", "NAXIS   = 2", "NAXIS1  = 9", "NAXIS2  = 9"), mtime=0),

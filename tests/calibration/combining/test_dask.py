@@ -245,7 +245,7 @@ def test_a_flat_without_light_is_named(stacking: Stacking, tmp_path: Path) -> No
         stacking(images, Mean(), FlatRecipe(dark, dark, None))
 
 
-@pytest.mark.parametrize("said", ["cannot read", "sees another file as"])
+@pytest.mark.parametrize("said", ["cannot read", "has a different file under"])
 def test_a_worker_that_does_not_see_the_files_is_named(
     said: str, running: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,8 +265,8 @@ def test_a_worker_that_does_not_see_the_files_is_named(
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith(f"worker {address} {said} {names[0]}")
         # So does a task on a worker that came after all were asked.
-        needs = Needs(metadata.version("coldframe"), (dask._mark(Path(names[0])),))
-        task = client.submit(dask._stack_rows, needs, [], Rows(0, 2), Mean(), None, workers=[address])
+        needs = Needs(metadata.version("coldframe"), (dask.FileMark.of(Path(names[0])),))
+        task = client.submit(dask.stack_rows, needs, [], Rows(0, 2), Mean(), None, workers=[address])
         with pytest.raises(StackingError, match=f"worker {address} {said} {names[0]}"):
             task.result()
 
@@ -287,7 +287,7 @@ def test_a_worker_with_another_version_is_refused(
         assert combine(names, tmp_path / "master.fits", running.address) == ExitCode.BAD_INPUT
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("worker tcp://127.0.0.1:")
-    assert "runs coldframe 0.0.1, here is" in line
+    assert "runs coldframe 0.0.1, this machine runs" in line
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,9 @@ def test_a_scheduler_is_told_to_lack_workers_or_the_version(tmp_path: Path, monk
             pass
 
 
-@pytest.mark.parametrize(("victim", "said"), [("worker", "all workers have gone"), ("scheduler", "scheduler has gone")])
+@pytest.mark.parametrize(
+    ("victim", "said"), [("worker", "all workers have left"), ("scheduler", "the scheduler has stopped")]
+)
 def test_a_cluster_that_dies_is_told(victim: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask, "LOST_S", 0.5)
     plugin = tmp_path / "plugin.py"

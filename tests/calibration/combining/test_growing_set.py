@@ -148,10 +148,10 @@ def test_a_raw_file_that_is_needed_again_and_gone_is_named(
     assert combine(names[30:], tmp_path / "b.fits", state) == ExitCode.BAD_INPUT
     said = capsys.readouterr().err.splitlines()[-1]
     assert names[place] in said
-    assert "bring the file back" in said
+    assert "restore the file" in said
     assert read_state(state).accumulator.frames == 40
     assert combine([str(moved)], tmp_path / "c.fits", state) == ExitCode.INCOMPLETE
-    assert "knows now where it lies" in capsys.readouterr().err
+    assert "whose record of its place was updated" in capsys.readouterr().err
     Path(names[place]).write_bytes(moved.read_bytes())
     combine(names, tmp_path / "whole.fits")
     with fits.open(tmp_path / "c.fits") as grown, fits.open(tmp_path / "whole.fits") as whole:
@@ -175,7 +175,7 @@ def test_a_raw_file_that_has_changed_is_named(change: str, tmp_path: Path, capsy
     assert combine([], tmp_path / "b.fits", state) == ExitCode.BAD_INPUT
     said = capsys.readouterr().err.splitlines()[-1]
     assert names[9] in said
-    assert "not the frame any more" in said
+    assert "no longer the frame" in said
 
 
 def test_compressed_and_signed_frames_count_like_plain_ones(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def resealed(content: bytes, change: Any) -> bytes:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda d: d.update(shape=[1 << 20, 1 << 20]), "pixels take"),
+        (lambda d: d.update(shape=[1 << 20, 1 << 20]), "pixels need"),
         (lambda d: d.update(shape=[-1, 40]), "shape"),
         (lambda d: d.update(shape=[24.5, 40]), "shape"),
         (lambda d: d.update(tails=4), "tails"),

@@ -21,7 +21,7 @@ def defects() -> Defects:
     return Defects(bits, Defect.HOT | Defect.UNSTABLE | Defect.COLUMN | Defect.ROW)
 
 
-def test_a_map_says_what_its_bits_mean(tmp_path: Path) -> None:
+def test_the_header_of_a_map_explains_its_bits(tmp_path: Path) -> None:
     path = tmp_path / "map.fits"
     write_map(path, defects(), Limits(), {"CFDARK": "MasterDark.fits"}, HEADER)
     with fits.open(path, checksum=True) as units:
@@ -31,7 +31,7 @@ def test_a_map_says_what_its_bits_mean(tmp_path: Path) -> None:
         assert header[f"CFBIT{number}"] == kind.label
         assert kind.value == 1 << number
     assert (header["CFNUM0"], header["CFNUM3"], header["CFNUM5"], header["CFBAD"]) == (1, 1, 10, 12)
-    assert "CFNUM1" not in header  # nobody looked for cold pixels
+    assert "CFNUM1" not in header  # cold pixels were not examined
     assert (header["CFDARK"], header["INSTRUME"], header["CFSIGMA"]) == ("MasterDark.fits", "Camera", 8)
     assert "OBJECT" not in header
     found = read_map(path)
@@ -42,14 +42,14 @@ def test_a_map_says_what_its_bits_mean(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16])
-def test_masks_of_other_programs(tmp_path: Path, dtype: type[np.generic]) -> None:
+def test_masks_of_other_programs_are_read(tmp_path: Path, dtype: type[np.generic]) -> None:
     fits.PrimaryHDU(defects().bits.astype(dtype)).writeto(tmp_path / "mask.fits")
     np.testing.assert_array_equal(read_map(tmp_path / "mask.fits").bad, defects().bad)
 
 
-def test_a_picture_is_no_map(tmp_path: Path) -> None:
+def test_a_picture_is_refused_as_a_map(tmp_path: Path) -> None:
     fits.PrimaryHDU(np.full((9, 9), 500, np.uint16)).writeto(tmp_path / "dark.fits")
-    with pytest.raises(FrameFileError, match="no defect map: 100% of its pixels are not 0"):
+    with pytest.raises(FrameFileError, match="not a defect map: 100% of its pixels are not 0"):
         read_map(tmp_path / "dark.fits")
 
 

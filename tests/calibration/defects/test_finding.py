@@ -1,4 +1,4 @@
-"""Defects against what the simulated sensor was given."""
+"""Finding the defects that a simulated sensor was given."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,7 +34,7 @@ Places = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 def planes(stack: Stack, masked: Mask | None = None, **header: float) -> MasterPlanes:
-    """Return a master as it reads back from disk."""
+    """Return a master as it is read back from disk."""
     counts = stack.counts.astype(np.float32)
     variance = np.nan_to_num(stack.uncertainty) ** 2 * counts
     return MasterPlanes(stack.mean, stack.uncertainty, variance, masked, {"NCOMBINE": stack.frames, **header}, counts)
@@ -42,14 +42,14 @@ def planes(stack: Stack, masked: Mask | None = None, **header: float) -> MasterP
 
 @dataclass
 class Flawed(Observatory):
-    """A sensor with hot pixels of its own, and with defects put into its frames."""
+    """A sensor with its own hot pixels, and defects injected into its frames."""
 
     width: int = 480
     height: int = 320
 
     @cached_property
     def hot(self) -> Mask:
-        """Pixels whose dark current exceeds the ordinary by ten times the noise that a dark frame has there."""
+        """Pixels whose dark current exceeds the ordinary one by ten times the local noise of a dark frame."""
         sensor = self.sensor
         ordinary_e = np.median(sensor.dark_e_per_s) * sensor.warmth(-10) * SKY_S
         excess_e = sensor.dark_e_per_s * sensor.warmth(-10) * SKY_S - ordinary_e
@@ -59,7 +59,7 @@ class Flawed(Observatory):
 
     @cached_property
     def flickering(self) -> Places:
-        """Two levels, ten times the read noise apart, each held in 30 to 70 % of the frames; away from the glow."""
+        """Two levels, ten times the read noise apart, each in 30 to 70 % of the frames; away from the glow."""
         rows, columns = self.scattered(200, 1)
         return rows, columns * 3 // 4
 
@@ -69,7 +69,7 @@ class Flawed(Observatory):
 
     @cached_property
     def off(self) -> Places:
-        """Bias far above or below the neighbours'."""
+        """Bias levels far above or below the neighbours'."""
         return self.scattered(100, 3)
 
     def scattered(self, count: int, seed: int) -> Places:
@@ -90,8 +90,8 @@ class Flawed(Observatory):
         dark = self.dark_flat.mean
         weak = np.ones(frame.shape)
         weak[self.cold] = 0.6
-        weak[40:240, 101] = 0.1  # a charge trap: the column above it answers no more
-        weak[77, 200:260:2] = 0.3  # every other pixel of a stretch too short for a row
+        weak[40:240, 101] = 0.1  # a charge trap: the column above it is dead
+        weak[77, 200:260:2] = 0.3  # every other pixel of a stretch that is too short for a row
         return np.asarray(np.rint(dark + (frame - dark) * weak).clip(0), np.uint16)
 
 
@@ -118,7 +118,7 @@ def completeness(defects: Defects, kind: Defect, truth: Mask | Places) -> float:
     return float(found(defects, kind)[truth].mean())
 
 
-def test_hot_pixels_are_all_found_and_none_besides(sensor: Flawed, dark: MasterPlanes, bias: MasterPlanes) -> None:
+def test_all_hot_pixels_and_no_others_are_found(sensor: Flawed, dark: MasterPlanes, bias: MasterPlanes) -> None:
     defects = dark_defects(dark, bias, LIMITS)
     assert sensor.hot.sum() > 150
     assert completeness(defects, Defect.HOT, sensor.hot) == 1
@@ -127,9 +127,7 @@ def test_hot_pixels_are_all_found_and_none_besides(sensor: Flawed, dark: MasterP
     assert completeness(defects, Defect.HOT, ordinary) == 0
 
 
-def test_flickering_pixels_are_found_even_if_they_are_hot(
-    sensor: Flawed, dark: MasterPlanes, bias: MasterPlanes
-) -> None:
+def test_unstable_pixels_are_found_even_if_they_are_hot(sensor: Flawed, dark: MasterPlanes, bias: MasterPlanes) -> None:
     for defects in (dark_defects(dark, bias, LIMITS), bias_defects(bias, LIMITS)):
         assert completeness(defects, Defect.UNSTABLE, sensor.flickering) > 0.98
         others = np.ones((sensor.height, sensor.width), np.bool_)
@@ -137,7 +135,7 @@ def test_flickering_pixels_are_found_even_if_they_are_hot(
         assert completeness(defects, Defect.UNSTABLE, others) < 3e-5
 
 
-def test_a_bias_that_is_off_is_found(sensor: Flawed, bias: MasterPlanes) -> None:
+def test_deviating_bias_levels_are_found(sensor: Flawed, bias: MasterPlanes) -> None:
     defects = bias_defects(bias, LIMITS)
     assert completeness(defects, Defect.BIAS, sensor.off) == 1
     others = np.ones((sensor.height, sensor.width), np.bool_)
@@ -146,7 +144,7 @@ def test_a_bias_that_is_off_is_found(sensor: Flawed, bias: MasterPlanes) -> None
 
 
 @pytest.mark.parametrize("rig", ["small", "cooled-osc"])
-def test_cold_pixels_and_dead_columns(rig: str) -> None:
+def test_cold_pixels_and_dead_columns_are_found(rig: str) -> None:
     sensor = Flawed(rig)
     scaler = FlatScaler(sensor.dark_flat.mean, sensor.cfa)
     stack, masked = flat_response(
@@ -163,13 +161,13 @@ def test_cold_pixels_and_dead_columns(rig: str) -> None:
     assert defects.lines(Defect.COLUMN) == 1
     in_column = found(defects, Defect.COLUMN)
     assert in_column[column].all()
-    assert in_column.sum() <= 200 + 2 * 31  # a cold pixel just beside the end belongs to it
+    assert in_column.sum() <= 200 + 2 * 31  # a cold pixel next to the end belongs to the column
     assert not found(defects, Defect.ROW).any()
 
 
 @pytest.mark.parametrize("rig", ["cooled-mono", "uncooled", "ccd-overscan"])
 @pytest.mark.parametrize("frames", [10, 30])
-def test_a_sound_sensor_has_no_unstable_pixels(rig: str, frames: int) -> None:
+def test_a_good_sensor_has_no_unstable_pixels(rig: str, frames: int) -> None:
     sensor = Flawed(rig)
     sound = planes(stacked(frames, lambda number: sensor.render(number, 0.0, 0)))
     assert sum(bias_defects(sound, LIMITS).counts.values()) <= 2
@@ -178,7 +176,7 @@ def test_a_sound_sensor_has_no_unstable_pixels(rig: str, frames: int) -> None:
 @pytest.mark.deep
 @pytest.mark.parametrize("rig", ["cooled-mono", "uncooled", "ccd-overscan", "small"])
 @pytest.mark.parametrize("frames", [10, 15, 20, 25, 50])
-def test_false_alarms_are_as_rare_as_asked_for(rig: str, frames: int) -> None:
+def test_false_alarms_are_as_rare_as_requested(rig: str, frames: int) -> None:
     sensor = Flawed(rig, 1600, 1000)
     bias = planes(stacked(frames, lambda number: sensor.render(number, 0.0, 0)))
     dark = planes(stacked(frames, lambda number: sensor.render(1000 + number, SKY_S, 0)))
@@ -191,19 +189,19 @@ def test_false_alarms_are_as_rare_as_asked_for(rig: str, frames: int) -> None:
     assert completeness(defects, Defect.HOT, ordinary) < 1e-6
 
 
-def test_a_threshold_in_electrons_per_second(sensor: Flawed, dark: MasterPlanes, bias: MasterPlanes) -> None:
+def test_a_threshold_in_electrons_per_second_is_applied(sensor: Flawed, dark: MasterPlanes, bias: MasterPlanes) -> None:
     rate = sensor.sensor.dark_e_per_s * sensor.sensor.warmth(-10)
     excess = rate - np.median(rate)
     limits = Limits(hot_e_per_s=2.0)
     with_egain = replace(dark, header={**dark.header, "EGAIN": sensor.e_per_adu})
     for defects in (dark_defects(with_egain, bias, limits), dark_defects(dark, bias, limits, sensor.e_per_adu)):
         assert completeness(defects, Defect.HOT, excess > 2.3) == 1
-        assert completeness(defects, Defect.HOT, excess < 1.7) < 1e-4  # those that flicker
+        assert completeness(defects, Defect.HOT, excess < 1.7) < 1e-4  # unstable pixels
     with pytest.raises(NotJudgeableError, match="EGAIN"):
         dark_defects(dark, bias, limits)
 
 
-def test_without_scatter_or_with_few_frames_nothing_is_called_unstable(dark: MasterPlanes) -> None:
+def test_without_scatter_or_with_few_frames_no_pixel_is_unstable(dark: MasterPlanes) -> None:
     foreign = replace(dark, frame_variance=np.zeros_like(dark.mean), counts=None)
     alike = replace(foreign, counts=dark.counts)
     few = replace(dark, header={"NCOMBINE": 5}, counts=np.full_like(dark.mean, 5))
@@ -221,7 +219,7 @@ def test_masters_of_other_sizes_are_refused(dark: MasterPlanes) -> None:
         merged([one, other], LIMITS)
 
 
-def test_the_bound_of_a_variance_is_that_of_chi_square() -> None:
+def test_the_bound_of_a_variance_agrees_with_chi_square() -> None:
     # Tabulated upper quantiles of chi-square: 0.1 % of 9 and of 49 degrees of freedom, 1 % of 99.
     assert largest_variance_ratio(9, 0.001) == pytest.approx(27.877 / 9, rel=0.01)
     assert largest_variance_ratio(49, 0.001) == pytest.approx(85.351 / 49, rel=0.01)
@@ -252,7 +250,9 @@ def lines_by_hand(bad: Mask, limits: Limits) -> Mask:
     st.integers(0, 12),
 )
 @settings(deadline=None)
-def test_bad_lines(seed: int, shape: tuple[int, int], rate: float, least: int, gap: int) -> None:
+def test_bad_lines_agree_with_a_plain_search(
+    seed: int, shape: tuple[int, int], rate: float, least: int, gap: int
+) -> None:
     random = np.random.default_rng(seed)
     bad = random.random(shape) < rate
     bad[random.integers(shape[0])] |= random.random(shape[1]) < 0.7
@@ -265,7 +265,7 @@ def test_bad_lines(seed: int, shape: tuple[int, int], rate: float, least: int, g
     assert defects.counts[Defect.HOT] == bad.sum()
 
 
-def test_dust_and_vignetting_are_no_defects() -> None:
+def test_dust_and_vignetting_are_not_defects() -> None:
     y, x = np.mgrid[-1:1:400j, -1:1:600j]
     random = np.random.default_rng(5)
     response = (1 - 0.6 * (x**2 + y**2) / 2) * random.normal(1, 0.01, x.shape)
@@ -275,7 +275,7 @@ def test_dust_and_vignetting_are_no_defects() -> None:
 
 
 @pytest.mark.parametrize("mosaic", ["RGGB", "XTRANS"])
-def test_colours_are_compared_among_themselves(mosaic: str) -> None:
+def test_only_pixels_of_the_same_colour_are_compared(mosaic: str) -> None:
     period = 2 if mosaic == "RGGB" else 6
     pattern = np.random.default_rng(6).uniform(0.3, 1.0, (period, period))
     response = np.tile(pattern, (240 // period, 360 // period)).astype(np.float32)

@@ -42,7 +42,7 @@ WARM = replace(LIGHT, cooled=False, temperature_c=17.0)
 
 
 def fit(light: FrameSetup, master: FrameSetup) -> str:
-    """Return why a master is refused, the caveats under which it is taken, or nothing."""
+    """Return why a master is refused, the caveats if it is chosen, or an empty text."""
     assert master.kind is not None
     match = best_master(light, {Path("Master.fits"): master}, master.kind)
     if match.path is None:
@@ -51,11 +51,11 @@ def fit(light: FrameSetup, master: FrameSetup) -> str:
 
 
 @pytest.mark.parametrize("master", [BIAS, DARK, FLAT])
-def test_what_was_shot_alike_fits(master: FrameSetup) -> None:
+def test_a_master_shot_like_the_light_fits(master: FrameSetup) -> None:
     assert fit(LIGHT, master) == ""
 
 
-def test_the_refusal_names_the_nearest_and_what_is_wrong_with_it() -> None:
+def test_the_refusal_names_the_nearest_master_and_its_differences() -> None:
     masters = {
         Path("far.fits"): replace(DARK, exposure_s=60, temperature_c=-20.0),
         Path("MasterDark_X.fits"): replace(DARK, exposure_s=180),
@@ -63,14 +63,14 @@ def test_the_refusal_names_the_nearest_and_what_is_wrong_with_it() -> None:
     }
     match = best_master(LIGHT, masters, FrameKind.DARK)
     assert match.path is None
-    assert match.refusal == "no dark fits: nearest is MasterDark_X.fits (-10 C, 180 s): exposure differs by 120 s"
+    assert match.refusal == "no dark fits: the nearest is MasterDark_X.fits (-10 C, 180 s): exposure differs by 120 s"
 
 
-def test_an_empty_library_says_so() -> None:
-    assert best_master(LIGHT, {}, FrameKind.FLAT).refusal == "no flat fits: there is no master flat at all"
+def test_an_empty_library_gives_a_refusal() -> None:
+    assert best_master(LIGHT, {}, FrameKind.FLAT).refusal == "no flat fits: there is no master flat"
 
 
-def test_several_differences_are_all_told() -> None:
+def test_all_differences_are_reported() -> None:
     assert fit(LIGHT, replace(DARK, exposure_s=60, temperature_c=0.0)) == (
         "temperature differs by 10 C, exposure differs by 240 s"
     )
@@ -88,11 +88,11 @@ READOUT_FAULTS = {
 
 @pytest.mark.parametrize("master", [BIAS, DARK, FLAT])
 @pytest.mark.parametrize("reason", READOUT_FAULTS)
-def test_every_master_shares_the_readout(master: FrameSetup, reason: str) -> None:
+def test_every_master_must_share_the_readout_settings(master: FrameSetup, reason: str) -> None:
     assert fit(LIGHT, replace(master, **READOUT_FAULTS[reason])) == reason  # type: ignore[arg-type]
 
 
-def test_the_offset_matters_where_it_is_subtracted() -> None:
+def test_the_offset_matters_only_to_masters_that_are_subtracted() -> None:
     other = replace(LIGHT.readout, offset=10)
     assert fit(LIGHT, replace(BIAS, readout=other)) == "offset is 10 instead of 50"
     assert fit(LIGHT, replace(DARK, readout=other)) == "offset is 10 instead of 50"
@@ -110,12 +110,12 @@ def test_the_offset_matters_where_it_is_subtracted() -> None:
         (OpticalTrain("Refractor", 500, 5000, 179.5), "rotator angle differs by 180 deg"),
     ],
 )
-def test_a_flat_holds_until_the_train_changes(train: OpticalTrain, reason: str) -> None:
+def test_a_flat_is_valid_until_the_train_changes(train: OpticalTrain, reason: str) -> None:
     assert fit(LIGHT, replace(FLAT, train=train)) == reason
     assert fit(LIGHT, replace(DARK, train=train)) == ""
 
 
-def test_a_flat_shares_filter_and_mosaic() -> None:
+def test_a_flat_must_share_filter_and_mosaic() -> None:
     assert fit(LIGHT, replace(FLAT, filter_name="OIII")) == "filter is OIII instead of Ha"
     assert fit(LIGHT, replace(FLAT, filter_name=None)) == "filter is none instead of Ha"
     assert fit(LIGHT, replace(FLAT, filter_name="HA")) == ""
@@ -132,47 +132,47 @@ def test_masters_grow_stale(master: FrameSetup, days: int, fits: bool, direction
     assert (fit(LIGHT, stale) == "") is fits
 
 
-def test_staleness_is_told() -> None:
-    assert fit(LIGHT, replace(FLAT, taken_at=NIGHT - timedelta(days=45))) == "stale: 45 days lie between (limit 30)"
+def test_a_stale_master_is_reported() -> None:
+    assert fit(LIGHT, replace(FLAT, taken_at=NIGHT - timedelta(days=45))) == "stale: 45 days apart (limit 30)"
 
 
 @pytest.mark.parametrize(("master_c", "fits"), [(-10.9, True), (-11.1, False), (-9.1, True), (-8.9, False)])
-def test_cooled_darks_keep_to_the_temperature(master_c: float, fits: bool) -> None:  # noqa: FBT001
+def test_cooled_darks_must_match_the_temperature(master_c: float, fits: bool) -> None:  # noqa: FBT001
     assert (fit(LIGHT, replace(DARK, temperature_c=master_c)) == "") is fits
 
 
-def test_without_a_cooler_the_nearest_temperature_is_taken() -> None:
+def test_without_a_cooler_the_nearest_temperature_is_chosen() -> None:
     masters = {Path(f"{c}.fits"): replace(DARK, cooled=False, temperature_c=float(c)) for c in (5, 12, 16, 21, 30)}
     assert best_master(WARM, masters, FrameKind.DARK).path == Path("16.fits")
     match = best_master(replace(WARM, temperature_c=40.0), masters, FrameKind.DARK)
     assert "30.fits (30 C, 300 s): temperature differs by 10 C" in match.refusal
 
 
-def test_of_equals_the_latest_is_taken() -> None:
+def test_among_equals_the_nearest_in_time_is_chosen() -> None:
     masters = {Path(f"{days}"): replace(DARK, taken_at=NIGHT - timedelta(days=days)) for days in (90, 3, 30)}
     assert best_master(LIGHT, masters, FrameKind.DARK).path == Path("3")
 
 
-def test_what_is_unknown_is_told_and_loses_against_what_is_known() -> None:
+def test_unknown_values_are_caveats_and_rank_below_known_ones() -> None:
     foreign = replace(LIGHT, readout=replace(LIGHT.readout, offset=None))
-    assert fit(foreign, DARK) == "the light does not tell its offset: taken as equal"
+    assert fit(foreign, DARK) == "the header of the light has no offset: assumed to be equal"
     silent = replace(FLAT, train=OpticalTrain())
-    assert fit(LIGHT, silent).count("the master does not tell") == 4
+    assert fit(LIGHT, silent).count("the header of the master has no") == 4
     masters = {Path("silent"): silent, Path("known"): replace(FLAT, taken_at=NIGHT - timedelta(days=9))}
     assert best_master(LIGHT, masters, FrameKind.FLAT).path == Path("known")
     assert fit(replace(LIGHT, exposure_s=None), DARK) == "an exposure is unknown"
     assert "date" in fit(replace(LIGHT, taken_at=None), DARK)
 
 
-def test_a_dark_flat_is_no_dark() -> None:
+def test_a_dark_flat_is_not_a_dark() -> None:
     match = best_master(LIGHT, {Path("x"): replace(DARK, kind=FrameKind.DARK_FLAT)}, FrameKind.DARK)
-    assert match.refusal == "no dark fits: there is no master dark at all"
+    assert match.refusal == "no dark fits: there is no master dark"
 
 
-def test_darks_are_stretched_within_bounds() -> None:
+def test_darks_are_scaled_within_limits() -> None:
     assert best_scalable_dark(LIGHT, {Path("x"): replace(DARK, exposure_s=150)}).path == Path("x")
     refusal = best_scalable_dark(LIGHT, {Path("x"): replace(DARK, exposure_s=60)}).refusal
-    assert refusal.endswith("it would be scaled up 5 times")
+    assert refusal.endswith("it would be scaled up by a factor of 5")
     assert best_scalable_dark(LIGHT, {Path("x"): replace(DARK, exposure_s=0.0)}).path is None
 
 
@@ -181,7 +181,7 @@ exposures = st.floats(0.001, 3600)
 
 
 @given(temperatures, temperatures, exposures, exposures)
-def test_what_is_taken_lies_within_the_tolerances(light_c: float, dark_c: float, light_s: float, dark_s: float) -> None:
+def test_chosen_masters_are_within_the_tolerances(light_c: float, dark_c: float, light_s: float, dark_s: float) -> None:
     light = replace(LIGHT, temperature_c=light_c, exposure_s=light_s)
     dark = replace(DARK, temperature_c=dark_c, exposure_s=dark_s)
     within = abs(light_c - dark_c) <= Tolerances().cooled_c and abs(light_s - dark_s) <= 0.01 * light_s
@@ -193,7 +193,7 @@ def test_what_is_taken_lies_within_the_tolerances(light_c: float, dark_c: float,
 MASTERS = {Path("bias"): BIAS, Path("dark"): DARK, Path("half"): replace(DARK, exposure_s=150), Path("flat"): FLAT}
 
 
-def test_recipes() -> None:
+def test_recipes_choose_the_masters_to_subtract() -> None:
     usual = recipe_for(LIGHT, MASTERS, Subtract.DARK, with_flat=True)
     assert (usual.dark, usual.bias, usual.flat, usual.calstat) == (Path("dark"), None, Path("flat"), "BDF")
     assert recipe_for(LIGHT, MASTERS, Subtract.SCALED_DARK, with_flat=True) == usual
@@ -206,7 +206,7 @@ def test_recipes() -> None:
     assert (scaled.dark, scaled.bias, scaled.dark_scale) == (Path("half"), Path("bias"), 1.8)
 
 
-def test_all_that_is_missing_is_told() -> None:
+def test_every_missing_master_is_reported() -> None:
     with pytest.raises(NoMasterError, match=r"no dark fits.*; no flat fits"):
         recipe_for(LIGHT, {}, Subtract.DARK, with_flat=True)
     with pytest.raises(NoMasterError, match=r"no dark fits.*; no bias fits"):
@@ -224,7 +224,7 @@ def corrected(overscan: Overscan) -> dict[Path, FrameSetup]:
     return {Path(f"{path}-{overscan.method}"): master.without(overscan) for path, master in MASTERS.items()}
 
 
-def test_a_light_is_treated_as_its_masters_were() -> None:
+def test_the_overscan_of_a_light_is_treated_as_that_of_its_masters() -> None:
     whole = {path: replace(master, sections=SECTIONS) for path, master in MASTERS.items()}
     assert recipe_for(STRIPPED, whole, Subtract.DARK, with_flat=True).overscan is None
     for overscan in (SMOOTH, ROW):
@@ -234,38 +234,38 @@ def test_a_light_is_treated_as_its_masters_were() -> None:
     assert both.overscan == SMOOTH
 
 
-def test_a_flat_may_have_lost_its_overscan_in_the_other_way() -> None:
+def test_a_flat_may_use_another_overscan_method() -> None:
     masters = {Path("dark"): DARK.without(SMOOTH), Path("flat"): FLAT.without(ROW)}
     assert recipe_for(STRIPPED, masters, Subtract.DARK, with_flat=True).flat == Path("flat")
 
 
 @pytest.mark.parametrize("light", [LIGHT, replace(LIGHT, sections=Sections(SECTIONS.strip, Section(0, 10, 0, 6200)))])
-def test_masters_without_overscan_do_not_fit_a_light_that_has_none_or_another(light: FrameSetup) -> None:
-    with pytest.raises(NoMasterError, match="overscan is smooth"):
+def test_masters_without_overscan_do_not_fit_a_light_with_none_or_another(light: FrameSetup) -> None:
+    with pytest.raises(NoMasterError, match="overscan subtraction is smooth"):
         recipe_for(light, corrected(SMOOTH), Subtract.DARK, with_flat=False)
 
 
-def test_a_mixture_of_treatments_is_no_recipe() -> None:
+def test_a_mixture_of_overscan_treatments_is_refused() -> None:
     masters = {Path("dark"): DARK.without(SMOOTH), Path("flat"): FLAT, Path("bias"): BIAS.without(ROW)}
-    with pytest.raises(NoMasterError, match=r"no flat fits.*overscan is still there instead of smooth"):
+    with pytest.raises(NoMasterError, match=r"no flat fits.*overscan subtraction is none instead of smooth"):
         recipe_for(STRIPPED, masters, Subtract.DARK, with_flat=True)
 
 
-def test_a_dark_without_its_bias_needs_one() -> None:
+def test_a_dark_without_its_bias_needs_a_master_bias() -> None:
     less = replace(DARK, bias_subtracted=True)
     with pytest.raises(NoMasterError, match="no bias fits"):
         recipe_for(LIGHT, {Path("less"): less}, Subtract.DARK, with_flat=False)
     recipe = recipe_for(LIGHT, {Path("less"): less, Path("bias"): BIAS}, Subtract.DARK, with_flat=False)
     assert (recipe.dark, recipe.bias, recipe.dark_scale) == (Path("less"), Path("bias"), 1)
-    assert recipe.caveats == ("dark: bias was subtracted from it: the master bias is added back",)
+    assert recipe.caveats == ("dark: its bias was subtracted: the master bias is added back",)
     with_plain = {Path("less"): less, Path("bias"): BIAS, Path("dark"): DARK}
     plain = recipe_for(LIGHT, with_plain, Subtract.DARK, with_flat=False)
     assert (plain.dark, plain.bias, plain.caveats) == (Path("dark"), None, ())
-    # Neither replaces the other.
+    # Neither dark supersedes the other.
     assert superseded({Path("plain"): older(DARK, 9), Path("less"): less}) == ()
 
 
-def test_a_second_exposure_is_at_hand_where_a_dark_is_scaled() -> None:
+def test_a_scaled_dark_comes_with_a_dark_of_another_exposure() -> None:
     light = replace(LIGHT, exposure_s=200)
     one = {Path("bias"): BIAS, Path("dark"): DARK}
     assert recipe_for(light, one, Subtract.SCALED_DARK, with_flat=False).glow_witness is None
@@ -288,11 +288,13 @@ def test_a_second_exposure_is_at_hand_where_a_dark_is_scaled() -> None:
         (replace(BIAS, temperature_c=15.0), "temperature differs by 25 C"),
         (replace(DARK, exposure_s=1.5), "exposure differs by 0.3 s"),
         (FLAT, "it is a master flat"),
-        (replace(DARK, exposure_s=1.2, bias_subtracted=True), "bias was subtracted from it"),
-        (BIAS.without(SMOOTH), "overscan is smooth"),
+        (replace(DARK, exposure_s=1.2, bias_subtracted=True), "its own bias was subtracted"),
+        (BIAS.without(SMOOTH), "overscan subtraction is smooth"),
     ],
 )
-def test_what_cannot_be_subtracted_from_flats_says_why(master: FrameSetup, said: str) -> None:
+def test_masters_that_cannot_be_subtracted_from_flats_are_refused_with_the_reason(
+    master: FrameSetup, said: str
+) -> None:
     assert any(said in fault for fault in subtraction_faults(FLAT, master))
 
 
@@ -306,18 +308,18 @@ def test_what_cannot_be_subtracted_from_flats_says_why(master: FrameSetup, said:
         replace(BIAS, camera=None, readout=ReadoutSettings(), temperature_c=None, kind=None),
     ],
 )
-def test_what_fits_or_is_not_told_can_be_subtracted(master: FrameSetup) -> None:
+def test_masters_with_equal_or_unknown_values_can_be_subtracted(master: FrameSetup) -> None:
     assert subtraction_faults(FLAT, master) == ()
 
 
-# ---- what newer masters replace ----
+# ---- superseded masters ----
 
 
 def older(master: FrameSetup, days: float) -> FrameSetup:
     return replace(master, taken_at=NIGHT - timedelta(days=days))
 
 
-def test_newer_masters_of_the_same_settings_replace_older_ones() -> None:
+def test_newer_masters_of_the_same_settings_supersede_older_ones() -> None:
     masters = {
         Path("dark"): DARK,
         Path("old dark"): older(DARK, 100),
@@ -340,19 +342,19 @@ def test_darks_of_other_temperatures_are_kept() -> None:
     assert superseded(masters) == (Path("16.3"),)
 
 
-def test_a_defect_map_of_darks_that_tell_no_filter_array_fits_lights_that_do() -> None:
+def test_a_defect_map_of_darks_without_filter_array_fits_lights_with_one() -> None:
     colour = replace(LIGHT, mosaic="RGGB")
     assert defect_map_faults(colour, DARK) == ()
     assert defect_map_faults(colour, replace(DARK, mosaic="GRBG")) == ("colour filter array is GRBG instead of RGGB",)
 
 
-def test_a_light_without_exposure_takes_nothing_of_a_scaled_dark() -> None:
+def test_a_dark_cannot_be_scaled_to_a_light_without_exposure() -> None:
     masters = {Path("dark.fits"): DARK, Path("bias.fits"): BIAS}
     recipe = recipe_for(replace(LIGHT, exposure_s=0.0), masters, Subtract.SCALED_DARK, with_flat=False)
     assert (recipe.dark, recipe.dark_scale) == (Path("dark.fits"), 0)
 
 
-def test_a_witness_may_be_much_shorter_than_the_light() -> None:
+def test_the_dark_of_another_exposure_may_be_much_shorter_than_the_light() -> None:
     masters = {Path(f"{s}.fits"): replace(DARK, exposure_s=float(s)) for s in (60, 300)} | {Path("bias.fits"): BIAS}
     recipe = recipe_for(replace(LIGHT, exposure_s=200.0), masters, Subtract.SCALED_DARK, with_flat=False)
     assert (recipe.dark, recipe.glow_witness) == (Path("300.fits"), Path("60.fits"))

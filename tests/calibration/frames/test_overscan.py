@@ -1,4 +1,4 @@
-"""Overscan: what headers say of it, the levels, exactness, and what hostile headers get."""
+"""Overscan: sections in headers, levels, exactness, and hostile headers."""
 
 from pathlib import Path
 
@@ -38,12 +38,12 @@ def header_of(sections: Sections) -> dict[str, HeaderValue]:
 
 
 def drifting(lines: int) -> NDArray[np.float64]:
-    """Return levels as electronics that warm up give them."""
+    """Return the levels of electronics that warm up."""
     return np.asarray(1000 + 4 * np.exp(-np.arange(lines) / 200))
 
 
 @pytest.mark.parametrize("sections", [RIGHT, LEFT, BELOW])
-def test_sections_are_found_as_headers_write_them(sections: Sections) -> None:
+def test_sections_are_read_from_the_header(sections: Sections) -> None:
     header = header_of(sections)
     assert sections_of(header, SHAPE) == sections
     assert sections_of({"BIASSEC": header["BIASSEC"], "DATASEC": header["TRIMSEC"]}, SHAPE) == sections
@@ -51,13 +51,13 @@ def test_sections_are_found_as_headers_write_them(sections: Sections) -> None:
     assert sections_of(spaced, SHAPE) == sections
 
 
-def test_sections_count_from_one_and_hold_both_ends() -> None:
+def test_sections_count_from_one_and_include_both_ends() -> None:
     sections = sections_of({"BIASSEC": "[97:120,1:300]", "TRIMSEC": "[1:96,1:300]"}, SHAPE)
     assert sections == RIGHT
 
 
 @pytest.mark.parametrize("said", ["", "N/A", "UNKNOWN", "none", "[0:0,0:0]"])
-def test_no_overscan_is_said_in_several_ways(said: str) -> None:
+def test_headers_without_overscan_are_recognised(said: str) -> None:
     assert sections_of({"BIASSEC": said, "TRIMSEC": "[1:96,1:300]"}, SHAPE) is None
     assert sections_of({}, SHAPE) is None
 
@@ -65,22 +65,22 @@ def test_no_overscan_is_said_in_several_ways(said: str) -> None:
 @pytest.mark.parametrize(
     ("biassec", "trimsec", "said"),
     [
-        ("[97:121,1:300]", "[1:96,1:300]", "does not lie within the frame's 120 x 300 pixels"),
-        ("[120:97,1:300]", "[1:96,1:300]", "does not lie within"),
-        ("[0:24,1:300]", "[25:120,1:300]", "does not lie within"),
+        ("[97:121,1:300]", "[1:96,1:300]", "is not within the frame of 120 x 300 pixels"),
+        ("[120:97,1:300]", "[1:96,1:300]", "is not within"),
+        ("[0:24,1:300]", "[25:120,1:300]", "is not within"),
         ("[97:120]", "[1:96,1:300]", "is not of the form"),
         ("[97:120,1:300,1:1]", "[1:96,1:300]", "is not of the form"),
         ("[-97:120,1:300]", "[1:96,1:300]", "is not of the form"),
         ("[9e1:1e2,1:300]", "[1:96,1:300]", "is not of the form"),
         ("[1:99999999999999999999,1:300]", "[1:96,1:300]", "is not of the form"),
         ("[97:120,1:300]", "", "without TRIMSEC or DATASEC"),
-        ("[97:120,1:300]", "[1:100,1:300]", "neither beside nor above or below"),
-        ("[97:120,1:200]", "[1:96,1:300]", "neither beside nor above or below"),
+        ("[97:120,1:300]", "[1:100,1:300]", "does not lie along a whole side"),
+        ("[97:120,1:200]", "[1:96,1:300]", "does not lie along a whole side"),
         ("[97:120,1:300]", "[a:b,c:d]", "TRIMSEC .* is not of the form"),
         ("x" * 5000, "[1:96,1:300]", "is not of the form"),
     ],
 )
-def test_hostile_sections_get_one_short_line(biassec: str, trimsec: str, said: str) -> None:
+def test_hostile_sections_give_one_short_message(biassec: str, trimsec: str, said: str) -> None:
     with pytest.raises(OverscanError, match=said) as raised:
         sections_of({"BIASSEC": biassec, "TRIMSEC": trimsec}, SHAPE)
     assert len(str(raised.value)) < 140
@@ -91,7 +91,7 @@ TEXTS = st.builds("[{}:{},{}:{}]".format, NUMBERS, NUMBERS, NUMBERS, NUMBERS) | 
 
 
 @given(TEXTS, TEXTS)
-def test_any_text_is_refused_or_means_parts_of_the_frame(biassec: str, trimsec: str) -> None:
+def test_any_text_is_refused_or_is_a_part_of_the_frame(biassec: str, trimsec: str) -> None:
     try:
         sections = sections_of({"BIASSEC": biassec, "TRIMSEC": trimsec}, SHAPE)
     except OverscanError:
@@ -111,13 +111,13 @@ def test_the_level_follows_the_drift_along_the_strip(sections: Sections, method:
     found = Overscan(sections, method).level_steps(pixels) / STEPS_PER_ADU
     start = sections.kept.top if sections.beside else sections.kept.left
     error = found - drifting(max(SHAPE))[start : start + lines]
-    # 20 ADU over the root of 24; smoothed over 101 lines by a parabola 0.15 of it, more at the ends.
+    # 20 ADU / sqrt(24); smoothing by a parabola over 101 lines leaves 0.15 of it, more at the ends.
     limit = {"row": 20 / np.sqrt(STRIP) * 1.15, "smooth": 20 / np.sqrt(STRIP) * 0.35}[method]
     assert error.std() < limit
     assert abs(error.mean()) < 4 * 20 / np.sqrt(STRIP * lines)
 
 
-def test_struck_pixels_and_struck_lines_do_not_matter() -> None:
+def test_cosmic_rays_on_pixels_and_lines_do_not_matter() -> None:
     pixels = np.rint(np.random.default_rng(2).normal(1000, 5, SHAPE)).astype(np.uint16)
     clean = {method: Overscan(RIGHT, method).level_steps(pixels) / STEPS_PER_ADU for method in METHODS}
     pixels[40, WIDTH - 3] = 60000
@@ -129,7 +129,7 @@ def test_struck_pixels_and_struck_lines_do_not_matter() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_parts_of_a_corrected_frame_add_up_to_the_raw_one(method: Method) -> None:
+def test_the_parts_of_a_corrected_frame_add_up_to_the_raw_frame(method: Method) -> None:
     overscan = Overscan(RIGHT, method)
     pixels = np.random.default_rng(3).integers(900, 60000, SHAPE).astype(np.uint16)
     pixels[:, WIDTH - STRIP :] = np.rint(drifting(HEIGHT))[:, None]
@@ -144,7 +144,7 @@ def test_the_parts_of_a_corrected_frame_add_up_to_the_raw_one(method: Method) ->
     np.testing.assert_array_equal(float_rest, rest)
 
 
-def test_nothing_wraps_around() -> None:
+def test_values_do_not_wrap_around() -> None:
     pixels = np.full(SHAPE, 200, np.uint16)
     pixels[0, 0], pixels[0, 1], pixels[:, WIDTH - STRIP :] = 65535, 0, 2000
     corrected, _ = Overscan(RIGHT, "row").correct(pixels)
@@ -166,7 +166,7 @@ def test_the_master_does_not_depend_on_the_order_of_the_frames(seed: int, order:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_drift_between_frames_is_gone_from_their_mean(method: Method) -> None:
+def test_a_drift_between_frames_is_removed_from_their_mean(method: Method) -> None:
     rng = np.random.default_rng(4)
     overscan = Overscan(RIGHT, method)
     true = rng.uniform(0, 50, (HEIGHT, WIDTH - STRIP))
@@ -185,7 +185,7 @@ def test_a_drift_between_frames_is_gone_from_their_mean(method: Method) -> None:
     assert abs(left.mean()) < 0.05
 
 
-def test_the_header_of_the_kept_part() -> None:
+def test_the_header_is_adapted_to_the_kept_part() -> None:
     overscan = Overscan(LEFT, "smooth")
     header = corrected_header(
         {**header_of(LEFT), "CRPIX1": 60.5, "CRPIX2": 150.0, "BAYERPAT": "RGGB", "EXPTIME": 2.0}, overscan
@@ -195,7 +195,7 @@ def test_the_header_of_the_kept_part() -> None:
     }  # fmt: skip
 
 
-def test_what_was_done_is_read_back() -> None:
+def test_the_subtraction_is_read_back_from_the_header() -> None:
     for sections in (RIGHT, LEFT, BELOW):
         for method in METHODS:
             overscan = Overscan(sections, method)

@@ -10,7 +10,7 @@ from coldframe.config.frames import FrameKind
 Header = dict[str, HeaderValue]
 
 
-def test_our_own_header() -> None:
+def test_our_own_header_is_read() -> None:
     setup = setup_of(
         {
             "NAXIS1": 40, "NAXIS2": 30, "CFROLE": "DARKFLAT", "IMAGETYP": "Dark Frame", "INSTRUME": " ASI ",
@@ -30,7 +30,7 @@ def test_our_own_header() -> None:
     assert setup.taken_at == datetime(2026, 11, 22, 4, 5, 6, 250000, UTC)
 
 
-def test_an_empty_header_tells_nothing() -> None:
+def test_an_empty_header_gives_no_values() -> None:
     setup = setup_of({})
     assert (setup.kind, setup.camera, setup.exposure_s, setup.temperature_c) == (None, None, None, None)
     assert (setup.cooled, setup.readout.binning, setup.taken_at) == (False, 1, None)
@@ -49,22 +49,22 @@ def test_an_empty_header_tells_nothing() -> None:
         ({"IMAGETYP": "banana"}, None),
     ],
 )
-def test_kinds_as_programs_spell_them(header: Header, kind: FrameKind | None) -> None:
+def test_frame_kinds_are_read_in_all_spellings(header: Header, kind: FrameKind | None) -> None:
     assert setup_of(header).kind is kind
 
 
-def test_numbers_as_text_and_other_keywords() -> None:
+def test_numbers_as_text_and_other_keywords_are_read() -> None:
     setup = setup_of({"EXPOSURE": "12.5 ", "BLKLEVEL": 8, "GAIN": "high", "SET-TEMP": -5, "FILTER": "NoFilter"})
     assert (setup.exposure_s, setup.readout.offset, setup.readout.gain) == (12.5, 8, None)
     assert (setup.temperature_c, setup.cooled, setup.filter_name) == (-5, True, None)
 
 
 @pytest.mark.parametrize("text", ["2026-11-22T04:05:06Z", "2026-11-22T05:05:06+01:00"])
-def test_dates_with_a_zone(text: str) -> None:
+def test_dates_with_a_time_zone_are_converted(text: str) -> None:
     assert setup_of({"DATE-OBS": text}).taken_at == datetime(2026, 11, 22, 4, 5, 6, tzinfo=UTC)
 
 
-def test_a_date_that_is_none() -> None:
+def test_an_invalid_date_is_ignored() -> None:
     assert setup_of({"DATE-OBS": "yesterday"}).taken_at is None
 
 
@@ -81,12 +81,12 @@ def test_a_date_that_is_none() -> None:
         ("A+B+C", 1, 0, "A+B+C+1+0"),
     ],
 )
-def test_offsets_of_the_filter_array(pattern: str, right: int, down: int, seen: str) -> None:
+def test_offsets_of_the_filter_array_are_applied(pattern: str, right: int, down: int, seen: str) -> None:
     for keyword in ("BAYERPAT", "COLORTYP"):
         assert setup_of({keyword: pattern, "XBAYROFF": right, "YBAYROFF": down}).mosaic == seen
 
 
-def test_overscan_is_read_of_raw_frames_and_of_masters() -> None:
+def test_overscan_is_read_from_raw_frames_and_masters() -> None:
     raw: Header = {
         "NAXIS1": 120,
         "NAXIS2": 50,
@@ -112,11 +112,11 @@ def test_overscan_is_read_of_raw_frames_and_of_masters() -> None:
         ({"IMAGETYP": "Master Flat", "CALSTAT": "B"}, False),
     ],
 )
-def test_a_dark_without_its_bias_is_known(header: Header, subtracted: bool) -> None:  # noqa: FBT001
+def test_a_dark_without_its_bias_is_recognised(header: Header, subtracted: bool) -> None:  # noqa: FBT001
     assert setup_of(header).bias_subtracted is subtracted
 
 
-def test_numbers_beyond_all_bounds_are_none() -> None:
+def test_numbers_out_of_range_are_ignored() -> None:
     setup = setup_of({"XBAYROFF": "1e999", "BAYERPAT": "RGGB", "XBINNING": "9e999", "EXPTIME": "-1e400"})
     assert (setup.mosaic, setup.readout.binning, setup.exposure_s) == ("RGGB", 1, None)
 
@@ -135,5 +135,5 @@ def test_numbers_beyond_all_bounds_are_none() -> None:
         {"DATE-OBS": "0001-01-01T00:00:00+05:00"},
     ],
 )
-def test_what_cannot_be_is_not_told(header: Header) -> None:
+def test_impossible_values_are_ignored(header: Header) -> None:
     assert setup_of(header) == setup_of({})

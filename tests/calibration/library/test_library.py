@@ -3,6 +3,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from coldframe.calibration.files.durable import NotDurableError, link_durably
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.library import library as library_module
 from coldframe.calibration.library.export import export_siril, export_wbpp
-from coldframe.calibration.library.index import Stamp
-from coldframe.calibration.library.library import Library, NotAMasterError
+from coldframe.calibration.library.index import LibraryIndex, OpenIndex, Stamp, connected
+from coldframe.calibration.library.library import INDEX, Library, NotAMasterError
 from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.stack import Stack
@@ -197,7 +198,7 @@ def test_a_broken_index_is_made_anew(library: Library, write: Write, fault: str)
     library.file(write())
     library.file(write(level=1, exposure_s=60))
     before = library.catalogue().headers
-    BROKEN[fault](library.folder / "index.sqlite")
+    BROKEN[fault](library.folder / INDEX)
     assert library.catalogue().headers == before
     assert library.rebuild().headers == before
     assert all(verdict is None for _, verdict in library.verify())
@@ -221,26 +222,23 @@ def test_an_index_that_cannot_be_written_is_done_without(
 
 def test_an_index_that_fails_later_is_done_without(library: Library, write: Write) -> None:
     library.file(write())
-    holder = sqlite3.connect(library.folder / "index.sqlite")
-    try:
-        with library._index.opened() as index:
-            index._connection.execute("PRAGMA busy_timeout = 1")
-            holder.execute("BEGIN IMMEDIATE")
-            index.keep_digest("x", "y")
-            assert len(index.names()) == 1
-            index._connection.close()
-            assert index.names() == frozenset()
-            assert index.header("x", Stamp(1, 1)) is None
-    finally:
-        holder.close()
+    with closing(sqlite3.connect(library.folder / INDEX)) as holder, closing(connected(library.folder / INDEX)) as ours:
+        ours.execute("PRAGMA busy_timeout = 1")
+        holder.execute("BEGIN IMMEDIATE")
+        index = OpenIndex(ours)
+        index.keep_digest("x", "y")
+        assert len(index.names()) == 1
+        ours.close()
+        assert index.names() == frozenset()
+        assert index.header("x", Stamp(1, 1)) is None
     assert len(names(library)) == 1
 
 
 def test_the_index_survives_a_power_cut_as_far_as_sqlite_can(library: Library, write: Write) -> None:
     library.file(write())
-    with library._index.opened() as index:
-        assert index._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert index._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    with closing(connected(library.folder / INDEX)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 def test_damage_is_found(library: Library, write: Write) -> None:
@@ -250,7 +248,7 @@ def test_damage_is_found(library: Library, write: Write) -> None:
     corrupt(path, size // 2, b"\x12")
     [(_, verdict)] = library.verify()
     assert verdict is not None
-    assert "CHECKSUM does not hold" in verdict
+    assert "CHECKSUM is wrong" in verdict
 
 
 def test_swapped_words_are_found_by_the_digest(library: Library, write: Write) -> None:
@@ -287,7 +285,7 @@ def test_pruning_moves_and_never_deletes(library: Library, write: Write) -> None
 def test_several_processes_may_file_at_once(library: Library, write: Write) -> None:
     library.file(write())
     path = write(level=8, exposure_s=8)
-    with library._index.opened() as reading:
+    with LibraryIndex(library.folder / INDEX).opened() as reading:
         assert len(reading.names()) == 1
         library.file(path)
     assert len(names(library)) == 2

@@ -1,4 +1,4 @@
-"""Amplifier glow: on simulated sensors with and without it, and whether it may be scaled."""
+"""Amplifier glow on simulated sensors, and whether a dark with glow may be scaled."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def dark(sensor: Sensor, exposure_s: float, first: int, frames: int = 6) -> F32:
 
 
 def painted(row: float, column: float, amplitude: float, seed: int = 1) -> F32:
-    """Return an even dark with a round glow about a place given in fractions of the frame."""
+    """Return a uniform dark with a round glow centred at a position in fractions of the frame."""
     y, x = np.mgrid[0 : 1 : SHAPE[0] * 1j, 0 : 1 : SHAPE[1] * 1j]
     even = np.random.default_rng(seed).gamma(9, 10, SHAPE)
     return np.asarray(even + amplitude * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 0.02), np.float32)
@@ -35,8 +35,8 @@ def painted(row: float, column: float, amplitude: float, seed: int = 1) -> F32:
 
 @pytest.mark.parametrize("rig", ["small", "ccd-overscan", "uncooled"])
 @pytest.mark.parametrize("seeds", [5, pytest.param(200, marks=pytest.mark.deep)])
-def test_no_glow_is_found_where_there_is_none(rig: str, seeds: int) -> None:
-    """None in 600 sensors; bias is left in, patterns of rows and columns and hot pixels are there."""
+def test_no_glow_is_found_on_sensors_without_glow(rig: str, seeds: int) -> None:
+    """None in 600 sensors, with the bias included, and with row and column patterns and hot pixels."""
     clean = model(rig, 0.0)
     found = [measure_glow(dark(Sensor(clean, seed), 60, 0)).significant for seed in range(seeds)]
     assert sum(found) == 0
@@ -44,7 +44,7 @@ def test_no_glow_is_found_where_there_is_none(rig: str, seeds: int) -> None:
 
 @pytest.mark.parametrize("rig", ["small", "uncooled"])
 @pytest.mark.parametrize("seeds", [3, pytest.param(50, marks=pytest.mark.deep)])
-def test_true_glow_is_found_where_it_is(rig: str, seeds: int) -> None:
+def test_glow_is_found_and_located(rig: str, seeds: int) -> None:
     glowing = model(rig, 0.4)
     for seed in range(seeds):
         sensor = Sensor(glowing, seed)
@@ -68,38 +68,38 @@ def test_true_glow_is_found_where_it_is(rig: str, seeds: int) -> None:
         (1, 0.5, "at the lower edge"),
     ],
 )
-def test_the_place_is_told(row: float, column: float, place: str) -> None:
+def test_the_place_of_the_glow_is_named(row: float, column: float, place: str) -> None:
     glow = measure_glow(painted(row, column, 40))
     assert glow.significant
     assert str(glow).endswith(f"ADU {place}")
     assert glow.fraction == pytest.approx(glow.amplitude_adu / 86, rel=0.05)
 
 
-def test_what_is_no_glow_does_not_count() -> None:
+def test_other_structures_do_not_count_as_glow() -> None:
     plane = painted(0, 0, 0)
     assert not measure_glow(plane).significant
     hot = plane.copy()
     hot.reshape(-1)[np.random.default_rng(2).integers(0, hot.size, 800)] += 9000
     hot[:, -3:] += 500
     assert not measure_glow(hot).significant
-    # A bright middle is no glow of an amplifier.
+    # Amplifier glow is never in the middle.
     assert not measure_glow(painted(0.5, 0.5, 40)).significant
-    # Coarse steps of the converter make no edge.
+    # Coarse steps of the converter cause no edge.
     assert not measure_glow(np.rint(plane / 16) * np.float32(16)).significant
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (24, 16)])
-def test_tiny_frames_tell_nothing(shape: tuple[int, int]) -> None:
+def test_tiny_frames_have_no_significant_glow(shape: tuple[int, int]) -> None:
     assert not measure_glow(np.arange(shape[0] * shape[1], dtype=np.float32).reshape(shape)).significant
 
 
 def exposed(factor: float, amplitude: float) -> F32:
-    """Return a dark of so many times 60 s, with noise of its own."""
+    """Return a dark of this many times 60 s, with independent noise."""
     noise = np.random.default_rng(int(100 * factor + amplitude)).normal(0, 4, SHAPE)
     return np.asarray(factor * painted(1, 1, 0) + painted(1, 1, amplitude) - painted(1, 1, 0) + noise, np.float32)
 
 
-def test_linear_growth_is_told_from_other() -> None:
+def test_linear_growth_is_distinguished_from_other_growth() -> None:
     short = exposed(1, 40)
     linear = linearity(short, 60, exposed(3, 120), 180)
     assert linear.ratio == pytest.approx(1, abs=3 * linear.error)
@@ -110,11 +110,11 @@ def test_linear_growth_is_told_from_other() -> None:
     assert not linearity(exposed(1, 0), 60, exposed(3, 120), 180).linear
 
 
-def test_glow_is_scaled_only_where_a_second_exposure_shows_that_it_grows_like_the_exposure() -> None:
+def test_glow_is_scaled_only_if_a_second_exposure_shows_that_it_is_linear() -> None:
     short, long = DarkSignal(exposed(1, 40), 60), DarkSignal(exposed(3, 120), 180)
     fault = scaling_fault(long, 5 / 3, None)
     assert fault is not None
-    assert "in the lower right corner does not scale with time" in fault
+    assert "in the lower right corner may not scale with time" in fault
     assert fault.endswith("shoot darks of 300 s")
     assert scaling_fault(long, 0.5, short) is None
     assert scaling_fault(short, 2, long) is None

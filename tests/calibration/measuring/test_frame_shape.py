@@ -1,4 +1,4 @@
-"""The shape of a frame, and what it tells of leaks and bands."""
+"""The shape of a frame, and finding leaks and bands in it."""
 
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ from coldframe.calibration.measuring.frame_shape import FrameShape, bands_betwee
 SIZE = (640, 960)
 NOISE_ADU, ROW_NOISE_ADU = 6.0, 0.3
 EQUAL_LEAK = 0.01 * NOISE_ADU * np.sqrt(26.1e6 / (SIZE[0] * SIZE[1]))
-"""As certain on these frames as a leak of 1 % of the noise is on 26 MP, where only the noise of pixels counts."""
+"""As significant on these frames as a leak of 1 % of the noise is on 26 MP, with pixel noise alone."""
 
 
 def dark(seed: int, light_adu: NDArray[np.float64] | float = 0.0) -> FrameShape:
@@ -40,12 +40,12 @@ def test_cells_are_the_means_of_their_pixels(height: int, width: int, seed: int,
 
 
 @pytest.mark.parametrize("step", [1, 4, 16])
-def test_the_step_of_the_values_is_seen(step: int) -> None:
+def test_the_step_of_the_values_is_found(step: int) -> None:
     pixels = np.random.default_rng(1).integers(0, 65536 // step, (40, 40)).astype(np.uint16) * np.uint16(step)
     assert frame_shape(pixels).step_adu == step
 
 
-def test_a_frame_without_room_for_a_cell_is_refused() -> None:
+def test_a_frame_smaller_than_a_cell_is_refused() -> None:
     with pytest.raises(ValueError, match="too small"):
         frame_shape(np.zeros((1, 40), np.uint16))
     with pytest.raises(ValueError, match="too few"):
@@ -56,7 +56,7 @@ def test_clean_darks_have_no_pattern() -> None:
     shapes = [dark(seed) for seed in range(12)]
     highest = [smooth_pattern(one.levels_adu - other.levels_adu).significances.max() for one, other in pairwise(shapes)]
     assert max(highest) < 4.5
-    assert np.median(highest) > 0.8, "the errors are not overestimated either"
+    assert np.median(highest) > 0.8, "the errors are not overestimated"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_leak_of_a_hundredth_of_the_noise_is_found_and_located(
 
 
 @given(st.integers(0, 4), st.floats(-5, 5))
-def test_components_are_found_as_they_are_put_in(component: int, amount: float) -> None:
+def test_injected_components_are_found(component: int, amount: float) -> None:
     down, across = ((1, 0), (2, 0), (0, 1), (0, 2), (1, 1))[component]
 
     def legendre(degree: int, size: int) -> NDArray[np.float64]:
@@ -112,7 +112,7 @@ def test_clean_flats_have_no_bands() -> None:
 
 @pytest.mark.parametrize("bands", [0.0005, 0.002, 0.01])
 def test_bands_are_measured(bands: float) -> None:
-    # A quarter of a period apart the difference has twice the variance of one flat's bands.
+    # A quarter of a period apart, the difference has twice the variance of the bands of one flat.
     found = bands_between(flat(1, bands), flat(2, bands, np.pi / 2), 500)
     assert found.relative == pytest.approx(bands, rel=0.1)
     assert found.significance > 10

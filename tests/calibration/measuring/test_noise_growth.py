@@ -1,4 +1,4 @@
-"""Whether noise falls as it should, and what it is told by where it does not."""
+"""Whether noise falls as it should, and the reported cause if it does not."""
 
 from math import sqrt
 
@@ -16,7 +16,7 @@ FRAMES = 24
 
 
 class Sky:
-    """Frames of a camera: fixed pattern, hot pixels, noise of pixels, of rows and of the whole."""
+    """Frames of a camera with fixed pattern, hot pixels, and noise of pixels, rows and whole frames."""
 
     def __init__(self, seed: int, frames: int = FRAMES, noise_adu: float = 10.0) -> None:
         self.random = np.random.default_rng(seed)
@@ -39,19 +39,19 @@ def test_noise_of_independent_frames_falls_with_the_root_of_their_number(seed: i
     growth = grown(Sky(seed, frames, noise).frames)
     assert growth.cause is None
     assert growth.excess < 1.04
-    # Rounding to whole ADU adds a twelfth to the variance, and rows and hot pixels a little.
+    # Rounding to whole ADU adds 1/12 to the variance; rows and hot pixels add a little.
     assert growth.frame_noise_adu == pytest.approx(sqrt(noise**2 + 1 / 12 + 0.16), rel=0.07)
     assert growth.master_noise_adu == pytest.approx(growth.frame_noise_adu / sqrt(frames), rel=0.07)
 
 
 @pytest.mark.deep
-def test_of_500_clean_sets_none_is_told_otherwise() -> None:
+def test_500_clean_sets_raise_no_alarm() -> None:
     found = [grown(Sky(seed, frames=8 + seed % 30).frames) for seed in range(500)]
     assert [growth.cause for growth in found if growth.cause is not None] == []
     assert max(growth.excess for growth in found) < (1 + LARGEST_EXCESS) / 2
 
 
-def test_cosmic_rays_are_no_drift() -> None:
+def test_cosmic_rays_do_not_count_as_drift() -> None:
     sky = Sky(3)
     places = sky.random.random(sky.frames.shape) < 2e-4
     assert grown(sky.frames + 3000 * places).cause is None
@@ -89,7 +89,7 @@ def wandering(sky: Sky) -> F64:
         (wandering, Cause.UNKNOWN),
     ],
 )
-def test_what_keeps_noise_from_falling_is_told(trouble: object, cause: Cause, seed: int) -> None:
+def test_the_cause_of_noise_that_does_not_fall_is_reported(trouble: object, cause: Cause, seed: int) -> None:
     assert callable(trouble)
     growth = grown(trouble(Sky(seed)))
     assert growth.cause is cause
@@ -104,7 +104,7 @@ def test_the_noise_of_a_drifting_master_is_that_of_its_halves() -> None:
     assert growth.drift_adu == pytest.approx(7.8, abs=0.5)
 
 
-def test_a_sample_of_large_frames_tells_what_all_pixels_do() -> None:
+def test_a_sample_of_large_frames_gives_the_same_result_as_all_pixels() -> None:
     random = np.random.default_rng(5)
     samples = SampledFrames(FRAMES)
     for _ in range(FRAMES):
@@ -116,13 +116,13 @@ def test_a_sample_of_large_frames_tells_what_all_pixels_do() -> None:
     assert samples.mean().shape == (200, 129)
 
 
-def test_a_few_frames_tell_nothing_yet() -> None:
+def test_too_few_frames_give_no_result() -> None:
     samples = SampledFrames(20)
     for _ in range(7):
         samples.add(np.full((64, 64), 100, np.uint16))
     assert samples.growth() is None
 
 
-def test_frames_without_any_noise_have_none() -> None:
+def test_frames_without_noise_have_zero_noise() -> None:
     growth = noise_growth(np.full((9, 16, 16), 7, np.uint16))
     assert (growth.master_noise_adu, growth.excess, growth.cause) == (0.0, 1.0, None)

@@ -14,7 +14,7 @@ def frame(values: NDArray[np.float64]) -> NDArray[np.uint16]:
 
 @given(hnp.arrays(np.uint16, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40)))
 @settings(max_examples=150, deadline=None)
-def test_the_figures_are_those_of_numpy(pixels: NDArray[np.uint16]) -> None:
+def test_the_statistics_agree_with_numpy(pixels: NDArray[np.uint16]) -> None:
     measured = measure(pixels, saturation_adu=60000)
     found, center = measured.statistics, pixels[central_region(pixels.shape)]
     assert found.level_adu == np.median(center)
@@ -37,14 +37,14 @@ def test_the_central_region_is_the_middle_half(shape: tuple[int, int]) -> None:
             assert size / 2 <= part.stop - part.start <= size / 2 + 4
 
 
-def test_frames_that_are_no_planes_are_refused() -> None:
+def test_arrays_that_are_not_frames_are_refused() -> None:
     for shape in [(0, 5), (5,), (2, 3, 4)]:
         with pytest.raises(ValueError, match="two dimensions"):
             measure(np.zeros(shape, np.uint16))
 
 
 @pytest.mark.parametrize("sigma", [0.6, 3.0, 50.0])
-def test_the_noise_is_that_of_a_pixel(sigma: float) -> None:
+def test_the_noise_is_that_of_a_single_pixel(sigma: float) -> None:
     rng = np.random.default_rng(1)
     bias = rng.normal(500, sigma, (400, 600))
     expected = np.hypot(sigma, np.sqrt(1 / 12))
@@ -58,7 +58,7 @@ def test_the_noise_is_that_of_a_pixel(sigma: float) -> None:
     assert measure(frame(hot)).statistics.noise_adu == pytest.approx(expected, rel=0.03)
 
 
-def test_the_noise_of_a_coarse_converter_is_not_lost_between_its_steps() -> None:
+def test_noise_below_the_step_of_a_coarse_converter_is_measured() -> None:
     values = np.random.default_rng(1).normal(500, 4, (400, 600))
     coarse = frame(np.round(values / 16) * 16)
     assert measure(coarse).statistics.noise_adu == pytest.approx(coarse.std(), rel=0.05)
@@ -69,7 +69,7 @@ def test_a_constant_frame_has_no_noise() -> None:
 
 
 @pytest.mark.parametrize("full_scale", [4095, 16383, 65000, 65520, 65535])
-def test_saturation_is_found_wherever_the_driver_clips(full_scale: int) -> None:
+def test_saturation_is_found_at_any_clipping_level(full_scale: int) -> None:
     rng = np.random.default_rng(2)
     values = rng.normal(full_scale, 100, (200, 300))
     clipped = np.minimum(frame(values), full_scale)
@@ -77,7 +77,7 @@ def test_saturation_is_found_wherever_the_driver_clips(full_scale: int) -> None:
     assert measure(np.full((20, 20), full_scale, np.uint16)).statistics.saturated_fraction == 1
 
 
-def test_what_is_not_clipped_is_not_saturated() -> None:
+def test_unclipped_frames_are_not_saturated() -> None:
     rng = np.random.default_rng(3)
     for level, sigma in [(500, 0.3), (500, 5.0), (30000, 100.0), (4500, 0.6), (16000, 2.0)]:
         values = frame(rng.normal(level, sigma, (200, 300)))
@@ -88,7 +88,7 @@ def test_what_is_not_clipped_is_not_saturated() -> None:
 
 
 @pytest.mark.parametrize("bits", [12, 14])
-def test_hot_pixels_tell_of_a_converter_with_fewer_bits(bits: int) -> None:
+def test_hot_pixels_reveal_a_converter_with_fewer_bits(bits: int) -> None:
     rng = np.random.default_rng(4)
     top = 2**bits - 1
     values = frame(rng.normal(0.4 * top, 20, (200, 300)))
@@ -96,11 +96,11 @@ def test_hot_pixels_tell_of_a_converter_with_fewer_bits(bits: int) -> None:
     values[::40, ::60] = top
     assert measure(values).statistics.saturation_adu == top
     values[0, 0] = top + 1
-    assert measure(values).statistics.saturation_adu == 65535, "above it nothing can be"
+    assert measure(values).statistics.saturation_adu == 65535, "the highest possible value"
 
 
 @pytest.mark.parametrize("step", [4, 16])
-def test_scaled_values_tell_the_highest_that_can_be(step: int) -> None:
+def test_scaled_values_give_the_highest_possible_level(step: int) -> None:
     values = frame(np.random.default_rng(5).normal(2000, 30, (200, 300)))
     assert measure(values).statistics.saturation_adu == 65535
     assert measure(values * np.uint16(step)).statistics.saturation_adu == 65536 - step
@@ -143,7 +143,7 @@ def test_the_preview_fits_and_keeps_the_aspect(shape: tuple[int, int], rows: int
     assert abs(width - shape[1] / block) <= 1
 
 
-def test_the_preview_shows_what_is_there() -> None:
+def test_the_preview_shows_the_frame() -> None:
     pixels = np.full((640, 960), 1000, np.uint16)
     pixels[:320, :480] = 3000
     picture = preview(pixels)

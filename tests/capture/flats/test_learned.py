@@ -29,7 +29,7 @@ def saved(path: Path) -> LearnedFlats:
     return memory
 
 
-def test_what_was_saved_is_recalled(tmp_path: Path) -> None:
+def test_saved_flats_are_recalled(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "flats.json"
     saved(path)
     memory = LearnedFlats.load(path)
@@ -64,7 +64,7 @@ def test_a_later_night_replaces_the_earlier(tmp_path: Path) -> None:
     assert LearnedFlats.load(path).recall(KEY) == newer
 
 
-def test_what_one_filter_taught_of_the_saturation_serves_the_others(tmp_path: Path) -> None:
+def test_the_saturation_learned_with_one_filter_applies_to_the_others(tmp_path: Path) -> None:
     memory = saved(tmp_path / "flats.json")
     newer = FLAT.model_copy(update={"full_scale_adu": 16383, "learned_at": datetime(2026, 3, 2, 4, 0, tzinfo=UTC)})
     memory.remember(KEY.model_copy(update={"filter": "L"}), newer)
@@ -72,7 +72,7 @@ def test_what_one_filter_taught_of_the_saturation_serves_the_others(tmp_path: Pa
     assert memory.full_scale_adu(KEY.model_copy(update={"gain": 0})) is None
 
 
-def test_a_memory_from_before_there_were_channels_is_read(tmp_path: Path) -> None:
+def test_a_file_from_before_there_were_channels_is_read(tmp_path: Path) -> None:
     path = tmp_path / "flats.json"
     saved(path)
     contents = json.loads(path.read_text())
@@ -83,7 +83,7 @@ def test_a_memory_from_before_there_were_channels_is_read(tmp_path: Path) -> Non
     assert recalled.faintest_part == 1
 
 
-def test_no_file_is_an_empty_memory(tmp_path: Path) -> None:
+def test_without_a_file_nothing_is_learned_yet(tmp_path: Path) -> None:
     memory = LearnedFlats.load(tmp_path / "none.json")
     assert memory.problem is None
     assert memory.recall(KEY) is None
@@ -101,7 +101,7 @@ def test_no_file_is_an_empty_memory(tmp_path: Path) -> None:
         b'{"a": 1}',
     ],
 )
-def test_a_broken_file_is_told_and_kept(tmp_path: Path, content: bytes) -> None:
+def test_a_broken_file_is_reported_and_kept(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "flats.json"
     path.write_bytes(content)
     memory = LearnedFlats.load(path)
@@ -125,7 +125,7 @@ def test_several_broken_files_are_all_kept(tmp_path: Path) -> None:
     assert (tmp_path / "flats.json.broken-2").read_text() == "two"
 
 
-def test_a_folder_in_the_files_place_is_told(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_the_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "flats.json"
     path.mkdir()
     assert "cannot be read" in str(LearnedFlats.load(path).problem)
@@ -163,7 +163,7 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_numbers_come_back_to_the_bit_and_people_can_read_them(tmp_path: Path) -> None:
+def test_numbers_round_trip_exactly_and_the_file_is_readable(tmp_path: Path) -> None:
     path = tmp_path / "flats.json"
     memory = LearnedFlats.load(path)
     odd = FLAT.model_copy(update={"exposure_s": 0.1 + 0.2})
@@ -175,7 +175,7 @@ def test_numbers_come_back_to_the_bit_and_people_can_read_them(tmp_path: Path) -
     assert json.loads(path.read_text())["flats"][0]["key"]["filter"] == "Ha"
 
 
-def test_the_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
+def test_the_file_has_default_permissions(tmp_path: Path) -> None:
     path = tmp_path / "flats.json"
     saved(path)
     plain = tmp_path / "plain"

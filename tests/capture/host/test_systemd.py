@@ -101,7 +101,7 @@ async def test_systemd_hears_of_progress_until_it_stops(
     watch, events = ServiceWatch(environment), EventStream()
     events.subscribe(watch.observe)
     events.subscribe_beats(watch.beat)
-    async with watch.told():
+    async with watch.notified():
         events.publish(SIGN)
         await asyncio.sleep(0.25)
         events.beat()
@@ -118,12 +118,12 @@ async def test_an_abstract_address_is_understood() -> None:
     name = f"coldframe-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as heard:
         heard.bind(f"\0{name}")
-        async with ServiceWatch({"NOTIFY_SOCKET": f"@{name}"}).told():
+        async with ServiceWatch({"NOTIFY_SOCKET": f"@{name}"}).notified():
             pass
         assert messages(heard) == ["READY=1", "STOPPING=1"]
 
 
 @pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": "/nowhere/at/all", "WATCHDOG_USEC": "x"}])
 async def test_without_systemd_nothing_happens(environment: dict[str, str]) -> None:
-    async with ServiceWatch(environment).told():
+    async with ServiceWatch(environment).notified():
         await asyncio.sleep(0)

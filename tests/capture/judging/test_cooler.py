@@ -27,7 +27,7 @@ def follow(
 
 
 def newton(time_s: float) -> float:
-    """From 20 C towards -10 C with a time constant of two minutes."""
+    """Return the temperature on the way from 20 to -10 C with a time constant of two minutes."""
     return -10 + 30 * math.exp(-time_s / 120)
 
 
@@ -62,7 +62,7 @@ def test_overshoot_restarts_the_dwell() -> None:
     assert rig.observe(120.0, -10.0, 50.0).state is CoolingState.STABLE
 
 
-def test_full_power_and_a_flat_slope_end_it_long_before_the_deadline() -> None:
+def test_full_power_with_a_flat_slope_ends_the_wait_long_before_the_deadline() -> None:
     verdict, time_s = follow(judge(), lambda t: -5 + 25 * math.exp(-t / 60), power=100.0)
     assert verdict.obstacle is Obstacle.POWER
     assert time_s < 600
@@ -74,7 +74,7 @@ def test_full_power_while_still_falling_is_no_obstacle() -> None:
     assert verdict.state is CoolingState.STABLE
 
 
-def test_an_unplugged_supply_shows_as_a_stall_whatever_the_power_says() -> None:
+def test_an_unplugged_supply_is_a_stall_at_any_reported_power() -> None:
     for power in (0.0, None, 60.0):
         verdict, time_s = follow(judge(), lambda _: 18.0, power=power)
         assert verdict.obstacle is Obstacle.STALLED
@@ -86,20 +86,20 @@ def test_a_temperature_that_runs_away_is_a_stall() -> None:
     assert verdict.obstacle is Obstacle.STALLED
 
 
-def test_too_slow_is_ended_by_the_deadline() -> None:
+def test_slow_cooling_ends_at_the_deadline() -> None:
     verdict, time_s = follow(judge(deadline_s=600.0), lambda t: 20 - t / 120)
     assert verdict.obstacle is Obstacle.DEADLINE
     assert time_s == 600
 
 
-def test_a_dwell_that_began_before_the_deadline_is_waited_for() -> None:
+def test_a_dwell_that_began_before_the_deadline_may_finish() -> None:
     verdict, time_s = follow(judge(deadline_s=100.0), lambda t: -10.0 if t >= 80 else 0.0)
     assert verdict.state is CoolingState.STABLE
     assert time_s == 140
 
 
 @pytest.mark.parametrize("nonsense", [None, -300.0, -273.15, math.nan, math.inf, 999.0])
-def test_nonsense_counts_as_no_reading(nonsense: float | None) -> None:
+def test_implausible_values_count_as_no_reading(nonsense: float | None) -> None:
     assert plausible_c(nonsense) is None
     verdict, time_s = follow(judge(), lambda t: newton(t) if t < 60 else nonsense)
     assert verdict.obstacle is Obstacle.SILENCE
@@ -125,7 +125,7 @@ def test_no_reading_at_all() -> None:
     assert rig.observe(61.0, None, None).obstacle is Obstacle.SILENCE
 
 
-def test_the_sentence_for_people() -> None:
+def test_the_message_describes_the_way_to_the_setpoint() -> None:
     rig = judge()
     for time_s in range(0, 121, 5):
         verdict = rig.observe(float(time_s), -1.0 - 3.1 * time_s / 60, 80.0)
@@ -139,7 +139,7 @@ def test_sensor_with_half_degree_steps_settles() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.none() | st.floats(), st.none() | st.floats(0, 100)), min_size=1))
-def test_any_readings_give_a_verdict_that_fits_them(readings: list[tuple[float, float | None, float | None]]) -> None:
+def test_any_readings_give_a_consistent_verdict(readings: list[tuple[float, float | None, float | None]]) -> None:
     rig, time_s = judge(), 0.0
     for wait_s, sensor_c, power in readings:
         time_s += wait_s
@@ -154,8 +154,8 @@ def test_any_readings_give_a_verdict_that_fits_them(readings: list[tuple[float, 
     "wrong",
     [{"tolerance_c": 0.0}, {"deadline_s": 0.0}, {"dwell_s": -1.0}, {"setpoint_c": math.nan}, {"tolerance_c": math.nan}],
 )
-def test_impossible_judges_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="no cooling"):
+def test_impossible_limits_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="cannot judge cooling"):
         judge(**wrong)
 
 
@@ -169,13 +169,13 @@ def test_a_ramp_stays_between_its_ends_and_arrives(
     assert ramp.setpoint_c(ramp.duration_s) == goal_c
 
 
-def test_a_ramp_keeps_its_speed_either_way() -> None:
+def test_a_ramp_keeps_its_rate_in_both_directions() -> None:
     assert SetpointRamp(20, -10, 2).setpoint_c(300) == pytest.approx(10)
     assert SetpointRamp(-10, 15, 2.5).setpoint_c(120) == pytest.approx(-5)
     assert SetpointRamp(20, -10, 2).duration_s == 900
 
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, math.nan, math.inf])
-def test_a_ramp_without_speed_is_refused(speed: float) -> None:
-    with pytest.raises(ValueError, match="no ramp"):
+def test_a_ramp_without_rate_is_refused(speed: float) -> None:
+    with pytest.raises(ValueError, match="cannot ramp"):
         SetpointRamp(0, 1, speed)

@@ -1,4 +1,4 @@
-"""Light on darks: found by its pattern, in one frame or over the set."""
+"""Detecting light on darks by its pattern, in one frame or over the set."""
 
 import numpy as np
 import pytest
@@ -13,14 +13,14 @@ CELL_NOISE_ADU, ROW_NOISE_ADU, NOISE_ADU = 0.55, 0.2, 6.0
 
 
 def shape(random: np.random.Generator, light_adu: float = 0.0, swing_adu: float = 0.0) -> FrameShape:
-    """Return a dark's shape: light grows from the right to the left, and the offset swings down the frame."""
+    """Return the shape of a dark with light that rises from right to left and an offset that swings down the frame."""
     levels = random.normal(550, CELL_NOISE_ADU, (ROWS, COLUMNS)) + random.normal(0, ROW_NOISE_ADU, (ROWS, 1))
     levels += light_adu * np.linspace(2, 0, COLUMNS) + swing_adu * np.linspace(-1, 1, ROWS)[:, None]
     return FrameShape(levels, 120, (2 * ROWS, 960), 1)
 
 
 def watched(light_adu: list[float], seed: int = 1) -> tuple[int, Leak | None]:
-    """Return after how many frames with so much light a leak was found."""
+    """Return the number of frames after which a leak was found, and the leak."""
     random, watch = np.random.default_rng(seed), LeakWatch(NOISE_ADU)
     for number, each in enumerate(light_adu):
         seen = shape(random, each)
@@ -34,7 +34,7 @@ def test_clean_sets_raise_no_alarm() -> None:
     assert [watched([0.0] * 30, seed) for seed in range(100)] == [(30, None)] * 100
 
 
-def test_light_in_one_frame_is_found_there() -> None:
+def test_light_in_one_frame_is_found_in_that_frame() -> None:
     number, leak = watched([0.0] * 5 + [0.5])
     assert number == 5
     assert leak is not None
@@ -42,7 +42,7 @@ def test_light_in_one_frame_is_found_there() -> None:
     assert leak.level_adu == pytest.approx(0.5, abs=0.1)
 
 
-def test_light_that_went_away_is_located_in_the_earlier_frame() -> None:
+def test_light_that_disappeared_is_located_in_the_earlier_frame() -> None:
     number, leak = watched([0.5, 0.0])
     assert number == 1
     assert leak is not None
@@ -58,7 +58,7 @@ def test_a_slowly_growing_leak_is_found_before_it_is_a_fiftieth_of_the_noise() -
     assert rate_adu * number < 0.02 * NOISE_ADU
 
 
-def test_even_light_is_found_only_once_it_is_as_strong_as_the_noise() -> None:
+def test_uniform_light_is_found_only_above_the_noise() -> None:
     watch, levels = LeakWatch(NOISE_ADU), np.random.default_rng(1).normal(550, CELL_NOISE_ADU, (ROWS, COLUMNS))
     watch.accept(FrameShape(levels, 120, (640, 960), 1), None)
     assert watch.leak(FrameShape(levels + 0.9 * NOISE_ADU, 120, (640, 960), 1), None) is None
@@ -71,7 +71,7 @@ def test_an_offset_that_swings_from_frame_to_frame_is_no_light() -> None:
     random, watch, alarms = np.random.default_rng(3), LeakWatch(NOISE_ADU), 0
     for number in range(60):
         seen = shape(random, swing_adu=random.normal(0, 0.1))
-        # It takes a few frames to know how much the offset swings.
+        # A few frames are needed to measure the swings of the offset.
         alarms += number >= 10 and watch.leak(seen, None) is not None
         watch.accept(seen, None)
     assert alarms == 0

@@ -10,7 +10,7 @@ import pytest
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import Event, Notice
 from coldframe.capture.events.stream import EventStream
-from coldframe.capture.night.end_of_night import LOOK_S, TELL_S, end_of_night
+from coldframe.capture.night.end_of_night import CHECK_PERIOD_S, REPORT_PERIOD_S, end_of_night
 from coldframe.capture.planning.read_lights import NoLightsError
 from coldframe.config.tables.night import SiteSettings
 from coldframe.config.tables.sets import LightsSettings
@@ -53,7 +53,7 @@ async def test_silence_ends_the_night(tmp_path: Path) -> None:
         watch.shoot(number)
     assert await watch.waiting == "no new light for 20 min"
     quiet = watch.clock.now() - (EVENING + timedelta(minutes=60))
-    assert timedelta(minutes=20) <= quiet <= timedelta(minutes=20, seconds=LOOK_S)
+    assert timedelta(minutes=20) <= quiet <= timedelta(minutes=20, seconds=CHECK_PERIOD_S)
 
 
 async def test_lights_that_are_old_already_are_not_waited_for(tmp_path: Path) -> None:
@@ -71,7 +71,9 @@ async def test_a_capture_computer_with_a_wrong_clock_is_noticed_all_the_same(tmp
         watch.shoot(number, watch.clock.now() + ahead)
         assert not watch.waiting.done()
     await watch.waiting
-    assert watch.clock.now() - EVENING == pytest.approx(timedelta(minutes=80), abs=timedelta(seconds=2 * LOOK_S))
+    assert watch.clock.now() - EVENING == pytest.approx(
+        timedelta(minutes=80), abs=timedelta(seconds=2 * CHECK_PERIOD_S)
+    )
 
 
 async def test_dusk_is_not_the_end_of_the_night(tmp_path: Path) -> None:
@@ -98,7 +100,7 @@ async def test_without_a_single_light_the_sun_still_comes(tmp_path: Path) -> Non
 async def test_there_is_a_sign_of_life(tmp_path: Path) -> None:
     watch = Watch(tmp_path, site=MUNICH)
     watch.shoot(7)
-    await asyncio.sleep(TELL_S + LOOK_S)
+    await asyncio.sleep(REPORT_PERIOD_S + CHECK_PERIOD_S)
     first, second = watch.texts
     assert first == second
     assert first.startswith(f"waiting for the end of the night: 1 light, the newest light_007.fits in {tmp_path}")
@@ -128,4 +130,4 @@ async def test_a_folder_that_is_away_for_a_while_does_not_end_the_wait(tmp_path:
     await asyncio.sleep(60)
     tmp_path.with_name("away").rename(watch.folder)
     assert await watch.waiting == "no new light for 20 min"
-    assert 1200 <= watch.clock.elapsed_s() <= 1200 + LOOK_S
+    assert 1200 <= watch.clock.elapsed_s() <= 1200 + CHECK_PERIOD_S

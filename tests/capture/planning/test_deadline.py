@@ -1,9 +1,8 @@
-"""What of a plan is done before a deadline."""
+"""Fitting a plan before a deadline."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -12,34 +11,12 @@ from hypothesis import strategies as st
 from coldframe.capture.planning.deadline import SMALLEST_COUNTS, fit_before_deadline, time_needed_s
 from coldframe.capture.planning.estimates import Pace
 from coldframe.capture.planning.night_plan import plan_night
-from coldframe.capture.planning.timetable import Timetable
 from coldframe.capture.steps import CoolStep, ShootStep, Step, TuneStep
 from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
-from coldframe.config.tables.sets import FrameSet
+from tests.capture.planning.night import night
 
-NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 PACE = Pace()
-
-
-def night(first: str = "flats", *, dark_flats: bool = True, bias: int = 100) -> Settings:
-    """Return a night of two filters, two dark exposures and two setpoints."""
-    sets: list[dict[str, Any]] = [{"kind": FrameKind.BIAS, "count": bias}]
-    for name in ("L", "Ha"):
-        sets += [{"kind": FrameKind.FLAT, "count": 25, "filter": name}]
-        sets += [{"kind": FrameKind.DARK_FLAT, "count": 25, "filter": name}] if dark_flats else []
-    for setpoint_c in (-10.0, 0.0):
-        for exposure_s in (60.0, 300.0):
-            sets.append({"kind": FrameKind.DARK, "count": 30, "exposure_s": exposure_s, "setpoint_c": setpoint_c})
-    return Settings.model_validate(
-        {
-            "camera": {"device": "C", "setpoint_c": -10.0},
-            "panel": {"device": "P"},
-            "wheel": {"device": "W"},
-            "lights": {"first": first},
-            "sets": [FrameSet.model_validate(each) for each in sets],
-        }
-    )
 
 
 def titles(steps: Sequence[Step | None]) -> list[str]:
@@ -58,12 +35,12 @@ def cut_to(given: Settings, time_s: float) -> tuple[Step | None, ...]:
     return fit_before_deadline(plan_night(given), time_s, given, PACE)
 
 
-def test_nothing_is_cut_where_all_fits() -> None:
+def test_a_plan_that_fits_is_unchanged() -> None:
     steps = plan_night(night())
     assert cut_to(night(), needed_s(steps, night())) == steps
 
 
-def test_frames_go_before_sets() -> None:
+def test_sets_shrink_before_any_is_skipped() -> None:
     given = night()
     smallest = [replace(s, count=SMALLEST_COUNTS[s.kind]) if isinstance(s, ShootStep) else s for s in plan_night(given)]
     cut = cut_to(given, needed_s(smallest, given))
@@ -88,7 +65,7 @@ def test_flats_are_kept_longest(minutes: float, kept: list[str]) -> None:
     assert titles(cut_to(night(), 60 * minutes)) == kept
 
 
-def test_darks_first_where_they_cannot_be_shot_tomorrow() -> None:
+def test_darks_are_kept_longest_if_configured() -> None:
     cooling_s = needed_s(plan_night(night())[:1], night())
     assert titles(cut_to(night("darks"), cooling_s + 20 * 61 + 5)) == ["cool to -10 C", "dark 60 s x20", "warm up"]
 
@@ -109,7 +86,11 @@ def test_small_sets_are_not_made_larger() -> None:
 
 @given(st.floats(0, 8 * 3600), st.sampled_from(["flats", "darks"]), st.booleans())
 @settings(max_examples=200, deadline=None)
-def test_the_cut_holds_its_promises(time_s: float, first: Literal["flats", "darks"], dark_flats: bool) -> None:  # noqa: FBT001
+def test_the_fitted_plan_keeps_its_guarantees(
+    time_s: float,
+    first: Literal["flats", "darks"],
+    dark_flats: bool,  # noqa: FBT001
+) -> None:
     given = night(first, dark_flats=dark_flats)
     planned, cut = plan_night(given), cut_to(given, time_s)
     kept = {place for place, step in enumerate(cut) if isinstance(step, ShootStep | TuneStep)}
@@ -131,7 +112,7 @@ def test_the_cut_holds_its_promises(time_s: float, first: Literal["flats", "dark
 
 @given(st.floats(0, 8 * 3600))
 @settings(max_examples=100, deadline=None)
-def test_no_kind_could_have_one_more_frame(time_s: float) -> None:
+def test_one_more_frame_of_any_kind_would_not_fit(time_s: float) -> None:
     given = night()
     planned, cut = plan_night(given), cut_to(given, time_s)
     for kinds in ({FrameKind.FLAT, FrameKind.DARK_FLAT}, {FrameKind.DARK}, {FrameKind.BIAS}):
@@ -143,52 +124,3 @@ def test_no_kind_could_have_one_more_frame(time_s: float) -> None:
             for before, after in zip(planned, cut, strict=True)
         ]  # fmt: skip
         assert more == list(cut) or needed_s(more, given) > time_s
-
-
-# ---- in the course of the night ----
-
-
-def test_a_timetable_without_a_deadline_changes_nothing() -> None:
-    table = Timetable(plan_night(night()), night())
-    assert table.revise(1, NOW, -10.0) == ()
-    assert table.steps == plan_night(night())
-
-
-def test_a_timetable_tells_only_what_changes() -> None:
-    steps = plan_night(night())
-    table = Timetable(steps, night(), NOW + timedelta(hours=5))
-    first = table.revise(1, NOW, -10.0)
-    assert {steps[change.number - 1].title for change in first} <= {"bias", "dark 60 s", "dark 300 s"}
-    assert table.revise(1, NOW, -10.0) == ()
-    assert table.steps != steps
-
-
-def test_a_slow_camera_leaves_time_for_fewer_frames_and_a_fast_one_for_more() -> None:
-    steps = plan_night(night())
-    exposed_s = []
-    for readout_s in (20.0, 1.0, 0.1):
-        table = Timetable(steps, night(), NOW + timedelta(hours=5))
-        table.revise(1, NOW, -10.0)
-        table.learn_set(100, 0.0, 100 * readout_s)
-        table.revise(3, NOW + timedelta(minutes=5), -10.0)
-        left = [step for number, step in enumerate(table.steps, start=1) if not table.has_no_time(number)]
-        exposed_s.append(sum(step.count * (step.exposure_s or 0) for step in left if isinstance(step, ShootStep)))
-    assert exposed_s[0] < exposed_s[1] <= exposed_s[2]
-
-
-def test_what_no_longer_fits_is_too_late() -> None:
-    steps = plan_night(night())
-    table = Timetable(steps, night(), NOW + timedelta(minutes=20))
-    table.revise(1, NOW, -10.0)
-    late = [step.title for number, step in enumerate(steps, start=1) if table.has_no_time(number)]
-    assert "dark 300 s" in late
-    assert "flat L" not in late
-    assert "warm up" not in late
-
-
-@pytest.mark.parametrize("minutes", [0, -5])
-def test_after_the_deadline_all_is_too_late(minutes: int) -> None:
-    steps = plan_night(night())
-    table = Timetable(steps, night(), NOW + timedelta(minutes=minutes))
-    table.revise(1, NOW, -10.0)
-    assert all(table.has_no_time(number) for number in range(1, len(steps)))

@@ -1,4 +1,4 @@
-"""Room on the disk for a plan, checked before it begins."""
+"""Checking the disk space for a plan before the night."""
 
 from pathlib import Path
 
@@ -24,17 +24,17 @@ def camera(width: int, height: int) -> CameraFeatures:
 
 
 def first_misfit(free: int, width: int = 6000, height: int = 4000) -> str | None:
-    """Return the title of the first step without room."""
+    """Return the title of the first step that does not fit."""
     try:
         require_room(STEPS, camera(width, height), Path("/frames"), free)
     except UnfitPlanError as error:
-        return str(error).split("no room for ")[1].split(" and what follows")[0]
+        return str(error).split("no space for ")[1].split(" and the following")[0]
     return None
 
 
 @pytest.mark.looptime
-async def test_what_is_written_fits_what_was_reckoned(tmp_path: Path) -> None:
-    """The true size of a night's files lies below, and not far below, what its plan asks for."""
+async def test_a_night_writes_slightly_less_than_estimated(tmp_path: Path) -> None:
+    """The files of a night are smaller than the estimate for its plan, but not much smaller."""
     await run_night(SETTINGS, tiny(load_rig("small")), tmp_path)
     written = sum(path.stat().st_size for path in saved(tmp_path))
     features = camera(160, 120)
@@ -55,18 +55,18 @@ def _fits(features: CameraFeatures, free: int) -> bool:
 
 
 @given(st.integers(0, 1 << 36), st.integers(0, 1 << 34))
-def test_more_room_never_fits_less(free: int, more: int) -> None:
+def test_more_space_never_fits_fewer_steps(free: int, more: int) -> None:
     titles = [step.title for step in STEPS]
     less_at, more_at = first_misfit(free), first_misfit(free + more)
     assert more_at is None or (less_at is not None and titles.index(less_at) <= titles.index(more_at))
 
 
-def test_the_set_without_room_is_named() -> None:
+def test_the_message_names_the_first_set_that_does_not_fit() -> None:
     assert first_misfit(0) == STEPS[0].title
     assert first_misfit(1 << 50) is None
     whole = next(free for free in range(0, 1 << 40, 1 << 27) if first_misfit(free) is None)
     assert first_misfit(whole - (1 << 28)) in {step.title for step in STEPS[-3:]}
 
 
-def test_a_folder_that_does_not_exist_yet_has_the_room_of_its_parents(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_yet_has_the_space_of_its_parent(tmp_path: Path) -> None:
     assert abs(free_bytes(tmp_path / "not" / "yet") - free_bytes(tmp_path)) < 1 << 30

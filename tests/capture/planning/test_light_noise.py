@@ -1,4 +1,4 @@
-"""Noise of lights from their pixels, and the sets that it makes smaller."""
+"""Measuring the noise of lights, and the smaller sets that it allows."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -50,7 +50,7 @@ def lights_folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_one_light_of_each_sort_is_measured(lights_folder: Path, tmp_path: Path) -> None:
+def test_one_light_of_each_kind_is_measured(lights_folder: Path, tmp_path: Path) -> None:
     lights = read_lights(lights_folder, [CAMERA])
     assert light_noises(lights, settings(tmp_path)) == {}
     noises = light_noises(lights, settings(tmp_path, dark="2 %"))
@@ -61,7 +61,7 @@ def test_one_light_of_each_sort_is_measured(lights_folder: Path, tmp_path: Path)
     assert found["L"].signal_adu is None
 
 
-def test_the_sky_is_known_where_the_bias_level_is(lights_folder: Path, tmp_path: Path) -> None:
+def test_the_sky_level_is_known_if_the_bias_level_is(lights_folder: Path, tmp_path: Path) -> None:
     lights = read_lights(lights_folder, [CAMERA])
     readout = next(iter(lights.setups.values())).readout
     record = CameraRecord(
@@ -73,7 +73,7 @@ def test_the_sky_is_known_where_the_bias_level_is(lights_folder: Path, tmp_path:
     assert sorted(round(noise.signal_adu or 0.0, -1) for noise in noises.values()) == [100, 1000]
 
 
-def test_each_set_minds_the_light_that_it_may_spoil_most(lights_folder: Path, tmp_path: Path) -> None:
+def test_each_set_takes_the_light_that_it_could_harm_most(lights_folder: Path, tmp_path: Path) -> None:
     own = settings(tmp_path, dark="2 %", flat="1 %")
     lights = read_lights(lights_folder, [CAMERA])
     paths = {lights.setups[path].filter_name: path for path in lights.setups}

@@ -1,4 +1,4 @@
-"""How many frames are enough."""
+"""When a set has enough frames."""
 
 from math import sqrt
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from coldframe.calibration.measuring.amp_glow import AmpGlow
 from coldframe.calibration.measuring.noise_growth import Cause, NoiseGrowth
 from coldframe.capture.planning.noise_target import estimate_frames
-from coldframe.capture.shooting.set_size import SetSize
+from coldframe.capture.shooting.frame_count import SetSize
 from coldframe.capture.steps import NoiseTarget, ShootStep
 from coldframe.config.counts import GOOD_PRACTICE, LightNoise, NoiseGoal
 from coldframe.config.frames import FrameKind, ReadoutSettings
@@ -28,9 +28,9 @@ def wide(added: float, light: LightNoise | None = None) -> NoiseTarget:
 
 
 @given(st.floats(0.005, 0.2), st.integers(8, 200))
-def test_two_percent_is_two_percent(added: float, frames: int) -> None:
+def test_the_estimate_meets_the_percentage(added: float, frames: int) -> None:
     wanted = estimate_frames(wide(added), DARK, growth(frames)).frames
-    # A light as noisy as one dark, from which a master of so many of them is subtracted.
+    # Subtract a master of this many darks from a light that is as noisy as one dark.
     assert sqrt(1 + 1 / wanted) - 1 <= added * 1.04
     assert wanted == 1 or sqrt(1 + 1 / (wanted - 1)) - 1 > added * 0.94
 
@@ -43,10 +43,10 @@ def test_noise_that_does_not_fall_takes_more_frames(excess: float, frames: int) 
     assert ("the level drifts" in estimate_frames(target, DARK, growth(frames, excess)).reason) == (excess > 1.15)
 
 
-def test_sky_in_the_lights_takes_fewer() -> None:
+def test_sky_in_the_lights_needs_fewer_frames() -> None:
     light = LightNoise(noise_adu=20.0, signal_adu=500.0)
     assert estimate_frames(wide(0.02, light), DARK, growth(20)).frames == 7
-    # A light of 500 ADU under flats of 16,000 ADU with 1 %: 5 ADU a flat, a quarter of the light's own noise.
+    # A light of 500 ADU, flats of 16,000 ADU with 1 % noise: 5 ADU per flat, a quarter of the light's own noise.
     flats = growth(20, noise_adu=160.0, level_adu=16000.0)
     assert estimate_frames(wide(0.02, light), FLAT, flats).frames == 2
     without_signal = estimate_frames(wide(0.02, LightNoise(20.0)), FLAT, flats)
@@ -63,7 +63,7 @@ def test_the_bounds_hold(added: float, excess: float, frames: int) -> None:
 
 
 @pytest.mark.parametrize(("amplitude_adu", "least"), [(12.0, 40), (8.0, 20)])
-def test_glow_asks_for_more_darks_where_the_bounds_are_not_ones_own(amplitude_adu: float, least: int) -> None:
+def test_glow_raises_the_default_bounds_of_darks_only(amplitude_adu: float, least: int) -> None:
     glow = AmpGlow(amplitude_adu, 0.1, 100.0, (0, 15), "in the upper right corner")
     goal = NoiseGoal(0.2)
     assert estimate_frames(NoiseTarget(goal, *GOOD_PRACTICE[DARK]), DARK, growth(20), glow).frames == least
@@ -80,7 +80,7 @@ def shoot(size: SetSize, frames: int) -> None:
         size.add(random.normal(500, 8, (100, 120)).astype(np.uint16))
 
 
-def test_a_set_is_looked_at_first_when_it_has_the_fewest_frames() -> None:
+def test_a_set_is_first_evaluated_at_its_minimum_count() -> None:
     size = SetSize(step(99, NoiseTarget(NoiseGoal(0.01), 20, 120)), may_grow=True)
     assert (size.look_at, size.aim) == (20, 99)
     shoot(size, 20)

@@ -1,4 +1,4 @@
-"""What is refused before the first exposure."""
+"""Plans that are refused before the first exposure."""
 
 from typing import Any
 
@@ -36,19 +36,19 @@ def test_a_plan_that_fits_passes() -> None:
 @pytest.mark.parametrize(
     ("camera", "said"),
     [
-        ({"gain": 500.0}, "gain 500: the camera takes 0 to 300"),
+        ({"gain": 500.0}, "gain 500: the camera accepts 0 to 300"),
         ({"offset": 900.0}, "offset 900"),
         ({"binning": 8}, "binning 8: the camera bins up to 4"),
-        ({"setpoint_c": -80.0}, "setpoint_c -80: the camera takes -30 to 40"),
+        ({"setpoint_c": -80.0}, "setpoint_c -80: the camera accepts -30 to 40"),
         ({"readout_mode": "Turbo"}, "readout_mode 'Turbo'"),
     ],
 )
-def test_what_the_camera_cannot_do_is_refused_once(camera: dict[str, Any], said: str) -> None:
+def test_each_thing_the_camera_cannot_do_is_reported_once(camera: dict[str, Any], said: str) -> None:
     with pytest.raises(UnfitPlanError) as error:
         require_fit(plan_night(night(**camera)), FEATURES, FILTERS)
     assert str(error.value).count(said) == 1
 
 
-def test_a_filter_that_the_wheel_lacks_is_named() -> None:
+def test_a_filter_missing_in_the_wheel_is_named() -> None:
     with pytest.raises(UnfitPlanError, match="filter 'Ha': the wheel has L, R"):
         require_fit(plan_night(night()), FEATURES, ("L", "R"))

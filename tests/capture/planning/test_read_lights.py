@@ -1,4 +1,4 @@
-"""The lights of a folder, whatever wrote them."""
+"""Reading the lights of a folder, from any capture program."""
 
 import gzip
 from pathlib import Path
@@ -14,7 +14,7 @@ NAMES = ("ZWO CCD ASI2600MM Pro",)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_every_programs_lights_are_told_alike(program: Program, tmp_path: Path) -> None:
+def test_lights_of_every_program_are_read_alike(program: Program, tmp_path: Path) -> None:
     path = save(tmp_path / "light.fits", program("Ha", 300.0, -10.0, EVENING))
     setup = read_lights(tmp_path, NAMES).setups[path]
     assert (setup.camera, setup.filter_name, setup.readout.binning) == (NAMES[0], "Ha", 1)
@@ -25,7 +25,7 @@ def test_every_programs_lights_are_told_alike(program: Program, tmp_path: Path) 
     assert setup.taken_at == EVENING
 
 
-def test_compressed_lights_and_folders_in_folders(tmp_path: Path) -> None:
+def test_compressed_lights_and_nested_folders_are_read(tmp_path: Path) -> None:
     plain = save(tmp_path / "light.fit", nina("L", 60.0, 0.0, EVENING))
     packed = tmp_path / "a" / "b" / "light.fits.gz"
     packed.parent.mkdir(parents=True)
@@ -40,7 +40,7 @@ def test_compressed_lights_and_folders_in_folders(tmp_path: Path) -> None:
     assert {(setup.width, setup.height) for setup in setups.values()} == {(16, 12)}
 
 
-def test_what_is_no_light_of_this_camera_is_counted(tmp_path: Path) -> None:
+def test_other_files_are_counted_by_reason(tmp_path: Path) -> None:
     light = nina("L", 60.0, 0.0, EVENING)
     save(tmp_path / "light.fits", light)
     save(tmp_path / "dark.fits", light | {"IMAGETYP": "DARK"})
@@ -56,16 +56,16 @@ def test_what_is_no_light_of_this_camera_is_counted(tmp_path: Path) -> None:
     assert lights.set_aside == {
         "shot as dark, not as light": 1,
         "of another camera (ZWO ASI120MM Mini)": 2,
-        "stacked or calibrated already": 2,
+        "already stacked or calibrated": 2,
         "without an exposure in the header": 1,
-        "with an impossible gain in the header (-1.0)": 1,
+        "with an invalid gain in the header (-1.0)": 1,
     }
     assert [fault.what for fault in lights.faults] == ["the file is empty"]
 
 
-def test_no_lights_at_all(tmp_path: Path) -> None:
+def test_a_folder_without_lights_is_reported(tmp_path: Path) -> None:
     save(tmp_path / "dark.fits", nina("L", 60.0, 0.0, EVENING) | {"IMAGETYP": "DARK"})
-    with pytest.raises(NoLightsError, match="no lights; found 1 shot as dark, not as light; FITS files"):
+    with pytest.raises(NoLightsError, match="no lights; found 1 shot as dark, not as light; expected FITS files"):
         read_lights(tmp_path, NAMES)
     with pytest.raises(NoLightsError, match="no such folder"):
         read_lights(tmp_path / "nowhere", NAMES)
@@ -84,6 +84,6 @@ def test_no_lights_at_all(tmp_path: Path) -> None:
         ("Camera", "CCD", False),
     ],
 )
-def test_cameras_by_their_names(one: str, other: str, *, same: bool) -> None:
+def test_camera_names_are_compared_by_model(one: str, other: str, *, same: bool) -> None:
     assert is_same_camera(one, other) is same
     assert is_same_camera(other, one) is same

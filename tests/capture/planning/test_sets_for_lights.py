@@ -1,4 +1,4 @@
-"""What lights need, and in what order it is shot."""
+"""Planning the sets that lights need, and their order."""
 
 import heapq
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def settings(**tables: Any) -> Settings:
 
 
 def shot(*headers: Cards) -> Lights:
-    """Return lights with these headers, one after the other."""
+    """Return lights with these headers, in order of time."""
     size: Cards = {"NAXIS1": 16, "NAXIS2": 12}
     setups = (replace(setup_of(cards | size), camera=CAMERA) for cards in headers)
     return Lights({Path(f"{number}.fits"): setup for number, setup in enumerate(setups)})
@@ -59,7 +59,7 @@ def steps_for(plan: LightsPlan, given: Settings) -> tuple[Step, ...]:
     return plan_night(given.model_copy(update={"sets": plan.sets}))
 
 
-def test_five_programs_lights_need_the_smallest_list_of_sets(tmp_path: Path) -> None:
+def test_lights_of_five_programs_need_the_smallest_list_of_sets(tmp_path: Path) -> None:
     lights = read_lights(night_of_lights(tmp_path), [CAMERA])
     assert len(lights.setups) == 40
     plan = planned(lights)
@@ -75,7 +75,7 @@ def test_five_programs_lights_need_the_smallest_list_of_sets(tmp_path: Path) -> 
     assert {need.frame_set.filter: need.lights for need in plan.needs if need.frame_set.kind is FrameKind.FLAT} == {
         "L": 10, "R": 10, "G": 10, "Ha": 10,
     }  # fmt: skip
-    # The configuration made of it is one that could have been written by hand.
+    # The resulting configuration could have been written by hand.
     Settings.model_validate(settings().model_dump() | {"sets": [each.model_dump() for each in plan.sets]})
 
 
@@ -90,7 +90,7 @@ def test_the_sets_do_not_depend_on_the_order_of_the_files(order: list[int]) -> N
             for exposure_s in (60.0, 300.0)
         )
     ]
-    # The newest stays last: it tells which filter is in the beam.
+    # The newest light stays last, because it determines the filter in the beam.
     mixed = [headers[index] for index in order if index != 11] + [headers[11]]
     assert planned(shot(*mixed)).sets == planned(shot(*headers)).sets
 
@@ -99,7 +99,7 @@ def test_the_sets_do_not_depend_on_the_order_of_the_files(order: list[int]) -> N
 
 
 def moves(steps: tuple[Step, ...], in_beam: str | None, lamp_in_cover: bool) -> int:  # noqa: FBT001
-    """Count how often wheel and cover move, beginning under an open sky and ending with a closed cover."""
+    """Count the moves of wheel and cover, from an open cover at the start to a closed one at the end."""
     made, at, is_open = 0, in_beam, True
     for step in steps:
         needs_light = isinstance(step, TuneStep) or (isinstance(step, ShootStep) and step.kind is FrameKind.FLAT)
@@ -163,27 +163,27 @@ def _following(state: Any, lamp_in_cover: bool, whole_filters: bool) -> Iterator
 
 
 @pytest.mark.parametrize("in_beam", [*FILTERS, None])
-def test_wheel_and_cover_move_as_little_as_in_the_best_of_all_orders(in_beam: str | None, tmp_path: Path) -> None:
+def test_wheel_and_cover_move_as_little_as_in_the_best_order(in_beam: str | None, tmp_path: Path) -> None:
     plan = planned(read_lights(night_of_lights(tmp_path), [CAMERA]), rig=RigSnapshot(FILTERS, in_beam or "none", ()))
     steps = steps_for(plan, settings())
     shot_filters = ["L", "R", "G", "Ha"]
     start = shot_filters.index(in_beam) if in_beam in shot_filters else -1
     assert moves(steps, in_beam, lamp_in_cover=True) == fewest_moves(4, start, lamp_in_cover=True, whole_filters=False)
-    # A lamp that shines through the open cover: the best of the orders that finish filter by filter.
+    # With a lamp behind an open cover, the best order among those that finish filter by filter.
     assert moves(steps, in_beam, lamp_in_cover=False) == fewest_moves(4, start, lamp_in_cover=False, whole_filters=True)
 
 
-def test_the_wheel_turns_once_round_from_where_it_stands(tmp_path: Path) -> None:
+def test_the_wheel_turns_round_once_from_its_present_slot(tmp_path: Path) -> None:
     lights = read_lights(night_of_lights(tmp_path), [CAMERA])
     for in_beam, order in (("G", ["G", "Ha", "L", "R"]), ("B", ["Ha", "L", "R", "G"]), (None, ["Ha", "L", "R", "G"])):
         plan = planned(lights, rig=RigSnapshot(FILTERS, in_beam, ()))
         assert [each.filter for each in plan.sets if each.kind is FrameKind.FLAT] == order
 
 
-def test_each_setpoint_is_gone_to_once_and_flats_are_shot_at_the_first(tmp_path: Path) -> None:
+def test_each_setpoint_is_visited_once_and_flats_are_shot_at_the_first(tmp_path: Path) -> None:
     lights = read_lights(night_of_lights(tmp_path), [CAMERA])
     steps = steps_for(planned(lights), settings())
-    # The last lights were shot at -10 C: the sensor is there, and on its way to warm.
+    # The last lights were shot at -10 C, so the sensor starts there.
     assert [step.setpoint_c for step in steps if isinstance(step, CoolStep)] == [-10.0, 0.0]
     assert {step.setpoint_c for step in steps if isinstance(step, TuneStep)} == {-10.0}
 
@@ -194,11 +194,11 @@ def test_each_setpoint_is_gone_to_once_and_flats_are_shot_at_the_first(tmp_path:
         (-10.0, "warm", (-10.0, 0.0)),
         (0.0, "hold", (0.0, -10.0)),
         (15.0, "hold", (0.0, -10.0)),
-        (15.0, "warm", (-10.0, 0.0)),  # 25 C down, 10 C up, 10 C to warm: 10.3 min; the other way it would be 11.7
+        (15.0, "warm", (-10.0, 0.0)),  # 25 C down, 10 C up, 10 C warm-up: 10.3 min; the other order takes 11.7 min
         (None, "warm", (-10.0, 0.0)),
     ],
 )
-def test_setpoints_in_the_order_that_takes_least_time(
+def test_setpoints_are_visited_in_the_fastest_order(
     start_c: float | None, at_end: Any, order: tuple[float, ...]
 ) -> None:
     assert shortest_ramps([0.0, -10.0], start_c, CoolingSettings(at_end=at_end)) == order
@@ -221,7 +221,7 @@ def test_no_order_of_setpoints_is_faster(setpoints: list[float], start_c: float,
     assert best == pytest.approx(min(minutes(order) for order in permutations(setpoints)))
 
 
-def test_very_many_setpoints_are_gone_through_in_one_direction() -> None:
+def test_very_many_setpoints_are_visited_in_one_direction() -> None:
     many = [float(each) for each in range(-20, 0)]
     assert shortest_ramps(many, -20.0, CoolingSettings()) == tuple(many)
 
@@ -240,7 +240,7 @@ def with_library(*masters: FrameSetup, given: Settings | None = None) -> LightsP
     return plan_for_lights(shot(light(), light("Ha", 300.0)), library, given or settings())
 
 
-def test_what_the_library_has_is_not_shot_again() -> None:
+def test_masters_in_the_library_are_not_shot_again() -> None:
     plan = with_library(
         master(FrameKind.BIAS, 100), master(FrameKind.DARK, 100, exposure_s=300.0), master(FrameKind.FLAT, 0.5)
     )
@@ -262,17 +262,17 @@ def test_what_the_library_has_is_not_shot_again() -> None:
         master(FrameKind.FLAT, 0.5, filter_name="OIII"),
     ],
 )
-def test_what_is_stale_or_does_not_fit_is_shot(stale: FrameSetup) -> None:
+def test_stale_or_unsuitable_masters_are_shot_again(stale: FrameSetup) -> None:
     assert with_library(stale).sets == with_library().sets
 
 
-def test_how_old_is_stale_can_be_set() -> None:
+def test_the_age_of_stale_masters_is_configurable() -> None:
     old = master(FrameKind.FLAT, 9)
     assert "flat L" in titles(with_library(old))
     assert "flat L" not in titles(with_library(old, given=settings(lights={"fresh_flat_days": 10.0})))
 
 
-def test_a_library_that_has_all_leaves_nothing_to_shoot() -> None:
+def test_a_complete_library_leaves_nothing_to_shoot() -> None:
     everything = [master(FrameKind.DARK, exposure_s=exposure_s) for exposure_s in (120.0, 300.0)]
     everything += [master(FrameKind.FLAT, filter_name=name) for name in ("L", "Ha")]
     assert with_library(master(FrameKind.BIAS), *everything).sets == ()
@@ -286,7 +286,7 @@ def test_without_dark_flats_tonights_bias_is_subtracted_from_flats() -> None:
 # ---- what cannot be shot now ----
 
 
-def test_what_the_header_does_not_tell_is_as_configured() -> None:
+def test_values_missing_in_the_header_are_the_configured_ones() -> None:
     silent = {key: value for key, value in light().items() if key not in {"GAIN", "OFFSET", "SET-TEMP", "CCD-TEMP"}}
     (dark,) = (each for each in planned(shot(silent)).sets if each.kind is FrameKind.DARK)
     assert (dark.gain, dark.offset, dark.setpoint_c) == (100, 50, -10)
@@ -296,17 +296,17 @@ def test_a_setpoint_that_was_never_reached_is_not_tried_again() -> None:
     warm = [light(setpoint_c=-20.0) | {"CCD-TEMP": sensor_c} for sensor_c in (-13.8, -14.1, -14.3)]
     plan = planned(shot(*warm))
     assert {each.setpoint_c for each in plan.sets} == {-14.0}
-    assert plan.notes == ("the sensor of the lights set to -20 C was at -14 C: their darks are shot there",)
+    assert plan.notes == ("the lights set to -20 C were shot at -14 C: their darks are shot at that temperature",)
 
 
-def test_flats_only_for_the_optical_train_as_it_stands() -> None:
+def test_flats_are_planned_only_for_the_present_optical_train() -> None:
     turned = light("R", ROTATOR=100.0, ROTATANG=100.0)
     plan = planned(shot(turned, turned, light("Ha"), light("L")))
     assert [each.filter for each in plan.sets if each.kind is FrameKind.FLAT] == ["L", "Ha"]
-    assert plan.notes == ("no flats for 2 lights at rotator angle 100 deg: it stands at 12 deg now",)
+    assert plan.notes == ("no flats for 2 lights at rotator angle 100 deg: the rotator is at 12 deg now",)
 
 
-def test_the_focuser_is_told_and_does_not_prevent_flats() -> None:
+def test_a_moved_focuser_is_reported_but_does_not_prevent_flats() -> None:
     plan = planned(shot(light("Ha", FOCPOS=9000, FOCUSPOS=9000), light("L")))
     assert "flat Ha" in titles(plan)
     assert plan.notes == ("the focuser has moved since 1 light through Ha",)
@@ -315,21 +315,21 @@ def test_the_focuser_is_told_and_does_not_prevent_flats() -> None:
 @pytest.mark.parametrize(
     ("tables", "header", "said"),
     [
-        ({"panel": None}, light(), "no flats for 1 light without a [panel] in the configuration"),
+        ({"panel": None}, light(), "no flats for 1 light because the configuration has no [panel]"),
         ({}, light("OIII"), "no flats for 1 light through OIII: the wheel has L, R, G, B, Ha"),
-        ({}, light(FILTER="none"), "no flats for 1 light that do not name their filter"),
+        ({}, light(FILTER="none"), "no flats for 1 light whose headers do not name the filter"),
     ],
 )
-def test_no_flats_without_the_means(tables: dict[str, Any], header: Cards, said: str) -> None:
+def test_flats_that_cannot_be_shot_are_reported(tables: dict[str, Any], header: Cards, said: str) -> None:
     plan = planned(shot(header), settings(**tables))
     assert [each.kind for each in plan.sets] == [FrameKind.BIAS, FrameKind.DARK]
     assert plan.notes == (said,)
 
 
-def test_without_a_wheel_only_the_filter_in_front_gets_flats() -> None:
+def test_without_a_wheel_only_the_present_filter_gets_flats() -> None:
     plan = planned(shot(light("Ha"), light("L")), settings(wheel=None))
     assert [each.filter for each in plan.sets if each.kind is FrameKind.FLAT] == ["L"]
-    assert plan.notes == ("no flats for 1 light through Ha: L is in front now",)
+    assert plan.notes == ("no flats for 1 light through Ha: L is in the beam now",)
 
 
 def test_filters_and_readout_modes_are_spelt_as_the_rig_does() -> None:
@@ -338,7 +338,7 @@ def test_filters_and_readout_modes_are_spelt_as_the_rig_does() -> None:
     flats = {each.filter: each.readout_mode for each in plan.sets if each.kind is FrameKind.FLAT}
     assert flats == {"H\N{GREEK SMALL LETTER ALPHA}": "Low noise", "Lum": None}
     (note,) = plan.notes
-    assert note == '1 light with readout mode "Fast", which the camera does not have: its present one is used'
+    assert note == '1 light with readout mode "Fast", which the camera does not have: the present one is used'
 
 
 def test_one_flat_serves_two_offsets_but_not_two_gains() -> None:
@@ -349,7 +349,7 @@ def test_one_flat_serves_two_offsets_but_not_two_gains() -> None:
     assert moves(steps, "L", lamp_in_cover=True) == 1
 
 
-def test_an_uncooled_camera_is_left_alone() -> None:
+def test_an_uncooled_camera_needs_no_setpoint() -> None:
     camera = {"device": CAMERA, "gain": 100.0}
     warm = ekos("L", 60.0, 14.0, EVENING)
     plan = planned(shot(warm, warm), settings(camera=camera))
@@ -357,7 +357,7 @@ def test_an_uncooled_camera_is_left_alone() -> None:
     assert not any(isinstance(step, CoolStep) for step in steps_for(plan, settings(camera=camera)))
 
 
-def test_a_kind_that_is_not_wanted_is_left_out() -> None:
+def test_a_kind_with_count_0_is_skipped() -> None:
     wanted = settings(lights={"bias": 0, "dark": 12, "flat": 0})
     plan = planned(shot(light()), wanted)
     assert [(each.kind, each.count) for each in plan.sets] == [(FrameKind.DARK, 12)]

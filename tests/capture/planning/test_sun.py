@@ -1,4 +1,4 @@
-"""The sun's altitude, against Astropy's."""
+"""The sun's altitude, compared with Astropy's."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -32,12 +32,12 @@ def astropy_altitude_deg(at: datetime, site: SiteSettings) -> float:
 
 @pytest.mark.parametrize("days", range(0, 9000, 500))
 @pytest.mark.parametrize("site", [MUNICH, SiteSettings(latitude_deg=-33.9, longitude_deg=-70.4)])
-def test_the_altitude_is_astropys_within_a_fiftieth_of_a_degree(days: int, site: SiteSettings) -> None:
+def test_the_altitude_agrees_with_astropy_to_a_fiftieth_of_a_degree(days: int, site: SiteSettings) -> None:
     at = datetime(2004, 5, 6, 3, 20, tzinfo=UTC) + timedelta(days=days, hours=days % 24)
     assert altitude_deg(at, site) == pytest.approx(astropy_altitude_deg(at, site), abs=0.02)
 
 
-def test_the_sun_rises_when_astropy_says_so() -> None:
+def test_sunrise_agrees_with_astropy() -> None:
     rise = next_rise(EVENING, MUNICH)
     assert rise is not None
     assert rise.date() == datetime(2026, 11, 23, tzinfo=UTC).date()
@@ -57,7 +57,7 @@ def test_the_next_rise_is_the_first_crossing_upwards(after: datetime, site: Site
     assert not any(now and not before for at, before, now in zip(minutes[1:], up, up[1:], strict=False) if at < rise)
 
 
-def test_dusk_is_no_morning() -> None:
+def test_dusk_is_not_morning() -> None:
     assert not is_morning(datetime(2026, 11, 22, 16, 0, tzinfo=UTC), MUNICH, -12.0)
     assert not is_morning(datetime(2026, 11, 23, 2, 0, tzinfo=UTC), MUNICH, -12.0)
     assert is_morning(datetime(2026, 11, 23, 6, 0, tzinfo=UTC), MUNICH, -12.0)

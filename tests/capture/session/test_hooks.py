@@ -128,8 +128,8 @@ async def test_events_wait_for_somebody_to_hear_them() -> None:
     given, events, heard = around(before=[[PYTHON, "-c", "print('parked')"]]), EventStream(), list[Event]()
     await given.before()
     events.subscribe(heard.append)
-    given.tell(events)
-    given.tell(events)
+    given.publish_results(events)
+    given.publish_results(events)
     (event,) = heard
     assert isinstance(event, HookEnded)
     assert (event.fault, event.output) == ("", "parked")

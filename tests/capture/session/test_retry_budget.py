@@ -2,7 +2,14 @@
 
 import pytest
 
-from coldframe.capture.session.retry_budget import Breakers, Claims, ContestedError, HungCamera, Retries
+from coldframe.capture.session.retry_budget import (
+    Breakers,
+    Claims,
+    ContestedError,
+    HungCamera,
+    OutOfRetriesError,
+    Retries,
+)
 
 
 def test_a_breaker_opens_after_failures_in_a_row_and_closes_with_what_works() -> None:
@@ -66,7 +73,7 @@ def test_the_rig_is_claimed_back_twice() -> None:
     claims = Claims(most=2)
     for _ in range(2):
         claims.reclaim("gain is 10 where 150 was set")
-    with pytest.raises(ContestedError, match="gain is 10 where 150 was set; it was set back 2 times"):
+    with pytest.raises(ContestedError, match="gain is 10 where 150 was set; the settings were restored 2 times"):
         claims.reclaim("gain is 10 where 150 was set")
 
 
@@ -77,3 +84,15 @@ def test_a_set_that_nobody_disturbs_ends_the_row() -> None:
         claims.reclaim("gain")
         claims.begin_set()
     claims.reclaim("gain")
+
+
+def test_retries_are_bounded_per_set_and_per_night() -> None:
+    retries = Retries(per_set=2, per_night=3)
+    retries.spend()
+    retries.spend()
+    with pytest.raises(OutOfRetriesError, match="this set"):
+        retries.spend()
+    retries.begin_set()
+    retries.spend()
+    with pytest.raises(OutOfRetriesError, match="this night"):
+        retries.spend()

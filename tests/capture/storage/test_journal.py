@@ -1,4 +1,4 @@
-"""The journal: every kind of event as one line, durable, whole again after a power cut."""
+"""The journal: one line per event, durable, and readable after a power cut."""
 
 import asyncio
 import errno
@@ -33,7 +33,7 @@ SHOWN = FrameShown(AT, "x", np.zeros((2, 2), np.uint8), np.zeros(128, np.int64))
 ACCEPTED = FrameAccepted(AT, 3, 7, "/raw/é.fits", 0.842, None, FrameStatistics(1.5, 2, 3, 4, 5, 6, 0.25))
 
 
-def test_nested_values_become_plain_json() -> None:
+def test_nested_values_become_json_objects() -> None:
     assert json.loads(encode_event(ACCEPTED)) == {
         "event": "frame-accepted",
         "at": "2026-11-22T03:12:33.250000+00:00",
@@ -57,7 +57,7 @@ def test_nested_values_become_plain_json() -> None:
     }
 
 
-def test_enums_are_values_and_tuples_lists() -> None:
+def test_enums_become_values_and_tuples_become_lists() -> None:
     steps = (PlannedStep(1, "bias", FrameKind.BIAS, None, 3, 0.001, 9.0, StepType.SHOOT),)
     started = json.loads(encode_event(NightStarted(AT, "/f", "c", None, None, 1, 1, steps)))
     assert started["steps"][0]["kind"] == "bias"
@@ -65,31 +65,31 @@ def test_enums_are_values_and_tuples_lists() -> None:
     assert (panel["lit"], panel["cover"]) == (True, "open")
 
 
-def test_numbers_that_json_lacks_become_null() -> None:
+def test_nan_and_infinity_become_null() -> None:
     nan, infinity = float("nan"), float("inf")
     tested = FlatTested(AT, 1, None, 1.0, None, nan, infinity, 1, 1, 1, 0, "?")
     encoded = json.loads(encode_event(tested))
     assert (encoded["level_adu"], encoded["bias_adu"]) == (None, None)
 
 
-def test_exposures_come_back_to_the_bit() -> None:
+def test_exposures_are_written_exactly() -> None:
     for exposure_s in (0.1, 1 / 3, 0.842, 1e-5):
         event = FrameAccepted(AT, 1, 1, "", exposure_s, None, ACCEPTED.statistics)
         assert json.loads(encode_event(event))["exposure_s"] == exposure_s
 
 
-def test_a_line_is_a_line_whatever_a_name_holds() -> None:
+def test_newlines_in_names_do_not_break_a_line() -> None:
     line = encode_event(FilterChanged(AT, "a\nb\u2028c\udcff"))
     assert line.isascii()
     assert "\n" not in line
 
 
 def test_arrays_are_refused() -> None:
-    with pytest.raises(TypeError, match="ndarray has no place in the journal"):
+    with pytest.raises(TypeError, match="does not support values of type ndarray"):
         encode_event(SHOWN)
 
 
-async def test_events_are_in_the_file_at_once(tmp_path: Path) -> None:
+async def test_events_are_written_at_once(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     async with Journal(path) as journal:
         for event in (FilterChanged(AT, "L"), SHOWN, ACCEPTED):
@@ -101,7 +101,7 @@ async def test_events_are_in_the_file_at_once(tmp_path: Path) -> None:
     assert journal.failure is None
 
 
-async def test_later_nights_add_and_half_lines_are_closed(tmp_path: Path) -> None:
+async def test_a_later_run_appends_and_ends_half_a_line(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_text('{"event": "filter-changed"}\n{"event": "frame-acc')
     async with Journal(path) as journal:
@@ -112,7 +112,7 @@ async def test_later_nights_add_and_half_lines_are_closed(tmp_path: Path) -> Non
     assert [json.loads(line)["filter"] for line in lines[2:]] == ["L", "Ha"]
 
 
-async def test_landmarks_are_synced_without_holding_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_landmarks_are_synced_without_blocking_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loop, synced = asyncio.get_running_loop(), asyncio.Event()
     async with Journal(tmp_path / "journal.jsonl") as journal:
         monkeypatch.setattr(os, "fsync", lambda _descriptor: loop.call_soon_threadsafe(synced.set))
@@ -124,7 +124,7 @@ async def test_landmarks_are_synced_without_holding_the_loop(tmp_path: Path, mon
             await synced.wait()
 
 
-async def test_full_disk_is_remembered_and_never_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_is_recorded_and_not_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "journal.jsonl"
     write = os.write
     event: Event = NightEnded(AT, NightOutcome.COMPLETE, "")
@@ -142,7 +142,7 @@ async def test_full_disk_is_remembered_and_never_raised(tmp_path: Path, monkeypa
     assert path.read_text().count("\n") == 1
 
 
-async def test_line_cut_short_by_a_full_disk_is_closed_before_the_next(
+async def test_a_line_truncated_by_a_full_disk_is_ended_before_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "journal.jsonl"
@@ -155,13 +155,13 @@ async def test_line_cut_short_by_a_full_disk_is_closed_before_the_next(
     assert json.loads(path.read_text().splitlines()[1])["filter"] == "Ha"
 
 
-async def test_journal_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
+async def test_a_journal_that_cannot_be_opened_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         async with Journal(tmp_path / "missing" / "journal.jsonl"):
             pass
 
 
-async def test_a_journal_that_is_being_written_is_known_by_its_lock(tmp_path: Path) -> None:
+async def test_a_lock_marks_a_journal_that_is_being_written(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     assert not is_being_written(path)
     async with Journal(path):

@@ -1,4 +1,4 @@
-"""Where a night's files go."""
+"""The folder of a night: names, durability, quarantine."""
 
 import errno
 import json
@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import read_frame
-from coldframe.capture.session.retry_budget import OutOfRetriesError, Retries
 from coldframe.capture.storage.night_folder import NightFolder, evening_of
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame
@@ -36,19 +35,19 @@ def frame(kind: FrameKind = FrameKind.FLAT, value: int = 1000) -> Frame:
     )
 
 
-def test_a_night_belongs_to_its_evening() -> None:
+def test_a_night_has_the_date_of_its_evening() -> None:
     local = datetime(2026, 11, 23, 4, 0).astimezone()
     assert evening_of(local) == "2026-11-22"
     assert evening_of(local + timedelta(hours=14)) == "2026-11-23"
 
 
-def test_a_second_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_a_second_night_of_an_evening_gets_a_numbered_folder(tmp_path: Path) -> None:
     first, second = (NightFolder.create(tmp_path / "new", START) for _ in range(2))
     assert first.path != second.path
     assert second.path.name == f"{first.path.name}-2"
 
 
-def test_a_frame_reads_back_as_it_was_shot(tmp_path: Path) -> None:
+def test_a_saved_frame_has_its_pixels_and_settings(tmp_path: Path) -> None:
     folder = NightFolder.create(tmp_path, START)
     path = folder.save_frame(frame(), "Ha", 7)
     pixels, header = read_frame(path)
@@ -59,11 +58,11 @@ def test_a_frame_reads_back_as_it_was_shot(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fails_at", ["data", "folder"])
-def test_a_frame_that_the_disk_failed_is_written_again_and_counts_once(
+def test_a_failed_write_is_retried_and_the_frame_counts_once(
     fails_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, flush, calls = NightFolder.create(tmp_path, START), os.fsync, list[int]()
-    first = folder.save_frame(frame(), "Ha", 6)  # makes the folders, which are flushed, too
+    first = folder.save_frame(frame(), "Ha", 6)  # creates the folders, which are flushed as well
 
     def failing(descriptor: int) -> None:
         calls.append(descriptor)
@@ -79,7 +78,7 @@ def test_a_frame_that_the_disk_failed_is_written_again_and_counts_once(
     assert len(list(folder.path.glob("quarantine/*-not-flushed.fits"))) == (fails_at == "folder")
 
 
-def test_what_the_disk_failed_twice_to_flush_is_kept_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remnants_of_two_failed_writes_are_both_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, flush, calls = NightFolder.create(tmp_path, START), os.fsync, list[int]()
     saved = [folder.save_frame(frame(value=value), "Ha", 7) for value in (1, 2)]
     assert [path.stem[-4:] for path in saved] == ["0007", "07-2"]
@@ -91,7 +90,7 @@ def test_what_the_disk_failed_twice_to_flush_is_kept_twice(tmp_path: Path, monke
         flush(descriptor)
 
     for path in saved:
-        path.rename(tmp_path / path.name)  # somebody has taken them away
+        path.rename(tmp_path / path.name)  # so that the names are free again
     monkeypatch.setattr(os, "fsync", failing)
     again = [folder.save_frame(frame(value=3), "Ha", 7)]
     again[0].rename(tmp_path / "third.fits")
@@ -100,7 +99,7 @@ def test_what_the_disk_failed_twice_to_flush_is_kept_twice(tmp_path: Path, monke
     assert [int(read_frame(path)[0][0, 0]) for path in kept] == [4, 3]
 
 
-def test_a_disk_that_fails_again_or_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_again_or_on_a_full_disk_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, calls = NightFolder.create(tmp_path, START), list[int]()
     folder.save_frame(frame(), "Ha", 6)
     for number, tries in ((errno.EIO, 2), (errno.ENOSPC, 1)):
@@ -116,14 +115,14 @@ def test_a_disk_that_fails_again_or_is_full_is_told(tmp_path: Path, monkeypatch:
         assert len(calls) == tries
 
 
-def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
+def test_no_file_is_overwritten(tmp_path: Path) -> None:
     folder = NightFolder.create(tmp_path, START)
     paths = [folder.save_frame(frame(value=value), "L", 1) for value in (1, 2, 3)]
     assert len(set(paths)) == 3
     assert [int(read_frame(path)[0][0, 0]) for path in paths] == [1, 2, 3]
 
 
-def test_quarantine_keeps_the_frame_and_the_reason(tmp_path: Path) -> None:
+def test_a_quarantined_frame_has_a_file_with_the_reason(tmp_path: Path) -> None:
     folder = NightFolder.create(tmp_path, START)
     path = folder.quarantine(frame(FrameKind.DARK), None, "light on the sensor")
     report = json.loads(path.with_suffix(".json").read_text("utf-8"))
@@ -133,20 +132,8 @@ def test_quarantine_keeps_the_frame_and_the_reason(tmp_path: Path) -> None:
 
 
 @given(name=st.text(min_size=1, max_size=63))
-def test_whatever_a_filter_is_called_its_files_stay_inside(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_no_filter_name_leads_outside_the_folder(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = NightFolder.create(tmp_path_factory.mktemp("night"), START)
     path = folder.save_frame(frame(), name, 1)
     assert path.resolve().is_relative_to(folder.path.resolve())
     assert re.fullmatch(r"[A-Za-z0-9._+-]+", path.name)
-
-
-def test_retries_are_bounded_per_set_and_per_night() -> None:
-    retries = Retries(per_set=2, per_night=3)
-    retries.spend()
-    retries.spend()
-    with pytest.raises(OutOfRetriesError, match="this set"):
-        retries.spend()
-    retries.begin_set()
-    retries.spend()
-    with pytest.raises(OutOfRetriesError, match="this night"):
-        retries.spend()

@@ -1,4 +1,4 @@
-"""What the camera delivers beside the frames that were asked for is kept, and cannot fill memory or disk."""
+"""Frames that nobody requested are kept in quarantine and cannot fill memory or disk."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ async def kept(folder: Path, *strays: StrayFrame) -> list[Event]:
     return seen
 
 
-async def test_pixels_and_bytes_come_back_as_they_were(tmp_path: Path) -> None:
+async def test_pixels_and_bytes_are_saved_unchanged(tmp_path: Path) -> None:
     seen = await kept(tmp_path, LATE, CUT)
     (late,), (cut,) = found(tmp_path, "stray_*.fits"), found(tmp_path, "stray_*.bin")
     pixels, header = read_frame(late)
@@ -53,22 +53,24 @@ async def test_pixels_and_bytes_come_back_as_they_were(tmp_path: Path) -> None:
     ]
 
 
-async def test_a_flood_is_kept_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_number_of_stray_frames_per_night_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stray_frames, "MOST_KEPT", 3)
     seen = await kept(tmp_path, *[CUT] * 20)
     assert len(found(tmp_path, "*.bin")) == 3
-    assert any("no more such frames" in event.text for event in seen if isinstance(event, Notice))
+    assert any("further frames like this are discarded" in event.text for event in seen if isinstance(event, Notice))
 
 
-async def test_a_full_disk_is_told_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_is_reported_and_does_not_end_the_night(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_folder: NightFolder, _stray: StrayFrame, _came: datetime) -> Path:
         raise NotDurableError(tmp_path, 28, "free some space")
 
-    monkeypatch.setattr(NightFolder, "set_aside", full)
+    monkeypatch.setattr(NightFolder, "quarantine_stray", full)
     seen = await kept(tmp_path, LATE, CUT)
     assert [event.severity for event in seen if isinstance(event, Notice)] == [Severity.ERROR] * 2
 
 
-async def test_outside_a_night_nothing_is_kept(tmp_path: Path) -> None:
+async def test_stray_frames_outside_a_night_are_discarded(tmp_path: Path) -> None:
     StrayFrames(NightClock(START)).take(LATE)
     assert not found(tmp_path, "*")

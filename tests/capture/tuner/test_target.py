@@ -1,4 +1,4 @@
-"""Where the channels of a flat shall lie."""
+"""The target levels of a flat's colour channels."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ TARGET = FlatTarget(bias_adu=500, full_scale_adu=65535)
 
 
 @given(st.floats(0.36, 1.0))
-def test_every_channel_keeps_between_the_floor_and_the_top_wherever_the_brightest_is_in_the_band(part: float) -> None:
+def test_every_channel_is_between_floor_and_top_if_the_brightest_is_in_the_band(part: float) -> None:
     target = TARGET.for_channels(part)
     low, high = target.band
     assert not TARGET.starves(part)
@@ -21,19 +21,19 @@ def test_every_channel_keeps_between_the_floor_and_the_top_wherever_the_brightes
 
 
 @given(st.floats(0.0, 0.35))
-def test_channels_too_far_apart_are_told_and_the_brightest_is_as_high_as_is_safe(part: float) -> None:
+def test_channels_too_far_apart_starve_and_the_brightest_is_as_high_as_is_safe(part: float) -> None:
     assert TARGET.starves(part)
     target = TARGET.for_channels(part)
     assert target.band == TARGET.band
     assert target.fraction == pytest.approx(0.45)
 
 
-def test_without_colours_nothing_changes() -> None:
+def test_mono_targets_are_unchanged() -> None:
     assert TARGET.for_channels(1.0) == TARGET
     assert TARGET.faintest_level_adu == TARGET.levels_adu[0]
 
 
-def test_channels_that_fit_into_the_band_all_lie_in_it_when_the_aim_is_met() -> None:
+def test_at_the_aim_all_channels_that_fit_are_in_the_band() -> None:
     for part in (0.67, 0.8, 0.95):
         target = TARGET.for_channels(part)
         assert part * target.fraction >= 0.3

@@ -1,4 +1,4 @@
-"""The tuner over many simulated lights: the acceptance numbers, on a smaller draw than the benchmark's."""
+"""The tuner on many simulated lights: the acceptance figures, with a smaller sample than the benchmark's."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_a_plain_light_takes_two_tests(shape: Shape) -> None:
     assert percentile(tests, 0.95) <= 3
 
 
-def test_no_channel_is_clipped_and_none_starved_that_need_not_be() -> None:
+def test_no_channel_is_clipped_or_starved_unnecessarily() -> None:
     colour = [light for light in drawn_in_reach(CASES) if light.colours and light.faintest_part > 0.36]
     assert len(colour) > CASES / 4
     for light, result in results(coldframe_rule, colour):
@@ -56,7 +56,7 @@ def test_no_channel_is_clipped_and_none_starved_that_need_not_be() -> None:
         assert (result.after.faintest_adu - light.converter.bias_adu) / light.range_adu >= 0.149
 
 
-def test_lights_out_of_reach_are_told_and_never_tuned() -> None:
+def test_unreachable_lights_are_reported_and_never_tuned() -> None:
     unreachable = 0
     for number, light in enumerate(drawn(CASES, WORKING)):
         light.rate_adu_per_s *= 1e6 if number % 2 else 1e-4

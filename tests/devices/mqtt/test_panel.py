@@ -1,7 +1,7 @@
 """The panel over a real broker, with a simulated light of each family."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -23,12 +23,11 @@ from coldframe.simulators.mqtt_light import Habits, SimulatedMqttLight
 from coldframe.simulators.panel import Panel
 from tests.devices.mqtt.broker import Mosquitto, needs_mosquitto, without_mqtt_5
 from tests.devices.mqtt.test_dialects import TOPICS
+from tests.patience import PATIENCE_S, until
 
 pytestmark = needs_mosquitto
 
 FAMILIES = ("wled", "tasmota", "esphome", "zigbee2mqtt")
-DEADLINE_S = 60.0
-"""Only a test that fails waits for this long."""
 
 UNCONFIRMED_S = 3.0
 """How long a light has to confirm where the test expects that it does not."""
@@ -51,7 +50,7 @@ class Scene:
         return self.lamp.brightness if self.lamp.lit else 0
 
 
-def settings(broker: Mosquitto, family: Family, deadline_s: float = DEADLINE_S, **more: str | int) -> MqttPanelSettings:
+def settings(broker: Mosquitto, family: Family, deadline_s: float = PATIENCE_S, **more: str | int) -> MqttPanelSettings:
     table = {"port": broker.port, "family": family, "topic": TOPICS[family], "answer_deadline_s": deadline_s, **more}
     return MqttPanelSettings.model_validate(table)
 
@@ -62,7 +61,7 @@ async def connected_light(
     family: Family,
     habits: Habits | None = None,
     *,
-    deadline_s: float = DEADLINE_S,
+    deadline_s: float = PATIENCE_S,
     greeting_s: float = GREETING_S,
     **more: str | int,
 ) -> AsyncIterator[Scene]:
@@ -80,12 +79,6 @@ async def until_mark(client: Broker) -> AsyncIterator[Message]:
         if message == MARK:
             return
         yield message
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -220,7 +213,7 @@ async def test_restarted_broker_is_reconnected_to_and_the_light_restored(broker:
 
 
 async def test_broker_lost_while_waiting_for_a_confirmation_is_an_error(broker: Mosquitto) -> None:
-    async with connected_light(broker, "wled", deadline_s=DEADLINE_S) as scene:
+    async with connected_light(broker, "wled", deadline_s=PATIENCE_S) as scene:
         scene.light.habits.is_deaf = True
         switching = asyncio.create_task(scene.panel.light_on(40))
         received = len(scene.light.orders)
@@ -280,7 +273,7 @@ async def test_silent_light_is_switched_off_to_find_out_whether_it_is_there(brok
         for _ in range(4):  # its states on connecting and on being switched
             await anext(messages)
         async with MqttPanel(
-            "the panel", settings(broker, "json", DEADLINE_S, **topics), greeting_s=SILENCE_S
+            "the panel", settings(broker, "json", PATIENCE_S, **topics), greeting_s=SILENCE_S
         ) as panel:
             await panel.connect()
             assert not lamp.lit

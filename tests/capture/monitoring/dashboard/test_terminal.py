@@ -27,15 +27,14 @@ from coldframe.capture.events.kinds import (
 )
 from coldframe.capture.monitoring.dashboard.terminal import Dashboard, NonBlockingTerminal
 from coldframe.config.frames import FrameKind
-
-DEADLINE_S = 60.0
-"""Only a test that fails waits for this long."""
+from tests.patience import PATIENCE_S
 
 NOW = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 STEPS = (
     PlannedStep(1, "bias", FrameKind.BIAS, None, 3, 0.001, 9.0, StepType.SHOOT),
     PlannedStep(2, "dark", FrameKind.DARK, None, 3, 1, 9, StepType.SHOOT),
 )
+
 STARTED = NightStarted(NOW, "/nights/1", "Camera", None, None, 100, 80, STEPS)
 ALTERNATE_SCREEN, NORMAL_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
 SHOW_CURSOR = b"\x1b[?25h"
@@ -82,7 +81,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
 async def read_soon(terminal: Terminal, expected: bytes) -> bytes:
     """Collect output until it contains `expected`."""
     data = b""
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(PATIENCE_S):
         while expected not in data:
             await asyncio.sleep(0.02)
             data += terminal.read()

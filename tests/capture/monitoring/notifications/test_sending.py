@@ -21,15 +21,14 @@ from coldframe.capture.monitoring.notifications.sending import (
 from coldframe.capture.monitoring.notifications.wording import Notification, NotificationWriter
 from coldframe.config.tables.notify import NotifySettings
 from tests.capture.monitoring.notifications.servers import Receiver, server
-
-DEADLINE_S = 60.0
-"""Only a test that fails waits for this long."""
+from tests.patience import PATIENCE_S
 
 START = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
 ENDED = NightEnded(START, NightOutcome.COMPLETE, "all planned masters were made")
 needs_apprise = pytest.mark.skipif(
     importlib.util.find_spec("apprise") is None, reason="apprise is not installed: pip install 'coldframe[notify]'"
 )
+
 # Apprise looks for a module that Python 3.13 no longer has.
 pytestmark = pytest.mark.filterwarnings("ignore:.*imghdr:DeprecationWarning")
 
@@ -53,7 +52,7 @@ async def test_notifications_arrive(receiver: Receiver, tmp_path: Path) -> None:
     file = tmp_path / "urls"
     file.write_text(f"# mine\n\n{receiver.address}\n")
     settings = NotifySettings(urls_file=file)
-    notifier = Notifier(NotificationWriter(settings, "Rig"), apprise_sender(settings), DEADLINE_S)
+    notifier = Notifier(NotificationWriter(settings, "Rig"), apprise_sender(settings), PATIENCE_S)
     async with notifier.sending():
         notifier(problem(1))
         notifier(ENDED)
@@ -87,7 +86,7 @@ async def test_no_more_are_sent_after_several_that_hang() -> None:
 
     def hang(notification: Notification) -> bool:
         tried.append(notification)
-        return released.wait(DEADLINE_S)
+        return released.wait(PATIENCE_S)
 
     notifier = Notifier(a_writer(), hang, 0.05)
     async with notifier.sending():
@@ -108,7 +107,7 @@ async def test_failures_are_logged_without_the_address(caplog: pytest.LogCapture
             raise answer
         return answer
 
-    notifier = Notifier(a_writer(), send, DEADLINE_S)
+    notifier = Notifier(a_writer(), send, PATIENCE_S)
     async with notifier.sending():
         for number in range(3):
             notifier(problem(number))
@@ -123,12 +122,12 @@ async def test_oldest_notification_is_discarded_when_too_many_wait() -> None:
 
     def send(notification: Notification) -> bool:
         sent.append(notification.text)
-        return released.wait(DEADLINE_S)
+        return released.wait(PATIENCE_S)
 
     # Every problem has other words, and is of another kind.
     settings = NotifySettings(urls_from=("X",))
     writer = NotificationWriter(settings, "Rig", most_problems=1000)
-    notifier = Notifier(writer, send, DEADLINE_S)
+    notifier = Notifier(writer, send, PATIENCE_S)
     async with notifier.sending():
         notifier(problem(0))
         while not sent:

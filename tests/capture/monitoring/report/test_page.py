@@ -16,10 +16,10 @@ from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.frame_file import FrameEncoder, primary_pieces
 from coldframe.calibration.files.image_file import open_image
 from coldframe.capture.events.kinds import (
+    EVENT_KINDS,
     CameraMeasured,
     Event,
     FlatTested,
-    FrameShown,
     NightOutcome,
     NightStarted,
     PlannedStep,
@@ -36,7 +36,7 @@ from coldframe.capture.storage.journal_reader import decode_event
 from coldframe.config.frames import FrameKind
 from tests.capture.monitoring.report.browser import browse, needs_chromium
 from tests.capture.monitoring.report.stories import Story, whole_night
-from tests.capture.storage.test_journal_reader import KINDS, whole
+from tests.capture.storage.test_journal_reader import whole
 
 EVIL = """"'><script>document.title='owned'</script><img src=http://127.0.0.1:9/x onerror=alert(1)></style>"""
 EVIL += "<svg onload=alert(1)>\x1b[31m\x9b"
@@ -47,7 +47,7 @@ def hostile_night() -> Story:
     """Return a night whose devices, titles, reasons and paths are out to break the page."""
     plan = (
         PlannedStep(1, EVIL, FrameKind.DARK, EVIL, 2, 10.0, 5.0, StepType.SHOOT),
-        PlannedStep(2, f"tune {EVIL}", None, None, 0, None, 5.0, StepType.TUNE),
+        PlannedStep(2, f"tune {EVIL}", None, EVIL, 0, None, 5.0, StepType.TUNE),
     )
     story = Story().start(plan, camera=EVIL, folder=EVIL).step(1).expose(1, 10).wait(11)
     story.accept(1, 1, f"{EVIL}.fits").reject(1, f"{EVIL}.fits", EVIL).grow(1, 2, 5.0).grow(1, 3, 4.0).warn(EVIL)
@@ -207,11 +207,8 @@ def test_frames_of_any_shape_have_a_look(tmp_path: Path, shape: tuple[int, int])
     assert seen.whole.size > 0
 
 
-TOLD = [kind for kind in KINDS if kind not in {Event, FrameShown}]
-
-
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(whole(NightStarted), st.lists(st.one_of(*map(whole, TOLD)), max_size=30))
+@given(whole(NightStarted), st.lists(st.one_of(*map(whole, EVENT_KINDS.values())), max_size=30))
 def test_a_page_comes_of_whatever_a_journal_says(start: NightStarted, events: list[Event]) -> None:
     told = [start, *(decode_event(encode_event(event)) for event in events)]
     report = gather(told, zone=UTC)

@@ -30,10 +30,9 @@ from tests.capture.monitoring.telemetry.clients import (
     settings_for,
 )
 from tests.capture.monitoring.telemetry.schemas import FOLDER
+from tests.patience import PATIENCE_S
 
 pytestmark = needs_mosquitto
-
-DEADLINE_S = 60.0
 
 
 @pytest.fixture
@@ -123,7 +122,7 @@ async def listening(broker: Mosquitto, *, home_assistant: bool = False, **deadli
             for night in scene.nights.started:
                 night.ended.set()
             scene.listener.stop()
-            await asyncio.wait_for(running, DEADLINE_S)
+            await asyncio.wait_for(running, PATIENCE_S)
 
 
 async def test_answer_waits_until_the_night_holds_the_rig_and_is_online(broker: Mosquitto) -> None:
@@ -244,7 +243,7 @@ async def test_access_rules_of_the_guide_suffice_for_the_listener(tmp_path: Path
                     async for message in client.messages():
                         answers.append(json.loads(message.payload)["text"])  # noqa: PERF401  # it never ends
         listener.stop()
-        await asyncio.wait_for(running, DEADLINE_S)
+        await asyncio.wait_for(running, PATIENCE_S)
     assert answers == ["a night is already under way"]
     assert nights.started == []
 
@@ -272,7 +271,7 @@ async def test_stop_terminates_the_night_first_and_a_second_stop_again(broker: M
         assert "listener is shutting down" in (await scene.answered("r2"))[1]
         assert not running.done()
         night.ended.set()
-        await asyncio.wait_for(running, DEADLINE_S)
+        await asyncio.wait_for(running, PATIENCE_S)
         await recorder.until(TOPICS.listener, lambda word: word == "offline")
 
 

@@ -31,9 +31,7 @@ from coldframe.capture.monitoring.watching.server import MOST_WATCHERS, REFUSED,
 from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
 from coldframe.capture.session.steering import Steering
 from coldframe.config.frames import FrameKind
-
-DEADLINE_S = 60.0
-"""Only a test that fails waits for this long."""
+from tests.patience import PATIENCE_S
 
 AT = datetime(2026, 11, 22, 3, 12, tzinfo=UTC)
 STEPS = (PlannedStep(1, "dark 60 s", FrameKind.DARK, None, 300, 60.0, 18_000.0, StepType.SHOOT),)
@@ -74,7 +72,7 @@ async def watched(storage: Path) -> AsyncIterator[tuple[LocalSource, "asyncio.Qu
 
     following = asyncio.create_task(follow())
     try:
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(PATIENCE_S):
             yield source, received
     finally:
         following.cancel()
@@ -127,7 +125,7 @@ async def test_commands_reach_the_night_and_are_answered(run: Run) -> None:
             assert source.send(Command(Request.PAUSE)) is None
             assert isinstance(await received.get(), NightPaused)
             answer = await received.get()
-            assert answer == Answer("paused after the frame under way; the cooler goes on")
+            assert answer == Answer("paused after the running exposure; the cooler stays on")
             assert run.steering.is_paused
             source.send(Command(Request.SKIP, 7))
             assert await received.get() == Answer("there is no step 7")
@@ -151,7 +149,7 @@ async def test_invalid_line_disconnects_only_its_sender(run: Run, nonsense: byte
         await received.get()
         reader, writer = await connect(run.storage)
         writer.write(nonsense)
-        await asyncio.wait_for(reader.read(), DEADLINE_S)
+        await asyncio.wait_for(reader.read(), PATIENCE_S)
         writer.close()
         run.events.publish(STARTED)
         assert await received.get() == STARTED
@@ -169,7 +167,7 @@ async def test_stopped_watcher_is_disconnected_and_delays_no_other(run: Run) -> 
         )
         try:
             assert stopped.stdout is not None
-            await asyncio.wait_for(stopped.stdout.readline(), DEADLINE_S)
+            await asyncio.wait_for(stopped.stdout.readline(), PATIENCE_S)
             os.kill(stopped.pid, signal.SIGSTOP)
             assert watch_server.watchers == 2
             published = 0
@@ -199,7 +197,7 @@ async def test_other_users_are_disconnected(run: Run, monkeypatch: pytest.Monkey
     async with run.serving() as watch_server:
         monkeypatch.setattr(server, "is_trusted", lambda _user: False)
         reader, writer = await connect(run.storage)
-        assert await asyncio.wait_for(reader.read(), DEADLINE_S) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
         writer.close()
         assert watch_server.watchers == 0
 

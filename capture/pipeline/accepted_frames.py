@@ -1,0 +1,92 @@
+"""The frames that count in a master."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from coldframe.capture.pipeline.judged_frame import JudgedFrame
+from coldframe.devices.camera import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedFrame:
+    """A frame that counts, without its pixels.
+
+    Attributes
+    ----------
+    path
+        Its file.
+    exposure_s
+        As ordered, seconds.
+    sensor_c
+        Temperature of the sensor, degrees Celsius; None if it is not known.
+    started_at
+        Start of the exposure, UTC.
+    level_adu
+        Level of the central region, ADU.
+    digest
+        Identifies its pixels.
+    """
+
+    path: Path
+    exposure_s: float
+    sensor_c: float | None
+    started_at: datetime
+    level_adu: float
+    digest: bytes
+
+
+@dataclass(slots=True)
+class AcceptedFrames:
+    """The frames that count in one master.
+
+    Attributes
+    ----------
+    frames
+        In the order in which they were accepted.
+    first
+        The first one as the camera delivered it, but without its pixels: its header goes into the master.
+    """
+
+    frames: list[AcceptedFrame] = field(default_factory=list)
+    first: Frame | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def add(self, judged: JudgedFrame, path: Path) -> None:
+        """Count a good frame that is on the disk."""
+        frame, level_adu = judged.frame, judged.measurement.statistics.level_adu
+        self.frames.append(
+            AcceptedFrame(path, frame.exposure_s, frame.sensor_c, frame.started_at, level_adu, judged.digest)
+        )
+        if self.first is None:
+            self.first = replace(frame, pixels=np.empty((0, 0), np.uint16))
+
+    @property
+    def paths(self) -> list[Path]:
+        """Their files."""
+        return [each.path for each in self.frames]
+
+    @property
+    def exposures_s(self) -> list[float]:
+        """Their exposures, seconds."""
+        return [each.exposure_s for each in self.frames]
+
+    @property
+    def levels_adu(self) -> list[float]:
+        """Their levels, ADU."""
+        return [each.level_adu for each in self.frames]
+
+    @property
+    def sensors_c(self) -> list[float]:
+        """Sensor temperatures of those for which it is known, degrees Celsius."""
+        return [each.sensor_c for each in self.frames if each.sensor_c is not None]
+
+    @property
+    def mean_sensor_c(self) -> float | None:
+        """Mean sensor temperature, degrees Celsius; None if it is not known."""
+        return fmean(sensors_c) if (sensors_c := self.sensors_c) else None

@@ -1,0 +1,147 @@
+"""One exposure of a step, at the step's settings and temperature, and whether it was shot as ordered."""
+
+from dataclasses import dataclass
+
+from coldframe.capture.judging.thermometer import TemperatureWatch
+from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
+from coldframe.capture.recovery.exposing import expose_once
+from coldframe.capture.recovery.interference import reclaim
+from coldframe.capture.recovery.pausing import until_resumed
+from coldframe.capture.rig.temperature import hold, thermometer_fault, watched
+from coldframe.capture.session.context import NightContext
+from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.devices.camera import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A delivered frame.
+
+    Attributes
+    ----------
+    frame
+        As the camera delivered it.
+    began_s
+        Start of the exposure on the night's clock, seconds.
+    fault
+        What was wrong with the temperature, the thermometer or the settings; None if it was shot as ordered.
+    """
+
+    frame: Frame
+    began_s: float
+    fault: str | None
+
+
+class FrameExposer:
+    """Exposes the frames of one step.
+
+    Parameters
+    ----------
+    context
+        The night.
+    number
+        Number of the step, for events.
+    kind
+        Kind of the frames.
+    readout
+        Readout settings to order.
+    setpoint_c
+        Temperature to hold, degrees Celsius; None for a sensor that is not cooled.
+    delivered
+        Gets every frame in the moment in which the camera delivers it.
+    """
+
+    def __init__(
+        self,
+        context: NightContext,
+        number: int,
+        kind: FrameKind,
+        readout: ReadoutSettings,
+        setpoint_c: float | None,
+        *,
+        delivered: DeliveredFrames,
+    ) -> None:
+        self._context = context
+        self._number = number
+        self._kind = kind
+        self._readout = readout
+        self._setpoint_c = setpoint_c
+        self._delivered = delivered
+        # As the camera read them back; None until they are applied, and after another program changed them.
+        self._settings: ReadoutSettings | None = None
+
+    async def apply_settings(self) -> ReadoutSettings:
+        """Order the readout settings and return them as the camera reads them back.
+
+        Raises
+        ------
+        DeviceError
+            If the camera failed, or refused them.
+        """
+        self._settings = await self._context.rig.camera.apply(self._readout)
+        return self._settings
+
+    async def prepare(self, exposure_s: float = 0.0) -> ReadoutSettings:
+        """Wait until an exposure can begin: settings applied, sensor at its setpoint, night not paused.
+
+        Raises
+        ------
+        StepFailedError
+            If the sensor does not reach its setpoint, or a pause leaves no time for the exposure.
+        DeviceError
+            If the camera failed.
+        """
+        settings = await self.apply_settings() if self._settings is None else self._settings
+        await self._hold()
+        while await until_resumed(self._context, exposure_s):
+            await self._hold()  # the sensor may have drifted during the pause
+        return settings
+
+    async def expose(self, exposure_s: float, filter_name: str | None) -> Shot:
+        """Expose one frame, with the filter in the beam.
+
+        Raises
+        ------
+        StepFailedError
+            As `prepare` does, or if no time is left.
+        DeviceError
+            If the camera failed, or a device went away or moved during the exposure.
+        ContestedError
+            If another program keeps changing the settings.
+        NotDurableError
+            If there is no room for frames on the disk.
+        """
+        context, setpoint_c = self._context, self._setpoint_c
+        context.require_time(exposure_s)
+        settings = await self.prepare(exposure_s)
+        began_s = context.clock.elapsed_s()
+        if setpoint_c is None:
+            frame = await self._deliver(exposure_s, filter_name)
+            return Shot(frame, began_s, self._settings_fault(frame, settings))
+        watch = TemperatureWatch(setpoint_c, context.settings.cooling.tolerance_c)
+        async with watched(context.rig.camera, watch):
+            frame = await self._deliver(exposure_s, filter_name)
+            silence = await thermometer_fault(context, setpoint_c)
+        verdict = watch.verdict()
+        fault = silence if verdict.within else f"sensor temperature {verdict.message}"
+        return Shot(frame, began_s, fault or self._settings_fault(frame, settings))
+
+    async def _hold(self) -> None:
+        if self._setpoint_c is not None:
+            await hold(self._context, self._setpoint_c)
+
+    async def _deliver(self, exposure_s: float, filter_name: str | None) -> Frame:
+        frame = await expose_once(self._context, self._number, self._kind, exposure_s)
+        self._delivered.add(frame, filter_name)
+        return frame
+
+    def _settings_fault(self, frame: Frame, settings: ReadoutSettings) -> str | None:
+        """Return how the settings differ from the ordered ones, which are then ordered again before the next exposure.
+
+        A restart of the camera is no difference: its driver gets the settings again when it comes back.
+        """
+        if frame.settings == settings:
+            return None
+        self._settings = None
+        reclaim(self._context, settings, frame.settings)
+        return f"shot with {frame.settings} where {settings} was set"

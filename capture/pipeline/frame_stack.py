@@ -1,0 +1,181 @@
+"""Folds frames into a running stack, one by one, and finishes it. Blocks, so use it in threads."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.frame_file import read_pixels
+from coldframe.calibration.files.image_file import open_image
+from coldframe.calibration.frames.overscan import Overscan
+from coldframe.calibration.masters.flat_recipe import FlatRecipe
+from coldframe.calibration.stacking.accumulator import Accumulator
+from coldframe.calibration.stacking.clipping import Clipping, half_step
+from coldframe.calibration.stacking.stack import Stack
+from coldframe.capture.pipeline.accepted_frames import AcceptedFrame
+
+
+class FinishedStack(NamedTuple):
+    """The pixels of a master.
+
+    Attributes
+    ----------
+    stack
+        Mean, uncertainty and counts; in ADU, of flats relative to a mean of 1.
+    masked
+        bool, shape (height, width): pixels of flats without signal; None of frames without light.
+    method
+        How the frames were combined.
+    overscan
+        What was subtracted from each frame first, None for whole frames.
+    """
+
+    stack: Stack
+    masked: NDArray[np.bool_] | None
+    method: Clipping
+    overscan: Overscan | None
+
+
+class FrameStack(Protocol):
+    """A running stack of frames of one kind."""
+
+    def fold(self, pixels: NDArray[np.uint16], exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
+        """Fold a frame and return its pixels as they are stacked, in a buffer that the next frame may reuse.
+
+        Raises
+        ------
+        NoSignalError
+            If a flat shows no light.
+        """
+        ...
+
+    def noise_adu(self) -> float | None:
+        """Return the typical noise of the master so far, ADU; None below two frames."""
+        ...
+
+    def finish(self, frames: Sequence[AcceptedFrame]) -> FinishedStack:
+        """Combine the frames, some pixels of which are read from their files again. The stack is of no use afterwards.
+
+        Raises
+        ------
+        FrameFileError
+            If a file cannot be read.
+        """
+        ...
+
+
+class DarkStack:
+    """Frames without light, with their overscan subtracted if there is one.
+
+    Parameters
+    ----------
+    planned_frames
+        The most frames that may be folded.
+    overscan
+        What to subtract from each frame, None for whole frames.
+    """
+
+    def __init__(self, planned_frames: int, overscan: Overscan | None) -> None:
+        self._planned_frames = planned_frames
+        self._overscan = overscan
+        self._accumulator: Accumulator | None = None
+        self._clipping = Clipping()
+        # What rounding left of the overscan of each frame.
+        self._rests: list[NDArray[np.int32]] = []
+
+    def fold(self, pixels: NDArray[np.uint16], _exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
+        """Fold a frame; see `FrameStack`."""
+        if self._overscan is not None:
+            pixels, rest = self._overscan.correct_words(pixels)
+            self._rests.append(rest)
+        if self._accumulator is None:
+            self._accumulator = _accumulator_for(pixels, self._planned_frames)
+            # Frames of a few values each, as of 12 bits on a scale of 16, scatter by less than a step.
+            self._clipping = Clipping(sigma_floor_adu=half_step(pixels))
+        self._accumulator.add(pixels, digest)
+        return pixels
+
+    def noise_adu(self) -> float | None:
+        """Return the noise so far; see `FrameStack`."""
+        return None if self._accumulator is None else self._accumulator.noise_adu()
+
+    def combined(self, frames: Sequence[AcceptedFrame]) -> tuple[Stack, Overscan | None]:
+        """Return the stack of the frames so far; further ones can be folded afterwards."""
+        assert self._accumulator is not None
+        stack = self._accumulator.combine(self._clipping, partial(self._reread, frames))
+        return self._restored(stack), self._overscan
+
+    def finish(self, frames: Sequence[AcceptedFrame]) -> FinishedStack:
+        """Combine the frames; see `FrameStack`."""
+        assert self._accumulator is not None
+        stack = self._accumulator.finish(self._clipping, partial(self._reread, frames))
+        return FinishedStack(self._restored(stack), None, self._clipping, self._overscan)
+
+    def _restored(self, stack: Stack) -> Stack:
+        return stack if self._overscan is None else self._overscan.restored(stack, self._rests)
+
+    def _reread(self, frames: Sequence[AcceptedFrame], places: NDArray[np.intp]) -> Iterator[NDArray[np.uint16]]:
+        for path in (each.path for each in frames):
+            if self._overscan is None:
+                yield _values_at(path, places)
+            else:
+                yield self._overscan.correct_words(read_pixels(path))[0].reshape(-1)[places]
+
+
+class FlatStack:
+    """Flats on one scale.
+
+    Parameters
+    ----------
+    planned_frames
+        The most frames that may be folded.
+    recipe_at
+        Returns the recipe for an exposure in seconds: twilight flats of different exposures need different darks.
+    """
+
+    def __init__(self, planned_frames: int, recipe_at: Callable[[float], FlatRecipe]) -> None:
+        self._planned_frames = planned_frames
+        self._recipe_at = recipe_at
+        self._accumulator: Accumulator | None = None
+        self._factors: list[NDArray[np.float32]] = []
+
+    def fold(self, pixels: NDArray[np.uint16], exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
+        """Fold a frame; see `FrameStack`."""
+        flat = self._recipe_at(exposure_s).scaled(pixels)
+        if self._accumulator is None:
+            self._accumulator = _accumulator_for(flat.pixels, self._planned_frames)
+        self._accumulator.add(flat.pixels, digest)
+        self._factors.append(flat.factors)
+        return flat.pixels
+
+    def noise_adu(self) -> float | None:
+        """Return the noise so far; see `FrameStack`."""
+        return None if self._accumulator is None else self._accumulator.noise_adu()
+
+    def finish(self, frames: Sequence[AcceptedFrame]) -> FinishedStack:
+        """Combine the frames; see `FrameStack`."""
+        assert self._accumulator is not None
+        clipping = Clipping()
+        stack = self._accumulator.finish(clipping, partial(self._reread, frames))
+        recipe = self._recipe_at(fmean(each.exposure_s for each in frames))
+        stack, masked = recipe.response(stack, self._factors)
+        return FinishedStack(stack, masked, clipping, recipe.overscan)
+
+    def _reread(self, frames: Sequence[AcceptedFrame], places: NDArray[np.intp]) -> Iterator[NDArray[np.uint16]]:
+        for each in frames:
+            flat = self._recipe_at(each.exposure_s).scaled(read_pixels(each.path))
+            yield flat.pixels.reshape(-1)[places]
+
+
+def _accumulator_for(pixels: NDArray[np.uint16], planned_frames: int) -> Accumulator:
+    height, width = pixels.shape
+    return Accumulator((height, width), planned_frames)
+
+
+def _values_at(path: Path, places: NDArray[np.intp]) -> NDArray[np.uint16]:
+    """Return some pixels of a whole frame, without reading the others."""
+    return open_image(path, path.parent).values(places)

@@ -1,0 +1,114 @@
+"""A frame with its measurements and the verdict of its gate."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.masters.flat_scaling import cfa_period
+from coldframe.calibration.measuring.frame_shape import frame_shape
+from coldframe.calibration.measuring.statistics import FrameMeasurement, measure, preview
+from coldframe.calibration.stacking.accumulator import pixel_digest
+from coldframe.capture.events.kinds import FrameAccepted, FrameShown, Severity
+from coldframe.capture.judging.frame_gate import Fault, FrameGate, FrameLook
+from coldframe.capture.session.context import NightContext
+from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.devices.camera import Frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedFrame:
+    """A frame with its measurements and the verdict of its gate.
+
+    Attributes
+    ----------
+    frame
+        As the camera delivered it.
+    measurement
+        Its levels, noise and histogram.
+    picture
+        uint8, shape (height, width): a small preview.
+    digest
+        Identifies its pixels.
+    fault
+        Why it is rejected, None if it is good.
+    """
+
+    frame: Frame
+    measurement: FrameMeasurement
+    picture: NDArray[np.uint8]
+    digest: bytes
+    fault: Fault | None
+
+
+def measure_frame(context: NightContext, frame: Frame, cfa_pattern: str | None) -> FrameMeasurement:
+    """Return levels and noise of a frame. Blocks, so use it in a thread."""
+    return measure(frame.pixels, context.settings.flats.saturation_adu, cfa_pattern)
+
+
+def judge_frame(frame: Frame, shot_fault: str | None, measurement: FrameMeasurement, gate: FrameGate) -> JudgedFrame:
+    """Judge a frame, and record it in its gate. Blocks, so use it in a thread.
+
+    Parameters
+    ----------
+    frame
+        As the camera delivered it.
+    shot_fault
+        What was wrong with its exposure; then it is rejected, and so are the same pixels if they come again.
+    measurement
+        From `measure_frame`.
+    gate
+        Of the frames like this one.
+    """
+    statistics, digest = measurement.statistics, pixel_digest(frame.pixels)
+    shape = frame_shape(frame.pixels, gate.bounds_adu(statistics))
+    look = FrameLook(statistics, digest, shape, frame.sensor_c)
+    fault = gate.fault(look) if shot_fault is None else Fault(shot_fault)
+    if fault is None:
+        gate.accept(look)
+    elif shot_fault is not None:
+        gate.remember_pixels(look)
+    return JudgedFrame(frame, measurement, preview(frame.pixels), digest, fault)
+
+
+def cfa_pattern_of_frames(context: NightContext, readout: ReadoutSettings, kind: FrameKind) -> str | None:
+    """Return the colour filter array of the frames, such as "RGGB"; None for mono, binned and unknown ones.
+
+    An unknown pattern matters to flats, whose channels could not be scaled separately: then a notice reports it.
+    """
+    pattern = context.rig.camera.features.cfa_pattern
+    if readout.binning != 1:
+        return None  # the binned pixels of most cameras mix the colours
+    try:
+        cfa_period(pattern)
+    except ValueError as error:
+        if kind is FrameKind.FLAT:
+            context.notice(Severity.WARNING, f"{error}: all pixels of the flats are scaled alike")
+        return None
+    return pattern
+
+
+def publish_shown(context: NightContext, title: str, judged: JudgedFrame) -> None:
+    """Publish the preview and the histogram of a frame."""
+    histogram = judged.measurement.histogram128()
+    context.publish(FrameShown(context.clock.now(), title, judged.picture, histogram))
+
+
+def publish_accepted(
+    context: NightContext, number: int, index: int, path: Path, judged: JudgedFrame, *, is_taken_over: bool
+) -> None:
+    """Publish that a frame is on the disk and counts, as number `index` of the step with this number."""
+    frame, statistics = judged.frame, judged.measurement.statistics
+    context.publish(
+        FrameAccepted(
+            context.clock.now(),
+            number,
+            index,
+            str(path),
+            frame.exposure_s,
+            frame.sensor_c,
+            statistics,
+            is_taken_over=is_taken_over,
+        )
+    )

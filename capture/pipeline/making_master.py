@@ -1,0 +1,125 @@
+"""From a finished stack to a master on the disk and in the library."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from coldframe.calibration.files.cards import Card, HeaderValue
+from coldframe.calibration.files.durable import NotDurableError
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.masters.master_frame import MasterFrame
+from coldframe.capture.events.kinds import MasterWritten, Severity
+from coldframe.capture.pipeline.accepted_frames import AcceptedFrames
+from coldframe.capture.pipeline.frame_stack import FinishedStack
+from coldframe.capture.session.context import NightContext
+from coldframe.capture.storage.night_folder import NightFolder
+from coldframe.capture.threads import in_thread
+from coldframe.config.frames import FrameKind
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenMaster:
+    """A master on the disk.
+
+    Attributes
+    ----------
+    path
+        Its file.
+    frames
+        Number of its frames.
+    level, noise
+        Of the central region, in ADU; of flats relative to 1.
+    rejected_fraction
+        Fraction of its values that were clipped.
+    """
+
+    path: Path
+    frames: int
+    level: float
+    noise: float
+    rejected_fraction: float
+
+
+def master_of(
+    accepted: AcceptedFrames,
+    finished: FinishedStack,
+    *,
+    kind: FrameKind,
+    filter_name: str | None,
+    exposure_s: float,
+    subtracted: str | None = None,
+    extra_cards: Mapping[str, HeaderValue] | None = None,
+    remarks: tuple[Card, ...] = (),
+) -> MasterFrame:
+    """Return the master of the accepted frames.
+
+    Parameters
+    ----------
+    accepted
+        At least one frame.
+    finished
+        Their stack.
+    kind, filter_name, exposure_s
+        Of each frame; of twilight flats the mean exposure.
+    subtracted
+        Name of the master that was subtracted from each frame; None if none was.
+    extra_cards
+        Cards that count only if the driver wrote none of the same keyword.
+    remarks
+        Cards of coldframe's own.
+    """
+    first, last = accepted.first, accepted.frames[-1]
+    assert first is not None
+    return MasterFrame(
+        kind=kind,
+        stack=finished.stack,
+        camera=first.camera,
+        settings=first.settings,
+        exposure_s=exposure_s,
+        sensor_c=accepted.mean_sensor_c,
+        setpoint_c=first.setpoint_c,
+        filter_name=filter_name,
+        method=finished.method,
+        inputs=tuple(path.name for path in accepted.paths),
+        first_at=first.started_at,
+        last_at=last.started_at,
+        masked=finished.masked,
+        subtracted=subtracted,
+        header={**(extra_cards or {}), **first.header},
+        overscan=finished.overscan,
+        remarks=remarks,
+    )
+
+
+def save_master(folder: NightFolder, master: MasterFrame) -> WrittenMaster:
+    """Save a master durably. Blocks, so use it in a thread.
+
+    Raises
+    ------
+    NotDurableError
+        If it could not be written to the disk.
+    """
+    path = folder.save_master(master)
+    return WrittenMaster(path, master.stack.frames, master.level, master.noise, master.stack.rejected_fraction)
+
+
+async def publish_and_file(context: NightContext, number: int, master: WrittenMaster) -> None:
+    """Publish the master of the step with this number, and take it into the library.
+
+    The master is saved already, so a library that does not take it costs a notice, and neither the step nor the night.
+    """
+    context.publish(
+        MasterWritten(
+            context.clock.now(),
+            number,
+            str(master.path),
+            master.frames,
+            master.level,
+            master.noise,
+            master.rejected_fraction,
+        )
+    )
+    try:
+        await in_thread(context.folder.file_master, master.path)
+    except (NotDurableError, FrameFileError, OSError) as error:
+        context.notice(Severity.WARNING, f"not in the library: {error}")

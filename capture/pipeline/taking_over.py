@@ -1,0 +1,59 @@
+"""Counts frames that an earlier run of the same night has left on the disk, as if the camera delivered them now."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from coldframe.capture.events.kinds import Severity
+from coldframe.capture.pipeline.delivered_frames import publish_rejected
+from coldframe.capture.session.context import NightContext
+from coldframe.capture.storage.saved_frames import SavedFrame, Wanted
+from coldframe.capture.threads import in_thread
+from coldframe.config.frames import ReadoutSettings
+
+
+async def take_over(
+    context: NightContext,
+    wanted: Wanted,
+    settings: ReadoutSettings,
+    is_complete: Callable[[], bool],
+    count: Callable[[SavedFrame], Awaitable[None]],
+) -> None:
+    """Count saved frames until the set is complete or none is left.
+
+    Parameters
+    ----------
+    context
+        The night.
+    wanted
+        Which frames belong to the set.
+    settings
+        Readout settings as the camera has them now; frames with others are left out, and a notice reports them.
+    is_complete
+        Returns whether the set needs no further frame.
+    count
+        Judges one frame and counts it, or withdraws it.
+
+    Raises
+    ------
+    NotDurableError
+        If a damaged frame could not be moved to quarantine.
+    """
+    while not is_complete():
+        saved = await in_thread(context.saved.take, wanted, settings)
+        for fault in context.saved.faults():
+            context.notice(Severity.WARNING, fault)
+        if saved is None:
+            return
+        await count(saved)
+
+
+async def withdraw(context: NightContext, number: int, path: Path, reason: str) -> None:
+    """Move a saved frame to quarantine: it does not count, or no longer counts, in the step with this number.
+
+    Raises
+    ------
+    NotDurableError
+        If it cannot be moved, or its reason could not be written to the disk.
+    """
+    aside = await in_thread(context.folder.quarantine_saved, path, reason)
+    publish_rejected(context, number, aside, reason)

@@ -1,0 +1,178 @@
+"""The frames of one set: judged against each other, folded into the master or moved to quarantine."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from coldframe.capture.events.kinds import MasterGrew, Severity
+from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate
+from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
+from coldframe.capture.pipeline.exposing_frame import Shot
+from coldframe.capture.pipeline.judged_frame import (
+    JudgedFrame,
+    cfa_pattern_of_frames,
+    judge_frame,
+    measure_frame,
+    publish_accepted,
+    publish_shown,
+)
+from coldframe.capture.pipeline.taking_over import withdraw
+from coldframe.capture.recovery.retrying import spend_retry
+from coldframe.capture.session.context import NightContext, StepFailedError
+from coldframe.capture.shooting.frame_count import FrameCount, SetSize
+from coldframe.capture.shooting.set_inputs import BiasInputs, DarkFlatInputs, DarkInputs, FlatInputs, SetInputs
+from coldframe.capture.shooting.set_master import SetMaster
+from coldframe.capture.steps import ShootStep
+from coldframe.capture.storage.saved_frames import SavedFrame
+from coldframe.capture.threads import in_thread
+from coldframe.devices.camera import Frame
+
+LIT_FRAMES = 3
+"""Consecutive frames with light that end a set without light. The panel is switched off and the cover closed again
+before the third one: the second is exposed while the first is judged."""
+
+
+class LightLeakError(StepFailedError):
+    """Light falls on frames that should be dark; the text says where."""
+
+
+class SetFrames:
+    """Judges and keeps the frames of one set.
+
+    Parameters
+    ----------
+    context
+        The night.
+    number
+        Number of the step, for events.
+    step
+        The set.
+    inputs
+        Inputs from the steps before it.
+    delivered
+        Frames that are not on the disk yet.
+    give_up
+        Ends the exposing with an error; what is on its way is still judged and kept.
+
+    Attributes
+    ----------
+    master
+        Folds the good frames.
+    count
+        How many there are, and how many are wanted.
+    taken_over
+        Good frames of an earlier run of the night.
+    lit
+        Consecutive frames that light fell on, up to the last one.
+    """
+
+    def __init__(
+        self,
+        context: NightContext,
+        number: int,
+        step: ShootStep,
+        inputs: SetInputs,
+        *,
+        delivered: DeliveredFrames,
+        give_up: Callable[[StepFailedError], object],
+    ) -> None:
+        self._context = context
+        self._number = number
+        self._step = step
+        self._delivered = delivered
+        self._give_up = give_up
+        self._gate = _gate(context, step, inputs)
+        self._cfa_pattern = cfa_pattern_of_frames(context, step.readout, step.kind)
+        size = SetSize(step, may_grow=context.deadline is None)
+        self.master = SetMaster(step, inputs, size, self._cfa_pattern)
+        self.count = FrameCount(
+            step,
+            size,
+            self.master.accepted,
+            is_tested=isinstance(inputs, DarkFlatInputs) and inputs.test is not None,
+            shot_before=inputs.shot_before if isinstance(inputs, DarkInputs) else 0,
+        )
+        self.taken_over = 0
+        self.lit = 0
+
+    async def judge(self, shot: Shot) -> JudgedFrame:
+        """Judge a frame from the camera."""
+        return await in_thread(self._judged, shot.frame, shot.fault)
+
+    async def keep(self, judged: JudgedFrame) -> None:
+        """Save and fold a good frame; move another one to quarantine.
+
+        Raises
+        ------
+        NotDurableError
+            If it could not be written to the disk.
+        """
+        frame, fault = judged.frame, judged.fault
+        if fault is None:
+            path = await self._delivered.save(frame, self.count.index + 1)
+            await self._accept(judged, path)
+            self.lit = 0
+        else:
+            await self._delivered.reject(frame, fault.reason)
+            self.lit = self.lit + 1 if fault.is_light else 0
+            self._answer(fault)
+
+    async def keep_saved(self, saved: SavedFrame) -> None:
+        """Judge a frame of an earlier run, and fold it or move it to quarantine.
+
+        Raises
+        ------
+        NotDurableError
+            If it could not be moved to quarantine.
+        """
+        judged = await in_thread(self._judged, saved.frame, None)
+        if judged.fault is None:
+            await self._accept(judged, saved.path, is_taken_over=True)
+            self.taken_over += 1
+        else:
+            await withdraw(self._context, self._number, saved.path, judged.fault.reason)
+
+    async def withdraw_all(self, reason: str) -> None:
+        """Move the accepted frames to quarantine: a second attempt at the set gives its frames the same names."""
+        for path in self.master.accepted.paths:
+            await withdraw(self._context, self._number, path, reason)
+
+    def _judged(self, frame: Frame, shot_fault: str | None) -> JudgedFrame:
+        measurement = measure_frame(self._context, frame, self._cfa_pattern)
+        return judge_frame(frame, shot_fault, measurement, self._gate)
+
+    async def _accept(self, judged: JudgedFrame, path: Path, *, is_taken_over: bool = False) -> None:
+        context, number, count = self._context, self._number, self.count
+        if count.accepted == 0 and (problem := self.master.begin(judged.frame, context.settings.camera.overscan)):
+            context.notice(Severity.WARNING, problem)
+        noise_adu = await in_thread(self.master.fold, judged, path)
+        publish_shown(context, f"{self._step.title} {count.index}/{count.shown}", judged)
+        publish_accepted(context, number, count.index, path, judged, is_taken_over=is_taken_over)
+        context.publish(MasterGrew(context.clock.now(), number, count.index, noise_adu))
+
+    def _answer(self, fault: Fault) -> None:
+        """Spend a retry on a rejected frame; give the set up if none is left, or if light leaks in."""
+        try:
+            if self._is_leaking:
+                raise LightLeakError(fault.reason)
+            if not fault.is_light:
+                spend_retry(self._context)
+        except StepFailedError as error:
+            self._give_up(error)
+
+    @property
+    def _is_leaking(self) -> bool:
+        """True if light falls on more than a frame here and there, or if either of the first two may be the lit one."""
+        return self.lit >= LIT_FRAMES or (self.lit > 0 and self.count.accepted == 1)
+
+
+def _gate(context: NightContext, step: ShootStep, inputs: SetInputs) -> FrameGate:
+    match inputs:
+        case FlatInputs(tuned, subtracted):
+            flats = context.settings.flats.for_filter(step.filter)
+            target = replace(tuned.target, bias_adu=subtracted.level)
+            return FrameGate(step.kind, FlatBand.around(target, flats.maximum_saturated_fraction))
+        case DarkInputs(ceiling_adu=ceiling_adu) | DarkFlatInputs(ceiling_adu=ceiling_adu):
+            return FrameGate(step.kind, ceiling_adu=ceiling_adu)
+        case BiasInputs():
+            return FrameGate(step.kind)

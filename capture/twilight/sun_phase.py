@@ -1,0 +1,65 @@
+"""When the sky has the brightness of twilight: by the altitude of the sun."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from coldframe.capture.events.kinds import Severity
+from coldframe.capture.planning.sun import altitude_deg
+from coldframe.capture.session.context import NightContext
+from coldframe.config.tables.night import SiteSettings
+
+DARKEST_DEG = -11.0
+"""Altitude of the sun below which the sky is too dark for flats through any telescope."""
+
+BRIGHTEST_DEG = 1.0
+"""Altitude of the sun above which the sky is too bright at dusk: then coldframe waits."""
+
+LATEST_DEG = 10.0
+"""Altitude of the sun that ends dawn: from there on the sky hardly changes, so that waiting is of no use."""
+
+CHECK_PERIOD_S = 30.0
+"""Pause between two looks at the sun."""
+
+_MINUTE = timedelta(minutes=1)
+
+
+def sun_pace(at: datetime, site: SiteSettings) -> tuple[float, float]:
+    """Return the sun's altitude in degrees, and by how many degrees it rises in a second."""
+    now_deg = altitude_deg(at, site)
+    return now_deg, (altitude_deg(at + _MINUTE, site) - now_deg) / _MINUTE.total_seconds()
+
+
+def is_twilight(altitude: float, pace_deg_per_s: float) -> bool:
+    """Return whether flats may be possible, from the sun's altitude in degrees and its pace.
+
+    A sun that has risen higher does not end dawn: it is over when no exposure is short enough.
+    """
+    return altitude >= DARKEST_DEG and (pace_deg_per_s > 0 or altitude <= BRIGHTEST_DEG)
+
+
+async def wait_for_twilight(context: NightContext) -> float:
+    """Wait for twilight and return the sun's pace in it, degrees per second: positive at dawn.
+
+    Raises
+    ------
+    StepFailedError
+        If the deadline passed.
+    """
+    site, clock = context.settings.site, context.clock
+    assert site is not None
+    altitude, pace_deg_per_s = sun_pace(clock.now(), site)
+    if not is_twilight(altitude, pace_deg_per_s):
+        context.notice(Severity.INFO, f"the sun stands at {altitude:.0f} deg; waiting for twilight")
+    while not is_twilight(altitude, pace_deg_per_s):
+        context.require_time(0.0)
+        await asyncio.sleep(CHECK_PERIOD_S)
+        altitude, pace_deg_per_s = sun_pace(clock.now(), site)
+    return pace_deg_per_s
+
+
+def is_over(context: NightContext, *, is_dawn: bool) -> bool:
+    """Return whether the sun has left the altitudes at which flats may be possible."""
+    site = context.settings.site
+    assert site is not None
+    altitude = altitude_deg(context.clock.now(), site)
+    return altitude > LATEST_DEG if is_dawn else altitude < DARKEST_DEG
