@@ -23,14 +23,17 @@ from coldframe.simulators.mqtt_light import Habits, SimulatedMqttLight
 from coldframe.simulators.panel import Panel
 from tests.devices.mqtt.broker import Mosquitto, needs_mosquitto, without_mqtt_5
 from tests.devices.mqtt.test_dialects import TOPICS
-from tests.patience import PATIENCE_S, until
+from tests.patience import until
 
 pytestmark = needs_mosquitto
 
 FAMILIES = ("wled", "tasmota", "esphome", "zigbee2mqtt")
 
+CONFIRMED_S = 120.0
+"""How long a light has to confirm a command; the longest deadline that the settings allow."""
+
 UNCONFIRMED_S = 3.0
-"""How long a light has to confirm where the test expects that it does not."""
+"""The same where the test expects no confirmation."""
 
 SILENCE_S = 0.4
 MARK = Message("mark", b"end")
@@ -50,7 +53,9 @@ class Scene:
         return self.lamp.brightness if self.lamp.lit else 0
 
 
-def settings(broker: Mosquitto, family: Family, deadline_s: float = PATIENCE_S, **more: str | int) -> MqttPanelSettings:
+def settings(
+    broker: Mosquitto, family: Family, deadline_s: float = CONFIRMED_S, **more: str | int
+) -> MqttPanelSettings:
     table = {"port": broker.port, "family": family, "topic": TOPICS[family], "answer_deadline_s": deadline_s, **more}
     return MqttPanelSettings.model_validate(table)
 
@@ -61,7 +66,7 @@ async def connected_light(
     family: Family,
     habits: Habits | None = None,
     *,
-    deadline_s: float = PATIENCE_S,
+    deadline_s: float = CONFIRMED_S,
     greeting_s: float = GREETING_S,
     **more: str | int,
 ) -> AsyncIterator[Scene]:
@@ -213,7 +218,7 @@ async def test_restarted_broker_is_reconnected_to_and_the_light_restored(broker:
 
 
 async def test_broker_lost_while_waiting_for_a_confirmation_is_an_error(broker: Mosquitto) -> None:
-    async with connected_light(broker, "wled", deadline_s=PATIENCE_S) as scene:
+    async with connected_light(broker, "wled", deadline_s=CONFIRMED_S) as scene:
         scene.light.habits.is_deaf = True
         switching = asyncio.create_task(scene.panel.light_on(40))
         received = len(scene.light.orders)
@@ -273,7 +278,7 @@ async def test_silent_light_is_switched_off_to_find_out_whether_it_is_there(brok
         for _ in range(4):  # its states on connecting and on being switched
             await anext(messages)
         async with MqttPanel(
-            "the panel", settings(broker, "json", PATIENCE_S, **topics), greeting_s=SILENCE_S
+            "the panel", settings(broker, "json", CONFIRMED_S, **topics), greeting_s=SILENCE_S
         ) as panel:
             await panel.connect()
             assert not lamp.lit
