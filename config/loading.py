@@ -28,7 +28,7 @@ MAXIMUM_LINE_LENGTH = 1000
 MAXIMUM_PROBLEMS = 200
 _LONGEST_QUOTE = 60
 _TOML_IN_SHORT = '[table], key = 1.5, key = "text", key = [1, 2], each on its own line, each key once'
-_NO_FILE = "no such file; `coldframe init` asks the INDI server what is there and writes one"
+_NO_FILE = "no such file; `coldframe init` writes one for the devices of an INDI server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +165,9 @@ def _read_text(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(path, [Problem(None, "", _NO_FILE)]) from None
     except OSError as error:
-        raise ConfigError(path, [Problem(None, "", f"can't be read: {error.strerror}")]) from error
+        raise ConfigError(path, [Problem(None, "", f"cannot be read: {error.strerror}")]) from error
     except ValueError:
-        raise ConfigError(path, [Problem(None, "", "no file can have this name")]) from None
+        raise ConfigError(path, [Problem(None, "", "not a valid file name")]) from None
     if len(content) > MAXIMUM_BYTES:
         raise ConfigError(path, [Problem(None, "", f"found more than {MAXIMUM_BYTES:,} bytes; allowed: a TOML file")])
     try:
@@ -181,12 +181,12 @@ def _read_text(path: Path) -> str:
 def _parse(path: Path, text: str) -> tuple[dict[str, object], dict[KeyPath, int]]:
     for line, row in enumerate(text.split("\n"), start=1):
         if len(row) > MAXIMUM_LINE_LENGTH:
-            found = f"found {len(row):,} characters; allowed: {MAXIMUM_LINE_LENGTH:,} in a line"
+            found = f"found {len(row):,} characters; allowed: up to {MAXIMUM_LINE_LENGTH:,} in a line"
             raise ConfigError(path, [Problem(line, "", found)])
     try:
         return tomllib.loads(text), key_lines(text)
     except RecursionError:
-        raise ConfigError(path, [Problem(None, "", "found lists or tables nested hundreds deep")]) from None
+        raise ConfigError(path, [Problem(None, "", "found lists or tables nested hundreds of levels deep")]) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(path, [_syntax_problem(text, str(error))]) from None
 
@@ -260,7 +260,7 @@ def _unknown_key(key: str, siblings: Mapping[str, FieldInfo]) -> str:
         return f'found an unknown key; did you mean "{close[0]}"?'
     homes = [name for name, field in Settings.model_fields.items() if key in _fields_within(field)]
     if homes:
-        return f"found an unknown key; it belongs into {' or '.join(f'[{home}]' for home in homes)}"
+        return f"found an unknown key; it belongs in {' or '.join(f'[{home}]' for home in homes)}"
     return f"found an unknown key; allowed: {', '.join(siblings)}"
 
 

@@ -49,7 +49,7 @@ def refuse(contradictions: Iterator[Contradiction]) -> None:
 
 def _printable(text: str) -> str:
     if not text.isprintable() or not text.strip():
-        raise ValueError("printable characters, not spaces alone")
+        raise ValueError("printable characters, not only spaces")
     return text
 
 
@@ -57,7 +57,7 @@ def _absolute(folder: Path) -> Path:
     try:
         expanded = folder.expanduser()
     except RuntimeError:
-        raise ValueError("a path whose ~ names a user of this machine") from None
+        raise ValueError("a path in which ~ belongs to a user of this machine") from None
     if not expanded.is_absolute() or "\0" in str(expanded):
         raise ValueError("a path that starts with / or ~")
     return expanded

@@ -27,20 +27,22 @@ class Settings(Section):
 
     server: ServerSettings = Field(default_factory=ServerSettings, description="The INDI server.")
     camera: CameraSettings = Field(description="The camera.")
-    panel: PanelSettings | None = Field(default=None, description="The flat panel, where there is one.")
-    wheel: WheelSettings | None = Field(default=None, description="The filter wheel, where there is one.")
+    panel: PanelSettings | None = Field(default=None, description="The flat panel, if there is one.")
+    wheel: WheelSettings | None = Field(default=None, description="The filter wheel, if there is one.")
     cooling: CoolingSettings = Field(default_factory=CoolingSettings, description="Cooling down and warming up.")
     flats: FlatSettings = Field(default_factory=FlatSettings, description="Level and exposure of flats.")
-    storage: StorageSettings = Field(default_factory=StorageSettings, description="Where files go.")
-    site: SiteSettings | None = Field(default=None, description="Where the telescope stands.")
-    lights: LightsSettings = Field(default_factory=LightsSettings, description="What is shot for lights.")
+    storage: StorageSettings = Field(default_factory=StorageSettings, description="Where files are stored.")
+    site: SiteSettings | None = Field(default=None, description="Position of the telescope.")
+    lights: LightsSettings = Field(default_factory=LightsSettings, description="Frames to shoot for lights.")
     auxiliaries: tuple[AuxiliarySettings, ...] = Field(
-        default=(), strict=False, description="What else is off while it must be dark, as tables [[auxiliaries]]."
+        default=(),
+        strict=False,
+        description="Other devices to switch off while it must be dark, as tables [[auxiliaries]].",
     )
     hooks: HookSettings = Field(default_factory=HookSettings, description="Commands before and after the night.")
-    watch: WatchSettings = Field(default_factory=WatchSettings, description="Who may steer a night under way.")
-    mqtt: MqttSettings | None = Field(default=None, description="Telemetry over MQTT, where it is wanted.")
-    notify: NotifySettings | None = Field(default=None, description="Messages about a night, where they are wanted.")
+    watch: WatchSettings = Field(default_factory=WatchSettings, description="What attached dashboards may do.")
+    mqtt: MqttSettings | None = Field(default=None, description="Telemetry over MQTT, if wanted.")
+    notify: NotifySettings | None = Field(default=None, description="Messages about a night, if wanted.")
     sets: Annotated[tuple[FrameSet, ...], AfterValidator(_some)] = Field(
         default=(), strict=False, description="The sets to shoot, as tables [[sets]]; not needed with --lights."
     )
@@ -53,7 +55,7 @@ class Settings(Section):
     def _contradictions(self) -> Iterator[Contradiction]:
         yield from self._repeated_sets()
         if self.flats.source == "sky" and self.site is None:
-            text = 'found "sky" without a [site]; allowed: with one, as the sun tells when twilight is'
+            text = 'found "sky" without a [site]; allowed: with a [site], from which twilight is computed'
             yield Contradiction(("flats", "source"), text)
         for position, frame_set in enumerate(self.sets):
             where = ("sets", position)
@@ -62,7 +64,7 @@ class Settings(Section):
             if frame_set.kind is FrameKind.FLAT:
                 yield from self._flats_unfit(frame_set, where)
             if frame_set.kind is FrameKind.DARK_FLAT and not self._has_alike(frame_set, FrameKind.FLAT):
-                text = f"found a {_titled(frame_set)} without its flats; allowed: beside a flat set shot alike"
+                text = f"found a {_titled(frame_set)} set without its flats; allowed: with a matching flat set"
                 yield Contradiction((*where, "kind"), text)
         yield from self._overrides_unused()
 
@@ -82,7 +84,7 @@ class Settings(Section):
             return
         if frame_set.filter is None:
             yield Contradiction(
-                (*where, "filter"), f"missing; with a filter wheel each {frame_set.kind} set names its filter"
+                (*where, "filter"), f"missing; with a filter wheel, each {frame_set.kind} set needs its filter"
             )
         elif self.wheel.names is not None and frame_set.filter not in self.wheel.names:
             text = f'found "{frame_set.filter}"; allowed: {", ".join(self.wheel.names)} (wheel.names)'
@@ -97,12 +99,15 @@ class Settings(Section):
         has_bias = any(each.kind is FrameKind.BIAS and each.readout(self.camera) == readout for each in self.sets)
         has_dark_flat = self._has_alike(flat, FrameKind.DARK_FLAT)
         found, allowed = {
-            "auto": (has_bias or has_dark_flat, "a dark-flat set shot alike, or a bias set of the same readout"),
-            "dark-flat": (has_dark_flat, 'a dark-flat set shot alike, as flats.pedestal = "dark-flat"'),
-            "bias": (has_bias, 'a bias set of the same readout, as flats.pedestal = "bias"'),
+            "auto": (
+                has_bias or has_dark_flat,
+                "a matching dark-flat set, or a bias set with the same readout settings",
+            ),
+            "dark-flat": (has_dark_flat, 'a matching dark-flat set, for flats.pedestal = "dark-flat"'),
+            "bias": (has_bias, 'a bias set with the same readout settings, for flats.pedestal = "bias"'),
         }[self.flats.pedestal]
         if not found:
-            text = f"found a {_titled(flat)} with nothing to subtract from it; allowed: beside {allowed}"
+            text = f"found a {_titled(flat)} set with nothing to subtract from it; allowed: with {allowed}"
             yield Contradiction((*where, "kind"), text)
 
     def _overrides_unused(self) -> Iterator[Contradiction]:
@@ -111,8 +116,8 @@ class Settings(Section):
         names = {each.filter for each in self.sets} | set((self.wheel and self.wheel.names) or ())
         for name in self.flats.filters:
             if name not in names:
-                known = ", ".join(sorted(each for each in names if each)) or "none, as no set names a filter"
-                yield Contradiction(("flats", "filters", name), f"found a filter that no set shoots; allowed: {known}")
+                known = ", ".join(sorted(each for each in names if each)) or "none, as no set has a filter"
+                yield Contradiction(("flats", "filters", name), f"found a filter that no set uses; allowed: {known}")
 
     def _has_alike(self, frame_set: FrameSet, kind: FrameKind) -> bool:
         wanted = (kind, frame_set.filter, *self._conditions(frame_set))

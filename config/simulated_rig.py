@@ -148,7 +148,7 @@ class SensorModel(RigPart):
     @model_validator(mode="after")
     def _overscan_leaves_pixels(self) -> Self:
         if self.overscan_columns >= self.width:
-            raise ValueError(f"overscan_columns {self.overscan_columns} leave nothing of width {self.width}")
+            raise ValueError(f"overscan_columns {self.overscan_columns} must be less than width {self.width}")
         return self
 
     @property
@@ -326,7 +326,7 @@ class TwilightModel(RigPart):
     @model_validator(mode="after")
     def _changes(self) -> Self:
         if self.doubling_min == 0:
-            raise ValueError("doubling_min is 0: no light doubles at once")
+            raise ValueError("doubling_min must not be 0")
         return self
 
 

@@ -26,9 +26,9 @@ _FINITE = ConfigDict(allow_inf_nan=False)
 _GAIN = TypeAdapter(Gain, config=_FINITE)
 _SETPOINT = TypeAdapter(Setpoint, config=_FINITE)
 _NAMES = TypeAdapter(DifferentNames)
-_MQTT = """# A light of WLED, Tasmota, ESPHome or zigbee2mqtt as the flat panel instead, see docs/mqtt-panels.md:
+_MQTT = """# To use a WLED, Tasmota, ESPHome or zigbee2mqtt lamp as the flat panel (docs/mqtt-panels.md):
 #     [panel]
-#     device = "the light"
+#     device = "the lamp"
 #     kind = "mqtt"
 #     [panel.mqtt]
 #     family = "wled"
@@ -98,7 +98,8 @@ def starter_config(survey: RigSurvey) -> str:
     filters = _usable_names(survey.filters)
     blocks = [
         _comment(
-            "coldframe: the settings of one rig. Lines that begin with # are explanations, or defaults to change."
+            "Configuration of coldframe for one rig. Lines that start with # are explanations, or settings at their "
+            "defaults."
         ),
         _table("server", ServerSettings, {"host": survey.host, "port": survey.port}),
         _camera(survey),
@@ -108,12 +109,12 @@ def starter_config(survey: RigSurvey) -> str:
         _table("flats", FlatSettings, {}, leave_out=("filters",)),
         _filter_example(filters),
         _table("storage", StorageSettings, {}),
-        _comment("Where the telescope stands, for sunrise: a table [site] with latitude_deg and longitude_deg."),
+        _comment("To finish by sunrise, add a table [site] with latitude_deg and longitude_deg."),
         _table("lights", LightsSettings, {}),
         _table("hooks", HookSettings, {}),
         _table("watch", WatchSettings, {}),
-        _comment("Telemetry over MQTT, for Home Assistant too: a table [mqtt] with host; docs/mqtt.md."),
-        _comment("Messages to your phone: a table [notify] with urls_file; docs/notifications.md."),
+        _comment("For telemetry over MQTT and Home Assistant, add a table [mqtt] with host (see docs/mqtt.md)."),
+        _comment("For messages to your phone, add a table [notify] with urls_file (see docs/notifications.md)."),
         _sets(survey, filters),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -141,14 +142,14 @@ def _camera(survey: RigSurvey) -> str:
     else:
         low, high = survey.setpoint_c
         nearest = min(max(_USUAL_SETPOINT_C, low), high)
-        notes["setpoint_c"] = f"This camera: {low:g} to {high:g}. Choose what it reaches on a warm night."
+        notes["setpoint_c"] = f"This camera: {low:g} to {high:g}. Choose a value that it reaches on warm nights."
         chosen["setpoint_c"] = nearest if _fits(_SETPOINT, nearest) else _USUAL_SETPOINT_C
     return _table("camera", CameraSettings, chosen, notes)
 
 
 def _panel(survey: RigSurvey) -> str:
     if survey.panel is None:
-        return f'# No flat panel was found. With one: a table [panel] with device = "its name".\n{_MQTT}'
+        return f'# No flat panel was found. If you have one, add a table [panel] with device = "its name".\n{_MQTT}'
     brightness = survey.brightness
     range_note = f"brightness {brightness[0]:g} to {brightness[1]:g}" if brightness else "switched on and off only"
     notes = {"device": f"This panel: {range_note}, {'with' if survey.has_cover else 'without'} a cover."}
@@ -157,11 +158,11 @@ def _panel(survey: RigSurvey) -> str:
 
 def _wheel(survey: RigSurvey, filters: tuple[str, ...]) -> str:
     if survey.wheel is None or not filters:
-        return _comment('No filter wheel was found. With one: a table [wheel] with device = "its name".')
+        return _comment('No filter wheel was found. If you have one, add a table [wheel] with device = "its name".')
     chosen: dict[str, object] = {"device": survey.wheel}
     if filters != survey.filters:
         chosen["names"] = filters
-    notes = {"names": f"The driver has: {_toml(survey.filters)}."}
+    notes = {"names": f"The driver's names: {_toml(survey.filters)}."}
     return _table("wheel", WheelSettings, chosen, notes)
 
 
@@ -177,28 +178,28 @@ def _usable_names(filters: tuple[str, ...]) -> tuple[str, ...]:
 
 def _filter_example(filters: tuple[str, ...]) -> str:
     name = _toml(filters[-1] if filters else "Ha")
-    about = _comment("Single filters may have a target, band, preferred_exposure_s or exposure_limits_s of their own:")
+    about = _comment("Single filters may have their own target, band, preferred_exposure_s or exposure_limits_s:")
     return f"{about}\n# [flats.filters.{name}]\n# preferred_exposure_s = [1.0, 8.0]"
 
 
 def _sets(survey: RigSurvey, filters: tuple[str, ...]) -> str:
     blocks = [
         _comment(
-            "The sets to shoot. Each makes one master; gain, offset, binning, readout_mode and setpoint_c can be given "
-            "in a set where they differ from the camera's."
+            "The sets to shoot. Each makes one master. A set may have its own gain, offset, binning, readout_mode and "
+            "setpoint_c."
         ),
-        _comment("Bias: cheap, so many.") + "\n" + _set(kind="bias", count=100),
-        _comment("Darks: exposure and temperature of the lights; one set for each exposure.")
+        _comment("Bias: quick to shoot, so take many.") + "\n" + _set(kind="bias", count=100),
+        _comment("Darks: with the exposure and temperature of the lights; one set for each exposure.")
         + "\n"
         + _set(kind="dark", count=30, exposure_s=300.0),
     ]
     if survey.panel is None:
-        blocks.append(_comment("Flats need a panel; none was found."))
+        blocks.append(_comment("Flats need a panel, and none was found."))
         return "\n\n".join(blocks)
     blocks.append(
         _comment(
-            "Flats, and dark flats at the exposure that is found for them. With a CCD, whose bias is stable, "
-            "dark flats can go."
+            "Flats, and dark flats with the exposure that is found for the flats. For a CCD, whose bias is stable, "
+            "you can delete the dark-flat sets."
         )
     )
     for each in (filters if survey.wheel else ()) or (None,):

@@ -55,6 +55,10 @@ class Cooler:
         self._integral = min(max((ambient - setpoint_c) / self._model.maximum_delta_c, 0.0), 1.0)
         self.setpoint_c = setpoint_c
 
+    def weaken(self, maximum_delta_c: float) -> None:
+        """Reach less far below ambient from now on, like a cooler that loses its vacuum or its fan."""
+        self._model = self._model.model_copy(update={"maximum_delta_c": maximum_delta_c})
+
     def switch_off(self) -> None:
         """Let the sensor drift back to ambient."""
         self.setpoint_c = None

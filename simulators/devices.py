@@ -62,7 +62,8 @@ class SimulatedCamera:
     """A camera as `coldframe.devices.camera.Camera` describes it."""
 
     def __init__(self, telescope: Telescope, now: Callable[[], datetime]) -> None:
-        self._telescope = telescope
+        self.telescope = telescope
+        """The simulated hardware behind the camera."""
         self._now = now
         self._aborted = asyncio.Event()
         self._exposing = False
@@ -158,12 +159,12 @@ class SimulatedCamera:
             If the setpoint is out of range.
         """
         self._require_connection()
-        if self._telescope.cooler is None or self._features.setpoint_c is None:
+        if self.telescope.cooler is None or self._features.setpoint_c is None:
             raise NotSupportedError(self.name, "has no cooler", "Leave the setpoint out of its settings.")
         if not self._features.setpoint_c.contains(setpoint_c):
             raise self._refused("setpoint", setpoint_c, self._features.setpoint_c)
-        self._telescope.cooler.advance(_time_s())
-        self._telescope.cooler.cool_to(setpoint_c)
+        self.telescope.cooler.advance(_time_s())
+        self.telescope.cooler.cool_to(setpoint_c)
 
     async def cooler_off(self) -> None:
         """Switch the cooler off.
@@ -174,15 +175,15 @@ class SimulatedCamera:
             If the camera has no cooler.
         """
         self._require_connection()
-        if self._telescope.cooler is None:
+        if self.telescope.cooler is None:
             raise NotSupportedError(self.name, "has no cooler")
-        self._telescope.cooler.advance(_time_s())
-        self._telescope.cooler.switch_off()
+        self.telescope.cooler.advance(_time_s())
+        self.telescope.cooler.switch_off()
 
     def thermals(self) -> Thermals:
         """Return the temperature of this moment, as the camera's thermometer reads it."""
         now_s = _time_s()
-        true_c, cooler = self._telescope.sensor_c(now_s), self._telescope.cooler
+        true_c, cooler = self.telescope.sensor_c(now_s), self.telescope.cooler
         if cooler is None:
             return Thermals(true_c, None, None, None, now_s)
         return Thermals(cooler.reading_c, cooler.setpoint_c, cooler.setpoint_c is not None, cooler.power_percent, now_s)
@@ -191,7 +192,7 @@ class SimulatedCamera:
         settings, started_at = self._settings, self._now()
         labels = self._features.readout_modes
         mode = labels.index(settings.readout_mode) if settings.readout_mode else 0
-        shot = self._telescope.begin(
+        shot = self.telescope.begin(
             kind,
             exposure_s,
             _time_s(),
@@ -200,10 +201,10 @@ class SimulatedCamera:
             binning=settings.binning,
             readout_mode=mode,
         )
-        await self._wait(exposure_s + self._telescope.readout_s(mode))
+        await self._wait(exposure_s + self.telescope.readout_s(mode))
         thermals = self.thermals()
         return Frame(
-            pixels=self._telescope.render(shot),
+            pixels=self.telescope.render(shot),
             kind=kind,
             exposure_s=exposure_s,
             started_at=started_at,
@@ -211,7 +212,7 @@ class SimulatedCamera:
             sensor_c=thermals.sensor_c,
             setpoint_c=thermals.setpoint_c,
             camera=self.name,
-            header=driver_cards(self._telescope.rig, kind, shot, started_at, thermals.sensor_c or 0),
+            header=driver_cards(self.telescope.rig, kind, shot, started_at, thermals.sensor_c or 0),
         )
 
     async def _wait(self, duration_s: float) -> None:
@@ -263,7 +264,8 @@ class SimulatedFlatPanel:
     is_ready = True
 
     def __init__(self, telescope: Telescope) -> None:
-        self._panel = telescope.panel
+        self.hardware = telescope.panel
+        """The simulated panel itself, as opposed to its driver."""
 
     @property
     def name(self) -> str:
@@ -273,7 +275,7 @@ class SimulatedFlatPanel:
     @property
     def brightness_limits(self) -> Limits:
         """Range of the brightness."""
-        return Limits(0, self._panel.model.brightness_maximum, 1)
+        return Limits(0, self.hardware.model.brightness_maximum, 1)
 
     @property
     def has_light(self) -> bool:
@@ -283,11 +285,11 @@ class SimulatedFlatPanel:
     @property
     def has_cover(self) -> bool:
         """Whether the rig's panel has a cover."""
-        return self._panel.model.cover_travel_s is not None
+        return self.hardware.model.cover_travel_s is not None
 
     def state(self) -> PanelState:
         """Return the state of this moment."""
-        return PanelState(self._panel.lit, self._panel.brightness, self._panel.cover(_time_s()))
+        return PanelState(self.hardware.lit, self.hardware.brightness, self.hardware.cover(_time_s()))
 
     async def ensure_ready(self) -> None:
         """Do nothing: it is."""
@@ -307,15 +309,15 @@ class SimulatedFlatPanel:
         if brightness is not None and not limits.contains(brightness):
             allowed = f"It takes {limits.minimum:g} to {limits.maximum:g}."
             raise SettingRefusedError(self.name, f"refused brightness {brightness}", allowed)
-        await asyncio.sleep(self._panel.model.switch_s)
-        self._panel.lit = True
+        await asyncio.sleep(self.hardware.model.switch_s)
+        self.hardware.lit = True
         if brightness is not None:
-            self._panel.brightness = brightness
+            self.hardware.brightness = brightness
 
     async def light_off(self) -> None:
         """Switch the light off."""
-        await asyncio.sleep(self._panel.model.switch_s)
-        self._panel.lit = False
+        await asyncio.sleep(self.hardware.model.switch_s)
+        self.hardware.lit = False
 
     async def open_cover(self) -> None:
         """Open the cover and wait until it is open."""
@@ -328,7 +330,7 @@ class SimulatedFlatPanel:
     async def _move_cover(self, *, closed: bool) -> None:
         if not self.has_cover:
             raise NotSupportedError(self.name, "has no cover")
-        await _sleep_until(self._panel.move_cover(_time_s(), closed=closed))
+        await _sleep_until(self.hardware.move_cover(_time_s(), closed=closed))
 
 
 class SimulatedFilterWheel:

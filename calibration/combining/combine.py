@@ -27,7 +27,7 @@ class NotOneSetError(ColdframeError):
 
 
 class StackingError(ColdframeError):
-    """The frames are good, but whatever should stack them failed."""
+    """The frames are good, but stacking them failed, here or on a cluster."""
 
 
 Stacking = Callable[[Sequence[ImageFile], Method, FlatRecipe | None], tuple[Stack, NDArray[np.bool_] | None]]

@@ -236,15 +236,15 @@ def _check_versions(client: Client) -> None:
     here = metadata.version(_PACKAGE)
     for who, version in versions.items():
         if version != here:
-            there = f"runs {_PACKAGE} {version}" if isinstance(version, str) else f"has no {_PACKAGE}"
-            raise StackingError(f"{who} {there}, this machine runs {here}: install the same version everywhere")
+            difference = f"runs {_PACKAGE} {version}" if isinstance(version, str) else f"has no {_PACKAGE}"
+            raise StackingError(f"{who} {difference}, this machine runs {here}: install the same version everywhere")
 
 
 def _answers(client: Client, question: Callable[..., Any], *arguments: object) -> dict[str, Any]:
     """Return each worker's answer, or its exception; workers that have left meanwhile are omitted."""
     answers = client.run(question, *arguments, on_error="return")
-    there = client.nthreads()
-    return {worker: answer for worker, answer in sorted(answers.items()) if worker in there}
+    connected = client.nthreads()
+    return {worker: answer for worker, answer in sorted(answers.items()) if worker in connected}
 
 
 def row_parts(shape: tuple[int, int], threads: int) -> list[Rows]:

@@ -92,8 +92,8 @@ def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
             if header.get("CFSKY") is True:
                 stack, masked = _combine_twilight_flats(frames, clipping, _ladder(header, master), folder)
             else:
-                anew = combine_frames(frames, clipping, _subtracted(header, master))
-                stack, masked = anew.stack, anew.masked
+                combined = combine_frames(frames, clipping, _subtracted(header, master))
+                stack, masked = combined.stack, combined.masked
         except (NotOneSetError, NoSignalError, ValueError) as error:
             raise FrameFileError(master, f"its frames do not make one master: {error}") from error
     return Recombination(

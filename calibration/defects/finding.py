@@ -321,8 +321,8 @@ def _shot_noise_slope(dark: MasterPlanes, scatter: _Scatter, excess: F32, hot: M
 
 
 def _frames(master: MasterPlanes, counts: F32) -> int:
-    told = master.header.get("NCOMBINE", master.header.get("STACKCNT"))
-    return max(told if isinstance(told, int) else 0, int(counts.max()), 2)
+    stated = master.header.get("NCOMBINE", master.header.get("STACKCNT"))
+    return max(stated if isinstance(stated, int) else 0, int(counts.max()), 2)
 
 
 def largest_variance_ratio(degrees: int, probability: float) -> float:

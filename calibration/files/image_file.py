@@ -256,9 +256,9 @@ def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size:
     if bits not in STORED_AS or scale == 0:
         raise FrameFileError(path, f"BITPIX {bits}, BSCALE {scale}: not pixels that can be combined")
     image = ImageFile(path, path, data_start, (height, width), int(bits), zero, scale, header)
-    needed, there = height * width * image.pixel_bytes, max(size - data_start, 0)
-    if needed > there:
-        raise FrameFileError(path, f"truncated: {width} x {height} pixels need {needed} bytes, the file has {there}")
+    needed, present = height * width * image.pixel_bytes, max(size - data_start, 0)
+    if needed > present:
+        raise FrameFileError(path, f"truncated: {width} x {height} pixels need {needed} bytes, the file has {present}")
     return image
 
 

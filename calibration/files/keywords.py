@@ -58,7 +58,7 @@ def raw_cards(
     exposed = timedelta(seconds=exposure_s)
     ours = [
         Card("IMAGETYP", RAW_TYPES[kind], "type of frame"),
-        Card("CFROLE", ROLES[kind], "what coldframe shot it for"),
+        Card("CFROLE", ROLES[kind], "purpose of the frame"),
         *setting_cards(
             exposure_s=exposure_s,
             settings=settings,

@@ -120,7 +120,7 @@ def reject_ends(
     Returns
     -------
     first, last, total, square
-        The same of what is kept.
+        The same for the kept values.
     """
     kind = type(origin)
     while last - first > LAST_KEPT:

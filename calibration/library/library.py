@@ -83,7 +83,7 @@ class Library:
     folder: Path
 
     def file(self, master: Path) -> Path:
-        """Add a master as a hard link, or else as a copy, and return its path; a master that is there already is kept.
+        """Add a master as a hard link, or else as a copy, and return its path; a master that is already filed stays.
 
         Parameters
         ----------

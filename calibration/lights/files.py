@@ -221,7 +221,7 @@ def _calibrated(
     result = _Result(
         np.empty(pixels.shape, np.float32 if output.floating else np.uint16),
         np.empty(pixels.shape, np.float32),
-        [Card("PEDESTAL", pedestal_adu or 0, "[adu] was added to every pixel")],
+        [Card("PEDESTAL", pedestal_adu or 0, "[adu] added to every pixel")],
     )
     for rows in bands:
         band = calibrated(rows)
@@ -248,14 +248,14 @@ def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue
     result.cards.append(Card("CFDEFNUM", int(np.count_nonzero(defects.bad)), "number of defects"))
     if blank:
         result.signal[defects.bad] = result.uncertainty[defects.bad] = np.nan
-        result.cards.append(Card("CFDEFHOW", "NaN", "what they became"))
+        result.cards.append(Card("CFDEFHOW", "NaN", "replacement of defects"))
         return
     try:
         period = cfa_period(setup.mosaic)
     except ValueError as error:
         raise MismatchError(f"defects cannot be mended: {error}") from error
     unmended = mend(result.signal, result.uncertainty, defects.bad, period)
-    result.cards.append(Card("CFDEFHOW", "median of good neighbours", "what they became; of the same colour"))
+    result.cards.append(Card("CFDEFHOW", "median of good neighbours", "of the same colour"))
     result.cards.append(Card("CFDEFLFT", unmended, "defects without a good neighbour: zero signal"))
 
 
@@ -295,7 +295,7 @@ def _cards(light: Path, header: dict[str, HeaderValue], recipe: LightRecipe, e_p
         *([] if recipe.overscan is None else recipe.overscan.cards),
         Card("IMAGETYP", str(header.get("IMAGETYP", "Light Frame")), "type of frame"),
         Card("BUNIT", "adu", "unit of the pixels"),
-        Card("CALSTAT", recipe.calstat, "taken out: B bias, D dark current, F flat"),
+        Card("CALSTAT", recipe.calstat, "corrected: B bias, D dark current, F flat"),
         *(Card(keyword, value, comment) for keyword, value, comment in used if value is not None),
         Card("CFRAW", light.name, "the raw light"),
         Card("CFUNCERT", sources, "noise included in UNCERT"),

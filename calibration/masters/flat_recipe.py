@@ -2,7 +2,7 @@
 
 1. Subtract the overscan from each frame, if the camera has one.
 2. Subtract the dark of the frame's exposure.
-3. Scale what is left to `REFERENCE_LEVEL`, with a colour filter array each of its channels.
+3. Scale the rest to `REFERENCE_LEVEL`; with a colour filter array, each channel separately.
 4. Stack the scaled frames: `Accumulator` as they come in, `combine_columns` from files.
 5. Add the error of the dark, which all frames share, to the uncertainty.
 6. Normalise to a mean of 1, and mask the pixels without signal.
@@ -104,8 +104,8 @@ class FlatRecipe:
 def on_pedestal(mean: NDArray[np.float32], overscan: Overscan | None) -> NDArray[np.float32]:
     """Return the mean of a master of dark frames as it must be subtracted from flats.
 
-    Frames whose overscan was subtracted lie `PEDESTAL_ADU` above zero; masters of darks and biases are stored without
-    this pedestal.
+    Frames whose overscan was subtracted have a pedestal of `PEDESTAL_ADU`; masters of darks and biases are stored
+    without it.
 
     Parameters
     ----------

@@ -140,7 +140,7 @@ def master_cards(master: MasterFrame) -> list[Card]:
     stack = master.stack
     ours = [
         Card("IMAGETYP", _TYPES[master.kind], "type of frame"),
-        Card("CFROLE", ROLES[master.kind], "what its frames were shot for"),
+        Card("CFROLE", ROLES[master.kind], "purpose of its frames"),
         Card("BUNIT", "relative" if master.kind is FrameKind.FLAT else "adu", "unit of the pixels"),
         *setting_cards(
             exposure_s=master.exposure_s,
@@ -184,18 +184,18 @@ def _rule_cards(method: Method, frames: int) -> list[Card]:
             winsorized = "winsorized " if isinstance(method, Winsorizing) else ""
             return [
                 Card("CFMETHOD", f"{winsorized}sigma-clipped mean", "how the frames were combined"),
-                Card("CFKAPPA", method.kappa, "rejected beyond so many sigma"),
-                Card("CFCENTRE", "median", "of the kept values; sigma is theirs, too"),
-                Card("CFSTART", "all", "what the first median and sigma are from"),
+                Card("CFKAPPA", method.kappa, "limit of rejection, in sigma"),
+                Card("CFCENTRE", "median", "of the kept values, as is sigma"),
+                Card("CFSTART", "all", "values in the first median and sigma"),
             ]
         case Clipping():
             return [
                 Card("CFMETHOD", "sigma-clipped mean", "how the frames were combined"),
-                Card("CFKAPPA", method.kappa, "rejected beyond so many sigma"),
+                Card("CFKAPPA", method.kappa, "limit of rejection, in sigma"),
                 Card("CFCENTRE", method.centre, "of the kept values, as is sigma"),
-                Card("CFSTART", method.start, "what the first mean and sigma are from"),
-                Card("CFTRIM", method.trimmed(frames), "values left out on each side at the start"),
-                Card("CFFLOOR", method.sigma_floor_adu, "[adu] sigma is at least this"),
+                Card("CFSTART", method.start, "values in the first mean and sigma"),
+                Card("CFTRIM", method.trimmed(frames), "values omitted on each side at the start"),
+                Card("CFFLOOR", method.sigma_floor_adu, "[adu] lower limit of sigma"),
                 Card("CFITER", method.iterations, "most iterations"),
             ]
 
@@ -218,7 +218,7 @@ def _method_cards(master: MasterFrame) -> list[Card]:
         if master.kind is not FrameKind.FLAT:
             cards.append(Card("CALSTAT", BIAS_TAKEN_OUT, "taken out: B bias"))
     if master.kind is FrameKind.FLAT:
-        cards.append(Card("CFNORM", "mean 1 over all unmasked pixels", "colours of a filter array each by itself"))
+        cards.append(Card("CFNORM", "mean 1 over all unmasked pixels", "for each colour of a filter array"))
     return cards
 
 
@@ -269,18 +269,18 @@ def is_written(path: Path, master: MasterFrame) -> bool:
         The master that would be written.
     """
     try:
-        there = read_master(path)
+        existing = read_master(path)
     except FrameFileError:
         return False
-    inputs = [there.header.get(f"IMCOM{number:03d}") for number in range(1, len(master.inputs) + 1)]
+    inputs = [existing.header.get(f"IMCOM{number:03d}") for number in range(1, len(master.inputs) + 1)]
     planes: list[tuple[NDArray[np.generic] | None, NDArray[np.generic] | None]] = [
-        (there.mean, master.stack.mean),
-        (there.uncertainty, np.nan_to_num(master.stack.uncertainty)),
-        (there.counts, master.stack.counts),
-        (there.masked, master.masked),
+        (existing.mean, master.stack.mean),
+        (existing.uncertainty, np.nan_to_num(master.stack.uncertainty)),
+        (existing.counts, master.stack.counts),
+        (existing.masked, master.masked),
     ]
     return (
-        there.header.get("STACKCNT") == master.stack.frames
+        existing.header.get("STACKCNT") == master.stack.frames
         and inputs == list(master.inputs)
         and integrity_fault(path) is None
         and all(one is other or _is_equal(one, other) for one, other in planes)

@@ -1,7 +1,7 @@
 """The running state of a set: everything that its master needs of the frames so far, in memory of a fixed size.
 
-Iterated clipping about the mean keeps a contiguous interval of each pixel's sorted sample, so whatever it rejects is at
-the ends. Sums, sums of squares and a few extreme values of each pixel therefore decide exactly as the whole sample
+Iterated clipping about the mean keeps a contiguous interval of each pixel's sorted sample, so all rejected values are
+at the ends. Sums, sums of squares and a few extreme values of each pixel therefore decide exactly as the whole sample
 would. Pixels that reject more values than the state keeps are flagged, and recomputed from the saved frames.
 """
 

@@ -20,7 +20,7 @@ FULL_POWER_PERCENT = 95.0
 """Coolers at their limit report 95 to 100 %, depending on the driver."""
 
 STALL_S = 300.0
-"""A temperature that has not moved for this long is stuck, whatever the power: the supply may be unplugged, which
+"""A temperature that has not moved for this long is stuck at any reported power: the supply may be unplugged, which
 drivers do not report (indi-allsky#443)."""
 
 SILENCE_S = 60.0

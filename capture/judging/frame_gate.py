@@ -84,8 +84,8 @@ class FlatBand:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FrameLook:
-    """What the gate needs to know about a frame.
+class MeasuredFrame:
+    """A frame as the gate sees it: what was measured on its pixels, and its temperature.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class FrameGate:
         self._kind = kind
         self._band = band
         self._ceiling_adu = ceiling_adu
-        self._reference: FrameLook | None = None
+        self._reference: MeasuredFrame | None = None
         self._leaks: LeakWatch | None = None
         self._digests: set[bytes] = set()
 
@@ -142,43 +142,43 @@ class FrameGate:
         reach_adu = SHAPE_BOUNDS * max(first.noise_adu, 1.0)
         return first.level_adu - reach_adu, first.level_adu + reach_adu
 
-    def fault(self, look: FrameLook) -> Fault | None:
+    def fault(self, frame: MeasuredFrame) -> Fault | None:
         """Return why a frame must be rejected, or None if it is good. Record nothing: see `accept`."""
-        fault = self._fault(look)
-        if fault is None and look.digest in self._digests:
+        fault = self._fault(frame)
+        if fault is None and frame.digest in self._digests:
             return Fault("the same pixels as an earlier frame: the camera repeated it")
         return fault
 
-    def remember_pixels(self, look: FrameLook) -> None:
+    def remember_pixels(self, frame: MeasuredFrame) -> None:
         """Reject the same pixels if they come again.
 
         Call this for a frame that is rejected because of how it was shot: its pixels may be faultless.
         """
-        self._digests.add(look.digest)
+        self._digests.add(frame.digest)
 
-    def accept(self, look: FrameLook) -> None:
+    def accept(self, frame: MeasuredFrame) -> None:
         """Record a good frame, with which the next ones are compared."""
-        self.remember_pixels(look)
-        self._reference = self._reference or look
+        self.remember_pixels(frame)
+        self._reference = self._reference or frame
         # Bias exposures are too short for a leak to show, and comparing such large sets would take long.
         if self._kind in {FrameKind.DARK, FrameKind.DARK_FLAT}:
             self._leaks = self._leaks or LeakWatch(self._reference.statistics.noise_adu)
-            self._leaks.accept(look.shape, look.sensor_c)
+            self._leaks.accept(frame.shape, frame.sensor_c)
 
-    def _fault(self, look: FrameLook) -> Fault | None:
-        statistics = look.statistics
+    def _fault(self, frame: MeasuredFrame) -> Fault | None:
+        statistics = frame.statistics
         if statistics.minimum_adu == statistics.maximum_adu and not self._is_flooded(statistics):
             return Fault(f"every pixel is {statistics.minimum_adu} ADU: the camera was not read out")
-        if self._reference is not None and (reason := _unlike(look.shape, self._reference.shape)):
+        if self._reference is not None and (reason := _unlike(frame.shape, self._reference.shape)):
             return Fault(reason)
-        return self._flat_fault(look) if self._band is not None else self._dark_fault(look)
+        return self._flat_fault(frame) if self._band is not None else self._dark_fault(frame)
 
     def _is_flooded(self, statistics: FrameStatistics) -> bool:
         """Return whether every pixel of a frame without light is saturated: that is light, not a failed readout."""
         return self._band is None and statistics.saturated_fraction == 1
 
-    def _flat_fault(self, look: FrameLook) -> Fault | None:
-        band, statistics = self._band, look.statistics
+    def _flat_fault(self, frame: MeasuredFrame) -> Fault | None:
+        band, statistics = self._band, frame.statistics
         assert band is not None
         level_adu = statistics.brightest_adu
         if not band.low_adu <= level_adu <= band.high_adu:
@@ -193,15 +193,15 @@ class FrameGate:
             )
         if statistics.saturated_fraction > band.saturated_fraction:
             return Fault(f"{100 * statistics.saturated_fraction:.2f} % of the central pixels are saturated")
-        return self._uneven_light(look, band)
+        return self._uneven_light(frame, band)
 
-    def _uneven_light(self, look: FrameLook, band: FlatBand) -> Fault | None:
+    def _uneven_light(self, frame: MeasuredFrame, band: FlatBand) -> Fault | None:
         """Compare the light of a flat with the first one, place by place."""
         bias_adu = band.bias_adu
-        if self._reference is None or not is_large_enough(look.shape.levels_adu.shape):
+        if self._reference is None or not is_large_enough(frame.shape.levels_adu.shape):
             return None
         first = self._reference.shape
-        lit, lit_first = (_lit(shape, bias_adu) for shape in (look.shape, first))
+        lit, lit_first = (_lit(shape, bias_adu) for shape in (frame.shape, first))
         if (torn := float((lit != lit_first).mean())) >= LEAST_TORN:
             return Fault(
                 f"{100 * torn:.0f} % of the frame is lit in only one of this and the first flat: "
@@ -209,19 +209,19 @@ class FrameGate:
             )
         if not lit_first.all():
             return None
-        smooth = smooth_pattern((look.shape.levels_adu - bias_adu) / (first.levels_adu - bias_adu))
+        smooth = smooth_pattern((frame.shape.levels_adu - bias_adu) / (first.levels_adu - bias_adu))
         if smooth.amplitude_adu > LARGEST_GRADIENT and smooth.significances.max() > SIGNIFICANT:
             return Fault(
                 f"the light differs by {100 * smooth.amplitude_adu:.1f} % from the first flat, brightest on the "
                 f"{smooth.brightest}: did something move in front of the telescope?"
             )
-        bands = bands_between(look.shape, first, bias_adu)
+        bands = bands_between(frame.shape, first, bias_adu)
         if bands.relative > band.largest_bands and bands.significance > SIGNIFICANT:
             return Fault(f"bands of {100 * bands.relative:.2f} % across the frame: the light flickers")
         return None
 
-    def _dark_fault(self, look: FrameLook) -> Fault | None:
-        statistics = look.statistics
+    def _dark_fault(self, frame: MeasuredFrame) -> Fault | None:
+        statistics = frame.statistics
         if statistics.saturated_fraction > LARGEST_DARK_SATURATION:
             percent = 100 * statistics.saturated_fraction
             return Fault(f"{percent:.1f} % of the central pixels are saturated: light on the sensor?", is_light=True)
@@ -233,13 +233,13 @@ class FrameGate:
             )
         if self._reference is None:
             return None
-        return self._torn(look, self._reference) or self._change(look, self._reference.statistics)
+        return self._torn(frame, self._reference) or self._change(frame, self._reference.statistics)
 
-    def _torn(self, look: FrameLook, first: FrameLook) -> Fault | None:
+    def _torn(self, frame: MeasuredFrame, first: MeasuredFrame) -> Fault | None:
         """Compare a bias with the first one, place by place; `_change` compares the patterns of darks."""
         if self._kind is not FrameKind.BIAS:
             return None
-        moved_adu = look.shape.levels_adu - first.shape.levels_adu
+        moved_adu = frame.shape.levels_adu - first.shape.levels_adu
         jumps = np.abs(moved_adu - np.median(moved_adu)) > LARGEST_JUMP * max(first.statistics.noise_adu, 1.0)
         torn = float(jumps.mean())
         if torn < LEAST_TORN:
@@ -248,9 +248,9 @@ class FrameGate:
             f"{100 * torn:.0f} % of the frame has another level than the first frame: was the readout interrupted?"
         )
 
-    def _change(self, look: FrameLook, first: FrameStatistics) -> Fault | None:
+    def _change(self, frame: MeasuredFrame, first: FrameStatistics) -> Fault | None:
         """Compare a frame without light with the frames before it."""
-        statistics = look.statistics
+        statistics = frame.statistics
         limit_adu = level_limit_adu(first)
         if abs(statistics.level_adu - first.level_adu) > limit_adu:
             return Fault(
@@ -258,9 +258,9 @@ class FrameGate:
                 f"{first.level_adu:.0f} ADU: light on the sensor, or another setting?",
                 is_light=statistics.level_adu > first.level_adu,
             )
-        if self._leaks is not None and (leak := self._leaks.leak(look.shape, look.sensor_c)):
+        if self._leaks is not None and (leak := self._leaks.leak(frame.shape, frame.sensor_c)):
             return Fault(str(leak), is_light=True)
-        if abs(statistics.noise_adu / max(first.noise_adu, 1e-9) - 1) > noise_tolerance(look.shape.size):
+        if abs(statistics.noise_adu / max(first.noise_adu, 1e-9) - 1) > noise_tolerance(frame.shape.size):
             return Fault(
                 f"noise {statistics.noise_adu:.1f} ADU instead of the first frame's {first.noise_adu:.1f} ADU: "
                 "another setting, or a disturbed readout?"

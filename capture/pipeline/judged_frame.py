@@ -11,7 +11,7 @@ from coldframe.calibration.measuring.frame_shape import frame_shape
 from coldframe.calibration.measuring.statistics import FrameMeasurement, measure, preview
 from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events.kinds import FrameAccepted, FrameShown, Severity
-from coldframe.capture.judging.frame_gate import Fault, FrameGate, FrameLook
+from coldframe.capture.judging.frame_gate import Fault, FrameGate, MeasuredFrame
 from coldframe.capture.session.context import NightContext
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame
@@ -63,12 +63,12 @@ def judge_frame(frame: Frame, shot_fault: str | None, measurement: FrameMeasurem
     """
     statistics, digest = measurement.statistics, pixel_digest(frame.pixels)
     shape = frame_shape(frame.pixels, gate.bounds_adu(statistics))
-    look = FrameLook(statistics, digest, shape, frame.sensor_c)
-    fault = gate.fault(look) if shot_fault is None else Fault(shot_fault)
+    measured = MeasuredFrame(statistics, digest, shape, frame.sensor_c)
+    fault = gate.fault(measured) if shot_fault is None else Fault(shot_fault)
     if fault is None:
-        gate.accept(look)
+        gate.accept(measured)
     elif shot_fault is not None:
-        gate.remember_pixels(look)
+        gate.remember_pixels(measured)
     return JudgedFrame(frame, measurement, preview(frame.pixels), digest, fault)
 
 

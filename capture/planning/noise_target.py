@@ -10,7 +10,7 @@ from coldframe.config.counts import WITH_GLOW, NoiseGoal
 from coldframe.config.frames import FrameKind
 
 LEAST_GLOW = 1.0
-"""Glow matters if it exceeds one frame's noise: its shot noise is small beside the read noise below that."""
+"""Glow matters only above the noise of one frame; below, its shot noise is small compared with the read noise."""
 
 LEEWAY = 1.03
 """Accept a set that lacks up to 3 % of the frames: the noise is known to 1 %, so its square, the count, to 2 %."""

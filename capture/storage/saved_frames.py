@@ -43,14 +43,14 @@ class Wanted:
 
     def includes(self, setup: FrameSetup, header: Mapping[str, HeaderValue]) -> bool:
         """Return whether a saved frame belongs to the set; readout settings that the set leaves open may differ."""
-        asked, had = self.readout, setup.readout
+        wanted, had = self.readout, setup.readout
         return (
             setup.kind is self.kind
             and header.get("INSTRUME") == _as_written(self.camera)
-            and had.binning == asked.binning
-            and asked.gain in {None, had.gain}
-            and asked.offset in {None, had.offset}
-            and (asked.readout_mode is None or had.readout_mode == _as_written(asked.readout_mode))
+            and had.binning == wanted.binning
+            and wanted.gain in {None, had.gain}
+            and wanted.offset in {None, had.offset}
+            and (wanted.readout_mode is None or had.readout_mode == _as_written(wanted.readout_mode))
             and setup.setpoint_c == self.setpoint_c
             and (self.filter_name is None or header.get("FILTER") == _as_written(self.filter_name))
             and self.exposure_s in {None, setup.exposure_s}

@@ -233,7 +233,7 @@ def observed_faintest_part(target: FlatTarget, tests: Sequence[FlatTest]) -> flo
 
 
 def light_changed(one: FlatTest, other: FlatTest, target: FlatTarget) -> bool:
-    """Return whether two tests at the same brightness contradict each other, whatever the shutter's dead time."""
+    """Return whether two tests at the same brightness contradict each other beyond any dead time of the shutter."""
     short, long = sorted((one, other), key=lambda test: test.exposure_s)
     short_adu, long_adu = short.level_adu - target.bias_adu, long.level_adu - target.bias_adu
     if short.brightness != long.brightness or short_adu < black_limit_adu(target):

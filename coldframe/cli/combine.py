@@ -221,10 +221,10 @@ def _check_subtracted(frames: Sequence[RawFrame], subtracted: _Subtracted | None
         faults["it is a single frame, not a master"] = None
     if not faults:
         return
-    told = f"{subtracted.path} does not fit the frames: {', '.join(list(faults)[:_MOST_FAULTS])}"
+    message = f"{subtracted.path} does not fit the frames: {', '.join(list(faults)[:_MOST_FAULTS])}"
     if not force:
-        raise RefusedError(f"{told}; --force subtracts it anyway")
-    print(told, file=sys.stderr)
+        raise RefusedError(f"{message}; --force subtracts it anyway")
+    print(message, file=sys.stderr)
 
 
 def _combined(

@@ -22,8 +22,8 @@ from coldframe.calibration.masters.reading import MasterPlanes, read_master
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, FrameStatistics, measure
 from coldframe.capture.monitoring.dashboard.drawing import ASCII, NOTE, UNICODE, Glyphs, Picture, histogram, shrink
 from coldframe.capture.monitoring.progress.quantities import exposure_text, printable
-from coldframe.capture.monitoring.report.contents import MasterLook
-from coldframe.capture.monitoring.report.pixels import look, picture_of
+from coldframe.capture.monitoring.report.contents import PixelStatistics
+from coldframe.capture.monitoring.report.pixels import picture_of, summarise
 from coldframe.capture.monitoring.report.png import png_bytes
 from coldframe.cli.exit_codes import ExitCode
 
@@ -66,7 +66,7 @@ def _show(image: ImageFile) -> None:
     console = Console(highlight=False, markup=False)
     glyphs = UNICODE if (console.encoding or "").lower().startswith("utf") else ASCII
     setup = setup_of(image.header)
-    seen = look(image, 2 * console.width).figures
+    seen = summarise(image, 2 * console.width).statistics
     table = Table(show_header=False, box=None, padding=(0, 2))
     for name, value in (*_facts(image, setup), *_figures(image, setup, seen), *_uncertainty(image)):
         table.add_row(name, Text(printable(value)))
@@ -120,7 +120,7 @@ def _pattern(setup: FrameSetup) -> str | None:
     return setup.mosaic if setup.mosaic in BAYER_PATTERNS and setup.readout.binning == 1 else None
 
 
-def _figures(image: ImageFile, setup: FrameSetup, seen: MasterLook) -> Iterator[tuple[str, str]]:
+def _figures(image: ImageFile, setup: FrameSetup, seen: PixelStatistics) -> Iterator[tuple[str, str]]:
     """Yield levels and noise: for whole numbers all measurements of a frame, for others those of any image."""
     if image.storage in UINT16_STORAGES:
         yield from _statistics(measure(uint16_pixels(image), cfa_pattern=_pattern(setup)).statistics)
@@ -172,7 +172,7 @@ def _planes(planes: MasterPlanes) -> Iterator[tuple[str, str]]:
 
 
 def _drawings(
-    image: ImageFile, setup: FrameSetup, seen: MasterLook, console: Console, glyphs: Glyphs
+    image: ImageFile, setup: FrameSetup, seen: PixelStatistics, console: Console, glyphs: Glyphs
 ) -> Iterator[RenderableType]:
     """Yield histogram and picture, as large as the terminal allows."""
     width = min(console.width - 4, WIDEST_HISTOGRAM)

@@ -20,33 +20,33 @@ class BrokerPasswordError(ColdframeError):
 class BrokerSettings(Section):
     """An MQTT broker."""
 
-    host: Name = Field(default="127.0.0.1", description="Name or address of the machine with the MQTT broker.")
+    host: Name = Field(default="127.0.0.1", description="Name or address of the host of the MQTT broker.")
     port: int = Field(
-        default=1883, ge=1, le=65535, description="TCP port of the broker; with TLS most listen on 8883 instead."
+        default=1883, ge=1, le=65535, description="TCP port of the broker; with TLS, most brokers use 8883."
     )
     user: Name | None = Field(
-        default=None, description="User name for the broker; without it you are nobody in particular to it."
+        default=None, description="User name for the broker; if not set, the connection is anonymous."
     )
     password_file: AbsolutePath | None = Field(
         default=None,
-        description="File whose first line is the password; keep it readable for you alone (chmod 600). Without it "
-        f"the environment variable {PASSWORD_VARIABLE} is looked at. The password itself never stands here.",
+        description="File whose first line is the password; make it readable for you alone (chmod 600). If not set, "
+        f"the environment variable {PASSWORD_VARIABLE} is used. The password itself never belongs in this file.",
     )
     tls: bool = Field(
         default=False,
-        description="Whether the connection is encrypted and the broker's certificate checked; without it the password "
-        "crosses the network in the open.",
+        description="Whether to encrypt the connection and verify the broker's certificate; without TLS, the "
+        "password crosses the network unencrypted.",
     )
     ca_file: AbsolutePath | None = Field(
         default=None,
-        description="With TLS: certificate of the authority that signed the broker's, where the system does not know "
-        "it.",
+        description="With TLS: certificate of the authority that signed the broker's certificate, if the system "
+        "does not know it.",
     )
     client_certificate: AbsolutePath | None = Field(
-        default=None, description="With TLS: certificate that proves to the broker who you are, PEM."
+        default=None, description="With TLS: certificate with which coldframe identifies itself to the broker, PEM."
     )
     client_key: AbsolutePath | None = Field(
-        default=None, description="Key of the client certificate, PEM without a password; may be in the same file."
+        default=None, description="Key of the client certificate, PEM without a password; it may be in the same file."
     )
 
     @model_validator(mode="after")
@@ -54,9 +54,10 @@ class BrokerSettings(Section):
         # Refused, not ignored: a user who sets one of these believes that the connection is encrypted.
         for name in ("ca_file", "client_certificate", "client_key"):
             if getattr(self, name) is not None and not self.tls:
-                raise ContradictionError([Contradiction((name,), "found without TLS; allowed: beside tls = true")])
+                raise ContradictionError([Contradiction((name,), "found without TLS; allowed: only with tls = true")])
         if self.client_key is not None and self.client_certificate is None:
-            raise ContradictionError([Contradiction(("client_key",), "found alone; allowed: with client_certificate")])
+            text = "found without client_certificate; allowed: only with it"
+            raise ContradictionError([Contradiction(("client_key",), text)])
         return self
 
     @property
@@ -81,7 +82,7 @@ class BrokerSettings(Section):
         except OSError as error:
             raise BrokerPasswordError(
                 f"{self.password_file}: the broker's password cannot be read: {error.strerror or error}. "
-                "Its first line should be the password."
+                "Its first line must be the password."
             ) from error
         return SecretStr(_first_line(self.password_file, content))
 
@@ -92,5 +93,5 @@ def _first_line(path: Path, content: bytes) -> str:
     except UnicodeDecodeError:
         line = ""
     if not line or len(content) > LONGEST_PASSWORD_BYTES:
-        raise BrokerPasswordError(f"{path}: holds no password. Its first line should be the password, in UTF-8.")
+        raise BrokerPasswordError(f"{path}: contains no password. Its first line must be the password, in UTF-8.")
     return line

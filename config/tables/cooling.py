@@ -15,8 +15,8 @@ class CoolingSettings(Section):
         default=0.3,
         ge=0.05,
         le=5,
-        description="Largest deviation from the setpoint, above or below, at which frames are shot. "
-        "Dark current doubles every 6 C or so: 0.3 C is about 3 % of it.",
+        description="Largest deviation from the setpoint, above or below, at which frames are shot. Dark current "
+        "doubles about every 6 C, so 0.3 C changes it by about 3 %.",
     )
     dwell_s: float = Field(
         default=60.0,
@@ -28,12 +28,12 @@ class CoolingSettings(Section):
         default=1200.0,
         ge=1,
         le=14400,
-        description="Longest time to reach the setpoint and hold it; after that it counts as out of reach.",
+        description="Longest time to reach the setpoint and hold it; after that, the setpoint counts as out of reach.",
     )
     fallback_c: Setpoints = Field(
         default=(),
-        description="Warmer setpoints that will do where one is out of reach, as in a summer night: what was planned "
-        "there is then shot at the nearest of them that is reached. Without any it is left out.",
+        description="Warmer setpoints for a setpoint that is out of reach, as on a summer night: its sets are then "
+        "shot at the nearest of these that is reached. Without any, its sets are skipped.",
     )
     ramp_c_per_min: float = Field(
         default=5.0,
@@ -43,22 +43,23 @@ class CoolingSettings(Section):
     )
     at_end: Literal["warm", "hold", "off"] = Field(
         default="warm",
-        description='What becomes of the cooler at the end of the night: "warm" raises the setpoint slowly, then '
-        'switches off; "hold" leaves it cold; "off" switches off at once.',
+        description='State of the cooler at the end of the night: "warm" raises the setpoint slowly, then switches '
+        'the cooler off; "hold" keeps it cold; "off" switches it off at once.',
     )
     warm_ramp_c_per_min: float = Field(
         default=3.0,
         gt=0,
         le=1000,
-        description="Fastest warming, in degrees per minute; slow warming spares the sensor window dew and strain.",
+        description="Fastest warming, in degrees per minute. Slow warming protects the sensor window from dew and "
+        "stress.",
     )
     warm_to_c: Setpoint = Field(
-        default=10.0, description="Sensor temperature at which warming ends and the cooler is switched off."
+        default=10.0, description="Sensor temperature at which the warm-up ends and the cooler is switched off."
     )
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:
         if self.dwell_s >= self.deadline_s:
-            text = f"found {self.dwell_s:g}; allowed: less than deadline_s = {self.deadline_s:g}, or it never fits"
+            text = f"found {self.dwell_s:g}; allowed: less than deadline_s = {self.deadline_s:g}"
             raise ContradictionError([Contradiction(("dwell_s",), text)])
         return self

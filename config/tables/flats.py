@@ -31,51 +31,54 @@ class FlatSettings(Section):
 
     source: Literal["panel", "sky"] = Field(
         default="panel",
-        description='Where their light comes from: "panel", or "sky" for the twilight sky, which needs a [site]; the '
-        "cover is open then and the panel dark.",
+        description='Light source of flats: "panel", or "sky" for the twilight sky, which needs a [site]; the cover '
+        "is then open and the lamp off.",
     )
     target: Fraction = Field(
         default=0.40,
-        description="Level aimed at, as a fraction of the usable range from the bias level up to saturation; "
-        "the median of the central region counts, of a colour camera that of its brightest and its faintest colour.",
+        description="Target level, as a fraction of the range from the bias level to saturation. The level is the "
+        "median of the central region; for a colour camera, the medians of its brightest and of its faintest "
+        "colour.",
     )
     band: Fractions = Field(
         default=(0.30, 0.50),
-        description="Lowest and highest level of an acceptable flat, as fractions of the same range. "
-        "Of a colour camera no colour rises above it, and the faintest may fall to half of the lower end.",
+        description="Lowest and highest level of an acceptable flat, as fractions of the same range. For a colour "
+        "camera, no colour may exceed the band, and the faintest may fall to half of its lower end.",
     )
     preferred_exposure_s: Exposures = Field(
         default=(0.5, 3.0),
-        description="Exposures that the panel's brightness is chosen for: long enough against flicker and shutter "
-        "marks, short enough against dark current.",
+        description="Exposures for which the panel's brightness is chosen: long enough to avoid flicker and shutter "
+        "marks, short enough to avoid dark current.",
     )
     exposure_limits_s: Exposures = Field(
-        default=(0.01, 60.0), description="Shortest and longest exposure tried where the brightness cannot help."
+        default=(0.01, 60.0),
+        description="Shortest and longest exposure to try if changing the brightness is not enough.",
     )
-    maximum_tests: int = Field(default=12, ge=2, le=100, description="Test frames per set at most.")
+    maximum_tests: int = Field(default=12, ge=2, le=100, description="Most test frames per set.")
     tuning_deadline_s: float = Field(
-        default=600.0, ge=1, le=14400, description="Longest time that finding the exposure of one set may take."
+        default=600.0, ge=1, le=14400, description="Longest time to find the exposure of one set."
     )
     saturation_adu: int | None = Field(
         default=None,
         ge=255,
         le=65535,
-        description="Level at which pixels clip, in ADU, where it is known to lie below the full scale of the files.",
+        description="Level at which pixels clip, in ADU, if it is known to be below the full scale of the files.",
     )
     maximum_saturated_fraction: float = Field(
         default=0.001,
         ge=0,
         le=0.5,
-        description="Largest fraction of clipped pixels in the central region of an acceptable flat; "
-        "hot pixels need a little.",
+        description="Largest fraction of clipped pixels in the central region of an acceptable flat; hot pixels "
+        "need some margin.",
     )
     pedestal: Literal["auto", "dark-flat", "bias"] = Field(
         default="auto",
-        description='What is subtracted from flats: "dark-flat", or "bias", or "auto": dark flats where there are such '
-        "sets, unless the first five show that the master bias does as well; then the others are not shot.",
+        description='Frames to subtract from flats: "dark-flat", "bias", or "auto", which uses dark flats if there '
+        'are such sets. With "auto", if the first five dark flats show that the master bias does as well, the '
+        "others are skipped.",
     )
     filters: dict[Name, FilterFlatSettings] = Field(
-        default_factory=dict, description="Other values for single filters, as tables [flats.filters.NAME]."
+        default_factory=dict, description="Different values for single filters, as tables [flats.filters.NAME]."
     )
 
     def for_filter(self, name: str | None) -> Self:

@@ -13,7 +13,7 @@ _WILDCARDS = re.compile(r"[#+\x00]|^/|/$|//|^\$")
 
 def _is_topic(text: str) -> str:
     if _WILDCARDS.search(text):
-        raise ValueError("parts with / between them, without #, + or $ at the start")
+        raise ValueError("names with / between them, without # and +, and without $ at the start")
     return text
 
 
@@ -24,21 +24,20 @@ class MqttSettings(BrokerSettings):
     """Where telemetry is published, and whether the night accepts commands from there."""
 
     rig: Name | None = Field(
-        default=None, description="Name of this rig in topics and in Home Assistant. Without it the camera's name."
+        default=None, description="Name of this rig in topics and in Home Assistant; if not set, the camera's name."
     )
     base_topic: Topic = Field(
-        default="coldframe", description="Topic below which every rig has its own, such as coldframe/small-refractor."
+        default="coldframe",
+        description="Topic that contains the topics of each rig, such as coldframe/small-refractor.",
     )
     home_assistant: bool = Field(
-        default=False, description="Whether Home Assistant is told of the rig, so that it appears there by itself."
+        default=False, description="Whether to announce the rig to Home Assistant, where it then appears automatically."
     )
-    discovery_prefix: Topic = Field(
-        default="homeassistant", description="Where Home Assistant looks for devices (its discovery prefix)."
-    )
+    discovery_prefix: Topic = Field(default="homeassistant", description="Discovery prefix of Home Assistant.")
     commands: bool = Field(
         default=False,
-        description="Whether commands are taken (pause, resume, skip, abort; run, by coldframe listen). Whoever may "
-        "write to the broker can then stop your night, or start one.",
+        description="Whether to accept commands (pause, resume, skip, abort; run, by coldframe listen). Anyone who "
+        "can publish to the broker can then abort your night, or start one.",
     )
 
     @model_validator(mode="before")

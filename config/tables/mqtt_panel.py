@@ -9,7 +9,7 @@ from coldframe.config.tables.broker import BrokerSettings
 
 def _single_topic(topic: str) -> str:
     if not topic.isprintable() or not topic.strip() or set(topic) & set("+#") or topic.startswith(("$", "/")):
-        raise ValueError("the topic of one light, without + and #, not starting with / or $")
+        raise ValueError("the topic of one lamp, without + and #, not starting with / or $")
     return topic.rstrip("/")
 
 
@@ -24,36 +24,34 @@ class MqttPanelSettings(BrokerSettings):
     """A lamp on an MQTT broker: its family and its topics."""
 
     family: Family = Field(
-        description='Which firmware or bridge the light speaks through; "json" for any other that takes '
-        '{"state": "ON", "brightness": 128}.'
+        description='Firmware or bridge of the lamp; "json" for any other that accepts {"state": "ON", '
+        '"brightness": 128}.'
     )
     topic: Topic = Field(
-        description="The light's own topic, as its settings have it: of WLED the device topic, of Tasmota %topic%, of "
-        "ESPHome NODE/light/NAME, of zigbee2mqtt zigbee2mqtt/NAME."
+        description="Topic of the lamp in its own settings: for WLED the device topic, for Tasmota %topic%, for "
+        "ESPHome NODE/light/NAME, for zigbee2mqtt zigbee2mqtt/NAME."
     )
     brightness_maximum: int | None = Field(
         default=None,
         ge=0,
         le=65535,
-        description="Full brightness in the light's own steps, where it is not the family's (WLED, ESPHome, json 255; "
-        "zigbee2mqtt 254; Tasmota 100); 0 for a light that can only be switched.",
+        description="Full brightness in the lamp's own steps, if it differs from the family's (WLED, ESPHome, json "
+        "255; zigbee2mqtt 254; Tasmota 100); 0 for a lamp that can only be switched on and off.",
     )
     command_topic: Topic | None = Field(
         default=None,
-        description="Where the light takes orders, instead of where the family does; of Tasmota the part before "
-        "/POWER and /Dimmer.",
+        description="Topic for orders to the lamp, instead of the family's; for Tasmota, the part before /POWER and "
+        "/Dimmer.",
     )
-    state_topic: Topic | None = Field(
-        default=None, description="Where the light tells its state, instead of where the family does."
-    )
+    state_topic: Topic | None = Field(default=None, description="Topic of the lamp's state, instead of the family's.")
     availability_topic: Topic | None = Field(
-        default=None, description="Where online and offline are told of the light, instead of where the family does."
+        default=None, description="Topic of the lamp's availability (online, offline), instead of the family's."
     )
     answer_deadline_s: float = Field(
         default=12.0,
         ge=1,
         le=120,
-        description="Longest time from an order until the light has confirmed it; the order is repeated meanwhile.",
+        description="Longest time for the lamp to confirm an order; the order is repeated until then.",
     )
 
     @property

@@ -22,7 +22,8 @@ class StorageSettings(Section):
     folder: AbsolutePath = Field(
         default=Path("~/coldframe"),
         validate_default=True,
-        description="Folder that gets one folder per night; ~ is the home folder. Nothing in it is ever deleted.",
+        description="Folder that contains a folder for each night; ~ is the home folder. Nothing in it is ever "
+        "deleted.",
     )
 
 
@@ -38,19 +39,21 @@ class HookSettings(Section):
 
     before: Commands = Field(
         default=(),
-        description="Run in this order before anything moves, without a shell. One that fails stops the night.",
+        description="Commands to run in this order before anything moves, without a shell. If one fails, the night "
+        "does not start.",
     )
     after: Commands = Field(
         default=(),
-        description="Run in this order after the safe state, however the night ended. One that fails is reported.",
+        description="Commands to run in this order after the safe state, however the night ended. Failures are "
+        "reported.",
     )
     power_cycle: OneCommand = Field(
         default=(),
-        description="Switches the camera's power off and on again. Run where neither aborting nor connecting its "
-        "driver anew helps, twice in a night at most, without a shell.",
+        description="Command that switches the camera's power off and on again, without a shell. It runs at most "
+        "twice a night, if neither aborting the exposure nor reconnecting the driver helps.",
     )
     deadline_s: float = Field(
-        default=120.0, ge=1, le=3600, description="Longest time that each command may take; then it is ended."
+        default=120.0, ge=1, le=3600, description="Longest time for each command; after that, it is terminated."
     )
 
 
@@ -59,5 +62,6 @@ class WatchSettings(Section):
 
     allow_commands: bool = Field(
         default=False,
-        description="Whether they may pause the night, skip sets and abort it. The run's own dashboard always may.",
+        description="Whether attached dashboards may pause the night, skip sets and abort it. The run's own "
+        "dashboard always may.",
     )

@@ -9,7 +9,7 @@ from coldframe.config.section import AbsolutePath, Contradiction, ContradictionE
 
 def _variables(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names) or not all(name.replace("_", "a").isalnum() for name in names):
-        raise ValueError("names of environment variables, no two alike")
+        raise ValueError("different names of environment variables")
     return names
 
 
@@ -21,29 +21,29 @@ class NotifySettings(Section):
 
     urls_file: AbsolutePath | None = Field(
         default=None,
-        description="File with an Apprise address in each line (ntfy, Gotify, mail and 100 others); keep it readable "
-        "for you alone (chmod 600).",
+        description="File with an Apprise address in each line (ntfy, Gotify, mail and 100 others); make it "
+        "readable for you alone (chmod 600).",
     )
     urls_from: Variables = Field(
-        default=(), description="Environment variables that hold an Apprise address each, beside the file."
+        default=(), description="Environment variables that contain one Apprise address each, in addition to the file."
     )
-    start: bool = Field(default=True, description="Whether the start of a night is told.")
-    problems: bool = Field(default=True, description="Whether warnings and errors are told, each kind once a night.")
-    done: bool = Field(default=True, description="Whether the end of a night is told, with what came of it.")
+    start: bool = Field(default=True, description="Whether to send a message when a night starts.")
+    problems: bool = Field(default=True, description="Whether to send warnings and errors, each kind once a night.")
+    done: bool = Field(default=True, description="Whether to send a message with the results when a night ends.")
     deadline_s: float = Field(
-        default=10.0, ge=1, le=300, description="Longest time that sending may take; then the message is given up."
+        default=10.0, ge=1, le=300, description="Longest time for sending a message; after that, it is given up."
     )
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_urls(cls, values: object) -> object:
         if isinstance(values, dict) and "urls" in values:
-            text = "found addresses, which hold passwords; allowed: urls_file, or environment variables in urls_from"
+            text = "found addresses, which contain passwords; allowed: urls_file, or environment variables in urls_from"
             raise ContradictionError([Contradiction(("urls",), text)])
         return values
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:
         if self.urls_file is None and not self.urls_from:
-            raise ContradictionError([Contradiction(("urls_file",), "missing; a file, or variables in urls_from")])
+            raise ContradictionError([Contradiction(("urls_file",), "missing; name a file, or variables in urls_from")])
         return self

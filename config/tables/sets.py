@@ -26,47 +26,47 @@ FrameBound = Annotated[int, Field(ge=1, le=MOST_FRAMES)]
 class LightsSettings(Section):
     """The frames to shoot for a folder of lights (`--lights`), instead of [[sets]]."""
 
-    bias: LightsCount = Field(default=100, description="Frames of each bias set; 0 shoots none.")
-    dark: LightsCount = Field(default=30, description="Frames of each dark set; 0 shoots none.")
-    flat: LightsCount = Field(default=25, description="Frames of each flat set; 0 shoots none.")
+    bias: LightsCount = Field(default=100, description="Frames of each bias set; 0 for none.")
+    dark: LightsCount = Field(default=30, description="Frames of each dark set; 0 for none.")
+    flat: LightsCount = Field(default=25, description="Frames of each flat set; 0 for none.")
     dark_flat: LightsCount = Field(
         default=25,
-        description="Frames of each dark-flat set; 0 shoots none, so that the bias is subtracted from flats.",
+        description="Frames of each dark-flat set; 0 for none, so that the bias is subtracted from flats.",
     )
     first: Literal["flats", "darks"] = Field(
         default="flats",
-        description='What is kept longest when time is short: "flats" with their dark flats, which cannot be shot '
-        'tomorrow once the optical train was touched, or "darks", for an uncooled camera. Bias goes first.',
+        description='Sets to keep longest if time is short: "flats" with their dark flats, which cannot be shot '
+        'tomorrow if the optical train changes, or "darks", for an uncooled camera. Bias sets are skipped first.',
     )
     fresh_flat_days: float = Field(
-        default=1.0, ge=0, le=3650, description="A flat of the library is used again up to this age."
+        default=1.0, ge=0, le=3650, description="Largest age at which a flat of the library is reused."
     )
     fresh_dark_days: float = Field(
-        default=180.0, ge=0, le=3650, description="A dark or bias of the library is used again up to this age."
+        default=180.0, ge=0, le=3650, description="Largest age at which a dark or bias of the library is reused."
     )
     camera_names: DifferentNames | None = Field(
         default=None,
-        description="Other names that lights may give this camera, where the capture program's differs from the "
-        "driver's.",
+        description="Other names of this camera in lights, if the capture program's name differs from the driver's.",
     )
     quiet_min: float = Field(
         default=30.0,
         ge=1,
         le=600,
-        description="With `--watch` the night counts as over when no light came for so many minutes: more than the "
-        "longest exposure, and than the longest pause for focusing or a flip.",
+        description="With `--watch`, the lights count as finished if none has arrived for this many minutes. Choose "
+        "more than the longest exposure and the longest pause for focusing or a meridian flip.",
     )
     dawn_deg: float = Field(
         default=-12.0,
         ge=-18,
         le=10,
-        description="With `--watch` and a [site] the night also counts as over when the rising sun has this altitude.",
+        description="With `--watch` and a [site], the lights also count as finished when the rising sun reaches "
+        "this altitude.",
     )
 
     @model_validator(mode="after")
     def _check_pedestal(self) -> Self:
         if self.flat and not (self.bias or self.dark_flat):
-            text = "found 0, as is bias; allowed: one of the two, or flats have nothing to subtract"
+            text = "found 0, like bias; allowed: only one of the two, because flats need something to subtract"
             raise ContradictionError([Contradiction(("dark_flat",), text)])
         return self
 
@@ -74,11 +74,11 @@ class LightsSettings(Section):
 class FrameSet(Section):
     """Frames that are shot alike and make one master."""
 
-    kind: SetKind = Field(description="What the frames are.")
+    kind: SetKind = Field(description="Kind of the frames.")
     count: SetCount = Field(
-        description="Frames to accept. Good practice: bias 100 to 500, darks 20 to 50 (40 to 60 with amp glow), "
-        "flats and dark flats 20 to 40. A percentage stops within these bounds, as soon as the measured noise of the "
-        "master is low enough.",
+        description="Frames to accept. Good practice: bias 100 to 500, darks 20 to 50 (40 to 60 with amplifier "
+        "glow), flats and dark flats 20 to 40. With a percentage, the set ends within these bounds as soon as the "
+        "measured noise of the master is low enough.",
     )
     at_least: FrameBound | None = Field(
         default=None, description="With a percentage as `count`: fewest frames, instead of those of good practice."
@@ -88,18 +88,18 @@ class FrameSet(Section):
     )
     exposure_s: Exposure | None = Field(
         default=None,
-        description="Exposure of darks, in seconds, as for the lights. The others need none: bias is the camera's "
-        "shortest, flats are tuned, dark flats follow their flats.",
+        description="Exposure of darks, in seconds, as for the lights. Other kinds have none: bias frames use the "
+        "camera's shortest exposure, flats are tuned, and dark flats use the exposure of their flats.",
     )
     filter: Name | None = Field(
         default=None,
-        description="Filter of flats and of their dark flats: needed with a filter wheel, without one a label.",
+        description="Filter of flats and their dark flats: required with a filter wheel, and a label without one.",
     )
-    gain: Gain | None = Field(default=None, description="Instead of the camera's, for this set.")
-    offset: Gain | None = Field(default=None, description="Instead of the camera's, for this set.")
-    binning: Binning | None = Field(default=None, description="Instead of the camera's, for this set.")
-    readout_mode: Name | None = Field(default=None, description="Instead of the camera's, for this set.")
-    setpoint_c: Setpoint | None = Field(default=None, description="Instead of the camera's, for this set.")
+    gain: Gain | None = Field(default=None, description="Overrides `camera.gain` for this set.")
+    offset: Gain | None = Field(default=None, description="Overrides `camera.offset` for this set.")
+    binning: Binning | None = Field(default=None, description="Overrides `camera.binning` for this set.")
+    readout_mode: Name | None = Field(default=None, description="Overrides `camera.readout_mode` for this set.")
+    setpoint_c: Setpoint | None = Field(default=None, description="Overrides `camera.setpoint_c` for this set.")
 
     def readout(self, camera: CameraSettings) -> ReadoutSettings:
         """Return the readout settings of this set: its own if given, else the camera's."""
@@ -139,20 +139,20 @@ class FrameSet(Section):
             yield Contradiction(("exposure_s",), "missing; darks need the exposure of the lights, in seconds")
         if self.kind is not FrameKind.DARK and self.exposure_s is not None:
             reason = {
-                FrameKind.BIAS: "a bias takes the camera's shortest exposure",
+                FrameKind.BIAS: "bias frames use the camera's shortest exposure",
                 FrameKind.FLAT: "the exposure of flats is tuned",
-                FrameKind.DARK_FLAT: "dark flats take the exposure of their flats",
+                FrameKind.DARK_FLAT: "dark flats use the exposure of their flats",
             }[self.kind]
-            yield Contradiction(("exposure_s",), f"found {self.exposure_s:g}; allowed: nothing, {reason}")
+            yield Contradiction(("exposure_s",), f"found {self.exposure_s:g}; allowed: none, because {reason}")
         yield from self._bounds_unfit()
         if self.filter is not None and self.kind in (FrameKind.BIAS, FrameKind.DARK):
-            text = f'found "{self.filter}"; allowed: nothing, no light falls on a {self.kind} frame'
+            text = f'found "{self.filter}"; allowed: none, because no light reaches a {self.kind} frame'
             yield Contradiction(("filter",), text)
 
     def _bounds_unfit(self) -> Iterator[Contradiction]:
         for name, bound in (("at_least", self.at_least), ("at_most", self.at_most)):
             if bound is not None and not isinstance(self.count, NoiseGoal):
-                text = f'found {bound} beside count = {self.count}; allowed: beside a percentage, such as count = "2 %"'
+                text = f'found {bound} with count = {self.count}; allowed: only with a percentage, as in count = "2 %"'
                 yield Contradiction((name,), text)
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             yield Contradiction(("at_least",), f"found {self.at_least}; allowed: up to at_most = {self.at_most}")

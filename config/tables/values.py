@@ -10,13 +10,13 @@ from coldframe.config.section import Name
 def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     low, high = pair
     if not low < high:
-        raise ValueError("two numbers, the smaller one first")
+        raise ValueError("two numbers, the smaller first")
     return pair
 
 
 def _different(names: tuple[str, ...]) -> tuple[str, ...]:
     if not names or len(set(names)) < len(names):
-        raise ValueError("one or more names, no two alike")
+        raise ValueError("one or more different names")
     return names
 
 

@@ -38,7 +38,7 @@ def masters(observatory: Observatory, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def library(masters: Library, tmp_path: Path) -> Library:
-    """A library of one's own, to be spoilt."""
+    """A copy of the library that a test may damage."""
     shutil.copytree(masters.folder, tmp_path / "library")
     return Library(tmp_path / "library")
 
@@ -48,13 +48,13 @@ def calibrate(library: Library, *arguments: object) -> Result:
     return CliRunner().invoke(app, given, catch_exceptions=False)
 
 
-def test_a_folder_of_lights(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+def test_a_folder_of_lights_is_calibrated(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     lights = [observatory.light(tmp_path / "lights" / f"{number}.fits", number) for number in range(3)]
     result = calibrate(library, tmp_path / "lights")
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
-    told, summary = result.stdout.splitlines()
+    line, summary = result.stdout.splitlines()
     assert summary == f"3 of 3 lights calibrated, in {tmp_path / 'lights' / 'calibrated'}"
-    assert re.fullmatch(r"3 lights: dark MasterDark_\S+, flat MasterFlat_\S+", told)
+    assert re.fullmatch(r"3 lights: dark MasterDark_\S+, flat MasterFlat_\S+", line)
     for light in lights:
         path = light.parent / "calibrated" / f"{light.stem}_calibrated.fits"
         with fits.open(path, checksum=True) as file:
@@ -91,13 +91,13 @@ def test_floats_need_no_pedestal(observatory: Observatory, library: Library, tmp
         np.testing.assert_array_equal(exact["UNCERT"].data, rounded["UNCERT"].data)
 
 
-def test_a_pedestal_of_choice(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+def test_the_pedestal_can_be_chosen(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "l.fits")
     calibrate(library, light, "--float", "--pedestal", "250.5", "--out", tmp_path)
     assert fits.getheader(tmp_path / "l_calibrated.fits")["PEDESTAL"] == 250.5
 
 
-def test_what_clips_is_told(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+def test_clipped_pixels_are_reported(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "l.fits")
     with fits.open(light, mode="update") as file:
         file[0].data[:4] = 0
@@ -106,7 +106,9 @@ def test_what_clips_is_told(observatory: Observatory, library: Library, tmp_path
     assert f"{4 * 96} pixels were clipped at zero" in result.stderr
 
 
-def test_bad_lights_are_named_and_the_rest_goes_on(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+def test_bad_lights_are_named_and_the_others_are_calibrated(
+    observatory: Observatory, library: Library, tmp_path: Path
+) -> None:
     folder = tmp_path / "lights"
     good = observatory.light(folder / "good.fits")
     (folder / "empty.fits").touch()
@@ -119,15 +121,15 @@ def test_bad_lights_are_named_and_the_rest_goes_on(observatory: Observatory, lib
     result = calibrate(library, folder, folder / "missing.fits")
     assert result.exit_code == ExitCode.INCOMPLETE
     assert "1 of 9 lights calibrated, in " in result.stdout
-    told = {Path(line.partition(": ")[0]).name: line.partition(": ")[2] for line in result.stderr.splitlines()}
-    assert told.keys() == {
+    faults = {Path(line.partition(": ")[0]).name: line.partition(": ")[2] for line in result.stderr.splitlines()}
+    assert faults.keys() == {
         "empty.fits", "words.fits", "cut.fits", "dark.fits", "short.fits", "other.fits", "gain.fits", "missing.fits"
     }  # fmt: skip
-    assert told["short.fits"].endswith("(-10 C, 30 s): exposure differs by 10 s")
-    assert told["dark.fits"] == "is a dark frame, not a light"
-    assert told["other.fits"].endswith("filter is L instead of Ha")
-    assert "gain is 100 instead of 0" in told["gain.fits"]
-    assert told["cut.fits"].startswith("truncated")
+    assert faults["short.fits"].endswith("(-10 C, 30 s): exposure differs by 10 s")
+    assert faults["dark.fits"] == "is a dark frame, not a light"
+    assert faults["other.fits"].endswith("filter is L instead of Ha")
+    assert "gain is 100 instead of 0" in faults["gain.fits"]
+    assert faults["cut.fits"].startswith("truncated")
     assert sorted(path.name for path in (folder / "calibrated").iterdir()) == ["good_calibrated.fits"]
 
 
@@ -143,7 +145,7 @@ def test_nothing_is_overwritten_or_calibrated_twice(observatory: Observatory, li
     assert "was calibrated before (CALSTAT BDF)" in calibrate(library, done).stderr
 
 
-def test_patterns(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+def test_patterns_select_lights(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     for name in ("a1", "a2", "b1"):
         observatory.light(tmp_path / "lights" / f"{name}.fits")
     assert "2 of 2 lights calibrated, in " in calibrate(library, tmp_path / "lights" / "a*.fits").stdout
@@ -181,7 +183,9 @@ def converted(light: Path, folder: Path, form: str) -> Path:
 
 
 @pytest.mark.parametrize("form", ["gz", "fz", "extension", "cube", "int32", "uint32", "float32", "float64"])
-def test_lights_of_every_form(observatory: Observatory, library: Library, tmp_path: Path, form: str) -> None:
+def test_lights_of_every_form_are_calibrated(
+    observatory: Observatory, library: Library, tmp_path: Path, form: str
+) -> None:
     light = observatory.light(tmp_path / "plain" / "l.fits")
     other = converted(light, tmp_path / "other", form)
     result = calibrate(library, light, other.parent)
@@ -202,7 +206,7 @@ def test_lights_of_every_form(observatory: Observatory, library: Library, tmp_pa
         assert "verification OK" in report
 
 
-def test_lights_of_eight_bits(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+def test_lights_of_eight_bits_are_calibrated(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "l.fits")
     with fits.open(light) as units:
         pixels, header = (units[0].data / 8).astype(np.uint8), units[0].header
@@ -236,23 +240,23 @@ def test_masters_that_are_not_in_adu_are_refused(observatory: Observatory, libra
         assert "not in ADU" in result.stderr
 
 
-def test_an_empty_calstat_says_nothing(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+def test_an_empty_calstat_is_ignored(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "l.fits")
     fits.setval(light, "CALSTAT", value="")
     assert calibrate(library, light).exit_code == ExitCode.DONE
 
 
-def test_lights_that_do_not_tell_their_gain(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+def test_lights_without_their_gain_are_reported(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "l.fits", header=observatory.header | {"EGAIN": "unknown"})
     result = calibrate(library, light)
     assert result.exit_code == ExitCode.DONE
     assert result.stderr == "1 lights have no EGAIN: their UNCERT lacks photon noise (--e-per-adu)\n"
     header = fits.getheader(tmp_path / "calibrated" / "l_calibrated.fits")
     assert header["CFUNCERT"] == "readout and masters"
-    assert calibrate(library, light, "--e-per-adu", "0.25", "--out", tmp_path / "told").stderr == ""
+    assert calibrate(library, light, "--e-per-adu", "0.25", "--out", tmp_path / "given").stderr == ""
 
 
-def test_the_other_variants(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+def test_other_options_are_obeyed(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "l.fits")
     assert calibrate(library, light, "--subtract", "bias", "--no-flat", "--out", tmp_path / "b").exit_code == 0
     header = fits.getheader(tmp_path / "b" / "l_calibrated.fits")
@@ -261,9 +265,9 @@ def test_the_other_variants(observatory: Observatory, library: Library, tmp_path
     assert "CFDARK" not in header
 
 
-def test_darks_are_scaled_where_asked_and_possible(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+def test_darks_are_scaled_if_requested_and_possible(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "l.fits", exposure_s=45.0)
-    # The sensor glows, but darks of 30 and of 60 s show that the glow grows as the exposure does.
+    # The sensor glows, but darks of 30 and of 60 s show that the glow grows with the exposure.
     assert calibrate(library, light, "--subtract", "scaled-dark", "--out", tmp_path).exit_code == ExitCode.DONE
     header = fits.getheader(tmp_path / "l_calibrated.fits")
     assert header["CFDKSCAL"] in {0.75, 1.5}
@@ -293,7 +297,7 @@ def test_a_damaged_master_is_named(observatory: Observatory, library: Library, t
     assert f"{flat}: truncated" in result.stderr
 
 
-def test_an_interruption_leaves_whole_files_only(
+def test_an_interruption_leaves_only_complete_files(
     observatory: Observatory, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(4):
@@ -313,7 +317,7 @@ def test_an_interruption_leaves_whole_files_only(
     assert all(integrity_fault(path) is None for path in done)
 
 
-def test_a_terminal_shows_how_far_it_has_come(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+def test_a_terminal_shows_the_progress(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     observatory.light(tmp_path / "lights" / "l.fits")
     command = [
         sys.executable,

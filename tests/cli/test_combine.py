@@ -1,4 +1,4 @@
-"""`coldframe combine` as a person meets it: as a process."""
+"""`coldframe combine`, run as a process and in memory."""
 
 import os
 import resource
@@ -66,33 +66,35 @@ def test_a_folder_becomes_a_master(tmp_path: Path) -> None:
         (Choice("median", "mean", "all", 3.0), Median()),
     ],
 )
-def test_options_name_a_method(choice: Choice, method: Method) -> None:
+def test_options_select_a_method(choice: Choice, method: Method) -> None:
     assert chosen_method(choice) == method
 
 
 def test_a_mixture_is_shown_and_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = [*shoot(tmp_path, 3), *shoot(tmp_path, 2, "Bias")]
     assert combine(names, tmp_path / "master.fits") == ExitCode.BAD_INPUT
-    said = capsys.readouterr()
-    assert "3 dark frames" in said.out
-    assert "2 bias frames" in said.out
-    assert "2 sets" in said.err
+    printed = capsys.readouterr()
+    assert "3 dark frames" in printed.out
+    assert "2 bias frames" in printed.out
+    assert "2 sets" in printed.err
     assert not (tmp_path / "master.fits").exists()
     assert combine(names, tmp_path / "master.fits", force=True) == ExitCode.DONE
     assert fits.getheader(tmp_path / "master.fits")["STACKCNT"] == 5
 
 
-def test_bad_files_are_named_and_the_rest_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_files_are_named_and_the_others_are_combined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = shoot(tmp_path, 6)
     Path(names[1]).write_bytes(Path(names[1]).read_bytes()[:4000])
     Path(names[4]).write_bytes(b"")
     assert combine(names, tmp_path / "master.fits") == ExitCode.INCOMPLETE
-    said = capsys.readouterr().err.splitlines()
-    assert [line.split(":")[1].strip() for line in said] == [names[1], names[4]]
+    message = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1].strip() for line in message] == [names[1], names[4]]
     assert fits.getheader(tmp_path / "master.fits")["STACKCNT"] == 4
 
 
-def test_flats_lose_their_dark_and_dark_ones_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_dark_is_subtracted_from_flats_and_black_ones_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert combine(shoot(tmp_path, 8, "Bias", 500), tmp_path / "bias.fits") == ExitCode.DONE
     flats = [*shoot(tmp_path, 6, "Flat", 20500), *shoot(tmp_path, 1, "Flat", 400)]
     assert combine(flats, tmp_path / "flat.fits", dark=tmp_path / "bias.fits") == ExitCode.INCOMPLETE
@@ -109,7 +111,7 @@ def test_flats_lose_their_dark_and_dark_ones_are_left_out(tmp_path: Path, capsys
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ("one", "a single frame makes no master"),
         ("sizes", "sets"),
@@ -121,7 +123,7 @@ def test_flats_lose_their_dark_and_dark_ones_are_left_out(tmp_path: Path, capsys
     ],
 )
 def test_bad_input_is_one_clear_line(
-    change: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    change: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = shoot(tmp_path, 3)
     output, dark = tmp_path / "master.fits", None
@@ -145,7 +147,7 @@ def test_bad_input_is_one_clear_line(
     before = sorted(tmp_path.iterdir())
     assert combine(names, output, dark=dark) == ExitCode.BAD_INPUT
     last = capsys.readouterr().err.splitlines()[-1]
-    assert said in last
+    assert message in last
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -166,14 +168,14 @@ def test_an_absurd_size_takes_no_memory(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
 
-def test_a_method_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_method_is_refused(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "coldframe", "combine", "x.fits", "-o", "m.fits", "--method", "magic"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=tmp_path)
     assert ended.returncode == 2
     assert "magic" in ended.stderr
 
 
-def test_a_cluster_without_dask_says_how_to_install_it(
+def test_a_missing_dask_is_reported_with_the_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
@@ -185,7 +187,7 @@ def test_a_cluster_without_dask_says_how_to_install_it(
     assert "pip install distributed" in line
 
 
-def test_a_fault_that_no_frame_causes_ends_it(
+def test_a_fault_without_a_frame_ends_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = shoot(tmp_path, 3)

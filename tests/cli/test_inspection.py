@@ -1,4 +1,4 @@
-"""`coldframe inspect` on frames and masters of every kind, and on what is none."""
+"""`coldframe inspect` on frames and masters of every kind, and on other files."""
 
 import gzip
 import struct
@@ -54,7 +54,7 @@ def write_master(path: Path) -> Path:
 
 
 def decoded(path: Path) -> tuple[int, int, int, bytes]:
-    """Return width, height, type of colour and unfiltered rows of a PNG file, read by the standard's letter."""
+    """Return width, height, colour type and unfiltered rows of a PNG file, parsed strictly by the standard."""
     data, at, chunks = path.read_bytes(), 8, {}
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     while at < len(data):
@@ -67,7 +67,7 @@ def decoded(path: Path) -> tuple[int, int, int, bytes]:
     return width, height, colour, zlib.decompress(chunks[b"IDAT"])
 
 
-def test_a_frame_is_told_in_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_frame_is_shown_in_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_frame(tmp_path / "dark.fits", noise(), CARDS)
     assert inspect_file(path, None) is ExitCode.DONE
     out = capsys.readouterr().out
@@ -80,7 +80,7 @@ def test_a_frame_is_told_in_figures(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert pixel_noise == pytest.approx(4, rel=0.2)
 
 
-def test_a_master_tells_its_uncertainty_and_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_master_is_shown_with_uncertainty_and_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert inspect_file(write_master(tmp_path / "master.fits"), None) is ExitCode.DONE
     out = " ".join(capsys.readouterr().out.split())
     for text in (
@@ -130,7 +130,7 @@ def test_a_colour_frame_has_a_picture_in_colours(tmp_path: Path, monkeypatch: py
     assert "38;2;255;128;128" in shown[0].export_text(styles=True)
 
 
-def test_compressed_frames_are_opened_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compressed_frames_are_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plain = write_frame(tmp_path / "dark.fits", noise(), CARDS)
     packed = tmp_path / "dark.fits.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
@@ -140,25 +140,25 @@ def test_compressed_frames_are_opened_too(tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().out.splitlines()[1:] == expected
 
 
-def test_headers_cannot_command_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_headers_cannot_control_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_frame(tmp_path / "[bold]dark.fits", noise(), CARDS)
     evil = path.read_bytes().replace(b"ZWO ASI2600MM", b"\x1b[2J[red]A\x07BC")
     path.write_bytes(evil)
     inspect_file(path, None)
-    said = capsys.readouterr()
-    assert "\x1b[2J" not in said.out
-    assert "\x07" not in said.out
-    assert "[bold]dark.fits" in said.out
+    printed = capsys.readouterr()
+    assert "\x1b[2J" not in printed.out
+    assert "\x07" not in printed.out
+    assert "[bold]dark.fits" in printed.out
 
 
 @pytest.mark.parametrize("content", [b"", b"no frame at all", b"SIMPLE  =                    T" + b" " * 2850])
-def test_what_is_no_frame_is_refused_in_one_line(
+def test_other_files_are_refused_in_one_line(
     tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "bad.fits"
     path.write_bytes(content)
     for name in (path, tmp_path / "missing.fits", tmp_path):
         assert inspect_file(name, None) is ExitCode.BAD_INPUT
-        said = capsys.readouterr().err
-        assert len(said.splitlines()) == 1
-        assert str(name) in said
+        message = capsys.readouterr().err
+        assert len(message.splitlines()) == 1
+        assert str(name) in message

@@ -42,7 +42,7 @@ def test_list(library: Library) -> None:
     assert [row[1:] for row in rows] == [["-10.0 C", exposure, "2026-11-22", "30"] for exposure in ("30 s", "60 s")]
 
 
-def test_list_names_what_is_no_master(library: Library) -> None:
+def test_list_names_files_that_are_not_masters(library: Library) -> None:
     (library.folder / "words.fits").write_text("words")
     result = run(library, "list")
     assert result.exit_code == ExitCode.INCOMPLETE
@@ -68,7 +68,7 @@ def test_match(observatory: Observatory, library: Library, tmp_path: Path) -> No
     assert [Path(path).parent.name for path in chosen] == ["biases", "darks", "flats"]
 
 
-def test_match_says_why_not(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+def test_match_explains_refusals(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "light.fits", exposure_s=180.0)
     silent = observatory.light(tmp_path / "silent.fits", settings=ReadoutSettings(gain=100))
     result = run(library, "match", light, silent, tmp_path / "missing.fits")

@@ -1,4 +1,4 @@
-"""A CCD with overscan from raw frames to calibrated lights, through the command line: combine, library, calibrate."""
+"""A CCD with overscan, from raw frames to calibrated lights on the command line: combine, library, calibrate."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,7 +86,7 @@ def calibrated(folder: Path, files: Sequence[Path], raw: Path, *options: object)
 
 
 @pytest.mark.parametrize("method", ["smooth", "row", None])
-def test_lights_lose_the_drift_of_their_electronics(method: str | None, raw: Path, tmp_path: Path) -> None:
+def test_overscan_removes_the_drift_of_the_electronics(method: str | None, raw: Path, tmp_path: Path) -> None:
     files = masters(tmp_path, raw, *(() if method is None else ("--overscan", method)))
     header = fits.getheader(files[1])
     assert header["OVERSCAN"] == f"{method or 'smooth'} {CARDS['BIASSEC']}"
@@ -101,7 +101,7 @@ def test_lights_lose_the_drift_of_their_electronics(method: str | None, raw: Pat
     for light in lights:
         assert light.shape == (HEIGHT, WIDTH)
         assert abs(light.mean() - SKY) < 0.6  # photon and read noise of the strip: 0.15
-        # Along the rows nothing of up to 6 ADU is left.
+        # Nothing remains of the drift along the rows, up to 6 ADU.
         assert abs(light[:20].mean() - light[100:].mean()) < 2
     result = fits.getheader(tmp_path / "done" / "0_calibrated.fits")
     assert (result["OVERSCAN"], result["TRIM"]) == (header["OVERSCAN"], header["TRIM"])
@@ -145,25 +145,25 @@ def test_a_dark_without_its_bias_calibrates_as_the_plain_one_does(raw: Path, tmp
         np.testing.assert_allclose(one, two, atol=1e-3)
     names = [tmp_path / folder / "done" / "0_calibrated.fits" for folder in ("a", "b")]
     one, two = (fits.getdata(name, "UNCERT") for name in names)
-    # It is known to be the same bias under the library's name, too, and its error cancels.
+    # The same bias is recognised under its name in the library, too, and its error cancels.
     np.testing.assert_allclose(two, one, rtol=1e-3)
-    # Both in a library: the plain one is taken, and no bias is needed with it.
+    # With both in a library, the plain one is used, which needs no bias.
     calibrated(tmp_path / "c", [bias, plain, less], raw, "--no-flat")
     assert "CFBIAS" not in fits.getheader(tmp_path / "c" / "done" / "0_calibrated.fits")
-    # Alone it is of no use, and says so.
+    # Without its bias it is refused, with the reason.
     lonely = tmp_path / "d" / "library"
     assert coldframe("library", "add", less, "--library", lonely).exit_code == ExitCode.DONE
     refused = coldframe("calibrate", raw / "light" / "0.fits", "--no-flat", "--library", lonely)
     assert refused.exit_code == ExitCode.BAD_INPUT
     assert "no bias fits" in refused.stderr
-    # And it cannot be taken from flats.
+    # It cannot be subtracted from flats.
     done = coldframe("combine", raw / "flat", "-o", tmp_path / "f.fits", "--dark", less)
     assert done.exit_code == ExitCode.BAD_INPUT
     assert "its own bias was subtracted" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"GAIN": 200}, "gain is 100 instead of 200"),
         ({"OFFSET": 10}, "offset is 50 instead of 10"),
@@ -175,7 +175,7 @@ def test_a_dark_without_its_bias_calibrates_as_the_plain_one_does(raw: Path, tmp
     ],
 )
 def test_a_dark_that_does_not_fit_the_flats_is_refused_unless_forced(
-    changed: dict[str, Any], said: str | None, tmp_path: Path
+    changed: dict[str, Any], message: str | None, tmp_path: Path
 ) -> None:
     settings: dict[str, Any] = {"GAIN": 100, "OFFSET": 50, "XBINNING": 1, "READOUTM": "Slow"}
     for number in range(3):
@@ -183,21 +183,21 @@ def test_a_dark_that_does_not_fit_the_flats_is_refused_unless_forced(
         expose(tmp_path / "flat" / f"{number}.fits", "Flat", number, 2.0, 20000, **{**settings, **changed})
     dark = combined(tmp_path, tmp_path, "dark")
     done = coldframe("combine", tmp_path / "flat", "-o", tmp_path / "f.fits", "--dark", dark)
-    if said is None:
+    if message is None:
         assert done.exit_code == ExitCode.DONE
         return
     assert done.exit_code == ExitCode.BAD_INPUT
     line = done.stderr.splitlines()[-1]
-    assert said in line
+    assert message in line
     assert "--force" in line
     assert not (tmp_path / "f.fits").exists()
     forced = coldframe("combine", tmp_path / "flat", "-o", tmp_path / "f.fits", "--dark", dark, "--force")
     assert forced.exit_code == ExitCode.DONE
-    assert said in forced.stderr
+    assert message in forced.stderr
 
 
 @pytest.mark.parametrize(
-    ("cards", "options", "said"),
+    ("cards", "options", "message"),
     [
         ({"BIASSEC": "[1:99999999,1:2]"}, (), "BIASSEC '[1:99999999,1:2]' is not of the form"),
         ({"BIASSEC": "[201:230,1:160]"}, (), "is not within the frame of 220 x 160 pixels"),
@@ -205,8 +205,8 @@ def test_a_dark_that_does_not_fit_the_flats_is_refused_unless_forced(
         ({"BIASSEC": "N/A"}, ("--overscan", "row"), "declares no overscan (BIASSEC), so row is not possible"),
     ],
 )
-def test_a_hostile_overscan_gets_one_line(
-    cards: dict[str, Any], options: tuple[str, ...], said: str, raw: Path, tmp_path: Path
+def test_an_invalid_overscan_is_reported_in_one_line(
+    cards: dict[str, Any], options: tuple[str, ...], message: str, raw: Path, tmp_path: Path
 ) -> None:
     bad = expose(tmp_path / "bad.fits", "Bias", 99, 0.0, **cards)
     done = coldframe("combine", bad, bad.parent / "bad.fits", "-o", tmp_path / "m.fits", "--force", *options)
@@ -215,9 +215,9 @@ def test_a_hostile_overscan_gets_one_line(
         f"left out: {bad}: {done.stderr.splitlines()[0].split(': ', 2)[2]}",
         "nothing is left to combine",
     ]
-    assert said in done.stderr
+    assert message in done.stderr
     assert not (tmp_path / "m.fits").exists()
-    # Beside good frames it is left out alone; as it is, it can be used.
+    # Among good frames only this one is left out; with --overscan none it is used.
     good = sorted((raw / "bias").iterdir())[:4]
     done = coldframe("combine", bad, *good, "-o", tmp_path / "m.fits", "--force", *options)
     assert done.exit_code == ExitCode.INCOMPLETE
@@ -226,12 +226,15 @@ def test_a_hostile_overscan_gets_one_line(
     assert whole.exit_code == ExitCode.DONE
 
 
-def test_bias_only_from_darks_and_only_a_bias(raw: Path, tmp_path: Path) -> None:
+def test_only_a_bias_is_subtracted_and_only_from_darks(raw: Path, tmp_path: Path) -> None:
     bias, dark, _ = masters(tmp_path, raw)
-    for kind, given, said in (("flat", bias, "for flats name it as --dark"), ("dark", dark, "this is a master dark")):
+    for kind, given, message in (
+        ("flat", bias, "for flats name it as --dark"),
+        ("dark", dark, "this is a master dark"),
+    ):
         done = coldframe("combine", raw / kind, "-o", tmp_path / "x.fits", "--bias", given)
         assert done.exit_code == ExitCode.BAD_INPUT
-        assert said in done.stderr.splitlines()[-1]
+        assert message in done.stderr.splitlines()[-1]
 
 
 def test_an_unknown_filter_array_is_refused(tmp_path: Path) -> None:

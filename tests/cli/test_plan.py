@@ -74,12 +74,12 @@ def test_the_table_has_every_set_and_fits_80_columns(config: Path, lights: Path)
 
 
 def test_json_contains_the_same_plan(config: Path, lights: Path) -> None:
-    told = json.loads(run("plan", "--config", config, "--lights", lights, "--json").stdout)
-    frames = [(step["title"], step["frames"], step["lights"]) for step in told["steps"] if "kind" in step]
+    plan = json.loads(run("plan", "--config", config, "--lights", lights, "--json").stdout)
+    frames = [(step["title"], step["frames"], step["lights"]) for step in plan["steps"] if "kind" in step]
     assert frames[0] == ("bias", 100, 40)
     assert frames[-1] == ("dark 300 s", 30, 5)
-    assert sum(step["estimate_s"] for step in told["steps"]) > 4 * 30 * 120
-    assert (told["lights"], told["deadline"], told["library"]) == (40, None, [])
+    assert sum(step["estimate_s"] for step in plan["steps"]) > 4 * 30 * 120
+    assert (plan["lights"], plan["deadline"], plan["library"]) == (40, None, [])
 
 
 def test_a_deadline_shortens_the_plan_and_reports_it(
@@ -87,9 +87,9 @@ def test_a_deadline_shortens_the_plan_and_reports_it(
 ) -> None:
     monkeypatch.setenv("TZ", "UTC")
     config.write_text(config.read_text("utf-8") + "[site]\nlatitude_deg = 0\nlongitude_deg = 0\n", "utf-8")
-    told = json.loads(run("plan", "--config", config, "--lights", lights, "--json").stdout)
-    assert told["deadline"] is not None
-    minute_ago = told["steps"][0]["ends"][11:16]
+    plan = json.loads(run("plan", "--config", config, "--lights", lights, "--json").stdout)
+    assert plan["deadline"] is not None
+    minute_ago = plan["steps"][0]["ends"][11:16]
     shown = run("plan", "--config", config, "--lights", lights, "--until", minute_ago).stdout
     assert "the last frame must be complete by" in shown
 
@@ -154,7 +154,7 @@ def test_lights_take_precedence_over_sets_with_a_message(config: Path, lights: P
     config.write_text(config.read_text("utf-8") + SETS, "utf-8")
     shown = run("run", "--dry-run", "--config", config, "--lights", lights)
     assert shown.exit_code == ExitCode.DONE
-    assert "the [[sets]] of the configuration are not shot" in shown.stderr
+    assert "ignoring the configured [[sets]]" in shown.stderr
     assert "dark 300 s" in shown.stdout
 
 

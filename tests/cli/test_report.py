@@ -104,9 +104,9 @@ def test_night_that_is_over_is_not_reported_as_running(tmp_path: Path) -> None:
     story.events = [replace(event, at=now - (story.now - event.at)) for event in story.events]
     folder = story.write(tmp_path)
     assert report_night(folder, None) is ExitCode.INCOMPLETE
-    assert "going on" in (folder / "report.html").read_text("utf-8")
+    assert "still running" in (folder / "report.html").read_text("utf-8")
     report_after(folder, io.StringIO())
-    assert "without its last word" in (folder / "report.html").read_text("utf-8")
+    assert "broke off" in (folder / "report.html").read_text("utf-8")
 
 
 def test_report_that_cannot_be_written_is_reported(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,7 @@ def test_what_is_neither_is_refused_with_what_is_allowed(count: object) -> None:
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"count": 30, "at_least": 20}, "found 20 beside count = 30"),
+        ({"count": 30, "at_least": 20}, "found 20 with count = 30"),
         ({"count": "2 %", "at_least": 30, "at_most": 20}, "found 30; allowed: up to at_most = 20"),
     ],
 )

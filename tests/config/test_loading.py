@@ -73,14 +73,14 @@ count = 3
         ":4: camera.device: missing; allowed: a text in quotes, 1 to 63 characters",
         f':5: camera.gain: found "100"; {number} 1000000',
         ':8: panel.cover_for_flats: found "shut"; allowed: "closed" or "open"',
-        ":10: flats.band: found [0.5, 0.3]; allowed: two numbers, the smaller one first",
-        ":11: flats.setpoint_c: found an unknown key; it belongs into [camera] or [sets]",
+        ":10: flats.band: found [0.5, 0.3]; allowed: two numbers, the smaller first",
+        ":11: flats.setpoint_c: found an unknown key; it belongs in [camera] or [sets]",
         ':13: flats.filters."O III".target: found 2; allowed: a number above 0 and below 1',
         f":15: cooling.dwell_s: found -1; {number} 3600",
         f":16: cooling.frobnicate: found an unknown key; allowed: {cooling}",
         f":19: sets[1].count: found 0; allowed: a whole number from 1 up to 10000, or {added}",
         ":20: sets[2].exposure_s: missing; darks need the exposure of the lights, in seconds",
-        ':23: sets[2].filter: found "L"; allowed: nothing, no light falls on a dark frame',
+        ':23: sets[2].filter: found "L"; allowed: none, because no light reaches a dark frame',
         ':25: sets[3].kind: found "flatt"; allowed: "bias", "dark", "flat" or "dark-flat"',
     ]
 
@@ -106,7 +106,7 @@ host.x = 1
 
 BAND = "two numbers [low, high], each a number above 0 and below 1"
 NAME = "a text in quotes, 1 to 63 characters"
-PRINTABLE = "printable characters, not spaces alone"
+PRINTABLE = "printable characters, not only spaces"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ PRINTABLE = "printable characters, not spaces alone"
         ("[flats.filters]\nL = 3", ":2: flats.filters.L: found 3; allowed: a table"),
         ('[flats.filters.""]', ':1: flats.filters."": found ""; allowed: a name of 1 to 63 printable characters'),
         ("[flats]\nband = [1]", f":2: flats.band: found [1]; allowed: {BAND}"),
-        ("[wheel]\nnames = []", ":2: wheel.names: found []; allowed: one or more names, no two alike"),
+        ("[wheel]\nnames = []", ":2: wheel.names: found []; allowed: one or more different names"),
         ("[wheel]\nnames = [\n1]", ":2: wheel.names: found 1; allowed: a list of different texts in quotes"),
         ("[camera]\ndevice = 2024-01-01", f":2: camera.device: found 2024-01-01; allowed: {NAME}"),
         ("[camera]\ngain = nan", ":2: camera.gain: found nan; allowed: a number from 0 up to 1000000"),
@@ -138,8 +138,8 @@ def test_each_kind_of_mistake_has_its_words(folder: Path, text: str, complaint: 
         ("a = 1\na = 2", ':2: found "a = 2", not TOML (cannot overwrite a value); allowed: '),
         ("a = 1\n[b", ':2: found "[b", not TOML '),
         ('a = """\n\nx', ':3: found "x", not TOML '),
-        ("a = " + "9" * 5000, ":1: found 5,004 characters; allowed: 1,000 in a line"),
-        ("a = " + "[\n" * 50_000, ": found lists or tables nested hundreds deep"),
+        ("a = " + "9" * 5000, ":1: found 5,004 characters; allowed: up to 1,000 in a line"),
+        ("a = " + "[\n" * 50_000, ": found lists or tables nested hundreds of levels deep"),
         (b"a = 1\nb = '\xff'", ":2: found the byte 0xff, which is not UTF-8; "),
         ("#\n" * (MAXIMUM_BYTES // 2 + 1), ": found more than 200,000 bytes; "),
         ("".join(f"k{n} = 1\n" for n in range(10_000)), ": found 10,001 mistakes; "),
@@ -165,9 +165,9 @@ def test_what_is_no_readable_file_is_named(tmp_path: Path) -> None:
     for name, complaint in {
         "": "found a folder",
         "pipe": "found a device or pipe",
-        "loop": "can't be read: Too many levels of symbolic links",
-        "a" * 300: "can't be read: File name too long",
-        "\0": "no file can have this name",
+        "loop": "cannot be read: Too many levels of symbolic links",
+        "a" * 300: "cannot be read: File name too long",
+        "\0": "not a valid file name",
     }.items():
         with pytest.raises(ConfigError, match=complaint):
             load_settings(tmp_path / name)
@@ -179,7 +179,7 @@ def test_a_file_that_may_not_be_read_is_named(folder: Path, monkeypatch: pytest.
 
     (folder / "rig.toml").write_text(GOOD, encoding="utf-8")
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(ConfigError, match="can't be read: Permission denied"):
+    with pytest.raises(ConfigError, match="cannot be read: Permission denied"):
         load_settings(folder / "rig.toml")
 
 

@@ -84,7 +84,7 @@ async def test_a_killed_driver_is_noticed_at_once_and_set_up_again(stock: Indise
         await asyncio.sleep(0.5)
         os.kill(stock.driver("indi_simulator_ccd"), signal.SIGKILL)
         killed_s = time.monotonic()
-        with pytest.raises(DeviceLostError, match="driver went away"):
+        with pytest.raises(DeviceLostError, match="driver disappeared"):
             await exposing
         assert time.monotonic() - killed_s < 2
         assert not camera.is_ready
@@ -112,9 +112,9 @@ async def test_a_lost_link_process_costs_one_exposure(stock: Indiserver) -> None
 async def test_what_lies_out_of_range_is_never_sent(stock: Indiserver) -> None:
     async with connected(stock) as camera:
         for exposure_s in (float("nan"), float("inf"), -1.0, 1e9):
-            with pytest.raises(SettingRefusedError, match="lies outside"):
+            with pytest.raises(SettingRefusedError, match="is outside"):
                 await camera.expose(FrameKind.DARK, exposure_s)
-        with pytest.raises(SettingRefusedError, match="lies outside 0 to 100"):
+        with pytest.raises(SettingRefusedError, match="is outside 0 to 100"):
             await camera.apply(ReadoutSettings(gain=101.0))
 
 

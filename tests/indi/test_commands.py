@@ -100,6 +100,6 @@ def test_a_driver_killed_during_a_dark_costs_that_dark(stock: Indiserver, tmp_pa
         os.kill(stock.driver("indi_simulator_ccd"), signal.SIGKILL)
         code, said = run.wait()
         assert code == 0, said
-        assert "driver went away" in said
+        assert "driver disappeared" in said
         assert len(list((run.night / "darks").rglob("*.fits"))) == 2
         assert len(list((run.night / "masters").glob("MasterDark_*"))) == 1

@@ -58,20 +58,20 @@ def flat_headers(run: NightRun) -> list[dict[str, object]]:
 async def test_a_night_measures_its_camera(tmp_path: Path) -> None:
     run = await run_night(night(20), rig(), tmp_path)
     assert run.outcome is NightOutcome.COMPLETE
-    (told,) = run.of(CameraMeasured)
+    (measured,) = run.of(CameraMeasured)
     sensor = Sensor(rig().sensor, 1)
-    assert told.e_per_adu == pytest.approx(sensor.e_per_adu(GAIN), rel=0.02)
-    assert told.read_noise_e == pytest.approx(sensor.read_noise_e(GAIN), rel=0.02)
-    assert told.saturation_adu == 65535
-    assert told.full_well_e == pytest.approx((65535 - sensor.bias_adu(50)) * sensor.e_per_adu(GAIN), rel=0.02)
-    assert told.largest_deviation is not None
-    assert told.largest_deviation < 0.002
-    for event in (told, run.of(PedestalDecided)[0]):
+    assert measured.e_per_adu == pytest.approx(sensor.e_per_adu(GAIN), rel=0.02)
+    assert measured.read_noise_e == pytest.approx(sensor.read_noise_e(GAIN), rel=0.02)
+    assert measured.saturation_adu == 65535
+    assert measured.full_well_e == pytest.approx((65535 - sensor.bias_adu(50)) * sensor.e_per_adu(GAIN), rel=0.02)
+    assert measured.largest_deviation is not None
+    assert measured.largest_deviation < 0.002
+    for event in (measured, run.of(PedestalDecided)[0]):
         assert json.loads(encode_event(event))["at"] == event.at.isoformat()
     (record,), problems = CameraRecords(tmp_path / CAMERAS).load()
     assert problems == []
     assert record.e_per_adu is not None
-    assert record.e_per_adu.value == told.e_per_adu
+    assert record.e_per_adu.value == measured.e_per_adu
 
 
 async def test_the_ladder_is_shot_once_and_masters_carry_the_gain(tmp_path: Path) -> None:

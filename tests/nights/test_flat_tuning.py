@@ -105,7 +105,7 @@ async def test_a_panel_without_light_costs_seconds_for_each_filter(tmp_path: Pat
     assert sum(tested.exposure_s for tested in night.of(FlatTested)) < 10
 
 
-class Person:
+class LampUser:
     """Switches the simulated lamp half a minute after a request."""
 
     def __init__(self, lamp: FlatPanel) -> None:
@@ -130,14 +130,14 @@ async def night_by_hand(settings: Settings, folder: Path, *, is_there: bool) -> 
     clock, events = NightClock(START), EventStream()
     rig = simulated_rig(small_rig(panel={"cover_travel_s": None}), clock.now)
     assert rig.panel is not None
-    person = Person(rig.panel)
+    user = LampUser(rig.panel)
     if is_there:
-        events.subscribe(person.hear)
+        events.subscribe(user.hear)
     rig = replace(rig, panel=ManualPanel("the lamp"))
     await rig.connect()
     files = open_night_files(folder, None, settings, clock.now())
     async with assembled_night(settings, rig, files, events, clock) as assembled:
-        return await assembled.night.run(), person.asked
+        return await assembled.night.run(), user.asked
 
 
 def masters(folder: Path, kind: str) -> list[Path]:

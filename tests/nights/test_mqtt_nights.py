@@ -74,7 +74,7 @@ class MqttNight:
 
         def with_light(rig: Rig) -> Rig:
             assert isinstance(rig.panel, SimulatedFlatPanel)
-            lamp = rig.panel._panel
+            lamp = rig.panel.hardware
             self.light = SimulatedMqttLight(self._broker.settings, self._family, TOPIC, lamp, self.habits)
             self._light_task = asyncio.create_task(self.light.run())
             return replace(rig, panel=panel)

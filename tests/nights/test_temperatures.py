@@ -103,7 +103,7 @@ class Thermometer:
 
     async def set_setpoint(self, setpoint_c: float) -> None:
         if self._is_dead():
-            raise DeviceTimeoutError(self._camera.name, "an answer to the setpoint did not come within 10 s")
+            raise DeviceTimeoutError(self._camera.name, "an answer to the setpoint did not arrive within 10 s")
         await self._camera.set_setpoint(setpoint_c)
         self._told = self._camera.thermals()
 
@@ -182,8 +182,7 @@ class FailingCooler:
     async def expose(self, kind: FrameKind, exposure_s: float) -> Any:
         self.darks += kind is FrameKind.DARK
         if self.darks == self._at:
-            cooler = self._camera._telescope.cooler
-            cooler._model = cooler._model.model_copy(update={"maximum_delta_c": 21.0})
+            self._camera.telescope.cooler.weaken(maximum_delta_c=21.0)
         return await self._camera.expose(kind, exposure_s)
 
 

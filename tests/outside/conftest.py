@@ -1,4 +1,4 @@
-"""Other programs as judges. Where one is missing its tests are skipped, loudly."""
+"""Tests against other programs; if one of them is missing, its tests are skipped, and the summary says so."""
 
 import os
 import shutil

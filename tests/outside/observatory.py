@@ -27,14 +27,14 @@ GAIN, OFFSET, SETPOINT_C = 100.0, 50.0, -10.0
 FLAT_S, SKY_S = 1.0, 60.0
 SKY_E_PER_S = 20.0
 FLAT_LEVEL = 0.4
-"""Of the highest value in files."""
+"""Fraction of the highest value in files."""
 
 Frames = Callable[[int], NDArray[np.uint16]]
 
 
 @dataclass
 class Observatory:
-    """The sensor of a shipped rig, cut down to a small one, and the files it leaves."""
+    """The sensor of a shipped rig, reduced to a small one, and the files it produces."""
 
     rig: str = "small"
     width: int = 240
@@ -56,23 +56,23 @@ class Observatory:
 
     @property
     def e_per_adu(self) -> float:
-        """Electrons for 1 ADU of the files."""
+        """Electrons per ADU of the files."""
         return self.sensor.e_per_adu(GAIN) / self.sensor.model.file_scale
 
     @property
     def flat_e_per_s(self) -> float:
-        """Light of the panel."""
+        """The light of the panel."""
         return FLAT_LEVEL * self.sensor.model.saturation_adu * self.e_per_adu / FLAT_S
 
     @property
     def header(self) -> dict[str, HeaderValue]:
-        """What the driver tells of every frame."""
+        """The driver's cards of every frame."""
         mosaic: dict[str, HeaderValue] = {"BAYERPAT": self.cfa} if self.cfa else {}
         return mosaic | {"EGAIN": self.e_per_adu, "TELESCOP": "Refractor", "FOCUSPOS": 5000, "ROTATANG": 12.5}
 
     @cached_property
     def response(self) -> NDArray[np.float64]:
-        """The true flat: mean 1, each colour by itself."""
+        """The true flat: mean 1, each colour separately."""
         response = self.sensor.flat_response(0).astype(np.float64)
         if self.cfa is None:
             return np.asarray(response / response.mean())
@@ -83,7 +83,7 @@ class Observatory:
 
     @property
     def sky_adu(self) -> NDArray[np.float64]:
-        """The true calibrated light: sky, each colour as bright as the sensor sees it."""
+        """The true calibrated light: the sky, each colour with the sensor's sensitivity."""
         per_response = self.sensor.flat_response(0) / self.response
         return np.asarray(SKY_E_PER_S * SKY_S * per_response / self.e_per_adu)
 
@@ -113,7 +113,7 @@ class Observatory:
         return flat_response(stack, self.cfa)
 
     def masters(self, folder: Path) -> list[Path]:
-        """Write a master bias, a dark of the lights' exposure, one half as long, and a flat."""
+        """Write a master bias, a dark of the lights' exposure, a dark half as long, and a flat."""
         folder.mkdir(parents=True, exist_ok=True)
         flat, masked = self.flat_stack()
         bias = self.master(FrameKind.BIAS, self.dark_stack(60, 0.0, 1_000), 0.001)
@@ -145,8 +145,8 @@ class Observatory:
         )
 
     def light(self, path: Path, number: int = 0, **changes: object) -> Path:
-        """Write a light of the even sky."""
-        told: dict[str, object] = {
+        """Write a light of the uniform sky."""
+        values: dict[str, object] = {
             "kind": FrameKind.LIGHT,
             "exposure_s": SKY_S,
             "settings": self.settings,
@@ -157,7 +157,7 @@ class Observatory:
             "started_at": NIGHT,
             "header": self.header,
         }
-        cards = raw_cards(**(told | changes))  # type: ignore[arg-type]
+        cards = raw_cards(**(values | changes))  # type: ignore[arg-type]
         path.parent.mkdir(parents=True, exist_ok=True)
         write_durably(path, FrameEncoder().encode(self.render(50_000 + number, SKY_S, SKY_E_PER_S), cards))
         return path

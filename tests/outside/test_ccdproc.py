@@ -1,4 +1,4 @@
-"""ccdproc calibrates the same light with the same masters, in a Python of its own."""
+"""ccdproc, in a Python of its own, calibrates the same light with the same masters."""
 
 import subprocess
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_ccdproc_calibrates_as_we_do(
     assert calibrate_lights([str(light)], request) is ExitCode.DONE
     with fits.open(tmp_path / "light_calibrated.fits") as ours, fits.open(out) as theirs:
         np.testing.assert_allclose(ours[0].data, theirs[0].data, rtol=4e-7, atol=0.001)
-        # Theirs is what the masters contribute; ours adds the noise of reading out and of the photons.
+        # Their uncertainty includes only the masters; ours adds readout and photon noise.
         level = theirs[0].data * fits.getdata(flat)
         with fits.open(dark) as file:
             readout = file["UNCERT"].data.astype(float) ** 2 * file["COUNTS"].data

@@ -1,4 +1,4 @@
-"""The uncertainty of calibrated lights against the truth that only a simulated sky has."""
+"""The uncertainty of calibrated lights, compared with the truth of a simulated sky."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from coldframe.cli.exit_codes import ExitCode
 from tests.outside.observatory import SKY_E_PER_S, SKY_S, Observatory
 
 BRIGHT, DARK = 1.0, 0.001
-"""Skies, as fractions of the observatory's: photons make the noise of one, readout and dark current of the other."""
+"""Skies, as fractions of the observatory's. Photon noise dominates in one, readout and dark current in the other."""
 
 
 @pytest.mark.parametrize("sky", [BRIGHT, DARK])
@@ -32,6 +32,6 @@ def test_chi_square_of_the_residuals_is_one_within_two_percent(
     for light in lights:
         with fits.open(tmp_path / f"{light.stem}_calibrated.fits") as units:
             pulls = (units[0].data - sky * observatory.sky_adu) / units["UNCERT"].data
-        chi_squares.append(np.mean(pulls[np.abs(pulls) < 6] ** 2))  # cosmic rays, which one light alone cannot tell
+        chi_squares.append(np.mean(pulls[np.abs(pulls) < 6] ** 2))  # cosmic rays, which a single light does not reveal
     assert np.mean(chi_squares) == pytest.approx(1, abs=0.02)
     assert max(chi_squares) < 1.05

@@ -1,4 +1,4 @@
-"""Siril calibrates lights with our masters, laid out by our export, as its users do."""
+"""Siril calibrates lights with our exported masters, as its users do."""
 
 import os
 import re
@@ -41,13 +41,13 @@ def test_siril_calibrates_as_we_do(
 
     ours = fits.getdata(tmp_path / "ours" / f"{lights[number].stem}_calibrated.fits").astype(np.float64)
     theirs = fits.getdata(work / f"pp_{lights[number].name}").astype(np.float64) * 65535
-    # Siril divides by the flat relative to the mean of its middle third; ours is relative to the mean of all.
+    # Siril normalises the flat by the mean of its middle third, coldframe by the mean of all pixels.
     flat = fits.getdata(work / "masters" / "pp_flat_stacked.fit").astype(np.float64)
     scale = float(np.median(theirs / ours))
     height, width = flat.shape
     third = flat[height // 3 : 2 * height // 3, width // 3 : 2 * width // 3]
     assert scale == pytest.approx(third.mean(), rel=5e-4)
-    # And it repairs, unasked, the pixels that are hot in the master dark.
+    # Siril also repairs the pixels that are hot in the master dark, without being asked to.
     repaired = int(re.findall(r"(\d+) corrected pixels", log)[0])
     apart = np.abs(theirs / scale - ours)
     assert np.sort(apart, axis=None)[: apart.size - repaired].max() < 0.002  # of 5,000 ADU: the rounding of float32

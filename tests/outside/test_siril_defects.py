@@ -1,4 +1,4 @@
-"""Siril repairs the pixels that our list names, and no others."""
+"""Siril repairs the pixels in our list, and no others."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ save repaired
 
 
 @pytest.mark.parametrize("cards", [{}, {"ROWORDER": "TOP-DOWN"}, {"ROWORDER": "BOTTOM-UP"}])
-def test_siril_repairs_what_the_list_names(siril: str, tmp_path: Path, cards: dict[str, str]) -> None:
+def test_siril_repairs_the_listed_pixels(siril: str, tmp_path: Path, cards: dict[str, str]) -> None:
     random = np.random.default_rng(1)
     pixels = random.integers(995, 1006, (60, 80)).astype(np.uint16)
     bits = np.zeros(pixels.shape, np.uint8)

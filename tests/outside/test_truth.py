@@ -1,4 +1,4 @@
-"""What comes out against what the simulated sensor was given."""
+"""Masters and calibrated lights, compared with the truth of the simulated sensor."""
 
 from pathlib import Path
 
@@ -28,14 +28,14 @@ def test_vignetting_and_dust_are_recovered_to_a_thousandth(observatory: Observat
     assert np.abs(block_means(flat.mean / observatory.response) - 1).max() < 0.001
 
 
-def test_the_residuals_of_the_flat_are_its_noise(observatory: Observatory) -> None:
+def test_the_residuals_of_the_flat_match_its_noise(observatory: Observatory) -> None:
     flat, masked = observatory.flat_stack()
     assert not masked.any()
     residual = flat.mean - observatory.response
     assert np.mean((residual / flat.uncertainty) ** 2) == pytest.approx(1, abs=0.02)
 
 
-def test_the_residuals_of_the_bias_are_its_noise(observatory: Observatory) -> None:
+def test_the_residuals_of_the_bias_match_its_noise(observatory: Observatory) -> None:
     sets = [observatory.dark_stack(100, 0.0, first) for first in (100_000, 200_000)]
     difference = sets[0].mean.astype(float) - sets[1].mean
     variance = sum(stack.uncertainty.astype(float) ** 2 for stack in sets)
@@ -59,7 +59,7 @@ def test_calibrated_lights_show_the_sky(
         current = observatory.sensor.dark_e_per_s * SKY_S / observatory.e_per_adu
         assert np.median(residual) > 0.5 * np.median(current) > 0
         return
-    struck = np.abs(residual) > 6 * uncertainty  # cosmic rays, which one light alone cannot tell
+    struck = np.abs(residual) > 6 * uncertainty  # cosmic rays, which a single light does not reveal
     assert struck.mean() < 0.002
     assert np.mean((residual / uncertainty)[~struck] ** 2) == pytest.approx(1, abs=0.03)
     assert abs(np.mean(residual[~struck])) < 5 * np.mean(uncertainty) / np.sqrt(residual.size)

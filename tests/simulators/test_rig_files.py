@@ -71,7 +71,7 @@ def test_a_folder_is_no_rig(tmp_path: Path) -> None:
     [
         ('name = "R"', 'name = "L"', "must differ"),
         ("maximum = 300, default = 100", "maximum = 50, default = 100", "above maximum"),
-        ("width = 960", "width = 960\noverscan_columns = 960", "leave nothing"),
+        ("width = 960", "width = 960\noverscan_columns = 960", "must be less than width"),
     ],
 )
 def test_contradictions_are_refused(tmp_path: Path, old: str, new: str, told: str) -> None:

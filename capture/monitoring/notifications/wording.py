@@ -61,7 +61,7 @@ class NotificationWriter:
 
     def write(self, event: Event) -> Notification | None:
         """Return the notification about an event, or None if it deserves none."""
-        line = self._narrator.tell(event)
+        line = self._narrator.narrate(event)
         self._count(event)
         if line is None:
             return None

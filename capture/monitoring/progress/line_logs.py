@@ -10,14 +10,14 @@ from coldframe.capture.storage.journal import encode_event, is_journalled
 
 
 class LineLog:
-    """An `EventStream` subscriber that writes a line per event, for runs without a terminal.
+    """An `EventStream` subscriber that writes one line per event, for runs without a terminal.
 
     Parameters
     ----------
     stream
-        Where the lines go. A stream that went away is let go: the night matters more than its log.
+        Output stream. Errors are ignored: the night matters more than its log.
     zone
-        Time zone of the clock times; None is the computer's own.
+        Time zone of the clock times; None for that of the computer.
     """
 
     def __init__(self, stream: TextIO, zone: tzinfo | None = None) -> None:
@@ -26,14 +26,14 @@ class LineLog:
         self._narrator = Narrator()
 
     def __call__(self, event: Event) -> None:
-        """Write the event's line, such as ``04:12:33 flat Ha 7/20 0.842 s level 26,180 ADU noise 142``."""
-        told = self._narrator.tell(event)
-        if told:
-            _write_line(self._stream, f"{told.at.astimezone(self._zone):%H:%M:%S} {told.text}")
+        """Write the line of an event, such as ``04:12:33 flat Ha 7/20 0.842 s level 26,180 ADU noise 142``."""
+        line = self._narrator.narrate(event)
+        if line:
+            _write_line(self._stream, f"{line.at.astimezone(self._zone):%H:%M:%S} {line.text}")
 
 
 class JsonLog:
-    """An `EventStream` subscriber that writes the journal's lines to a stream, for programs that listen."""
+    """An `EventStream` subscriber that writes the lines of the journal to a stream, for other programs."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

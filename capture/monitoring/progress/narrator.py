@@ -1,4 +1,4 @@
-"""What happens, in words: one line per event for people and journals of services, or JSON lines for programs."""
+"""Events as sentences: at most one line per event, for logs, dashboard, notifications and report."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -42,16 +42,16 @@ from coldframe.capture.monitoring.progress.quantities import (
     temperature_text,
 )
 
-CALM = timedelta(seconds=60)
-"""Readings that come all the time (temperature, cooling) get a line no more often than this."""
+READINGS_INTERVAL = timedelta(seconds=60)
+"""Shortest time between two lines about temperatures, or about cooling."""
 
 LONG_EXPOSURE_S = 30.0
-"""The start of an exposure is worth a line from here on; a shorter one ends, and gets its frame's line, soon enough."""
+"""Shortest exposure whose start gets a line; a shorter one gets the line of its frame soon enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """An event in words."""
+    """An event as a sentence."""
 
     at: datetime
     severity: Severity
@@ -72,7 +72,7 @@ _NIGHT_SEVERITY = {
 
 
 def severity_of(event: Event) -> Severity:
-    """Tell how much an event matters."""
+    """Return the importance of an event."""
     match event:
         case Notice():
             return event.severity
@@ -89,18 +89,18 @@ def severity_of(event: Event) -> Severity:
 
 
 class Narrator:
-    """Puts events into words. Remembers the plan, because events name steps by number only."""
+    """Turns events into sentences. It remembers the plan, because events refer to steps by number."""
 
     def __init__(self) -> None:
         self._steps: dict[int, PlannedStep] = {}
         self._step_began: dict[int, datetime] = {}
-        self._last_calm: dict[type[Event], datetime] = {}
+        self._last_readings: dict[type[Event], datetime] = {}
 
-    def tell(self, event: Event) -> LogLine | None:
-        """Return the event in words, or None for one that is not worth a line of its own.
+    def narrate(self, event: Event) -> LogLine | None:
+        """Return the event as a sentence, or None for an event that is not worth a line.
 
-        No line have pictures, the growing of a master (its frame has one), short exposures (likewise), and readings
-        that follow one another within `CALM`.
+        Previews, short exposures and the growth of a master get none (the frame has one), nor do readings within
+        `READINGS_INTERVAL` of the last line of their kind.
         """
         sentence = self._sentence(event)
         return LogLine(event.at, severity_of(event), printable(sentence)) if sentence else None
@@ -109,11 +109,11 @@ class Narrator:
         step = self._steps.get(number)
         return step.title if step else f"step {number}"
 
-    def _is_calm_enough(self, event: Event) -> bool:
-        last = self._last_calm.get(type(event))
-        if last is not None and event.at - last < CALM:
+    def _is_due(self, reading: TemperatureRead | CoolingProgress) -> bool:
+        last = self._last_readings.get(type(reading))
+        if last is not None and reading.at - last < READINGS_INTERVAL:
             return False
-        self._last_calm[type(event)] = event.at
+        self._last_readings[type(reading)] = reading.at
         return True
 
     @singledispatchmethod
@@ -127,8 +127,8 @@ class Narrator:
         devices += [f"panel {event.panel}"] if event.panel else []
         devices += [f"wheel {event.wheel}"] if event.wheel else []
         estimate = duration_text(sum(step.estimate_s for step in event.steps))
-        begins = "goes on" if event.is_resumed else "begins"
-        return f"night {begins}: {', '.join(devices)}; {len(event.steps)} steps, about {estimate}, into {event.folder}"
+        begins = "is resumed" if event.is_resumed else "begins"
+        return f"night {begins}: {', '.join(devices)}; {len(event.steps)} steps, about {estimate}; in {event.folder}"
 
     @_sentence.register
     def _night_ended(self, event: NightEnded) -> str:
@@ -136,11 +136,11 @@ class Narrator:
 
     @_sentence.register
     def _night_paused(self, _event: NightPaused) -> str:
-        return "paused by request: no further exposure begins until the night is resumed"
+        return "paused by request: no exposure begins until the night is resumed"
 
     @_sentence.register
     def _night_resumed(self, _event: NightResumed) -> str:
-        return "resumed: the night goes on"
+        return "the night is resumed"
 
     @_sentence.register
     def _step_started(self, event: StepStarted) -> str:
@@ -162,7 +162,7 @@ class Narrator:
         title = self._title(event.step)
         if step := self._steps.get(event.step):
             self._steps[event.step] = replace(step, count=event.count, estimate_s=event.estimate_s)
-        return f"{title}: {f'{event.count} frames' if event.count else 'left out'}, {event.reason}"
+        return f"{title}: {f'{event.count} frames' if event.count else 'skipped'}, {event.reason}"
 
     @_sentence.register
     def _pedestal_decided(self, event: PedestalDecided) -> str:
@@ -185,11 +185,11 @@ class Narrator:
 
     @_sentence.register
     def _temperature_read(self, event: TemperatureRead) -> str | None:
-        return f"sensor {temperature_text(event)}" if self._is_calm_enough(event) else None
+        return f"sensor {temperature_text(event)}" if self._is_due(event) else None
 
     @_sentence.register
     def _cooling_progress(self, event: CoolingProgress) -> str | None:
-        return f"cooling: {event.verdict}" if self._is_calm_enough(event) else None
+        return f"cooling: {event.verdict}" if self._is_due(event) else None
 
     @_sentence.register
     def _panel_changed(self, event: PanelChanged) -> str:
@@ -233,7 +233,7 @@ class Narrator:
 
     @_sentence.register
     def _master_written(self, event: MasterWritten) -> str:
-        return f"master of {self._title(event.step)} from {event.frames} frames written: {Path(event.path).name}"
+        return f"master of {self._title(event.step)} written from {event.frames} frames: {Path(event.path).name}"
 
     @_sentence.register
     def _notice(self, event: Notice) -> str:

@@ -1,4 +1,4 @@
-"""How long the rest will take: the plan's estimates, corrected by what this night has shown."""
+"""Estimates the remaining time: the estimates of the plan, corrected by the frames of this night."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,31 +6,31 @@ from datetime import datetime
 from coldframe.capture.events.kinds import PlannedStep, SkippedBy, StepOutcome
 
 PLAN_WEIGHT = 3
-"""The planned pace counts as this many frames, so that the first measured ones move the outlook gently."""
+"""The planned pace counts as this many frames, so that the first measured ones change the estimate gently."""
 
 PLAN_FADES = 10
-"""Measured frames after which the planned pace of the running step no longer counts at all."""
+"""Measured frames after which the planned pace of the running step no longer counts."""
 
 GOOD_FAITH = 20
-"""Accepted frames that each step is credited with before rejected ones are taken for a habit."""
+"""Accepted frames with which each step is credited, so that a few rejected ones do not raise the estimate much."""
 
 LONGEST_STALL = 4.0
-"""One interval counts as at most this many times the pace so far: a hiccup does not foretell others."""
+"""Upper limit of one interval, in units of the pace so far, because a single delay does not predict others."""
 
 LEAST_SHARE = 0.2
-"""However fast this night is, a later step is not expected to take less than this share of its estimate."""
+"""Lower limit of the expected duration of a later step, as a fraction of its estimate."""
 
 
 @dataclass(slots=True)
 class StepProgress:
-    """How far one step of the plan has come.
+    """Progress of one step of the plan.
 
     Attributes
     ----------
     accepted, rejected
-        Frames so far.
+        Numbers of frames so far.
     outcome, reason, skipped_by
-        How it ended; None, empty and None while it has not.
+        Fields of its `StepEnded`; None, empty and None until then.
     """
 
     planned: PlannedStep
@@ -44,25 +44,25 @@ class StepProgress:
 
     @property
     def is_over(self) -> bool:
-        """True once the step has ended, however it did."""
+        """True once the step has ended, with any outcome."""
         return self.outcome is not None
 
     @property
     def is_running(self) -> bool:
-        """True between the step's beginning and end."""
+        """True between the start and the end of the step."""
         return self.began is not None and self.outcome is None
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is still to come.
+    """The expected remaining time.
 
     Attributes
     ----------
     remaining_s
-        Expected time to the end, never negative.
+        Expected time to the end, seconds; never negative.
     overdue
-        True where something that was to be over by now is not: then the time is a lower bound.
+        True if something takes longer than expected; then `remaining_s` is a lower bound.
     """
 
     remaining_s: float
@@ -71,7 +71,7 @@ class Outlook:
 
 @dataclass(slots=True)
 class _Excess:
-    """By how much a frame takes longer than planned, as a mean shrunk towards 0."""
+    """Mean excess of the time per frame over the plan, shrunk towards 0."""
 
     total_s: float = 0.0
     frames: int = 0
@@ -83,11 +83,11 @@ class _Excess:
 
 @dataclass(slots=True)
 class Pace:
-    """Learns from the intervals between frames, accepted or not.
+    """The pace of the night, learned from the intervals between frames, accepted or not.
 
-    The running step goes on at its own measured pace. For later steps only the *excess* per frame over the plan is
-    carried over (readout and saving cost the same whatever the exposure), and steps with a planned exposure are kept
-    apart from those whose exposure the tuner has yet to find, as the plan could only guess at these.
+    The running step is expected to continue at its own measured pace. For later steps, only the *excess* per frame over
+    the plan is used, because readout and saving take the same time at any exposure. Steps with a planned exposure and
+    steps whose exposure the tuner finds are counted separately, because the plan can only guess the latter.
     """
 
     _interval_s: float = 0.0
@@ -98,27 +98,27 @@ class Pace:
     _excess: dict[bool, _Excess] = field(default_factory=lambda: {True: _Excess(), False: _Excess()})
 
     def step_began(self) -> None:
-        """Forget the pace of the step before."""
+        """Forget the pace of the previous step."""
         self._interval_s, self._intervals, self._accepted, self._rejected = 0.0, 0, 0, 0
         self._last_frame = None
 
     def resumed(self, at: datetime) -> None:
-        """Let a pause that ends now count for nothing."""
+        """Exclude a pause that ends now."""
         if self._last_frame is not None:
             self._last_frame = at
 
     def frame_accepted(self, step: PlannedStep, at: datetime) -> None:
-        """Learn from a frame that counts."""
+        """Learn from an accepted frame."""
         self._accepted += 1
         self._frame_came(step, at)
 
     def frame_rejected(self, step: PlannedStep, at: datetime) -> None:
-        """Learn from a frame that has to be shot again."""
+        """Learn from a frame that must be shot again."""
         self._rejected += 1
         self._frame_came(step, at)
 
     def _frame_came(self, step: PlannedStep, at: datetime) -> None:
-        # The first of a step only starts the clock, for moving and tuning come before it.
+        # The first frame of a step only starts the clock, because moving and tuning come before it.
         if self._last_frame is not None:
             interval_s = (at - self._last_frame).total_seconds()
             self._learn(step, min(max(interval_s, 0.0), LONGEST_STALL * self._shot_s(step)))
@@ -132,23 +132,23 @@ class Pace:
         excess.frames += 1
 
     def _shot_s(self, step: PlannedStep) -> float:
-        """Return the seconds from one frame of the running step to the next, whatever becomes of them."""
+        """Return the seconds from one frame of the running step to the next, accepted or not."""
         weight = PLAN_WEIGHT * max(1 - self._intervals / PLAN_FADES, 0.0)
         return (weight * _planned_frame_s(step) + self._interval_s) / (weight + self._intervals)
 
     def frame_s(self, step: PlannedStep) -> float:
-        """Return the seconds that one more accepted frame of the running step is expected to take."""
+        """Return the expected seconds for one more accepted frame of the running step."""
         return self._shot_s(step) * (1 + self._rejected / (self._accepted + GOOD_FAITH))
 
     def expected_s(self, step: PlannedStep) -> float:
-        """Return the seconds that a step which has not begun is expected to take."""
-        if step.kind is None or step.estimate_s == 0:  # 0: an earlier run has made it
+        """Return the expected seconds for a step that has not begun."""
+        if step.kind is None or step.estimate_s == 0:  # 0: an earlier run completed it
             return step.estimate_s
         excess_s = step.count * self._excess[step.exposure_s is not None].mean_s
         return max(step.estimate_s + excess_s, LEAST_SHARE * step.estimate_s)
 
     def rest_of_step(self, progress: StepProgress, now: datetime) -> Outlook:
-        """Return the outlook of one step, begun or not."""
+        """Return the remaining time of one step, begun or not."""
         step = progress.planned
         if progress.is_over:
             return Outlook(0.0)
@@ -159,9 +159,9 @@ class Pace:
         return self._rest_of_frames(progress, self._last_frame, now)
 
     def _rest_before_frames(self, progress: StepProgress, now: datetime) -> Outlook:
-        """While moving, cooling or tuning: the estimate less what has passed, and not less than the frames need.
+        """Return the remaining time of a step that has no new frames yet: it is moving, cooling or tuning.
 
-        Frames that an earlier run has shot are there already.
+        It is the estimate minus the time that has passed, but not less than the missing frames need.
         """
         assert progress.began is not None
         step, there = progress.planned, progress.accepted
@@ -172,7 +172,7 @@ class Pace:
         return Outlook(max(left_s, least_s), overdue=left_s < 0)
 
     def _rest_of_frames(self, progress: StepProgress, last_frame: datetime, now: datetime) -> Outlook:
-        """Whole frames at the measured pace, the one under way less what has passed of it."""
+        """Return the time for the missing frames at the measured pace, minus the time since the last frame."""
         left = progress.planned.count - progress.accepted
         if left <= 0:
             return Outlook(0.0)

@@ -1,4 +1,4 @@
-"""What the dashboard knows: events in, a picture of the night out. No clock, no terminal, no I/O."""
+"""The state of a night, built from its events, as dashboard and telemetry show it."""
 
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -35,21 +35,21 @@ from coldframe.capture.monitoring.progress.narrator import LogLine, Narrator
 from coldframe.capture.monitoring.progress.pace import Outlook, Pace, StepProgress
 
 HISTORY = timedelta(minutes=30)
-"""How far back the temperature is shown."""
+"""Length of the temperature history."""
 
 HISTORY_INTERVAL = timedelta(seconds=5)
-"""Readings closer together than this are not kept for the history."""
+"""Shortest time between two readings in the history."""
 
 LATEST, PROBLEMS = 60, 40
-"""How many lines are remembered."""
+"""Number of lines that are kept."""
 
 SHOWN_ELSEWHERE = (TemperatureRead, CoolingProgress, ExposureStarted)
-"""Events that sections of their own show; among the latest lines they would only be in the way."""
+"""Events that have a section of their own on the dashboard, and so no line among the latest ones."""
 
 
 @dataclass(slots=True)
 class Tuning:
-    """The search for one flat's exposure; `tuned` is None while it goes on."""
+    """The tuning of one flat; `tuned` is None until it succeeds."""
 
     step: int
     tests: list[FlatTested] = field(default_factory=list)
@@ -58,38 +58,38 @@ class Tuning:
 
 @dataclass(slots=True)
 class DashboardState:
-    """A night as far as its events tell; `apply` takes them in, in order.
+    """The state of a night. Call `apply` with each event, in order.
 
-    A watcher that comes later reaches the same state by applying the journal from its start (without the pictures,
-    which are not journalled).
+    A watcher that attaches later reaches the same state by applying the journal from its start, except for the
+    preview, which is not journalled.
 
     Attributes
     ----------
     is_stopping
-        True once somebody has ended the night, until the rig is safe.
-    told_at
+        True from an interruption of the night until its end.
+    last_event_at
         Time of the latest event.
     lost_at
-        When the night was last heard of, where nobody tells of it any more; see `lose`.
+        Time of the last event of a night whose connection is lost; see `lose`.
     steps
-        By number, in the order of the plan.
+        Progress of each step by its number, in the order of the plan.
     running
         Number of the step under way.
     temperatures
-        Thinned readings of the last `HISTORY`, oldest first.
+        Readings of the last `HISTORY`, thinned, oldest first.
     noise
-        The running (or last) set's master as it grew.
+        Growth of the master of the running (or last) set.
     masters
-        Masters written, in order; one that a later run of the night wrote again counts once.
+        Masters in the order in which they were written; one that a later run wrote again is listed once.
     latest, problems
-        Events in words, oldest first; problems are the warnings and errors among them, which stay for longer.
+        Lines of events, oldest first; problems are the warnings and errors among them, which are kept longer.
     """
 
     night: NightStarted | None = None
     ended: NightEnded | None = None
     paused: NightPaused | None = None
     is_stopping: bool = False
-    told_at: datetime | None = None
+    last_event_at: datetime | None = None
     lost_at: datetime | None = None
     steps: dict[int, StepProgress] = field(default_factory=dict)
     running: int | None = None
@@ -112,26 +112,26 @@ class DashboardState:
     _pauses: timedelta = timedelta()
 
     def apply(self, event: Event) -> None:
-        """Take one event in."""
-        self.told_at = event.at
-        told = self.narrator.tell(event)
-        if told and not isinstance(event, SHOWN_ELSEWHERE):
-            self._remember(told, event)
+        """Update the state by an event."""
+        self.last_event_at = event.at
+        line = self.narrator.narrate(event)
+        if line and not isinstance(event, SHOWN_ELSEWHERE):
+            self._remember(line, event)
         self._take(event)
 
     def lose(self) -> None:
-        """Take in that nobody tells of the night any more; of one that has ended there is nothing more to tell."""
+        """Record that the connection to the night is lost, unless the night has ended."""
         if self.night is not None and self.ended is None:
-            self.lost_at = self.told_at
+            self.lost_at = self.last_event_at
 
-    def _remember(self, told: LogLine, event: Event) -> None:
-        # Frames of one set share a line, or twenty of them would push everything else out.
+    def _remember(self, line: LogLine, event: Event) -> None:
+        # The frames of a set share one line, or twenty of them would displace all others.
         if isinstance(event, FrameAccepted) and self.latest and self._is_same_set_as_latest(event):
             self.latest.pop()
-        self.latest.append(told)
+        self.latest.append(line)
         self._latest_event = event
-        if told.severity is not Severity.INFO:
-            self.problems.append(told)
+        if line.severity is not Severity.INFO:
+            self.problems.append(line)
 
     def _is_same_set_as_latest(self, event: FrameAccepted) -> bool:
         latest = self._latest_event
@@ -144,7 +144,7 @@ class DashboardState:
 
     @property
     def missing(self) -> list[StepProgress]:
-        """Steps that ended without what they were to make."""
+        """Steps that failed or were skipped."""
         return [step for step in self.steps.values() if step.outcome in (StepOutcome.FAILED, StepOutcome.SKIPPED)]
 
     @property
@@ -159,7 +159,7 @@ class DashboardState:
         )
 
     def outlook(self, now: datetime) -> Outlook:
-        """Tell how long the rest of the night will take."""
+        """Return the expected duration of the rest of the night."""
         if self.ended is not None:
             return Outlook(0.0)
         return self._rest_of_plan(now)
@@ -170,7 +170,7 @@ class DashboardState:
         return Outlook(sum(rest.remaining_s for rest in rests), overdue=any(rest.overdue for rest in rests))
 
     def done_fraction(self, now: datetime) -> float:
-        """Return the share of the plan's time that has passed, 0 to 1; below 1 for a night that ended early."""
+        """Return the fraction of the planned time that has passed, 0 to 1; below 1 for a night that ended early."""
         if self.night is None:
             return 0.0
         until = now if self.ended is None else self.ended.at
@@ -181,11 +181,11 @@ class DashboardState:
 
     @singledispatchmethod
     def _take(self, _event: Event) -> None:
-        """Events that only have words need nothing more."""
+        """Update the parts of the state that depend on the kind of event."""
 
     @_take.register
     def _take_night_started(self, event: NightStarted) -> None:
-        # A journal goes on with the next run of the night: what the one before had under way is no more.
+        # The journal of a resumed night has several runs: whatever the last one had under way is over.
         self.night, self.ended, self.paused, self.is_stopping, self._pauses = event, None, None, False, timedelta()
         self.running, self.exposure, self.cooling, self.tuning, self.noise = None, None, None, None, []
         self.pace.step_began()
@@ -273,9 +273,9 @@ class DashboardState:
     def _take_frame_accepted(self, event: FrameAccepted) -> None:
         self.frame = event
         if step := self.steps.get(event.step):
-            step.accepted = event.index  # fewer than before where a set is put aside and shot once more
-            # Saving overlaps with the next exposure, so the last frame of a set may come when the next has begun.
-            # What an earlier run has shot comes from the disk, at a pace that tells nothing of the camera's.
+            step.accepted = event.index  # lower than before if the set was quarantined and is shot again
+            # Saving overlaps with the next exposure, so the last frame of a set may arrive during the next step.
+            # Frames of an earlier run are read from the disk, which is faster than shooting them.
             if event.step == self.running and not event.is_taken_over:
                 self.pace.frame_accepted(step.planned, event.at)
 

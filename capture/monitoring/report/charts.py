@@ -1,4 +1,4 @@
-"""The charts of the morning report, each from the report's own values."""
+"""Draws the charts of the morning report from its values."""
 
 import math
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ LOW_HEIGHT = 190
 _STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)
 _MOST_TIMES = 6
 GAP = timedelta(minutes=2)
-"""Between readings further apart nothing is known."""
+"""A curve is interrupted between readings that are further apart."""
 
 
 def _is_known(value: float | None) -> TypeGuard[float]:
@@ -30,7 +30,7 @@ def _is_known(value: float | None) -> TypeGuard[float]:
 
 
 def histogram_chart(master: MasterReport, unit: str) -> Markup | None:
-    """Draw how many pixels have which value, by their logarithm, so that a single hot pixel shows."""
+    """Draw the histogram of a master with a logarithmic scale, so that a single hot pixel is visible."""
     if master.look is None:
         return None
     histogram = master.look.histogram
@@ -45,7 +45,7 @@ def histogram_chart(master: MasterReport, unit: str) -> Markup | None:
 
 
 def growth_chart(growth: Sequence[Growth]) -> Markup | None:
-    """Draw the master's noise against the number of frames, beside 1/sqrt(N) from the first known value on."""
+    """Draw the noise of a master against the number of frames, and 1/sqrt(N) from the first known value."""
     known = [(each.frames, each.noise_adu) for each in growth if _is_known(each.noise_adu) and each.noise_adu > 0]
     if len(known) < 2:  # noqa: PLR2004 - a line
         return None
@@ -70,24 +70,24 @@ def _spread(first: int, last: int) -> list[float]:
 
 
 def level_chart(frames: Sequence[FramePoint]) -> Markup | None:
-    """Draw the level of each frame in the order in which they came; rejected ones are marked, and set no scale."""
+    """Draw the level of each frame in order of arrival. Rejected ones are marked and do not affect the scale."""
     levels = [frame.level_adu for frame in frames if _is_known(frame.level_adu) and not frame.rejected]
     if not levels:
         return None
     middle = (min(levels) + max(levels)) / 2
-    # A level that holds is shown as one that holds: no less than a hundredth of it from bottom to top.
+    # A stable level must look stable: the axis covers at least a hundredth of it.
     span = max(max(levels) - min(levels), abs(middle) / 100, 1.0)
     axis = Axis(middle - 0.6 * span, middle + 0.6 * span, "level, ADU")
     return _frame_chart(frames, [frame.level_adu for frame in frames], axis, "Level")
 
 
 def temperature_chart(frames: Sequence[FramePoint]) -> Markup | None:
-    """Draw the sensor's temperature in each frame, rejected ones marked."""
+    """Draw the sensor temperature of each frame. Rejected ones are marked."""
     known = [frame.sensor_c for frame in frames if _is_known(frame.sensor_c) and not frame.rejected]
     if not known:
         return None
     middle = (min(known) + max(known)) / 2
-    # A steady sensor is shown as steady: no less than half a degree from bottom to top.
+    # A stable temperature must look stable: the axis covers at least half a degree.
     span = max(max(known) - min(known), 0.5)
     axis = Axis(middle - 0.6 * span, middle + 0.6 * span, "sensor, °C")
     return _frame_chart(frames, [frame.sensor_c for frame in frames], axis, "Sensor temperature")
@@ -96,11 +96,13 @@ def temperature_chart(frames: Sequence[FramePoint]) -> Markup | None:
 def _frame_chart(frames: Sequence[FramePoint], values: Sequence[float | None], axis: Axis, name: str) -> Markup:
     placed = list(enumerate(zip(frames, values, strict=True), start=1))
     bad = [(float(place), value) for place, (frame, value) in placed if frame.rejected]
-    told = f", {len(bad)} rejected" if bad else ""
+    rejected = f", {len(bad)} rejected" if bad else ""
     top = max(len(frames), 2)
     parts = range(1, top + 1) if top <= 10 else [1, *(round(top * part / 4) for part in range(1, 5))]  # noqa: PLR2004
     ticks = tuple(float(part) for part in dict.fromkeys(parts))
-    chart = Chart(Axis(0.5, top + 0.5, "frame", ticks=ticks), axis, f"{name} of {len(frames)} frames{told}", LOW_HEIGHT)
+    chart = Chart(
+        Axis(0.5, top + 0.5, "frame", ticks=ticks), axis, f"{name} of {len(frames)} frames{rejected}", LOW_HEIGHT
+    )
     good = [(float(place), value) for place, (frame, value) in placed if not frame.rejected]
     chart.line([point for point in good if point[1] is not None], "faint")
     chart.dots(good)
@@ -130,7 +132,7 @@ def tuning_chart(tuning: TuningReport) -> Markup | None:
 
 
 def transfer_chart(camera: CameraReport) -> Markup | None:
-    """Draw the photon transfer curve: noise against signal, over what read noise and shot noise give together."""
+    """Draw the photon transfer curve, noise against signal, and the model of read noise plus shot noise."""
     points = [(signal, noise) for signal, noise in camera.curve if 1 < signal < math.inf and 0 < noise < math.inf]
     if not points:
         return None
@@ -157,33 +159,31 @@ def transfer_chart(camera: CameraReport) -> Markup | None:
 
 
 def sensor_chart(readings: Sequence[Reading], zone: tzinfo | None) -> Markup | None:
-    """Draw the sensor's temperature and its setpoint over the night."""
+    """Draw the sensor temperature and the setpoint over the night."""
     known = [(each.at, each.sensor_c) for each in readings if _is_known(each.sensor_c)]
     if not known:
         return None
     wanted = [each.setpoint_c for each in readings if each.setpoint_c is not None]
     axis = padded([*(value for _, value in known), *wanted], "sensor, °C")
     coldest, warmest = min(value for _, value in known), max(value for _, value in known)
-    told = f"Sensor temperature from {coldest:.1f} to {warmest:.1f} °C"
-    chart = Chart(_times(readings[0].at, readings[-1].at, zone), axis, told, HEIGHT)
+    description = f"Sensor temperature from {coldest:.1f} to {warmest:.1f} °C"
+    chart = Chart(_times(readings[0].at, readings[-1].at, zone), axis, description, HEIGHT)
     chart.line(_stepped([(each.at, each.setpoint_c) for each in readings]), "model")
     chart.line(_over_time([(each.at, each.sensor_c) for each in readings]))
     return chart.drawn()
 
 
 def cooler_chart(readings: Sequence[Reading], zone: tzinfo | None) -> Markup | None:
-    """Draw the power of the cooler over the night."""
+    """Draw the cooler power over the night."""
     if not any(_is_known(each.power_percent) for each in readings):
         return None
-    chart = Chart(
-        _times(readings[0].at, readings[-1].at, zone), Axis(0, 105, "cooler, %"), "Power of the cooler", HEIGHT
-    )
+    chart = Chart(_times(readings[0].at, readings[-1].at, zone), Axis(0, 105, "cooler, %"), "Cooler power", HEIGHT)
     chart.line(_over_time([(each.at, each.power_percent) for each in readings]))
     return chart.drawn()
 
 
 def _over_time(values: Sequence[tuple[datetime, float | None]]) -> list[tuple[float, float | None]]:
-    """Return points over time, with a break where nothing was read for a while."""
+    """Return points over time, with an interruption in gaps longer than `GAP`."""
     points: list[tuple[float, float | None]] = []
     before: datetime | None = None
     for at, value in values:
@@ -195,7 +195,7 @@ def _over_time(values: Sequence[tuple[datetime, float | None]]) -> list[tuple[fl
 
 
 def _stepped(values: Sequence[tuple[datetime, float | None]]) -> list[tuple[float, float | None]]:
-    """Return points over time of a value that jumps."""
+    """Return points over time of a value that changes in steps."""
     points: list[tuple[float, float | None]] = []
     for at, value in _over_time(values):
         if points and points[-1][1] is not None and value is not None and points[-1][1] != value:
@@ -205,7 +205,7 @@ def _stepped(values: Sequence[tuple[datetime, float | None]]) -> list[tuple[floa
 
 
 def _times(first: datetime, last: datetime, zone: tzinfo | None) -> Axis:
-    """Return an axis of local clock times."""
+    """Return an axis with local clock times."""
     minutes = max((last - first).total_seconds() / 60, 1 / 60)
     step = next((each for each in _STEPS_MIN if minutes / each <= _MOST_TIMES), _STEPS_MIN[-1])
     local = first.astimezone(zone)
@@ -225,5 +225,5 @@ def _times(first: datetime, last: datetime, zone: tzinfo | None) -> Axis:
 
 
 def unit_of(made: SetReport) -> str:
-    """Return the unit of a set's master."""
+    """Return the unit of the master of a set."""
     return "relative" if made.kind.value == "flat" else "ADU"

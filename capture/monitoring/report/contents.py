@@ -1,6 +1,7 @@
-"""What the morning report tells, as values: the page and its JSON twin are written from these and from nothing else.
+"""The contents of the morning report, as values. The page and the JSON file are written from these alone.
 
-All times are UTC. Levels and noises are in ADU, those of master flats relative to a mean of 1.
+All times are UTC. Levels and noises are in ADU, those of master flats relative to a mean of 1. The names of the fields
+are the format of the JSON file.
 """
 
 from dataclasses import dataclass
@@ -12,15 +13,11 @@ from coldframe.capture.monitoring.report.time_budget import TimeBudget
 from coldframe.config.frames import FrameKind
 
 FORMAT = "coldframe-report-1"
-"""Of the JSON twin; another number where a field changed its meaning."""
-
-
-NOT_REACHED = "the night ended before it was done"
-"""Reason of what is missing where nothing else is known."""
+"""Format of the JSON file; the number grows if a field changes its meaning."""
 
 
 class NightState(StrEnum):
-    """How a night stands: how it ended, or that it did not."""
+    """State of a night: how it ended, that it broke off, or that it is running."""
 
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
@@ -31,7 +28,7 @@ class NightState(StrEnum):
 
 
 class SetState(StrEnum):
-    """What became of a planned master."""
+    """State of a planned master."""
 
     MADE = "made"
     SHORT = "made from fewer frames"
@@ -45,9 +42,9 @@ class Verdict:
     Attributes
     ----------
     safe
-        Whether the rig was left safe; None where nobody knows.
+        Whether the rig was left safe; None if that is not known.
     sentence
-        For people.
+        The summary for display.
     """
 
     state: NightState
@@ -62,13 +59,13 @@ class FramePoint:
     Attributes
     ----------
     path
-        Of the file, relative to the night's folder where it lies within.
+        Path of the file, relative to the folder of the night if the file is in it.
     sensor_c
-        Temperature of the sensor; of a rejected frame that of its file, or the last reading before.
+        Sensor temperature, degrees Celsius; for a rejected frame from its file, or the last reading before it.
     level_adu, noise_adu, saturated_fraction
-        Of a rejected frame the journal has no figures: its level is that of its file, the others are None.
+        Measured values. The journal has none of a rejected frame: its level is read from the file, the others are None.
     rejected
-        Why it was turned away; empty for an accepted one.
+        Reason for the rejection; empty for an accepted frame.
     """
 
     at: datetime
@@ -83,7 +80,7 @@ class FramePoint:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Noise of a running master; None of a single frame."""
+    """Noise of a running master, None for a single frame."""
 
     frames: int
     noise_adu: float | None
@@ -91,12 +88,12 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How many pixels of a master have which value.
+    """Histogram of the pixels of a master.
 
     Attributes
     ----------
     low, high
-        Edges of the first and of the last of the equal bins. Pixels below and above are counted in those.
+        Outer edges of the first and the last of the equal bins. Pixels beyond them are counted in these bins.
     counts
         Pixels in each bin.
     """
@@ -107,21 +104,21 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Shades:
-    """What black and white stand for in a stretched picture."""
+class Stretch:
+    """Pixel values that a stretched picture shows as black and white."""
 
     black: float
     white: float
 
 
 @dataclass(frozen=True, slots=True)
-class MasterLook:
-    """What a look at a master's pixels shows.
+class PixelStatistics:
+    """Statistics of the pixels of a master.
 
     Attributes
     ----------
     whole, detail
-        How the picture of the whole frame, and that of its middle at 100 %, are stretched.
+        Stretch of the picture of the whole frame, and of that of its centre at 100 %.
     """
 
     width: int
@@ -130,8 +127,8 @@ class MasterLook:
     median: float
     maximum: float
     histogram: Histogram
-    whole: Shades
-    detail: Shades
+    whole: Stretch
+    detail: Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +138,9 @@ class MasterReport:
     Attributes
     ----------
     path
-        Relative to the night's folder where it lies within.
+        Path relative to the folder of the night if the file is in it.
     look
-        None where the file cannot be read; `fault` says why.
+        Statistics of its pixels; None if the file cannot be read, for the reason in `fault`.
     """
 
     path: str
@@ -152,24 +149,24 @@ class MasterReport:
     level: float
     noise: float
     rejected_fraction: float
-    look: MasterLook | None = None
+    look: PixelStatistics | None = None
     fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SetReport:
-    """A planned set and what became of it.
+    """A planned set and its result.
 
     Attributes
     ----------
     planned
-        Frames to accept, as last decided.
+        Frames to accept, as revised during the night.
     reason
-        Why it is missing or short, or what was decided about it; empty where there is nothing to say.
+        Why the master is missing or has fewer frames, or why the count was revised; empty otherwise.
     is_reached
         False if the night ended before it came to this set.
     masters
-        Usually one; of a sensor that nothing cools, one for each temperature.
+        Usually one; without a cooler, one for each range of temperature.
     """
 
     title: str
@@ -203,7 +200,7 @@ class TuningTest:
 
 @dataclass(frozen=True, slots=True)
 class TuningReport:
-    """The search for one flat's exposure; `exposure_s` is None where none was found, and `reason` says why."""
+    """The tuning of one flat; if it failed, `exposure_s` is None and `reason` says why."""
 
     title: str
     filter: str | None
@@ -216,7 +213,7 @@ class TuningReport:
 
 @dataclass(frozen=True, slots=True)
 class CameraReport:
-    """What is known of the camera at one setting after this night; see `CameraMeasured`."""
+    """Characteristics of the camera at one setting after this night; see `CameraMeasured`."""
 
     camera: str
     gain: float | None
@@ -231,7 +228,7 @@ class CameraReport:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The sensor's temperature, its setpoint and the cooler's power."""
+    """A reading of sensor temperature, setpoint and cooler power."""
 
     at: datetime
     sensor_c: float | None
@@ -241,7 +238,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A warning or an error, as it was told; `times` in a row."""
+    """A warning or an error that was published `times` times in a row."""
 
     at: datetime
     severity: Severity
@@ -251,7 +248,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One run of the program over the night; without a last word `outcome` is None."""
+    """One run of coldframe; `outcome` is None if it stopped without ending the night."""
 
     began: datetime
     ended: datetime
@@ -261,18 +258,18 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True)
 class NightReport:
-    """A night.
+    """The report of a night.
 
     Attributes
     ----------
     folder
-        As the journal names it.
+        Folder of the night as in the journal.
     masters_made, masters_planned
-        Planned sets that have a master, and all of them.
+        Number of planned sets with a master, and of all planned sets.
     frames_accepted, frames_rejected
-        Different files; a frame that a resumed night took over counts once.
+        Number of different files; a frame that a resumed run took over counts once.
     temperature
-        Thinned: of each four-hundredth of the night the coldest and the warmest reading.
+        The coldest and the warmest reading of each four-hundredth of the night.
     """
 
     verdict: Verdict

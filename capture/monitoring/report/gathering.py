@@ -1,7 +1,7 @@
-"""From a night's events to its report. Pure: no clock, no files.
+"""Builds the report of a night from its events, without a clock and without files.
 
-A night may have been resumed: its journal then tells of several runs, each with a plan of its own. The last plan
-counts; steps are the same where their work is (see `step_keys`), and a frame counts once, whichever runs told of it.
+The journal of a resumed night contains several runs, each with its own plan. The last plan counts. Steps of two plans
+are the same if they do the same work (see `step_keys`), and a frame counts once, even if several runs report it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,7 +34,6 @@ from coldframe.capture.events.kinds import (
 from coldframe.capture.monitoring.progress.narrator import Narrator
 from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.report.contents import (
-    NOT_REACHED,
     CameraReport,
     FramePoint,
     Growth,
@@ -54,28 +53,28 @@ from coldframe.capture.monitoring.report.verdict import verdict_of
 from coldframe.config.frames import FrameKind
 
 READINGS = 400
-"""Stretches of the night of which the coldest and the warmest reading are kept."""
+"""Number of equal periods of the night of which the coldest and the warmest reading are kept."""
 
 
 def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: bool = False) -> NightReport:
-    """Return the report of a night, without what only its files show.
+    """Return the report of a night, without the statistics of its files.
 
     Parameters
     ----------
     events
-        As the journal has them.
+        Events from the journal.
     zone
-        Time zone of the clock times in sentences; None is the computer's own.
+        Time zone of the clock times in sentences; None for that of the computer.
     is_running
-        A night without a last word has not ended yet.
+        True if a night without an ending is still running.
 
     Raises
     ------
     NoNightError
-        None of the events is the start of a night.
+        If none of the events is the start of a night.
     """
-    told = list(events)
-    runs = runs_of(told)
+    all_events = list(events)
+    runs = runs_of(all_events)
     night = _Gathered()
     for run in runs:
         for event in run.events:
@@ -83,7 +82,7 @@ def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: b
     last = runs[-1]
     sets = tuple(night.set_reports(is_over=not is_running))
     return NightReport(
-        verdict=verdict_of(last, sets, zone=zone, is_running=is_running and last.last_word is None),
+        verdict=verdict_of(last, sets, zone=zone, is_running=is_running and last.ending is None),
         folder=last.started.folder,
         camera=last.started.camera,
         panel=last.started.panel,
@@ -102,18 +101,18 @@ def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: b
         cameras=tuple(night.cameras.values()),
         temperature=tuple(thinned(night.readings)),
         time=time_budget(runs),
-        remarks=tuple(remarks_of(told)),
+        remarks=tuple(remarks_of(all_events)),
     )
 
 
 def relative(path: str, folder: str) -> str:
-    """Return a path of the journal relative to the night's folder, where it lies within; else as it is."""
+    """Return a path relative to the folder of the night if it is inside, and unchanged otherwise."""
     within, whole = PurePath(path), PurePath(folder)
     return str(within.relative_to(whole)) if within.is_relative_to(whole) and ".." not in within.parts else path
 
 
 def thinned(readings: Sequence[Reading]) -> Iterator[Reading]:
-    """Yield of each of `READINGS` equal stretches of time the coldest and the warmest reading, in their order."""
+    """Yield the coldest and the warmest reading of each of `READINGS` equal periods, in order of time."""
     if not readings:
         return
     first = readings[0].at
@@ -128,31 +127,31 @@ def thinned(readings: Sequence[Reading]) -> Iterator[Reading]:
 
 
 def remarks_of(events: Iterable[Event]) -> Iterator[Remark]:
-    """Yield the warnings and errors of a night in words; those alike that follow one another as one."""
+    """Yield the warnings and errors of a night; equal ones in a row are merged."""
     narrator, current = Narrator(), None
     for event in events:
-        told = narrator.tell(event)
-        if told is None or told.severity is Severity.INFO or isinstance(event, NightEnded):
+        line = narrator.narrate(event)
+        if line is None or line.severity is Severity.INFO or isinstance(event, NightEnded):
             continue
-        if current is not None and (current.severity, current.text) == (told.severity, told.text):
+        if current is not None and (current.severity, current.text) == (line.severity, line.text):
             current = replace(current, times=current.times + 1)
             continue
         if current is not None:
             yield current
-        current = Remark(told.at, told.severity, told.text)
+        current = Remark(line.at, line.severity, line.text)
     if current is not None:
         yield current
 
 
 def _run_report(run: Run) -> RunReport:
-    last = run.last_word
-    outcome, summary = (None, "") if last is None else (last.outcome.value, printable(last.summary))
+    ending = run.ending
+    outcome, summary = (None, "") if ending is None else (ending.outcome.value, printable(ending.summary))
     return RunReport(run.started.at, run.ended_at, outcome, summary)
 
 
 @dataclass(slots=True)
 class _Step:
-    """A step of the night as it is gathered, over all runs."""
+    """A step of the night, gathered over all runs."""
 
     planned: PlannedStep
     run: int
@@ -164,7 +163,7 @@ class _Step:
     masters: dict[str, MasterReport] = field(default_factory=dict)
     tests: list[TuningTest] = field(default_factory=list)
     tuned: FlatTuned | None = None
-    # The runs that told of what is gathered above: what a later one tells takes its place.
+    # The runs that reported growth, masters and tests: a later run replaces them.
     growth_run: int = 0
     masters_run: int = 0
     tests_run: int = 0
@@ -202,13 +201,13 @@ class _Step:
 
     @property
     def failure(self) -> str:
-        """Why it was not done; empty where it was, or is not over."""
+        """Why the step was not done; empty if it was, or if it has not ended."""
         return "" if self.ended is None or self.ended.outcome is StepOutcome.DONE else printable(self.ended.reason)
 
 
 @dataclass(slots=True)
 class _Gathered:
-    """A night as far as its events tell."""
+    """A night, gathered from its events."""
 
     steps: dict[StepKey, _Step] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
@@ -225,7 +224,7 @@ class _Gathered:
 
     @singledispatchmethod
     def take(self, _event: Event) -> None:
-        """Take an event in."""
+        """Add an event."""
 
     @take.register
     def _take_night_started(self, event: NightStarted) -> None:
@@ -324,7 +323,7 @@ class _Gathered:
         step.frames[event.path] = FramePoint(event.at, path, None, sensor_c, None, None, None, reason or "rejected")
 
     def _withdraw(self, step: _Step, path: PurePath) -> None:
-        """Forget that a frame was accepted which is put aside after all: it keeps its name, with a number at most."""
+        """Drop an accepted frame that was quarantined later; in quarantine its name may have got a number."""
         for name in (path.name, f"{path.stem.rpartition('-')[0]}{path.suffix}"):
             for accepted in [each for each in step.frames if PurePath(each).name == name and each != str(path)]:
                 if not step.frames[accepted].rejected:
@@ -358,7 +357,7 @@ class _Gathered:
         )
 
     def set_reports(self, *, is_over: bool) -> Iterator[SetReport]:
-        """Yield what became of each set: of those of the last plan, and of earlier ones that have a master."""
+        """Yield the reports of the sets of the last plan, and of sets of earlier plans that have a master."""
         for step in self.steps.values():
             if step.is_set and (step.run == self.run or step.masters):
                 yield self._set_report(step, is_over=is_over)
@@ -366,7 +365,7 @@ class _Gathered:
     def _set_report(self, step: _Step, *, is_over: bool) -> SetReport:
         frames = tuple(self._twilight_frames(step) if step.is_combining else step.frames.values())
         accepted = [frame for frame in frames if not frame.rejected]
-        state, reason = self._became(step, is_over=is_over)
+        state, reason = self._outcome_of(step, is_over=is_over)
         return SetReport(
             title=step.flat_title if step.is_combining else step.title,
             kind=step.planned.kind or FrameKind.FLAT,
@@ -384,27 +383,27 @@ class _Gathered:
         )
 
     def _twilight_frames(self, step: _Step) -> Iterator[FramePoint]:
-        """Yield the twilight flats of one filter, which one step shot for all filters: their folder names it."""
+        """Yield the twilight flats of one filter, found by their folder: one step shoots the flats of all filters."""
         name = step.planned.filter
         for sky in self.steps.values():
             if sky.is_sky:
                 end = f"_{name_part(name)}" if name else ""
                 yield from (each for each in sky.frames.values() if PurePath(each.path).parent.name.endswith(end))
 
-    def _became(self, step: _Step, *, is_over: bool) -> tuple[SetState, str]:
-        """Return what became of a set, and why it is not what was planned."""
+    def _outcome_of(self, step: _Step, *, is_over: bool) -> tuple[SetState, str]:
+        """Return the state of a set, and why it differs from the plan."""
         if step.masters and (step.ended is None or step.ended.outcome is StepOutcome.DONE):
             return SetState.MADE, step.note
         if step.masters:
             return SetState.SHORT, step.failure
         if step.is_left_out:
-            return SetState.MISSING, f"left out, {step.note}"
+            return SetState.MISSING, f"skipped, {step.note}"
         if step.ended is None:
-            return SetState.MISSING, NOT_REACHED if is_over else "not made yet"
-        return SetState.MISSING, self._root_of(step) or step.failure or "no master was written"
+            return SetState.MISSING, "the night ended before it was done" if is_over else "not made yet"
+        return SetState.MISSING, self._root_cause(step) or step.failure or "no master was written"
 
-    def _root_of(self, step: _Step) -> str:
-        """Return why the step failed that a skipped one needs, where the plan tells: its tuning, or its cooling."""
+    def _root_cause(self, step: _Step) -> str:
+        """Return why the tuning or cooling failed on which a skipped step depends; empty if neither did."""
         assert step.ended is not None
         if step.ended.outcome is not StepOutcome.SKIPPED:
             return ""
@@ -418,7 +417,7 @@ class _Gathered:
         return tunings[-1].failure if is_flat and tunings else ""
 
     def tuning_reports(self) -> Iterator[TuningReport]:
-        """Yield the search for each flat's exposure."""
+        """Yield the tunings of all flats."""
         for step in self.steps.values():
             if step.tests or step.tuned is not None or (step.is_tuning and step.failure):
                 yield TuningReport(

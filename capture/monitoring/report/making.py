@@ -1,4 +1,4 @@
-"""Makes the morning report of a night's folder: reads its journal and its masters, writes page and JSON twin."""
+"""Makes the morning report of a night: reads its journal and masters, and writes the page and the JSON file."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -13,7 +13,7 @@ from coldframe.calibration.frames.setup import setup_of
 from coldframe.capture.monitoring.report.contents import FramePoint, MasterReport, NightReport, SetReport
 from coldframe.capture.monitoring.report.gathering import gather
 from coldframe.capture.monitoring.report.page import render
-from coldframe.capture.monitoring.report.pixels import Look, level_of, look_at
+from coldframe.capture.monitoring.report.pixels import ImageSummary, level_of, summarise_file
 from coldframe.capture.monitoring.report.runs import JOURNAL
 from coldframe.capture.monitoring.report.writing import json_twin
 from coldframe.capture.storage.journal_reader import read_journal
@@ -21,27 +21,27 @@ from coldframe.capture.storage.journal_reader import read_journal
 PAGE, TWIN = "report.html", "report.json"
 
 RECENT = timedelta(minutes=2)
-"""A journal without a last word that was added to within this time is that of a night that still goes on."""
+"""A night without an ending counts as running if its last event is younger than this."""
 
 PICTURES_PIXELS = 1_200_000
-"""Of all whole pictures together: as PNG in base64 below 2 MB."""
+"""Number of pixels of all whole pictures together: below 2 MB as PNG in base64."""
 
 WIDEST, NARROWEST = 480, 120
 
 MOST_REJECTED = 50
-"""Rejected frames that are looked at: a night gives up long before so many."""
+"""Largest number of rejected frames that are read; a night gives up long before it has so many."""
 
 
 @dataclass(frozen=True, slots=True)
 class MadeReport:
-    """A report that was written.
+    """A written report.
 
     Attributes
     ----------
     page
-        The HTML file.
+        Path of the HTML file.
     faults
-        A sentence about each master that could not be looked at.
+        A message for each master that could not be read.
     """
 
     page: Path
@@ -52,34 +52,34 @@ class MadeReport:
 def make_report(
     folder: Path, *, zone: tzinfo | None = None, now: datetime | None = None, is_over: bool = False
 ) -> MadeReport:
-    """Make the report of a night, or make it again.
+    """Make the report of a night, replacing an existing one.
 
     Parameters
     ----------
     folder
-        Of the night, with its journal.
+        Folder of the night.
     zone
-        Time zone of the clock times; None is the computer's own.
+        Time zone of the clock times; None for that of the computer.
     now
-        When it is made.
+        Current time; None for that of the computer.
     is_over
-        The night has ended, even if its journal had no room for its last word.
+        True if the night has ended although its journal may lack the ending, as on a full disk.
 
     Raises
     ------
     NoNightError
-        The journal tells of no night.
+        If the journal contains no start of a night.
     OSError
-        There is no journal, or it cannot be read.
+        If there is no journal, or it cannot be read.
     NotDurableError
-        The report cannot be written.
+        If the report cannot be written.
     """
     now = now or datetime.now(UTC)
     events = list(read_journal(folder / JOURNAL))
     is_running = not is_over and bool(events) and now - max(event.at for event in events) < RECENT
     report = gather(events, zone=zone, is_running=is_running)
-    report, looks = with_looks(with_rejected(report, folder), folder)
-    page = render(report, looks, folder, made_at=now, zone=zone)
+    report, summaries = with_pixels(with_rejected(report, folder), folder)
+    page = render(report, summaries, folder, made_at=now, zone=zone)
     replace_durably(folder / TWIN, [json_twin(report).encode()])
     replace_durably(folder / PAGE, [page.encode()])
     faults = tuple(master.fault for made in report.sets for master in made.masters if master.fault)
@@ -87,9 +87,9 @@ def make_report(
 
 
 def with_rejected(report: NightReport, folder: Path) -> NightReport:
-    """Return the report with levels and temperatures of rejected frames from their files, of `MOST_REJECTED` at most.
+    """Return the report with the levels and temperatures of at most `MOST_REJECTED` rejected frames, from their files.
 
-    A file that cannot be read tells nothing.
+    A frame whose file cannot be read is left unchanged.
     """
     read = count(1)
 
@@ -111,26 +111,26 @@ def with_rejected(report: NightReport, folder: Path) -> NightReport:
     return replace(report, sets=tuple(with_frames(made) for made in report.sets))
 
 
-def with_looks(report: NightReport, folder: Path) -> tuple[NightReport, dict[str, Look]]:
-    """Return the report with what its masters' pixels show, and the looks at them by their paths in the report."""
+def with_pixels(report: NightReport, folder: Path) -> tuple[NightReport, dict[str, ImageSummary]]:
+    """Return the report with the statistics of its masters, and their pictures by their paths in the report."""
     width = picture_width(report)
-    looks: dict[str, Look] = {}
+    summaries: dict[str, ImageSummary] = {}
 
-    def looked(master: MasterReport) -> MasterReport:
+    def read(master: MasterReport) -> MasterReport:
         try:
-            looks[master.path] = look_at(folder / master.path, width)
+            summaries[master.path] = summarise_file(folder / master.path, width)
         except (FrameFileError, OSError) as error:
             return replace(master, fault=str(error))
-        return replace(master, look=looks[master.path].figures)
+        return replace(master, look=summaries[master.path].statistics)
 
     def with_masters(made: SetReport) -> SetReport:
-        return replace(made, masters=tuple(looked(master) for master in made.masters))
+        return replace(made, masters=tuple(read(master) for master in made.masters))
 
-    return replace(report, sets=tuple(with_masters(made) for made in report.sets)), looks
+    return replace(report, sets=tuple(with_masters(made) for made in report.sets)), summaries
 
 
 def picture_width(report: NightReport) -> int:
-    """Return how wide pictures may be, so that all of them together keep the page below 5 MB."""
+    """Return the largest width of a picture, in pixels, with which all of them keep the page below 5 MB."""
     masters = max(sum(len(made.masters) for made in report.sets), 1)
     aspect = min(max(report.width, 1) / max(report.height, 1), 4.0)
     return int(min(max((PICTURES_PIXELS / masters * aspect) ** 0.5, NARROWEST), WIDEST))

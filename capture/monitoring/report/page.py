@@ -1,4 +1,4 @@
-"""The report as one HTML file: no script, nothing from the network, everything that came from a device escaped."""
+"""Renders the report as one HTML file without scripts or network requests; all texts from devices are escaped."""
 
 import base64
 import re
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from coldframe.capture.monitoring.progress.quantities import duration_text, exposure_text, printable
 from coldframe.capture.monitoring.report import charts
 from coldframe.capture.monitoring.report.contents import MasterReport, NightReport, NightState, SetReport, SetState
-from coldframe.capture.monitoring.report.pixels import Look
+from coldframe.capture.monitoring.report.pixels import ImageSummary
 from coldframe.capture.monitoring.report.png import png_bytes
 from coldframe.capture.monitoring.report.time_budget import Activity, TimeSpent
 
@@ -31,21 +31,21 @@ SIGNS = {
     NightState.BROKEN_OFF: ("bad", "✘"),
     NightState.RUNNING: ("note", "▶"),
 }
-"""Class and sign of each state of a night; a sign of its own for everyone who does not see the colour."""
+"""CSS class and sign of each state of a night. The signs differ, because not everybody can distinguish the colours."""
 
 SET_SIGNS = {SetState.MADE: ("good", "✔"), SetState.SHORT: ("warn", "▲"), SetState.MISSING: ("bad", "✘")}
 
 NOT_SAFE = ("bad", "✘")
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What a device's name could do to a terminal in which somebody reads the page."""
+"""Control characters: in the name of a device, they could affect a terminal in which the page is displayed."""
 
 ACTIVITIES = {
-    Activity.EXPOSING: "the shutter open, as it should be",
-    Activity.READING: "frames on their way from the camera",
+    Activity.EXPOSING: "the shutter is open",
+    Activity.READING: "readout and download of frames",
     Activity.WAITING: "cooling, warming up, combining, saving",
-    Activity.MOVING: "panel, cover and filters, until settled",
-    Activity.LOST: "frames turned away, failures tried again, breaks",
+    Activity.MOVING: "panel, cover and filters, including settling",
+    Activity.LOST: "rejected frames, retries, gaps between runs",
 }
 
 FOLDERS = (
@@ -54,19 +54,19 @@ FOLDERS = (
     ("darks", "raw darks"),
     ("flats", "raw flats"),
     ("dark-flats", "raw dark flats"),
-    ("tuning", "test frames of the tuner, and of the camera's saturation"),
-    ("checks", "frames that show whether gain and lamp can be trusted"),
-    ("quarantine", "frames that were turned away, each with its reason"),
-    ("journal.jsonl", "everything that happened, a line each"),
-    ("coldframe.log", "the program's own log"),
-    ("report.json", "this report for programs"),
+    ("tuning", "test frames of the tuner, and frames that measure saturation"),
+    ("checks", "frames that check gain and lamp"),
+    ("quarantine", "rejected frames, each with its reason"),
+    ("journal.jsonl", "all events, one per line"),
+    ("coldframe.log", "log of the program"),
+    ("report.json", "this report, for programs"),
 )
-"""What a night's folder holds, in the order in which it is listed."""
+"""Contents of the folder of a night, in the order of the list."""
 
 
 @dataclass(frozen=True, slots=True)
 class MasterCard:
-    """A master as the page shows it; pictures are data URIs, empty where the file could not be read."""
+    """A master on the page; pictures are data URIs, empty if the file could not be read."""
 
     made: SetReport
     master: MasterReport
@@ -78,7 +78,7 @@ class MasterCard:
 
 @dataclass(frozen=True, slots=True)
 class SetCard:
-    """A set as the page shows it."""
+    """A set on the page."""
 
     made: SetReport
     sign: tuple[str, str]
@@ -99,22 +99,27 @@ class Share:
 
 
 def render(
-    report: NightReport, looks: Mapping[str, Look], folder: Path, *, made_at: datetime, zone: tzinfo | None = None
+    report: NightReport,
+    summaries: Mapping[str, ImageSummary],
+    folder: Path,
+    *,
+    made_at: datetime,
+    zone: tzinfo | None = None,
 ) -> str:
     """Return the report as an HTML page.
 
     Parameters
     ----------
     report
-        What it tells.
-    looks
-        At masters, by their paths in the report.
+        Values of the report.
+    summaries
+        Summaries of the masters, by their paths in the report.
     folder
-        Of the night; what is there is linked.
+        Folder of the night; files that exist in it are linked.
     made_at
-        When the report is made.
+        Current time.
     zone
-        Time zone of the clock times; None is the computer's own.
+        Time zone of the clock times; None for that of the computer.
     """
     verdict = report.verdict
     template = _environment().get_template("page.html.jinja")
@@ -123,9 +128,9 @@ def render(
         clock=lambda at: f"{at.astimezone(zone):%H:%M}",
         seconds=lambda at: f"{at.astimezone(zone):%H:%M:%S}",
         day=lambda at: f"{at.astimezone(zone):%Y-%m-%d}",
-        style=Markup((_FOLDER / "page.css").read_text("utf-8")),  # noqa: S704 - ours
+        style=Markup((_FOLDER / "page.css").read_text("utf-8")),  # noqa: S704 - our own file
         sign=NOT_SAFE if verdict.safe is False else SIGNS[verdict.state],
-        cards=[_card(made, looks) for made in report.sets],
+        cards=[_card(made, summaries) for made in report.sets],
         missing=[made for made in report.sets if made.state is not SetState.MADE],
         tunings=[(tuning, charts.tuning_chart(tuning)) for tuning in report.tunings],
         cameras=[(camera, charts.transfer_chart(camera)) for camera in report.cameras],
@@ -162,7 +167,7 @@ def _environment() -> Environment:
 
 
 def link(path: str) -> str | None:
-    """Return a path within the night's folder as a link; None for one that leads elsewhere."""
+    """Return a link to a path in the folder of the night; None for a path outside of it."""
     pure = PurePath(path)
     if pure.is_absolute() or ".." in pure.parts:
         return None
@@ -170,7 +175,7 @@ def link(path: str) -> str | None:
 
 
 def number_text(value: float | None, digits: int = 4) -> str:
-    """Write a number for people, with so many digits at most; a dash where there is none."""
+    """Return a number with at most `digits` digits; a dash for None and NaN."""
     if value is None or value != value:  # noqa: PLR0124 - NaN
         return "-"
     if abs(value) >= 10 ** (digits - 1):
@@ -179,7 +184,7 @@ def number_text(value: float | None, digits: int = 4) -> str:
 
 
 def shares(spent: TimeSpent, whole_s: float) -> list[Share]:
-    """Return the parts of a time budget as fractions of `whole_s`."""
+    """Return the activities of a time budget, with their percentages of `whole_s`."""
     seconds = {activity: float(getattr(spent, f"{activity}_s")) for activity in Activity}
     return [
         Share(activity.value, ACTIVITIES[activity], each, 100 * each / whole_s if whole_s > 0 else 0.0)
@@ -191,20 +196,20 @@ def _longest(report: NightReport) -> float:
     return max((step.spent.total_s for step in report.time.steps), default=0.0)
 
 
-def _card(made: SetReport, looks: Mapping[str, Look]) -> SetCard:
+def _card(made: SetReport, summaries: Mapping[str, ImageSummary]) -> SetCard:
     unit = charts.unit_of(made)
     return SetCard(
         made=made,
         sign=SET_SIGNS[made.state],
-        masters=tuple(_master_card(made, master, looks.get(master.path), unit) for master in made.masters),
+        masters=tuple(_master_card(made, master, summaries.get(master.path), unit) for master in made.masters),
         growth=charts.growth_chart(made.growth),
         levels=charts.level_chart(made.frames),
         temperatures=charts.temperature_chart(made.frames),
     )
 
 
-def _master_card(made: SetReport, master: MasterReport, look: Look | None, unit: str) -> MasterCard:
-    whole, detail = ("", "") if look is None else (_data_uri(look.whole), _data_uri(look.detail))
+def _master_card(made: SetReport, master: MasterReport, summary: ImageSummary | None, unit: str) -> MasterCard:
+    whole, detail = ("", "") if summary is None else (_data_uri(summary.whole), _data_uri(summary.detail))
     return MasterCard(made, master, unit, whole, detail, charts.histogram_chart(master, unit))
 
 

@@ -1,6 +1,6 @@
-"""A look at the pixels of a master, or of any frame: figures, histogram, pictures in which its faults can be seen.
+"""Statistics, histogram and pictures of a master or any other frame, stretched so that its faults are visible.
 
-Files are read a band of rows at a time, so a look takes little memory however large the sensor is.
+Files are read in bands of rows, so memory use does not depend on the size of the sensor.
 """
 
 from collections.abc import Iterator
@@ -13,97 +13,97 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, SIGMA_PER_MAD, central_region
-from coldframe.capture.monitoring.report.contents import Histogram, MasterLook, Shades
+from coldframe.capture.monitoring.report.contents import Histogram, PixelStatistics, Stretch
 
 BINS = 96
 DETAIL_PIXELS = 96
-"""Longer side of the rectangle in the middle that is shown pixel by pixel; it has the frame's aspect."""
+"""Longer side of the central rectangle that is shown at 100 %; it has the aspect ratio of the frame."""
 
 GREYS = 64
-"""Shades of the whole picture: more are not told apart by eye, and make its file larger."""
+"""Grey levels of the whole picture: the eye cannot distinguish more, and the file would be larger."""
 
 SAMPLE = 1 << 20
-"""Pixels from which levels and scatter are taken, at most."""
+"""Largest number of pixels from which median and quantiles are computed."""
 
 _BAND_ROWS = 256
 WHOLE_PERCENT = 0.5, 99.7
-"""Of the block means: black and white of the whole picture."""
+"""Quantiles of the block means that are black and white in the whole picture."""
 
 TOP_PERCENT = 99.99
-"""Where the histogram ends; hot pixels beyond are in its last bin."""
+"""Quantile at which the histogram ends; hotter pixels are in its last bin."""
 
 DARK_SIGMAS, PLAIN_SIGMAS, BRIGHT_SIGMAS = 4.0, 5.0, 12.0
-"""Black of the detail is so far below its median; white as far above as its hottest pixel, within the other two."""
+"""In the detail, black is so far below the median; white is at the hottest pixel, but within the other two limits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """Figures of an image, and its pictures.
+class ImageSummary:
+    """Statistics and pictures of an image.
 
     Attributes
     ----------
-    figures
-        What goes into the report.
+    statistics
+        Values for the report.
     whole
-        uint8, ``(height, width)``: means of square blocks, stretched.
+        Means of square blocks, stretched; uint8, shape (height, width).
     detail
-        uint8: the middle of the image at 100 %, stretched so that noise and hot pixels show.
+        Centre of the image at 100 %, stretched so that noise and hot pixels are visible; uint8.
     """
 
-    figures: MasterLook
+    statistics: PixelStatistics
     whole: NDArray[np.uint8]
     detail: NDArray[np.uint8]
 
 
-def look_at(path: Path, largest_width: int) -> Look:
-    """Look at an image file.
+def summarise_file(path: Path, largest_width: int) -> ImageSummary:
+    """Return the summary of an image file.
 
     Parameters
     ----------
     path
-        Of a master or a frame; compressed ones are unpacked for as long as it takes.
+        Path of a master or a frame; a compressed file is unpacked temporarily.
     largest_width
-        Of the whole picture, pixels.
+        Largest width of the whole picture, in pixels.
 
     Raises
     ------
     FrameFileError
-        If it cannot be read, or is no plane image.
+        If the file cannot be read, or is not a two-dimensional image.
     OSError
         If there is no room for an unpacked copy.
     """
     with TemporaryDirectory(prefix="coldframe-") as folder:
-        return look(open_image(path, Path(folder)), largest_width)
+        return summarise(open_image(path, Path(folder)), largest_width)
 
 
-def look(image: ImageFile, largest_width: int) -> Look:
-    """Look at an image that is open; see `look_at`."""
+def summarise(image: ImageFile, largest_width: int) -> ImageSummary:
+    """Return the summary of an open image; see `summarise_file`."""
     sample = _sample(image)
     low, median, high = (float(each) for each in np.percentile(sample, [0, 50, TOP_PERCENT]))
     minimum, maximum, counts = _counted(image, low, high if high > low else low + 1)
     whole = block_means(image, largest_width)
     middle = _middle(image)
-    detail = detail_shades(middle)
+    detail = detail_stretch(middle)
     height, width = image.shape
-    figures = MasterLook(
+    statistics = PixelStatistics(
         width=width,
         height=height,
         minimum=minimum,
         median=median,
         maximum=maximum,
         histogram=Histogram(low, high if high > low else low + 1, tuple(counts.tolist())),
-        whole=_whole_shades(whole),
+        whole=_whole_stretch(whole),
         detail=detail,
     )
-    return Look(figures, stretched(whole, figures.whole, GREYS), stretched(middle, detail, 256))
+    return ImageSummary(statistics, stretched(whole, statistics.whole, GREYS), stretched(middle, detail, 256))
 
 
-def detail_shades(middle: NDArray[np.float64]) -> Shades:
-    """Return black and white for the middle of an image, by its own noise."""
+def detail_stretch(middle: NDArray[np.float64]) -> Stretch:
+    """Return the stretch for the centre of an image, derived from its noise."""
     median = float(np.median(middle))
     sigma = float(np.median(np.abs(middle - median))) * SIGMA_PER_MAD or float(middle.std()) or 1.0
     hottest = (float(middle.max()) - median) / sigma
-    return Shades(median - DARK_SIGMAS * sigma, median + min(max(hottest, PLAIN_SIGMAS), BRIGHT_SIGMAS) * sigma)
+    return Stretch(median - DARK_SIGMAS * sigma, median + min(max(hottest, PLAIN_SIGMAS), BRIGHT_SIGMAS) * sigma)
 
 
 def level_of(image: ImageFile) -> float:
@@ -112,20 +112,20 @@ def level_of(image: ImageFile) -> float:
     return float(np.median(image.rows(rows.start, rows.stop)[:, columns]))
 
 
-def stretched(values: NDArray[np.float64], shades: Shades, greys: int) -> NDArray[np.uint8]:
-    """Return values as greys, 0 for black and 255 for white; an image without contrast comes out mid-grey."""
-    span = shades.white - shades.black
+def stretched(values: NDArray[np.float64], stretch: Stretch, greys: int) -> NDArray[np.uint8]:
+    """Return values as grey levels, 0 for black and 255 for white; an image without contrast becomes mid-grey."""
+    span = stretch.white - stretch.black
     if span <= 0:
         return np.full(values.shape, 128, np.uint8)
-    steps = np.clip((values - shades.black) / span * greys, 0, greys - 1).astype(np.uint8)
+    steps = np.clip((values - stretch.black) / span * greys, 0, greys - 1).astype(np.uint8)
     pixels: NDArray[np.uint8] = (steps.astype(np.uint16) * 255 // (greys - 1)).astype(np.uint8)
     return pixels
 
 
 def block_means(image: ImageFile, largest_width: int) -> NDArray[np.float64]:
-    """Return the means of square blocks, at most `largest_width` across; a rest at the edges is left out.
+    """Return the means of square blocks, at most `largest_width` blocks wide, without incomplete blocks at the edges.
 
-    A block of more than one pixel is of whole cells of a 2x2 filter array.
+    A block of more than one pixel consists of whole cells of a 2x2 colour filter array.
     """
     block = _block(image, largest_width)
     block += block % 2 if block > 1 else 0
@@ -141,9 +141,9 @@ def block_colours(image: ImageFile, largest_width: int, pattern: str) -> NDArray
     Parameters
     ----------
     image
-        With at least one cell of its filter array.
+        An image of at least one cell of the filter array.
     largest_width
-        In blocks.
+        Largest width of the result, in blocks.
     pattern
         One of `BAYER_PATTERNS`.
     """
@@ -157,26 +157,26 @@ def block_colours(image: ImageFile, largest_width: int, pattern: str) -> NDArray
 
 
 def picture_of(image: ImageFile, largest_width: int, pattern: str | None) -> NDArray[np.uint8]:
-    """Return an image as a picture: greys, or colours (each stretched by itself) where `pattern` is a Bayer array's."""
+    """Return an image as a picture; in colour, each channel stretched separately, if `pattern` is a Bayer pattern."""
     if pattern not in BAYER_PATTERNS or min(image.shape) < 2:  # noqa: PLR2004 - one cell
         means = block_means(image, largest_width)
-        return stretched(means, _whole_shades(means), 256)
+        return stretched(means, _whole_stretch(means), 256)
     colours = np.moveaxis(block_colours(image, largest_width, pattern), -1, 0)
-    return np.stack([stretched(each, _whole_shades(each), 256) for each in colours], axis=-1)
+    return np.stack([stretched(each, _whole_stretch(each), 256) for each in colours], axis=-1)
 
 
-def _whole_shades(means: NDArray[np.float64]) -> Shades:
+def _whole_stretch(means: NDArray[np.float64]) -> Stretch:
     black, white = (float(each) for each in np.percentile(means, WHOLE_PERCENT))
-    return Shades(black, white)
+    return Stretch(black, white)
 
 
 def _block(image: ImageFile, largest_width: int) -> int:
-    """Return the side of the smallest blocks that are few enough, and no larger than the image."""
+    """Return the side of the smallest blocks of which at most `largest_width` fit into the width of the image."""
     return max(min(-(-image.shape[1] // largest_width), min(image.shape) // 2), 1)
 
 
 def _whole_blocks(image: ImageFile, block: int) -> Iterator[NDArray[np.float64]]:
-    """Yield the rows of an image, some blocks at a time; a rest at its right and lower edge is left out."""
+    """Yield the rows of an image in bands of whole blocks, without incomplete blocks at the right and lower edges."""
     height, width = (size // block * block for size in image.shape)
     rows = max(_BAND_ROWS // block, 1) * block
     for top in range(0, height, rows):
@@ -189,15 +189,15 @@ def _bands(image: ImageFile) -> Iterator[NDArray[np.float64]]:
 
 
 def _sample(image: ImageFile) -> NDArray[np.float64]:
-    """Return some of the pixels, spread over the image."""
+    """Return a sample of the pixels, spread over the image."""
     stride = max(1, image.shape[0] * image.shape[1] // SAMPLE)
-    # An odd stride meets all columns, and all colours of a filter array.
+    # An odd stride reaches all columns, and all colours of a filter array.
     stride += 1 - stride % 2
     return np.concatenate([band.reshape(-1)[::stride] for band in _bands(image)])
 
 
 def _counted(image: ImageFile, low: float, high: float) -> tuple[float, float, NDArray[np.int64]]:
-    """Return minimum, maximum and histogram of all pixels."""
+    """Return the minimum, the maximum and the histogram of all pixels."""
     counts = np.zeros(BINS, np.int64)
     minimum, maximum = np.inf, -np.inf
     for band in _bands(image):

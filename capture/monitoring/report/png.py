@@ -1,4 +1,4 @@
-"""Pictures as PNG files, in memory."""
+"""Encodes pictures as PNG, in memory."""
 
 import struct
 import zlib
@@ -16,11 +16,11 @@ def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
     Parameters
     ----------
     pixels
-        uint8, shape (height, width) for greys or (height, width, 3) for colours.
+        Pixels, uint8, shape (height, width) for grey or (height, width, 3) for RGB.
     """
     height, width = pixels.shape[:2]
     colour = _GREY if pixels.ndim == 2 else _RGB  # noqa: PLR2004 - a plane
-    # Each row is led by the number of its filter; 0 is none, for noise is not made smaller by any.
+    # Each row starts with the number of its filter. 0 is no filter: filters do not make noise compress better.
     rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
     header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b"")]

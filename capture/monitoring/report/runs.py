@@ -1,4 +1,4 @@
-"""A night's journal, cut into the runs of the program that wrote it: several where the night was resumed. Pure."""
+"""Splits the journal of a night into the runs of the program that wrote it: several if the night was resumed."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,48 +10,48 @@ from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError
 
 JOURNAL = "journal.jsonl"
-"""Name of the journal in a night's folder."""
+"""Name of the journal in the folder of a night."""
 
 
 class NoNightError(ColdframeError):
-    """A journal tells of no night; the text says so."""
+    """A journal without the start of a night."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the program over a night.
+    """One run of coldframe.
 
     Attributes
     ----------
     started
-        Its first event: the plan.
+        Its first event, with the plan.
     events
-        All of its events, `started` the first. Notices that a later run told ahead of its plan are still among them.
+        All of its events, starting with `started`. Notices that the next run published before its plan are included.
     """
 
     started: NightStarted
     events: tuple[Event, ...]
 
     @property
-    def last_word(self) -> NightEnded | None:
-        """How the run ended; None where it broke off."""
+    def ending(self) -> NightEnded | None:
+        """The event that ended the run; None if the run stopped without it."""
         return next((event for event in reversed(self.events) if isinstance(event, NightEnded)), None)
 
     @property
     def ended_at(self) -> datetime:
-        """Time of its last word, or of the last event that only a running night tells."""
-        if self.last_word is not None:
-            return self.last_word.at
+        """Time of its ending, or of the last event that only a running night publishes."""
+        if self.ending is not None:
+            return self.ending.at
         return max(event.at for event in self.events if not isinstance(event, Notice | HookEnded))
 
 
 def runs_of(events: Iterable[Event]) -> list[Run]:
-    """Return the runs of a night in their order.
+    """Return the runs of a night in order.
 
     Raises
     ------
     NoNightError
-        None of the events is the start of a night.
+        If none of the events is the start of a night.
     """
     runs: list[list[Event]] = []
     for event in events:
@@ -60,13 +60,13 @@ def runs_of(events: Iterable[Event]) -> list[Run]:
         elif runs:
             runs[-1].append(event)
     if not runs:
-        raise NoNightError("the journal tells of no night that began")
+        raise NoNightError("the journal contains no start of a night")
     return [Run(run[0], tuple(run)) for run in runs if isinstance(run[0], NightStarted)]
 
 
 Work = tuple[StepType, FrameKind | None, str | None, float | None, float | None]
 StepKey = tuple[Work, int]
-"""Names a step in every run, although its number changes: its work, and how many steps before it have the same."""
+"""Identifies a step in all runs, although its number may differ: its work, and the number of earlier steps with it."""
 
 
 def step_keys(plan: NightStarted) -> dict[int, StepKey]:

@@ -1,7 +1,7 @@
-"""Small charts as inline SVG, without script and without style: the page gives colours, for light and for dark.
+"""Draws small charts as inline SVG without scripts or styles: the style sheet of the page sets the colours.
 
-Each chart is 420 units wide, whatever its size on the screen, with text as text. Classes name what a thing is:
-``line``, ``dot``, ``bad``, ``model``, ``band``, ``grid``, ``axis``.
+Each chart is 420 units wide at any size on the screen, and its text is text. The classes of its elements are ``line``,
+``dot``, ``bad``, ``model``, ``band``, ``grid`` and ``axis``.
 """
 
 import math
@@ -19,18 +19,18 @@ _NICE = (1, 2, 2.5, 5, 10)
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The values along one edge of a chart.
+    """One axis of a chart.
 
     Attributes
     ----------
     low, high
-        At its ends; `high` is above `low`, both above 0 where it is logarithmic.
+        Values at its ends; `high` is above `low`, and both are above 0 on a logarithmic axis.
     label
-        With its unit.
+        Name of the quantity, with its unit.
     ticks
-        Values with a number at them; None chooses round ones.
+        Values with a tick; None for round values.
     words
-        What stands at the ticks instead of their numbers.
+        Labels of the ticks; None for their values.
     """
 
     low: float
@@ -41,7 +41,7 @@ class Axis:
     words: tuple[str, ...] | None = None
 
     def place(self, value: float) -> float:
-        """Return where a value lies, 0 to 1; what lies beyond an end is put there."""
+        """Return the position of a value, 0 to 1; a value beyond an end is placed at the end."""
         if not self.is_sane:
             return 0.5
         low, high, at = self.low, self.high, value
@@ -51,13 +51,13 @@ class Axis:
 
     @property
     def is_sane(self) -> bool:
-        """Whether it has a length: a journal may tell any number."""
+        """True if the axis has a finite length; a journal may contain any number."""
         span = self.high - self.low
         return 0 < span < math.inf and (self.low > 0 or not self.logarithmic) and self.low + span / TICKS > self.low
 
     @property
     def marks(self) -> list[tuple[float, str]]:
-        """The ticks and their texts."""
+        """Values and labels of the ticks."""
         ticks = self.ticks
         if not self.is_sane:
             return []
@@ -68,7 +68,7 @@ class Axis:
 
 
 def padded(values: Iterable[float], label: str, share: float = 0.08) -> Axis:
-    """Return an axis on which all values lie well within."""
+    """Return an axis that covers all values with a margin."""
     known = [value for value in values if math.isfinite(value)]
     low, high = min(known, default=0.0), max(known, default=1.0)
     margin = (high - low) * share or abs(high) * 0.01 or 1.0
@@ -76,7 +76,7 @@ def padded(values: Iterable[float], label: str, share: float = 0.08) -> Axis:
 
 
 def round_values(low: float, high: float, most: int = TICKS) -> tuple[float, ...]:
-    """Return round numbers between two values, a few of them."""
+    """Return about `most` round numbers between two values."""
     rough = (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(nice * power for nice in _NICE if nice * power >= rough * 0.999)
@@ -86,7 +86,7 @@ def round_values(low: float, high: float, most: int = TICKS) -> tuple[float, ...
 
 
 def decades(low: float, high: float) -> tuple[float, ...]:
-    """Return 1, 10, 100 between two values; with 2 and 5 where that is too few, and other round numbers if still so."""
+    """Return the powers of 10 between two values; if they are too few, also their 2- and 5-folds, or round numbers."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     whole = tuple(10.0**power for power in powers if low <= 10.0**power <= high)
     if len(whole) > TICKS:
@@ -99,7 +99,7 @@ def decades(low: float, high: float) -> tuple[float, ...]:
 
 
 def number_texts(values: Sequence[float]) -> tuple[str, ...]:
-    """Write numbers with as many decimals as it takes to tell them apart."""
+    """Return numbers as text, with as many decimals as are needed to distinguish them."""
     for decimals in range(10):
         texts = tuple(f"{value:,.{decimals}f}" for value in values)
         exact = all(
@@ -113,7 +113,7 @@ def number_texts(values: Sequence[float]) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Chart:
-    """A chart that is drawn piece by piece; what comes later lies on top."""
+    """A chart that is drawn in parts; later parts lie on top of earlier ones."""
 
     x: Axis
     y: Axis
@@ -129,7 +129,7 @@ class Chart:
         return f"{bottom - self.y.place(value) * (bottom - TOP):.1f}".rstrip("0").rstrip(".")
 
     def line(self, points: Iterable[tuple[float, float | None]], name: str = "line") -> None:
-        """Draw a curve; it is broken where a value is None or no number."""
+        """Draw a curve, interrupted at values that are None or not finite."""
         path, is_down = [], False
         for x, y in points:
             if y is None or not math.isfinite(y):
@@ -148,7 +148,7 @@ class Chart:
             self._parts.append(f'<g class="{name}">{circles}</g>')
 
     def crosses(self, points: Iterable[tuple[float, float | None]]) -> None:
-        """Mark places along the x axis from top to bottom, with a cross at their value, or at the foot without one."""
+        """Draw a vertical line at each point, with a cross at its value, or at the bottom if it has none."""
         for place, value in points:
             is_known = value is not None and math.isfinite(value)
             x, top, bottom = float(self._x(place)), TOP, self.height - BOTTOM
@@ -159,7 +159,7 @@ class Chart:
             )
 
     def band(self, low: float, high: float) -> None:
-        """Shade what lies between two values of the y axis."""
+        """Shade the area between two values of the y axis."""
         top, bottom = self._y(high), self._y(low)
         height = max(float(bottom) - float(top), 0.5)
         self._parts.append(
@@ -175,10 +175,10 @@ class Chart:
         self._parts.append(f'<path class="bars" d="{"".join(path)}V{bottom}Z"/>')
 
     def drawn(self) -> Markup:
-        """Return the chart."""
+        """Return the finished chart."""
         label = escape(self.description)
         opening = f'<svg class="chart" viewBox="0 0 {WIDTH} {self.height}" role="img" aria-label="{label}">'
-        return Markup(opening + "".join(self._scales()) + "".join(self._parts) + "</svg>")  # noqa: S704 - all texts in it are escaped
+        return Markup(opening + "".join(self._scales()) + "".join(self._parts) + "</svg>")  # noqa: S704 - all its texts are escaped
 
     def _scales(self) -> Iterable[str]:
         bottom, right = self.height - BOTTOM, WIDTH - RIGHT

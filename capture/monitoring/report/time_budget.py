@@ -1,24 +1,24 @@
-"""Where a night's time went: exposing, reading, waiting, moving, lost. Pure.
+"""Divides the time of a night into exposing, reading, moving, waiting and lost time.
 
-Every moment from the start of the first run to the end of the last one belongs to exactly one of the five, so that they
-add up to the night's length. What counts is what the journal tells:
+Every moment from the start of the first run to the end of the last one belongs to exactly one of the five categories,
+so they add up to the length of the night. They are derived from the journal:
 
 exposing
-    From the start of an exposure for as long as it was to last, or until it was broken off.
+    From the start of an exposure for its nominal duration, or until it was aborted.
 reading
-    From there to the next thing that was told: the next exposure, the frame as accepted, the verdict on a test.
+    From there to the next event: the next exposure, the accepted frame, or the result of a test frame.
 moving
-    Up to a change of panel, cover or filter from what was told before it, `LONGEST_MOVE` at most; and from it to the
-    next exposure or change, `LONGEST_SETTLING` at most. What goes beyond is waiting.
+    From the preceding event to a change of panel, cover or filter, at most `LONGEST_MOVE`; and from the change to the
+    next exposure or change, at most `LONGEST_SETTLING`. The excess counts as waiting.
 lost
-    Exposure and readout of frames that were turned away, or that never came; from a failure that was tried again to
-    whatever worked next, which includes the wait for a device that went away; the gap between two runs, and what the
-    one before had under way when it broke off.
+    Exposure and readout of frames that were rejected or never arrived; from a failure with a retry to the next
+    success, including the wait for a lost device; the gap between two runs, and the exposure that the first one had
+    under way when it broke off.
 waiting
-    All the rest: cooling, warming up, combining, saving, waiting for the sky, and pauses by request.
+    Everything else: cooling, warming up, combining, saving, waiting for the sky, and requested pauses.
 
-Frames are saved and judged while the next one is exposed. Which exposure an accepted frame belongs to is therefore
-found backwards: the last one of a step is that of the last exposure that had ended by then, and so on.
+A frame is saved and judged during the next exposure. The exposure of each frame is therefore searched backwards: the
+last frame of a step belongs to the last exposure that had ended by then, and so on.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,19 +49,19 @@ from coldframe.capture.monitoring.report.runs import Run
 
 LONGEST_MOVE = timedelta(minutes=2)
 LONGEST_SETTLING = timedelta(seconds=20)
-"""Covers, wheels and lamps take less; a longer pause is a wait for something else, such as the sky."""
+"""Covers, wheels and lamps take less time; a longer pause is a wait for something else, such as the sky."""
 
 BETWEEN_RUNS = "between two runs"
 _ROUNDING = timedelta(milliseconds=1)
 
 Judged = FrameAccepted | FrameRejected
-Moved = PanelChanged | FilterChanged
-Turn = CoolingProgress | FlatTested | FlatTuned | MasterWritten | NightEnded | NightResumed | StepEnded | StepStarted
-"""Events after which nothing is exposed, read or moved until the next one says so."""
+Movement = PanelChanged | FilterChanged
+Ending = CoolingProgress | FlatTested | FlatTuned | MasterWritten | NightEnded | NightResumed | StepEnded | StepStarted
+"""Events that end an exposure, a readout or a movement without starting another one."""
 
 
 class Activity(StrEnum):
-    """What a moment of the night was spent on."""
+    """Category of a period of the night."""
 
     EXPOSING = "exposing"
     READING = "reading"
@@ -72,7 +72,7 @@ class Activity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of the night spent on one thing; `title` is that of the step, empty outside of all."""
+    """A period of the night with one activity; `title` is that of the step, empty between steps."""
 
     began: datetime
     ended: datetime
@@ -81,13 +81,13 @@ class Span:
 
     @property
     def length(self) -> timedelta:
-        """How long it took."""
+        """Duration of the period."""
         return self.ended - self.began
 
 
 @dataclass(frozen=True, slots=True)
 class TimeSpent:
-    """Seconds for each activity."""
+    """Time for each activity, seconds."""
 
     exposing_s: float
     reading_s: float
@@ -97,7 +97,7 @@ class TimeSpent:
 
     @classmethod
     def of(cls, spans: Sequence[Span]) -> "TimeSpent":
-        """Add up spans."""
+        """Return the sums of spans."""
         sums = dict.fromkeys(Activity, timedelta())
         for span in spans:
             sums[span.activity] += span.length
@@ -105,13 +105,13 @@ class TimeSpent:
 
     @property
     def total_s(self) -> float:
-        """All of them together."""
+        """Sum of all activities."""
         return self.exposing_s + self.reading_s + self.waiting_s + self.moving_s + self.lost_s
 
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """Where the time of one step went; the title is empty for what lies outside of all steps."""
+    """Time budget of one step; the title is empty for the time between steps."""
 
     title: str
     spent: TimeSpent
@@ -119,14 +119,14 @@ class StepTime:
 
 @dataclass(frozen=True, slots=True)
 class TimeBudget:
-    """Where the night's time went; the module tells what counts as what.
+    """Time budget of a night; the docstring of the module defines the categories.
 
     Attributes
     ----------
     length_s
-        From the start of the first run to the end of the last; `spent` adds up to it.
+        Time from the start of the first run to the end of the last one, seconds; `spent` adds up to it.
     steps
-        The same, by steps, in the order in which they began.
+        Time budgets of the steps, in the order in which they began.
     """
 
     length_s: float
@@ -135,7 +135,7 @@ class TimeBudget:
 
 
 def time_budget(runs: Sequence[Run]) -> TimeBudget:
-    """Return where the time of a night went."""
+    """Return the time budget of a night."""
     spans = list(spans_of(runs))
     titles = dict.fromkeys(span.title for span in spans)
     return TimeBudget(
@@ -146,19 +146,19 @@ def time_budget(runs: Sequence[Run]) -> TimeBudget:
 
 
 def spans_of(runs: Sequence[Run]) -> Iterator[Span]:
-    """Yield what a night was spent on, one stretch after the other without gaps."""
+    """Yield the periods of a night in order, without gaps."""
     until: datetime | None = None
     for run in runs:
         if until is not None and run.started.at > until:
             yield Span(until, run.started.at, Activity.LOST, BETWEEN_RUNS)
         began = run.started.at if until is None else max(run.started.at, until)
-        walk = _Walk(run, began, is_gone_on_with=run is not runs[-1])
+        walk = _Walk(run, began, is_resumed=run is not runs[-1])
         yield from walk.spans()
         until = walk.now
 
 
 def _judged_exposures(events: Sequence[Event]) -> tuple[dict[int, int], set[int]]:
-    """Return the exposure of each frame that was judged, both as places among the events, and which were rejected."""
+    """Return the index of the exposure of each judged frame, by the index of its event, and the rejected exposures."""
     free = [place for place, event in enumerate(events) if isinstance(event, ExposureStarted)]
     exposure_of: dict[int, int] = {}
     rejected = set[int]()
@@ -167,7 +167,7 @@ def _judged_exposures(events: Sequence[Event]) -> tuple[dict[int, int], set[int]
         if not isinstance(event, FrameAccepted | FrameRejected):
             continue
         found = next((each for each in reversed(free) if each < place and _may_be(events[each], event)), None)
-        if found is None:  # a frame that an earlier run shot
+        if found is None:  # an earlier run shot the frame
             continue
         free.remove(found)
         exposure_of[place] = found
@@ -182,7 +182,7 @@ def _may_be(exposure: Event, judged: Judged) -> bool:
 
 
 def _seconds(seconds: float) -> timedelta:
-    """Return a span of time; a nonsensical one is none."""
+    """Return a duration; zero if a journal contains a negative or infinite one."""
     try:
         return max(timedelta(seconds=seconds), timedelta())
     except (ValueError, OverflowError):
@@ -191,11 +191,11 @@ def _seconds(seconds: float) -> timedelta:
 
 @dataclass(slots=True)
 class _Walk:
-    """Goes through the events of a run; what is open since `now` gets its name when it ends."""
+    """A walk through the events of a run. The period since `now` gets its activity from the event that ends it."""
 
     run: Run
     now: datetime
-    is_gone_on_with: bool
+    is_resumed: bool
     _exposure: int | None = None
     _is_settling: bool = False
     _is_lost: bool = False
@@ -212,32 +212,32 @@ class _Walk:
             if event.at > end:
                 break
             yield from self._take(place, event, exposure_of.get(place), rejected)
-        # The next run shoots again what this one had under way.
-        self._is_lost = self._is_lost or (self.is_gone_on_with and self._exposure is not None)
+        # The next run shoots again the frame that this one had under way.
+        self._is_lost = self._is_lost or (self.is_resumed and self._exposure is not None)
         yield from self._close(end, None, rejected)
 
     def _take(self, place: int, event: Event, answered: int | None, rejected: set[int]) -> Iterator[Span]:
-        """Take an event in: end what was open if it tells of something else, and open what it begins."""
+        """Process an event: if it starts or ends something, close the current period and begin the next one."""
         if isinstance(event, NightPaused | NightResumed):
             self._is_paused = isinstance(event, NightPaused)
-        if self._is_paused and isinstance(event, Moved):
+        if self._is_paused and isinstance(event, Movement):
             return
         is_retry = isinstance(event, Notice) and event.will_retry
         is_its_frame = answered is not None and answered == self._exposure
-        if not (is_retry or is_its_frame or isinstance(event, ExposureStarted | Moved | Turn)):
+        if not (is_retry or is_its_frame or isinstance(event, ExposureStarted | Movement | Ending)):
             return
         broke_off = is_retry or (isinstance(event, StepEnded) and event.outcome is not StepOutcome.DONE)
         self._is_lost = self._is_lost or (broke_off and self._exposure is not None)
         yield from self._close(event.at, event, rejected)
         self._exposure = place if isinstance(event, ExposureStarted) else None
-        self._is_settling, self._is_lost = isinstance(event, Moved), is_retry
+        self._is_settling, self._is_lost = isinstance(event, Movement), is_retry
         if isinstance(event, StepStarted):
             self._title = self._titles.get(event.step, f"step {event.step}")
         elif isinstance(event, StepEnded):
             self._title = ""
 
     def _close(self, at: datetime, by: Event | None, rejected: set[int]) -> Iterator[Span]:
-        """Give the time since `now` its name."""
+        """Yield the period since `now`, up to `at`, with its activity."""
         at = max(at, self.now)
         if self._is_lost or self._exposure in rejected:
             parts = [(at, Activity.LOST)]
@@ -246,9 +246,9 @@ class _Walk:
             assert isinstance(exposure, ExposureStarted)
             over = min(self.now + _seconds(exposure.exposure_s), at)
             parts = [(over, Activity.EXPOSING), (at, Activity.READING)]
-        elif self._is_settling and isinstance(by, ExposureStarted | Moved):
+        elif self._is_settling and isinstance(by, ExposureStarted | Movement):
             parts = [(min(self.now + LONGEST_SETTLING, at), Activity.MOVING), (at, Activity.WAITING)]
-        elif isinstance(by, Moved):
+        elif isinstance(by, Movement):
             parts = [(max(at - LONGEST_MOVE, self.now), Activity.WAITING), (at, Activity.MOVING)]
         else:
             parts = [(at, Activity.WAITING)]

@@ -1,4 +1,4 @@
-"""The night in one sentence, for a person who has just woken up. Pure."""
+"""Summarises a night in one sentence, for a user who has just woken up."""
 
 from collections.abc import Sequence
 from datetime import tzinfo
@@ -8,16 +8,16 @@ from coldframe.capture.monitoring.progress.quantities import printable
 from coldframe.capture.monitoring.report.contents import NightState, SetReport, SetState, Verdict
 from coldframe.capture.monitoring.report.runs import Run
 
-SAFETY_UNKNOWN = "Whether the rig is safe is not known: “coldframe safe” brings it there."
+SAFETY_UNKNOWN = "It is not known whether the rig is safe: run “coldframe safe”."
 
-REASONS_TOLD = 2
-"""More reasons make no sentence; all of them stand in the table below it."""
+MOST_REASONS = 2
+"""Number of reasons in the sentence; the table below it has all of them."""
 
-NAMES_TOLD = 6
+MOST_NAMES = 6
 LONGEST_REASON = 120
 
 CLAUSE_WORDS = 4
-"""What stands ahead of a colon tells enough where it has so many words: figures and questions follow it."""
+"""A clause of so many words before a colon is a sufficient abbreviation; usually, figures follow the colon."""
 
 
 def verdict_of(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None, is_running: bool) -> Verdict:
@@ -26,25 +26,27 @@ def verdict_of(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None, is_
     Parameters
     ----------
     last
-        Its last run.
+        The last run of the night.
     sets
-        What became of each set.
+        The sets of the plan.
     zone
-        Of the clock times; None is the computer's own.
+        Time zone of the clock times; None for that of the computer.
     is_running
-        It has not ended yet.
+        True if the night has not ended yet.
     """
-    word = last.last_word
-    if word is not None:
-        state = NightState(word.outcome.value)
-        sentence = " ".join([_opening(state, word.result) + _masters(sets), *_safety(word)])
-        return Verdict(state, word.rig_is_safe, printable(sentence))
+    ending = last.ending
+    if ending is not None:
+        state = NightState(ending.outcome.value)
+        sentence = " ".join([_opening(state, ending.result) + _masters(sets), *_safety(ending)])
+        return Verdict(state, ending.rig_is_safe, printable(sentence))
     at = f"{last.ended_at.astimezone(zone):%H:%M}"
     if is_running:
         made = sum(each.state is not SetState.MISSING for each in sets)
-        return Verdict(NightState.RUNNING, None, f"The night is going on: {made} of {len(sets)} masters by {at}.")
-    during = f", in {title}" if (title := _running_step(last)) else ""
-    sentence = f"The night ended without its last word at {at}{during}; {_uncapped(_masters(sets))}"
+        return Verdict(
+            NightState.RUNNING, None, f"The night is still running: {made} of {len(sets)} masters were made by {at}."
+        )
+    during = f", during {title}" if (title := _running_step(last)) else ""
+    sentence = f"The night broke off at {at}{during}; {_uncapped(_masters(sets))}"
     return Verdict(NightState.BROKEN_OFF, None, printable(f"{sentence} {SAFETY_UNKNOWN}"))
 
 
@@ -61,7 +63,7 @@ def _uncapped(sentence: str) -> str:
 
 
 def _masters(sets: Sequence[SetReport]) -> str:
-    """Say how many masters were made, and which are missing and why."""
+    """Return a sentence: how many masters were made, and which are missing and why."""
     missing = [each for each in sets if each.state is SetState.MISSING]
     short = [each for each in sets if each.state is SetState.SHORT]
     if not missing and not short:
@@ -69,12 +71,12 @@ def _masters(sets: Sequence[SetReport]) -> str:
     if not missing:
         return f"{_all_made(len(sets))}, but {_listed([each.title for each in short])} from fewer frames than planned."
     made = len(sets) - len(missing)
-    # That a night broke off is said already.
+    # The opening says that the night ended early; that explains sets that it did not reach.
     missing = [each for each in missing if each.is_reached]
     count = f"{made} of {len(sets)} masters {'was' if made == 1 else 'were'} made"
     if not made:
         count = "No master was made"
-    return f"{count}: {_reasons(missing)}." if missing else f"{count}."
+    return f"{count}. Missing: {_reasons(missing)}." if missing else f"{count}."
 
 
 def _all_made(count: int) -> str:
@@ -84,21 +86,21 @@ def _all_made(count: int) -> str:
 
 
 def _reasons(missing: Sequence[SetReport]) -> str:
-    """Say what is missing and why: sets with one reason share it."""
+    """Return the missing sets with their reasons, those with the same reason together."""
     titles: dict[str, list[str]] = {}
     for each in missing:
         titles.setdefault(each.reason, []).append(each.title)
-    told = [f"no {_listed(names, 'or')}, because {_first_clause(why)}" for why, names in titles.items()]
-    rest = sum(len(names) for names in list(titles.values())[REASONS_TOLD:])
-    return "; ".join(told[:REASONS_TOLD]) + (f"; and {rest} more" if rest else "")
+    missing_for = [f"{_listed(names)} ({_first_clause(reason)})" for reason, names in titles.items()]
+    rest = sum(len(names) for names in list(titles.values())[MOST_REASONS:])
+    return ", ".join(missing_for[:MOST_REASONS]) + (f", and {rest} more" if rest else "")
 
 
-def _listed(names: Sequence[str], word: str = "and") -> str:
+def _listed(names: Sequence[str]) -> str:
     if len(names) == 1:
         return names[0]
-    if len(names) > NAMES_TOLD:
-        return f"{', '.join(names[:NAMES_TOLD])} {word} {len(names) - NAMES_TOLD} more"
-    return f"{', '.join(names[:-1])} {word} {names[-1]}"
+    if len(names) > MOST_NAMES:
+        return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES} more"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _first_clause(text: str) -> str:
@@ -111,16 +113,16 @@ def _first_clause(text: str) -> str:
     return clause[:LONGEST_REASON].rsplit(" ", 1)[0].rstrip(" ,:;") + " …"
 
 
-def _safety(word: NightEnded) -> list[str]:
-    if word.rig_is_safe is None:
+def _safety(ending: NightEnded) -> list[str]:
+    if ending.rig_is_safe is None:
         return [SAFETY_UNKNOWN]
-    if word.rig_is_safe:
+    if ending.rig_is_safe:
         return ["The rig is safe."]
-    return ["The rig is NOT safe:", *word.not_safe] if word.not_safe else ["The rig is NOT safe."]
+    return ["The rig is NOT safe:", *ending.not_safe] if ending.not_safe else ["The rig is NOT safe."]
 
 
 def _running_step(run: Run) -> str:
-    """Return the title of the step that was under way when a run broke off; empty between two."""
+    """Return the title of the step during which a run broke off; empty if it was between two steps."""
     titles = {step.number: step.title for step in run.started.steps}
     for event in reversed(run.events):
         if isinstance(event, StepEnded):

@@ -1,4 +1,4 @@
-"""The report as JSON, for programs."""
+"""Writes the report as JSON, for other programs."""
 
 import dataclasses
 import json
@@ -11,8 +11,8 @@ from coldframe.capture.monitoring.report.contents import FORMAT, NightReport
 def json_twin(report: NightReport) -> str:
     """Return the report as a JSON object.
 
-    Its fields are those of `NightReport`, with ``format`` ahead: nested dataclasses as objects, tuples as arrays, enums
-    as their values, times in UTC as ISO 8601. Numbers that JSON cannot hold (NaN, infinities) become null.
+    Its fields are ``format``, then those of `NightReport`. Nested dataclasses become objects, tuples arrays, enums
+    their values, times ISO 8601 in UTC, and NaN and infinities null, as JSON cannot represent them.
     """
     return json.dumps({"format": FORMAT, **_fields(report)}, indent=1, allow_nan=False) + "\n"
 

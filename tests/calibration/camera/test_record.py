@@ -23,8 +23,14 @@ GAIN = Figure(value=0.25, error=0.001)
 
 
 def record(days: float = 0, **figures: object) -> CameraRecord:
-    told: dict[str, object] = {"camera": "ZWO ASI/2600", "gain": 100, "offset": 50, "binning": 1, "readout_mode": None}
-    return CameraRecord.model_validate(told | {"measured_at": NOW + timedelta(days=days)} | figures)
+    content: dict[str, object] = {
+        "camera": "ZWO ASI/2600",
+        "gain": 100,
+        "offset": 50,
+        "binning": 1,
+        "readout_mode": None,
+    }
+    return CameraRecord.model_validate(content | {"measured_at": NOW + timedelta(days=days)} | figures)
 
 
 def current(sensor_c: float, e_per_s: float) -> DarkCurrent:
@@ -57,11 +63,11 @@ def test_without_a_folder_there_are_no_records(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda told: told | {"format": "coldframe-camera-9"},
-        lambda told: told | {"e_per_adu": {"value": -1, "error": 0.1}},
-        lambda told: told | {"colour": "red"},
-        lambda told: told | {"measured_at": "2026-11-22T04:12:33"},
-        lambda told: [told],
+        lambda content: content | {"format": "coldframe-camera-9"},
+        lambda content: content | {"e_per_adu": {"value": -1, "error": 0.1}},
+        lambda content: content | {"colour": "red"},
+        lambda content: content | {"measured_at": "2026-11-22T04:12:33"},
+        lambda content: [content],
     ],
 )
 def test_a_file_that_is_not_a_record_is_reported_and_kept(tmp_path: Path, spoil: object) -> None:

@@ -37,36 +37,36 @@ NIGHT = [
 
 
 def test_a_full_night_gives_every_figure() -> None:
-    told = study(NIGHT, NOW)
-    assert told is not None
-    assert told.e_per_adu is not None
-    assert told.e_per_adu.value == pytest.approx(E_PER_ADU, rel=1e-6)
-    assert told.read_noise_e is not None
-    assert told.read_noise_e.value == pytest.approx(np.sqrt(READ_NOISE_ADU**2 - 1 / 12) * E_PER_ADU)
-    assert told.saturation_adu is not None
-    assert told.saturation_adu.value == 65535
-    assert told.bias_adu == BIAS_ADU
-    assert told.largest_deviation == pytest.approx(0, abs=1e-9)
-    assert len(told.linearity) == 5, "all except the saturated one"
+    figures = study(NIGHT, NOW)
+    assert figures is not None
+    assert figures.e_per_adu is not None
+    assert figures.e_per_adu.value == pytest.approx(E_PER_ADU, rel=1e-6)
+    assert figures.read_noise_e is not None
+    assert figures.read_noise_e.value == pytest.approx(np.sqrt(READ_NOISE_ADU**2 - 1 / 12) * E_PER_ADU)
+    assert figures.saturation_adu is not None
+    assert figures.saturation_adu.value == 65535
+    assert figures.bias_adu == BIAS_ADU
+    assert figures.largest_deviation == pytest.approx(0, abs=1e-9)
+    assert len(figures.linearity) == 5, "all except the saturated one"
     # The 300 s dark is measured against the 100 s dark, so offsets of long against short exposures cancel.
-    assert [each.e_per_s for each in told.dark_current] == [pytest.approx(0.05, rel=1e-3)] * 2
-    assert all(point.noise_adu > 0 for point in told.curve)
+    assert [each.e_per_s for each in figures.dark_current] == [pytest.approx(0.05, rel=1e-3)] * 2
+    assert all(point.noise_adu > 0 for point in figures.curve)
 
 
 def test_a_dark_of_another_temperature_is_no_reference() -> None:
-    told = study([*NIGHT, seen(FrameKind.BIAS, 0.001, 0, sensor_c=0.2)], NOW)
-    assert told is not None
-    assert sorted(round(each.e_per_s, 4) for each in told.dark_current) == [0.05, 0.05, 0.2]
+    figures = study([*NIGHT, seen(FrameKind.BIAS, 0.001, 0, sensor_c=0.2)], NOW)
+    assert figures is not None
+    assert sorted(round(each.e_per_s, 4) for each in figures.dark_current) == [0.05, 0.05, 0.2]
 
 
 def test_frames_without_light_need_a_gain_from_another_night() -> None:
     darks = [each for each in NIGHT if each.light is None]
     assert study(darks, NOW) is None
-    told = study(darks, NOW, Measured(E_PER_ADU, 0.001))
-    assert told is not None
-    assert told.e_per_adu is None
-    assert told.read_noise_e is not None
-    assert told.dark_current
+    figures = study(darks, NOW, Measured(E_PER_ADU, 0.001))
+    assert figures is not None
+    assert figures.e_per_adu is None
+    assert figures.read_noise_e is not None
+    assert figures.dark_current
 
 
 def test_flats_alone_give_no_record() -> None:
@@ -74,8 +74,8 @@ def test_flats_alone_give_no_record() -> None:
 
 
 def test_flats_far_from_saturation_give_no_saturation() -> None:
-    told = study(NIGHT[:4], NOW)
-    assert told is not None
-    assert told.e_per_adu is not None
-    assert told.saturation_adu is None
-    assert told.linearity == ()
+    figures = study(NIGHT[:4], NOW)
+    assert figures is not None
+    assert figures.e_per_adu is not None
+    assert figures.saturation_adu is None
+    assert figures.linearity == ()

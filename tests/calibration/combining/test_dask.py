@@ -157,19 +157,19 @@ def assert_same(images: Sequence[ImageFile], method: Method, flat: FlatRecipe | 
 
 
 @pytest.mark.parametrize("method", METHODS, ids=str)
-def test_every_method_gives_the_same(method: Method, stacking: Stacking, tmp_path: Path) -> None:
+def test_every_method_gives_the_same_result(method: Method, stacking: Stacking, tmp_path: Path) -> None:
     assert_same(opened(shoot(tmp_path, 11), tmp_path), method, None, stacking)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "f4", "f8"])
-def test_pixels_of_every_kind_give_the_same(dtype: str, stacking: Stacking, tmp_path: Path) -> None:
+def test_every_type_of_pixel_gives_the_same_result(dtype: str, stacking: Stacking, tmp_path: Path) -> None:
     images = opened(shoot(tmp_path, 11, level=90 if dtype == "u1" else 900, dtype=dtype), tmp_path)
     assert_same(images, Clipping(sigma_floor_adu=0), None, stacking)
 
 
 @pytest.mark.parametrize("pattern", [None, "RGGB"])
 @pytest.mark.parametrize("dtype", ["u2", "f4"])
-def test_flats_give_the_same(dtype: str, pattern: str | None, stacking: Stacking, tmp_path: Path) -> None:
+def test_flats_give_the_same_result(dtype: str, pattern: str | None, stacking: Stacking, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     dark, uncertainty = rng.normal(500, 40, SHAPE), rng.uniform(1, 9, SHAPE)
     flat = FlatRecipe(dark.astype(np.float32), uncertainty.astype(np.float32), pattern)
@@ -186,7 +186,7 @@ def test_a_worker_that_is_killed_changes_nothing(
     plugin.write_text(TILE_PLUGIN.format(state=state, action=DIE))
     images = opened(shoot(tmp_path, 11), tmp_path)
     with worker(running, "--preload", str(plugin)) as doomed:
-        while doomed.poll() is None:  # until the scheduler has given it a task
+        while doomed.poll() is None:  # until the scheduler assigns it a task
             assert_same(images, Clipping(), None, stacking)
         assert doomed.poll() == -signal.SIGKILL
 
@@ -195,7 +195,7 @@ def test_a_worker_that_is_killed_changes_nothing(
 def test_the_command_writes_the_same_file(
     packed: str, running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Named relative to a folder in which the workers are not; compressed ones are unpacked for all to see."""
+    """Names are relative to a folder that is not the workers'; compressed files are unpacked for all."""
     for path in shoot(tmp_path / "raw", 9):
         if packed == "gzip":
             path.with_suffix(".fits.gz").write_bytes(gzip.compress(path.read_bytes(), 1))
@@ -216,10 +216,10 @@ def combine(names: Sequence[str], output: Path, address: str | None = None) -> E
     return combine_files(names, output, PLAIN, None, None, force=False, scheduler=address)
 
 
-# ---- what goes wrong is told ----
+# ---- errors ----
 
 
-def test_a_file_that_cannot_be_read_any_more_is_named(running: Running, stacking: Stacking, tmp_path: Path) -> None:
+def test_a_file_that_can_no_longer_be_read_is_named(running: Running, stacking: Stacking, tmp_path: Path) -> None:
     images = opened(shoot(tmp_path, 4), tmp_path)
     os.truncate(images[2].path, 200_000)
     with pytest.raises(FrameFileError, match="became shorter") as raised:
@@ -245,29 +245,29 @@ def test_a_flat_without_light_is_named(stacking: Stacking, tmp_path: Path) -> No
         stacking(images, Mean(), FlatRecipe(dark, dark, None))
 
 
-@pytest.mark.parametrize("said", ["cannot read", "has a different file under"])
-def test_a_worker_that_does_not_see_the_files_is_named(
-    said: str, running: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("message", ["cannot read", "has a different file under"])
+def test_a_worker_without_the_files_is_named(
+    message: str, running: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere, shared = tmp_path / "elsewhere", running.folder / said.replace(" ", "-")
+    elsewhere, shared = tmp_path / "elsewhere", running.folder / message.replace(" ", "-")
     paths = [path.relative_to(running.folder) for path in shoot(shared, 3)]
-    if said != "cannot read":
+    if message != "cannot read":
         for path in paths:
             (elsewhere / path).parent.mkdir(parents=True, exist_ok=True)
             (elsewhere / path).write_bytes((running.folder / path).read_bytes() + bytes(2880))
     elsewhere.mkdir(exist_ok=True)
-    # There each process looks into a folder of its own.
+    # Under this path each process finds its own working folder.
     names = [f"/proc/self/cwd/{path}" for path in paths]
     monkeypatch.chdir(running.folder)
     with worker(running, cwd=elsewhere) as blind, Client(running.address) as client:
         address = next(address for address, pid in client.run(os.getpid).items() if pid == blind.pid)
         assert combine(names, tmp_path / "master.fits", running.address) == ExitCode.BAD_INPUT
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith(f"worker {address} {said} {names[0]}")
-        # So does a task on a worker that came after all were asked.
+        assert line.startswith(f"worker {address} {message} {names[0]}")
+        # A task checks again, in case its worker joined after the check.
         needs = Needs(metadata.version("coldframe"), (dask.FileMark.of(Path(names[0])),))
         task = client.submit(dask.stack_rows, needs, [], Rows(0, 2), Mean(), None, workers=[address])
-        with pytest.raises(StackingError, match=f"worker {address} {said} {names[0]}"):
+        with pytest.raises(StackingError, match=f"worker {address} {message} {names[0]}"):
             task.result()
 
 
@@ -293,7 +293,7 @@ def test_a_worker_with_another_version_is_refused(
 @pytest.mark.parametrize(
     ("address", "within_s"), [("tcp://127.0.0.1:1", 3.0), ("tls://127.0.0.1:1", PATIENCE_S), ("nonsense", PATIENCE_S)]
 )
-def test_no_scheduler_is_one_line_within_bounds(
+def test_a_missing_scheduler_is_reported_in_one_line_in_time(
     address: str, within_s: float, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask, "CONNECT_S", within_s)
@@ -303,7 +303,9 @@ def test_no_scheduler_is_one_line_within_bounds(
     assert line.startswith(f"no Dask scheduler answers at {address}: ")
 
 
-def test_a_scheduler_is_told_to_lack_workers_or_the_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_without_workers_or_with_another_version_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(dask, "FIRST_WORKER_S", 0.5)
     with scheduler(tmp_path, other_version(tmp_path)) as one:
         with pytest.raises(StackingError, match="has no workers"), stacking_cluster(one.address, tmp_path):
@@ -317,9 +319,11 @@ def test_a_scheduler_is_told_to_lack_workers_or_the_version(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize(
-    ("victim", "said"), [("worker", "all workers have left"), ("scheduler", "the scheduler has stopped")]
+    ("victim", "message"), [("worker", "all workers have left"), ("scheduler", "the scheduler has stopped")]
 )
-def test_a_cluster_that_dies_is_told(victim: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_dies_is_reported(
+    victim: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(dask, "LOST_S", 0.5)
     plugin = tmp_path / "plugin.py"
     images = opened(shoot(tmp_path, 5), tmp_path)
@@ -329,7 +333,7 @@ def test_a_cluster_that_dies_is_told(victim: str, said: str, tmp_path: Path, mon
         with (
             worker(one, "--preload", str(plugin)),
             stacking_cluster(one.address, tmp_path) as stack,
-            pytest.raises(StackingError, match=said),
+            pytest.raises(StackingError, match=message),
         ):
             stack(images, Mean(), None)
 
@@ -342,13 +346,13 @@ def test_an_interruption_leaves_nothing_behind(running: Running, tmp_path: Path)
     names = [str(path) for path in shoot(tmp_path, 5)]
     command = [sys.executable, "-m", "coldframe", "combine", *names, "-o", "master.fits", "--dask", running.address]
     with worker(running, "--preload", str(plugin)), Client(running.address) as client:
-        # Where the tests run in a shell's background, SIGINT is ignored, and so it would be here.
+        # A shell starts background jobs with SIGINT ignored, which the subprocess would inherit.
         heeding = ["env", "--default-signal=INT", *command]
         with subprocess.Popen(heeding, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as combining:
             block_until(lambda: begun.exists() or combining.poll() is not None)
             combining.send_signal(signal.SIGINT)
-            _, said = combining.communicate(timeout=PATIENCE_S)
-        assert (combining.returncode, said) == (ExitCode.INTERRUPTED, "")
+            _, message = combining.communicate(timeout=PATIENCE_S)
+        assert (combining.returncode, message) == (ExitCode.INTERRUPTED, "")
         assert_nothing_is_left(client)
     assert not list(tmp_path.glob("master*"))
     assert not list(tmp_path.glob(".coldframe*"))
@@ -358,7 +362,7 @@ def test_an_interruption_leaves_nothing_behind(running: Running, tmp_path: Path)
 
 
 @given(st.integers(1, 9000), st.integers(1, 9000), st.integers(1, 500))
-def test_rows_are_shared_out_once_and_within_bounds(height: int, width: int, threads: int) -> None:
+def test_every_row_is_assigned_once_and_tasks_are_limited(height: int, width: int, threads: int) -> None:
     parts = row_parts((height, width), threads)
     assert [row for part in parts for row in range(*part)] == list(range(height))
     assert all(part.top % 2 == 0 for part in parts)

@@ -1,4 +1,4 @@
-"""States on disk: saved, read back, merged, topped up, and never trusted."""
+"""States on disk: saved, read back, merged, extended, and never trusted."""
 
 import hashlib
 import json
@@ -21,13 +21,13 @@ from coldframe.cli.exit_codes import ExitCode
 
 SHAPE = (24, 40)
 OUTLIERS = {**dict.fromkeys(range(4), 50000), 4: 5000, 5: 5000, 6: 600, 7: 600, 8: 120, 9: 120}
-"""By the number of the frame, ADU: each group is found once the one before is gone, and a state keeps eight."""
+"""Outliers by frame number, ADU. Clipping finds each group after the previous one; a state keeps eight values."""
 
 CLIPPED = Choice("sigma-clip", "mean", "trimmed", 3.0)
 
 
 def shoot(folder: Path, numbers: Sequence[int], **cards: object) -> list[str]:
-    """Write dark frames; of two pixels so many values are outliers that no state keeps all of them."""
+    """Write dark frames; two pixels have more outliers than a state keeps."""
     folder.mkdir(exist_ok=True)
     header = {"IMAGETYP": "Dark", "EXPTIME": 60.0, "GAIN": 100, "INSTRUME": "Camera", "SET-TEMP": -10.0, **cards}
     paths = []
@@ -46,7 +46,7 @@ def combine(names: Sequence[str], output: Path, *states: Path, choice: Choice = 
 
 
 def coarse(names: Sequence[str]) -> None:
-    """Make frames of 12 bits, spread over 16."""
+    """Convert frames to 12 bits, spread over 16."""
     for name in names:
         with fits.open(name, mode="update") as units:
             units[0].data = np.minimum(units[0].data, 4095) // 4 * 16
@@ -54,7 +54,7 @@ def coarse(names: Sequence[str]) -> None:
 
 @pytest.mark.parametrize("bits", [12, 16])
 @pytest.mark.parametrize("method", ["sigma-clip", "mean"])
-def test_a_set_that_grew_has_the_master_of_all_frames_at_once(tmp_path: Path, method: Any, bits: int) -> None:
+def test_a_growing_set_gives_the_master_of_all_frames(tmp_path: Path, method: Any, bits: int) -> None:
     choice = CLIPPED._replace(method=method)
     names, state = shoot(tmp_path / "raw", range(45)), tmp_path / "darks.state"
     if bits == 12:
@@ -72,7 +72,7 @@ def test_a_set_that_grew_has_the_master_of_all_frames_at_once(tmp_path: Path, me
     ]  # fmt: skip
 
 
-def test_two_states_become_one(tmp_path: Path) -> None:
+def test_two_states_are_merged(tmp_path: Path) -> None:
     names = shoot(tmp_path / "raw", range(40))
     one, other = tmp_path / "one.state", tmp_path / "other.state"
     combine(names[:15], tmp_path / "a.fits", one)
@@ -86,20 +86,20 @@ def test_two_states_become_one(tmp_path: Path) -> None:
     assert combine([], tmp_path / "twice.fits", one, other) == ExitCode.BAD_INPUT
 
 
-def test_known_frames_are_named_and_the_rest_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_repeated_frames_are_named_and_the_others_are_added(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names, state = shoot(tmp_path / "raw", range(12)), tmp_path / "darks.state"
     combine(names[:8], tmp_path / "a.fits", state)
     capsys.readouterr()
     assert combine(names[6:], tmp_path / "b.fits", state) == ExitCode.INCOMPLETE
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2
-    assert all(name in line and "already" in line for name, line in zip(names[6:8], said, strict=True))
+    message = capsys.readouterr().err.splitlines()
+    assert len(message) == 2
+    assert all(name in line and "already" in line for name, line in zip(names[6:8], message, strict=True))
     assert fits.getheader(tmp_path / "b.fits")["STACKCNT"] == 12
     assert read_state(state).accumulator.frames == 12
 
 
 @pytest.mark.parametrize(
-    ("cards", "told"),
+    ("cards", "message"),
     [
         ({"EXPTIME": 300.0}, "300 s"),
         ({"GAIN": 0}, "gain 0"),
@@ -111,13 +111,13 @@ def test_known_frames_are_named_and_the_rest_goes_on(tmp_path: Path, capsys: pyt
     ],
 )
 def test_another_set_is_refused_with_the_reason(
-    cards: dict[str, object], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cards: dict[str, object], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state = tmp_path / "darks.state"
     combine(shoot(tmp_path / "raw", range(6)), tmp_path / "a.fits", state)
     before = state.read_bytes()
     assert combine(shoot(tmp_path / "other", range(6, 9), **cards), tmp_path / "b.fits", state) == ExitCode.BAD_INPUT
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert state.read_bytes() == before
     assert not (tmp_path / "b.fits").exists()
 
@@ -138,7 +138,7 @@ def test_methods_that_need_all_values_are_refused(
 
 
 @pytest.mark.parametrize("place", [0, 4])
-def test_a_raw_file_that_is_needed_again_and_gone_is_named(
+def test_a_missing_raw_file_that_is_needed_again_is_named(
     place: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names, state = shoot(tmp_path / "raw", range(40)), tmp_path / "darks.state"
@@ -146,9 +146,9 @@ def test_a_raw_file_that_is_needed_again_and_gone_is_named(
     moved = tmp_path / "elsewhere.fits"
     Path(names[place]).rename(moved)
     assert combine(names[30:], tmp_path / "b.fits", state) == ExitCode.BAD_INPUT
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert names[place] in said
-    assert "restore the file" in said
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert names[place] in message
+    assert "restore the file" in message
     assert read_state(state).accumulator.frames == 40
     assert combine([str(moved)], tmp_path / "c.fits", state) == ExitCode.INCOMPLETE
     assert "whose record of its place was updated" in capsys.readouterr().err
@@ -173,12 +173,12 @@ def test_a_raw_file_that_has_changed_is_named(change: str, tmp_path: Path, capsy
             pixels = pixels[:, 1:]
     fits.PrimaryHDU(pixels, header).writeto(names[9], overwrite=True)
     assert combine([], tmp_path / "b.fits", state) == ExitCode.BAD_INPUT
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert names[9] in said
-    assert "no longer the frame" in said
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert names[9] in message
+    assert "no longer the frame" in message
 
 
-def test_compressed_and_signed_frames_count_like_plain_ones(tmp_path: Path) -> None:
+def test_compressed_and_signed_frames_equal_plain_ones(tmp_path: Path) -> None:
     names = shoot(tmp_path / "raw", range(20))
     mixed = list(names)
     for number in (4, 8):
@@ -206,7 +206,7 @@ def saved(folder: Path, count: int = 6) -> Path:
 
 
 def resealed(content: bytes, change: Any) -> bytes:
-    """Return a state whose description was changed by someone who knows the format."""
+    """Return a state with a changed description and a correct digest."""
     start = len(MAGIC) + 8
     length = int.from_bytes(content[len(MAGIC) : start], "little")
     description = json.loads(content[start : start + length])
@@ -217,7 +217,7 @@ def resealed(content: bytes, change: Any) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda d: d.update(shape=[1 << 20, 1 << 20]), "pixels need"),
         (lambda d: d.update(shape=[-1, 40]), "shape"),
@@ -231,11 +231,11 @@ def resealed(content: bytes, change: Any) -> bytes:
         (lambda d: d.update(more=1), "more"),
     ],
 )
-def test_a_description_that_cannot_be_is_refused(change: Any, told: str, tmp_path: Path) -> None:
+def test_an_invalid_description_is_refused(change: Any, message: str, tmp_path: Path) -> None:
     state = saved(tmp_path)
     state.write_bytes(resealed(state.read_bytes(), change))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(StateFileError, match=told) as caught:
+    with pytest.raises(StateFileError, match=message) as caught:
         read_state(state)
     assert str(state) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -244,7 +244,7 @@ def test_a_description_that_cannot_be_is_refused(change: Any, told: str, tmp_pat
 
 @given(place=st.floats(0, 1, exclude_max=True), value=st.integers(1, 255), cut=st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_no_damage_goes_unnoticed(
+def test_every_damage_is_detected(
     tmp_path_factory: pytest.TempPathFactory, place: float, value: int, *, cut: bool
 ) -> None:
     state = tmp_path_factory.getbasetemp() / "sound.state"
@@ -263,7 +263,7 @@ def test_no_damage_goes_unnoticed(
 
 
 @pytest.mark.parametrize("content", [b"", b"SIMPLE  =", MAGIC, MAGIC + b"\xff" * 8, MAGIC + b"\0" * 8 + b"\0" * 40])
-def test_what_is_no_state_is_refused_and_left_alone(
+def test_other_files_are_refused_and_left_alone(
     content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state = tmp_path / "darks.state"
@@ -273,7 +273,7 @@ def test_what_is_no_state_is_refused_and_left_alone(
     assert state.read_bytes() == content
 
 
-def test_what_another_process_added_meanwhile_is_not_lost(tmp_path: Path) -> None:
+def test_frames_added_by_another_process_are_not_lost(tmp_path: Path) -> None:
     path = saved(tmp_path)
     mine, theirs = read_state(path), read_state(path)
     write_state(path, theirs)
@@ -302,7 +302,7 @@ def test_a_full_disk_leaves_the_old_state(tmp_path: Path, capsys: pytest.Capture
     assert sorted(path.name for path in tmp_path.iterdir()) == ["darks.state", "first.fits", "raw"]
 
 
-def test_a_state_reads_back_as_it_was(tmp_path: Path) -> None:
+def test_a_state_is_read_back_unchanged(tmp_path: Path) -> None:
     path = saved(tmp_path)
     state = read_state(path)
     frames = [np.asarray(fits.getdata(frame.path)) for frame in state.frames]

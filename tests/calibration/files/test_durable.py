@@ -13,7 +13,7 @@ def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-def test_the_buffers_lie_in_the_file_one_after_the_other(tmp_path: Path) -> None:
+def test_buffers_are_written_one_after_the_other(tmp_path: Path) -> None:
     write_durably(tmp_path / "a.fits", [b"head", memoryview(b"data"), b""])
     assert (tmp_path / "a.fits").read_bytes() == b"headdata"
     assert names(tmp_path) == ["a.fits"]
@@ -78,7 +78,7 @@ def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("failing_call", [1, 2])
-def test_a_failing_flush_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing_call: int) -> None:
+def test_a_failing_sync_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing_call: int) -> None:
     fsync = os.fsync
     calls = 0
 
@@ -93,11 +93,11 @@ def test_a_failing_flush_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(NotDurableError) as caught:
         write_durably(tmp_path / "a.fits", [b"data"])
     assert caught.value.errno == errno.EIO
-    # The folder is flushed last; the file is complete by then.
+    # The folder is synced last, when the file is complete.
     assert names(tmp_path) == ([] if failing_call == 1 else ["a.fits"])
 
 
-def test_the_name_appears_only_after_the_data_were_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_appears_only_after_the_data_were_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = []
     fsync, link = os.fsync, os.link
 
@@ -119,7 +119,7 @@ def no_hard_links(*_: Any) -> None:
     raise OSError(errno.EPERM, "Operation not permitted")
 
 
-def test_file_systems_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_systems_without_hard_links_are_supported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", no_hard_links)
     write_durably(tmp_path / "a.fits", [b"first"])
     with pytest.raises(NotDurableError, match="never overwritten"):
@@ -128,13 +128,17 @@ def test_file_systems_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mon
     assert names(tmp_path) == ["a.fits"]
 
 
-def test_a_missing_folder(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NotDurableError, match="does not exist"):
         write_durably(tmp_path / "gone" / "a.fits", [b"data"])
 
 
 @pytest.mark.parametrize("hard_links", [True, False])
-def test_of_several_writers_one_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool) -> None:  # noqa: FBT001 - a parameter
+def test_only_one_of_several_writers_succeeds(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hard_links: bool,  # noqa: FBT001 - a parameter
+) -> None:
     if not hard_links:
         monkeypatch.setattr(os, "link", no_hard_links)
     lost = []

@@ -52,7 +52,7 @@ def foreign(pixels: NDArray[np.generic], **cards: HeaderValue) -> bytes:
 
 
 def changed(keyword: str, value: object, other: str) -> bytes:
-    """Return a good file with one value in its header exchanged."""
+    """Return a good file with one value of its header replaced."""
     good, bad = (f"{keyword:<8}= {text:>20}".encode() for text in (str(value), other))
     content = written(np.zeros((9, 9), np.uint16))
     assert content.count(good) == 1
@@ -71,7 +71,7 @@ def same(found: HeaderValue, wanted: HeaderValue) -> bool:
 
 @given(planes, st.dictionaries(keywords, header_values, max_size=8))
 @settings(max_examples=100, deadline=None)
-def test_what_is_written_reads_back_here_and_in_astropy(
+def test_written_frames_are_read_back_here_and_in_astropy(
     pixels: NDArray[np.uint16], values: dict[str, HeaderValue]
 ) -> None:
     content = written(pixels, [Card(keyword, value, "a comment") for keyword, value in values.items()])
@@ -80,7 +80,7 @@ def test_what_is_written_reads_back_here_and_in_astropy(
     np.testing.assert_array_equal(found, pixels)
     assert header.keys() == values.keys()
     assert all(same(header[keyword], value) for keyword, value in values.items())
-    # Opened with checksum=True astropy warns, and so fails the test, where CHECKSUM or DATASUM are wrong.
+    # With checksum=True astropy warns of a wrong CHECKSUM or DATASUM, which fails the test.
     with fits.open(io.BytesIO(content), checksum=True) as file:
         np.testing.assert_array_equal(file[0].data, pixels)
         for keyword, value in values.items():
@@ -148,7 +148,7 @@ def test_structural_cards_cannot_be_overridden() -> None:
 @pytest.mark.parametrize(
     "card", [Card("TOOLONGKEY", 1), Card("lower", 1), Card("", 1), Card("X", float("nan")), Card("X", float("inf"))]
 )
-def test_what_fits_cannot_say_is_refused(card: Card) -> None:
+def test_values_that_fits_cannot_hold_are_refused(card: Card) -> None:
     with pytest.raises(ValueError, match="FITS"):
         format_card(card)
 
@@ -158,7 +158,7 @@ def test_text_becomes_ascii() -> None:
     assert ascii_text("a\nb\tc\0") == "a?b?c?"
 
 
-def test_values_as_other_programs_write_them() -> None:
+def test_values_of_other_programs_are_parsed() -> None:
     cards = [
         "EXPTIME =                  300",
         "GAIN    = 1.5D+02 / double",
@@ -178,7 +178,7 @@ def test_values_as_other_programs_write_them() -> None:
 
 
 @given(st.integers(0, 0xFFFFFFFF))
-def test_checksums_are_letters_and_digits_that_add_up(complement: int) -> None:
+def test_checksums_are_alphanumeric_and_add_up(complement: int) -> None:
     text = checksum_text(complement)
     assert len(text) == 16
     assert text.isalnum()
@@ -189,7 +189,7 @@ def test_checksums_are_letters_and_digits_that_add_up(complement: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
-def test_frames_of_other_programs(dtype: type[np.generic]) -> None:
+def test_frames_of_other_programs_are_read(dtype: type[np.generic]) -> None:
     pixels = np.random.default_rng(3).integers(0, 200, (31, 17)).astype(dtype)
     found, header = parse(foreign(pixels, GAIN=5))
     np.testing.assert_array_equal(found, pixels)
@@ -198,12 +198,12 @@ def test_frames_of_other_programs(dtype: type[np.generic]) -> None:
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_any_kind_of_buffer(kind: type[bytes]) -> None:
+def test_every_kind_of_buffer_is_read(kind: type[bytes]) -> None:
     pixels = np.arange(35, dtype=np.uint16).reshape(5, 7)
     np.testing.assert_array_equal(parse(kind(written(pixels)))[0], pixels)
 
 
-def test_buffers_at_odd_addresses_and_mapped_ones() -> None:
+def test_unaligned_and_mapped_buffers_are_read() -> None:
     pixels = np.arange(35, dtype=np.uint16).reshape(5, 7)
     content = written(pixels)
     np.testing.assert_array_equal(parse(memoryview(b"x" + content)[1:])[0], pixels)
@@ -238,7 +238,7 @@ def test_padding_may_be_missing_or_odd() -> None:
         (changed("SIMPLE", "T", "F"), "not T"),
     ],
 )
-def test_what_is_no_frame_is_refused_with_the_reason(tmp_path: Path, content: bytes, what: str) -> None:
+def test_other_content_is_refused_with_the_reason(tmp_path: Path, content: bytes, what: str) -> None:
     with pytest.raises(FrameFileError, match=what):
         parse(content)
     path = tmp_path / "a.fits"
@@ -248,7 +248,7 @@ def test_what_is_no_frame_is_refused_with_the_reason(tmp_path: Path, content: by
     assert caught.value.path == path
 
 
-def test_a_header_without_end_is_given_up_quickly() -> None:
+def test_a_header_without_end_is_refused_quickly() -> None:
     endless = b"SIMPLE  =                    T".ljust(80) + b"KEY     =                    1".ljust(80) * 3_000_000
     begin = time.perf_counter()
     with pytest.raises(FrameFileError, match="does not end within 576000 bytes"):
@@ -261,7 +261,7 @@ GOOD = written(np.arange(600, dtype=np.uint16).reshape(20, 30), [Card("FILTER", 
 
 @given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=40)), max_size=6), st.data())
 @settings(max_examples=300, deadline=None)
-def test_hostile_bytes_raise_our_error_or_nothing(changes: list[tuple[int, bytes]], data: st.DataObject) -> None:
+def test_hostile_bytes_raise_only_frame_file_error(changes: list[tuple[int, bytes]], data: st.DataObject) -> None:
     content = bytearray(GOOD)
     for place, patch in changes:
         content[place : place + len(patch)] = patch
@@ -274,13 +274,13 @@ def test_hostile_bytes_raise_our_error_or_nothing(changes: list[tuple[int, bytes
 
 @given(st.binary(max_size=6000))
 @settings(max_examples=100, deadline=None)
-def test_noise_is_no_frame(content: bytes) -> None:
+def test_random_bytes_are_refused(content: bytes) -> None:
     with pytest.raises(FrameFileError):
         parse(b"SIMPLE  =                    T".ljust(80) + content)
 
 
 @pytest.mark.parametrize("read", [read_frame, read_header])
-def test_unreadable_files(tmp_path: Path, read: Callable[[Path], object]) -> None:
+def test_unreadable_files_are_refused(tmp_path: Path, read: Callable[[Path], object]) -> None:
     (tmp_path / "empty.fits").touch()
     with pytest.raises(FrameFileError, match="empty"):
         read(tmp_path / "empty.fits")

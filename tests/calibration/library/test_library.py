@@ -36,7 +36,7 @@ def library(tmp_path: Path) -> Library:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Return a function that writes a master in a folder of its own, as a night does."""
+    """Return a function that writes a master into a folder of its own, as a night does."""
 
     def written(
         kind: FrameKind = FrameKind.DARK, *, level: float = 500, days: float = 0, exposure_s: float = 300.0,
@@ -69,7 +69,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def corrupt(path: Path, at: int, value: bytes) -> None:
-    """Change a file's bytes and leave its time as it was."""
+    """Change a file's bytes, but not its modification time."""
     status = path.stat()
     with path.open("r+b") as file:
         file.seek(at)
@@ -112,9 +112,7 @@ def test_another_master_of_the_same_name_gets_a_number(library: Library, write: 
     assert library.catalogue().headers[first] != library.catalogue().headers[second]
 
 
-def test_where_there_are_no_hard_links_it_is_copied(
-    library: Library, write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_hard_links_the_file_is_copied(library: Library, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     master, link = write(), os.link
 
     def across_disks(source: Path, target: Path) -> None:
@@ -129,7 +127,7 @@ def test_where_there_are_no_hard_links_it_is_copied(
     assert library.file(master) == filed
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(
+def test_a_full_disk_is_reported_and_leaves_nothing(
     library: Library, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -143,7 +141,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(("card", "reason"), [("Dark Frame", "single dark"), ("banana", "does not say what it is")])
-def test_only_masters_are_taken_in(library: Library, tmp_path: Path, card: str, reason: str) -> None:
+def test_only_masters_are_filed(library: Library, tmp_path: Path, card: str, reason: str) -> None:
     path = tmp_path / "x.fits"
     cards = ["SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    0"]
     path.write_bytes("".join(text.ljust(80) for text in [*cards, f"IMAGETYP= '{card}'", "END"]).ljust(2880).encode())
@@ -153,7 +151,7 @@ def test_only_masters_are_taken_in(library: Library, tmp_path: Path, card: str, 
         library.file(tmp_path / "missing.fits")
 
 
-def test_what_lies_there_by_hand_is_found_and_what_is_broken_is_named(library: Library, write: Write) -> None:
+def test_files_copied_by_hand_are_found_and_broken_ones_are_named(library: Library, write: Write) -> None:
     library.file(write())
     dropped = library.folder / "mine.fit"
     dropped.write_bytes(write(level=7).read_bytes())
@@ -163,7 +161,7 @@ def test_what_lies_there_by_hand_is_found_and_what_is_broken_is_named(library: L
     assert "not a FITS file" in catalogue.faults[library.folder / "notes.fits"]
 
 
-def test_an_index_spares_reading_headers_again(library: Library, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_saves_reading_headers_again(library: Library, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     library.file(write())
     before = library.catalogue()
 
@@ -174,7 +172,7 @@ def test_an_index_spares_reading_headers_again(library: Library, write: Write, m
     assert library.catalogue().headers == before.headers
 
 
-def test_files_that_change_or_go_are_noticed(library: Library, write: Write) -> None:
+def test_changed_and_deleted_files_are_noticed(library: Library, write: Write) -> None:
     first, second = library.file(write()), library.file(write(level=1, exposure_s=60))
     first.unlink()
     replacement = write(level=9, exposure_s=120)
@@ -194,7 +192,7 @@ BROKEN: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_index_is_made_anew(library: Library, write: Write, fault: str) -> None:
+def test_a_broken_index_is_rebuilt(library: Library, write: Write, fault: str) -> None:
     library.file(write())
     library.file(write(level=1, exposure_s=60))
     before = library.catalogue().headers
@@ -204,7 +202,7 @@ def test_a_broken_index_is_made_anew(library: Library, write: Write, fault: str)
     assert all(verdict is None for _, verdict in library.verify())
 
 
-def test_an_index_that_cannot_be_written_is_done_without(
+def test_an_index_that_cannot_be_written_is_not_needed(
     library: Library, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.file(write())
@@ -220,7 +218,7 @@ def test_an_index_that_cannot_be_written_is_done_without(
     assert library.catalogue().headers == before
 
 
-def test_an_index_that_fails_later_is_done_without(library: Library, write: Write) -> None:
+def test_an_index_that_fails_later_is_not_needed(library: Library, write: Write) -> None:
     library.file(write())
     with closing(sqlite3.connect(library.folder / INDEX)) as holder, closing(connected(library.folder / INDEX)) as ours:
         ours.execute("PRAGMA busy_timeout = 1")
@@ -234,7 +232,7 @@ def test_an_index_that_fails_later_is_done_without(library: Library, write: Writ
     assert len(names(library)) == 1
 
 
-def test_the_index_survives_a_power_cut_as_far_as_sqlite_can(library: Library, write: Write) -> None:
+def test_the_index_uses_sqlites_safest_modes(library: Library, write: Write) -> None:
     library.file(write())
     with closing(connected(library.folder / INDEX)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -269,7 +267,7 @@ def test_a_truncated_master_is_found(library: Library, write: Write) -> None:
     assert verdict.startswith("truncated")
 
 
-def test_pruning_moves_and_never_deletes(library: Library, write: Write) -> None:
+def test_pruning_moves_masters_and_never_deletes_them(library: Library, write: Write) -> None:
     old, new = library.file(write(days=-100)), library.file(write())
     other = library.file(write(level=1, exposure_s=60, days=-100))
     content = old.read_bytes()
@@ -282,7 +280,7 @@ def test_pruning_moves_and_never_deletes(library: Library, write: Write) -> None
     assert library.prunable() == ()
 
 
-def test_several_processes_may_file_at_once(library: Library, write: Write) -> None:
+def test_several_processes_can_file_at_once(library: Library, write: Write) -> None:
     library.file(write())
     path = write(level=8, exposure_s=8)
     with LibraryIndex(library.folder / INDEX).opened() as reading:
@@ -291,7 +289,7 @@ def test_several_processes_may_file_at_once(library: Library, write: Write) -> N
     assert len(names(library)) == 2
 
 
-def test_a_name_that_another_process_takes_meanwhile_is_left_to_it(
+def test_a_name_taken_by_another_process_is_left_alone(
     library: Library, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs, ours = write(level=500), write(level=501)
@@ -309,7 +307,7 @@ def test_a_name_that_another_process_takes_meanwhile_is_left_to_it(
     assert len(names(library)) == 2
 
 
-def test_headers_come_back_from_the_index_as_they_were(library: Library, write: Write) -> None:
+def test_the_index_returns_headers_unchanged(library: Library, write: Write) -> None:
     path = library.file(write())
     fresh = library.rebuild().headers[path]
     assert json.dumps(fresh) == json.dumps(library.catalogue().headers[path])
@@ -336,7 +334,7 @@ def tree(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_siril_finds_its_folders(filled: Library, tmp_path: Path) -> None:
+def test_masters_are_exported_for_siril(filled: Library, tmp_path: Path) -> None:
     target = tmp_path / "siril"
     made = export_siril(filled.catalogue().setups, target)
     assert tree(target) == {
@@ -351,13 +349,13 @@ def test_siril_finds_its_folders(filled: Library, tmp_path: Path) -> None:
     assert export_siril(filled.catalogue().setups, target) == []
 
 
-def test_siril_without_flats(library: Library, write: Write, tmp_path: Path) -> None:
+def test_masters_without_flats_are_exported_for_siril(library: Library, write: Write, tmp_path: Path) -> None:
     library.file(write())
     export_siril(library.catalogue().setups, tmp_path / "siril")
     assert tree(tmp_path / "siril") == {"ASI2600MM_G100_-10C_300s_1x1/masters/dark_stacked.fit"}
 
 
-def test_wbpp_finds_its_keywords(filled: Library, write: Write, tmp_path: Path) -> None:
+def test_masters_are_exported_for_wbpp(filled: Library, write: Write, tmp_path: Path) -> None:
     filled.file(write(FrameKind.DARK, level=9, setpoint_c=0.0))
     target = tmp_path / "wbpp"
     export_wbpp(filled.catalogue().setups, target)
@@ -373,7 +371,7 @@ def test_wbpp_finds_its_keywords(filled: Library, write: Write, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("camera", ["..", ".", "...", ".hidden"])
-def test_no_camera_leads_out_of_the_library(library: Library, tmp_path: Path, camera: str) -> None:
+def test_no_camera_name_leaves_the_library(library: Library, tmp_path: Path, camera: str) -> None:
     header = fits.Header([("IMAGETYP", "Master Dark"), ("INSTRUME", camera), ("STACKCNT", 3)])
     fits.PrimaryHDU(np.zeros(SHAPE, np.float32), header).writeto(tmp_path / "m.fits")
     filed = library.file(tmp_path / "m.fits")

@@ -24,7 +24,7 @@ EXPOSURES = 30
 
 
 def planes(mean: NDArray[np.float64] | float, frame_noise: float = 0.0, shape: tuple[int, int] = SHAPE) -> MasterPlanes:
-    """Return a master of 30 frames, each with a noise."""
+    """Return a noisy master of 30 frames."""
     full = np.broadcast_to(mean, shape).astype(np.float32)
     variance = np.full(shape, frame_noise**2, np.float32)
     return MasterPlanes(full, np.sqrt(variance / np.float32(EXPOSURES)), variance, None, {})
@@ -38,7 +38,7 @@ def vignetted() -> NDArray[np.float64]:
 
 @given(st.integers(0, 65535), st.floats(0, 60000), st.floats(0.05, 5))
 @settings(deadline=None)  # the first call compiles
-def test_the_arithmetic(light: int, dark: float, response: float) -> None:
+def test_the_arithmetic_matches_its_formula(light: int, dark: float, response: float) -> None:
     pixels = np.full((3, 4), light, np.uint16)
     flat = planes(response, shape=(3, 4))
     if not 0.5 < flat.mean[0, 0] < 2:
@@ -58,7 +58,7 @@ def test_the_arithmetic(light: int, dark: float, response: float) -> None:
     st.floats(0.1, 5),
 )
 @settings(deadline=None)  # the first call compiles
-def test_the_uncertainty_is_that_of_the_propagation_of_errors(
+def test_the_uncertainty_follows_the_propagation_of_errors(
     light: int, dark: float, response: float, errors: tuple[float, float], e_per_adu: float
 ) -> None:
     noise, flat_error = errors
@@ -72,7 +72,7 @@ def test_the_uncertainty_is_that_of_the_propagation_of_errors(
     np.testing.assert_allclose(done.uncertainty, expected, rtol=1e-5, atol=0.05)
 
 
-def test_the_uncertainty_is_the_scatter_of_many_trials() -> None:
+def test_the_uncertainty_equals_the_scatter_of_many_trials() -> None:
     rng = np.random.default_rng(1)
     e_per_adu, read_noise, level, dark_level = 0.5, 8.0, 400.0, 600.0
     response = 0.8
@@ -102,7 +102,7 @@ def test_the_uncertainty_is_the_scatter_of_many_trials() -> None:
     assert (without < done.uncertainty).all()
 
 
-def test_nothing_is_divided_by_where_there_is_no_flat() -> None:
+def test_lights_without_a_flat_are_not_divided() -> None:
     pixels = np.random.default_rng(2).integers(0, 65536, SHAPE).astype(np.uint16)
     done = calibrate(pixels, correction(dark_subtraction(planes(100.0, 3.0)), None), None)
     np.testing.assert_array_equal(done.signal, pixels.astype(np.float32) - 100)
@@ -121,7 +121,7 @@ def test_pixels_without_response_are_never_divided_by() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.25, 1.0, 1.8])
-def test_scaled_darks(scale: float) -> None:
+def test_scaled_darks_match_their_formula(scale: float) -> None:
     rng = np.random.default_rng(3)
     bias_level, current = 500.0, rng.gamma(4, 30, SHAPE)
     bias, dark = planes(bias_level, 4.0), planes(bias_level + current, 6.0)
@@ -166,7 +166,7 @@ def test_the_pedestal_keeps_every_pixel_above_zero() -> None:
     assert to_uint16(signal, 1000)[1:] == (1, 0)
 
 
-def test_what_exceeds_sixteen_bits_is_counted() -> None:
+def test_values_beyond_sixteen_bits_are_counted() -> None:
     signal = np.array([[-0.4, -0.6, 65535.4, 65535.6, 1e9]], np.float32)
     pixels, below, above = to_uint16(signal, 0)
     assert (below, above) == (1, 2)
@@ -174,7 +174,7 @@ def test_what_exceeds_sixteen_bits_is_counted() -> None:
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_the_uncertainty_with_a_bias_subtracted_dark_is_the_scatter_of_many_trials(own: bool) -> None:  # noqa: FBT001
+def test_the_uncertainty_with_a_bias_subtracted_dark_equals_the_scatter_of_many_trials(own: bool) -> None:  # noqa: FBT001
     rng = np.random.default_rng(6)
     trials, frames, bias_noise, dark_noise = (300, 300), 12, 5.0, 7.0
 

@@ -78,7 +78,7 @@ def test_colours_do_not_mix_and_a_slope_is_followed(period: int) -> None:
 
 
 @pytest.mark.parametrize(("structure", "ratio"), [(0.0, 0.4), (20.0, 1.06)])
-def test_the_uncertainty_is_about_the_error_made(structure: float, ratio: float) -> None:
+def test_the_uncertainty_is_close_to_the_real_error(structure: float, ratio: float) -> None:
     random = np.random.default_rng(1)
     truth = random.normal(500, structure, (600, 600))
     signal = random.normal(truth, 8).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Between two dark flats: a straight line in the exposure."""
+"""Linear interpolation between two dark flats."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ def rung(folder: Path, exposure_s: float, mean: np.ndarray, error_adu: float) ->
     return Rung(exposure_s, path)
 
 
-def test_dark_current_is_met_exactly_between_rungs_and_errors_add_in_quadrature(tmp_path: Path) -> None:
+def test_dark_current_is_exact_between_rungs_and_errors_add_in_quadrature(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     bias, rate = random.normal(500, 5, SHAPE), random.gamma(2, 3, SHAPE)
     ladder = DarkLadder([rung(tmp_path, each, bias + rate * each, 0.5) for each in (30.0, 1.0, 10.0)])
@@ -41,7 +41,7 @@ def test_dark_current_is_met_exactly_between_rungs_and_errors_add_in_quadrature(
 
 
 @pytest.mark.parametrize(("exposure_s", "nearest_s"), [(0.1, 1.0), (90.0, 30.0)])
-def test_beyond_all_rungs_the_nearest_counts(exposure_s: float, nearest_s: float, tmp_path: Path) -> None:
+def test_outside_the_ladder_the_nearest_rung_counts(exposure_s: float, nearest_s: float, tmp_path: Path) -> None:
     ladder = DarkLadder([rung(tmp_path, each, np.full(SHAPE, 500 + each), 0.5) for each in (1.0, 30.0)])
     np.testing.assert_array_equal(ladder.at(exposure_s)[0], np.full(SHAPE, 500 + nearest_s, np.float32))
 

@@ -37,7 +37,7 @@ def verdict_of(offset: NDArray[np.float64] | float, **known: float) -> tuple[Sub
     return verdict.subtract, verdict.reason
 
 
-def test_what_is_alike_needs_no_dark_flats() -> None:
+def test_equal_masters_need_no_dark_flats() -> None:
     verdict = compare(master(), master(0.3), FLAT)
     assert verdict.subtract is Subtract.BIAS
     assert verdict.level_adu == pytest.approx(0.3, abs=0.05)
@@ -60,22 +60,22 @@ DIFFERENCES: dict[str, NDArray[np.float64] | float] = {
 
 
 @pytest.mark.parametrize("kind", DIFFERENCES)
-def test_each_kind_of_difference_is_noticed_by_its_name(kind: str) -> None:
+def test_each_kind_of_difference_is_detected_and_named(kind: str) -> None:
     subtract, reason = verdict_of(DIFFERENCES[kind])
     assert subtract is Subtract.DARK_FLAT
     assert kind.split(maxsplit=1)[0] in reason
 
 
 @pytest.mark.parametrize("kind", [kind for kind in DIFFERENCES if kind != "hot pixels"])
-def test_a_difference_too_small_to_matter_is_none(kind: str) -> None:
+def test_an_insignificant_difference_is_ignored(kind: str) -> None:
     assert verdict_of(DIFFERENCES[kind] / 20)[0] is Subtract.BIAS
 
 
-def test_what_is_not_known_well_enough_counts_as_bad() -> None:
+def test_an_uncertain_level_counts_as_bad() -> None:
     assert verdict_of(0.0, level_error_adu=12.0)[0] is Subtract.DARK_FLAT
 
 
-def test_noise_of_the_comparison_is_no_difference() -> None:
+def test_noise_of_the_comparison_does_not_count_as_a_difference() -> None:
     noisy = compare(master(noise_adu=8.0), master(0.1, noise_adu=8.0), FLAT)
     assert noisy.pixel_error < 0.3 * 8 * np.sqrt(2) / FLAT.signal_adu
 
@@ -141,7 +141,7 @@ def decided(model: SensorModel, seed: int) -> Subtract:
 
 
 def cameras(seed: int) -> Iterator[tuple[str, SensorModel, Subtract]]:
-    """Yield cameras of which it is known what their flats need."""
+    """Yield cameras, with the kind of master that their flats need."""
     size = {"width": 160, "height": 120}
     pedestal_adu = float(np.exp(np.random.default_rng(seed).uniform(np.log(130), np.log(3000))))
     cmos = load_rig("cooled-mono").sensor.model_copy(update=size)

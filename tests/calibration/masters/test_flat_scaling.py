@@ -43,7 +43,7 @@ def master(
     )
 
 
-def test_drifting_light_and_the_dark_vanish_from_the_master() -> None:
+def test_the_master_contains_neither_drifting_light_nor_dark() -> None:
     rng = np.random.default_rng(1)
     truth = response()
     dark = 500 + rng.uniform(0, 200, SHAPE)
@@ -56,7 +56,7 @@ def test_drifting_light_and_the_dark_vanish_from_the_master() -> None:
     assert np.mean(((stack.mean - truth / truth.mean()) / stack.uncertainty) ** 2) == pytest.approx(1, rel=0.06)
 
 
-def test_outliers_show_once_the_drift_is_gone() -> None:
+def test_outliers_are_rejected_after_scaling() -> None:
     rng = np.random.default_rng(2)
     truth = response()
     frames = [shot(rng, level * truth, np.zeros(SHAPE)) for level in np.linspace(15000, 30000, 20)]
@@ -67,7 +67,7 @@ def test_outliers_show_once_the_drift_is_gone() -> None:
     np.testing.assert_allclose(struck.mean[10:20, 10:20], clean.mean[10:20, 10:20], rtol=0.008)
 
 
-def test_each_colour_is_scaled_by_itself() -> None:
+def test_each_colour_is_scaled_separately() -> None:
     rng = np.random.default_rng(3)
     truth = response()
     colours = np.tile([[0.4, 1.0], [1.0, 0.6]], (SHAPE[0] // 2, SHAPE[1] // 2))
@@ -82,7 +82,7 @@ def test_each_colour_is_scaled_by_itself() -> None:
 
 
 @pytest.mark.parametrize("cfa", [None, "GRBG"])
-def test_the_scaling_is_the_documented_one(cfa: str | None) -> None:
+def test_the_scaling_matches_its_documentation(cfa: str | None) -> None:
     rng = np.random.default_rng(4)
     dark = rng.uniform(400, 600, SHAPE).astype(np.float32)
     pixels = rng.integers(0, 65536, SHAPE).astype(np.uint16)
@@ -92,11 +92,11 @@ def test_the_scaling_is_the_documented_one(cfa: str | None) -> None:
     for phase in phases:
         level = np.median(signal[central_region(SHAPE)][phase])
         expected = np.clip(np.round(signal[phase] * (REFERENCE_LEVEL / level)), 0, 65535)
-        # The level is interpolated within 1 ADU, here among few pixels per ADU.
+        # The level is interpolated within 1 ADU, here from few pixels per ADU.
         np.testing.assert_allclose(scaled[phase], expected, rtol=1e-4, atol=1.01)
 
 
-def test_the_level_follows_the_light_in_less_than_steps() -> None:
+def test_the_level_is_finer_than_one_adu() -> None:
     rng = np.random.default_rng(5)
     frames = [np.round(rng.normal(300 + tenth / 10, 5, SHAPE)).astype(np.uint16) for tenth in range(10)]
     levels = [FlatScaler(0.0).scale(frame) for frame in frames]
@@ -110,7 +110,7 @@ def test_a_single_level_serves_as_dark() -> None:
     np.testing.assert_array_equal(from_level, FlatScaler(np.full(SHAPE, 512, np.float32)).scale(pixels))
 
 
-def test_the_buffer_is_used_again() -> None:
+def test_the_buffer_is_reused() -> None:
     scaler = FlatScaler(0.0)
     first = scaler.scale(np.full(SHAPE, 1000, np.uint16))
     assert scaler.scale(np.full(SHAPE, 2000, np.uint16)) is first
@@ -121,7 +121,7 @@ def test_a_flat_without_light_is_refused() -> None:
         FlatScaler(500.0).scale(np.full(SHAPE, 500, np.uint16))
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_a_dark_of_another_shape_or_unknown_pattern_is_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
         FlatScaler(np.zeros((4, 4), np.float32)).scale(np.full(SHAPE, 500, np.uint16))
     with pytest.raises(ValueError, match="2x2"):
@@ -180,7 +180,7 @@ def test_the_noise_of_the_dark_is_in_the_uncertainty_and_does_not_average_out() 
     assert np.mean((residual / seeing.uncertainty) ** 2) == pytest.approx(1, abs=0.02)
 
 
-def test_the_order_of_the_flats_makes_no_difference_to_the_noise() -> None:
+def test_the_noise_does_not_depend_on_the_order_of_the_flats() -> None:
     rng = np.random.default_rng(10)
     factors = [rng.uniform(0.5, 3, (2, 2)).astype(np.float32) for _ in range(30)]
     plane = np.ones((6, 8), np.float32)
@@ -201,7 +201,7 @@ def test_the_order_of_the_flats_makes_no_difference_to_the_noise() -> None:
 
 @pytest.mark.parametrize("pattern", sorted(BAYER_PATTERNS))
 @pytest.mark.parametrize(("right", "down"), [(1, 0), (0, 1), (1, 1), (3, 5)])
-def test_a_region_at_odd_offsets_gives_what_its_shifted_pattern_gives(pattern: str, right: int, down: int) -> None:
+def test_a_region_at_odd_offsets_equals_its_shifted_pattern(pattern: str, right: int, down: int) -> None:
     """A region read out from an odd row and column, against the same pixels declared with the pattern they show."""
     rng = np.random.default_rng(11)
     light = {"R": 0.4, "G": 1.0, "B": 0.6}
@@ -216,7 +216,7 @@ def test_a_region_at_odd_offsets_gives_what_its_shifted_pattern_gives(pattern: s
     one, _ = master(frames, FlatScaler(500.0, named), named)
     other, _ = master(frames, FlatScaler(500.0, pattern), pattern)
     assert one.mean.tobytes() == other.mean.tobytes()
-    # Every colour by itself has the mean 1: what is left is the response alone.
+    # Each colour has a mean of 1, so only the response remains.
     assert (one.mean / truth).std() < 0.01
 
 

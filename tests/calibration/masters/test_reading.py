@@ -26,7 +26,7 @@ def written(path: Path, *extensions: tuple[str, NDArray[np.float32 | np.uint16 |
     return path
 
 
-def test_masters_come_back_as_they_were_written(tmp_path: Path) -> None:
+def test_masters_are_read_back_as_written(tmp_path: Path) -> None:
     path = written(tmp_path / "m.fits", ("UNCERT", UNCERT), ("COUNTS", COUNTS), ("MASK", MASK), ("OTHER", COUNTS))
     planes = read_master(path)
     np.testing.assert_array_equal(planes.mean, MEAN)
@@ -38,7 +38,7 @@ def test_masters_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert integrity_fault(path) is None
 
 
-def test_a_bare_image_of_another_program_is_a_master_too(tmp_path: Path) -> None:
+def test_a_bare_image_of_another_program_counts_as_a_master(tmp_path: Path) -> None:
     for dtype in (np.float32, np.float64, np.int16, np.uint16, np.int32, np.uint8):
         path = tmp_path / f"{np.dtype(dtype).name}.fits"
         data = np.arange(12, dtype=dtype).reshape(3, 4)
@@ -50,14 +50,14 @@ def test_a_bare_image_of_another_program_is_a_master_too(tmp_path: Path) -> None
         assert integrity_fault(path) is None
 
 
-def test_the_unknown_scatter_of_single_frames_counts_as_none(tmp_path: Path) -> None:
+def test_the_unknown_scatter_of_single_frames_counts_as_zero(tmp_path: Path) -> None:
     unknown = np.full(SHAPE, np.nan, np.float32)
     planes = read_master(written(tmp_path / "m.fits", ("UNCERT", unknown), ("COUNTS", np.ones(SHAPE, np.uint16))))
     assert (planes.uncertainty == 0).all()
     assert (planes.frame_variance == 0).all()
 
 
-def test_a_master_with_holes_is_refused(tmp_path: Path) -> None:
+def test_a_master_with_nan_is_refused(tmp_path: Path) -> None:
     holes = MEAN.copy()
     holes[2, 3] = np.nan
     fits.writeto(tmp_path / "m.fits", holes)
@@ -79,7 +79,7 @@ def test_truncated_files_are_refused(tmp_path: Path, length: int) -> None:
     assert integrity_fault(path) is not None
 
 
-def test_files_that_are_not_there_are_refused(tmp_path: Path) -> None:
+def test_missing_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FrameFileError, match="No such file"):
         read_master(tmp_path / "missing.fits")
     assert integrity_fault(tmp_path / "missing.fits") == "No such file or directory"
@@ -102,19 +102,19 @@ def test_a_changed_byte_is_found(tmp_path: Path, place: int) -> None:
     assert integrity_fault(path) is not None
 
 
-def test_files_without_checksums_are_told(tmp_path: Path) -> None:
+def test_files_without_checksums_are_reported(tmp_path: Path) -> None:
     fits.writeto(tmp_path / "m.fits", MEAN)
     assert integrity_fault(tmp_path / "m.fits") == "image 1: has no CHECKSUM"
 
 
 @pytest.mark.parametrize(("cards", "refused"), [({}, True), ({"CALSTAT": "B"}, False), ({"OVERSCAN": "row"}, False)])
-def test_fractions_of_the_full_range_are_no_adu(tmp_path: Path, cards: dict[str, str], refused: bool) -> None:  # noqa: FBT001
+def test_fractions_of_the_full_range_are_not_adu(tmp_path: Path, cards: dict[str, str], refused: bool) -> None:  # noqa: FBT001
     fits.writeto(tmp_path / "m.fits", MEAN / 65535, fits.Header(cards))
     with pytest.raises(FrameFileError, match="not in ADU") if refused else nullcontext():
         read_adu_master(tmp_path / "m.fits")
 
 
-def test_what_follows_a_table_is_read_as_well(tmp_path: Path) -> None:
+def test_extensions_after_a_table_are_read(tmp_path: Path) -> None:
     strings = fits.Column("names", "PA()", array=np.array(["one" * 999, "three" * 999], dtype=object))
     units = [fits.PrimaryHDU(MEAN), fits.BinTableHDU.from_columns([strings]), fits.ImageHDU(UNCERT, name="UNCERT")]
     fits.HDUList(units).writeto(tmp_path / "m.fits")

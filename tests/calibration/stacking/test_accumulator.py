@@ -1,4 +1,4 @@
-"""The running state against the same rule applied to whole samples, written in plain NumPy."""
+"""The running state, compared with the same rule applied to whole samples in plain NumPy."""
 
 import secrets
 from collections.abc import Callable, Iterable
@@ -32,7 +32,7 @@ Source = Callable[[np.random.Generator, int], NDArray[np.float64]]
 def batch(
     frames: NDArray[np.uint16], clipping: Clipping
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint16]]:
-    """Clip the columns of all frames at once: sort, choose by mask, sum again what is chosen."""
+    """Clip the columns of all frames at once: sort, select by mask, and sum the selected values again."""
     column = np.sort(frames.reshape(len(frames), -1), axis=0).astype(np.int64)
     count = len(column)
     trimmed = clipping.trimmed(count)
@@ -68,13 +68,13 @@ def moments(
 def accumulate(frames: Iterable[NDArray[np.uint16]], planned: int) -> Accumulator:
     state = Accumulator(SHAPE, planned)
     for frame in frames:
-        # Small frames repeat by chance, so their pixels are no digest here.
+        # Small frames may repeat by chance, so their pixels cannot serve as digests here.
         state.add(frame, secrets.token_bytes(16))
     return state
 
 
 def rereading(frames: Iterable[NDArray[np.uint16]]) -> Reread:
-    """Return what gives pixels of frames in memory."""
+    """Return a `Reread` for frames in memory."""
     return lambda pixels: (frame.reshape(-1)[pixels] for frame in frames)
 
 
@@ -173,7 +173,9 @@ def test_equals_the_batch_result_for_many_frames(source: Source, count: int) -> 
     data=st.data(),
 )
 @settings(max_examples=60, deadline=None)
-def test_neither_order_nor_splits_change_a_bit(source: Source, count: int, seed: int, data: st.DataObject) -> None:
+def test_the_result_does_not_depend_on_order_or_splits(
+    source: Source, count: int, seed: int, data: st.DataObject
+) -> None:
     frames = as_frames(source(np.random.default_rng(seed), count))
     whole = accumulate(frames, count).combine(Clipping(), rereading(frames))
     order = data.draw(st.permutations(range(count)))
@@ -191,7 +193,7 @@ def test_neither_order_nor_splits_change_a_bit(source: Source, count: int, seed:
 
 
 def grouped(frames: NDArray[np.uint16], planned: int, sizes: list[int]) -> Accumulator:
-    """Return the state of frames that came in groups: one of each size, all that are left with the last."""
+    """Return the state of frames added in groups: one group of each size, and the rest in the last."""
     state, start = Accumulator(SHAPE, planned), 0
     for size in [*sizes, len(frames)]:
         part = frames[start : start + size]
@@ -212,7 +214,7 @@ def bands_of(state: Accumulator) -> list[NDArray[np.uint64]]:
     sizes=st.lists(st.integers(0, 20), max_size=4),
 )
 @settings(max_examples=80, deadline=None)
-def test_frames_together_leave_the_state_of_frames_one_by_one(
+def test_frames_added_together_give_the_state_of_frames_added_one_by_one(
     source: Source, count: int, planned: int, seed: int, sizes: list[int]
 ) -> None:
     frames = as_frames(source(np.random.default_rng(seed), count))
@@ -257,7 +259,7 @@ def test_the_tails_are_the_ends_of_the_sorted_sample(source: Source) -> None:
         np.testing.assert_array_equal(band.high, ordered[: -tails - 1 : -1])
 
 
-def test_bands_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_does_not_depend_on_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = overflowing()
     whole = accumulate(frames, 40)
     monkeypatch.setattr(accumulator, "BAND_PIXELS", 37)
@@ -269,7 +271,7 @@ def test_bands_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert state.bands == ()
 
 
-def test_the_mean_of_all_values_needs_no_frames_again() -> None:
+def test_the_mean_of_all_values_rereads_no_frames() -> None:
     frames = overflowing()
     stack = accumulate(frames, 40).combine(Mean(), rereading([]))
     np.testing.assert_array_equal(stack.mean, (frames.sum(axis=0) / 40).astype(np.float32))
@@ -278,7 +280,7 @@ def test_the_mean_of_all_values_needs_no_frames_again() -> None:
     assert (stack.counts == 40).all()
 
 
-def test_together_means_all_or_none() -> None:
+def test_frames_are_added_all_or_none() -> None:
     frames = overflowing()
     state = accumulate(frames[:3], 40)
     before = bands_of(state)
@@ -305,7 +307,7 @@ def test_a_frame_counts_once() -> None:
     np.testing.assert_array_equal(state.combine(Clipping(), rereading([])).mean, frame)
 
 
-def test_digests_tell_frames_apart() -> None:
+def test_digests_differ_between_frames() -> None:
     frame = np.zeros(SHAPE, np.uint16)
     changed = frame.copy()
     changed[3, 5] = 1
@@ -316,12 +318,12 @@ def test_digests_tell_frames_apart() -> None:
 @pytest.mark.parametrize(
     "frame", [np.zeros((8, 41), np.uint16), np.zeros((40, 8), np.uint16), np.zeros(SHAPE, np.int16)]
 )
-def test_frames_of_another_form_are_refused(frame: NDArray[np.uint16]) -> None:
+def test_frames_of_another_shape_or_type_are_refused(frame: NDArray[np.uint16]) -> None:
     with pytest.raises(WrongFrameError, match="among frames of uint16"):
         Accumulator(SHAPE, 10).add(frame, b"1")
 
 
-def test_states_of_another_form_are_refused() -> None:
+def test_states_of_another_shape_or_tail_length_are_refused() -> None:
     with pytest.raises(WrongFrameError, match="cannot be merged"):
         Accumulator(SHAPE, 10).merge(Accumulator(SHAPE, 400))
     with pytest.raises(WrongFrameError, match="cannot be merged"):
@@ -346,7 +348,7 @@ def test_the_largest_values_stay_exact() -> None:
 
 def overflowing(count: int = 40) -> NDArray[np.uint16]:
     frames = as_frames(np.random.default_rng(5).normal(500, 3, (count, *SHAPE)))
-    # Four are trimmed at the start; the two nearer ones go when these have gone.
+    # Four are trimmed at the start; the two nearer ones are rejected once these are.
     frames[:4, ::2] = 60000
     frames[4:6, ::2] = 530
     return frames
@@ -360,14 +362,14 @@ def test_pixels_with_too_many_outliers_are_recomputed_exactly() -> None:
     assert stack.mean.max() < 510
 
 
-def test_recomputing_in_rounds_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_does_not_depend_on_rounds_of_recomputation(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = overflowing()
     monkeypatch.setattr(accumulator, "RECOMPUTED_VALUES", 40 * 30)
     assert_same(accumulate(frames, 40).combine(Clipping(), rereading(frames)), batch(frames, Clipping()))
 
 
 @pytest.mark.parametrize("change", ["missing", "extra", "other"])
-def test_frames_read_again_must_be_those_that_were_added(change: str) -> None:
+def test_reread_frames_must_be_those_that_were_added(change: str) -> None:
     frames = overflowing()
     again = {"missing": frames[1:], "extra": np.concatenate([frames, frames[:1]]), "other": frames.copy()}[change]
     again[3] = again[4]
@@ -398,7 +400,7 @@ def test_the_robust_start_costs_little_on_clean_pixels(count: int, cost: float) 
 
 
 @pytest.mark.parametrize("sigma", [0.05, 0.2, 0.3, 0.5])
-def test_noise_below_the_quantisation_step_is_no_outlier(sigma: float) -> None:
+def test_noise_below_the_quantisation_step_is_not_rejected(sigma: float) -> None:
     frames = as_frames(np.random.default_rng(2).normal(100.3, sigma, (100, *SHAPE)))
     stack = accumulate(frames, 100).combine(Clipping(), rereading(frames))
     assert stack.recomputed == 0
@@ -420,7 +422,7 @@ def test_an_empty_state_has_no_master() -> None:
         Accumulator(SHAPE, 5).combine(Clipping(), rereading([]))
 
 
-def test_the_noise_of_the_growing_master_falls_as_it_should() -> None:
+def test_the_noise_of_the_growing_master_falls_as_expected() -> None:
     rng = np.random.default_rng(4)
     state = Accumulator(SHAPE, 64)
     seen = []
@@ -432,7 +434,7 @@ def test_the_noise_of_the_growing_master_falls_as_it_should() -> None:
         assert seen[count - 1] == pytest.approx(20 / np.sqrt(count), rel=0.15)
 
 
-def test_the_reported_uncertainty_is_the_real_one() -> None:
+def test_the_uncertainty_matches_the_real_error() -> None:
     rng = np.random.default_rng(6)
     shape = (300, 300)
     truth = rng.uniform(500, 1500, shape)
@@ -460,7 +462,7 @@ def test_clipping_does_not_make_the_uncertainty_too_small(count: int, kappa: flo
     assert variance / (fraction * np.nanmean(stack.uncertainty**2)) == pytest.approx(1, abs=0.02)
 
 
-def test_residuals_over_uncertainties_are_noise_limited() -> None:
+def test_residuals_over_uncertainties_are_noise() -> None:
     rng = np.random.default_rng(7)
     shape = (400, 400)
     truth = rng.uniform(500, 1500, shape)
@@ -472,7 +474,7 @@ def test_residuals_over_uncertainties_are_noise_limited() -> None:
     assert np.mean(((stack.mean - truth) / stack.uncertainty) ** 2) == pytest.approx(1, rel=0.02)
 
 
-def test_where_nothing_can_be_rejected_the_uncertainty_is_that_of_students_distribution() -> None:
+def test_without_rejection_the_uncertainty_follows_students_distribution() -> None:
     assert scatter_correction(2, Clipping()) == 1
     assert scatter_correction(3, Clipping()) == 1
     assert scatter_correction(4, Clipping()) == 3
@@ -480,7 +482,7 @@ def test_where_nothing_can_be_rejected_the_uncertainty_is_that_of_students_distr
     assert scatter_correction(50, Clipping(kappa=20)) == pytest.approx(49 / 47, abs=6e-4)
 
 
-def test_the_correction_of_the_scatter_is_that_of_the_cut_normal_distribution() -> None:
+def test_the_scatter_correction_follows_the_truncated_normal_distribution() -> None:
     # sigma shrinks to a fixed point: v = 1 - 2 k f(k) / (2 F(k) - 1) with k = 3 sqrt(v).
     normal, v = NormalDist(), 1.0
     for _ in range(50):
@@ -489,5 +491,5 @@ def test_the_correction_of_the_scatter_is_that_of_the_cut_normal_distribution() 
     assert 1 / v < scatter_correction(2000, Clipping()) < 1.04 / v
 
 
-def test_tails_grow_with_the_plan() -> None:
+def test_tails_are_longer_for_more_planned_frames() -> None:
     assert [tail_length(count) for count in (1, 60, 61, 150, 151, 30000)] == [4, 4, 6, 6, 8, 8]

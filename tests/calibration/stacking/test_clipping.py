@@ -10,7 +10,7 @@ def test_the_correction_undoes_the_trimming_of_normal_samples(count: int, trimme
     assert variance_correction(count, trimmed) * sample.var(axis=1, ddof=1).mean() == pytest.approx(1, abs=0.015)
 
 
-def test_nothing_trimmed_needs_no_correction() -> None:
+def test_an_untrimmed_sample_needs_no_correction() -> None:
     assert variance_correction(7, 0) == 1
 
 
@@ -33,7 +33,7 @@ def test_a_fifth_is_trimmed_on_each_side_but_at_most_four(frames: int, trimmed: 
         {"iterations": 0},
     ],
 )
-def test_senseless_rules_are_refused(wrong: dict[str, float]) -> None:
+def test_invalid_rules_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Clipping(**wrong)  # type: ignore[arg-type]
 
@@ -44,7 +44,7 @@ def test_the_rule_reads_as_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 4, 16])
-def test_the_step_of_a_frame_is_found_beside_values_that_were_cut_off(step: int) -> None:
+def test_the_step_of_a_frame_ignores_clipped_values(step: int) -> None:
     frame = np.random.default_rng(step).normal(500, 5, (100, 120)).round().astype(np.uint16) * np.uint16(step)
     frame[50, 3], frame[50, 4] = 65535, 0
     assert half_step(frame) == step / 2
@@ -52,7 +52,7 @@ def test_the_step_of_a_frame_is_found_beside_values_that_were_cut_off(step: int)
     assert half_step(frame) == 0.5
 
 
-def test_few_levels_tell_nothing_of_the_step() -> None:
+def test_few_levels_do_not_determine_the_step() -> None:
     frame = np.full((20, 30), 500, np.uint16)
     assert half_step(frame) == 0.5
     frame[3, :6] += np.arange(6, dtype=np.uint16) * np.uint16(16)

@@ -1,4 +1,4 @@
-"""The column sort against the running state, and against each method's definition in plain NumPy."""
+"""The column sort, compared with the running state and with each method's definition in plain NumPy."""
 
 import os
 import secrets
@@ -38,7 +38,7 @@ METHODS: list[Method] = [Clipping(), Mean(), Median(), MedianClipping(), Winsori
 
 
 def fits_bytes(pixels: NDArray[Any]) -> bytes:
-    """Return a FITS file written by hand, so that it does not depend on what is tested."""
+    """Return a FITS file written by hand, independent of the code under test."""
     kind = f"{pixels.dtype.kind}{pixels.itemsize}"
     stored = pixels
     if kind in ZEROS:
@@ -76,7 +76,7 @@ def live(frames: NDArray[np.uint16], clipping: Clipping) -> Stack:
     shape = (frames.shape[1], frames.shape[2])
     state = Accumulator(shape, len(frames))
     for frame in frames:
-        # Small frames repeat by chance, so their pixels are no digest here.
+        # Small frames may repeat by chance, so their pixels cannot serve as digests here.
         state.add(frame, secrets.token_bytes(16))
     return state.combine(clipping, lambda pixels: (frame.reshape(-1)[pixels] for frame in frames))
 
@@ -89,7 +89,7 @@ def assert_same(stack: Stack, expected: Stack) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def small_bands() -> Iterator[None]:
-    """Let small frames, too, be several bands, the last of them shorter."""
+    """Split even small frames into several bands, the last of which is shorter."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(column_sort, "FEWEST_PIXELS", 90)
         patch.setattr(column_sort, "BAND_BYTES", 0)
@@ -153,7 +153,7 @@ def test_bytes_and_signed_words_equal_the_running_state(dtype: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS, ids=str)
 @pytest.mark.parametrize("dtype", ["i2", "i4", "u4", "f4", "f8"])
-def test_every_storage_gives_the_same(dtype: str, method: Method) -> None:
+def test_every_storage_gives_the_same_result(dtype: str, method: Method) -> None:
     frames = sample(np.random.default_rng(4), "cosmic rays", 25) % 30000
     lowered = -700 if dtype[0] in "if" else 0
     expected = combined(frames, method)
@@ -167,7 +167,7 @@ def test_every_storage_gives_the_same(dtype: str, method: Method) -> None:
     np.testing.assert_allclose(stack.uncertainty, expected.uncertainty, rtol=1e-6)
 
 
-def test_files_stored_in_different_ways_go_together(tmp_path: Path) -> None:
+def test_files_stored_in_different_ways_can_be_combined(tmp_path: Path) -> None:
     frames = sample(np.random.default_rng(5), "gaussian", 4) // 2
     for number, dtype in enumerate(["u2", "i2", "f4", "i4"]):
         (tmp_path / f"{number}.fits").write_bytes(fits_bytes(frames[number].astype(dtype)))
@@ -190,7 +190,7 @@ def test_large_integers_lose_no_scatter() -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("count", [1, 2, 3, 8, 25, 64])
-def test_mean_and_median_are_numpys(source: str, count: int) -> None:
+def test_mean_and_median_equal_numpy(source: str, count: int) -> None:
     frames = sample(np.random.default_rng(count), source, count)
     mean, median = combined(frames, Mean()), combined(frames, Median())
     np.testing.assert_array_equal(mean.mean, (frames.sum(axis=0, dtype=np.int64) / count).astype(np.float32))
@@ -208,7 +208,7 @@ def test_mean_and_median_are_numpys(source: str, count: int) -> None:
 
 
 def siril(column: list[int], kappa: float, *, winsorize: bool) -> list[int]:
-    """Return what Siril's loops keep of one pixel's values, without dropping zeros, in exact steps where possible."""
+    """Return the values of a pixel that Siril's loops keep, without dropping zeros, in exact steps where possible."""
     kept = sorted(column)
     while len(kept) > 4:
         median = float(np.median(kept))
@@ -223,7 +223,7 @@ def siril(column: list[int], kappa: float, *, winsorize: bool) -> list[int]:
         before = len(kept)
         while len(kept) > 4:
             farthest = max((kept[0], kept[-1]), key=lambda value: abs(value - median))
-            # Half a part in 10^9 of doubt about values exactly at the limit.
+            # Values within half a part in 10^9 of the limit may go either way.
             if abs(farthest - median) <= kappa * sigma * (1 + 5e-10):
                 break
             kept.remove(farthest)
@@ -235,7 +235,7 @@ def siril(column: list[int], kappa: float, *, winsorize: bool) -> list[int]:
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("count", [3, 5, 12, 33])
 @pytest.mark.parametrize("winsorize", [False, True])
-def test_clipping_about_the_median_is_what_it_is_said_to_be(source: str, count: int, winsorize: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_clipping_about_the_median_matches_its_definition(source: str, count: int, winsorize: bool) -> None:  # noqa: FBT001 - a parameter of the test
     frames = sample(np.random.default_rng(count), source, count)
     method = Winsorizing() if winsorize else MedianClipping()
     stack = combined(frames, method)
@@ -246,7 +246,7 @@ def test_clipping_about_the_median_is_what_it_is_said_to_be(source: str, count: 
         if number != len(kept):
             differing += 1
         else:
-            # Which of two equally far values goes is free.
+            # Either of two equally distant values may be rejected.
             differing += abs(value - np.mean(kept)) > 1e-3 + 1e-6 * value
     assert differing <= (0 if source != "few levels" else len(columns) // 20)
 
@@ -259,7 +259,7 @@ def test_clipping_about_the_median_is_what_it_is_said_to_be(source: str, count: 
     ],
     ids=str,
 )
-def test_outliers_go(method: Method, count: int, outliers: int) -> None:
+def test_outliers_are_rejected(method: Method, count: int, outliers: int) -> None:
     frames = np.random.default_rng(7).normal(1000, 10, (count, *SHAPE)).round().astype(np.uint16)
     frames[:outliers] = 9000
     stack = combined(frames, method)
@@ -268,7 +268,7 @@ def test_outliers_go(method: Method, count: int, outliers: int) -> None:
 
 @pytest.mark.parametrize("method", METHODS, ids=str)
 @pytest.mark.parametrize("count", [8, 12, 20, 50, 200])
-def test_the_squares_of_error_over_uncertainty_are_1_on_average(method: Method, count: int) -> None:
+def test_the_mean_square_of_error_over_uncertainty_is_one(method: Method, count: int) -> None:
     if isinstance(method, Winsorizing) and count < 20:
         pytest.skip("winsorized sigma keeps too few of few values: the mean is that of a handful of pixels")
     rng = np.random.default_rng(count)
@@ -332,7 +332,7 @@ def test_no_frames_are_refused() -> None:
 
 
 @pytest.mark.parametrize("loss", ["shorter", "gone"])
-def test_a_file_lost_meanwhile_is_named(loss: str, tmp_path: Path) -> None:
+def test_a_file_that_is_lost_during_the_work_is_named(loss: str, tmp_path: Path) -> None:
     images = written(tmp_path, np.zeros((5, *SHAPE), np.uint16))
     if loss == "gone":
         images[3].path.unlink()
@@ -342,7 +342,7 @@ def test_a_file_lost_meanwhile_is_named(loss: str, tmp_path: Path) -> None:
         combine_columns(images, Mean())
 
 
-def test_more_files_than_may_be_open_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_on_open_files_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import resource  # noqa: PLC0415 - for this test only
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -377,6 +377,6 @@ def test_networks_sort(rows: int, seed: int) -> None:
     np.testing.assert_array_equal(partly[middle], expected[middle])
 
 
-def test_the_networks_have_the_known_size() -> None:
+def test_the_networks_have_the_published_size() -> None:
     assert [len(sorting_network(rows)) for rows in (1, 2, 4, 8, 16)] == [0, 1, 5, 19, 63]
     assert len(middle_network(50)) < len(sorting_network(50)) == 403

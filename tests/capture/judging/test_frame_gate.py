@@ -7,7 +7,7 @@ import pytest
 
 from coldframe.calibration.measuring.frame_shape import FrameShape, frame_shape
 from coldframe.calibration.measuring.statistics import ChannelLevel, FrameStatistics
-from coldframe.capture.judging.frame_gate import FlatBand, FrameGate, FrameLook, level_limit_adu
+from coldframe.capture.judging.frame_gate import FlatBand, FrameGate, MeasuredFrame, level_limit_adu
 from coldframe.capture.tuner.target import FlatTarget
 from coldframe.config.frames import FrameKind
 
@@ -37,13 +37,13 @@ def shape(
     return frame_shape((np.rint(pixels / step_adu) * step_adu).astype(np.uint16))
 
 
-def look(statistics: FrameStatistics, digest: bytes, seen: FrameShape | None = None) -> FrameLook:
-    return FrameLook(statistics, digest, seen or shape(statistics.median_adu, statistics.noise_adu, seed=digest[0]))
+def measured(statistics: FrameStatistics, digest: bytes, seen: FrameShape | None = None) -> MeasuredFrame:
+    return MeasuredFrame(statistics, digest, seen or shape(statistics.median_adu, statistics.noise_adu, seed=digest[0]))
 
 
 def reason(gate: FrameGate, statistics: FrameStatistics, digest: bytes, seen: FrameShape | None = None) -> str:
     """Judge a frame, and accept it if it is good."""
-    frame = look(statistics, digest, seen)
+    frame = measured(statistics, digest, seen)
     fault = gate.fault(frame)
     if fault is None:
         gate.accept(frame)
@@ -52,10 +52,10 @@ def reason(gate: FrameGate, statistics: FrameStatistics, digest: bytes, seen: Fr
 
 
 def test_judging_a_frame_records_nothing() -> None:
-    gate, frame = FrameGate(FrameKind.DARK), look(DARK, b"1")
+    gate, frame = FrameGate(FrameKind.DARK), measured(DARK, b"1")
     assert gate.fault(frame) is None
     assert gate.fault(frame) is None, "no accepted frame has these pixels"
-    assert gate.fault(look(FLAT, b"2")) is None, "there is no first frame to compare with"
+    assert gate.fault(measured(FLAT, b"2")) is None, "there is no first frame to compare with"
 
 
 def test_a_good_dark_passes_and_so_does_the_next() -> None:
@@ -72,7 +72,7 @@ def test_repeated_pixels_are_rejected() -> None:
 
 def test_repeated_pixels_of_a_frame_that_was_shot_too_warm_are_rejected() -> None:
     gate = FrameGate(FrameKind.DARK)
-    gate.remember_pixels(look(DARK, b"1"))
+    gate.remember_pixels(measured(DARK, b"1"))
     assert "repeated" in reason(gate, DARK, b"1")
     assert reason(gate, DARK, b"2") == ""
 
@@ -149,17 +149,17 @@ def test_a_disturbed_readout_shows_in_the_noise() -> None:
 def test_light_on_one_side_of_a_dark_is_located(side: str, light: np.ndarray) -> None:
     gate = FrameGate(FrameKind.DARK)
     assert [reason(gate, DARK, bytes([n])) for n in range(4)] == [""] * 4
-    fault = gate.fault(look(DARK, b"5", shape(light_adu=light)))
+    fault = gate.fault(measured(DARK, b"5", shape(light_adu=light)))
     assert fault is not None
     assert fault.is_light
     assert f"on the {side} side" in fault.reason
 
 
 def test_a_dark_flat_with_the_lamp_still_on_is_rejected() -> None:
-    fault = FrameGate(FrameKind.DARK_FLAT, ceiling_adu=1800.0).fault(look(replace(DARK, level_adu=2000.0), b"1"))
+    fault = FrameGate(FrameKind.DARK_FLAT, ceiling_adu=1800.0).fault(measured(replace(DARK, level_adu=2000.0), b"1"))
     assert fault is not None
     assert fault.is_light
-    assert FrameGate(FrameKind.DARK_FLAT, ceiling_adu=1800.0).fault(look(DARK, b"1")) is None
+    assert FrameGate(FrameKind.DARK_FLAT, ceiling_adu=1800.0).fault(measured(DARK, b"1")) is None
 
 
 def test_a_flat_whose_light_moved_is_rejected() -> None:

@@ -14,10 +14,10 @@ class Disk:
 
     def __init__(self, *errors: int) -> None:
         self.errors = list(errors)
-        self.asked: list[str] = []
+        self.attempts: list[str] = []
 
     def write(self, path: Path) -> None:
-        self.asked.append(path.name)
+        self.attempts.append(path.name)
         path.write_text("content")
         if self.errors:
             raise NotDurableError(path, self.errors.pop(0), "failed")
@@ -26,7 +26,7 @@ class Disk:
 def test_a_file_that_can_be_written_keeps_its_name(tmp_path: Path) -> None:
     disk = Disk()
     assert write_with_retry(tmp_path / "a.fits", disk.write, tmp_path / "quarantine") == tmp_path / "a.fits"
-    assert disk.asked == ["a.fits"]
+    assert disk.attempts == ["a.fits"]
 
 
 def test_a_failed_write_is_retried_under_another_name(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_second_failure_and_a_full_disk_raise(tmp_path: Path, errors: tuple[in
     disk = Disk(*errors)
     with pytest.raises(NotDurableError):
         write_with_retry(tmp_path / "a.fits", disk.write, tmp_path / "quarantine")
-    assert len(disk.asked) == tries
+    assert len(disk.attempts) == tries
 
 
 def test_a_free_path_has_the_first_number_that_is_free(tmp_path: Path) -> None:

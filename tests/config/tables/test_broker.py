@@ -42,7 +42,7 @@ def test_the_password_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPat
 def test_a_file_without_a_password_is_told(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "password"
     file.write_bytes(content)
-    with pytest.raises(BrokerPasswordError, match="holds no password"):
+    with pytest.raises(BrokerPasswordError, match="contains no password"):
         broker(f'password_file = "{file}"').password()
 
 

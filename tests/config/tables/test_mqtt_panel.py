@@ -53,7 +53,7 @@ def test_full_brightness_can_be_another(tmp_path: Path) -> None:
 def test_the_table_belongs_to_the_kind(tmp_path: Path) -> None:
     assert "panel.mqtt: missing; a panel of this kind" in problems(tmp_path, LIGHT.split("[panel.mqtt]", maxsplit=1)[0])
     told = problems(tmp_path, LIGHT.replace('kind = "mqtt"', 'kind = "indi"'))
-    assert 'coldframe.toml:5: panel.mqtt: found a table beside kind = "indi"' in told
+    assert 'coldframe.toml:5: panel.mqtt: found a table with kind = "indi"' in told
 
 
 @pytest.mark.parametrize("topic", ["", "a/+/b", "#", "$SYS", "/panel", "a\\u0000b", "x" * 201])
@@ -71,4 +71,4 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path) -> None:
 
 def test_who_names_a_certificate_must_ask_for_tls(tmp_path: Path) -> None:
     told = problems(tmp_path, LIGHT + 'ca_file = "/etc/ca.pem"\n')
-    assert "panel.mqtt.ca_file: found without TLS; allowed: beside tls = true" in told
+    assert "panel.mqtt.ca_file: found without TLS; allowed: only with tls = true" in told

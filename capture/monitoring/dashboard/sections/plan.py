@@ -7,7 +7,7 @@ from coldframe.capture.events.kinds import StepOutcome
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, Glyphs, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane
 from coldframe.capture.monitoring.progress.pace import StepProgress
-from coldframe.capture.monitoring.progress.quantities import duration_text, printable
+from coldframe.capture.monitoring.progress.quantities import printable, short_duration_text
 
 
 def draw_plan(pane: Pane) -> list[Text]:
@@ -61,13 +61,8 @@ def _step_time(step: StepProgress, pane: Pane) -> str:
     if step.outcome in (StepOutcome.FAILED, StepOutcome.SKIPPED):
         return str(step.outcome.value)
     if step.is_over and step.began and step.ended:
-        return _short_duration((step.ended - step.began).total_seconds())
+        return short_duration_text((step.ended - step.began).total_seconds())
     if pane.state.ended is not None or pane.state.lost_at is not None:
         return "not done"
     rest_s = pane.state.pace.rest_of_step(step, pane.now).remaining_s
-    return f"{pane.glyphs.about}{_short_duration(rest_s)}"
-
-
-def _short_duration(seconds: float) -> str:
-    words = duration_text(seconds)
-    return words.removesuffix(" min") if " h " in words else words
+    return f"{pane.glyphs.about}{short_duration_text(rest_s)}"

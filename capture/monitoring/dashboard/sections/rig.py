@@ -19,7 +19,7 @@ from coldframe.capture.monitoring.dashboard.drawing import (
     sparkline,
 )
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, labelled
-from coldframe.capture.monitoring.progress.quantities import duration_text, panel_text, printable
+from coldframe.capture.monitoring.progress.quantities import duration_text, panel_parts, printable
 from coldframe.capture.monitoring.progress.state import HISTORY, DashboardState
 
 ON_SETPOINT_C = 0.5
@@ -155,6 +155,7 @@ def _beam_words(state: DashboardState) -> Iterator[str]:
     if state.filter is not None:
         yield f"filter {printable(state.filter)}"
     if state.panel is not None:
-        yield from f"panel {panel_text(state.panel)}".split(", ")
+        light, *cover = panel_parts(state.panel)
+        yield from (f"panel {light}", *cover)
     elif state.night is not None and state.night.panel is None:
         yield "no panel"

@@ -1,7 +1,6 @@
-"""One line per event, well worded; JSON lines for programs."""
+"""Events as sentences."""
 
 import io
-import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -18,6 +17,7 @@ from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameRejected,
     FrameShown,
+    HookEnded,
     MasterGrew,
     MasterWritten,
     NightEnded,
@@ -26,6 +26,7 @@ from coldframe.capture.events.kinds import (
     Notice,
     PanelChanged,
     PlannedStep,
+    SetResized,
     Severity,
     StepEnded,
     StepOutcome,
@@ -33,9 +34,9 @@ from coldframe.capture.events.kinds import (
     StepType,
     TemperatureRead,
 )
-from coldframe.capture.monitoring.progress.line_logs import JsonLog, LineLog
-from coldframe.capture.monitoring.progress.narrator import Narrator
-from coldframe.capture.monitoring.progress.quantities import duration_text, exposure_text, printable
+from coldframe.capture.monitoring.progress.line_logs import LineLog
+from coldframe.capture.monitoring.progress.narrator import Narrator, severity_of
+from coldframe.capture.storage.journal import encode_event
 from coldframe.config.frames import FrameKind
 from coldframe.devices.flat_panel import CoverState
 
@@ -72,30 +73,30 @@ def lines_of(*events: Event) -> list[str]:
             "flat Ha test 1.5 s at 120 level 15,920 ADU: longer",
         ),
         (FlatTuned(AT, 3, "Ha", 2.31, None, 1, 65535), "flat Ha tuned to 2.31 s in 1 test"),
-        (MasterWritten(AT, 3, "/m/M.fits", 20, 1, 0.1, 0), "master of flat Ha from 20 frames written: M.fits"),
+        (MasterWritten(AT, 3, "/m/M.fits", 20, 1, 0.1, 0), "master of flat Ha written from 20 frames: M.fits"),
         (Notice(AT, Severity.INFO, "hello"), "hello"),
         (Notice(AT, Severity.ERROR, "the cover\nis stuck"), "error: the cover is stuck"),
         (NightEnded(AT, NightOutcome.INCOMPLETE, "1 missing"), "night incomplete: 1 missing"),
     ],
 )  # fmt: skip
-def test_each_event_has_its_line_with_local_time(event: Event, words: str) -> None:
+def test_each_event_has_its_line_in_local_time(event: Event, words: str) -> None:
     assert lines_of(event) == [f"04:12:33 {words}"]
 
 
-def test_first_line_tells_the_plan() -> None:
+def test_the_first_line_describes_the_plan() -> None:
     stream = io.StringIO()
     LineLog(stream, zone=UTC)(STARTED)
     assert stream.getvalue() == (
-        "03:12:33 night begins: ASI2600 (6248 x 4176), panel Flip Flat; 1 steps, about 80 s, into /nights/1\n"
+        "03:12:33 night begins: ASI2600 (6248 x 4176), panel Flip Flat; 1 steps, about 80 s; in /nights/1\n"
     )
 
 
-def test_step_tells_how_long_it_took() -> None:
+def test_the_line_of_a_step_has_its_duration() -> None:
     ended = StepEnded(AT + timedelta(seconds=90), 3, StepOutcome.DONE)
     assert lines_of(StepStarted(AT, 3), ended)[-1] == "04:14:03 flat Ha done after 90 s"
 
 
-def test_temperature_comes_once_a_minute_at_most() -> None:
+def test_temperatures_get_at_most_one_line_a_minute() -> None:
     readings = [TemperatureRead(AT + timedelta(seconds=second), -10.0, -10.0, 40.0) for second in range(0, 181, 2)]
     assert [line[:8] for line in lines_of(*readings)] == ["04:12:33", "04:13:33", "04:14:33", "04:15:33"]
 
@@ -112,61 +113,31 @@ def test_some_events_have_no_line(event: Event) -> None:
     assert lines_of(event) == []
 
 
-def test_unknown_step_is_named_by_its_number() -> None:
-    told = Narrator().tell(StepStarted(AT, 9))
-    assert told is not None
-    assert told.text == "step 9 begins"
+def test_an_unknown_step_is_named_by_its_number() -> None:
+    line = Narrator().narrate(StepStarted(AT, 9))
+    assert line is not None
+    assert line.text == "step 9 begins"
 
 
-def test_log_to_a_closed_pipe_is_let_go() -> None:
-    class Closed(io.StringIO):
-        def write(self, _text: str) -> int:
-            raise BrokenPipeError
-
-    LineLog(Closed())(STARTED)
-    JsonLog(Closed())(STARTED)
-
-
-def test_stream_of_another_encoding_gets_what_it_can_hold() -> None:
-    raw = io.BytesIO()
-    stream = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
-    LineLog(stream, zone=UTC)(FilterChanged(AT, "Hé"))
-    assert raw.getvalue() == b"03:12:33 filter H?\n"
-
-
-def test_json_log_writes_an_object_per_line_and_no_pictures() -> None:
-    stream = io.StringIO()
-    log = JsonLog(stream)
-    log(STARTED)
-    log(FrameShown(AT, "x", np.zeros((2, 2), np.uint8), np.zeros(128, np.int64)))
-    log(FilterChanged(AT, "Ha"))
-    objects = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [item["event"] for item in objects] == ["night-started", "filter-changed"]
+def test_a_resized_set_is_a_warning() -> None:
+    narrator, reason = Narrator(), "as the last frame must be in by 06:30"
+    fewer, none = SetResized(AT, 3, 14, 56.0, reason), SetResized(AT, 3, 0, 0.0, reason)
+    narrator.narrate(STARTED)
+    line = narrator.narrate(fewer)
+    assert line is not None
+    assert (line.severity, line.text) == (
+        Severity.WARNING,
+        "flat Ha: 14 frames, as the last frame must be in by 06:30",
+    )
+    skipped = narrator.narrate(none)
+    assert skipped is not None
+    assert skipped.text == f"flat Ha: skipped, {reason}"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0 s"),
-        (119, "119 s"),
-        (120, "2 min"),
-        (3599, "1 h 00 min"),
-        (3840, "1 h 04 min"),
-        (90_000, "25 h 00 min"),
-        (float("inf"), "-"),
-        (float("nan"), "-"),
-    ],
-)
-def test_durations(seconds: float, words: str) -> None:
-    assert duration_text(seconds) == words
-
-
-@pytest.mark.parametrize(
-    ("exposure_s", "words"), [(300, "300 s"), (0.842, "0.842 s"), (3.2e-5, "0.032 ms"), (0, "0 s")]
-)
-def test_exposures(exposure_s: float, words: str) -> None:
-    assert exposure_text(exposure_s) == words
-
-
-def test_printable_keeps_letters_and_drops_controls() -> None:
-    assert printable("Hé\x1b[2J\n\tok\x00") == "Hé [2J ok"
+def test_a_hook_is_reported_with_its_result() -> None:
+    done, failed = HookEnded(AT, "park", "", "parked"), HookEnded(AT, "park", "failed with exit status 1", "")
+    assert [severity_of(event) for event in (done, failed)] == [Severity.INFO, Severity.ERROR]
+    narrator = Narrator()
+    lines = [narrator.narrate(event) for event in (done, failed)]
+    assert [each.text for each in lines if each] == ["park: done", "park: failed with exit status 1"]
+    assert '"output": "parked"' in encode_event(done)

@@ -1,4 +1,4 @@
-"""The outlook: honest, never negative, steady where the pace is."""
+"""The remaining time: never negative, and steady at a steady pace."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ def dark(number: int = 1, count: int = 40, estimate_s: float = 400.0, exposure_s
 
 
 class Night:
-    """One running step, seen frame by frame."""
+    """One running step, frame by frame."""
 
     def __init__(self, step: PlannedStep) -> None:
         self.pace = Pace()
@@ -38,11 +38,11 @@ class Night:
         return self.pace.rest_of_step(self.progress, self.now + timedelta(seconds=later_s)).remaining_s
 
 
-def test_unbegun_step_takes_its_estimate() -> None:
+def test_a_step_that_has_not_begun_takes_its_estimate() -> None:
     assert Pace().rest_of_step(StepProgress(dark()), START).remaining_s == 400.0
 
 
-def test_step_that_is_over_takes_nothing() -> None:
+def test_a_step_that_is_over_takes_no_time() -> None:
     progress = StepProgress(dark(), began=START, outcome=StepOutcome.FAILED)
     assert Pace().rest_of_step(progress, START).remaining_s == 0.0
 
@@ -59,7 +59,7 @@ def test_remaining_time_falls_as_time_passes(frame_s: float) -> None:
 
 
 @given(st.floats(0.2, 5.0))
-def test_steady_pace_is_learned_and_then_predicted_well(factor: float) -> None:
+def test_a_steady_pace_is_learned(factor: float) -> None:
     frame_s = 10.0 * factor
     night = Night(dark())
     for accepted in range(1, 40):
@@ -71,7 +71,7 @@ def test_steady_pace_is_learned_and_then_predicted_well(factor: float) -> None:
 
 
 @given(st.floats(0.5, 2.0))
-def test_expected_end_moves_little_from_frame_to_frame(factor: float) -> None:
+def test_the_expected_end_changes_little_from_frame_to_frame(factor: float) -> None:
     frame_s = 10.0 * factor
     night = Night(dark())
     night.accept(frame_s)
@@ -84,7 +84,7 @@ def test_expected_end_moves_little_from_frame_to_frame(factor: float) -> None:
 
 
 @given(st.lists(st.floats(0, 1e5), min_size=1, max_size=60), st.floats(0, 1e5))
-def test_never_negative_whatever_comes(intervals: list[float], later_s: float) -> None:
+def test_the_remaining_time_is_never_negative(intervals: list[float], later_s: float) -> None:
     night = Night(dark())
     for interval in intervals:
         night.accept(interval)
@@ -92,7 +92,7 @@ def test_never_negative_whatever_comes(intervals: list[float], later_s: float) -
     assert night.pace.expected_s(dark()) > 0
 
 
-def test_one_hiccup_does_not_foretell_others() -> None:
+def test_a_single_delay_does_not_predict_others() -> None:
     night = Night(dark())
     for _ in range(10):
         night.accept(10.0)
@@ -101,7 +101,7 @@ def test_one_hiccup_does_not_foretell_others() -> None:
     assert night.remaining_s() < 1.4 * before
 
 
-def test_excess_of_a_frame_carries_over_to_later_steps() -> None:
+def test_the_excess_per_frame_applies_to_later_steps() -> None:
     night = Night(dark(exposure_s=5.0))
     for _ in range(40):
         night.accept(12.0)  # planned: 10
@@ -118,7 +118,7 @@ def test_rejected_frames_do_not_make_later_steps_longer() -> None:
     assert night.pace.frame_s(dark()) == 15.0
 
 
-def test_flats_that_the_plan_could_only_guess_say_nothing_of_darks() -> None:
+def test_flats_with_guessed_exposures_do_not_affect_darks() -> None:
     night = Night(dark(exposure_s=None))
     for _ in range(40):
         night.accept(30.0)
@@ -126,7 +126,7 @@ def test_flats_that_the_plan_could_only_guess_say_nothing_of_darks() -> None:
     assert night.pace.expected_s(dark(3, exposure_s=None)) > 900
 
 
-def test_overdue_step_says_so() -> None:
+def test_an_overdue_step_is_marked() -> None:
     cooling = StepProgress(PlannedStep(1, "cool", None, None, 0, None, 600.0, StepType.COOL), began=START)
     on_time = Pace().rest_of_step(cooling, START + timedelta(seconds=500))
     late = Pace().rest_of_step(cooling, START + timedelta(seconds=700))
@@ -134,7 +134,7 @@ def test_overdue_step_says_so() -> None:
     assert (late.remaining_s, late.overdue) == (0.0, True)
 
 
-def test_frame_that_does_not_come_makes_the_step_overdue() -> None:
+def test_a_missing_frame_makes_the_step_overdue() -> None:
     night = Night(dark())
     night.accept(10.0)
     night.accept(10.0)

@@ -1,4 +1,4 @@
-"""A browser without a screen, for tests that look at the report as people do."""
+"""A headless browser that displays the report."""
 
 import shutil
 import subprocess
@@ -26,11 +26,11 @@ QUIET = [
 
 
 def browse(page: Path, *options: str) -> tuple[str, list[str]]:
-    """Open a page; return its document as the browser has it, and what stands in the browser's console."""
+    """Open a page and return the document as the browser built it, and the messages of its console."""
     assert CHROMIUM is not None
     with tempfile.TemporaryDirectory() as profile:
         ended = subprocess.run(
-            # No name leads anywhere: the browser's own curiosity stays on this machine.
+            # Host names do not resolve, so the browser cannot contact any server on its own account.
             [
                 CHROMIUM, *QUIET, "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}", *options,
                 "--dump-dom", page.as_uri(),

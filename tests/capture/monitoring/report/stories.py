@@ -1,4 +1,4 @@
-"""Nights told by hand, event by event, with a clock that only moves when it is told to."""
+"""Builds the events of nights by hand, with a clock that advances only on `wait`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ PLAN = (COOL, BIAS, TUNE, FLAT, DARK, WARM)
 
 @dataclass
 class Story:
-    """Events of a night as they are told."""
+    """The events of a night."""
 
     events: list[Event] = field(default_factory=list)
     now: datetime = BEGAN
@@ -52,47 +52,47 @@ class Story:
         self.now += timedelta(seconds=seconds)
         return self
 
-    def tell(self, kind: Callable[..., Event], *fields: Any) -> "Story":
+    def add(self, kind: Callable[..., Event], *fields: Any) -> "Story":
         self.events.append(kind(self.now, *fields))
         return self
 
     def start(self, plan: tuple[PlannedStep, ...] = PLAN, camera: str = "Camera", folder: str = FOLDER) -> "Story":
-        return self.tell(NightStarted, folder, camera, "Panel", "Wheel", 40, 30, plan)
+        return self.add(NightStarted, folder, camera, "Panel", "Wheel", 40, 30, plan)
 
     def end(self, outcome: NightOutcome, result: str, *not_safe: str) -> "Story":
         summary = "; ".join((result, *(not_safe or ("the rig is safe",))))
-        return self.tell(NightEnded, outcome, summary, not not_safe, result, not_safe)
+        return self.add(NightEnded, outcome, summary, not not_safe, result, not_safe)
 
     def step(self, number: int) -> "Story":
-        return self.tell(StepStarted, number)
+        return self.add(StepStarted, number)
 
     def done(self, number: int, outcome: StepOutcome = StepOutcome.DONE, reason: str = "") -> "Story":
-        return self.tell(StepEnded, number, outcome, reason)
+        return self.add(StepEnded, number, outcome, reason)
 
     def expose(self, step: int, seconds: float, kind: FrameKind = FrameKind.DARK) -> "Story":
-        return self.tell(ExposureStarted, step, kind, seconds)
+        return self.add(ExposureStarted, step, kind, seconds)
 
     def accept(self, step: int, index: int, path: str, exposure_s: float = 10.0, level_adu: float = 500.0) -> "Story":
         statistics = FrameStatistics(level_adu, level_adu, level_adu, 9.0, 400, 600, 0.0)
-        return self.tell(FrameAccepted, step, index, f"{FOLDER}/{path}", exposure_s, -10.0, statistics)
+        return self.add(FrameAccepted, step, index, f"{FOLDER}/{path}", exposure_s, -10.0, statistics)
 
     def reject(self, step: int, path: str, reason: str) -> "Story":
-        return self.tell(FrameRejected, step, f"{FOLDER}/quarantine/{path}", reason)
+        return self.add(FrameRejected, step, f"{FOLDER}/quarantine/{path}", reason)
 
     def grow(self, step: int, frames: int, noise_adu: float | None) -> "Story":
-        return self.tell(MasterGrew, step, frames, noise_adu)
+        return self.add(MasterGrew, step, frames, noise_adu)
 
     def master(self, step: int, name: str, frames: int) -> "Story":
-        return self.tell(MasterWritten, step, f"{FOLDER}/masters/{name}.fits", frames, 500.0, 2.5, 0.01)
+        return self.add(MasterWritten, step, f"{FOLDER}/masters/{name}.fits", frames, 500.0, 2.5, 0.01)
 
     def warn(self, text: str, severity: Severity = Severity.WARNING, *, will_retry: bool = False) -> "Story":
-        return self.tell(Notice, severity, text, will_retry)
+        return self.add(Notice, severity, text, will_retry)
 
     def temperature(self, sensor_c: float) -> "Story":
-        return self.tell(TemperatureRead, sensor_c, -10.0, 50.0)
+        return self.add(TemperatureRead, sensor_c, -10.0, 50.0)
 
     def set_of(self, step: int, kind: FrameKind, name: str, exposure_s: float, frames: int = 3) -> "Story":
-        """Tell a set that goes as it should, readout 1 s, each frame accepted while the next one is exposed."""
+        """Add a set without faults: readout 1 s, each frame accepted during the next exposure."""
         self.step(step)
         for index in range(1, frames + 1):
             self.expose(step, exposure_s, kind).wait(exposure_s)
@@ -108,7 +108,7 @@ class Story:
 
 
 def whole_night() -> Story:
-    """Return a night on which all goes well."""
+    """Return a night without faults."""
     story = Story().start().step(1).temperature(15.0).wait(60).temperature(-10.0).done(1)
     story.set_of(2, FrameKind.BIAS, "bias", 0.0).step(3).wait(3).done(3)
     story.set_of(4, FrameKind.FLAT, "flat", 2.0).set_of(5, FrameKind.DARK, "dark", 10.0)

@@ -1,4 +1,4 @@
-"""What a night's events come to, and the sentence that is said about it."""
+"""The report of a night from its events, and its verdict."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,7 +18,6 @@ from coldframe.capture.events.kinds import (
 )
 from coldframe.capture.monitoring.report.contents import Growth, NightReport, NightState, Reading, SetState
 from coldframe.capture.monitoring.report.gathering import READINGS, gather, relative, thinned
-from coldframe.capture.monitoring.report.svg import decades, number_texts, round_values
 from coldframe.capture.planning.night_plan import shoot_step
 from coldframe.capture.steps import SkyMasterStep, SkyStep
 from coldframe.config.examples import example_night
@@ -32,10 +31,10 @@ def report_of(story: Story, *, is_running: bool = False) -> NightReport:
 
 
 def troubled_night() -> Story:
-    """Return a night on which the panel stays dark and a dark is hit by light."""
+    """Return a night on which the panel stays dark and light falls on a dark."""
     story = Story().start().step(1).temperature(15.0).wait(60).temperature(-10.0).done(1)
     story.set_of(2, FrameKind.BIAS, "bias", 0.0).step(3).expose(3, 1.0, FrameKind.FLAT).wait(2)
-    story.tell(FlatTested, 3, "Ha", 1.0, 120, 510.0, 500.0, 26000.0, 20000.0, 32000.0, 0.0, "too faint")
+    story.add(FlatTested, 3, "Ha", 1.0, 120, 510.0, 500.0, 26000.0, 20000.0, 32000.0, 0.0, "too faint")
     story.done(3, StepOutcome.FAILED, "the panel gave no light. Is it lit?")
     story.step(4).done(4, StepOutcome.SKIPPED, "no exposure was found for its flats").step(5)
     for index in range(1, 4):
@@ -45,7 +44,7 @@ def troubled_night() -> Story:
     return story.master(5, "dark", 3).done(5).step(6).wait(20).done(6)
 
 
-def test_a_good_night_is_said_to_be_one() -> None:
+def test_a_complete_night() -> None:
     report = report_of(whole_night())
     assert report.verdict.sentence == "All 3 masters were made. The rig is safe."
     assert (report.verdict.state, report.verdict.safe) == (NightState.COMPLETE, True)
@@ -58,10 +57,10 @@ def test_a_good_night_is_said_to_be_one() -> None:
     assert report.sets[0].growth[0] == Growth(1, None)
 
 
-def test_what_is_missing_is_told_with_the_cause_behind_the_cause() -> None:
+def test_a_missing_set_is_reported_with_its_root_cause() -> None:
     story = troubled_night().end(NightOutcome.INCOMPLETE, "missing: flat Ha (no exposure)")
     report = report_of(story)
-    wanted = "2 of 3 masters were made: no flat Ha, because the panel gave no light. The rig is safe."
+    wanted = "2 of 3 masters were made. Missing: flat Ha (the panel gave no light). The rig is safe."
     assert report.verdict.sentence == wanted
     flat = report.sets[1]
     assert (flat.state, flat.reason) == (SetState.MISSING, "the panel gave no light. Is it lit?")
@@ -69,7 +68,7 @@ def test_what_is_missing_is_told_with_the_cause_behind_the_cause() -> None:
     assert [test.level_adu for test in report.tunings[0].tests] == [510.0]
 
 
-def test_a_rejected_frame_stands_where_it_came_with_its_reason_and_without_figures() -> None:
+def test_a_rejected_frame_keeps_its_place_and_has_a_reason_but_no_figures() -> None:
     dark = report_of(troubled_night()).sets[2]
     assert [bool(frame.rejected) for frame in dark.frames] == [False, True, False, False]
     assert (dark.accepted, dark.rejected) == (3, 1)
@@ -78,7 +77,7 @@ def test_a_rejected_frame_stands_where_it_came_with_its_reason_and_without_figur
     assert bad.sensor_c == -10.0
 
 
-def test_a_rig_that_is_not_safe_is_shouted_about() -> None:
+def test_a_rig_that_is_not_safe_is_reported_with_the_reason() -> None:
     lamp = "Panel did not put its lamp out: no answer. Look after it by hand."
     story = whole_night()
     story.events.pop()
@@ -89,21 +88,21 @@ def test_a_rig_that_is_not_safe_is_shouted_about() -> None:
     assert [remark.text for remark in report.remarks] == [f"error: {lamp}"]
 
 
-def test_a_night_without_a_last_word_says_when_and_in_what_it_ended() -> None:
+def test_a_night_that_broke_off_is_reported_with_time_and_step() -> None:
     story = Story().start().step(1).wait(60).done(1).set_of(2, FrameKind.BIAS, "bias", 0.0).step(5).wait(900)
     report = report_of(story.temperature(-10))
     assert report.verdict.sentence == (
-        "The night ended without its last word at 04:16, in dark 10 s; 1 of 3 masters was made. "
-        "Whether the rig is safe is not known: “coldframe safe” brings it there."
+        "The night broke off at 04:16, during dark 10 s; 1 of 3 masters was made. "
+        "It is not known whether the rig is safe: run “coldframe safe”."
     )
     assert {made.reason for made in report.sets[1:]} == {"the night ended before it was done"}
     assert (report.verdict.state, report.verdict.safe) == (NightState.BROKEN_OFF, None)
 
 
-def test_a_night_that_goes_on_is_not_said_to_have_ended() -> None:
+def test_a_running_night_is_reported_as_running() -> None:
     story = Story().start().step(1).wait(60).done(1).set_of(2, FrameKind.BIAS, "bias", 0.0)
     report = report_of(story, is_running=True)
-    assert report.verdict.sentence == "The night is going on: 1 of 3 masters by 04:01."
+    assert report.verdict.sentence == "The night is still running: 1 of 3 masters were made by 04:01."
     assert report.sets[1].reason == "not made yet"
 
 
@@ -118,12 +117,12 @@ def test_a_night_that_goes_on_is_not_said_to_have_ended() -> None:
         ),
     ],
 )
-def test_a_night_that_was_ended_early_says_so_first(outcome: NightOutcome, result: str, opening: str) -> None:
+def test_the_verdict_starts_with_an_early_end(outcome: NightOutcome, result: str, opening: str) -> None:
     report = report_of(Story().start((BIAS,)).step(2).done(2, StepOutcome.SKIPPED, "stopped").end(outcome, result))
-    assert report.verdict.sentence == f"{opening}No master was made: no bias, because stopped. The rig is safe."
+    assert report.verdict.sentence == f"{opening}No master was made. Missing: bias (stopped). The rig is safe."
 
 
-def test_a_master_from_fewer_frames_is_made_and_named() -> None:
+def test_a_master_from_fewer_frames_is_named() -> None:
     story = Story().start((DARK,)).step(5).expose(5, 10).wait(11).accept(5, 1, "a").master(5, "dark", 1)
     story.done(5, StepOutcome.FAILED, "given up").end(NightOutcome.INCOMPLETE, "missing: dark")
     report = report_of(story)
@@ -132,16 +131,16 @@ def test_a_master_from_fewer_frames_is_made_and_named() -> None:
     assert report.verdict.sentence == wanted
 
 
-def test_a_set_that_was_left_out_for_lack_of_time_says_so() -> None:
-    story = Story().start((DARK,)).tell(SetResized, 5, 0, 0.0, "as the last frame must be in by 06:30").step(5)
+def test_a_set_that_was_skipped_for_lack_of_time() -> None:
+    story = Story().start((DARK,)).add(SetResized, 5, 0, 0.0, "as the last frame must be in by 06:30").step(5)
     story.done(5, StepOutcome.SKIPPED, "no time").end(NightOutcome.INCOMPLETE, "missing: dark")
-    assert report_of(story).sets[0].reason == "left out, as the last frame must be in by 06:30"
+    assert report_of(story).sets[0].reason == "skipped, as the last frame must be in by 06:30"
 
 
-def test_a_resumed_night_is_one_night_and_a_frame_counts_once() -> None:
+def test_a_resumed_night_is_one_night_and_each_frame_counts_once() -> None:
     story = Story().start().step(1).wait(60).done(1).set_of(2, FrameKind.BIAS, "bias", 0.0)
     story.step(5).expose(5, 10).wait(11).accept(5, 1, "dark_1.fits").grow(5, 1, None).temperature(-10)
-    # The rest, with other numbers; what is on the disk already is told again.
+    # The second run has other step numbers, and reports the frames on the disk again.
     rest = tuple(replace(step, number=number) for number, step in enumerate((TUNE, FLAT, DARK), start=1))
     story.wait(300).start(rest).step(1).done(1).set_of(2, FrameKind.FLAT, "flat", 2.0).step(3)
     story.accept(3, 1, "dark_1.fits").grow(3, 1, None)
@@ -160,7 +159,7 @@ def test_a_resumed_night_is_one_night_and_a_frame_counts_once() -> None:
     assert report.time.spent.lost_s == 300
 
 
-def test_sets_with_one_title_are_told_apart() -> None:
+def test_sets_that_are_alike_are_kept_apart() -> None:
     twice = tuple(replace(DARK, number=number) for number in (1, 2))
     story = Story().start(twice).set_of(1, FrameKind.DARK, "warm", 10.0).set_of(2, FrameKind.DARK, "cold", 10.0)
     assert [made.masters[0].path for made in report_of(story).sets] == ["masters/warm.fits", "masters/cold.fits"]
@@ -182,19 +181,17 @@ def test_twilight_flats_are_found_by_their_folder() -> None:
     assert (flat.title, flat.accepted, flat.state) == ("flat Ha", 2, SetState.MADE)
 
 
-def test_the_newest_figures_of_each_camera_setting_count() -> None:
+def test_the_latest_figures_of_each_camera_setting_count() -> None:
     story = whole_night()
     for gain, e_per_adu in ((100.0, 0.2), (100.0, 0.25), (0.0, 1.0)):
-        story.tell(
-            CameraMeasured, "Camera", "/r.json", gain, e_per_adu, 1.5, 65535.0, None, 0.001, ((100.0, 20.0),), ()
-        )
+        story.add(CameraMeasured, "Camera", "/r.json", gain, e_per_adu, 1.5, 65535.0, None, 0.001, ((100.0, 20.0),), ())
     assert [(each.gain, each.e_per_adu) for each in report_of(story).cameras] == [(100.0, 0.25), (0.0, 1.0)]
 
 
-def test_what_the_tuner_found_goes_with_its_tests() -> None:
+def test_a_tuning_is_reported_with_its_tests() -> None:
     story = Story().start().step(3)
-    story.tell(FlatTested, 3, "Ha", 1.0, 120, 26000.0, 500.0, 26000.0, 20000.0, 32000.0, 0.0, "good")
-    story.tell(FlatTuned, 3, "Ha", 1.0, 120, 1, 65535.0).done(3)
+    story.add(FlatTested, 3, "Ha", 1.0, 120, 26000.0, 500.0, 26000.0, 20000.0, 32000.0, 0.0, "good")
+    story.add(FlatTuned, 3, "Ha", 1.0, 120, 1, 65535.0).done(3)
     (tuning,) = report_of(story).tunings
     assert (tuning.title, tuning.exposure_s, tuning.brightness, len(tuning.tests)) == ("flat Ha", 1.0, 120, 1)
 
@@ -212,19 +209,10 @@ def test_thinned_readings_keep_the_extremes() -> None:
     assert list(thinned(readings[:1])) == readings[:1]
 
 
-def test_paths_lead_nowhere_else() -> None:
+def test_paths_outside_the_folder_stay_absolute() -> None:
     assert relative("/nights/1/darks/a.fits", "/nights/1") == "darks/a.fits"
     assert relative("/nights/1/../../etc/passwd", "/nights/1") == "/nights/1/../../etc/passwd"
     assert relative("/other/a.fits", "/nights/1") == "/other/a.fits"
-
-
-def test_ticks_are_round_and_within() -> None:
-    assert round_values(0, 34) == (0, 10, 20, 30)
-    assert round_values(25.6, 26.1) == (25.6, 25.7, 25.8, 25.9, 26.0, 26.1)
-    assert decades(0.7, 2_000_000) == (1, 100, 10_000, 1_000_000)
-    assert decades(3, 9) == (4, 6, 8)
-    assert number_texts((0.0, 2500.0)) == ("0", "2,500")
-    assert number_texts((0.1, 0.25)) == ("0.10", "0.25")
 
 
 def test_times_are_those_of_the_journal() -> None:
@@ -233,7 +221,7 @@ def test_times_are_those_of_the_journal() -> None:
     assert (report.ended - report.began).total_seconds() == report.time.length_s
 
 
-def test_a_frame_that_was_accepted_and_is_put_aside_later_counts_as_rejected_only() -> None:
+def test_an_accepted_frame_that_is_quarantined_later_counts_as_rejected() -> None:
     story = Story().start().step(5)
     for index in (1, 2):
         story.expose(5, 10).wait(11).accept(5, index, f"darks/dark_{index:04d}.fits", level_adu=900.0)

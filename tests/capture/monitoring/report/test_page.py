@@ -1,4 +1,4 @@
-"""The page itself: what is hostile stays text, nothing is fetched, everything fits a phone."""
+"""The page: hostile names stay text, nothing is loaded, and it fits a phone."""
 
 import html
 import json
@@ -7,14 +7,10 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coldframe.calibration.files.cards import Card
-from coldframe.calibration.files.frame_file import FrameEncoder, primary_pieces
-from coldframe.calibration.files.image_file import open_image
 from coldframe.capture.events.kinds import (
     EVENT_KINDS,
     CameraMeasured,
@@ -29,7 +25,6 @@ from coldframe.capture.monitoring.report.contents import FORMAT
 from coldframe.capture.monitoring.report.gathering import gather
 from coldframe.capture.monitoring.report.making import make_report
 from coldframe.capture.monitoring.report.page import link, render
-from coldframe.capture.monitoring.report.pixels import block_colours, look_at, picture_of
 from coldframe.capture.monitoring.report.writing import json_twin
 from coldframe.capture.storage.journal import encode_event
 from coldframe.capture.storage.journal_reader import decode_event
@@ -44,7 +39,7 @@ NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 
 
 def hostile_night() -> Story:
-    """Return a night whose devices, titles, reasons and paths are out to break the page."""
+    """Return a night with markup in the names of devices, in titles, reasons and paths."""
     plan = (
         PlannedStep(1, EVIL, FrameKind.DARK, EVIL, 2, 10.0, 5.0, StepType.SHOOT),
         PlannedStep(2, f"tune {EVIL}", None, EVIL, 0, None, 5.0, StepType.TUNE),
@@ -52,8 +47,8 @@ def hostile_night() -> Story:
     story = Story().start(plan, camera=EVIL, folder=EVIL).step(1).expose(1, 10).wait(11)
     story.accept(1, 1, f"{EVIL}.fits").reject(1, f"{EVIL}.fits", EVIL).grow(1, 2, 5.0).grow(1, 3, 4.0).warn(EVIL)
     story.master(1, f"javascript:{EVIL}", 2).done(1).step(2)
-    story.tell(FlatTested, 2, EVIL, 1.0, 120, 510.0, 500.0, 26000.0, 20000.0, 32000.0, 0.0, EVIL)
-    story.tell(CameraMeasured, EVIL, EVIL, 1.0, 0.2, 1.5, 65535.0, None, 0.001, ((100.0, 20.0),), ((-10.0, 0.1),))
+    story.add(FlatTested, 2, EVIL, 1.0, 120, 510.0, 500.0, 26000.0, 20000.0, 32000.0, 0.0, EVIL)
+    story.add(CameraMeasured, EVIL, EVIL, 1.0, 0.2, 1.5, 65535.0, None, 0.001, ((100.0, 20.0),), ((-10.0, 0.1),))
     return story.temperature(-9).wait(1).temperature(-10).end(NightOutcome.INCOMPLETE, EVIL)
 
 
@@ -62,7 +57,7 @@ def page_of(story: Story, folder: Path) -> str:
 
 
 class Tags(HTMLParser):
-    """Gathers what a page is made of."""
+    """Collects the tags and attributes of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -89,7 +84,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
 
 
 @needs_chromium
-def test_a_browser_finds_nothing_to_run_or_to_fetch_in_a_hostile_night(tmp_path: Path) -> None:
+def test_a_browser_runs_and_loads_nothing_from_a_hostile_night(tmp_path: Path) -> None:
     make_report(hostile_night().write(tmp_path), zone=UTC, now=NOW)
     document, console = browse(tmp_path / "report.html")
     assert console == []
@@ -98,8 +93,8 @@ def test_a_browser_finds_nothing_to_run_or_to_fetch_in_a_hostile_night(tmp_path:
 
 
 @needs_chromium
-def test_what_the_page_forbids_would_be_seen(tmp_path: Path) -> None:
-    """The check above can fail: a page with a request and a script in it gets lines in the console."""
+def test_violations_of_the_policy_are_detected(tmp_path: Path) -> None:
+    """Show that the check above can fail: a page with a request and a script causes messages."""
     page = page_of(whole_night(), tmp_path).replace(
         "</main>", "<img src='http://127.0.0.1:9/x'><script>1</script></main>"
     )
@@ -112,10 +107,10 @@ def test_what_the_page_forbids_would_be_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("scheme", "number", "paper"), [("dark", 0, "rgb(16, 20, 23)"), ("light", 1, "rgb(246, 247, 248)")]
 )
-def test_nothing_is_wider_than_phone_or_desktop_and_colours_follow_the_scheme(
+def test_the_page_fits_phone_and_desktop_and_follows_the_colour_scheme(
     tmp_path: Path, scheme: str, number: int, paper: str
 ) -> None:
-    # The same page, its policy taken out, is measured in frames as wide as the screens are.
+    # The page is measured in frames as wide as the screens, without its policy, which forbids the script.
     story = whole_night()
     story.warn("a/very/long/path/without/a/single/blank/" * 5)
     page = html.escape(re.sub(r"<meta http-equiv[^>]*>", "", page_of(story, tmp_path)), quote=True)
@@ -134,21 +129,21 @@ def test_nothing_is_wider_than_phone_or_desktop_and_colours_follow_the_scheme(
     assert re.findall(r"<title>(.*?)</title>", document)[0] == "; ".join(f"{width} {paper}" for width in widths)
 
 
-def test_links_lead_only_into_the_folder() -> None:
+def test_links_stay_in_the_folder() -> None:
     assert link("masters/a b#1?.fits") == "./masters/a%20b%231%3F.fits"
     assert link("javascript:alert(1)") == "./javascript%3Aalert%281%29"
     assert link("/etc/passwd") is None
     assert link("../other/a.fits") is None
 
 
-def test_masters_that_cannot_be_read_are_named_and_the_report_is_made(tmp_path: Path) -> None:
+def test_unreadable_masters_are_reported_and_the_page_is_made(tmp_path: Path) -> None:
     made = make_report(whole_night().write(tmp_path), zone=UTC, now=NOW)
     assert len(made.faults) == 3
     assert all("No such file" in fault for fault in made.faults)
     assert made.page.read_text("utf-8").count("No picture:") == 3
 
 
-def test_the_report_is_made_again_in_its_place(tmp_path: Path) -> None:
+def test_a_new_report_replaces_the_old_one(tmp_path: Path) -> None:
     first = page_of(whole_night(), tmp_path)
     story = hostile_night()
     story.write(tmp_path)
@@ -157,9 +152,9 @@ def test_the_report_is_made_again_in_its_place(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["journal.jsonl", "report.html", "report.json"]
 
 
-def test_nonsense_numbers_are_null_in_json_and_a_dash_on_the_page(tmp_path: Path) -> None:
+def test_what_is_not_a_number_is_null_in_json_and_a_dash_on_the_page(tmp_path: Path) -> None:
     story = Story().start().step(5).expose(5, 10).wait(11).accept(5, 1, "a", level_adu=float("nan"))
-    story.tell(CameraMeasured, "C", "r", None, float("nan"), None, None, None, None, (), ()).done(5)
+    story.add(CameraMeasured, "C", "r", None, float("nan"), None, None, None, None, (), ()).done(5)
     make_report(story.write(tmp_path), zone=UTC, now=NOW)
     twin = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert twin["sets"][-1]["frames"][0]["level_adu"] is None
@@ -167,50 +162,10 @@ def test_nonsense_numbers_are_null_in_json_and_a_dash_on_the_page(tmp_path: Path
     assert "nan" not in (tmp_path / "report.html").read_text("utf-8").lower().replace("finance", "")
 
 
-def test_a_look_shows_glow_vignetting_and_hot_pixels(tmp_path: Path) -> None:
-    height, width = 301, 400
-    plane = np.random.default_rng(1).normal(500, 3, (height, width)).astype(np.float32)
-    plane[:, 390:] += 50
-    plane[150, 200] = 3000
-    path = tmp_path / "dark.fits"
-    path.write_bytes(b"".join(bytes(piece) for piece in primary_pieces(plane, [Card("IMAGETYP", "Master Dark")])))
-    seen = look_at(path, 100)
-    assert seen.whole.shape == (75, 100)
-    assert seen.whole[:, -2:].min() > 200 > seen.whole[:, :90].max() * 0.9 - 30
-    assert seen.detail.shape == (72, 96)
-    assert seen.detail[150 - 114, 200 - 152] == 255
-    assert np.median(seen.detail) < 128
-    assert seen.figures.maximum == 3000
-    assert sum(seen.figures.histogram.counts) == height * width
-
-
-def test_colours_are_those_of_the_filter_array(tmp_path: Path) -> None:
-    pixels = np.zeros((8, 12), np.uint16)
-    pixels[0::2, 0::2], pixels[0::2, 1::2], pixels[1::2, 0::2], pixels[1::2, 1::2] = 100, 200, 400, 300
-    path = tmp_path / "frame.fits"
-    path.write_bytes(b"".join(bytes(piece) for piece in FrameEncoder().encode(pixels, [])))
-    image = open_image(path, tmp_path)
-    colours = block_colours(image, 6, "RGGB")
-    assert colours.shape == (4, 6, 3)
-    assert colours[2, 3].tolist() == [100, 300, 300]
-    assert block_colours(image, 3, "GBRG")[0, 0].tolist() == [400, 200, 200]
-    assert picture_of(image, 6, "RGGB").shape == (4, 6, 3)
-    assert picture_of(image, 12, None).shape == (8, 12)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (3, 1000), (257, 513)])
-def test_frames_of_any_shape_have_a_look(tmp_path: Path, shape: tuple[int, int]) -> None:
-    path = tmp_path / "frame.fits"
-    path.write_bytes(b"".join(bytes(piece) for piece in FrameEncoder().encode(np.full(shape, 700, np.uint16), [])))
-    seen = look_at(path, 64)
-    assert seen.figures.median == 700
-    assert seen.whole.size > 0
-
-
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(whole(NightStarted), st.lists(st.one_of(*map(whole, EVENT_KINDS.values())), max_size=30))
-def test_a_page_comes_of_whatever_a_journal_says(start: NightStarted, events: list[Event]) -> None:
-    told = [start, *(decode_event(encode_event(event)) for event in events)]
-    report = gather(told, zone=UTC)
+def test_any_journal_gives_a_page(start: NightStarted, events: list[Event]) -> None:
+    journal = [start, *(decode_event(encode_event(event)) for event in events)]
+    report = gather(journal, zone=UTC)
     assert json.loads(json_twin(report))["format"] == FORMAT
     assert "</html>" in render(report, {}, Path("/nowhere"), made_at=NOW, zone=UTC)

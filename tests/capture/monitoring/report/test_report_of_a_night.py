@@ -1,4 +1,4 @@
-"""The report of a simulated night: its numbers are the journal's, counted anew here, and a browser shows it."""
+"""The report of a simulated night: its numbers are compared with the journal, and a browser displays it."""
 
 import json
 import re
@@ -26,7 +26,7 @@ LARGEST_PAGE = 5_000_000
 
 
 async def night_with_rejects(folder: Path) -> tuple[NightRun, MadeReport]:
-    """Run a night on which two darks are turned away, and make its report."""
+    """Run a night with two rejected darks, and make its report."""
     night = await run_night(short(), SMALL, folder, Rigged(camera=Repeating))
     lines = [encode_event(event) + "\n" for event in night.events if is_journalled(event)]
     (night.folder / "journal.jsonl").write_text("".join(lines), "ascii")
@@ -34,19 +34,19 @@ async def night_with_rejects(folder: Path) -> tuple[NightRun, MadeReport]:
 
 
 class Journal:
-    """The lines of a journal, read as any program would."""
+    """The lines of a journal, read without coldframe."""
 
     def __init__(self, folder: Path) -> None:
         text = (folder / "journal.jsonl").read_text("ascii")
         self.lines: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines()]
 
     def of(self, name: str, **fields: object) -> list[dict[str, Any]]:
-        told = (line for line in self.lines if line["event"] == name)
-        return [line for line in told if all(line[key] == value for key, value in fields.items())]
+        found = (line for line in self.lines if line["event"] == name)
+        return [line for line in found if all(line[key] == value for key, value in fields.items())]
 
 
 def level_of_file(path: str) -> float:
-    """Return the level of a frame that was turned away, for which the journal has none."""
+    """Return the level of a rejected frame, which the journal does not contain."""
     return measure(read_pixels(Path(path))).statistics.level_adu
 
 
@@ -74,14 +74,14 @@ async def test_every_number_agrees_with_the_journal(tmp_path: Path) -> None:
     assert len(planned) == len(twin["sets"])
     for step, made in zip(planned, twin["sets"], strict=True):
         number = step["number"]
-        told = [
+        judged = [
             line
             for line in journal.lines
             if line["event"] in {"frame-accepted", "frame-rejected"} and line["step"] == number
         ]
         assert made["title"] == step["title"]
-        assert [frame["at"] for frame in made["frames"]] == [line["at"] for line in told]
-        for frame, line in zip(made["frames"], told, strict=True):
+        assert [frame["at"] for frame in made["frames"]] == [line["at"] for line in judged]
+        for frame, line in zip(made["frames"], judged, strict=True):
             assert str(night.folder / frame["path"]) == line["path"]
             level_adu = line["statistics"]["level_adu"] if "statistics" in line else level_of_file(line["path"])
             assert frame["level_adu"] == level_adu
@@ -118,13 +118,13 @@ async def test_the_time_budget_is_that_of_the_journal(tmp_path: Path) -> None:
     began, ended = (datetime.fromisoformat(journal.of(name)[0]["at"]) for name in ("night-started", "night-ended"))
     assert budget["length_s"] == pytest.approx((ended - began).total_seconds(), abs=1e-6)
     assert sum(budget["spent"].values()) == pytest.approx(budget["length_s"], abs=1e-6)
-    # Two darks of two seconds were turned away; all other exposures count.
+    # Two darks of two seconds were rejected; all other exposures count.
     exposed = sum(line["exposure_s"] for line in journal.of("exposure-started"))
     assert budget["spent"]["exposing_s"] == pytest.approx(exposed - 2 * 2.0, abs=1e-3)
     assert budget["spent"]["lost_s"] == pytest.approx(2 * (2.0 + 0.1), abs=0.05)
 
 
-async def test_what_the_pixels_show_is_that_of_the_master_files(tmp_path: Path) -> None:
+async def test_statistics_of_the_pixels_match_the_master_files(tmp_path: Path) -> None:
     _, made = await night_with_rejects(tmp_path)
     masters = [master for each in made.report.sets for master in each.masters]
     for master in masters:
@@ -137,7 +137,7 @@ async def test_what_the_pixels_show_is_that_of_the_master_files(tmp_path: Path) 
 
 
 @needs_chromium
-async def test_a_browser_shows_it_without_a_word_in_its_console(tmp_path: Path) -> None:
+async def test_a_browser_displays_it_without_messages(tmp_path: Path) -> None:
     _, made = await night_with_rejects(tmp_path)
     assert made.page.stat().st_size < LARGEST_PAGE
     document, console = browse(made.page)
@@ -145,7 +145,7 @@ async def test_a_browser_shows_it_without_a_word_in_its_console(tmp_path: Path) 
     assert f"<span>{made.report.verdict.sentence}</span></h1>" in document
     assert document.count('<img src="data:image/png') == 2 * len(made.report.sets)
     assert document.count("rejected</span>") >= 2
-    # The figures that people read on the page are those of its twin.
+    # The figures on the page are those of the JSON file.
     twin = json.loads((made.page.parent / "report.json").read_text("utf-8"))
     shown = set(re.findall(r">([\d.,]+)(?: ADU)?</td>", document))
     assert {
