@@ -1,4 +1,4 @@
-"""A power cycle runs as a real command, once it is due, and to its end."""
+"""A power cycle runs the user's command when it is due, and to its end."""
 
 import asyncio
 import sys
@@ -42,7 +42,7 @@ def context_with(folder: Path, *command: str) -> tuple[NightContext, list[object
     return NightContext(settings, rig, night, events, clock, Retries(), SavedFrames(night), steering), seen
 
 
-async def test_it_is_run_at_the_fifth_timeout_of_the_camera_and_twice_at_most(tmp_path: Path) -> None:
+async def test_the_command_runs_at_the_fifth_timeout_of_the_camera_and_twice_at_most(tmp_path: Path) -> None:
     context, seen = context_with(tmp_path, sys.executable, "-c", "print('off and on')")
     camera = context.rig.camera.name
     assert not await power_cycle_if_hung(context, DeviceLostError(camera, "is away"))
@@ -55,21 +55,21 @@ async def test_it_is_run_at_the_fifth_timeout_of_the_camera_and_twice_at_most(tm
     assert not can_power_cycle(context, camera)
 
 
-async def test_without_a_command_nothing_is_run(tmp_path: Path) -> None:
+async def test_without_a_command_nothing_runs(tmp_path: Path) -> None:
     context, seen = context_with(tmp_path)
     for _ in range(9):
         assert not await power_cycle_if_hung(context, DeviceTimeoutError(context.rig.camera.name, "sent no frame"))
     assert seen == []
 
 
-async def test_a_command_that_fails_is_told_and_counts(tmp_path: Path) -> None:
+async def test_a_command_that_fails_is_reported_and_counts(tmp_path: Path) -> None:
     context, seen = context_with(tmp_path, "/nowhere/power")
     await power_cycle(context)
     assert any(isinstance(event, Notice) and "cannot be run" in event.text for event in seen)
     assert context.retries.hung_camera.uses_left == 1
 
 
-async def test_a_night_that_is_ended_meanwhile_leaves_no_camera_without_power(tmp_path: Path) -> None:
+async def test_an_interrupted_night_does_not_leave_the_camera_without_power(tmp_path: Path) -> None:
     is_off, goes_on, done = (tmp_path / name for name in ("off", "goes-on", "done"))
     script = f"touch {is_off}; until [ -e {goes_on} ]; do sleep 0.05; done; touch {done}"
     context, _ = context_with(tmp_path, "sh", "-c", script)

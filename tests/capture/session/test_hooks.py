@@ -1,4 +1,4 @@
-"""Commands around the night: bounded, and told."""
+"""Commands before and after the night have deadlines, and their results are published."""
 
 import asyncio
 import os
@@ -28,12 +28,12 @@ def writes(path: Path) -> list[str]:
     return [PYTHON, "-c", f"open({str(path)!r}, 'a').write('ran ')"]
 
 
-async def test_what_a_command_prints_is_kept_and_no_shell_reads_it() -> None:
+async def test_output_is_kept_and_no_shell_interprets_the_command() -> None:
     fault, output = await run_bounded((PYTHON, "-c", "import sys; print(sys.argv[1])", "$HOME; ls"), PATIENCE_S)
     assert (fault, output) == ("", "$HOME; ls")
 
 
-async def test_only_the_end_of_much_output_is_kept() -> None:
+async def test_only_the_end_of_long_output_is_kept() -> None:
     _, output = await run_bounded((PYTHON, "-c", "print('x' * 100000 + 'end')"), PATIENCE_S)
     assert len(output) <= hooks.LONGEST_OUTPUT
     assert output.endswith("end")
@@ -47,7 +47,7 @@ async def test_only_the_end_of_much_output_is_kept() -> None:
         ((PYTHON, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"), "was ended by signal 9"),
     ],
 )
-async def test_failures_are_told(command: tuple[str, ...], fault: str) -> None:
+async def test_failures_are_described(command: tuple[str, ...], fault: str) -> None:
     found, _ = await run_bounded(command, PATIENCE_S)
     assert found.startswith(fault)
 
@@ -67,7 +67,7 @@ async def test_a_command_that_does_not_end_is_killed_with_its_children(monkeypat
     await until(lambda: not is_running(int(output)))
 
 
-async def test_what_is_left_in_the_background_holds_nobody_up() -> None:
+async def test_a_process_left_in_the_background_delays_nothing() -> None:
     fault, output = await run_bounded(("sh", "-c", f"sleep {4 * PATIENCE_S} & echo $!"), PATIENCE_S)
     os.kill(int(output), signal.SIGKILL)
     assert fault == ""
@@ -116,7 +116,7 @@ async def test_cancelling_does_not_keep_the_roof_open(tmp_path: Path) -> None:
     assert ran.read_text() == "ran "
 
 
-async def test_events_wait_for_somebody_to_hear_them() -> None:
+async def test_results_are_published_once_there_is_a_subscriber() -> None:
     given, events, heard = around(before=[[PYTHON, "-c", "print('parked')"]]), EventStream(), list[Event]()
     await given.before()
     events.subscribe(heard.append)
