@@ -93,6 +93,7 @@ def messages(heard: socket.socket) -> list[str]:
         return found
 
 
+@pytest.mark.looptime
 async def test_the_watchdog_is_fed_until_progress_stops(
     told: tuple[socket.socket, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

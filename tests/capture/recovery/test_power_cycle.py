@@ -12,6 +12,7 @@ from coldframe.capture.recovery.power_cycle import can_power_cycle, power_cycle,
 from coldframe.capture.session.context import NightContext
 from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError
 from tests.capture.scene import scene, small_night
+from tests.patience import until
 
 
 @pytest.fixture(autouse=True)
@@ -52,14 +53,15 @@ async def test_a_command_that_fails_is_reported_and_counts(tmp_path: Path) -> No
 
 
 async def test_an_interrupted_night_does_not_leave_the_camera_without_power(tmp_path: Path) -> None:
-    done = tmp_path / "done"
-    program = f"import time; print('off', flush=True); time.sleep(0.5); open({str(done)!r}, 'w').close()"
-    context, _ = await context_with(tmp_path, sys.executable, "-c", program)
+    is_off, goes_on, done = (tmp_path / name for name in ("off", "goes-on", "done"))
+    script = f"touch {is_off}; until [ -e {goes_on} ]; do sleep 0.05; done; touch {done}"
+    context, _ = await context_with(tmp_path, "sh", "-c", script)
     cycling = asyncio.create_task(power_cycle(context))
-    await asyncio.sleep(0.2)
+    await until(is_off.exists)
     for _ in range(2):
         cycling.cancel()
         await asyncio.sleep(0.05)
+    goes_on.touch()
     with pytest.raises(asyncio.CancelledError):
         await cycling
     assert await asyncio.to_thread(done.exists)
