@@ -205,7 +205,7 @@ async def test_a_killed_link_is_noticed_and_settings_come_back(server: FakeServe
     assert process_id is not None
     os.kill(process_id, signal.SIGKILL)
     async with asyncio.timeout(PATIENCE_S):
-        with pytest.raises(DeviceLostError, match="connection to the INDI server .* was lost"):
+        with pytest.raises(DeviceLostError, match=r"connection to the INDI server .* was lost"):
             await exposing
     server.answers.clear()
     server.orders.clear()
