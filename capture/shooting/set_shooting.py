@@ -75,7 +75,7 @@ class SetShooting:
         NotDurableError
             If a file could not be written to the disk.
         """
-        with self._context.steering.ended_by(self._skip):
+        with self._context.steering.on_skip(self._skip):
             shortfall, leak = await self._shoot_or_fall_short()
             await self._report_cause()
             finished = await self._with_frames_on_disk(self._frames.master.write, self._context.folder)
@@ -222,5 +222,5 @@ class SetShooting:
             return "it ends already"
         if not self._pipeline.end_exposing(StepSkippedError(BY_REQUEST, SkippedBy.USER)):
             return "its frames are all in, and its master is being made"
-        self._context.steering.note_skipped()
+        self._context.steering.mark_skipped()
         return f"skipped; a master is made of the frames that it has, from {LEAST_FRAMES} on"

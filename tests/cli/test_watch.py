@@ -195,7 +195,7 @@ async def test_every_view_is_drawn_completely_after_a_resize(watched: Watched) -
 
 async def test_night_is_steered_from_the_keyboard(watched: Watched) -> None:
     async def run() -> None:
-        with watched.steering.obeyed():
+        with watched.steering.taking_requests():
             await asyncio.sleep(600)
 
     async with watched.serving():
@@ -219,7 +219,7 @@ async def test_night_is_steered_from_the_keyboard(watched: Watched) -> None:
 
 
 async def test_pasted_text_ends_no_night(watched: Watched) -> None:
-    with watched.steering.obeyed():
+    with watched.steering.taking_requests():
         async with watched.serving():
             watched.publish_night()
             watched.watch()

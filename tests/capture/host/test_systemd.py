@@ -93,6 +93,7 @@ def messages(heard: socket.socket) -> list[str]:
         return found
 
 
+@pytest.mark.looptime
 async def test_the_watchdog_is_fed_until_progress_stops(
     told: tuple[socket.socket, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,3 +128,4 @@ async def test_an_abstract_socket_address_works() -> None:
 async def test_without_systemd_nothing_happens(environment: dict[str, str]) -> None:
     async with ServiceWatch(environment).notified():
         await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -121,7 +121,7 @@ async def test_history_includes_the_last_picture(run: Run) -> None:
 async def test_commands_reach_the_night_and_are_answered(run: Run) -> None:
     async with run.serving(), watched(run.storage) as (source, received):
         await received.get()
-        with run.steering.obeyed():
+        with run.steering.taking_requests():
             assert source.send(Command(Request.PAUSE)) is None
             assert isinstance(await received.get(), NightPaused)
             answer = await received.get()
@@ -134,7 +134,7 @@ async def test_commands_reach_the_night_and_are_answered(run: Run) -> None:
 async def test_commands_are_refused_where_they_are_not_allowed(run: Run) -> None:
     async with run.serving(allows_commands=False), watched(run.storage) as (source, received):
         assert await received.get() == Attached((), allows_commands=False)
-        with run.steering.obeyed():
+        with run.steering.taking_requests():
             for request in Request:
                 source.send(Command(request))
                 assert await received.get() == Answer(REFUSED)
