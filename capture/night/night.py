@@ -73,7 +73,7 @@ class Night:
         """
         outcome, result, aborted_by = NightOutcome.ABORTED, "", None
         try:
-            with self._context.steering.obeyed():
+            with self._context.steering.taking_requests():
                 await self._run_steps()
                 outcome, result = self._result()
         except asyncio.CancelledError:

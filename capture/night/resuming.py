@@ -139,7 +139,7 @@ def _still_there(folder: NightFolder, accepted: Iterable[str]) -> set[str]:
 
 
 def _done(events: Iterable[Event], planned: Sequence[PlannedStep]) -> Iterator[int]:
-    """Yield the numbers of the steps that runs with the same plan did."""
+    """Yield the numbers of the steps that were done by runs with the same plan."""
     is_same_plan = False
     for event in events:
         match event:

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from coldframe.capture.host.rig_lock import listening_locked, lock_path, rig_holder, rig_in_use, rig_locked
-from coldframe.capture.monitoring.telemetry.listener import BEGUN, TIDYING
+from coldframe.capture.monitoring.telemetry.listener import BEGUN, CLEANING_UP
 from coldframe.cli import app
 from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.examples import example_night
@@ -170,7 +170,7 @@ async def test_a_night_that_is_killed_is_made_safe_and_followed_by_another(tmp_p
         await eventually(lambda: rig_holder(place.server) is None)
         # The process that made it safe may still be on its way out.
         answers = [await place.answers(command("run", "r2"), "r2")]
-        while answers[-1] == (False, TIDYING):
+        while answers[-1] == (False, CLEANING_UP):
             await asyncio.sleep(0.5)
             command_id = f"again{len(answers)}"
             answers.append(await place.answers(command("run", command_id), command_id))

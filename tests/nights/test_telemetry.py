@@ -5,7 +5,6 @@ The nights run in virtual time. Telemetry has a thread with an event loop of its
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -35,10 +34,10 @@ from coldframe.devices.mqtt.client import read_access
 from coldframe.simulators.devices import simulated_rig
 from tests.capture.monitoring.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto
 from tests.nights.nights import START, Inline, tiny
+from tests.patience import block_until
 
 pytestmark = [needs_mosquitto, pytest.mark.looptime]
 
-DEADLINE_S = 60.0
 
 Trouble = Callable[[Mosquitto, Event, Telemetry], None]
 
@@ -104,14 +103,6 @@ async def undisturbed(folder: Path) -> Outcome:
     return _undisturbed[0]
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Block the night, in real time, until the thread has noticed the trouble, so that every phase meets it."""
-    until_s = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < until_s
-        time.sleep(0.005)
-
-
 class Phases:
     """Disturbs the broker whenever a step begins and when the night ends, each time in another way."""
 
@@ -123,10 +114,11 @@ class Phases:
         if isinstance(event, StepStarted | NightEnded):
             trouble = self._troubles[self.met % len(self._troubles)]
             trouble(broker)
+            # Block the night until the thread has noticed the trouble, so that every phase meets it.
             if trouble is Mosquitto.kill:
-                until(lambda: not telemetry.connection.is_connected)
+                block_until(lambda: not telemetry.connection.is_connected)
             elif trouble in (Mosquitto.start, Mosquitto.start_again):
-                until(lambda: telemetry.connection.is_connected)
+                block_until(lambda: telemetry.connection.is_connected)
             self.met += 1
 
 
@@ -171,4 +163,4 @@ async def test_missing_broker_is_reported_and_changes_no_frame(broker: Mosquitto
             notices.append(event.text)
 
     assert await night(tmp_path / "published", broker, collect) == expected
-    assert [text for text in notices if "is not reached" in text] == notices
+    assert [text for text in notices if "cannot reach" in text] == notices

@@ -77,7 +77,7 @@ async def test_such_a_frame_is_shot_again(tmp_path: Path) -> None:
 
 async def test_an_exposure_waits_while_the_night_is_paused(tmp_path: Path) -> None:
     seen = await scene(tmp_path)
-    with seen.context.steering.obeyed():
+    with seen.context.steering.taking_requests():
         seen.context.steering.pause()
         asyncio.get_running_loop().call_later(100.0, seen.context.steering.resume)
         await expose_with_retries(seen.context, 1, FrameKind.BIAS, 0.001)

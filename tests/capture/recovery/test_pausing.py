@@ -22,7 +22,7 @@ pytestmark = pytest.mark.looptime
 @contextmanager
 def paused(seen: Scene, seconds: float) -> Iterator[None]:
     steering = seen.context.steering
-    with steering.obeyed():
+    with steering.taking_requests():
         steering.pause()
         asyncio.get_running_loop().call_later(seconds, steering.resume)
         yield

@@ -39,7 +39,7 @@ async def test_a_skip_cancels_the_block_at_once(tmp_path: Path) -> None:
             asyncio.get_running_loop().call_later(5, lambda: answers.append(seen.context.steering.skip()))
             await asyncio.sleep(1000)
 
-    with seen.context.steering.obeyed(), pytest.raises(StepSkippedError) as caught:
+    with seen.context.steering.taking_requests(), pytest.raises(StepSkippedError) as caught:
         await step()
     assert caught.value.skipped_by is SkippedBy.USER
     assert answers == ["step 3: skipped"]
@@ -48,7 +48,7 @@ async def test_a_skip_cancels_the_block_at_once(tmp_path: Path) -> None:
 
 async def test_a_step_that_was_skipped_before_it_began_does_not_begin(tmp_path: Path) -> None:
     seen = await running_step(tmp_path)
-    seen.context.steering.note_skipped()
+    seen.context.steering.mark_skipped()
     with pytest.raises(StepSkippedError):
         async with skippable(seen.context, NUMBER):
             pytest.fail("it began")
@@ -57,9 +57,9 @@ async def test_a_step_that_was_skipped_before_it_began_does_not_begin(tmp_path: 
 async def test_code_within_the_block_may_end_it_more_gently(tmp_path: Path) -> None:
     seen = await running_step(tmp_path)
     steering, answers = seen.context.steering, list[str]()
-    with steering.obeyed():
+    with steering.taking_requests():
         async with skippable(seen.context, NUMBER):
-            with steering.ended_by(lambda: "its frames are kept"):
+            with steering.on_skip(lambda: "its frames are kept"):
                 asyncio.get_running_loop().call_later(5, lambda: answers.append(steering.skip()))
                 await asyncio.sleep(10)
     assert answers == ["step 3: its frames are kept"]
@@ -74,7 +74,7 @@ async def test_a_failure_that_follows_a_skip_counts_as_the_skip(tmp_path: Path, 
 
     async def step() -> None:
         async with skippable(seen.context, NUMBER):
-            seen.context.steering.note_skipped()
+            seen.context.steering.mark_skipped()
             raise error
 
     with pytest.raises(StepSkippedError, match=reason):

@@ -13,8 +13,7 @@ from typing import Self
 import pytest
 
 from coldframe.config.tables.broker import BrokerSettings
-
-START_DEADLINE_S = 60.0
+from tests.patience import PATIENCE_S
 
 needs_mosquitto = pytest.mark.skipif(
     shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin") is None,
@@ -43,7 +42,7 @@ class Mosquitto:
         self._process = await asyncio.create_subprocess_exec(
             *(program, "-c", str(self._file)), stderr=asyncio.subprocess.DEVNULL
         )
-        async with asyncio.timeout(START_DEADLINE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while not await self._listens():
                 await asyncio.sleep(0.02)
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt install mosquitto")
-DEADLINE_S = 60.0
 
 
 def free_port() -> int:
@@ -47,7 +48,7 @@ class Mosquitto:
         assert MOSQUITTO is not None
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._config)], stdout=log, stderr=log)
-        until_s = time.monotonic() + DEADLINE_S
+        until_s = time.monotonic() + PATIENCE_S
         while time.monotonic() < until_s:
             assert self._process.poll() is None, self.log
             with socket.socket() as probe:

@@ -38,14 +38,13 @@ from coldframe.devices.mqtt.client import Access, BrokerLostError, connect, read
 from coldframe.devices.mqtt.message import Message
 from tests.capture.monitoring.telemetry.brokers import Mosquitto
 from tests.capture.monitoring.telemetry.schemas import check_message
+from tests.patience import PATIENCE_S
 
 RIG = "Small Refractor"
 TOPICS = Topics("coldframe/small_refractor")
 MARK = "coldframe/mark"
 """A topic that a recorder receives and that coldframe does not use."""
 
-DEADLINE_S = 60.0
-"""Only a test that fails waits for this long."""
 
 STEPS = (
     PlannedStep(1, "cool to -10 C", None, None, 0, None, 60.0, StepType.COOL),
@@ -133,7 +132,7 @@ class Recorder:
     async def recording(self, broker: Mosquitto) -> AsyncIterator["Recorder"]:
         ready = asyncio.Event()
         recording = asyncio.create_task(self._record(broker, ready))
-        await asyncio.wait_for(ready.wait(), DEADLINE_S)
+        await asyncio.wait_for(ready.wait(), PATIENCE_S)
         try:
             yield self
         finally:
@@ -172,7 +171,7 @@ class Recorder:
 
 
 async def eventually(find: Callable[[], Any]) -> Any:
-    until_s = time.monotonic() + DEADLINE_S
+    until_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < until_s:
         if found := find():
             return found

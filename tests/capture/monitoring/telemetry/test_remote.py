@@ -55,7 +55,7 @@ async def test_watcher_gets_all_events_and_steers_the_night(broker: Mosquitto) -
                 found.append(update)
         return found
 
-    assert source.send(Command(Request.PAUSE)) == "the MQTT broker is not reached"
+    assert source.send(Command(Request.PAUSE)) == "not connected to the MQTT broker"
     async with night.telemetry.publishing():
         night.begin()
         async with Recorder().recording(broker) as recorder:
@@ -70,7 +70,7 @@ async def test_watcher_gets_all_events_and_steers_the_night(broker: Mosquitto) -
         await eventually(lambda: events() == night.seen)
     await eventually(lambda: Detached("the run is over") in seen)
     broker.kill()
-    await eventually(lambda: isinstance(seen[-1], Detached) and "is not reached" in seen[-1].reason)
+    await eventually(lambda: isinstance(seen[-1], Detached) and "cannot reach" in seen[-1].reason)
     watching.cancel()
     await asyncio.wait([watching])
 
