@@ -84,7 +84,7 @@ def cfa_pattern_of_frames(context: NightContext, readout: ReadoutSettings, kind:
         cfa_period(pattern)
     except ValueError as error:
         if kind is FrameKind.FLAT:
-            context.notice(Severity.WARNING, f"{error}: all pixels of the flats are scaled alike")
+            context.notice(Severity.WARNING, f"{error}: all pixels of the flats are scaled together")
         return None
     return pattern
 

@@ -122,4 +122,4 @@ async def publish_and_file(context: NightContext, number: int, master: WrittenMa
     try:
         await in_thread(context.folder.file_master, master.path)
     except (NotDurableError, FrameFileError, OSError) as error:
-        context.notice(Severity.WARNING, f"not in the library: {error}")
+        context.notice(Severity.WARNING, f"the master was not added to the library: {error}")

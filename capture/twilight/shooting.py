@@ -93,7 +93,7 @@ class SkyShooting:
             self._delivered, partial(self.frames.judge, schedule), self.frames.keep
         )
         if not await pipeline.run(partial(self._expose_all, schedule, pipeline)):
-            return f"twilight is over, with {self.frames.count} of {self._step.count} flats"
+            return f"twilight is over with {self.frames.count} of {self._step.count} flats"
         return "; ".join(f"{name or 'flats'}: {reason}" for name, reason in schedule.given_up.items()) or None
 
     async def _take_over(self, flat: ShootStep, settings: ReadoutSettings) -> None:

@@ -38,11 +38,12 @@ from tests.nights.disk import DiskFault, SimulatedDisk
 from tests.nights.nights import START, Inline, tiny
 from tests.nights.virtual_time import NightHangsError, VirtualTimeLoop
 from tests.nights.witness import WitnessedTelescope
+from tests.patience import PATIENCE_S
 
 LONGEST_NIGHT_S = 6 * 3600.0
 """Virtual time after which a night counts as hanging."""
 
-LONGEST_RUN_S = 120
+LONGEST_RUN_S = PATIENCE_S
 """Real time after which a night counts as hanging without letting virtual time pass."""
 
 STUCK_S = 60.0

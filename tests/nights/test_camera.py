@@ -132,4 +132,4 @@ async def test_records_that_cannot_be_saved_are_reported_and_the_night_is_comple
     run = await run_night(night(6), rig(), tmp_path)
     assert run.outcome is NightOutcome.COMPLETE
     warnings = [notice.text for notice in run.of(Notice) if notice.severity is Severity.WARNING]
-    assert [text for text in warnings if "what was measured of the camera is not kept" in text]
+    assert [text for text in warnings if "the measurements of the camera were not saved" in text]

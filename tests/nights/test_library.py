@@ -47,4 +47,5 @@ async def test_a_library_that_cannot_be_written_is_told_and_the_night_goes_on(tm
     night = await run_night(short(), SMALL, tmp_path)
     assert night.outcome is NightOutcome.COMPLETE
     warnings = [notice.text for notice in night.of(Notice) if notice.severity is Severity.WARNING]
-    assert len([text for text in warnings if text.startswith("not in the library: ")]) == len(short().sets)
+    unfiled = [text for text in warnings if text.startswith("the master was not added to the library: ")]
+    assert len(unfiled) == len(short().sets)

@@ -339,7 +339,7 @@ async def test_what_was_delivered_before_a_set_failed_is_on_disk_and_makes_a_mas
     assert night.outcome is NightOutcome.INCOMPLETE
     assert len(list((night.folder / "darks").glob("*/*.fits"))) == 5
     assert len(night.of(MasterWritten)) == len(short().sets)
-    assert any("its master is of 5 frames of 6" in ended.reason for ended in night.of(StepEnded))
+    assert any("its master has 5 of 6 frames" in ended.reason for ended in night.of(StepEnded))
 
 
 class Strangled(Wrapped):

@@ -68,7 +68,7 @@ def draw_help(pane: Pane) -> list[Text]:
     glyphs = pane.glyphs
     keys = (
         ("p", "pause after the current frame, or resume; the cooler stays on"),
-        ("s", "skip the current step (asks first); 5 or more frames still make a master"),
+        ("s", "skip the current step (asks first); 5 frames still make a master"),
         ("a", "abort the night and make the rig safe (asks first)"),
         ("1 ... 5", "overview, plan, tuning, frame, log; Tab shows the next one"),
         ("q", "close the dashboard, if another process runs the night"),

@@ -128,3 +128,4 @@ async def test_an_abstract_socket_address_works() -> None:
 async def test_without_systemd_nothing_happens(environment: dict[str, str]) -> None:
     async with ServiceWatch(environment).notified():
         await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -84,6 +84,8 @@ def test_an_undisturbed_set_ends_the_row() -> None:
         claims.reclaim("gain")
         claims.begin_set()
     claims.reclaim("gain")
+    with pytest.raises(ContestedError):
+        claims.reclaim("gain")
 
 
 def test_retries_are_bounded_per_set_and_per_night() -> None:

@@ -132,7 +132,7 @@ async def test_discovery_document_is_published_again_when_home_assistant_starts(
         received = len(recorder.messages)
         async with connect(access_to(broker), client_id=None) as home:
             await home.publish(Message("homeassistant/status", b"online"), confirmed=True)
-        await recorder.until(topic, bool, received)
+        assert await recorder.until(topic, bool, received)
 
 
 def is_refused(text: str, answer: dict[str, Any]) -> bool:
