@@ -33,8 +33,8 @@ class Event:
     Attributes
     ----------
     wire_name
-        Name of the kind in the journal, on the watch socket and over MQTT; empty if none of them carries it. The name
-        is a file format: it stays the same when the class is renamed.
+        Name in the journal, on the watch socket and over MQTT; empty if none of them carries the event. It is part of
+        their format, so it stays when the class is renamed.
     """
 
     wire_name: ClassVar[str] = ""
@@ -67,8 +67,6 @@ class NightStarted(Event):
 
     Attributes
     ----------
-    folder
-        Folder of the night.
     camera, panel, wheel
         Names of the devices; None for a device that the rig does not have.
     width, height
@@ -331,7 +329,7 @@ class CameraMeasured(Event):
     path
         Record that this night added.
     gain
-        Gain setting in the driver's units.
+        Gain setting, in the units of the driver.
     largest_deviation
         Largest relative deviation from linearity.
     curve
