@@ -21,8 +21,8 @@ from coldframe.cli import app
 from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.examples import example_night
 from coldframe.config.tables.rig import ServerSettings
-from tests.capture.monitoring.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto
 from tests.capture.monitoring.telemetry.clients import RIG, TOPICS, Recorder, command, eventually, retained, send
+from tests.mosquitto import Mosquitto, needs_mosquitto
 from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
@@ -92,7 +92,7 @@ class Place:
 @asynccontextmanager
 async def placed(folder: Path, kept: bytes | None = None) -> AsyncIterator[Place]:
     async with AsyncExitStack() as resources:
-        broker = resources.enter_context(mosquitto(folder))
+        broker = resources.enter_context(Mosquitto(folder))
         server = await resources.enter_async_context(simulated_server("small"))
         ear = await resources.enter_async_context(Recorder().recording(broker))
         if kept is not None:
