@@ -36,7 +36,7 @@ class ReadyCamera(IndiCamera):
         self._frames = _in_turn([fits_file(bias, self._cards(FrameKind.BIAS, 0.0)) for _ in range(READY_FRAMES)])
 
     async def _expose(self, kind: FrameKind, exposure_s: float) -> None:
-        self.tell(self._exposure, State.BUSY)
+        self.report(self._exposure, State.BUSY)
         cards = self._cards(kind, exposure_s)
         await asyncio.sleep(exposure_s)
         number, file = next(self._frames)
@@ -47,7 +47,7 @@ class ReadyCamera(IndiCamera):
         target[len(header) : len(header) + 8] = np.frombuffer(number.to_bytes(8, "big"), np.uint8)
         self.send(self._image, "CCD1", ".fits", file)
         self._exposure.set({"CCD_EXPOSURE_VALUE": 0.0})
-        self.tell(self._exposure, State.OK)
+        self.report(self._exposure, State.OK)
 
     def _cards(self, kind: FrameKind, exposure_s: float) -> dict[str, str | int | float | bool]:
         shot = Exposure(number=1, exposure_s=exposure_s, filter_slot=0)

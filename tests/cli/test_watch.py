@@ -26,14 +26,12 @@ from coldframe.capture.events.kinds import (
     FrameShown,
     MasterGrew,
     NightEnded,
-    NightOutcome,
     NightStarted,
-    PlannedStep,
     StepStarted,
-    StepType,
     TemperatureRead,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome, PlannedStep, StepType
 from coldframe.capture.monitoring.watching.server import WatchServer
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.storage.journal import encode_event

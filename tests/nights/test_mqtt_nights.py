@@ -12,13 +12,11 @@ from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameRejected,
     MasterWritten,
-    NightOutcome,
     Notice,
     PanelChanged,
-    Severity,
     StepEnded,
-    StepOutcome,
 )
+from coldframe.capture.events.values import NightOutcome, Severity, StepOutcome
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings

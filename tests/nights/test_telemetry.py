@@ -16,12 +16,12 @@ from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
     StepStarted,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry
 from coldframe.capture.night.assembly import assembled_night, open_night_files
 from coldframe.config.examples import example_night

@@ -9,7 +9,7 @@ from rich.layout import Layout
 from rich.segment import Segment
 from rich.text import Text
 
-from coldframe.capture.events.kinds import NightOutcome, StepOutcome
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.monitoring.dashboard.controls import Controls, Screen
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, QUIET, STRONG, WARN, Picture
 from coldframe.capture.monitoring.dashboard.footer import draw_help, footer_height, footer_section

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from coldframe.capture.events.kinds import FrameShown, StepType
+from coldframe.capture.events.kinds import FrameShown
+from coldframe.capture.events.values import StepType
 from coldframe.capture.monitoring.progress.narrator import LogLine
 from coldframe.capture.monitoring.progress.pace import StepProgress
 from coldframe.capture.monitoring.progress.state import DashboardState

@@ -14,8 +14,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, NightEnded, Notice, Severity
+from coldframe.capture.events.kinds import Event, NightEnded, Notice
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.telemetry.commands import Command, CommandError, CommandGate, answer_document
 from coldframe.capture.monitoring.telemetry.connection import (
     BACKOFF,

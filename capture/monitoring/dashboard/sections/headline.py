@@ -5,7 +5,7 @@ from datetime import timedelta
 from rich.style import Style
 from rich.text import Text
 
-from coldframe.capture.events.kinds import NightOutcome, Severity, SkippedBy
+from coldframe.capture.events.values import NightOutcome, Severity, SkippedBy
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, bar, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, spread
 from coldframe.capture.monitoring.progress.pace import StepProgress

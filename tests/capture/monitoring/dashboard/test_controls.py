@@ -10,11 +10,13 @@ from coldframe.capture.events.kinds import (
     NightPaused,
     NightResumed,
     NightStarted,
+    StepEnded,
+    StepStarted,
+)
+from coldframe.capture.events.values import (
     PlannedStep,
     SkippedBy,
-    StepEnded,
     StepOutcome,
-    StepStarted,
     StepType,
 )
 from coldframe.capture.monitoring.dashboard.controls import MESSAGE_STAYS, TAB, Controls, Screen

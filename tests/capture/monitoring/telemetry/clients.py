@@ -17,16 +17,18 @@ from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
-    PlannedStep,
-    Severity,
     StepStarted,
-    StepType,
     TemperatureRead,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import (
+    NightOutcome,
+    PlannedStep,
+    Severity,
+    StepType,
+)
 from coldframe.capture.monitoring.telemetry.connection import BACKOFF
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry
 from coldframe.capture.monitoring.telemetry.topics import Topics

@@ -12,13 +12,12 @@ from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameShown,
     NightEnded,
-    NightOutcome,
     NightPaused,
     NightResumed,
     NightStarted,
     Notice,
-    Severity,
 )
+from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.telemetry import documents
 from coldframe.capture.monitoring.telemetry.digest import LONGEST_UNPACKED, Digest, is_in_digest, unpack

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from coldframe.capture.events.kinds import PlannedStep, StepType
+from coldframe.capture.events.values import PlannedStep, StepType
 from coldframe.capture.monitoring.telemetry.outbox import MOST_EVENTS
 from coldframe.config.frames import FrameKind
 from coldframe.config.tables.broker import PASSWORD_VARIABLE

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.capture.events.kinds import Event, NightStarted, Notice, Severity, StepStarted
+from coldframe.capture.events.kinds import (
+    Event,
+    NightStarted,
+    Notice,
+    StepStarted,
+)
+from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.telemetry.digest import Digest
 from coldframe.capture.monitoring.telemetry.following import RemoteNight
 from coldframe.capture.monitoring.telemetry.remote import RemoteSource
