@@ -28,17 +28,15 @@ from numpy.typing import NDArray
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.night.assembly import NightFiles, night_context
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.pipeline.exposing_frame import Shot
 from coldframe.capture.session.context import NightContext
-from coldframe.capture.session.retry_budget import Retries
-from coldframe.capture.session.steering import Steering
 from coldframe.capture.shooting.set_frames import SetFrames
 from coldframe.capture.shooting.set_inputs import BiasInputs
 from coldframe.capture.shooting.set_shooting import SetShooting
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.night_folder import NightFolder
-from coldframe.capture.storage.saved_frames import SavedFrames
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import Settings
 from coldframe.config.tables.rig import CameraSettings
@@ -126,8 +124,7 @@ def memory_night(camera: MemoryCamera, count: int, folder: NoDisk) -> tuple[Nigh
     settings = Settings(camera=CameraSettings(device=NAME), sets=(FrameSet(kind=FrameKind.BIAS, count=count),))
     rig = Rig(camera)  # type: ignore[arg-type] # what a bias set needs of a camera
     events, clock = EventStream(), NightClock()
-    saved, steering = SavedFrames(folder), Steering(events, clock)
-    context = NightContext(settings, rig, folder, events, clock, Retries(), saved, steering)
+    context = night_context(settings, rig, NightFiles(folder), events, clock)
     return context, ShootStep(FrameKind.BIAS, count, None, None, ReadoutSettings(), None)
 
 

@@ -26,14 +26,11 @@ from coldframe.calibration.files.frame_file import FrameEncoder, parse
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import Event, FrameAccepted
 from coldframe.capture.events.stream import EventStream
-from coldframe.capture.session.context import NightContext
-from coldframe.capture.session.retry_budget import Retries
-from coldframe.capture.session.steering import Steering
+from coldframe.capture.night.assembly import NightFiles, night_context
 from coldframe.capture.shooting.set_inputs import BiasInputs
 from coldframe.capture.shooting.set_shooting import SetShooting
 from coldframe.capture.steps import ShootStep
 from coldframe.capture.storage.night_folder import NightFolder
-from coldframe.capture.storage.saved_frames import SavedFrames
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import Settings
 from coldframe.config.tables.rig import CameraSettings
@@ -122,8 +119,7 @@ async def to_master(server: ServerAddress, frames: int, folder: Path, exposure_s
         camera = IndiCamera(link, DEVICE, server)
         await camera.connect()
         rig, night = Rig(camera, None, None), NightFolder.create(folder, clock.now())
-        saved, steering = SavedFrames(night), Steering(events, clock)
-        context = NightContext(settings, rig, night, events, clock, Retries(), saved, steering)
+        context = night_context(settings, rig, NightFiles(night), events, clock)
 
         async def shoot(count: int) -> None:
             step = ShootStep(FrameKind.BIAS, count, None, None, ReadoutSettings(), None)

@@ -37,7 +37,7 @@ from coldframe.capture.storage.journal_reader import read_journal
 from coldframe.capture.storage.night_folder import newest_night
 
 PICTURES = Path(__file__).parent / "pictures"
-STYLE = Path(__file__).parents[1] / "capture" / "report" / "page.css"
+STYLE = Path(__file__).parents[1] / "capture" / "monitoring" / "report" / "page.css"
 
 HOME = "/home/astro/coldframe"
 """Where the night is said to lie: pictures are the same whoever makes them."""
