@@ -126,9 +126,8 @@ def combine(
         typer.Option(
             metavar="FILE",
             parser=home_path,
-            help="Add the frames to those in this file, and combine them all. The file is created if it does not exist. "
-            "A "
-            "second --state is merged into the first. Not for flats.",
+            help="Add the frames to those in this file, and combine them all. The file is created if it does not "
+            "exist. A second --state is merged into the first. Not for flats.",
         ),
     ] = None,
     method: Annotated[
@@ -178,8 +177,8 @@ def combine(
 ) -> None:
     """Combine raw frames of any camera and program into a master with uncertainty and counts.
 
-    Frames are grouped by their headers; a mixture is listed and refused. Bad files are listed and left out. The result is
-    bit-for-bit identical to the master that a night makes from the same frames. With --center median or --method
+    Frames are grouped by their headers; a mixture is listed and refused. Bad files are listed and left out. The result
+    is bit-for-bit identical to the master that a night makes from the same frames. With --center median or --method
     winsorized, values are rejected as in Siril.
     """
     from coldframe.cli.combine import Choice, combine_files
