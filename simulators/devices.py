@@ -1,4 +1,4 @@
-"""The devices of a simulated rig in this process, under the clock of the running loop: virtual time suits them."""
+"""The devices of a simulated rig within this process, on the clock of the running loop, which may be virtual."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from coldframe.simulators.cards import CAMERA_NAME, PANEL_NAME, WHEEL_NAME, driv
 from coldframe.simulators.optics import Telescope
 
 CLOCK_RESOLUTION_S = 0.001
-"""At least as coarse as any loop's clock."""
+"""Upper bound of the resolution of a loop's clock."""
 
 
 def simulated_rig(rig: SimulatedRig, now: Callable[[], datetime]) -> Rig:
-    """Build the devices of a rig; call it within the loop that will run them.
+    """Build the devices of a rig; call this within the loop that will run them.
 
     Parameters
     ----------
     rig
-        What the rig is made of.
+        Description of the rig.
     now
-        Tells the time of day in UTC, for `Frame.started_at`.
+        Clock for `Frame.started_at`, UTC.
     """
     return rig_of(Telescope(rig, asyncio.get_running_loop().time()), now)
 
@@ -40,7 +40,7 @@ def rig_of(telescope: Telescope, now: Callable[[], datetime]) -> Rig:
 
 
 def camera_features(rig: SimulatedRig) -> CameraFeatures:
-    """Return what a simulated camera can do."""
+    """Return the abilities of a rig's camera."""
     sensor, cooler = rig.sensor, rig.cooler
     return CameraFeatures(
         width=sensor.width,
@@ -59,10 +59,11 @@ def camera_features(rig: SimulatedRig) -> CameraFeatures:
 
 
 class SimulatedCamera:
-    """A camera as `coldframe.devices.camera.Camera` describes it."""
+    """The camera of a telescope. Implements `Camera`."""
 
     def __init__(self, telescope: Telescope, now: Callable[[], datetime]) -> None:
-        self._telescope = telescope
+        self.telescope = telescope
+        """The simulated hardware behind the camera."""
         self._now = now
         self._aborted = asyncio.Event()
         self._exposing = False
@@ -82,20 +83,20 @@ class SimulatedCamera:
 
     @property
     def features(self) -> CameraFeatures:
-        """What the camera can do."""
+        """Abilities of the camera."""
         return self._features
 
     @property
     def is_ready(self) -> bool:
-        """True once connected: it forgets nothing."""
+        """True once connected: it never loses its settings."""
         return self._connected
 
     async def ensure_ready(self) -> None:
-        """Connect, if that was not done."""
+        """Connect."""
         await self.connect()
 
     async def reconnect(self) -> None:
-        """Connect: it forgets nothing."""
+        """Connect; there are no settings to restore."""
         await self.connect()
 
     async def connect(self) -> None:
@@ -130,13 +131,13 @@ class SimulatedCamera:
         SettingRefusedError
             If the exposure is out of range.
         DeviceError
-            If an exposure is under way, or `abort` ended this one.
+            If another exposure is running, or `abort` ended this one.
         """
         self._require_connection()
         if not self._features.exposure_s.contains(exposure_s):
             raise self._refused("exposure", exposure_s, self._features.exposure_s)
         if self._exposing:
-            raise DeviceError(self.name, "an exposure is under way already", "Abort it or wait for its frame.")
+            raise DeviceError(self.name, "an exposure is already running", "Abort it or wait for its frame.")
         self._exposing = True
         try:
             return await self._expose(kind, exposure_s)
@@ -144,11 +145,11 @@ class SimulatedCamera:
             self._exposing = False
 
     async def abort(self) -> None:
-        """End a running exposure, if any."""
+        """Abort the running exposure, if there is one."""
         self._aborted.set()
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and hand it a setpoint.
+        """Switch the cooler on and order a setpoint.
 
         Raises
         ------
@@ -158,12 +159,12 @@ class SimulatedCamera:
             If the setpoint is out of range.
         """
         self._require_connection()
-        if self._telescope.cooler is None or self._features.setpoint_c is None:
+        if self.telescope.cooler is None or self._features.setpoint_c is None:
             raise NotSupportedError(self.name, "has no cooler", "Leave the setpoint out of its settings.")
         if not self._features.setpoint_c.contains(setpoint_c):
             raise self._refused("setpoint", setpoint_c, self._features.setpoint_c)
-        self._telescope.cooler.advance(_time_s())
-        self._telescope.cooler.cool_to(setpoint_c)
+        self.telescope.cooler.advance(_time_s())
+        self.telescope.cooler.cool_to(setpoint_c)
 
     async def cooler_off(self) -> None:
         """Switch the cooler off.
@@ -174,15 +175,15 @@ class SimulatedCamera:
             If the camera has no cooler.
         """
         self._require_connection()
-        if self._telescope.cooler is None:
+        if self.telescope.cooler is None:
             raise NotSupportedError(self.name, "has no cooler")
-        self._telescope.cooler.advance(_time_s())
-        self._telescope.cooler.switch_off()
+        self.telescope.cooler.advance(_time_s())
+        self.telescope.cooler.switch_off()
 
     def thermals(self) -> Thermals:
-        """Return the temperature of this moment, as the camera's thermometer reads it."""
+        """Return the present temperature, as the camera's thermometer reads it."""
         now_s = _time_s()
-        true_c, cooler = self._telescope.sensor_c(now_s), self._telescope.cooler
+        true_c, cooler = self.telescope.sensor_c(now_s), self.telescope.cooler
         if cooler is None:
             return Thermals(true_c, None, None, None, now_s)
         return Thermals(cooler.reading_c, cooler.setpoint_c, cooler.setpoint_c is not None, cooler.power_percent, now_s)
@@ -191,7 +192,7 @@ class SimulatedCamera:
         settings, started_at = self._settings, self._now()
         labels = self._features.readout_modes
         mode = labels.index(settings.readout_mode) if settings.readout_mode else 0
-        shot = self._telescope.begin(
+        shot = self.telescope.begin(
             kind,
             exposure_s,
             _time_s(),
@@ -200,10 +201,10 @@ class SimulatedCamera:
             binning=settings.binning,
             readout_mode=mode,
         )
-        await self._wait(exposure_s + self._telescope.readout_s(mode))
+        await self._wait(exposure_s + self.telescope.readout_s(mode))
         thermals = self.thermals()
         return Frame(
-            pixels=self._telescope.render(shot),
+            pixels=self.telescope.render(shot),
             kind=kind,
             exposure_s=exposure_s,
             started_at=started_at,
@@ -211,7 +212,7 @@ class SimulatedCamera:
             sensor_c=thermals.sensor_c,
             setpoint_c=thermals.setpoint_c,
             camera=self.name,
-            header=driver_cards(self._telescope.rig, kind, shot, started_at, thermals.sensor_c or 0),
+            header=driver_cards(self.telescope.rig, kind, shot, started_at, thermals.sensor_c or 0),
         )
 
     async def _wait(self, duration_s: float) -> None:
@@ -258,12 +259,13 @@ class SimulatedCamera:
 
 
 class SimulatedFlatPanel:
-    """A flat panel as `coldframe.devices.flat_panel.FlatPanel` describes it; it is always there."""
+    """The flat panel of a telescope, which is always connected. Implements `FlatPanel`."""
 
     is_ready = True
 
     def __init__(self, telescope: Telescope) -> None:
-        self._panel = telescope.panel
+        self.hardware = telescope.panel
+        """The simulated panel itself, as opposed to its driver."""
 
     @property
     def name(self) -> str:
@@ -273,30 +275,30 @@ class SimulatedFlatPanel:
     @property
     def brightness_limits(self) -> Limits:
         """Range of the brightness."""
-        return Limits(0, self._panel.model.brightness_maximum, 1)
+        return Limits(0, self.hardware.model.brightness_maximum, 1)
 
     @property
     def has_light(self) -> bool:
-        """Always."""
+        """Always true."""
         return True
 
     @property
     def has_cover(self) -> bool:
-        """Whether the rig's panel has a cover."""
-        return self._panel.model.cover_travel_s is not None
+        """True if the rig's panel has a cover."""
+        return self.hardware.model.cover_travel_s is not None
 
     def state(self) -> PanelState:
-        """Return the state of this moment."""
-        return PanelState(self._panel.lit, self._panel.brightness, self._panel.cover(_time_s()))
+        """Return the present state."""
+        return PanelState(self.hardware.lit, self.hardware.brightness, self.hardware.cover(_time_s()))
 
     async def ensure_ready(self) -> None:
-        """Do nothing: it is."""
+        """Do nothing: it is always connected."""
 
     async def connect(self) -> None:
-        """Connect."""
+        """Do nothing: it is always connected."""
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Switch the light on and set the brightness.
+        """Switch the lamp on, and set the brightness.
 
         Raises
         ------
@@ -305,34 +307,34 @@ class SimulatedFlatPanel:
         """
         limits = self.brightness_limits
         if brightness is not None and not limits.contains(brightness):
-            allowed = f"It takes {limits.minimum:g} to {limits.maximum:g}."
+            allowed = f"Its range is {limits.minimum:g} to {limits.maximum:g}."
             raise SettingRefusedError(self.name, f"refused brightness {brightness}", allowed)
-        await asyncio.sleep(self._panel.model.switch_s)
-        self._panel.lit = True
+        await asyncio.sleep(self.hardware.model.switch_s)
+        self.hardware.lit = True
         if brightness is not None:
-            self._panel.brightness = brightness
+            self.hardware.brightness = brightness
 
     async def light_off(self) -> None:
-        """Switch the light off."""
-        await asyncio.sleep(self._panel.model.switch_s)
-        self._panel.lit = False
+        """Switch the lamp off."""
+        await asyncio.sleep(self.hardware.model.switch_s)
+        self.hardware.lit = False
 
     async def open_cover(self) -> None:
-        """Open the cover and wait until it is open."""
+        """Open the cover, and wait until it is open."""
         await self._move_cover(closed=False)
 
     async def close_cover(self) -> None:
-        """Close the cover and wait until it is closed."""
+        """Close the cover, and wait until it is closed."""
         await self._move_cover(closed=True)
 
     async def _move_cover(self, *, closed: bool) -> None:
         if not self.has_cover:
             raise NotSupportedError(self.name, "has no cover")
-        await _sleep_until(self._panel.move_cover(_time_s(), closed=closed))
+        await _sleep_until(self.hardware.move_cover(_time_s(), closed=closed))
 
 
 class SimulatedFilterWheel:
-    """A filter wheel as `coldframe.devices.filter_wheel.FilterWheel` describes it; it is always there."""
+    """The filter wheel of a telescope, which is always connected. Implements `FilterWheel`."""
 
     is_ready = True
 
@@ -352,18 +354,18 @@ class SimulatedFilterWheel:
 
     @property
     def current(self) -> str | None:
-        """The filter in the beam, None while the wheel turns."""
+        """The filter in the beam; None while the wheel turns."""
         slot = self._wheel.slot(_time_s())
         return None if slot is None else self.filters[slot]
 
     async def ensure_ready(self) -> None:
-        """Do nothing: it is."""
+        """Do nothing: it is always connected."""
 
     async def connect(self) -> None:
-        """Connect."""
+        """Do nothing: it is always connected."""
 
     async def select(self, name: str) -> None:
-        """Turn the wheel to the named filter and wait until it is there.
+        """Turn the wheel to the named filter, and wait until it is in the beam.
 
         Raises
         ------
@@ -380,5 +382,5 @@ def _time_s() -> float:
 
 
 async def _sleep_until(time_s: float) -> None:
-    # A loop may wake a hair early, by its clock's resolution; a device must be done when it says so.
+    # A loop may wake up early by its clock's resolution, but a device must have arrived when it reports that.
     await asyncio.sleep(max(time_s - _time_s(), 0.0) + CLOCK_RESOLUTION_S)

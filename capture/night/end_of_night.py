@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from coldframe.capture.clock import NightClock, clock_text
-from coldframe.capture.events.kinds import Notice, Severity
+from coldframe.capture.events.kinds import Notice
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity
 from coldframe.capture.planning import sun
 from coldframe.capture.planning.lights_for_rig import lights_text
 from coldframe.capture.planning.read_lights import NoLightsError, light_files
@@ -18,7 +19,7 @@ from coldframe.config.tables.sets import LightsSettings
 CHECK_PERIOD_S = 10.0
 
 REPORT_PERIOD_S = 600.0
-"""Time between two notices that the wait goes on."""
+"""Time between two notices about the wait."""
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ def _end(
 def waiting_text(
     folder: Path, seen: Arrivals, now: datetime, settings: LightsSettings, site: SiteSettings | None
 ) -> str:
-    """Return the notice of the wait: "waiting for the end of the night: 45 lights, ..."."""
+    """Return the text of the notice about the wait: "waiting for the end of the night: 45 lights, ..."."""
     lights = "no light yet" if seen.newest is None else f"{lights_text(seen.count)}, the newest {seen.newest}"
     dawn = None if site is None else sun.next_rise(now, site, settings.dawn_deg)
     until = f"{settings.quiet_min:g} min without a new one" + (f", or {clock_text(dawn)}" if dawn else "")

@@ -99,9 +99,9 @@ class NightProducts:
         step
             The set.
         steps
-            All of the night, the flats among them.
+            All steps of the night, including the flats.
         e_per_adu
-            Where it is known.
+            Gain in electrons per ADU; None if unknown.
         """
         tuned = self.tuned[step.tuning]
         ceiling_adu = tuned.target.bias_adu + LARGEST_AFTERGLOW * tuned.signal_adu
@@ -131,7 +131,7 @@ class NightProducts:
     def _pedestal_test(
         self, step: ShootStep, steps: Sequence[Step], tuned: Tuned, e_per_adu: float | None
     ) -> PedestalTest | None:
-        """Return the bias that may take the place of a set of dark flats, if that is to be found out."""
+        """Return how to compare dark flats with the bias; None if the settings or the count rule that out."""
         bias = self._biases.get((step.readout, step.setpoint_c))
         if bias is None or self.flats.pedestal != "auto" or step.count <= PROBES:
             return None
@@ -144,10 +144,10 @@ class NightProducts:
 
 
 def is_for_flats(step: Step) -> TypeGuard[TuneStep | ShootStep]:
-    """Tell whether a step tunes or shoots flats."""
+    """Return whether a step tunes or shoots flats."""
     return isinstance(step, TuneStep) or (isinstance(step, ShootStep) and step.kind is FrameKind.FLAT)
 
 
 def is_flat_of(step: ShootStep, dark_flat: ShootStep) -> bool:
-    """Tell whether a step shoots the flats of a set of dark flats."""
+    """Return whether a step shoots the flats of a set of dark flats."""
     return step.kind is FrameKind.FLAT and step.tuning == dark_flat.tuning

@@ -14,13 +14,11 @@ from coldframe.capture.events.kinds import (
     Event,
     FrameAccepted,
     NightEnded,
-    NightOutcome,
     NightStarted,
-    PlannedStep,
     StepEnded,
-    StepOutcome,
     TuningKept,
 )
+from coldframe.capture.events.values import NightOutcome, PlannedStep, StepOutcome
 from coldframe.capture.steps import TuneStep
 from coldframe.capture.storage.journal import is_being_written
 from coldframe.capture.storage.journal_reader import read_journal
@@ -139,7 +137,7 @@ def _still_there(folder: NightFolder, accepted: Iterable[str]) -> set[str]:
 
 
 def _done(events: Iterable[Event], planned: Sequence[PlannedStep]) -> Iterator[int]:
-    """Yield the numbers of the steps that runs with the same plan did."""
+    """Yield the numbers of the steps that were done by runs with the same plan."""
     is_same_plan = False
     for event in events:
         match event:

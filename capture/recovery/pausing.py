@@ -43,7 +43,7 @@ async def until_resumed(context: NightContext, exposure_s: float = 0.0) -> bool:
             before = panel.state()
             await with_retries(context, panel.light_off)
             _publish_panel(context, panel)
-        steering.count_wait(CHECK_PERIOD_S)
+        steering.count_pause(CHECK_PERIOD_S)
         await asyncio.sleep(CHECK_PERIOD_S)
         waited_s += CHECK_PERIOD_S
     if before is not None and panel is not None:

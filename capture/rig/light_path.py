@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from coldframe.capture.events.kinds import FilterChanged, PanelChanged, Severity
+from coldframe.capture.events.kinds import FilterChanged, PanelChanged
+from coldframe.capture.events.values import Severity
 from coldframe.capture.recovery.retrying import with_retries
 from coldframe.capture.rig.manual_light import wait_for_user
 from coldframe.capture.session.context import NightContext, StepFailedError
@@ -23,7 +24,7 @@ def publish_panel(context: NightContext) -> None:
 
 
 async def select_filter(context: NightContext, name: str | None) -> None:
-    """Turn the wheel to a filter and let it settle. Do nothing without a wheel or with None.
+    """Turn the wheel to a filter and let it settle. Do nothing if there is no wheel or no filter name.
 
     Raises
     ------
@@ -40,7 +41,7 @@ async def select_filter(context: NightContext, name: str | None) -> None:
 
 
 async def select_filter_if_possible(context: NightContext, name: str) -> None:
-    """Turn the wheel for frames to which the filter matters little: a wheel that does not turn is only announced."""
+    """Turn the wheel for frames that do not depend on the filter much. A failure is announced, not raised."""
     wheel = context.rig.wheel
     if wheel is None or context.retries.breakers.is_open(wheel.name):
         return
@@ -150,6 +151,6 @@ async def set_brightness(context: NightContext, panel: FlatPanel, brightness: in
 
 
 async def _stop_counting_as_dark(context: NightContext, panel: FlatPanel) -> None:
-    """Wait for the panel, then count it as no longer dark: a panel that is away got no order and stays dark."""
+    """Wait for the panel, then no longer count it as dark. Until it is there it gets no order, and stays dark."""
     await with_retries(context, panel.ensure_ready)
     context.lamp.is_dark = False

@@ -3,7 +3,7 @@
 import asyncio
 
 from coldframe.calibration.measuring.statistics import FrameStatistics, measure
-from coldframe.capture.events.kinds import Severity, Topic
+from coldframe.capture.events.values import Severity, Topic
 from coldframe.capture.recovery.retrying import with_retries
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.threads import in_thread
@@ -17,13 +17,13 @@ LEAST_RISE_ADU = 10.0
 """Frames without light differ by less: bias drift, and a second of dark current."""
 
 PAUSE_S = 10.0
-"""Between two checks."""
+"""Time between two checks."""
 
 
 def shows_light(shortest: FrameStatistics, longer: FrameStatistics) -> bool:
     """Return whether light falls on the sensor, given frames of the shortest exposure and of `TEST_S`."""
     rise_adu = longer.level_adu - shortest.level_adu
-    is_blinded = longer.saturated_fraction > 0.5  # noqa: PLR2004 - both frames may be saturated
+    is_blinded = longer.saturated_fraction > 0.5  # noqa: PLR2004 - then the level cannot rise
     return is_blinded or rise_adu > max(shortest.noise_adu, LEAST_RISE_ADU)
 
 

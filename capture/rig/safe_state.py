@@ -8,8 +8,9 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Notice, PanelChanged, Severity, Topic
+from coldframe.capture.events.kinds import Notice, PanelChanged
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity, Topic
 from coldframe.capture.judging.thermometer import plausible_c
 from coldframe.capture.rig.temperature import warm_up
 from coldframe.config.settings import Settings
@@ -31,7 +32,7 @@ PATIENCE_S = 60.0
 """How long to wait for lost servers and devices, in all."""
 
 PAUSE_S = 2.0
-"""Between two checks, and between two attempts."""
+"""Time between two checks, and between two attempts."""
 
 OFF_CHECK_S = 60.0
 """How long to watch a cooler that was switched off."""
@@ -77,7 +78,7 @@ class SafeState:
 
     async def reach(self) -> tuple[str, ...]:
         """Do all steps. Return a sentence for each step that failed."""
-        # The cooler comes last: its warm-up takes many minutes, and a user who is in a hurry cuts it short.
+        # The cooler comes last: its warm-up takes many minutes and may be cut short.
         answers = await self._reach_but_cooler()
         for auxiliary in self._rig.auxiliaries:
             await self._try(
@@ -130,7 +131,7 @@ class SafeState:
         return False
 
     async def _persistently(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Do a step. Repeat it while its device is lost, until patience runs out."""
+        """Do a step. Repeat it while its device is lost, until the time for that is up."""
         while True:
             try:
                 return await step()

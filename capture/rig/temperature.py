@@ -6,8 +6,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from math import ceil
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import CoolingProgress, Severity, TemperatureRead
+from coldframe.capture.events.kinds import CoolingProgress, TemperatureRead
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity
 from coldframe.capture.judging.cooler import CoolingJudge, CoolingState, SetpointRamp
 from coldframe.capture.judging.thermometer import FrozenReading, TemperatureWatch, plausible_c
 from coldframe.capture.session.context import NightContext, StepFailedError
@@ -20,7 +21,7 @@ RAMP_STEP_S = 5.0
 """Time between two setpoints of a ramp: coolers settle within tens of seconds, so finer steps change nothing."""
 
 LEAST_STEPS = 8
-"""Steps of a ramp so short that `RAMP_STEP_S` would give fewer: one jump is no ramp."""
+"""Minimum number of steps, however short the ramp: a single jump would defeat its purpose."""
 
 SILENCE_S = 60.0
 """Poll a thermometer that has been silent this long: it may be dead (indi#837), or its driver reports only changes."""
@@ -57,7 +58,7 @@ def thermometer(
         publish_temperature(camera, events, clock)
         thermals = camera.thermals()
         if readings is not None:
-            # Without a setpoint, the power says nothing about the temperature.
+            # The power is evidence for a changing temperature only while the cooler regulates.
             power_percent = None if thermals.setpoint_c is None else thermals.power_percent
             readings.observe(clock.elapsed_s(), thermals.sensor_c, power_percent)
 
@@ -100,7 +101,7 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
             # Drivers that report only changes fall silent at the setpoint: their last reading still holds.
             verdict = judge.observe(context.clock.elapsed_s(), thermals.sensor_c, thermals.power_percent)
             context.publish(CoolingProgress(context.clock.now(), verdict.message))
-            # A stable sensor near the goal is not enough: the driver must have accepted the last setpoint of the ramp.
+            # Stable near the goal is not enough: the driver must also have accepted the last setpoint of the ramp.
             if verdict.state is CoolingState.STABLE and ramping.done():
                 if silence := await thermometer_fault(context, setpoint_c):
                     raise OutOfReachError(f"it is unknown whether {setpoint_c:g} C was reached: {silence}")
@@ -195,7 +196,7 @@ def _astray(thermals: Thermals, setpoint_c: float, tolerance_c: float) -> str | 
 async def _follow(camera: Camera, ramp: SetpointRamp, clock: NightClock) -> None:
     """Send the setpoints of a ramp to the camera, the goal last."""
     began_s = clock.elapsed_s()
-    # The steps are counted in advance: the rest of a duration may be too short to move a clock.
+    # Count the steps in advance: adding up times could leave a last step too short to advance the clock.
     step_s = min(RAMP_STEP_S, ramp.duration_s / LEAST_STEPS)
     for _ in range(ceil(ramp.duration_s / step_s) if step_s else 0):
         setpoint_c = ramp.setpoint_c(clock.elapsed_s() - began_s)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from coldframe.capture.events.kinds import SkippedBy
+from coldframe.capture.events.values import SkippedBy
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.session.steering import BY_REQUEST
 from coldframe.devices.errors import DeviceError
@@ -24,12 +24,12 @@ async def skippable(context: NightContext, number: int) -> AsyncIterator[None]:
         raise StepSkippedError(BY_REQUEST, SkippedBy.USER)
 
     def end() -> str:
-        steering.note_skipped()
+        steering.mark_skipped()
         ending.reschedule(asyncio.get_running_loop().time())
         return "skipped"
 
     try:
-        with steering.ended_by(end):
+        with steering.on_skip(end):
             async with ending:
                 yield
     except TimeoutError:

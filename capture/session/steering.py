@@ -16,12 +16,12 @@ from coldframe.capture.events.kinds import (
     NightPaused,
     NightResumed,
     NightStarted,
-    PlannedStep,
     SetResized,
     StepEnded,
     StepStarted,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import PlannedStep
 
 NOTHING_RUNS = "no night is running"
 ENDING = "the night is ending already, and the rig is being made safe"
@@ -47,7 +47,7 @@ class Steering:
         self._begun = set[int]()
         self._under_way: int | None = None
         self._skipped = set[int]()
-        self._ends: list[Callable[[], str | None]] = []
+        self._skips: list[Callable[[], str | None]] = []
         self._is_paused = False
         self._is_ending = False
         self._waited_s = 0.0
@@ -109,7 +109,7 @@ class Steering:
         title = self._title(number)
         if number in self._skipped:
             return f"{title} is being skipped already"
-        for end in reversed(self._ends):
+        for end in reversed(self._skips):
             if (answer := end()) is not None:
                 return f"{title}: {answer}"
         return f"{title} cannot be skipped, as other steps need it; the night can be aborted"
@@ -145,7 +145,7 @@ class Steering:
                 pass
 
     @contextmanager
-    def obeyed(self) -> Iterator[None]:
+    def taking_requests(self) -> Iterator[None]:
         """Take requests for the current task, which runs the night, for the length of the block."""
         self._night, self._is_ending = asyncio.current_task(), False
         try:
@@ -154,19 +154,19 @@ class Steering:
             self._is_ending, self._is_paused = True, False
 
     @contextmanager
-    def ended_by(self, end: Callable[[], str | None]) -> Iterator[None]:
+    def on_skip(self, end: Callable[[], str | None]) -> Iterator[None]:
         """Register how to end the running step when it is skipped. The innermost registration is called first.
 
         `end` returns at once, with a sentence for the user; or with None if it cannot end the step now, and the next
         one is called.
         """
-        self._ends.append(end)
+        self._skips.append(end)
         try:
             yield
         finally:
-            self._ends.remove(end)
+            self._skips.remove(end)
 
-    def note_skipped(self) -> None:
+    def mark_skipped(self) -> None:
         """Record that the running step ends by request."""
         if self._under_way is not None:
             self._skipped.add(self._under_way)
@@ -180,7 +180,7 @@ class Steering:
         """Seconds for which the night was paused."""
         return self._waited_s
 
-    def count_wait(self, seconds: float) -> None:
+    def count_pause(self, seconds: float) -> None:
         """Count a pause that begins now and lasts so long. Timeouts of `timeout` are extended by it."""
         self._waited_s += seconds
         for timeout in self._timeouts:

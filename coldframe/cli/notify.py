@@ -5,9 +5,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.notifications.sending import NotifySetupError, apprise_sender
-from coldframe.capture.monitoring.notifications.wording import Word
+from coldframe.capture.monitoring.notifications.wording import Notification
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages
 
@@ -31,9 +31,9 @@ def send_text(config: Path | None, text: str, severity: Severity = Severity.INFO
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     rig = (settings.mqtt.rig if settings.mqtt else None) or settings.camera.device
-    what = "alarm" if severity is Severity.ERROR else "message"
+    subject = "alarm" if severity is Severity.ERROR else "message"
     try:
-        is_sent = send(Word(f"{rig}: {what}", text, severity))
+        is_sent = send(Notification(f"{rig}: {subject}", text, severity))
     except Exception as error:  # noqa: BLE001  # the boundary: Apprise's plug-ins for a hundred services
         print(f"the message was not sent: {type(error).__name__}", file=sys.stderr)
         return ExitCode.INCOMPLETE

@@ -4,10 +4,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Notice, Severity
+from coldframe.capture.events.kinds import Notice
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.notifications.sending import Notifier, Send, apprise_sender
-from coldframe.capture.monitoring.notifications.wording import Wording
+from coldframe.capture.monitoring.notifications.wording import NotificationWriter
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry
 from coldframe.capture.session.steering import Steering
 from coldframe.config.settings import Settings
@@ -56,7 +57,7 @@ class RemoteSubscribers:
         mqtt, notify = self.settings.mqtt, self.settings.notify
         rig = (mqtt.rig if mqtt else None) or self.settings.camera.device
         if notify is not None and self.send is not None:
-            notifier = Notifier(Wording(notify, rig), self.send, notify.deadline_s)
+            notifier = Notifier(NotificationWriter(notify, rig), self.send, notify.deadline_s)
             await resources.enter_async_context(notifier.sending())
             events.subscribe(notifier)
         if mqtt is not None and self.access is not None:

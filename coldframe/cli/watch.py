@@ -98,7 +98,7 @@ class Watch:
         self._controls = Controls(self._send, self._close, allows_commands=False, note="looking for a run")
         self._dashboard = Dashboard(sys.stdout.fileno(), controls=self._controls, farewell=farewell)
         self._closed = asyncio.Event()
-        self._refusal: str | None = "no run is attached"
+        self._refusal: str | None = "not attached to a run"
 
     async def run(self) -> None:
         """Show the night until the dashboard is closed."""
@@ -143,7 +143,7 @@ class Watch:
             self._dashboard.restart(await in_thread(last_night, self._storage))
         self._dashboard.mark_lost()
         state = self._dashboard.state
-        shown = "no night so far"
+        shown = "no night yet"
         if state.night is not None:
             night = Path(state.night.folder).name
             shown = f"showing the last night, {night}" if state.ended else f"showing the unfinished night {night}"

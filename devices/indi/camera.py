@@ -55,7 +55,7 @@ def utc_now() -> datetime:
 
 def log_stray(stray: StrayFrame) -> None:
     """Log a delivery that is not kept."""
-    log.warning("%s: passed over a frame: %s", stray.camera, stray.reason)
+    log.warning("%s: ignored a frame: %s", stray.camera, stray.reason)
 
 
 class IndiCamera(IndiDevice):
@@ -117,7 +117,7 @@ class IndiCamera(IndiDevice):
             self._identity = FrameIdentity(self.name, has_our_clock=has_our_clock)
         await self._readout.apply()
         await self._cooler.restore()
-        self._features = self._told_features()
+        self._features = self._reported_features()
 
     @property
     def is_ready(self) -> bool:
@@ -149,9 +149,9 @@ class IndiCamera(IndiDevice):
     @property
     def features(self) -> CameraFeatures:
         """Abilities of the camera, as its driver reported them at the last set-up."""
-        return self._features or self._told_features()
+        return self._features or self._reported_features()
 
-    def _told_features(self) -> CameraFeatures:
+    def _reported_features(self) -> CameraFeatures:
         height, width = sensor_shape(self)
         return CameraFeatures(
             width=width,
@@ -311,7 +311,11 @@ class IndiCamera(IndiDevice):
             if prop.state == "ok":
                 return prop
             message = self.link.mirror.message_since(self.name, sent)
-            what = "refused or lost the exposure" if prop.state == "alert" else "had its exposure aborted by another"
+            what = (
+                "refused or lost the exposure"
+                if prop.state == "alert"
+                else "its exposure was aborted by another client"
+            )
             raise DeviceError(self.name, what + in_brackets(message))
 
         await self.link.wait(self.name, ended, allowed_s, f"the end of a {exposure_s:g} s exposure")
@@ -328,11 +332,11 @@ class IndiCamera(IndiDevice):
         if image.pixels.shape != expected:
             height, width = image.pixels.shape
             raise FrameDamagedError(
-                self.name, f"sent {width} x {height} pixels where {expected[1]} x {expected[0]} were asked for"
+                self.name, f"sent {width} x {height} pixels instead of {expected[1]} x {expected[0]}"
             )
         if kind is not FrameKind.BIAS and elapsed_s < EARLIEST * exposure_s:
             raise FrameDamagedError(
-                self.name, f"sent a frame after {elapsed_s:.3f} s where {exposure_s:g} s were to be exposed"
+                self.name, f"sent a frame {elapsed_s:.3f} s after the start of a {exposure_s:g} s exposure"
             )
 
     async def abort(self) -> None:

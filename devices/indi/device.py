@@ -83,7 +83,7 @@ class IndiDevice:
 
     def give_up_connection(self) -> None:
         """Have the driver reconnect to its hardware before its next use: it no longer obeys."""
-        log.warning("%s does not obey any more: its driver will be connected anew", self._name)
+        log.warning("%s no longer obeys: its driver will be reconnected", self._name)
         self._is_stuck = True
 
     async def reconnect(self) -> None:
@@ -111,7 +111,7 @@ class IndiDevice:
                 await self.link.choose(self._name, "CONNECTION", "DISCONNECT")
             except (DeviceTimeoutError, SettingRefusedError) as error:
                 raise DeviceLostError(
-                    self._name, f"does not answer any more ({error.what})", "Look after its driver, cable and power."
+                    self._name, f"no longer answers ({error.what})", "Check its driver, cable and power."
                 ) from error
         self._is_stuck = False
 
@@ -137,7 +137,7 @@ class IndiDevice:
             raise DeviceTimeoutError(
                 self._name,
                 f"is not known to {self.link.server}, which has {known}",
-                "Is its driver running, and is the device in the configuration spelt like one of these?",
+                "Is its driver running, and does the name in the configuration match one of these?",
             ) from None
         if not self._driver_connected():
             await self._connect_hardware()

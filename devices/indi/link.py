@@ -105,7 +105,7 @@ class IndiLink:
                 lambda: True if self._connected and self.generation > generation else None, deadline_s
             )
         except TimeoutError:
-            raise DeviceLostError(self.server, f"no answer to a new link within {deadline_s:g} s") from None
+            raise DeviceLostError(self.server, f"no answer to a new connection within {deadline_s:g} s") from None
 
     async def wait_connected(self, deadline_s: float = CONNECT_DEADLINE_S) -> None:
         """Wait until the server answers.
@@ -121,7 +121,7 @@ class IndiLink:
             raise DeviceLostError(
                 self.server,
                 f"no answer within {deadline_s:g} s",
-                "Is indiserver running there, and are host and port right?",
+                "Is indiserver running there, and are host and port correct?",
             ) from None
 
     async def wait(self, device: str, seen: Callable[[], T | None], deadline_s: float, waiting_for: str) -> T:
@@ -140,17 +140,19 @@ class IndiLink:
             if (result := seen()) is not None:
                 return result
             if not self._connected or self.generation != generation:
-                raise DeviceLostError(device, f"{self.server} went away while waiting for {waiting_for}")
+                raise DeviceLostError(
+                    device, f"the connection to the {self.server} was lost while waiting for {waiting_for}"
+                )
             if self.mirror.removals(device) != removals:
                 raise DeviceLostError(
-                    device, f"its driver went away while waiting for {waiting_for}", "Did the driver crash?"
+                    device, f"its driver disappeared while waiting for {waiting_for}", "Did the driver crash?"
                 )
             return None
 
         try:
             return await self._watchers.until(seen_or_lost, deadline_s)
         except TimeoutError:
-            raise DeviceTimeoutError(device, f"{waiting_for} did not come within {deadline_s:g} s") from None
+            raise DeviceTimeoutError(device, f"{waiting_for} did not arrive within {deadline_s:g} s") from None
 
     async def wait_property(self, device: str, name: str, deadline_s: float) -> Property:
         """Wait until `device` defines the property `name`."""
@@ -203,7 +205,7 @@ class IndiLink:
         if not math.isfinite(number) or (limits.maximum > limits.minimum and not limits.contains(number)):
             raise SettingRefusedError(
                 prop.device,
-                f"{prop.name}.{element} = {number:g} lies outside {limits.minimum:g} to {limits.maximum:g}",
+                f"{prop.name}.{element} = {number:g} is outside {limits.minimum:g} to {limits.maximum:g}",
             )
 
     async def set(

@@ -20,7 +20,7 @@ def camera_property(device: IndiDevice, name: str) -> Property:
     """
     prop = device.link.mirror.find(device.name, name)
     if prop is None:
-        raise NotSupportedError(device.name, f"has no property {name}: it is no camera, or it is not connected")
+        raise NotSupportedError(device.name, f"has no property {name}: it is not a camera, or not connected")
     return prop
 
 

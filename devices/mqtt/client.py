@@ -44,8 +44,8 @@ LARGEST_INCOMING = 8192
 # Reason codes of MQTT 5 (section 2.4); paho translates the return codes of MQTT 3.1.1 to them.
 _UNSUPPORTED_VERSION = 132
 _REFUSED = {
-    134: "user name or password is wrong",
-    135: "it does not let this user in",
+    134: "wrong user name or password",
+    135: "this user is not authorized",
 }
 _FIRST_FAILURE = 128
 
@@ -113,14 +113,16 @@ def _tls(settings: BrokerSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except (OSError, ValueError) as error:
-        raise BrokerSetupError(f"{settings.ca_file}: no certificate in PEM that can be read: {error}") from error
+        raise BrokerSetupError(f"{settings.ca_file}: cannot read a PEM certificate: {error}") from error
     if settings.client_certificate is not None:
         try:
             # OpenSSL would ask for the password of an encrypted key on the terminal; the empty one makes it fail.
             context.load_cert_chain(settings.client_certificate, settings.client_key, password="")
         except (OSError, ValueError) as error:
             named = settings.client_key or settings.client_certificate
-            raise BrokerSetupError(f"{named}: no certificate with its key in PEM, without password: {error}") from error
+            raise BrokerSetupError(
+                f"{named}: cannot read a PEM certificate with its unencrypted key: {error}"
+            ) from error
     return context
 
 
@@ -271,7 +273,7 @@ def _fail_on_hang_up(client: aiomqtt.Client) -> None:
     def on_disconnect(*arguments: Any) -> None:  # noqa: ANN401  # the library's
         answer = client._connected  # noqa: SLF001
         if not answer.done():
-            answer.set_exception(_HungUpError("it hung up without an answer"))
+            answer.set_exception(_HungUpError("the broker hung up without an answer"))
         if not answer.cancelled():  # aiomqtt would ask it for its exception, and fail
             on_disconnect_of_library(*arguments)  # type: ignore[misc]
 

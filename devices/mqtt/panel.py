@@ -205,7 +205,7 @@ class MqttPanel:
         if brightness is None:
             return
         if limits is None:
-            raise NotSupportedError(self._name, "can only be switched, it has no brightness")
+            raise NotSupportedError(self._name, "has no brightness; it can only be switched on and off")
         if not limits.contains(brightness):
             raise SettingRefusedError(
                 self._name, f"brightness {brightness} lies outside {limits.minimum:g} to {limits.maximum:g}"
@@ -245,7 +245,7 @@ class MqttPanel:
             if is_confirmed():
                 return True
             if not self._session.is_connected or self._session.generation != generation:
-                raise DeviceLostError(self._name, f"{self._session.server} went away while the light was ordered")
+                raise DeviceLostError(self._name, f"lost the {self._session.server} while waiting for a confirmation")
             return None
 
         self._since_command = UNKNOWN
@@ -262,7 +262,7 @@ class MqttPanel:
 
     def _offline(self) -> DeviceLostError:
         return DeviceLostError(
-            self._name, f"is offline, says {self._dialect.topics[-1]}", "Look after its power and its network."
+            self._name, f"is offline according to {self._dialect.topics[-1]}", "Check its power and its network."
         )
 
     def _unconfirmed(self) -> DeviceError:
@@ -273,21 +273,21 @@ class MqttPanel:
                 return self._offline()
             return DeviceTimeoutError(
                 self._name,
-                f"did not answer within {waited_s:g} s: no state came on {self._dialect.topics[0]}",
-                "Is it powered and connected to this broker, and is its topic in the configuration spelt as it has it?",
+                f"did not answer within {waited_s:g} s: no state on {self._dialect.topics[0]}",
+                "Is it powered and connected to this broker, and is its topic right in the configuration?",
             )
         found = _state_text(report.lit, report.brightness)
         wanted = _state_text(self._wanted_lit is True, self._wanted_brightness)
         if report.lit is self._wanted_lit and report.brightness is None:
             return DeviceTimeoutError(
                 self._name,
-                f"is told to be {wanted}, but tells no brightness",
+                f"was commanded to be {wanted}, but reports no brightness",
                 "Set panel.mqtt.brightness_maximum = 0 if it can only be switched.",
             )
         return DeviceTimeoutError(
             self._name,
-            f"is told to be {wanted}, but tells that it is {found} after {waited_s:g} s",
-            "Does something else switch or limit it, and does panel.mqtt.brightness_maximum fit?",
+            f"was commanded to be {wanted}, but reports {found} after {waited_s:g} s",
+            "Does another client switch or limit it? Is panel.mqtt.brightness_maximum right?",
         )
 
     async def open_cover(self) -> None:

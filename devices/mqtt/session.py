@@ -134,7 +134,7 @@ class MqttSession:
                 self._broker = None
                 self._connection_scope.reschedule(_now_s())
                 self._watchers.wake()
-            raise DeviceLostError(self.server, f"did not take an order for {topic} ({error})") from error
+            raise DeviceLostError(self.server, f"did not acknowledge a command on {topic} ({error})") from error
 
     async def wait(self, condition: Callable[[], T | None], deadline_s: float) -> T:
         """Wait until `condition()`, which is evaluated after every event, returns something other than None; return it.
@@ -157,7 +157,7 @@ class MqttSession:
                 self._fault = str(error) or "no answer"
             except Exception as error:  # without a session, the panel could never be switched off
                 self._fault = repr(error)
-                log.exception("%s: the session failed, starting it again", self.server)
+                log.exception("%s: the session failed; restarting it", self.server)
             if self.generation > generation:
                 log.info("%s: disconnected (%s)", self.server, self._fault)
                 pauses_s = BACKOFF.pauses_s()
@@ -177,7 +177,7 @@ class MqttSession:
         async with asyncio.timeout(None) as self._connection_scope, connection as broker:
             refused = await broker.subscribe(self._topics)
             if refused:
-                raise BrokerLostError(f"it does not let this user listen to {refused[0]}")
+                raise BrokerLostError(f"this user may not subscribe to {refused[0]}")
             self._broker, self.generation = broker, self.generation + 1
             self._watchers.wake()
             try:
@@ -191,7 +191,7 @@ class MqttSession:
         try:
             self._on_message(message)
         except Exception:  # one message that cannot be handled must not end the connection
-            log.exception("%s: a message on %s could not be taken", self.server, message.topic)
+            log.exception("%s: cannot handle a message on %s", self.server, message.topic)
         self._watchers.wake()
 
 

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from coldframe.capture.threads import in_thread, to_its_end
+from tests.patience import PATIENCE_S
 
 
 async def test_the_result_of_a_thread_comes_back() -> None:
@@ -22,11 +23,11 @@ async def test_a_caller_cancelled_twice_still_waits_for_the_thread() -> None:
 
     def work() -> None:
         started.set()
-        may_end.wait(60)
+        may_end.wait(PATIENCE_S)
         has_ended.set()
 
     caller = asyncio.create_task(in_thread(work))
-    await asyncio.to_thread(started.wait, 60)
+    await asyncio.to_thread(started.wait, PATIENCE_S)
     for _ in range(3):
         caller.cancel()
         await asyncio.sleep(0)
@@ -42,7 +43,7 @@ async def test_an_error_during_a_cancellation_is_logged(caplog: pytest.LogCaptur
     may_end = threading.Event()
 
     def work() -> None:
-        may_end.wait(60)
+        may_end.wait(PATIENCE_S)
         raise OSError("the disk is full")
 
     caller = asyncio.create_task(in_thread(work))

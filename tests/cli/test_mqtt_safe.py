@@ -1,4 +1,4 @@
-"""`coldframe safe` puts a light on an MQTT broker out, with the INDI server or without."""
+"""`coldframe safe` switches off a light on an MQTT broker, with or without the INDI server."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from coldframe.config.simulated_rig import load_rig
 from coldframe.config.tables.rig import ServerSettings
 from coldframe.simulators.mqtt_light import SimulatedMqttLight
 from coldframe.simulators.panel import Panel
-from tests.devices.mqtt.broker import Mosquitto, needs_mosquitto
+from tests.mosquitto import Mosquitto, needs_mosquitto
 
 pytestmark = needs_mosquitto
 
@@ -31,19 +31,19 @@ topic = "dome/light/panel"
 """
 
 
-async def made_safe(folder: Path, server: ServerSettings, broker: Mosquitto, patience_s: float) -> tuple[int, str]:
+async def run_safe(folder: Path, server: ServerSettings, broker: Mosquitto, patience_s: float) -> tuple[int, str]:
     config = folder / "coldframe.toml"
     config.write_text(CONFIG.format(server=server, broker=broker), encoding="utf-8")
     command = (sys.executable, "-m", "coldframe", "safe", "--config", str(config), "--patience", str(patience_s))
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
     assert process.returncode is not None
-    return process.returncode, said.decode()
+    return process.returncode, output.decode()
 
 
-async def test_a_light_that_somebody_left_on_is_put_out(tmp_path: Path) -> None:
+async def test_light_left_on_is_switched_off(tmp_path: Path) -> None:
     lamp = Panel(load_rig("small").panel)
     async with Mosquitto(tmp_path) as broker, simulated_server("small") as server:
         light = SimulatedMqttLight(broker.settings, "esphome", "dome/light/panel", lamp)
@@ -51,12 +51,12 @@ async def test_a_light_that_somebody_left_on_is_put_out(tmp_path: Path) -> None:
             await light.is_connected.wait()
             await light.switch(lit=True)
             assert lamp.lit
-            code, said = await made_safe(tmp_path, server, broker, 10.0)
-            assert (code, lamp.lit) == (0, False), said
+            code, output = await run_safe(tmp_path, server, broker, 10.0)
+            assert (code, lamp.lit) == (0, False), output
 
 
 @pytest.mark.deep
-async def test_without_the_indi_server_the_light_is_put_out_all_the_same(tmp_path: Path) -> None:
+async def test_light_is_switched_off_without_the_indi_server(tmp_path: Path) -> None:
     lamp = Panel(load_rig("small").panel)
     async with Mosquitto(tmp_path) as broker:
         light = SimulatedMqttLight(broker.settings, "esphome", "dome/light/panel", lamp)
@@ -64,17 +64,17 @@ async def test_without_the_indi_server_the_light_is_put_out_all_the_same(tmp_pat
             await light.is_connected.wait()
             await light.switch(lit=True)
             nowhere = ServerSettings(port=1, unix_socket="/coldframe-nowhere")
-            code, said = await made_safe(tmp_path, nowhere, broker, 0.0)
-            assert (code, lamp.lit) == (1, False), said
-            assert "NOT in the safe state" in said
+            code, output = await run_safe(tmp_path, nowhere, broker, 0.0)
+            assert (code, lamp.lit) == (1, False), output
+            assert "NOT in the safe state" in output
 
 
 @pytest.mark.deep
-async def test_a_broker_that_is_away_is_told_and_the_rest_made_safe(tmp_path: Path) -> None:
+async def test_missing_broker_is_reported_and_the_rest_made_safe(tmp_path: Path) -> None:
     nowhere = Mosquitto(tmp_path)
     async with simulated_server("small") as server:
-        code, said = await made_safe(tmp_path, server, nowhere, 0.0)
+        code, output = await run_safe(tmp_path, server, nowhere, 0.0)
     assert code == 1
-    assert "the light did not switch its lamp off: MQTT broker 127.0.0.1" in said
-    assert "Check it by hand" in said
-    assert "cooler" not in said
+    assert "the light did not switch its lamp off: MQTT broker 127.0.0.1" in output
+    assert "Check it by hand" in output
+    assert "cooler" not in output

@@ -1,4 +1,4 @@
-"""`coldframe notify`, by hand and as systemd's alarm, and what is checked before a night."""
+"""`coldframe notify`, by hand and as an alarm of systemd, and the checks before a night."""
 
 import importlib.util
 import subprocess
@@ -29,8 +29,8 @@ def coldframe(*arguments: str | Path, **environment: str) -> subprocess.Complete
     )
 
 
-def within(*arguments: str | Path) -> Result:
-    """Run a command in this process, which is much faster."""
+def invoke(*arguments: str | Path) -> Result:
+    """Run a command in this process, which is faster."""
     return CliRunner().invoke(app, [str(each) for each in arguments])
 
 
@@ -40,25 +40,25 @@ def config(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_message_and_an_alarm_arrive_whatever_else_is_wrong_with_the_configuration(tmp_path: Path) -> None:
+def test_message_and_alarm_are_sent_despite_other_faults_of_the_configuration(tmp_path: Path) -> None:
     urls = tmp_path / "urls"
     path = config(tmp_path, CAMERA + f'[notify]\nurls_file = "{urls}"\n[flats]\ntarget = 7\n')
-    with server() as taken:
-        urls.write_text(taken.address)
+    with server() as receiver:
+        urls.write_text(receiver.address)
         sent = coldframe("notify", "hello", "--config", path)
         assert (sent.returncode, sent.stderr) == (0, "")
         killed = {"MONITOR_SERVICE_RESULT": "signal", "MONITOR_EXIT_CODE": "killed", "MONITOR_EXIT_STATUS": "KILL"}
         assert coldframe("notify", "--alarm", "coldframe.service", "--config", path, **killed).returncode == 0
-        told = {"MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_CODE": "exited", "MONITOR_EXIT_STATUS": "1"}
-        assert coldframe("notify", "--alarm", "coldframe.service", "--config", path, **told).returncode == 0
-    assert [(message["title"], message["message"]) for message in taken.messages] == [
+        reported = {"MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_CODE": "exited", "MONITOR_EXIT_STATUS": "1"}
+        assert coldframe("notify", "--alarm", "coldframe.service", "--config", path, **reported).returncode == 0
+    assert [(message["title"], message["message"]) for message in receiver.messages] == [
         ("Cam: message", "hello"),
         ("Cam: alarm", "coldframe.service: killed by signal KILL, without a final message"),
     ]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("settings", "text"),
     [
         (CAMERA, "no [notify] table"),
         (CAMERA + '[notify]\nurls = ["json://user:secret@host"]\n', "urls_file"),
@@ -66,34 +66,34 @@ def test_a_message_and_an_alarm_arrive_whatever_else_is_wrong_with_the_configura
         (CAMERA + '[notify]\nurls_from = ["NO_SUCH"]\n', "NO_SUCH"),
     ],
 )
-def test_bad_settings_exit_2_and_show_no_secret(tmp_path: Path, text: str, said: str) -> None:
-    refused = within("notify", "hello", "--config", config(tmp_path, text))
+def test_bad_settings_exit_2_without_showing_secrets(tmp_path: Path, settings: str, text: str) -> None:
+    refused = invoke("notify", "hello", "--config", config(tmp_path, settings))
     assert refused.exit_code == 2
-    assert said in refused.stderr
+    assert text in refused.stderr
     assert "secret" not in refused.stderr
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "text"),
     [
-        ('[notify]\nurls_from = ["NO_SUCH"]\n', "the environment has no NO_SUCH"),
+        ('[notify]\nurls_from = ["NO_SUCH"]\n', "NO_SUCH is not set"),
         ('[mqtt]\nuser = "rig"\npassword_file = "/no/such"\n', "/no/such"),
         ('[mqtt]\npassword = "secret"\n', "password_file"),
-        ('[mqtt]\ntls = true\nca_file = "/no/such"\n', "no certificate"),
+        ('[mqtt]\ntls = true\nca_file = "/no/such"\n', "certificate"),
         ('[mqtt]\nca_file = "/no/such"\n', "tls = true"),
         ('[mqtt]\nbase_topic = "a/#"\n', "mqtt.base_topic"),
     ],
 )
-def test_what_cannot_be_told_is_said_before_the_night(tmp_path: Path, table: str, said: str) -> None:
+def test_unusable_settings_are_reported_before_the_night(tmp_path: Path, table: str, text: str) -> None:
     night = CAMERA + table + '[[sets]]\nkind = "bias"\ncount = 5\n'
-    refused = within("run", "--config", config(tmp_path, night), "--folder", tmp_path / "out")
+    refused = invoke("run", "--config", config(tmp_path, night), "--folder", tmp_path / "out")
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert said in refused.stderr
+    assert text in refused.stderr
     assert "secret" not in refused.stderr
 
 
 @pytest.mark.parametrize(
-    ("result", "code", "status", "said"),
+    ("result", "code", "status", "text"),
     [
         ("", "", "", "without a final message"),
         ("watchdog", "dumped", "ABRT", "watchdog"),
@@ -105,6 +105,6 @@ def test_what_cannot_be_told_is_said_before_the_night(tmp_path: Path, table: str
         ("exit-code", "exited", "3", None),
     ],
 )
-def test_an_alarm_tells_how_the_run_ended(result: str, code: str, status: str, said: str | None) -> None:
+def test_alarm_says_how_the_run_ended(result: str, code: str, status: str, text: str | None) -> None:
     found = how_it_ended({"MONITOR_SERVICE_RESULT": result, "MONITOR_EXIT_CODE": code, "MONITOR_EXIT_STATUS": status})
-    assert (found is None) if said is None else (said in (found or ""))
+    assert (found is None) if text is None else (text in (found or ""))

@@ -42,21 +42,21 @@ def config(tmp_path: Path, storage: Path) -> Path:
     ("named", "evening"),
     [(None, "2026-11-22-2"), (Path("2026-11-21"), "2026-11-21")],
 )
-def test_a_night_of_the_storage_is_the_newest_or_the_named_one(
+def test_night_in_the_storage_is_the_newest_or_the_named_one(
     storage: Path, config: Path, named: Path | None, evening: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Its masters are not there, so something is missing from its report.
+    # The files of its masters do not exist, so they are missing from the report.
     assert report_night(named, config) is ExitCode.INCOMPLETE
-    said = capsys.readouterr()
-    assert said.out.splitlines() == [
+    output = capsys.readouterr()
+    assert output.out.splitlines() == [
         "All 3 masters were made. The rig is safe.",
         str(storage / evening / "report.html"),
     ]
-    assert said.err.count("No such file") == 3
+    assert output.err.count("No such file") == 3
     assert json.loads((storage / evening / "report.json").read_text("utf-8"))["masters_made"] == 3
 
 
-def test_a_folder_is_that_of_a_night_or_of_nights(storage: Path) -> None:
+def test_folder_is_that_of_a_night_or_of_nights(storage: Path) -> None:
     report_night(storage / "2026-11-21", None)
     assert (storage / "2026-11-21" / "report.html").exists()
     report_night(storage, None)
@@ -65,9 +65,7 @@ def test_a_folder_is_that_of_a_night_or_of_nights(storage: Path) -> None:
 
 
 @pytest.mark.parametrize("named", ["empty", "file", "none/at/all", "torn"])
-def test_what_is_no_night_is_refused_in_one_line(
-    tmp_path: Path, named: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_folders_are_refused_in_one_line(tmp_path: Path, named: str, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("no folder")
     (tmp_path / "torn").mkdir()
@@ -76,33 +74,32 @@ def test_what_is_no_night_is_refused_in_one_line(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_without_a_configuration_it_says_what_to_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_configuration_is_reported_with_advice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report_night(None, tmp_path / "missing.toml") is ExitCode.BAD_INPUT
     assert "coldframe report FOLDER" in capsys.readouterr().err
 
 
-def test_after_a_night_its_path_is_told(storage: Path) -> None:
+def test_path_is_printed_after_a_night(storage: Path) -> None:
     output = io.StringIO()
     report_after(storage / "2026-11-21", output)
     assert output.getvalue() == f"report: {storage / '2026-11-21' / 'report.html'}\n"
 
 
-def test_after_a_night_a_failure_is_one_line_and_no_more(
+def test_failure_after_a_night_is_one_line(
     storage: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(_folder: Path, *, is_over: bool) -> None:
         assert is_over
-        raise ZeroDivisionError("something that nobody thought of")
+        raise ZeroDivisionError("an unforeseen fault")
 
     monkeypatch.setattr(making, "make_report", fail)
     report_after(storage / "2026-11-21", io.StringIO())
-    said = capsys.readouterr().err
-    assert said == f"{storage / '2026-11-21'}: the report was not written: something that nobody thought of\n"
+    assert capsys.readouterr().err == f"{storage / '2026-11-21'}: the report was not written: an unforeseen fault\n"
 
 
-def test_a_night_that_is_over_is_not_said_to_go_on(tmp_path: Path) -> None:
+def test_night_that_is_over_is_not_reported_as_running(tmp_path: Path) -> None:
     story = whole_night()
-    story.events.pop()  # its last word had no room
+    story.events.pop()  # the disk had no room for it
     now = datetime.now(UTC)
     story.events = [replace(event, at=now - (story.now - event.at)) for event in story.events]
     folder = story.write(tmp_path)
@@ -112,10 +109,9 @@ def test_a_night_that_is_over_is_not_said_to_go_on(tmp_path: Path) -> None:
     assert "broke off" in (folder / "report.html").read_text("utf-8")
 
 
-def test_a_disk_without_room_for_the_report_is_told(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_that_cannot_be_written_is_reported(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = storage / "2026-11-21"
-    (folder / "report.json").mkdir()  # stands for whatever keeps a file from being replaced
+    (folder / "report.json").mkdir()  # stands for anything that prevents replacing the file
     report_after(folder, io.StringIO())
-    said = capsys.readouterr().err
-    assert said.startswith(f"{folder}: the report was not written: ")
-    assert len(said.splitlines()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{folder}: the report was not written: ")

@@ -1,4 +1,4 @@
-"""`coldframe watch` in a real terminal, tmux: attached, resized, steered, closed; the run is this process."""
+"""`coldframe watch` in a real terminal (tmux): attached, resized, steered and closed. This process is the run."""
 
 import asyncio
 import os
@@ -26,14 +26,12 @@ from coldframe.capture.events.kinds import (
     FrameShown,
     MasterGrew,
     NightEnded,
-    NightOutcome,
     NightStarted,
-    PlannedStep,
     StepStarted,
-    StepType,
     TemperatureRead,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome, PlannedStep, StepType
 from coldframe.capture.monitoring.watching.server import WatchServer
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.storage.journal import encode_event
@@ -52,7 +50,7 @@ HEADS = ("Plan", "Rig", "Last frame", "Noise of the master", "Latest")
 
 
 def night() -> list[Event]:
-    """Return a night in its third set."""
+    """Return the events of a night in its third set."""
     events: list[Event] = [
         NightStarted(AT, "/nights/2026-11-22", "Camera", "Panel", "Wheel", 6248, 4176, STEPS),
         *(StepStarted(AT, number) for number in (1, 2, 3)),
@@ -72,13 +70,13 @@ def night() -> list[Event]:
 
 
 class Terminal:
-    """A terminal of tmux on a server of its own."""
+    """A terminal of a tmux server of its own."""
 
     def __init__(self, folder: Path) -> None:
         self._socket = folder / f"tmux-{secrets.token_hex(4)}"
 
     def tmux(self, *arguments: str) -> str:
-        # Without the lines of a person's own configuration.
+        # Without the user's own configuration.
         command = ["tmux", "-S", str(self._socket), "-f", "/dev/null", *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout
 
@@ -97,7 +95,7 @@ class Terminal:
 
     @property
     def watcher(self) -> int:
-        """The process of `coldframe watch`."""
+        """Process id of `coldframe watch`."""
         shell = self.tmux("list-panes", "-t", "main", "-F", "#{pane_pid}").strip()
         return int(Path(f"/proc/{shell}/task/{shell}/children").read_text().split()[0])
 
@@ -108,7 +106,7 @@ class Terminal:
 
 
 class Watched:
-    """A run that is watched, and the terminal of its watcher."""
+    """A run, and the terminal of its watcher."""
 
     def __init__(self, storage: Path, terminal: Terminal) -> None:
         self.storage = storage
@@ -116,25 +114,25 @@ class Watched:
         self.events = EventStream()
         self.steering = Steering(self.events, NightClock())
 
-    def served(self, *, allows_commands: bool = True) -> WatchServer:
+    def serving(self, *, allows_commands: bool = True) -> WatchServer:
         return WatchServer(self.storage, self.events, self.steering, allows_commands=allows_commands)
 
     def watch(self, size: tuple[int, int] = (80, 24)) -> None:
         self.terminal.open(size, WATCH.format(folder=self.storage))
 
-    def tell(self) -> None:
+    def publish_night(self) -> None:
         for event in night():
             self.events.publish(event)
 
-    async def until(self, is_so: Callable[[str], bool]) -> str:
-        """Wait for the screen to be as wanted and return it."""
+    async def until(self, condition: Callable[[str], bool]) -> str:
+        """Wait until the text on the screen meets a condition, and return it."""
         text, deadline_s = "", time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline_s:
             text = "\n".join(await asyncio.to_thread(lambda: self.terminal.screen))
-            if is_so(text):
+            if condition(text):
                 return text
             await asyncio.sleep(0.1)
-        raise AssertionError(f"this was not to be seen:\n{text}")
+        raise AssertionError(f"the screen never met the condition:\n{text}")
 
     async def sees(self, *words: str) -> str:
         return await self.until(lambda text: all(each in text for each in words))
@@ -152,33 +150,31 @@ async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
-async def test_the_whole_night_is_there_at_each_size_and_nothing_overlaps(
-    watched: Watched, size: tuple[int, int]
-) -> None:
-    async with watched.served():
-        watched.tell()
+async def test_whole_night_is_shown_at_each_size_without_overlaps(watched: Watched, size: tuple[int, int]) -> None:
+    async with watched.serving():
+        watched.publish_night()
         watched.watch(size)
         text = await watched.sees("dark 3 s", "7/30", "sensor -10.0", "ADU after 7", "? help", "p pause", "a abort")
         lines = text.split("\n")
         assert len(lines) == size[1]
         assert max(map(len, lines)) <= size[0]
         for head in HEADS:
-            # A heading with its rule, whole and once.
+            # Each heading with its rule, complete and once.
             assert len(re.findall(rf"─ {head}(:[^─]*)? ─────", text)) == 1
 
 
 def is_whole(words: str, size: tuple[int, int], text: str) -> bool:
-    """Tell whether a screen is drawn for a size, from its first line to its last."""
+    """Return whether a screen is completely drawn for a size."""
     lines = text.split("\n")
     is_headed = lines[0].startswith(" ✔ All well") and "dark 3 s" in lines[2]
     return words in text and is_headed and len(lines) == size[1] and max(map(len, lines)) <= size[0]
 
 
-async def test_every_screen_and_every_resize_is_drawn_whole(watched: Watched) -> None:
+async def test_every_view_is_drawn_completely_after_a_resize(watched: Watched) -> None:
     screens = ("plan", "tuning", "frame", "log")
     sizes = [(120, 40), (70, 12), (200, 50), (80, 24)]
-    async with watched.served():
-        watched.tell()
+    async with watched.serving():
+        watched.publish_night()
         watched.watch()
         await watched.sees("7/30")
         for key, name, size in zip("2345", screens, sizes, strict=True):
@@ -190,20 +186,20 @@ async def test_every_screen_and_every_resize_is_drawn_whole(watched: Watched) ->
         watched.terminal.resize((80, 24))
         await watched.sees("[log]")
         watched.terminal.press("?")
-        await watched.sees("Any key closes this page")
+        await watched.sees("Press any key to close this help")
         watched.terminal.press("1")
         await watched.sees("[log]", "All well")
 
 
-async def test_the_night_is_steered_from_the_keyboard(watched: Watched) -> None:
+async def test_night_is_steered_from_the_keyboard(watched: Watched) -> None:
     async def run() -> None:
-        with watched.steering.obeyed():
+        with watched.steering.taking_requests():
             await asyncio.sleep(600)
 
-    async with watched.served():
+    async with watched.serving():
         night = asyncio.create_task(run())
         await asyncio.sleep(0)
-        watched.tell()
+        watched.publish_night()
         watched.watch()
         await watched.sees("p pause")
         watched.terminal.press("p")
@@ -221,9 +217,9 @@ async def test_the_night_is_steered_from_the_keyboard(watched: Watched) -> None:
 
 
 async def test_pasted_text_ends_no_night(watched: Watched) -> None:
-    with watched.steering.obeyed():
-        async with watched.served():
-            watched.tell()
+    with watched.steering.taking_requests():
+        async with watched.serving():
+            watched.publish_night()
             watched.watch()
             await watched.sees("p pause")
             watched.terminal.tmux("set-buffer", "pay as you like; paypay")
@@ -240,9 +236,9 @@ async def test_pasted_text_ends_no_night(watched: Watched) -> None:
             assert not task.cancelling()
 
 
-async def test_who_may_only_look_is_told_so(watched: Watched) -> None:
-    async with watched.served(allows_commands=False):
-        watched.tell()
+async def test_watcher_without_permission_is_read_only(watched: Watched) -> None:
+    async with watched.serving(allows_commands=False):
+        watched.publish_night()
         watched.watch()
         text = await watched.sees("7/30", "q quit")
         assert "p pause" not in text
@@ -250,20 +246,20 @@ async def test_who_may_only_look_is_told_so(watched: Watched) -> None:
         await watched.sees("read-only")
 
 
-async def test_the_watcher_outlives_runs_and_shows_the_last_night_meanwhile(watched: Watched) -> None:
+async def test_watcher_outlives_runs_and_shows_the_last_night_meanwhile(watched: Watched) -> None:
     folder = watched.storage / "2026-11-20"
     folder.mkdir()
     earlier = NightStarted(AT, str(folder), "Old Camera", None, None, 100, 80, STEPS)
     ended = NightEnded(AT, NightOutcome.COMPLETE, "all planned masters were made; the rig is safe")
     (folder / "journal.jsonl").write_text("".join(f"{encode_event(each)}\n" for each in (earlier, ended)))
     watched.watch()
-    await watched.sees("Complete", "no run here; showing the last night, 2026-11-20")
+    await watched.sees("Complete", "no run found; showing the last night, 2026-11-20")
     for _ in range(2):
-        async with watched.served():
-            watched.tell()
+        async with watched.serving():
+            watched.publish_night()
             text = await watched.sees("7/30", "All well")
             assert "no run" not in text
-        await watched.sees("showing the unfinished night 2026-11-22", "Not heard of since", "was under way")
+        await watched.sees("showing the unfinished night 2026-11-22", "No contact since", "was running")
 
 
 @pytest.mark.parametrize(
@@ -275,9 +271,9 @@ async def test_the_watcher_outlives_runs_and_shows_the_last_night_meanwhile(watc
         pytest.param(signal.SIGHUP, marks=pytest.mark.deep),
     ],
 )
-async def test_the_terminal_is_given_back(watched: Watched, how: str | signal.Signals) -> None:
-    async with watched.served():
-        watched.tell()
+async def test_terminal_is_restored(watched: Watched, how: str | signal.Signals) -> None:
+    async with watched.serving():
+        watched.publish_night()
         watched.watch()
         await watched.sees("7/30")
         if isinstance(how, str):
@@ -290,7 +286,7 @@ async def test_the_terminal_is_given_back(watched: Watched, how: str | signal.Si
         assert "Plan" not in text
 
 
-def test_without_a_terminal_it_says_so(tmp_path: Path) -> None:
+def test_missing_terminal_is_an_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "coldframe", "watch", "--folder", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert done.returncode == 2

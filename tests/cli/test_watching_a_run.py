@@ -1,4 +1,4 @@
-"""A real run, watched and steered from another process by its local socket."""
+"""A real run, watched and steered from another process over its local socket."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.deep
 
 
 def configuration(folder: Path) -> Path:
-    """Return a configuration of the small rig's night that lets watchers steer it."""
+    """Write the example night of the small rig, with commands allowed; return its path."""
     text = example_night("small").read_text()
     tables = f'[watch]\nallow_commands = true\n\n[storage]\nfolder = "{folder / "nights"}"\n\n'
     path = folder / "night.toml"
@@ -39,10 +39,10 @@ async def first(updates: AsyncGenerator[Update, None], kind: type[Update]) -> Up
     async for update in updates:
         if isinstance(update, kind):
             return update
-    raise AssertionError("the updates have no end")
+    raise AssertionError("the updates ended")
 
 
-async def test_a_run_is_attached_to_steered_killed_and_followed_by_another(tmp_path: Path) -> None:
+async def test_run_is_watched_steered_killed_and_followed_by_another(tmp_path: Path) -> None:
     config = configuration(tmp_path)
     (tmp_path / "nights").mkdir()
     source = LocalSource(tmp_path / "nights")
@@ -76,7 +76,7 @@ async def test_a_run_is_attached_to_steered_killed_and_followed_by_another(tmp_p
             if run.returncode is None:
                 os.kill(run.pid, signal.SIGKILL)
                 await run.wait()
-    # The second run goes on with the night of the first, and is not paused as that one was.
+    # The second run resumes the night of the first, but is not paused as that was.
     (journal,) = (tmp_path / "nights").glob("*/journal.jsonl")
-    told = [json.loads(line)["event"] for line in journal.read_text().splitlines()]
-    assert [told.count(kind) for kind in ("night-started", "night-paused", "night-ended")] == [2, 1, 1]
+    kinds = [json.loads(line)["event"] for line in journal.read_text().splitlines()]
+    assert [kinds.count(kind) for kind in ("night-started", "night-paused", "night-ended")] == [2, 1, 1]

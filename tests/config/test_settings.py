@@ -122,7 +122,8 @@ def test_dark_flats_need_flats_shot_alike(difference: dict[str, object]) -> None
 
 
 def test_a_set_that_spells_out_the_cameras_value_is_shot_alike() -> None:
-    settings(FLAT, {**DARK_FLAT, "gain": 100, "setpoint_c": -10, "binning": 1})
+    spelt_out = settings(FLAT, {**DARK_FLAT, "gain": 100, "setpoint_c": -10, "binning": 1})
+    assert [each.gain for each in spelt_out.sets] == [None, 100]
 
 
 def test_with_a_wheel_each_flat_names_a_filter() -> None:

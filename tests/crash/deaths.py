@@ -27,17 +27,18 @@ import numpy as np
 
 from coldframe.calibration.combining.verify import recombined
 from coldframe.calibration.masters.reading import integrity_fault
-from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightEnded, NightOutcome
+from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightEnded
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.storage.journal_reader import read_journal
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 from tests.nights.nights import NightRun, run_night
 from tests.nights.test_troubled_nights import SMALL, Rigged, short
+from tests.patience import PATIENCE_S
 
 CALLS = ("open", "write", "fsync", "link", "unlink", "rename", "replace", "mkdir", "ftruncate", "pwrite")
 MOMENTS = ("before", "within", "after")
-LONGEST_RUN_S = 120.0
 LEAST_NAMES = 3
 
 
@@ -100,7 +101,7 @@ def in_child(work: Callable[[], Any]) -> Any:
     child = os.fork()
     if child == 0:
         os.close(reader)
-        signal.alarm(int(LONGEST_RUN_S))
+        signal.alarm(int(PATIENCE_S))
         try:
             result = ("done", work())
         except BaseException:  # noqa: BLE001  told to the parent, whatever it is

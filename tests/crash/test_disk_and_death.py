@@ -19,14 +19,14 @@ from typing import Any
 import pytest
 from astropy.io import fits
 
-from tests.indi.servers import CAMERA, NIGHT, PANEL, SCRIPTS, coldframe, indiserver
+from tests.indi.servers import CAMERA, NIGHT, NIGHT_DEADLINE_S, PANEL, SCRIPTS, coldframe, indiserver
+from tests.patience import PATIENCE_S
 
 pytestmark = [
     pytest.mark.indi,
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed: apt install strace"),
 ]
 
-RUN_DEADLINE_S = 180.0
 NIGHT_WITHOUT_COOLING = NIGHT.replace("setpoint_c = -2.0\n", "")
 SETS = """
 [[sets]]
@@ -113,9 +113,9 @@ class Resumed:
 def resumed(config: Path, place: Path) -> Resumed:
     """Run again after a death, and prove the masters."""
     run = coldframe("run", "--config", config, "--no-dashboard", home=place)
-    said, _ = run.communicate(timeout=RUN_DEADLINE_S)
+    said, _ = run.communicate(timeout=NIGHT_DEADLINE_S)
     verify = coldframe("verify", place / "out", home=place)
-    verified, _ = verify.communicate(timeout=60)
+    verified, _ = verify.communicate(timeout=PATIENCE_S)
     return Resumed(run.returncode, said + verified, verify.returncode)
 
 
@@ -134,14 +134,14 @@ def hit(point: Point, place: Path) -> Hit:
             env={**os.environ, "HOME": str(place)},
             capture_output=True,
             text=True,
-            timeout=RUN_DEADLINE_S,
+            timeout=NIGHT_DEADLINE_S,
             check=False,
         )
         server.set(f"{PANEL}.CONNECTION.CONNECT=On")
         if point.kills:
             server.set(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON=On")
         safe = coldframe("safe", "--config", config, home=place)
-        safe_said, _ = safe.communicate(timeout=60)
+        safe_said, _ = safe.communicate(timeout=PATIENCE_S)
         lit, exposing = server.get(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON"), server.state(f"{CAMERA}.CCD_EXPOSURE")
         return Hit(
             point,

@@ -6,10 +6,10 @@ import resource
 
 import pytest
 
-from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi.link import IndiLink
 from tests.devices.indi.fake_server import CAMERA, define_number, define_switch, define_text, exposure
 from tests.fuzzing.mutations import mutated
+from tests.patience import PATIENCE_S, until
 
 VALID = (
     define_number("CCD_EXPOSURE", {"CCD_EXPOSURE_VALUE": (0, 3600, 1)})
@@ -57,16 +57,11 @@ async def survive(rounds: int, seed: int) -> None:
     server = await asyncio.start_server(nonsense.serve, "127.0.0.1", 0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     async with server, IndiLink("127.0.0.1", server.sockets[0].getsockname()[1]) as link:
-        async with asyncio.timeout(20 * rounds):
+        async with asyncio.timeout(rounds * PATIENCE_S):
             while nonsense.connections < rounds:
                 await asyncio.sleep(0.05)
         nonsense.is_sensible = True
-        async with asyncio.timeout(60):
-            while link.mirror.find(CAMERA, "CONNECTION") is None:
-                try:
-                    await link.wait_property(CAMERA, "CONNECTION", 1.0)
-                except DeviceError:
-                    await asyncio.sleep(0.1)
+        await until(lambda: link.mirror.find(CAMERA, "CONNECTION"))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
 
 

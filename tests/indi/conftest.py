@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from tests.indi.servers import STOCK_DRIVERS, Indiserver, free_port, indiserver
+from tests.indi.servers import STOCK_DRIVERS, Indiserver, indiserver
 
 StartServer = Callable[..., Indiserver]
 
@@ -14,10 +15,11 @@ StartServer = Callable[..., Indiserver]
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[StartServer]:
     """Starts servers that end with the test."""
+    numbers = count()
     with ExitStack() as servers:
 
         def start(*drivers: str, **environment: str) -> Indiserver:
-            home = tmp_path / f"home-{free_port()}"
+            home = tmp_path / f"home-{next(numbers)}"
             return servers.enter_context(indiserver(home, drivers or STOCK_DRIVERS, 0, **environment))
 
         yield start

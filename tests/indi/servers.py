@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from coldframe.devices.indi.pixels.blob_channel import ServerAddress
+from tests.patience import PATIENCE_S, block_until
+from tests.ports import free_port
 
 HOST = "127.0.0.1"
 CAMERA = "CCD Simulator"
@@ -21,8 +22,10 @@ WHEEL = "Filter Simulator"
 STOCK_DRIVERS = ("indi_simulator_ccd", "indi_simulator_lightpanel", "indi_simulator_wheel")
 SCRIPTS = Path(sys.executable).parent
 OUR_DRIVER = str(SCRIPTS / "indi_coldframe_rig")
-START_DEADLINE_S = 20.0
-NIGHT_DEADLINE_S = 120.0
+NIGHT_DEADLINE_S = 4 * PATIENCE_S
+
+LONG_S = 2000
+"""An exposure that no test waits for: longer than any deadline here."""
 
 NIGHT = """
 [server]
@@ -33,7 +36,7 @@ device = "CCD Simulator"
 gain = 0.0
 offset = 100.0
 setpoint_c = -2.0
-readout_deadline_s = 15.0
+readout_deadline_s = 60.0
 [panel]
 device = "Light Panel Simulator"
 settle_s = 0.0
@@ -43,7 +46,7 @@ settle_s = 0.0
 [cooling]
 tolerance_c = 0.5
 dwell_s = 1.0
-deadline_s = 60.0
+deadline_s = 600.0
 ramp_c_per_min = 1000.0
 at_end = "off"
 [flats]
@@ -96,17 +99,17 @@ class Indiserver:
         return ServerAddress(HOST, self.port, self.unix_socket)
 
     def set(self, *assignments: str) -> None:
-        command = ["indi_setprop", "-p", str(self.port), "-t", "10", *assignments]
-        subprocess.run(command, check=True, timeout=20, capture_output=True)
+        command = ["indi_setprop", "-p", str(self.port), "-t", "60", *assignments]
+        subprocess.run(command, check=True, timeout=PATIENCE_S, capture_output=True)
 
     def get(self, prop: str) -> str:
-        command = ["indi_getprop", "-w", "-p", str(self.port), "-t", "2", "-1", prop]
-        return subprocess.run(command, check=True, timeout=20, capture_output=True, text=True).stdout.strip()
+        command = ["indi_getprop", "-w", "-p", str(self.port), "-t", "60", "-1", prop]
+        return subprocess.run(command, check=True, timeout=PATIENCE_S, capture_output=True, text=True).stdout.strip()
 
     def state(self, prop: str) -> str:
         """Return a property's state; empty where it is not defined now."""
-        command = ["indi_getprop", "-p", str(self.port), "-t", "2", "-1", f"{prop}._STATE"]
-        return subprocess.run(command, check=False, timeout=20, capture_output=True, text=True).stdout.strip()
+        command = ["indi_getprop", "-p", str(self.port), "-t", "10", "-1", f"{prop}._STATE"]
+        return subprocess.run(command, check=False, timeout=PATIENCE_S, capture_output=True, text=True).stdout.strip()
 
     def driver(self, program: str) -> int:
         """Return the process id of one of this server's drivers."""
@@ -135,11 +138,6 @@ def _listens(port: int) -> bool:
     return False
 
 
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
 def indiserver(
     home: Path, drivers: tuple[str, ...] = STOCK_DRIVERS, port: int = 0, **environment: str
@@ -157,11 +155,8 @@ def indiserver(
             start_new_session=True,
         )
     try:
-        deadline_s = time.monotonic() + START_DEADLINE_S
-        while not _listens(port):
-            assert process.poll() is None, (home / "indiserver.log").read_text()
-            assert time.monotonic() < deadline_s, "indiserver does not listen"
-            time.sleep(0.02)
+        block_until(lambda: _listens(port) or process.poll() is not None)
+        assert process.poll() is None, (home / "indiserver.log").read_text()
         yield Indiserver(port, unix_socket, process)
     finally:
         with suppress(ProcessLookupError):
@@ -171,6 +166,12 @@ def indiserver(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def wait_until_exposing(server: Indiserver, process: subprocess.Popen[str]) -> None:
+    """Wait until an exposure is under way, as the server itself shows it."""
+    block_until(lambda: server.state(f"{CAMERA}.CCD_EXPOSURE") == "Busy" or process.poll() is not None)
+    assert process.poll() is None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pytest
 from coldframe.capture.host.rig_lock import Holder, lock_path
 from coldframe.config.tables.rig import ServerSettings
 from tests.indi.servers import NIGHT, PANEL, coldframe, indiserver
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.indi
 
@@ -36,7 +37,7 @@ def test_a_plan_that_does_not_fit_leaves_no_lamp_burning(tmp_path: Path, *, died
             lock.write_text(json.dumps(asdict(Holder.me())))
         try:
             run = coldframe("run", "--config", config, "--no-dashboard", home=tmp_path)
-            said, _ = run.communicate(timeout=120)
+            said, _ = run.communicate(timeout=PATIENCE_S)
         finally:
             lock.unlink(missing_ok=True)
         assert run.returncode == 2, said

@@ -33,8 +33,8 @@ async def test_memory_stays_flat_and_no_frame_is_lost() -> None:
         async with IndiLink(HOST, server.port) as link:
             camera = IndiCamera(link, DEVICE, server)
             await camera.connect()
-            assert link._process is not None
-            processes = (os.getpid(), link._process.pid)
+            assert link.process_id is not None
+            processes = (os.getpid(), link.process_id)
 
             async def shoot(count: int) -> list[int]:
                 numbers = []

@@ -15,37 +15,27 @@ import pytest
 from coldframe.calibration.files.frame_file import read_frame
 from tests.indi.servers import (
     CAMERA,
+    LONG_S,
     NIGHT,
     PANEL,
     SCRIPTS,
     STOCK_DRIVERS,
     Indiserver,
-    Run,
     coldframe,
     dark_set,
     ended_at_last,
     indiserver,
     started_night,
+    wait_until_exposing,
 )
+from tests.patience import PATIENCE_S, block_until
 
 pytestmark = pytest.mark.indi
 
-START_DEADLINE_S = 120.0
-SAFE_WITHIN_S = 40.0
 AT_ONCE = 4
 WARM = NIGHT.replace('at_end = "off"', 'at_end = "warm"\nwarm_to_c = 20.0\nwarm_ramp_c_per_min = 1.0')
 
 WayOut = Callable[[Path], None]
-
-
-def wait_until_exposing(server: Indiserver, process: subprocess.Popen[str]) -> None:
-    deadline_s = time.monotonic() + START_DEADLINE_S
-    while time.monotonic() < deadline_s:
-        assert process.poll() is None
-        if server.state(f"{CAMERA}.CCD_EXPOSURE") == "Busy":
-            return
-        time.sleep(0.2)
-    pytest.fail("the camera never exposed")
 
 
 def light_up(server: Indiserver) -> None:
@@ -59,20 +49,13 @@ def assert_safe(server: Indiserver, *, cooler_on: bool = False) -> None:
     assert (server.get(f"{CAMERA}.CCD_COOLER.COOLER_ON") == "On") is cooler_on
 
 
-def ends(run: Run, within_s: float = SAFE_WITHIN_S) -> tuple[int, str]:
-    began_s = time.monotonic()
-    code, said = run.wait(within_s + 60)
-    assert time.monotonic() - began_s < within_s, said
-    return code, said
-
-
 def by_signal(number: signal.Signals) -> WayOut:
     def way_out(place: Path) -> None:
-        with indiserver(place / "home") as server, started_night(server, place, dark_set(100), local=True) as run:
+        with indiserver(place / "home") as server, started_night(server, place, dark_set(LONG_S), local=True) as run:
             wait_until_exposing(server, run.process)
             light_up(server)
             run.process.send_signal(number)
-            code, said = ends(run)
+            code, said = run.wait()
             assert code == 130, said
             assert_safe(server)
 
@@ -83,7 +66,7 @@ def success(place: Path) -> None:
     with indiserver(place / "home") as server, started_night(server, place, dark_set(3.0), local=True) as run:
         wait_until_exposing(server, run.process)
         light_up(server)
-        code, said = ends(run, 120)
+        code, said = run.wait()
         # The lamp that somebody lit shows in no frame of this simulator.
         assert code == 0, said
         assert_safe(server)
@@ -93,7 +76,7 @@ def failure(place: Path) -> None:
     """A camera that sees no light: the tuning of its flats fails under a lit panel."""
     flats = '[[sets]]\nkind = "flat"\nfilter = "Red"\ncount = 3\n[[sets]]\nkind = "bias"\ncount = 3\n'
     with indiserver(place / "home") as server, started_night(server, place, flats, local=True) as run:
-        code, said = ends(run, 120)
+        code, said = run.wait()
         assert code == 1, said
         assert "panel lit" in said
         assert_safe(server)
@@ -103,15 +86,16 @@ def twice_interrupted(place: Path) -> None:
     """The second Ctrl-C leaves out the warm-up, which would take 22 minutes here, and nothing else."""
     with (
         indiserver(place / "home") as server,
-        started_night(server, place, dark_set(100), local=True, night=WARM) as run,
+        started_night(server, place, dark_set(LONG_S), local=True, night=WARM) as run,
     ):
         wait_until_exposing(server, run.process)
         light_up(server)
         run.process.send_signal(signal.SIGINT)
-        time.sleep(4)
+        block_until(lambda: server.get(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_OFF") == "On")
+        time.sleep(1)  # the warm-up is under way, as a rule
         assert run.process.poll() is None
         run.process.send_signal(signal.SIGINT)
-        code, said = ends(run)
+        code, said = run.wait()
         assert code == 130, said
         assert "cut short" in said
         assert_safe(server, cooler_on=True)
@@ -122,7 +106,7 @@ def closed_terminal(place: Path) -> None:
     config = place / "coldframe.toml"
     with indiserver(place / "home") as server:
         config.write_text(
-            NIGHT.format(port=server.port, unix_socket=server.unix_socket, folder=place / "out") + dark_set(100)
+            NIGHT.format(port=server.port, unix_socket=server.unix_socket, folder=place / "out") + dark_set(LONG_S)
         )
         ours, theirs = pty.openpty()
         process: subprocess.Popen[str] = subprocess.Popen(
@@ -141,12 +125,12 @@ def closed_terminal(place: Path) -> None:
             light_up(server)
             os.close(ours)
             process.send_signal(signal.SIGHUP)
-            assert process.wait(SAFE_WITHIN_S) == 130
+            assert process.wait(PATIENCE_S) == 130
             assert_safe(server)
 
 
 def wait_until_exposing_while_read(server: Indiserver, process: subprocess.Popen[str], terminal: int) -> None:
-    deadline_s = time.monotonic() + START_DEADLINE_S
+    deadline_s = time.monotonic() + PATIENCE_S
     while server.state(f"{CAMERA}.CCD_EXPOSURE") != "Busy":
         assert time.monotonic() < deadline_s
         assert process.poll() is None
@@ -156,30 +140,30 @@ def wait_until_exposing_while_read(server: Indiserver, process: subprocess.Popen
 
 def killed(place: Path) -> None:
     """Nothing can be done by a process that is killed: `coldframe safe` does it."""
-    with indiserver(place / "home") as server, started_night(server, place, dark_set(100), local=True) as run:
+    with indiserver(place / "home") as server, started_night(server, place, dark_set(LONG_S), local=True) as run:
         wait_until_exposing(server, run.process)
         light_up(server)
         run.process.kill()
         run.process.wait()
         safe = coldframe("safe", "--config", place / "coldframe.toml", home=place)
-        said, _ = safe.communicate(timeout=60)
+        said, _ = safe.communicate(timeout=PATIENCE_S)
         assert safe.returncode == 0, said
         assert_safe(server)
 
 
 def server_comes_back(place: Path) -> None:
     """Interrupted while the server is gone: it is waited for, and what it serves is then made safe."""
-    with indiserver(place / "home") as server, started_night(server, place, dark_set(100), local=True) as run:
+    with indiserver(place / "home") as server, started_night(server, place, dark_set(LONG_S), local=True) as run:
         wait_until_exposing(server, run.process)
         os.killpg(server.process.pid, signal.SIGKILL)
         server.process.wait()
         time.sleep(1)
         run.process.send_signal(signal.SIGTERM)
-        time.sleep(20)
+        block_until(lambda: "waiting for it" in (run.night / "journal.jsonl").read_text())
         with indiserver(place / "home", STOCK_DRIVERS, server.port) as again:
             again.set(f"{PANEL}.CONNECTION.CONNECT=On")
             light_up(again)
-            code, said = ends(run, 90)
+            code, said = run.wait()
             assert code == 130, said
             assert "waiting for it" in said
             assert "the rig is safe" in said
@@ -189,15 +173,12 @@ def server_comes_back(place: Path) -> None:
 def server_stays_away(place: Path) -> None:
     """What cannot be done is said, within bounds, and the files are whole."""
     with indiserver(place / "home") as server, started_night(server, place, dark_set(0.5, 200), local=True) as run:
-        deadline_s = time.monotonic() + START_DEADLINE_S
-        while len(list(run.folder.rglob("dark_*.fits"))) < 3:
-            assert time.monotonic() < deadline_s
-            time.sleep(0.2)
+        block_until(lambda: len(list(run.folder.rglob("dark_*.fits"))) >= 3)
         os.killpg(server.process.pid, signal.SIGKILL)
         server.process.wait()
         time.sleep(0.5)
         run.process.send_signal(signal.SIGTERM)
-        code, said = ends(run, 200)
+        code, said = run.wait()
         assert code == 130, said
         assert "Check it by hand" in said
         for path in run.night.rglob("*.fits"):

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, NightOutcome
+from coldframe.capture.events.kinds import Event
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.night.assembly import assembled_night, open_night_files
 from coldframe.capture.night.resuming import unfinished_night
 from coldframe.capture.session.steering import Steering
@@ -27,7 +28,7 @@ START = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class NightRun:
-    """What a night left behind."""
+    """The outcome, events and folder of a night."""
 
     outcome: NightOutcome
     events: list[Event]
@@ -39,19 +40,19 @@ class NightRun:
 
 
 def tiny(rig: SimulatedRig) -> SimulatedRig:
-    """Return the rig with a sensor so small that its nights take seconds; all else as it is."""
+    """Return the rig with a sensor so small that its nights take seconds."""
     sensor = rig.sensor.model_copy(update={"width": 160, "height": 120})
     return rig.model_copy(update={"sensor": sensor})
 
 
 class Inline(ThreadPoolExecutor):
-    """Does blocking work on the spot: under virtual time a thread's real duration would be chance."""
+    """Runs blocking work in the calling thread: under virtual time, the real duration of a thread would be random."""
 
     def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
         try:
             future.set_result(work(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001  # as the thread would hand it over
+        except BaseException as error:  # noqa: BLE001  # like an executor
             future.set_exception(error)
         return future
 
@@ -70,9 +71,9 @@ async def run_night(
     hear: Callable[[Event], None] = lambda _: None,
     steer: Callable[[Steering, EventStream], None] = lambda _steering, _events: None,
 ) -> NightRun:
-    """Run a night over simulated devices, which `meddle` may replace, which `steer` may steer and `hear` is told of.
+    """Run a night over simulated devices, or resume one that an earlier run left unfinished in the folder.
 
-    One that an earlier run has left unfinished in the folder is gone on with.
+    `meddle` may replace devices, `steer` may make requests, and `hear` gets the events.
     """
     asyncio.get_running_loop().set_default_executor(Inline())
     clock, events, seen = NightClock(START), EventStream(), list[Event]()

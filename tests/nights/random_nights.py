@@ -1,9 +1,9 @@
-"""Whole nights drawn from a seed: a plan, a rig, and what goes wrong on it. The same seed gives the same night.
+"""Draw whole nights from seeds: a plan, a rig, and its faults. The same seed gives the same night.
 
-The night is the real one, from the plan to the last line of its journal; simulated are devices, time, and what the
-disk answers. Rows of the fault matrix that live in the link to a real INDI server (15, 42, 43, 44), in the broker (45,
-46), in the configured commands (11's power switch) or in the death of the process (48, 49) are tested with the real
-things, in tests/indi, tests/devices, tests/capture and tests/crash. Row 21 is normalised before a frame is one.
+All of the night is real, from the plan to the last line of its journal, except devices, time, and the answers of the
+disk. Faults of the link to a real INDI server (rows 15, 42, 43, 44 of the matrix), of the broker (45, 46), of the
+user's commands (11) and of the process itself (48, 49) are tested with real ones, in tests/indi, tests/devices,
+tests/capture and tests/crash. Row 21 is repaired before there is a frame.
 """
 
 import asyncio
@@ -24,8 +24,9 @@ from unittest.mock import patch
 from coldframe.calibration.camera.record import CAMERAS
 from coldframe.calibration.library.library import LIBRARY
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, NightOutcome
+from coldframe.capture.events.kinds import Event
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.night.assembly import LEARNED_FLATS, assembled_night, open_night_files
 from coldframe.capture.rig.safe_state import SafeState
 from coldframe.config.examples import example_night
@@ -38,15 +39,16 @@ from tests.nights.disk import DiskFault, SimulatedDisk
 from tests.nights.nights import START, Inline, tiny
 from tests.nights.virtual_time import NightHangsError, VirtualTimeLoop
 from tests.nights.witness import WitnessedTelescope
+from tests.patience import PATIENCE_S
 
 LONGEST_NIGHT_S = 6 * 3600.0
-"""Of virtual time: what is longer hangs."""
+"""Virtual time after which a night counts as hanging."""
 
-LONGEST_RUN_S = 120
-"""Of real time: what is longer does so without letting the clock move."""
+LONGEST_RUN_S = PATIENCE_S
+"""Real time after which a night counts as hanging without letting virtual time pass."""
 
 STUCK_S = 60.0
-"""And so much longer until what does not even let the event loop turn is ended in the middle of whatever it does."""
+"""Real time after that until a night that blocks the event loop is interrupted by a signal."""
 
 DISK_FAULTS: dict[str, tuple[int, ...]] = {
     "full-disk": (40,),
@@ -66,7 +68,7 @@ KINDS: dict[str, tuple[int, ...]] = {
 """All kinds of faults and their rows in the fault matrix."""
 
 ENDING = ("full-disk", "bad-disk", "bad-folder", "read-only-disk", "wedged-firmware", INTERRUPTION)
-"""Kinds that end a night or all its exposures: at most one is drawn for a night, and it strikes late."""
+"""Kinds that end a night or all its exposures. A night gets at most one of them, and late."""
 
 RARELY_MET = (
     "repeated-frame",
@@ -77,25 +79,25 @@ RARELY_MET = (
     "read-only-disk",
     INTERRUPTION,
 )
-"""Kinds that a night often ends before: there are two of each in a pack."""
+"""Kinds before which a night often ends. A pack holds two of each."""
 
 PACK = (*sorted(KINDS), *RARELY_MET)
 HANDS = (1, 2, 3, 5, 7, 9, 12, 15, 17, 19)
-"""How many faults the nights of a block of ten have, in a random order."""
+"""Numbers of faults in the nights of a block of ten, in random order."""
 
 
 @dataclass(frozen=True)
 class TroubledNight:
-    """A night that was drawn.
+    """A drawn night.
 
     Attributes
     ----------
     kinds
-        What goes wrong.
+        Kinds of its faults.
     interrupted_after_s
-        When somebody ends it; None where nobody does.
+        When the user ends it; None if it runs to its end.
     knows_the_rig
-        Whether there was a night before on which all was well.
+        Whether there was an earlier night without faults.
     """
 
     seed: int
@@ -113,7 +115,7 @@ class TroubledNight:
 
 @dataclass
 class TroubledRun:
-    """What a drawn night left behind."""
+    """Result of a drawn night."""
 
     night: TroubledNight
     folder: Path
@@ -136,12 +138,12 @@ class TroubledRun:
 
 
 def draw(seed: int) -> TroubledNight:
-    """Draw a night; in every ten nights whose seeds follow each other all kinds of faults come up about equally."""
+    """Draw a night. Ten nights of consecutive seeds have all kinds of faults about equally often."""
     random = Random(f"night {seed}")
     kinds = _dealt(seed)
     rig, knows_the_rig = _rig(random, kinds), random.random() < 0.5
     if not knows_the_rig:
-        # Another specimen, which perhaps needs dark flats.
+        # Another specimen of the camera, which may need dark flats.
         sensor = rig.sensor.model_copy(update={"short_exposure_adu": random.choice([0.0, 300.0])})
         rig = rig.model_copy(update={"seed": random.randrange(1000), "sensor": sensor})
     return TroubledNight(
@@ -156,7 +158,7 @@ def draw(seed: int) -> TroubledNight:
 
 
 def _dealt(seed: int) -> tuple[str, ...]:
-    """Deal the kinds to a block of nights, as cards from a shuffled pack; a pack goes on where the last one ended."""
+    """Deal the kinds to a block of nights, like cards from shuffled packs."""
     block, place = divmod(seed, len(HANDS))
     random = Random(f"hands {block}")
     sizes = random.sample(HANDS, len(HANDS))
@@ -190,7 +192,7 @@ def _rig(random: Random, kinds: tuple[str, ...]) -> SimulatedRig:
 
 
 def _settings(random: Random, rig: SimulatedRig, *, turns: bool) -> Settings:
-    """Draw a plan of few sets of few frames that the rig can shoot; its wheel has to turn if it `turns`."""
+    """Draw a plan of few sets of few frames that the rig can shoot. The wheel has to turn if `turns`."""
     plan = _plan_for(rig)
     filters = random.sample(["L", "R", "Ha"], 3 if turns else random.choice([1, 2])) if rig.wheel else [None]
 
@@ -215,7 +217,7 @@ def _settings(random: Random, rig: SimulatedRig, *, turns: bool) -> Settings:
 
 
 def _plan_for(rig: SimulatedRig) -> dict[str, Any]:
-    """Return the small rig's night without what this rig has not."""
+    """Return the small rig's night without the devices that this rig lacks."""
     plan: dict[str, Any] = load_settings(example_night("small")).model_dump(mode="json", exclude_none=True)
     if rig.cooler is None:
         del plan["camera"]["setpoint_c"]
@@ -244,17 +246,17 @@ def _disk_fault(kind: str, random: Random) -> DiskFault:
 def run(
     night: TroubledNight, folder: Path | None = None, prepare: Callable[[EventStream], None] = lambda _: None
 ) -> Iterator[TroubledRun]:
-    """Run a drawn night; what it left behind lies in a scratch folder for the length of the block, or in `folder`.
+    """Run a drawn night. Its files are in a scratch folder for the length of the block, or in `folder`.
 
     `prepare` may subscribe to the night's events, or keep them.
 
     Raises
     ------
     NightHangsError
-        It does not end.
+        If it does not end.
     """
     with contextlib.ExitStack() as stack:
-        # Real paths are those that the system tells of open files.
+        # Paths of open files, as the system reports them, have no links in them.
         scratch = folder or Path(stack.enter_context(TemporaryDirectory(prefix="coldframe-night-")))
         storage = scratch.resolve() / "storage"
         storage.mkdir()
@@ -262,7 +264,7 @@ def run(
             _remember(night, storage)
         if BROKEN_MEMORY in night.kinds:
             _break_memory(night, storage)
-        # The pixels of such frames are not worth other threads.
+        # Frames this small are not worth a thread.
         stack.enter_context(patch("coldframe.calibration.threads._pool", _inline))
         yield _run(night, storage, prepare)
 
@@ -310,7 +312,7 @@ async def _watched(night: TroubledNight, disk: SimulatedDisk, prepare: Callable[
 
 
 def _remember(night: TroubledNight, storage: Path) -> None:
-    """Copy what a night on which all is well leaves of this rig."""
+    """Copy what a night without faults learns about this rig."""
     without_cover = night.rig.panel.model_copy(update={"cover_travel_s": None})
     alike = night.rig.model_copy(update={"panel": without_cover, "ambient_c": 12.0})
     for name, content in _earlier(alike.model_dump_json()).items():
@@ -333,7 +335,7 @@ def _earlier(rig: str) -> dict[str, bytes]:
 
 
 def _break_memory(night: TroubledNight, storage: Path) -> None:
-    """Leave garbage where the library's index and what was learned should be."""
+    """Replace the library's index and everything learned by garbage."""
     random = Random(f"garbage {night.seed}")
     (storage / LIBRARY).mkdir(exist_ok=True)
     (storage / CAMERAS / "Coldframe-Camera").mkdir(parents=True, exist_ok=True)
@@ -347,12 +349,12 @@ def _inline() -> Inline:
 
 
 class _OverdueError(KeyboardInterrupt):
-    """An event loop lets it pass, as it does no other exception that comes in the middle of its own work."""
+    """A KeyboardInterrupt, because that is the only exception that an event loop does not catch."""
 
 
 @contextmanager
 def _alarm() -> Iterator[None]:
-    """Put an end to a night that takes too long and never comes back to its loop, which would notice by itself."""
+    """Interrupt a night that takes too long and blocks its event loop, so that the loop cannot notice."""
 
     def ring(number: int, frame: FrameType | None) -> None:
         del number, frame

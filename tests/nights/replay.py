@@ -1,6 +1,6 @@
-"""Plays drawn nights again: ``python -m tests.nights.replay 1234``, or ``0-299`` for a table of many.
+"""Replay drawn nights: ``python -m tests.nights.replay 1234``, or ``0-299`` for a table of many.
 
-One seed tells its whole story; its files stay in the folder after ``--keep``.
+For one seed it prints all events; its files stay in the folder given by ``--keep``.
 """
 
 import argparse
@@ -34,14 +34,14 @@ ASIDE = (CoolingProgress, FrameShown, MasterGrew, PanelChanged, TemperatureRead)
 
 @dataclass(frozen=True)
 class Report:
-    """What is known of one night once its files are gone.
+    """Result of one night, without its files.
 
     Attributes
     ----------
     wrong
-        What does not hold; empty after a good night.
+        Violations; empty after a good night.
     met, limits
-        How often each kind of fault took effect, and what was let pass as documented.
+        How often each kind of fault took effect, and which documented limits were met.
     """
 
     seed: int
@@ -58,7 +58,7 @@ class Report:
 
 @dataclass
 class Tally:
-    """What many nights have shown."""
+    """Results of many nights."""
 
     nights: int = 0
     processes: int = 1
@@ -81,7 +81,7 @@ class Tally:
             self.failed.append(report)
 
     def table(self) -> str:
-        """Return the faults that were met, kind by kind, and how fast that was."""
+        """Return a table of the kinds of faults that took effect, and the speed."""
         pace = f"{self.nights / max(self.elapsed_s, 1e-9):.1f} nights a second in {self.processes} processes"
         lines = [f"{self.nights} nights, {len(self.failed)} failed, {pace}"]
         lines.append(", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items())))
@@ -95,7 +95,7 @@ class Tally:
 
 
 def play(seed: int, keep: Path | None = None, prepare: Callable[[EventStream], None] = lambda _: None) -> Report:
-    """Play a night and judge it; what is raised is wrong, too. `prepare` may subscribe to its events."""
+    """Play a night and judge it. An exception is a violation, too. `prepare` may subscribe to its events."""
     night, began_s = draw(seed), time.perf_counter()
     try:
         with run(night, keep, prepare) as after:
@@ -110,16 +110,16 @@ def play(seed: int, keep: Path | None = None, prepare: Callable[[EventStream], N
                 tuple(verdict.limits),
                 time.perf_counter() - began_s,
             )
-    except Exception:  # noqa: BLE001  # whatever it is, the seed must be told
+    except Exception:  # noqa: BLE001  # the report must name the seed
         return Report(seed, str(night), "error", (traceback.format_exc(limit=-8),), {})
 
 
 def play_all(seeds: Iterable[int], processes: int | None = None) -> Tally:
-    """Play many nights, some at the same time; each failure is told as it comes."""
+    """Play many nights, some at the same time, and print each failure as it comes."""
     wanted = list(seeds)
     processes = min(processes or len(os.sched_getaffinity(0)), max(len(wanted) // len(HANDS), 1))
     tally, began_s = Tally(processes=processes), time.perf_counter()
-    # Whole blocks go to one process, which keeps what it remembers of rigs.
+    # A block goes to one process, which caches what it learned about rigs.
     with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_quietly) as pool:
         for report in pool.map(play, wanted, chunksize=len(HANDS)):
             tally.add(report)
@@ -152,7 +152,7 @@ def _tell(seed: int, keep: Path | None) -> int:
 
 
 def main() -> int:
-    """Play the seeds of the command line; 1 if one of them fails."""
+    """Play the seeds of the command line. Return 1 if one of them fails."""
     parser = argparse.ArgumentParser(prog=COMMAND.format("").strip(), description=__doc__)
     parser.add_argument("seeds", help="one seed, or two joined by a hyphen")
     parser.add_argument("--keep", type=Path, help="folder in which the files of one seed stay")

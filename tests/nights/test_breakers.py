@@ -1,4 +1,4 @@
-"""Nights on which a device fails again and again: what does not need it goes on, and no hour is wasted on it."""
+"""Nights with a device that fails again and again: sets that do not need it go on, and no hour is wasted on it."""
 
 import asyncio
 import sys
@@ -13,11 +13,10 @@ from coldframe.capture.events.kinds import (
     HookEnded,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     Notice,
     StepEnded,
-    StepOutcome,
 )
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.recovery import power_cycle
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import Settings
@@ -33,7 +32,7 @@ pytestmark = pytest.mark.looptime
 
 
 class LostFrom(Wrapped):
-    """A panel or wheel that is gone for good once `is_gone` is set."""
+    """A panel or wheel that is lost for good once `is_gone` is set."""
 
     is_gone = False
 
@@ -62,7 +61,7 @@ class LostFrom(Wrapped):
 
 
 class Losing(Wrapped):
-    """A camera at whose `at`-th frame of a kind another device goes."""
+    """A camera at whose `at`-th frame of a kind another device is lost."""
 
     def __init__(self, inner: Camera, device: LostFrom, kind: FrameKind, at: int) -> None:
         super().__init__(inner)
@@ -92,7 +91,7 @@ def made(night: NightRun) -> list[str]:
     return sorted(Path(master.path).name.split("_")[0] for master in night.of(MasterWritten))
 
 
-async def test_a_wheel_that_is_gone_costs_the_flats_only(tmp_path: Path) -> None:
+async def test_a_lost_wheel_costs_only_the_flats(tmp_path: Path) -> None:
     night = await run_night(short(), SMALL, tmp_path, losing("wheel", FrameKind.BIAS, 4))
     assert night.outcome is NightOutcome.INCOMPLETE
     assert made(night) == ["MasterBias", "MasterDark"]
@@ -101,13 +100,13 @@ async def test_a_wheel_that_is_gone_costs_the_flats_only(tmp_path: Path) -> None
     assert lasted_min(night) < 15
 
 
-async def test_a_panel_that_was_dark_when_it_went_spoils_no_darks(tmp_path: Path) -> None:
+async def test_a_panel_lost_while_dark_costs_no_darks(tmp_path: Path) -> None:
     night = await run_night(short(), SMALL, tmp_path, losing("panel", FrameKind.BIAS, 4))
     assert made(night) == ["MasterBias", "MasterDark"]
     assert lasted_min(night) < 15
 
 
-async def test_a_panel_that_was_lit_when_it_went_does(tmp_path: Path) -> None:
+async def test_a_panel_lost_while_lit_costs_the_darks(tmp_path: Path) -> None:
     night = await run_night(short(), SMALL, tmp_path, losing("panel", FrameKind.FLAT, 4))
     assert made(night) == ["MasterBias"]
     assert lasted_min(night) < 20
@@ -118,7 +117,7 @@ def failures(night: NightRun) -> list[str]:
 
 
 class Hanging(Wrapped):
-    """A camera that hangs from an exposure on, until its power was off and on (a file was written) often enough."""
+    """A camera that hangs from an exposure on, until it has been power-cycled (a file was written) often enough."""
 
     def __init__(self, inner: Camera, switched: Path, times: int) -> None:
         super().__init__(inner)
@@ -168,7 +167,7 @@ async def test_a_camera_that_hangs_is_power_cycled_and_the_night_goes_on(
     assert camera.timeouts == 5 + 3 * (times - 1)
 
 
-async def test_its_power_is_cycled_twice_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_camera_is_power_cycled_twice_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     night, camera = await run_hanging(tmp_path, 99, monkeypatch)
     assert night.outcome is NightOutcome.INCOMPLETE
     assert len(night.of(HookEnded)) == 2
@@ -190,13 +189,13 @@ class Meddling(Wrapped):
         return frame
 
 
-async def test_a_second_program_is_put_up_with_twice(tmp_path: Path) -> None:
+async def test_settings_changed_by_another_program_are_restored_twice(tmp_path: Path) -> None:
     night = await run_night(short(), SMALL, tmp_path, Rigged(camera=lambda camera: Meddling(camera, {6, 9})))
     assert night.outcome is NightOutcome.COMPLETE
     assert len([reason for reason in reasons(tmp_path) if "gain=10" in reason]) == 2
 
 
-async def test_then_the_night_ends_in_the_safe_state_and_says_what_was_changed(tmp_path: Path) -> None:
+async def test_the_third_foreign_change_ends_the_night_in_the_safe_state_and_is_named(tmp_path: Path) -> None:
     rigged = Rigged(camera=lambda camera: Meddling(camera, {6, 8, 10}))
     night = await run_night(short(), SMALL, tmp_path, rigged)
     assert night.outcome is NightOutcome.ABORTED

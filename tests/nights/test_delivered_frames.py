@@ -12,14 +12,9 @@ import pytest
 
 from coldframe.calibration.files.frame_file import read_pixels
 from coldframe.calibration.stacking.accumulator import pixel_digest
-from coldframe.capture.events.kinds import (
-    FrameAccepted,
-    FrameRejected,
-    NightOutcome,
-    StepEnded,
-    StepOutcome,
-)
+from coldframe.capture.events.kinds import FrameAccepted, FrameRejected, StepEnded
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.pipeline.delivered_frames import NOT_JUDGED
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.threads import in_thread
@@ -176,5 +171,5 @@ async def test_twilight_flats_shot_with_a_dead_thermometer_do_not_count(tmp_path
     assert len([event for event in night.of(FrameAccepted) if "/flats/" in event.path]) < len(flats)
     rejected = night.of(FrameRejected)
     assert rejected
-    assert all("none when asked" in event.reason for event in rejected)
+    assert all("none when polled" in event.reason for event in rejected)
     assert any(event.outcome is StepOutcome.FAILED for event in night.of(StepEnded))

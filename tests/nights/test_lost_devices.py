@@ -1,4 +1,4 @@
-"""Nights on which something goes away and comes back: it is waited for, and nothing shot meanwhile counts."""
+"""Nights on which a device goes away: it is waited for, and no frame shot meanwhile counts."""
 
 import asyncio
 import json
@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightOutcome, Notice, StepEnded, StepOutcome
+from coldframe.capture.events.kinds import (
+    FrameAccepted,
+    MasterWritten,
+    Notice,
+    StepEnded,
+)
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Camera, Frame
 from coldframe.devices.errors import DeviceLostError
@@ -53,7 +59,7 @@ class GoneFor(Wrapped):
 
 
 @pytest.mark.parametrize("at", [0, 1, 9, 25], ids=["cooling", "first", "bias", "later"])
-async def test_what_comes_back_within_minutes_costs_nothing_but_time(tmp_path: Path, at: int) -> None:
+async def test_a_device_that_returns_within_minutes_costs_only_time(tmp_path: Path, at: int) -> None:
     rigged = Rigged(camera=lambda camera: GoneFor(camera, at, 200.0))
     night = await run_night(short(), SMALL, tmp_path, rigged)
     assert night.outcome is NightOutcome.COMPLETE
@@ -62,7 +68,7 @@ async def test_what_comes_back_within_minutes_costs_nothing_but_time(tmp_path: P
     rigged.assert_safe()
 
 
-async def test_what_stays_away_for_longer_costs_its_set(tmp_path: Path) -> None:
+async def test_a_device_that_stays_away_costs_its_set(tmp_path: Path) -> None:
     rigged = Rigged(camera=lambda camera: GoneFor(camera, 9, 400.0))
     night = await run_night(short(), SMALL, tmp_path, rigged)
     assert night.outcome is NightOutcome.INCOMPLETE
@@ -72,7 +78,7 @@ async def test_what_stays_away_for_longer_costs_its_set(tmp_path: Path) -> None:
 
 
 class Meddled(Wrapped):
-    """A panel that somebody changes during one exposure of flats."""
+    """A panel that another program changes during one exposure of flats."""
 
     def __init__(self, inner: FlatPanel) -> None:
         super().__init__(inner)
@@ -97,7 +103,7 @@ class MeddlingCamera(Wrapped):
         return frame
 
 
-async def test_a_frame_during_which_something_changed_is_kept_aside(tmp_path: Path) -> None:
+async def test_a_frame_during_which_the_rig_changed_is_quarantined(tmp_path: Path) -> None:
     panels: list[Any] = []
 
     def meddled(panel: FlatPanel) -> Any:

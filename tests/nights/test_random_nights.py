@@ -14,7 +14,8 @@ from unittest.mock import patch
 import pytest
 
 from coldframe.calibration.files.frame_file import read_header
-from coldframe.capture.events.kinds import FrameAccepted, NightEnded, NightOutcome
+from coldframe.capture.events.kinds import FrameAccepted, NightEnded
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.judging.frame_gate import FrameGate
 from tests.nights import random_nights
 from tests.nights.disk import DiskFault
@@ -91,7 +92,7 @@ def after(night: TroubledNight) -> Iterator[TroubledRun]:
         yield left
 
 
-def test_without_faults_all_holds() -> None:
+def test_a_night_without_faults_violates_nothing() -> None:
     with after(clean()) as left:
         assert left.outcome is NightOutcome.COMPLETE
         assert left.met() == {}
@@ -178,7 +179,7 @@ def end_otherwise(left: TroubledRun) -> None:
         (end_otherwise, "nothing is missing"),
     ],
 )
-def test_what_does_not_hold_is_told(spoil: Callable[[TroubledRun], None], told: str) -> None:
+def test_each_violation_is_reported(spoil: Callable[[TroubledRun], None], told: str) -> None:
     night = clean()
     cooling = night.settings.cooling.model_copy(update={"at_end": "warm"})
     night = replace(night, settings=night.settings.model_copy(update={"cooling": cooling}))
@@ -187,7 +188,7 @@ def test_what_does_not_hold_is_told(spoil: Callable[[TroubledRun], None], told: 
         assert any(told in text for text in judge(left).wrong), judge(left).wrong
 
 
-def test_a_frame_that_counts_though_it_is_spoilt_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_spoilt_frame_that_counts_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FrameGate, "fault", lambda *_: None)
     with run(replace(clean(2), kinds=("torn-frame",), seed=2)) as left:
         assert any("which torn-frame has spoilt" in text for text in judge(left).wrong)
@@ -196,7 +197,7 @@ def test_a_frame_that_counts_though_it_is_spoilt_is_told(monkeypatch: pytest.Mon
 # ---- no night hangs ----
 
 
-def test_a_night_that_waits_for_ever_is_told() -> None:
+def test_a_night_that_waits_for_ever_is_reported() -> None:
     async def wait() -> None:
         await asyncio.Event().wait()
 
@@ -205,7 +206,7 @@ def test_a_night_that_waits_for_ever_is_told() -> None:
     assert "python -m tests.nights.replay 1" in str(report)
 
 
-def test_a_night_that_never_comes_to_an_end_is_told() -> None:
+def test_a_night_that_never_ends_is_reported() -> None:
     async def poll() -> None:
         while True:
             await asyncio.sleep(10.0)
@@ -214,7 +215,7 @@ def test_a_night_that_never_comes_to_an_end_is_told() -> None:
         runner.run(poll())
 
 
-def test_a_night_in_which_no_time_passes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_night_in_which_no_time_passes_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     async def spin() -> None:
         while True:
             await asyncio.sleep(0)
@@ -239,7 +240,7 @@ def of(left: TroubledRun, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_cooler_that_stays_on_is_switched_off_again_or_told(seed: int) -> None:
+def test_a_cooler_that_stays_on_is_switched_off_again_or_reported(seed: int) -> None:
     with after(scripted("cooler-stays-on", seed)) as left:
         assert left.telescope.cooler is not None
         assert left.met()
@@ -248,7 +249,7 @@ def test_a_cooler_that_stays_on_is_switched_off_again_or_told(seed: int) -> None
 
 
 @pytest.mark.parametrize("nonsense_c", [float("nan"), 1e9, -273.15])
-def test_a_nonsensical_reading_is_no_start_for_a_ramp(nonsense_c: float) -> None:
+def test_a_ramp_does_not_start_at_a_nonsensical_reading(nonsense_c: float) -> None:
     with (
         patch("coldframe.simulators.faults.cooler_faults.NonsenseReading.choices_c", (nonsense_c,)),
         patch("coldframe.simulators.faults.cooler_faults.NonsenseReading.first", (1, 1)),
@@ -257,7 +258,7 @@ def test_a_nonsensical_reading_is_no_start_for_a_ramp(nonsense_c: float) -> None
         assert left.met()["nonsense-reading"] > 10
 
 
-def test_a_torn_bias_is_turned_away() -> None:
+def test_a_torn_bias_is_rejected() -> None:
     with (
         patch("coldframe.simulators.faults.camera_faults.TornFrame.first", (6, 6)),
         after(scripted("torn-frame", 1)) as left,
@@ -265,7 +266,7 @@ def test_a_torn_bias_is_turned_away() -> None:
         assert of(left, "was the readout interrupted?")
 
 
-def test_a_set_that_is_lit_from_the_start_is_told_to_be_put_aside() -> None:
+def test_the_frames_of_a_set_that_is_lit_from_the_start_are_reported_as_rejected() -> None:
     with (
         patch("coldframe.simulators.faults.light_faults.StrayLight.first", (2, 2)),
         after(scripted("stray-light", 1)) as left,
@@ -273,7 +274,7 @@ def test_a_set_that_is_lit_from_the_start_is_told_to_be_put_aside() -> None:
         assert len(of(left, "FrameRejected")) >= 2
 
 
-def test_near_the_setpoint_is_not_there() -> None:
+def test_near_the_setpoint_is_not_at_the_setpoint() -> None:
     """The last setpoint of a ramp is not taken at once, and the sensor is near it meanwhile."""
     night = scripted("stubborn-cooler", 0, ramp_c_per_min=2.0, dwell_s=1.0, tolerance_c=2.0)
     with (
@@ -285,7 +286,7 @@ def test_near_the_setpoint_is_not_there() -> None:
         assert setpoints == {-10.0}
 
 
-def test_a_cooler_that_is_to_be_switched_off_at_once_is_so_in_a_hurry_too() -> None:
+def test_a_cooler_configured_to_be_switched_off_is_switched_off_in_a_hurry_too() -> None:
     night = scripted("hanging-abort", 0, at_end="off")
     with after(replace(night, kinds=("hanging-abort", INTERRUPTION), interrupted_after_s=30.0)) as left:
         assert left.telescope.cooler is not None

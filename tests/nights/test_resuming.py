@@ -1,4 +1,4 @@
-"""Nights whose run ended before its time: the next one makes the rig safe, counts what is there, shoots the rest."""
+"""Nights whose run ended early: the next run makes the rig safe, counts the frames on disk, and shoots the rest."""
 
 import asyncio
 import json
@@ -18,12 +18,11 @@ from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameRejected,
     MasterWritten,
-    NightOutcome,
     NightStarted,
     Notice,
     StepEnded,
-    StepOutcome,
 )
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.storage.journal import Journal
 from coldframe.capture.storage.night_folder import FOLDERS, NightFolder
 from coldframe.config.examples import example_night
@@ -47,7 +46,7 @@ Stop = Callable[[Event], bool]
 async def ended_run(
     settings: Settings, rig: SimulatedRig, folder: Path, stop: Stop, meddle: Callable[[Rig], Rig] = lambda rig: rig
 ) -> list[Event]:
-    """Run a night until an event, and leave what is there then; return what was told."""
+    """Run a night until an event, and leave its files as they are then; return the events."""
     seen: list[Event] = []
     running: asyncio.Task[NightRun]
 
@@ -89,7 +88,7 @@ def accepted(events: list[Event]) -> list[str]:
 
 
 def assert_whole(night: NightRun, settings: Settings) -> None:
-    """All masters are there, each equal to the column sort over its frames, and no frame is in two of a kind."""
+    """Check that all masters exist, each equal to the column sort over its frames, and that no frame counts twice."""
     assert night.outcome is NightOutcome.COMPLETE
     masters = [Path(event.path) for event in night.of(MasterWritten)]
     assert len(masters) == len(settings.sets)
@@ -112,7 +111,7 @@ def assert_whole(night: NightRun, settings: Settings) -> None:
         (FrameKind.DARK, 6),
     ],
 )
-async def test_what_was_accepted_counts_and_the_rest_is_shot(tmp_path: Path, kind: FrameKind, number: int) -> None:
+async def test_accepted_frames_count_and_the_rest_is_shot(tmp_path: Path, kind: FrameKind, number: int) -> None:
     settings = short()
     before = await ended_run(settings, SMALL, tmp_path, nth(kind, number))
     files = {path: path.read_bytes() for path in files_in(tmp_path, "20*/*/*/*.fits")}
@@ -132,7 +131,7 @@ async def test_what_was_accepted_counts_and_the_rest_is_shot(tmp_path: Path, kin
     rigged.assert_safe()
 
 
-async def test_a_whole_night_is_not_gone_on_with(tmp_path: Path) -> None:
+async def test_a_complete_night_is_not_resumed(tmp_path: Path) -> None:
     await run_night(short(), SMALL, tmp_path)
     second = await run_night(short(), SMALL, tmp_path)
     assert len(files_in(tmp_path, "20*")) == 2
@@ -203,7 +202,7 @@ async def test_damaged_and_torn_files_go_to_quarantine_and_are_shot_again(tmp_pa
     assert any(flipped.name in text and "quarantine" in text for text in notices)
 
 
-async def test_a_frame_that_is_gone_is_told_and_shot_again(tmp_path: Path) -> None:
+async def test_a_missing_frame_is_reported_and_shot_again(tmp_path: Path) -> None:
     before = await ended_run(short(), SMALL, tmp_path, nth(FrameKind.DARK, 4))
     remove(accepted(before)[2])
     night = await run_night(short(), SMALL, tmp_path)
@@ -230,7 +229,7 @@ async def test_a_copy_of_a_frame_counts_once(tmp_path: Path) -> None:
     assert any("repeated" in event.reason for event in night.of(FrameRejected))
 
 
-async def test_ended_again_and_again_it_comes_to_its_end(tmp_path: Path) -> None:
+async def test_a_night_that_is_interrupted_again_and_again_completes(tmp_path: Path) -> None:
     settings = short()
     for kind in (FrameKind.BIAS, FrameKind.DARK_FLAT, FrameKind.FLAT, FrameKind.DARK):
         await ended_run(settings, SMALL, tmp_path, nth(kind, 4))
@@ -264,7 +263,7 @@ async def test_uncooled_darks_of_another_setting_are_a_set_of_their_own(tmp_path
 
 
 @pytest.mark.parametrize("left_s", [5, 30, 100])
-async def test_what_is_there_counts_though_there_is_no_time_to_shoot_it(tmp_path: Path, left_s: float) -> None:
+async def test_frames_on_disk_count_even_if_there_is_no_time_to_shoot_them(tmp_path: Path, left_s: float) -> None:
     settings = short()
     darks = sum(1 for each in settings.sets if each.kind is FrameKind.DARK)
     before = await ended_run(settings, SMALL, tmp_path, nth(FrameKind.DARK, 6 * darks))
@@ -273,7 +272,7 @@ async def test_what_is_there_counts_though_there_is_no_time_to_shoot_it(tmp_path
     assert_whole(night, settings)
 
 
-async def test_what_is_there_of_a_set_makes_a_master_though_there_is_no_time_for_the_rest(tmp_path: Path) -> None:
+async def test_frames_on_disk_make_a_master_even_if_there_is_no_time_for_the_rest(tmp_path: Path) -> None:
     settings = short()
     before = await ended_run(settings, SMALL, tmp_path, nth(FrameKind.DARK, 5))
     night = await run_night(settings, SMALL, tmp_path, deadline=START + timedelta(seconds=5))
@@ -281,7 +280,7 @@ async def test_what_is_there_of_a_set_makes_a_master_though_there_is_no_time_for
     assert [event.frames for event in night.of(MasterWritten)][-1] == 5
 
 
-async def test_a_step_done_with_another_setting_is_not_done(tmp_path: Path) -> None:
+async def test_a_step_done_with_other_settings_does_not_count_as_done(tmp_path: Path) -> None:
     await ended_run(short(), SMALL, tmp_path, nth(FrameKind.DARK, 6))
     other = short()
     other = other.model_copy(update={"camera": other.camera.model_copy(update={"gain": 0.0})})
@@ -304,7 +303,7 @@ async def test_a_copy_of_a_sky_flat_counts_once(tmp_path: Path) -> None:
 
 
 def take(paths: list[Path]) -> dict[str, list[list[tuple[str, object]]]]:
-    """Remove masters and return all cards of all their images; DATASUM stands for the pixels.
+    """Remove masters and return all cards of all their images. DATASUM stands for the pixels.
 
     Without the gain, which the first run has measured in the end, and so without CHECKSUM.
     """
@@ -317,7 +316,7 @@ def take(paths: list[Path]) -> dict[str, list[list[tuple[str, object]]]]:
     return told
 
 
-async def test_a_master_made_from_the_frames_again_tells_the_same_to_the_last_bit(tmp_path: Path) -> None:
+async def test_a_master_made_again_from_the_frames_is_equal_to_the_last_bit(tmp_path: Path) -> None:
     await ended_run(short(), SMALL, tmp_path, nth(FrameKind.DARK, 3))
     before = take(files_in(tmp_path, "20*/masters/*.fits"))
     assert len(before) == len(short().sets) - 1
@@ -331,7 +330,7 @@ def inputs_of(master: Path) -> list[str]:
     return [header[f"IMCOM{number:03d}"] for number in range(1, header["STACKCNT"] + 1)]
 
 
-async def test_a_night_that_another_run_is_shooting_is_left_to_it(tmp_path: Path) -> None:
+async def test_a_night_that_another_run_is_shooting_is_not_resumed(tmp_path: Path) -> None:
     first = await ended_run(short(), SMALL, tmp_path, nth(FrameKind.BIAS, 3))
     before = files_in(tmp_path, "20*/**/*.fits")
     (journal,) = files_in(tmp_path, "20*/journal.jsonl")

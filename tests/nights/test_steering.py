@@ -1,4 +1,4 @@
-"""Nights that people steer: paused and resumed, sets skipped, ended; the rig is safe at the end of each."""
+"""Nights that the user pauses, resumes and aborts, and whose sets are skipped. The rig is safe at the end of each."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,17 +17,16 @@ from coldframe.capture.events.kinds import (
     FrameRejected,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     NightPaused,
     NightResumed,
     NightStarted,
     PanelChanged,
     SetResized,
     StepEnded,
-    StepOutcome,
     StepStarted,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.session.steering import Steering
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
@@ -53,7 +52,7 @@ def short() -> Settings:
 
 
 class Steerer:
-    """Asks for something at the first event that fits, and for more some time later; remembers the answers."""
+    """Makes a request at the first matching event, and further ones some time later; keeps the answers."""
 
     def __init__(self, when: When, ask: Ask, *later: tuple[float, Ask]) -> None:
         self._when, self._ask, self._later = when, ask, later
@@ -83,7 +82,7 @@ class Steerer:
 
 
 async def steered(folder: Path, steerer: Steerer, settings: Settings | None = None, minutes: float = 600) -> NightRun:
-    """Run a night that must end within six hours, and leave its rig safe."""
+    """Run a night, and check that it ends within six hours and leaves its rig safe."""
     rigs: list[Rig] = []
 
     def remember(rig: Rig) -> Rig:
@@ -135,7 +134,7 @@ def is_paused_for(night: NightRun) -> timedelta:
 
 
 @pytest.mark.parametrize("when", PHASES)
-async def test_a_night_that_was_paused_makes_all_it_would_have_made(tmp_path: Path, when: When) -> None:
+async def test_a_paused_night_makes_everything_that_was_planned(tmp_path: Path, when: When) -> None:
     steerer = Steerer(when, Steering.pause, (1000.0, Steering.resume))
     night = await steered(tmp_path, steerer)
     assert night.outcome is NightOutcome.COMPLETE
@@ -144,10 +143,10 @@ async def test_a_night_that_was_paused_makes_all_it_would_have_made(tmp_path: Pa
     assert is_paused_for(night) == timedelta(seconds=1000)
     (paused,), (resumed,) = night.of(NightPaused), night.of(NightResumed)
     assert not [each for each in night.of(ExposureStarted) if paused.at < each.at < resumed.at]
-    assert steerer.beats > 900, "each second of a pause is a sign of life"
+    assert steerer.beats > 900, "each second of a pause gives a beat"
 
 
-async def test_the_lamp_goes_out_in_a_long_pause_and_burns_again_after_it(tmp_path: Path) -> None:
+async def test_the_lamp_is_switched_off_in_a_long_pause_and_on_again_after_it(tmp_path: Path) -> None:
     night = await steered(tmp_path, Steerer(accepts("flats", 2), Steering.pause, (1000.0, Steering.resume)))
     (paused,), (resumed,) = night.of(NightPaused), night.of(NightResumed)
     changes = [each for each in night.of(PanelChanged) if paused.at < each.at]
@@ -159,13 +158,13 @@ async def test_the_lamp_goes_out_in_a_long_pause_and_burns_again_after_it(tmp_pa
     assert changes[1].at >= resumed.at
 
 
-async def test_the_lamp_burns_on_in_a_short_pause(tmp_path: Path) -> None:
+async def test_the_lamp_stays_lit_in_a_short_pause(tmp_path: Path) -> None:
     night = await steered(tmp_path, Steerer(accepts("flats", 2), Steering.pause, (100.0, Steering.resume)))
     (paused,), (resumed,) = night.of(NightPaused), night.of(NightResumed)
     assert not [each for each in night.of(PanelChanged) if paused.at < each.at < resumed.at]
 
 
-async def test_what_was_asked_twice_is_said_to_be_so(tmp_path: Path) -> None:
+async def test_a_repeated_request_is_answered_as_such(tmp_path: Path) -> None:
     asks = ((1.0, Steering.pause), (2.0, Steering.resume), (3.0, Steering.resume))
     steerer = Steerer(exposes(FrameKind.DARK), Steering.pause, *asks)
     night = await steered(tmp_path, steerer)
@@ -173,7 +172,7 @@ async def test_what_was_asked_twice_is_said_to_be_so(tmp_path: Path) -> None:
     assert len(night.of(NightPaused)) == len(night.of(NightResumed)) == 1
 
 
-async def test_a_paused_night_whose_time_is_up_ends_in_the_safe_state(tmp_path: Path) -> None:
+async def test_a_night_paused_beyond_its_deadline_ends_in_the_safe_state(tmp_path: Path) -> None:
     night = await steered(tmp_path, Steerer(accepts("biases", 3), Steering.pause), minutes=20)
     assert night.outcome is NightOutcome.INCOMPLETE
     assert START + timedelta(minutes=19) < night.events[-1].at < START + timedelta(minutes=25)
@@ -186,7 +185,7 @@ async def test_a_skipped_set_gets_a_master_from_the_frames_that_it_has(tmp_path:
     dark = step_of(night, "dark 2 s")
     (ended,) = [each for each in night.of(StepEnded) if each.step == dark]
     assert ended.outcome is StepOutcome.SKIPPED
-    assert ended.reason == "by request; its master is of 6 frames of 8"
+    assert ended.reason == "by request; its master has 6 of 8 frames"
     (master,) = [each for each in night.of(MasterWritten) if each.step == dark]
     assert master.frames == 6
     assert len(night.of(MasterWritten)) == 6
@@ -194,7 +193,7 @@ async def test_a_skipped_set_gets_a_master_from_the_frames_that_it_has(tmp_path:
     assert steerer.answers[0].startswith("dark 2 s: skipped")
 
 
-async def test_a_set_skipped_with_few_frames_keeps_them_and_gets_no_master(tmp_path: Path) -> None:
+async def test_a_set_skipped_after_few_frames_keeps_them_and_gets_no_master(tmp_path: Path) -> None:
     night = await steered(tmp_path, Steerer(accepts("darks", 2), Steering.skip))
     dark = step_of(night, "dark 2 s")
     (ended,) = [each for each in night.of(StepEnded) if each.step == dark]
@@ -203,7 +202,7 @@ async def test_a_set_skipped_with_few_frames_keeps_them_and_gets_no_master(tmp_p
     assert len(night.of(MasterWritten)) == 5
 
 
-async def test_a_long_exposure_is_not_waited_for(tmp_path: Path) -> None:
+async def test_a_skip_does_not_wait_for_a_long_exposure(tmp_path: Path) -> None:
     settings = short()
     sets = tuple(
         each.model_copy(update={"exposure_s": 1800.0}) if each.kind is FrameKind.DARK else each
@@ -217,7 +216,7 @@ async def test_a_long_exposure_is_not_waited_for(tmp_path: Path) -> None:
     assert ended.at - began.at < timedelta(seconds=60)
 
 
-async def test_skipping_a_tuning_leaves_out_what_builds_on_it(tmp_path: Path) -> None:
+async def test_skipping_a_tuning_skips_the_sets_that_need_it(tmp_path: Path) -> None:
     night = await steered(tmp_path, Steerer(lambda event: isinstance(event, FlatTested), Steering.skip))
     skipped = [each for each in night.of(StepEnded) if each.outcome is StepOutcome.SKIPPED]
     assert skipped[0].reason == "by request"
@@ -225,7 +224,7 @@ async def test_skipping_a_tuning_leaves_out_what_builds_on_it(tmp_path: Path) ->
     assert len(night.of(MasterWritten)) == 4
 
 
-async def test_a_later_set_is_left_out(tmp_path: Path) -> None:
+async def test_a_later_set_is_skipped(tmp_path: Path) -> None:
     asks: list[Ask] = [lambda steering, number=number: steering.skip(number) for number in (9, 9, 3, 99)]  # type: ignore[misc]
     steerer = Steerer(
         lambda event: isinstance(event, CoolingProgress),
@@ -246,14 +245,14 @@ async def test_a_later_set_is_left_out(tmp_path: Path) -> None:
     ]
 
 
-async def test_what_the_rest_builds_on_is_not_skipped(tmp_path: Path) -> None:
+async def test_a_step_that_others_need_cannot_be_skipped(tmp_path: Path) -> None:
     steerer = Steerer(lambda event: isinstance(event, CoolingProgress), Steering.skip)
     night = await steered(tmp_path, steerer)
     assert "cannot be skipped" in steerer.answers[0]
     assert night.outcome is NightOutcome.COMPLETE
 
 
-async def test_a_set_whose_frames_are_in_is_not_skipped_any_more(tmp_path: Path) -> None:
+async def test_a_complete_set_cannot_be_skipped(tmp_path: Path) -> None:
     night = await steered(tmp_path, Steerer(lambda event: isinstance(event, MasterWritten), Steering.skip))
     assert len(night.of(MasterWritten)) == 6
     assert night.outcome is NightOutcome.COMPLETE
@@ -281,7 +280,7 @@ async def test_a_set_is_skipped_and_the_night_aborted_at_once(tmp_path: Path) ->
         await steered_to_its_end(tmp_path, steerer)
 
 
-async def test_a_paused_set_is_skipped_and_the_pause_goes_on(tmp_path: Path) -> None:
+async def test_skipping_a_set_does_not_end_a_pause(tmp_path: Path) -> None:
     steerer = Steerer(accepts("darks", 6), Steering.pause, (50.0, Steering.skip), (500.0, Steering.resume))
     night = await steered(tmp_path, steerer)
     (ended,) = [each for each in night.of(StepEnded) if each.step == step_of(night, "dark 2 s")]
@@ -292,7 +291,7 @@ async def test_a_paused_set_is_skipped_and_the_pause_goes_on(tmp_path: Path) -> 
     assert len(night.of(MasterWritten)) == 6
 
 
-async def test_without_a_night_nothing_can_be_asked() -> None:
+async def test_without_a_night_every_request_is_refused() -> None:
     events = EventStream()
     steering = Steering(events, NightClock())
     asks = (Steering.pause, Steering.resume, Steering.skip, Steering.abort)
@@ -301,7 +300,7 @@ async def test_without_a_night_nothing_can_be_asked() -> None:
 
 
 async def steered_to_its_end(folder: Path, steerer: Steerer) -> None:
-    """Run a night that ends by request: its events must tell so, and its rig be safe, before the cancellation."""
+    """Run a night that is aborted, and check that its events and its rig are in order before it is cancelled."""
     rigs: list[Rig] = []
     seen: list[Event] = []
 

@@ -5,7 +5,6 @@ The nights run in virtual time. Telemetry has a thread with an event loop of its
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -17,12 +16,12 @@ from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
     StepStarted,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry
 from coldframe.capture.night.assembly import assembled_night, open_night_files
 from coldframe.config.examples import example_night
@@ -33,12 +32,12 @@ from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.backoff import Backoff
 from coldframe.devices.mqtt.client import read_access
 from coldframe.simulators.devices import simulated_rig
-from tests.capture.monitoring.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto
+from tests.mosquitto import Mosquitto, needs_mosquitto
 from tests.nights.nights import START, Inline, tiny
+from tests.patience import block_until
 
 pytestmark = [needs_mosquitto, pytest.mark.looptime]
 
-DEADLINE_S = 60.0
 
 Trouble = Callable[[Mosquitto, Event, Telemetry], None]
 
@@ -91,7 +90,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with mosquitto(tmp_path) as running:
+    with Mosquitto(tmp_path) as running:
         yield running
 
 
@@ -102,14 +101,6 @@ async def undisturbed(folder: Path) -> Outcome:
     if not _undisturbed:
         _undisturbed.append(await night(folder, None))
     return _undisturbed[0]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Block the night, in real time, until the thread has noticed the trouble, so that every phase meets it."""
-    until_s = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < until_s
-        time.sleep(0.005)
 
 
 class Phases:
@@ -123,10 +114,11 @@ class Phases:
         if isinstance(event, StepStarted | NightEnded):
             trouble = self._troubles[self.met % len(self._troubles)]
             trouble(broker)
+            # Block the night until the thread has noticed the trouble, so that every phase meets it.
             if trouble is Mosquitto.kill:
-                until(lambda: not telemetry.connection.is_connected)
-            elif trouble in (Mosquitto.start, Mosquitto.start_again):
-                until(lambda: telemetry.connection.is_connected)
+                block_until(lambda: not telemetry.connection.is_connected)
+            elif trouble in (Mosquitto.start, Mosquitto.restart):
+                block_until(lambda: telemetry.connection.is_connected)
             self.met += 1
 
 
@@ -139,9 +131,9 @@ def test_the_night_has_the_phases_that_count() -> None:
     "troubles",
     [
         pytest.param((Mosquitto.kill, Mosquitto.start), id="killed, back"),
-        pytest.param((Mosquitto.start_again, Mosquitto.kill), id="back, killed", marks=pytest.mark.deep),
-        pytest.param((Mosquitto.hang, Mosquitto.go_on), id="hung, back"),
-        pytest.param((Mosquitto.go_on, Mosquitto.hang), id="back, hung", marks=pytest.mark.deep),
+        pytest.param((Mosquitto.restart, Mosquitto.kill), id="back, killed", marks=pytest.mark.deep),
+        pytest.param((Mosquitto.freeze, Mosquitto.thaw), id="hung, back"),
+        pytest.param((Mosquitto.thaw, Mosquitto.freeze), id="back, hung", marks=pytest.mark.deep),
     ],
 )
 async def test_broker_in_trouble_in_every_phase_changes_no_frame(
@@ -157,7 +149,7 @@ async def test_broker_in_trouble_in_every_phase_changes_no_frame(
 
 async def test_broker_that_hangs_all_night_changes_no_frame(broker: Mosquitto, tmp_path: Path) -> None:
     expected = await undisturbed(tmp_path / "alone")
-    broker.hang()
+    broker.freeze()
     assert await night(tmp_path / "published", broker) == expected
 
 
@@ -171,4 +163,4 @@ async def test_missing_broker_is_reported_and_changes_no_frame(broker: Mosquitto
             notices.append(event.text)
 
     assert await night(tmp_path / "published", broker, collect) == expected
-    assert [text for text in notices if "is not reached" in text] == notices
+    assert [text for text in notices if "cannot reach" in text] == notices

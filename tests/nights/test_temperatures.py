@@ -1,4 +1,4 @@
-"""Nights in which the sensor is not as cold as it was to be, or nothing holds its temperature."""
+"""Nights on which the sensor does not reach or hold its setpoint, or has no cooler."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,11 +12,10 @@ from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameRejected,
     MasterWritten,
-    NightOutcome,
     Notice,
     StepEnded,
-    StepOutcome,
 )
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.steps import ShootStep
 from coldframe.config.examples import example_night
@@ -47,12 +46,12 @@ def night_of(name: str, *sets: dict[str, object], **cooling: object) -> Settings
 
 
 def weak(maximum_delta_c: float) -> SimulatedRig:
-    """Return the rig with a cooler that gets less far below the ambient 18 C."""
+    """Return the rig with a weaker cooler; ambient is 18 C."""
     assert SMALL.cooler is not None
     return SMALL.model_copy(update={"cooler": SMALL.cooler.model_copy(update={"maximum_delta_c": maximum_delta_c})})
 
 
-async def test_what_is_out_of_reach_is_shot_at_the_next_setpoint_that_is_allowed(tmp_path: Path) -> None:
+async def test_sets_out_of_reach_are_shot_at_the_nearest_configured_setpoint(tmp_path: Path) -> None:
     settings = night_of("small", BIAS, DARKS, fallback_c=(10.0, 0.0, -5.0))
     night = await run_night(settings, weak(21.0), tmp_path)
     assert night.outcome is NightOutcome.INCOMPLETE
@@ -73,14 +72,14 @@ async def test_a_set_that_is_planned_at_the_next_setpoint_anyway_is_shot_once(tm
     assert skipped == ["the sensor did not reach -10 C"]
 
 
-async def test_without_any_that_is_reached_nothing_is_shot(tmp_path: Path) -> None:
+async def test_without_a_setpoint_within_reach_nothing_is_shot(tmp_path: Path) -> None:
     night = await run_night(night_of("small", BIAS, DARKS, fallback_c=(-5.0, -2.0)), weak(15.0), tmp_path)
     assert night.of(FrameAccepted) == []
     assert sum("out of reach; trying" in notice.text for notice in night.of(Notice)) == 2
 
 
 class Thermometer:
-    """A camera that tells its temperature only when it changes much, or not at all after a while."""
+    """A camera that reports its temperature only after large changes, or not at all after a while."""
 
     def __init__(self, camera: Camera, *, dies_after_s: float) -> None:
         self._camera = camera
@@ -103,7 +102,7 @@ class Thermometer:
 
     async def set_setpoint(self, setpoint_c: float) -> None:
         if self._is_dead():
-            raise DeviceTimeoutError(self._camera.name, "an answer to the setpoint did not come within 10 s")
+            raise DeviceTimeoutError(self._camera.name, "an answer to the setpoint did not arrive within 10 s")
         await self._camera.set_setpoint(setpoint_c)
         self._told = self._camera.thermals()
 
@@ -115,7 +114,7 @@ def told_by(dies_after_s: float) -> Callable[[Rig], Rig]:
 LONG_DARKS: dict[str, object] = {"kind": "dark", "count": 6, "exposure_s": 300.0}
 
 
-async def test_a_thermometer_that_tells_of_changes_only_is_believed(tmp_path: Path) -> None:
+async def test_a_thermometer_that_reports_only_changes_is_trusted(tmp_path: Path) -> None:
     night = await run_night(night_of("small", LONG_DARKS), SMALL, tmp_path, told_by(1e9))
     assert night.outcome is NightOutcome.COMPLETE
     assert night.of(FrameRejected) == []
@@ -131,7 +130,7 @@ async def test_frames_shot_with_a_dead_thermometer_do_not_count(tmp_path: Path) 
 
 
 class Frozen:
-    """A camera whose cooler fails at its second dark, and whose driver repeats one temperature until connected anew."""
+    """A camera whose cooler fails at its second dark, and whose driver repeats one reading until it is reconnected."""
 
     def __init__(self, camera: Camera) -> None:
         self._camera = camera
@@ -157,7 +156,7 @@ class Frozen:
         self.reconnections, self._told = self.reconnections + 1, None
 
 
-async def test_a_driver_that_repeats_one_temperature_is_connected_anew(tmp_path: Path) -> None:
+async def test_a_driver_that_repeats_one_temperature_is_reconnected(tmp_path: Path) -> None:
     cameras: list[Frozen] = []
 
     def freezing(rig: Rig) -> Rig:
@@ -171,7 +170,7 @@ async def test_a_driver_that_repeats_one_temperature_is_connected_anew(tmp_path:
 
 
 class FailingCooler:
-    """A camera whose cooler gets weak in the middle of its darks."""
+    """A camera whose cooler weakens in the middle of its darks."""
 
     def __init__(self, camera: Any, at: int) -> None:
         self._camera, self._at, self.darks = camera, at, 0
@@ -182,8 +181,7 @@ class FailingCooler:
     async def expose(self, kind: FrameKind, exposure_s: float) -> Any:
         self.darks += kind is FrameKind.DARK
         if self.darks == self._at:
-            cooler = self._camera._telescope.cooler
-            cooler._model = cooler._model.model_copy(update={"maximum_delta_c": 21.0})
+            self._camera.telescope.cooler.weaken(maximum_delta_c=21.0)
         return await self._camera.expose(kind, exposure_s)
 
 
@@ -205,7 +203,7 @@ async def test_a_cooler_that_fails_in_the_middle_of_a_set_moves_it_to_a_warmer_s
     assert all(master.frames == 6 for master in night.of(MasterWritten))
 
 
-async def test_without_a_warmer_setpoint_it_costs_what_is_left_at_this_one(tmp_path: Path) -> None:
+async def test_a_failing_cooler_without_a_warmer_setpoint_costs_the_remaining_sets(tmp_path: Path) -> None:
     longer = {**LONG_DARKS, "exposure_s": 120.0}
     night = await run_night(night_of("small", longer, LONG_DARKS), SMALL, tmp_path, with_failing_cooler(3))
     assert night.of(MasterWritten) == []
@@ -215,7 +213,7 @@ async def test_without_a_warmer_setpoint_it_costs_what_is_left_at_this_one(tmp_p
 
 
 class Warming(FailingCooler):
-    """A camera whose sensor is warmer during one dark, and cold again after it."""
+    """A camera whose sensor is warmer during one dark, and cold again afterwards."""
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Any:
         self.darks += kind is FrameKind.DARK
@@ -227,7 +225,7 @@ class Warming(FailingCooler):
         return replace(now, sensor_c=(now.sensor_c or 0.0) + warms)
 
 
-async def test_a_dark_during_which_the_sensor_grew_warm_is_shot_again(tmp_path: Path) -> None:
+async def test_a_dark_during_which_the_sensor_warmed_up_is_shot_again(tmp_path: Path) -> None:
     settings = night_of("small", LONG_DARKS)
     night = await run_night(settings, SMALL, tmp_path, lambda rig: replace(rig, camera=Warming(rig.camera, 3)))
     assert night.outcome is NightOutcome.COMPLETE
@@ -236,7 +234,7 @@ async def test_a_dark_during_which_the_sensor_grew_warm_is_shot_again(tmp_path: 
 
 
 class Stubborn(FailingCooler):
-    """A camera that leaves its cooler on for the first `at` orders to switch it off."""
+    """A camera that ignores the first `at` orders to switch its cooler off."""
 
     async def cooler_off(self) -> None:
         self.darks += 1
@@ -244,16 +242,16 @@ class Stubborn(FailingCooler):
             await self._camera.cooler_off()
 
 
-@pytest.mark.parametrize(("orders", "is_told"), [(1, False), (9, True)])
+@pytest.mark.parametrize(("orders", "is_reported"), [(1, False), (9, True)])
 async def test_a_cooler_that_stays_on_is_switched_off_again(
     orders: int,
-    is_told: bool,  # noqa: FBT001
+    is_reported: bool,  # noqa: FBT001
     tmp_path: Path,
 ) -> None:
     settings = night_of("small", BIAS, at_end="off")
     night = await run_night(settings, SMALL, tmp_path, lambda rig: replace(rig, camera=Stubborn(rig.camera, orders)))
-    assert (night.outcome is NightOutcome.INCOMPLETE) is is_told
-    assert any("was switched off and still" in notice.text for notice in night.of(Notice)) is is_told
+    assert (night.outcome is NightOutcome.INCOMPLETE) is is_reported
+    assert any("was switched off and still" in notice.text for notice in night.of(Notice)) is is_reported
 
 
 UNCOOLED = tiny(load_rig("uncooled"))

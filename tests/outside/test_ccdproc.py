@@ -13,6 +13,7 @@ from coldframe.calibration.lights.recipe import Subtract
 from coldframe.cli.calibrate import Request, calibrate_lights
 from coldframe.cli.exit_codes import ExitCode
 from tests.outside.observatory import Observatory
+from tests.patience import PATIENCE_S
 
 SCRIPT = """\
 import sys
@@ -44,7 +45,7 @@ def test_ccdproc_calibrates_as_we_do(
     flat = next(path for path in library.catalogue().headers if "Flat" in path.name)
     script, out = tmp_path / "calibrate.py", tmp_path / "theirs.fits"
     script.write_text(SCRIPT)
-    subprocess.run([ccdproc_python, script, light, dark, flat, out], check=True, timeout=120)
+    subprocess.run([ccdproc_python, script, light, dark, flat, out], check=True, timeout=PATIENCE_S)
     request = Request(library.folder, tmp_path, Subtract.DARK, with_flat=True, output=Output(floating=True))
     assert calibrate_lights([str(light)], request) is ExitCode.DONE
     with fits.open(tmp_path / "light_calibrated.fits") as ours, fits.open(out) as theirs:

@@ -17,6 +17,7 @@ from coldframe.cli.calibrate import Request, calibrate_lights
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.library import export_masters
 from tests.outside.observatory import Observatory
+from tests.patience import PATIENCE_S
 
 SCRIPT = """\
 requires 1.0.0
@@ -63,7 +64,7 @@ def run(siril: str, work: Path, script: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     log = done.stdout + done.stderr
     assert done.returncode == 0, log

@@ -98,11 +98,11 @@ class Controls:
         if key.lower() == "y":
             self._send(command, now)
         else:
-            self.show_message("nothing was done", now)
+            self.show_message("cancelled", now)
 
     def _quit(self, now: datetime) -> None:
         if self.close is None:
-            self.show_message("the dashboard stays for as long as the night does; a, or Ctrl-C, ends the night", now)
+            self.show_message("the dashboard stays open until the night ends; press a or Ctrl-C to end it", now)
         else:
             self.close()
 
@@ -118,12 +118,12 @@ class Controls:
             case "s" if (step := state.step) is not None:
                 # With the step's number, as the next step may have begun before the question is answered.
                 self._pending = Command(Request.SKIP, step.planned.number)
-                self.question = f"Skip {printable(step.planned.title)}, and keep its frames so far?"
+                self.question = f"Skip {printable(step.planned.title)} and keep its frames so far?"
             case "s":
                 self.show_message("no step is under way", now)
             case "a":
                 self._pending = Command(Request.ABORT)
-                self.question = "End the night now, and make the rig safe?"
+                self.question = "End the night now and make the rig safe?"
             case _:
                 pass
 

@@ -35,7 +35,7 @@ def _last_line(controls: Controls, pane: Pane) -> Text:
     controls.withdraw_outdated_question(pane.state)
     if controls.question:
         return Text.assemble(
-            (f" {fit(controls.question, pane.width - 22, pane.glyphs)} ", WARN), ("y", STRONG), " yes, other keys no"
+            (f" {fit(controls.question, pane.width - 25, pane.glyphs)} ", WARN), ("y", STRONG), " yes, any other key no"
         )
     if message := controls.message(pane.now):
         return Text(f" {fit(message, pane.width - 2, pane.glyphs)}", NOTE)
@@ -67,20 +67,20 @@ def draw_help(pane: Pane) -> list[Text]:
     """Draw the help screen: the keys and the signs."""
     glyphs = pane.glyphs
     keys = (
-        ("p", "pause after the frame under way, and resume: the cooler goes on"),
-        ("s", "skip the step under way (asks first): a master is made of 5 frames or more"),
-        ("a", "abort: end the night and make the rig safe (asks first)"),
-        ("1 ... 5", "overview, plan, tuning, frame, log; tab: the next of them"),
-        ("q", "close this dashboard, where another process runs the night"),
-        ("Ctrl-C", "in the run's own terminal ends the night in the safe state"),
+        ("p", "pause after the current frame, or resume; the cooler stays on"),
+        ("s", "skip the current step (asks first); 5 frames still make a master"),
+        ("a", "abort the night and make the rig safe (asks first)"),
+        ("1 ... 5", "overview, plan, tuning, frame, log; Tab shows the next one"),
+        ("q", "close the dashboard, if another process runs the night"),
+        ("Ctrl-C", "in the terminal of the run: end the night in the safe state"),
     )
     signs = (
-        (glyphs.done, GOOD, "done, all is well"),
-        (glyphs.running, NOTE, "under way"),
+        (glyphs.done, GOOD, "done"),
+        (glyphs.running, NOTE, "running"),
         (glyphs.waiting, QUIET, "to come"),
         (glyphs.skipped, WARN, "skipped"),
-        (glyphs.warning, WARN, "a warning"),
-        (glyphs.failed, BAD, "failed, or an error"),
+        (glyphs.warning, WARN, "warning"),
+        (glyphs.failed, BAD, "failed, or an error message"),
         (glyphs.paused, WARN, "paused"),
     )
     return [
@@ -88,5 +88,5 @@ def draw_help(pane: Pane) -> list[Text]:
         Text(""),
         *(Text.assemble((f"  {sign:<9}", style), (text, PLAIN)) for sign, style, text in signs),
         Text(""),
-        Text("  Any key closes this page.", QUIET),
+        Text("  Press any key to close this help.", QUIET),
     ][: pane.height]

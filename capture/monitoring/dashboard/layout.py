@@ -9,7 +9,7 @@ from rich.layout import Layout
 from rich.segment import Segment
 from rich.text import Text
 
-from coldframe.capture.events.kinds import NightOutcome, StepOutcome
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.monitoring.dashboard.controls import Controls, Screen
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, QUIET, STRONG, WARN, Picture
 from coldframe.capture.monitoring.dashboard.footer import draw_help, footer_height, footer_section
@@ -175,7 +175,7 @@ def _tuning_or_frame(state: DashboardState, width: int, height: int, now: dateti
 
 def _tuning(state: DashboardState, now: datetime) -> tuple[Layout, Layout]:
     return (
-        Layout(Block(draw_tuning, state, now, title="Finding the flat's exposure"), ratio=3),
+        Layout(Block(draw_tuning, state, now, title="Search for the flat exposure"), ratio=3),
         Layout(Block(draw_histogram, state, now, title="Histogram"), ratio=2),
     )
 
@@ -212,7 +212,7 @@ def _wide(state: DashboardState, width: int, height: int, now: datetime) -> Layo
         Layout(Block(draw_histogram, state, now, gutter=2), size=8),
     )
     right.split_column(
-        Layout(Block(draw_tuning, state, now, title="Flat's exposure"), size=12),
+        Layout(Block(draw_tuning, state, now, title="Flat exposure"), size=12),
         Layout(Block(draw_noise, state, now, title="Noise of the master"), ratio=1),
     )
     body, below = Layout(ratio=1), Layout(size=WIDE_LATEST)

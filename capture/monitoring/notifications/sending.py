@@ -1,4 +1,4 @@
-"""Sends messages beside the night, in threads that nobody waits for, through Apprise."""
+"""Sends notifications through Apprise, in threads that the night never waits for."""
 
 import importlib.util
 import logging
@@ -10,8 +10,9 @@ from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import TypeAlias
 
-from coldframe.capture.events.kinds import Event, Severity
-from coldframe.capture.monitoring.notifications.wording import Word, Wording
+from coldframe.capture.events.kinds import Event
+from coldframe.capture.events.values import Severity
+from coldframe.capture.monitoring.notifications.wording import Notification, NotificationWriter
 from coldframe.capture.threads import in_thread
 from coldframe.config.tables.notify import NotifySettings
 from coldframe.errors import ColdframeError
@@ -19,19 +20,19 @@ from coldframe.errors import ColdframeError
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 30
-"""Messages on their way; the oldest is given up for a new one."""
+"""Notifications that wait to be sent; beyond it the oldest is discarded."""
 
 MOST_STUCK = 3
-"""Attempts that outlived their deadline; after so many no more are made."""
+"""After this many attempts have exceeded their deadline, no more are made."""
 
 LONGEST_FILE_BYTES = 100_000
 
-Send: TypeAlias = Callable[[Word], bool]
-"""Sends a message; False where an address did not take it. Blocks, and may raise anything."""
+Send: TypeAlias = Callable[[Notification], bool]
+"""Sends a notification; returns False if an address refused it. Blocks, and may raise anything."""
 
 
 class NotifySetupError(ColdframeError):
-    """Messages cannot be sent as configured; one line for people, without the addresses."""
+    """Notifications cannot be sent as configured; the text is one line for the user, without addresses."""
 
 
 def addresses(settings: NotifySettings, environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -40,15 +41,17 @@ def addresses(settings: NotifySettings, environment: Mapping[str, str] = os.envi
     Raises
     ------
     NotifySetupError
-        There are none, or they cannot be read.
+        If there are none, or they cannot be read.
     """
     found = _in_file(settings.urls_file) if settings.urls_file else []
     for name in settings.urls_from:
         if not environment.get(name):
-            raise NotifySetupError(f"notify.urls_from: the environment has no {name}")
+            raise NotifySetupError(f"notify.urls_from: the environment variable {name} is not set")
         found.append(environment[name].strip())
     if not found:
-        raise NotifySetupError(f"{settings.urls_file}: holds no address; one in each line, such as ntfy://my-topic")
+        raise NotifySetupError(
+            f"{settings.urls_file}: contains no address; write one per line, such as ntfy://my-topic"
+        )
     return found
 
 
@@ -62,71 +65,72 @@ def _in_file(path: Path) -> list[str]:
     except UnicodeDecodeError:
         raise NotifySetupError(f"{path}: the addresses are not UTF-8") from None
     if len(content) > LONGEST_FILE_BYTES:
-        raise NotifySetupError(f"{path}: holds more than {LONGEST_FILE_BYTES:,} bytes, which are no addresses")
+        raise NotifySetupError(f"{path}: is larger than {LONGEST_FILE_BYTES:,} bytes; expected one address per line")
     lines = (line.strip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def apprise_sender(settings: NotifySettings) -> Send:
-    """Return what sends through Apprise; takes a second, for its many services.
+    """Return a function that sends through Apprise, whose import takes about a second.
 
     Raises
     ------
     NotifySetupError
-        Apprise is not installed, or knows no such address.
+        If Apprise is not installed, or does not know an address.
     """
     urls = addresses(settings)
     if importlib.util.find_spec("apprise") is None:
         raise NotifySetupError("[notify] needs Apprise, which is not installed: pip install 'coldframe[notify]'")
-    import apprise  # noqa: PLC0415  # slow, and an extra
+    import apprise  # noqa: PLC0415  # slow to import, and an optional dependency
 
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it would tell addresses
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it would log addresses, which hold passwords
     sender = apprise.Apprise()
     for number, url in enumerate(urls, start=1):
         if not sender.add(url):
-            raise NotifySetupError(f"[notify]: address {number} of {len(urls)} is none that Apprise knows")
+            raise NotifySetupError(f"[notify]: Apprise does not know address {number} of {len(urls)}")
     kinds = {
         Severity.INFO: apprise.NotifyType.INFO,
         Severity.WARNING: apprise.NotifyType.WARNING,
         Severity.ERROR: apprise.NotifyType.FAILURE,
     }
 
-    def send(word: Word) -> bool:
-        return bool(sender.notify(body=word.text, title=word.title, notify_type=kinds[word.severity]))
+    def send(notification: Notification) -> bool:
+        kind = kinds[notification.severity]
+        return bool(sender.notify(body=notification.text, title=notification.title, notify_type=kind))
 
     return send
 
 
 class Notifier:
-    """An `EventStream` subscriber that sends the few messages that a night is worth.
+    """An `EventStream` subscriber that sends notifications about a night.
 
     Parameters
     ----------
-    wording
-        What is worth one.
+    writer
+        Decides which events deserve one, and writes it.
     send
-        How it is sent.
+        Sends it.
     deadline_s
-        Longest time for one message.
+        Longest time for sending one.
     """
 
-    def __init__(self, wording: Wording, send: Send, deadline_s: float) -> None:
-        self._wording = wording
+    def __init__(self, writer: NotificationWriter, send: Send, deadline_s: float) -> None:
+        self._writer = writer
         self._send = send
         self._deadline_s = deadline_s
-        self._waiting: Queue[Word | None] = Queue(MOST_WAITING)
+        self._waiting: Queue[Notification | None] = Queue(MOST_WAITING)
         self._stuck = 0
         self._is_over = threading.Event()
 
     def __call__(self, event: Event) -> None:
-        """Have the event's message sent, if it is worth one; never blocks."""
-        word = self._wording.word(event)
-        if word is not None:
-            self._put(word)
+        """Queue a notification about the event if it deserves one; never blocks."""
+        notification = self._writer.write(event)
+        if notification is not None:
+            self._put(notification)
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
-        """Send for the length of the block; afterwards what waits has one deadline to arrive."""
+        """Send during the block; afterwards wait up to one deadline for what is still queued."""
         threading.Thread(target=self._send_all, name="notify", daemon=True).start()
         try:
             yield
@@ -134,10 +138,10 @@ class Notifier:
             self._put(None)
             await in_thread(self._is_over.wait, self._deadline_s)
 
-    def _put(self, word: Word | None) -> None:
+    def _put(self, notification: Notification | None) -> None:
         while True:
             try:
-                self._waiting.put_nowait(word)
+                self._waiting.put_nowait(notification)
             except Full:
                 with suppress(Empty):
                     self._waiting.get_nowait()
@@ -145,25 +149,26 @@ class Notifier:
                 return
 
     def _send_all(self) -> None:
-        while (word := self._waiting.get()) is not None:
+        while (notification := self._waiting.get()) is not None:
             if self._stuck < MOST_STUCK:
-                self._send_in_time(word)
+                self._send_in_time(notification)
         self._is_over.set()
 
-    def _send_in_time(self, word: Word) -> None:
-        attempt = threading.Thread(target=self._send_once, args=(word,), name="notify once", daemon=True)
+    def _send_in_time(self, notification: Notification) -> None:
+        attempt = threading.Thread(target=self._send_once, args=(notification,), name="notify once", daemon=True)
         attempt.start()
         attempt.join(self._deadline_s)
         if attempt.is_alive():
             self._stuck += 1
-            given_up = "; no more are sent" if self._stuck == MOST_STUCK else ""
-            log.warning("a message was not taken within %g s: %s%s", self._deadline_s, word.title, given_up)
+            given_up = "; no further ones are sent" if self._stuck == MOST_STUCK else ""
+            log.warning("notification not sent within %g s: %s%s", self._deadline_s, notification.title, given_up)
 
-    def _send_once(self, word: Word) -> None:
+    def _send_once(self, notification: Notification) -> None:
         try:
-            is_sent = self._send(word)
-        except Exception as error:  # noqa: BLE001  # the boundary: other people's code for a hundred services
-            log.warning("a message was not sent: %s: %s", word.title, type(error).__name__)
+            is_sent = self._send(notification)
+        except Exception as error:  # noqa: BLE001  # the boundary: a plugin of Apprise may raise anything
+            # Not the error's text, which may contain the address.
+            log.warning("notification not sent: %s: %s", notification.title, type(error).__name__)
             return
         if not is_sent:
-            log.warning("a message was not taken by every address: %s", word.title)
+            log.warning("notification refused by an address: %s", notification.title)

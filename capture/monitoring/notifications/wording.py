@@ -1,4 +1,4 @@
-"""Which events are worth a message to somebody's phone, and in what words."""
+"""Decides which events deserve a notification, and writes it. Pure."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,32 +10,25 @@ from coldframe.capture.events.kinds import (
     FrameRejected,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
     SetResized,
-    Severity,
     StepEnded,
 )
+from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.capture.monitoring.progress.narrator import Narrator, severity_of
 from coldframe.capture.monitoring.progress.quantities import duration_text
 from coldframe.config.tables.notify import NotifySettings
 
 MOST_PROBLEMS = 15
-"""In a night; the end tells how many there were."""
+"""Notifications about problems in a night; the last one has their number."""
 
 LONGEST_TEXT = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """A message.
-
-    Attributes
-    ----------
-    severity
-        How much it matters.
-    """
+class Notification:
+    """A message to the user's phone."""
 
     title: str
     text: str
@@ -43,41 +36,44 @@ class Word:
 
 
 @dataclass(slots=True)
-class Wording:
-    """Turns a night's events into few messages: the start, each kind of problem once, the end with what came of it.
+class NotificationWriter:
+    """Writes notifications about the start of a night, each kind of problem, and the end with its results.
 
     Attributes
     ----------
     rig
-        Name for people.
+        Display name of the rig.
+    most_problems
+        See `MOST_PROBLEMS`.
     """
 
     settings: NotifySettings
     rig: str
+    most_problems: int = MOST_PROBLEMS
     _narrator: Narrator = field(default_factory=Narrator)
-    _told: set[tuple[type[Event], str]] = field(default_factory=set)
+    _reported: set[tuple[type[Event], str]] = field(default_factory=set)
     _problems: int = 0
     _frames: int = 0
     _rejected: int = 0
     _masters: int = 0
     _began: datetime | None = None
 
-    def word(self, event: Event) -> Word | None:
-        """Return the message that an event is worth, None where it is worth none."""
-        told = self._narrator.narrate(event)
+    def write(self, event: Event) -> Notification | None:
+        """Return the notification about an event, or None if it deserves none."""
+        line = self._narrator.narrate(event)
         self._count(event)
-        if told is None:
+        if line is None:
             return None
         match event:
             case NightStarted():
-                what = "night goes on" if event.is_resumed else "night begins"
-                return self._worded(what, told.text, Severity.INFO) if self.settings.start else None
+                subject = "night resumed" if event.is_resumed else "night begins"
+                return self._notification(subject, line.text, Severity.INFO) if self.settings.start else None
             case NightEnded():
                 return self._end(event) if self.settings.done else None
         if severity_of(event) is Severity.INFO:
             return None
         self._problems += 1
-        return self._problem(event, told.text) if self.settings.problems else None
+        return self._problem(event, line.text) if self.settings.problems else None
 
     def _count(self, event: Event) -> None:
         match event:
@@ -92,28 +88,30 @@ class Wording:
             case _:
                 pass
 
-    def _problem(self, event: Event, text: str) -> Word | None:
+    def _problem(self, event: Event, text: str) -> Notification | None:
         kind = (type(event), kind_of(event))
-        if kind in self._told or len(self._told) >= MOST_PROBLEMS:
+        if kind in self._reported or len(self._reported) >= self.most_problems:
             return None
-        self._told.add(kind)
-        return self._worded("problem", text, severity_of(event))
+        self._reported.add(kind)
+        return self._notification("problem", text, severity_of(event))
 
-    def _end(self, event: NightEnded) -> Word:
+    def _end(self, event: NightEnded) -> Notification:
         counts = [_counted(self._frames, "frame"), _counted(self._masters, "master")]
         counts += [f"{self._rejected} rejected"] if self._rejected else []
         counts += [_counted(self._problems, "problem")] if self._problems else []
         took = f" in {duration_text((event.at - self._began).total_seconds())}" if self._began else ""
         severity = Severity.INFO if event.outcome is NightOutcome.COMPLETE else severity_of(event)
-        return self._worded(f"night {event.outcome.value}", f"{event.summary}; {', '.join(counts)}{took}", severity)
+        return self._notification(
+            f"night {event.outcome.value}", f"{event.summary}; {', '.join(counts)}{took}", severity
+        )
 
-    def _worded(self, what: str, text: str, severity: Severity) -> Word:
+    def _notification(self, subject: str, text: str, severity: Severity) -> Notification:
         short = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "..."
-        return Word(f"{self.rig}: {what}", short, severity)
+        return Notification(f"{self.rig}: {subject}", short, severity)
 
 
 def kind_of(event: Event) -> str:
-    """Return what a problem has in common with others of its kind: its words, without numbers."""
+    """Return the text of a problem without its numbers, which is the same for all problems of a kind."""
     match event:
         case Notice(text=text) | FrameRejected(reason=text) | StepEnded(reason=text) | SetResized(reason=text):
             return re.sub(r"[-+]?\d[\d.,:]*", "#", text)
@@ -121,5 +119,5 @@ def kind_of(event: Event) -> str:
             return ""
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

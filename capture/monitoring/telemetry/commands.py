@@ -1,4 +1,4 @@
-"""Commands from afar: what is one, and which may still be obeyed."""
+"""Commands over MQTT: parsing, and the checks that keep old or repeated ones from moving the rig. Pure."""
 
 import json
 import re
@@ -11,10 +11,10 @@ from coldframe.errors import ColdframeError
 
 LONGEST_BYTES = 1024
 LONGEST_LIFE = timedelta(minutes=10)
-"""A command expires no later than this from now: one that the network or a broker held back must not surprise."""
+"""A command may expire this long from now at most, so that one delayed by network or broker cannot surprise anyone."""
 
 MOST_IDS = 1000
-"""Ids that are remembered; within `LONGEST_LIFE` nobody sends more."""
+"""Remembered ids, more than a sender uses within `LONGEST_LIFE`."""
 
 VERBS = ("pause", "resume", "skip", "abort", "run")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -24,14 +24,14 @@ _MOST_STEPS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command.
+    """A valid command.
 
     Attributes
     ----------
     verb
         One of `VERBS`.
     step
-        For skip: number of the step; None is the one under way.
+        Number of the step to skip; None for the one under way.
     """
 
     id: str
@@ -41,12 +41,12 @@ class Command:
 
 
 class CommandError(ColdframeError, ValueError):
-    """A command that is not obeyed; the text says why.
+    """A command is refused; the text says why.
 
     Attributes
     ----------
     id
-        Of the command, where it has one.
+        Identifier of the command, if it has one.
     """
 
     def __init__(self, text: str, command_id: str | None = None) -> None:
@@ -55,7 +55,7 @@ class CommandError(ColdframeError, ValueError):
 
 
 def parse_command(payload: bytes) -> Command:
-    """Read a command.
+    """Parse a command.
 
     Parameters
     ----------
@@ -65,26 +65,26 @@ def parse_command(payload: bytes) -> Command:
     Raises
     ------
     CommandError
-        It is none.
+        If the payload is not a valid command.
     """
     if len(payload) > LONGEST_BYTES:
-        raise CommandError(f"found {len(payload):,} bytes; a command has {LONGEST_BYTES:,} at most")
+        raise CommandError(f"too long: {len(payload):,} bytes; a command has at most {LONGEST_BYTES:,}")
     try:
         fields = json.loads(payload.decode("utf-8"))
     except (ValueError, RecursionError):
-        raise CommandError('no JSON; a command is {"id": "...", "command": "...", "expires": "..."}') from None
+        raise CommandError('invalid JSON; a command is {"id": "...", "command": "...", "expires": "..."}') from None
     if not isinstance(fields, dict):
-        raise CommandError("no JSON object")
+        raise CommandError("not a JSON object")
     given_id = fields.get("id")
     if not isinstance(given_id, str) or not _ID.fullmatch(given_id):
-        raise CommandError("id: missing, or not 1 to 64 of letters, digits and . _ : -")
+        raise CommandError("id: expected 1 to 64 letters, digits or . _ : -")
     return Command(given_id, _verb(fields, given_id), _expiry(fields, given_id), _step(fields, given_id))
 
 
 def _verb(fields: dict[str, object], given_id: str) -> str:
     verb = fields.get("command")
     if not isinstance(verb, str) or verb not in VERBS:
-        raise CommandError(f"command: unknown; allowed: {', '.join(VERBS)}", given_id)
+        raise CommandError(f"command: expected one of {', '.join(VERBS)}", given_id)
     if unknown := fields.keys() - _FIELDS:
         raise CommandError(f"{len(unknown)} unknown fields; allowed: {', '.join(sorted(_FIELDS))}", given_id)
     return verb
@@ -97,7 +97,7 @@ def _expiry(fields: dict[str, object], given_id: str) -> datetime:
     except ValueError:
         expires = None
     if expires is None or expires.tzinfo is None:
-        raise CommandError("expires: missing, or no time with its zone, such as 2026-11-22T04:31:00Z", given_id)
+        raise CommandError("expires: expected a time with a time zone, such as 2026-11-22T04:31:00Z", given_id)
     return expires
 
 
@@ -106,49 +106,54 @@ def _step(fields: dict[str, object], given_id: str) -> int | None:
     if step is None:
         return None
     if fields.get("command") != "skip" or type(step) is not int or not 0 < step < _MOST_STEPS:
-        raise CommandError("step: only with skip, and the number of a step", given_id)
+        raise CommandError("step: expected the number of a step, and only with skip", given_id)
     return step
 
 
 class CommandGate:
-    """Lets each command through once, while it is fresh."""
+    """Admits each command once, before it expires."""
 
     def __init__(self) -> None:
         self._seen: OrderedDict[str, None] = OrderedDict()
 
+    @property
+    def ids_remembered(self) -> int:
+        """Number of identifiers that cannot be used again."""
+        return len(self._seen)
+
     def admit(self, payload: bytes, now: datetime, *, is_retained: bool) -> Command:
-        """Return the command that may be obeyed now.
+        """Return a command that may be obeyed now.
 
         Parameters
         ----------
         payload
-            As it came.
+            The message.
         now
-            UTC by the wall clock, as the sender reads it.
+            Wall-clock time in UTC, which is what the sender has to compare with.
         is_retained
-            Whether the broker had kept it for us: then it may be of any age.
+            Whether the broker had retained it, so that it may be of any age.
 
         Raises
         ------
         CommandError
-            It may not.
+            If the command must not be obeyed.
         """
         command = parse_command(payload)
         if is_retained:
-            raise CommandError("ignored: it was retained, and commands are never kept", command.id)
+            raise CommandError("ignored: retained commands are not obeyed", command.id)
         if command.id in self._seen:
-            raise CommandError("ignored: a command with this id came before", command.id)
+            raise CommandError("ignored: this id has been used before", command.id)
         self._remember(command.id)
         try:
             left = command.expires - now
         except OverflowError:
             left = LONGEST_LIFE * 2
         if left <= timedelta(0):
-            raise CommandError(f"ignored: it has expired; here it is {now:%H:%M:%S} UTC", command.id)
+            raise CommandError(f"ignored: expired; the time here is {now:%H:%M:%S} UTC", command.id)
         if left > LONGEST_LIFE:
             minutes = LONGEST_LIFE.total_seconds() / 60
             raise CommandError(
-                f"expires: more than {minutes:g} minutes ahead; here it is {now:%H:%M:%S} UTC", command.id
+                f"expires: more than {minutes:g} minutes ahead; the time here is {now:%H:%M:%S} UTC", command.id
             )
         return command
 
@@ -159,14 +164,14 @@ class CommandGate:
 
 
 def answer_document(command_id: str | None, text: str, now: datetime, *, accepted: bool) -> bytes:
-    """Tell what became of a command.
+    """Return the answer to a command.
 
     Parameters
     ----------
     command_id
-        None where the message had none.
+        None if the message had none.
     accepted
-        Whether it was handed to the night; `text` is then the night's answer.
+        Whether the command was passed to the night, whose answer is `text`; otherwise `text` is the reason.
     """
     document = {
         "schema": SCHEMA,

@@ -221,7 +221,7 @@ async def subscribe(broker: Broker, topics: Sequence[str]) -> None:
         If the broker does not answer.
     """
     for topic in await broker.subscribe(topics):
-        log.warning("the MQTT broker grants no messages of %s: see its access rules", topic)
+        log.warning("the MQTT broker refused the subscription to %s; check its access rules", topic)
 
 
 async def run_until_first(*works: Coroutine[Any, Any, None]) -> None:

@@ -1,7 +1,7 @@
-"""The night so far, short enough for one message: what a watcher who comes late needs to see what the others see.
+"""The night so far in one message, from which a new watcher learns what the others have seen. Pure.
 
-Each line is an event as the journal has it, with two more fields: `run`, which names the run, and `n`, which counts its
-events. Lines that later ones outdate are left out, so the counts have gaps.
+Each line is an event as in the journal, with two more fields: `run` identifies the run, and `n` counts its events.
+Lines that later ones supersede are omitted, so the counts have gaps.
 """
 
 import zlib
@@ -36,27 +36,27 @@ KEPT: dict[type[Event], int] = {
     Notice: 100,
     TemperatureRead: 120,
 }
-"""How many events of a kind are kept."""
+"""Kept events of each kind."""
 
 KEPT_OTHERS = 500
-"""Steps, masters, verdicts and so on, of each kind."""
+"""Kept events of each other kind, such as steps and masters."""
 
 READINGS_S = 15.0
-"""Temperatures closer together than this are outdated by the next one."""
+"""A reading that follows the one before sooner than this supersedes it."""
 
 LONGEST_UNPACKED = 4_000_000
-"""Bytes of a night that a reader takes, far more than the above can have."""
+"""Size in bytes that a reader accepts, far more than the limits above allow."""
 
 _GZIP = 31
 
 
 class Digest:
-    """Keeps what a latecomer needs; its size has a bound.
+    """Keeps the events that a new watcher needs, within a bounded size.
 
     Parameters
     ----------
     run
-        Names the run: letters and digits.
+        Identifies the run: letters and digits.
     """
 
     def __init__(self, run: str) -> None:
@@ -67,26 +67,26 @@ class Digest:
         self._grown: int | None = None
 
     def add(self, event: Event) -> str:
-        """Take an event in and return its line, without the line's end."""
+        """Add an event, and return its line without the newline."""
         self._count += 1
         line = f'{{"run": "{self._run}", "n": {self._count}, {encode_event(event)[1:]}'
-        self._forget_outdated(event)
+        self._discard_superseded(event)
         self._lines(event).append((self._count, line))
         return line
 
     def packed(self) -> bytes:
-        """Return all that is kept, in order, as gzip of lines."""
+        """Return all kept lines in order, compressed with gzip."""
         lines = sorted(pair for kept in self._kept.values() for pair in kept)
         packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP)
         return packer.compress("".join(f"{line}\n" for _, line in lines).encode("ascii")) + packer.flush()
 
     def _lines(self, event: Event) -> deque[tuple[int, str]]:
         kind = type(event)
-        # The last frame of each step tells how far it came; more than that is of interest of the step under way only.
+        # Of earlier steps only the last frame is needed, for the count; of the running step also those before.
         key = (kind, event.step) if isinstance(event, FrameAccepted) else kind
         return self._kept.setdefault(key, deque(maxlen=KEPT.get(kind, KEPT_OTHERS)))
 
-    def _forget_outdated(self, event: Event) -> None:
+    def _discard_superseded(self, event: Event) -> None:
         match event:
             case FrameAccepted():
                 for key, lines in self._kept.items():
@@ -101,7 +101,7 @@ class Digest:
                     self._grown = event.step
 
     def _thin_readings(self, event: TemperatureRead) -> None:
-        """Let the new reading take the last one's place where the one before that is not old enough."""
+        """Replace the last reading by the new one if that follows too soon after the one before."""
         last = self._last_reading
         if last is not None and (event.at - last.at).total_seconds() < READINGS_S and self._kept.get(TemperatureRead):
             if len(self._kept[TemperatureRead]) > 1:
@@ -111,7 +111,7 @@ class Digest:
 
 
 def is_in_digest(event: Event) -> bool:
-    """Tell whether an event has a line; pictures have a topic of their own."""
+    """Return whether an event belongs in the digest; pictures have a topic of their own."""
     return not isinstance(event, FrameShown)
 
 
@@ -121,13 +121,13 @@ def unpack(payload: bytes) -> Iterator[str]:
     Raises
     ------
     ValueError
-        It is no gzip of ASCII, is cut short, or has more than `LONGEST_UNPACKED` bytes.
+        If the payload is not ASCII text compressed with gzip, is truncated, or exceeds `LONGEST_UNPACKED`.
     """
     unpacker = zlib.decompressobj(_GZIP)
     try:
         text = unpacker.decompress(payload, LONGEST_UNPACKED)
     except zlib.error as error:
-        raise ValueError(f"no gzip: {error}") from error
+        raise ValueError(f"not gzip: {error}") from error
     if not unpacker.eof:
-        raise ValueError("cut short, or too long")
+        raise ValueError("truncated, or too long")
     yield from text.decode("ascii").splitlines()

@@ -1,4 +1,4 @@
-"""What is told over MQTT, as JSON; docs/mqtt has the schemas."""
+"""The MQTT messages as JSON documents; their schemas are in docs/mqtt. Pure."""
 
 import base64
 import json
@@ -6,16 +6,17 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from coldframe.capture.events.kinds import FrameShown, StepType
+from coldframe.capture.events.kinds import FrameShown
+from coldframe.capture.events.values import StepType
 from coldframe.capture.monitoring.progress.narrator import LogLine
 from coldframe.capture.monitoring.progress.pace import StepProgress
 from coldframe.capture.monitoring.progress.state import DashboardState
 
 SCHEMA = 1
-"""Grows when a field changes its meaning or goes; new fields may come without it."""
+"""Incremented when a field changes its meaning or is removed, but not when one is added."""
 
 MOST_PROBLEMS = 10
-"""The latest ones; the journal topic has more."""
+"""Only the latest are included; the journal topic has more."""
 
 LONGEST_TEXT = 500
 
@@ -28,12 +29,12 @@ _PHASES = {
 
 
 def to_json(document: Mapping[str, object]) -> bytes:
-    """Write a document compactly, in ASCII."""
+    """Encode a document compactly, in ASCII."""
     return json.dumps(document, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 def phase_of(state: DashboardState) -> str:
-    """Say in one word what goes on: the kind of frames, or what is done where none are shot."""
+    """Return the current activity: the kind of frames, or the work of a step without frames."""
     if state.ended is not None:
         return "ended"
     step = state.step
@@ -47,16 +48,16 @@ def phase_of(state: DashboardState) -> str:
 
 
 def state_document(state: DashboardState, now: datetime, *, dropped: int = 0) -> bytes:
-    """Tell where the night stands.
+    """Return the state of the night.
 
     Parameters
     ----------
     state
-        From all events so far.
+        The state after all events so far.
     now
-        UTC.
+        The present time in UTC.
     dropped
-        Events that the broker was too slow for.
+        Number of messages dropped because the broker was too slow.
     """
     outlook = state.outlook(now)
     thermals, frame, ended = state.thermals, state.frame, state.ended
@@ -85,7 +86,7 @@ def state_document(state: DashboardState, now: datetime, *, dropped: int = 0) ->
         "frames": sum(each.accepted for each in state.steps.values()),
         "frames_rejected": sum(each.rejected for each in state.steps.values()),
         "masters": len(state.masters),
-        "problems": [_problem(told) for told in list(state.problems)[-MOST_PROBLEMS:]],
+        "problems": [_problem(line) for line in list(state.problems)[-MOST_PROBLEMS:]],
         "problem_count": len(state.problems),
         "latest": _short(state.latest[-1].text) if state.latest else None,
         "events_dropped": dropped,
@@ -94,7 +95,7 @@ def state_document(state: DashboardState, now: datetime, *, dropped: int = 0) ->
 
 
 def plan_document(state: DashboardState) -> bytes:
-    """Tell what is planned, with the changes so far, and how each step went."""
+    """Return the plan with its changes so far, and the outcome of each step."""
     night = state.night
     assert night is not None
     document = {
@@ -112,7 +113,7 @@ def plan_document(state: DashboardState) -> bytes:
 
 
 def picture_document(shown: FrameShown) -> bytes:
-    """Show the last frame: rows of 8-bit values in base64, and the histogram."""
+    """Return the last frame as rows of 8-bit values in base64, and its histogram."""
     height, width = shown.picture.shape
     document = {
         "schema": SCHEMA,
@@ -152,11 +153,11 @@ def _step(progress: StepProgress) -> dict[str, object]:
     }
 
 
-def _problem(told: LogLine) -> dict[str, object]:
+def _problem(line: LogLine) -> dict[str, object]:
     return {
-        "at": told.at.isoformat(timespec="seconds"),
-        "severity": told.severity.value,
-        "text": _short(told.text),
+        "at": line.at.isoformat(timespec="seconds"),
+        "severity": line.severity.value,
+        "text": _short(line.text),
     }
 
 

@@ -18,7 +18,7 @@ BINS = 128
 
 _WHY_DETACHED = {
     Presence.ENDED.encode(): "the run is over",
-    Presence.OFFLINE.encode(): "the run is gone without its last word, or its network is down",
+    Presence.OFFLINE.encode(): "the run ended without a final message, or its network is down",
 }
 
 
@@ -74,7 +74,7 @@ class RemoteNight:
         self._is_attached = self._presence == Presence.ONLINE.encode()
         updates: list[Update] = [Attached((*events, *self._pictures()), self._allows_commands and self._is_attached)]
         if not self._is_attached:
-            updates.append(Detached(_WHY_DETACHED.get(self._presence, "the run tells something unknown")))
+            updates.append(Detached(_WHY_DETACHED.get(self._presence, "the run has an unknown status")))
         return updates
 
     def _pictures(self) -> tuple[FrameShown, ...]:

@@ -1,6 +1,6 @@
-"""How Home Assistant learns of a rig: one retained document for the device and all that belongs to it.
+"""The retained document from which Home Assistant learns of a rig: one device with all its components. Pure.
 
-The names of the fields are Home Assistant's own (MQTT discovery, device payload).
+The names of the fields are Home Assistant's (MQTT discovery with a device payload, in abbreviated form).
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from coldframe.capture.monitoring.telemetry.documents import to_json
 from coldframe.capture.monitoring.telemetry.topics import Presence, Topics, topic_part
 
 BIRTH = b"online"
-"""What Home Assistant says below its prefix when it has started."""
+"""The message that Home Assistant publishes on its status topic when it has started."""
 
 COMMAND_LIFE_S = 60
 
@@ -31,16 +31,16 @@ Component = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class HomeAssistant:
-    """A rig as Home Assistant is told of it.
+    """A rig as a device of Home Assistant.
 
     Attributes
     ----------
     prefix
         Home Assistant's discovery prefix.
     rig
-        Name for people.
+        Display name.
     takes_commands
-        Whether there are buttons.
+        Whether the device has buttons.
     """
 
     prefix: str
@@ -54,12 +54,12 @@ class HomeAssistant:
 
     @property
     def topic(self) -> str:
-        """Where the document is published, retained; an empty message there takes the device out."""
+        """Retained topic of the document; an empty message on it removes the device."""
         return f"{self.prefix}/device/{self._id}/config"
 
     @property
     def birth_topic(self) -> str:
-        """Where Home Assistant tells of its start."""
+        """Topic on which Home Assistant announces its start."""
         return f"{self.prefix}/status"
 
     def document(self) -> bytes:
@@ -120,7 +120,7 @@ class HomeAssistant:
             [
                 self._component("problem", "binary_sensor", "Problem", device_class="problem", value_template=problem),
                 self._component("paused", "binary_sensor", "Paused", value_template=paused),
-                # Always available: it is what tells that the others are not.
+                # Always available, as it says that the others are not.
                 self._component(
                     "lost",
                     "binary_sensor",
@@ -135,11 +135,11 @@ class HomeAssistant:
 
     def _buttons(self) -> dict[str, Component]:
         if not self.takes_commands:
-            # A component of which only the platform is named is taken out, should it be there from before.
+            # Home Assistant removes a component of which only the platform is given.
             return {key: {"p": "button"} for key in (*_BUTTONS, "run")}
         steering = self._availability(_ONLINE)
         buttons = dict(self._button(key, *shown, availability=steering) for key, shown in _BUTTONS.items())
-        # The listener's words are those that Home Assistant expects.
+        # The listener's topic has the payloads that Home Assistant expects by default, so it needs no template.
         return buttons | dict([self._button("run", *_RUN, availability=[{"topic": self.topics.listener}])])
 
     def _button(self, verb: str, name: str, icon: str, **more: object) -> tuple[str, Component]:

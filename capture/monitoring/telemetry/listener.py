@@ -39,9 +39,9 @@ LONGEST_ANSWER = 500
 NO_NIGHT = "no night is under way"
 BEGUN = "the night has begun"
 BEGINNING = "the night is beginning"
-TIDYING = "the last night is being tidied up; ask again in a moment"
-ENDING = "the listener is ending; start it again first"
-EXPIRED = "ignored: it expired before it was known that no run answers"
+CLEANING_UP = "the last night is being cleaned up; try again in a moment"
+ENDING = "the listener is shutting down; restart it first"
+EXPIRED = "ignored: expired while a run might have answered"
 
 
 class StartedNight(Protocol):
@@ -164,7 +164,7 @@ class Listener:
         """End; a night under way is first ended in the safe state. The second call skips its warm-up."""
         self._stopped.set()
         if self._night is not None:
-            self._report("the night is ended, and waited for")
+            self._report("ending the night, and waiting for it")
             self._night.terminate()
 
     async def _finish_when_stopped(self) -> None:
@@ -179,12 +179,12 @@ class Listener:
         # The broker sends the retained status again, ahead of any command.
         self._run_presence = b""
         self._is_lost = False
-        self._report(f"listening for {self._topics.command} at the MQTT broker {self._address}")
+        self._report(f"listening for commands on {self._topics.command} at the MQTT broker {self._address}")
 
     def _lost(self, reason: str) -> None:
         if not self._is_lost:
             self._is_lost = True
-            self._report(f"the MQTT broker {self._address} is not reached ({reason}); it is tried again")
+            self._report(f"cannot reach the MQTT broker {self._address} ({reason}); trying again")
 
     def _receive(self, message: Message) -> None:
         topics = self._topics
@@ -212,7 +212,7 @@ class Listener:
         try:
             command = self._gate.admit(message.payload, datetime.now(UTC), is_retained=message.is_retained)
         except CommandError as error:
-            log.info("an MQTT command is not obeyed: %s", error)
+            log.info("refused an MQTT command: %s", error)
             self._reply_unless_answered(error.id, partial(self._refuse, error.id, str(error)))
             return
         if command.verb == "run":
@@ -265,7 +265,7 @@ class Listener:
         rig_user = self._nights.rig_user()
         if rig_user is not None or self._following is None or self._following.done():
             return rig_user
-        return TIDYING if self._night is None else UNDER_WAY
+        return CLEANING_UP if self._night is None else UNDER_WAY
 
     async def _follow(self, command_id: str) -> None:
         """Start a night, answer what becomes of it, and stay with it to its end."""
@@ -274,9 +274,9 @@ class Listener:
         try:
             self._night = night = self._nights.start()
         except OSError as error:
-            self._refuse(command_id, f"no night could be started: {error.strerror or error}")
+            self._refuse(command_id, f"cannot start a night: {error.strerror or error}")
             return
-        self._report(f"a night is started, as MQTT command {command_id} asks")
+        self._report(f"starting a night on MQTT command {command_id}")
         begun = await self._wait_until_begun(night)
         if begun is None:
             self._refuse(command_id, f"no night: {night.ending}")

@@ -14,8 +14,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, NightEnded, Notice, Severity
+from coldframe.capture.events.kinds import Event, NightEnded, Notice
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.telemetry.commands import Command, CommandError, CommandGate, answer_document
 from coldframe.capture.monitoring.telemetry.connection import (
     BACKOFF,
@@ -45,8 +46,8 @@ REFRESH_S = 0.25
 MOST_NOTICES = 5
 """Notices in a night that the broker is gone or back; the log has them all."""
 
-NO_STEERING = "this run takes no commands"
-UNDER_WAY = "a night is under way already"
+NO_STEERING = "this run accepts no commands"
+UNDER_WAY = "a night is already under way"
 
 
 class Telemetry:
@@ -175,7 +176,7 @@ class MqttPublisher:
             try:
                 asyncio.run(self._run(ready))
             except Exception:  # the boundary: a fault of the telemetry is no fault of the night
-                log.exception("the MQTT telemetry failed; the night goes on without it")
+                log.exception("the MQTT telemetry failed; the night continues without it")
             finally:
                 ready.set()
                 self._call_night(on_end)
@@ -227,13 +228,13 @@ class MqttPublisher:
         log.info("connected to the MQTT broker %s", self._address)
         if self._is_lost:
             self._is_lost = False
-            self._call_night(self._notify, Severity.INFO, f"the MQTT broker {self._address} is back")
+            self._call_night(self._notify, Severity.INFO, f"reconnected to the MQTT broker {self._address}")
 
     def _lost(self, reason: str) -> None:
-        log.info("the MQTT broker %s is lost: %s", self._address, reason)
+        log.info("lost the MQTT broker %s: %s", self._address, reason)
         if not self._is_lost:
             self._is_lost = True
-            text = f"the MQTT broker {self._address} is not reached ({reason}); the night goes on without it"
+            text = f"cannot reach the MQTT broker {self._address} ({reason}); the night continues without it"
             self._call_night(self._notify, Severity.WARNING, text)
 
     def _receive(self, message: Message) -> None:
@@ -247,7 +248,7 @@ class MqttPublisher:
         try:
             command = self._gate.admit(message.payload, datetime.now(UTC), is_retained=message.is_retained)
         except CommandError as error:
-            log.warning("an MQTT command is not obeyed: %s", error)
+            log.warning("refused an MQTT command: %s", error)
             self._answer(error.id, str(error), accepted=False)
             return
         if command.verb == "run":

@@ -57,14 +57,14 @@ class RemoteSource:
                 async with connect(self._access, client_id=None, largest_incoming=LARGEST_MESSAGE_BYTES) as broker:
                     reported, pauses_s = "", BACKOFF.pauses_s()
                     night = RemoteNight(topics, allows_commands=self._settings.commands)
-                    yield Detached(f"the broker knows nothing of {self._rig} yet")
+                    yield Detached(f"the broker has no messages of {self._rig} yet")
                     await subscribe(broker, subscriptions)
                     self._broker = broker
                     async for message in broker.messages():
                         for update in (*self._answers(message), *night.receive(message.topic, message.payload)):
                             yield update
             except BrokerLostError as error:
-                reason = f"the MQTT broker {self._access.address} is not reached: {printable(str(error))}"
+                reason = f"cannot reach the MQTT broker {self._access.address}: {printable(str(error))}"
                 if reason != reported:
                     yield Detached(reason)
                     reported = reason
@@ -76,7 +76,7 @@ class RemoteSource:
         """Send a command; return why that is not possible, or None if an `Answer` will follow."""
         broker = self._broker
         if broker is None:
-            return "the MQTT broker is not reached"
+            return "not connected to the MQTT broker"
         command_id = secrets.token_hex(8)
         document: dict[str, object] = {
             "id": command_id,

@@ -67,7 +67,7 @@ class RetainedDocuments:
             self._renew(name)
         except Exception:
             if name not in self._failed:
-                log.exception("MQTT: %s cannot be told as it is now", name)
+                log.exception("MQTT: cannot make the document %s", name)
             self._failed.add(name)
 
     def _renew(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The topics of one rig."""
+"""The MQTT topics of one rig. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -9,32 +9,32 @@ LONGEST_PART = 40
 
 
 class Presence(StrEnum):
-    """What the status topic says."""
+    """The messages of the status topic."""
 
     ONLINE = "online"
-    """A run is under way and told."""
+    """A run is under way and publishes."""
 
     ENDED = "ended"
-    """The run said its last word."""
+    """The run has ended, and published this as its last message."""
 
     OFFLINE = "offline"
-    """The broker's word, as the last will: the run, its computer or the network is gone without a last word."""
+    """Published by the broker as the last will: the run, its computer or the network has failed."""
 
 
 def topic_part(name: str) -> str:
-    """Return a name as a part of a topic and of Home Assistant's ids: letters, digits, - and _, at most 40."""
+    """Return a name as part of a topic and of Home Assistant's ids: at most 40 letters, digits, - and _."""
     part = re.sub(r"[^A-Za-z0-9-]+", "_", name)[:LONGEST_PART].strip("_")
     return part.lower() or "rig"
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Names below the topic of a rig. All but events, commands and answers are retained.
+    """The topics of a rig. All but events, commands and answers are retained.
 
     Attributes
     ----------
     base
-        Such as ``coldframe/small_refractor``.
+        Topic that all others start with, such as ``coldframe/small_refractor``.
     """
 
     base: str
@@ -46,27 +46,27 @@ class Topics:
 
     @property
     def status(self) -> str:
-        """A word of `Presence`."""
+        """Whether a run is online; one of `Presence`."""
         return f"{self.base}/status"
 
     @property
     def state(self) -> str:
-        """Where the night stands."""
+        """The state of the night."""
         return f"{self.base}/state"
 
     @property
     def plan(self) -> str:
-        """The steps."""
+        """The steps of the night."""
         return f"{self.base}/plan"
 
     @property
     def journal(self) -> str:
-        """The night so far, for those who come later."""
+        """The events so far, for new watchers."""
         return f"{self.base}/journal"
 
     @property
     def picture(self) -> str:
-        """The last frame, small."""
+        """A small picture of the last frame."""
         return f"{self.base}/picture"
 
     @property
@@ -76,15 +76,15 @@ class Topics:
 
     @property
     def listener(self) -> str:
-        """Whether somebody waits for `run` here: online or offline of `Presence`."""
+        """Whether a listener waits for the command `run`: online or offline of `Presence`."""
         return f"{self.base}/listener"
 
     @property
     def command(self) -> str:
-        """Where commands are sent to."""
+        """Commands to coldframe."""
         return f"{self.base}/command"
 
     @property
     def answer(self) -> str:
-        """What became of a command."""
+        """Answers to commands."""
         return f"{self.base}/answer"

@@ -1,4 +1,4 @@
-"""Where a run can be watched on this machine, and by whom."""
+"""The local socket on which a run can be watched, and who may connect to it."""
 
 import os
 import socket
@@ -10,22 +10,21 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 def watch_address(storage: Path) -> str:
-    """Return the local socket's address of the run that stores into `storage`.
+    """Return the address of the local socket of the run that stores into `storage`.
 
-    An abstract name (unix(7)): no file lies about, so none is stale after a crash, no path is too long, and it does not
-    matter what file system the storage is on, or whether a service has a folder for such things. The name is found from
-    the storage folder alone, so run and watcher agree without asking anyone. Who may connect is told by the kernel
-    (`peer_user`), as an abstract name has no permissions.
+    It is an abstract address (unix(7)): it leaves no stale file after a crash, is short however long the path is, and
+    works with every file system and without a folder for sockets. It depends on the storage folder alone, so that run
+    and watcher agree on it. Abstract addresses have no permissions; `peer_user` replaces them.
     """
     return "\0coldframe-watch-" + sha256(os.fsencode(storage.expanduser().resolve())).hexdigest()[:32]
 
 
 def peer_user(connection: socket.socket) -> int:
-    """Return the user's number at the other end of a local connection, as the kernel knows it."""
+    """Return the user id of the process at the other end of a local connection, which the kernel vouches for."""
     found: int = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[1]
     return found
 
 
 def is_trusted(user: int) -> bool:
-    """Tell whether the user at the other end is ours, or root."""
+    """Return True if a user id is our own, or root's."""
     return user in (0, os.geteuid())

@@ -1,4 +1,4 @@
-"""What a watcher who comes later must be told to know the whole night, in bounded memory. Pure."""
+"""The events that a new watcher needs to show the whole night, in bounded memory. Pure."""
 
 from collections import deque
 from datetime import timedelta
@@ -14,23 +14,23 @@ from coldframe.capture.events.kinds import (
 from coldframe.capture.monitoring.watching.messages import encode_shown
 from coldframe.capture.storage.journal import encode_event
 
-FLEETING: dict[type[Event], int] = {TemperatureRead: 360, CoolingProgress: 1, ExposureStarted: 1}
-"""Events that come all the time, and how many of the newest tell all that is shown of them."""
+TRANSIENT: dict[type[Event], int] = {TemperatureRead: 360, CoolingProgress: 1, ExposureStarted: 1}
+"""Kinds of events that come continually, and how many of the latest the dashboard needs."""
 
 TEMPERATURE_INTERVAL = timedelta(seconds=5)
-"""Readings closer together than this take the place of the last one."""
+"""A reading that follows the last one sooner than this replaces it."""
 
 MOST_BYTES = 2_000_000
-"""Of all lines: some 5,000 frames; the oldest give way."""
+"""Size of all lines, enough for some 5,000 frames; beyond it the oldest are discarded."""
 
 
 class History:
-    """Takes events in as they happen, and gives them out as lines.
+    """Keeps events as they happen, and returns them as lines.
 
     Parameters
     ----------
     most_bytes
-        Of the lasting events' lines.
+        Largest size of all lines but those of transient events.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
@@ -39,12 +39,12 @@ class History:
         self._count = 0
         self._plan: tuple[int, str] | None = None
         self._lasting = deque[tuple[int, str]]()
-        self._fleeting = {kind: deque[tuple[int, str]](maxlen=most) for kind, most in FLEETING.items()}
+        self._transient = {kind: deque[tuple[int, str]](maxlen=most) for kind, most in TRANSIENT.items()}
         self._thinned: TemperatureRead | None = None
         self._shown: FrameShown | None = None
 
     def add(self, event: Event) -> str:
-        """Take an event in, and return its line."""
+        """Add an event, and return its line."""
         if isinstance(event, FrameShown):
             self._shown = event
             return encode_shown(event)
@@ -55,8 +55,8 @@ class History:
             self._thin(event)
         if isinstance(event, NightStarted):
             self._plan = entry
-        elif (fleeting := self._fleeting.get(type(event))) is not None:
-            fleeting.append(entry)
+        elif (transient := self._transient.get(type(event))) is not None:
+            transient.append(entry)
         else:
             self._lasting.append(entry)
             self._bytes += len(line)
@@ -65,17 +65,17 @@ class History:
         return line
 
     def _thin(self, event: TemperatureRead) -> None:
-        """Make room for a reading that comes soon after the last one that is kept."""
+        """Discard the last reading if the new one follows too soon after the one that is kept."""
         last = self._thinned
         if last is not None and event.at - last.at < TEMPERATURE_INTERVAL:
-            self._fleeting[TemperatureRead].pop()
+            self._transient[TemperatureRead].pop()
         else:
             self._thinned = event
 
     def lines(self) -> list[str]:
-        """Return what has happened, in its order, then the last picture."""
+        """Return the lines of all events in order, then the last picture."""
         entries = [*self._lasting, *([self._plan] if self._plan else [])]
-        for fleeting in self._fleeting.values():
-            entries.extend(fleeting)
+        for transient in self._transient.values():
+            entries.extend(transient)
         shown = [] if self._shown is None else [encode_shown(self._shown)]
         return [*(line for _, line in sorted(entries)), *shown]

@@ -20,14 +20,14 @@ from coldframe.capture.monitoring.watching.messages import (
 )
 from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
 
-LOOK_S = 0.5
-"""Between two looks for a run."""
+POLL_S = 0.5
+"""Between two attempts to find a run."""
 
 HANDSHAKE_S = 10.0
-"""How long a run may take to tell all that has happened."""
+"""How long a run may take to send all events so far."""
 
-NO_RUN = "no run here"
-UNINTELLIGIBLE = "another version of coldframe runs here"
+NO_RUN = "no run found"
+INCOMPATIBLE = "the run is of another version of coldframe"
 
 
 class LocalSource:
@@ -36,7 +36,7 @@ class LocalSource:
     Parameters
     ----------
     storage
-        The folder of the nights' folders.
+        The folder that holds the folders of nights.
     """
 
     def __init__(self, storage: Path) -> None:
@@ -44,44 +44,44 @@ class LocalSource:
         self._writer: asyncio.StreamWriter | None = None
 
     async def updates(self) -> AsyncGenerator[Update, None]:
-        """Yield what is new, without end; a run that is lost is looked for again."""
-        told: str | None = None
+        """Yield updates, without end; look for the next run when one is lost."""
+        reported: str | None = None
         while True:
             reason, is_here = NO_RUN, True
             try:
-                reader, writer = await self._connected()
+                reader, writer = await self._connect()
             except ConnectionRefusedError:
                 is_here = False
             except OSError as error:
                 reason = str(error)
             else:
                 try:
-                    async for update in self._conversation(reader, writer):
-                        told = None
+                    async for update in self._updates_from(reader, writer):
+                        reported = None
                         yield update
-                    reason = "the run is no longer there"
+                    reason = "the run is gone"
                 except (OSError, TimeoutError):
                     reason = "the run does not answer"
                 except (MessageError, ValueError):
-                    reason = UNINTELLIGIBLE
+                    reason = INCOMPATIBLE
                 finally:
                     self._writer = None
                     writer.close()
-            if reason != told:
-                # What was learned when the run went away is not overwritten by finding none afterwards.
-                if told is None or is_here:
+            if reason != reported:
+                # Keep the reason why a run was lost, which is more useful than that none is found afterwards.
+                if reported is None or is_here:
                     yield Detached(reason)
-                told = reason
-            await asyncio.sleep(LOOK_S)
+                reported = reason
+            await asyncio.sleep(POLL_S)
 
-    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_unix_connection(self._address, limit=LONGEST_MESSAGE_BYTES)
         if not is_trusted(peer_user(writer.get_extra_info("socket"))):
             writer.close()
-            raise PermissionError("another user's program answers for the run; it is not listened to")
+            raise PermissionError("another user's program answers in place of the run, and is ignored")
         return reader, writer
 
-    async def _conversation(
+    async def _updates_from(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> AsyncGenerator[Update, None]:
         async with asyncio.timeout(HANDSHAKE_S):
@@ -100,7 +100,7 @@ class LocalSource:
             return None
         hello = decode_message(line)
         if not isinstance(hello, Hello):
-            raise MessageError("no greeting")
+            raise MessageError("the first message is not a greeting")
         while (message := await _next(reader)) is not None:
             if isinstance(message, Event):
                 events.append(message)
@@ -109,16 +109,16 @@ class LocalSource:
         return None
 
     def send(self, command: Command) -> str | None:
-        """Send a command; return why that is not possible, None where an answer will come."""
+        """Send a command; return why that is not possible, or None if an answer will follow."""
         if self._writer is None:
-            return "no run is attached"
+            return "not attached to a run"
         with suppress(OSError):
             self._writer.write(f"{encode_command(command)}\n".encode("ascii"))
         return None
 
 
 async def _next(reader: asyncio.StreamReader) -> Message | None:
-    """Return the next message that this version knows; None at the end."""
+    """Return the next message that this version knows, or None at the end."""
     while line := await reader.readline():
         try:
             return decode_message(line)

@@ -1,7 +1,7 @@
-"""What a run and its watchers say to each other: one JSON object per line. Pure.
+"""The protocol between a run and its watchers: one JSON object per line. Pure.
 
-A run says who it is, then all that has happened, then that this was all, and from then on what happens. Events are the
-journal's lines; pictures, answers and landmarks of the conversation are objects without the key "event".
+A run sends a greeting, then all events so far, then a mark, and from then on each event as it happens. Events are lines
+of the journal; all other messages are objects without the key "event".
 """
 
 import base64
@@ -20,21 +20,21 @@ from coldframe.errors import ColdframeError
 PROTOCOL = 1
 
 LONGEST_COMMAND_BYTES = 1000
-"""A longer line is no command."""
+"""Longer lines are not valid commands."""
 
 LONGEST_MESSAGE_BYTES = 1 << 20
-"""A longer line is no message of a run: it is as long as a journal's may be."""
+"""Longer lines are not valid messages; lines of the journal have the same limit."""
 
 LARGEST_PICTURE = 64 * 96
 HISTOGRAM_BINS = 128
 
 
 class MessageError(ColdframeError, ValueError):
-    """A line that is no message; the text says why."""
+    """A line is not a valid message; the text says why."""
 
 
 class Request(StrEnum):
-    """What people may ask of a night."""
+    """The commands for a night."""
 
     PAUSE = "pause"
     RESUME = "resume"
@@ -44,7 +44,13 @@ class Request(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A request, for `step` where it is about one that is not under way."""
+    """A command for a night.
+
+    Attributes
+    ----------
+    step
+        Number of the step to skip; None for the one under way.
+    """
 
     request: Request
     step: int | None = None
@@ -52,19 +58,19 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The first message: whether commands are obeyed."""
+    """The greeting, which says whether commands are obeyed."""
 
     allows_commands: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """All that has happened was told; what follows happens now."""
+    """The mark after all events so far: those that follow happen now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a command, in words."""
+    """The night's answer to a command."""
 
     text: str
 
@@ -73,7 +79,7 @@ Message = Event | Hello | Live | Answer
 
 
 def obey(steering: Steering, command: Command) -> str:
-    """Hand a command to the night and return its answer."""
+    """Pass a command to the night, and return its answer."""
     match command.request:
         case Request.PAUSE:
             return steering.pause()
@@ -86,18 +92,18 @@ def obey(steering: Steering, command: Command) -> str:
 
 
 def encode_command(command: Command) -> str:
-    """Write a command as a line, without the line's end."""
+    """Encode a command as a line, without the newline."""
     step = {} if command.step is None else {"step": command.step}
     return json.dumps({"do": command.request.value, **step})
 
 
 def decode_command(line: bytes) -> Command:
-    """Read a command.
+    """Decode a command.
 
     Raises
     ------
     MessageError
-        It is none.
+        If the line is not a valid command.
     """
     fields = _object(line)
     try:
@@ -106,27 +112,27 @@ def decode_command(line: bytes) -> Command:
         raise MessageError(str(error)) from None
     step = fields.get("step")
     if step is not None and type(step) is not int:
-        raise MessageError(f"{step!r} is no step's number")
+        raise MessageError(f"step: expected a number, found {step!r}")
     return Command(request, step)
 
 
 def encode_hello(hello: Hello) -> str:
-    """Write the first message."""
+    """Encode the greeting."""
     return json.dumps({"coldframe": PROTOCOL, "allows_commands": hello.allows_commands})
 
 
 def encode_live() -> str:
-    """Write that all was told."""
+    """Encode the mark after all events so far."""
     return json.dumps({"live": True})
 
 
 def encode_answer(text: str) -> str:
-    """Write what became of a command."""
+    """Encode the answer to a command."""
     return json.dumps({"answer": text})
 
 
 def encode_shown(shown: FrameShown) -> str:
-    """Write a picture and its histogram."""
+    """Encode a picture and its histogram."""
     picture = base64.b64encode(np.ascontiguousarray(shown.picture).tobytes()).decode("ascii")
     return json.dumps(
         {
@@ -140,12 +146,12 @@ def encode_shown(shown: FrameShown) -> str:
 
 
 def decode_message(line: bytes) -> Message:
-    """Read what a run says.
+    """Decode a message of a run.
 
     Raises
     ------
     MessageError
-        It is nothing that a run says.
+        If the line is not a valid message.
     """
     fields = _object(line)
     if "event" in fields:
@@ -161,22 +167,22 @@ def decode_message(line: bytes) -> Message:
         return Live()
     if fields.get("coldframe") == PROTOCOL:
         return Hello(fields.get("allows_commands") is True)
-    raise MessageError(f"unknown message with {', '.join(map(str, fields)) or 'nothing in it'}")
+    raise MessageError(f"unknown message with the keys {', '.join(map(str, fields)) or '(none)'}")
 
 
 def _shown(fields: dict[str, object]) -> FrameShown:
     try:
-        rows, columns = (int(each) for each in fields["shape"])  # type: ignore[attr-defined]  # else a TypeError
+        rows, columns = (int(each) for each in fields["shape"])  # type: ignore[attr-defined]  # a TypeError if it is no list
         if not 0 < rows * columns <= LARGEST_PICTURE:
-            raise MessageError(f"a picture of {rows} x {columns}")
+            raise MessageError(f"invalid picture: {rows} x {columns} pixels")
         data = base64.b64decode(str(fields["picture"]), validate=True)
         picture = np.frombuffer(data, np.uint8).reshape(rows, columns)
         histogram = np.array(fields["histogram"], np.int64)
         at = datetime.fromisoformat(str(fields["at"]))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise MessageError(f"no picture: {error}") from error
+        raise MessageError(f"invalid picture: {error}") from error
     if histogram.shape != (HISTOGRAM_BINS,) or at.tzinfo is None:
-        raise MessageError("no picture: its histogram or its time is not as it should be")
+        raise MessageError("invalid picture: wrong histogram, or a time without a time zone")
     return FrameShown(at, str(fields["shown"]), picture, histogram)
 
 
@@ -184,7 +190,7 @@ def _object(line: bytes) -> dict[str, object]:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise MessageError(f"not a line of JSON: {error}") from error
+        raise MessageError(f"invalid JSON: {error}") from error
     if not isinstance(fields, dict):
         raise MessageError("not a JSON object")
     return fields

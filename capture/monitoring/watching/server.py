@@ -1,4 +1,4 @@
-"""Hands a run's events to watchers on this machine, without the night ever waiting for them."""
+"""Sends the events of a run to watchers on this machine; a slow watcher never delays the night."""
 
 import asyncio
 import logging
@@ -27,31 +27,31 @@ log = logging.getLogger(__name__)
 MOST_WATCHERS = 16
 
 MOST_BYTES = 4_000_000
-"""Waiting for a watcher that does not read: then it is let go. Twice the whole state, so that a slow link gets that."""
+"""A watcher is disconnected when more than this waits for it: twice the whole history, which a slow link needs."""
 
-REFUSED = "refused: the run's configuration has no allow_commands = true in [watch]"
+REFUSED = "refused: the run's configuration lacks allow_commands = true in [watch]"
 
 
 class WatchServer:
-    """Serves a night's events on a local socket; an asynchronous context manager, to be entered before the first event.
+    """Serves the events of a night on a local socket; an asynchronous context manager to enter before the first event.
 
     Parameters
     ----------
     storage
-        The folder of the night's folder: watchers find the run by it.
+        The folder that holds the night's folder; watchers find the run by it.
     events
-        What is told.
+        The events to send.
     steering
-        Gets the watchers' commands.
+        Obeys the commands of watchers.
     allows_commands
-        Whether it does.
+        Whether watchers may send commands.
     most_bytes
-        Waiting for one watcher.
+        See `MOST_BYTES`.
 
     Raises
     ------
     OSError
-        On entering: another run uses the same folder, or there are no such sockets.
+        On entering, if another run uses the same folder or the system has no such sockets.
     """
 
     def __init__(
@@ -74,39 +74,39 @@ class WatchServer:
 
     @property
     def watchers(self) -> int:
-        """How many are attached."""
+        """Number of attached watchers."""
         return len(self._watchers)
 
     async def __aenter__(self) -> Self:
         """Open the socket."""
         self._server = await asyncio.start_unix_server(self._welcome, self._address, limit=LONGEST_COMMAND_BYTES)
-        self._events.subscribe(self._tell)
+        self._events.subscribe(self._publish)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let all watchers go, with what they have been told so far if they take it at once."""
+        """Disconnect all watchers; what they have not read by then is lost."""
         self._server.close()
         for task in self._serving:
             task.cancel()
         if self._serving:
             await asyncio.wait(self._serving)
 
-    def _tell(self, event: Event) -> None:
+    def _publish(self, event: Event) -> None:
         line = self._history.add(event)
         for watcher in tuple(self._watchers):
             self._send(watcher, line)
 
     def _send(self, watcher: asyncio.StreamWriter, *lines: str) -> None:
-        """Send lines, or let a watcher go that has not read what it was sent."""
+        """Send lines; disconnect the watcher if it does not read."""
         transport = watcher.transport
         if transport.is_closing():
             self._watchers.discard(watcher)
             return
         transport.write("".join(f"{line}\n" for line in lines).encode("ascii"))
         if transport.get_write_buffer_size() > self._most_bytes:
-            log.info("a watcher that does not read is let go")
+            log.info("disconnected a watcher that does not read")
             self._watchers.discard(watcher)
             transport.abort()
 
@@ -117,10 +117,10 @@ class WatchServer:
         try:
             if len(self._watchers) < MOST_WATCHERS and is_trusted(peer_user(writer.get_extra_info("socket"))):
                 await self._serve(reader, writer)
-        except (OSError, ValueError) as error:  # ValueError: a line without an end
-            log.info("a watcher is let go: %s", error)
+        except (OSError, ValueError) as error:  # ValueError: a line that is too long
+            log.info("disconnected a watcher: %s", error)
         except asyncio.CancelledError:
-            pass  # the run ends; nobody waits for this task but `__aexit__`
+            pass  # the run has ended; only `__aexit__` waits for this task
         finally:
             self._serving.discard(task)
             self._watchers.discard(writer)
@@ -134,8 +134,8 @@ class WatchServer:
             try:
                 command = decode_command(line)
             except MessageError as error:
-                log.info("a watcher is let go: %s", error)
+                log.info("disconnected a watcher: %s", error)
                 return
             answer = obey(self._steering, command) if self._allows_commands else REFUSED
-            log.info("a watcher asked to %s: %s", command.request, answer)
+            log.info("a watcher sent %s: %s", command.request, answer)
             self._send(writer, encode_answer(answer))

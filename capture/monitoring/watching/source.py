@@ -1,4 +1,4 @@
-"""Where a watcher gets a night from: events with their beginning and end, however they come here."""
+"""The interface between a watcher and the run that it watches, wherever that is."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from coldframe.capture.monitoring.watching.messages import Answer, Command
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A run is there; `events` are all that has happened, the last picture included."""
+    """A run has been found; `events` are all events so far, including the last picture."""
 
     events: tuple[Event, ...]
     allows_commands: bool
@@ -18,7 +18,7 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """No run is there; `reason` says why in words, and it goes on being looked for."""
+    """There is no run; `reason` says why. The source continues to look for one."""
 
     reason: str
 
@@ -27,12 +27,12 @@ Update = Attached | Detached | Event | Answer
 
 
 class NightSource(Protocol):
-    """A run somewhere, found again whenever it is lost."""
+    """A run on this machine or another one, which is found again whenever it is lost."""
 
     def updates(self) -> AsyncGenerator[Update, None]:
-        """Yield what is new, without end: `Attached` first or after `Detached`, then events and answers."""
+        """Yield updates, without end; events and answers follow only after `Attached`."""
         ...
 
     def send(self, command: Command) -> str | None:
-        """Send a command; return why that is not possible, None where an `Answer` will come."""
+        """Send a command; return why that is not possible, or None if an `Answer` will follow."""
         ...

@@ -164,7 +164,7 @@ class BlobChannel:
                 await self._defined.wait()
         except TimeoutError:
             raise DeviceTimeoutError(
-                self.device, f"did not tell of its BLOB {self.vector} within {CONNECT_DEADLINE_S:g} s"
+                self.device, f"did not define its BLOB {self.vector} within {CONNECT_DEADLINE_S:g} s"
             ) from None
         # Not earlier: from now on the server sends nothing but BLOBs, so the definition would never arrive.
         self._socket.sendall(f"<enableBLOB device={device} name={vector}>Only</enableBLOB>\n".encode())
@@ -194,10 +194,10 @@ class BlobChannel:
     def _discard_oldest(self) -> None:
         arrival = self._arrivals.get_nowait()
         if isinstance(arrival, Image):
-            reason = "came when no frame was waited for: late, or shot for another program"
+            reason = "arrived unexpectedly: late, or shot for another program"
             self._set_aside(StrayFrame(self.device, reason, arrival.pixels, arrival.header))
         else:
-            log.debug("%s: passed over what nobody waits for: %s", self.device, arrival)
+            log.debug("%s: ignored an unexpected arrival: %s", self.device, arrival)
 
     async def next_image(self) -> Image:
         """Wait for the next image.
@@ -240,7 +240,7 @@ class BlobChannel:
                 DeviceLostError(
                     self.device,
                     "the server closed the pixel channel",
-                    "If it runs on, start indiserver with a larger limit for slow clients: -m 1024",
+                    "If it is still running, start indiserver with a larger limit for slow clients: -m 1024",
                 ),
             )
         except (OSError, BlobStreamError) as error:
@@ -292,7 +292,7 @@ class BlobChannel:
             held = os.fstat(descriptor).st_size
             if held < attributes.size or attributes.size == 0:
                 there = os.pread(descriptor, min(held, attributes.size), 0)
-                self._damaged(f"the frame holds {held} of {attributes.size} bytes", memoryview(there))
+                self._damaged(f"the frame has {held} of {attributes.size} bytes", memoryview(there))
                 return
             flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
             with mmap.mmap(descriptor, attributes.size, flags=flags, prot=mmap.PROT_READ) as mapped:
@@ -309,8 +309,8 @@ class BlobChannel:
 
     def _decode(self, attributes: BlobAttributes, data: memoryview) -> None:
         if attributes.format != ".fits":
-            told = attributes.format[:LONGEST_FORMAT]
-            self._damaged(f"sent a frame of format {told!r} where uncompressed FITS was asked for", data)
+            shown = attributes.format[:LONGEST_FORMAT]
+            self._damaged(f"sent a frame of format {shown!r} instead of uncompressed FITS", data)
             return
         try:
             pixels, header = parse(data)

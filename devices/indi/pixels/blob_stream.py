@@ -94,7 +94,7 @@ class _Base64Payload:
         whole = len(text) - len(text) % 4
         self._remainder = text[whole:]
         if self._padded and text:
-            self._fault = "goes on after its padding"
+            self._fault = "continues after its padding"
             return
         self._padded = text.endswith(b"=", 0, whole)
         try:
@@ -192,7 +192,7 @@ class BlobStream:
         size = attributes.get("size", "").strip()
         if not size.isdecimal() or int(size) > self.largest_blob_bytes:
             raise BlobStreamError(
-                f"a BLOB announces {size or 'no'} bytes; at most {self.largest_blob_bytes} make sense for this camera"
+                f"a BLOB announces {size or 'no'} bytes; this camera sends at most {self.largest_blob_bytes}"
             )
         blob = BlobAttributes(
             self._device, self._vector, attributes.get("name", ""), attributes.get("format", ""), int(size)

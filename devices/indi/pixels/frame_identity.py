@@ -66,8 +66,8 @@ class FrameIdentity:
         # Equal dates prove a repetition only where they are finer than whole seconds.
         repeated = last is not None and (dated < last or (dated == last and dated.microsecond != 0))
         if repeated or (known is not None and ahead < known - self._tolerance):
-            told = f"sent the frame of another exposure, begun at {dated:%H:%M:%S.%f} UTC"
-            raise FrameDamagedError(self._device, told, ADVICE)
+            what = f"sent the frame of another exposure, started at {dated:%H:%M:%S.%f} UTC"
+            raise FrameDamagedError(self._device, what, ADVICE)
 
     def _check_pixels(self, image: Image) -> None:
         """Refuse the pixels of the previous frame. Noise makes all frames differ, except entirely saturated ones."""
@@ -84,7 +84,7 @@ def date_of(image: Image) -> datetime | None:
     if not isinstance(text, str) or "T" not in text:
         return None
     try:
-        told = datetime.fromisoformat(text)
+        date = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""One run at a time for each rig, and dead ones do not count."""
+"""A rig has one run at a time, and dead runs do not count."""
 
 import os
 import signal
@@ -53,7 +53,7 @@ def other_run(folder: Path) -> Iterator["subprocess.Popen[str]"]:
             run.kill()
 
 
-def test_a_second_run_is_refused_and_told_by_whom(tmp_path: Path) -> None:
+def test_a_second_run_is_refused_and_the_holder_named(tmp_path: Path) -> None:
     with other_run(tmp_path) as run:
         with pytest.raises(RigInUseError) as refused, rig_locked(SERVER):
             pass
@@ -63,7 +63,7 @@ def test_a_second_run_is_refused_and_told_by_whom(tmp_path: Path) -> None:
             pass
 
 
-def test_a_run_that_died_is_told_and_does_not_hold(tmp_path: Path) -> None:
+def test_a_run_that_died_is_reported_and_holds_nothing(tmp_path: Path) -> None:
     with other_run(tmp_path) as run:
         os.kill(run.pid, signal.SIGKILL)
         run.wait()
@@ -74,7 +74,7 @@ def test_a_run_that_died_is_told_and_does_not_hold(tmp_path: Path) -> None:
         assert notes == ()
 
 
-def test_a_run_that_failed_is_no_dead_one() -> None:
+def test_a_run_that_failed_did_not_die() -> None:
     with pytest.raises(ValueError, match="bad plan"), rig_locked(SERVER):
         raise ValueError("bad plan")
     with rig_locked(SERVER) as notes:
@@ -85,7 +85,7 @@ def test_a_run_that_failed_is_no_dead_one() -> None:
     "note",
     ["", "[]", "{", '{"process": "x"}', '{"process": 1, "user": "a\\u001b[2J", "since": "2026-01-01T00:00:00+00:00"}'],
 )
-def test_what_somebody_else_wrote_there_harms_nothing(note: str) -> None:
+def test_foreign_content_of_the_lock_does_no_harm(note: str) -> None:
     lock_path(SERVER).write_text(note)
     with rig_locked(SERVER) as notes:
         assert notes == ()
@@ -100,13 +100,13 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert victim.read_text() == "precious"
 
 
-def test_a_server_is_named_alike_however_it_is_called() -> None:
+def test_all_names_of_this_machine_give_one_lock() -> None:
     assert lock_path(ServerSettings(host="localhost")) == lock_path(ServerSettings(host="127.0.0.1"))
     assert lock_path(ServerSettings(host="Observatory.local")) == lock_path(ServerSettings(host="observatory.local"))
     assert lock_path(ServerSettings(host="../../etc/x")).parent == rig_lock.FOLDERS[0]
 
 
-def test_who_has_the_rig_is_told_without_taking_it() -> None:
+def test_the_holder_is_found_without_taking_the_lock() -> None:
     assert (rig_holder(SERVER), rig_in_use(SERVER)) == (None, None)
     with rig_locked(SERVER):
         holder, said = rig_holder(SERVER), rig_in_use(SERVER)
@@ -125,6 +125,7 @@ def test_a_rig_whose_run_died_is_free() -> None:
 
 
 def test_a_listener_does_not_keep_the_rig_from_a_run() -> None:
-    with listening_locked(SERVER), rig_locked(SERVER), pytest.raises(RigInUseError, match="listens"):  # noqa: SIM117
-        with listening_locked(SERVER):
+    with listening_locked(SERVER), rig_locked(SERVER):
+        refused = pytest.raises(RigInUseError, match="another listener is running")
+        with refused, listening_locked(SERVER):
             pass

@@ -1,4 +1,4 @@
-"""systemd's watchdog is fed while the night goes on, and not a moment longer."""
+"""The watchdog of systemd is fed only while the night makes progress."""
 
 import asyncio
 import os
@@ -15,12 +15,11 @@ from coldframe.capture.events.kinds import (
     Event,
     ExposureStarted,
     NightEnded,
-    NightOutcome,
     Notice,
-    Severity,
     TemperatureRead,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.capture.host import systemd
 from coldframe.capture.host.systemd import READOUT_S, SILENCE_S, Progress, ServiceWatch
 from coldframe.config.frames import FrameKind
@@ -37,7 +36,7 @@ def reading(setpoint_c: float | None) -> Event:
     return TemperatureRead(AT, -10.0, setpoint_c, 50.0)
 
 
-def test_before_the_first_sign_nothing_is_expected() -> None:
+def test_before_the_first_event_no_progress_is_expected() -> None:
     assert Progress().is_alive(1e9)
 
 
@@ -51,7 +50,7 @@ def test_a_thermometer_alone_is_no_progress_but_a_ramp_is() -> None:
     assert progress.is_alive(2000.0 + SILENCE_S)
 
 
-def test_what_ends_needs_no_further_sign() -> None:
+def test_after_the_end_no_progress_is_expected() -> None:
     progress = Progress()
     progress.observe(SIGN, 0.0)
     progress.observe(NightEnded(AT, NightOutcome.COMPLETE, ""), 1.0)
@@ -59,7 +58,7 @@ def test_what_ends_needs_no_further_sign() -> None:
 
 
 @given(st.floats(0, 3600), st.lists(st.floats(0, 3600)))
-def test_what_else_is_told_during_an_exposure_takes_nothing_from_it(exposure_s: float, signs_s: list[float]) -> None:
+def test_other_events_do_not_shorten_the_time_allowed_for_an_exposure(exposure_s: float, signs_s: list[float]) -> None:
     progress = Progress()
     progress.observe(exposure(exposure_s), 0.0)
     for sign_s in sorted(signs_s):
@@ -68,7 +67,7 @@ def test_what_else_is_told_during_an_exposure_takes_nothing_from_it(exposure_s: 
 
 
 @given(st.floats(0, 3600), st.floats(0, 1e6))
-def test_an_exposure_may_take_its_time_and_no_more(exposure_s: float, now_s: float) -> None:
+def test_an_exposure_may_take_its_time_but_not_longer(exposure_s: float, now_s: float) -> None:
     progress = Progress()
     progress.observe(exposure(exposure_s), now_s)
     assert progress.is_alive(now_s + exposure_s + READOUT_S)
@@ -77,7 +76,7 @@ def test_an_exposure_may_take_its_time_and_no_more(exposure_s: float, now_s: flo
 
 @pytest.fixture
 def told(tmp_path: Path) -> Iterator[tuple[socket.socket, dict[str, str]]]:
-    """What systemd would hear, and the environment that it gives."""
+    """Return the socket of systemd, and the environment that systemd sets."""
     address = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as heard:
         heard.bind(str(address))
@@ -93,7 +92,8 @@ def messages(heard: socket.socket) -> list[str]:
         return found
 
 
-async def test_systemd_hears_of_progress_until_it_stops(
+@pytest.mark.looptime
+async def test_the_watchdog_is_fed_until_progress_stops(
     told: tuple[socket.socket, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(systemd, "SILENCE_S", 0.35)
@@ -114,7 +114,7 @@ async def test_systemd_hears_of_progress_until_it_stops(
     assert messages(heard) == ["STOPPING=1"]
 
 
-async def test_an_abstract_address_is_understood() -> None:
+async def test_an_abstract_socket_address_works() -> None:
     name = f"coldframe-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as heard:
         heard.bind(f"\0{name}")
@@ -127,3 +127,4 @@ async def test_an_abstract_address_is_understood() -> None:
 async def test_without_systemd_nothing_happens(environment: dict[str, str]) -> None:
     async with ServiceWatch(environment).notified():
         await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}

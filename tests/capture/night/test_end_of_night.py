@@ -1,4 +1,4 @@
-"""Waiting for the end of the night, under virtual time."""
+"""The wait for the end of the night, under virtual time."""
 
 import asyncio
 import os
@@ -21,11 +21,11 @@ pytestmark = pytest.mark.looptime
 MUNICH = SiteSettings(latitude_deg=48.14, longitude_deg=11.58)
 EVENING = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 DAWN = datetime(2026, 11, 23, 5, 16, tzinfo=UTC)
-"""The sun at -12 deg in Munich, to some minutes."""
+"""The sun stands at about -12 deg in Munich."""
 
 
 class Watch:
-    """A watch over a folder, and what it says."""
+    """A wait for the end of the night, and its notices."""
 
     def __init__(self, folder: Path, begins: datetime = EVENING, site: SiteSettings | None = None) -> None:
         asyncio.get_running_loop().set_default_executor(Inline())
@@ -46,7 +46,7 @@ class Watch:
         return [event.text for event in self.said if isinstance(event, Notice)]
 
 
-async def test_silence_ends_the_night(tmp_path: Path) -> None:
+async def test_no_new_light_for_a_while_ends_the_night(tmp_path: Path) -> None:
     watch = Watch(tmp_path)
     for number in range(12):
         await asyncio.sleep(300)
@@ -56,7 +56,7 @@ async def test_silence_ends_the_night(tmp_path: Path) -> None:
     assert timedelta(minutes=20) <= quiet <= timedelta(minutes=20, seconds=CHECK_PERIOD_S)
 
 
-async def test_lights_that_are_old_already_are_not_waited_for(tmp_path: Path) -> None:
+async def test_old_lights_end_the_night_at_once(tmp_path: Path) -> None:
     watch = Watch(tmp_path)
     watch.shoot(1, EVENING - timedelta(hours=1))
     assert await watch.waiting == "no new light for 20 min"
@@ -64,7 +64,7 @@ async def test_lights_that_are_old_already_are_not_waited_for(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=-5), timedelta(hours=5)])
-async def test_a_capture_computer_with_a_wrong_clock_is_noticed_all_the_same(tmp_path: Path, ahead: timedelta) -> None:
+async def test_lights_of_a_computer_with_a_wrong_clock_count(tmp_path: Path, ahead: timedelta) -> None:
     watch = Watch(tmp_path)
     for number in range(6):
         await asyncio.sleep(600)
@@ -83,7 +83,7 @@ async def test_dusk_is_not_the_end_of_the_night(tmp_path: Path) -> None:
     watch.waiting.cancel()
 
 
-async def test_dawn_is_the_end_whatever_still_comes(tmp_path: Path) -> None:
+async def test_dawn_ends_the_night_even_if_lights_still_arrive(tmp_path: Path) -> None:
     watch = Watch(tmp_path, DAWN - timedelta(hours=2), MUNICH)
     while not watch.waiting.done():
         watch.shoot(int(watch.clock.elapsed_s()))
@@ -92,12 +92,12 @@ async def test_dawn_is_the_end_whatever_still_comes(tmp_path: Path) -> None:
     assert abs(watch.clock.now() - DAWN) < timedelta(minutes=15)
 
 
-async def test_without_a_single_light_the_sun_still_comes(tmp_path: Path) -> None:
+async def test_dawn_ends_a_night_without_lights(tmp_path: Path) -> None:
     watch = Watch(tmp_path, DAWN - timedelta(hours=1), MUNICH)
     assert (await watch.waiting).startswith("the sun")
 
 
-async def test_there_is_a_sign_of_life(tmp_path: Path) -> None:
+async def test_the_wait_is_reported_periodically(tmp_path: Path) -> None:
     watch = Watch(tmp_path, site=MUNICH)
     watch.shoot(7)
     await asyncio.sleep(REPORT_PERIOD_S + CHECK_PERIOD_S)
@@ -117,7 +117,7 @@ async def test_cancelling_ends_the_wait_at_once(tmp_path: Path) -> None:
     assert watch.clock.elapsed_s() == pytest.approx(100.5)
 
 
-async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+async def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NoLightsError, match="no such folder"):
         await Watch(tmp_path / "nowhere").waiting
 

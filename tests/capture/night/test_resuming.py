@@ -1,9 +1,10 @@
-"""Which night a run goes on with."""
+"""Which night a run resumes."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from coldframe.capture.events.kinds import NightEnded, NightOutcome, NightStarted
+from coldframe.capture.events.kinds import NightEnded, NightStarted
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.night.resuming import unfinished_night
 from coldframe.capture.storage.journal import Journal, encode_event
 from coldframe.capture.storage.night_folder import NightFolder
@@ -12,7 +13,7 @@ NOW = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
 
 
 def night(storage: Path, camera: str, outcome: NightOutcome | None = None) -> NightFolder:
-    """Return the folder of a night that a run has left."""
+    """Return the folder of a night that a run left."""
     folder = NightFolder.create(storage, NOW)
     events = [NightStarted(NOW, str(folder.path), camera, None, None, 100, 100, ())]
     lines = [encode_event(each) for each in events] + ([encode_event(NightEnded(NOW, outcome, ""))] if outcome else [])

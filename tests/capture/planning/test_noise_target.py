@@ -2,7 +2,6 @@
 
 from math import sqrt
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,10 +9,9 @@ from hypothesis import strategies as st
 from coldframe.calibration.measuring.amp_glow import AmpGlow
 from coldframe.calibration.measuring.noise_growth import Cause, NoiseGrowth
 from coldframe.capture.planning.noise_target import estimate_frames
-from coldframe.capture.shooting.frame_count import SetSize
-from coldframe.capture.steps import NoiseTarget, ShootStep
+from coldframe.capture.steps import NoiseTarget
 from coldframe.config.counts import GOOD_PRACTICE, LightNoise, NoiseGoal
-from coldframe.config.frames import FrameKind, ReadoutSettings
+from coldframe.config.frames import FrameKind
 
 DARK, FLAT = FrameKind.DARK, FrameKind.FLAT
 
@@ -68,38 +66,3 @@ def test_glow_raises_the_default_bounds_of_darks_only(amplitude_adu: float, leas
     goal = NoiseGoal(0.2)
     assert estimate_frames(NoiseTarget(goal, *GOOD_PRACTICE[DARK]), DARK, growth(20), glow).frames == least
     assert estimate_frames(NoiseTarget(goal, 10, 30), DARK, growth(20), glow).frames == 10
-
-
-def step(count: int, target: NoiseTarget | None) -> ShootStep:
-    return ShootStep(DARK, count, None, 60.0, ReadoutSettings(), -10.0, target)
-
-
-def shoot(size: SetSize, frames: int) -> None:
-    random = np.random.default_rng(2)
-    for _ in range(frames):
-        size.add(random.normal(500, 8, (100, 120)).astype(np.uint16))
-
-
-def test_a_set_is_first_evaluated_at_its_minimum_count() -> None:
-    size = SetSize(step(99, NoiseTarget(NoiseGoal(0.01), 20, 120)), may_grow=True)
-    assert (size.look_at, size.aim) == (20, 99)
-    shoot(size, 20)
-    assert size.look(20) is not None
-    # 1 % is 49.75 frames.
-    assert 47 <= size.look_at == size.aim <= 52
-
-
-def test_under_a_deadline_a_set_may_shrink_but_not_grow() -> None:
-    size = SetSize(step(30, NoiseTarget(NoiseGoal(0.01), 20, 120)), may_grow=False)
-    shoot(size, 20)
-    view = size.look(20)
-    assert view is not None
-    assert not view.is_met
-    assert size.aim == size.most == 30
-
-
-def test_a_plain_count_stays() -> None:
-    size = SetSize(step(30, None), may_grow=True)
-    shoot(size, 30)
-    assert (size.look_at, size.aim, size.look(30)) == (30, 30, None)
-    assert size.cause() == ""

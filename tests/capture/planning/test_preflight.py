@@ -29,8 +29,18 @@ def night(**camera: Any) -> Settings:
     return settings.model_copy(update={"camera": settings.camera.model_copy(update=camera)})
 
 
+def is_fit(settings: Settings) -> bool:
+    try:
+        require_fit(plan_night(settings), FEATURES, FILTERS)
+    except UnfitPlanError:
+        return False
+    return True
+
+
 def test_a_plan_that_fits_passes() -> None:
-    require_fit(plan_night(night()), FEATURES, FILTERS)
+    assert is_fit(night())
+    assert is_fit(night(gain=300.0))
+    assert not is_fit(night(gain=300.5))
 
 
 @pytest.mark.parametrize(

@@ -1,30 +1,18 @@
-"""A power cycle runs as a real command, once it is due, and to its end."""
+"""A power cycle runs the user's command when it is due, and to its end."""
 
 import asyncio
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import HookEnded, Notice
-from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.kinds import Event, HookEnded, Notice
 from coldframe.capture.recovery import power_cycle as power_cycle_module
 from coldframe.capture.recovery.power_cycle import can_power_cycle, power_cycle, power_cycle_if_hung
 from coldframe.capture.session.context import NightContext
-from coldframe.capture.session.retry_budget import Retries
-from coldframe.capture.session.steering import Steering
-from coldframe.capture.storage.night_folder import NightFolder
-from coldframe.capture.storage.saved_frames import SavedFrames
-from coldframe.config.examples import example_night
-from coldframe.config.loading import load_settings
-from coldframe.config.simulated_rig import load_rig
-from coldframe.config.tables.night import HookSettings
 from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError
-from coldframe.simulators.devices import simulated_rig
-
-START = datetime(2026, 11, 22, 3, 30, tzinfo=UTC)
+from tests.capture.scene import scene, small_night
+from tests.patience import until
 
 
 @pytest.fixture(autouse=True)
@@ -32,17 +20,13 @@ def quick_boot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(power_cycle_module, "BOOT_S", 0.0)
 
 
-def context_with(folder: Path, *command: str) -> tuple[NightContext, list[object]]:
-    settings = load_settings(example_night("small")).model_copy(update={"hooks": HookSettings(power_cycle=command)})
-    clock, events, seen = NightClock(START), EventStream(), list[object]()
-    events.subscribe(seen.append)
-    rig = simulated_rig(load_rig("small"), clock.now)
-    night, steering = NightFolder.create(folder, START), Steering(events, clock)
-    return NightContext(settings, rig, night, events, clock, Retries(), SavedFrames(night), steering), seen
+async def context_with(folder: Path, *command: str) -> tuple[NightContext, list[Event]]:
+    seen = await scene(folder, small_night(hooks={"power_cycle": command}))
+    return seen.context, seen.events
 
 
-async def test_it_is_run_at_the_fifth_timeout_of_the_camera_and_twice_at_most(tmp_path: Path) -> None:
-    context, seen = context_with(tmp_path, sys.executable, "-c", "print('off and on')")
+async def test_the_command_runs_at_the_fifth_timeout_of_the_camera_and_twice_at_most(tmp_path: Path) -> None:
+    context, seen = await context_with(tmp_path, sys.executable, "-c", "print('off and on')")
     camera = context.rig.camera.name
     assert not await power_cycle_if_hung(context, DeviceLostError(camera, "is away"))
     assert not await power_cycle_if_hung(context, DeviceTimeoutError("Wheel", "did not turn"))
@@ -54,29 +38,30 @@ async def test_it_is_run_at_the_fifth_timeout_of_the_camera_and_twice_at_most(tm
     assert not can_power_cycle(context, camera)
 
 
-async def test_without_a_command_nothing_is_run(tmp_path: Path) -> None:
-    context, seen = context_with(tmp_path)
+async def test_without_a_command_nothing_runs(tmp_path: Path) -> None:
+    context, seen = await context_with(tmp_path)
     for _ in range(9):
         assert not await power_cycle_if_hung(context, DeviceTimeoutError(context.rig.camera.name, "sent no frame"))
     assert seen == []
 
 
-async def test_a_command_that_fails_is_told_and_counts(tmp_path: Path) -> None:
-    context, seen = context_with(tmp_path, "/nowhere/power")
+async def test_a_command_that_fails_is_reported_and_counts(tmp_path: Path) -> None:
+    context, seen = await context_with(tmp_path, "/nowhere/power")
     await power_cycle(context)
     assert any(isinstance(event, Notice) and "cannot be run" in event.text for event in seen)
     assert context.retries.hung_camera.uses_left == 1
 
 
-async def test_a_night_that_is_ended_meanwhile_leaves_no_camera_without_power(tmp_path: Path) -> None:
-    done = tmp_path / "done"
-    program = f"import time; print('off', flush=True); time.sleep(0.5); open({str(done)!r}, 'w').close()"
-    context, _ = context_with(tmp_path, sys.executable, "-c", program)
+async def test_an_interrupted_night_does_not_leave_the_camera_without_power(tmp_path: Path) -> None:
+    is_off, goes_on, done = (tmp_path / name for name in ("off", "goes-on", "done"))
+    script = f"touch {is_off}; until [ -e {goes_on} ]; do sleep 0.05; done; touch {done}"
+    context, _ = await context_with(tmp_path, "sh", "-c", script)
     cycling = asyncio.create_task(power_cycle(context))
-    await asyncio.sleep(0.2)
+    await until(is_off.exists)
     for _ in range(2):
         cycling.cancel()
         await asyncio.sleep(0.05)
+    goes_on.touch()
     with pytest.raises(asyncio.CancelledError):
         await cycling
     assert await asyncio.to_thread(done.exists)

@@ -1,4 +1,4 @@
-"""Budgets, breakers, power cycles and claims: how often a night tries again."""
+"""Limits on what a night retries: budgets, breakers, power cycles and claims."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_a_breaker_opens_after_failures_in_a_row_and_closes_with_what_works() ->
     assert not breakers.is_open("Wheel")
 
 
-def test_only_what_a_set_does_not_need_is_left_out() -> None:
+def test_only_devices_that_a_set_does_not_need_are_left_out() -> None:
     breakers = Breakers()
     breakers.stayed_away("Wheel")
     assert not breakers.is_left_out("Wheel"), "nobody said what is needed"
@@ -35,7 +35,7 @@ def test_only_what_a_set_does_not_need_is_left_out() -> None:
     assert not breakers.is_left_out("Wheel")
 
 
-def test_a_device_whose_breaker_is_open_gets_no_second_try() -> None:
+def test_a_device_whose_breaker_is_open_gets_no_retries() -> None:
     retries = Retries(per_exposure=2)
     assert retries.tries_of("Camera") == 2
     retries.breakers.stayed_away("Camera")
@@ -69,7 +69,7 @@ def test_a_camera_that_comes_back_again_and_again_costs_retries_in_the_end() -> 
     assert free == HungCamera.FREE
 
 
-def test_the_rig_is_claimed_back_twice() -> None:
+def test_settings_are_restored_twice() -> None:
     claims = Claims(most=2)
     for _ in range(2):
         claims.reclaim("gain is 10 where 150 was set")
@@ -77,13 +77,15 @@ def test_the_rig_is_claimed_back_twice() -> None:
         claims.reclaim("gain is 10 where 150 was set")
 
 
-def test_a_set_that_nobody_disturbs_ends_the_row() -> None:
+def test_an_undisturbed_set_ends_the_row() -> None:
     claims = Claims(most=2)
     for _ in range(5):
         claims.begin_set()
         claims.reclaim("gain")
         claims.begin_set()
     claims.reclaim("gain")
+    with pytest.raises(ContestedError):
+        claims.reclaim("gain")
 
 
 def test_retries_are_bounded_per_set_and_per_night() -> None:

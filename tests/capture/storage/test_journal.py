@@ -18,15 +18,14 @@ from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameShown,
     NightEnded,
-    NightOutcome,
     NightStarted,
     PanelChanged,
-    PlannedStep,
-    StepType,
 )
+from coldframe.capture.events.values import NightOutcome, PlannedStep, StepType
 from coldframe.capture.storage.journal import Journal, encode_event, is_being_written
 from coldframe.config.frames import FrameKind
 from coldframe.devices.flat_panel import CoverState
+from tests.patience import PATIENCE_S
 
 AT = datetime(2026, 11, 22, 3, 12, 33, 250_000, tzinfo=UTC)
 SHOWN = FrameShown(AT, "x", np.zeros((2, 2), np.uint8), np.zeros(128, np.int64))
@@ -120,7 +119,7 @@ async def test_landmarks_are_synced_without_blocking_the_loop(tmp_path: Path, mo
         await asyncio.sleep(0.02)
         assert not synced.is_set()
         journal(ACCEPTED)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE_S):
             await synced.wait()
 
 

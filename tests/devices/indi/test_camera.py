@@ -97,8 +97,8 @@ async def test_another_clients_abort_is_told(server: FakeServer, camera: IndiCam
         (blob(fits_bytes()[:3000], size=len(fits_bytes())), "ends after 3000 of 5760 bytes"),
         (blob(fits_bytes()[:2900]), "truncated"),
         (blob(b"GIF89a" * 600), "not a FITS file"),
-        (blob(fits_bytes(), ".fits.fz"), "format '.fits.fz' where uncompressed FITS"),
-        (blob(fits_bytes(shape=(8, 6))), "sent 6 x 8 pixels where 8 x 6 were asked for"),
+        (blob(fits_bytes(), ".fits.fz"), "format '.fits.fz' instead of uncompressed FITS"),
+        (blob(fits_bytes(shape=(8, 6))), "sent 6 x 8 pixels instead of 8 x 6"),
         (blob(fits_bytes(), size=100), "is longer than the 100 bytes"),
         (blob(fits_bytes()).replace("AAAA", "A*A{", 1), "is not base64"),
         (blob(b""), "not FITS"),
@@ -123,7 +123,7 @@ async def test_a_frame_of_another_device_is_passed_over(server: FakeServer, came
 
 async def test_a_frame_before_its_time_is_not_this_exposures(server: FakeServer, camera: IndiCamera) -> None:
     answer_exposures(server, exposure("Busy"), exposure("Ok"), pixels=(blob(fits_bytes()),))
-    with pytest.raises(FrameDamagedError, match=rf"after \d+\.\d+ s where {TOO_LONG_S:g} s were to be exposed"):
+    with pytest.raises(FrameDamagedError, match=rf"\d+\.\d+ s after the start of a {TOO_LONG_S:g} s exposure"):
         await dark(camera, TOO_LONG_S)
 
 
@@ -180,7 +180,7 @@ async def test_a_stale_ok_sets_nothing(server: FakeServer, camera: IndiCamera) -
 
 @pytest.mark.parametrize("gain", [float("nan"), float("inf"), -1.0, 100.1])
 async def test_impossible_values_are_not_sent(server: FakeServer, camera: IndiCamera, gain: float) -> None:
-    with pytest.raises(SettingRefusedError, match="lies outside 0 to 100"):
+    with pytest.raises(SettingRefusedError, match="is outside 0 to 100"):
         await camera.apply(ReadoutSettings(gain=gain))
     assert server.ordered("CCD_GAIN") == []
 
@@ -205,7 +205,7 @@ async def test_a_killed_link_is_noticed_and_settings_come_back(server: FakeServe
     assert process_id is not None
     os.kill(process_id, signal.SIGKILL)
     async with asyncio.timeout(PATIENCE_S):
-        with pytest.raises(DeviceLostError, match="went away"):
+        with pytest.raises(DeviceLostError, match=r"connection to the INDI server .* was lost"):
             await exposing
     server.answers.clear()
     server.orders.clear()
@@ -244,7 +244,7 @@ async def test_an_absurd_blob_costs_the_channel_but_no_memory(server: FakeServer
 async def test_a_vanished_device_is_lost_at_once(server: FakeServer, camera: IndiCamera) -> None:
     answer_exposures(server, exposure("Busy"), f'<delProperty device="{CAMERA}"/>')
     async with asyncio.timeout(PATIENCE_S):
-        with pytest.raises(DeviceLostError, match="driver went away"):
+        with pytest.raises(DeviceLostError, match="driver disappeared"):
             await dark(camera, TOO_LONG_S)
     assert not camera.is_ready
 

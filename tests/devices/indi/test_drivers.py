@@ -158,7 +158,7 @@ async def test_a_rounded_region_is_the_size_that_is_expected(
     shoots(server, blob(fits_bytes(600, shape=(4, 6))), blob(fits_bytes()))
     await camera.apply(ReadoutSettings())
     assert await level(camera) == 600
-    with pytest.raises(FrameDamagedError, match="sent 8 x 6 pixels where 6 x 4 were asked for"):
+    with pytest.raises(FrameDamagedError, match="sent 8 x 6 pixels instead of 6 x 4"):
         await level(camera)
 
 
@@ -233,7 +233,7 @@ async def test_an_exposures_frame_comes_only_once(server: FakeServer, camera: In
     first, second = (blob(fits_bytes(600 + n, date_obs=date)) for n, date in enumerate(DATES))
     shoots(server, first, first, second)
     assert await level(camera) == 600
-    with pytest.raises(FrameDamagedError, match=r"another exposure, begun at 22:00:01\.500000 UTC"):
+    with pytest.raises(FrameDamagedError, match=r"another exposure, started at 22:00:01\.500000 UTC"):
         await level(camera)
     assert await level(camera) == 601
 
@@ -252,9 +252,8 @@ async def test_an_older_frame_is_refused_and_a_clock_set_back_costs_one_frame(
 async def test_dates_too_coarse_to_tell_frames_apart_refuse_none(
     server: FakeServer, camera: IndiCamera, date: str
 ) -> None:
-    shoots(server, *[blob(fits_bytes(date_obs=date))] * 2)
-    await level(camera)
-    await level(camera)
+    shoots(server, *[blob(fits_bytes(600, date_obs=date))] * 2)
+    assert [await level(camera), await level(camera)] == [600, 600]
 
 
 async def test_on_this_machine_no_frame_is_older_than_its_order(server: FakeServer, link: IndiLink) -> None:
@@ -301,7 +300,7 @@ async def test_a_frame_after_its_deadline_is_no_later_exposures(
     late = asyncio.get_running_loop().call_later(0.03, server.send_pixels, blob(fits_bytes(111)))
     assert await level(camera) == 500
     assert late.when() < asyncio.get_running_loop().time()
-    assert "came when no frame was waited for" in caplog.text
+    assert "arrived unexpectedly" in caplog.text
 
 
 async def test_frames_that_nobody_waits_for_do_not_pile_up(
@@ -309,7 +308,7 @@ async def test_frames_that_nobody_waits_for_do_not_pile_up(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         await server.deliver(*(blob(fits_bytes(100 + n)) for n in range(6)))
-    assert caplog.text.count("passed over a frame") == 4
+    assert caplog.text.count("ignored a frame") == 4
     assert await level(camera) == 500
 
 
@@ -332,4 +331,4 @@ async def test_aborting_quietly_ends_in_time(
     exposing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await exposing
-    assert "does not obey any more" in caplog.text
+    assert "no longer obeys" in caplog.text

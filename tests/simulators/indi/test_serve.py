@@ -210,7 +210,7 @@ async def test_regions_and_binning(small: SimulatedRig, serving: Serving, client
     await client.connect(CAMERA)
     await also(client)
     await client.number(CAMERA, "CCD_FRAME", X=900, Y=0, WIDTH=100, HEIGHT=64)
-    assert "beyond" in await client.until_state("CCD_FRAME", "Alert")
+    assert "exceeds" in await client.until_state("CCD_FRAME", "Alert")
     await client.number(CAMERA, "CCD_FRAME", X=100, Y=40, WIDTH=200, HEIGHT=100)
     await client.until_state("CCD_FRAME", "Ok")
     await client.number(CAMERA, "CCD_BINNING", HOR_BIN=2, VER_BIN=1)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from rich.style import Style
 from rich.text import Text
 
-from coldframe.capture.events.kinds import NightOutcome, Severity, SkippedBy
+from coldframe.capture.events.values import NightOutcome, Severity, SkippedBy
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, bar, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, spread
 from coldframe.capture.monitoring.progress.pace import StepProgress
@@ -21,7 +21,7 @@ def verdict(pane: Pane) -> Text:
     if state.night is None:
         return Text(f"{glyphs.waiting} Waiting for the night to begin", NOTE)
     if state.lost_at is not None:
-        return Text(f"{glyphs.warning} Not heard of since {pane.clock(state.lost_at)}", Style.combine([WARN, STRONG]))
+        return Text(f"{glyphs.warning} No contact since {pane.clock(state.lost_at)}", Style.combine([WARN, STRONG]))
     if state.paused is not None:
         words = "Pausing after this frame" if _is_exposing(pane) else f"Paused since {pane.clock(state.paused.at)}"
         return Text(f"{glyphs.paused} {words}", Style.combine([WARN, STRONG]))
@@ -31,17 +31,17 @@ def verdict(pane: Pane) -> Text:
 def _verdict_under_way(pane: Pane) -> Text:
     state, glyphs = pane.state, pane.glyphs
     if state.is_stopping:
-        return Text(f"{glyphs.warning} Stopping, the rig is made safe", Style.combine([WARN, STRONG]))
+        return Text(f"{glyphs.warning} Ending, making the rig safe", Style.combine([WARN, STRONG]))
     missing = [step for step in state.missing if step.skipped_by is not SkippedBy.USER]
     if missing:
         what = printable(missing[0].planned.title) if len(missing) == 1 else f"{len(missing)} steps"
-        return Text(fit(f"{glyphs.failed} {what} not done, going on", pane.width - 26, glyphs), BAD)
+        return Text(fit(f"{glyphs.failed} {what} not done, continuing", pane.width - 26, glyphs), BAD)
     if any(problem.severity is Severity.ERROR for problem in state.problems):
-        return Text(f"{glyphs.failed} Errors, going on", BAD)
+        return Text(f"{glyphs.failed} Errors, continuing", BAD)
     if state.problems:
         count = len(state.problems)
         warnings = "1 warning" if count == 1 else f"{count} warnings"
-        return Text(f"{glyphs.warning} Going on, {warnings}", WARN)
+        return Text(f"{glyphs.warning} Running, {warnings}", WARN)
     return Text(f"{glyphs.done} All well", Style.combine([GOOD, STRONG]))
 
 
@@ -52,9 +52,9 @@ def _is_exposing(pane: Pane) -> bool:
 
 _FINAL = {
     NightOutcome.COMPLETE: ("done", "Complete", GOOD),
-    NightOutcome.INCOMPLETE: ("warning", "Ended, something is missing", WARN),
+    NightOutcome.INCOMPLETE: ("warning", "Ended, incomplete", WARN),
     NightOutcome.INTERRUPTED: ("warning", "Interrupted", WARN),
-    NightOutcome.ABORTED: ("failed", "Aborted into the safe state", BAD),
+    NightOutcome.ABORTED: ("failed", "Aborted, rig in the safe state", BAD),
 }
 
 
@@ -98,7 +98,7 @@ def ending(pane: Pane) -> str:
     if state.night is None:
         return "no plan yet"
     if state.lost_at is not None:
-        return f"last heard of at {pane.clock(state.lost_at, '%H:%M')}"
+        return f"last contact at {pane.clock(state.lost_at, '%H:%M')}"
     outlook = state.outlook(pane.now)
     if state.paused is not None:
         return f"paused, {duration_text(outlook.remaining_s)} to go"
@@ -116,7 +116,7 @@ def _activity(pane: Pane) -> Text:
         return Text(f" {fit(printable(state.ended.summary), pane.width - 2, pane.glyphs)}")
     step = state.step
     if step is None:
-        words = "nothing was told yet" if state.night is None else "between two steps"
+        words = "no event yet" if state.night is None else "between steps"
         return Text(f" {words}", QUIET)
     left = Text.assemble(
         f" {pane.glyphs.running} ", (fit(step_words(step, state), pane.width // 2, pane.glyphs), STRONG)
@@ -137,7 +137,7 @@ def _exposing(pane: Pane, room: int) -> Text:
     """Draw the current exposure, a long one with a bar."""
     exposure, state = pane.state.exposure, pane.state
     if state.lost_at is not None:
-        return Text("was under way", WARN)
+        return Text("was running", WARN)
     if state.paused is not None and not _is_exposing(pane):
         return Text(fit("no exposure until the night is resumed", room, pane.glyphs), WARN)
     if exposure is None:

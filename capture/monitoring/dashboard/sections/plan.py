@@ -3,7 +3,7 @@
 from rich.style import Style
 from rich.text import Text
 
-from coldframe.capture.events.kinds import StepOutcome
+from coldframe.capture.events.values import StepOutcome
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, Glyphs, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane
 from coldframe.capture.monitoring.progress.pace import StepProgress
@@ -14,7 +14,7 @@ def draw_plan(pane: Pane) -> list[Text]:
     """List the steps with their progress and time; if not all fit, those around the running one."""
     steps = list(pane.state.steps.values())
     if not steps:
-        return [Text("the plan comes with the first event", QUIET)]
+        return [Text("no plan yet", QUIET)]
     first, last = _window(steps, pane.height)
     lines = [_plan_line(step, pane) for step in steps[first:last]]
     if first > 0:

@@ -89,7 +89,7 @@ def _temperature_history(pane: Pane) -> list[Text]:
     margin = max(0.5 - (high - low) / 2, 0.0)  # at least one degree, so that noise does not fill the height
     low, high = low - margin, high + margin
     rows = min(pane.height - 7, 10)
-    if rows < 3:  # noqa: PLR2004 - lines; a lower curve says less than bars
+    if rows < 3:  # noqa: PLR2004 - lines; a lower curve is harder to read than bars
         return [_temperature_bars(pane, low, high)]
     return _temperature_curve(pane, readings, low, high, rows)
 

@@ -14,7 +14,7 @@ def draw_tuning(pane: Pane) -> list[Text]:
     if search is None or not search.tests:
         return [Text("no flat tuned yet", QUIET)]
     last = search.tests[-1]
-    aim = f"aims at {last.target_adu:,.0f} ADU, band {last.low_adu:,.0f} to {last.high_adu:,.0f}"
+    aim = f"target {last.target_adu:,.0f} ADU, band {last.low_adu:,.0f} to {last.high_adu:,.0f}"
     lines = [Text(fit(aim, pane.width, pane.glyphs), QUIET)]
     lines += [_test_line(number, test, pane) for number, test in enumerate(search.tests, start=1)][
         -max(pane.height - 2, 1) :

@@ -1,4 +1,4 @@
-"""Keys on the dashboard, and what is drawn for them."""
+"""The keys of the dashboard, and what is drawn for them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,11 +10,13 @@ from coldframe.capture.events.kinds import (
     NightPaused,
     NightResumed,
     NightStarted,
+    StepEnded,
+    StepStarted,
+)
+from coldframe.capture.events.values import (
     PlannedStep,
     SkippedBy,
-    StepEnded,
     StepOutcome,
-    StepStarted,
     StepType,
 )
 from coldframe.capture.monitoring.dashboard.controls import MESSAGE_STAYS, TAB, Controls, Screen
@@ -31,8 +33,8 @@ STEPS = tuple(
 SIZES = [(80, 24), (120, 40), (200, 50), (60, 15), (40, 8), (20, 5), (3, 2), (1, 1)]
 
 
-class Asked:
-    """Takes commands, answers, and remembers them."""
+class RecordingSender:
+    """Records commands and answers them."""
 
     def __init__(self) -> None:
         self.commands: list[Command] = []
@@ -43,8 +45,8 @@ class Asked:
 
 
 @pytest.fixture
-def asked() -> Asked:
-    return Asked()
+def sender() -> RecordingSender:
+    return RecordingSender()
 
 
 @pytest.fixture
@@ -71,8 +73,8 @@ def press(controls: Controls, state: DashboardState, keys: str, now: datetime = 
         controls.press(key, state, now)
 
 
-def test_numbers_and_tab_choose_what_is_shown(asked: Asked, state: DashboardState) -> None:
-    controls = Controls(asked)
+def test_numbers_and_tab_choose_the_view(sender: RecordingSender, state: DashboardState) -> None:
+    controls = Controls(sender)
     seen = []
     for key in "12345":
         press(controls, state, key)
@@ -82,91 +84,91 @@ def test_numbers_and_tab_choose_what_is_shown(asked: Asked, state: DashboardStat
         press(controls, state, TAB)
         seen.append(controls.screen)
     assert seen[-2:] == [Screen.OVERVIEW, Screen.PLAN]
-    assert asked.commands == []
+    assert sender.commands == []
 
 
-def test_help_is_shown_until_the_next_key(asked: Asked, state: DashboardState) -> None:
-    controls = Controls(asked)
+def test_help_is_shown_until_the_next_key(sender: RecordingSender, state: DashboardState) -> None:
+    controls = Controls(sender)
     press(controls, state, "?")
-    assert "pause after the frame under way" in drawn(state, controls)
+    assert "pause after the current frame" in drawn(state, controls)
     press(controls, state, "a")
     assert not controls.is_help_shown
     assert controls.question == ""
-    assert asked.commands == []
+    assert sender.commands == []
 
 
-def test_pausing_asks_no_question_and_the_same_key_resumes(asked: Asked, state: DashboardState) -> None:
-    controls = Controls(asked)
+def test_pausing_needs_no_confirmation_and_the_same_key_resumes(sender: RecordingSender, state: DashboardState) -> None:
+    controls = Controls(sender)
     press(controls, state, "p")
     assert "pause it is" in drawn(state, controls)
     state.apply(NightPaused(AT))
     press(controls, state, "p")
-    assert asked.commands == [Command(Request.PAUSE), Command(Request.RESUME)]
+    assert sender.commands == [Command(Request.PAUSE), Command(Request.RESUME)]
 
 
 @pytest.mark.parametrize("key", ["n", "q", " ", "\x1b", "a", "s", "1"])
-def test_only_yes_is_a_yes(asked: Asked, state: DashboardState, key: str) -> None:
-    controls = Controls(asked, close=lambda: pytest.fail("it was an answer"))
+def test_only_y_confirms(sender: RecordingSender, state: DashboardState, key: str) -> None:
+    controls = Controls(sender, close=lambda: pytest.fail("the key answered a question"))
     press(controls, state, f"a{key}")
-    assert asked.commands == []
-    assert "nothing was done" in drawn(state, controls)
+    assert sender.commands == []
+    assert "cancelled" in drawn(state, controls)
     press(controls, state, "y")
-    assert asked.commands == []
+    assert sender.commands == []
 
 
 @pytest.mark.parametrize("yes", ["y", "Y"])
-def test_aborting_asks_first(asked: Asked, state: DashboardState, yes: str) -> None:
-    controls = Controls(asked)
+def test_aborting_needs_confirmation(sender: RecordingSender, state: DashboardState, yes: str) -> None:
+    controls = Controls(sender)
     press(controls, state, "a")
     assert "End the night now" in drawn(state, controls)
-    assert asked.commands == []
+    assert sender.commands == []
     press(controls, state, yes)
-    assert asked.commands == [Command(Request.ABORT)]
+    assert sender.commands == [Command(Request.ABORT)]
 
 
-def test_the_set_that_was_asked_about_is_skipped_and_not_the_one_that_began_meanwhile(
-    asked: Asked, state: DashboardState
+def test_confirmation_skips_the_set_of_the_question_and_not_its_successor(
+    sender: RecordingSender, state: DashboardState
 ) -> None:
-    controls = Controls(asked)
+    controls = Controls(sender)
     press(controls, state, "s")
     assert "Skip dark 3 s" in drawn(state, controls)
     state.apply(StepStarted(AT, 4))
     press(controls, state, "y")
-    assert asked.commands == [Command(Request.SKIP, 3)]
+    assert sender.commands == [Command(Request.SKIP, 3)]
 
 
-def test_without_a_step_nothing_is_skipped(asked: Asked) -> None:
-    controls = Controls(asked)
+def test_nothing_is_skipped_without_a_step(sender: RecordingSender) -> None:
+    controls = Controls(sender)
     press(controls, DashboardState(), "s")
     assert "no step is under way" in drawn(DashboardState(), controls)
     press(controls, DashboardState(), "y")
-    assert asked.commands == []
+    assert sender.commands == []
 
 
-def test_leaving_is_for_watchers(asked: Asked, state: DashboardState) -> None:
-    left = []
-    press(Controls(asked, close=lambda: left.append(1)), state, "q")
-    assert left == [1]
-    controls = Controls(asked)
+def test_only_watchers_can_quit(sender: RecordingSender, state: DashboardState) -> None:
+    closed = []
+    press(Controls(sender, close=lambda: closed.append(1)), state, "q")
+    assert closed == [1]
+    controls = Controls(sender)
     press(controls, state, "q")
-    assert "stays for as long" in drawn(state, controls)
-    assert asked.commands == []
+    assert "stays open until the night ends" in drawn(state, controls)
+    assert sender.commands == []
 
 
-def test_answers_go_after_some_seconds(asked: Asked, state: DashboardState) -> None:
-    controls = Controls(asked)
+def test_messages_disappear_after_some_seconds(sender: RecordingSender, state: DashboardState) -> None:
+    controls = Controls(sender)
     controls.show_message("paused\x1b[2J after\nthis", AT)
     assert "paused [2J after this" in drawn(state, controls)
     assert "paused" not in drawn(state, controls, now=AT + MESSAGE_STAYS)
 
 
-def test_keys_that_would_not_be_obeyed_are_not_shown(asked: Asked, state: DashboardState) -> None:
-    assert "a abort" in drawn(state, Controls(asked))
-    assert "abort" not in drawn(state, Controls(asked, allows_commands=False))
+def test_keys_of_commands_are_hidden_if_they_are_not_allowed(sender: RecordingSender, state: DashboardState) -> None:
+    assert "a abort" in drawn(state, Controls(sender))
+    assert "abort" not in drawn(state, Controls(sender, allows_commands=False))
 
 
-def test_a_pause_is_seen_in_words(asked: Asked, state: DashboardState) -> None:
-    controls = Controls(asked)
+def test_pause_is_shown_in_words(sender: RecordingSender, state: DashboardState) -> None:
+    controls = Controls(sender)
     state.apply(NightPaused(AT))
     assert "Pausing after this frame" in drawn(state, controls)
     later = AT + timedelta(seconds=700)
@@ -180,9 +182,11 @@ def test_a_pause_is_seen_in_words(asked: Asked, state: DashboardState) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("screen", Screen)
-def test_nothing_overflows(asked: Asked, state: DashboardState, size: tuple[int, int], screen: Screen) -> None:
+def test_nothing_overflows(
+    sender: RecordingSender, state: DashboardState, size: tuple[int, int], screen: Screen
+) -> None:
     for keys in ("", "?", "a", "s", "p"):
-        controls = Controls(asked, note="the run is no longer there; this is the last night, 2026-11-22", screen=screen)
+        controls = Controls(sender, note="the run is gone; showing the last night, 2026-11-22", screen=screen)
         press(controls, state, keys)
         lines = drawn(state, controls, size).splitlines()
         assert len(lines) == size[1]
@@ -191,40 +195,40 @@ def test_nothing_overflows(asked: Asked, state: DashboardState, size: tuple[int,
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
 @pytest.mark.parametrize("screen", Screen)
-def test_each_screen_says_how_it_goes_which_it_is_and_what_keys_there_are(
-    asked: Asked, state: DashboardState, size: tuple[int, int], screen: Screen
+def test_each_view_shows_verdict_its_name_and_the_keys(
+    sender: RecordingSender, state: DashboardState, size: tuple[int, int], screen: Screen
 ) -> None:
-    text = drawn(state, Controls(asked, screen=screen), size)
+    text = drawn(state, Controls(sender, screen=screen), size)
     for words in ("All well", "dark 3 s", f"[{screen}]", "? help", "p pause", "s skip", "a abort"):
         assert words in text
 
 
-def test_a_question_is_taken_back_with_the_night_that_it_was_about(asked: Asked, state: DashboardState) -> None:
-    controls = Controls(asked)
+def test_question_is_withdrawn_when_its_night_is_replaced(sender: RecordingSender, state: DashboardState) -> None:
+    controls = Controls(sender)
     press(controls, state, "a")
     assert "End the night now" in drawn(state, controls)
     state.apply(NightStarted(AT + timedelta(minutes=1), "/night-2", "Camera", None, None, 100, 80, STEPS))
     assert "End the night now" not in drawn(state, controls)
     press(controls, state, "y")
-    assert asked.commands == []
+    assert sender.commands == []
 
 
-def test_where_the_night_would_not_obey_nothing_is_asked(asked: Asked, state: DashboardState) -> None:
-    controls = Controls(asked, allows_commands=False)
+def test_forbidden_commands_are_sent_without_a_question(sender: RecordingSender, state: DashboardState) -> None:
+    controls = Controls(sender, allows_commands=False)
     press(controls, state, "a")
     assert controls.question == ""
-    assert asked.commands == [Command(Request.ABORT)]  # and the night tells that it may not
+    assert sender.commands == [Command(Request.ABORT)]  # its answer says why it is refused
 
 
-def test_a_night_that_is_ended_says_so_and_has_little_left(asked: Asked, state: DashboardState) -> None:
+def test_ending_night_shows_it_and_has_no_time_left(sender: RecordingSender, state: DashboardState) -> None:
     state.apply(StepEnded(AT, 3, StepOutcome.SKIPPED, "ended", SkippedBy.NIGHT_ENDED))
-    shown = drawn(state, Controls(asked))
-    assert "Stopping, the rig is made safe" in shown
-    assert "going on" not in shown
+    shown = drawn(state, Controls(sender))
+    assert "Ending, making the rig safe" in shown
+    assert "continuing" not in shown
     assert state.outlook(AT).remaining_s == 0
 
 
-def test_progress_stands_still_in_a_pause(state: DashboardState) -> None:
+def test_progress_stands_still_during_a_pause(state: DashboardState) -> None:
     state.apply(NightPaused(AT + timedelta(minutes=5)))
     before, after = (state.done_fraction(AT + timedelta(minutes=minutes)) for minutes in (5, 25))
     assert before == after > 0

@@ -1,4 +1,4 @@
-"""The dashboard over recorded nights: what it knows, what it shows at each size, how it behaves on a terminal."""
+"""The dashboard over recorded nights: its state, and what it shows at each size."""
 
 import io
 import math
@@ -25,17 +25,19 @@ from coldframe.capture.events.kinds import (
     MasterGrew,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
     PanelChanged,
+    StepEnded,
+    StepStarted,
+    TemperatureRead,
+)
+from coldframe.capture.events.values import (
+    NightOutcome,
     PlannedStep,
     Severity,
-    StepEnded,
     StepOutcome,
-    StepStarted,
     StepType,
-    TemperatureRead,
 )
 from coldframe.capture.monitoring.dashboard.layout import render, snapshot_svg, summary
 from coldframe.capture.monitoring.progress.state import DashboardState
@@ -77,7 +79,7 @@ STARTED = NightStarted(
 
 @dataclass
 class RecordedNight:
-    """Makes the events of a whole night, as a rig would, with a clock of its own."""
+    """Generates the events of a whole night, with a clock of its own."""
 
     started: NightStarted = STARTED
     failing: frozenset[int] = frozenset()
@@ -218,7 +220,7 @@ def night() -> list[Event]:
 @pytest.fixture(scope="module")
 def bad_night() -> list[Event]:
     """Long names, a failing step, warnings."""
-    long_name = "Starlight Xpress Trius Pro-694 with a name that nobody would choose but that drivers do choose"
+    long_name = "Starlight Xpress Trius Pro-694 with a name that no user would choose, but that some drivers do"
     steps = (*PLAN, planned(9, f"flat {long_name}", FrameKind.FLAT, filter=long_name, count=1000, estimate_s=1e6))
     started = replace(STARTED, camera=long_name, panel=long_name, wheel=long_name, folder="/a/b" * 60, steps=steps)
     return list(RecordedNight(started, failing=frozenset({2, 9})).events())
@@ -233,13 +235,13 @@ def bare_night() -> list[Event]:
 
 
 def moments(events: list[Event]) -> list[int]:
-    """Choose moments from nothing at all to the end, with each kind of event as the last one at least once."""
+    """Choose moments from before the first event to the end, at least one after each kind of event."""
     first_of_kind = {type(event): index + 1 for index, event in reversed(list(enumerate(events)))}
     return sorted({0, *first_of_kind.values(), *range(0, len(events), len(events) // 12), len(events)})
 
 
 def screen(state: DashboardState, width: int, height: int, now: datetime, **options: object) -> list[str]:
-    """Draw as on a terminal without colour and return its lines."""
+    """Draw as on a terminal without colour, and return the lines."""
     fields: dict[str, object] = {"width": width, "height": height, "force_terminal": True, "color_system": None}
     console = Console(**(fields | {"file": io.StringIO()} | options))  # type: ignore[arg-type]
     with console.capture() as capture:
@@ -248,7 +250,7 @@ def screen(state: DashboardState, width: int, height: int, now: datetime, **opti
 
 
 def text_at(events: list[Event], last: type[Event], size: tuple[int, int] = (80, 24), **fields: object) -> str:
-    """Draw the moment right after the first event of a kind, with the given values of its fields."""
+    """Draw the moment after the first event of a kind that has the given values of its fields."""
     index = next(
         index
         for index, event in enumerate(events)
@@ -259,9 +261,7 @@ def text_at(events: list[Event], last: type[Event], size: tuple[int, int] = (80,
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", ["night", "bad_night", "bare_night"])
-def test_nothing_overflows_from_the_first_second_to_the_last(
-    kind: str, size: tuple[int, int], request: pytest.FixtureRequest
-) -> None:
+def test_nothing_overflows_at_any_moment(kind: str, size: tuple[int, int], request: pytest.FixtureRequest) -> None:
     events: list[Event] = request.getfixturevalue(kind)
     width, height = size
     for count in moments(events):
@@ -272,19 +272,19 @@ def test_nothing_overflows_from_the_first_second_to_the_last(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (10, 3), (40, 10), (69, 19), (80, 12), (300, 90)])
-def test_odd_sizes_are_survived(size: tuple[int, int], bad_night: list[Event]) -> None:
+def test_odd_sizes_are_drawn(size: tuple[int, int], bad_night: list[Event]) -> None:
     for count in (0, 500, len(bad_night)):
         lines = screen(state_after(bad_night, count), *size, DUSK)
         assert len(lines) <= size[1]
         assert all(len(line) <= size[0] for line in lines)
 
 
-def test_before_the_plan() -> None:
+def test_night_without_events_is_waiting() -> None:
     assert "Waiting for the night to begin" in "\n".join(screen(DashboardState(), 80, 24, DUSK))
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_key_facts_are_seen_at_every_size(size: tuple[int, int], night: list[Event]) -> None:
+def test_key_facts_are_shown_at_every_size(size: tuple[int, int], night: list[Event]) -> None:
     text = text_at(night, MasterGrew, size, step=3, frames=7)
     for fact in (
         "All well",
@@ -309,15 +309,15 @@ def test_tuning_shows_each_test_against_the_band(size: tuple[int, int], night: l
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_went_wrong_stays_in_sight(size: tuple[int, int]) -> None:
+def test_problems_remain_visible(size: tuple[int, int]) -> None:
     events = list(RecordedNight(failing=frozenset({2})).events())
     text = text_at(events, MasterGrew, size, step=7, frames=15)
-    assert "flat L not done, going on" in text
+    assert "flat L not done, continuing" in text
     assert "failed" in text
     assert "too bright at the shortest exposure" in text
 
 
-def test_long_exposures_show_how_far_they_are(night: list[Event]) -> None:
+def test_long_exposures_show_their_progress(night: list[Event]) -> None:
     index = next(i for i, event in enumerate(night) if isinstance(event, ExposureStarted) and event.step == 7)
     state = state_after(night, index + 1)
     at = night[index].at
@@ -325,14 +325,14 @@ def test_long_exposures_show_how_far_they_are(night: list[Event]) -> None:
     assert "reading out 300 s" in "\n".join(screen(state, 80, 24, at + timedelta(seconds=301)))
 
 
-def test_the_end(night: list[Event], bad_night: list[Event]) -> None:
+def test_end_of_the_night_is_shown(night: list[Event], bad_night: list[Event]) -> None:
     assert "Complete" in text_at(night, NightEnded)
     assert "all masters made" in text_at(night, NightEnded)
     assert "100 %" in text_at(night, NightEnded)
-    assert "Ended, something is missing" in text_at(bad_night, NightEnded)
+    assert "Ended, incomplete" in text_at(bad_night, NightEnded)
 
 
-def test_rig_without_panel_wheel_or_cooler(bare_night: list[Event]) -> None:
+def test_rig_without_panel_wheel_or_cooler_is_shown(bare_night: list[Event]) -> None:
     text = text_at(bare_night, MasterGrew, frames=5)
     assert "no panel" in text
     assert "filter" not in text
@@ -344,7 +344,7 @@ def test_uncooled_camera_has_no_setpoint() -> None:
     assert "sensor 14.2 °C" in "\n".join(screen(state, 80, 24, DUSK))
 
 
-def test_ascii_terminals_get_ascii(night: list[Event]) -> None:
+def test_ascii_terminals_get_ascii_characters(night: list[Event]) -> None:
     class AsciiFile(io.StringIO):
         encoding = "ascii"
 
@@ -354,7 +354,7 @@ def test_ascii_terminals_get_ascii(night: list[Event]) -> None:
             assert all(line.isascii() for line in lines)
 
 
-def test_colours_come_only_where_there_are_some(night: list[Event]) -> None:
+def test_colours_are_used_only_if_the_terminal_has_some(night: list[Event]) -> None:
     state = state_after(night, 1000)
     assert "\x1b" not in "\n".join(screen(state, 80, 24, DUSK))
     assert "▀" not in "\n".join(screen(state, 80, 24, DUSK, no_color=True, color_system="truecolor"))
@@ -376,7 +376,7 @@ def test_svg_is_complete(night: list[Event]) -> None:
     assert "All&#160;well" in svg
 
 
-def test_summary_names_what_was_made_and_what_is_missing(bad_night: list[Event]) -> None:
+def test_summary_lists_masters_and_what_is_missing(bad_night: list[Event]) -> None:
     console = Console(file=io.StringIO(), width=500)
     with console.capture() as capture:
         console.print(summary(state_after(bad_night)))
@@ -386,7 +386,7 @@ def test_summary_names_what_was_made_and_what_is_missing(bad_night: list[Event])
     assert "missing  flat L: the source is too bright at 0.01 s: dim it" in text
 
 
-def test_a_watcher_that_comes_later_sees_the_same(night: list[Event]) -> None:
+def test_two_watchers_see_the_same(night: list[Event]) -> None:
     one, other = DashboardState(), DashboardState()
     half = len(night) // 2
     for event in night[:half]:
@@ -399,7 +399,7 @@ def test_a_watcher_that_comes_later_sees_the_same(night: list[Event]) -> None:
     assert screen(one, 120, 40, DUSK) == screen(other, 120, 40, DUSK)
 
 
-def test_problems_outlive_the_latest_lines() -> None:
+def test_problems_remain_when_they_have_scrolled_off() -> None:
     state = state_after([STARTED, Notice(DUSK, Severity.ERROR, "the cover is stuck")])
     for number in range(200):
         state.apply(Notice(DUSK + timedelta(seconds=number), Severity.INFO, f"note {number}"))
@@ -407,7 +407,7 @@ def test_problems_outlive_the_latest_lines() -> None:
     assert "the cover is stuck" in "\n".join(screen(state, 80, 24, DUSK))
 
 
-def test_memory_stays_bounded_over_a_long_night() -> None:
+def test_memory_is_bounded_over_a_long_night() -> None:
     state = state_after([STARTED])
     for second in range(0, 40_000, 2):
         state.apply(TemperatureRead(DUSK + timedelta(seconds=second), -10.0, -10.0, 40.0))
@@ -416,11 +416,11 @@ def test_memory_stays_bounded_over_a_long_night() -> None:
 
 def test_frames_of_one_set_share_a_line(night: list[Event]) -> None:
     state = state_after(night)
-    bias_lines = [told for told in state.latest if told.text.startswith("bias ") and "level" in told.text]
+    bias_lines = [line for line in state.latest if line.text.startswith("bias ") and "level" in line.text]
     assert [line.text for line in bias_lines] == ["bias 100/100 0.032 ms level 501 ADU noise 7.4"]
 
 
-def test_late_frame_of_the_step_before_counts_there() -> None:
+def test_late_frame_counts_for_its_own_step() -> None:
     figures = FrameStatistics(1, 1, 1, 1, 1, 1, 0)
     state = state_after([STARTED, StepStarted(DUSK, 2), StepEnded(DUSK, 2, StepOutcome.DONE), StepStarted(DUSK, 3)])
     state.apply(FrameAccepted(DUSK, 2, 20, "x", 1.0, None, figures))
@@ -428,14 +428,14 @@ def test_late_frame_of_the_step_before_counts_there() -> None:
     assert state.steps[3].accepted == 0
 
 
-def test_expected_end_is_steady_over_a_night_that_goes_as_planned(night: list[Event]) -> None:
+def test_expected_end_is_steady_during_a_night_as_planned(night: list[Event]) -> None:
     state = DashboardState()
     ends = []
     for event in night:
         state.apply(event)
         ends.append(event.at + timedelta(seconds=state.outlook(event.at).remaining_s))
     true_end = night[-1].at
-    # One rejected dark costs five minutes, which nobody can foresee; it is taken in when it is known.
+    # One rejected dark costs five minutes, which cannot be foreseen; the outlook includes it from then on.
     assert all(abs(end - true_end) < timedelta(minutes=7) for end in ends)
     jumps = [
         (abs(after - before), isinstance(event, FrameRejected))
@@ -451,7 +451,7 @@ def a_frame(at: datetime, step: int, index: int, *, is_taken_over: bool = False)
     return FrameAccepted(at, step, index, f"/raw/{index}.fits", 1.0, None, figures, is_taken_over=is_taken_over)
 
 
-def test_frames_of_an_earlier_run_say_nothing_of_the_pace() -> None:
+def test_frames_of_an_earlier_run_do_not_change_the_pace() -> None:
     state = state_after([STARTED, StepStarted(DUSK, 2)])
     later = [step for step in state.steps.values() if step.planned.kind is not None and step.planned.number > 2]
     expected = [state.pace.expected_s(step.planned) for step in later]
@@ -463,7 +463,7 @@ def test_frames_of_an_earlier_run_say_nothing_of_the_pace() -> None:
     assert whole_s * 0.4 < left_s < whole_s * 0.6
 
 
-def test_night_that_was_gone_on_with_shows_each_master_once_and_nothing_that_broke_off() -> None:
+def test_resumed_night_shows_each_master_once_and_no_remains_of_the_first_run() -> None:
     master = MasterWritten(DUSK, 2, "/masters/bias.fits", 100, 500.0, 0.7, 0.0)
     first = [STARTED, StepStarted(DUSK, 2), master, StepStarted(DUSK, 3), MasterGrew(DUSK, 3, 7, 1.0)]
     exposing = ExposureStarted(DUSK, 3, FrameKind.DARK, 300.0)
@@ -473,13 +473,13 @@ def test_night_that_was_gone_on_with_shows_each_master_once_and_nothing_that_bro
     assert state.masters == [master]
 
 
-def test_night_that_nobody_tells_of_any_more_is_not_well_and_has_no_expected_end() -> None:
+def test_lost_night_has_no_good_verdict_and_no_expected_end() -> None:
     exposing = ExposureStarted(DUSK, 2, FrameKind.DARK, 300.0)
     state = state_after([STARTED, StepStarted(DUSK, 2), exposing])
     state.lose()
     text = "\n".join(screen(state, 120, 40, DUSK + timedelta(hours=2)))
-    assert f"Not heard of since {DUSK:%H:%M:%S}" in text
-    assert "was under way" in text
+    assert f"No contact since {DUSK:%H:%M:%S}" in text
+    assert "was running" in text
     assert not any(words in text for words in ("All well", "done about", "done not before", "exposing", "reading out"))
 
 
@@ -489,7 +489,7 @@ def test_night_that_has_ended_is_not_lost() -> None:
     assert "Complete" in "\n".join(screen(state, 80, 24, DUSK))
 
 
-def test_set_that_is_put_aside_and_shot_once_more_counts_from_one() -> None:
+def test_set_that_is_shot_again_counts_from_one() -> None:
     state = state_after([STARTED, StepStarted(DUSK, 2), *(a_frame(DUSK, 2, index) for index in (1, 2, 3))])
     state.apply(FrameRejected(DUSK, 2, "/quarantine/1.fits", "light"))
     state.apply(a_frame(DUSK, 2, 1))

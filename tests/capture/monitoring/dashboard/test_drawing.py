@@ -1,4 +1,4 @@
-"""The small drawings: right size, right place."""
+"""The small drawings have the right size, with everything in its place."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_text_is_cut_between_words() -> None:
 
 
 @given(st.floats(0, 1e5), st.floats(100, 3e4), st.floats(1, 3e4), st.integers(8, 60))
-def test_gauge_marks_within_the_band_exactly_what_lies_within(
+def test_gauge_marks_a_level_inside_the_band_only_if_it_is_inside(
     level: float, low: float, width_adu: float, width: int
 ) -> None:
     high = low + width_adu
@@ -62,9 +62,7 @@ def test_empty_histogram_is_blank() -> None:
 
 
 @given(st.integers(1, 64), st.integers(1, 96), st.integers(1, 120), st.integers(2, 80))
-def test_picture_is_shrunk_into_its_room_and_keeps_its_brightness(
-    rows: int, columns: int, width: int, height: int
-) -> None:
+def test_shrunk_picture_fits_and_keeps_its_brightness(rows: int, columns: int, width: int, height: int) -> None:
     pixels = np.full((rows, columns), 77, dtype=np.uint8)
     small = shrink(pixels, width, height)
     assert small.shape[0] % 2 == 0

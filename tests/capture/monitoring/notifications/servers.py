@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that takes messages, or does not answer."""
+"""An HTTP server on loopback that receives notifications, or does not answer."""
 
 import json
 import threading
@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
-class Taken:
-    """What was posted, and whether the server answers."""
+class Receiver:
+    """The notifications received, and a switch that keeps the server from answering."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -19,14 +19,14 @@ class Taken:
 
 
 @contextmanager
-def server() -> Iterator[Taken]:
-    """Take JSON messages for the length of the block."""
+def server() -> Iterator[Receiver]:
+    """Receive JSON messages during the block."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:  # the library's name
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            taken.answers.wait()
-            taken.messages.append(json.loads(body))
+            receiver.answers.wait()
+            receiver.messages.append(json.loads(body))
             self.send_response(200)
             self.end_headers()
 
@@ -35,12 +35,12 @@ def server() -> Iterator[Taken]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         running.daemon_threads = True
-        taken = Taken(f"json://127.0.0.1:{running.server_address[1]}/")
+        receiver = Receiver(f"json://127.0.0.1:{running.server_address[1]}/")
         serving = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
         serving.start()
         try:
-            yield taken
+            yield receiver
         finally:
-            taken.answers.set()
+            receiver.answers.set()
             running.shutdown()
             serving.join()

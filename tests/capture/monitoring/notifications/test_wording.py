@@ -1,4 +1,4 @@
-"""A night is worth few messages: its start, each kind of problem once, its end."""
+"""Few notifications per night: its start, each kind of problem once, and its end."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,17 +7,24 @@ from coldframe.capture.events.kinds import (
     Event,
     FrameRejected,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
-    PlannedStep,
-    Severity,
     StepEnded,
-    StepOutcome,
-    StepType,
     TemperatureRead,
 )
-from coldframe.capture.monitoring.notifications.wording import LONGEST_TEXT, MOST_PROBLEMS, Word, Wording
+from coldframe.capture.events.values import (
+    NightOutcome,
+    PlannedStep,
+    Severity,
+    StepOutcome,
+    StepType,
+)
+from coldframe.capture.monitoring.notifications.wording import (
+    LONGEST_TEXT,
+    MOST_PROBLEMS,
+    Notification,
+    NotificationWriter,
+)
 from coldframe.config.frames import FrameKind
 from coldframe.config.tables.notify import NotifySettings
 
@@ -30,27 +37,27 @@ ENDED = NightEnded(START + timedelta(minutes=90), NightOutcome.INCOMPLETE, "miss
 WANTED = NotifySettings(urls_from=("X",))
 
 
-def words(*events: Event, settings: NotifySettings = WANTED) -> list[Word]:
-    wording = Wording(settings, "Rig")
-    return [word for event in events if (word := wording.word(event)) is not None]
+def notifications(*events: Event, settings: NotifySettings = WANTED) -> list[Notification]:
+    writer = NotificationWriter(settings, "Rig")
+    return [notification for event in events if (notification := writer.write(event)) is not None]
 
 
 def rejected(reason: str) -> FrameRejected:
     return FrameRejected(START, 1, "/frames/x.fits", reason)
 
 
-def test_start_and_end_are_told_with_what_came_of_the_night() -> None:
-    begun, ended = words(BEGUN, TemperatureRead(START, -10, -10, 40), ENDED)
+def test_start_and_end_are_reported_with_the_results_of_the_night() -> None:
+    begun, ended = notifications(BEGUN, TemperatureRead(START, -10, -10, 40), ENDED)
     assert (begun.title, begun.severity) == ("Rig: night begins", Severity.INFO)
-    (goes_on,) = words(replace(BEGUN, is_resumed=True))
-    assert goes_on.title == "Rig: night goes on"
+    (resumed,) = notifications(replace(BEGUN, is_resumed=True))
+    assert resumed.title == "Rig: night resumed"
     assert "Camera (160 x 120)" in begun.text
     assert (ended.title, ended.severity) == ("Rig: night incomplete", Severity.WARNING)
     assert ended.text == "missing: bias (no light); 0 frames, 0 masters in 1 h 30 min"
 
 
-def test_a_kind_of_problem_is_told_once() -> None:
-    told = words(
+def test_each_kind_of_problem_is_reported_once() -> None:
+    sent = notifications(
         BEGUN,
         rejected("level 31,200 ADU above 30,100"),
         rejected("level 32,900.5 ADU above 30,100"),
@@ -61,24 +68,24 @@ def test_a_kind_of_problem_is_told_once() -> None:
         Notice(START, Severity.INFO, "all is well"),
         ENDED,
     )
-    assert [word.title for word in told[1:-1]] == ["Rig: problem"] * 4
-    assert [word.severity for word in told[1:-1]] == [Severity.WARNING] * 3 + [Severity.ERROR]
-    assert "3 rejected, 6 problems" in told[-1].text
+    assert [each.title for each in sent[1:-1]] == ["Rig: problem"] * 4
+    assert [each.severity for each in sent[1:-1]] == [Severity.WARNING] * 3 + [Severity.ERROR]
+    assert "3 rejected, 6 problems" in sent[-1].text
 
 
-def test_a_night_of_problems_fills_no_phone() -> None:
+def test_number_of_problems_reported_is_limited() -> None:
     notices = [Notice(START, Severity.ERROR, "trouble " + "abcdefgh"[number % 8] * number) for number in range(1, 200)]
-    assert len(words(BEGUN, *notices, ENDED)) == MOST_PROBLEMS + 2
+    assert len(notifications(BEGUN, *notices, ENDED)) == MOST_PROBLEMS + 2
 
 
-def test_what_is_not_wanted_is_not_told() -> None:
+def test_notifications_can_be_switched_off_by_kind() -> None:
     events = (BEGUN, rejected("x"), ENDED)
     problems_only = WANTED.model_copy(update={"start": False, "done": False})
-    assert [word.title for word in words(*events, settings=problems_only)] == ["Rig: problem"]
-    assert words(*events, settings=problems_only.model_copy(update={"problems": False})) == []
+    assert [each.title for each in notifications(*events, settings=problems_only)] == ["Rig: problem"]
+    assert notifications(*events, settings=problems_only.model_copy(update={"problems": False})) == []
 
 
-def test_a_driver_cannot_make_a_message_endless() -> None:
-    (word,) = words(Notice(START, Severity.ERROR, "x\x1b[2J" * 5000))
-    assert len(word.text) == LONGEST_TEXT
-    assert word.text.isprintable()
+def test_long_text_of_a_driver_is_cut() -> None:
+    (notification,) = notifications(Notice(START, Severity.ERROR, "x\x1b[2J" * 5000))
+    assert len(notification.text) == LONGEST_TEXT
+    assert notification.text.isprintable()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian package chromium)")
@@ -35,6 +37,6 @@ def browse(page: Path, *options: str) -> tuple[str, list[str]]:
                 CHROMIUM, *QUIET, "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}", *options,
                 "--dump-dom", page.as_uri(),
             ],
-            capture_output=True, text=True, timeout=90, check=True,
+            capture_output=True, text=True, timeout=PATIENCE_S, check=True,
         )  # fmt: skip
     return ended.stdout, [line for line in ended.stderr.splitlines() if ":CONSOLE" in line]

@@ -17,16 +17,18 @@ from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
-    PlannedStep,
-    Severity,
     StepStarted,
-    StepType,
     TemperatureRead,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import (
+    NightOutcome,
+    PlannedStep,
+    Severity,
+    StepType,
+)
 from coldframe.capture.monitoring.telemetry.connection import BACKOFF
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry
 from coldframe.capture.monitoring.telemetry.topics import Topics
@@ -36,16 +38,15 @@ from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.backoff import Backoff
 from coldframe.devices.mqtt.client import Access, BrokerLostError, connect, read_access
 from coldframe.devices.mqtt.message import Message
-from tests.capture.monitoring.telemetry.brokers import Mosquitto
 from tests.capture.monitoring.telemetry.schemas import check_message
+from tests.mosquitto import Mosquitto
+from tests.patience import PATIENCE_S
 
 RIG = "Small Refractor"
 TOPICS = Topics("coldframe/small_refractor")
 MARK = "coldframe/mark"
 """A topic that a recorder receives and that coldframe does not use."""
 
-DEADLINE_S = 60.0
-"""Only a test that fails waits for this long."""
 
 STEPS = (
     PlannedStep(1, "cool to -10 C", None, None, 0, None, 60.0, StepType.COOL),
@@ -133,7 +134,7 @@ class Recorder:
     async def recording(self, broker: Mosquitto) -> AsyncIterator["Recorder"]:
         ready = asyncio.Event()
         recording = asyncio.create_task(self._record(broker, ready))
-        await asyncio.wait_for(ready.wait(), DEADLINE_S)
+        await asyncio.wait_for(ready.wait(), PATIENCE_S)
         try:
             yield self
         finally:
@@ -172,7 +173,7 @@ class Recorder:
 
 
 async def eventually(find: Callable[[], Any]) -> Any:
-    until_s = time.monotonic() + DEADLINE_S
+    until_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < until_s:
         if found := find():
             return found

@@ -1,4 +1,4 @@
-"""What a whole simulated night tells follows the documented schemas, message by message."""
+"""Every message of a simulated night follows the documented schemas."""
 
 import gzip
 import json
@@ -12,13 +12,12 @@ from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameShown,
     NightEnded,
-    NightOutcome,
     NightPaused,
     NightResumed,
     NightStarted,
     Notice,
-    Severity,
 )
+from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.telemetry import documents
 from coldframe.capture.monitoring.telemetry.digest import LONGEST_UNPACKED, Digest, is_in_digest, unpack
@@ -35,7 +34,7 @@ _nights: list[NightRun] = []
 
 
 async def small_night(folder: Path) -> NightRun:
-    """Return one night for all these tests, with as few frames as make every kind of master."""
+    """Return one night for all these tests, with few frames but every kind of master."""
     if not _nights:
         settings = load_settings(example_night("small"))
         sets = tuple(each.model_copy(update={"count": 8}) for each in settings.sets if each.filter != "Ha")
@@ -55,10 +54,10 @@ async def test_every_message_of_a_night_follows_its_schema(tmp_path: Path) -> No
         if is_in_digest(event):
             line = digest.add(event)
             check("event", line)
-            for again in follower.line(line.encode()):
-                followed.apply(again)
-        told = check("state", state_document(state, event.at, dropped=3))
-        phases.append(told["phase"])
+            for received in follower.line(line.encode()):
+                followed.apply(received)
+        document = check("state", state_document(state, event.at, dropped=3))
+        phases.append(document["phase"])
         if isinstance(event, FrameShown):
             check("picture", picture_document(event))
             shown = picture(picture_document(event))
@@ -72,12 +71,12 @@ async def test_every_message_of_a_night_follows_its_schema(tmp_path: Path) -> No
     assert seen[-1] == "ended"
     assert {"cooling", "bias", "dark", "tuning", "flat", "dark-flat", "warming"} <= set(seen)
     last = night.events[-1]
-    assert state_document(followed, last.at) == state_document(state, last.at), "who follows sees the same"
+    assert state_document(followed, last.at) == state_document(state, last.at), "a watcher sees the same"
 
 
 @pytest.mark.looptime
-async def test_a_latecomer_sees_what_the_others_see(tmp_path: Path) -> None:
-    """At every tenth event: the digest alone leads to the same state, but for the pace, which is learned."""
+async def test_later_watcher_sees_the_same(tmp_path: Path) -> None:
+    """At every tenth event, the digest alone leads to the same state, except for the pace learned so far."""
     night = await small_night(tmp_path)
     state, digest = DashboardState(), Digest("0a1b2c3d")
     for number, event in enumerate(night.events):
@@ -99,23 +98,23 @@ async def test_a_latecomer_sees_what_the_others_see(tmp_path: Path) -> None:
 
 
 @pytest.mark.looptime
-async def test_a_follower_joins_journal_and_events_without_repeating(tmp_path: Path) -> None:
+async def test_follower_joins_journal_and_events_without_repetition(tmp_path: Path) -> None:
     night = await small_night(tmp_path)
-    told = [event for event in night.events if is_in_digest(event)][:40]
+    events = [event for event in night.events if is_in_digest(event)][:40]
     digest, follower = Digest("0a1b2c3d"), Follower()
-    lines = [digest.add(event).encode() for event in told]
-    begun = Digest("0a1b2c3d")
-    for event in told[:20]:
-        begun.add(event)
-    assert follower.journal(begun.packed())[-1] == told[19]
-    assert follower.line(lines[19]) == [], "known already"
-    assert follower.line(lines[20]) == [told[20]]
+    lines = [digest.add(event).encode() for event in events]
+    earlier = Digest("0a1b2c3d")
+    for event in events[:20]:
+        earlier.add(event)
+    assert follower.journal(earlier.packed())[-1] == events[19]
+    assert follower.line(lines[19]) == [], "it is known already"
+    assert follower.line(lines[20]) == [events[20]]
     assert not follower.is_behind
-    assert follower.line(lines[22]) == [told[22]]
-    assert follower.is_behind, "one was lost on the way"
-    assert Follower().journal(digest.packed())[-1] == told[39]
+    assert follower.line(lines[22]) == [events[22]]
+    assert follower.is_behind, "one has been lost"
+    assert Follower().journal(digest.packed())[-1] == events[39]
     other = Digest("ffffffff")
-    assert follower.line(other.add(told[0]).encode()) == [told[0]], "another run begins anew"
+    assert follower.line(other.add(events[0]).encode()) == [events[0]], "another run starts again"
 
 
 @pytest.mark.parametrize(
@@ -133,11 +132,11 @@ async def test_a_follower_joins_journal_and_events_without_repeating(tmp_path: P
         )
     ],
 )
-def test_what_is_no_picture_is_passed_over(broken: bytes) -> None:
+def test_invalid_pictures_are_ignored(broken: bytes) -> None:
     assert picture(broken) is None
 
 
-def test_a_flood_of_events_does_not_grow_the_digest() -> None:
+def test_digest_is_bounded_in_a_flood_of_events() -> None:
     digest = Digest("0a1b2c3d")
     for number in range(5000):
         digest.add(Notice(START, Severity.WARNING, f"warning {number} " + "x" * 300))
@@ -145,7 +144,7 @@ def test_a_flood_of_events_does_not_grow_the_digest() -> None:
     assert len(list(unpack(digest.packed()))) == 100
 
 
-def test_a_bomb_is_no_journal() -> None:
+def test_huge_or_damaged_journals_are_refused() -> None:
     with pytest.raises(ValueError, match="too long"):
         list(unpack(gzip.compress(b" " * (LONGEST_UNPACKED + 1))))
     for broken in (b"", b"\x1f\x8b", b"nonsense", gzip.compress(b"x")[:-4]):
@@ -160,7 +159,7 @@ async def test_numbers_that_json_lacks_are_null(tmp_path: Path) -> None:
     assert check("state", state_document(state, START))["level_adu"] is None
 
 
-def test_a_pause_is_in_digest() -> None:
+def test_pause_is_published() -> None:
     state = DashboardState()
     for event, is_paused in ((NightPaused(START), True), (NightResumed(START), False)):
         state.apply(event)
@@ -194,7 +193,7 @@ def test_names_become_parts_of_topics(name: str, part: str) -> None:
     assert topic_part(name) == part
 
 
-def test_a_latecomer_reads_what_was_told_ahead_of_the_night() -> None:
+def test_digest_includes_events_before_the_night() -> None:
     digest = Digest("0a1b2c3d")
     warning = Notice(START, Severity.WARNING, "the INDI server is another machine's")
     digest.add(warning)

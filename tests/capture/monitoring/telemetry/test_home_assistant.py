@@ -1,4 +1,4 @@
-"""What Home Assistant is told follows the fields that it documents for devices."""
+"""The discovery document follows the fields that Home Assistant documents for devices."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,17 +20,17 @@ def home(*, takes_commands: bool = True, rig: str = "Small Refractor") -> HomeAs
 
 @pytest.mark.parametrize("takes_commands", [True, False])
 @pytest.mark.parametrize("rig", ["Small Refractor", "Größe #+/2", "x"])
-def test_the_device_follows_the_documented_schema(rig: str, *, takes_commands: bool) -> None:
+def test_device_follows_the_documented_schema(rig: str, *, takes_commands: bool) -> None:
     assert check("home-assistant", home(takes_commands=takes_commands, rig=rig).document())
 
 
-def test_the_topic_is_one_that_home_assistant_matches() -> None:
+def test_topic_matches_those_of_home_assistant() -> None:
     assert home().topic == "homeassistant/device/coldframe_small_refractor/config"
     assert home(rig="#/+").topic == "homeassistant/device/coldframe_rig/config"
     assert home().birth_topic == "homeassistant/status"
 
 
-def test_what_was_asked_for_is_there() -> None:
+def test_device_has_all_sensors_and_buttons() -> None:
     parts = check("home-assistant", home().document())["cmps"]
     assert {"phase", "progress", "eta", "temperature", "cooler", "level", "problems", "problem", "lost"} <= set(parts)
     assert {key for key, part in parts.items() if part["p"] == "button"} == {"pause", "resume", "skip", "abort", "run"}
@@ -53,30 +53,30 @@ def test_every_template_finds_its_field(state: dict[str, object]) -> None:
     }
     assert values["phase"] == state["phase"]
     assert values["temperature"] == str(state["sensor_c"])
-    assert values["step"] == ("flat Ha" if state["step"] else "None"), "which Home Assistant takes for unknown"
+    assert values["step"] == ("flat Ha" if state["step"] else "None"), "Home Assistant shows None as unknown"
     assert (values["problem"], values["paused"], values["lost"]) == ("ON", "OFF", "OFF")
     assert datetime.fromisoformat(values["eta"]).tzinfo is not None
 
 
 @pytest.mark.parametrize(
-    ("presence", "is_told", "takes_commands", "lost"),
+    ("presence", "sensors", "buttons", "lost"),
     [
         (Presence.ONLINE, "online", "online", "OFF"),
         (Presence.ENDED, "online", "offline", "OFF"),
         (Presence.OFFLINE, "offline", "offline", "ON"),
     ],
 )
-def test_availability_follows_the_status(presence: Presence, is_told: str, takes_commands: str, lost: str) -> None:
+def test_availability_follows_the_status(presence: Presence, sensors: str, buttons: str, lost: str) -> None:
     document = check("home-assistant", home().document())
     (shared,) = document["availability"]
     (button,) = document["cmps"]["pause"]["availability"]
-    assert rendered(shared["value_template"], value=str(presence)) == is_told
-    assert rendered(button["value_template"], value=str(presence)) == takes_commands
+    assert rendered(shared["value_template"], value=str(presence)) == sensors
+    assert rendered(button["value_template"], value=str(presence)) == buttons
     assert rendered(document["cmps"]["lost"]["value_template"], value=str(presence)) == lost
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "skip", "abort", "run"])
-def test_a_button_sends_a_command_that_is_obeyed(verb: str) -> None:
+def test_button_sends_a_valid_command(verb: str) -> None:
     button = check("home-assistant", home().document())["cmps"][verb]
     now = datetime.now(UTC)
     sent = rendered(button["command_template"], value="PRESS", now=lambda: now, utcnow=lambda: now, timedelta=timedelta)
@@ -84,19 +84,19 @@ def test_a_button_sends_a_command_that_is_obeyed(verb: str) -> None:
     assert CommandGate().admit(sent.encode(), now, is_retained=False).verb == verb
 
 
-def test_a_night_can_be_started_while_somebody_listens() -> None:
+def test_start_button_is_available_while_the_listener_is_online() -> None:
     button = check("home-assistant", home().document())["cmps"]["run"]
     assert button["name"] == "Start calibration"
-    assert button["availability"] == [{"topic": "coldframe/small_refractor/listener"}], "whose words need no template"
+    assert button["availability"] == [{"topic": "coldframe/small_refractor/listener"}], "its payloads need no template"
     assert set(schema("listener")["enum"]) == {"online", "offline"}
 
 
-def test_without_commands_buttons_are_taken_out() -> None:
+def test_buttons_are_removed_if_commands_are_not_allowed() -> None:
     parts = check("home-assistant", home(takes_commands=False).document())["cmps"]
     assert [part for part in parts.values() if part["p"] == "button"] == [{"p": "button"}] * 5
 
 
-def test_the_schema_is_strict() -> None:
+def test_schema_is_strict() -> None:
     document = check("home-assistant", home().document())
     for broken in (
         {**document, "more": 1},

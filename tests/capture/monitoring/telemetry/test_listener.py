@@ -14,7 +14,6 @@ from coldframe.capture.monitoring.telemetry.topics import Presence
 from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.client import connect, read_access
 from coldframe.devices.mqtt.message import Message
-from tests.capture.monitoring.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto
 from tests.capture.monitoring.telemetry.clients import (
     RIG,
     TOPICS,
@@ -30,15 +29,15 @@ from tests.capture.monitoring.telemetry.clients import (
     settings_for,
 )
 from tests.capture.monitoring.telemetry.schemas import FOLDER
+from tests.mosquitto import Mosquitto, needs_mosquitto
+from tests.patience import PATIENCE_S
 
 pytestmark = needs_mosquitto
-
-DEADLINE_S = 60.0
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with mosquitto(tmp_path) as running:
+    with Mosquitto(tmp_path) as running:
         yield running
 
 
@@ -123,7 +122,7 @@ async def listening(broker: Mosquitto, *, home_assistant: bool = False, **deadli
             for night in scene.nights.started:
                 night.ended.set()
             scene.listener.stop()
-            await asyncio.wait_for(running, DEADLINE_S)
+            await asyncio.wait_for(running, PATIENCE_S)
 
 
 async def test_answer_waits_until_the_night_holds_the_rig_and_is_online(broker: Mosquitto) -> None:
@@ -150,7 +149,7 @@ async def test_night_that_ends_at_once_is_answered_with_its_reason(broker: Mosqu
         assert await scene.answered("r1") == (False, "no night: no INDI server")
         scene.nights.fault = OSError(12, "Cannot allocate memory")
         await send(broker, command("run", "r2"))
-        assert await scene.answered("r2") == (False, "no night could be started: Cannot allocate memory")
+        assert await scene.answered("r2") == (False, "cannot start a night: Cannot allocate memory")
 
 
 async def test_slow_start_of_a_night_is_answered_after_the_deadline(broker: Mosquitto) -> None:
@@ -166,7 +165,7 @@ async def test_refused_commands_start_nothing(broker: Mosquitto) -> None:
         for payload in (command("run", "late", seconds=-1), b"rm -rf /", command("run", "far", seconds=6000)):
             await send(broker, payload)
         assert "expired" in (await scene.answered("late"))[1]
-        assert "no JSON" in (await scene.answered(None))[1]
+        assert "invalid JSON" in (await scene.answered(None))[1]
         assert "minutes ahead" in (await scene.answered("far"))[1]
         for verb in ("pause", "resume", "skip", "abort"):
             await send(broker, command(verb, verb))
@@ -179,7 +178,7 @@ async def test_of_two_commands_at_once_one_starts_a_night(broker: Mosquitto) -> 
     async with listening(broker, answer_deadline_s=0.3) as scene:
         await send(broker, command("run", "r1"))
         await send(broker, command("run", "r2"))
-        assert await scene.answered("r2") == (False, "a night is under way already")
+        assert await scene.answered("r2") == (False, "a night is already under way")
         scene.nights.started[0].holds_rig = True
         scene.nights.user = "the rig on x:1 is in use by process 7"
         await send(broker, command("run", "r3"))
@@ -212,7 +211,7 @@ async def test_listener_leaves_the_answer_to_a_run_that_is_online(broker: Mosqui
             ("x", False),
             ("r1", False),
         ]
-        assert "under way" in scene.answers[0][2] or "came before" in scene.answers[0][2]
+        assert "under way" in scene.answers[0][2] or "used before" in scene.answers[0][2]
         assert steering.commands == ["pause"]
         assert scene.nights.started == []
 
@@ -227,7 +226,7 @@ async def test_access_rules_of_the_guide_suffice_for_the_listener(tmp_path: Path
     for name in ("acl", "passwords"):
         (tmp_path / name).chmod(0o600)
     lines = ("allow_anonymous false", f"password_file {tmp_path / 'passwords'}", f"acl_file {tmp_path / 'acl'}")
-    with mosquitto(tmp_path, *lines) as broker:
+    with Mosquitto(tmp_path, *lines) as broker:
         rig = settings_for(broker, commands=True, user="rig", password_file=tmp_path / "r")
         observer = access_to(broker, user="observer", password_file=tmp_path / "o")
         nights = Nights()
@@ -244,8 +243,8 @@ async def test_access_rules_of_the_guide_suffice_for_the_listener(tmp_path: Path
                     async for message in client.messages():
                         answers.append(json.loads(message.payload)["text"])  # noqa: PERF401  # it never ends
         listener.stop()
-        await asyncio.wait_for(running, DEADLINE_S)
-    assert answers == ["a night is under way already"]
+        await asyncio.wait_for(running, PATIENCE_S)
+    assert answers == ["a night is already under way"]
     assert nights.started == []
 
 
@@ -269,10 +268,10 @@ async def test_stop_terminates_the_night_first_and_a_second_stop_again(broker: M
         scene.listener.stop()
         assert night.terminations == 2
         await send(broker, command("run", "r2"))
-        assert "listener is ending" in (await scene.answered("r2"))[1]
+        assert "listener is shutting down" in (await scene.answered("r2"))[1]
         assert not running.done()
         night.ended.set()
-        await asyncio.wait_for(running, DEADLINE_S)
+        await asyncio.wait_for(running, PATIENCE_S)
         await recorder.until(TOPICS.listener, lambda word: word == "offline")
 
 
@@ -281,9 +280,9 @@ async def test_restarted_broker_is_reconnected_to(broker: Mosquitto) -> None:
         await scene.recorder.until(
             "homeassistant/device/coldframe_small_refractor/config", lambda document: "run" in document["cmps"]
         )
-        broker.start_again()
+        broker.restart()
         await eventually(lambda: len([line for line in scene.lines if line.startswith("listening for")]) == 2)
-        assert any("is not reached" in line for line in scene.lines)
+        assert any("cannot reach" in line for line in scene.lines)
         await eventually(lambda: scene.recorder.payloads(TOPICS.listener).count(b"online") >= 2)
         await scene.start_night()
 

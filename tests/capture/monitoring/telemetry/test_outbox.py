@@ -1,4 +1,4 @@
-"""What waits for the broker has a bound, and the latest counts."""
+"""The messages that wait for the broker are bounded, and the latest retained one counts."""
 
 from coldframe.capture.monitoring.telemetry.outbox import Outbox
 from coldframe.devices.mqtt.message import Message
@@ -11,14 +11,14 @@ def taken(outbox: Outbox) -> list[Message]:
     return found
 
 
-def test_of_a_retained_topic_the_latest_is_sent() -> None:
+def test_latest_message_of_a_retained_topic_is_sent() -> None:
     outbox = Outbox()
     for number in range(1000):
         outbox.retain("state", b"%d" % number)
     assert taken(outbox) == [Message("state", b"999", is_retained=True)]
 
 
-def test_what_was_sent_is_not_sent_again_unless_it_changed() -> None:
+def test_identical_retained_message_is_not_sent_again() -> None:
     outbox = Outbox()
     outbox.retain("plan", b"a")
     taken(outbox)
@@ -28,7 +28,7 @@ def test_what_was_sent_is_not_sent_again_unless_it_changed() -> None:
     assert [message.payload for message in taken(outbox)] == [b"b"]
 
 
-def test_a_broker_that_forgot_everything_gets_everything() -> None:
+def test_all_retained_messages_can_be_sent_again() -> None:
     outbox = Outbox()
     outbox.retain("status", b"online")
     outbox.retain("state", b"s")
@@ -37,7 +37,7 @@ def test_a_broker_that_forgot_everything_gets_everything() -> None:
     assert [message.topic for message in taken(outbox)] == ["status", "state"]
 
 
-def test_the_oldest_event_is_dropped_and_counted() -> None:
+def test_oldest_message_is_dropped_and_counted() -> None:
     outbox = Outbox(most_events=3)
     for number in range(5):
         outbox.add("event", b"%d" % number)
@@ -46,7 +46,7 @@ def test_the_oldest_event_is_dropped_and_counted() -> None:
     assert outbox.dropped == 2
 
 
-def test_an_unsent_message_goes_back_to_its_place() -> None:
+def test_unsent_message_returns_to_its_place() -> None:
     outbox = Outbox(most_events=2)
     outbox.add("event", b"1")
     outbox.add("event", b"2")
@@ -56,7 +56,7 @@ def test_an_unsent_message_goes_back_to_its_place() -> None:
     assert [message.payload for message in taken(outbox)] == [b"1", b"2"]
 
 
-def test_an_unsent_message_does_not_overtake_or_overfill() -> None:
+def test_unsent_message_neither_overwrites_a_newer_one_nor_exceeds_the_limit() -> None:
     outbox = Outbox(most_events=1)
     outbox.add("event", b"1")
     outbox.retain("state", b"old")

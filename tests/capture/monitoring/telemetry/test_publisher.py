@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from coldframe.capture.events.kinds import PlannedStep, StepType
+from coldframe.capture.events.values import PlannedStep, StepType
 from coldframe.capture.monitoring.telemetry.outbox import MOST_EVENTS
 from coldframe.config.frames import FrameKind
 from coldframe.config.tables.broker import PASSWORD_VARIABLE
@@ -22,7 +22,6 @@ from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.backoff import Backoff
 from coldframe.devices.mqtt.client import BrokerLostError, connect, read_access
 from coldframe.devices.mqtt.message import Message
-from tests.capture.monitoring.telemetry.brokers import Mosquitto, free_port, mosquitto, needs_mosquitto
 from tests.capture.monitoring.telemetry.clients import (
     RIG,
     STEPS,
@@ -39,13 +38,14 @@ from tests.capture.monitoring.telemetry.clients import (
     settings_for,
 )
 from tests.capture.monitoring.telemetry.schemas import FOLDER, check
+from tests.mosquitto import Mosquitto, free_port, needs_mosquitto
 
 pytestmark = needs_mosquitto
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with mosquitto(tmp_path) as running:
+    with Mosquitto(tmp_path) as running:
         yield running
 
 
@@ -88,14 +88,14 @@ async def test_document_that_cannot_be_made_leaves_the_others(
         async with night.telemetry.publishing():
             night.begin(endless)
             await recorder.until(TOPICS.plan, lambda plan: plan["camera"] == "Camera")
-            await eventually(lambda: "state cannot be told" in caplog.text)
+            await eventually(lambda: "cannot make the document state" in caplog.text)
             night.warn("the next attempt fails, too")
             await asyncio.sleep(1.5)
             night.end()
         await recorder.until(TOPICS.status, lambda word: word == "ended")
     kinds = [json.loads(line)["event"] for line in recorder.payloads(TOPICS.event)]
     assert kinds == ["night-started", "step-started", "temperature-read", "notice", "night-ended"]
-    assert caplog.text.count("state cannot be told") == 1
+    assert caplog.text.count("cannot make the document state") == 1
 
 
 async def test_last_will_says_offline_if_the_run_is_killed(broker: Mosquitto, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ async def test_discovery_document_is_published_again_when_home_assistant_starts(
         received = len(recorder.messages)
         async with connect(access_to(broker), client_id=None) as home:
             await home.publish(Message("homeassistant/status", b"online"), confirmed=True)
-        await recorder.until(topic, bool, received)
+        assert await recorder.until(topic, bool, received)
 
 
 def is_refused(text: str, answer: dict[str, Any]) -> bool:
@@ -150,11 +150,11 @@ async def test_commands_are_obeyed_once_and_on_the_thread_of_the_night(broker: M
         await send(broker, command("skip", "a2", step=2))
         await recorder.until(TOPICS.answer, lambda answer: answer["id"] == "a2")
         refusals = {
-            command("abort", "a1"): "came before",
+            command("abort", "a1"): "used before",
             command("abort", "a3", seconds=-1): "expired",
             command("abort", "a4", seconds=6000): "minutes ahead",
-            command("run", "a5"): "under way",
-            b"nonsense": "no JSON",
+            command("run", "a5"): "already under way",
+            b"nonsense": "invalid JSON",
         }
         for payload, text in refusals.items():
             await send(broker, payload)
@@ -207,10 +207,10 @@ async def test_restarted_broker_gets_everything_again(broker: Mosquitto) -> None
         async with Recorder().recording(broker) as recorder:
             await recorder.until(TOPICS.state, lambda state: state["steps"] == 2)
         broker.kill()
-        await eventually(lambda: any("is not reached" in text for text in night.notices))
+        await eventually(lambda: any("cannot reach" in text for text in night.notices))
         night.warn("while it was away")
         broker.start()
-        await eventually(lambda: any("is back" in text for text in night.notices))
+        await eventually(lambda: any("reconnected to" in text for text in night.notices))
         kept = await eventually_retained(broker, TOPICS.journal)
         assert kept[TOPICS.status].payload == b"online"
         night.end()
@@ -233,7 +233,7 @@ async def test_hung_broker_delays_nothing_and_fills_no_memory(broker: Mosquitto)
     night = PublishedNight(settings_for(broker))
     async with Recorder().recording(broker) as recorder, night.telemetry.publishing():
         await recorder.until(TOPICS.status, lambda word: word == "online")
-        broker.hang()
+        broker.freeze()
         night.begin()
         for number in range(20 * MOST_EVENTS):
             night.warn(f"{number} " + "x" * 400)
@@ -243,7 +243,7 @@ async def test_hung_broker_delays_nothing_and_fills_no_memory(broker: Mosquitto)
         await eventually(lambda: connection.messages_dropped > 0)
         assert connection.messages_waiting <= MOST_EVENTS + 10
         night.end()
-    broker.go_on()
+    broker.thaw()
 
 
 async def test_missing_broker_is_reported_once_however_often_it_is_tried() -> None:
@@ -255,7 +255,7 @@ async def test_missing_broker_is_reported_once_however_often_it_is_tried() -> No
         await asyncio.sleep(1.5)
         night.end()
     assert len(night.notices) == 1
-    assert "the night goes on without it" in night.notices[0]
+    assert "the night continues without it" in night.notices[0]
 
 
 async def test_user_and_password_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,14 +264,14 @@ async def test_user_and_password_are_checked(tmp_path: Path, monkeypatch: pytest
     passwords.chmod(0o600)
     secret = tmp_path / "secret"
     secret.write_text("grün\n", encoding="utf-8")
-    with mosquitto(tmp_path, "allow_anonymous false", f"password_file {passwords}") as broker:
+    with Mosquitto(tmp_path, "allow_anonymous false", f"password_file {passwords}") as broker:
         right = settings_for(broker, user="rig", password_file=secret)
         async with connect(read_access(right), client_id=None) as client:
             await client.publish(Message("x", b"y"), confirmed=True)
         assert "gr" not in repr(read_access(right))
         monkeypatch.setenv(PASSWORD_VARIABLE, "blue")
         for wrong in (settings_for(broker, user="rig"), settings_for(broker)):
-            with pytest.raises(BrokerLostError, match=r"password|let this user in"):
+            with pytest.raises(BrokerLostError, match=r"password|not authorized"):
                 async with connect(read_access(wrong), client_id=None):
                     pass
 
@@ -288,7 +288,7 @@ async def test_access_rules_of_the_guide_suffice_and_grant_no_more(tmp_path: Pat
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o600)
     lines = ("allow_anonymous false", f"password_file {tmp_path / 'passwords'}", f"acl_file {tmp_path / 'acl'}")
-    with mosquitto(tmp_path, *lines) as broker:
+    with Mosquitto(tmp_path, *lines) as broker:
         own = {"commands": True, "home_assistant": True, "user": "rig", "password_file": tmp_path / "r"}
         phone = read_access(settings_for(broker, user="phone", password_file=tmp_path / "p"))
         steering, heard = RecordingSteering(), dict[str, bytes]()
@@ -370,7 +370,7 @@ async def test_tls_with_certificates_of_broker_and_client(tmp_path: Path) -> Non
         f"{key} {tmp_path / name}"
         for key, name in (("cafile", "ca.pem"), ("certfile", "broker.pem"), ("keyfile", "broker.key"))
     ]
-    with mosquitto(tmp_path, *lines, "require_certificate true") as broker:
+    with Mosquitto(tmp_path, *lines, "require_certificate true") as broker:
         certificate = {"client_certificate": tmp_path / "client.pem", "client_key": tmp_path / "client.key"}
         right = settings_for(broker, tls=True, ca_file=tmp_path / "ca.pem", **certificate)
         night = PublishedNight(right)

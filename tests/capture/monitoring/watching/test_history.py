@@ -1,4 +1,4 @@
-"""What a watcher is told who comes later: enough for the same dashboard, and no more than fits."""
+"""The history for a new watcher: enough for the same dashboard, within its bounds."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,11 +13,10 @@ from coldframe.capture.events.kinds import (
     FrameShown,
     MasterGrew,
     NightStarted,
-    PlannedStep,
     StepStarted,
-    StepType,
     TemperatureRead,
 )
+from coldframe.capture.events.values import PlannedStep, StepType
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.watching.history import History
 from coldframe.capture.monitoring.watching.messages import decode_message
@@ -29,18 +28,18 @@ STEPS = (PlannedStep(1, "dark 60 s", FrameKind.DARK, None, 300, 60.0, 18_000.0, 
 
 def night(frames: int) -> list[Event]:
     """Return a night of one set, with a temperature each second."""
-    told: list[Event] = [NightStarted(AT, "/night", "Camera", None, None, 100, 80, STEPS), StepStarted(AT, 1)]
+    events: list[Event] = [NightStarted(AT, "/night", "Camera", None, None, 100, 80, STEPS), StepStarted(AT, 1)]
     for index in range(1, frames + 1):
         began = AT + timedelta(seconds=60 * index)
-        told.append(ExposureStarted(began, 1, FrameKind.DARK, 60.0))
-        told += [TemperatureRead(began + timedelta(seconds=second), -10.0, -10.0, 40.0) for second in range(60)]
-        told.append(CoolingProgress(began + timedelta(seconds=60), "-10.0 C"))
+        events.append(ExposureStarted(began, 1, FrameKind.DARK, 60.0))
+        events += [TemperatureRead(began + timedelta(seconds=second), -10.0, -10.0, 40.0) for second in range(60)]
+        events.append(CoolingProgress(began + timedelta(seconds=60), "-10.0 C"))
         end = began + timedelta(seconds=60)
-        told.append(FrameShown(end, f"dark {index}", np.full((4, 6), index % 256, np.uint8), np.arange(128)))
+        events.append(FrameShown(end, f"dark {index}", np.full((4, 6), index % 256, np.uint8), np.arange(128)))
         statistics = FrameStatistics(500.0, 500.0, 500.0, 10.0, 400, 600, 0.0)
-        told.append(FrameAccepted(end, 1, index, f"/night/{index}.fits", 60.0, -10.0, statistics))
-        told.append(MasterGrew(end, 1, index, 10.0 / index**0.5))
-    return told
+        events.append(FrameAccepted(end, 1, index, f"/night/{index}.fits", 60.0, -10.0, statistics))
+        events.append(MasterGrew(end, 1, index, 10.0 / index**0.5))
+    return events
 
 
 def state_of(events: list[Event]) -> DashboardState:
@@ -50,16 +49,16 @@ def state_of(events: list[Event]) -> DashboardState:
     return state
 
 
-def told_later(history: History) -> list[Event]:
+def decoded(history: History) -> list[Event]:
     messages = [decode_message(line.encode()) for line in history.lines()]
     return [message for message in messages if isinstance(message, Event)]
 
 
-def test_a_watcher_that_comes_later_knows_the_same() -> None:
+def test_later_watcher_reaches_the_same_state() -> None:
     history, events = History(), night(40)
     for event in events:
         history.add(event)
-    later, live = state_of(told_later(history)), state_of(events)
+    later, live = state_of(decoded(history)), state_of(events)
     assert later.night == live.night
     assert later.steps == live.steps
     assert later.noise == live.noise
@@ -75,28 +74,28 @@ def test_a_watcher_that_comes_later_knows_the_same() -> None:
     assert later.latest[-1] == live.latest[-1]
 
 
-def test_events_come_in_their_order() -> None:
+def test_events_are_in_order() -> None:
     history = History()
     for event in night(30):
         history.add(event)
-    times = [event.at for event in told_later(history)[:-1]]
+    times = [event.at for event in decoded(history)[:-1]]
     assert times == sorted(times)
 
 
-def test_readings_do_not_pile_up() -> None:
+def test_number_of_readings_is_limited() -> None:
     history = History()
     for event in night(100):
         history.add(event)
-    kinds = [type(event) for event in told_later(history)]
+    kinds = [type(event) for event in decoded(history)]
     assert kinds.count(TemperatureRead) == 360
     assert kinds.count(CoolingProgress) == kinds.count(ExposureStarted) == kinds.count(FrameShown) == 1
 
 
-def test_what_does_not_fit_gives_way_but_for_the_plan() -> None:
+def test_oldest_events_are_discarded_but_not_the_plan() -> None:
     history = History(most_bytes=20_000)
     for event in night(300):
         history.add(event)
-    events = told_later(history)
+    events = decoded(history)
     assert isinstance(events[0], NightStarted)
     assert state_of(events).steps[1].accepted == 300
     assert len("".join(history.lines())) < 20_000 + 360 * 200 + 10_000

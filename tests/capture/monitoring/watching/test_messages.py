@@ -1,4 +1,4 @@
-"""What run and watchers say to each other comes back as it was said, and nothing else gets through."""
+"""Messages survive encoding and decoding, and invalid lines are refused."""
 
 import json
 from datetime import UTC, datetime
@@ -30,23 +30,23 @@ AT = datetime(2026, 11, 22, 3, 12, tzinfo=UTC)
 SHOWN = FrameShown(AT, "flat Ha 3/20", np.arange(64 * 96).reshape(64, 96).astype(np.uint8), np.arange(128))
 
 
-def test_messages_come_back() -> None:
+def test_messages_survive_encoding() -> None:
     assert decode_message(encode_hello(Hello(allows_commands=True)).encode()) == Hello(allows_commands=True)
     assert decode_message(encode_live().encode()) == Live()
     assert decode_message(encode_answer("paused").encode()) == Answer("paused")
     assert decode_message(encode_event(FilterChanged(AT, "Ha")).encode()) == FilterChanged(AT, "Ha")
 
 
-def test_pictures_come_back() -> None:
-    back = decode_message(encode_shown(SHOWN).encode())
-    assert isinstance(back, FrameShown)
-    assert (back.at, back.title) == (SHOWN.at, SHOWN.title)
-    np.testing.assert_array_equal(back.picture, SHOWN.picture)
-    np.testing.assert_array_equal(back.histogram, SHOWN.histogram)
+def test_pictures_survive_encoding() -> None:
+    decoded = decode_message(encode_shown(SHOWN).encode())
+    assert isinstance(decoded, FrameShown)
+    assert (decoded.at, decoded.title) == (SHOWN.at, SHOWN.title)
+    np.testing.assert_array_equal(decoded.picture, SHOWN.picture)
+    np.testing.assert_array_equal(decoded.histogram, SHOWN.histogram)
 
 
 @given(st.sampled_from(Request), st.none() | st.integers(1, 500))
-def test_commands_come_back(request: Request, step: int | None) -> None:
+def test_commands_survive_encoding(request: Request, step: int | None) -> None:
     command = Command(request, step)
     assert decode_command(encode_command(command).encode()) == command
 
@@ -55,7 +55,7 @@ def test_commands_come_back(request: Request, step: int | None) -> None:
     st.binary()
     | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(lambda value: json.dumps(value).encode())
 )
-def test_what_is_no_message_is_refused_as_such(line: bytes) -> None:
+def test_invalid_lines_are_refused(line: bytes) -> None:
     for decode in (decode_command, decode_message):
         with pytest.raises(MessageError):
             decode(line)
@@ -71,7 +71,7 @@ def test_what_is_no_message_is_refused_as_such(line: bytes) -> None:
         {},
     ],
 )
-def test_what_is_no_command_is_refused(fields: dict[str, object]) -> None:
+def test_invalid_commands_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(MessageError):
         decode_command(json.dumps(fields).encode())
 
@@ -90,11 +90,11 @@ def test_what_is_no_command_is_refused(fields: dict[str, object]) -> None:
         {"at": "2026-11-22T04:12:33"},
     ],
 )
-def test_what_is_no_picture_is_refused(change: dict[str, object]) -> None:
+def test_invalid_pictures_are_refused(change: dict[str, object]) -> None:
     fields = {**json.loads(encode_shown(SHOWN)), **change}
     with pytest.raises(MessageError):
         decode_message(json.dumps(fields).encode())
 
 
-def test_a_picture_fits_into_a_message() -> None:
+def test_picture_fits_into_a_message() -> None:
     assert len(encode_shown(SHOWN)) < 20_000

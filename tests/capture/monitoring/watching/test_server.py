@@ -1,5 +1,4 @@
-"""A run's socket and those who attach to it: told all at once, found again, obeyed where that is allowed, let go where
-they are slow or speak nonsense, and never waited for."""
+"""The socket of a run and its watchers: history, reconnecting, commands, and watchers that are slow or invalid."""
 
 import asyncio
 import os
@@ -20,10 +19,9 @@ from coldframe.capture.events.kinds import (
     FrameShown,
     NightPaused,
     NightStarted,
-    PlannedStep,
-    StepType,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import PlannedStep, StepType
 from coldframe.capture.monitoring.watching import local, server
 from coldframe.capture.monitoring.watching.address import watch_address
 from coldframe.capture.monitoring.watching.local import LocalSource
@@ -32,6 +30,7 @@ from coldframe.capture.monitoring.watching.server import MOST_WATCHERS, REFUSED,
 from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
 from coldframe.capture.session.steering import Steering
 from coldframe.config.frames import FrameKind
+from tests.patience import PATIENCE_S
 
 AT = datetime(2026, 11, 22, 3, 12, tzinfo=UTC)
 STEPS = (PlannedStep(1, "dark 60 s", FrameKind.DARK, None, 300, 60.0, 18_000.0, StepType.SHOOT),)
@@ -39,7 +38,7 @@ STARTED = NightStarted(AT, "/night", "Camera", None, None, 100, 80, STEPS)
 
 
 class Run:
-    """A run as its watchers see it."""
+    """The events of a run, and their server."""
 
     def __init__(self, storage: Path) -> None:
         self.storage = storage
@@ -47,12 +46,12 @@ class Run:
         self.steering = Steering(self.events, NightClock())
 
     @asynccontextmanager
-    async def served(self, *, allows_commands: bool = True, most_bytes: int = 4_000_000) -> AsyncIterator[WatchServer]:
-        served = WatchServer(
+    async def serving(self, *, allows_commands: bool = True, most_bytes: int = 4_000_000) -> AsyncIterator[WatchServer]:
+        watch_server = WatchServer(
             self.storage, self.events, self.steering, allows_commands=allows_commands, most_bytes=most_bytes
         )
-        async with served:
-            yield served
+        async with watch_server:
+            yield watch_server
 
 
 @pytest.fixture
@@ -62,33 +61,33 @@ async def run(tmp_path: Path) -> Run:
 
 @asynccontextmanager
 async def watched(storage: Path) -> AsyncIterator[tuple[LocalSource, "asyncio.Queue[Update]"]]:
-    """Collect what a watcher learns."""
-    source, learned = LocalSource(storage), asyncio.Queue[Update]()
+    """Collect the updates of a watcher."""
+    source, received = LocalSource(storage), asyncio.Queue[Update]()
 
     async def follow() -> None:
         async with aclosing(source.updates()) as updates:
             async for update in updates:
-                learned.put_nowait(update)
+                received.put_nowait(update)
 
     following = asyncio.create_task(follow())
     try:
-        async with asyncio.timeout(20):
-            yield source, learned
+        async with asyncio.timeout(PATIENCE_S):
+            yield source, received
     finally:
         following.cancel()
         await asyncio.wait([following])
 
 
-async def raw(storage: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect(storage: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return await asyncio.open_unix_connection(watch_address(storage), limit=1 << 20)
 
 
-async def test_the_whole_state_comes_at_once_and_then_what_happens(run: Run) -> None:
-    async with run.served(), watched(run.storage) as (_, learned):
-        first = await learned.get()
+async def test_watcher_gets_the_history_at_once_and_then_each_event(run: Run) -> None:
+    async with run.serving(), watched(run.storage) as (_, received):
+        first = await received.get()
         assert first == Attached((), allows_commands=True)
         run.events.publish(STARTED)
-        assert await learned.get() == STARTED
+        assert await received.get() == STARTED
         async with watched(run.storage) as (_, late):
             run.events.publish(FilterChanged(AT, "Ha"))
             assert await late.get() == Attached((STARTED, FilterChanged(AT, "Ha")), allows_commands=True)
@@ -96,22 +95,22 @@ async def test_the_whole_state_comes_at_once_and_then_what_happens(run: Run) -> 
             assert await late.get() == FilterChanged(AT, "L")
 
 
-async def test_runs_and_watchers_come_and_go_in_any_order(run: Run) -> None:
-    async with watched(run.storage) as (_, learned):
-        assert await learned.get() == Detached("no run here")
+async def test_runs_and_watchers_may_start_and_end_in_any_order(run: Run) -> None:
+    async with watched(run.storage) as (_, received):
+        assert await received.get() == Detached("no run found")
         for _ in range(3):
-            async with run.served():
-                assert isinstance(await learned.get(), Attached)
-            assert await learned.get() == Detached("the run is no longer there")
-        assert learned.empty()
+            async with run.serving():
+                assert isinstance(await received.get(), Attached)
+            assert await received.get() == Detached("the run is gone")
+        assert received.empty()
 
 
-async def test_the_picture_is_there_from_the_start(run: Run) -> None:
+async def test_history_includes_the_last_picture(run: Run) -> None:
     picture = np.arange(64 * 96).reshape(64, 96).astype(np.uint8)
-    async with run.served():
+    async with run.serving():
         run.events.publish(FrameShown(AT, "dark 1", picture, np.arange(128)))
-        async with watched(run.storage) as (_, learned):
-            attached = await learned.get()
+        async with watched(run.storage) as (_, received):
+            attached = await received.get()
             assert isinstance(attached, Attached)
             (shown,) = attached.events
             assert isinstance(shown, FrameShown)
@@ -119,66 +118,66 @@ async def test_the_picture_is_there_from_the_start(run: Run) -> None:
 
 
 async def test_commands_reach_the_night_and_are_answered(run: Run) -> None:
-    async with run.served(), watched(run.storage) as (source, learned):
-        await learned.get()
-        with run.steering.obeyed():
+    async with run.serving(), watched(run.storage) as (source, received):
+        await received.get()
+        with run.steering.taking_requests():
             assert source.send(Command(Request.PAUSE)) is None
-            assert isinstance(await learned.get(), NightPaused)
-            answer = await learned.get()
+            assert isinstance(await received.get(), NightPaused)
+            answer = await received.get()
             assert answer == Answer("paused after the running exposure; the cooler stays on")
             assert run.steering.is_paused
             source.send(Command(Request.SKIP, 7))
-            assert await learned.get() == Answer("there is no step 7")
+            assert await received.get() == Answer("there is no step 7")
 
 
 async def test_commands_are_refused_where_they_are_not_allowed(run: Run) -> None:
-    async with run.served(allows_commands=False), watched(run.storage) as (source, learned):
-        assert await learned.get() == Attached((), allows_commands=False)
-        with run.steering.obeyed():
+    async with run.serving(allows_commands=False), watched(run.storage) as (source, received):
+        assert await received.get() == Attached((), allows_commands=False)
+        with run.steering.taking_requests():
             for request in Request:
                 source.send(Command(request))
-                assert await learned.get() == Answer(REFUSED)
+                assert await received.get() == Answer(REFUSED)
             assert not run.steering.is_paused
 
 
 @pytest.mark.parametrize(
     "nonsense", [b"hello\n", b"\xff\xfe\x00\n", b"[]\n", b'{"do": "fly"}\n', b"x" * 5000, b"[" * 900 + b"\n", b"{}\n"]
 )
-async def test_who_speaks_nonsense_is_let_go_and_nobody_else(run: Run, nonsense: bytes) -> None:
-    async with run.served() as served, watched(run.storage) as (_, learned):
-        await learned.get()
-        reader, writer = await raw(run.storage)
+async def test_invalid_line_disconnects_only_its_sender(run: Run, nonsense: bytes) -> None:
+    async with run.serving() as watch_server, watched(run.storage) as (_, received):
+        await received.get()
+        reader, writer = await connect(run.storage)
         writer.write(nonsense)
-        await asyncio.wait_for(reader.read(), 5)
+        await asyncio.wait_for(reader.read(), PATIENCE_S)
         writer.close()
         run.events.publish(STARTED)
-        assert await learned.get() == STARTED
-        assert served.watchers == 1
+        assert await received.get() == STARTED
+        assert watch_server.watchers == 1
 
 
-async def test_a_watcher_that_was_stopped_costs_the_run_nothing_and_is_let_go(run: Run) -> None:
+async def test_stopped_watcher_is_disconnected_and_delays_no_other(run: Run) -> None:
     script = "import socket, sys, time\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1].encode().decode("
     script += "'unicode_escape'))\nprint(s.recv(10), flush=True)\ntime.sleep(600)"
-    async with run.served(most_bytes=300_000) as served, watched(run.storage) as (_, learned):
-        await learned.get()
+    async with run.serving(most_bytes=300_000) as watch_server, watched(run.storage) as (_, received):
+        await received.get()
         address = watch_address(run.storage).replace("\0", "\\x00")
         stopped = await asyncio.create_subprocess_exec(
             sys.executable, "-c", script, address, stdout=asyncio.subprocess.PIPE
         )
         try:
             assert stopped.stdout is not None
-            await asyncio.wait_for(stopped.stdout.readline(), 10)
+            await asyncio.wait_for(stopped.stdout.readline(), PATIENCE_S)
             os.kill(stopped.pid, signal.SIGSTOP)
-            assert served.watchers == 2
-            told = 0
-            while served.watchers == 2:
-                run.events.publish(FilterChanged(AT + timedelta(seconds=told), "H" * 200))
-                told += 1
-                assert told < 20_000
-                if told % 50 == 0:
+            assert watch_server.watchers == 2
+            published = 0
+            while watch_server.watchers == 2:
+                run.events.publish(FilterChanged(AT + timedelta(seconds=published), "H" * 200))
+                published += 1
+                assert published < 20_000
+                if published % 50 == 0:
                     await asyncio.sleep(0)
-            for count in range(told):
-                event = await learned.get()
+            for count in range(published):
+                event = await received.get()
                 assert isinstance(event, Event)
                 assert event.at == AT + timedelta(seconds=count), "the other watcher misses nothing"
         finally:
@@ -186,46 +185,46 @@ async def test_a_watcher_that_was_stopped_costs_the_run_nothing_and_is_let_go(ru
             await stopped.wait()
 
 
-async def test_a_second_run_into_the_same_folder_is_told(run: Run) -> None:
-    async with run.served():
+async def test_second_run_with_the_same_folder_is_an_error(run: Run) -> None:
+    async with run.serving():
         with pytest.raises(OSError, match="in use"):
-            async with run.served():
+            async with run.serving():
                 pass
 
 
-async def test_other_users_are_not_listened_to(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with run.served() as served:
+async def test_other_users_are_disconnected(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with run.serving() as watch_server:
         monkeypatch.setattr(server, "is_trusted", lambda _user: False)
-        reader, writer = await raw(run.storage)
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        reader, writer = await connect(run.storage)
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
         writer.close()
-        assert served.watchers == 0
+        assert watch_server.watchers == 0
 
 
-async def test_another_users_run_is_not_believed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_run_of_another_user_is_ignored(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "is_trusted", lambda _user: False)
-    async with run.served(), watched(run.storage) as (_, learned):
-        update = await learned.get()
+    async with run.serving(), watched(run.storage) as (_, received):
+        update = await received.get()
         assert isinstance(update, Detached)
         assert "another user" in update.reason
 
 
-async def test_there_is_an_end_to_watchers(run: Run) -> None:
-    async with run.served() as served:
-        connections = [await raw(run.storage) for _ in range(MOST_WATCHERS + 3)]
+async def test_number_of_watchers_is_limited(run: Run) -> None:
+    async with run.serving() as watch_server:
+        connections = [await connect(run.storage) for _ in range(MOST_WATCHERS + 3)]
         for reader, _ in connections[:MOST_WATCHERS]:
             await reader.readline()
         assert await connections[-1][0].read() == b""
-        assert served.watchers == MOST_WATCHERS
+        assert watch_server.watchers == MOST_WATCHERS
         for _, writer in connections:
             writer.close()
 
 
-async def test_what_is_no_run_is_not_taken_for_one(tmp_path: Path) -> None:
+async def test_another_program_at_the_socket_is_not_taken_for_a_run(tmp_path: Path) -> None:
     async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\n\n")
         writer.close()
 
     imposter = await asyncio.start_unix_server(answer, watch_address(tmp_path))
-    async with imposter, watched(tmp_path) as (_, learned):
-        assert await learned.get() == Detached("another version of coldframe runs here")
+    async with imposter, watched(tmp_path) as (_, received):
+        assert await received.get() == Detached("the run is of another version of coldframe")

@@ -1,0 +1,160 @@
+"""The safe state is reached step by step, and no failure of one step keeps another from being done."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coldframe.capture.events.kinds import Notice
+from coldframe.capture.events.values import Topic
+from coldframe.capture.rig.safe_state import ABORT_DEADLINE_S, LAMP_DEADLINE_S, PATIENCE_S, SafeState
+from coldframe.capture.rig.temperature import cool
+from coldframe.config.settings import Settings
+from coldframe.devices.errors import DeviceError, DeviceLostError
+from coldframe.devices.flat_panel import CoverState
+from coldframe.devices.rig import Rig
+from tests.capture.scene import Scene, scene, small_night
+from tests.nights.test_troubled_nights import Wrapped
+
+pytestmark = pytest.mark.looptime
+
+
+class Orders(Wrapped):
+    """A device that records its orders, some of which fail or hang."""
+
+    def __init__(self, inner: Any, orders: list[str], trouble: dict[str, Callable[[], Any]]) -> None:
+        super().__init__(inner)
+        self._orders, self._trouble = orders, trouble
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.inner, name)
+        if name not in {"abort", "light_off", "close_cover", "open_cover", "cooler_off", "set_setpoint"}:
+            return found
+
+        async def order(*args: Any) -> None:
+            self._orders.append(name)
+            if name in self._trouble:
+                await self._trouble[name]()
+            await found(*args)
+
+        return order
+
+
+async def fail() -> None:
+    raise DeviceError("the device", "does not obey")
+
+
+async def hang() -> None:
+    await asyncio.Event().wait()
+
+
+async def stumble() -> None:
+    raise KeyError("a bug")
+
+
+async def night(folder: Path, settings: Settings, **trouble: Callable[[], Any]) -> tuple[Scene, SafeState, list[str]]:
+    """Return a cold rig with its lamp lit, what makes it safe, and the orders that this gives."""
+    orders = list[str]()
+
+    def recorded(rig: Rig) -> Rig:
+        return replace(rig, camera=Orders(rig.camera, orders, trouble), panel=Orders(rig.panel, orders, trouble))
+
+    seen = await scene(folder, settings, recorded)
+    context = seen.context
+    await cool(context, -10.0)
+    await seen.panel.light_on(100)
+    await asyncio.sleep(1)
+    orders.clear()
+    return seen, SafeState(settings, context.rig, context.events, context.clock), orders
+
+
+OFF = small_night(cooling={"at_end": "off"})
+WARM = small_night(cooling={"at_end": "warm"})
+HOLD = small_night(cooling={"at_end": "hold"})
+
+
+def is_off(seen: Scene) -> bool:
+    return seen.context.rig.camera.thermals().cooler_on is False
+
+
+async def test_the_steps_have_an_order(tmp_path: Path) -> None:
+    seen, safe, orders = await night(tmp_path, OFF)
+    assert await safe.reach() == ()
+    assert orders == ["abort", "light_off", "close_cover", "cooler_off"]
+    assert not seen.panel.state().lit
+    assert seen.panel.state().cover is CoverState.CLOSED
+    assert is_off(seen)
+
+
+async def test_a_warm_up_comes_before_the_cooler_is_switched_off(tmp_path: Path) -> None:
+    seen, safe, orders = await night(tmp_path, WARM)
+    assert await safe.reach() == ()
+    assert orders[:3] == ["abort", "light_off", "close_cover"]
+    assert set(orders[3:-1]) == {"set_setpoint"}
+    assert orders[-1] == "cooler_off"
+    assert is_off(seen)
+
+
+async def test_a_cooler_that_shall_hold_is_left_alone(tmp_path: Path) -> None:
+    seen, safe, orders = await night(tmp_path, HOLD)
+    assert await safe.reach() == ()
+    assert "cooler_off" not in orders
+    assert not is_off(seen)
+
+
+async def test_a_resumed_night_leaves_the_cooler_alone(tmp_path: Path) -> None:
+    seen, safe, orders = await night(tmp_path, OFF)
+    assert await safe.reach_but_cooler() == ()
+    assert orders == ["abort", "light_off", "close_cover"]
+    assert not is_off(seen)
+
+
+@pytest.mark.parametrize("trouble", [fail, hang, stumble])
+@pytest.mark.parametrize("order", ["abort", "light_off", "close_cover"])
+async def test_no_failure_keeps_the_other_steps_from_being_done(
+    tmp_path: Path, order: str, trouble: Callable[[], Any]
+) -> None:
+    seen, safe, orders = await night(tmp_path, OFF, **{order: trouble})
+    began_s = seen.context.clock.elapsed_s()
+    (failure,) = await safe.reach()
+    assert failure.endswith("Check it by hand.")
+    assert orders == ["abort", "light_off", "close_cover", "cooler_off"]
+    assert is_off(seen)
+    longest_s = PATIENCE_S + 2 * LAMP_DEADLINE_S + ABORT_DEADLINE_S + 120
+    assert seen.context.clock.elapsed_s() - began_s < longest_s
+
+
+async def test_failures_have_a_topic_and_do_not_add_up(tmp_path: Path) -> None:
+    seen, safe, _ = await night(tmp_path, OFF, light_off=fail)
+    assert len(await safe.reach()) == 1
+    assert [notice.topic for notice in seen.of(Notice) if notice.topic is not None] == [Topic.LAMP]
+    assert len(await safe.reach()) == 1
+
+
+async def test_a_lost_device_is_waited_for(tmp_path: Path) -> None:
+    async def lost() -> None:
+        if asyncio.get_running_loop().time() < back_at_s:
+            raise DeviceLostError("the server", "is away")
+
+    seen, safe, _ = await night(tmp_path, OFF, light_off=lost)
+    back_at_s = asyncio.get_running_loop().time() + PATIENCE_S / 2
+    assert await safe.reach() == ()
+    assert not seen.panel.state().lit
+    assert [text for text in seen.notices if "waiting for it" in text] == [
+        f"the server: is away; waiting for it, {PATIENCE_S:g} s at most"
+    ]
+
+
+async def test_a_warm_up_that_is_cut_short_leaves_the_cooler_holding(tmp_path: Path) -> None:
+    settings = small_night(cooling={"at_end": "warm", "warm_ramp_c_per_min": 1.0})
+    seen, safe, orders = await night(tmp_path, settings)
+    reaching = asyncio.create_task(safe.reach())
+    await asyncio.sleep(60)
+    safe.cut_warm_up_short()
+    (failure,) = await reaching
+    assert "its warm-up was cut short, the cooler holds" in failure
+    assert orders[:3] == ["abort", "light_off", "close_cover"]
+    assert not is_off(seen)

@@ -1,0 +1,71 @@
+"""A night's context over a simulated rig, for direct tests of the rooms of capture. Use it under virtual time."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from coldframe.capture.clock import NightClock
+from coldframe.capture.events.kinds import Event, Notice
+from coldframe.capture.events.stream import EventStream
+from coldframe.capture.night.assembly import night_context, open_night_files
+from coldframe.capture.session.context import NightContext
+from coldframe.config.examples import example_night
+from coldframe.config.loading import load_settings
+from coldframe.config.settings import Settings
+from coldframe.config.simulated_rig import SimulatedRig, load_rig
+from coldframe.devices.flat_panel import FlatPanel
+from coldframe.devices.rig import Rig
+from coldframe.simulators.devices import simulated_rig
+from tests.nights.nights import START, Inline, tiny
+
+E = TypeVar("E", bound=Event)
+SMALL = tiny(load_rig("small"))
+
+
+@dataclass
+class Scene:
+    """A context, and the events that were published on it."""
+
+    context: NightContext
+    events: list[Event] = field(default_factory=list)
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def notices(self) -> list[str]:
+        return [notice.text for notice in self.of(Notice)]
+
+    @property
+    def panel(self) -> FlatPanel:
+        assert self.context.rig.panel is not None
+        return self.context.rig.panel
+
+
+def small_night(**tables: dict[str, Any]) -> Settings:
+    """Return the small rig's night with some settings changed, table by table."""
+    settings = load_settings(example_night("small"))
+    changed = {name: getattr(settings, name).model_copy(update=values) for name, values in tables.items()}
+    return settings.model_copy(update=changed)
+
+
+async def scene(
+    folder: Path,
+    settings: Settings | None = None,
+    meddle: Callable[[Rig], Rig] = lambda rig: rig,
+    *,
+    simulated: SimulatedRig = SMALL,
+    deadline: datetime | None = None,
+) -> Scene:
+    """Return the context of a night on a connected rig, some of whose devices `meddle` may replace."""
+    asyncio.get_running_loop().set_default_executor(Inline())
+    settings = settings or small_night()
+    clock, stream, seen = NightClock(START), EventStream(), list[Event]()
+    stream.subscribe(seen.append)
+    rig = meddle(simulated_rig(simulated, clock.now))
+    await rig.connect()
+    files = open_night_files(folder, None, settings, clock.now())
+    return Scene(night_context(settings, rig, files, stream, clock, deadline=deadline), seen)
