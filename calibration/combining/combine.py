@@ -51,7 +51,7 @@ def stack_here(
     Returns
     -------
     stack
-        In ADU; of flats relative.
+        In ADU; relative for flats.
     masked
         bool, shape (height, width): pixels without signal; None except for flats.
 
@@ -87,7 +87,7 @@ def combine_frames(
     dark_name: str | None = None,
     stacking: Stacking = stack_here,
 ) -> MasterFrame:
-    """Combine frames into a master whose header describes them as the header of the first frame does.
+    """Combine frames into a master; its header values are taken from the first frame.
 
     Parameters
     ----------
