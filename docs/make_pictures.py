@@ -25,7 +25,7 @@ from rich.console import Console
 from coldframe.calibration.files.frame_file import read_pixels
 from coldframe.calibration.measuring.statistics import measure, preview
 from coldframe.capture.events.kinds import Event, ExposureStarted, FlatTested, FrameShown, NightStarted
-from coldframe.capture.monitoring.dashboard.controls import Controls, Screen
+from coldframe.capture.monitoring.dashboard.controls import Controls, View
 from coldframe.capture.monitoring.dashboard.layout import render
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.report import charts
@@ -90,7 +90,7 @@ class Moment:
     name: str
     size: tuple[int, int]
     is_reached: Callable[[DashboardState, Event], bool]
-    screen: Screen | None = None
+    view: View | None = None
 
 
 def after_frame(state: DashboardState, event: Event) -> bool:
@@ -108,10 +108,10 @@ MOMENTS = (
     Moment("dashboard-80x24", (80, 24), after_frame),
     Moment("dashboard-120x40", (120, 40), after_frame),
     Moment("dashboard-200x50", (200, 50), after_frame),
-    Moment("view-plan", (100, 26), after_frame, Screen.PLAN),
-    Moment("view-tuning", (100, 26), after_tuning_test, Screen.TUNING),
-    Moment("view-frame", (100, 34), after_frame, Screen.FRAME),
-    Moment("view-log", (100, 26), after_frame, Screen.LOG),
+    Moment("view-plan", (100, 26), after_frame, View.PLAN),
+    Moment("view-tuning", (100, 26), after_tuning_test, View.TUNING),
+    Moment("view-frame", (100, 34), after_frame, View.FRAME),
+    Moment("view-log", (100, 26), after_frame, View.LOG),
 )
 
 
@@ -160,7 +160,7 @@ def dashboard_svg(state: DashboardState, moment: Moment, at: datetime) -> str:
         color_system="truecolor",
         legacy_windows=False,
     )
-    controls = None if moment.screen is None else Controls(lambda _: None, lambda: None, screen=moment.screen)
+    controls = None if moment.view is None else Controls(lambda _: None, lambda: None, view=moment.view)
     console.print(render(state, width, height, (at + timedelta(seconds=0.5)).astimezone(), controls))
     svg = console.export_svg(title="coldframe", code_format=FRAME, unique_id="t")
     return NEEDLESS.sub("", BLOCKS.sub(_rectangles, svg.replace("&#160;", "\xa0")))

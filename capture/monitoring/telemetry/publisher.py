@@ -240,6 +240,7 @@ class MqttPublisher:
     def _receive(self, message: Message) -> None:
         if message.topic == self._home.birth_topic:
             if message.payload == BIRTH:
+                # After its start, Home Assistant needs the discovery document and the latest states.
                 self.connection.resend_retained()
         elif message.topic == self._topics.command and self._takes_commands:
             self._obey(message)

@@ -23,7 +23,6 @@ from coldframe.capture.monitoring.progress.quantities import duration_text, pane
 from coldframe.capture.monitoring.progress.state import HISTORY, DashboardState
 
 ON_SETPOINT_C = 0.5
-
 """A sensor this close to its setpoint is drawn as being at it."""
 
 
@@ -105,10 +104,9 @@ def _temperature_bars(pane: Pane, low: float, high: float) -> Text:
     width = max(pane.width - len(label), 1)
     newest = pane.state.temperatures[-1].at
     columns: list[float | None] = [None] * width
-    settled = [False] * width
     for reading in pane.state.temperatures:
         column = min(int((1 - (newest - reading.at) / span) * width), width - 1)
-        columns[column], settled[column] = reading.sensor_c, _is_on_setpoint(reading)
+        columns[column] = reading.sensor_c
     _close_gaps(columns)
     line = Text(sparkline(columns, low, high, pane.glyphs), NOTE)
     return Text.assemble(line, (label, QUIET))
