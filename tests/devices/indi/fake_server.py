@@ -1,4 +1,4 @@
-"""An INDI server that says what a test wants: one camera, one wheel, and nothing that happens by itself."""
+"""An INDI server that sends what a test wants: one camera, one wheel, and nothing on its own initiative."""
 
 import asyncio
 import os
@@ -54,7 +54,7 @@ def attribute(text: bytes, name: str) -> str:
 
 
 def define_number(name: str, elements: Mapping[str, tuple[float, float, float]], state: str = "Idle") -> str:
-    """Return a `defNumberVector`; of each element: its lowest, its highest and its present value."""
+    """Return a `defNumberVector`; each element has its lowest, highest and present value."""
     parts = "".join(
         f'<defNumber name="{element}" format="%g" min="{low}" max="{high}" step="1">{value}</defNumber>'
         for element, (low, high, value) in elements.items()
@@ -117,7 +117,7 @@ Answer = Callable[[dict[str, str]], Awaitable[None]]
 
 
 class FakeServer:
-    """Answers what it is asked.
+    """A scripted server with one device.
 
     `numbers` and `switches` are the device's properties, `more` are definitions of others; `answers` holds a test's
     own answers to orders, by property.
@@ -130,7 +130,7 @@ class FakeServer:
         self.more = ""
         self.answers_pings = True
         self.pings = 0
-        """Pings that have arrived."""
+        """Received pings."""
         self.orders: list[tuple[str, dict[str, str]]] = []
         self.answers: dict[str, Answer] = {}
         self._server: asyncio.Server | None = None
@@ -153,7 +153,7 @@ class FakeServer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def listen_locally(self) -> str:
-        """Listen on a local socket, too, and return its name."""
+        """Listen on a local socket as well, and return its name."""
         name = f"/tmp/coldframe-fake-{os.getpid()}-{self.port}"
         self._local = await asyncio.start_unix_server(self._serve, "\0" + name)
         return name

@@ -1,4 +1,4 @@
-"""The mirror of properties, the dialect table, and when a setting counts as set."""
+"""The mirror of properties, the dialect table, and when a setting counts as accepted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -53,7 +53,7 @@ def test_the_newest_snapshot_counts() -> None:
     assert mirror.find("Other", "GAIN") is None
 
 
-def test_a_server_that_invents_devices_and_properties_fills_no_memory() -> None:
+def test_invented_devices_and_properties_take_no_memory() -> None:
     mirror = mirror_of(told("GAIN", {"G": 1.0}))
     for number in range(2 * max(MOST_DEVICES, MOST_PROPERTIES)):
         mirror.apply(told(f"P{number}", {"x": 1.0}), 1.0)
@@ -68,7 +68,7 @@ def test_a_server_that_invents_devices_and_properties_fills_no_memory() -> None:
     assert prop.number("G") == 2.0, "what was there first goes on"
 
 
-def test_properties_and_devices_go_away() -> None:
+def test_properties_and_devices_are_removed() -> None:
     mirror = mirror_of(told("A", {"x": 1.0}), told("B", {"x": 1.0}), told("A", {"x": 1.0}, device="Wheel"))
     mirror.apply(removed("A"), 3)
     assert [prop.name for prop in mirror.properties("Camera")] == ["B"]
@@ -90,7 +90,7 @@ def test_a_message_counts_only_if_it_is_newer() -> None:
     assert mirror.message_since("Wheel", 0) == ""
 
 
-def test_switches_tell_which_is_on() -> None:
+def test_the_switch_that_is_on_is_found() -> None:
     prop = mirror_of(told("TYPE", {"A": False, "B": True}, kind="switch")).find("Camera", "TYPE")
     assert prop is not None
     assert prop.switched_on() == "B"
@@ -139,7 +139,7 @@ def shows(kind: str, shown: Value, wanted: Value) -> bool:
 
 
 @given(st.floats(-1e9, 1e9))
-def test_a_number_printed_with_six_digits_is_still_the_same(value: float) -> None:
+def test_numbers_are_compared_to_six_digits(value: float) -> None:
     assert shows("number", float(f"{value:g}"), value) or abs(value) < 1e-5
 
 
@@ -156,5 +156,5 @@ def test_a_number_printed_with_six_digits_is_still_the_same(value: float) -> Non
         ("text", "L", "R", False),
     ],
 )
-def test_only_what_is_shown_counts(kind: str, shown: Value, wanted: Value, same: bool) -> None:  # noqa: FBT001  # pytest's
+def test_a_setting_needs_the_shown_value(kind: str, shown: Value, wanted: Value, same: bool) -> None:  # noqa: FBT001  # pytest's
     assert shows(kind, shown, wanted) == same
