@@ -158,7 +158,7 @@ class StepRunner:
                 ceiling_adu = await in_thread(self._characterisation.dark_ceiling_adu, step, bias_adu)
                 return self._products.dark_inputs(step, e_per_adu, ceiling_adu)
         if self._context.settings.flats.source == "sky":
-            return self._sky.dark_flat_inputs(step, e_per_adu)
+            return self._sky.next_dark_flat_inputs(step, e_per_adu)
         if step.tuning not in self._products.tuned:
             raise StepSkippedError("no exposure was found for its flats")
         if step.kind is FrameKind.DARK_FLAT:

@@ -144,4 +144,4 @@ class FrameExposer:
             return None
         self._settings = None
         reclaim(self._context, settings, frame.settings)
-        return f"shot with {frame.settings} where {settings} was set"
+        return f"shot with {frame.settings} instead of {settings}"

@@ -1,7 +1,8 @@
-"""What a night's frames tell of its camera: gathered set by set, kept at the end.
+"""Measures the camera from the night's frames: gathers them set by set, and saves a record at the end.
 
-All but one thing comes from frames that are shot anyway. Flats lie far below saturation, so once for each setting of
-the camera some more are shot from the faintest to the saturated, two of each: a ladder of half a minute or so.
+Almost everything comes from frames that are shot anyway. Only the saturation does not, because flats lie far below it:
+once for each readout setting, a ladder of additional flats is shot, two at each signal from faint to saturated, which
+takes half a minute or so. See docs/decisions/0011-camera-measured-for-free.md.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ from coldframe.calibration.camera.photon_transfer import Measured, TileSeries
 from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, merged
 from coldframe.calibration.camera.study import StudiedSet, study
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.capture.events.kinds import CameraMeasured, Severity
+from coldframe.capture.events.kinds import CameraMeasured
+from coldframe.capture.events.values import Severity
 from coldframe.capture.judging.light_leak import dark_ceiling_adu
 from coldframe.capture.recovery.exposing import expose_with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter
@@ -29,7 +31,7 @@ LADDER = (0.06, 0.2, 0.65, 0.85, 1.3)
 FRAMES_PER_RUNG = 2
 
 LONGEST_LADDER_S = 120.0
-"""All exposures of a ladder together at most; what lies behind too dark a filter is left to another one."""
+"""Longest total exposure of a ladder; if a filter is too dark for it, the flats of another filter get the ladder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,13 @@ class LadderLight:
     Attributes
     ----------
     readout
-        The camera's settings, as for the flats.
+        Readout settings, as for the flats.
     filter, brightness
-        In the beam, and of the panel.
+        Filter in the beam, and brightness of the panel.
     rate_adu_per_s
         Signal per second.
     range_adu
-        From the bias level to the presumed saturation.
+        Range from the bias level to the presumed saturation.
     """
 
     readout: ReadoutSettings
@@ -56,13 +58,13 @@ class LadderLight:
 
     @property
     def exposures_s(self) -> tuple[float, ...]:
-        """Exposure of each rung."""
+        """Exposures of the rungs, seconds."""
         return tuple(part * self.range_adu / self.rate_adu_per_s for part in LADDER)
 
 
 @dataclass(slots=True)
 class Characterisation:
-    """Gathers the sets of a night.
+    """Studies the camera with the sets of a night.
 
     Attributes
     ----------
@@ -75,11 +77,11 @@ class Characterisation:
     _climbed: set[ReadoutSettings] = field(default_factory=set)
 
     def add(self, readout: ReadoutSettings, studied: StudiedSet) -> None:
-        """Take in what a set told, that was shot with the settings asked for."""
+        """Add the levels and noise of a set, under the readout settings that were ordered."""
         self._sets.setdefault(readout, []).append(studied)
 
     def e_per_adu(self, readout: ReadoutSettings) -> float | None:
-        """Return the electrons for one ADU with the settings asked for, where they are known by now; reads files."""
+        """Return the gain with the ordered readout settings, None if it is not known yet; reads files."""
         sets = self._sets.get(readout)
         if not sets:
             return None
@@ -88,21 +90,21 @@ class Characterisation:
         return known.e_per_adu.value if known is not None and known.e_per_adu is not None else None
 
     def dark_ceiling_adu(self, step: ShootStep, bias_adu: float | None) -> float | None:
-        """Return the highest level that a dark can have, where earlier nights tell; reads files."""
+        """Return the highest level that a dark can have by the records of earlier nights, None without; reads files."""
         known = self._records.known(self.context.rig.camera.name, step.readout)
         if known is None or bias_adu is None or step.setpoint_c is None or step.exposure_s is None:
             return None
         return dark_ceiling_adu(known, bias_adu, step.setpoint_c, step.exposure_s)
 
     async def climb(self, number: int, light: LadderLight) -> None:
-        """Shoot the ladder where this setting of the camera has none yet; a failure is told, and no more.
+        """Shoot the ladder unless this setting of the camera has one; a failure costs a notice and nothing else.
 
         Parameters
         ----------
         number
-            Of the step to which it belongs, for events.
+            Number of the step to which it belongs, for events.
         light
-            As of the flats that were just shot.
+            Light of the flats that were just shot.
         """
         try:
             if light.readout in self._climbed or not self._is_in_reach(light):
@@ -113,7 +115,7 @@ class Characterisation:
                 async with skippable(self.context, number):
                     await self._climb(number, light)
         except (DeviceError, StepFailedError) as error:
-            self.context.notice(Severity.WARNING, f"saturation and linearity of the camera are not measured: {error}")
+            self.context.notice(Severity.WARNING, f"saturation and linearity of the camera were not measured: {error}")
 
     def _is_in_reach(self, light: LadderLight) -> bool:
         limits = self.context.rig.camera.features.exposure_s
@@ -154,12 +156,12 @@ class Characterisation:
         series.add(frame.pixels)
 
     async def keep(self) -> None:
-        """Bring onto the disk what the night told, and tell it; a failure is told, too."""
+        """Save the records of the night and publish them; a failure costs a notice."""
         for sets in self._sets.values():
             try:
                 kept = await in_thread(self._keep, sets)
             except (NotDurableError, OSError, ValueError) as error:
-                self.context.notice(Severity.WARNING, f"what was measured of the camera is not kept: {error}")
+                self.context.notice(Severity.WARNING, f"the measurements of the camera were not saved: {error}")
                 continue
             if kept is not None:
                 self.context.publish(kept)
@@ -173,15 +175,15 @@ class Characterisation:
         if record is None:
             return None
         path = self._records.save(record)
-        return _told(record if known is None else merged([known, record]), path)
+        return _measured(record if known is None else merged([known, record]), path)
 
     @property
     def _records(self) -> CameraRecords:
         return CameraRecords(self.context.folder.path.parent / CAMERAS)
 
 
-def _told(record: CameraRecord, path: Path) -> CameraMeasured:
-    """Return the figures as an event."""
+def _measured(record: CameraRecord, path: Path) -> CameraMeasured:
+    """Return the figures of a record as an event."""
     well = record.full_well_e
     return CameraMeasured(
         at=record.measured_at,

@@ -13,7 +13,7 @@ import numpy as np
 from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, TileSeries, read_noise_adu
 from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, by_setting, merged
 from coldframe.calibration.stacking.accumulator import pixel_digest
-from coldframe.capture.events.kinds import Severity, Topic
+from coldframe.capture.events.values import Severity, Topic
 from coldframe.capture.recovery.exposing import expose_with_retries
 from coldframe.capture.recovery.interference import reclaim
 from coldframe.capture.rig.light_path import darken
@@ -113,13 +113,13 @@ class GainCheck:
         Raises
         ------
         StepFailedError
-            If the camera did not take the setting; StepSkippedError if an earlier step found that out.
+            If the camera did not apply the setting; StepSkippedError if an earlier step found that out.
         DeviceError, NotDurableError
             If the rig or the disk failed.
         """
         if readout in self._verdicts:
             if self._verdicts[readout] is not None:
-                raise StepSkippedError(f"the camera did not take {_text(readout)}")
+                raise StepSkippedError(f"the camera did not apply {_text(readout)}")
             return
         fault = self._verdicts[readout] = await self._fault(number, readout)
         if fault is not None:
@@ -142,9 +142,9 @@ class GainCheck:
             if instead is None:
                 await self._compare_gains(number, readout, limits, found, own)
                 return None
-            fault = f"the camera did not take {_text(readout)}: its bias has level and noise of {_text(instead)}"
+            fault = f"the camera did not apply {_text(readout)}: its bias has the level and noise of {_text(instead)}"
             self._context.notice(Severity.WARNING, fault)
-        return f"{fault}; switch it off and on again"
+        return f"{fault}; switch the camera off and on again"
 
     async def _compare_gains(
         self, number: int, readout: ReadoutSettings, limits: Limits, found: Fingerprint, own: Fingerprint | None
@@ -155,11 +155,13 @@ class GainCheck:
         other = replace(readout, gain=far)
         probe = await self._fingerprint(number, other)
         if probe is not None and setting_in_force(readout, found, {other: probe}):
-            text = f"bias frames of gain {readout.gain:g} and {far:g} are alike: does the camera obey its gain control?"
+            text = (
+                f"bias frames at gain {readout.gain:g} and {far:g} look alike: the camera may ignore its gain setting"
+            )
             self._context.notice(Severity.WARNING, text, topic=Topic.GAIN)
         elif own is not None:
-            text = f"the bias of gain {readout.gain:g} has changed: level {found.level_adu:.0f} ADU and noise "
-            text += f"{found.noise_adu:.2f} ADU, on earlier nights {own.level_adu:.0f} and {own.noise_adu:.2f} ADU"
+            text = f"the bias at gain {readout.gain:g} has changed: level {found.level_adu:.0f} ADU and noise "
+            text += f"{found.noise_adu:.2f} ADU; on earlier nights {own.level_adu:.0f} and {own.noise_adu:.2f} ADU"
             self._context.notice(Severity.WARNING, text, topic=Topic.GAIN)
 
     async def _write_again(self, readout: ReadoutSettings, limits: Limits) -> None:

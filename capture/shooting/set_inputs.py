@@ -1,4 +1,4 @@
-"""What a set takes over from the steps before it, and what it gives to those after it."""
+"""Inputs of a set from the steps before it, and its results for the steps after it."""
 
 from dataclasses import dataclass
 
@@ -13,18 +13,18 @@ from coldframe.capture.tuner.tuner import Tuned
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SubtractedMaster:
-    """What is subtracted from flats: a master.
+    """A master without light, in the form in which it is subtracted from flats.
 
     Attributes
     ----------
     name
-        Its file's name.
+        Name of its file.
     mean, uncertainty
-        float32, shape (height, width), ADU: what is subtracted from a frame as it is folded, and its standard error.
+        float32, shape (height, width), ADU: the level to subtract from a frame as it is folded, and its standard error.
     level
-        Level of the frames from which it was made, as the camera delivers them, ADU.
+        Level of its frames as the camera delivers them, ADU.
     overscan
-        What was subtracted from them first, and must be from the flats, too.
+        Overscan that was subtracted from its frames, and must be subtracted from the flats, too; None for whole frames.
     level_error_adu
         Standard error of the level.
     """
@@ -39,26 +39,26 @@ class SubtractedMaster:
 
 @dataclass(frozen=True, slots=True)
 class ShotSet:
-    """What came of a set.
+    """The results of a set.
 
     Attributes
     ----------
     master
-        As far as later sets need it.
+        Its master, as later sets need it.
     frames
-        How many it is of.
+        Number of its frames.
     taken_over
-        Those among them that an earlier run of the night has shot.
+        How many of them an earlier run of the night has shot.
     shortfall
-        Why frames are missing; None where none are.
+        Why frames are missing; None if none are.
     studied
-        What they tell of the camera; None of frames too small for that.
+        Levels and noise for the study of the camera; None if the frames are too small.
     verdict
-        Of dark flats that were compared with the bias.
+        Comparison of dark flats with the bias; None if there was none.
     leak
-        The light that ended the set, in words; None where it was dark to the end.
+        Description of the light leak that ended the set; None if there was none.
     has_drifted
-        True where the sensor has left the set's temperature: the frames that are missing make another master.
+        True if the sensor has left the set's temperature: the missing frames make another master.
     """
 
     master: SubtractedMaster

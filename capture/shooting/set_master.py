@@ -71,7 +71,7 @@ class SetMaster:
             try:
                 sections = sections_of(frame.header, frame.pixels.shape)
             except OverscanError as error:
-                problem = f"the overscan is left alone: {error}"
+                problem = f"the overscan is not subtracted: {error}"
             else:
                 overscan = None if sections is None else Overscan(sections, method)
         self._stack = DarkStack(self._size.most, overscan)

@@ -6,7 +6,8 @@ from typing import ParamSpec, TypeVar
 
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.masters.flat_pedestal import PedestalVerdict, Subtract
-from coldframe.capture.events.kinds import PedestalDecided, SetResized, Severity, SkippedBy
+from coldframe.capture.events.kinds import PedestalDecided, SetResized
+from coldframe.capture.events.values import Severity, SkippedBy
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.pipeline.exposing_frame import FrameExposer, Shot
 from coldframe.capture.pipeline.frame_pipeline import FramePipeline
@@ -105,7 +106,7 @@ class SetShooting:
                 if leak is not None:
                     await self._frames.withdraw_all(leak)
                 raise
-            return f"{error}; its master is of {count.accepted} frames of {count.size.aim}", leak
+            return f"{error}; its master has {count.accepted} of {count.size.aim} frames", leak
         return None, None
 
     @asynccontextmanager
@@ -197,7 +198,7 @@ class SetShooting:
             estimate_s = size.aim * (context.worked_s() - self._began_s) / count.accepted
             context.publish(SetResized(context.clock.now(), self._number, size.aim, estimate_s, estimate.reason))
         if size.aim == count.accepted and not estimate.is_met:
-            context.notice(Severity.WARNING, f"{self._step.title}: {estimate.summary}; this set gets no more")
+            context.notice(Severity.WARNING, f"{self._step.title}: {estimate.summary}; no further frames are shot")
 
     async def _report_cause(self) -> None:
         """Report why the noise of the master does not fall as it should, if so."""
@@ -209,7 +210,7 @@ class SetShooting:
         try:
             return await in_thread(work, *args, **kwargs)
         except FrameFileError as error:
-            raise StepFailedError(f"a frame of it cannot be read again: {error}") from error
+            raise StepFailedError(f"a frame cannot be read again: {error}") from error
 
     def _end_exposing(self, error: StepFailedError) -> bool:
         return self._pipeline.end_exposing(error)
@@ -219,8 +220,8 @@ class SetShooting:
         if not self._pipeline.has_begun:
             return None
         if self._pipeline.is_ending:
-            return "it ends already"
+            return "it is ending already"
         if not self._pipeline.end_exposing(StepSkippedError(BY_REQUEST, SkippedBy.USER)):
-            return "its frames are all in, and its master is being made"
+            return "all its frames are in, and its master is being made"
         self._context.steering.mark_skipped()
-        return f"skipped; a master is made of the frames that it has, from {LEAST_FRAMES} on"
+        return f"skipped; its frames are combined if there are at least {LEAST_FRAMES}"

@@ -1,7 +1,7 @@
-"""Twilight flats: through which filter to shoot next, when, and how long. Pure.
+"""Schedule of twilight flats: the filter and the exposure of the next frame, or a wait. Pure.
 
-The filter whose time ends first is shot first: at dawn the one that lets most light through, at dusk the one that lets
-least through. Which that is, a test frame through each tells. From then on each exposure follows the sky.
+The filter whose time ends first is shot first: at dawn the one with the highest throughput, at dusk the one with the
+lowest. A test frame through each filter measures its throughput. From then on each exposure follows the sky.
 """
 
 from collections.abc import Iterable
@@ -12,43 +12,44 @@ from coldframe.capture.tuner.target import FlatTarget
 from coldframe.capture.twilight.sky_brightness import SkyLight
 
 LEAST_SIGNAL_ADU = 10.0
-"""A weaker signal may be drift of the bias; it counts as this much, which is a bound for the filter's light."""
+"""A weaker signal may be a drift of the bias: it counts as this much, as an upper bound of the filter's light."""
 
 TEST_PART = 1 / 12
-"""First exposure in a dark sky, as part of the longest: sees the sky long before flats can be shot."""
+"""First exposure in a dark sky, as a fraction of the longest: it detects the sky long before flats are possible."""
 
 TEST_LEVEL = 0.3
-"""What further filters' tests aim at, were they as bright as the brightest so far, as part of the target."""
+"""Level that the tests of further filters aim at, as a fraction of the target, as if each were as bright as the
+brightest so far."""
 
 MARGIN = 0.2
-"""A frame is shot only if its level is expected so far inside the band, as part of the band's width."""
+"""Distance from the edges of the band that a frame's expected level must keep, as a fraction of the band's width."""
 
 LONG_WAIT_S = 240.0
-"""Before the sky's pace is measured, no longer wait is trusted: a test frame shows how far the sky has come."""
+"""Longest wait by a presumed pace of the sky: a longer one is interrupted by a test frame, which measures the pace."""
 
 LOOK_PART = 0.8
-"""Part of a long wait after which that is looked at."""
+"""Fraction of such a wait after which the test frame is shot."""
 
 LONGEST_KEPT = 0.9
-"""Part of the longest exposure at which a filter's turn begins."""
+"""Fraction of the longest exposure at which a filter's turn begins."""
 
 MOST_WASTED = 8
-"""Frames of a filter that may fail before it is given up: clouds."""
+"""Rejected frames after which a filter is given up: clouds, most likely."""
 
 BEYOND_SATURATION = 4.0
-"""What a saturated frame is taken for, in full ranges: the next exposure is a tenth as long."""
+"""Signal that a saturated frame is presumed to have, in full ranges: the next exposure is a tenth as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class SkyLimits:
-    """Exposures, in seconds.
+    """Limits of exposures, in seconds.
 
     Attributes
     ----------
     shortest_s, longest_s
-        Of flats.
+        Limits of flats.
     test_s
-        Shortest one for tests.
+        Shortest exposure of test frames.
     """
 
     shortest_s: float
@@ -58,7 +59,7 @@ class SkyLimits:
 
 @dataclass(frozen=True, slots=True)
 class Expose:
-    """Shoot a flat now. `is_test` where its level cannot be foreseen."""
+    """Shoot a flat now; `is_test` if its level cannot be predicted."""
 
     filter: str | None
     exposure_s: float
@@ -67,7 +68,7 @@ class Expose:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Shoot nothing until a time."""
+    """Shoot nothing until a time on the night's clock, seconds."""
 
     filter: str | None
     until_s: float
@@ -75,25 +76,25 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Nothing is left to be shot."""
+    """No flats are missing, or those that are can no longer be shot."""
 
 
 @dataclass(slots=True)
 class _Filter:
-    """A filter's flats.
+    """The flats of one filter.
 
     Attributes
     ----------
     name
-        Of the filter.
+        Name of the filter.
     missing
-        Flats to be shot.
+        Flats still to be shot.
     target, limits
-        Level and exposures.
+        Level to aim at, and limits of the exposures.
     wasted
-        Frames that were no good flats.
+        Rejected frames.
     given_up
-        Why no more are shot.
+        Why no more are shot; None while they are.
     """
 
     name: str | None
@@ -106,14 +107,14 @@ class _Filter:
 
 @dataclass(slots=True)
 class SkyFlats:
-    """The flats of one twilight.
+    """Schedule of the flats of one twilight.
 
     Attributes
     ----------
     light
-        The sky.
+        Model of the sky's brightness.
     is_dawn
-        Whether it becomes brighter.
+        True if the sky becomes brighter.
     """
 
     light: SkyLight
@@ -121,29 +122,29 @@ class SkyFlats:
     _filters: dict[str | None, _Filter] = field(init=False, default_factory=dict)
 
     def plan(self, name: str | None, count: int, target: FlatTarget, limits: SkyLimits) -> None:
-        """Add a filter whose flats are wanted."""
+        """Add the flats of a filter."""
         self._filters[name] = _Filter(name, count, target, limits)
 
     def target(self, name: str | None) -> FlatTarget:
-        """Return the level that a filter's flats shall have."""
+        """Return the level that the flats of a filter aim at."""
         return self._filters[name].target
 
     @property
     def given_up(self) -> dict[str | None, str]:
-        """Filters whose flats are not all shot, and why."""
+        """The reasons why the flats of some filters were given up, by filter."""
         return {each.name: each.given_up for each in self._filters.values() if each.given_up is not None}
 
     def observe(self, shot: Expose, start_s: float, level_adu: float, faintest_adu: float | None = None) -> None:
-        """Take in what a frame showed, before it is known whether it is a good flat.
+        """Update the model of the sky with the level of a frame, whether or not it is a good flat.
 
         Parameters
         ----------
         shot
-            What was asked for.
+            Exposure that was ordered.
         start_s
-            When its exposure began.
+            Start of the exposure on the night's clock, seconds.
         level_adu, faintest_adu
-            Level of its brightest and its faintest channel; None where there is one.
+            Level of the brightest and of the faintest channel, ADU; the latter is None for mono frames.
         """
         mine = self._filters[shot.filter]
         signal_adu = level_adu - mine.target.bias_adu
@@ -154,7 +155,7 @@ class SkyFlats:
         self.light.observe(shot.filter, start_s, shot.exposure_s, max(signal_adu, LEAST_SIGNAL_ADU))
 
     def saturates(self, name: str | None, saturation_adu: float) -> None:
-        """Lower a filter's target to a camera that saturates below what was presumed."""
+        """Lower the target of a filter if the camera saturates below the presumed level."""
         mine = self._filters[name]
         if mine.target.bias_adu < saturation_adu < mine.target.full_scale_adu:
             mine.target = replace(mine.target, full_scale_adu=saturation_adu)
@@ -164,14 +165,14 @@ class SkyFlats:
         self._filters[name].missing -= 1
 
     def waste(self, name: str | None) -> None:
-        """Count a frame that is none."""
+        """Count a rejected frame."""
         mine = self._filters[name]
         mine.wasted += 1
         if mine.wasted >= MOST_WASTED:
-            mine.given_up = f"{mine.wasted} frames were no good flats: clouds?"
+            mine.given_up = f"{mine.wasted} frames were rejected: clouds?"
 
     def decide(self, now_s: float) -> Expose | Wait | Finished:
-        """Return what to do now."""
+        """Return what to do at a time on the night's clock, seconds."""
         unseen = [each for each in self._left() if each.name not in self.light.filters]
         if unseen:
             return self._test(unseen[0], now_s)
@@ -185,7 +186,7 @@ class SkyFlats:
         return (each for each in self._filters.values() if each.missing > 0 and each.given_up is None)
 
     def _next(self, now_s: float) -> _Filter | None:
-        """Return the filter whose time ends first: it needs the shortest exposure at dawn, the longest at dusk."""
+        """Return the filter whose time ends first: the one with the shortest exposure at dawn, the longest at dusk."""
 
         def need_s(mine: _Filter) -> float:
             return mine.target.signal_adu / self.light.rate_adu_per_s(mine.name, now_s)
@@ -203,7 +204,7 @@ class SkyFlats:
         return Expose(mine.name, _rounded(kept_s), is_test=True)
 
     def _flat(self, mine: _Filter, now_s: float) -> Expose | Wait | None:
-        """Return what a filter's flats need now; None where their time is over, and they are given up."""
+        """Return what the flats of a filter need now; None if their time is over, which gives them up."""
         limits, signal_adu = mine.limits, mine.target.signal_adu
         wanted_s = self.light.exposure_s(mine.name, now_s, signal_adu)
         exposure_s = _rounded(min(max(wanted_s, limits.shortest_s), limits.longest_s))
@@ -213,13 +214,13 @@ class SkyFlats:
         is_faint = expected_adu < signal_adu
         if is_faint is not self.is_dawn:
             limit = f"longer than {limits.longest_s:g} s" if is_faint else f"shorter than {limits.shortest_s:g} s"
-            mine.given_up = f"the sky is too {'dark' if is_faint else 'bright'}: they would have to be {limit}"
+            mine.given_up = f"the sky is too {'dark' if is_faint else 'bright'}: exposures would have to be {limit}"
             return None
         turn_s = LONGEST_KEPT * limits.longest_s if is_faint else limits.shortest_s / LONGEST_KEPT
         return self._until(mine, now_s, self.light.reaches_s(mine.name, signal_adu / turn_s))
 
     def _until(self, mine: _Filter, now_s: float, reached_s: float) -> Expose | Wait:
-        """Wait for the sky; a long wait for one whose pace is only presumed is broken by a test."""
+        """Wait for the sky; interrupt a long wait with a test frame while the pace of the sky is only presumed."""
         waited_s = reached_s - self.light.latest_s
         if self.light.is_followed or waited_s < LONG_WAIT_S:
             return Wait(mine.name, max(reached_s, now_s + 1.0))
@@ -233,5 +234,5 @@ class SkyFlats:
 
 
 def _rounded(exposure_s: float) -> float:
-    """Return an exposure to three digits: what stands in headers is then what was shot."""
+    """Round an exposure to three digits, so that headers and file names give it in full."""
     return round(exposure_s, 2 - int(log10(exposure_s) // 1))

@@ -1,4 +1,4 @@
-"""Twilight flats within a night: first flats, then dark flats over the exposures that they had, then their masters."""
+"""Twilight flats within a night: the flats, then dark flats over the range of their exposures, then the masters."""
 
 from dataclasses import dataclass, field
 
@@ -23,7 +23,7 @@ Conditions = tuple[ReadoutSettings, float | None]
 
 @dataclass(frozen=True, slots=True)
 class _Dark:
-    """A master without light, and what was subtracted from its frames first."""
+    """A master without light, and the overscan that was subtracted from its frames."""
 
     rung: Rung
     overscan: Overscan | None
@@ -31,18 +31,18 @@ class _Dark:
 
 @dataclass(slots=True)
 class _Twilight:
-    """What was shot at one readout setting and temperature.
+    """Flats and dark flats of one readout setting and temperature.
 
     Attributes
     ----------
     sets
-        By filter.
+        The flats, by filter.
     rungs_s
-        Exposures of the dark flats that are still to be shot, the shortest first.
+        Exposures of the dark flats still to be shot, seconds, the shortest first.
     dark_flats
-        Those that were shot.
+        Master dark flats so far.
     cfa_pattern
-        Of the camera; None for mono.
+        Colour filter array of the frames, such as "RGGB"; None for mono.
     """
 
     sets: dict[str | None, SkySet]
@@ -59,7 +59,7 @@ class SkySets:
     context
         The night.
     learned
-        What earlier nights found of the camera's saturation.
+        Saturation of the camera as found on earlier nights.
     """
 
     def __init__(self, context: NightContext, learned: LearnedFlats) -> None:
@@ -74,7 +74,7 @@ class SkySets:
         Raises
         ------
         StepFailedError
-            Some are missing.
+            If some are missing.
         DeviceError, NotDurableError
             As `SkyShooting.run` does.
         """
@@ -90,21 +90,21 @@ class SkySets:
         if missing is not None:
             raise StepFailedError(missing)
 
-    def dark_flat_inputs(self, step: ShootStep, e_per_adu: float | None) -> DarkFlatInputs:
-        """Return the inputs of the next set of dark flats.
+    def next_dark_flat_inputs(self, step: ShootStep, e_per_adu: float | None) -> DarkFlatInputs:
+        """Return the inputs of the next set of dark flats, each set once.
 
         Raises
         ------
         StepSkippedError
-            None are needed.
+            If none are needed.
         """
         twilight = self._shot.get((step.readout, step.setpoint_c))
         if twilight is None or not twilight.rungs_s:
-            raise StepSkippedError("there are no sky flats that need them")
+            raise StepSkippedError("no twilight flats need dark flats")
         return DarkFlatInputs(twilight.rungs_s.pop(0), e_per_adu=e_per_adu)
 
     def keep(self, step: ShootStep, exposure_s: float, master: SubtractedMaster) -> None:
-        """Keep what later can be subtracted: a master bias, or dark flats."""
+        """Keep a master that can be subtracted later: a bias, or dark flats."""
         conditions = (step.readout, step.setpoint_c)
         dark = _Dark(Rung(exposure_s, self._context.folder.master(master.name)), master.overscan)
         if step.kind is FrameKind.BIAS:
@@ -118,11 +118,11 @@ class SkySets:
         Raises
         ------
         StepSkippedError
-            Its flats, or what is subtracted from them, are missing.
+            If its flats are missing, or the darks to subtract from them.
         StepFailedError
-            A file cannot be read, or a flat shows no light.
+            If a file cannot be read, or a flat shows no light.
         NotDurableError
-            The master could not be brought onto the disk.
+            If the master could not be written to the disk.
         """
         flat = step.flat
         conditions = (flat.readout, flat.setpoint_c)

@@ -9,7 +9,7 @@ from functools import partial
 
 from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU
 from coldframe.capture.clock import clock_text
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.values import Severity
 from coldframe.capture.flats.learned import FlatKey, LearnedFlats
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.pipeline.exposing_frame import FrameExposer
@@ -93,7 +93,7 @@ class SkyShooting:
             self._delivered, partial(self.frames.judge, schedule), self.frames.keep
         )
         if not await pipeline.run(partial(self._expose_all, schedule, pipeline)):
-            return f"twilight is over, with {self.frames.count} of {self._step.count} flats"
+            return f"twilight is over with {self.frames.count} of {self._step.count} flats"
         return "; ".join(f"{name or 'flats'}: {reason}" for name, reason in schedule.given_up.items()) or None
 
     async def _take_over(self, flat: ShootStep, settings: ReadoutSettings) -> None:

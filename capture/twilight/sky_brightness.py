@@ -1,8 +1,8 @@
-"""The brightness of the twilight sky, as flats through several filters show it, and how it goes on. Pure.
+"""Model of the twilight sky's brightness, fitted to flats through several filters. Pure.
 
 In twilight the logarithm of the brightness is close to a straight line in time, with one slope for all colours: J. A.
 Tyson & R. D. Gal, "An exposure guide for taking twilight flatfields with large format CCDs", 1993, AJ 105, 1206. So
-one line is followed, whatever the filter, and each filter has an offset from it.
+the model is one line for all filters, and an offset from it for each filter.
 """
 
 from collections import deque
@@ -14,22 +14,22 @@ GROWTH_PER_DEG = 1.0
 found 0.094 in log10 per minute at Cerro Tololo, where the sun rises by up to 0.216 deg in a minute."""
 
 GROWTH_SCATTER = 0.3
-"""Relative uncertainty of the slope that the sun's pace tells: seasons, haze, and the part of the sky."""
+"""Relative uncertainty of the slope from the sun's pace: seasons, haze, and the part of the sky."""
 
 LEVEL_SCATTER = 0.01
 """Relative scatter of single measurements about the straight line."""
 
 WINDOW_S = 300.0
-"""The slope changes slowly: older measurements tell nothing of it any more."""
+"""Age of the oldest measurement in the fit: the slope changes slowly."""
 
 LARGEST_FACTOR = 3.0
-"""By which the slope may differ from what the sun's pace tells; clouds that come and go show any slope."""
+"""Largest ratio of the slope to that from the sun's pace, and its inverse: passing clouds feign any slope."""
 
 LEAST_MEASUREMENTS = 3
-"""So many count, however old they are."""
+"""Newest measurements that are in the fit whatever their age."""
 
 LEAST_SPAN_S = 120.0
-"""Measurements closer together tell less of the slope than the sun does."""
+"""Shortest span of the measurements: below it, the sun's pace is a better measure of the slope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,12 @@ class _Point:
 
 
 class SkyLight:
-    """Follows the sky from flat to flat.
+    """Brightness of the sky, from flat to flat.
 
     Parameters
     ----------
     growth_per_s
-        Slope of the logarithm of the brightness that is presumed until it is measured: positive at dawn.
+        Slope of the logarithm of the brightness, presumed until it is measured: positive at dawn.
     """
 
     def __init__(self, growth_per_s: float) -> None:
@@ -57,12 +57,12 @@ class SkyLight:
 
     @property
     def filters(self) -> tuple[str | None, ...]:
-        """The filters through which the sky was seen."""
+        """Filters through which the sky was measured."""
         return tuple(self._offsets)
 
     @property
     def is_followed(self) -> bool:
-        """True once the slope is measured, not presumed."""
+        """True once the slope is measured and not presumed."""
         return bool(self._points) and self._points[-1].at_s - self._points[0].at_s >= LEAST_SPAN_S
 
     @property
@@ -72,7 +72,7 @@ class SkyLight:
 
     @property
     def growth_per_s(self) -> float:
-        """Slope of the logarithm of the brightness: least squares, with the presumed slope as one measurement more."""
+        """Slope of the logarithm of the brightness: least squares, with the presumed slope as one more measurement."""
         newest_s = self._points[-1].at_s if self._points else 0.0
         recent = [point for point in self._points if newest_s - point.at_s <= WINDOW_S]
         used = recent if len(recent) >= LEAST_MEASUREMENTS else list(self._points)[-LEAST_MEASUREMENTS:]
@@ -87,37 +87,37 @@ class SkyLight:
         return self._presumed_per_s * min(max(factor, 1 / LARGEST_FACTOR), LARGEST_FACTOR)
 
     def observe(self, filter_name: str | None, start_s: float, exposure_s: float, signal_adu: float) -> None:
-        """Take in a flat.
+        """Add the measurement of a flat.
 
         Parameters
         ----------
         filter_name
-            Through which it was shot.
+            Filter in the beam.
         start_s, exposure_s
-            When, and how long.
+            Start on the night's clock, and exposure, seconds.
         signal_adu
-            Level above that without light, more than 0.
+            Level above that of frames without light, ADU, above 0.
         """
         at_s = start_s + exposure_s / 2
         rate = log(signal_adu / exposure_s)
         if not self._points:
             self._offsets[filter_name] = rate
         elif filter_name not in self._offsets or (filter_name != self._filter and self.is_followed):
-            # Twilight has colours: what was known of a filter some minutes ago is no measure of the sky now.
+            # The colour of twilight changes: the offset of a filter from some minutes ago no longer holds.
             self._offsets[filter_name] = rate - self._brightness(at_s)
         self._filter = filter_name
         self._points.append(_Point(at_s, rate - self._offsets[filter_name]))
 
     def rate_adu_per_s(self, filter_name: str | None, at_s: float) -> float:
-        """Return the signal of a second through a filter that was seen, at a time."""
+        """Return the signal per second at a time, through a filter that was measured."""
         return exp(self._offsets[filter_name] + self._brightness(at_s))
 
     def signal_adu(self, filter_name: str | None, start_s: float, exposure_s: float) -> float:
-        """Return the signal that an exposure will collect."""
+        """Return the signal that an exposure will collect, ADU."""
         return self.rate_adu_per_s(filter_name, start_s + exposure_s / 2) * exposure_s
 
     def exposure_s(self, filter_name: str | None, start_s: float, signal_adu: float) -> float:
-        """Return the exposure that will collect a signal; infinite where the sky fades before.
+        """Return the exposure that will collect a signal, seconds; infinity if the sky fades before.
 
         The integral of r exp(b t) from 0 to T is r (exp(b T) - 1) / b, solved for T.
         """
@@ -127,7 +127,7 @@ class SkyLight:
         return log1p(grown) / growth_per_s if grown > -1 else inf
 
     def reaches_s(self, filter_name: str | None, rate_adu_per_s: float) -> float:
-        """Return when the sky has, or had, a brightness through a filter."""
+        """Return the time at which the sky has, or had, a brightness through a filter."""
         latest = self._points[-1]
         to_go = log(rate_adu_per_s) - self._offsets[filter_name] - latest.brightness
         return latest.at_s + to_go / self.growth_per_s

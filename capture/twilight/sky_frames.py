@@ -197,7 +197,7 @@ class SkyFrames:
                 low_adu=low_adu,
                 high_adu=high_adu,
                 saturated_fraction=statistics.saturated_fraction,
-                verdict="shows how bright the sky is",
+                verdict="measures the brightness of the sky",
             )
         )
 

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import datetime, timedelta
 
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.values import Severity
 from coldframe.capture.planning.sun import altitude_deg
 from coldframe.capture.session.context import NightContext
 from coldframe.config.tables.night import SiteSettings
@@ -49,7 +49,7 @@ async def wait_for_twilight(context: NightContext) -> float:
     assert site is not None
     altitude, pace_deg_per_s = sun_pace(clock.now(), site)
     if not is_twilight(altitude, pace_deg_per_s):
-        context.notice(Severity.INFO, f"the sun stands at {altitude:.0f} deg; waiting for twilight")
+        context.notice(Severity.INFO, f"the sun is at {altitude:.0f} deg; waiting for twilight")
     while not is_twilight(altitude, pace_deg_per_s):
         context.require_time(0.0)
         await asyncio.sleep(CHECK_PERIOD_S)

@@ -33,7 +33,10 @@ HANG_UP_S = 1.0
 """Deadline for disconnecting, which only a broker that no longer reads delays."""
 
 KEEP_ALIVE_S = 15
-"""A broker silent for twice this long counts as lost; the broker publishes our last will after 1.5 times this long."""
+"""A broker silent for twice this long counts as lost.
+
+The broker publishes our last will when we are silent for 1.5 times this long (MQTT 5, section 3.1.2.10).
+"""
 
 MOST_WAITING = 32
 """Messages that wait to be read; any beyond are dropped."""
@@ -238,6 +241,7 @@ async def connect(
             logger=library_log,
         )
 
+    # A client for each attempt: one whose attempt has timed out cannot be used again.
     size_limit = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     size_limit.MaximumPacketSize = largest_incoming
     try:

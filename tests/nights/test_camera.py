@@ -14,11 +14,10 @@ from coldframe.capture.events.kinds import (
     FlatTuned,
     FrameAccepted,
     MasterWritten,
-    NightOutcome,
     Notice,
     PedestalDecided,
-    Severity,
 )
+from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.capture.shooting.camera_ladder import FRAMES_PER_RUNG, LADDER
 from coldframe.capture.storage.journal import encode_event
 from coldframe.config.examples import example_night
@@ -132,4 +131,4 @@ async def test_records_that_cannot_be_saved_are_reported_and_the_night_is_comple
     run = await run_night(night(6), rig(), tmp_path)
     assert run.outcome is NightOutcome.COMPLETE
     warnings = [notice.text for notice in run.of(Notice) if notice.severity is Severity.WARNING]
-    assert [text for text in warnings if "what was measured of the camera is not kept" in text]
+    assert [text for text in warnings if "the measurements of the camera were not saved" in text]

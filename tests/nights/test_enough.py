@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightOutcome, NightStarted, Notice, SetResized
+from coldframe.capture.events.kinds import (
+    FrameAccepted,
+    MasterWritten,
+    NightStarted,
+    Notice,
+    SetResized,
+)
+from coldframe.capture.events.values import NightOutcome
 from coldframe.config.counts import LightNoise, NoiseGoal
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
@@ -94,7 +101,7 @@ async def test_a_set_continues_while_its_noise_does_not_fall_and_reports_the_cau
 async def test_a_set_that_misses_its_goal_reports_it_and_ends(tmp_path: Path) -> None:
     night = await run_night(night_of({**DARKS, "count": "0.5 %", "at_most": 30}), SMALL, tmp_path)
     assert accepted(night) == 30
-    assert any("gets no more" in notice.text for notice in night.of(Notice))
+    assert any("no further frames are shot" in notice.text for notice in night.of(Notice))
 
 
 async def test_more_darks_are_shot_if_the_amplifier_glows(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from coldframe.calibration.library.library import Library
-from coldframe.capture.events.kinds import MasterWritten, NightOutcome, Notice, Severity
+from coldframe.capture.events.kinds import MasterWritten, Notice
+from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings
@@ -47,4 +48,5 @@ async def test_a_library_that_cannot_be_written_is_told_and_the_night_goes_on(tm
     night = await run_night(short(), SMALL, tmp_path)
     assert night.outcome is NightOutcome.COMPLETE
     warnings = [notice.text for notice in night.of(Notice) if notice.severity is Severity.WARNING]
-    assert len([text for text in warnings if text.startswith("not in the library: ")]) == len(short().sets)
+    unfiled = [text for text in warnings if text.startswith("the master was not added to the library: ")]
+    assert len(unfiled) == len(short().sets)

@@ -11,10 +11,9 @@ from coldframe.capture.events.kinds import (
     FlatTested,
     FrameAccepted,
     FrameRejected,
-    NightOutcome,
     StepEnded,
-    StepOutcome,
 )
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings
@@ -29,7 +28,7 @@ from tests.nights.nights import NightRun, run_night, tiny
 
 pytestmark = pytest.mark.looptime
 
-# At 03:30 UTC on 22 November 2026, when the nights begin, the sun stands at -11.5 deg there, and rises.
+# At 03:30 UTC on 22 November 2026, when the nights begin, the sun is at -11.5 deg there, and rises.
 DAWN = SiteSettings(latitude_deg=28.3, longitude_deg=31.5)
 DUSK = SiteSettings(latitude_deg=28.3, longitude_deg=-157.0)
 FILTERS = ("Ha", "L", "R")

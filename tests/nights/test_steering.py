@@ -17,17 +17,16 @@ from coldframe.capture.events.kinds import (
     FrameRejected,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     NightPaused,
     NightResumed,
     NightStarted,
     PanelChanged,
     SetResized,
     StepEnded,
-    StepOutcome,
     StepStarted,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.session.steering import Steering
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
@@ -186,7 +185,7 @@ async def test_a_skipped_set_gets_a_master_from_the_frames_that_it_has(tmp_path:
     dark = step_of(night, "dark 2 s")
     (ended,) = [each for each in night.of(StepEnded) if each.step == dark]
     assert ended.outcome is StepOutcome.SKIPPED
-    assert ended.reason == "by request; its master is of 6 frames of 8"
+    assert ended.reason == "by request; its master has 6 of 8 frames"
     (master,) = [each for each in night.of(MasterWritten) if each.step == dark]
     assert master.frames == 6
     assert len(night.of(MasterWritten)) == 6

@@ -15,12 +15,10 @@ from coldframe.capture.events.kinds import (
     FrameRejected,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     Notice,
-    Severity,
     StepEnded,
-    StepOutcome,
 )
+from coldframe.capture.events.values import NightOutcome, Severity, StepOutcome
 from coldframe.capture.pipeline import delivered_frames
 from coldframe.capture.shooting import set_frames
 from coldframe.capture.threads import in_thread
@@ -337,7 +335,7 @@ async def test_what_was_delivered_before_a_set_failed_is_on_disk_and_makes_a_mas
     assert night.outcome is NightOutcome.INCOMPLETE
     assert len(list((night.folder / "darks").glob("*/*.fits"))) == 5
     assert len(night.of(MasterWritten)) == len(short().sets)
-    assert any("its master is of 5 frames of 6" in ended.reason for ended in night.of(StepEnded))
+    assert any("its master has 5 of 6 frames" in ended.reason for ended in night.of(StepEnded))
 
 
 class Strangled(Wrapped):

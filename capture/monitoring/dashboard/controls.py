@@ -13,10 +13,10 @@ from coldframe.capture.monitoring.watching.messages import Command, Request
 MESSAGE_STAYS = timedelta(seconds=8)
 """How long a message is shown in place of the keys."""
 
-TAB, ESCAPE = "\t", "\x1b"
+TAB = "\t"
 
 
-class Screen(StrEnum):
+class View(StrEnum):
     """The views of the dashboard."""
 
     OVERVIEW = "overview"
@@ -26,7 +26,7 @@ class Screen(StrEnum):
     LOG = "log"
 
 
-SCREENS = tuple(Screen)
+VIEWS = tuple(View)
 
 SendCommand = Callable[[Command], str | None]
 """Sends a command to the night; returns the answer, or None if it comes later."""
@@ -54,7 +54,7 @@ class Controls:
     close: Callable[[], None] | None = None
     allows_commands: bool = True
     note: str = ""
-    screen: Screen = Screen.OVERVIEW
+    view: View = View.OVERVIEW
     is_help_shown: bool = False
     question: str = ""
     _pending: Command | None = None
@@ -79,9 +79,9 @@ class Controls:
         elif key == "?" or self.is_help_shown:
             self.is_help_shown = not self.is_help_shown
         elif key == TAB:
-            self.screen = SCREENS[(SCREENS.index(self.screen) + 1) % len(SCREENS)]
+            self.view = VIEWS[(VIEWS.index(self.view) + 1) % len(VIEWS)]
         elif key in "12345":
-            self.screen = SCREENS[int(key) - 1]
+            self.view = VIEWS[int(key) - 1]
         elif key == "q":
             self._quit(now)
         else:

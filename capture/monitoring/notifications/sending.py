@@ -10,7 +10,8 @@ from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import TypeAlias
 
-from coldframe.capture.events.kinds import Event, Severity
+from coldframe.capture.events.kinds import Event
+from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.notifications.wording import Notification, NotificationWriter
 from coldframe.capture.threads import in_thread
 from coldframe.config.tables.notify import NotifySettings

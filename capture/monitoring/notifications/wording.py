@@ -10,13 +10,12 @@ from coldframe.capture.events.kinds import (
     FrameRejected,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
     SetResized,
-    Severity,
     StepEnded,
 )
+from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.capture.monitoring.progress.narrator import Narrator, severity_of
 from coldframe.capture.monitoring.progress.quantities import duration_text
 from coldframe.config.tables.notify import NotifySettings

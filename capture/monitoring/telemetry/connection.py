@@ -191,6 +191,7 @@ class BrokerConnection:
 
     async def _send(self, broker: Broker, message: Message) -> None:
         try:
+            # QoS 0: with QoS 1, a hung broker would hold up each message until its deadline (docs/decisions/0020).
             await broker.publish(message)
         except BrokerLostError:
             self._outbox.put_back(message)

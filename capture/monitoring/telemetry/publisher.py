@@ -14,8 +14,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, NightEnded, Notice, Severity
+from coldframe.capture.events.kinds import Event, NightEnded, Notice
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.telemetry.commands import Command, CommandError, CommandGate, answer_document
 from coldframe.capture.monitoring.telemetry.connection import (
     BACKOFF,
@@ -239,6 +240,7 @@ class MqttPublisher:
     def _receive(self, message: Message) -> None:
         if message.topic == self._home.birth_topic:
             if message.payload == BIRTH:
+                # After its start, Home Assistant needs the discovery document and the latest states.
                 self.connection.resend_retained()
         elif message.topic == self._topics.command and self._takes_commands:
             self._obey(message)

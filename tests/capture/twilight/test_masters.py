@@ -72,4 +72,4 @@ async def test_without_flats_nothing_is_combined_and_no_dark_flats_are_shot(tmp_
     with pytest.raises(StepSkippedError, match="too few"):
         await sky.combine(1, SkyMasterStep(FLAT))
     with pytest.raises(StepSkippedError):
-        sky.dark_flat_inputs(FLAT, None)
+        sky.next_dark_flat_inputs(FLAT, None)

@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.dashboard.drawing import BAD, PLAIN, QUIET, WARN, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane
 from coldframe.capture.monitoring.progress.narrator import LogLine
