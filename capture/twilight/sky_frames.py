@@ -112,7 +112,7 @@ class SkyFrames:
         return sum(len(each.accepted) for each in self.sets.values())
 
     async def judge(self, schedule: SkySchedule, sky_shot: SkyShot) -> JudgedSkyFlat:
-        """Judge a frame and tell the schedule its brightness and whether it is a good flat."""
+        """Judge a frame, and update the schedule with its brightness and the verdict."""
         frame, order = sky_shot.shot.frame, sky_shot.order
         measurement = await in_thread(measure_frame, self._context, frame, self.cfa_pattern)
         _observe(schedule, order, sky_shot.shot.began_s, measurement.statistics)
