@@ -1,4 +1,4 @@
-"""The FITS cards that INDI's CCD base class writes, for simulated frames."""
+"""The FITS cards of simulated frames, as INDI's CCD base class writes them."""
 
 from datetime import datetime
 
@@ -23,9 +23,9 @@ IMAGE_TYPES = {
 def driver_cards(
     rig: SimulatedRig, kind: FrameKind, shot: Exposure, started_at: datetime, reading_c: float
 ) -> dict[str, HeaderValue]:
-    """Return the cards of a full frame, structural ones left out.
+    """Return the cards of a full frame, without the structural ones.
 
-    Like the base class it writes neither OFFSET nor SET-TEMP nor the readout mode.
+    Like the base class, it writes neither OFFSET nor SET-TEMP nor the readout mode.
     """
     sensor = rig.sensor
     cards: dict[str, HeaderValue] = {

@@ -1,4 +1,4 @@
-"""The cooler: a Peltier element on a sensor with thermal inertia, under PI control, with a limit to its power."""
+"""The cooler: a Peltier element of limited power under PI control, on a sensor with thermal inertia."""
 
 import math
 
@@ -15,18 +15,18 @@ def ambient_c(rig: SimulatedRig, since_s: float) -> float:
 
 
 class Cooler:
-    """A sensor's temperature through time.
+    """The temperature of a sensor over time.
 
-    It moves in steps of its own, so that what it does never depends on when it is looked at.
+    It is computed in fixed steps, so that it does not depend on when it is read.
 
     Parameters
     ----------
     rig
-        Ambient temperature and seed.
+        Source of the ambient temperature and the seed.
     model
-        Figures of the cooler.
+        Parameters of the cooler.
     started_s
-        When the rig is switched on; all later times are on the same clock.
+        Time at which the rig is switched on; all later times are on the same clock.
     """
 
     def __init__(self, rig: SimulatedRig, model: CoolerModel, started_s: float) -> None:
@@ -49,8 +49,8 @@ class Cooler:
         return 100 * self.power
 
     def cool_to(self, setpoint_c: float) -> None:
-        """Switch on and regulate to a setpoint."""
-        # The controller starts from the power that will hold the setpoint, so it need not creep there by integration.
+        """Switch on, and regulate to a setpoint."""
+        # The integral starts at the power that holds the setpoint, so that the approach does not depend on integration.
         ambient = ambient_c(self._rig, self._steps * self._step_s)
         self._integral = min(max((ambient - setpoint_c) / self._model.maximum_delta_c, 0.0), 1.0)
         self.setpoint_c = setpoint_c
@@ -65,8 +65,8 @@ class Cooler:
         self.power = 0.0
 
     def advance(self, now_s: float) -> None:
-        """Bring the state up to `now_s`."""
-        # A step is due also where rounding leaves the clock a hair before it: the same night twice has the same steps.
+        """Advance the state to `now_s`."""
+        # The tolerance covers rounding of the clock: the same night must have the same steps every time.
         due = int((now_s - self._started_s) / self._step_s + 1e-6)
         while self._steps < due:
             self._steps += 1
@@ -80,11 +80,11 @@ class Cooler:
         self.reading_c = self.sensor_c + self._noise.normal(0, self._model.reading_noise_c)
 
     def _control(self, error_c: float) -> float:
-        # Pole-zero cancellation: integral time = the sensor's time constant, closed loop four times as fast.
+        # Pole-zero cancellation: the integral time is the sensor's time constant. The closed loop is four times faster.
         proportional = 4 / self._model.maximum_delta_c
         wanted = proportional * error_c + self._integral
         power = min(max(wanted, 0.0), 1.0)
-        # Integrating only while the power is within its limits keeps the integral from winding up on the way down.
+        # Integration stops while the power is at a limit, against integral windup on the way down.
         if power == wanted:
             self._integral += proportional * error_c / STEPS_PER_TIME_CONSTANT
         return power

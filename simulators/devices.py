@@ -1,4 +1,4 @@
-"""The devices of a simulated rig in this process, under the clock of the running loop: virtual time suits them."""
+"""The devices of a simulated rig within this process, on the clock of the running loop, which may be virtual."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from coldframe.simulators.cards import CAMERA_NAME, PANEL_NAME, WHEEL_NAME, driv
 from coldframe.simulators.optics import Telescope
 
 CLOCK_RESOLUTION_S = 0.001
-"""At least as coarse as any loop's clock."""
+"""Upper bound of the resolution of a loop's clock."""
 
 
 def simulated_rig(rig: SimulatedRig, now: Callable[[], datetime]) -> Rig:
-    """Build the devices of a rig; call it within the loop that will run them.
+    """Build the devices of a rig; call this within the loop that will run them.
 
     Parameters
     ----------
     rig
-        What the rig is made of.
+        Description of the rig.
     now
-        Tells the time of day in UTC, for `Frame.started_at`.
+        Clock for `Frame.started_at`, UTC.
     """
     return rig_of(Telescope(rig, asyncio.get_running_loop().time()), now)
 
@@ -40,7 +40,7 @@ def rig_of(telescope: Telescope, now: Callable[[], datetime]) -> Rig:
 
 
 def camera_features(rig: SimulatedRig) -> CameraFeatures:
-    """Return what a simulated camera can do."""
+    """Return the abilities of a rig's camera."""
     sensor, cooler = rig.sensor, rig.cooler
     return CameraFeatures(
         width=sensor.width,
@@ -59,7 +59,7 @@ def camera_features(rig: SimulatedRig) -> CameraFeatures:
 
 
 class SimulatedCamera:
-    """A camera as `coldframe.devices.camera.Camera` describes it."""
+    """The camera of a telescope. Implements `Camera`."""
 
     def __init__(self, telescope: Telescope, now: Callable[[], datetime]) -> None:
         self.telescope = telescope
@@ -83,20 +83,20 @@ class SimulatedCamera:
 
     @property
     def features(self) -> CameraFeatures:
-        """What the camera can do."""
+        """Abilities of the camera."""
         return self._features
 
     @property
     def is_ready(self) -> bool:
-        """True once connected: it forgets nothing."""
+        """True once connected: it never loses its settings."""
         return self._connected
 
     async def ensure_ready(self) -> None:
-        """Connect, if that was not done."""
+        """Connect."""
         await self.connect()
 
     async def reconnect(self) -> None:
-        """Connect: it forgets nothing."""
+        """Connect; there are no settings to restore."""
         await self.connect()
 
     async def connect(self) -> None:
@@ -131,13 +131,13 @@ class SimulatedCamera:
         SettingRefusedError
             If the exposure is out of range.
         DeviceError
-            If an exposure is under way, or `abort` ended this one.
+            If another exposure is running, or `abort` ended this one.
         """
         self._require_connection()
         if not self._features.exposure_s.contains(exposure_s):
             raise self._refused("exposure", exposure_s, self._features.exposure_s)
         if self._exposing:
-            raise DeviceError(self.name, "an exposure is under way already", "Abort it or wait for its frame.")
+            raise DeviceError(self.name, "an exposure is already running", "Abort it or wait for its frame.")
         self._exposing = True
         try:
             return await self._expose(kind, exposure_s)
@@ -145,11 +145,11 @@ class SimulatedCamera:
             self._exposing = False
 
     async def abort(self) -> None:
-        """End a running exposure, if any."""
+        """Abort the running exposure, if there is one."""
         self._aborted.set()
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and hand it a setpoint.
+        """Switch the cooler on and order a setpoint.
 
         Raises
         ------
@@ -181,7 +181,7 @@ class SimulatedCamera:
         self.telescope.cooler.switch_off()
 
     def thermals(self) -> Thermals:
-        """Return the temperature of this moment, as the camera's thermometer reads it."""
+        """Return the present temperature, as the camera's thermometer reads it."""
         now_s = _time_s()
         true_c, cooler = self.telescope.sensor_c(now_s), self.telescope.cooler
         if cooler is None:
@@ -259,7 +259,7 @@ class SimulatedCamera:
 
 
 class SimulatedFlatPanel:
-    """A flat panel as `coldframe.devices.flat_panel.FlatPanel` describes it; it is always there."""
+    """The flat panel of a telescope, which is always connected. Implements `FlatPanel`."""
 
     is_ready = True
 
@@ -279,26 +279,26 @@ class SimulatedFlatPanel:
 
     @property
     def has_light(self) -> bool:
-        """Always."""
+        """Always true."""
         return True
 
     @property
     def has_cover(self) -> bool:
-        """Whether the rig's panel has a cover."""
+        """True if the rig's panel has a cover."""
         return self.hardware.model.cover_travel_s is not None
 
     def state(self) -> PanelState:
-        """Return the state of this moment."""
+        """Return the present state."""
         return PanelState(self.hardware.lit, self.hardware.brightness, self.hardware.cover(_time_s()))
 
     async def ensure_ready(self) -> None:
-        """Do nothing: it is."""
+        """Do nothing: it is always connected."""
 
     async def connect(self) -> None:
-        """Connect."""
+        """Do nothing: it is always connected."""
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Switch the light on and set the brightness.
+        """Switch the lamp on, and set the brightness.
 
         Raises
         ------
@@ -307,7 +307,7 @@ class SimulatedFlatPanel:
         """
         limits = self.brightness_limits
         if brightness is not None and not limits.contains(brightness):
-            allowed = f"It takes {limits.minimum:g} to {limits.maximum:g}."
+            allowed = f"Its range is {limits.minimum:g} to {limits.maximum:g}."
             raise SettingRefusedError(self.name, f"refused brightness {brightness}", allowed)
         await asyncio.sleep(self.hardware.model.switch_s)
         self.hardware.lit = True
@@ -315,16 +315,16 @@ class SimulatedFlatPanel:
             self.hardware.brightness = brightness
 
     async def light_off(self) -> None:
-        """Switch the light off."""
+        """Switch the lamp off."""
         await asyncio.sleep(self.hardware.model.switch_s)
         self.hardware.lit = False
 
     async def open_cover(self) -> None:
-        """Open the cover and wait until it is open."""
+        """Open the cover, and wait until it is open."""
         await self._move_cover(closed=False)
 
     async def close_cover(self) -> None:
-        """Close the cover and wait until it is closed."""
+        """Close the cover, and wait until it is closed."""
         await self._move_cover(closed=True)
 
     async def _move_cover(self, *, closed: bool) -> None:
@@ -334,7 +334,7 @@ class SimulatedFlatPanel:
 
 
 class SimulatedFilterWheel:
-    """A filter wheel as `coldframe.devices.filter_wheel.FilterWheel` describes it; it is always there."""
+    """The filter wheel of a telescope, which is always connected. Implements `FilterWheel`."""
 
     is_ready = True
 
@@ -354,18 +354,18 @@ class SimulatedFilterWheel:
 
     @property
     def current(self) -> str | None:
-        """The filter in the beam, None while the wheel turns."""
+        """The filter in the beam; None while the wheel turns."""
         slot = self._wheel.slot(_time_s())
         return None if slot is None else self.filters[slot]
 
     async def ensure_ready(self) -> None:
-        """Do nothing: it is."""
+        """Do nothing: it is always connected."""
 
     async def connect(self) -> None:
-        """Connect."""
+        """Do nothing: it is always connected."""
 
     async def select(self, name: str) -> None:
-        """Turn the wheel to the named filter and wait until it is there.
+        """Turn the wheel to the named filter, and wait until it is in the beam.
 
         Raises
         ------
@@ -382,5 +382,5 @@ def _time_s() -> float:
 
 
 async def _sleep_until(time_s: float) -> None:
-    # A loop may wake a hair early, by its clock's resolution; a device must be done when it says so.
+    # A loop may wake up early by its clock's resolution, but a device must have arrived when it reports that.
     await asyncio.sleep(max(time_s - _time_s(), 0.0) + CLOCK_RESOLUTION_S)

@@ -1,4 +1,4 @@
-"""Dust: the soft rings that motes in front of a sensor cast onto it."""
+"""Dust: the soft rings that motes in front of a sensor cast on it."""
 
 from dataclasses import dataclass
 
@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Mote:
-    """The out-of-focus shadow of a mote: an image of the telescope's pupil, dark where the mote blocks it.
+    """The out-of-focus shadow of a mote, which is an image of the telescope's pupil.
 
     Attributes
     ----------
     row, column
-        Its centre in pixels.
+        Its centre, pixels.
     diameter_px
-        Its outer diameter: the further the mote from the sensor, the larger.
+        Its outer diameter, which grows with the mote's distance from the sensor.
     depth
         Relative loss of light in the ring.
     hole
-        Diameter of the bright middle over the outer diameter: the shadow of a secondary mirror.
+        Diameter of the bright centre (the image of the secondary mirror) over the outer diameter.
     """
 
     row: float
@@ -41,14 +41,14 @@ class Mote:
 
 
 def _soft_disc(distance: NDArray[np.float32]) -> NDArray[np.float32]:
-    """1 inside, 0 outside, with an edge about a twelfth of the radius wide."""
+    """Return 1 inside and 0 outside, with an edge about a twelfth of the radius wide."""
     return np.asarray(0.5 * (1 - np.tanh((distance - 1) / np.float32(0.08))), np.float32)
 
 
 def scatter_motes(
     random: np.random.Generator, count: int, shape: tuple[int, int], diameter: tuple[float, float]
 ) -> list[Mote]:
-    """Return `count` motes anywhere on a frame of `shape`, with diameters between two fractions of its height."""
+    """Return `count` motes scattered over a frame of `shape`, with diameters between two fractions of its height."""
     height, width = shape
     return [
         Mote(

@@ -1,4 +1,4 @@
-"""Light as it should not be: it swings, or it leaks in where the telescope is closed."""
+"""Faults of the light: flicker, and leaks into the closed telescope."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ Map = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Flicker:
-    """A light that swings as a sine, seen by a sensor whose rows are exposed one after the other.
+    """A lamp whose light varies as a sine, in front of a rolling shutter.
 
     Attributes
     ----------
     frequency_hz, depth
-        Of the swing; the depth as part of the mean light.
+        Frequency of the sine, and its amplitude as a fraction of the mean light.
     phase
-        In radians, when the exposure of the first row starts.
+        Phase at the start of the first row's exposure, radians.
     line_s
-        From the start of one row's exposure to that of the next.
+        Time from the start of one row's exposure to that of the next.
     """
 
     frequency_hz: float
@@ -30,7 +30,7 @@ class Flicker:
     line_s: float
 
     def light(self, exposure_s: float, rows: slice) -> Map:
-        """Return the mean light of some rows, 1 without flicker: float32, shape (rows, 1).
+        """Return the mean light of some rows, relative to a steady lamp: float32, shape (rows, 1).
 
         The mean of a sine over an exposure T is the sine at its middle times sin(pi f T) / (pi f T).
         """
@@ -42,14 +42,14 @@ class Flicker:
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Light that grows evenly from one edge of the sensor to the other.
+    """Light that grows linearly from one edge of the sensor to the other.
 
     Attributes
     ----------
     e_per_s
         Mean over the frame, electrons per second in a clear pixel.
     side
-        The edge where it is brightest.
+        The brightest edge.
     """
 
     e_per_s: float
@@ -66,7 +66,7 @@ class Leak:
 
 
 def leak_e_per_s(faults: FaultModel, elapsed_s: float) -> float:
-    """Return the light that gets past the closed cover so long after the rig was switched on."""
+    """Return the light that passes the closed cover, this long after the rig was switched on."""
     if faults.leak_doubling_min is None:
         return faults.leak_e_per_s
     return float(faults.leak_e_per_s * 2 ** (elapsed_s / 60 / faults.leak_doubling_min))

@@ -1,4 +1,4 @@
-"""Simulated frames as FITS files in memory, which other processes can map without a copy."""
+"""Simulated frames as FITS files in memory, which other processes can map without copying."""
 
 import mmap
 import os
@@ -15,12 +15,12 @@ BLOCK = 2880
 
 
 class MemoryFile:
-    """A file without a name, closed when nobody holds it any longer.
+    """A file without a name, which is closed when the object is garbage-collected.
 
     Parameters
     ----------
     size
-        Bytes.
+        Size in bytes.
     """
 
     def __init__(self, size: int) -> None:
@@ -46,7 +46,7 @@ def fits_file(pixels: NDArray[np.uint16], cards: Mapping[str, HeaderValue]) -> M
     pixels
         uint16, shape (height, width).
     cards
-        Header cards besides the structural ones.
+        Header cards in addition to the structural ones.
     """
     height, width = pixels.shape
     header = fits_header(height, width, cards)
@@ -54,14 +54,14 @@ def fits_file(pixels: NDArray[np.uint16], cards: Mapping[str, HeaderValue]) -> M
     target = file.writable()
     target[: len(header)] = np.frombuffer(header, np.uint8)
     stored = target[len(header) : len(header) + pixels.nbytes].view(np.uint16).reshape(pixels.shape)
-    # BZERO 32768 turns the top bit over: what is stored is signed, and big-endian.
+    # BZERO = 32768 inverts the top bit: stored values are signed and big-endian.
     np.bitwise_xor(pixels, np.uint16(0x8000), out=stored)
     stored.byteswap(inplace=True)
     return file
 
 
 def fits_header(height: int, width: int, cards: Mapping[str, HeaderValue]) -> bytes:
-    """Return the header of a 16-bit frame with `cards` besides the structural ones, padded to whole blocks."""
+    """Return the header of a 16-bit frame with `cards` after the structural ones, padded to whole blocks."""
     header = fits.Header()
     header["SIMPLE"] = True
     header["BITPIX"] = 16

@@ -1,4 +1,4 @@
-"""Lights of a simulated rig, as an INDI capture program leaves them: something to plan calibration frames from."""
+"""Lights of a simulated rig, as an INDI capture program writes them, for trying `--lights`."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -16,31 +16,31 @@ from coldframe.simulators.cards import driver_cards
 from coldframe.simulators.sensor import Exposure, Sensor
 
 FRAMES = 3
-"""Lights of each filter."""
+"""Lights per filter."""
 
 
 def write_lights(folder: Path, rig: SimulatedRig, night: Settings, ended_at: datetime) -> list[Path]:
-    """Write the lights that an example night's sets are meant for, and return their paths.
+    """Write the lights for which the sets of an example night are made, and return their paths.
 
-    Each filter of its flats gets `FRAMES` lights of an even sky, with the exposures of its darks in turn.
+    Each filter of its flat sets gets `FRAMES` lights of an even sky, with the exposures of its dark sets in turn.
 
     Parameters
     ----------
     folder
-        Where they go; files that are there stay.
+        Folder to write to; existing files are kept.
     rig
-        What shoots them.
+        The rig that shoots the lights.
     night
-        Gain, offset, setpoint and sets.
+        Source of gain, offset, setpoint and sets.
     ended_at
-        When the last one ended, UTC.
+        End of the last light, UTC.
 
     Raises
     ------
     NotDurableError
-        A file could not be written, or is there already.
+        If a file cannot be written, or exists already.
     OSError
-        The folder cannot be made.
+        If the folder cannot be created.
     """
     folder.mkdir(parents=True, exist_ok=True)
     sensor, encoder = Sensor(rig.sensor, rig.seed), FrameEncoder()

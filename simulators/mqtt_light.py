@@ -1,4 +1,4 @@
-"""A light on an MQTT broker, as the firmware of each family shows it, whose lamp the simulated telescope can see."""
+"""A lamp on an MQTT broker, with the firmware of each family, that illuminates the simulated telescope."""
 
 import asyncio
 import json
@@ -25,24 +25,24 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Habits:
-    """What may be wrong with a light.
+    """Faults and peculiarities of a lamp.
 
     Attributes
     ----------
     is_mute
-        It obeys but tells nothing.
+        It obeys, but publishes nothing.
     is_deaf
-        It hears no orders.
+        It ignores all orders.
     brightest
-        A limit of its own, below the full brightness.
+        Its highest brightness, if that is below full brightness.
     fade_s
-        It takes so long to change, whatever transition is asked for.
+        Duration of every change, whatever transition was ordered.
     is_stuck
-        It tells what it should, but the lamp stays as it is.
+        It reports every order as done, but the lamp does not change.
     burns_on
-        It tells that it is off, and burns on.
+        It reports that it is off, but stays on.
     is_chatty
-        It tells things that are no state before each state.
+        It publishes messages that are not a state before each state.
     """
 
     is_mute: bool = False
@@ -56,67 +56,67 @@ class Habits:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an order asks for; None where it does not say."""
+    """The change that an order requests; None for what it does not change."""
 
     lit: bool | None = None
     brightness: int | None = None
     is_answered: bool = True
-    """Even where it changes nothing."""
+    """Whether the state is published even if nothing changes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A message of a light."""
+class Outgoing:
+    """A message that a lamp publishes."""
 
     topic: str
     payload: str
-    is_kept: bool = False
+    is_retained: bool = False
 
     @property
     def message(self) -> Message:
-        """As it goes to the broker."""
-        return Message(self.topic, self.payload.encode(), self.is_kept)
+        """The message for the broker."""
+        return Message(self.topic, self.payload.encode(), self.is_retained)
 
 
 class Firmware(Protocol):
-    """What a family hears and says."""
+    """The messages of a family."""
 
     @property
-    def heard(self) -> tuple[str, ...]:
-        """Topics that it subscribes to."""
+    def subscriptions(self) -> tuple[str, ...]:
+        """Topics that the lamp subscribes to."""
         ...
 
-    def availability(self, *, online: bool) -> Said:
-        """Return the message of its birth, or its last will."""
+    def availability(self, *, online: bool) -> Outgoing:
+        """Return the birth message, or the last will."""
         ...
 
-    def understand(self, topic: str, payload: bytes) -> Change:
-        """Return what an order asks for."""
+    def parse_order(self, topic: str, payload: bytes) -> Change:
+        """Return the change that an order requests."""
         ...
 
-    def tell(self, *, lit: bool, brightness: int) -> tuple[Said, ...]:
-        """Return how it tells its state."""
+    def state_messages(self, *, lit: bool, brightness: int) -> tuple[Outgoing, ...]:
+        """Return the messages that publish a state."""
         ...
 
 
 class WledFirmware:
-    """Answers only what changes something, be it no more than the speed of its effect."""
+    """WLED: it publishes its state only if an order changes something, such as the speed of its effect."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
         self._segment: object = None
 
     @property
-    def heard(self) -> tuple[str, ...]:
-        """Topics that it subscribes to."""
+    def subscriptions(self) -> tuple[str, ...]:
+        """Topics that the lamp subscribes to."""
         return self._topic, f"{self._topic}/api"
 
-    def availability(self, *, online: bool) -> Said:
-        """Return the message of its birth, or its last will."""
-        return Said(f"{self._topic}/status", "online" if online else "offline", is_kept=True)
+    def availability(self, *, online: bool) -> Outgoing:
+        """Return the birth message, or the last will."""
+        return Outgoing(f"{self._topic}/status", "online" if online else "offline", is_retained=True)
 
-    def understand(self, topic: str, payload: bytes) -> Change:
-        """Return what an order asks for."""
+    def parse_order(self, topic: str, payload: bytes) -> Change:
+        """Return the change that an order requests."""
         if topic == self._topic:
             text = payload.decode()
             if text in {"ON", "OFF"}:
@@ -127,94 +127,102 @@ class WledFirmware:
         is_new, self._segment = segment != self._segment, segment
         return Change(order.get("on"), order.get("bri"), is_answered=is_new)
 
-    def tell(self, *, lit: bool, brightness: int) -> tuple[Said, ...]:
-        """Return how it tells its state."""
+    def state_messages(self, *, lit: bool, brightness: int) -> tuple[Outgoing, ...]:
+        """Return the messages that publish a state."""
         return (
-            Said(f"{self._topic}/g", str(brightness if lit else 0)),
-            Said(f"{self._topic}/c", "#FFFFFF"),
+            Outgoing(f"{self._topic}/g", str(brightness if lit else 0)),
+            Outgoing(f"{self._topic}/c", "#FFFFFF"),
             self.availability(online=True),
         )
 
 
 class TasmotaFirmware:
-    """Has a topic for each command, and answers each of them with what it was about."""
+    """Tasmota: it has a topic for each command, and answers each with a result of that command."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
-        self._about = ""
+        self._command = ""
 
     @property
-    def heard(self) -> tuple[str, ...]:
-        """Topics that it subscribes to."""
+    def subscriptions(self) -> tuple[str, ...]:
+        """Topics that the lamp subscribes to."""
         return (f"cmnd/{self._topic}/#",)
 
-    def availability(self, *, online: bool) -> Said:
-        """Return the message of its birth, or its last will."""
-        return Said(f"tele/{self._topic}/LWT", "Online" if online else "Offline", is_kept=True)
+    def availability(self, *, online: bool) -> Outgoing:
+        """Return the birth message, or the last will."""
+        return Outgoing(f"tele/{self._topic}/LWT", "Online" if online else "Offline", is_retained=True)
 
-    def understand(self, topic: str, payload: bytes) -> Change:
-        """Return what an order asks for."""
-        self._about, text = topic.rsplit("/", 1)[1].upper(), payload.decode()
-        if self._about == "POWER" and text:
+    def parse_order(self, topic: str, payload: bytes) -> Change:
+        """Return the change that an order requests."""
+        self._command, text = topic.rsplit("/", 1)[1].upper(), payload.decode()
+        if self._command == "POWER" and text:
             return Change(lit=text == "ON")
-        if self._about == "DIMMER" and text:
+        if self._command == "DIMMER" and text:
             return Change(lit=int(text) > 0, brightness=int(text))
         return Change()
 
-    def tell(self, *, lit: bool, brightness: int) -> tuple[Said, ...]:
-        """Return how it tells its state."""
+    def state_messages(self, *, lit: bool, brightness: int) -> tuple[Outgoing, ...]:
+        """Return the messages that publish a state."""
         power = {"POWER": "ON" if lit else "OFF"}
         results: dict[str, dict[str, object]] = {
             "POWER": {**power},
             "DIMMER": {**power, "Dimmer": brightness},
             "STATE": {"Uptime": "0T00:00:11", **power, "Dimmer": brightness, "Fade": "OFF"},
             "FADE": {"Fade": "OFF"},
-            "": {**power, "Dimmer": brightness},  # no command: its button, or its own web page
+            "": {**power, "Dimmer": brightness},  # no command: its button or its web page was used
         }
-        result = results.get(self._about, {"Command": "Unknown"})
-        self._about = ""
-        power_alone = Said(f"stat/{self._topic}/POWER", power["POWER"])
-        return Said(f"stat/{self._topic}/RESULT", json.dumps(result)), power_alone
+        result = results.get(self._command, {"Command": "Unknown"})
+        self._command = ""
+        power_alone = Outgoing(f"stat/{self._topic}/POWER", power["POWER"])
+        return Outgoing(f"stat/{self._topic}/RESULT", json.dumps(result)), power_alone
 
 
 class JsonFirmware:
-    """Takes and tells JSON: ESPHome, whose state the broker keeps, and zigbee2mqtt, which can be asked."""
+    """JSON orders and states: ESPHome, whose state is retained, and zigbee2mqtt, whose state can be requested."""
 
-    def __init__(self, command: str, state: str, availability: str, *, is_kept: bool, asked: str | None = None) -> None:
+    def __init__(
+        self, command: str, state: str, availability: str, *, is_retained: bool, get_topic: str | None = None
+    ) -> None:
         self._command = command
         self._state = state
         self._availability = availability
-        self._is_kept = is_kept
-        self._asked = asked
+        self._is_retained = is_retained
+        self._get_topic = get_topic
 
     @property
-    def heard(self) -> tuple[str, ...]:
-        """Topics that it subscribes to."""
-        return (self._command,) if self._asked is None else (self._command, self._asked)
+    def subscriptions(self) -> tuple[str, ...]:
+        """Topics that the lamp subscribes to."""
+        return (self._command,) if self._get_topic is None else (self._command, self._get_topic)
 
-    def availability(self, *, online: bool) -> Said:
-        """Return the message of its birth, or its last will; the bridge wraps it in JSON."""
+    def availability(self, *, online: bool) -> Outgoing:
+        """Return the birth message, or the last will; the bridge wraps it in JSON."""
         word = "online" if online else "offline"
-        return Said(self._availability, word if self._asked is None else json.dumps({"state": word}), is_kept=True)
+        return Outgoing(
+            self._availability, word if self._get_topic is None else json.dumps({"state": word}), is_retained=True
+        )
 
-    def understand(self, topic: str, payload: bytes) -> Change:
-        """Return what an order asks for."""
-        if topic == self._asked:
+    def parse_order(self, topic: str, payload: bytes) -> Change:
+        """Return the change that an order requests."""
+        if topic == self._get_topic:
             return Change()
         order = json.loads(payload)
         state = order.get("state")
         return Change(None if state is None else state == "ON", order.get("brightness"))
 
-    def tell(self, *, lit: bool, brightness: int) -> tuple[Said, ...]:
-        """Return how it tells its state; the bridge in parts."""
+    def state_messages(self, *, lit: bool, brightness: int) -> tuple[Outgoing, ...]:
+        """Return the messages that publish a state; the bridge sends it in parts."""
         state = {"state": "ON" if lit else "OFF"}
-        if self._asked is None:
-            return (Said(self._state, json.dumps({**state, "brightness": brightness, "effect": "None"}), is_kept=True),)
-        return Said(self._state, json.dumps(state)), Said(self._state, json.dumps({"brightness": brightness}))
+        if self._get_topic is None:
+            return (
+                Outgoing(
+                    self._state, json.dumps({**state, "brightness": brightness, "effect": "None"}), is_retained=True
+                ),
+            )
+        return Outgoing(self._state, json.dumps(state)), Outgoing(self._state, json.dumps({"brightness": brightness}))
 
 
 def firmware(family: Family, topic: str) -> Firmware:
-    """Return what a family hears and says on the topics that its guide names."""
+    """Return the firmware of a family, on the topics in its documentation."""
     match family:
         case "wled":
             return WledFirmware(topic)
@@ -222,30 +230,32 @@ def firmware(family: Family, topic: str) -> Firmware:
             return TasmotaFirmware(topic)
         case "esphome":
             node = topic.split("/", 1)[0]
-            return JsonFirmware(f"{topic}/command", f"{topic}/state", f"{node}/status", is_kept=True)
+            return JsonFirmware(f"{topic}/command", f"{topic}/state", f"{node}/status", is_retained=True)
         case _:
-            return JsonFirmware(f"{topic}/set", topic, f"{topic}/availability", is_kept=False, asked=f"{topic}/get")
+            return JsonFirmware(
+                f"{topic}/set", topic, f"{topic}/availability", is_retained=False, get_topic=f"{topic}/get"
+            )
 
 
 def light_of(model: MqttLampModel, lamp: Panel) -> "SimulatedMqttLight":
-    """Return the light that a rig file describes."""
+    """Return the lamp that a rig file describes."""
     habits = Habits(is_stuck=model.is_stuck)
     return SimulatedMqttLight(BrokerSettings(port=model.port), model.family, model.topic, lamp, habits)
 
 
 class SimulatedMqttLight:
-    """A light that connects to a broker, and again whenever that comes back, for as long as its context is open.
+    """A lamp that connects, and reconnects, to a broker while its context is open.
 
     Parameters
     ----------
     settings
-        The broker that it connects to.
+        The broker.
     family, topic
-        Which firmware it runs, and the topic in its settings.
+        Its firmware, and the topic in its settings.
     lamp
-        What shines.
+        The panel that it switches.
     habits
-        What is wrong with it.
+        Its faults and peculiarities.
     """
 
     def __init__(
@@ -275,16 +285,16 @@ class SimulatedMqttLight:
             await asyncio.wait([self._task])
 
     async def run(self) -> None:
-        """Keep its context open until cancelled."""
+        """Keep the context open until cancelled."""
         async with self:
             await asyncio.Event().wait()
 
     async def switch(self, *, lit: bool, brightness: int | None = None) -> None:
-        """Switch it by hand, at its button; it tells so."""
+        """Switch the lamp at its button; it publishes its state."""
         await self._obey(Change(lit, brightness))
 
     async def lose_power(self) -> None:
-        """Cut its power: it is dark, and the broker soon tells its last will."""
+        """Cut the power: the lamp is off, and the broker publishes its last will."""
         await self.__aexit__(None, None, None)
         self.lit = self._lamp.lit = False
 
@@ -304,26 +314,26 @@ class SimulatedMqttLight:
                 self._broker = broker
                 await self._begin(broker)
                 async for message in broker.messages():
-                    await self._hear(message)
+                    await self._receive(message)
             finally:
                 self._broker = None
-                with suppress(BrokerLostError):  # as a cut cable has the broker tell it
+                with suppress(BrokerLostError):  # as the broker would after a cut connection
                     await broker.publish(will)
 
     async def _begin(self, broker: Broker) -> None:
-        await broker.subscribe(self._firmware.heard)
-        await self._say(self._firmware.availability(online=True))
-        await self._tell()
+        await broker.subscribe(self._firmware.subscriptions)
+        await self._publish(self._firmware.availability(online=True))
+        await self._publish_state()
         self.is_connected.set()
 
-    async def _hear(self, message: Message) -> None:
+    async def _receive(self, message: Message) -> None:
         self.orders.append((message.topic, message.payload, message.is_retained))
         if self.habits.is_deaf:
             return
         try:
-            change = self._firmware.understand(message.topic, message.payload)
+            change = self._firmware.parse_order(message.topic, message.payload)
         except (ValueError, AttributeError) as error:
-            log.info("a simulated light did not understand an order: %s", error)
+            log.info("a simulated lamp ignored an unreadable order: %s", error)
         else:
             await self._obey(change)
 
@@ -338,16 +348,16 @@ class SimulatedMqttLight:
             await self._fade(before, after)
         self._shine(after)
         if change.is_answered or before != after:
-            await self._tell()
+            await self._publish_state()
 
     async def _fade(self, before: int, after: int) -> None:
-        """Go there in steps, and tell each of them."""
+        """Change the brightness in steps, and publish each of them."""
         lit, brightness = self.lit, self.brightness
         for step in range(FADE_STEPS):
             self.brightness = round(before + (after - before) * step / FADE_STEPS)
             self.lit = self.brightness > 0
             self._shine(self.brightness)
-            await self._tell()
+            await self._publish_state()
             await asyncio.sleep(self.habits.fade_s / FADE_STEPS)
         self.lit, self.brightness = lit, brightness
 
@@ -356,17 +366,17 @@ class SimulatedMqttLight:
             self._lamp.lit = brightness > 0
             self._lamp.brightness = round(brightness / self._full * self._lamp.model.brightness_maximum)
 
-    async def _tell(self) -> None:
+    async def _publish_state(self) -> None:
         if self.habits.is_mute:
             return
-        said = self._firmware.tell(lit=self.lit, brightness=self.brightness)
+        messages = self._firmware.state_messages(lit=self.lit, brightness=self.brightness)
         if self.habits.is_chatty:
             for payload in ("", "\x00", "{", "[1]", '{"state": 7, "brightness": true}', "NaN", "9" * 40, "x" * 20_000):
-                await self._say(Said(said[0].topic, payload))
-        for each in said:
-            await self._say(each)
+                await self._publish(Outgoing(messages[0].topic, payload))
+        for each in messages:
+            await self._publish(each)
 
-    async def _say(self, said: Said) -> None:
+    async def _publish(self, message: Outgoing) -> None:
         broker = self._broker
         if broker is not None:
-            await broker.publish(said.message)
+            await broker.publish(message.message)

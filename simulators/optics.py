@@ -1,4 +1,4 @@
-"""The whole telescope: and which light falls on the sensor."""
+"""The telescope: all hardware together, and the light that reaches the sensor."""
 
 from dataclasses import replace
 
@@ -17,14 +17,14 @@ from coldframe.simulators.wheel import Wheel
 
 
 class Telescope:
-    """The hardware of a simulated rig, under one clock.
+    """The hardware of a simulated rig, on one clock.
 
     Parameters
     ----------
     rig
-        What it is made of.
+        Description of the rig.
     started_s
-        When it is switched on; all later times are on the same clock.
+        Time at which it is switched on; all later times are on the same clock.
     """
 
     def __init__(self, rig: SimulatedRig, started_s: float) -> None:
@@ -79,7 +79,7 @@ class Telescope:
         binning: int,
         readout_mode: int,
     ) -> Exposure:
-        """Begin an exposure: count it, and note all that its frame depends on."""
+        """Begin an exposure: count it, and return everything that its frame depends on."""
         self._exposures += 1
         shutter_stays_closed = kind.needs_darkness and self.rig.sensor.shutter_travel_s is not None
         return Exposure(
@@ -111,13 +111,13 @@ class Telescope:
         return Leak(self._transmission(now_s) * leak_e_per_s(faults, now_s - self._started_s), faults.leak_side)
 
     def render(self, shot: Exposure) -> NDArray[np.uint16]:
-        """Expose and read out one frame, as `Sensor.render` does, with the gain that the camera really has."""
+        """Expose and read out one frame, as `Sensor.render` does, with the gain that the camera really uses."""
         gain = self.rig.sensor.gain
         if self.rig.faults.gain_ignored and gain:
             shot = replace(shot, gain=gain.default)
         return self.sensor.render(shot)
 
     def readout_s(self, readout_mode: int) -> float:
-        """Return the time from the end of an exposure to the last pixel's value."""
+        """Return the time from the end of an exposure to the complete frame."""
         modes = self.rig.sensor.readout_modes
         return self.rig.timing.readout_s * (modes[readout_mode].time_factor if modes else 1.0)

@@ -1,4 +1,4 @@
-"""The flat panel: brightness, and a cover that takes its time."""
+"""The flat panel: its brightness, and a cover that takes time to move."""
 
 import math
 
@@ -7,7 +7,7 @@ from coldframe.devices.flat_panel import CoverState
 
 
 class Panel:
-    """A panel that is the cover's inside where it has a cover: it lights the telescope while that is closed."""
+    """A panel on the inside of its cover, if it has one: it illuminates the telescope while the cover is closed."""
 
     def __init__(self, model: PanelModel, *, is_dead: bool = False) -> None:
         self.model = model
@@ -18,16 +18,16 @@ class Panel:
         self._settled_s = -math.inf
 
     def move_cover(self, now_s: float, *, closed: bool) -> float:
-        """Start the cover moving, unless it is there; return when it will have arrived."""
+        """Start moving the cover if necessary; return the time of its arrival."""
         if closed != self._closed and self.model.cover_travel_s is not None:
-            # Turned round on its way, it has as far to go back as it had come.
+            # A cover that reverses on its way has to go back as far as it has come.
             still_to_go_s = max(self._settled_s - now_s, 0.0)
             self._settled_s = now_s + self.model.cover_travel_s - still_to_go_s
             self._closed = closed
         return max(self._settled_s, now_s)
 
     def cover(self, now_s: float) -> CoverState | None:
-        """Return where the cover is, None where there is none."""
+        """Return the position of the cover; None if there is none."""
         if self.model.cover_travel_s is None:
             return None
         if now_s < self._settled_s:

@@ -1,8 +1,8 @@
-"""The sensor: from light and time to the numbers in a file.
+"""The sensor: from light and time to the pixel values of a file.
 
-The chain is the textbook one (J. Janesick, "Photon Transfer", SPIE Press 2007, chapters 2 and 3): photo-electrons and
-dark electrons with shot noise, full well, read noise, amplifier, converter noise, pedestal, converter. Shot noise is
-drawn from the normal distribution with the Poisson variance, together with the read noise in one draw per pixel.
+The model follows J. Janesick, "Photon Transfer", SPIE Press 2007, chapters 2 and 3: photo-electrons and dark electrons
+with shot noise, full well, read noise, amplifier, converter noise, pedestal, converter. Shot noise is drawn from a
+normal distribution with the Poisson variance, together with the read noise in one draw per pixel.
 """
 
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ from coldframe.simulators.sky import SkyField
 Map = NDArray[np.float32]
 
 BAND_ROWS = 64
-"""Rows rendered at a time, so that intermediate arrays stay in the processor's cache."""
+"""Rows rendered at a time, so that intermediate arrays fit in the processor's cache."""
 
 CFA_RESPONSE = {"R": 0.46, "G": 1.0, "B": 0.62}
-"""Relative response to a white-LED panel behind the colours of a Bayer array, typical of one-shot-colour sensors."""
+"""Relative response to a white LED panel in the colours of a Bayer array, typical of one-shot-colour sensors."""
 
 COSMIC_RAY_E = 900.0
 """Median charge of a cosmic-ray hit: a minimum-ionising muon frees about 80 electrons per micrometre of silicon."""
@@ -31,32 +31,32 @@ COSMIC_RAY_E = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """All that a frame depends on.
+    """Everything that a frame depends on.
 
     Attributes
     ----------
     number
-        The frame's number since the camera was switched on: seeds its noise.
+        The frame's number since the camera was switched on, which seeds its noise.
     exposure_s
         Integration time.
     light_e_per_s
-        Electrons per second in a clear pixel on the axis; 0 where the shutter stayed closed.
+        Electrons per second in a clear pixel on the axis; 0 if the shutter stayed closed.
     filter_slot
-        Slot of the filter in the beam, whose dust is seen; None without a wheel.
+        Slot of the filter in the beam, which determines the dust; None without a wheel.
     sensor_c
         Sensor temperature.
     gain, offset
-        Settings of the controls; 0 where the camera has none.
+        Settings of the controls; 0 if the camera has none.
     binning
         Pixels summed along each axis.
     readout_mode
         Index into `SensorModel.readout_modes`.
     flicker
-        How its light swings; None where it is steady.
+        Flicker of the light; None if it is steady.
     leak
-        Other light that falls on the sensor; None where there is none.
+        Stray light on the sensor; None if there is none.
     sky
-        Stars, and how the twilight sky is brighter on one side; None where it is not seen.
+        Stars and the gradient of the twilight sky; None if the sky is not visible.
     """
 
     number: int
@@ -74,14 +74,14 @@ class Exposure:
 
 
 class Sensor:
-    """One specimen of a sensor model; the same seed gives the same specimen and the same frames.
+    """A specimen of a sensor model; the same seed gives the same specimen and the same frames.
 
     Parameters
     ----------
     model
-        Its figures.
+        Parameters of the sensor.
     seed
-        Seeds its fixed patterns and, with the frame's number, the noise of each frame.
+        Seed of its fixed patterns and, with the frame's number, of the noise of each frame.
     """
 
     def __init__(self, model: SensorModel, seed: int) -> None:
@@ -90,7 +90,7 @@ class Sensor:
         self._flat: tuple[int, Map] | None = None
 
     def e_per_adu(self, gain: float) -> float:
-        """Return the electrons for one step of the converter at a gain setting."""
+        """Return the electrons per converter step at a gain setting."""
         control = self.model.gain
         return self.model.e_per_adu * 10 ** (-gain * control.db_per_step / 20) if control else self.model.e_per_adu
 
@@ -100,18 +100,18 @@ class Sensor:
         return self.model.pedestal_adu + (offset * control.adu_per_step if control else 0.0)
 
     def read_noise_e(self, gain: float, readout_mode: int = 0) -> float:
-        """Return the noise of reading a pixel once, converter included, in electrons."""
+        """Return the read noise including that of the converter, in electrons."""
         modes = self.model.readout_modes
         factor = modes[readout_mode].noise_factor if modes else 1.0
         return factor * float(np.hypot(self.model.read_noise_e, self.model.converter_noise_adu * self.e_per_adu(gain)))
 
     def warmth(self, sensor_c: float) -> float:
-        """Return the factor by which dark current differs from that at the reference temperature."""
+        """Return the dark current relative to that at the reference temperature."""
         return float(2.0 ** ((sensor_c - self.model.dark_reference_c) / self.model.dark_doubling_c))
 
     @cached_property
     def dark_e_per_s(self) -> Map:
-        """Dark current of every pixel at the reference temperature, hot pixels included, shape (height, width)."""
+        """Dark current of every pixel at the reference temperature, including hot pixels, shape (height, width)."""
         model, random = self.model, self._random("dark")
         dark = random.standard_gamma(8.0, self._shape, dtype=np.float32)
         dark *= np.float32(model.dark_e_per_s / 8.0)
@@ -122,7 +122,7 @@ class Sensor:
 
     @cached_property
     def glow_e_per_s(self) -> tuple[Map, Map]:
-        """Amplifier glow as a column and a row whose product is the map: it fades from the middle of the right edge."""
+        """Amplifier glow, which fades from the middle of the right edge, as a column and a row to be multiplied."""
         rows = np.linspace(-1, 1, self.model.height, dtype=np.float32)[:, None]
         columns = np.linspace(0, 1, self.model.width, dtype=np.float32)[None, :]
         across = np.exp((columns - 1) / np.float32(0.07))
@@ -130,7 +130,7 @@ class Sensor:
         return np.float32(self.model.glow_e_per_s) * np.exp(-((rows / np.float32(0.35)) ** 2)), across
 
     def flat_response(self, filter_slot: int | None) -> Map:
-        """Return the sensitivity of every pixel to even light through a filter, 1 for a clear pixel on the axis.
+        """Return the response of every pixel to even light through a filter, 1 for a clear pixel on the axis.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class Sensor:
 
         Returns
         -------
-        float32, shape (height, width); 0 in the overscan. It is shared between calls: do not write into it.
+        float32, shape (height, width); 0 in the overscan. Calls share the array, so do not write to it.
         """
         slot = 0 if filter_slot is None else filter_slot
         if self._flat is None or self._flat[0] != slot:
@@ -171,7 +171,7 @@ class Sensor:
         return _binned(frame, shot.binning, model.saturation_adu)
 
     def _short_exposure_level(self, exposure_s: float) -> Map:
-        """Level that a row has on top where it is read soon after its reset, growing towards the last row."""
+        """Return the extra level of rows that are read soon after their reset, growing towards the last row."""
         model = self.model
         last_adu = model.short_exposure_adu * np.exp(-exposure_s / model.short_exposure_s)
         return np.linspace(0, last_adu, model.height, dtype=np.float32)
@@ -180,11 +180,11 @@ class Sensor:
         model, e_per_adu = self.model, self.e_per_adu(shot.gain)
         draw *= np.sqrt(electrons + np.float32(self.read_noise_e(shot.gain, shot.readout_mode) ** 2))
         electrons += draw
-        # Behind the one draw for both noises: a full well has no shot noise, and its read noise matters to nobody.
+        # Clipped after the draw for both noises: a full well has no shot noise, and its read noise hardly matters.
         np.minimum(electrons, np.float32(model.full_well_e), out=electrons)
         electrons *= np.float32(1 / e_per_adu)
         electrons += self._column_pattern
-        # Half a step for rounding, as the conversion below truncates.
+        # Half a step for rounding, because the conversion below truncates.
         electrons += row_level[:, None] + np.float32(self.bias_adu(shot.offset) + 0.5)
         np.clip(electrons, 0, (1 << model.bit_depth) - 1, out=electrons)
         np.copyto(target, electrons, casting="unsafe")
@@ -212,7 +212,7 @@ class Sensor:
             return shot.flicker.light(shot.exposure_s, band) * np.float32(shot.light_e_per_s * shot.exposure_s)
         if self.model.shutter_travel_s is None:
             return np.float32(shot.light_e_per_s * shot.exposure_s)
-        # The leaves of an iris shutter uncover the middle first and cover it last.
+        # The blades of an iris shutter uncover the middle first and cover it last.
         lit_s = shot.exposure_s + self.model.shutter_travel_s * (1 - self._axis_distance(band))
         return np.asarray(shot.light_e_per_s * lit_s, np.float32)
 
@@ -237,7 +237,7 @@ class Sensor:
         flat *= np.float32(model.prnu)
         flat += 1
         for band in self._bands():
-            # Natural vignetting and the edge of the baffles together follow the square of the distance closely enough.
+            # The square of the distance approximates natural vignetting and baffles together.
             flat[band] *= 1 - np.float32(model.vignetting) * self._axis_distance(band) ** 2
         for row, column, colour in self._cfa_sites():
             flat[row::2, column::2] *= np.float32(CFA_RESPONSE[colour])
@@ -247,7 +247,7 @@ class Sensor:
         return flat
 
     def _axis_distance(self, band: slice) -> Map:
-        """Distance from the optical axis, 1 in the corners; the axis is a little off the middle as it is in life."""
+        """Return the distance from the optical axis, about 1 in the corners; the axis is slightly off centre."""
         model = self.model
         rows = np.arange(band.start, band.stop, dtype=np.float32)[:, None] - np.float32(0.485 * model.height)
         columns = np.arange(model.width, dtype=np.float32)[None, :] - np.float32(0.51 * model.active_width)
@@ -283,7 +283,7 @@ class Sensor:
 
 
 def _binned(frame: NDArray[np.uint16], binning: int, saturation_adu: int) -> NDArray[np.uint16]:
-    """Sum squares of pixels as camera drivers do, clipping at the file's highest value."""
+    """Sum blocks of pixels as camera drivers do, clipping at the file's highest value."""
     if binning == 1:
         return frame
     height, width = (size // binning for size in frame.shape)

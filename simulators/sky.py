@@ -1,4 +1,4 @@
-"""The twilight sky: brightness over time, a gradient, and stars that stand elsewhere in every frame."""
+"""The twilight sky: its brightness over time, a gradient, and stars that move from frame to frame."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from coldframe.config.simulated_rig import TwilightModel
 Map = NDArray[np.float32]
 
 STAR_REACH_PX = 6
-"""Beyond it the light of a star is left out."""
+"""Radius beyond which the light of a star is neglected."""
 
 STAR_SIGMA_PX = 1.3
 
 BRIGHTEST_STAR = 1e4
-"""Light of the brightest star, in units of the faintest one's; there are ten times fewer for each factor of ten."""
+"""Light of the brightest star, in units of the faintest one's."""
 
 SIMPSON = ((0.0, 1 / 6), (0.5, 4 / 6), (1.0, 1 / 6))
 
@@ -26,9 +26,9 @@ def twilight_e_per_s(model: TwilightModel, elapsed_s: float, exposure_s: float) 
     Parameters
     ----------
     elapsed_s
-        From switching on to the start of the exposure.
+        Time from switching on to the start of the exposure.
     exposure_s
-        Its length; the mean is Simpson's.
+        Length of the exposure; its mean light is computed by Simpson's rule.
     """
     return sum(weight * _at(model, elapsed_s + part * exposure_s) for part, weight in SIMPSON)
 
@@ -42,16 +42,16 @@ def _at(model: TwilightModel, elapsed_s: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class SkyField:
-    """What is uneven about the sky in one frame: a slope of its brightness, and stars.
+    """The structure of the sky in one frame: a gradient, and stars.
 
     Attributes
     ----------
     slope_e_per_s
-        Light at the right edge above that in the middle.
+        Excess of the light at the right edge over that in the middle.
     stars_per_mpx, faintest_e_per_s
-        Stars on a million pixels, and the light of the faintest.
+        Stars in a million pixels, and the light of the faintest.
     seed
-        Of their places: the telescope moves between frames.
+        Seed of their positions, different in every frame because the telescope moves.
     """
 
     slope_e_per_s: float
@@ -67,7 +67,7 @@ class SkyField:
         random = np.random.default_rng(self.seed)
         stars = random.poisson(self.stars_per_mpx * height * width / 1e6)
         ys, xs = random.uniform(0, height, stars), random.uniform(0, width, stars)
-        # Ten times fewer stars for ten times the light: the number above F goes as 1 / F.
+        # The number of stars brighter than F is proportional to 1 / F.
         fluxes = self.faintest_e_per_s * np.minimum(1 / random.uniform(1e-9, 1, stars), BRIGHTEST_STAR)
         for y, x, flux in zip(ys, xs, fluxes, strict=True):
             _add_star(light, y - rows.start, x, flux)
@@ -75,7 +75,7 @@ class SkyField:
 
 
 def _add_star(light: Map, y: float, x: float, flux_e_per_s: float) -> None:
-    """Add a round Gaussian star; what of it lies outside is left out."""
+    """Add a round Gaussian star, clipped at the edges."""
     top, left = max(int(y) - STAR_REACH_PX, 0), max(int(x) - STAR_REACH_PX, 0)
     part = light[top : max(int(y) + STAR_REACH_PX + 1, 0), left : int(x) + STAR_REACH_PX + 1]
     rows, columns = np.ogrid[top : top + part.shape[0], left : left + part.shape[1]]

@@ -1,4 +1,4 @@
-"""The filter wheel: it turns the shorter way round, slot by slot."""
+"""The filter wheel, which turns in the shorter direction, slot by slot."""
 
 import math
 
@@ -6,7 +6,7 @@ from coldframe.config.simulated_rig import WheelModel
 
 
 class Wheel:
-    """A wheel and the slot that is in the beam: the first one for ever where it is stuck, whatever it says."""
+    """A filter wheel. A stuck one reports every turn as done but keeps its first slot in the beam."""
 
     def __init__(self, model: WheelModel, *, is_stuck: bool = False) -> None:
         self.model = model
@@ -16,16 +16,16 @@ class Wheel:
 
     @property
     def target(self) -> int:
-        """Slot, from 0, that the wheel stands at or turns to."""
+        """Slot, from 0, at which the wheel stands or to which it turns."""
         return self._slot
 
     @property
     def in_beam(self) -> int:
-        """Slot, from 0, whose filter the light passes once the wheel has turned."""
+        """Slot, from 0, whose filter is in the beam once the wheel has turned."""
         return 0 if self._is_stuck else self._slot
 
     def turn_to(self, slot: int, now_s: float) -> float:
-        """Start turning to a slot; return when it will be there."""
+        """Start turning to a slot; return the time of its arrival."""
         slots = len(self.model.filters)
         steps = min((slot - self._slot) % slots, (self._slot - slot) % slots)
         self._slot = slot
@@ -33,9 +33,9 @@ class Wheel:
         return self._arrived_s
 
     def slot(self, now_s: float) -> int | None:
-        """Return the slot in the beam, None while the wheel turns."""
+        """Return the slot that the wheel reports; None while it turns."""
         return self._slot if now_s >= self._arrived_s else None
 
     def transmission(self, now_s: float) -> float:
-        """Return the fraction of light that passes: none while the rim between two filters is in the beam."""
+        """Return the transmitted fraction of light, which is 0 while the wheel turns."""
         return 0.0 if self.slot(now_s) is None else self.model.filters[self.in_beam].transmission

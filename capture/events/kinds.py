@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -11,78 +10,20 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.masters.flat_pedestal import PedestalVerdict
 from coldframe.calibration.measuring.statistics import FrameStatistics
+from coldframe.capture.events.values import (
+    AbortedBy,
+    NightOutcome,
+    PlannedStep,
+    Severity,
+    SkippedBy,
+    StepOutcome,
+    Topic,
+)
 from coldframe.capture.steps import TuneStep
 from coldframe.capture.tuner.panel_curve import PanelCurve
 from coldframe.capture.tuner.tuner import Tuned
 from coldframe.config.frames import FrameKind
 from coldframe.devices.flat_panel import CoverState
-
-
-class NightOutcome(StrEnum):
-    """How a night ended."""
-
-    COMPLETE = "complete"
-    INCOMPLETE = "incomplete"
-    ABORTED = "aborted"
-    INTERRUPTED = "interrupted"
-
-
-class AbortedBy(StrEnum):
-    """What aborted a night."""
-
-    DISK = "disk"
-    OTHER_PROGRAM = "other-program"
-    INTERNAL_ERROR = "internal-error"
-
-
-class StepType(StrEnum):
-    """What a step of the night does."""
-
-    COOL = "cool"
-    TUNE = "tune"
-    SHOOT = "shoot"
-    SKY_FLATS = "sky-flats"
-    SKY_MASTER = "sky-master"
-    WARM = "warm"
-
-
-class StepOutcome(StrEnum):
-    """How a step ended."""
-
-    DONE = "done"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-
-
-class SkippedBy(StrEnum):
-    """Who or what caused a step to be skipped."""
-
-    USER = "user"
-    TIME = "time"
-    MISSING_PREREQUISITE = "missing-prerequisite"
-    NIGHT_ENDED = "night-ended"
-
-
-class Severity(StrEnum):
-    """Importance of a notice."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class Topic(StrEnum):
-    """Subject of a notice, if a program may want to act on it."""
-
-    EXPOSURE = "exposure"
-    LAMP = "lamp"
-    LAMP_BY_HAND = "lamp-by-hand"
-    COVER = "cover"
-    COOLER = "cooler"
-    AUXILIARY = "auxiliary"
-    GAIN = "gain"
-    FILTER = "filter"
-    INTERNAL_ERROR = "internal-error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +33,8 @@ class Event:
     Attributes
     ----------
     wire_name
-        Name of the kind in the journal, on the watch socket and over MQTT; empty if none of them carries it. The name
-        is a file format: it stays the same when the class is renamed.
+        Name in the journal, on the watch socket and over MQTT; empty if none of them carries the event. It is part of
+        their format, so it stays when the class is renamed.
     """
 
     wire_name: ClassVar[str] = ""
@@ -119,43 +60,6 @@ def on_the_wire(name: str) -> Callable[[type[E]], type[E]]:
     return register
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedStep:
-    """One planned step of the night.
-
-    Attributes
-    ----------
-    number
-        Position in the night, from 1. Later events refer to the step by it.
-    title
-        Name for display, such as "flat Ha" or "dark 300 s".
-    kind
-        Kind of frame, None for steps that shoot no set (cooling, tuning, combining, warming up).
-    filter
-        Filter of a set, of a tuning or of combined twilight flats; None otherwise.
-    count
-        Frames to accept.
-    exposure_s
-        Exposure time in seconds, None until the tuner has found it.
-    estimate_s
-        Expected wall time of the step, seconds.
-    step_type
-        What the step does.
-    setpoint_c
-        Sensor temperature that a cooling step aims at, degrees Celsius; None for all others.
-    """
-
-    number: int
-    title: str
-    kind: FrameKind | None
-    filter: str | None
-    count: int
-    exposure_s: float | None
-    estimate_s: float
-    step_type: StepType
-    setpoint_c: float | None = None
-
-
 @on_the_wire("night-started")
 @dataclass(frozen=True, slots=True)
 class NightStarted(Event):
@@ -163,8 +67,6 @@ class NightStarted(Event):
 
     Attributes
     ----------
-    folder
-        Folder of the night.
     camera, panel, wheel
         Names of the devices; None for a device that the rig does not have.
     width, height
@@ -427,13 +329,13 @@ class CameraMeasured(Event):
     path
         Record that this night added.
     gain
-        Gain setting in the driver's units.
+        Gain setting, in the units of the driver.
     largest_deviation
         Largest relative deviation from linearity.
     curve
         Photon transfer curve: pairs of signal and noise, ADU.
     dark_current
-        Pairs of sensor temperature, degrees Celsius, and dark current, electrons per second and pixel.
+        Pairs of sensor temperature, degrees Celsius, and dark current, electrons per second per pixel.
     """
 
     camera: str
@@ -451,7 +353,7 @@ class CameraMeasured(Event):
 @on_the_wire("frame-accepted")
 @dataclass(frozen=True, slots=True)
 class FrameAccepted(Event):
-    """A frame is durable on disk and counts in its set.
+    """A frame is safely on disk and counts towards its set.
 
     Attributes
     ----------

@@ -9,7 +9,8 @@ from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.library.library import LIBRARY
 from coldframe.calibration.measuring.frame_shape import Bands, FrameShape, bands_between, is_large_enough
 from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, FrameStatistics
-from coldframe.capture.events.kinds import FlatTested, FlatTuned, Severity, Topic
+from coldframe.capture.events.kinds import FlatTested, FlatTuned
+from coldframe.capture.events.values import Severity, Topic
 from coldframe.capture.flats.learned import FlatKey, LearnedFlat, LearnedFlats
 from coldframe.capture.flats.light_checks import (
     FLICKER_RETRIES,

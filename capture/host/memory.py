@@ -6,7 +6,7 @@ INDI drivers and the client library may leak (indi#1528).
 import logging
 from collections.abc import Mapping
 
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.values import Severity
 from coldframe.capture.recovery.retrying import ensure_ready
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.threads import in_thread

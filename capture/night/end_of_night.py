@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from coldframe.capture.clock import NightClock, clock_text
-from coldframe.capture.events.kinds import Notice, Severity
+from coldframe.capture.events.kinds import Notice
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity
 from coldframe.capture.planning import sun
 from coldframe.capture.planning.lights_for_rig import lights_text
 from coldframe.capture.planning.read_lights import NoLightsError, light_files

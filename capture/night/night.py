@@ -9,15 +9,17 @@ from contextlib import suppress
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.events.kinds import (
-    AbortedBy,
     NightEnded,
-    NightOutcome,
     NightStarted,
+    StepEnded,
+    StepStarted,
+)
+from coldframe.capture.events.values import (
+    AbortedBy,
+    NightOutcome,
     Severity,
     SkippedBy,
-    StepEnded,
     StepOutcome,
-    StepStarted,
 )
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.host.memory import MemoryWatch

@@ -6,7 +6,8 @@ Timetable and products belong together: a change of setpoint moves both.
 from dataclasses import replace
 
 from coldframe.capture.clock import clock_text
-from coldframe.capture.events.kinds import PlannedStep, SetResized, SkippedBy, TuningKept
+from coldframe.capture.events.kinds import SetResized, TuningKept
+from coldframe.capture.events.values import PlannedStep, SkippedBy
 from coldframe.capture.night.planned_steps import planned_steps
 from coldframe.capture.night.products import NightProducts
 from coldframe.capture.night.resuming import EarlierRun

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from coldframe.capture.events.kinds import PlannedStep, StepType
+from coldframe.capture.events.values import PlannedStep, StepType
 from coldframe.capture.planning.estimates import estimate_s
 from coldframe.capture.steps import CoolStep, ShootStep, SkyMasterStep, SkyStep, Step, TuneStep, WarmStep
 from coldframe.config.frames import FrameKind

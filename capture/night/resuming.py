@@ -14,13 +14,11 @@ from coldframe.capture.events.kinds import (
     Event,
     FrameAccepted,
     NightEnded,
-    NightOutcome,
     NightStarted,
-    PlannedStep,
     StepEnded,
-    StepOutcome,
     TuningKept,
 )
+from coldframe.capture.events.values import NightOutcome, PlannedStep, StepOutcome
 from coldframe.capture.steps import TuneStep
 from coldframe.capture.storage.journal import is_being_written
 from coldframe.capture.storage.journal_reader import read_journal

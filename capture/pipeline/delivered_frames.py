@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.capture.events.kinds import FrameRejected, Severity
+from coldframe.capture.events.kinds import FrameRejected
+from coldframe.capture.events.values import Severity
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.threads import in_thread
 from coldframe.devices.camera import Frame

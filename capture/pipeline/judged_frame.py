@@ -10,7 +10,8 @@ from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.calibration.measuring.frame_shape import frame_shape
 from coldframe.calibration.measuring.statistics import FrameMeasurement, measure, preview
 from coldframe.calibration.stacking.accumulator import pixel_digest
-from coldframe.capture.events.kinds import FrameAccepted, FrameShown, Severity
+from coldframe.capture.events.kinds import FrameAccepted, FrameShown
+from coldframe.capture.events.values import Severity
 from coldframe.capture.judging.frame_gate import Fault, FrameGate, MeasuredFrame
 from coldframe.capture.session.context import NightContext
 from coldframe.config.frames import FrameKind, ReadoutSettings

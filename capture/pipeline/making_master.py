@@ -8,7 +8,8 @@ from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.masters.master_frame import MasterFrame
-from coldframe.capture.events.kinds import MasterWritten, Severity
+from coldframe.capture.events.kinds import MasterWritten
+from coldframe.capture.events.values import Severity
 from coldframe.capture.pipeline.accepted_frames import AcceptedFrames
 from coldframe.capture.pipeline.frame_stack import FinishedStack
 from coldframe.capture.session.context import NightContext

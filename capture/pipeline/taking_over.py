@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.values import Severity
 from coldframe.capture.pipeline.delivered_frames import publish_rejected
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.storage.saved_frames import SavedFrame, Wanted

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from coldframe.capture.clock import clock_text
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.values import Severity
 from coldframe.capture.session.context import NightContext
 from coldframe.devices.camera import Frame
 

@@ -5,7 +5,7 @@ import errno
 from pathlib import Path
 
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.values import Severity
 from coldframe.capture.planning.disk_space import RESERVE_BYTES, frame_bytes, free_bytes, size_text
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.threads import in_thread

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.values import Severity
 from coldframe.capture.session.context import NightContext
 from coldframe.config.frames import ReadoutSettings
 

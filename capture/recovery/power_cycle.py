@@ -7,7 +7,8 @@ Some cameras stop delivering frames until their power is cut; neither an abort n
 import asyncio
 import shlex
 
-from coldframe.capture.events.kinds import HookEnded, Severity
+from coldframe.capture.events.kinds import HookEnded
+from coldframe.capture.events.values import Severity
 from coldframe.capture.session.context import NightContext
 from coldframe.capture.session.hooks import run_bounded
 from coldframe.capture.threads import to_its_end

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from coldframe.capture.events.kinds import FilterChanged, PanelChanged, Severity
+from coldframe.capture.events.kinds import FilterChanged, PanelChanged
+from coldframe.capture.events.values import Severity
 from coldframe.capture.recovery.retrying import with_retries
 from coldframe.capture.rig.manual_light import wait_for_user
 from coldframe.capture.session.context import NightContext, StepFailedError

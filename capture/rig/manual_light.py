@@ -3,7 +3,7 @@
 import asyncio
 
 from coldframe.calibration.measuring.statistics import FrameStatistics, measure
-from coldframe.capture.events.kinds import Severity, Topic
+from coldframe.capture.events.values import Severity, Topic
 from coldframe.capture.recovery.retrying import with_retries
 from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.capture.threads import in_thread

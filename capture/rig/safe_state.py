@@ -8,8 +8,9 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Notice, PanelChanged, Severity, Topic
+from coldframe.capture.events.kinds import Notice, PanelChanged
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity, Topic
 from coldframe.capture.judging.thermometer import plausible_c
 from coldframe.capture.rig.temperature import warm_up
 from coldframe.config.settings import Settings

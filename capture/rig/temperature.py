@@ -6,8 +6,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from math import ceil
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import CoolingProgress, Severity, TemperatureRead
+from coldframe.capture.events.kinds import CoolingProgress, TemperatureRead
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity
 from coldframe.capture.judging.cooler import CoolingJudge, CoolingState, SetpointRamp
 from coldframe.capture.judging.thermometer import FrozenReading, TemperatureWatch, plausible_c
 from coldframe.capture.session.context import NightContext, StepFailedError

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from coldframe.capture.clock import NightClock, clock_text
-from coldframe.capture.events.kinds import Event, Notice, Severity, SkippedBy, Topic
+from coldframe.capture.events.kinds import Event, Notice
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity, SkippedBy, Topic
 from coldframe.capture.judging.thermometer import FrozenReading
 from coldframe.capture.session.retry_budget import Retries
 from coldframe.capture.session.steering import Steering

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from coldframe.capture.events.kinds import SkippedBy
+from coldframe.capture.events.values import SkippedBy
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.session.steering import BY_REQUEST
 from coldframe.devices.errors import DeviceError

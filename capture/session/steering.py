@@ -16,12 +16,12 @@ from coldframe.capture.events.kinds import (
     NightPaused,
     NightResumed,
     NightStarted,
-    PlannedStep,
     SetResized,
     StepEnded,
     StepStarted,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import PlannedStep
 
 NOTHING_RUNS = "no night is running"
 ENDING = "the night is ending already, and the rig is being made safe"

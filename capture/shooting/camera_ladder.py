@@ -12,7 +12,8 @@ from coldframe.calibration.camera.photon_transfer import Measured, TileSeries
 from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, merged
 from coldframe.calibration.camera.study import StudiedSet, study
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.capture.events.kinds import CameraMeasured, Severity
+from coldframe.capture.events.kinds import CameraMeasured
+from coldframe.capture.events.values import Severity
 from coldframe.capture.judging.light_leak import dark_ceiling_adu
 from coldframe.capture.recovery.exposing import expose_with_retries
 from coldframe.capture.rig.light_path import flat_light, select_filter

@@ -13,7 +13,7 @@ import numpy as np
 from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, TileSeries, read_noise_adu
 from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, by_setting, merged
 from coldframe.calibration.stacking.accumulator import pixel_digest
-from coldframe.capture.events.kinds import Severity, Topic
+from coldframe.capture.events.values import Severity, Topic
 from coldframe.capture.recovery.exposing import expose_with_retries
 from coldframe.capture.recovery.interference import reclaim
 from coldframe.capture.rig.light_path import darken

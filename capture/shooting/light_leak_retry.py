@@ -1,6 +1,6 @@
 """Second attempt at a set whose frames show light although they should be dark; no more darks while the light stays."""
 
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.values import Severity
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.shooting.set_frames import LightLeakError
 from coldframe.capture.shooting.set_inputs import SetInputs, ShotSet

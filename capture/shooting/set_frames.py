@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from coldframe.capture.events.kinds import MasterGrew, Severity
+from coldframe.capture.events.kinds import MasterGrew
+from coldframe.capture.events.values import Severity
 from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.pipeline.exposing_frame import Shot

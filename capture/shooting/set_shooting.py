@@ -6,7 +6,8 @@ from typing import ParamSpec, TypeVar
 
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.masters.flat_pedestal import PedestalVerdict, Subtract
-from coldframe.capture.events.kinds import PedestalDecided, SetResized, Severity, SkippedBy
+from coldframe.capture.events.kinds import PedestalDecided, SetResized
+from coldframe.capture.events.values import Severity, SkippedBy
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.pipeline.exposing_frame import FrameExposer, Shot
 from coldframe.capture.pipeline.frame_pipeline import FramePipeline

@@ -6,7 +6,12 @@ message: it parses sentences that are no longer written, and only if a line lack
 
 import re
 
-from coldframe.capture.events.kinds import NightOutcome, SkippedBy, StepOutcome, StepType
+from coldframe.capture.events.values import (
+    NightOutcome,
+    SkippedBy,
+    StepOutcome,
+    StepType,
+)
 
 Fields = dict[str, object]
 

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Notice, Severity
+from coldframe.capture.events.kinds import Notice
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.threads import in_thread
 from coldframe.devices.camera import StrayFrame

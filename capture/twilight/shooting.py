@@ -9,7 +9,7 @@ from functools import partial
 
 from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU
 from coldframe.capture.clock import clock_text
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.values import Severity
 from coldframe.capture.flats.learned import FlatKey, LearnedFlats
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.pipeline.exposing_frame import FrameExposer

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import datetime, timedelta
 
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.values import Severity
 from coldframe.capture.planning.sun import altitude_deg
 from coldframe.capture.session.context import NightContext
 from coldframe.config.tables.night import SiteSettings

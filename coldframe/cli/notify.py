@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from coldframe.capture.events.kinds import Severity
+from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.notifications.sending import NotifySetupError, apprise_sender
 from coldframe.capture.monitoring.notifications.wording import Notification
 from coldframe.cli.exit_codes import ExitCode

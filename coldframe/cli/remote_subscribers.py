@@ -4,8 +4,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Notice, Severity
+from coldframe.capture.events.kinds import Notice
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity
 from coldframe.capture.monitoring.notifications.sending import Notifier, Send, apprise_sender
 from coldframe.capture.monitoring.notifications.wording import NotificationWriter
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry

@@ -11,8 +11,9 @@ from typing import Any
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import NightOutcome, Notice, Severity
+from coldframe.capture.events.kinds import Notice
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.capture.host.rig_lock import RigInUseError, rig_locked
 from coldframe.capture.host.systemd import ServiceWatch
 from coldframe.capture.monitoring.notifications.sending import NotifySetupError

@@ -1,4 +1,4 @@
-"""What goes wrong with a camera and its frames."""
+"""Faults of a camera and its frames."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,19 +18,19 @@ from coldframe.simulators.faults.striking import FaultyCamera, now_s
 from coldframe.simulators.optics import Telescope
 
 DRIVER_DEADLINE_S = 30.0
-"""After an exposure a driver waits so long for its frame."""
+"""Time that a driver waits for the frame after an exposure."""
 
 Pixels = NDArray[np.uint16]
 
 
 class StuckExposure(FaultyCamera):
-    """An exposure stays busy for ever, until the wait for it is over (row 9)."""
+    """An exposure never ends (row 9)."""
 
     rows = (9,)
     times = (1, 3)
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Let an exposure end without a frame."""
+        """Time out without a frame."""
         if self.strikes.strike():
             await asyncio.sleep(exposure_s + DRIVER_DEADLINE_S)
             raise DeviceTimeoutError(self.name, f"sent no frame within {DRIVER_DEADLINE_S:g} s of its exposure")
@@ -38,7 +38,7 @@ class StuckExposure(FaultyCamera):
 
 
 class WedgedFirmware(StuckExposure):
-    """No exposure ever ends again (row 11)."""
+    """From some exposure on, no exposure ever ends (row 11)."""
 
     rows = (11,)
     first = (4, 30)
@@ -46,7 +46,7 @@ class WedgedFirmware(StuckExposure):
 
 
 class HangingAbort(FaultyCamera):
-    """To abort an exposure takes for ever (row 10)."""
+    """Aborting an exposure never returns (row 10)."""
 
     rows = (10,)
     first = (1, 1)
@@ -59,10 +59,10 @@ class HangingAbort(FaultyCamera):
 
 
 class UnpluggedCamera(FaultyCamera):
-    """The camera, its driver or the server goes away during an exposure, and comes back with all forgotten.
+    """The camera, its driver or the server disappears during an exposure, and comes back without its settings.
 
-    Its cooler is off then (rows 6, 12, 13, 14). What a driver's client has to do is done here: settings and setpoint
-    are ordered anew before it counts as ready.
+    Its cooler is then off (rows 6, 12, 13, 14). Like `IndiCamera`, it restores settings and setpoint before it counts
+    as ready.
     """
 
     rows = (6, 12, 13, 14)
@@ -77,15 +77,15 @@ class UnpluggedCamera(FaultyCamera):
 
     @property
     def is_ready(self) -> bool:
-        """False until it was set up again."""
+        """False until it has been set up again."""
         return self._back_at_s is None and self.inner.is_ready
 
     def _require_presence(self) -> None:
         if self._back_at_s is not None and now_s() < self._back_at_s:
-            raise DeviceLostError(self.name, "is away", "Look after its cable")
+            raise DeviceLostError(self.name, "is away", "Check its cable")
 
     async def ensure_ready(self) -> None:
-        """Set it up again once it is back."""
+        """Restore settings and setpoint once it is back."""
         self._require_presence()
         if self._back_at_s is not None:
             await self.inner.apply(self._settings)
@@ -95,13 +95,13 @@ class UnpluggedCamera(FaultyCamera):
         await self.inner.ensure_ready()
 
     async def apply(self, settings: ReadoutSettings) -> ReadoutSettings:
-        """Note what is set."""
+        """Apply settings, and remember them."""
         await self.ensure_ready()
         self._settings = await self.inner.apply(settings)
         return self._settings
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Go away in the middle of it."""
+        """Disappear during the exposure."""
         await self.ensure_ready()
         if not self.strikes.strike():
             return await self.inner.expose(kind, exposure_s)
@@ -110,42 +110,42 @@ class UnpluggedCamera(FaultyCamera):
         await self.inner.apply(ReadoutSettings(gain=0, offset=0))
         if self.hardware.cooler is not None:
             await self.inner.cooler_off()
-        raise DeviceLostError(self.name, "went away during an exposure", "Look after its cable")
+        raise DeviceLostError(self.name, "disappeared during an exposure", "Check its cable")
 
     async def abort(self) -> None:
-        """Abort, where it is there."""
+        """Abort, unless it is away."""
         await self.ensure_ready()
         await self.inner.abort()
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Note the setpoint."""
+        """Order a setpoint, and remember it."""
         await self.ensure_ready()
         await self.inner.set_setpoint(setpoint_c)
         self._setpoint_c = setpoint_c
 
     async def cooler_off(self) -> None:
-        """Forget the setpoint."""
+        """Switch the cooler off, and forget the setpoint."""
         self._setpoint_c = None
         await self.ensure_ready()
         await self.inner.cooler_off()
 
     def thermals(self) -> Thermals:
-        """Know nothing while it is away."""
+        """Return no reading while it is away."""
         if self._back_at_s is not None and now_s() < self._back_at_s:
             return Thermals(None, self._setpoint_c, None, None, 0.0)
         return replace(self.inner.thermals(), setpoint_c=self._setpoint_c)
 
 
 class DamagedFrame(FaultyCamera):
-    """What comes cannot be the frame: late, truncated, too early, or of another size (rows 16, 18, 22, 23).
+    """A delivery is not the requested frame: late, truncated, too early, or of another size (rows 16, 18, 22, 23).
 
-    The driver's client finds that out, and says so.
+    `IndiCamera` detects this and raises.
     """
 
     rows = (16, 18, 22, 23)
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Refuse a frame as the driver's client does."""
+        """Refuse a frame, as `IndiCamera` does."""
         frame = await self.inner.expose(kind, exposure_s)
         if self.strikes.strike():
             raise FrameDamagedError(self.name, "sent a frame that is not the one that was ordered")
@@ -153,14 +153,14 @@ class DamagedFrame(FaultyCamera):
 
 
 class SpoilingCamera(FaultyCamera):
-    """A camera some of whose frames are not what their pixels should be.
+    """A camera that spoils the pixels of some frames.
 
     Attributes
     ----------
     kinds
-        Of the frames that it spoils.
+        Kinds of frames that it spoils.
     spoilt
-        Pixels of the frames that must not count.
+        Pixels of the spoilt frames, none of which may be accepted.
     """
 
     kinds: ClassVar[tuple[FrameKind, ...]] = tuple(FrameKind)
@@ -170,7 +170,7 @@ class SpoilingCamera(FaultyCamera):
         self.spoilt: list[Pixels] = []
 
     def spoil(self, frame: Frame) -> Frame:
-        """Return the frame with other pixels."""
+        """Return the frame with wrong pixels."""
         raise NotImplementedError
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
@@ -186,16 +186,16 @@ class SpoilingCamera(FaultyCamera):
 
 
 class RepeatedFrame(FaultyCamera):
-    """A frame of a set comes again, with a new date (row 17).
+    """A frame of a set is delivered again, with a new date (row 17).
 
-    The first frame of a set that is the last one of something else is noticed by the driver's client.
+    A repetition of the last frame before the set is not simulated: `IndiCamera` detects that.
     """
 
     rows = (17,)
     first = (1, 5)
     times = (2, 3)
     alone = 4
-    """So many frames alike are no test or check any more, but those of a set."""
+    """Frames of the same kind, exposure and settings in a row after which they must belong to a set."""
 
     def __init__(self, inner: Camera, hardware: Telescope, random: Random) -> None:
         super().__init__(inner, hardware, random)
@@ -203,7 +203,7 @@ class RepeatedFrame(FaultyCamera):
         self._alike = 0
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Deliver the last frame once more."""
+        """Deliver the last frame again."""
         frame, last = await self.inner.expose(kind, exposure_s), self._last
         self._last = frame
         if last is None or (last.kind, last.exposure_s, last.settings) != (kind, exposure_s, frame.settings):
@@ -217,20 +217,20 @@ class RepeatedFrame(FaultyCamera):
 
 
 class FalseHeader(FaultyCamera):
-    """The driver's cards tell another exposure, gain and kind than the frame has (row 20)."""
+    """The driver's cards contain a wrong exposure, gain and kind (row 20)."""
 
     rows = (20,)
     lasting = 0.5
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Write false cards."""
+        """Write wrong cards."""
         frame = await self.inner.expose(kind, exposure_s)
         false: dict[str, HeaderValue] = {"EXPTIME": 0.0, "GAIN": 7, "IMAGETYP": "Light Frame", "FILTER": "Nowhere"}
         return _with_cards(frame, false) if self.strikes.strike() else frame
 
 
 class SteppedClock(FaultyCamera):
-    """The driver's clock is set during the night, back or forth (row 41)."""
+    """The driver's clock jumps during the night, forwards or backwards (row 41)."""
 
     rows = (41,)
     lasting = 0.7
@@ -240,16 +240,16 @@ class SteppedClock(FaultyCamera):
         self._step = timedelta(seconds=random.choice([-86400.0, -3600.0, -1.0, 5.0, 7200.0]))
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Date a frame by the other clock."""
+        """Date a frame by the changed clock."""
         frame = await self.inner.expose(kind, exposure_s)
         dated = (frame.started_at + self._step).replace(tzinfo=None).isoformat(timespec="milliseconds")
         return _with_cards(frame, {"DATE-OBS": dated}) if self.strikes.strike() else frame
 
 
 class ShortExposure(SpoilingCamera):
-    """A flat is exposed for a third of the time; the driver takes the whole of it (row 18).
+    """A flat is exposed for a third of the time, but the driver takes the whole time (row 18).
 
-    A dark that comes early is noticed where its arrival is seen, in the driver's client.
+    A frame that arrives early is not simulated: `IndiCamera` detects that.
     """
 
     rows = (18,)
@@ -258,7 +258,7 @@ class ShortExposure(SpoilingCamera):
     first = (1, 8)
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Expose for less."""
+        """Expose for a third of the time."""
         if kind not in self.kinds or not self.strikes.strike():
             return await self.inner.expose(kind, exposure_s)
         short_s = max(exposure_s / 3, self.features.exposure_s.minimum)
@@ -268,12 +268,12 @@ class ShortExposure(SpoilingCamera):
 
 
 class TornFrame(SpoilingCamera):
-    """The readout breaks off: the last third of a frame has one value (row 26)."""
+    """The readout breaks off: the last third of a frame has a constant value (row 26)."""
 
     rows = (26,)
 
     def spoil(self, frame: Frame) -> Frame:
-        """Wipe the last rows out."""
+        """Overwrite the last rows."""
         pixels = frame.pixels.copy()
         pixels[-(pixels.shape[0] // 3) :] = self.random.choice([0, 65535])
         return replace(frame, pixels=pixels)
@@ -291,7 +291,7 @@ class EightBits(SpoilingCamera):
 
 
 class BladeInFrame(SpoilingCamera):
-    """A blade of the shutter shades one side of a flat (row 32)."""
+    """A shutter blade shades one side of a flat (row 32)."""
 
     rows = (32,)
     kinds = (FrameKind.FLAT,)
@@ -307,14 +307,14 @@ class BladeInFrame(SpoilingCamera):
 
 
 class IgnoredGain(FaultyCamera):
-    """The driver shows a gain that the camera does not have (row 25)."""
+    """The driver shows a gain that the camera does not use (row 25)."""
 
     rows = (25,)
     first = (1, 1)
     lasting = 1.0
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Expose with the gain that the camera was switched on with."""
+        """Expose with the camera's default gain."""
         rig = self.hardware.rig
         self.hardware.rig = rig.model_copy(update={"faults": rig.faults.model_copy(update={"gain_ignored": True})})
         frame = await self.inner.expose(kind, exposure_s)
@@ -324,13 +324,13 @@ class IgnoredGain(FaultyCamera):
 
 
 class OtherClient(FaultyCamera):
-    """Somebody else sets gain and offset before an exposure (row 19)."""
+    """Another client sets gain and offset before an exposure (row 19)."""
 
     rows = (19,)
     times = (1, 4)
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Be set otherwise."""
+        """Change the settings, then expose."""
         if self.strikes.strike():
             await self.inner.apply(ReadoutSettings(gain=10, offset=20))
         return await self.inner.expose(kind, exposure_s)

@@ -1,4 +1,4 @@
-"""What goes wrong with a cooler and its thermometer."""
+"""Faults of a cooler and its thermometer."""
 
 import asyncio
 from dataclasses import replace
@@ -12,22 +12,22 @@ from coldframe.simulators.faults.striking import FaultyCamera, now_s
 from coldframe.simulators.optics import Telescope
 
 SENSIBLE_C = Limits(-120.0, 80.0)
-"""Temperatures that a driver's client takes for one."""
+"""Temperatures that count as readings."""
 
 
 class FaultyCooler(FaultyCamera):
-    """A camera whose frames tell of its cooler what its driver does."""
+    """A camera whose frames carry the temperature and setpoint that its driver reports."""
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Note in a frame what is told."""
+        """Expose, and put the reported temperature and setpoint into the frame."""
         frame = await self.inner.expose(kind, exposure_s)
-        told = self.thermals()
-        is_sensible = told.sensor_c is not None and SENSIBLE_C.contains(told.sensor_c)
-        return replace(frame, sensor_c=told.sensor_c if is_sensible else None, setpoint_c=told.setpoint_c)
+        reported = self.thermals()
+        is_sensible = reported.sensor_c is not None and SENSIBLE_C.contains(reported.sensor_c)
+        return replace(frame, sensor_c=reported.sensor_c if is_sensible else None, setpoint_c=reported.setpoint_c)
 
 
 class UnpluggedCooler(FaultyCooler):
-    """The cooler's supply fails while the driver regulates with all its power (row 1)."""
+    """The cooler's power supply fails, and the driver reports full power (row 1)."""
 
     rows = (1,)
     first = (1, 15)
@@ -39,33 +39,33 @@ class UnpluggedCooler(FaultyCooler):
         self._wanted_c: float | None = None
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Lose the supply before an exposure."""
+        """Lose the power supply before an exposure."""
         if self.hardware.cooler is not None and self.strikes.strike():
             self._is_dead = True
             self.hardware.cooler.switch_off()
         return await super().expose(kind, exposure_s)
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Take a setpoint, for nothing."""
+        """Accept a setpoint, without effect once the supply has failed."""
         self._wanted_c = setpoint_c
         if not self._is_dead:
             await self.inner.set_setpoint(setpoint_c)
 
     async def cooler_off(self) -> None:
-        """Switch off what is off."""
+        """Switch the cooler off."""
         self._wanted_c = None
         await self.inner.cooler_off()
 
     def thermals(self) -> Thermals:
-        """Claim all power."""
-        told = self.inner.thermals()
+        """Report full power."""
+        reported = self.inner.thermals()
         if not self._is_dead or self._wanted_c is None:
-            return told
-        return replace(told, setpoint_c=self._wanted_c, cooler_on=True, power_percent=100.0)
+            return reported
+        return replace(reported, setpoint_c=self._wanted_c, cooler_on=True, power_percent=100.0)
 
 
 class TooCold(FaultyCooler):
-    """The controller goes below its setpoint and stays there for a while (row 2)."""
+    """The cooler goes below its setpoint and stays there for a while (row 2)."""
 
     rows = (2,)
     first = (1, 3)
@@ -78,7 +78,7 @@ class TooCold(FaultyCooler):
         self._until_s = 0.0
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Regulate to less."""
+        """Regulate to a lower setpoint."""
         self._wanted_c = None
         await self.inner.set_setpoint(setpoint_c)
         if self.hardware.cooler is not None and self.strikes.strike():
@@ -86,22 +86,22 @@ class TooCold(FaultyCooler):
             self.hardware.cooler.cool_to(setpoint_c - 1.5)
 
     async def cooler_off(self) -> None:
-        """Regulate no more."""
+        """Switch the cooler off."""
         self._wanted_c = None
         await self.inner.cooler_off()
 
     def thermals(self) -> Thermals:
-        """Tell the setpoint that was ordered, and go there in the end."""
-        told = self.inner.thermals()
+        """Report the ordered setpoint, and regulate to it after a while."""
+        reported = self.inner.thermals()
         if self._wanted_c is None or self.hardware.cooler is None:
-            return told
+            return reported
         if now_s() >= self._until_s:
             self.hardware.cooler.cool_to(self._wanted_c)
-        return replace(told, setpoint_c=self._wanted_c)
+        return replace(reported, setpoint_c=self._wanted_c)
 
 
 class DriftingSensor(FaultyCooler):
-    """The temperature jumps in the middle of an exposure (row 3)."""
+    """The temperature jumps during an exposure (row 3)."""
 
     rows = (3,)
     first = (1, 3)
@@ -111,7 +111,7 @@ class DriftingSensor(FaultyCooler):
         self._jump_c = random.choice([-2.5, 1.5, 3.0])
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Change the temperature meanwhile."""
+        """Change the temperature during a dark."""
         if self.hardware.cooler is None or kind is not FrameKind.DARK or not self.strikes.strike():
             return await self.inner.expose(kind, exposure_s)
         exposing = asyncio.ensure_future(self.inner.expose(kind, exposure_s))
@@ -125,7 +125,7 @@ class DriftingSensor(FaultyCooler):
 
 
 class SilentThermometer(FaultyCooler):
-    """The temperature stops being told while the sensor slowly leaves the setpoint (row 4)."""
+    """The reported temperature freezes while the sensor slowly leaves the setpoint (row 4)."""
 
     rows = (4,)
     lasting = 1.0
@@ -136,31 +136,31 @@ class SilentThermometer(FaultyCooler):
         self._last: Thermals | None = None
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Fall silent."""
+        """Freeze the reading before an exposure."""
         if self.hardware.cooler is not None and self.strikes.strike() and self._last is None:
             self._last, self.silent_since_s = self.inner.thermals(), now_s()
         return await super().expose(kind, exposure_s)
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Take a setpoint, and regulate to another one once nothing is told any more."""
+        """Accept a setpoint, but regulate to a warmer one once the reading is frozen."""
         await self.inner.set_setpoint(setpoint_c)
         if self._last is not None and self.hardware.cooler is not None:
             self._last = replace(self._last, setpoint_c=setpoint_c)
             self.hardware.cooler.cool_to(setpoint_c + 3)
 
     async def cooler_off(self) -> None:
-        """Switch off."""
+        """Switch the cooler off."""
         await self.inner.cooler_off()
         if self._last is not None:
             self._last = replace(self._last, setpoint_c=None, cooler_on=False)
 
     def thermals(self) -> Thermals:
-        """Tell what was told last."""
+        """Return the frozen reading."""
         return self._last or self.inner.thermals()
 
 
 class NonsenseReading(FaultyCooler):
-    """The thermometer tells what cannot be (row 5)."""
+    """The thermometer reports impossible temperatures (row 5)."""
 
     rows = (5,)
     first = (1, 120)
@@ -173,13 +173,13 @@ class NonsenseReading(FaultyCooler):
         self._nonsense_c = random.choice(self.choices_c)
 
     def thermals(self) -> Thermals:
-        """Tell it."""
-        told = self.inner.thermals()
-        return replace(told, sensor_c=self._nonsense_c) if self.strikes.strike() else told
+        """Return an impossible temperature."""
+        reported = self.inner.thermals()
+        return replace(reported, sensor_c=self._nonsense_c) if self.strikes.strike() else reported
 
 
 class CoolerStaysOn(FaultyCamera):
-    """The cooler is not switched off when it should be, though the order was taken (row 7)."""
+    """The cooler stays on although the driver accepted the order to switch it off (row 7)."""
 
     rows = (7,)
     first = (1, 1)
@@ -193,19 +193,19 @@ class CoolerStaysOn(FaultyCamera):
 
 
 class StubbornCooler(FaultyCamera):
-    """The camera does not answer an order to its cooler (rows 1, 7)."""
+    """The camera does not answer orders to its cooler (rows 1, 7)."""
 
     rows = (1, 7)
     first = (1, 6)
     times = (1, 3)
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Not answer, perhaps."""
+        """Order a setpoint, or time out."""
         await self._answer()
         await self.inner.set_setpoint(setpoint_c)
 
     async def cooler_off(self) -> None:
-        """Not answer, perhaps."""
+        """Switch the cooler off, or time out."""
         await self._answer()
         await self.inner.cooler_off()
 

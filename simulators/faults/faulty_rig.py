@@ -1,4 +1,4 @@
-"""A simulated rig on which things go wrong."""
+"""A simulated rig with faults."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,30 +15,30 @@ from coldframe.simulators.optics import Telescope
 
 _ALL: tuple[type[Fault], ...] = (*CAMERA_FAULTS, *COOLER_FAULTS, *LIGHT_FAULTS, *PANEL_FAULTS, *WHEEL_FAULTS)
 FAULTS = {kind_of(fault): fault for fault in _ALL}
-"""All kinds of faults of devices, by their names."""
+"""All kinds of device faults, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultyRig:
-    """A rig, and the faults that it has, by their kinds."""
+    """A rig and its faults, by kind."""
 
     rig: Rig
     faults: dict[str, Fault]
 
 
 def faulty_rig(hardware: Telescope, now: Callable[[], datetime], kinds: Sequence[str], seed: int) -> FaultyRig:
-    """Build the devices of a rig with faults; call it within the loop that will run them.
+    """Build the devices of a rig with faults; call this within the loop that will run them.
 
     Parameters
     ----------
     hardware
         The telescope behind the drivers.
     now
-        Tells the time of day in UTC.
+        Clock for `Frame.started_at`, UTC.
     kinds
-        Keys of `FAULTS`, the innermost first; those of devices that there are not are left out.
+        Keys of `FAULTS`, the innermost first. Faults of missing devices are ignored.
     seed
-        Tells when each strikes. What a kind does depends on no other.
+        Seed of the faults. Each kind has its own random numbers, so that it does not depend on the others.
     """
     plain = rig_of(hardware, now)
     camera, panel, wheel = plain.camera, plain.panel, plain.wheel

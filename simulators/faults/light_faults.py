@@ -1,4 +1,4 @@
-"""What goes wrong with lamp, cover and filter wheel, and light where none should be."""
+"""Faults of lamp, cover and filter wheel, and unwanted light."""
 
 import asyncio
 from dataclasses import replace
@@ -14,7 +14,7 @@ from coldframe.simulators.optics import Telescope
 
 
 class DeadPanel(FaultyPanel):
-    """The lamp does not light, though it is said to (row 27)."""
+    """The lamp does not light up, but is reported as lit (row 27)."""
 
     rows = (27,)
     first = (1, 2)
@@ -25,9 +25,9 @@ class DeadPanel(FaultyPanel):
         self._claimed: int | None = None
 
     def state(self) -> PanelState:
-        """Claim that it is lit."""
-        told = self.inner.state()
-        return told if self._claimed is None else replace(told, lit=True, brightness=self._claimed)
+        """Report that the lamp is lit."""
+        reported = self.inner.state()
+        return reported if self._claimed is None else replace(reported, lit=True, brightness=self._claimed)
 
     async def light_on(self, brightness: int | None = None) -> None:
         """Stay dark."""
@@ -39,13 +39,13 @@ class DeadPanel(FaultyPanel):
             await self.inner.light_on(brightness)
 
     async def light_off(self) -> None:
-        """Claim nothing any more."""
+        """Switch the lamp off."""
         self._claimed = None
         await self.inner.light_off()
 
 
 class BurningLamp(FaultyPanel):
-    """The lamp does not go out, though it is said to (row 28)."""
+    """The lamp does not go out, but is reported as off (row 28)."""
 
     rows = (28,)
     first = (1, 5)
@@ -57,18 +57,18 @@ class BurningLamp(FaultyPanel):
         self._burns = False
 
     def state(self) -> PanelState:
-        """Claim that it is dark."""
-        told = self.inner.state()
-        return replace(told, lit=False) if self._burns else told
+        """Report that the lamp is off."""
+        reported = self.inner.state()
+        return replace(reported, lit=False) if self._burns else reported
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Light it."""
+        """Switch the lamp on."""
         self._burns = False
         await self.inner.light_on(brightness)
 
     async def light_off(self) -> None:
-        """Let it burn."""
-        # Only a lamp that burns can go on burning.
+        """Leave the lamp on."""
+        # The fault strikes only if the lamp is lit.
         if self.hardware.panel.lit and self.strikes.strike():
             self._burns = True
         else:
@@ -77,7 +77,7 @@ class BurningLamp(FaultyPanel):
 
 
 class StubbornLamp(FaultyPanel):
-    """The panel does not answer the order to put its lamp out (row 28)."""
+    """The panel does not answer the order to switch its lamp off (row 28)."""
 
     rows = (28,)
     first = (1, 8)
@@ -85,15 +85,15 @@ class StubbornLamp(FaultyPanel):
     lasting = 0.1
 
     async def light_off(self) -> None:
-        """Not answer, perhaps."""
+        """Switch the lamp off, or time out."""
         if self.strikes.strike():
             await asyncio.sleep(10.0)
-            raise DeviceTimeoutError(self.name, "did not put its lamp out within 10 s")
+            raise DeviceTimeoutError(self.name, "did not switch its lamp off within 10 s")
         await self.inner.light_off()
 
 
 class InvertedPanel(FaultyPanel):
-    """The lamp's switch is wired the wrong way round (row 29)."""
+    """The lamp's switch is inverted (row 29)."""
 
     rows = (29,)
     first = (1, 1)
@@ -105,24 +105,24 @@ class InvertedPanel(FaultyPanel):
         self._brightness = random.randint(40, 255)
 
     def state(self) -> PanelState:
-        """Tell what was ordered."""
+        """Report the ordered state."""
         return replace(self.inner.state(), lit=self._claims_light)
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Put it out."""
+        """Switch the lamp off."""
         self.strikes.strike()
         self._claims_light, self._brightness = True, self._brightness if brightness is None else brightness
         await self.inner.light_off()
 
     async def light_off(self) -> None:
-        """Light it."""
+        """Switch the lamp on."""
         self.strikes.strike()
         self._claims_light = False
         await self.inner.light_on(self._brightness)
 
 
 class IgnoredBrightness(FaultyPanel):
-    """The brightness stays where it is, whatever is ordered (row 30)."""
+    """Orders do not change the brightness (row 30)."""
 
     rows = (30,)
     first = (1, 1)
@@ -134,12 +134,12 @@ class IgnoredBrightness(FaultyPanel):
         self._claimed: int | None = None
 
     def state(self) -> PanelState:
-        """Tell what was ordered."""
-        told = self.inner.state()
-        return told if self._claimed is None else replace(told, brightness=self._claimed)
+        """Report the ordered brightness."""
+        reported = self.inner.state()
+        return reported if self._claimed is None else replace(reported, brightness=self._claimed)
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Light it, always alike."""
+        """Switch the lamp on at its fixed brightness."""
         self._claimed = brightness
         if brightness != self._stays_at:
             self.strikes.strike()
@@ -147,7 +147,7 @@ class IgnoredBrightness(FaultyPanel):
 
 
 class OpenCover(FaultyPanel):
-    """A cover that stands open when the night begins."""
+    """A cover that is open at the beginning of the night."""
 
     def __init__(self, inner: FlatPanel, hardware: Telescope, random: Random) -> None:
         super().__init__(inner, hardware, random)
@@ -156,7 +156,7 @@ class OpenCover(FaultyPanel):
 
 
 class StuckCover(OpenCover):
-    """The cover does not get where it should, and says so (row 31)."""
+    """The cover does not move, and the driver reports it (row 31)."""
 
     rows = (31,)
     first = (1, 2)
@@ -164,12 +164,12 @@ class StuckCover(OpenCover):
     lasting = 0.2
 
     async def open_cover(self) -> None:
-        """Not move, perhaps."""
+        """Open the cover, or time out."""
         await self._fail()
         await self.inner.open_cover()
 
     async def close_cover(self) -> None:
-        """Not move, perhaps."""
+        """Close the cover, or time out."""
         await self._fail()
         await self.inner.close_cover()
 
@@ -180,7 +180,7 @@ class StuckCover(OpenCover):
 
 
 class LyingCover(OpenCover):
-    """The cover stays open, though it is said to close (row 31)."""
+    """The cover stays open, but is reported as closed (row 31)."""
 
     rows = (31,)
     first = (1, 1)
@@ -192,24 +192,24 @@ class LyingCover(OpenCover):
         self._claims_closed = False
 
     def state(self) -> PanelState:
-        """Claim that it is closed."""
-        told = self.inner.state()
-        return replace(told, cover=CoverState.CLOSED) if self._claims_closed else told
+        """Report that the cover is closed."""
+        reported = self.inner.state()
+        return replace(reported, cover=CoverState.CLOSED) if self._claims_closed else reported
 
     async def open_cover(self) -> None:
-        """Open it."""
+        """Open the cover."""
         self._claims_closed = False
         await self.inner.open_cover()
 
     async def close_cover(self) -> None:
-        """Leave it open."""
+        """Leave the cover open."""
         self._claims_closed = self.inner.state().cover is CoverState.OPEN and self.strikes.strike()
         if not self._claims_closed:
             await self.inner.close_cover()
 
 
 class UnpluggedPanel(FaultyPanel):
-    """The panel goes away at an order, its lamp dark, and comes back after a while (rows 12, 13, 14)."""
+    """The panel disappears at an order, with its lamp off, and comes back after a while (rows 12, 13, 14)."""
 
     rows = (12, 13, 14)
     first = (1, 6)
@@ -223,51 +223,51 @@ class UnpluggedPanel(FaultyPanel):
 
     @property
     def is_ready(self) -> bool:
-        """False until it stands as it was last told to."""
+        """False until its last orders have been restored."""
         return self._back_at_s is None and self.inner.is_ready
 
     async def ensure_ready(self) -> None:
-        """Light it again once it is back."""
+        """Restore the lamp once the panel is back."""
         if self._back_at_s is None:
             return
         if now_s() < self._back_at_s:
-            raise DeviceLostError(self.name, "is away", "Look after its cable")
+            raise DeviceLostError(self.name, "is away", "Check its cable")
         self._back_at_s = None
         if self._wanted is not None:
             await self.inner.light_on(self._wanted)
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Go away, perhaps."""
-        await self._come()
+        """Disappear, or switch the lamp on."""
+        await self._strike()
         await self.inner.light_on(brightness)
         self._wanted = self.inner.state().brightness
 
     async def light_off(self) -> None:
-        """Go away, perhaps."""
+        """Disappear, or switch the lamp off."""
         self._wanted = None
-        await self._come()
+        await self._strike()
         await self.inner.light_off()
 
     async def open_cover(self) -> None:
-        """Open it, where it is there."""
+        """Open the cover, unless the panel is away."""
         await self.ensure_ready()
         await self.inner.open_cover()
 
     async def close_cover(self) -> None:
-        """Close it, where it is there."""
+        """Close the cover, unless the panel is away."""
         await self.ensure_ready()
         await self.inner.close_cover()
 
-    async def _come(self) -> None:
+    async def _strike(self) -> None:
         await self.ensure_ready()
         if self.strikes.strike():
             await self.inner.light_off()
             self._back_at_s = now_s() + self._away_s
-            raise DeviceLostError(self.name, "went away", "Look after its cable")
+            raise DeviceLostError(self.name, "disappeared", "Check its cable")
 
 
 class StuckWheel(FaultyWheel):
-    """The wheel does not turn, or not as far as it says (row 36)."""
+    """The wheel reports a filter that is not in the beam: it did not turn, or turned too far (row 36)."""
 
     rows = (36,)
     first = (1, 1)
@@ -281,11 +281,11 @@ class StuckWheel(FaultyWheel):
 
     @property
     def current(self) -> str | None:
-        """Claim the filter that was ordered."""
+        """The filter that was ordered."""
         return self._claimed or self.inner.current
 
     async def select(self, name: str) -> None:
-        """Stay, or turn to the next slot."""
+        """Stay, or turn one slot too far."""
         self._claimed = None
         if name == self.inner.current or not self.strikes.strike():
             await self.inner.select(name)
@@ -304,7 +304,7 @@ class LateWheel(FaultyWheel):
     lasting = 0.2
 
     async def select(self, name: str) -> None:
-        """Not arrive, perhaps."""
+        """Turn to a filter, or time out."""
         if self.strikes.strike():
             await asyncio.sleep(60.0)
             raise DeviceTimeoutError(self.name, f"did not turn to {name} within 60 s")
@@ -312,7 +312,7 @@ class LateWheel(FaultyWheel):
 
 
 class UnsteadyLight(FaultyCamera):
-    """The panel's light is another one at each exposure: tuning finds no end (row 37)."""
+    """The panel's light changes from exposure to exposure, so that tuning does not converge (row 37)."""
 
     rows = (37,)
     first = (1, 4)
@@ -333,14 +333,14 @@ class UnsteadyLight(FaultyCamera):
 
 
 class FlickeringLamp(FaultyCamera):
-    """The lamp flickers: a rolling shutter makes bands of it (row 38)."""
+    """The lamp flickers, which a rolling shutter turns into bands (row 38)."""
 
     rows = (38,)
     first = (1, 1)
     lasting = 1.0
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Flicker."""
+        """Expose with a flickering lamp."""
         rig = self.hardware.rig
         flicker = {"flicker_depth": 0.4, "flicker_hz": 123.0, "line_s": 0.0005}
         self.hardware.rig = rig.model_copy(update={"faults": rig.faults.model_copy(update=flicker)})
@@ -350,7 +350,7 @@ class FlickeringLamp(FaultyCamera):
 
 
 class LightLeak(FaultyCamera):
-    """Light gets past the closed cover, on one side, and grows as at dawn, or comes with a door (rows 33, 34)."""
+    """Light passes the closed cover on one side, as at dawn or through an open door (rows 33, 34)."""
 
     rows = (33, 34)
     first = (1, 4)
@@ -373,7 +373,7 @@ class LightLeak(FaultyCamera):
 
 
 class StrayLight(FaultyCamera):
-    """A lamp beside the telescope is on during some darks, and lights the sensor evenly (row 39)."""
+    """A lamp near the telescope is on during some darks, and illuminates the sensor evenly (row 39)."""
 
     rows = (39,)
     first = (1, 3)
@@ -386,7 +386,7 @@ class StrayLight(FaultyCamera):
         self._without = hardware.rig.stray_e_per_s
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Switch it on and off."""
+        """Switch the lamp on for some darks."""
         is_lit = kind is FrameKind.DARK and self.strikes.strike()
         stray = {"stray_e_per_s": self._e_per_s if is_lit else self._without}
         self.hardware.rig = self.hardware.rig.model_copy(update=stray)

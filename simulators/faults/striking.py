@@ -1,8 +1,8 @@
-"""When a fault takes effect, and the bases of devices that have one.
+"""The times at which faults strike, and the base classes of faulty devices.
 
-Each kind of fault is a class that stands in front of a simulated device and behaves as it does, but for what the fault
-changes. It draws when and how often it strikes from a seed, and counts how often it truly did. The hardware behind the
-drivers (`Telescope`) stays within reach: what a driver claims and what is so are two things.
+Each kind of fault is a class in front of a simulated device, which behaves like the device except for what the fault
+changes. A seed determines when and how often it strikes, and it counts how often it did. Faults can also change the
+hardware (`Telescope`), because what a driver reports and what is true may differ.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ FOR_EVER = 1_000_000
 
 @dataclass(slots=True)
 class Strikes:
-    """The calls at which a fault takes effect.
+    """The calls that a fault strikes.
 
     Attributes
     ----------
     first, times
-        Number of the first such call, and how many there are, one after the other.
+        Number of the first of these calls, and how many there are in a row.
     calls, met
-        How many calls there have been, and how many the fault has struck.
+        Number of calls so far, and how many of them the fault has struck.
     """
 
     first: int
@@ -39,7 +39,7 @@ class Strikes:
     met: int = 0
 
     def strike(self) -> bool:
-        """Count a call, and tell whether the fault strikes it."""
+        """Count a call, and return whether the fault strikes it."""
         self.calls += 1
         strikes = self.first <= self.calls < self.first + self.times
         self.met += strikes
@@ -47,25 +47,25 @@ class Strikes:
 
 
 class Fault:
-    """One thing that goes wrong.
+    """A fault of a device.
 
     Parameters
     ----------
     hardware
-        The telescope as it is.
+        The true state of the telescope.
     random
-        Tells when and how.
+        Determines when and how the fault strikes.
 
     Attributes
     ----------
     rows
-        Its rows in the fault matrix.
+        Rows of the fault in docs/faults.md.
     first, times
-        Between which the first call and the number of calls are drawn that it strikes.
+        Ranges from which the first call and the number of calls are drawn.
     lasting
-        How probably it stays for ever.
+        Probability that the fault never ends.
     strikes
-        When it does.
+        The calls that it strikes.
     """
 
     rows: ClassVar[tuple[int, ...]]
@@ -81,17 +81,17 @@ class Fault:
 
     @property
     def met(self) -> int:
-        """How often it took effect."""
+        """Number of calls that the fault has struck."""
         return self.strikes.met
 
 
 def kind_of(fault: type[Fault]) -> str:
-    """Return the name of a kind of fault: ``StuckCover`` is ``stuck-cover``."""
+    """Return the name of a kind of fault, such as ``stuck-cover`` for ``StuckCover``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", fault.__name__).lower()
 
 
 class InFrontOf(Fault, Generic[D]):
-    """A fault that stands in front of a device, and passes on everything that it does not change."""
+    """A fault in front of a device, which passes on everything that it does not change."""
 
     def __init__(self, inner: D, hardware: Telescope, random: Random) -> None:
         super().__init__(hardware, random)
@@ -100,7 +100,7 @@ class InFrontOf(Fault, Generic[D]):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            """Return an attribute of the device behind, for what the fault does not have itself."""
+            """Return an attribute of the device behind the fault."""
             return getattr(self.inner, name)
 
 

@@ -1,4 +1,4 @@
-"""What all simulated INDI devices have in common: connection, properties, requests and answers."""
+"""The base of all simulated INDI devices: connection, properties, requests and answers."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -30,7 +30,7 @@ OPTIONS_GROUP = "Options"
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """XML about a device, and about one of its properties where `name` is not empty."""
+    """XML from a device; it concerns one of its properties if `name` is not empty."""
 
     device: str
     name: str
@@ -39,7 +39,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class BlobNotice:
-    """A BLOB, in the two forms in which it can go out."""
+    """A BLOB, in the two forms in which it can be sent."""
 
     device: str
     name: str
@@ -50,15 +50,15 @@ class BlobNotice:
 
     @property
     def attached(self) -> bytes:
-        """XML that goes with the memory file's descriptor, in one message."""
+        """XML to send together with the memory file's descriptor."""
         one = f'<oneBLOB {self._attributes} len="{self.file.size}" attached="true"/>'
         return f"{self.header}\n{one}\n</setBLOBVector>\n".encode()
 
     @cached_property
     def inline(self) -> bytes:
-        """XML with the bytes in base64; encoding takes time and leaves other threads running."""
+        """XML with the bytes in base64; encoding takes time, but releases the interpreter lock."""
         encoded = pybase64.b64encode(self.file.view())
-        # No "enclen" here: libindi takes it for a text in lines of 72 characters and would swallow the closing tag.
+        # Without "enclen": libindi then assumes lines of 72 characters, and swallows the closing tag (decision 0002).
         start = f"{self.header}\n<oneBLOB {self._attributes}>\n"
         return b"".join((start.encode(), encoded, b"\n</oneBLOB>\n</setBLOBVector>\n"))
 
@@ -72,7 +72,7 @@ Handler = Callable[[Mapping[str, Value]], None]
 
 
 class IndiDevice:
-    """A device on an INDI bus. Its properties, but for a few, are there while it is connected.
+    """A device on an INDI bus. Most of its properties exist only while it is connected.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ class IndiDevice:
     interface
         Sum of INDI's interface bits.
     tasks
-        Runs what takes time.
+        Task group for work that takes time.
     publish
-        Takes all that the device has to say.
+        Called with all messages of the device.
     """
 
     def __init__(self, name: str, interface: int, tasks: asyncio.TaskGroup, publish: Publish) -> None:
@@ -114,7 +114,7 @@ class IndiDevice:
         self._handlers["CONNECTION"] = self._connect
 
     def add(self, vector: Vector, handler: Handler | None = None) -> Vector:
-        """Add a property that is there while the device is connected; without a handler it just takes new values."""
+        """Add a property that exists while the device is connected; the default handler stores new values."""
         self._connected.append(vector)
         if handler:
             self._handlers[vector.name] = handler
@@ -122,44 +122,46 @@ class IndiDevice:
 
     @property
     def connected(self) -> bool:
-        """Whether a client has connected the device."""
+        """True if a client has connected the device."""
         return self._connection.selected == "CONNECT"
 
     @property
     def polling_s(self) -> float:
-        """How often the device looks at its hardware."""
+        """Period with which the device polls its hardware."""
         return self._polling.number("PERIOD_MS") / 1000
 
     def define(self, request: GetProperties) -> None:
-        """Tell the properties that were asked for."""
+        """Define the requested properties."""
         if request.device in ("", self.name):
             for vector in self._present():
                 if request.name in ("", vector.name):
-                    self._say(vector.name, vector.definition(self.name))
+                    self._send_xml(vector.name, vector.definition(self.name))
 
     def change(self, request: NewVector) -> None:
-        """Do what a client asks, or answer why not."""
+        """Change a property as requested, or answer with an alert and the reason."""
         if request.device != self.name:
             return
         vector = next((each for each in self._present() if each.name == request.name), None)
         if vector is None:
-            self.remark(f"has no property {request.name} " + ("" if self.connected else "while it is not connected"))
+            self.send_message(
+                f"has no property {request.name} " + ("" if self.connected else "while it is not connected")
+            )
             return
         try:
             values = vector.accepted(request.values)
             self._handlers.get(vector.name, partial(self._store, vector))(values)
         except RefusedError as refusal:
-            self.tell(vector, State.ALERT, str(refusal))
+            self.report(vector, State.ALERT, str(refusal))
 
-    def tell(self, vector: Vector, state: State, message: str = "") -> None:
-        """Put a property into a state and tell its values."""
+    def report(self, vector: Vector, state: State, message: str = "") -> None:
+        """Set the state of a property, and send its values."""
         vector.state = state
-        self._say(vector.name, vector.update(self.name, message))
+        self._send_xml(vector.name, vector.update(self.name, message))
 
-    def remark(self, message: str) -> None:
-        """Tell something to whoever reads the device's messages."""
+    def send_message(self, message: str) -> None:
+        """Send a message of the device."""
         head = f'<message device={quoteattr(self.name)} timestamp="{timestamp()}"'
-        self._say("", f"{head} message={quoteattr(message)}/>\n")
+        self._send_xml("", f"{head} message={quoteattr(message)}/>\n")
 
     def send(self, vector: Vector, element: str, file_format: str, file: MemoryFile) -> None:
         """Send a BLOB."""
@@ -167,19 +169,19 @@ class IndiDevice:
         self._publish(BlobNotice(self.name, vector.name, vector.header(self.name), element, file_format, file))
 
     def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Run something that ends with the connection at the latest."""
+        """Run work that is cancelled when the device is disconnected."""
         task = self._tasks.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
 
     def stop(self) -> None:
-        """End whatever the device is doing."""
+        """Cancel all work of the device."""
         for task in self._running:
             task.cancel()
 
     async def poll(self) -> None:
-        """Look at the hardware, over and over while connected."""
+        """Poll the hardware repeatedly; runs while the device is connected."""
 
     def _present(self) -> Iterator[Vector]:
         yield from self._always
@@ -190,26 +192,26 @@ class IndiDevice:
         wanted = values.get("CONNECT") == "On"
         if wanted and not self.connected:
             self._connection.select("CONNECT")
-            self.tell(self._connection, State.OK)
+            self.report(self._connection, State.OK)
             for vector in self._connected:
-                self._say(vector.name, vector.definition(self.name))
+                self._send_xml(vector.name, vector.definition(self.name))
             self.start(self.poll())
         elif self.connected and not wanted:
             self.stop()
             self._connection.select("DISCONNECT")
-            self.tell(self._connection, State.IDLE)
+            self.report(self._connection, State.IDLE)
             for vector in self._connected:
                 gone = f"<delProperty device={quoteattr(self.name)} name={quoteattr(vector.name)}"
-                self._say(vector.name, f'{gone} timestamp="{timestamp()}"/>\n')
+                self._send_xml(vector.name, f'{gone} timestamp="{timestamp()}"/>\n')
         else:
-            self.tell(self._connection, State.OK if wanted else State.IDLE)
+            self.report(self._connection, State.OK if wanted else State.IDLE)
 
     def _store(self, vector: Vector, values: Mapping[str, Value]) -> None:
         if vector.kind == "Switch":
             vector.select(next((name for name, value in values.items() if value == "On"), None))
         else:
             vector.set(values)
-        self.tell(vector, State.OK)
+        self.report(vector, State.OK)
 
-    def _say(self, name: str, xml: str) -> None:
+    def _send_xml(self, name: str, xml: str) -> None:
         self._publish(Notice(self.name, name, xml.encode()))

@@ -1,4 +1,4 @@
-"""`indi_coldframe_rig`: the simulated rig as a driver under indiserver, on standard input and output."""
+"""`indi_coldframe_rig`: the simulated rig as a driver under indiserver, over standard input and output."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ STANDARD_OUTPUT = 1
 
 
 def main() -> None:
-    """Show the rig that the environment variable COLDFRAME_RIG names, a shipped one or a file; `small` by default."""
+    """Serve the rig in the environment variable COLDFRAME_RIG, a shipped one or a file; `small` by default."""
     try:
         rig = switched_on_now(load_rig(os.environ.get("COLDFRAME_RIG", "small")))
     except RigFileError as error:
@@ -24,12 +24,12 @@ def main() -> None:
 
 
 def run_driver(build: BuildDevices) -> None:
-    """Serve devices to the indiserver that started this process, until that hangs up.
+    """Serve devices to the indiserver that started this process, until it disconnects.
 
-    indiserver ties a driver's input and output to one local socket, over which memory files can be handed.
+    indiserver connects a driver's input and output to one local socket, over which memory files can be passed.
     """
     if not stat.S_ISSOCK(os.fstat(STANDARD_OUTPUT).st_mode):
-        sys.exit("an INDI driver, to be started by indiserver 1.9.8 or newer: indiserver indi_coldframe_rig")
+        sys.exit("this is an INDI driver; start it with indiserver 1.9.8 or newer: indiserver indi_coldframe_rig")
     asyncio.run(_serve(build, socket.socket(fileno=os.dup(STANDARD_OUTPUT))))
 
 

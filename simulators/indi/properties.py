@@ -1,6 +1,6 @@
-"""INDI properties as a device has them, and the XML that announces them.
+"""The INDI properties of a device, and their XML.
 
-The protocol is E. Downey's "INDI: Instrument-Neutral Distributed Interface", version 1.7.
+The protocol is specified in E. Downey, "INDI: Instrument-Neutral Distributed Interface", version 1.7.
 """
 
 import math
@@ -16,7 +16,7 @@ Value = str | float
 
 
 class State(StrEnum):
-    """State of a property."""
+    """The state of a property."""
 
     IDLE = "Idle"
     OK = "Ok"
@@ -25,7 +25,7 @@ class State(StrEnum):
 
 
 class Permission(StrEnum):
-    """Who may change a property."""
+    """Whether a client may read or write a property."""
 
     READ_ONLY = "ro"
     WRITE_ONLY = "wo"
@@ -40,7 +40,7 @@ class Rule(StrEnum):
 
 
 class RefusedError(ColdframeError):
-    """A client asked for something that the device does not do; the message is for the client."""
+    """A device refuses a client's request; the text is sent to the client."""
 
 
 @dataclass(slots=True)
@@ -56,13 +56,13 @@ class Text:
         return f"<defText {_names(self)}>{escape(self.value)}</defText>"
 
     def accepted(self, raw: str) -> str:
-        """Return the value that a client's text stands for."""
+        """Return the value of a client's text."""
         return raw
 
 
 @dataclass(slots=True)
 class Number:
-    """A number element; with equal limits it takes any finite value, as in libindi."""
+    """A number element; if its limits are equal, it accepts any finite value, as in libindi."""
 
     name: str
     value: float
@@ -78,12 +78,12 @@ class Number:
         return f"<defNumber {_names(self)} {limits}>{self.value!r}</defNumber>"
 
     def accepted(self, raw: str) -> float:
-        """Return the number that a client's text stands for.
+        """Return the number in a client's text.
 
         Raises
         ------
         RefusedError
-            If it is no finite number or lies out of range.
+            If it is not a finite number, or out of range.
         """
         try:
             value = sexagesimal(raw)
@@ -108,7 +108,7 @@ class Switch:
         return f"<defSwitch {_names(self)}>{self.value}</defSwitch>"
 
     def accepted(self, raw: str) -> str:
-        """Return the value that a client's text stands for.
+        """Return the value of a client's text.
 
         Raises
         ------
@@ -122,7 +122,7 @@ class Switch:
 
 @dataclass(slots=True)
 class Blob:
-    """A BLOB element; its bytes go out in messages of their own."""
+    """A BLOB element; its bytes are sent in separate messages."""
 
     name: str
     value: str = ""
@@ -133,14 +133,14 @@ class Blob:
         return f"<defBLOB {_names(self)}/>"
 
     def accepted(self, raw: str) -> str:
-        """Refuse: clients send no BLOBs here.
+        """Refuse: clients cannot send BLOBs.
 
         Raises
         ------
         RefusedError
             Always.
         """
-        raise RefusedError(f"{self.name}: cannot be written ({len(raw)} characters came)")
+        raise RefusedError(f"{self.name}: cannot be written ({len(raw)} characters were received)")
 
 
 Element = Text | Number | Switch | Blob
@@ -152,11 +152,11 @@ class Vector:
     Parameters
     ----------
     name, label, group
-        As the INDI standard properties have them.
+        As in the INDI standard properties.
     elements
-        At least one, all of the same kind.
+        One or more elements of the same kind.
     permission, rule, state
-        See there; `rule` matters for switches only.
+        Permission, rule (for switches only) and initial state.
     """
 
     def __init__(
@@ -187,11 +187,11 @@ class Vector:
 
     @property
     def selected(self) -> str | None:
-        """Name of the switch that is on, None where none is."""
+        """Name of the switch that is on; None if none is."""
         return next((name for name, element in self.elements.items() if element.value == "On"), None)
 
     def select(self, element: str | None) -> None:
-        """Turn one switch on and all others off."""
+        """Switch one element on and all others off."""
         for name, switch in self.elements.items():
             switch.value = "On" if name == element else "Off"
 
@@ -201,7 +201,7 @@ class Vector:
             self.elements[name].value = value
 
     def accepted(self, raw: Mapping[str, str]) -> dict[str, Value]:
-        """Return what a client's texts stand for, or refuse them whole.
+        """Return the values of a client's texts, or refuse all of them.
 
         Raises
         ------
@@ -234,7 +234,7 @@ class Vector:
         return f'<def{self.kind}Vector {attributes} timestamp="{timestamp()}">\n{parts}\n</def{self.kind}Vector>\n'
 
     def update(self, device: str, message: str = "") -> str:
-        """Return the XML that tells the property's values and state."""
+        """Return the XML with the property's values and state."""
         parts = "\n".join(
             f"<one{self.kind} name={quoteattr(name)}>{_written(element.value)}</one{self.kind}>"
             for name, element in self.elements.items()
@@ -259,12 +259,12 @@ def _written(value: Value) -> str:
 
 
 def sexagesimal(text: str) -> float:
-    """Return the number that `text` stands for: decimal, or degrees:minutes:seconds with `:`, `;` or blanks between.
+    """Return the number in `text`: decimal, or degrees, minutes and seconds separated by `:`, `;` or spaces.
 
     Raises
     ------
     ValueError
-        If it is no number.
+        If it is not a number.
     """
     parts = text.replace(":", " ").replace(";", " ").split()
     sign = -1.0 if text.strip().startswith("-") else 1.0
@@ -274,5 +274,5 @@ def sexagesimal(text: str) -> float:
 
 
 def timestamp() -> str:
-    """Return the time of day as INDI messages carry it."""
+    """Return the present time in the format of INDI messages."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")

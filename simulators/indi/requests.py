@@ -1,4 +1,4 @@
-"""What INDI clients send, read from their stream piece by piece."""
+"""The requests of INDI clients, and an incremental reader of their stream."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,17 +10,17 @@ from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 from coldframe.errors import ColdframeError
 
 LONGEST_REQUEST = 1 << 20
-"""Bytes that a client may send without finishing a request: far more than any request needs."""
+"""Bytes that a client may send without completing a request: far more than any request needs."""
 
 _DECLARATION = re.compile(rb"<\?[^>]*\?>")
 
 
 class GarbledStreamError(ColdframeError, ValueError):
-    """A client's stream is not INDI; it cannot be read any further."""
+    """A client's stream is not INDI, and cannot be read any further."""
 
 
 class BlobPolicy(StrEnum):
-    """What a client wants of BLOBs."""
+    """Whether a client wants BLOBs."""
 
     NEVER = "Never"
     ALSO = "Also"
@@ -29,7 +29,7 @@ class BlobPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GetProperties:
-    """Define your properties (all devices' where `device` is empty, all of the device's where `name` is)."""
+    """Define properties: of all devices if `device` is empty, and all properties of a device if `name` is empty."""
 
     device: str
     name: str
@@ -37,7 +37,7 @@ class GetProperties:
 
 @dataclass(frozen=True, slots=True)
 class EnableBlob:
-    """Send BLOBs, or do not (for all of the client's properties where `name` is empty)."""
+    """Send BLOBs or not; this applies to all properties if `name` is empty."""
 
     device: str
     name: str
@@ -46,7 +46,7 @@ class EnableBlob:
 
 @dataclass(frozen=True, slots=True)
 class NewVector:
-    """Change a property: texts by element name."""
+    """Change a property to new values: texts, by element name."""
 
     device: str
     name: str
@@ -64,28 +64,28 @@ Request = GetProperties | EnableBlob | NewVector | Ping
 
 
 class RequestReader:
-    """Makes requests of a byte stream."""
+    """An incremental reader of requests from a byte stream."""
 
     def __init__(self) -> None:
         self._parser: XMLPullParser[Element] = XMLPullParser(("start", "end"))
-        # The stream is a sequence of elements without a root. Under one of ours nobody can declare a document type.
+        # The stream is a sequence of elements without a root. An artificial root also prevents document types.
         self._parser.feed(b"<requests>")
         self._open: list[Element] = []
         self._tail = b""
         self._unfinished = 0
 
     def feed(self, data: bytes) -> Iterator[Request]:
-        """Yield the requests that `data` completes; elements that are none are skipped.
+        """Yield the requests that `data` completes, and skip all other elements.
 
         Raises
         ------
         GarbledStreamError
-            If the stream is not XML, or a request grows beyond all bounds.
+            If the stream is not XML, or a request exceeds its bound.
         """
         self._unfinished += len(data)
         try:
             self._parser.feed(self._without_declarations(data))
-            # Only these two kinds of event were asked for, and both carry an element.
+            # The parser yields only these two kinds of events, and both have an element.
             for event, element in cast("Iterator[tuple[str, Element]]", self._parser.read_events()):
                 yield from self._see(event, element)
         except ParseError as error:
@@ -94,10 +94,10 @@ class RequestReader:
             raise GarbledStreamError(f"a request of more than {LONGEST_REQUEST} bytes")
 
     def _without_declarations(self, data: bytes) -> bytes:
-        """Leave out `<?xml ...?>`, which some clients put before every message."""
+        """Remove `<?xml ...?>`, which some clients send before every message."""
         text = _DECLARATION.sub(b"", self._tail + data)
         start = text.rfind(b"<")
-        # The end of a piece may cut a declaration in two.
+        # A declaration may be cut by the end of a chunk.
         cut = start if start >= 0 and text[start : start + 2] in (b"<", b"<?") else len(text)
         self._tail = text[cut:]
         return text[:cut]

@@ -1,4 +1,4 @@
-"""The simulated rig as INDI devices that behave as libindi's base classes do."""
+"""The simulated rig as INDI devices that behave like libindi's base classes."""
 
 import asyncio
 from collections.abc import Mapping
@@ -46,17 +46,17 @@ FRAME_KINDS = {
 }
 
 REACHED_C = 0.2
-"""How near to its setpoint a temperature counts as reached."""
+"""Deviation from the setpoint up to which it counts as reached."""
 
 
 def indi_devices(rig: SimulatedRig, tasks: asyncio.TaskGroup, publish: Publish) -> list[IndiDevice]:
-    """Build the INDI devices of a rig; call it within the loop that will run them."""
+    """Build the INDI devices of a rig; call this within the loop that will run them."""
     telescope = Telescope(rig, asyncio.get_running_loop().time())
     devices: list[IndiDevice] = [IndiCamera(telescope, tasks, publish)]
     if rig.panel.mqtt is None:
         devices.append(IndiFlatPanel(telescope.panel, tasks, publish))
     else:
-        from coldframe.simulators.mqtt_light import light_of  # noqa: PLC0415  # a client that few rigs need
+        from coldframe.simulators.mqtt_light import light_of  # noqa: PLC0415  # an MQTT client, which few rigs need
 
         tasks.create_task(light_of(rig.panel.mqtt, telescope.panel).run(), name="simulated MQTT light")
     if telescope.wheel:
@@ -129,14 +129,14 @@ class IndiCamera(IndiDevice):
         self._add_fixed("UPLOAD_MODE", "Upload", "UPLOAD_CLIENT", "UPLOAD_LOCAL", "UPLOAD_BOTH")
 
     def _add_fixed(self, name: str, label: str, only: str, *others: str) -> None:
-        """Add a choice that drivers offer, of which this rig does one thing only."""
+        """Add a switch vector that drivers have; this rig supports only one of its elements."""
         switches = [Switch(only, "On"), *(Switch(other) for other in others)]
         vector = Vector(name, label, OPTIONS_GROUP, *switches, state=State.OK)
 
         def choose(values: Mapping[str, Value]) -> None:
             if values.get(only) != "On":
-                raise RefusedError(f"{name}: the simulated camera does {only} only")
-            self.tell(vector, State.OK)
+                raise RefusedError(f"{name}: the simulated camera supports {only} only")
+            self.report(vector, State.OK)
 
         self.add(vector, choose)
 
@@ -180,7 +180,7 @@ class IndiCamera(IndiDevice):
         if self._exposing:
             self._exposing.cancel()
         kind = FRAME_KINDS[self._kind.selected or "FRAME_LIGHT"]
-        # The base class shoots biases as short as the camera can, whatever is asked.
+        # Like libindi's base class, use the shortest exposure for bias frames, whatever was requested.
         shortest_s = self._telescope.rig.timing.shortest_exposure_s
         exposure_s = shortest_s if kind is FrameKind.BIAS else float(values["CCD_EXPOSURE_VALUE"])
         self._exposing = self.start(self._expose(kind, exposure_s))
@@ -189,14 +189,14 @@ class IndiCamera(IndiDevice):
         if self._exposing:
             self._exposing.cancel()
         self._exposure.set({"CCD_EXPOSURE_VALUE": 0.0})
-        self.tell(self._exposure, State.IDLE)
-        self.tell(self._abort, State.OK)
+        self.report(self._exposure, State.IDLE)
+        self.report(self._abort, State.OK)
 
     async def _expose(self, kind: FrameKind, exposure_s: float) -> None:
         started_at, started_s = datetime.now(UTC), _time_s()
         shot = self._begin(kind, exposure_s, started_s)
         self._exposure.set({"CCD_EXPOSURE_VALUE": exposure_s})
-        self.tell(self._exposure, State.BUSY)
+        self.report(self._exposure, State.BUSY)
         async with asyncio.TaskGroup() as darkroom:
             developing = darkroom.create_task(asyncio.to_thread(self._telescope.render, shot))
             await self._count_down(started_s + exposure_s)
@@ -206,7 +206,7 @@ class IndiCamera(IndiDevice):
             await _sleep_until(started_s + exposure_s + self._telescope.readout_s(shot.readout_mode))
         self.send(self._image, "CCD1", ".fits", writing.result())
         self._exposure.set({"CCD_EXPOSURE_VALUE": 0.0})
-        self.tell(self._exposure, State.OK)
+        self.report(self._exposure, State.OK)
 
     def _begin(self, kind: FrameKind, exposure_s: float, started_s: float) -> Exposure:
         sensor = self._telescope.rig.sensor
@@ -225,7 +225,7 @@ class IndiCamera(IndiDevice):
         while (left_s := end_s - _time_s()) > self.polling_s:
             await asyncio.sleep(min(self.polling_s, left_s))
             self._exposure.set({"CCD_EXPOSURE_VALUE": max(end_s - _time_s(), 0.0)})
-            self.tell(self._exposure, State.BUSY)
+            self.report(self._exposure, State.BUSY)
         await _sleep_until(end_s)
 
     def _file(self, pixels: NDArray[np.uint16], kind: FrameKind, shot: Exposure, started_at: datetime) -> MemoryFile:
@@ -240,22 +240,22 @@ class IndiCamera(IndiDevice):
         left, top, width, height = (int(values.get(edge, self._region[edge])) for edge in ("X", "Y", "WIDTH", "HEIGHT"))
         sensor = self._telescope.rig.sensor
         if left + width > sensor.width or top + height > sensor.height:
-            raise RefusedError(f"CCD_FRAME: reaches beyond the sensor's {sensor.width} x {sensor.height} pixels")
+            raise RefusedError(f"CCD_FRAME: exceeds the sensor's {sensor.width} x {sensor.height} pixels")
         self._region.set({"X": left, "Y": top, "WIDTH": width, "HEIGHT": height})
-        self.tell(self._region, State.OK)
+        self.report(self._region, State.OK)
 
     def _reset_region(self, _: Mapping[str, Value]) -> None:
         sensor = self._telescope.rig.sensor
         self._region.set({"X": 0, "Y": 0, "WIDTH": sensor.width, "HEIGHT": sensor.height})
-        self.tell(self._region, State.OK)
-        self.tell(self._reset, State.OK)
+        self.report(self._region, State.OK)
+        self.report(self._reset, State.OK)
 
     def _set_binning(self, values: Mapping[str, Value]) -> None:
         across = int(values.get("HOR_BIN", self._binning["HOR_BIN"]))
         if across != int(values.get("VER_BIN", across)):
             raise RefusedError("CCD_BINNING: must be the same along both axes")
         self._binning.set({"HOR_BIN": across, "VER_BIN": across})
-        self.tell(self._binning, State.OK)
+        self.report(self._binning, State.OK)
 
     def _set_temperature(self, values: Mapping[str, Value]) -> None:
         cooler = self._telescope.cooler
@@ -263,7 +263,7 @@ class IndiCamera(IndiDevice):
         cooler.advance(_time_s())
         cooler.cool_to(float(values["CCD_TEMPERATURE_VALUE"]))
         self._cooler.select("COOLER_ON")
-        self.tell(self._cooler, State.BUSY)
+        self.report(self._cooler, State.BUSY)
         self._refresh_temperature()
 
     def _switch_cooler(self, values: Mapping[str, Value]) -> None:
@@ -275,11 +275,11 @@ class IndiCamera(IndiDevice):
         elif cooler.setpoint_c is None:
             cooler.cool_to(cooler.sensor_c)
         self._cooler.select("COOLER_OFF" if cooler.setpoint_c is None else "COOLER_ON")
-        self.tell(self._cooler, State.IDLE if cooler.setpoint_c is None else State.BUSY)
+        self.report(self._cooler, State.IDLE if cooler.setpoint_c is None else State.BUSY)
         self._refresh_temperature()
 
     async def poll(self) -> None:
-        """Report the temperature, over and over."""
+        """Report the temperature periodically."""
         while True:
             self._refresh_temperature()
             await asyncio.sleep(self.polling_s)
@@ -289,15 +289,15 @@ class IndiCamera(IndiDevice):
         if cooler:
             sensor_c = cooler.reading_c
             self._power.set({"CCD_COOLER_VALUE": round(cooler.power_percent, 1)})
-            self.tell(self._power, State.IDLE if cooler.setpoint_c is None else State.BUSY)
+            self.report(self._power, State.IDLE if cooler.setpoint_c is None else State.BUSY)
             if cooler.setpoint_c is not None:
                 state = State.OK if abs(sensor_c - cooler.setpoint_c) <= REACHED_C else State.BUSY
         self._temperature.set({"CCD_TEMPERATURE_VALUE": round(sensor_c, 2)})
-        self.tell(self._temperature, state)
+        self.report(self._temperature, state)
 
 
 class IndiFlatPanel(IndiDevice):
-    """The flat panel, which is a dust cap too where it has a cover."""
+    """The flat panel, which is also a dust cap if it has a cover."""
 
     def __init__(self, panel: Panel, tasks: asyncio.TaskGroup, publish: Publish) -> None:
         self._has_cover = panel.model.cover_travel_s is not None
@@ -318,25 +318,25 @@ class IndiFlatPanel(IndiDevice):
     def _switch_light(self, values: Mapping[str, Value]) -> None:
         self._panel.lit = values.get("FLAT_LIGHT_ON") == "On"
         self._light.select("FLAT_LIGHT_ON" if self._panel.lit else "FLAT_LIGHT_OFF")
-        self.tell(self._light, State.OK)
+        self.report(self._light, State.OK)
 
     def _set_brightness(self, values: Mapping[str, Value]) -> None:
         self._panel.brightness = int(values["FLAT_LIGHT_INTENSITY_VALUE"])
         self._intensity.set({"FLAT_LIGHT_INTENSITY_VALUE": self._panel.brightness})
-        self.tell(self._intensity, State.OK)
+        self.report(self._intensity, State.OK)
 
     def _park(self, values: Mapping[str, Value]) -> None:
         closed = values.get("PARK") == "On"
         arrival_s = self._panel.move_cover(_time_s(), closed=closed)
         self._cover.select("PARK" if closed else "UNPARK")
-        self.tell(self._cover, State.BUSY)
+        self.report(self._cover, State.BUSY)
         if self._moving:
             self._moving.cancel()
         self._moving = self.start(self._arrive(arrival_s))
 
     async def _arrive(self, arrival_s: float) -> None:
         await _sleep_until(arrival_s)
-        self.tell(self._cover, State.OK)
+        self.report(self._cover, State.OK)
 
 
 class IndiFilterWheel(IndiDevice):
@@ -354,7 +354,7 @@ class IndiFilterWheel(IndiDevice):
 
     def _turn(self, values: Mapping[str, Value]) -> None:
         arrival_s = self._wheel.turn_to(int(values["FILTER_SLOT_VALUE"]) - 1, _time_s())
-        self.tell(self._slot, State.BUSY)
+        self.report(self._slot, State.BUSY)
         if self._turning:
             self._turning.cancel()
         self._turning = self.start(self._arrive(arrival_s))
@@ -362,7 +362,7 @@ class IndiFilterWheel(IndiDevice):
     async def _arrive(self, arrival_s: float) -> None:
         await _sleep_until(arrival_s)
         self._slot.set({"FILTER_SLOT_VALUE": self._wheel.target + 1})
-        self.tell(self._slot, State.OK)
+        self.report(self._slot, State.OK)
 
 
 def _time_s() -> float:

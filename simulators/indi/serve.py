@@ -1,7 +1,7 @@
-"""An INDI server that shows a simulated rig to any INDI client, over TCP and over a local socket.
+"""An INDI server that serves a simulated rig to INDI clients, over TCP and a local socket.
 
-It behaves as indiserver does, down to its local socket: that is in Linux's abstract namespace, and BLOBs are handed
-over there as descriptors of memory files instead of text.
+It behaves like indiserver: its local socket is in Linux's abstract namespace, and BLOBs are passed over it as
+descriptors of memory files instead of text.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from coldframe.simulators.indi.requests import (
 from coldframe.simulators.indi.rig import indi_devices
 
 LONGEST_LAG = 512 << 20
-"""Bytes that a client may lag behind before it is dropped."""
+"""Bytes that a client may lag behind before it is disconnected."""
 ACCEPT_PAUSE_S = 0.2
 
 BuildDevices = Callable[[asyncio.TaskGroup, Publish], list[IndiDevice]]
@@ -38,11 +38,11 @@ _log = logging.getLogger(__name__)
 
 
 class ServerStartError(ColdframeError, OSError):
-    """The server cannot listen where it was told to."""
+    """The server cannot listen on the requested address."""
 
 
 class Subscription:
-    """What a client has asked to hear of, by indiserver's rules."""
+    """The messages that a client wants, by indiserver's rules."""
 
     def __init__(self) -> None:
         self._everything = False
@@ -51,14 +51,14 @@ class Subscription:
         self._property_policies: dict[tuple[str, str], BlobPolicy] = {}
 
     def want(self, request: GetProperties) -> None:
-        """Note that a client asked for properties: it hears of their changes from now on."""
+        """Subscribe to the requested properties."""
         if request.device:
             self._wanted.add((request.device, request.name))
         else:
             self._everything = True
 
     def enable(self, request: EnableBlob) -> None:
-        """Note what the client wants of BLOBs; without a property's name it goes for all of them."""
+        """Set the policy for BLOBs, of all properties if the request names none."""
         if request.name:
             self._property_policies[request.device, request.name] = request.policy
             self._wanted.add((request.device, request.name))
@@ -67,7 +67,7 @@ class Subscription:
             self._property_policies = dict.fromkeys(self._property_policies, request.policy)
 
     def covers(self, notice: Notice | BlobNotice) -> bool:
-        """Tell whether the client is to get a message."""
+        """Return whether the client wants a message."""
         key = notice.device, notice.name
         if not (self._everything or key in self._wanted or (notice.device, "") in self._wanted):
             return False
@@ -77,24 +77,24 @@ class Subscription:
 
 
 class DriverSubscription(Subscription):
-    """What indiserver wants of a driver: everything, for it to sort out."""
+    """The subscription of indiserver, which wants every message of a driver."""
 
     def covers(self, notice: Notice | BlobNotice) -> bool:  # noqa: ARG002  # the base class's signature
-        """Tell that it is."""
+        """Return true."""
         return True
 
 
 class Connection:
-    """A client of ours, or the indiserver whose driver we are.
+    """A connection to a client, or to the indiserver that started this driver.
 
     Parameters
     ----------
     stream
-        A connected socket, which the connection owns from now on.
+        A connected socket, which the connection closes at its end.
     bus
-        The devices, and the other connections.
+        The devices and the other connections.
     subscription
-        What goes out here.
+        The messages to send.
     """
 
     def __init__(self, stream: socket.socket, bus: "Bus", subscription: Subscription) -> None:
@@ -108,7 +108,7 @@ class Connection:
         stream.setblocking(False)
 
     def offer(self, notice: Notice | BlobNotice) -> None:
-        """Queue a message if this client wants it; never waits."""
+        """Queue a message if this client wants it; return at once."""
         if self._subscription.covers(notice):
             if isinstance(notice, BlobNotice):
                 self._put(notice, notice.file.size)
@@ -116,18 +116,18 @@ class Connection:
                 self._put(notice.xml, len(notice.xml))
 
     async def run(self) -> None:
-        """Serve until the other side hangs up, sends garbage, or lags too far behind."""
+        """Serve until the client disconnects, sends garbage, or lags too far behind."""
         writing = asyncio.create_task(self._write())
         with self._stream, self._bus.joined(self):
             try:
                 await self._read()
             except (OSError, GarbledStreamError) as error:
                 _log.info("closed a connection: %s", error)
-            except Exception:  # noqa: BLE001  # one client's trouble must not end the server for the others
-                _log.exception("closed a connection that could not be served")
+            except Exception:  # noqa: BLE001  # the boundary: an error of one client must not stop the server
+                _log.exception("closed a connection after an error")
             finally:
                 writing.cancel()
-                # The socket must not close under a write that is still being cancelled.
+                # Wait: the socket must not be closed during a write that is being cancelled.
                 await asyncio.wait((writing,))
 
     def _put(self, item: bytes | BlobNotice, size: int) -> None:
@@ -139,7 +139,7 @@ class Connection:
         self._filled.set()
 
     def _drop(self) -> None:
-        _log.warning("dropped a client that lags %d MiB behind", self._lag >> 20)
+        _log.warning("disconnected a client that lags %d MiB behind", self._lag >> 20)
         self._subscription = Subscription()
         with suppress(OSError):
             self._stream.shutdown(socket.SHUT_RDWR)
@@ -154,7 +154,7 @@ class Connection:
         match request:
             case GetProperties():
                 self._subscription.want(request)
-                # Only the one who asked needs the answer.
+                # Only this client gets the definitions.
                 self._bus.define(request, self)
             case EnableBlob():
                 self._subscription.enable(request)
@@ -169,8 +169,8 @@ class Connection:
             while True:
                 await self._write_next()
         except OSError as error:
-            # Whoever hangs up right after a request is still owed what it asked for: reading goes on to the end.
-            _log.debug("a client no longer listens: %s", error)
+            # A client that disconnects right after a request still gets it executed: reading continues to the end.
+            _log.debug("a client no longer receives: %s", error)
             self._subscription = Subscription()
 
     async def _write_next(self) -> None:
@@ -202,14 +202,14 @@ class Connection:
 
 
 class Bus:
-    """The devices, and those who listen to them.
+    """The devices and the connections to their clients.
 
     Parameters
     ----------
     build
         Builds the devices.
     tasks
-        Runs what they do.
+        Task group for the work of the devices.
     """
 
     def __init__(self, build: BuildDevices, tasks: asyncio.TaskGroup) -> None:
@@ -218,14 +218,14 @@ class Bus:
         self._devices = build(tasks, self._publish)
 
     def joined(self, connection: Connection) -> ExitStack:
-        """Let a connection hear the devices for the length of a `with` block."""
+        """Connect a client to the devices for the length of a `with` block."""
         self._connections.append(connection)
         stack = ExitStack()
         stack.callback(self._connections.remove, connection)
         return stack
 
     def define(self, request: GetProperties, asking: Connection) -> None:
-        """Let the devices tell their properties to one connection."""
+        """Have the devices define their properties on one connection."""
         self._asking = asking
         try:
             for device in self._devices:
@@ -234,12 +234,12 @@ class Bus:
             self._asking = None
 
     def change(self, request: NewVector) -> None:
-        """Hand a wish to the device that it is for."""
+        """Pass a change request to its device."""
         for device in self._devices:
             device.change(request)
 
     def stop(self) -> None:
-        """End whatever the devices are doing."""
+        """Cancel all work of the devices."""
         for device in self._devices:
             device.stop()
 
@@ -261,18 +261,18 @@ async def serve(
     Parameters
     ----------
     rig
-        The rig to show.
+        The rig to serve.
     host, port
-        Where to listen for TCP connections. Whoever can connect can do anything: keep to loopback.
+        Address to listen on for TCP connections. Anyone who can connect has full control: keep to loopback.
     unix_socket
-        Name of a local socket in the abstract namespace, such as indiserver's "/tmp/indiserver"; None for none.
+        Name of a local socket in the abstract namespace, such as indiserver's "/tmp/indiserver"; None for no socket.
     started
         Called once clients can connect.
 
     Raises
     ------
     ServerStartError
-        If the port or the local socket is taken, or the host is not ours.
+        If the port or the local socket is in use, or the host is not an address of this machine.
     """
     with ExitStack() as stack:
         listeners = [stack.enter_context(_listen_tcp(host, port))]
@@ -312,11 +312,11 @@ async def _accept(listener: socket.socket, bus: Bus, tasks: asyncio.TaskGroup) -
         try:
             stream, _ = await asyncio.get_running_loop().sock_accept(listener)
         except OSError as error:  # such as too many open files
-            _log.warning("cannot take a connection: %s", error)
+            _log.warning("cannot accept a connection: %s", error)
             await asyncio.sleep(ACCEPT_PAUSE_S)
             continue
         if stream.family != socket.AF_UNIX:
-            # Small messages go out at once, not when there is more to send.
+            # Send small messages at once instead of collecting them.
             with suppress(OSError):
                 stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tasks.create_task(Connection(stream, bus, Subscription()).run())

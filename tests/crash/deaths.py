@@ -27,7 +27,8 @@ import numpy as np
 
 from coldframe.calibration.combining.verify import recombined
 from coldframe.calibration.masters.reading import integrity_fault
-from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightEnded, NightOutcome
+from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightEnded
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.storage.journal_reader import read_journal
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.frames import FrameKind

@@ -20,17 +20,19 @@ from coldframe.capture.events.kinds import (
     FrameRejected,
     HookEnded,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
     PanelChanged,
+    StepEnded,
+    StepStarted,
+    TemperatureRead,
+)
+from coldframe.capture.events.values import (
+    NightOutcome,
     PlannedStep,
     Severity,
-    StepEnded,
     StepOutcome,
-    StepStarted,
     StepType,
-    TemperatureRead,
 )
 from coldframe.capture.storage.journal import encode_event
 from coldframe.capture.storage.journal_reader import JournalLineError, decode_event, read_journal

@@ -178,8 +178,8 @@ def test_all_files_pass_fitsverify(nights: dict[str, Seen], kind: str) -> None:
 def test_a_camera_without_light_gets_a_clear_verdict_and_the_rest(nights: dict[str, Seen]) -> None:
     run, code, said = nights["blind"].run, nights["blind"].code, nights["blind"].said
     assert code == 1, said
-    assert "master of bias from 5 frames" in said
-    assert "master of dark 0.5 s from 3 frames" in said
+    assert "master of bias written from 5 frames" in said
+    assert "master of dark 0.5 s written from 3 frames" in said
     for filter_name in FILTERS:
         assert f"tune flat {filter_name} failed" in said
     assert "missing:" in said

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, NightOutcome
+from coldframe.capture.events.kinds import Event
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.night.assembly import assembled_night, open_night_files
 from coldframe.capture.night.resuming import unfinished_night
 from coldframe.capture.session.steering import Steering

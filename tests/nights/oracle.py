@@ -28,18 +28,20 @@ from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError, read_frame, read_header
 from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events.kinds import (
-    AbortedBy,
     Event,
     FrameAccepted,
     FrameRejected,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
+    StepEnded,
+)
+from coldframe.capture.events.values import (
+    AbortedBy,
+    NightOutcome,
     PlannedStep,
     Severity,
-    StepEnded,
     StepOutcome,
     Topic,
 )

@@ -24,8 +24,9 @@ from unittest.mock import patch
 from coldframe.calibration.camera.record import CAMERAS
 from coldframe.calibration.library.library import LIBRARY
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, NightOutcome
+from coldframe.capture.events.kinds import Event
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.night.assembly import LEARNED_FLATS, assembled_night, open_night_files
 from coldframe.capture.rig.safe_state import SafeState
 from coldframe.config.examples import example_night

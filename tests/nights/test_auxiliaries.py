@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.capture.events.kinds import MasterWritten, NightEnded, NightOutcome
+from coldframe.capture.events.kinds import MasterWritten, NightEnded
+from coldframe.capture.events.values import NightOutcome
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Camera, Frame
 from coldframe.devices.errors import DeviceLostError

@@ -13,11 +13,10 @@ from coldframe.capture.events.kinds import (
     HookEnded,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     Notice,
     StepEnded,
-    StepOutcome,
 )
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.recovery import power_cycle
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.settings import Settings

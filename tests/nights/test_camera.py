@@ -14,11 +14,10 @@ from coldframe.capture.events.kinds import (
     FlatTuned,
     FrameAccepted,
     MasterWritten,
-    NightOutcome,
     Notice,
     PedestalDecided,
-    Severity,
 )
+from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.capture.shooting.camera_ladder import FRAMES_PER_RUNG, LADDER
 from coldframe.capture.storage.journal import encode_event
 from coldframe.config.examples import example_night

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from astropy.io import fits
 
-from coldframe.capture.events.kinds import FrameAccepted, NightOutcome, Notice
+from coldframe.capture.events.kinds import FrameAccepted, Notice
+from coldframe.capture.events.values import NightOutcome
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Camera, Frame
 from tests.nights.nights import START, NightRun, run_night

@@ -10,12 +10,11 @@ import pytest
 from coldframe.capture.events.kinds import (
     FrameAccepted,
     MasterWritten,
-    NightOutcome,
     NightStarted,
     SetResized,
     StepEnded,
-    StepOutcome,
 )
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings

@@ -12,14 +12,9 @@ import pytest
 
 from coldframe.calibration.files.frame_file import read_pixels
 from coldframe.calibration.stacking.accumulator import pixel_digest
-from coldframe.capture.events.kinds import (
-    FrameAccepted,
-    FrameRejected,
-    NightOutcome,
-    StepEnded,
-    StepOutcome,
-)
+from coldframe.capture.events.kinds import FrameAccepted, FrameRejected, StepEnded
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.pipeline.delivered_frames import NOT_JUDGED
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.threads import in_thread

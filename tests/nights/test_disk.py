@@ -11,7 +11,8 @@ import pytest
 
 from coldframe.calibration.files.durable import NotDurableError, make_folder_durably, replace_durably, write_durably
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightEnded, NightOutcome
+from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightEnded
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.shooting.set_master import FinishedSet, SetMaster
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.frames import FrameKind

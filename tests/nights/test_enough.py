@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightOutcome, NightStarted, Notice, SetResized
+from coldframe.capture.events.kinds import (
+    FrameAccepted,
+    MasterWritten,
+    NightStarted,
+    Notice,
+    SetResized,
+)
+from coldframe.capture.events.values import NightOutcome
 from coldframe.config.counts import LightNoise, NoiseGoal
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind

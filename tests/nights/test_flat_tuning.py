@@ -13,13 +13,11 @@ from coldframe.capture.events.kinds import (
     Event,
     FlatTested,
     FlatTuned,
-    NightOutcome,
     Notice,
     StepEnded,
-    StepOutcome,
-    Topic,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome, StepOutcome, Topic
 from coldframe.capture.night.assembly import assembled_night, open_night_files
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from coldframe.calibration.library.library import Library
-from coldframe.capture.events.kinds import MasterWritten, NightOutcome, Notice, Severity
+from coldframe.capture.events.kinds import MasterWritten, Notice
+from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings
 from coldframe.config.settings import Settings

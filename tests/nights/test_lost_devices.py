@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from coldframe.capture.events.kinds import FrameAccepted, MasterWritten, NightOutcome, Notice, StepEnded, StepOutcome
+from coldframe.capture.events.kinds import (
+    FrameAccepted,
+    MasterWritten,
+    Notice,
+    StepEnded,
+)
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Camera, Frame
 from coldframe.devices.errors import DeviceLostError

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.capture.events.kinds import NightOutcome, Notice
+from coldframe.capture.events.kinds import Notice
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.host.memory import MOST_DRIVER_GROWTH_BYTES, MOST_LINK_BYTES
 from coldframe.devices.errors import DeviceLostError
 from tests.nights.nights import NightRun, run_night

@@ -18,11 +18,13 @@ from coldframe.capture.events.kinds import (
     ExposureStarted,
     FrameAccepted,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
-    SkippedBy,
     StepEnded,
+)
+from coldframe.capture.events.values import (
+    NightOutcome,
+    SkippedBy,
     StepOutcome,
     StepType,
 )

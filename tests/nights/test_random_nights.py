@@ -14,7 +14,8 @@ from unittest.mock import patch
 import pytest
 
 from coldframe.calibration.files.frame_file import read_header
-from coldframe.capture.events.kinds import FrameAccepted, NightEnded, NightOutcome
+from coldframe.capture.events.kinds import FrameAccepted, NightEnded
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.judging.frame_gate import FrameGate
 from tests.nights import random_nights
 from tests.nights.disk import DiskFault

@@ -7,7 +7,8 @@ import pytest
 from astropy.io import fits
 
 from coldframe.calibration.combining.verify import recombined
-from coldframe.capture.events.kinds import MasterWritten, NightOutcome
+from coldframe.capture.events.kinds import MasterWritten
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.storage.night_folder import NightFolder, newest_night
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.verify import verify_nights

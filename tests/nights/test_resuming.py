@@ -18,12 +18,11 @@ from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameRejected,
     MasterWritten,
-    NightOutcome,
     NightStarted,
     Notice,
     StepEnded,
-    StepOutcome,
 )
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.storage.journal import Journal
 from coldframe.capture.storage.night_folder import FOLDERS, NightFolder
 from coldframe.config.examples import example_night

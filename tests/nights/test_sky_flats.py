@@ -11,10 +11,9 @@ from coldframe.capture.events.kinds import (
     FlatTested,
     FrameAccepted,
     FrameRejected,
-    NightOutcome,
     StepEnded,
-    StepOutcome,
 )
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings

@@ -17,17 +17,16 @@ from coldframe.capture.events.kinds import (
     FrameRejected,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     NightPaused,
     NightResumed,
     NightStarted,
     PanelChanged,
     SetResized,
     StepEnded,
-    StepOutcome,
     StepStarted,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.session.steering import Steering
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind

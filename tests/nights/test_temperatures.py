@@ -12,11 +12,10 @@ from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameRejected,
     MasterWritten,
-    NightOutcome,
     Notice,
     StepEnded,
-    StepOutcome,
 )
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.steps import ShootStep
 from coldframe.config.examples import example_night

@@ -15,12 +15,10 @@ from coldframe.capture.events.kinds import (
     FrameRejected,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     Notice,
-    Severity,
     StepEnded,
-    StepOutcome,
 )
+from coldframe.capture.events.values import NightOutcome, Severity, StepOutcome
 from coldframe.capture.threads import in_thread
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind, ReadoutSettings

@@ -15,13 +15,11 @@ from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameRejected,
     MasterWritten,
-    NightOutcome,
     Notice,
-    Severity,
     StepEnded,
-    StepOutcome,
     StepStarted,
 )
+from coldframe.capture.events.values import NightOutcome, Severity, StepOutcome
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.loading import load_settings

@@ -12,12 +12,11 @@ from coldframe.capture.events.kinds import (
     FlatTuned,
     FrameAccepted,
     MasterWritten,
-    NightOutcome,
     NightStarted,
     PedestalDecided,
     StepEnded,
-    StepOutcome,
 )
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.config.examples import example_night, example_nights
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import load_settings

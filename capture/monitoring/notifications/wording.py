@@ -10,19 +10,18 @@ from coldframe.capture.events.kinds import (
     FrameRejected,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
     SetResized,
-    Severity,
     StepEnded,
 )
+from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.capture.monitoring.progress.narrator import Narrator, severity_of
 from coldframe.capture.monitoring.progress.quantities import duration_text
 from coldframe.config.tables.notify import NotifySettings
 
 MOST_PROBLEMS = 15
-"""Notifications about problems in a night; the last one has their number."""
+"""Largest number of notifications about problems per night; the last notification has the number of problems."""
 
 LONGEST_TEXT = 1000
 

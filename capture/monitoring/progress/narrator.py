@@ -18,20 +18,22 @@ from coldframe.capture.events.kinds import (
     HookEnded,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     NightPaused,
     NightResumed,
     NightStarted,
     Notice,
     PanelChanged,
     PedestalDecided,
-    PlannedStep,
     SetResized,
-    Severity,
     StepEnded,
-    StepOutcome,
     StepStarted,
     TemperatureRead,
+)
+from coldframe.capture.events.values import (
+    NightOutcome,
+    PlannedStep,
+    Severity,
+    StepOutcome,
 )
 from coldframe.capture.monitoring.progress.quantities import (
     duration_text,

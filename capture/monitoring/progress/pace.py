@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from coldframe.capture.events.kinds import PlannedStep, SkippedBy, StepOutcome
+from coldframe.capture.events.values import PlannedStep, SkippedBy, StepOutcome
 
 PLAN_WEIGHT = 3
 """The planned pace counts as this many frames, so that the first measured ones change the estimate gently."""

@@ -24,13 +24,11 @@ from coldframe.capture.events.kinds import (
     PanelChanged,
     PedestalDecided,
     SetResized,
-    Severity,
-    SkippedBy,
     StepEnded,
-    StepOutcome,
     StepStarted,
     TemperatureRead,
 )
+from coldframe.capture.events.values import Severity, SkippedBy, StepOutcome
 from coldframe.capture.monitoring.progress.narrator import LogLine, Narrator
 from coldframe.capture.monitoring.progress.pace import Outlook, Pace, StepProgress
 

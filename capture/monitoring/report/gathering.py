@@ -23,13 +23,15 @@ from coldframe.capture.events.kinds import (
     NightEnded,
     NightStarted,
     PedestalDecided,
-    PlannedStep,
     SetResized,
-    Severity,
     StepEnded,
+    TemperatureRead,
+)
+from coldframe.capture.events.values import (
+    PlannedStep,
+    Severity,
     StepOutcome,
     StepType,
-    TemperatureRead,
 )
 from coldframe.capture.monitoring.progress.narrator import Narrator
 from coldframe.capture.monitoring.progress.quantities import printable

@@ -5,7 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from coldframe.capture.events.kinds import Event, HookEnded, NightEnded, NightStarted, Notice, StepType
+from coldframe.capture.events.kinds import (
+    Event,
+    HookEnded,
+    NightEnded,
+    NightStarted,
+    Notice,
+)
+from coldframe.capture.events.values import StepType
 from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError
 

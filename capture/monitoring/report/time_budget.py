@@ -42,9 +42,9 @@ from coldframe.capture.events.kinds import (
     Notice,
     PanelChanged,
     StepEnded,
-    StepOutcome,
     StepStarted,
 )
+from coldframe.capture.events.values import StepOutcome
 from coldframe.capture.monitoring.report.runs import Run
 
 LONGEST_MOVE = timedelta(minutes=2)

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from coldframe.capture.events.kinds import FrameShown, StepType
+from coldframe.capture.events.kinds import FrameShown
+from coldframe.capture.events.values import StepType
 from coldframe.capture.monitoring.progress.narrator import LogLine
 from coldframe.capture.monitoring.progress.pace import StepProgress
 from coldframe.capture.monitoring.progress.state import DashboardState
@@ -33,7 +34,7 @@ def to_json(document: Mapping[str, object]) -> bytes:
 
 
 def phase_of(state: DashboardState) -> str:
-    """Say in one word what goes on: the kind of frames, or what is done where none are shot."""
+    """Return the current activity: the kind of frames, or the work of a step without frames."""
     if state.ended is not None:
         return "ended"
     step = state.step

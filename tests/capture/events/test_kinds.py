@@ -12,16 +12,18 @@ import pytest
 from coldframe.capture.events import kinds
 from coldframe.capture.events.kinds import (
     EVENT_KINDS,
-    AbortedBy,
     Event,
     FrameShown,
+    on_the_wire,
+)
+from coldframe.capture.events.values import (
+    AbortedBy,
     NightOutcome,
     Severity,
     SkippedBy,
     StepOutcome,
     StepType,
     Topic,
-    on_the_wire,
 )
 from coldframe.capture.storage.journal import is_journalled
 

@@ -15,12 +15,11 @@ from coldframe.capture.events.kinds import (
     Event,
     ExposureStarted,
     NightEnded,
-    NightOutcome,
     Notice,
-    Severity,
     TemperatureRead,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.capture.host import systemd
 from coldframe.capture.host.systemd import READOUT_S, SILENCE_S, Progress, ServiceWatch
 from coldframe.config.frames import FrameKind

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Notice, Severity
+from coldframe.capture.events.kinds import Notice
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity
 from coldframe.capture.night.assembly import assembled_night, open_night_files
 from coldframe.capture.storage.journal import is_being_written
 from coldframe.capture.storage.journal_reader import read_journal

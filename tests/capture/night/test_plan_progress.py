@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.capture.events.kinds import SetResized, SkippedBy, StepType, TuningKept
+from coldframe.capture.events.kinds import SetResized, TuningKept
+from coldframe.capture.events.values import SkippedBy, StepType
 from coldframe.capture.night.night import needed_devices
 from coldframe.capture.night.plan_progress import PlanProgress
 from coldframe.capture.night.planned_steps import planned_steps

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from coldframe.capture.events.kinds import NightEnded, NightOutcome, NightStarted
+from coldframe.capture.events.kinds import NightEnded, NightStarted
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.night.resuming import unfinished_night
 from coldframe.capture.storage.journal import Journal, encode_event
 from coldframe.capture.storage.night_folder import NightFolder

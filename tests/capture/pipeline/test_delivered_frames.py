@@ -9,7 +9,8 @@ import pytest
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import read_header
-from coldframe.capture.events.kinds import FrameRejected, Notice, Severity
+from coldframe.capture.events.kinds import FrameRejected, Notice
+from coldframe.capture.events.values import Severity
 from coldframe.capture.pipeline import delivered_frames
 from coldframe.capture.pipeline.delivered_frames import NOT_JUDGED, DeliveredFrames
 from coldframe.capture.storage.night_folder import NightFolder

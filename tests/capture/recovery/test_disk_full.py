@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.capture.events.kinds import FrameAccepted, NightOutcome, Notice
+from coldframe.capture.events.kinds import FrameAccepted, Notice
+from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.recovery import disk_full
 from coldframe.config.examples import example_night
 from coldframe.config.loading import load_settings

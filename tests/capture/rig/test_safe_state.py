@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from coldframe.capture.events.kinds import Notice, Topic
+from coldframe.capture.events.kinds import Notice
+from coldframe.capture.events.values import Topic
 from coldframe.capture.rig.safe_state import ABORT_DEADLINE_S, LAMP_DEADLINE_S, PATIENCE_S, SafeState
 from coldframe.capture.rig.temperature import cool
 from coldframe.config.settings import Settings

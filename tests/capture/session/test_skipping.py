@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.capture.events.kinds import SkippedBy, StepStarted
+from coldframe.capture.events.kinds import StepStarted
+from coldframe.capture.events.values import SkippedBy
 from coldframe.capture.session.context import StepFailedError, StepSkippedError
 from coldframe.capture.session.skipping import skippable
 from coldframe.devices.errors import DeviceError

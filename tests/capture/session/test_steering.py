@@ -5,8 +5,14 @@ import asyncio
 import pytest
 
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import NightEnded, NightOutcome, NightPaused, NightResumed, StepEnded, StepOutcome
+from coldframe.capture.events.kinds import (
+    NightEnded,
+    NightPaused,
+    NightResumed,
+    StepEnded,
+)
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.session.steering import Steering
 
 pytestmark = pytest.mark.looptime

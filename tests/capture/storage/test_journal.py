@@ -18,12 +18,10 @@ from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameShown,
     NightEnded,
-    NightOutcome,
     NightStarted,
     PanelChanged,
-    PlannedStep,
-    StepType,
 )
+from coldframe.capture.events.values import NightOutcome, PlannedStep, StepType
 from coldframe.capture.storage.journal import Journal, encode_event, is_being_written
 from coldframe.config.frames import FrameKind
 from coldframe.devices.flat_panel import CoverState

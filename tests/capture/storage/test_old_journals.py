@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from coldframe.capture.events.kinds import NightEnded, Notice, SkippedBy, StepEnded, StepType
+from coldframe.capture.events.kinds import NightEnded, Notice, StepEnded
+from coldframe.capture.events.values import SkippedBy, StepType
 from coldframe.capture.storage.journal_reader import decode_event
 from coldframe.capture.storage.old_journals import upgraded
 

@@ -11,8 +11,9 @@ import pytest
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import read_frame
 from coldframe.capture.clock import NightClock
-from coldframe.capture.events.kinds import Event, Notice, Severity
+from coldframe.capture.events.kinds import Event, Notice
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import Severity
 from coldframe.capture.storage import stray_frames
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.stray_frames import StrayFrames

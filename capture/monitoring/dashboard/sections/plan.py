@@ -3,7 +3,7 @@
 from rich.style import Style
 from rich.text import Text
 
-from coldframe.capture.events.kinds import StepOutcome
+from coldframe.capture.events.values import StepOutcome
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, Glyphs, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane
 from coldframe.capture.monitoring.progress.pace import StepProgress

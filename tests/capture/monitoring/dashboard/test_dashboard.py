@@ -25,17 +25,19 @@ from coldframe.capture.events.kinds import (
     MasterGrew,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
     PanelChanged,
+    StepEnded,
+    StepStarted,
+    TemperatureRead,
+)
+from coldframe.capture.events.values import (
+    NightOutcome,
     PlannedStep,
     Severity,
-    StepEnded,
     StepOutcome,
-    StepStarted,
     StepType,
-    TemperatureRead,
 )
 from coldframe.capture.monitoring.dashboard.layout import render, snapshot_svg, summary
 from coldframe.capture.monitoring.progress.state import DashboardState

@@ -17,12 +17,14 @@ import pytest
 from coldframe.capture.events.kinds import (
     MasterWritten,
     NightEnded,
-    NightOutcome,
     NightStarted,
-    PlannedStep,
     StepEnded,
-    StepOutcome,
     StepStarted,
+)
+from coldframe.capture.events.values import (
+    NightOutcome,
+    PlannedStep,
+    StepOutcome,
     StepType,
 )
 from coldframe.capture.monitoring.dashboard.terminal import Dashboard, NonBlockingTerminal

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from coldframe.capture.events.kinds import NightEnded, NightOutcome, Notice, Severity
+from coldframe.capture.events.kinds import NightEnded, Notice
+from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.capture.monitoring.notifications.sending import (
     MOST_STUCK,
     MOST_WAITING,

@@ -7,15 +7,17 @@ from coldframe.capture.events.kinds import (
     Event,
     FrameRejected,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
+    StepEnded,
+    TemperatureRead,
+)
+from coldframe.capture.events.values import (
+    NightOutcome,
     PlannedStep,
     Severity,
-    StepEnded,
     StepOutcome,
     StepType,
-    TemperatureRead,
 )
 from coldframe.capture.monitoring.notifications.wording import (
     LONGEST_TEXT,

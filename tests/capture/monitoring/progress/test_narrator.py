@@ -21,18 +21,20 @@ from coldframe.capture.events.kinds import (
     MasterGrew,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
     PanelChanged,
-    PlannedStep,
     SetResized,
-    Severity,
     StepEnded,
-    StepOutcome,
     StepStarted,
-    StepType,
     TemperatureRead,
+)
+from coldframe.capture.events.values import (
+    NightOutcome,
+    PlannedStep,
+    Severity,
+    StepOutcome,
+    StepType,
 )
 from coldframe.capture.monitoring.progress.line_logs import LineLog
 from coldframe.capture.monitoring.progress.narrator import Narrator, severity_of

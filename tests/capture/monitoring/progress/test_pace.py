@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldframe.capture.events.kinds import PlannedStep, StepOutcome, StepType
+from coldframe.capture.events.values import PlannedStep, StepOutcome, StepType
 from coldframe.capture.monitoring.progress.pace import Pace, StepProgress
 from coldframe.config.frames import FrameKind
 

@@ -4,14 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 from coldframe.capture.events.kinds import (
     NightEnded,
-    NightOutcome,
     NightStarted,
-    PlannedStep,
     SetResized,
-    SkippedBy,
     StepEnded,
-    StepOutcome,
     StepStarted,
+)
+from coldframe.capture.events.values import (
+    NightOutcome,
+    PlannedStep,
+    SkippedBy,
+    StepOutcome,
     StepType,
 )
 from coldframe.capture.monitoring.progress.state import DashboardState

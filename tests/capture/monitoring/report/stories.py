@@ -15,16 +15,18 @@ from coldframe.capture.events.kinds import (
     MasterGrew,
     MasterWritten,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
+    StepEnded,
+    StepStarted,
+    TemperatureRead,
+)
+from coldframe.capture.events.values import (
+    NightOutcome,
     PlannedStep,
     Severity,
-    StepEnded,
     StepOutcome,
-    StepStarted,
     StepType,
-    TemperatureRead,
 )
 from coldframe.capture.storage.journal import encode_event
 from coldframe.config.frames import FrameKind

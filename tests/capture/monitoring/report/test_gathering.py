@@ -9,9 +9,11 @@ from coldframe.capture.events.kinds import (
     CameraMeasured,
     FlatTested,
     FlatTuned,
+    SetResized,
+)
+from coldframe.capture.events.values import (
     NightOutcome,
     PlannedStep,
-    SetResized,
     Severity,
     StepOutcome,
     StepType,

@@ -16,11 +16,9 @@ from coldframe.capture.events.kinds import (
     CameraMeasured,
     Event,
     FlatTested,
-    NightOutcome,
     NightStarted,
-    PlannedStep,
-    StepType,
 )
+from coldframe.capture.events.values import NightOutcome, PlannedStep, StepType
 from coldframe.capture.monitoring.report.contents import FORMAT
 from coldframe.capture.monitoring.report.gathering import gather
 from coldframe.capture.monitoring.report.making import make_report

@@ -12,12 +12,11 @@ from coldframe.capture.events.kinds import (
     CoolingProgress,
     FilterChanged,
     FlatTested,
-    NightOutcome,
     NightPaused,
     NightResumed,
     PanelChanged,
-    StepOutcome,
 )
+from coldframe.capture.events.values import NightOutcome, StepOutcome
 from coldframe.capture.monitoring.report.runs import NoNightError, runs_of
 from coldframe.capture.monitoring.report.time_budget import BETWEEN_RUNS, TimeSpent, spans_of, time_budget
 from coldframe.config.frames import FrameKind

@@ -17,16 +17,18 @@ from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import (
     Event,
     NightEnded,
-    NightOutcome,
     NightStarted,
     Notice,
-    PlannedStep,
-    Severity,
     StepStarted,
-    StepType,
     TemperatureRead,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import (
+    NightOutcome,
+    PlannedStep,
+    Severity,
+    StepType,
+)
 from coldframe.capture.monitoring.telemetry.connection import BACKOFF
 from coldframe.capture.monitoring.telemetry.publisher import Telemetry
 from coldframe.capture.monitoring.telemetry.topics import Topics
@@ -36,8 +38,8 @@ from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.backoff import Backoff
 from coldframe.devices.mqtt.client import Access, BrokerLostError, connect, read_access
 from coldframe.devices.mqtt.message import Message
-from tests.capture.monitoring.telemetry.brokers import Mosquitto
 from tests.capture.monitoring.telemetry.schemas import check_message
+from tests.mosquitto import Mosquitto
 from tests.patience import PATIENCE_S
 
 RIG = "Small Refractor"

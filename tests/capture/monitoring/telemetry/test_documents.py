@@ -12,13 +12,12 @@ from coldframe.capture.events.kinds import (
     FrameAccepted,
     FrameShown,
     NightEnded,
-    NightOutcome,
     NightPaused,
     NightResumed,
     NightStarted,
     Notice,
-    Severity,
 )
+from coldframe.capture.events.values import NightOutcome, Severity
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.telemetry import documents
 from coldframe.capture.monitoring.telemetry.digest import LONGEST_UNPACKED, Digest, is_in_digest, unpack
@@ -177,7 +176,7 @@ def test_long_texts_are_cut() -> None:
 @pytest.mark.parametrize("name", sorted(path.name.removesuffix(".schema.json") for path in FOLDER.glob("*.json")))
 def test_examples_follow_their_schema(name: str) -> None:
     for example in schema(name).get("examples", []):
-        check(name, json.dumps(example))
+        assert check(name, json.dumps(example)) == example
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,10 @@ from coldframe.capture.events.kinds import (
     FrameShown,
     MasterGrew,
     NightStarted,
-    PlannedStep,
     StepStarted,
-    StepType,
     TemperatureRead,
 )
+from coldframe.capture.events.values import PlannedStep, StepType
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.watching.history import History
 from coldframe.capture.monitoring.watching.messages import decode_message

@@ -19,10 +19,9 @@ from coldframe.capture.events.kinds import (
     FrameShown,
     NightPaused,
     NightStarted,
-    PlannedStep,
-    StepType,
 )
 from coldframe.capture.events.stream import EventStream
+from coldframe.capture.events.values import PlannedStep, StepType
 from coldframe.capture.monitoring.watching import local, server
 from coldframe.capture.monitoring.watching.address import watch_address
 from coldframe.capture.monitoring.watching.local import LocalSource
