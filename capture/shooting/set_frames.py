@@ -163,7 +163,7 @@ class SetFrames:
 
     @property
     def _is_leaking(self) -> bool:
-        """True if light fell on several frames in a row, or on one of the first two: then nothing shows which one it was."""
+        """True if light fell on several frames in a row, or on one of the first two: nothing shows on which one."""
         return self.lit >= LIT_FRAMES or (self.lit > 0 and self.count.accepted == 1)
 
 

@@ -84,7 +84,7 @@ async def run(case: Case, camera: Watched, folder: Path, steer: Callable[[Steeri
 
 
 def require_in_files(camera: Watched, kind: FrameKind, folder: Path) -> list[Path]:
-    """Assert that each delivered frame is in exactly one file; return those in quarantine, all of which have a reason."""
+    """Assert that each delivered frame is in exactly one file; return those in quarantine, which all have a reason."""
     paths = [path for path in folder.rglob(f"{kind}_*.fits") if path.parent.name != "masters"]
     found = Counter(pixel_digest(read_pixels(path)) for path in paths)
     assert found == Counter(camera.delivered)
@@ -137,7 +137,7 @@ async def test_frames_on_their_way_to_a_slow_disk_are_kept_before_a_request_is_o
 
 
 class Contested(Watched):
-    """A camera whose gain another program changes for one frame, and whose driver then fails to apply the next order."""
+    """A camera whose gain another program changes for one frame, and whose driver fails to apply the next order."""
 
     failures = 0
 
