@@ -74,7 +74,7 @@ class DeliveredFrames:
         publish_rejected(self._context, self._number, path, reason)
 
     async def rescue(self) -> None:
-        """Save the remaining frames, which a failure or a cancellation stopped on their way to the disk, in quarantine."""
+        """Save in quarantine what a failure or a cancellation stopped on its way to the disk."""
         if not self._frames:
             return
         paths, faults = list[Path](), list[NotDurableError]()
