@@ -1,4 +1,4 @@
-# Two commands matter: `make night` and `make test`. Both set up what they need in .venv/.
+# The two main commands are `make night` and `make test`. Both install what they need into .venv/.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ UV_PIN := uv==0.13.9
 .DEFAULT_GOAL := help
 .PHONY: help night test test-deep check bench pins debian-packages clean
 
-help:  ## this list
+help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(READY): pyproject.toml requirements/dev.txt
@@ -19,37 +19,37 @@ $(READY): pyproject.toml requirements/dev.txt
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-night: $(READY)  ## a whole calibration night on the simulated rig, with the dashboard; files in demo-night/
+night: $(READY)  ## shoot a whole night on the simulated rig, with the dashboard; files in demo-night/
 	$(BIN)/coldframe run --simulate small --folder demo-night
 	$(BIN)/coldframe verify demo-night
 
-check: $(READY)  ## formatting, lint, types, import directions
+check: $(READY)  ## check formatting, lint, types and import directions
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Most tests wait, for real servers above all, so more of them than there are cores go on at a time; a file stays in one process.
-test: $(READY) debian-packages check  ## everything that must hold at every commit
+# Most tests wait, mainly for real servers, so more processes than cores are used. Each file stays in one process.
+test: $(READY) debian-packages check  ## run all checks and the tests for every commit
 	$(BIN)/pytest -m "not deep" -n 4 --dist loadfile
 
-test-deep: $(READY) debian-packages  ## the long suites
+test-deep: $(READY) debian-packages  ## run all tests, including the long suites
 	$(BIN)/pytest
 
-bench: $(READY) debian-packages  ## measurements, side by side in one run
+bench: $(READY) debian-packages  ## run the benchmarks
 	$(BIN)/python -m benchmarks
 
 debian-packages:
 	@tests/install-debian-packages
 
-# What pyindi-client drags in without importing it (see pyproject.toml) stays out of the pins; apprise does need some of it.
+# Left out of the pins: what pyindi-client requires but never imports (see pyproject.toml). apprise needs some of it.
 UNUSED := bottle dbus-python
 UNUSED_IN_RUNS := $(UNUSED) requests certifi charset-normalizer idna urllib3
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header pyproject.toml
 
-pins: $(READY)  ## compile requirements/*.txt anew from pyproject.toml
+pins: $(READY)  ## compile requirements/*.txt from pyproject.toml again
 	$(COMPILE) $(UNUSED_IN_RUNS:%=--no-emit-package %) --output-file requirements/run.txt
 	$(COMPILE) $(UNUSED:%=--no-emit-package %) --group dev --extra dask --extra notify --output-file requirements/dev.txt
 
-clean:  ## forget the environment; frames are never touched
+clean:  ## delete the environment and build files; frames are kept
 	rm -rf $(VENV) build dist *.egg-info

@@ -1,4 +1,4 @@
-"""All measurements, one after the other: `python -m benchmarks`."""
+"""All benchmarks in turn: `python -m benchmarks`."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ PARTS = ("core", "live_set", "tuner", "efficiency", "throughput", "peers")
 
 
 def main() -> None:
-    """Run each part in a process of its own, so that none sees the memory or the threads of another."""
+    """Run each part in a separate process, so that no part is affected by another's memory or threads."""
     for part in PARTS:
         print(f"\n== {part} ==\n", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{part}"], check=True)

@@ -1,6 +1,6 @@
-"""An INDI driver whose camera has its frames ready, so that what is measured is everything behind it.
+"""An INDI driver whose camera has its frames ready, so that a benchmark measures only what comes after the driver.
 
-indiserver starts it as any driver. COLDFRAME_BENCH_SIZE gives the frames' size, such as 6248x4176.
+indiserver starts it like any driver. COLDFRAME_BENCH_SIZE is the size of the frames, such as 6248x4176.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from coldframe.simulators.optics import Telescope
 from coldframe.simulators.sensor import Exposure
 
 READY_FRAMES = 6
-"""Frames in rotation: a client may hold on to this many but one before one of them changes under its eyes."""
+"""Frames in rotation: a client may keep one fewer than this before the oldest is overwritten."""
 
 
 class ReadyCamera(IndiCamera):
-    """The simulated camera with frames that only want a fresh header."""
+    """The simulated camera with rendered frames, which need only a new header."""
 
     def __init__(self, telescope: Telescope, tasks: asyncio.TaskGroup, publish: Publish) -> None:
         super().__init__(telescope, tasks, publish)
@@ -43,7 +43,7 @@ class ReadyCamera(IndiCamera):
         header = fits_header(self._rig.sensor.height, self._rig.sensor.width, cards)
         target = file.writable()
         target[: len(header)] = np.frombuffer(header, np.uint8)
-        # The first pixels count the frames: no two of them are alike.
+        # The first pixels contain the frame's number, so that all frames differ.
         target[len(header) : len(header) + 8] = np.frombuffer(number.to_bytes(8, "big"), np.uint8)
         self.send(self._image, "CCD1", ".fits", file)
         self._exposure.set({"CCD_EXPOSURE_VALUE": 0.0})

@@ -1,6 +1,6 @@
-"""Milliseconds per frame in the calibration core, beside plain NumPy doing the same, in one run.
+"""Milliseconds per frame in the calibration core, compared with plain NumPy in the same run.
 
-Start with `python -m benchmarks.core [--width W --height H]`.
+Run `python -m benchmarks.core [--width W --height H]`.
 """
 
 import argparse
@@ -23,7 +23,7 @@ REPEATS = 7
 
 
 def milliseconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Return the median time of some calls, after one that warms caches and compiles."""
+    """Return the median time of repeated calls, after one that compiles and fills caches."""
     work()
     times = []
     for _ in range(repeats):
@@ -65,7 +65,7 @@ def numpy_parse(content: bytes, shape: tuple[int, int]) -> Frame:
 
 
 class NumpyState:
-    """The same running state in whole-array operations."""
+    """The same running state, with whole-array operations."""
 
     def __init__(self, shape: tuple[int, int], tails: int) -> None:
         self.totals = np.zeros(shape, np.uint32)
@@ -74,7 +74,7 @@ class NumpyState:
         self.low = np.full((tails, *shape), 65535, np.uint16)
 
     def add(self, pixels: Frame) -> None:
-        """Fold a frame in."""
+        """Add a frame."""
         self.totals += pixels
         wide = pixels.astype(np.uint64)
         self.squares += wide * wide
@@ -93,7 +93,7 @@ def numpy_scale(pixels: Frame, dark: NDArray[np.float32]) -> Frame:
 
 
 def numpy_clip(frames: NDArray[np.uint16]) -> NDArray[np.float64]:
-    """Clip about the mean to convergence, from all values, in memory."""
+    """Clip around the mean until convergence, starting with all values, in memory."""
     kept = np.ones(frames.shape, bool)
     while True:
         mean = frames.mean(axis=0, where=kept)
@@ -109,7 +109,7 @@ def report(name: str, ours: float, numpy: float) -> None:
 
 
 def folded(shape: tuple[int, int], planned: int, frames: Iterator[Frame]) -> tuple[float, float, int]:
-    """Return the time of a frame alone and of one among eight, and how many values are kept at each end."""
+    """Return the time of a frame alone and of one in a batch of eight, and the number of values kept at each end."""
     state, alone, together = Accumulator(shape, planned), [], []
     batch = [next(frames) for _ in range(8)]
     for number, frame in enumerate(batch):
@@ -124,7 +124,7 @@ def folded(shape: tuple[int, int], planned: int, frames: Iterator[Frame]) -> tup
 
 
 def combined(shape: tuple[int, int]) -> tuple[float, float]:
-    """Return the times of the last step for 12 frames; NumPy's is from a strip of 1/16 of the frame, times 16."""
+    """Return the times to combine 12 frames; NumPy's is measured on 1/16 of the frame, and multiplied by 16."""
     strip = (max(1, shape[0] // 16), shape[1])
     frames = [frame for _, frame in zip(range(12), rendered(shape, 500, 10), strict=False)]
     state = Accumulator(shape, 12)
@@ -163,7 +163,7 @@ def main() -> None:
         plain = NumpyState(shape, tails)
         numpy = milliseconds(lambda: plain.add(pixels), 2)  # noqa: B023 - called at once
         report(f"add, {tails} values at each end", alone, numpy)
-        report("  eight at once, each", together, numpy)
+        report("  in a batch of eight, each", together, numpy)
     dark = np.full(shape, 100, np.float32)
     scaler = FlatScaler(dark)
     flat = next(rendered(shape, 25000, 150))

@@ -1,7 +1,8 @@
-"""Wall time of a set of biases over the time that the camera itself needs for them.
+"""Wall time of a set of bias frames, divided by the time that the camera itself needs for them.
 
-``python -m benchmarks.efficiency [RIG]``. The rig is simulated in a process of its own, all between is real: INDI,
-judging, durable saving, accumulating. No camera is faster than its exposure and readout; what is above 1 is ours.
+``python -m benchmarks.efficiency [RIG]``. The rig is simulated in a separate process; everything else is real: INDI,
+judging, durable saving, accumulating. A camera cannot be faster than exposure and readout, so the excess over 1 is
+coldframe's.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ def main(rig: str) -> None:
         found = asyncio.run(measured(rig, timing.shortest_exposure_s, Path(folder)))
     wall_s = FRAMES / found.frames_per_s
     print(
-        f"{FRAMES} biases on the rig {rig} over the {found.transport}: {wall_s:.2f} s for {FRAMES * frame_s:.2f} s of "
+        f"{FRAMES} bias frames of the rig {rig} over {found.transport}: {wall_s:.2f} s for {FRAMES * frame_s:.2f} s of "
         f"exposure and readout: {wall_s / (FRAMES * frame_s):.3f} (goal 1.15)"
     )
 

@@ -1,4 +1,4 @@
-"""Simulated lights for flats: panels of every kind, cameras of every depth, filters from clear to narrowband."""
+"""Simulated light sources for flats: all kinds of panels, cameras of all depths, filters from clear to narrowband."""
 
 import math
 import random
@@ -12,11 +12,11 @@ from coldframe.capture.tuner.limits import BrightnessRange, ExposureSpan, Tuning
 BAND = (0.30, 0.50)
 MAXIMUM_TESTS = 12
 FLOOR = 0.15
-"""Least signal of a colour camera's faintest channel, as part of the usable range."""
+"""Lowest signal of a colour camera's faintest channel, as a fraction of the usable range."""
 
 
 class Shape(StrEnum):
-    """How a panel answers to its brightness setting."""
+    """The response of a panel to its brightness setting."""
 
     SWITCHED = "no brightness"
     LINEAR = "linear"
@@ -29,14 +29,14 @@ class Shape(StrEnum):
 
 
 WORKING = tuple(shape for shape in Shape if shape is not Shape.DEAD)
-"""A brightness without effect is a fault: it has a row of its own."""
+"""All shapes except the faulty one, whose brightness has no effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """What stands behind the pixels, levels in ADU.
+    """The converter of a camera; levels in ADU.
 
-    The data really clip at `clip_adu` and are said to clip at `full_scale_adu`; `step_adu` lies between two values.
+    The data clip at `clip_adu`, while the driver claims `full_scale_adu`; values are multiples of `step_adu`.
     """
 
     bias_adu: float
@@ -46,7 +46,7 @@ class Converter:
 
     @property
     def is_hidden(self) -> bool:
-        """True where the data clip far below what is said."""
+        """True if the data clip far below the level that the driver claims."""
         return self.clip_adu < 0.9 * self.full_scale_adu
 
 
@@ -54,7 +54,7 @@ CONVERTERS = (
     *[Converter(500, 65535, 65535)] * 5,
     *[Converter(200, 65520, 65535, 16), Converter(400, 65532, 65535, 4)] * 3,
     *[Converter(64, 4095, 4095), Converter(250, 16383, 16383)] * 2,
-    # Data that clip below what they are said to: just so, unscaled in 16-bit files, and by a well that is full early.
+    # Data that clip below the claimed level: slightly, unscaled in 16-bit files, and because of a small full well.
     Converter(1000, 65000, 65535),
     Converter(64, 4095, 65535),
     Converter(250, 16383, 65535),
@@ -64,12 +64,12 @@ CONVERTERS = (
 
 @dataclass
 class Light:
-    """A light, the filter before it and the camera behind, as one random case.
+    """A panel, a filter and a camera, as one random case.
 
     Attributes
     ----------
     parameter
-        Belongs to the shape.
+        Parameter of the shape.
     rate_adu_per_s
         Signal per second of the brightest channel at full brightness.
     colours
@@ -77,7 +77,7 @@ class Light:
     drift
         Relative change of the light from frame to frame.
     hot_pixels
-        True where some pixels of every frame are saturated.
+        True if some pixels of every frame are saturated.
     """
 
     shape: Shape
@@ -94,7 +94,7 @@ class Light:
     shots: int = field(default=0)
 
     def response(self, brightness: int | None) -> float:
-        """Light at a brightness, relative to the brightest."""
+        """Return the light at a brightness, relative to full brightness."""
         if brightness is None or self.shape is Shape.DEAD:
             return 1.0
         panel = self.limits.brightness
@@ -111,18 +111,18 @@ class Light:
 
     @property
     def faintest_part(self) -> float:
-        """Signal of the faintest channel relative to the brightest one's."""
+        """Signal of the faintest channel, relative to that of the brightest."""
         return min((1.0, *self.colours)) / max((1.0, *self.colours))
 
     @property
     def band(self) -> tuple[float, float]:
-        """Band of the brightest channel that serves all of them, or serves it alone where no band does."""
+        """Band of the brightest channel that suits all channels; if there is none, the band for it alone."""
         low, high = BAND
         return max(low, FLOOR / self.faintest_part) if self.faintest_part > FLOOR / 0.425 else low, high
 
     @property
     def range_adu(self) -> float:
-        """The range that is really usable."""
+        """The range between bias level and clipping."""
         return self.converter.clip_adu - self.converter.bias_adu
 
     def signal_adu(self, exposure_s: float, brightness: int | None) -> float:
@@ -130,7 +130,7 @@ class Light:
         return self.rate_adu_per_s * self.response(brightness) * max(0.0, exposure_s - self.dead_time_s)
 
     def shoot(self, exposure_s: float, brightness: int | None) -> FlatTest:
-        """Shoot a frame: the light drifts on, levels have the noise of a median and of the bias level, and clip."""
+        """Return a frame: the light drifts, and levels have the noise of a median and of the bias level, and clip."""
         self.shots += 1
         converter = self.converter
         signal_adu = self.signal_adu(exposure_s, brightness) * (1 + self.drift) ** self.shots
@@ -155,7 +155,7 @@ class Light:
         return min(step_adu * round(level_adu / step_adu), self.converter.clip_adu)
 
     def overall_adu(self, test: FlatTest) -> float:
-        """Return the median of all pixels of a frame: half of a Bayer array is green, so it lies below green."""
+        """Return the median of all pixels of a frame; for a Bayer array it is below the level of green."""
         if not self.colours:
             return test.level_adu
         green_adu = (test.level_adu - self.converter.bias_adu) / max((1.0, *self.colours))
@@ -164,14 +164,14 @@ class Light:
         return min(self.converter.bias_adu + green_adu * (signals[1] + signals[2]) / 2, self.converter.clip_adu)
 
     def is_good(self, test: FlatTest) -> bool:
-        """Tell whether a frame is a good flat: none of its channels too bright, none too faint that need not be."""
+        """Return whether a frame is a good flat: no channel too bright, and none too faint if that can be avoided."""
         low, high = self.band
         return low - 1e-3 <= (test.level_adu - self.converter.bias_adu) / self.range_adu <= high + 1e-3
 
     def reachable(self, margin: float) -> bool:
-        """Tell whether some allowed setting gives a good flat, `margin` of the band's width inside.
+        """Return whether some allowed setting gives a good flat, inside the band by `margin` of its width.
 
-        Where the data clip far below the level that they are said to, a rule must be able to see them clip.
+        If the data clip far below the claimed level, a rule must be able to reach clipping.
         """
         panel, span = self.limits.brightness, self.limits.exposure
         low, high = self.band
@@ -183,7 +183,7 @@ class Light:
 
 
 def random_light(seed: int, shape: Shape) -> Light:
-    """Draw a case: clear filter to narrowband, mono or colour, 12 to 16 bits, a shutter, a drift."""
+    """Return a random case: clear filter to narrowband, mono or colour, 12 to 16 bits, shutter, drift."""
     rng = random.Random(seed)
     converter = rng.choice(CONVERTERS)
     needed_s = 10 ** rng.uniform(math.log10(0.005), math.log10(20.0))
@@ -227,15 +227,15 @@ def _white(rng: random.Random) -> tuple[float, float]:
 
 
 def _narrow(rng: random.Random) -> tuple[float, float]:
-    """Return red and blue behind a filter for one or two emission lines."""
+    """Return red and blue behind a narrowband filter for one or two emission lines."""
     return rng.uniform(0.1, 4.0), rng.uniform(0.05, 0.9)
 
 
 def drawn(cases: int, shapes: Sequence[Shape] = WORKING) -> Iterator[Light]:
-    """Return random lights, the shapes in turn."""
+    """Return random lights, with the shapes in turn."""
     return (random_light(seed, shapes[seed % len(shapes)]) for seed in range(cases))
 
 
 def drawn_in_reach(cases: int, shapes: Sequence[Shape] = WORKING) -> Iterator[Light]:
-    """Return those of the lights for which there is a setting."""
+    """Return the random lights for which a good setting exists."""
     return (light for light in drawn(cases, shapes) if light.reachable(0.1))

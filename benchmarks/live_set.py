@@ -1,13 +1,13 @@
-"""One set without camera and disk: time for a frame, time to the master, and the memory that it takes.
+"""A set without camera and disk: time per frame, time to the master, and memory.
 
-``python -m benchmarks.live_set [--size 6248x4176 9576x6388] [--frames 30 100 200]``. Each set runs in a fresh process,
-through the code that shoots sets in a night: judged, digested, folded, combined. Frames come from memory as fast as
-they are taken, each in an array of its own; nothing is written.
+``python -m benchmarks.live_set [--size 6248x4176 9576x6388] [--frames 30 100 200]``. Each set runs in a new process,
+through the code that shoots sets in a night: frames are judged, digested, accumulated and combined. They come from
+memory as fast as they are accepted, each in a new array; nothing is written.
 
-"one alone" is the time in which a frame is judged and then folded while nothing else goes on; "in the set" is the time
-from frame to frame, the next one being judged while one is folded. The master's time is counted from the last frame's
-arrival until it could be written. Memory is the process' peak above what it had before the first frame, imports and
-compiled code included there. The goals are for 26 megapixels.
+"one alone" is the time to judge and then accumulate a frame while nothing else happens; "in the set" is the time from
+frame to frame, when one frame is judged while the previous one is accumulated. The time to the master is that from the
+arrival of the last frame until the master could be written. Memory is the peak of the process minus its memory before
+the first frame, which includes imports and compiled code. The goals are for 26 megapixels.
 """
 
 import argparse
@@ -55,7 +55,7 @@ BIAS = BiasInputs(0.0001)
 
 @dataclass
 class MemoryCamera:
-    """Delivers noise; frame by frame it begins elsewhere in the same values."""
+    """A camera that delivers noise; each frame starts at another position of the same values."""
 
     shape: tuple[int, int]
     name: str = NAME
@@ -71,15 +71,15 @@ class MemoryCamera:
             part[:] = rng.normal(500, 10, part.size).round()
 
     def pixels(self, number: int) -> NDArray[np.uint16]:
-        """Return the values of a frame, flat."""
+        """Return the values of a frame, shape (pixels,)."""
         start = number * 7919 % SPARE_PIXELS
         return self._values[start : start + self.shape[0] * self.shape[1]]
 
     async def ensure_ready(self) -> None:
-        """Be ready."""
+        """Do nothing."""
 
     async def apply(self, settings: ReadoutSettings) -> ReadoutSettings:
-        """Take whatever is wanted."""
+        """Accept all settings."""
         return settings
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
@@ -91,32 +91,32 @@ class MemoryCamera:
 
 @dataclass(frozen=True, slots=True)
 class NoDisk(NightFolder):
-    """Forgets frames and masters; notes when a master could have been written."""
+    """A folder that discards frames and masters, and notes when a master could have been written."""
 
     ready_s: list[float] = field(default_factory=list)
 
     def save_frame(self, frame: Frame, filter_name: str | None, index: int) -> Path:  # noqa: ARG002 - as in its parent
-        """Name a frame."""
+        """Return a name for the frame."""
         return Path(f"{index}.fits")
 
     def save_master(self, master: MasterFrame) -> Path:
-        """Name a master after its frames and the pixels that were recomputed."""
+        """Return a name with the master's number of frames and of recomputed pixels."""
         self.ready_s.append(time.perf_counter())
         return Path(f"{master.stack.frames}-{master.stack.recomputed}.fits")
 
     def file_master(self, path: Path) -> Path:
-        """Leave the library alone."""
+        """Do nothing: there is no library."""
         return path
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryImage:
-    """Looks the pixels of a frame up in memory that would be read from the disk again."""
+    """The pixels of a frame in memory, in place of its file."""
 
     pixels: NDArray[np.uint16]
 
     def values(self, places: NDArray[np.intp]) -> NDArray[np.uint16]:
-        """Return some pixels."""
+        """Return the pixels at some positions."""
         return self.pixels[places]
 
 
@@ -141,7 +141,7 @@ async def shoot(camera: MemoryCamera, count: int) -> tuple[NoDisk, Path]:
 
 
 async def one_alone_s(shape: tuple[int, int], count: int) -> float:
-    """Return the time in which a frame is judged and folded, one after the other."""
+    """Return the time to judge and then accumulate a frame."""
     camera, times = MemoryCamera(shape), list[float]()
     context, step = memory_night(camera, count, NoDisk(Path()))
     delivered = DeliveredFrames(context, 1)
@@ -156,19 +156,19 @@ async def one_alone_s(shape: tuple[int, int], count: int) -> float:
 
 
 def memory_bytes(line: str) -> int:
-    """Return a figure of /proc/self/status: VmRSS or VmHWM."""
+    """Return a value of /proc/self/status, VmRSS or VmHWM, in bytes."""
     text = Path("/proc/self/status").read_text()
     return 1024 * int(text.partition(f"{line}:")[2].split()[0])
 
 
 def measure_here(shape: tuple[int, int], count: int) -> None:
-    """Shoot a set in this process and print what it took, as JSON."""
+    """Shoot a set in this process, and print the measurements as JSON."""
     asyncio.run(shoot(MemoryCamera((64, 96)), 10))
     camera = MemoryCamera(shape)
     before = memory_bytes("VmRSS")
     folder, name = asyncio.run(shoot(camera, count))
     set_bytes, process_bytes = memory_bytes("VmHWM") - before, memory_bytes("VmHWM")
-    # The first frame waits for fresh memory.
+    # The first frame is excluded, because it waits for newly allocated memory.
     print(
         json.dumps(
             {
@@ -184,15 +184,15 @@ def measure_here(shape: tuple[int, int], count: int) -> None:
 
 
 def report(shape: tuple[int, int], count: int) -> None:
-    """Measure in a fresh process and print a line."""
+    """Measure in a new process, and print a line."""
     command = [sys.executable, "-m", "benchmarks.live_set", "--here", f"{shape[1]}x{shape[0]}", str(count)]
-    told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     pixels = shape[0] * shape[1]
-    beyond = (told["set_bytes"] - 2 * FRAMES_GOAL * pixels) / pixels
+    beyond = (found["set_bytes"] - 2 * FRAMES_GOAL * pixels) / pixels
     print(
-        f"{pixels / 1e6:5.0f} MP{count:6d}{1000 * told['alone_s']:9.0f} ms{1000 * told['frame_s']:9.0f} ms"
-        f"{told['master_s']:9.2f} s{told['set_bytes'] / 1e9:10.2f} GB{beyond:8.1f} B/px + {FRAMES_GOAL} frames"
-        f"{told['process_bytes'] / 1e9:10.2f} GB{told['recomputed']:8d}",
+        f"{pixels / 1e6:5.0f} MP{count:6d}{1000 * found['alone_s']:9.0f} ms{1000 * found['frame_s']:9.0f} ms"
+        f"{found['master_s']:9.2f} s{found['set_bytes'] / 1e9:10.2f} GB{beyond:8.1f} B/px + {FRAMES_GOAL} frames"
+        f"{found['process_bytes'] / 1e9:10.2f} GB{found['recomputed']:8d}",
         flush=True,
     )
 
@@ -210,7 +210,7 @@ def main() -> None:
     print(
         f"goals at 26 MP: {1000 * FRAME_S_GOAL:.0f} ms a frame, {MASTER_S_GOAL:g} s to the master,"
         f" {BYTES_PER_PIXEL_GOAL} B/px + {FRAMES_GOAL} frames\n"
-        "         frames   one alone  in the set  to master    set's memory             process  pixels recomputed"
+        "         frames   one alone  in the set  to master    memory of set            process  pixels recomputed"
     )
     for number, size in enumerate(options.size):
         width, height = map(int, size.split("x"))

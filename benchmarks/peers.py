@@ -1,10 +1,10 @@
-"""`coldframe combine` beside Siril, Gnuastro and ccdproc: whole processes on the same files, in one run.
+"""`coldframe combine` compared with Siril, Gnuastro and ccdproc: whole processes on the same files, in one run.
 
-Start with `python -m benchmarks.peers [--frames 50 200] [--folder /dev/shm/peers] [--ccdproc /path/to/python]`. Files
-are written once; before each run all their bytes are read, so that everybody finds them in the page cache. Each program
-runs three times in turn with ours; the median counts. Results are compared pixel by pixel; where a peer computes
-another statistic than we do, that is said. Programs that are not installed are named and left out; ccdproc belongs into
-an environment of its own, so its interpreter is an option. `--linear` adds how our time grows with the frames.
+Run `python -m benchmarks.peers [--frames 50 200] [--folder /dev/shm/peers] [--ccdproc /path/to/python]`. Files are
+written once; before each run all their bytes are read, so that every program finds them in the page cache. Each program
+runs three times, alternating with coldframe; the median counts. Results are compared pixel by pixel, and differences
+between the statistics are noted. Programs that are not installed are listed and skipped. ccdproc should have its own
+environment, so its interpreter is an option. `--linear` adds how coldframe's time grows with the number of frames.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from coldframe.calibration.stacking.methods import Clipping, Mean, Median, Media
 
 RUNS = 3
 LARGEST_FOR_ALL = 50
-"""Frames up to which all contests take place; of more, which take the peers minutes, those with a goal."""
+"""Most frames with which all contests run; with more, the peers take minutes, so only contests with a goal run."""
 CCDPROC = """
 import sys, warnings
 warnings.simplefilter("ignore")
@@ -42,29 +42,29 @@ combined.data.astype("float32").tofile(sys.argv[1])
 
 
 class Cost(NamedTuple):
-    """What a process took."""
+    """The time and memory of a process."""
 
     seconds: float
     gigabytes: float
 
 
 class Contest(NamedTuple):
-    """A statistic that ours and a peer compute.
+    """A statistic that coldframe and a peer compute.
 
     Attributes
     ----------
     peer, statistic
         Names.
     floor
-        How many times faster ours must be, by the number of frames.
+        Factor by which coldframe must be faster, by number of frames.
     ours
         Options of `coldframe combine`.
     command
-        The peer's command for some files and an output.
+        Returns the peer's command for an output and some files.
     read
-        Reads what the peer wrote, in ADU.
+        Reads the peer's result, in ADU.
     unlike
-        In what the statistics differ; empty where they are the same.
+        Difference between the statistics; empty if there is none.
     """
 
     peer: str
@@ -77,7 +77,7 @@ class Contest(NamedTuple):
 
 
 def render(folder: Path, count: int, shape: tuple[int, int]) -> list[Path]:
-    """Write darks with hot pixels, noise and cosmic rays; files that are there already stay."""
+    """Write darks with hot pixels, noise and cosmic rays; existing files are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"dark_{number:05d}.fits" for number in range(1, count + 1)]
     rng = np.random.default_rng(1)
@@ -97,16 +97,16 @@ def render(folder: Path, count: int, shape: tuple[int, int]) -> list[Path]:
             Card("EXPTIME", 300.0),
             Card("DATE-OBS", f"2026-11-22T{number // 3600:02d}:{number // 60 % 60:02d}:{number % 60:02d}"),
         ]
-        # Siril drops exact zeros; there are none.
+        # No pixel is 0, because Siril ignores zeros.
         header, data = encoder.encode(np.clip(np.rint(values), 1, 65535).astype(np.uint16), cards)
         path.write_bytes(header + bytes(data))
     return paths
 
 
 def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Cost:
-    """Run a process to its end and say what it took.
+    """Run a process until it ends, and return its time and memory.
 
-    The peak of its memory comes from time(1): the system counts that of whoever started a process as the process' own.
+    The peak memory comes from time(1): that of a child of this process would include this process' memory before exec.
     """
     with tempfile.NamedTemporaryFile("r") as peak:
         timed = ["/usr/bin/time", "-q", "-f", "%M", "-o", peak.name, *command]
@@ -114,15 +114,15 @@ def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Co
         ended = subprocess.run(timed, capture_output=True, env=environment, check=False)
         seconds = time.perf_counter() - begin
         if ended.returncode != 0:
-            said = (ended.stdout[-300:] + ended.stderr[-300:]).decode(errors="replace")
-            raise RuntimeError(f"{command[0]} ended with {ended.returncode}: {said}")
+            output = (ended.stdout[-300:] + ended.stderr[-300:]).decode(errors="replace")
+            raise RuntimeError(f"{command[0]} ended with {ended.returncode}: {output}")
         return Cost(seconds, float(peak.read()) / 1e6)
 
 
 def ours(output: Path, files: list[Path], options: Sequence[str], cache: Path | None = None) -> Cost:
-    """Combine with coldframe; with `cache`, compile into that folder."""
+    """Combine with coldframe; with `cache`, store compiled kernels in that folder."""
     output.unlink(missing_ok=True)
-    # Byte code is compiled once after installing; some environments forbid to keep it.
+    # An installation compiles byte code once, but some environments prevent that.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     if cache is not None:
         environment["NUMBA_CACHE_DIR"] = str(cache)
@@ -155,7 +155,7 @@ def ccdproc(python: str) -> Callable[[Path, list[Path]], list[str]]:
 
 
 def read_siril(path: Path) -> NDArray[np.float64]:
-    # Siril's floats run from 0 to 1 and its rows from the bottom, whatever the input said; ours are as they came.
+    # Siril writes floats from 0 to 1, with the rows from the bottom; coldframe keeps the order of the input.
     return np.asarray(fits.getdata(path), np.float64) * 65535
 
 
@@ -165,7 +165,7 @@ def read_plain(path: Path) -> NDArray[np.float64]:
 
 
 def contests(python: str | None) -> list[Contest]:
-    """Return the contests that can take place here, and name the missing programs."""
+    """Return the contests that can run here, and print the missing programs."""
     median_clip, mean_clip = ("--center", "median"), ("--start", "all")
     possible: list[Contest] = []
     if shutil.which("siril-cli"):
@@ -201,7 +201,7 @@ def contests(python: str | None) -> list[Contest]:
                 mean_clip,
                 ccdproc(python),
                 lambda path: np.fromfile(path, np.float32).astype(np.float64),
-                "it clips once, not until nothing changes",
+                "it clips once, not until convergence",
             )
         )
     else:
@@ -210,7 +210,7 @@ def contests(python: str | None) -> list[Contest]:
 
 
 def compare(contest: Contest, files: list[Path], folder: Path) -> None:
-    """Run ours and the peer in turn, and print one line."""
+    """Run coldframe and the peer in turn, and print a line."""
     mine, theirs = folder / "ours.fits", folder / "peer.fit"
     pairs = []
     for _ in range(RUNS):
@@ -224,7 +224,7 @@ def compare(contest: Contest, files: list[Path], folder: Path) -> None:
     )
     ratio = other.seconds / own.seconds
     floor = contest.floor.get(len(files))
-    verdict = "" if floor is None else f"  asked {floor:g}x: {'yes' if ratio >= floor else 'NO'}"
+    verdict = "" if floor is None else f"  goal {floor:g}x: {'yes' if ratio >= floor else 'NO'}"
     mean, peer = read_plain(mine), contest.read(theirs).reshape(-1)
     difference = np.abs(mean.reshape(-1) - peer)
     if contest.peer == "Siril" and np.median(difference) > 1:
@@ -239,7 +239,7 @@ def compare(contest: Contest, files: list[Path], folder: Path) -> None:
 
 
 def read_all(files: list[Path]) -> float:
-    """Return the time of reading the files' bytes from the page cache."""
+    """Return the time to read the files' bytes from the page cache."""
     buffer = bytearray(1 << 20)
     begin = time.perf_counter()
     for path in files:
@@ -250,7 +250,7 @@ def read_all(files: list[Path]) -> float:
 
 
 def grow(files: list[Path], output: Path) -> None:
-    """Print how our time and memory grow with the number of frames."""
+    """Print how coldframe's time and memory grow with the number of frames."""
     for count in [count for count in (25, 50, 100, 200, 500) if count <= len(files)]:
         read_all(files[:count])
         costs = [ours(output, files[:count], ()) for _ in range(RUNS)]
@@ -263,7 +263,7 @@ def grow(files: list[Path], output: Path) -> None:
 
 
 def stack_beside_reading(files: list[Path], folder: Path) -> None:
-    """Print the time of stacking alone, in this process, beside that of reading the same bytes."""
+    """Print the time of stacking alone, in this process, relative to that of reading the same bytes."""
     frames, _ = open_frames(files, folder)
     images = [frame.image for frame in frames]
     for method in (Clipping(), MedianClipping(), Winsorizing(), Median(), Mean()):
@@ -275,7 +275,7 @@ def stack_beside_reading(files: list[Path], folder: Path) -> None:
             combine_columns(images, method)
             stacking.append(time.perf_counter() - begin)
         ratio = median(stacking) / median(reading)
-        print(f"stack alone {median(stacking):5.2f} s, {ratio:4.1f}x the reading of the bytes: {method}", flush=True)
+        print(f"stack alone {median(stacking):5.2f} s, {ratio:4.1f}x the time to read the bytes: {method}", flush=True)
 
 
 def main() -> None:
@@ -284,9 +284,9 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=6248)
     parser.add_argument("--height", type=int, default=4176)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "coldframe-peers")
-    parser.add_argument("--linear", action="store_true", help="also our time for 25, 50, 100, 200, 500 of the frames")
+    parser.add_argument("--linear", action="store_true", help="also time 25, 50, 100, 200 and 500 of the frames")
     parser.add_argument(
-        "--only", nargs="*", metavar="PEER", help="just these programs: Siril, Gnuastro, ccdproc, or none"
+        "--only", nargs="*", metavar="PEER", help="compare only these programs: Siril, Gnuastro, ccdproc, or none"
     )
     parser.add_argument("--ccdproc", metavar="PYTHON", help="interpreter of an environment that has ccdproc")
     options = parser.parse_args()
@@ -297,10 +297,10 @@ def main() -> None:
             folder = Path(scratch)
             ours(folder / "warm.fits", files, ())
             print(f"\n{count} frames of {options.width} x {options.height}, medians of {RUNS}")
-            print(f"reading their bytes: {read_all(files):.2f} s")
+            print(f"time to read their bytes: {read_all(files):.2f} s")
             if count == options.frames[0]:
                 cold = ours(folder / "cold.fits", files, ("--center", "median"), folder / "cache")
-                print(f"first run, everything compiled anew: {cold.seconds:.1f} s")
+                print(f"first run, with compilation: {cold.seconds:.1f} s")
             stack_beside_reading(files, folder)
             if options.linear:
                 grow(files, folder / "grown.fits")

@@ -1,7 +1,7 @@
-"""Frames per second of pyindi-client by itself: `python -m benchmarks.pyindi_alone PORT DEVICE FRAMES`.
+"""Frames per second of pyindi-client alone: `python -m benchmarks.pyindi_alone PORT DEVICE FRAMES EXPOSURE`.
 
-Control and pixels on one connection, as programs use the library. Prints the seconds per frame, from the order to a
-NumPy array.
+Control and pixels share one connection, as programs use the library. It prints the seconds per frame, from the order to
+a NumPy array.
 """
 
 import sys
@@ -15,7 +15,7 @@ PATIENCE_S = 60.0
 
 
 class Client(PyIndi.BaseClient):  # type: ignore[misc]  # the library has no types
-    """Passes on what properties become, and copies BLOBs out while it may."""
+    """A client that queues the names of defined properties, and copies BLOBs within the callback."""
 
     def __init__(self) -> None:
         super().__init__()

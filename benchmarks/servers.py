@@ -1,4 +1,4 @@
-"""A real indiserver with one driver, for the length of a measurement."""
+"""A real indiserver with one driver, for the length of a benchmark."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ from coldframe.devices.indi.pixels.blob_channel import ServerAddress
 HOST = "127.0.0.1"
 START_DEADLINE_S = 30.0
 ALLOWED_LAG_MB = 1024
-"""Indiserver drops clients that lag further; its own 128 MB are two frames of 26 MP."""
+"""Lag at which indiserver disconnects a client; its default of 128 MB is two frames of 26 MP."""
 
 BLOB_DRIVER = f"""#!/bin/sh
 exec {sys.executable} -m benchmarks.blob_driver
@@ -35,7 +35,7 @@ def _listens(port: int) -> bool:
 
 @contextmanager
 def indiserver(driver: str, **environment: str) -> Iterator[ServerAddress]:
-    """Run `driver`, the text of a shell script, under indiserver."""
+    """Run `driver`, a shell script, under indiserver."""
     with tempfile.TemporaryDirectory(prefix="coldframe-bench-") as home:
         script = Path(home) / "driver"
         script.write_text(driver)

@@ -1,6 +1,6 @@
-"""What telemetry costs a night: the small simulated night over real INDI, without, with, and with a hung broker.
+"""The cost of telemetry: the small simulated night over real INDI without it, with it, and with a hung broker.
 
-``python -m benchmarks.telemetry [ROUNDS]``; needs mosquitto. Prints times of process and night, and the frames.
+``python -m benchmarks.telemetry [ROUNDS]`` needs mosquitto. It prints the times of process and night, and the frames.
 """
 
 import json
@@ -26,7 +26,7 @@ FEW = 10
 
 @dataclass(frozen=True)
 class Measured:
-    """One run."""
+    """The measurements of one run."""
 
     process_s: float
     night_s: float
@@ -36,7 +36,7 @@ class Measured:
 
 
 def configuration(folder: Path, port: int | None) -> Path:
-    """Write the small example night with few frames, and a broker if there is to be one."""
+    """Write the small example night with few frames, and with a broker if a port is given."""
     lines = [
         f"count = {FEW}" if line.startswith("count") else line
         for line in example_night("small").read_text(encoding="utf-8").splitlines()
@@ -49,7 +49,7 @@ def configuration(folder: Path, port: int | None) -> Path:
 
 
 def run(folder: Path, port: int | None) -> Measured:
-    """Run the night in a process of its own."""
+    """Run the night in a separate process."""
     config = configuration(folder, port)
     command = [sys.executable, "-m", "coldframe", "run", "--simulate", "small", "--no-dashboard"]
     began_s = time.monotonic()
@@ -89,7 +89,7 @@ def broker(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
 
 
 def measured(how: str) -> Measured:
-    """Run one night: off, on or hung."""
+    """Run one night with telemetry "off", "on" or "hung"."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if how == "off":
@@ -108,7 +108,7 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     found: dict[str, list[Measured]] = {"off": [], "on": [], "hung": []}
     for _ in range(rounds):
-        # At the same time, so that whatever else the machine does meets all alike.
+        # At the same time, so that other load on the machine affects all of them alike.
         with ThreadPoolExecutor() as threads:
             for how, result in zip(found, threads.map(measured, found), strict=True):
                 found[how].append(result)

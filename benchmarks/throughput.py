@@ -1,9 +1,9 @@
-"""Frames per second from a driver through a real indiserver to a NumPy array, and on to the disk and the master.
+"""Frames per second from a driver through a real indiserver to a NumPy array, and to the disk and the master.
 
 ``python -m benchmarks.throughput [--size 6248x4176] [--frames 40] [--folder FOLDER]``. The driver has its frames ready,
-so that what is measured is the server and what stands behind it. Orders are given one at a time, as in a night: a
-frame's time runs from the order to the array. While that happens the event loop is asked every millisecond whether it
-still turns; the longest pause is the stall.
+so that only the server and coldframe are measured. Exposures are ordered one at a time, as in a night, and the time of
+a frame is that from the order to the array. Meanwhile a task wakes up every millisecond; its longest delay is the stall
+of the event loop.
 """
 
 import argparse
@@ -47,7 +47,7 @@ TICK_S = 0.001
 
 @dataclass
 class Stall:
-    """The longest time that the event loop did not turn."""
+    """The longest time in which the event loop ran no task."""
 
     longest_s: float = field(default=0.0)
 
@@ -58,9 +58,9 @@ async def ticking() -> AsyncIterator[Stall]:
 
     async def tick() -> None:
         while True:
-            asked_s = time.perf_counter()
+            began_s = time.perf_counter()
             await asyncio.sleep(TICK_S)
-            stall.longest_s = max(stall.longest_s, time.perf_counter() - asked_s - TICK_S)
+            stall.longest_s = max(stall.longest_s, time.perf_counter() - began_s - TICK_S)
 
     ticker = asyncio.create_task(tick())
     try:
@@ -71,7 +71,7 @@ async def ticking() -> AsyncIterator[Stall]:
 
 @dataclass(frozen=True)
 class Measured:
-    """Frames per second, and the event loop's longest stall (None where there is no loop)."""
+    """Frames per second, and the longest stall of the event loop (None if there is no loop)."""
 
     frames_per_s: float
     stall_s: float | None
@@ -79,7 +79,7 @@ class Measured:
 
 
 async def timed(frames: int, shoot: Callable[[int], Awaitable[object]]) -> tuple[float, float]:
-    """Return the seconds that `shoot(frames)` takes, and the longest stall meanwhile."""
+    """Return the duration of `shoot(frames)` in seconds, and the longest stall during it."""
     async with ticking() as stall:
         begin = time.perf_counter()
         await shoot(frames)
@@ -87,7 +87,7 @@ async def timed(frames: int, shoot: Callable[[int], Awaitable[object]]) -> tuple
 
 
 async def to_array(server: ServerAddress, frames: int) -> Measured:
-    """Expose again and again; each frame becomes an array and is forgotten."""
+    """Expose repeatedly; each frame becomes an array and is discarded."""
     async with IndiLink(HOST, server.port) as link:
         camera = IndiCamera(link, DEVICE, server)
         await camera.connect()
@@ -105,7 +105,7 @@ async def to_array(server: ServerAddress, frames: int) -> Measured:
 
 
 async def to_master(server: ServerAddress, frames: int, folder: Path, exposure_s: float = SHORTEST_S) -> Measured:
-    """Shoot a set: each frame is judged, saved durably and accumulated. Timed to the last frame, not the master."""
+    """Shoot a set: each frame is judged, saved durably and accumulated. The time is that to the last frame."""
     settings = Settings(camera=CameraSettings(device=DEVICE), sets=(FrameSet(kind=FrameKind.BIAS, count=frames),))
     clock = NightClock()
     events, accepted_s = EventStream(), [0.0]
@@ -135,15 +135,15 @@ async def to_master(server: ServerAddress, frames: int, folder: Path, exposure_s
 
 
 def pyindi_alone(server: ServerAddress, frames: int) -> Measured:
-    """Measure the library by itself, in a process of its own."""
+    """Measure the library alone, in a separate process."""
     command = [sys.executable, "-m", "benchmarks.pyindi_alone"]
     arguments = [str(server.port), DEVICE, str(frames), str(SHORTEST_S)]
-    told = subprocess.run([*command, *arguments], stdout=subprocess.PIPE, text=True, check=True)
-    return Measured(1 / float(told.stdout.split()[-1]), None, "TCP")
+    ended = subprocess.run([*command, *arguments], stdout=subprocess.PIPE, text=True, check=True)
+    return Measured(1 / float(ended.stdout.split()[-1]), None, "TCP")
 
 
 def warm() -> None:
-    """Compile and load what only the first frame needs."""
+    """Compile and load everything that only the first frame needs."""
     header, data = FrameEncoder().encode(np.ones((16, 16), np.uint16), [])
     parse(header + bytes(data))
 
@@ -152,7 +152,7 @@ def main(size: str, frames: int, folder: Path | None) -> None:
     """Print the table."""
     warm()
     table = Table(
-        *("road", "frames/s", "over pyindi-client", "goal", "longest stall of the loop"),
+        *("path", "frames/s", "over pyindi-client", "goal", "longest stall of the loop"),
         title=f"Frames of {size} pixels through indiserver, {frames} each",
     )
     with (
@@ -168,10 +168,10 @@ def main(size: str, frames: int, folder: Path | None) -> None:
             ("to disk and accumulator, TCP", asyncio.run(to_master(tcp, frames, Path(place))), ""),
             ("to disk and accumulator, unix socket", asyncio.run(to_master(server, frames, Path(place))), "5"),
         ]
-    for road, measured, goal in rows:
+    for path, measured, goal in rows:
         stall = "" if measured.stall_s is None else f"{1000 * measured.stall_s:.1f} ms (goal 20)"
         ratio = measured.frames_per_s / alone.frames_per_s
-        table.add_row(road, f"{measured.frames_per_s:.1f}", f"{ratio:.1f}", goal, stall)
+        table.add_row(path, f"{measured.frames_per_s:.1f}", f"{ratio:.1f}", goal, stall)
     Console(width=110).print(table)
 
 
@@ -179,6 +179,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", default="6248x4176")
     parser.add_argument("--frames", type=int, default=40)
-    parser.add_argument("--folder", type=Path, help="where frames are saved; the temporary folder by default")
+    parser.add_argument("--folder", type=Path, help="folder for frames; default: the temporary folder")
     options = parser.parse_args()
     main(options.size, options.frames, options.folder)

@@ -1,9 +1,9 @@
-"""How many test frames flats need: the tuner beside the rules of other programs, over simulated lights.
+"""The number of test frames that flats need: the tuner compared with the rules of other programs, on simulated lights.
 
-``python -m benchmarks.tuner [CASES]`` prints two tables. The rules of the others are re-implemented from descriptions
-of what they do, not from their code; all of them get the same target (40 % of the range), the same limits and at most
-50 tests. They change the exposure only, so the panel stays where a user would have left it, at half its range; of a
-colour camera they look at the median of all pixels.
+``python -m benchmarks.tuner [CASES]`` prints two tables. The rules of the other programs are re-implemented from
+descriptions of their behaviour, not from their code. All get the same target (40 % of the range), the same limits and
+at most 50 tests. The other programs change the exposure only, so the panel stays at half its range, as a user might
+leave it; for a colour camera they use the median of all pixels.
 """
 
 import math
@@ -25,7 +25,7 @@ ENDLESS = 50
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a rule made of a light; `after` is an independent frame at the setting found, None where none was."""
+    """The result of a rule; `after` is an independent frame at the setting found, None if none was found."""
 
     tests: int
     after: FlatTest | None = None
@@ -36,17 +36,17 @@ Rule = Callable[[Light], Result]
 
 
 def coldframe_new_camera_rule(light: Light) -> Result:
-    """Tune, knowing nothing: neither the light nor the panel nor where the camera saturates."""
+    """Tune without knowledge of light, panel and saturation."""
     return _result(light, _seen_to_saturate(light))
 
 
 def coldframe_rule(light: Light) -> Result:
-    """Tune on a camera that was seen to saturate on an earlier night; nothing is known of light and panel."""
+    """Tune a camera whose saturation is known from an earlier night, without knowledge of light and panel."""
     return _result(light, _finished(light, _full_scale_adu(light)))
 
 
 def coldframe_next_filter_rule(light: Light) -> Result:
-    """Tune, knowing panel and camera from one other filter of the same night, up to ten times brighter or fainter."""
+    """Tune with panel and camera known from another filter of the night, up to ten times brighter or fainter."""
     full_scale_adu, rate_adu_per_s = _full_scale_adu(light), light.rate_adu_per_s
     light.rate_adu_per_s *= 10 ** light.noise.uniform(-1, 1)
     before = _finished(light, full_scale_adu)
@@ -56,7 +56,7 @@ def coldframe_next_filter_rule(light: Light) -> Result:
 
 
 def coldframe_next_night_rule(light: Light) -> Result:
-    """Start from what was learned the night before; the light has changed by up to 10 % since."""
+    """Start with the values learned the night before; the light has since changed by up to 10 %."""
     first = _seen_to_saturate(light).decide()
     light.shots = 0
     if not isinstance(first, Tuned):
@@ -70,7 +70,7 @@ def coldframe_next_night_rule(light: Light) -> Result:
 
 
 def _full_scale_adu(light: Light) -> float:
-    """Return where the camera was seen to saturate on an earlier night."""
+    """Return the level at which the camera saturated on an earlier night."""
     full_scale_adu = _seen_to_saturate(light).target.full_scale_adu
     light.shots = 0
     return full_scale_adu
@@ -79,14 +79,14 @@ def _full_scale_adu(light: Light) -> float:
 def _finished(
     light: Light, full_scale_adu: float, known: KnownLight | None = None, curve: PanelCurve = PROPORTIONAL
 ) -> FlatTuner:
-    """Return a tuner that has come to its end."""
+    """Return a tuner that has finished."""
     tuner = FlatTuner(FlatTarget(light.converter.bias_adu, full_scale_adu, band=BAND), light.limits, known, curve)
     _finish(light, tuner)
     return tuner
 
 
 def _seen_to_saturate(light: Light) -> FlatTuner:
-    """Return a tuner that has come to its end on a camera of which only the drivers' word is known."""
+    """Return a tuner that has finished, and measured saturation, on a camera with only the driver's claim of it."""
     tuner = _finished(light, light.converter.full_scale_adu)
     saturating = tuner.saturating_shot()
     if saturating is not None:
@@ -110,7 +110,7 @@ def _result(light: Light, tuner: FlatTuner) -> Result:
 
 
 def _shoot_half(light: Light, exposure_s: float) -> tuple[FlatTest, float]:
-    """Shoot at half of the brightness; return the frame, and the median of all its pixels."""
+    """Shoot at half brightness; return the frame and the median of all its pixels."""
     panel = light.limits.brightness
     test = light.shoot(exposure_s, None if panel is None else panel.nearest(panel.maximum / 2))
     return test, light.overall_adu(test)
@@ -137,7 +137,7 @@ def nina_rule(light: Light) -> Result:
 
 
 def ekos_rule(light: Light) -> Result:
-    """Follow Ekos: within 1,000 ADU, a line through the points seen, no cap of its own."""
+    """Follow Ekos: within 1,000 ADU, a line through the measured points, no limit of tries."""
     full_scale_adu = light.converter.full_scale_adu
     wanted_adu = 0.4 * full_scale_adu
     span = light.limits.exposure
@@ -154,7 +154,7 @@ def ekos_rule(light: Light) -> Result:
 
 
 def _line_s(points: Sequence[tuple[float, float]], wanted_adu: float) -> float | None:
-    """Fit a line to at least two points and solve it for the exposure; None where that gives none above zero."""
+    """Fit a line to the points, and solve it for the exposure; None if there is no positive solution."""
     mean_s = math.fsum(s for s, _ in points) / max(len(points), 1)
     mean_adu = math.fsum(adu for _, adu in points) / max(len(points), 1)
     covariance = math.fsum((s - mean_s) * (adu - mean_adu) for s, adu in points)
@@ -166,7 +166,7 @@ def _line_s(points: Sequence[tuple[float, float]], wanted_adu: float) -> float |
 
 
 def pyobs_rule(light: Light) -> Result:
-    """Follow pyobs: bias subtracted, the factor held within 0.1 to 10, within 20 %."""
+    """Follow pyobs: within 20 %, bias subtracted, each factor limited to 0.1 to 10."""
     converter = light.converter
     wanted_adu = 0.4 * (converter.full_scale_adu - converter.bias_adu)
     exposure_s = light.limits.window.middle_s
@@ -196,12 +196,12 @@ def percentile(values: Sequence[int], part: float) -> int:
 
 
 def results(rule: Rule, lights: Iterable[Light]) -> list[tuple[Light, Result]]:
-    """Return what a rule makes of each light."""
+    """Return the result of a rule for each light."""
     return [(light, rule(light)) for light in lights]
 
 
 def _row(cases: Sequence[tuple[Light, Result]]) -> list[str]:
-    """Figures over cases that can be reached."""
+    """Return a row of the table from reachable cases."""
     found = [(light, result.after) for light, result in cases if result.after is not None]
     tests = [result.tests for _, result in cases]
     good = sum(light.is_good(after) for light, after in found)

@@ -1,8 +1,8 @@
 """Make the pictures of README and guides from a real night: `python docs/make_pictures.py [NIGHT]`.
 
-NIGHT is the folder of a night that is over; without one, a night is shot on the simulated rig, over real INDI, which
-takes some minutes. Dashboards and charts are drawn from its journal and its frames. The page of the report is
-photographed by Chromium, and left as it was where that is not installed.
+NIGHT is the folder of a finished night; without it, a night is shot on the simulated rig over real INDI, which takes
+some minutes. Dashboards and charts are drawn from its journal and frames. Chromium takes a screenshot of the report; if
+it is not installed, the old picture is kept.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from rich.console import Console
 from coldframe.calibration.files.frame_file import read_pixels
 from coldframe.calibration.measuring.statistics import measure, preview
 from coldframe.capture.events.kinds import Event, ExposureStarted, FlatTested, FrameShown, NightStarted
-from coldframe.capture.monitoring.dashboard.controls import Controls, Screen
+from coldframe.capture.monitoring.dashboard.controls import Controls, View
 from coldframe.capture.monitoring.dashboard.layout import render
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.report import charts
@@ -37,17 +37,17 @@ from coldframe.capture.storage.journal_reader import read_journal
 from coldframe.capture.storage.night_folder import newest_night
 
 PICTURES = Path(__file__).parent / "pictures"
-STYLE = Path(__file__).parents[1] / "capture" / "report" / "page.css"
+STYLE = Path(__file__).parents[1] / "capture" / "monitoring" / "report" / "page.css"
 
 HOME = "/home/astro/coldframe"
-"""Where the night is said to lie: pictures are the same whoever makes them."""
+"""Storage folder shown in the pictures, so that they do not depend on who makes them."""
 
 SHOWN_STEP, SHOWN_FRAME = "flat Ha", 12
-"""The frame after which the night is shown: a tuned flat, a master that grows, most of the plan done."""
+"""The frame after which the night is drawn: flats are tuned, a master is growing, and most of the plan is done."""
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 REPORT_SIZE = (1180, 900)
-"""Pixels of the report's first screen."""
+"""Size of the screenshot of the report, pixels."""
 
 SCREENSHOT_DEADLINE_S = 120
 
@@ -69,14 +69,14 @@ rect {{{{ shape-rendering: crispEdges }}}}
 </g>
 </svg>
 """
-"""What rich puts around a terminal's text, without fonts from the network."""
+"""Rich's template for terminal pictures, without its fonts from the network."""
 
 BLOCKS = re.compile(r'<text class="(t-r\d+)" x="([\d.]+)" y="([\d.]+)" textLength="[\d.]+"[^>]*>([▀▁-█\xa0]+)</text>')
 NEEDLESS = re.compile(r' clip-path="url\(#t-line-\d+\)"| shape-rendering="crispEdges"')
 CELL_WIDTH, CELL_HEIGHT = 12.2, 24.4
 OVERLAP = 0.25
 RISE = 18.5
-"""Of rich's pictures: how far the upper edge of a cell lies above the line on which its text stands."""
+"""Distance from the upper edge of a cell to the baseline of its text, in rich's pictures."""
 
 CHART_STYLE = re.compile(r"^svg .*$", re.MULTILINE)
 LIGHT = re.compile(r":root \{(.*?)\}", re.DOTALL)
@@ -85,22 +85,22 @@ COLOUR = re.compile(r"var\((--\w+)\)")
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment of a night to draw: the first event, and all before it, for which `is_reached` holds."""
+    """A moment of a night to draw: after the first event for which `is_reached` returns true."""
 
     name: str
     size: tuple[int, int]
     is_reached: Callable[[DashboardState, Event], bool]
-    screen: Screen | None = None
+    view: View | None = None
 
 
 def after_frame(state: DashboardState, event: Event) -> bool:
-    """Tell whether the exposure after the shown frame has begun."""
+    """Return whether the exposure after the shown frame has started."""
     is_shown = state.step is not None and state.step.planned.title == SHOWN_STEP and state.step.accepted == SHOWN_FRAME
     return is_shown and isinstance(event, ExposureStarted)
 
 
 def after_tuning_test(state: DashboardState, event: Event) -> bool:
-    """Tell whether the first filter's last test was judged."""
+    """Return whether the first filter's last tuning test has been judged."""
     return isinstance(event, FlatTested) and state.tuning is not None and event.low_adu <= event.level_adu
 
 
@@ -108,10 +108,10 @@ MOMENTS = (
     Moment("dashboard-80x24", (80, 24), after_frame),
     Moment("dashboard-120x40", (120, 40), after_frame),
     Moment("dashboard-200x50", (200, 50), after_frame),
-    Moment("view-plan", (100, 26), after_frame, Screen.PLAN),
-    Moment("view-tuning", (100, 26), after_tuning_test, Screen.TUNING),
-    Moment("view-frame", (100, 34), after_frame, Screen.FRAME),
-    Moment("view-log", (100, 26), after_frame, Screen.LOG),
+    Moment("view-plan", (100, 26), after_frame, View.PLAN),
+    Moment("view-tuning", (100, 26), after_tuning_test, View.TUNING),
+    Moment("view-frame", (100, 34), after_frame, View.FRAME),
+    Moment("view-log", (100, 26), after_frame, View.LOG),
 )
 
 
@@ -131,11 +131,11 @@ def draw_dashboards(events: Iterable[Event], night: Path) -> Iterator[tuple[str,
             yield f"{moment.name}.svg", dashboard_svg(state, moment, event.at)
     if waiting:
         names = ", ".join(each.name for each in waiting)
-        raise SystemExit(f"{night}: never comes to what {names} shall show; name no night, and one is shot that does")
+        raise SystemExit(f"{night}: this night has nothing for {names}; run without NIGHT to shoot a suitable one")
 
 
 def last_picture(state: DashboardState, night: Path, folder: Path) -> FrameShown:
-    """Return what the journal leaves out, from the file of the last frame: `folder` is the night's in the journal."""
+    """Return the event with the last frame's picture, which the journal omits; `folder` is the journal's."""
     assert state.step is not None
     if state.is_tuning and state.tuning is not None:
         tests = sorted((night / "tuning").iterdir(), key=lambda path: path.stat().st_mtime_ns)
@@ -149,7 +149,7 @@ def last_picture(state: DashboardState, night: Path, folder: Path) -> FrameShown
 
 
 def dashboard_svg(state: DashboardState, moment: Moment, at: datetime) -> str:
-    """Draw the dashboard as it was half a second later."""
+    """Return the dashboard as it was half a second later."""
     width, height = moment.size
     console = Console(
         file=io.StringIO(),
@@ -160,14 +160,14 @@ def dashboard_svg(state: DashboardState, moment: Moment, at: datetime) -> str:
         color_system="truecolor",
         legacy_windows=False,
     )
-    controls = None if moment.screen is None else Controls(lambda _: None, lambda: None, screen=moment.screen)
+    controls = None if moment.view is None else Controls(lambda _: None, lambda: None, view=moment.view)
     console.print(render(state, width, height, (at + timedelta(seconds=0.5)).astimezone(), controls))
     svg = console.export_svg(title="coldframe", code_format=FRAME, unique_id="t")
     return NEEDLESS.sub("", BLOCKS.sub(_rectangles, svg.replace("&#160;", "\xa0")))
 
 
 def _rectangles(text: re.Match[str]) -> str:
-    """Draw block characters as the rectangles that they are: not every font fills its cells with them."""
+    """Return block characters as rectangles, because not every font fills its cells with them."""
     style, x, y, characters = text.groups()
     column, drawn = 0, []
     for character, run in groupby(characters):
@@ -185,7 +185,7 @@ def _rectangles(text: re.Match[str]) -> str:
 
 
 def draw_charts(report: NightReport) -> Iterator[tuple[str, str]]:
-    """Yield name and SVG of charts of the report, each as a picture of its own."""
+    """Yield name and SVG of charts of the report, each as a standalone picture."""
     tuning = max(report.tunings, key=lambda each: len(each.tests))
     biggest = max(report.sets, key=lambda each: each.accepted)
     for name, chart in (
@@ -198,7 +198,7 @@ def draw_charts(report: NightReport) -> Iterator[tuple[str, str]]:
 
 
 def standalone(chart: Markup) -> str:
-    """Give a chart the page's colours for daylight, and paper."""
+    """Return a chart with the page's light colours and a background."""
     css = STYLE.read_text("utf-8")
     light = LIGHT.search(css)
     assert light is not None
@@ -211,10 +211,10 @@ def standalone(chart: Markup) -> str:
 
 
 def photograph_report(page: Path, picture: Path) -> None:
-    """Have Chromium draw the first screen of a page; a picture that is there stays where it cannot."""
+    """Take a screenshot of a page with Chromium; keep the old picture if it is not installed."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        print(f"{picture.name}: left as it was, as none of {', '.join(BROWSERS)} is installed", file=sys.stderr)
+        print(f"{picture.name}: kept, because none of {', '.join(BROWSERS)} is installed", file=sys.stderr)
         return
     with tempfile.TemporaryDirectory() as profile:
         width, height = REPORT_SIZE
@@ -245,7 +245,7 @@ def shoot_night(storage: Path) -> Path:
 
 
 def make_pictures(night: Path) -> None:
-    """Draw everything from a night's folder."""
+    """Make all pictures from a night's folder."""
     PICTURES.mkdir(exist_ok=True)
     events = tuple(read_journal(night / JOURNAL))
     for name, svg in (*draw_dashboards(events, night), *draw_charts(gather(events))):
@@ -256,7 +256,7 @@ def make_pictures(night: Path) -> None:
 
 
 def main() -> None:
-    """Take the night that is named, or shoot one."""
+    """Make the pictures from the given night, or shoot one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("night", nargs="?", type=Path, metavar="NIGHT")
     night: Path | None = parser.parse_args().night

@@ -51,7 +51,7 @@ def stack_here(
     Returns
     -------
     stack
-        In ADU; of flats relative.
+        In ADU; relative for flats.
     masked
         bool, shape (height, width): pixels without signal; None except for flats.
 
@@ -87,7 +87,7 @@ def combine_frames(
     dark_name: str | None = None,
     stacking: Stacking = stack_here,
 ) -> MasterFrame:
-    """Combine frames into a master whose header describes them as the header of the first frame does.
+    """Combine frames into a master; its header values are taken from the first frame.
 
     Parameters
     ----------
@@ -112,20 +112,10 @@ def combine_frames(
     StackingError
         If `stacking` fails.
     """
+    kind = _kind_of_set(frames)
     first = frames[0].setup
-    if first.kind is None:
-        raise NotOneSetError("no header states the kind of the frames: give it with --kind")
-    if first.kind is FrameKind.LIGHT:
-        raise NotOneSetError("these are lights, which have no master")
     images = [frame.image for frame in frames]
-    odd = next((image for image in images if image.shape != images[0].shape), None)
-    if odd is not None:
-        raise NotOneSetError(
-            f"{odd.path} has {odd.shape[1]} x {odd.shape[0]} pixels, {images[0].path} {first.width} x {first.height}"
-        )
-    if any(frame.setup.overscan != first.overscan for frame in frames):
-        raise NotOneSetError("only some of the frames have an overscan to subtract: see --overscan none")
-    if first.kind is FrameKind.FLAT:
+    if kind is FrameKind.FLAT:
         stack, masked = stacking(images, method, _flat_recipe(first, images[0].shape, dark))
     else:
         if isinstance(method, Clipping):
@@ -140,7 +130,7 @@ def combine_frames(
     exposures_s = [setup.exposure_s for setup in setups if setup.exposure_s is not None]
     temperatures_c = [setup.temperature_c for setup in setups if setup.temperature_c is not None]
     return MasterFrame(
-        kind=first.kind,
+        kind=kind,
         stack=stack,
         camera=first.camera or UNKNOWN_CAMERA,
         settings=first.readout,
@@ -158,6 +148,23 @@ def combine_frames(
         overscan=first.overscan,
         subtracted_sum=None if dark is None or "DATASUM" not in dark.header else str(dark.header["DATASUM"]),
     )
+
+
+def _kind_of_set(frames: Sequence[RawFrame]) -> FrameKind:
+    """Return the kind of the frames; raise `NotOneSetError` if they do not make one master."""
+    first, image = frames[0].setup, frames[0].image
+    if first.kind is None:
+        raise NotOneSetError("no header states the kind of the frames: give it with --kind")
+    if first.kind is FrameKind.LIGHT:
+        raise NotOneSetError("these are lights, which have no master")
+    odd = next((frame.image for frame in frames if frame.image.shape != image.shape), None)
+    if odd is not None:
+        raise NotOneSetError(
+            f"{odd.path} has {odd.shape[1]} x {odd.shape[0]} pixels, {image.path} {first.width} x {first.height}"
+        )
+    if any(frame.setup.overscan != first.overscan for frame in frames):
+        raise NotOneSetError("only some of the frames have an overscan to subtract: see --overscan none")
+    return first.kind
 
 
 def _less(stack: Stack, bias: MasterPlanes) -> Stack:

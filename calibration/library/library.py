@@ -169,7 +169,7 @@ class Library:
         Raises
         ------
         NotDurableError
-            If it could not be moved; it is then where it was.
+            If the master could not be moved; it then stays in place.
         """
         target = self.folder / _SUPERSEDED / self._name(master)
         make_folder_durably(target.parent)
@@ -233,7 +233,7 @@ def _not_a_master(header: Header) -> str | None:
 
 
 def _linked(source: Path, path: Path) -> bool:
-    """Give a file another name; return False if the name exists, perhaps since a moment ago from another process."""
+    """Link a file under another name; return False if another process has just created that name."""
     try:
         link_durably(source, path)
     except NotDurableError as error:

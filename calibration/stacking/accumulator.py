@@ -1,4 +1,4 @@
-"""The running state of a set: everything that its master needs of the frames so far, in memory of a fixed size.
+"""The running state of a set: everything that its master needs from the frames so far, in a fixed amount of memory.
 
 Iterated clipping about the mean keeps a contiguous interval of each pixel's sorted sample, so all rejected values are
 at the ends. Sums, sums of squares and a few extreme values of each pixel therefore decide exactly as the whole sample
@@ -21,7 +21,7 @@ from coldframe.calibration.threads import parallel_map
 from coldframe.errors import ColdframeError
 
 Reread = Callable[[NDArray[np.intp]], Iterable[NDArray[np.uint16]]]
-"""Yields the values of some pixels, given by their numbers in the flat frame, for one frame after the other."""
+"""Takes indices into the flattened frame and yields the values of those pixels, one frame at a time."""
 
 
 BAND_PIXELS = 65_000 * 32
@@ -312,7 +312,7 @@ class Accumulator:
 
 
 class _Overflow(NamedTuple):
-    """Pixels whose tails are too short: their numbers, and the sums by which reread values are checked."""
+    """Pixels whose tails are too short: their indices, and the sums against which reread values are checked."""
 
     pixels: NDArray[np.intp]
     totals: NDArray[np.uint32]

@@ -335,7 +335,7 @@ class CameraMeasured(Event):
     curve
         Photon transfer curve: pairs of signal and noise, ADU.
     dark_current
-        Pairs of sensor temperature, degrees Celsius, and dark current, electrons per second and pixel.
+        Pairs of sensor temperature, degrees Celsius, and dark current, electrons per second per pixel.
     """
 
     camera: str
@@ -353,7 +353,7 @@ class CameraMeasured(Event):
 @on_the_wire("frame-accepted")
 @dataclass(frozen=True, slots=True)
 class FrameAccepted(Event):
-    """A frame is durable on disk and counts in its set.
+    """A frame is safely on disk and counts towards its set.
 
     Attributes
     ----------

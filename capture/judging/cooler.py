@@ -1,4 +1,4 @@
-"""Judge the way of a sensor to its setpoint, and move a setpoint along a ramp. Pure.
+"""Judge a sensor's progress towards its setpoint, and move a setpoint along a ramp. Pure.
 
 Times are seconds on any steady clock, the same for all calls of one object.
 """
@@ -20,8 +20,8 @@ FULL_POWER_PERCENT = 95.0
 """Coolers at their limit report 95 to 100 %, depending on the driver."""
 
 STALL_S = 300.0
-"""A temperature that has not moved for this long is stuck at any reported power: the supply may be unplugged, which
-drivers do not report (indi-allsky#443)."""
+"""A temperature that has not moved for this long counts as stuck, whatever the reported power: the supply
+may be unplugged, which drivers do not report (indi-allsky#443)."""
 
 SILENCE_S = 60.0
 """Time without a plausible reading after which the readings count as stopped."""
@@ -198,7 +198,7 @@ class CoolingJudge:
 
 
 def _slope_c_per_min(readings: deque[tuple[float, float]], since_s: float) -> float | None:
-    """Fit a line to the readings since a time; return None if they span less than a tenth of `SLOPE_SPAN_S`."""
+    """Fit a line to the readings since the given time; return None if they span less than a tenth of `SLOPE_SPAN_S`."""
     recent = [(time_s, sensor_c) for time_s, sensor_c in readings if time_s >= since_s]
     if len(recent) < 3 or recent[-1][0] - recent[0][0] < SLOPE_SPAN_S / 10:  # noqa: PLR2004 - two points have no scatter
         return None

@@ -1,8 +1,8 @@
 """Fit a plan before a deadline. Pure.
 
 Sets lose frames before any set is skipped. First, each set may shrink to a sensible minimum. Then the least important
-sets are skipped. The remaining time makes sets larger again, the most important first. The warm-up does not count,
-because it needs no darkness.
+sets are skipped. Any remaining time is used to enlarge the sets again, the most important first. The warm-up
+does not count, because it needs no darkness.
 """
 
 from bisect import bisect_right
@@ -16,7 +16,7 @@ from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 
 SMALLEST_COUNTS = {FrameKind.BIAS: 100, FrameKind.DARK: 20, FrameKind.FLAT: 20, FrameKind.DARK_FLAT: 20}
-"""Fewest frames that still make a useful master; a set that was planned smaller keeps its count."""
+"""Fewest frames that still make a useful master; a set planned with fewer frames keeps its count."""
 
 Counts = dict[int, int]
 """Frame count by index of the step in the plan; steps without an entry are skipped. A tuning counts as one frame."""
@@ -29,7 +29,7 @@ def fit_before_deadline(
     pace: Pace,
     frames_on_disk: Callable[[ShootStep], int] = lambda _: 0,
 ) -> tuple[Step | None, ...]:
-    """Return the part of a plan that fits into a time.
+    """Return the part of a plan that fits into the given time.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def time_needed_s(steps: Iterable[Step | None], settings: Settings, pace: Pace) 
 
 
 def _frames_taken(steps: Sequence[Step], frames_on_disk: Callable[[ShootStep], int]) -> Counts:
-    """Return the frames on disk, and count the tuning of every filter that has any: its exposure is known from them."""
+    """Return the number of frames on disk for each step; tuning is done for filters that have any."""
     frames = {index: frames_on_disk(step) for index, step in enumerate(steps) if isinstance(step, ShootStep)}
     shot = {index: count for index, count in frames.items() if count}
     for indices in _bundles(steps):

@@ -1,4 +1,4 @@
-"""Retry an order to the rig, as often as the night allows, and wait for devices that went away."""
+"""Retry a command to the rig, within the night's retry budget, and wait for lost devices."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 async def ensure_ready(context: NightContext) -> None:
-    """Bring devices that were away back to their last ordered state, except those that the set goes on without.
+    """Restore the last requested state of lost devices, except those that the set can do without.
 
     Raises
     ------
@@ -66,9 +66,9 @@ async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]
 
 
 async def come_back(context: NightContext) -> None:
-    """Wait until the devices of the rig are back: a server restarts, somebody plugs in a cable.
+    """Wait until the devices of the rig are back, for example after a server restart.
 
-    A device that the set can do without is waited for once, and then left out.
+    If the set can do without a device, wait for that device only once, then continue without it.
 
     Raises
     ------

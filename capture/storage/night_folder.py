@@ -88,7 +88,7 @@ class NightFolder:
 
     @classmethod
     def create(cls, storage: Path, started: datetime) -> "NightFolder":
-        """Create the folder of a night that starts now; a further night of the same evening gets a number.
+        """Create the folder of a night that starts now, with a number if the evening already has a night.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class NightFolder:
         return path
 
     def quarantine_stray(self, stray: StrayFrame, came: datetime) -> Path:
-        """Save a frame that nobody requested, or its bytes, in quarantine and return its path.
+        """Save an unrequested frame, or its raw bytes, in quarantine and return its path.
 
         The file name uses nothing from the frame, because any program may have sent it.
 
@@ -183,7 +183,7 @@ class NightFolder:
         return self._move_to_quarantine(path, path.name, reason)
 
     def quarantine_partial_files(self) -> list[Path]:
-        """Move the files that a run was writing when it ended to quarantine, and return the new paths.
+        """Move to quarantine all files that were still being written when a run ended; return their paths.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Read the test frames against the target: what they say about the light, and which exposures it needs. Pure."""
+"""Interpret the test frames: how bright the light is, and which exposures reach the target. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ CLIPPED_FRACTION = 0.01
 """A larger fraction of saturated pixels cannot be hot pixels: the light was too bright to measure."""
 
 CLIPPED_LEVEL = 0.95
-"""Signals above this part of the usable range count as clipped, because many sensors saturate short of full scale."""
+"""Signals above this fraction of the usable range count as clipped; many sensors saturate short of full scale."""
 
 BLACK_LEVEL = 0.0005
 BLACK_ADU = 6.0
@@ -23,13 +23,13 @@ CLIPPED_STEP = 5.0
 """Factor by which the exposure is cut after a clipped test, squared after the next: a clipped level has no size."""
 
 LESS_WITH_MORE = 0.8
-"""If a longer exposure has less than this part of a shorter one's signal, the light changed in between."""
+"""If a longer exposure has less than this fraction of the signal of a shorter one, the light changed in between."""
 
 MORE_THAN_LINEAR = 1.5
 """The same if the signal grew by this factor more than the exposure did, and dead time cannot explain it."""
 
 HOPELESS_FACTOR = 2.0
-"""A light that would miss the target by this factor at the longest exposure is given up without trying it."""
+"""If the light would miss the target by this factor even at the longest exposure, that exposure is not tried."""
 
 LEAST_RANGE_ADU = 4000
 """Usable range of a 12-bit converter in unscaled files, the smallest there is: a light that is too faint for it is too
@@ -41,7 +41,7 @@ LONG_EXPOSURE_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Test frames, read against a target that fits their colour channels."""
+    """Test frames, and a target adjusted to their colour channels."""
 
     target: FlatTarget
     tests: Sequence[FlatTest]
@@ -70,7 +70,7 @@ class Evidence:
         return not (self.is_clipped(test) or self.is_black(test))
 
     def is_black_up_to(self, exposure_s: float) -> bool:
-        """Return whether all tests were black and shorter than an exposure."""
+        """Return whether all tests were black and shorter than the given exposure."""
         return all(self.is_black(test) and test.exposure_s < exposure_s for test in self.tests)
 
     def is_too_faint(self, test: FlatTest, longest_s: float) -> bool:
@@ -233,7 +233,7 @@ def observed_faintest_part(target: FlatTarget, tests: Sequence[FlatTest]) -> flo
 
 
 def light_changed(one: FlatTest, other: FlatTest, target: FlatTarget) -> bool:
-    """Return whether two tests at the same brightness contradict each other beyond any dead time of the shutter."""
+    """Return whether two tests at the same brightness contradict each other more than dead time can explain."""
     short, long = sorted((one, other), key=lambda test: test.exposure_s)
     short_adu, long_adu = short.level_adu - target.bias_adu, long.level_adu - target.bias_adu
     if short.brightness != long.brightness or short_adu < black_limit_adu(target):

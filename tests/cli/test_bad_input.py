@@ -1,4 +1,4 @@
-"""What files may be handed to the commands that read masters and frames: each bad one costs one clear line."""
+"""Bad files for the commands that read masters and frames: each gives one clear line."""
 
 import os
 import re
@@ -28,7 +28,7 @@ Spoil = Callable[[Path], object]
 
 
 def changed(path: Path, **cards: object) -> None:
-    """Write other values into the header, whatever they do to the file."""
+    """Write values into the header, even if they make the file invalid."""
     content = path.read_bytes()
     for keyword, value in cards.items():
         start = content.index(f"{keyword:<8}=".encode())
@@ -118,9 +118,9 @@ def check(result: Result, path: Path, said: str) -> None:
 
 @pytest.mark.parametrize("name", SPOILT)
 class TestSpoilt:
-    """One file of each kind that cannot be what it is taken for."""
+    """One invalid file of each kind."""
 
-    def test_frame_to_be_combined(self, folder: Path, name: str) -> None:
+    def test_raw_frame(self, folder: Path, name: str) -> None:
         spoil, said = SPOILT[name]
         spoil(folder / "raw1.fits")
         before = contents(folder)
@@ -144,7 +144,7 @@ class TestSpoilt:
         check(result, folder / "light1.fits", said)
         assert contents(folder) == before | {folder / "calibrated" / "light0_calibrated.fits"}
 
-    def test_master_that_is_to_show_defects(self, folder: Path, name: str) -> None:
+    def test_master_for_a_defect_map(self, folder: Path, name: str) -> None:
         spoil, said = SPOILT[name]
         spoil(folder / "flat.fits")
         before = contents(folder)
@@ -176,7 +176,7 @@ def test_an_absurd_size_takes_no_memory(folder: Path, command: str) -> None:
     bad = folder / {"combine": "raw1.fits", "calibrate": "light1.fits", "defects": "flat.fits"}[command]
     changed(bad, NAXIS1=100_000, NAXIS2=100_000)
     with bad.open("r+b") as file:
-        file.truncate(20_100_000_000)  # all the pixels are there: a hole
+        file.truncate(20_100_000_000)  # a sparse file with all pixels
     arguments = {
         "combine": ["combine", *(folder / f"raw{number}.fits" for number in range(3)), "-o", folder / "master.fits"],
         "calibrate": ["calibrate", folder / "light0.fits", bad, "--library", folder / "library"],
@@ -193,13 +193,13 @@ def test_an_absurd_size_takes_no_memory(folder: Path, command: str) -> None:
     assert ended.returncode in {ExitCode.INCOMPLETE, ExitCode.BAD_INPUT}
     assert "Traceback" not in ended.stderr
     assert ended.stderr.count("\n") == 1, ended.stderr
-    # The frames are of two sizes then, which are shown.
+    # The frames then have two sizes, which are shown.
     assert str(bad) in ended.stderr or "100000 x 100000" in ended.stdout
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize("command", ["combine", "calibrate", "defects"])
-def test_what_may_not_be_read_is_named(folder: Path, command: str) -> None:
+def test_files_without_permission_are_named(folder: Path, command: str) -> None:
     bad = folder / {"combine": "raw1.fits", "calibrate": "light1.fits", "defects": "flat.fits"}[command]
     bad.chmod(0)
     arguments: list[object] = {
@@ -258,7 +258,7 @@ LONG = "x" * 300 + ".fits"
         ["camera", "--folder", LONG],
     ],
 )
-def test_what_the_system_refuses_costs_one_line(
+def test_errors_of_the_operating_system_give_one_line(
     folder: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
@@ -270,7 +270,7 @@ def test_what_the_system_refuses_costs_one_line(
     assert line == f"{line.split(': ')[0]}: File name too long"
 
 
-def test_too_little_memory_costs_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_too_little_memory_gives_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("coldframe.cli.library.list_masters", Mock(side_effect=MemoryError))
     monkeypatch.setattr(sys, "argv", ["coldframe", "library", "list"])
     with pytest.raises(SystemExit) as ended:

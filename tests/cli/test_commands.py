@@ -1,4 +1,4 @@
-"""The command line as a person meets it: as a process."""
+"""The command line as a process."""
 
 import json
 import signal
@@ -36,14 +36,22 @@ def coldframe(*arguments: str) -> subprocess.CompletedProcess[str]:
         "inspect",
     ],
 )
-def test_every_command_has_a_help_worth_reading(command: str) -> None:
+def test_every_command_has_a_complete_help(command: str) -> None:
     shown = coldframe(*command.split(), "--help")
     assert shown.returncode == 0
     assert len(shown.stdout.splitlines()) > 8
     assert not any(line.endswith("...") for line in shown.stdout.splitlines()[2:])
 
 
-def test_simulate_without_a_rig_means_the_small_one() -> None:
+def test_help_loads_none_of_the_heavy_libraries() -> None:
+    """A command imports its work only when it runs: this keeps `coldframe --help` fast."""
+    heavy = {"numpy", "numba", "astropy", "pydantic", "asyncio"}
+    program = f"import sys, coldframe.cli; print({heavy} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert shown.stdout == "set()\n"
+
+
+def test_simulate_without_a_name_means_the_small_rig() -> None:
     assert with_default_rig(["run", "--simulate"]) == ["run", "--simulate", "small"]
     assert with_default_rig(["run", "--simulate", "--dry-run"]) == ["run", "--simulate", "small", "--dry-run"]
     assert with_default_rig(["run", "--simulate", "uncooled"]) == ["run", "--simulate", "uncooled"]
@@ -69,21 +77,21 @@ def test_a_dry_run_shows_the_plan_in_its_order() -> None:
         (["run", "--no-such-option"], "No such option"),
     ],
 )
-def test_bad_input_is_one_clear_word_and_exit_code_2(arguments: list[str], said: str) -> None:
+def test_bad_input_gives_a_clear_message_and_exit_code_2(arguments: list[str], said: str) -> None:
     ended = coldframe(*arguments)
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_init_leaves_an_existing_file_alone(tmp_path: Path) -> None:
+def test_init_does_not_overwrite_a_file(tmp_path: Path) -> None:
     path = tmp_path / "coldframe.toml"
     path.write_text("# mine", "utf-8")
     assert coldframe("init", "--config", str(path)).returncode == 2
     assert path.read_text("utf-8") == "# mine"
 
 
-def test_a_wrong_configuration_is_told_whole(tmp_path: Path) -> None:
+def test_all_mistakes_of_a_configuration_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "coldframe.toml"
     path.write_text('[camera]\ndevice = 7\nbining = 2\n[[sets]]\nkind = "bias"\ncount = 0\n', "utf-8")
     ended = coldframe("run", "--config", str(path))
@@ -93,7 +101,7 @@ def test_a_wrong_configuration_is_told_whole(tmp_path: Path) -> None:
     assert all(line.startswith(f"{path}:") for line in lines)
 
 
-def test_json_lines_tell_a_night_until_it_is_interrupted(tmp_path: Path) -> None:
+def test_json_lines_report_a_night_until_it_is_interrupted(tmp_path: Path) -> None:
     night = subprocess.Popen(
         [*COLDFRAME, "run", "--simulate", "small", "--json", "--folder", str(tmp_path)],
         stdout=subprocess.PIPE,
@@ -126,7 +134,7 @@ def test_the_safe_state_needs_only_its_own_part_of_a_configuration(tmp_path: Pat
     assert "Traceback" not in ended.stderr
 
 
-def test_the_simulated_server_ends_with_the_program_that_started_it() -> None:
+def test_the_simulated_server_ends_with_its_parent() -> None:
     server = subprocess.Popen(
         [*COLDFRAME, "simulate", "--port", "0", "--until-stdin-closes"],
         stdin=subprocess.PIPE,

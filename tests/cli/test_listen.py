@@ -21,8 +21,8 @@ from coldframe.cli import app
 from coldframe.cli.simulated_server import simulated_server
 from coldframe.config.examples import example_night
 from coldframe.config.tables.rig import ServerSettings
-from tests.capture.monitoring.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto
 from tests.capture.monitoring.telemetry.clients import RIG, TOPICS, Recorder, command, eventually, retained, send
+from tests.mosquitto import Mosquitto, needs_mosquitto
 from tests.patience import PATIENCE_S
 from tests.ports import free_port
 
@@ -92,7 +92,7 @@ class Place:
 @asynccontextmanager
 async def placed(folder: Path, kept: bytes | None = None) -> AsyncIterator[Place]:
     async with AsyncExitStack() as resources:
-        broker = resources.enter_context(mosquitto(folder))
+        broker = resources.enter_context(Mosquitto(folder))
         server = await resources.enter_async_context(simulated_server("small"))
         ear = await resources.enter_async_context(Recorder().recording(broker))
         if kept is not None:
@@ -117,7 +117,7 @@ async def test_run_starts_one_night_that_a_stop_leaves_safe(tmp_path: Path) -> N
         assert (await place.answers(command("run", "late", -1), "late"))[0] is False
         assert (await place.answers(b'{"command": "run"}', None))[0] is False
         assert await place.answers(command("run", "r1"), "r1") == (True, "the night has begun")
-        assert await place.answers(command("run", "r2"), "r2") == (False, "a night is under way already")
+        assert await place.answers(command("run", "r2"), "r2") == (False, "a night is already under way")
         await eventually(lambda: "temperature-read" in place.events())
         place.process.send_signal(signal.SIGTERM)
         assert await place.over() == 0
@@ -146,7 +146,7 @@ async def test_a_listener_that_is_killed_leaves_the_night_to_itself_and_to_the_n
         heard = len(place.ear.messages)
         place.process = listen(place.config)
         await place.ear.until(TOPICS.listener, lambda word: word == "online", heard)
-        assert await place.answers(command("run", "r2"), "r2") == (False, "a night is under way already")
+        assert await place.answers(command("run", "r2"), "r2") == (False, "a night is already under way")
         assert (await place.answers(command("pause", "p1"), "p1"))[0]
         place.process.send_signal(signal.SIGTERM)
         assert await place.over() == 0

@@ -11,7 +11,7 @@ from coldframe.config.simulated_rig import load_rig
 from coldframe.config.tables.rig import ServerSettings
 from coldframe.simulators.mqtt_light import SimulatedMqttLight
 from coldframe.simulators.panel import Panel
-from tests.devices.mqtt.broker import Mosquitto, needs_mosquitto
+from tests.mosquitto import Mosquitto, needs_mosquitto
 
 pytestmark = needs_mosquitto
 

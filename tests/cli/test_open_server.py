@@ -1,4 +1,4 @@
-"""A server that is not on this machine's loopback is reached, and warned of."""
+"""A server that is not on the loopback interface is used, with a warning."""
 
 import json
 import signal
@@ -12,10 +12,10 @@ from tests.ports import free_port
 
 COLDFRAME = [sys.executable, "-m", "coldframe"]
 OTHER = "127.0.0.2"
-"""An address of this machine that looks like another's."""
+"""An address of this machine that does not look local."""
 
 
-def test_a_night_with_another_machines_server_begins_with_a_warning(tmp_path: Path) -> None:
+def test_a_night_with_a_remote_server_starts_with_a_warning(tmp_path: Path) -> None:
     port = free_port(OTHER)
     server = subprocess.Popen(
         [*COLDFRAME, "simulate", "small", "--host", OTHER, "--port", str(port), "--until-stdin-closes"],

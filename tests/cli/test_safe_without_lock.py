@@ -1,4 +1,4 @@
-"""`coldframe safe` makes the rig safe though nobody can tell whether a run is using it."""
+"""`coldframe safe` makes the rig safe even if the lock of the rig cannot be read."""
 
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +12,7 @@ from coldframe.config.settings import Settings
 from coldframe.config.tables.rig import ServerSettings
 
 
-def test_a_lock_that_cannot_be_opened_keeps_no_lamp_burning(
+def test_a_lock_that_cannot_be_opened_does_not_prevent_the_safe_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "coldframe.toml"

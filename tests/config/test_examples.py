@@ -5,12 +5,12 @@ from coldframe.config.loading import ConfigError, load_settings
 from coldframe.config.simulated_rig import load_rig, shipped_rigs
 
 
-def test_there_is_a_night_for_every_rig() -> None:
+def test_every_rig_has_an_example_night() -> None:
     assert set(shipped_rigs()) <= set(example_nights())
 
 
 @pytest.mark.parametrize("name", shipped_rigs())
-def test_a_night_asks_of_its_rig_what_it_has(name: str) -> None:
+def test_a_night_matches_the_devices_of_its_rig(name: str) -> None:
     rig, night = load_rig(name), load_settings(example_night(name))
 
     filters = {each.filter for each in night.sets} - {None}

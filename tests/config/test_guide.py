@@ -1,4 +1,4 @@
-"""The guide has one row for each setting; the rows are made here, from the models, and looked for in the guide."""
+"""The guide has a row for each setting, with the text of the models."""
 
 from pathlib import Path
 
@@ -50,6 +50,6 @@ def rows(section: type[Section]) -> list[str]:
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_the_guide_tells_each_setting(section: type[Section]) -> None:
+def test_the_guide_has_each_setting(section: type[Section]) -> None:
     lines = GUIDE.read_text(encoding="utf-8").splitlines()
     assert [row for row in rows(section) if row not in lines] == []

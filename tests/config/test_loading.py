@@ -35,7 +35,7 @@ def test_a_good_file_loads(folder: Path) -> None:
     assert loaded(folder, b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode()) == loaded(folder, GOOD)
 
 
-def test_all_problems_are_told_in_the_order_of_the_file(folder: Path) -> None:
+def test_all_problems_are_reported_in_the_order_of_the_file(folder: Path) -> None:
     text = """\
 [server]
 port = 70000
@@ -85,7 +85,7 @@ count = 3
     ]
 
 
-def test_contradictions_between_tables_show_beside_other_problems(folder: Path) -> None:
+def test_contradictions_between_tables_are_reported_with_other_problems(folder: Path) -> None:
     text = """\
 sets = [{kind = "bias", count = 3},
   {kind = "flat", count = 3}]
@@ -127,7 +127,7 @@ PRINTABLE = "printable characters, not only spaces"
         ('[camera]\ndevice = "\\u001b[2J"', f':2: camera.device: found "\\u001b[2J"; allowed: {PRINTABLE}'),
     ],
 )
-def test_each_kind_of_mistake_has_its_words(folder: Path, text: str, complaint: str) -> None:
+def test_each_kind_of_mistake_has_its_message(folder: Path, text: str, complaint: str) -> None:
     assert complaint in complaints(folder, text)
 
 
@@ -145,12 +145,12 @@ def test_each_kind_of_mistake_has_its_words(folder: Path, text: str, complaint: 
         ("".join(f"k{n} = 1\n" for n in range(10_000)), ": found 10,001 mistakes; "),
     ],
 )
-def test_what_is_no_configuration_takes_one_line(folder: Path, text: str | bytes, beginning: str) -> None:
+def test_other_files_are_reported_in_one_line(folder: Path, text: str | bytes, beginning: str) -> None:
     (complaint,) = complaints(folder, text)
     assert complaint.startswith(beginning)
 
 
-def test_a_missing_file_leads_to_init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_file_is_reported_with_init_as_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
     assert find_config() == tmp_path / "coldframe" / "coldframe.toml"
@@ -158,7 +158,7 @@ def test_a_missing_file_leads_to_init(tmp_path: Path, monkeypatch: pytest.Monkey
         load_settings(find_config())
 
 
-def test_what_is_no_readable_file_is_named(tmp_path: Path) -> None:
+def test_unreadable_paths_are_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
 
@@ -173,7 +173,7 @@ def test_what_is_no_readable_file_is_named(tmp_path: Path) -> None:
             load_settings(tmp_path / name)
 
 
-def test_a_file_that_may_not_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_permission_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -184,7 +184,7 @@ def test_a_file_that_may_not_be_read_is_named(folder: Path, monkeypatch: pytest.
 
 
 def judged(folder: Path, content: str | bytes) -> None:
-    """Load, or say why not in printable lines that each name the file; whatever else is raised fails the test."""
+    """Load a file, or check that the error has printable lines that each name the file."""
     try:
         loaded(folder, content)
     except ConfigError as error:
@@ -198,7 +198,7 @@ def judged(folder: Path, content: str | bytes) -> None:
 
 @given(st.binary(max_size=300))
 @settings(deadline=None)
-def test_any_bytes_load_or_are_refused(folder: Path, content: bytes) -> None:
+def test_random_bytes_load_or_are_refused(folder: Path, content: bytes) -> None:
     judged(folder, content)
 
 
@@ -212,7 +212,7 @@ TREES = st.recursive(
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """The good file with rows dropped, repeated, swapped, cut, or with characters of TOML strewn in."""
+    """Return the good file with rows removed, repeated, swapped or cut, or with TOML characters inserted."""
     rows = list(ROWS)
     for _ in range(draw(st.integers(1, 6))):
         at = draw(st.integers(0, len(rows) - 1))
@@ -252,7 +252,7 @@ PLACES = [
 
 @given(st.dictionaries(st.sampled_from(PLACES), TREES, min_size=1))
 @settings(deadline=None, max_examples=200)
-def test_any_values_load_or_are_refused(folder: Path, values: dict[str, object]) -> None:
+def test_random_values_load_or_are_refused(folder: Path, values: dict[str, object]) -> None:
     judged(folder, "\n".join(f"{key} = {toml(value)}" for key, value in values.items()))
 
 

@@ -50,12 +50,12 @@ def test_the_defaults_are_good_practice() -> None:
     assert plain.storage.folder == Path.home() / "coldframe"
 
 
-def test_settings_never_change() -> None:
+def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         settings(BIAS).camera.binning = 2  # type: ignore[misc]
 
 
-def test_a_set_takes_the_cameras_readout_where_it_has_none_of_its_own() -> None:
+def test_a_set_uses_the_cameras_readout_settings_by_default() -> None:
     camera = CameraSettings(device="Camera", gain=100, offset=50, binning=2, readout_mode="Normal", setpoint_c=-10)
     plain = FrameSet(kind=FrameKind.BIAS, count=1)
     own = FrameSet(kind=FrameKind.BIAS, count=1, gain=0, binning=1, readout_mode="HCG", setpoint_c=0)
@@ -66,7 +66,7 @@ def test_a_set_takes_the_cameras_readout_where_it_has_none_of_its_own() -> None:
     assert own.setpoint(camera) == 0
 
 
-def test_a_filter_has_flat_settings_of_its_own() -> None:
+def test_a_filter_can_have_its_own_flat_settings() -> None:
     flats = FlatSettings.model_validate({"filters": {"Ha": {"target": 0.35, "preferred_exposure_s": [1, 8]}}})
 
     assert flats.for_filter("L") == flats.for_filter(None) == flats
@@ -88,7 +88,7 @@ def test_a_dark_needs_an_exposure_and_no_filter() -> None:
     assert settings({"kind": "dark", "count": 20, "exposure_s": 300}).sets[0].exposure_s == 300
 
 
-def test_lights_are_no_set_of_ours() -> None:
+def test_a_set_of_lights_is_refused() -> None:
     with pytest.raises(ValidationError, match="kind"):
         FrameSet.model_validate({"kind": "light", "count": 3})
 
@@ -107,7 +107,7 @@ def test_flats_need_something_to_subtract() -> None:
 
 
 @pytest.mark.parametrize(("pedestal", "fitting", "other"), [("bias", BIAS, DARK_FLAT), ("dark-flat", DARK_FLAT, BIAS)])
-def test_what_is_to_be_subtracted_from_flats_must_be_shot(
+def test_frames_to_subtract_from_flats_must_be_shot(
     pedestal: str, fitting: dict[str, object], other: dict[str, object]
 ) -> None:
     rig = {"camera": CAMERA, "panel": {"device": "Panel"}, "flats": {"pedestal": pedestal}}
@@ -117,11 +117,11 @@ def test_what_is_to_be_subtracted_from_flats_must_be_shot(
 
 
 @pytest.mark.parametrize("difference", [{"filter": "R"}, {"gain": 0}, {"binning": 2}, {"setpoint_c": 0}])
-def test_dark_flats_need_flats_shot_alike(difference: dict[str, object]) -> None:
+def test_dark_flats_need_matching_flats(difference: dict[str, object]) -> None:
     assert list(refused(BIAS, FLAT, {**DARK_FLAT, **difference})) == [("sets", 2, "kind")]
 
 
-def test_a_set_that_spells_out_the_cameras_value_is_shot_alike() -> None:
+def test_a_set_with_the_cameras_values_spelled_out_matches() -> None:
     spelt_out = settings(FLAT, {**DARK_FLAT, "gain": 100, "setpoint_c": -10, "binning": 1})
     assert [each.gain for each in spelt_out.sets] == [None, 100]
 
@@ -131,7 +131,7 @@ def test_with_a_wheel_each_flat_names_a_filter() -> None:
     assert list(found) == [("sets", 1, "filter")]
 
 
-def test_filters_are_those_of_the_wheel_where_it_names_them() -> None:
+def test_filters_must_be_in_the_wheels_names() -> None:
     wheel = {"device": "Wheel", "names": ["R", "G"]}
     assert "allowed: R, G" in refused(BIAS, FLAT, wheel=wheel)["sets", 1, "filter"]
 
@@ -141,20 +141,20 @@ def test_flat_settings_of_a_filter_that_is_never_shot_are_refused() -> None:
     assert "allowed: L" in refused(BIAS, FLAT, flats=flats)["flats", "filters", "ha"]
 
 
-def test_a_set_is_given_once() -> None:
+def test_a_repeated_set_is_refused() -> None:
     found = refused(BIAS, FLAT, {**BIAS, "count": 5, "gain": 100})
     assert list(found) == [("sets", 2)]
     assert "number 1" in found["sets", 2]
     settings(BIAS, {**BIAS, "gain": 0})
 
 
-def test_the_target_lies_within_the_band() -> None:
+def test_the_target_must_be_within_the_band() -> None:
     with pytest.raises(ValidationError) as caught:
         FlatSettings.model_validate({"target": 0.6, "filters": {"Ha": {"target": 0.4}, "L": {"target": 0.2}}})
     assert set(contradictions(caught.value)) == {("target",), ("filters", "L", "target")}
 
 
-def test_the_preferred_window_lies_within_the_limits() -> None:
+def test_preferred_exposures_must_be_within_the_limits() -> None:
     with pytest.raises(ValidationError) as caught:
         FlatSettings(exposure_limits_s=(1.0, 2.0))
     assert list(contradictions(caught.value)) == [("preferred_exposure_s",)]
@@ -165,7 +165,7 @@ def test_a_dwell_must_end_before_the_deadline() -> None:
         CoolingSettings(dwell_s=60, deadline_s=60)
 
 
-def test_no_unix_socket_is_spelt_as_an_empty_text() -> None:
+def test_an_empty_text_disables_the_unix_socket() -> None:
     assert ServerSettings.model_validate({"unix_socket": ""}).unix_socket is None
 
 
@@ -175,7 +175,7 @@ def test_the_loopback_is_local(host: str, local: bool) -> None:  # noqa: FBT001 
 
 
 @pytest.mark.parametrize("folder", ["frames", "~nobody-of-this-name/frames", "/frames\0"])
-def test_a_folder_of_no_certain_place_is_refused(folder: str) -> None:
+def test_a_relative_folder_is_refused(folder: str) -> None:
     with pytest.raises(ValidationError, match="a path"):
         StorageSettings(folder=Path(folder))
 

@@ -30,7 +30,7 @@ COMPLETE = RigSurvey(
     filters=("L", "Ha"),
 )
 TABLES = {"filters", "mqtt"}
-"""Settings that are tables themselves, of which the file has an example."""
+"""Settings that are tables; the file has only examples of them."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def loaded(path: Path, survey: RigSurvey) -> Settings:
     return load_settings(path)
 
 
-def test_the_starter_holds_what_was_found_and_good_practice(path: Path) -> None:
+def test_the_starter_has_the_surveyed_devices_and_good_practice(path: Path) -> None:
     found = loaded(path, COMPLETE)
 
     assert (found.camera.device, found.camera.gain, found.camera.offset) == ("ZWO CCD ASI2600MM Pro", 100, 50)
@@ -60,7 +60,7 @@ def test_the_starter_holds_what_was_found_and_good_practice(path: Path) -> None:
     ]
 
 
-def test_every_setting_stands_there_with_its_meaning() -> None:
+def test_every_setting_is_explained() -> None:
     unwrapped = " ".join(starter_config(COMPLETE).replace("\n#", "").split())
     tables = ["server", "camera", "panel", "wheel", "cooling", "flats", "storage", "lights", "hooks", "watch"]
     for table in tables:
@@ -93,13 +93,13 @@ def test_a_bare_camera_gets_no_flats(path: Path) -> None:
     assert [each.kind for each in bare.sets] == ["bias", "dark"]
 
 
-def test_filters_without_a_name_of_their_own_are_numbered(path: Path) -> None:
+def test_filters_without_distinct_names_are_numbered(path: Path) -> None:
     wheel = loaded(path, replace(COMPLETE, filters=("L", "", "Ha", "Ha"))).wheel
     assert wheel is not None
     assert wheel.names == ("L", "Filter 2", "Filter 3", "Filter 4")
 
 
-def test_the_setpoint_is_one_that_the_cooler_has(path: Path) -> None:
+def test_the_setpoint_is_within_the_coolers_range(path: Path) -> None:
     assert loaded(path, replace(COMPLETE, setpoint_c=(-5, 20))).camera.setpoint_c == -5
 
 

@@ -62,11 +62,11 @@ def test_every_key_has_its_line() -> None:
     assert {path: lines[path] for path in expected} == expected
 
 
-def test_lines_of_windows_files_are_counted_alike() -> None:
+def test_lines_of_windows_files_are_counted_the_same() -> None:
     assert key_lines(EVERYTHING.replace("\n", "\r\n")) == key_lines(EVERYTHING)
 
 
-def test_what_has_no_line_takes_that_of_the_table_around_it() -> None:
+def test_a_missing_key_gets_the_line_of_its_table() -> None:
     lines = key_lines("\n[camera]\ngain = 1\n")
 
     assert nearest_line(lines, ("camera", "device")) == 2
@@ -91,7 +91,7 @@ HEADERS = KEYS.map("[{}]".format) | KEYS.map("[[{}]]".format)
 
 
 @given(st.lists(PAIRS | HEADERS | st.just("# [x] = 1")).map("\n".join))
-def test_the_scan_sees_what_tomllib_sees(text: str) -> None:
+def test_the_scan_finds_the_keys_that_tomllib_finds(text: str) -> None:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError:

@@ -29,21 +29,21 @@ def test_the_service_ends_in_the_safe_state() -> None:
 def test_the_service_can_write_the_folder_and_compile_its_kernels() -> None:
     service = unit("coldframe.service")["Service"]
 
-    # The minus: a drop-in that names another user and home adds to this, and may leave this one missing. The lock that
-    # all runs on one rig share is in the other folder.
+    # The minus sign: with a drop-in for another user, this home may be missing. The other folder contains the lock that
+    # all runs of a rig share.
     assert service["ReadWritePaths"].split() == [f"-/home/{service['User']}", "/run/lock"]
     assert "ProtectHome" not in service
     assert "MemoryDenyWriteExecute" not in service
 
 
-def test_a_run_without_its_last_word_raises_the_alarm() -> None:
+def test_a_run_without_a_final_message_raises_an_alarm() -> None:
     assert unit("coldframe.service")["Unit"]["OnFailure"] == "coldframe-alarm@%n.service"
     alarm = unit("coldframe-alarm@.service")["Service"]
     assert alarm["ExecStart"].split("/", 4)[-1] == 'coldframe notify --alarm "%i on %H"'
     assert alarm["User"] == unit("coldframe.service")["Service"]["User"]
 
 
-def test_a_night_outlives_its_listener_unless_that_is_stopped() -> None:
+def test_a_night_survives_its_listener_unless_that_is_stopped() -> None:
     listener, night = unit("coldframe-listen.service")["Service"], unit("coldframe.service")["Service"]
     assert listener["ExecStart"].split("/")[-1] == "coldframe listen"
     assert listener["KillMode"] == "process"
@@ -57,7 +57,7 @@ def test_a_missed_morning_is_not_made_up_for() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_systemd_understands_the_units(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     for name in ("coldframe.service", "coldframe.timer", "coldframe-alarm@.service", "coldframe-listen.service"):
         text = (CONFIG / name).read_text(encoding="utf-8").replace("/opt/coldframe/bin/coldframe", "/bin/true")
         (tmp_path / name).write_text(text, encoding="utf-8")

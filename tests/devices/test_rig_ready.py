@@ -1,4 +1,4 @@
-"""Panel and wheel behind the link: what something else changed is noticed, and what was away comes back as it was."""
+"""Panel and wheel notice changes by other clients, and restore their state after they were disconnected."""
 
 from coldframe.devices.flat_panel import CoverState
 from coldframe.devices.indi.link import IndiLink
@@ -20,13 +20,13 @@ async def a_panel(server: FakeServer, link: IndiLink) -> IndiFlatPanel:
 
 
 async def seen(link: IndiLink, server: FakeServer, message: str) -> None:
-    """Let the server tell something, and wait until the link has heard it."""
+    """Have the server send something, and wait until the link has received it."""
     serial = link.mirror.serial
-    server.tell(message)
+    server.send(message)
     await link.wait(CAMERA, lambda: link.mirror.serial > serial or None, PATIENCE_S, "news")
 
 
-async def test_a_lamp_that_goes_out_is_noticed_and_lit_again(server: FakeServer, link: IndiLink) -> None:
+async def test_a_lamp_that_goes_out_is_noticed_and_switched_on_again(server: FakeServer, link: IndiLink) -> None:
     panel = await a_panel(server, link)
     await panel.close_cover()
     await panel.light_on(40)
@@ -52,7 +52,7 @@ async def test_another_brightness_and_an_opened_cover_are_noticed(server: FakeSe
     assert panel.state().cover is CoverState.CLOSED
 
 
-async def test_a_dark_panel_that_lights_up_is_put_out(server: FakeServer, link: IndiLink) -> None:
+async def test_a_dark_panel_that_lights_up_is_switched_off(server: FakeServer, link: IndiLink) -> None:
     panel = await a_panel(server, link)
     await panel.light_off()
     await seen(link, server, switch(LAMP, "Ok", FLAT_LIGHT_ON=True, FLAT_LIGHT_OFF=False))
@@ -61,7 +61,7 @@ async def test_a_dark_panel_that_lights_up_is_put_out(server: FakeServer, link: 
     assert not panel.state().lit
 
 
-async def test_a_panel_that_was_never_told_anything_is_left_as_it_is(server: FakeServer, link: IndiLink) -> None:
+async def test_a_panel_without_orders_is_left_as_it_is(server: FakeServer, link: IndiLink) -> None:
     panel = await a_panel(server, link)
     orders = len(server.orders)
     await seen(link, server, switch(LAMP, "Ok", FLAT_LIGHT_ON=True, FLAT_LIGHT_OFF=False))
@@ -70,7 +70,7 @@ async def test_a_panel_that_was_never_told_anything_is_left_as_it_is(server: Fak
     assert len(server.orders) == orders
 
 
-async def test_a_wheel_that_somebody_turned_is_turned_back(server: FakeServer, link: IndiLink) -> None:
+async def test_a_wheel_turned_by_another_client_is_turned_back(server: FakeServer, link: IndiLink) -> None:
     server.numbers["FILTER_SLOT"] = {"FILTER_SLOT_VALUE": (1, 3, 1)}
     wheel = IndiFilterWheel(link, CAMERA, ("L", "R", "G"))
     await wheel.connect()

@@ -26,7 +26,7 @@ from coldframe.devices.mqtt.panel import MqttPanel
 from coldframe.devices.rig import Rig
 from coldframe.simulators.devices import SimulatedFlatPanel
 from coldframe.simulators.mqtt_light import Habits, SimulatedMqttLight
-from tests.devices.mqtt.broker import Mosquitto, needs_mosquitto
+from tests.mosquitto import Mosquitto, needs_mosquitto
 from tests.nights.nights import NightRun, run_night, tiny
 
 pytestmark = needs_mosquitto
@@ -127,9 +127,9 @@ async def test_restarted_broker_costs_no_flats(tmp_path: Path) -> None:
     async with Mosquitto(tmp_path) as broker:
 
         async def restart() -> None:
-            await broker.kill()
+            broker.kill()
             await asyncio.sleep(2.0)
-            await broker.start()
+            broker.start()
 
         def stop_once(event: Event) -> None:
             if is_flat(event) and not restarts:

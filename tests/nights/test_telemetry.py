@@ -32,7 +32,7 @@ from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.backoff import Backoff
 from coldframe.devices.mqtt.client import read_access
 from coldframe.simulators.devices import simulated_rig
-from tests.capture.monitoring.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto
+from tests.mosquitto import Mosquitto, needs_mosquitto
 from tests.nights.nights import START, Inline, tiny
 from tests.patience import block_until
 
@@ -90,7 +90,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with mosquitto(tmp_path) as running:
+    with Mosquitto(tmp_path) as running:
         yield running
 
 
@@ -117,7 +117,7 @@ class Phases:
             # Block the night until the thread has noticed the trouble, so that every phase meets it.
             if trouble is Mosquitto.kill:
                 block_until(lambda: not telemetry.connection.is_connected)
-            elif trouble in (Mosquitto.start, Mosquitto.start_again):
+            elif trouble in (Mosquitto.start, Mosquitto.restart):
                 block_until(lambda: telemetry.connection.is_connected)
             self.met += 1
 
@@ -131,9 +131,9 @@ def test_the_night_has_the_phases_that_count() -> None:
     "troubles",
     [
         pytest.param((Mosquitto.kill, Mosquitto.start), id="killed, back"),
-        pytest.param((Mosquitto.start_again, Mosquitto.kill), id="back, killed", marks=pytest.mark.deep),
-        pytest.param((Mosquitto.hang, Mosquitto.go_on), id="hung, back"),
-        pytest.param((Mosquitto.go_on, Mosquitto.hang), id="back, hung", marks=pytest.mark.deep),
+        pytest.param((Mosquitto.restart, Mosquitto.kill), id="back, killed", marks=pytest.mark.deep),
+        pytest.param((Mosquitto.freeze, Mosquitto.thaw), id="hung, back"),
+        pytest.param((Mosquitto.thaw, Mosquitto.freeze), id="back, hung", marks=pytest.mark.deep),
     ],
 )
 async def test_broker_in_trouble_in_every_phase_changes_no_frame(
@@ -149,7 +149,7 @@ async def test_broker_in_trouble_in_every_phase_changes_no_frame(
 
 async def test_broker_that_hangs_all_night_changes_no_frame(broker: Mosquitto, tmp_path: Path) -> None:
     expected = await undisturbed(tmp_path / "alone")
-    broker.hang()
+    broker.freeze()
     assert await night(tmp_path / "published", broker) == expected
 
 

@@ -1,4 +1,4 @@
-"""A served rig, a stock indiserver, and a client that sees every byte."""
+"""A served rig, a stock indiserver, and a client that receives every byte."""
 
 import asyncio
 import mmap
@@ -26,7 +26,7 @@ WHEEL = "Coldframe Filter Wheel"
 
 
 class RawClient:
-    """A connection that keeps all that came, text and descriptors."""
+    """A connection that keeps all received text and descriptors."""
 
     def __init__(self, stream: socket.socket) -> None:
         self.stream = stream
@@ -51,7 +51,7 @@ class RawClient:
         return bool(data)
 
     async def find(self, pattern: str) -> re.Match[str]:
-        """Read on until `pattern` is found."""
+        """Read until `pattern` is found."""
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while not (found := re.search(pattern, self.text, re.DOTALL)):
@@ -61,7 +61,7 @@ class RawClient:
         return found
 
     async def until(self, pattern: str) -> re.Match[str]:
-        """Read on until `pattern` is found; discard everything up to its end."""
+        """Read until `pattern` is found, and discard everything up to its end."""
         found = await self.find(pattern)
         self.text = self.text[found.end() :]
         return found
@@ -88,7 +88,7 @@ class RawClient:
         await self.send(f"<newNumberVector device='{device}' name='{name}'>{parts}</newNumberVector>")
 
     def take_file(self, size: int) -> bytes:
-        """Map the oldest descriptor and return its bytes."""
+        """Map the oldest descriptor, and return its bytes."""
         descriptor = self.descriptors.pop(0)
         try:
             with mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as view:
@@ -104,7 +104,7 @@ class RawClient:
 
 @dataclass(frozen=True)
 class Server:
-    """Where a server listens."""
+    """The addresses of a server."""
 
     port: int
     unix_socket: str
@@ -171,7 +171,7 @@ async def serving() -> AsyncIterator[Serving]:
 
 @pytest.fixture
 async def clients() -> AsyncIterator[Callable[[socket.socket], RawClient]]:
-    """Wraps connections, and closes them in the end."""
+    """Wraps connections, and closes them at the end."""
     opened: list[RawClient] = []
 
     def wrap(stream: socket.socket) -> RawClient:

@@ -1,4 +1,4 @@
-"""The devices in this process, under virtual time."""
+"""The devices within this process, under virtual time."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -46,7 +46,7 @@ async def test_an_exposure_takes_its_time_and_the_readout(small: SimulatedRig) -
     assert frame.header["DATE-OBS"] == "2026-01-02T12:00:00.000"
 
 
-async def test_a_flat_follows_brightness_exposure_and_filter(small: SimulatedRig) -> None:
+async def test_the_level_of_a_flat_depends_on_brightness_exposure_and_filter(small: SimulatedRig) -> None:
     camera, panel, wheel = await build(small)
     bias = np.median((await camera.expose(FrameKind.BIAS, 0.001)).pixels)
 
@@ -71,7 +71,7 @@ async def shoot_a_night(rig: SimulatedRig) -> list[Frame]:
     return [await camera.expose(FrameKind.DARK, 300) for _ in range(3)]
 
 
-async def test_two_nights_agree_to_the_bit(small: SimulatedRig) -> None:
+async def test_two_nights_are_identical_to_the_bit(small: SimulatedRig) -> None:
     first, second = await shoot_a_night(small), await shoot_a_night(small)
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one.pixels, other.pixels)
@@ -182,7 +182,7 @@ async def test_the_cooler(small: SimulatedRig) -> None:
     assert camera.thermals().sensor_c == pytest.approx(18, abs=0.2)
 
 
-async def test_nothing_works_before_connecting(small: SimulatedRig) -> None:
+async def test_devices_must_be_connected(small: SimulatedRig) -> None:
     camera = simulated_rig(small, lambda: NOON).camera
     with pytest.raises(DeviceLostError):
         await camera.expose(FrameKind.BIAS, 1)

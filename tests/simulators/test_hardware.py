@@ -1,4 +1,4 @@
-"""Cooler, panel, wheel, and what they let through to the sensor."""
+"""Cooler, panel and wheel, and the light that they pass to the sensor."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ def cooler(rig: SimulatedRig, started_s: float = 0.0) -> Cooler:
     return Cooler(rig, rig.cooler, started_s)
 
 
-def test_the_small_rig_is_cold_in_a_quarter_of_a_minute(small: SimulatedRig) -> None:
+def test_the_small_rig_is_cold_within_15_seconds(small: SimulatedRig) -> None:
     peltier = cooler(small)
     peltier.cool_to(-10)
     trace = {}
@@ -32,7 +32,7 @@ def test_the_small_rig_is_cold_in_a_quarter_of_a_minute(small: SimulatedRig) -> 
     assert peltier.power_percent == pytest.approx(70, abs=2)
 
 
-def test_a_setpoint_out_of_reach_ends_at_the_limit(small: SimulatedRig) -> None:
+def test_a_setpoint_out_of_reach_leads_to_full_power(small: SimulatedRig) -> None:
     peltier = cooler(small)
     peltier.cool_to(-30)
     peltier.advance(120)
@@ -40,7 +40,7 @@ def test_a_setpoint_out_of_reach_ends_at_the_limit(small: SimulatedRig) -> None:
     assert peltier.power_percent == 100
 
 
-def test_switched_off_it_warms_to_ambient(small: SimulatedRig) -> None:
+def test_a_cooler_that_is_off_warms_up_to_ambient(small: SimulatedRig) -> None:
     peltier = cooler(small)
     peltier.cool_to(-10)
     peltier.advance(60)
@@ -52,7 +52,7 @@ def test_switched_off_it_warms_to_ambient(small: SimulatedRig) -> None:
     assert peltier.power_percent == 0
 
 
-def test_it_never_heats(small: SimulatedRig) -> None:
+def test_the_cooler_never_heats(small: SimulatedRig) -> None:
     peltier = cooler(small)
     peltier.cool_to(30)
     peltier.advance(100)
@@ -60,7 +60,7 @@ def test_it_never_heats(small: SimulatedRig) -> None:
 
 
 @given(st.lists(st.floats(0.001, 20), max_size=30))
-def test_looking_changes_nothing(steps_s: list[float]) -> None:
+def test_reading_does_not_change_the_temperature(steps_s: list[float]) -> None:
     rig = load_rig("small")
     watched, alone = cooler(rig), cooler(rig)
     watched.cool_to(-10)
@@ -83,7 +83,7 @@ def test_a_real_camera_takes_minutes() -> None:
     assert 2 <= minutes <= 6
 
 
-def test_a_night_that_cools_saves_power() -> None:
+def test_a_falling_ambient_temperature_reduces_the_power() -> None:
     rig = load_rig("cooled-mono")
     peltier = cooler(rig)
     peltier.cool_to(-10)
@@ -94,7 +94,7 @@ def test_a_night_that_cools_saves_power() -> None:
     assert peltier.sensor_c == pytest.approx(-10, abs=0.05)
 
 
-def test_readings_scatter_around_the_truth(small: SimulatedRig) -> None:
+def test_readings_scatter_around_the_true_temperature(small: SimulatedRig) -> None:
     noisy = small.model_copy(update={"cooler": CoolerModel(maximum_delta_c=40, time_constant_s=8, reading_noise_c=0.1)})
     peltier = cooler(noisy)
     errors = []
@@ -123,26 +123,26 @@ def test_some_panels_glow_at_zero() -> None:
     assert radiance(panel, 255) == pytest.approx(1)
 
 
-def test_a_cover_takes_its_time_and_can_turn_round() -> None:
+def test_a_cover_takes_time_and_can_reverse() -> None:
     panel = Panel(PLAIN)
     assert panel.cover(0) is CoverState.CLOSED
     assert panel.move_cover(10, closed=False) == 12
     assert panel.cover(11.5) is CoverState.MOVING
     assert panel.cover(12) is CoverState.OPEN
     assert panel.move_cover(20, closed=True) == 22
-    # Half way down, it has half the way to go back up.
+    # Half closed, it needs half the time to open.
     assert panel.move_cover(21, closed=False) == 22
     assert panel.move_cover(30, closed=False) == 30
     assert panel.cover(30) is CoverState.OPEN
 
 
-def test_no_cover_no_state() -> None:
+def test_a_panel_without_a_cover_has_no_cover_state() -> None:
     panel = Panel(PanelModel(full_e_per_s=1000))
     assert panel.cover(0) is None
     assert panel.move_cover(5, closed=False) == 5
 
 
-def test_the_wheel_turns_the_shorter_way() -> None:
+def test_the_wheel_turns_in_the_shorter_direction() -> None:
     wheel = Wheel(WheelModel(slot_s=1, filters=tuple(FilterModel(name=n, transmission=0.5) for n in "LRGBH")))
     assert wheel.turn_to(4, 0) == 1
     assert wheel.slot(0.5) is None
@@ -152,7 +152,7 @@ def test_the_wheel_turns_the_shorter_way() -> None:
     assert wheel.turn_to(2, 20) == 20
 
 
-def test_what_falls_on_the_sensor(small: SimulatedRig) -> None:
+def test_light_on_the_sensor(small: SimulatedRig) -> None:
     telescope = Telescope(small.model_copy(update={"stray_e_per_s": 0.5}), 0.0)
     panel, wheel = telescope.panel, telescope.wheel
     assert wheel is not None
@@ -173,12 +173,12 @@ def shoot(rig_name: str, kind: FrameKind) -> float:
     return telescope.begin(kind, 1, 0.0, gain=0, offset=0, binning=1, readout_mode=0).light_e_per_s
 
 
-def test_only_a_mechanical_shutter_keeps_light_out() -> None:
+def test_only_a_mechanical_shutter_blocks_light() -> None:
     assert shoot("ccd-overscan", FrameKind.DARK) == shoot("ccd-overscan", FrameKind.BIAS) == 0
     assert shoot("ccd-overscan", FrameKind.FLAT) > 1000
     assert shoot("small", FrameKind.DARK) == shoot("small", FrameKind.FLAT) > 1000
 
 
-def test_an_uncooled_sensor_follows_the_evening() -> None:
+def test_an_uncooled_sensor_follows_the_ambient_temperature() -> None:
     telescope = Telescope(load_rig("uncooled"), 0.0)
     assert telescope.sensor_c(3600) == pytest.approx(16 - 1.2)

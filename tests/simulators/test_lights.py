@@ -1,4 +1,4 @@
-"""Lights of the simulated rigs: what they need is what the rig's example night shoots."""
+"""Lights of the simulated rigs need the sets of the rig's example night."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ def shot_like(sets: tuple[FrameSet, ...], night: Settings) -> set[object]:
 
 
 @pytest.mark.parametrize("name", example_nights())
-def test_they_need_what_the_example_night_shoots(name: str, tmp_path: Path) -> None:
+def test_lights_need_the_sets_of_the_example_night(name: str, tmp_path: Path) -> None:
     night = load_settings(example_night(name))
     write_lights(tmp_path, tiny(load_rig(name)), night, ENDED)
     lights = read_lights(tmp_path, [night.camera.device])
@@ -34,7 +34,7 @@ def test_they_need_what_the_example_night_shoots(name: str, tmp_path: Path) -> N
     assert shot_like(plan.sets, night) >= shot_like(own, night)
 
 
-def test_lights_that_are_there_stay(tmp_path: Path) -> None:
+def test_existing_lights_are_kept(tmp_path: Path) -> None:
     rig, night = tiny(load_rig("small")), load_settings(example_night("small"))
     first = write_lights(tmp_path, rig, night, ENDED)
     before = first[0].read_bytes()

@@ -43,7 +43,7 @@ def test_photon_transfer_finds_gain_and_read_noise(gain: float) -> None:
     signal = (flat[0] + flat[1] - bias[0] - bias[1]).mean() / 2
     shot_variance = np.var(flat[0] - flat[1]) / 2 - read_variance
     assert signal / shot_variance == pytest.approx(sensor.e_per_adu(gain), rel=0.01)
-    # A twelfth of a step squared is the converter's rounding.
+    # Rounding by the converter has a variance of 1/12 of a step squared.
     in_steps = sensor.read_noise_e(gain) / sensor.e_per_adu(gain)
     assert np.sqrt(read_variance) == pytest.approx(np.sqrt(in_steps**2 + 1 / 12), rel=0.01)
     assert bias[0].mean() == pytest.approx(sensor.bias_adu(50), abs=5 * in_steps / np.sqrt(bias[0].size))
@@ -58,7 +58,7 @@ def test_dark_current_doubles_with_temperature(sensor_c: float) -> None:
     assert level_e == pytest.approx(expected_e, rel=0.01)
 
 
-def test_the_mean_of_many_darks_is_the_truth() -> None:
+def test_the_mean_of_many_darks_is_the_true_dark_current() -> None:
     sensor = Sensor(SMALL.model_copy(update={"width": 240, "height": 160, "cosmic_rays_per_cm2_min": 0.0}), 1)
     frames = [sensor.render(Exposure(n, 20, sensor_c=-10, gain=100)).astype(float) for n in range(200)]
     down, across = sensor.glow_e_per_s
@@ -92,7 +92,7 @@ def test_the_same_seed_gives_the_same_bits() -> None:
     shots = [Exposure(1, 300, 0.0), Exposure(2, 1, 5000.0, 2), Exposure(3, 0)]
     first, second = Sensor(SMALL, 5), Sensor(SMALL, 5)
     early = [first.render(shot) for shot in shots]
-    # In another order, and after other frames, every frame is the same.
+    # Every frame is the same in another order and after other frames.
     late = [second.render(shot) for shot in reversed(shots)][::-1]
     assert all(np.array_equal(a, b) for a, b in zip(early, late, strict=True))
     assert not np.array_equal(early[0], Sensor(SMALL, 6).render(shots[0]))
@@ -108,7 +108,7 @@ def test_hot_pixels_stay_where_they_are() -> None:
     assert np.all(second[hot] > np.median(second) + 500)
 
 
-def test_full_well_and_converter_bound_the_signal() -> None:
+def test_full_well_and_converter_limit_the_signal() -> None:
     shallow = Sensor(changed(full_well_e=10000.0), 1)
     full = shallow.render(Exposure(1, 1, 1e6)).astype(float)
     assert full.max() == full.min() == round(shallow.bias_adu(0) + 10000 / CLEAN.e_per_adu)
@@ -133,7 +133,7 @@ def test_colours() -> None:
     assert levels == pytest.approx(expected, rel=0.002)
 
 
-def test_overscan_sees_nothing_but_the_amplifier() -> None:
+def test_the_overscan_has_only_bias_and_read_noise() -> None:
     model = load_rig("ccd-overscan").sensor
     sensor = Sensor(model.model_copy(update={"height": 256}), 1)
     flat = sensor.render(Exposure(1, 100, 200.0, 1, sensor_c=10)).astype(float)
@@ -143,12 +143,12 @@ def test_overscan_sees_nothing_but_the_amplifier() -> None:
     assert flat[:, : model.active_width].mean() > 20000
 
 
-def test_an_iris_shutter_lengthens_the_middle() -> None:
+def test_an_iris_shutter_exposes_the_middle_longer() -> None:
     model = changed(shutter_travel_s=0.02)
     sensor = Sensor(model, 1)
     flat = sensor.render(Exposure(1, 0.1, 1e5)).astype(float) - sensor.bias_adu(0)
     middle, corner = flat[300:340, 460:500].mean(), flat[:20, -20:].mean()
-    # 20 ms more on the axis than at the rim, which these patches come close to.
+    # The exposure is 20 ms longer on the axis than at the rim, to which these patches are close.
     assert middle / corner == pytest.approx(1.18, abs=0.02)
 
 
@@ -158,7 +158,7 @@ def test_cosmic_rays_come_at_their_rate() -> None:
     hits = 0
     for number in range(60):
         rows, columns = np.nonzero(sensor.render(Exposure(number, 600, gain=100)) > 500)
-        # Tracks are short against these cells, and there are few of them.
+        # Tracks are shorter than these cells, and there are few of them.
         hits += len({(row // 160, column // 160) for row, column in zip(rows, columns, strict=True)})
     assert hits == pytest.approx(60 * 2 * area_cm2 * 10, rel=0.25)
 
@@ -190,11 +190,11 @@ def test_any_exposure_gives_a_frame_near_its_expectation(
     electrons = min((light + CLEAN.dark_e_per_s) * exposure_s, CLEAN.full_well_e)
     expected = min(electrons / e_per_adu + sensor.bias_adu(offset), 65535)
     noise = np.hypot(np.sqrt(electrons), sensor.read_noise_e(gain)) / e_per_adu
-    # Clipped noise pulls the mean down by up to 0.4 of itself.
+    # Clipping of the noise lowers the mean by up to 0.4 of it.
     assert float(frame.mean()) == pytest.approx(expected, abs=0.5 * noise + 1)
 
 
-def test_a_small_frame_takes_no_time() -> None:
+def test_a_small_frame_is_rendered_quickly() -> None:
     sensor = Sensor(SMALL, 1)
     sensor.render(Exposure(1, 1, 5000.0))
     begin = time.process_time()

@@ -13,10 +13,10 @@ from coldframe.capture.monitoring.watching.messages import Command, Request
 MESSAGE_STAYS = timedelta(seconds=8)
 """How long a message is shown in place of the keys."""
 
-TAB, ESCAPE = "\t", "\x1b"
+TAB = "\t"
 
 
-class Screen(StrEnum):
+class View(StrEnum):
     """The views of the dashboard."""
 
     OVERVIEW = "overview"
@@ -26,7 +26,7 @@ class Screen(StrEnum):
     LOG = "log"
 
 
-SCREENS = tuple(Screen)
+VIEWS = tuple(View)
 
 SendCommand = Callable[[Command], str | None]
 """Sends a command to the night; returns the answer, or None if it comes later."""
@@ -54,7 +54,7 @@ class Controls:
     close: Callable[[], None] | None = None
     allows_commands: bool = True
     note: str = ""
-    screen: Screen = Screen.OVERVIEW
+    view: View = View.OVERVIEW
     is_help_shown: bool = False
     question: str = ""
     _pending: Command | None = None
@@ -79,16 +79,16 @@ class Controls:
         elif key == "?" or self.is_help_shown:
             self.is_help_shown = not self.is_help_shown
         elif key == TAB:
-            self.screen = SCREENS[(SCREENS.index(self.screen) + 1) % len(SCREENS)]
+            self.view = VIEWS[(VIEWS.index(self.view) + 1) % len(VIEWS)]
         elif key in "12345":
-            self.screen = SCREENS[int(key) - 1]
+            self.view = VIEWS[int(key) - 1]
         elif key == "q":
             self._quit(now)
         else:
             self._request(key.lower(), state, now)
 
     def withdraw_outdated_question(self, state: DashboardState) -> None:
-        """Withdraw the question if its night is over or no longer heard of, so that the answer cannot reach another."""
+        """Withdraw the question if its night is over or lost, so that the answer cannot affect another night."""
         if self._pending_for is not state.night or state.ended is not None or state.lost_at is not None:
             self._pending, self.question = None, ""
 
@@ -112,11 +112,11 @@ class Controls:
             case "s" | "a" if not self.allows_commands:
                 self._send(
                     Command(Request.ABORT if key == "a" else Request.SKIP), now
-                )  # the answer says why it is refused
+                )  # the answer is the reason of the refusal
             case "p":
                 self._send(Command(Request.RESUME if state.paused else Request.PAUSE), now)
             case "s" if (step := state.step) is not None:
-                # With the step's number, as the next step may have begun before the question is answered.
+                # With the step's number, because the next step may begin before the user answers.
                 self._pending = Command(Request.SKIP, step.planned.number)
                 self.question = f"Skip {printable(step.planned.title)} and keep its frames so far?"
             case "s":

@@ -3,7 +3,7 @@
 from rich.style import Style
 from rich.text import Text
 
-from coldframe.capture.monitoring.dashboard.controls import SCREENS, Controls
+from coldframe.capture.monitoring.dashboard.controls import VIEWS, Controls
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, NOTE, PLAIN, QUIET, STRONG, WARN, fit
 from coldframe.capture.monitoring.dashboard.sections.pane import Pane, Section, spread
 from coldframe.capture.monitoring.progress.quantities import printable
@@ -54,11 +54,11 @@ def _keys(controls: Controls, pane: Pane) -> Text:
 def _views(controls: Controls, pane: Pane) -> Text:
     chosen = Style.combine([STRONG, Style(reverse=True)])
     if pane.width < ALL_VIEWS:
-        return Text.assemble(("1-5 tab", STRONG), (" views ", QUIET), (f"[{controls.screen}]", STRONG), " ")
+        return Text.assemble(("1-5 tab", STRONG), (" views ", QUIET), (f"[{controls.view}]", STRONG), " ")
     text = Text()
-    for number, screen in enumerate(SCREENS, start=1):
-        is_chosen = screen is controls.screen
-        name = f"[{screen}]" if is_chosen else f"{screen} "
+    for number, view in enumerate(VIEWS, start=1):
+        is_chosen = view is controls.view
+        name = f"[{view}]" if is_chosen else f"{view} "
         text.append_text(Text.assemble((f" {number} ", STRONG), (name, chosen if is_chosen else QUIET)))
     return text
 

@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from coldframe.capture.events.values import NightOutcome, StepOutcome
-from coldframe.capture.monitoring.dashboard.controls import Controls, Screen
+from coldframe.capture.monitoring.dashboard.controls import Controls, View
 from coldframe.capture.monitoring.dashboard.drawing import BAD, GOOD, QUIET, STRONG, WARN, Picture
 from coldframe.capture.monitoring.dashboard.footer import draw_help, footer_height, footer_section
 from coldframe.capture.monitoring.dashboard.sections.frame import draw_frame_facts, draw_histogram, frame_title
@@ -81,16 +81,16 @@ def _chosen(controls: Controls, state: DashboardState, width: int, height: int, 
     """Return the view that the user has chosen."""
     if controls.is_help_shown:
         return Layout(Block(draw_help, state, now, title="Help"))
-    match controls.screen:
-        case Screen.OVERVIEW:
+    match controls.view:
+        case View.OVERVIEW:
             return _overview(state, width, height, now)
-        case Screen.PLAN:
+        case View.PLAN:
             return _headed(state, now, Layout(Block(draw_plan, state, now, title="Plan")))
-        case Screen.TUNING:
+        case View.TUNING:
             return _headed(state, now, *_tuning(state, now))
-        case Screen.FRAME:
+        case View.FRAME:
             return _headed(state, now, _frame(state, width, height - HEADLINE, now))
-        case Screen.LOG:
+        case View.LOG:
             return _headed(state, now, Layout(Block(draw_latest, state, now, title="Latest")))
 
 

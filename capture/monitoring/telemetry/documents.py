@@ -34,7 +34,7 @@ def to_json(document: Mapping[str, object]) -> bytes:
 
 
 def phase_of(state: DashboardState) -> str:
-    """Say in one word what goes on: the kind of frames, or what is done where none are shot."""
+    """Return the current activity: the kind of frames, or the work of a step without frames."""
     if state.ended is not None:
         return "ended"
     step = state.step

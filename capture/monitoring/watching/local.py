@@ -68,7 +68,7 @@ class LocalSource:
                     self._writer = None
                     writer.close()
             if reason != reported:
-                # The reason why a run was lost says more than that none is found afterwards.
+                # Keep the reason why a run was lost, which is more useful than that none is found afterwards.
                 if reported is None or is_here:
                     yield Detached(reason)
                 reported = reason
@@ -118,7 +118,7 @@ class LocalSource:
 
 
 async def _next(reader: asyncio.StreamReader) -> Message | None:
-    """Return the next message that this version knows, or None at the end."""
+    """Return the next message that this version can decode, or None at the end."""
     while line := await reader.readline():
         try:
             return decode_message(line)

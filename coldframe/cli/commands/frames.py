@@ -100,7 +100,8 @@ def verify(
 ) -> None:
     """Combine the raw frames of every master of a night again, and compare the results bit by bit.
 
-    The night updated its masters with every frame; this command sorts the values of all saved frames for each pixel.
+    The night updated its masters incrementally. As an independent check, this command reads all saved frames and
+    sorts the values of each pixel.
     Mean, uncertainty, counts and mask must be equal. To check the files in the library for damage, use "coldframe
     library verify".
     """
@@ -125,8 +126,8 @@ def combine(
         typer.Option(
             metavar="FILE",
             parser=home_path,
-            help="Add the frames to those in this file, and combine all. The file is created if it does not exist. A "
-            "second --state is merged into the first. Not for flats.",
+            help="Add the frames to those in this file, and combine them all. The file is created if it does not "
+            "exist. A second --state is merged into the first. Not for flats.",
         ),
     ] = None,
     method: Annotated[
@@ -177,7 +178,8 @@ def combine(
     """Combine raw frames of any camera and program into a master with uncertainty and counts.
 
     Frames are grouped by their headers; a mixture is listed and refused. Bad files are listed and left out. The result
-    equals that of a night to the bit. With --center median or --method winsorized, values are rejected as in Siril.
+    is bit-for-bit identical to the master that a night makes from the same frames. With --center median or --method
+    winsorized, values are rejected as in Siril.
     """
     from coldframe.cli.combine import Choice, combine_files
 
@@ -246,7 +248,8 @@ def defects(
     """Find hot, cold, unstable and otherwise defective pixels, columns and rows of a sensor in its masters.
 
     The map is a FITS image of bytes; good pixels are 0, and the header names the bits. "coldframe calibrate --defects
-    MAP" replaces these pixels by values from their neighbours.
+    MAP" replaces the defective pixels with values from their
+    neighbours.
     """
     from coldframe.calibration.defects.finding import Limits
     from coldframe.cli.defects import Masters, map_defects

@@ -63,7 +63,8 @@ def plan(
 ) -> None:
     """Show the sets to shoot in order, with their frames and times, and the masters that the library already has.
 
-    With --lights, the sets follow from the headers of the night's lights, written by any program. If time is short,
+    With --lights, the sets are derived from the headers of the night's lights,
+    whichever program wrote them. If time is short,
     sets get fewer frames, and the plan lists the sets that do not fit. No device is used and no file is written.
     """
     from coldframe.cli.plan import NightRequest, show_plan
@@ -78,7 +79,7 @@ def watch(
         bool, typer.Option("--mqtt", help="Watch from another machine, over the MQTT broker in [mqtt].")
     ] = False,
 ) -> None:
-    """Show the dashboard of the run that stores in the configured folder, or the last night if there is no run.
+    """Show the dashboard of the run that uses the configured folder, or of the last night if nothing is running.
 
     Open and close it at any time; the night is not affected. It attaches to the next run automatically. Press ? for a
     list of keys. To pause the night, skip sets or abort from here, set allow_commands = true in [watch] of the run's

@@ -16,7 +16,10 @@ from coldframe.cli.options import (
 def simulate(
     rig: Annotated[str, typer.Argument(metavar="RIG", help="Name of a shipped rig, or a TOML file.")] = "small",
     host: Annotated[
-        str, typer.Option(metavar="HOST", help="Address to listen on. INDI has no passwords: keep to loopback.")
+        str,
+        typer.Option(
+            metavar="HOST", help="Address to listen on. INDI has no passwords, so use only loopback addresses."
+        ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="TCP port to listen on.")] = 7624,
     unix: Annotated[

@@ -240,7 +240,7 @@ class BlobChannel:
                 DeviceLostError(
                     self.device,
                     "the server closed the pixel channel",
-                    "If it is still running, start indiserver with a larger limit for slow clients: -m 1024",
+                    "if indiserver is still running, it may have dropped a slow client: restart it with -m 1024",
                 ),
             )
         except (OSError, BlobStreamError) as error:

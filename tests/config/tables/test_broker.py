@@ -28,10 +28,10 @@ def test_the_password_is_the_first_line_of_its_file(tmp_path: Path) -> None:
     password = broker(f'password_file = "{file}"').password()
     assert password is not None
     assert password.get_secret_value() == "grün und blau"
-    assert "blau" not in repr(password), "it is not told by accident"
+    assert "blau" not in repr(password), "it must not be shown by accident"
 
 
-def test_the_password_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_password_may_be_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PASSWORD_VARIABLE, "secret")
     password = broker("").password()
     assert password is not None
@@ -39,14 +39,14 @@ def test_the_password_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("content", [b"", b"\nsecret", b"\xff\n", b"x" * 5000])
-def test_a_file_without_a_password_is_told(tmp_path: Path, content: bytes) -> None:
+def test_a_file_without_a_password_is_reported(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "password"
     file.write_bytes(content)
     with pytest.raises(BrokerPasswordError, match="contains no password"):
         broker(f'password_file = "{file}"').password()
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BrokerPasswordError, match="No such file"):
         broker(f'password_file = "{tmp_path / "none"}"').password()
 
@@ -63,12 +63,12 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         'host = ""',
     ],
 )
-def test_what_does_not_belong_is_refused(text: str) -> None:
+def test_wrong_settings_are_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         broker(text)
 
 
-def test_each_field_tells_what_it_allows() -> None:
-    told = {name: allowed(field) for name, field in BrokerSettings.model_fields.items()}
-    assert told["tls"] == "true or false"
-    assert told["ca_file"] == told["password_file"] == "a path in quotes that starts with / or ~"
+def test_each_field_describes_its_allowed_values() -> None:
+    described = {name: allowed(field) for name, field in BrokerSettings.model_fields.items()}
+    assert described["tls"] == "true or false"
+    assert described["ca_file"] == described["password_file"] == "a path in quotes that starts with / or ~"

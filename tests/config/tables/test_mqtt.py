@@ -11,7 +11,7 @@ def mqtt(text: str) -> MqttSettings:
     return MqttSettings.model_validate(tomllib.loads(text))
 
 
-def test_nothing_is_allowed_that_was_not_asked_for() -> None:
+def test_commands_and_discovery_are_off_by_default() -> None:
     plain = mqtt("")
     assert (plain.commands, plain.home_assistant, plain.base_topic) == (False, False, "coldframe")
 
@@ -30,7 +30,7 @@ def test_nothing_is_allowed_that_was_not_asked_for() -> None:
         "commands = 1",
     ],
 )
-def test_what_does_not_fit_is_refused_and_no_secret_told(text: str) -> None:
+def test_wrong_settings_are_refused_without_showing_secrets(text: str) -> None:
     with pytest.raises(ValidationError) as refused:
         mqtt(text)
     assert "secret" not in "".join(error["msg"] for error in refused.value.errors())
@@ -39,6 +39,6 @@ def test_what_does_not_fit_is_refused_and_no_secret_told(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", 'urls = ["json://secret"]', 'urls_from = ["A", "A"]', 'urls_from = ["a b"]', 'urls_file = "x"']
 )
-def test_addresses_come_from_elsewhere(text: str) -> None:
+def test_addresses_are_not_in_the_configuration(text: str) -> None:
     with pytest.raises(ValidationError):
         NotifySettings.model_validate(tomllib.loads(text))

@@ -35,7 +35,7 @@ def problems(folder: Path, text: str) -> str:
     return str(caught.value)
 
 
-def test_a_light_needs_its_family_and_topic_only(tmp_path: Path) -> None:
+def test_a_lamp_needs_only_its_family_and_topic(tmp_path: Path) -> None:
     panel = loaded(tmp_path, LIGHT).panel
     assert panel is not None
     assert panel.mqtt is not None
@@ -43,32 +43,32 @@ def test_a_light_needs_its_family_and_topic_only(tmp_path: Path) -> None:
     assert load_for_safe_state(tmp_path / "coldframe.toml").panel == panel
 
 
-def test_full_brightness_can_be_another(tmp_path: Path) -> None:
+def test_full_brightness_can_be_set(tmp_path: Path) -> None:
     panel = loaded(tmp_path, LIGHT + "brightness_maximum = 0\n").panel
     assert panel is not None
     assert panel.mqtt is not None
     assert panel.mqtt.full_brightness == 0
 
 
-def test_the_table_belongs_to_the_kind(tmp_path: Path) -> None:
+def test_the_table_needs_the_kind(tmp_path: Path) -> None:
     assert "panel.mqtt: missing; a panel of this kind" in problems(tmp_path, LIGHT.split("[panel.mqtt]", maxsplit=1)[0])
-    told = problems(tmp_path, LIGHT.replace('kind = "mqtt"', 'kind = "indi"'))
-    assert 'coldframe.toml:5: panel.mqtt: found a table with kind = "indi"' in told
+    said = problems(tmp_path, LIGHT.replace('kind = "mqtt"', 'kind = "indi"'))
+    assert 'coldframe.toml:5: panel.mqtt: found a table with kind = "indi"' in said
 
 
 @pytest.mark.parametrize("topic", ["", "a/+/b", "#", "$SYS", "/panel", "a\\u0000b", "x" * 201])
-def test_only_the_topic_of_one_light_will_do(tmp_path: Path, topic: str) -> None:
+def test_only_the_topic_of_one_lamp_is_accepted(tmp_path: Path, topic: str) -> None:
     assert "panel.mqtt.topic: found" in problems(tmp_path, LIGHT.replace("panel/", topic))
 
 
-def test_what_is_wrong_is_told_with_its_line(tmp_path: Path) -> None:
+def test_mistakes_are_reported_with_their_lines(tmp_path: Path) -> None:
     text = LIGHT.replace('"tasmota"', '"hue"') + 'password = "secret"\n'
-    told = problems(tmp_path, text)
-    assert 'coldframe.toml:7: panel.mqtt.family: found "hue"; allowed: "wled", "tasmota"' in told
-    assert 'panel.mqtt.password: found an unknown key; did you mean "password_file"?' in told
-    assert "secret" not in told
+    said = problems(tmp_path, text)
+    assert 'coldframe.toml:7: panel.mqtt.family: found "hue"; allowed: "wled", "tasmota"' in said
+    assert 'panel.mqtt.password: found an unknown key; did you mean "password_file"?' in said
+    assert "secret" not in said
 
 
-def test_who_names_a_certificate_must_ask_for_tls(tmp_path: Path) -> None:
-    told = problems(tmp_path, LIGHT + 'ca_file = "/etc/ca.pem"\n')
-    assert "panel.mqtt.ca_file: found without TLS; allowed: only with tls = true" in told
+def test_certificates_need_tls(tmp_path: Path) -> None:
+    said = problems(tmp_path, LIGHT + 'ca_file = "/etc/ca.pem"\n')
+    assert "panel.mqtt.ca_file: found without TLS; allowed: only with tls = true" in said

@@ -1,4 +1,4 @@
-"""An INDI server that says what a test wants: one camera, one wheel, and nothing that happens by itself."""
+"""An INDI server that sends what a test wants: one camera, one wheel, and nothing on its own initiative."""
 
 import asyncio
 import os
@@ -54,7 +54,7 @@ def attribute(text: bytes, name: str) -> str:
 
 
 def define_number(name: str, elements: Mapping[str, tuple[float, float, float]], state: str = "Idle") -> str:
-    """Return a `defNumberVector`; of each element: its lowest, its highest and its present value."""
+    """Return a `defNumberVector`; each element has its lowest, highest and present value."""
     parts = "".join(
         f'<defNumber name="{element}" format="%g" min="{low}" max="{high}" step="1">{value}</defNumber>'
         for element, (low, high, value) in elements.items()
@@ -81,8 +81,8 @@ def define_text(name: str, **elements: str) -> str:
 def number(name: str, state: str, message: str = "", **values: float) -> str:
     """Return a `setNumberVector`."""
     elements = "".join(f'<oneNumber name="{element}">{value}</oneNumber>' for element, value in values.items())
-    told = f' message="{message}"' if message else ""
-    return f'<setNumberVector device="{CAMERA}" name="{name}" state="{state}"{told}>{elements}</setNumberVector>'
+    attribute = f' message="{message}"' if message else ""
+    return f'<setNumberVector device="{CAMERA}" name="{name}" state="{state}"{attribute}>{elements}</setNumberVector>'
 
 
 def switch(name: str, state: str, **values: bool) -> str:
@@ -105,10 +105,10 @@ def blob(
     content: bytes, file_format: str = ".fits", size: int | None = None, device: str = CAMERA, vector: str = "CCD1"
 ) -> str:
     """Return a `setBLOBVector` with its content in base64."""
-    told = len(content) if size is None else size
+    announced = len(content) if size is None else size
     return (
         f'<setBLOBVector device="{device}" name="{vector}" state="Ok">'
-        f'<oneBLOB name="CCD1" size="{told}" enclen="{4 * -(-len(content) // 3)}" format="{file_format}">'
+        f'<oneBLOB name="CCD1" size="{announced}" enclen="{4 * -(-len(content) // 3)}" format="{file_format}">'
         f"{pybase64.b64encode(content).decode()}</oneBLOB></setBLOBVector>"
     )
 
@@ -117,7 +117,7 @@ Answer = Callable[[dict[str, str]], Awaitable[None]]
 
 
 class FakeServer:
-    """Answers what it is asked.
+    """A scripted server with one device.
 
     `numbers` and `switches` are the device's properties, `more` are definitions of others; `answers` holds a test's
     own answers to orders, by property.
@@ -130,7 +130,7 @@ class FakeServer:
         self.more = ""
         self.answers_pings = True
         self.pings = 0
-        """Pings that have arrived."""
+        """Received pings."""
         self.orders: list[tuple[str, dict[str, str]]] = []
         self.answers: dict[str, Answer] = {}
         self._server: asyncio.Server | None = None
@@ -153,7 +153,7 @@ class FakeServer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def listen_locally(self) -> str:
-        """Listen on a local socket, too, and return its name."""
+        """Listen on a local socket as well, and return its name."""
         name = f"/tmp/coldframe-fake-{os.getpid()}-{self.port}"
         self._local = await asyncio.start_unix_server(self._serve, "\0" + name)
         return name
@@ -180,7 +180,7 @@ class FakeServer:
         for writer in self._pixels:
             writer.close()
 
-    def tell(self, *messages: str) -> None:
+    def send(self, *messages: str) -> None:
         for writer in self._control:
             writer.write("".join(messages).encode())
 
@@ -241,11 +241,11 @@ class FakeServer:
     def _obey(self, kind: str, name: str, values: dict[str, str]) -> None:
         if name == "CCD_EXPOSURE":
             self.send_pixels(blob(fits_bytes()))
-            self.tell(exposure("Busy"), exposure("Ok"))
+            self.send(exposure("Busy"), exposure("Ok"))
             return
         shown = dict.fromkeys(self.switches.get(name, {}), "Off") | values
         if name == "CCD_ABORT_EXPOSURE":
-            self.tell(exposure("Idle"))
+            self.send(exposure("Idle"))
             shown = {"ABORT": "Off"}
         elements = "".join(f'<one{kind} name="{key}">{value}</one{kind}>' for key, value in shown.items())
-        self.tell(f'<set{kind}Vector device="{CAMERA}" name="{name}" state="Ok">{elements}</set{kind}Vector>')
+        self.send(f'<set{kind}Vector device="{CAMERA}" name="{name}" state="Ok">{elements}</set{kind}Vector>')

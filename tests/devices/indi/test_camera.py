@@ -37,7 +37,7 @@ def answer_exposures(server: FakeServer, *control: str, pixels: tuple[str, ...] 
     async def answer(_values: dict[str, str]) -> None:
         server.send_pixels(*pixels)
         await asyncio.sleep(0.02)
-        server.tell(*control)
+        server.send(*control)
 
     server.answers["CCD_EXPOSURE"] = answer
 
@@ -50,7 +50,7 @@ async def test_a_good_frame(camera: IndiCamera) -> None:
 
 async def test_the_ok_may_come_before_the_blob(server: FakeServer, camera: IndiCamera) -> None:
     async def answer(_values: dict[str, str]) -> None:
-        server.tell(exposure("Busy"), exposure("Ok"))
+        server.send(exposure("Busy"), exposure("Ok"))
         await asyncio.sleep(0.2)
         server.send_pixels(blob(fits_bytes(700)))
 
@@ -58,34 +58,34 @@ async def test_the_ok_may_come_before_the_blob(server: FakeServer, camera: IndiC
     assert await dark(camera) == 700
 
 
-async def test_a_stale_ok_ends_nothing(server: FakeServer, camera: IndiCamera) -> None:
-    """The frame may still take as long as exposure and readout together."""
+async def test_a_stale_ok_does_not_end_an_exposure(server: FakeServer, camera: IndiCamera) -> None:
+    """The frame may arrive as late as exposure and readout together."""
     camera.readout_deadline_s = 0.1
 
     async def answer(_values: dict[str, str]) -> None:
-        server.tell(exposure("Ok"), exposure("Busy"))
+        server.send(exposure("Ok"), exposure("Busy"))
         await asyncio.sleep(2 * camera.readout_deadline_s)
         server.send_pixels(blob(fits_bytes(700)))
-        server.tell(exposure("Ok"))
+        server.send(exposure("Ok"))
 
     server.answers["CCD_EXPOSURE"] = answer
-    frame = await camera.expose(FrameKind.BIAS, PATIENCE_S)  # only the frame of a bias may come before its time
+    frame = await camera.expose(FrameKind.BIAS, PATIENCE_S)  # only a bias frame may arrive early
     assert frame.pixels[0, 0] == 700
 
 
-async def test_what_came_unasked_is_no_frame(server: FakeServer, camera: IndiCamera) -> None:
+async def test_an_unrequested_frame_does_not_count(server: FakeServer, camera: IndiCamera) -> None:
     await server.deliver(blob(fits_bytes(111)), blob(b"nonsense"))
     assert await dark(camera) == 500
 
 
-async def test_an_alert_refuses_the_exposure_in_the_drivers_words(server: FakeServer, camera: IndiCamera) -> None:
+async def test_an_alert_raises_with_the_drivers_message(server: FakeServer, camera: IndiCamera) -> None:
     message = f'<message device="{CAMERA}" message="shutter stuck"/>'
     answer_exposures(server, message, exposure("Alert"))
     with pytest.raises(DeviceError, match=r"refused or lost the exposure \(.*shutter stuck"):
         await dark(camera)
 
 
-async def test_another_clients_abort_is_told(server: FakeServer, camera: IndiCamera) -> None:
+async def test_an_abort_by_another_client_is_reported(server: FakeServer, camera: IndiCamera) -> None:
     answer_exposures(server, exposure("Busy"), exposure("Idle"))
     with pytest.raises(DeviceError, match="aborted by another"):
         await dark(camera)
@@ -105,7 +105,7 @@ async def test_another_clients_abort_is_told(server: FakeServer, camera: IndiCam
     ],
     ids=["cut", "short", "foreign", "compressed", "turned", "long", "garbled", "empty"],
 )
-async def test_a_bad_frame_is_named_and_the_next_one_is_good(
+async def test_a_bad_frame_is_reported_and_the_next_one_is_good(
     server: FakeServer, camera: IndiCamera, bad: str, why: str
 ) -> None:
     answer_exposures(server, exposure("Busy"), exposure("Ok"), pixels=(bad,))
@@ -115,20 +115,22 @@ async def test_a_bad_frame_is_named_and_the_next_one_is_good(
     assert await dark(camera) == 500
 
 
-async def test_a_frame_of_another_device_is_passed_over(server: FakeServer, camera: IndiCamera) -> None:
+async def test_a_frame_of_another_device_is_ignored(server: FakeServer, camera: IndiCamera) -> None:
     foreign = (blob(fits_bytes(1), device="Guider"), blob(fits_bytes(2), vector="CCD2"), blob(fits_bytes(800)))
     answer_exposures(server, exposure("Busy"), exposure("Ok"), pixels=foreign)
     assert await dark(camera) == 800
 
 
-async def test_a_frame_before_its_time_is_not_this_exposures(server: FakeServer, camera: IndiCamera) -> None:
+async def test_a_frame_that_arrives_early_is_refused(server: FakeServer, camera: IndiCamera) -> None:
     answer_exposures(server, exposure("Busy"), exposure("Ok"), pixels=(blob(fits_bytes()),))
     with pytest.raises(FrameDamagedError, match=rf"\d+\.\d+ s after the start of a {TOO_LONG_S:g} s exposure"):
         await dark(camera, TOO_LONG_S)
 
 
 @pytest.mark.parametrize("control", [(exposure("Busy"),), (exposure("Busy"), exposure("Ok"))], ids=["busy", "no-frame"])
-async def test_what_never_ends_is_aborted(server: FakeServer, camera: IndiCamera, control: tuple[str, ...]) -> None:
+async def test_an_exposure_that_never_ends_is_aborted(
+    server: FakeServer, camera: IndiCamera, control: tuple[str, ...]
+) -> None:
     answer_exposures(server, *control)
     camera.readout_deadline_s = 0.3
     with pytest.raises(DeviceTimeoutError):
@@ -139,8 +141,8 @@ async def test_what_never_ends_is_aborted(server: FakeServer, camera: IndiCamera
     assert await dark(camera) == 500
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["busy", "not-yet-busy"])
-async def test_cancelling_aborts_and_goes_on_to_cancel(server: FakeServer, camera: IndiCamera, told: bool) -> None:  # noqa: FBT001  # pytest's
+@pytest.mark.parametrize("is_busy", [True, False], ids=["busy", "not-yet-busy"])
+async def test_cancelling_aborts_and_re_raises(server: FakeServer, camera: IndiCamera, is_busy: bool) -> None:  # noqa: FBT001  # pytest's
     ordered = asyncio.Event()
 
     async def answer(_values: dict[str, str]) -> None:
@@ -149,7 +151,7 @@ async def test_cancelling_aborts_and_goes_on_to_cancel(server: FakeServer, camer
     server.answers["CCD_EXPOSURE"] = answer
     exposing = asyncio.create_task(dark(camera, TOO_LONG_S))
     await ordered.wait()
-    if told:
+    if is_busy:
         await seen(camera.link, server, exposure("Busy"))
     exposing.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -157,22 +159,22 @@ async def test_cancelling_aborts_and_goes_on_to_cancel(server: FakeServer, camer
     assert server.ordered("CCD_ABORT_EXPOSURE") == [{"ABORT": "On"}]
 
 
-async def test_a_refused_setting_tells_the_drivers_words(server: FakeServer, camera: IndiCamera) -> None:
-    """Drivers answer with Alert, and some with Ok and the old value right after it."""
+async def test_a_refused_setting_raises_with_the_drivers_message(server: FakeServer, camera: IndiCamera) -> None:
+    """Drivers answer with Alert; some send Ok with the old value right after it."""
 
     async def answer(_values: dict[str, str]) -> None:
-        server.tell(number("CCD_GAIN", "Alert", "no such gain", GAIN=10), number("CCD_GAIN", "Ok", GAIN=10))
+        server.send(number("CCD_GAIN", "Alert", "no such gain", GAIN=10), number("CCD_GAIN", "Ok", GAIN=10))
 
     server.answers["CCD_GAIN"] = answer
     with pytest.raises(SettingRefusedError, match=r"CCD_GAIN refused GAIN 30.* \(.*no such gain"):
         await camera.apply(ReadoutSettings(gain=30.0))
 
 
-async def test_a_stale_ok_sets_nothing(server: FakeServer, camera: IndiCamera) -> None:
+async def test_a_stale_ok_does_not_confirm_a_setting(server: FakeServer, camera: IndiCamera) -> None:
     async def answer(_values: dict[str, str]) -> None:
-        server.tell(number("CCD_GAIN", "Ok", GAIN=10))
+        server.send(number("CCD_GAIN", "Ok", GAIN=10))
         await asyncio.sleep(0.3)
-        server.tell(number("CCD_GAIN", "Ok", GAIN=30))
+        server.send(number("CCD_GAIN", "Ok", GAIN=30))
 
     server.answers["CCD_GAIN"] = answer
     assert (await camera.apply(ReadoutSettings(gain=30.0))).gain == 30
@@ -185,7 +187,7 @@ async def test_impossible_values_are_not_sent(server: FakeServer, camera: IndiCa
     assert server.ordered("CCD_GAIN") == []
 
 
-async def test_what_the_camera_lacks_is_said(camera: IndiCamera) -> None:
+async def test_missing_controls_are_reported(camera: IndiCamera) -> None:
     with pytest.raises(NotSupportedError, match="CCD_OFFSET"):
         await camera.apply(ReadoutSettings(offset=5.0))
     with pytest.raises(NotSupportedError, match="cannot bin"):
@@ -196,7 +198,7 @@ async def test_what_the_camera_lacks_is_said(camera: IndiCamera) -> None:
         await camera.set_setpoint(-10)
 
 
-async def test_a_killed_link_is_noticed_and_settings_come_back(server: FakeServer, camera: IndiCamera) -> None:
+async def test_a_killed_link_is_noticed_and_settings_are_restored(server: FakeServer, camera: IndiCamera) -> None:
     await camera.apply(ReadoutSettings(gain=30.0))
     answer_exposures(server, exposure("Busy"))
     exposing = asyncio.create_task(dark(camera, TOO_LONG_S))
@@ -213,17 +215,17 @@ async def test_a_killed_link_is_noticed_and_settings_come_back(server: FakeServe
     assert server.ordered("CCD_GAIN") == [{"GAIN": "30"}]
 
 
-async def test_a_server_that_comes_back_is_found_again(server: FakeServer, camera: IndiCamera) -> None:
+async def test_a_server_that_comes_back_is_reconnected(server: FakeServer, camera: IndiCamera) -> None:
     await server.hang_up()
     await until(lambda: not camera.is_ready)
     await server.listen()
     assert await dark(camera) == 500
 
 
-async def test_a_lost_pixel_channel_is_opened_anew(server: FakeServer, camera: IndiCamera) -> None:
+async def test_a_lost_pixel_channel_is_reopened(server: FakeServer, camera: IndiCamera) -> None:
     async def answer(_values: dict[str, str]) -> None:
         server.drop_pixels()
-        server.tell(exposure("Busy"), exposure("Ok"))
+        server.send(exposure("Busy"), exposure("Ok"))
 
     server.answers["CCD_EXPOSURE"] = answer
     with pytest.raises(DeviceLostError, match=r"closed the pixel channel.*-m 1024"):
@@ -233,7 +235,7 @@ async def test_a_lost_pixel_channel_is_opened_anew(server: FakeServer, camera: I
     assert await dark(camera) == 500
 
 
-async def test_an_absurd_blob_costs_the_channel_but_no_memory(server: FakeServer, camera: IndiCamera) -> None:
+async def test_an_absurd_blob_closes_the_channel_but_takes_no_memory(server: FakeServer, camera: IndiCamera) -> None:
     answer_exposures(server, exposure("Busy"), exposure("Ok"), pixels=(blob(b"", size=10**15),))
     with pytest.raises(DeviceLostError, match="announces 1000000000000000 bytes"):
         await dark(camera)
@@ -249,7 +251,7 @@ async def test_a_vanished_device_is_lost_at_once(server: FakeServer, camera: Ind
     assert not camera.is_ready
 
 
-async def test_an_unknown_device_is_told_with_those_that_are_there(server: FakeServer, camera: IndiCamera) -> None:
+async def test_an_unknown_device_is_reported_with_the_known_ones(server: FakeServer, camera: IndiCamera) -> None:
     stranger = IndiCamera(camera.link, "Other Camera", ServerAddress("127.0.0.1", server.port))
     connecting = pytest.MonkeyPatch()
     connecting.setattr("coldframe.devices.indi.device.DEFINE_DEADLINE_S", 0.1)

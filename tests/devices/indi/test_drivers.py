@@ -1,4 +1,4 @@
-"""The camera against what drivers in the field do, each in its own way."""
+"""The camera with the peculiarities of real drivers."""
 
 import asyncio
 import logging
@@ -35,9 +35,9 @@ from tests.patience import PATIENCE_S, until
 TEMPERATURE = {"CCD_TEMPERATURE_VALUE": (-50.0, 50.0, 20.0)}
 
 
-def told(server: FakeServer, *messages: str) -> Callable[[dict[str, str]], Awaitable[None]]:
+def sending(server: FakeServer, *messages: str) -> Callable[[dict[str, str]], Awaitable[None]]:
     async def answer(_values: dict[str, str]) -> None:
-        server.tell(*messages)
+        server.send(*messages)
 
     return answer
 
@@ -48,7 +48,7 @@ def shoots(server: FakeServer, *pixels: str) -> None:
 
     async def answer(_values: dict[str, str]) -> None:
         server.send_pixels(left.pop(0))
-        server.tell(exposure("Busy"), exposure("Ok"))
+        server.send(exposure("Busy"), exposure("Ok"))
 
     server.answers["CCD_EXPOSURE"] = answer
 
@@ -58,12 +58,12 @@ async def level(camera: IndiCamera) -> int:
 
 
 async def gone(server: FakeServer, camera: IndiCamera) -> None:
-    """Take the server away and wait until the link has noticed."""
+    """Disconnect the server, and wait until the link has noticed."""
     await server.hang_up()
     await until(lambda: not camera.link.connected)
 
 
-# ---- what a camera can do ----
+# ---- abilities ----
 
 
 async def test_features_outlast_the_connection(server: FakeServer, camera: IndiCamera) -> None:
@@ -73,7 +73,7 @@ async def test_features_outlast_the_connection(server: FakeServer, camera: IndiC
     assert (known.width, known.height, known.gain) == (SHAPE[1], SHAPE[0], Limits(0, 100, 1))
 
 
-async def test_a_range_of_nothing_is_an_unknown_range(server: FakeServer, stranger: IndiCamera) -> None:
+async def test_an_empty_range_counts_as_unknown(server: FakeServer, stranger: IndiCamera) -> None:
     server.numbers |= {
         "CCD_EXPOSURE": {"CCD_EXPOSURE_VALUE": (0.0, 0.0, 0.0)},
         "CCD_GAIN": {"GAIN": (0.0, 0.0, 10.0)},
@@ -89,33 +89,33 @@ async def test_a_range_of_nothing_is_an_unknown_range(server: FakeServer, strang
     assert (features.readout_modes, features.maximum_binning) == ((), 1)
 
 
-async def test_the_properties_of_every_camera_are_waited_for(server: FakeServer, stranger: IndiCamera) -> None:
-    """A driver may ask its hardware for seconds before it defines the first property."""
+async def test_connecting_waits_for_the_properties_of_every_camera(server: FakeServer, stranger: IndiCamera) -> None:
+    """A driver may query its hardware for seconds before it defines the first property."""
     del server.numbers["CCD_INFO"]
     connecting = asyncio.create_task(stranger.connect())
     await stranger.link.wait_connected(PATIENCE_S)
     await asyncio.sleep(10 * device.QUIET_S)
     assert not connecting.done()
-    server.tell(define_number("CCD_INFO", NUMBERS["CCD_INFO"]))
+    server.send(define_number("CCD_INFO", NUMBERS["CCD_INFO"]))
     await connecting
     assert stranger.features.width == SHAPE[1]
 
 
-async def test_a_property_that_is_defined_late_is_waited_for(
+async def test_connecting_waits_for_a_property_that_is_defined_late(
     server: FakeServer, stranger: IndiCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A driver may ask its hardware between one definition and the next, too."""
+    """A driver may query its hardware between two definitions as well."""
     monkeypatch.setattr(device, "QUIET_S", 5.0)
     connecting = asyncio.create_task(stranger.connect())
     await until(lambda: stranger.link.mirror.find(CAMERA, BLOB_VECTOR))
     await asyncio.sleep(0.1)
-    server.tell(define_number("CCD_OFFSET", {"OFFSET": (0, 100, 0)}))
+    server.send(define_number("CCD_OFFSET", {"OFFSET": (0, 100, 0)}))
     await connecting
     assert stranger.features.offset == Limits(0, 100, 1)
 
 
-async def test_a_driver_just_found_again_is_asked_before_it_is_judged(server: FakeServer, camera: IndiCamera) -> None:
-    """An exposure may run on in it, though nothing but its connection is known yet."""
+async def test_a_driver_that_just_came_back_is_read_before_it_is_used(server: FakeServer, camera: IndiCamera) -> None:
+    """An exposure may still be running while only its connection is known."""
     await gone(server, camera)
     numbers, server.numbers = server.numbers, {}
     await server.listen()
@@ -123,17 +123,15 @@ async def test_a_driver_just_found_again_is_asked_before_it_is_judged(server: Fa
     await camera.link.wait_property(CAMERA, "CONNECTION", PATIENCE_S)
     aborting = asyncio.create_task(camera.abort())
     await asyncio.sleep(0.1)
-    server.tell(*(define_number(name, elements, "Busy") for name, elements in numbers.items()))
+    server.send(*(define_number(name, elements, "Busy") for name, elements in numbers.items()))
     await aborting
     assert server.ordered("CCD_ABORT_EXPOSURE") == [{"ABORT": "On"}]
 
 
-async def test_a_camera_that_cannot_be_connected_yet_is_worth_another_try(
-    server: FakeServer, stranger: IndiCamera
-) -> None:
+async def test_a_camera_that_cannot_be_connected_yet_counts_as_lost(server: FakeServer, stranger: IndiCamera) -> None:
     server.switches["CONNECTION"] = {"CONNECT": False, "DISCONNECT": True}
     refusal = switch("CONNECTION", "Alert", CONNECT=False, DISCONNECT=True)
-    server.answers["CONNECTION"] = told(server, refusal)
+    server.answers["CONNECTION"] = sending(server, refusal)
     with pytest.raises(DeviceLostError, match=r"cannot be connected: CONNECTION refused CONNECT.*plugged in"):
         await stranger.connect()
     server.answers.clear()
@@ -144,17 +142,17 @@ async def test_a_camera_that_cannot_be_connected_yet_is_worth_another_try(
 # ---- readout settings ----
 
 
-@pytest.mark.parametrize("told_sizes", [[(6, 4)], [(6, 4), (8, 6)]], ids=["rounded", "rounded-then-as-asked"])
+@pytest.mark.parametrize("reported_sizes", [[(6, 4)], [(6, 4), (8, 6)]], ids=["rounded", "rounded-then-as-requested"])
 @pytest.mark.parametrize("first_state", ["Ok", "Idle"])
-async def test_a_rounded_region_is_the_size_that_is_expected(
-    server: FakeServer, camera: IndiCamera, told_sizes: list[tuple[int, int]], first_state: str
+async def test_the_expected_size_is_that_of_the_rounded_region(
+    server: FakeServer, camera: IndiCamera, reported_sizes: list[tuple[int, int]], first_state: str
 ) -> None:
-    states = [first_state, "Ok"] if len(told_sizes) > 1 else ["Ok"]
+    states = [first_state, "Ok"] if len(reported_sizes) > 1 else ["Ok"]
     answers = [
         number("CCD_FRAME", state, X=0, Y=0, WIDTH=width, HEIGHT=height)
-        for state, (width, height) in zip(states, told_sizes, strict=True)
+        for state, (width, height) in zip(states, reported_sizes, strict=True)
     ]
-    server.answers["CCD_FRAME"] = told(server, *answers)
+    server.answers["CCD_FRAME"] = sending(server, *answers)
     shoots(server, blob(fits_bytes(600, shape=(4, 6))), blob(fits_bytes()))
     await camera.apply(ReadoutSettings())
     assert await level(camera) == 600
@@ -162,18 +160,18 @@ async def test_a_rounded_region_is_the_size_that_is_expected(
         await level(camera)
 
 
-async def test_a_part_of_the_sensor_is_no_rounding(
+async def test_a_part_of_the_sensor_does_not_count_as_rounding(
     server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readout_module, "DEFINE_DEADLINE_S", 0.3)
     monkeypatch.setattr(readout_module, "LARGEST_ROUNDING_PIXELS", 2)
-    server.answers["CCD_FRAME"] = told(server, number("CCD_FRAME", "Ok", X=0, Y=0, WIDTH=4, HEIGHT=6))
+    server.answers["CCD_FRAME"] = sending(server, number("CCD_FRAME", "Ok", X=0, Y=0, WIDTH=4, HEIGHT=6))
     with pytest.raises(DeviceTimeoutError, match="a region of all 8 x 6 pixels"):
         await camera.apply(ReadoutSettings())
 
 
-async def test_a_refused_region_is_told(server: FakeServer, camera: IndiCamera) -> None:
-    server.answers["CCD_FRAME"] = told(server, number("CCD_FRAME", "Alert", "no such frame", X=0, Y=0))
+async def test_a_refused_region_is_reported(server: FakeServer, camera: IndiCamera) -> None:
+    server.answers["CCD_FRAME"] = sending(server, number("CCD_FRAME", "Alert", "no such frame", X=0, Y=0))
     with pytest.raises(DeviceError, match=r"refused to read out all its 8 x 6 pixels \(.*no such frame"):
         await camera.apply(ReadoutSettings())
 
@@ -186,7 +184,7 @@ async def test_a_refused_region_is_told(server: FakeServer, camera: IndiCamera) 
     ],
     ids=["mono", "colour"],
 )
-async def test_sixteen_bits_are_demanded_of_touptek(
+async def test_touptek_cameras_are_set_to_16_bits(
     server: FakeServer, stranger: IndiCamera, formats: dict[str, bool], wanted: str
 ) -> None:
     server.switches["CCD_CAPTURE_FORMAT"] = formats
@@ -194,7 +192,7 @@ async def test_sixteen_bits_are_demanded_of_touptek(
     assert server.ordered("CCD_CAPTURE_FORMAT") == [{wanted: "On"}]
 
 
-async def test_conversion_gain_comes_before_the_binning_mode(server: FakeServer, stranger: IndiCamera) -> None:
+async def test_conversion_gain_takes_precedence_over_the_binning_mode(server: FakeServer, stranger: IndiCamera) -> None:
     server.switches |= {
         "CCD_BINNING_MODE": {"TC_BINNING_AVG": False, "TC_BINNING_ADD": True},
         "TC_CONVERSION_GAIN": {"GAIN_LOW": True, "GAIN_HIGH": False},
@@ -213,7 +211,7 @@ async def test_numbered_modes_are_read_back(server: FakeServer, stranger: IndiCa
     assert (await stranger.apply(ReadoutSettings(readout_mode="2"))).readout_mode == "2"
 
 
-async def test_a_camera_without_modes_is_in_none(camera: IndiCamera) -> None:
+async def test_a_camera_without_modes_reports_none(camera: IndiCamera) -> None:
     assert (await camera.apply(ReadoutSettings())).readout_mode is None
 
 
@@ -224,12 +222,12 @@ async def test_the_setpoint_needs_no_pixels(server: FakeServer, stranger: IndiCa
     assert stranger.transport == ""
 
 
-# ---- whose frame it is ----
+# ---- identity of frames ----
 
 DATES = ("2025-03-01T22:00:01.500", "2025-03-01T22:00:02.000")
 
 
-async def test_an_exposures_frame_comes_only_once(server: FakeServer, camera: IndiCamera) -> None:
+async def test_a_repeated_frame_is_refused(server: FakeServer, camera: IndiCamera) -> None:
     first, second = (blob(fits_bytes(600 + n, date_obs=date)) for n, date in enumerate(DATES))
     shoots(server, first, first, second)
     assert await level(camera) == 600
@@ -249,14 +247,12 @@ async def test_an_older_frame_is_refused_and_a_clock_set_back_costs_one_frame(
 
 
 @pytest.mark.parametrize("date", ["2025-03-01T22:00:01", "2025-03-01", "soon", ""])
-async def test_dates_too_coarse_to_tell_frames_apart_refuse_none(
-    server: FakeServer, camera: IndiCamera, date: str
-) -> None:
+async def test_coarse_dates_do_not_refuse_frames(server: FakeServer, camera: IndiCamera, date: str) -> None:
     shoots(server, *[blob(fits_bytes(600, date_obs=date))] * 2)
     assert [await level(camera), await level(camera)] == [600, 600]
 
 
-async def test_on_this_machine_no_frame_is_older_than_its_order(server: FakeServer, link: IndiLink) -> None:
+async def test_a_frame_older_than_its_order_is_refused_on_this_machine(server: FakeServer, link: IndiLink) -> None:
     address = ServerAddress("127.0.0.1", server.port, unix_socket=await server.listen_locally())
     camera = IndiCamera(link, CAMERA, address, readout_deadline_s=PATIENCE_S)
     await camera.connect()
@@ -272,13 +268,13 @@ async def test_on_this_machine_no_frame_is_older_than_its_order(server: FakeServ
 
 
 @pytest.mark.usefixtures("time_for_late_frames")
-async def test_a_running_exposure_is_ended_before_the_next(server: FakeServer, camera: IndiCamera) -> None:
-    """After a reconnection, say: its frame would be taken for ours."""
+async def test_a_running_exposure_is_aborted_before_the_next(server: FakeServer, camera: IndiCamera) -> None:
+    """Its frame could pass for that of the next exposure, for example after a reconnection."""
     aborted = asyncio.Event()
 
     async def abort(_values: dict[str, str]) -> None:
-        server.tell(exposure("Idle"))
-        server.send_pixels(blob(fits_bytes(111)))  # it was being read out already
+        server.send(exposure("Idle"))
+        server.send_pixels(blob(fits_bytes(111)))  # it was already being read out
         aborted.set()
 
     server.answers["CCD_ABORT_EXPOSURE"] = abort
@@ -288,10 +284,10 @@ async def test_a_running_exposure_is_ended_before_the_next(server: FakeServer, c
 
 
 @pytest.mark.usefixtures("time_for_late_frames")
-async def test_a_frame_after_its_deadline_is_no_later_exposures(
+async def test_a_late_frame_does_not_count_for_a_later_exposure(
     server: FakeServer, camera: IndiCamera, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.answers["CCD_EXPOSURE"] = told(server, exposure("Busy"))
+    server.answers["CCD_EXPOSURE"] = sending(server, exposure("Busy"))
     camera.readout_deadline_s = 0.3
     with pytest.raises(DeviceTimeoutError):
         await level(camera)
@@ -303,7 +299,7 @@ async def test_a_frame_after_its_deadline_is_no_later_exposures(
     assert "arrived unexpectedly" in caplog.text
 
 
-async def test_frames_that_nobody_waits_for_do_not_pile_up(
+async def test_unrequested_frames_do_not_accumulate(
     server: FakeServer, camera: IndiCamera, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -317,12 +313,12 @@ def exposed(link: IndiLink) -> Property | None:
     return prop if prop is not None and prop.state == "ok" else None
 
 
-async def test_aborting_quietly_ends_in_time(
+async def test_cancelling_with_a_lost_server_ends_in_time(
     server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The abort's own deadline holds where the server itself is away; other calls wait 15 s for a server."""
+    """The abort has its own deadline if the server is missing, for which other calls wait 15 s."""
     monkeypatch.setattr(camera_module, "ABORT_DEADLINE_S", 0.2)
-    server.answers["CCD_EXPOSURE"] = told(server, exposure("Ok"))
+    server.answers["CCD_EXPOSURE"] = sending(server, exposure("Ok"))
     link = camera.link
     exposing = asyncio.create_task(level(camera))
     await link.wait(CAMERA, lambda: exposed(link), PATIENCE_S, "the end of the exposure")

@@ -1,4 +1,4 @@
-"""The link itself, when the unexpected happens to it."""
+"""The link and unexpected events."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from tests.devices.indi.fake_server import CAMERA, FakeServer
 from tests.patience import PATIENCE_S, until
 
 
-async def test_a_failure_to_start_its_process_does_not_end_it(
+async def test_the_link_survives_a_failure_to_start_its_process(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     spawn, failures = asyncio.create_subprocess_exec, iter([OSError("too many open files")])
@@ -30,9 +30,7 @@ async def test_a_failure_to_start_its_process_does_not_end_it(
     assert "too many open files" in caplog.text
 
 
-async def test_an_event_that_makes_no_sense_does_not_end_it(
-    server: FakeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_link_survives_a_senseless_event(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     apply, failures = Mirror.apply, iter([KeyError("values")])
 
     def stumble(mirror: Mirror, event: Mapping[str, Any], now_s: float) -> None:
@@ -47,7 +45,7 @@ async def test_an_event_that_makes_no_sense_does_not_end_it(
     assert next(failures, None) is None
 
 
-async def test_a_wait_that_fails_is_its_callers_own_trouble(link: IndiLink) -> None:
+async def test_an_error_in_a_condition_is_raised_in_its_caller(link: IndiLink) -> None:
     await link.wait_connected(PATIENCE_S)
 
     def broken() -> None:
@@ -65,7 +63,7 @@ def frequent_pings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("frequent_pings")
-async def test_a_server_that_never_answers_a_ping_is_kept(server: FakeServer) -> None:
+async def test_a_server_that_never_answers_pings_stays_connected(server: FakeServer) -> None:
     server.answers_pings = False
     async with IndiLink("127.0.0.1", server.port) as link:
         await until(lambda: server.pings >= 10)
@@ -73,7 +71,7 @@ async def test_a_server_that_never_answers_a_ping_is_kept(server: FakeServer) ->
 
 
 @pytest.mark.usefixtures("frequent_pings")
-async def test_silence_after_an_answer_is_a_lost_connection(server: FakeServer) -> None:
+async def test_silence_after_an_answer_counts_as_a_lost_connection(server: FakeServer) -> None:
     async with IndiLink("127.0.0.1", server.port) as link:
         await until(lambda: server.pings)
         assert link.generation == 1

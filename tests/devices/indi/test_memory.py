@@ -1,4 +1,4 @@
-"""The link's memory is known, and the link can be started anew without the devices losing what they were set to."""
+"""The memory of the link is measured, and the link can restart while devices keep their settings."""
 
 import os
 import sys
@@ -16,12 +16,12 @@ from tests.patience import PATIENCE_S
 GROWN = "import sys; held = b'x' * (200 << 20); print('grown', flush=True); sys.stdin.read()"
 
 
-async def test_the_memory_of_a_process_is_known_by_number_and_by_name() -> None:
+async def test_memory_is_found_by_process_id_and_by_name() -> None:
     process = await create_subprocess_exec(sys.executable, "-c", GROWN, stdin=PIPE, stdout=PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
     await process.stdout.readline()
-    name = os.path.basename(sys.executable)  # noqa: PTH119 - as the kernel has it, links left alone
+    name = os.path.basename(sys.executable)  # noqa: PTH119 - as in the kernel, without resolving links
     assert (resident_bytes(process.pid) or 0) > 200 << 20
     assert resident_bytes_of([name])[name] > 200 << 20
     process.stdin.close()
@@ -30,9 +30,7 @@ async def test_the_memory_of_a_process_is_known_by_number_and_by_name() -> None:
     assert resident_bytes_of([]) == {}
 
 
-async def test_a_link_that_is_started_anew_costs_nothing(
-    server: FakeServer, link: IndiLink, camera: IndiCamera
-) -> None:
+async def test_a_restarted_link_restores_settings(server: FakeServer, link: IndiLink, camera: IndiCamera) -> None:
     await camera.apply(ReadoutSettings(gain=30.0))
     connection = IndiConnection(link, is_local=True)
     before = link.process_id
@@ -45,7 +43,7 @@ async def test_a_link_that_is_started_anew_costs_nothing(
     assert server.ordered("CCD_GAIN") == [{"GAIN": "30"}]
 
 
-async def test_drivers_are_found_by_the_program_that_they_name(server: FakeServer, link: IndiLink) -> None:
+async def test_drivers_are_found_by_their_program(server: FakeServer, link: IndiLink) -> None:
     name = os.path.basename(sys.executable)  # noqa: PTH119 - as above
     server.more = define_text("DRIVER_INFO", DRIVER_EXEC=name)
     await link.wait_connected(PATIENCE_S)

@@ -1,4 +1,4 @@
-"""The mirror of properties, the dialect table, and when a setting counts as set."""
+"""The mirror of properties, the dialect table, and when a setting counts as accepted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from coldframe.devices.indi.link import _shows
 from coldframe.devices.indi.mirror import MOST_DEVICES, MOST_PROPERTIES, Mirror, Value
 
 
-def told(
+def event(
     name: str, values: Mapping[str, Value], device: str = "Camera", kind: str = "number", state: str = "ok"
 ) -> dict[str, Any]:
     return {
@@ -44,7 +44,7 @@ def mirror_of(*events: Mapping[str, Any]) -> Mirror:
 
 
 def test_the_newest_snapshot_counts() -> None:
-    mirror = mirror_of(told("GAIN", {"G": 1.0}), told("GAIN", {"G": 2.0}, state="busy"))
+    mirror = mirror_of(event("GAIN", {"G": 1.0}), event("GAIN", {"G": 2.0}, state="busy"))
     prop = mirror.find("Camera", "GAIN")
     assert prop is not None
     assert (prop.number("G"), prop.state, prop.serial, prop.received_at_s) == (2.0, "busy", 2, 1.0)
@@ -53,23 +53,23 @@ def test_the_newest_snapshot_counts() -> None:
     assert mirror.find("Other", "GAIN") is None
 
 
-def test_a_server_that_invents_devices_and_properties_fills_no_memory() -> None:
-    mirror = mirror_of(told("GAIN", {"G": 1.0}))
+def test_invented_devices_and_properties_take_no_memory() -> None:
+    mirror = mirror_of(event("GAIN", {"G": 1.0}))
     for number in range(2 * max(MOST_DEVICES, MOST_PROPERTIES)):
-        mirror.apply(told(f"P{number}", {"x": 1.0}), 1.0)
-        mirror.apply(told("P", {"x": 1.0}, device=f"D{number}"), 1.0)
+        mirror.apply(event(f"P{number}", {"x": 1.0}), 1.0)
+        mirror.apply(event("P", {"x": 1.0}, device=f"D{number}"), 1.0)
         mirror.apply({"event": "message", "device": f"M{number}", "text": "hello"}, 1.0)
         mirror.apply(removed(None, device=f"R{number}"), 1.0)
     assert len(mirror.devices) <= MOST_DEVICES
     assert len(mirror.properties("Camera")) == MOST_PROPERTIES
-    mirror.apply(told("GAIN", {"G": 2.0}), 2.0)
+    mirror.apply(event("GAIN", {"G": 2.0}), 2.0)
     prop = mirror.find("Camera", "GAIN")
     assert prop is not None
     assert prop.number("G") == 2.0, "what was there first goes on"
 
 
-def test_properties_and_devices_go_away() -> None:
-    mirror = mirror_of(told("A", {"x": 1.0}), told("B", {"x": 1.0}), told("A", {"x": 1.0}, device="Wheel"))
+def test_properties_and_devices_are_removed() -> None:
+    mirror = mirror_of(event("A", {"x": 1.0}), event("B", {"x": 1.0}), event("A", {"x": 1.0}, device="Wheel"))
     mirror.apply(removed("A"), 3)
     assert [prop.name for prop in mirror.properties("Camera")] == ["B"]
     assert mirror.removals("Camera") == 0
@@ -84,14 +84,14 @@ def test_properties_and_devices_go_away() -> None:
 
 
 def test_a_message_counts_only_if_it_is_newer() -> None:
-    mirror = mirror_of(told("A", {"x": 1.0}), {"event": "message", "device": "Camera", "text": "no"})
+    mirror = mirror_of(event("A", {"x": 1.0}), {"event": "message", "device": "Camera", "text": "no"})
     assert mirror.message_since("Camera", 1) == "no"
     assert mirror.message_since("Camera", 2) == ""
     assert mirror.message_since("Wheel", 0) == ""
 
 
-def test_switches_tell_which_is_on() -> None:
-    prop = mirror_of(told("TYPE", {"A": False, "B": True}, kind="switch")).find("Camera", "TYPE")
+def test_the_switch_that_is_on_is_found() -> None:
+    prop = mirror_of(event("TYPE", {"A": False, "B": True}, kind="switch")).find("Camera", "TYPE")
     assert prop is not None
     assert prop.switched_on() == "B"
 
@@ -125,7 +125,7 @@ def test_switches_tell_which_is_on() -> None:
 def test_each_dialect_is_understood(
     row: tuple[Spelling, ...], properties: dict[str, dict[str, float]], expected: Spelling | None
 ) -> None:
-    mirror = mirror_of(*(told(name, values) for name, values in properties.items()))
+    mirror = mirror_of(*(event(name, values) for name, values in properties.items()))
     found = dialects.find(mirror, "Camera", row)
     assert (None if found is None else Spelling(found[0].name, found[1])) == expected
     value = None if expected is None else properties[expected.property][expected.element]
@@ -133,13 +133,13 @@ def test_each_dialect_is_understood(
 
 
 def shows(kind: str, shown: Value, wanted: Value) -> bool:
-    prop = mirror_of(told("P", {"x": shown}, kind=kind)).find("Camera", "P")
+    prop = mirror_of(event("P", {"x": shown}, kind=kind)).find("Camera", "P")
     assert prop is not None
     return _shows(prop, {"x": wanted})
 
 
 @given(st.floats(-1e9, 1e9))
-def test_a_number_printed_with_six_digits_is_still_the_same(value: float) -> None:
+def test_numbers_are_compared_to_six_digits(value: float) -> None:
     assert shows("number", float(f"{value:g}"), value) or abs(value) < 1e-5
 
 
@@ -156,5 +156,5 @@ def test_a_number_printed_with_six_digits_is_still_the_same(value: float) -> Non
         ("text", "L", "R", False),
     ],
 )
-def test_only_what_is_shown_counts(kind: str, shown: Value, wanted: Value, same: bool) -> None:  # noqa: FBT001  # pytest's
+def test_a_setting_needs_the_shown_value(kind: str, shown: Value, wanted: Value, same: bool) -> None:  # noqa: FBT001  # pytest's
     assert shows(kind, shown, wanted) == same

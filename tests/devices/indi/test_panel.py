@@ -34,7 +34,7 @@ async def gone(server: FakeServer, link: IndiLink) -> None:
     await until(lambda: not link.connected)
 
 
-async def test_what_a_panel_has_outlasts_the_connection(server: FakeServer, link: IndiLink) -> None:
+async def test_abilities_of_a_panel_outlast_the_connection(server: FakeServer, link: IndiLink) -> None:
     panel = IndiFlatPanel(link, CAMERA)
     await panel.connect()
     await gone(server, link)
@@ -53,13 +53,13 @@ async def test_filters_outlast_the_connection(server: FakeServer, link: IndiLink
 
 def refused(server: FakeServer, *, lit: bool) -> Callable[[dict[str, str]], Awaitable[None]]:
     async def answer(_values: dict[str, str]) -> None:
-        server.tell(switch("FLAT_LIGHT_CONTROL", "Alert", FLAT_LIGHT_ON=lit, FLAT_LIGHT_OFF=not lit))
+        server.send(switch("FLAT_LIGHT_CONTROL", "Alert", FLAT_LIGHT_ON=lit, FLAT_LIGHT_OFF=not lit))
 
     return answer
 
 
-async def test_a_light_that_is_off_is_off_though_the_order_is_refused(server: FakeServer, link: IndiLink) -> None:
-    """As Flip-Flat, SnapCap, FlatCap and Wanderer do while the cover is open."""
+async def test_a_refused_order_to_a_lamp_that_is_off_is_no_error(server: FakeServer, link: IndiLink) -> None:
+    """Flip-Flat, SnapCap, FlatCap and Wanderer refuse orders while the cover is open."""
     panel = IndiFlatPanel(link, CAMERA)
     await panel.connect()
     server.answers["FLAT_LIGHT_CONTROL"] = refused(server, lit=False)
@@ -67,7 +67,7 @@ async def test_a_light_that_is_off_is_off_though_the_order_is_refused(server: Fa
     assert server.ordered("FLAT_LIGHT_CONTROL") == [{"FLAT_LIGHT_OFF": "On"}]
 
 
-async def test_a_light_that_stays_on_is_told(server: FakeServer, link: IndiLink) -> None:
+async def test_a_lamp_that_stays_on_is_reported(server: FakeServer, link: IndiLink) -> None:
     panel = IndiFlatPanel(link, CAMERA)
     await panel.connect()
     await panel.light_on()

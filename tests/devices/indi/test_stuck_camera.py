@@ -1,4 +1,4 @@
-"""A camera that no longer does as it is told has its driver connected anew, and stands as before afterwards."""
+"""A camera that no longer obeys is reconnected, and gets its settings back."""
 
 import pytest
 
@@ -17,7 +17,7 @@ async def silence(_values: dict[str, str]) -> None:
 
 def expose_for_ever(server: FakeServer) -> None:
     async def busy(_values: dict[str, str]) -> None:
-        server.tell(exposure("Busy"))
+        server.send(exposure("Busy"))
 
     server.answers["CCD_EXPOSURE"] = busy
 
@@ -32,7 +32,7 @@ async def missing_dark(camera: IndiCamera) -> None:
         await dark(camera, readout_deadline_s=0.3)
 
 
-async def test_an_abort_that_hangs_has_the_driver_connected_anew(
+async def test_a_hanging_abort_reconnects_the_driver(
     server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(camera_module, "ABORT_DEADLINE_S", 0.3)
@@ -42,14 +42,14 @@ async def test_an_abort_that_hangs_has_the_driver_connected_anew(
     await missing_dark(camera)
     assert not camera.is_ready
     server.answers.clear()
-    server.tell(exposure("Idle"))
+    server.send(exposure("Idle"))
     server.orders.clear()
     assert await dark(camera) == SHAPE
     assert server.ordered("CONNECTION") == [{"DISCONNECT": "On"}, {"CONNECT": "On"}]
     assert server.ordered("CCD_GAIN") == [{"GAIN": "30"}]
 
 
-async def test_so_do_two_exposures_in_a_row_that_do_not_end(server: FakeServer, camera: IndiCamera) -> None:
+async def test_two_timeouts_in_a_row_reconnect_the_driver(server: FakeServer, camera: IndiCamera) -> None:
     expose_for_ever(server)
     for ready_afterwards in (True, False):
         await missing_dark(camera)
@@ -68,7 +68,7 @@ async def test_a_driver_that_does_not_even_disconnect_is_lost(server: FakeServer
     assert await dark(camera) == SHAPE
 
 
-async def test_a_cooler_that_goes_off_by_itself_is_switched_on_again(
+async def test_a_cooler_that_switches_itself_off_is_switched_on_again(
     server: FakeServer, link: IndiLink, stranger: IndiCamera
 ) -> None:
     server.numbers["CCD_TEMPERATURE"] = {"CCD_TEMPERATURE_VALUE": (-50, 50, 0)}
@@ -77,7 +77,7 @@ async def test_a_cooler_that_goes_off_by_itself_is_switched_on_again(
     await stranger.set_setpoint(-10.0)
     assert stranger.is_ready
     serial = link.mirror.serial
-    server.tell(switch("CCD_COOLER", "Ok", COOLER_ON=False, COOLER_OFF=True))
+    server.send(switch("CCD_COOLER", "Ok", COOLER_ON=False, COOLER_OFF=True))
     await link.wait(CAMERA, lambda: link.mirror.serial > serial or None, PATIENCE_S, "news")
     assert not stranger.is_ready
     server.orders.clear()

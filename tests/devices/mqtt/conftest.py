@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.devices.mqtt.broker import Mosquitto
+from tests.mosquitto import Mosquitto
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from coldframe.config.tables.broker import BrokerSettings
 from coldframe.devices.mqtt.client import BrokerLostError, BrokerSetupError, connect, read_access
 from coldframe.devices.mqtt.message import Message
-from tests.devices.mqtt.broker import Mosquitto, needs_mosquitto, without_mqtt_5
+from tests.mosquitto import Mosquitto, needs_mosquitto, without_mqtt_5
 from tests.patience import PATIENCE_S
 
 ACCEPTED_3_1_1 = bytes([0x20, 2, 0, 0])

@@ -21,8 +21,8 @@ from coldframe.devices.mqtt.message import Message
 from coldframe.devices.mqtt.panel import GREETING_S, MqttPanel
 from coldframe.simulators.mqtt_light import Habits, SimulatedMqttLight
 from coldframe.simulators.panel import Panel
-from tests.devices.mqtt.broker import Mosquitto, needs_mosquitto, without_mqtt_5
 from tests.devices.mqtt.test_dialects import TOPICS
+from tests.mosquitto import Mosquitto, needs_mosquitto, without_mqtt_5
 from tests.patience import until
 
 pytestmark = needs_mosquitto
@@ -207,9 +207,9 @@ async def test_restarted_broker_is_reconnected_to_and_the_light_restored(broker:
     async with connected_light(broker, "wled") as scene:
         await scene.panel.light_on(40)
         scene.light.is_connected.clear()
-        await broker.kill()
+        broker.kill()
         await until(lambda: not scene.panel.is_ready)
-        await broker.start()
+        broker.start()
         await until(scene.light.is_connected.is_set)
         await scene.panel.ensure_ready()
         assert scene.panel.is_ready
@@ -223,7 +223,7 @@ async def test_broker_lost_while_waiting_for_a_confirmation_is_an_error(broker: 
         switching = asyncio.create_task(scene.panel.light_on(40))
         received = len(scene.light.orders)
         await until(lambda: len(scene.light.orders) > received)
-        await broker.kill()
+        broker.kill()
         with pytest.raises(DeviceLostError, match=r"^the panel: lost the MQTT broker|did not acknowledge"):
             await switching
 

@@ -11,7 +11,7 @@ import pytest
 from coldframe.config.tables.broker import BrokerSettings
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.mqtt.session import MqttSession
-from tests.devices.mqtt.broker import Mosquitto, needs_mosquitto
+from tests.mosquitto import Mosquitto, needs_mosquitto
 from tests.patience import PATIENCE_S, until
 
 pytestmark = needs_mosquitto
@@ -26,7 +26,7 @@ def opened(broker_settings: BrokerSettings, answer_s: float = PATIENCE_S) -> Mqt
 
 
 async def fault_of(session: MqttSession) -> str:
-    """Wait for a failed attempt and return what `wait_connected` says about it."""
+    """Wait for a failed attempt, and return the error text of `wait_connected`."""
     await until(lambda: session.fault)
     with pytest.raises(DeviceError) as raised:
         await session.wait_connected(0.0)
@@ -46,12 +46,12 @@ async def test_broker_that_never_answers_is_given_up_and_reconnected_to_later(br
         await reader.read()
         writer.close()
 
-    await broker.kill()
+    broker.kill()
     silent = await asyncio.start_server(accept_silently, "127.0.0.1", broker.port)
     async with opened(settings(broker), answer_s=0.5) as session:
         assert "timed out" in await fault_of(session)
         silent.close()
-        await broker.start()
+        broker.start()
         await session.wait_connected(PATIENCE_S)
 
 
@@ -59,9 +59,9 @@ async def test_restarted_broker_is_reconnected_to(broker: Mosquitto) -> None:
     async with opened(settings(broker)) as session:
         await session.wait_connected(PATIENCE_S)
         assert session.generation == 1
-        await broker.kill()
+        broker.kill()
         await until(lambda: not session.is_connected)
-        await broker.start()
+        broker.start()
         await session.wait_connected(PATIENCE_S)
         assert session.generation == 2
 
@@ -72,7 +72,7 @@ async def test_corrected_password_is_used_for_the_next_attempt(tmp_path: Path) -
     assert await making.wait() == 0
     secret = tmp_path / "secret"
     secret.write_text("wrong\n", encoding="utf-8")
-    rules = ("allow_anonymous false", f"password_file {passwords}", "user root")
+    rules = ("allow_anonymous false", f"password_file {passwords}")
     async with (
         Mosquitto(tmp_path, *rules) as broker,
         opened(settings(broker, user="dome", password_file=secret)) as session,
@@ -83,7 +83,7 @@ async def test_corrected_password_is_used_for_the_next_attempt(tmp_path: Path) -
 
 
 async def test_unreadable_password_file_is_a_device_error(broker: Mosquitto) -> None:
-    """So that `coldframe safe` makes the other devices safe nevertheless."""
+    """This lets `coldframe safe` continue with the other devices."""
     async with opened(settings(broker, user="dome", password_file=Path("/nowhere/password"))) as session:
         assert "cannot be read: No such file" in await fault_of(session)
 
@@ -105,7 +105,7 @@ async def made_certificate(folder: Path, name: str) -> tuple[Path, Path]:
 async def broker_with_tls(folder: Path, *rules: str) -> AsyncIterator[tuple[Mosquitto, Path]]:
     """Start a broker with TLS; yield it with its certificate."""
     certificate, key = await made_certificate(folder, "broker")
-    lines = ("allow_anonymous true", f"certfile {certificate}", f"keyfile {key}", "user root", *rules)
+    lines = ("allow_anonymous true", f"certfile {certificate}", f"keyfile {key}", *rules)
     async with Mosquitto(folder, *lines) as broker:
         yield broker, certificate
 

@@ -62,7 +62,7 @@ def test_any_split_gives_the_same_requests(cuts: list[int]) -> None:
 
 
 def read(pieces: Iterable[bytes]) -> list[Request]:
-    """Return the requests that come before the stream is found to be garbled."""
+    """Return the requests before the stream is found to be garbled."""
     reader, requests = RequestReader(), list[Request]()
     with suppress(GarbledStreamError):
         for piece in pieces:
@@ -71,12 +71,12 @@ def read(pieces: Iterable[bytes]) -> list[Request]:
 
 
 @given(st.binary(max_size=300))
-def test_garbage_gives_requests_or_the_one_error(data: bytes) -> None:
+def test_random_bytes_give_requests_or_the_one_error(data: bytes) -> None:
     assert all(isinstance(request, Request) for request in read([data, b"<getProperties/>"]))
 
 
 @given(st.lists(st.sampled_from([STREAM[i : i + 9] for i in range(0, len(STREAM), 9)]), max_size=40))
-def test_shuffled_pieces_do_no_harm(pieces: list[bytes]) -> None:
+def test_shuffled_pieces_give_requests_or_the_one_error(pieces: list[bytes]) -> None:
     assert all(isinstance(request, Request) for request in read(pieces))
 
 
@@ -136,7 +136,7 @@ def test_refused_changes(vector: Vector, raw: dict[str, str]) -> None:
     assert vector.selected in ("A", None)
 
 
-def test_switching_off_is_fine_where_none_needs_be_on() -> None:
+def test_all_switches_may_be_off_with_at_most_one() -> None:
     assert switches(Rule.AT_MOST_ONE).accepted({"A": "Off"}) == {"A": "Off"}
 
 

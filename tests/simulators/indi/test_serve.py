@@ -1,4 +1,4 @@
-"""The rig over INDI: a client that sees every byte, stock clients, and a stock indiserver in between."""
+"""The rig over INDI, with a client that receives every byte, stock clients, and a stock indiserver in between."""
 
 import asyncio
 import io
@@ -43,7 +43,7 @@ def opened(data: bytes) -> tuple[np.ndarray, fits.Header]:
 
 
 async def exposed(client: RawClient, exposure_s: float) -> tuple[np.ndarray, fits.Header]:
-    """Shoot over the local socket and return the frame."""
+    """Expose over the local socket, and return the frame."""
     await client.number(CAMERA, "CCD_EXPOSURE", CCD_EXPOSURE_VALUE=exposure_s)
     size = int((await client.until(BLOB_UNIX)).group(1))
     await client.until_state("CCD_EXPOSURE", "Ok")
@@ -64,7 +64,7 @@ async def test_an_attached_frame_is_exact(small: SimulatedRig, serving: Serving,
     expected = Sensor(small.sensor, small.seed).render(Exposure(1, shortest_s, gain=100, offset=50, sensor_c=18))
     assert np.array_equal(pixels, expected)
     assert header["IMAGETYP"] == "Bias Frame"
-    # The base class shoots biases as short as it can.
+    # libindi's base class uses the shortest exposure for bias frames.
     assert header["EXPTIME"] == shortest_s
     assert (header["GAIN"], header["FILTER"], header["ROWORDER"]) == (100, "L", "TOP-DOWN")
 
@@ -84,7 +84,7 @@ async def test_tcp_carries_the_same_bytes_as_text(small: SimulatedRig, serving: 
 
 
 def in_virtual_time(small: SimulatedRig, scenario: Callable[[RawClient], Awaitable[None]]) -> None:
-    """Play a scenario with a client of the camera; only the rig's own waits let the loop's time pass."""
+    """Run a scenario with a client of the camera, in which only the rig's own waits advance the loop's time."""
 
     async def play() -> None:
         async with rig_server() as serving:
@@ -129,7 +129,7 @@ async def test_abort_gives_idle_and_no_frame(small: SimulatedRig, serving: Servi
     await client.switch(CAMERA, "CCD_ABORT_EXPOSURE", "ABORT")
     await client.until_state("CCD_EXPOSURE", "Idle")
     await client.until_state("CCD_ABORT_EXPOSURE", "Ok")
-    await client.number(CAMERA, "CCD_EXPOSURE", CCD_EXPOSURE_VALUE=5)  # longer than what is left of the first
+    await client.number(CAMERA, "CCD_EXPOSURE", CCD_EXPOSURE_VALUE=5)  # longer than the rest of the first exposure
     seen = await client.until_state("CCD_EXPOSURE", "Ok")
     assert "CCD_EXPOSURE_VALUE" in seen
     assert len(client.descriptors) == 1
@@ -156,7 +156,7 @@ async def test_impossible_exposures_give_an_alert(
     assert 'message="CCD_EXPOSURE_VALUE: ' in await client.until_state("CCD_EXPOSURE", "Alert")
 
 
-async def test_properties_come_and_go_with_the_connection(small: SimulatedRig, serving: Serving, clients: Wrap) -> None:
+async def test_properties_exist_while_connected(small: SimulatedRig, serving: Serving, clients: Wrap) -> None:
     client = clients((await serving(small)).tcp())
     await client.send('<getProperties version="1.7"/>')
     await client.until(f'device="{WHEEL}" name="POLLING_PERIOD".*?</defNumberVector>')
@@ -192,7 +192,9 @@ async def test_blob_policies(small: SimulatedRig, serving: Serving, clients: Wra
     assert never.descriptors == control.descriptors == []
 
 
-async def test_a_client_hears_only_what_it_asked_for(small: SimulatedRig, serving: Serving, clients: Wrap) -> None:
+async def test_a_client_receives_only_requested_properties(
+    small: SimulatedRig, serving: Serving, clients: Wrap
+) -> None:
     server = await serving(small)
     control, narrow = clients(server.tcp()), clients(server.tcp())
     await narrow.send(f'<getProperties version="1.7" device="{WHEEL}"/>')
@@ -252,14 +254,14 @@ async def test_panel_cover_and_wheel(small: SimulatedRig, serving: Serving, clie
     await client.until_state("CAP_PARK", "Busy")
     await client.number(WHEEL, "FILTER_SLOT", FILTER_SLOT_VALUE=4)
     await client.until_state("FILTER_SLOT", "Busy")
-    # Cover and wheel move at the same time: on a busy machine either may be seen to arrive first.
+    # Cover and wheel move at the same time; on a busy machine either may arrive first.
     assert '"UNPARK">On<' in (await client.find('name="CAP_PARK" state="Ok".*?</setSwitchVector>')).group()
     assert ">4<" in await client.until_state("FILTER_SLOT", "Ok")
     await client.number(WHEEL, "FILTER_SLOT", FILTER_SLOT_VALUE=6)
     await client.until_state("FILTER_SLOT", "Alert")
 
 
-async def test_a_colour_camera_with_modes_tells_them(serving: Serving, clients: Wrap) -> None:
+async def test_a_colour_camera_defines_its_modes(serving: Serving, clients: Wrap) -> None:
     tiny = {"width": 64, "height": 48}
     colour, ccd = load_rig("cooled-osc"), load_rig("ccd-overscan")
     colour = colour.model_copy(update={"sensor": colour.sensor.model_copy(update=tiny)})
@@ -274,7 +276,7 @@ async def test_a_colour_camera_with_modes_tells_them(serving: Serving, clients: 
     assert '"Fast">On<' in await second.until_state("READ_MODE", "Ok")
 
 
-async def test_a_slow_client_holds_nobody(small: SimulatedRig, serving: Serving, clients: Wrap) -> None:
+async def test_a_slow_client_does_not_block_others(small: SimulatedRig, serving: Serving, clients: Wrap) -> None:
     server = await serving(small)
     slow, brisk = clients(server.tcp()), clients(server.unix())
     await brisk.connect(CAMERA)
@@ -286,7 +288,9 @@ async def test_a_slow_client_holds_nobody(small: SimulatedRig, serving: Serving,
     assert brisk.descriptors == []
 
 
-async def test_clients_that_vanish_or_babble_do_no_harm(small: SimulatedRig, serving: Serving, clients: Wrap) -> None:
+async def test_clients_that_disconnect_or_send_garbage_do_no_harm(
+    small: SimulatedRig, serving: Serving, clients: Wrap
+) -> None:
     server = await serving(small)
     for junk in (b"", b"<getProperties", b"</nonsense>", b"\0\xff", b"GET / HTTP/1.1\r\n\r\n"):
         with server.tcp() as stream:
@@ -297,7 +301,7 @@ async def test_clients_that_vanish_or_babble_do_no_harm(small: SimulatedRig, ser
     assert (await exposed(client, 0.01))[0].shape == (640, 960)
 
 
-def test_a_bias_set_takes_only_the_cameras_own_time(small: SimulatedRig) -> None:
+def test_a_bias_set_takes_only_the_cameras_time(small: SimulatedRig) -> None:
     async def scenario(client: RawClient) -> None:
         await client.switch(CAMERA, "CCD_FRAME_TYPE", "FRAME_BIAS")
         begin_s = now_s()
@@ -311,7 +315,7 @@ def test_a_bias_set_takes_only_the_cameras_own_time(small: SimulatedRig) -> None
     in_virtual_time(small, scenario)
 
 
-async def test_a_taken_port_is_told(small: SimulatedRig, serving: Serving) -> None:
+async def test_a_port_in_use_is_reported(small: SimulatedRig, serving: Serving) -> None:
     server = await serving(small)
     with pytest.raises(ServerStartError, match=f"127.0.0.1:{server.port}.*another port"):
         await serve(small, "127.0.0.1", server.port, None)
@@ -336,7 +340,7 @@ async def set_property(server: Server, assignment: str) -> None:
 
 
 async def assert_shows(server: Server, *lines: str, prop: str = "*.*.*") -> None:
-    """Ask until the server shows all of `lines`: the rig may need time, and so may the program that asks."""
+    """Query the server until it shows all of `lines`: rig and client may need time."""
     shown = ""
     async with asyncio.timeout(PATIENCE_S):
         while not all(line in shown for line in lines):
@@ -344,7 +348,7 @@ async def assert_shows(server: Server, *lines: str, prop: str = "*.*.*") -> None
 
 
 @pytest.mark.indi
-async def test_stock_clients_drive_the_rig(small: SimulatedRig, serving: Serving) -> None:
+async def test_stock_clients_control_the_rig(small: SimulatedRig, serving: Serving) -> None:
     server = await serving(small)
     for device in (CAMERA, PANEL, WHEEL):
         await set_property(server, f"{device}.CONNECTION.CONNECT=On")
@@ -390,9 +394,9 @@ async def test_the_driver_needs_an_indiserver() -> None:
     process = await asyncio.create_subprocess_exec(
         str(driver), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    _, told = await process.communicate()
+    _, said = await process.communicate()
     assert process.returncode == 1
-    assert b"indiserver indi_coldframe_rig" in told
+    assert b"indiserver indi_coldframe_rig" in said
 
 
 PYINDI_CLIENT = """
@@ -441,7 +445,7 @@ async def test_pyindi_client_gets_a_frame(small: SimulatedRig, serving: Serving,
     assert size < received < size + 4 * 2880
 
 
-async def test_a_client_that_stops_reading_is_dropped_and_others_live_on(
+async def test_a_client_that_stops_reading_is_disconnected(
     small: SimulatedRig, serving: Serving, clients: Wrap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("coldframe.simulators.indi.serve.LONGEST_LAG", 16 << 20)
@@ -454,13 +458,13 @@ async def test_a_client_that_stops_reading_is_dropped_and_others_live_on(
             await deaf.send('<getProperties version="1.7"/>' * 10)
             await asyncio.sleep(0)
 
-    # Each request is answered with the whole rig's definitions, of which nothing is read: a write waits for ever.
+    # Each request is answered with all definitions; nothing is read, so a write blocks.
     with pytest.raises(ConnectionError):
         await asyncio.wait_for(ask_on(), PATIENCE_S)
     await other.connect(CAMERA)
 
 
-async def test_a_failure_to_serve_one_client_is_its_own(
+async def test_an_error_with_one_client_does_not_affect_others(
     small: SimulatedRig, serving: Serving, clients: Wrap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = await serving(small)
@@ -476,7 +480,7 @@ async def test_a_failure_to_serve_one_client_is_its_own(
     await other.connect(CAMERA)
 
 
-async def test_running_out_of_descriptors_is_no_end(
+async def test_the_server_survives_running_out_of_descriptors(
     small: SimulatedRig, serving: Serving, clients: Wrap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = await serving(small)
@@ -489,7 +493,7 @@ async def test_running_out_of_descriptors_is_no_end(
         return await accept(listener)
 
     monkeypatch.setattr(loop, "sock_accept", accept_later)
-    # The first is accepted by the call that waits already, the second meets the failure.
+    # The first client is accepted by the pending call; the second one meets the failure.
     for _ in range(3):
         await clients(server.tcp()).connect()
     assert next(failures, None) is None

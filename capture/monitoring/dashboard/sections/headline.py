@@ -54,7 +54,7 @@ _FINAL = {
     NightOutcome.COMPLETE: ("done", "Complete", GOOD),
     NightOutcome.INCOMPLETE: ("warning", "Ended, incomplete", WARN),
     NightOutcome.INTERRUPTED: ("warning", "Interrupted", WARN),
-    NightOutcome.ABORTED: ("failed", "Aborted, rig in the safe state", BAD),
+    NightOutcome.ABORTED: ("failed", "Aborted", BAD),
 }
 
 
@@ -91,7 +91,7 @@ def _progress(pane: Pane) -> Text:
 
 
 def ending(pane: Pane) -> str:
-    """Return the expected end of the night, or how and when it ended; an overdue one is a lower bound."""
+    """Return the expected end of the night (a lower bound if it is overdue), or when it ended."""
     state = pane.state
     if state.ended is not None:
         return f"ended at {pane.clock(state.ended.at, '%H:%M')}"

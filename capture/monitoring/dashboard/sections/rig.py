@@ -23,7 +23,6 @@ from coldframe.capture.monitoring.progress.quantities import duration_text, pane
 from coldframe.capture.monitoring.progress.state import HISTORY, DashboardState
 
 ON_SETPOINT_C = 0.5
-
 """A sensor this close to its setpoint is drawn as being at it."""
 
 
@@ -89,7 +88,7 @@ def _temperature_history(pane: Pane) -> list[Text]:
     margin = max(0.5 - (high - low) / 2, 0.0)  # at least one degree, so that noise does not fill the height
     low, high = low - margin, high + margin
     rows = min(pane.height - 7, 10)
-    if rows < 3:  # noqa: PLR2004 - lines; a lower curve says less than bars
+    if rows < 3:  # noqa: PLR2004 - lines; a lower curve is harder to read than bars
         return [_temperature_bars(pane, low, high)]
     return _temperature_curve(pane, readings, low, high, rows)
 
@@ -105,10 +104,9 @@ def _temperature_bars(pane: Pane, low: float, high: float) -> Text:
     width = max(pane.width - len(label), 1)
     newest = pane.state.temperatures[-1].at
     columns: list[float | None] = [None] * width
-    settled = [False] * width
     for reading in pane.state.temperatures:
         column = min(int((1 - (newest - reading.at) / span) * width), width - 1)
-        columns[column], settled[column] = reading.sensor_c, _is_on_setpoint(reading)
+        columns[column] = reading.sensor_c
     _close_gaps(columns)
     line = Text(sparkline(columns, low, high, pane.glyphs), NOTE)
     return Text.assemble(line, (label, QUIET))

@@ -19,7 +19,7 @@ from coldframe.capture.events.values import (
     StepOutcome,
     StepType,
 )
-from coldframe.capture.monitoring.dashboard.controls import MESSAGE_STAYS, TAB, Controls, Screen
+from coldframe.capture.monitoring.dashboard.controls import MESSAGE_STAYS, TAB, Controls, View
 from coldframe.capture.monitoring.dashboard.layout import render
 from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.watching.messages import Command, Request
@@ -78,19 +78,21 @@ def test_numbers_and_tab_choose_the_view(sender: RecordingSender, state: Dashboa
     seen = []
     for key in "12345":
         press(controls, state, key)
-        seen.append(controls.screen)
-    assert seen == list(Screen)
+        seen.append(controls.view)
+    assert seen == list(View)
     for _ in range(2):
         press(controls, state, TAB)
-        seen.append(controls.screen)
-    assert seen[-2:] == [Screen.OVERVIEW, Screen.PLAN]
+        seen.append(controls.view)
+    assert seen[-2:] == [View.OVERVIEW, View.PLAN]
     assert sender.commands == []
 
 
 def test_help_is_shown_until_the_next_key(sender: RecordingSender, state: DashboardState) -> None:
     controls = Controls(sender)
     press(controls, state, "?")
-    assert "pause after the current frame" in drawn(state, controls)
+    text = drawn(state, controls)
+    assert "pause after the current frame" in text
+    assert "…" not in text
     press(controls, state, "a")
     assert not controls.is_help_shown
     assert controls.question == ""
@@ -181,12 +183,10 @@ def test_pause_is_shown_in_words(sender: RecordingSender, state: DashboardState)
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("screen", Screen)
-def test_nothing_overflows(
-    sender: RecordingSender, state: DashboardState, size: tuple[int, int], screen: Screen
-) -> None:
+@pytest.mark.parametrize("view", View)
+def test_nothing_overflows(sender: RecordingSender, state: DashboardState, size: tuple[int, int], view: View) -> None:
     for keys in ("", "?", "a", "s", "p"):
-        controls = Controls(sender, note="the run is gone; showing the last night, 2026-11-22", screen=screen)
+        controls = Controls(sender, note="the run is gone; showing the last night, 2026-11-22", view=view)
         press(controls, state, keys)
         lines = drawn(state, controls, size).splitlines()
         assert len(lines) == size[1]
@@ -194,12 +194,12 @@ def test_nothing_overflows(
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
-@pytest.mark.parametrize("screen", Screen)
+@pytest.mark.parametrize("view", View)
 def test_each_view_shows_verdict_its_name_and_the_keys(
-    sender: RecordingSender, state: DashboardState, size: tuple[int, int], screen: Screen
+    sender: RecordingSender, state: DashboardState, size: tuple[int, int], view: View
 ) -> None:
-    text = drawn(state, Controls(sender, screen=screen), size)
-    for words in ("All well", "dark 3 s", f"[{screen}]", "? help", "p pause", "s skip", "a abort"):
+    text = drawn(state, Controls(sender, view=view), size)
+    for words in ("All well", "dark 3 s", f"[{view}]", "? help", "p pause", "s skip", "a abort"):
         assert words in text
 
 
@@ -217,7 +217,7 @@ def test_forbidden_commands_are_sent_without_a_question(sender: RecordingSender,
     controls = Controls(sender, allows_commands=False)
     press(controls, state, "a")
     assert controls.question == ""
-    assert sender.commands == [Command(Request.ABORT)]  # its answer says why it is refused
+    assert sender.commands == [Command(Request.ABORT)]  # the answer is the reason of the refusal
 
 
 def test_ending_night_shows_it_and_has_no_time_left(sender: RecordingSender, state: DashboardState) -> None:

@@ -38,8 +38,8 @@ from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.backoff import Backoff
 from coldframe.devices.mqtt.client import Access, BrokerLostError, connect, read_access
 from coldframe.devices.mqtt.message import Message
-from tests.capture.monitoring.telemetry.brokers import Mosquitto
 from tests.capture.monitoring.telemetry.schemas import check_message
+from tests.mosquitto import Mosquitto
 from tests.patience import PATIENCE_S
 
 RIG = "Small Refractor"

@@ -176,7 +176,7 @@ def test_long_texts_are_cut() -> None:
 @pytest.mark.parametrize("name", sorted(path.name.removesuffix(".schema.json") for path in FOLDER.glob("*.json")))
 def test_examples_follow_their_schema(name: str) -> None:
     for example in schema(name).get("examples", []):
-        check(name, json.dumps(example))
+        assert check(name, json.dumps(example)) == example
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from coldframe.capture.monitoring.telemetry.topics import Presence
 from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.client import connect, read_access
 from coldframe.devices.mqtt.message import Message
-from tests.capture.monitoring.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto
 from tests.capture.monitoring.telemetry.clients import (
     RIG,
     TOPICS,
@@ -30,6 +29,7 @@ from tests.capture.monitoring.telemetry.clients import (
     settings_for,
 )
 from tests.capture.monitoring.telemetry.schemas import FOLDER
+from tests.mosquitto import Mosquitto, needs_mosquitto
 from tests.patience import PATIENCE_S
 
 pytestmark = needs_mosquitto
@@ -37,7 +37,7 @@ pytestmark = needs_mosquitto
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with mosquitto(tmp_path) as running:
+    with Mosquitto(tmp_path) as running:
         yield running
 
 
@@ -226,7 +226,7 @@ async def test_access_rules_of_the_guide_suffice_for_the_listener(tmp_path: Path
     for name in ("acl", "passwords"):
         (tmp_path / name).chmod(0o600)
     lines = ("allow_anonymous false", f"password_file {tmp_path / 'passwords'}", f"acl_file {tmp_path / 'acl'}")
-    with mosquitto(tmp_path, *lines) as broker:
+    with Mosquitto(tmp_path, *lines) as broker:
         rig = settings_for(broker, commands=True, user="rig", password_file=tmp_path / "r")
         observer = access_to(broker, user="observer", password_file=tmp_path / "o")
         nights = Nights()
@@ -280,7 +280,7 @@ async def test_restarted_broker_is_reconnected_to(broker: Mosquitto) -> None:
         await scene.recorder.until(
             "homeassistant/device/coldframe_small_refractor/config", lambda document: "run" in document["cmps"]
         )
-        broker.start_again()
+        broker.restart()
         await eventually(lambda: len([line for line in scene.lines if line.startswith("listening for")]) == 2)
         assert any("cannot reach" in line for line in scene.lines)
         await eventually(lambda: scene.recorder.payloads(TOPICS.listener).count(b"online") >= 2)

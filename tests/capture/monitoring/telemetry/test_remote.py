@@ -20,7 +20,6 @@ from coldframe.capture.monitoring.telemetry.remote import RemoteSource
 from coldframe.capture.monitoring.watching.messages import Answer, Command, Request
 from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
 from coldframe.devices.mqtt.client import read_access
-from tests.capture.monitoring.telemetry.brokers import Mosquitto, mosquitto, needs_mosquitto
 from tests.capture.monitoring.telemetry.clients import (
     RIG,
     STEPS,
@@ -31,11 +30,12 @@ from tests.capture.monitoring.telemetry.clients import (
     eventually,
     settings_for,
 )
+from tests.mosquitto import Mosquitto, needs_mosquitto
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with mosquitto(tmp_path) as running:
+    with Mosquitto(tmp_path) as running:
         yield running
 
 
@@ -52,7 +52,7 @@ async def test_watcher_gets_all_events_and_steers_the_night(broker: Mosquitto) -
             seen.append(update)  # noqa: PERF401  # it never ends
 
     def events() -> list[Event]:
-        """Return the events since the watcher was attached, and those before."""
+        """Return all events that the watcher has received, including the history."""
         found: list[Event] = []
         for update in seen:
             if isinstance(update, Attached):

@@ -18,6 +18,6 @@ def test_the_pattern_is_shifted_by_odd_offsets(offset_x: str, offset_y: str, see
     assert at_first_pixel("RGGB", offset_x, offset_y) == seen
 
 
-def test_other_arrays_stay_as_they_are() -> None:
+def test_other_arrays_are_unchanged() -> None:
     assert at_first_pixel("", "1", "1") == ""
     assert at_first_pixel("XTRANS", "1", "0") == "XTRANS"

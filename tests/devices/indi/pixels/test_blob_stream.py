@@ -1,4 +1,4 @@
-"""The reader of the pixel connection: the same events however the bytes are cut, and no harm from hostile ones."""
+"""The parser of the pixel connection: the same events for any split, and no harm from hostile bytes."""
 
 import time
 import tracemalloc
@@ -43,7 +43,7 @@ junk = st.sampled_from(
 
 
 def quoted(name: str, quote: str) -> bytes:
-    """Return an attribute's value in the wanted quotes, with nothing but what must be escaped escaped."""
+    """Return an attribute's value in quotes, with only the necessary characters escaped."""
     text = name.replace("&", "&amp;").replace("<", "&lt;").replace(quote, "&quot;" if quote == '"' else "&apos;")
     return f"{quote}{text}{quote}".encode()
 
@@ -51,10 +51,10 @@ def quoted(name: str, quote: str) -> bytes:
 def inline(content: bytes, device: str = "Camera", line: int = 72, size: int | None = None, quote: str = '"') -> bytes:
     encoded = pybase64.b64encode(content)
     lines = b"\n".join(encoded[start : start + line] for start in range(0, len(encoded), line))
-    told = len(content) if size is None else size
+    announced = len(content) if size is None else size
     return (
         b"<setBLOBVector device=%b name='CCD1' state='Ok'>\n<oneBLOB name='CCD1' size='%d' format='.fits'>\n%b\n"
-        b"</oneBLOB></setBLOBVector>" % (quoted(device, quote), told, lines)
+        b"</oneBLOB></setBLOBVector>" % (quoted(device, quote), announced, lines)
     )
 
 
@@ -81,9 +81,7 @@ def attributes(device: str, size: int) -> BlobAttributes:
     st.lists(st.integers(0, 10_000), max_size=12),
 )
 @example([(b"", "a>b", b"\x00" * 9, 4, '"')], list(range(200)))
-def test_blobs_come_out_whole_however_they_arrive(
-    blobs: list[tuple[bytes, str, bytes, int, str]], places: list[int]
-) -> None:
+def test_blobs_are_complete_for_any_split(blobs: list[tuple[bytes, str, bytes, int, str]], places: list[int]) -> None:
     text = b"".join(
         before + inline(content, device, line, quote=quote) for before, device, content, line, quote in blobs
     )
@@ -92,7 +90,7 @@ def test_blobs_come_out_whole_however_they_arrive(
 
 
 @given(names, st.lists(st.integers(0, 1000), max_size=8))
-def test_other_events_come_out_however_they_arrive(name: str, places: list[int]) -> None:
+def test_other_events_are_found_for_any_split(name: str, places: list[int]) -> None:
     quoted_name = quoteattr(name).encode()
     text = (
         b"<defBLOBVector device=%b name='CCD1'><defBLOB name='CCD1'/></defBLOBVector><pingRequest uid=%b/>"
@@ -109,7 +107,7 @@ def test_other_events_come_out_however_they_arrive(name: str, places: list[int])
 @given(st.binary(max_size=600), st.lists(st.integers(0, 600), max_size=8))
 @example(b"<<<<<", [])
 @example(b"<oneBLOB size='9'>AA==AAAA<", [24])
-def test_any_bytes_end_in_events_or_in_the_one_error(text: bytes, places: list[int]) -> None:
+def test_random_bytes_give_events_or_the_one_error(text: bytes, places: list[int]) -> None:
     found = list[Seen]()
     with suppress(BlobStreamError):
         found = events(cut(text, places))
@@ -117,8 +115,8 @@ def test_any_bytes_end_in_events_or_in_the_one_error(text: bytes, places: list[i
 
 
 @given(st.binary(min_size=1, max_size=300), st.data())
-def test_a_damaged_blob_is_faulty_however_it_arrives(content: bytes, data: st.DataObject) -> None:
-    """Of an altered BLOB, either a fault is told or as many bytes come as were announced; the next one is whole."""
+def test_a_damaged_blob_is_faulty_for_any_split(content: bytes, data: st.DataObject) -> None:
+    """A changed BLOB has a fault or the announced number of bytes, and the next BLOB is complete."""
     text = inline(content, line=10_000)
     start, stop = text.index(b">\n") + 60, text.index(b"\n</oneBLOB>")
     place = data.draw(st.integers(start, stop - 1)) if stop > start else stop - 1
@@ -141,7 +139,7 @@ def test_a_blob_of_another_size_than_announced_is_faulty(content: bytes, size: i
 
 
 @pytest.mark.parametrize("places", [[], [27], [26, 28]])
-def test_nothing_may_follow_the_padding(places: list[int]) -> None:
+def test_data_after_the_padding_is_faulty(places: list[int]) -> None:
     text = b"<oneBLOB size='4' name='x'>AA==AAAA</oneBLOB>"
     (event,) = events(cut(text, places))
     assert isinstance(event, tuple)
@@ -149,12 +147,12 @@ def test_nothing_may_follow_the_padding(places: list[int]) -> None:
 
 
 @pytest.mark.parametrize("size", ["", "-1", "1e3", str(LARGEST + 1), "9" * 50])
-def test_an_impossible_size_ends_the_stream(size: str) -> None:
+def test_an_impossible_size_raises(size: str) -> None:
     with pytest.raises(BlobStreamError, match="sends at most 4096"):
         events([f"<oneBLOB size='{size}'>".encode()])
 
 
-def test_a_tag_without_end_costs_little_memory() -> None:
+def test_an_endless_tag_takes_little_memory() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(BlobStreamError, match="longer than"):
@@ -164,7 +162,7 @@ def test_a_tag_without_end_costs_little_memory() -> None:
         tracemalloc.stop()
 
 
-def test_endless_text_costs_no_memory() -> None:
+def test_endless_text_takes_no_memory() -> None:
     stream = BlobStream(LARGEST)
     list(stream.feed(b"<oneBLOB size='9'>"))
     tracemalloc.start()
@@ -177,13 +175,13 @@ def test_endless_text_costs_no_memory() -> None:
 
 
 @pytest.mark.parametrize("tag", [b"<" + b"a" * 2000 + b'"' + b">" * 2000, b"<" + b"a " * 1000 + b"'" + b">" * 2000])
-def test_a_tag_made_to_be_slow_is_not(tag: bytes) -> None:
-    """Backtracking would take exponential time; CPU time does not depend on what else the machine does."""
+def test_a_hostile_tag_is_parsed_quickly(tag: bytes) -> None:
+    """Backtracking would take exponential time. CPU time does not depend on other load."""
     began_s = time.thread_time()
     with suppress(BlobStreamError):
         events([tag])
     assert time.thread_time() - began_s < 2
 
 
-def test_comments_and_declarations_are_passed_over() -> None:
+def test_comments_and_declarations_are_skipped() -> None:
     assert events([b"<?xml version='1.0'?><!-- > --><pingRequest uid='1'/>"]) == [Ping("1")]

@@ -1,4 +1,4 @@
-"""A late, repeated, foreign or damaged frame never counts, and what was delivered is kept."""
+"""Late, repeated, foreign and damaged frames never count, but are kept."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,13 +46,13 @@ async def watched(server: FakeServer, link: IndiLink, strays: list[StrayFrame]) 
 
 
 def answer_with(server: FakeServer, *contents: str) -> None:
-    """Let each exposure bring one of these."""
+    """Answer each exposure with the next of these."""
     waiting = list(contents)
 
     async def answer(_values: dict[str, str]) -> None:
         server.send_pixels(waiting.pop(0))
         await asyncio.sleep(0.02)
-        server.tell(exposure("Busy"), exposure("Ok"))
+        server.send(exposure("Busy"), exposure("Ok"))
 
     server.answers["CCD_EXPOSURE"] = answer
 
@@ -75,9 +75,7 @@ async def test_the_bytes_of_a_damaged_frame_are_kept(
     ] * 3
 
 
-async def test_a_frame_that_comes_twice_counts_once(
-    server: FakeServer, watched: IndiCamera, strays: list[StrayFrame]
-) -> None:
+async def test_a_repeated_frame_counts_once(server: FakeServer, watched: IndiCamera, strays: list[StrayFrame]) -> None:
     answer_with(server, blob(noisy(1)), blob(noisy(1)), blob(noisy(2)))
     first = await shoot(watched)
     with pytest.raises(FrameDamagedError, match="the same frame again"):
@@ -86,7 +84,7 @@ async def test_a_frame_that_comes_twice_counts_once(
     np.testing.assert_array_equal(strays[0].content, first)
 
 
-async def test_saturated_frames_are_alike_and_count(server: FakeServer, watched: IndiCamera) -> None:
+async def test_identical_saturated_frames_count(server: FakeServer, watched: IndiCamera) -> None:
     answer_with(server, blob(fits_bytes(65535)), blob(fits_bytes(65535)))
     for _ in range(2):
         assert (await shoot(watched)).min() == 65535
@@ -97,7 +95,7 @@ async def test_a_late_frame_is_kept_and_never_counted(
     server: FakeServer, watched: IndiCamera, strays: list[StrayFrame]
 ) -> None:
     async def never(_values: dict[str, str]) -> None:
-        server.tell(exposure("Busy"))
+        server.send(exposure("Busy"))
 
     server.answers["CCD_EXPOSURE"] = never
     watched.readout_deadline_s = 0.3
@@ -113,18 +111,18 @@ async def test_a_late_frame_is_kept_and_never_counted(
     assert stray.content[0, 0] == 111
 
 
-async def test_a_late_frame_of_a_server_with_another_clock_is_told_by_what_its_clock_said_before(
+async def test_a_late_frame_is_detected_by_the_learned_offset_of_another_clock(
     server: FakeServer, watched: IndiCamera, strays: list[StrayFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dated(ordered_s: float, begun_s: float) -> str:
-        """Order at noon and `ordered_s`; return what a clock that is an hour slow shows at noon and `begun_s`."""
+        """Have the order `ordered_s` after noon; return the date of `begun_s` after noon on a clock an hour slow."""
         monkeypatch.setattr(camera_module, "utc_now", lambda: NOON + timedelta(seconds=ordered_s))
         moment = NOON - timedelta(hours=1) + timedelta(seconds=begun_s)
         return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
     answer_with(server, blob(noisy(1, dated(0.0, 0.1))))
     await shoot(watched)
-    # Later than the frame before, yet begun before it was ordered.
+    # Later than the previous frame, but started before its order.
     answer_with(server, blob(noisy(2, dated(3.5, 0.5))))
     with pytest.raises(FrameDamagedError, match="of another exposure"):
         await shoot(watched)
@@ -144,7 +142,7 @@ def image(moment: datetime, seed: int) -> Image:
     st.floats(0.1, 500.0),
     st.sampled_from([0, 1]),
 )
-def test_true_frames_pass_whatever_the_drivers_clock_says_and_late_ones_do_not(
+def test_true_frames_pass_for_any_clock_and_late_ones_do_not(
     ahead_s: float, orders: list[tuple[float, float]], late_s: float, cut: int
 ) -> None:
     identity, ordered_at = FrameIdentity("camera"), NOON
