@@ -5,5 +5,5 @@ puts coldframe's device protocols in front of it, within this process and under 
 to any INDI client; `mqtt_light` is its panel on an MQTT broker. The room `faults` makes its devices fail.
 
 The hardware models know no event loop. Only the command line and the tests import this layer; `coldframe.capture` must
-not be able to tell a simulated rig from a real one.
+not be able to distinguish a simulated rig from a real one.
 """

@@ -241,7 +241,7 @@ class IndiLink:
         return await self.wait(device, taken, deadline_s, f"{name} = {_words(values)}")
 
     async def choose(self, device: str, name: str, element: str, deadline_s: float = 10.0) -> Property:
-        """Switch `element` on in a property of which one switch is on at a time."""
+        """Switch on one element of a property in which one switch is on at a time."""
         return await self.set(device, name, {element: True}, deadline_s)
 
     def _order(self, order: Mapping[str, Any]) -> None:

@@ -129,7 +129,7 @@ class IndiCamera(IndiDevice):
         self._add_fixed("UPLOAD_MODE", "Upload", "UPLOAD_CLIENT", "UPLOAD_LOCAL", "UPLOAD_BOTH")
 
     def _add_fixed(self, name: str, label: str, only: str, *others: str) -> None:
-        """Add a switch vector that drivers have, of which this rig supports one element only."""
+        """Add a switch vector that drivers have; this rig supports only one of its elements."""
         switches = [Switch(only, "On"), *(Switch(other) for other in others)]
         vector = Vector(name, label, OPTIONS_GROUP, *switches, state=State.OK)
 

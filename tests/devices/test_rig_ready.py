@@ -22,7 +22,7 @@ async def a_panel(server: FakeServer, link: IndiLink) -> IndiFlatPanel:
 async def seen(link: IndiLink, server: FakeServer, message: str) -> None:
     """Have the server send something, and wait until the link has received it."""
     serial = link.mirror.serial
-    server.tell(message)
+    server.send(message)
     await link.wait(CAMERA, lambda: link.mirror.serial > serial or None, PATIENCE_S, "news")
 
 

@@ -50,14 +50,14 @@ def test_all_mistakes_are_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [(None, "neither a file nor a shipped rig"), (b"a = ", "not TOML"), (b"\xff", "cannot be read")],
 )
-def test_unusable_files(tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_unusable_files(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "rig.toml"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(RigFileError, match=told):
+    with pytest.raises(RigFileError, match=message):
         load_rig(str(path))
 
 
@@ -67,18 +67,18 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ('name = "R"', 'name = "L"', "must differ"),
         ("maximum = 300, default = 100", "maximum = 50, default = 100", "above maximum"),
         ("width = 960", "width = 960\noverscan_columns = 960", "must be less than width"),
     ],
 )
-def test_contradictions_are_refused(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_contradictions_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     text = (Path(__file__).parents[2] / "config" / "rigs" / "small.toml").read_text()
     path = tmp_path / "rig.toml"
     path.write_text(text.replace(old, new))
-    with pytest.raises(RigFileError, match=told):
+    with pytest.raises(RigFileError, match=message):
         load_rig(str(path))
 
 

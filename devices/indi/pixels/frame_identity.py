@@ -63,7 +63,7 @@ class FrameIdentity:
         ahead, known = dated - ordered_at, self._ahead
         if not self.has_our_clock:
             self._ahead = ahead if known is None else min(known, ahead)
-        # Equal dates prove a repetition only where they are finer than whole seconds.
+        # Equal dates prove a repetition only if they are finer than whole seconds.
         repeated = last is not None and (dated < last or (dated == last and dated.microsecond != 0))
         if repeated or (known is not None and ahead < known - self._tolerance):
             what = f"sent the frame of another exposure, started at {dated:%H:%M:%S.%f} UTC"

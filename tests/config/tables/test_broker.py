@@ -28,7 +28,7 @@ def test_the_password_is_the_first_line_of_its_file(tmp_path: Path) -> None:
     password = broker(f'password_file = "{file}"').password()
     assert password is not None
     assert password.get_secret_value() == "grün und blau"
-    assert "blau" not in repr(password), "it is not told by accident"
+    assert "blau" not in repr(password), "it must not be shown by accident"
 
 
 def test_the_password_may_be_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,6 +69,6 @@ def test_wrong_settings_are_refused(text: str) -> None:
 
 
 def test_each_field_describes_its_allowed_values() -> None:
-    told = {name: allowed(field) for name, field in BrokerSettings.model_fields.items()}
-    assert told["tls"] == "true or false"
-    assert told["ca_file"] == told["password_file"] == "a path in quotes that starts with / or ~"
+    described = {name: allowed(field) for name, field in BrokerSettings.model_fields.items()}
+    assert described["tls"] == "true or false"
+    assert described["ca_file"] == described["password_file"] == "a path in quotes that starts with / or ~"

@@ -52,8 +52,8 @@ def test_full_brightness_can_be_set(tmp_path: Path) -> None:
 
 def test_the_table_needs_the_kind(tmp_path: Path) -> None:
     assert "panel.mqtt: missing; a panel of this kind" in problems(tmp_path, LIGHT.split("[panel.mqtt]", maxsplit=1)[0])
-    told = problems(tmp_path, LIGHT.replace('kind = "mqtt"', 'kind = "indi"'))
-    assert 'coldframe.toml:5: panel.mqtt: found a table with kind = "indi"' in told
+    said = problems(tmp_path, LIGHT.replace('kind = "mqtt"', 'kind = "indi"'))
+    assert 'coldframe.toml:5: panel.mqtt: found a table with kind = "indi"' in said
 
 
 @pytest.mark.parametrize("topic", ["", "a/+/b", "#", "$SYS", "/panel", "a\\u0000b", "x" * 201])
@@ -63,12 +63,12 @@ def test_only_the_topic_of_one_lamp_is_accepted(tmp_path: Path, topic: str) -> N
 
 def test_mistakes_are_reported_with_their_lines(tmp_path: Path) -> None:
     text = LIGHT.replace('"tasmota"', '"hue"') + 'password = "secret"\n'
-    told = problems(tmp_path, text)
-    assert 'coldframe.toml:7: panel.mqtt.family: found "hue"; allowed: "wled", "tasmota"' in told
-    assert 'panel.mqtt.password: found an unknown key; did you mean "password_file"?' in told
-    assert "secret" not in told
+    said = problems(tmp_path, text)
+    assert 'coldframe.toml:7: panel.mqtt.family: found "hue"; allowed: "wled", "tasmota"' in said
+    assert 'panel.mqtt.password: found an unknown key; did you mean "password_file"?' in said
+    assert "secret" not in said
 
 
 def test_certificates_need_tls(tmp_path: Path) -> None:
-    told = problems(tmp_path, LIGHT + 'ca_file = "/etc/ca.pem"\n')
-    assert "panel.mqtt.ca_file: found without TLS; allowed: only with tls = true" in told
+    said = problems(tmp_path, LIGHT + 'ca_file = "/etc/ca.pem"\n')
+    assert "panel.mqtt.ca_file: found without TLS; allowed: only with tls = true" in said

@@ -81,8 +81,8 @@ def define_text(name: str, **elements: str) -> str:
 def number(name: str, state: str, message: str = "", **values: float) -> str:
     """Return a `setNumberVector`."""
     elements = "".join(f'<oneNumber name="{element}">{value}</oneNumber>' for element, value in values.items())
-    told = f' message="{message}"' if message else ""
-    return f'<setNumberVector device="{CAMERA}" name="{name}" state="{state}"{told}>{elements}</setNumberVector>'
+    attribute = f' message="{message}"' if message else ""
+    return f'<setNumberVector device="{CAMERA}" name="{name}" state="{state}"{attribute}>{elements}</setNumberVector>'
 
 
 def switch(name: str, state: str, **values: bool) -> str:
@@ -105,10 +105,10 @@ def blob(
     content: bytes, file_format: str = ".fits", size: int | None = None, device: str = CAMERA, vector: str = "CCD1"
 ) -> str:
     """Return a `setBLOBVector` with its content in base64."""
-    told = len(content) if size is None else size
+    announced = len(content) if size is None else size
     return (
         f'<setBLOBVector device="{device}" name="{vector}" state="Ok">'
-        f'<oneBLOB name="CCD1" size="{told}" enclen="{4 * -(-len(content) // 3)}" format="{file_format}">'
+        f'<oneBLOB name="CCD1" size="{announced}" enclen="{4 * -(-len(content) // 3)}" format="{file_format}">'
         f"{pybase64.b64encode(content).decode()}</oneBLOB></setBLOBVector>"
     )
 
@@ -180,7 +180,7 @@ class FakeServer:
         for writer in self._pixels:
             writer.close()
 
-    def tell(self, *messages: str) -> None:
+    def send(self, *messages: str) -> None:
         for writer in self._control:
             writer.write("".join(messages).encode())
 
@@ -241,11 +241,11 @@ class FakeServer:
     def _obey(self, kind: str, name: str, values: dict[str, str]) -> None:
         if name == "CCD_EXPOSURE":
             self.send_pixels(blob(fits_bytes()))
-            self.tell(exposure("Busy"), exposure("Ok"))
+            self.send(exposure("Busy"), exposure("Ok"))
             return
         shown = dict.fromkeys(self.switches.get(name, {}), "Off") | values
         if name == "CCD_ABORT_EXPOSURE":
-            self.tell(exposure("Idle"))
+            self.send(exposure("Idle"))
             shown = {"ABORT": "Off"}
         elements = "".join(f'<one{kind} name="{key}">{value}</one{kind}>' for key, value in shown.items())
-        self.tell(f'<set{kind}Vector device="{CAMERA}" name="{name}" state="Ok">{elements}</set{kind}Vector>')
+        self.send(f'<set{kind}Vector device="{CAMERA}" name="{name}" state="Ok">{elements}</set{kind}Vector>')

@@ -25,7 +25,7 @@ async def test_a_heater_is_off_while_it_must_be_dark_and_restored_afterwards(
     for _ in range(2):
         await auxiliary.switch_off()
     await seen(link, server, number("DEW", "Ok", A=70, B=8))
-    assert not auxiliary.is_ready, "somebody switched it on"
+    assert not auxiliary.is_ready, "another client switched it on"
     await auxiliary.ensure_ready()
     assert auxiliary.is_ready
     await auxiliary.restore()

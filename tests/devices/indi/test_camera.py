@@ -37,7 +37,7 @@ def answer_exposures(server: FakeServer, *control: str, pixels: tuple[str, ...] 
     async def answer(_values: dict[str, str]) -> None:
         server.send_pixels(*pixels)
         await asyncio.sleep(0.02)
-        server.tell(*control)
+        server.send(*control)
 
     server.answers["CCD_EXPOSURE"] = answer
 
@@ -50,7 +50,7 @@ async def test_a_good_frame(camera: IndiCamera) -> None:
 
 async def test_the_ok_may_come_before_the_blob(server: FakeServer, camera: IndiCamera) -> None:
     async def answer(_values: dict[str, str]) -> None:
-        server.tell(exposure("Busy"), exposure("Ok"))
+        server.send(exposure("Busy"), exposure("Ok"))
         await asyncio.sleep(0.2)
         server.send_pixels(blob(fits_bytes(700)))
 
@@ -63,10 +63,10 @@ async def test_a_stale_ok_does_not_end_an_exposure(server: FakeServer, camera: I
     camera.readout_deadline_s = 0.1
 
     async def answer(_values: dict[str, str]) -> None:
-        server.tell(exposure("Ok"), exposure("Busy"))
+        server.send(exposure("Ok"), exposure("Busy"))
         await asyncio.sleep(2 * camera.readout_deadline_s)
         server.send_pixels(blob(fits_bytes(700)))
-        server.tell(exposure("Ok"))
+        server.send(exposure("Ok"))
 
     server.answers["CCD_EXPOSURE"] = answer
     frame = await camera.expose(FrameKind.BIAS, PATIENCE_S)  # only a bias frame may arrive early
@@ -141,8 +141,8 @@ async def test_an_exposure_that_never_ends_is_aborted(
     assert await dark(camera) == 500
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["busy", "not-yet-busy"])
-async def test_cancelling_aborts_and_re_raises(server: FakeServer, camera: IndiCamera, told: bool) -> None:  # noqa: FBT001  # pytest's
+@pytest.mark.parametrize("is_busy", [True, False], ids=["busy", "not-yet-busy"])
+async def test_cancelling_aborts_and_re_raises(server: FakeServer, camera: IndiCamera, is_busy: bool) -> None:  # noqa: FBT001  # pytest's
     ordered = asyncio.Event()
 
     async def answer(_values: dict[str, str]) -> None:
@@ -151,7 +151,7 @@ async def test_cancelling_aborts_and_re_raises(server: FakeServer, camera: IndiC
     server.answers["CCD_EXPOSURE"] = answer
     exposing = asyncio.create_task(dark(camera, TOO_LONG_S))
     await ordered.wait()
-    if told:
+    if is_busy:
         await seen(camera.link, server, exposure("Busy"))
     exposing.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -163,7 +163,7 @@ async def test_a_refused_setting_raises_with_the_drivers_message(server: FakeSer
     """Drivers answer with Alert; some send Ok with the old value right after it."""
 
     async def answer(_values: dict[str, str]) -> None:
-        server.tell(number("CCD_GAIN", "Alert", "no such gain", GAIN=10), number("CCD_GAIN", "Ok", GAIN=10))
+        server.send(number("CCD_GAIN", "Alert", "no such gain", GAIN=10), number("CCD_GAIN", "Ok", GAIN=10))
 
     server.answers["CCD_GAIN"] = answer
     with pytest.raises(SettingRefusedError, match=r"CCD_GAIN refused GAIN 30.* \(.*no such gain"):
@@ -172,9 +172,9 @@ async def test_a_refused_setting_raises_with_the_drivers_message(server: FakeSer
 
 async def test_a_stale_ok_does_not_confirm_a_setting(server: FakeServer, camera: IndiCamera) -> None:
     async def answer(_values: dict[str, str]) -> None:
-        server.tell(number("CCD_GAIN", "Ok", GAIN=10))
+        server.send(number("CCD_GAIN", "Ok", GAIN=10))
         await asyncio.sleep(0.3)
-        server.tell(number("CCD_GAIN", "Ok", GAIN=30))
+        server.send(number("CCD_GAIN", "Ok", GAIN=30))
 
     server.answers["CCD_GAIN"] = answer
     assert (await camera.apply(ReadoutSettings(gain=30.0))).gain == 30
@@ -225,7 +225,7 @@ async def test_a_server_that_comes_back_is_reconnected(server: FakeServer, camer
 async def test_a_lost_pixel_channel_is_reopened(server: FakeServer, camera: IndiCamera) -> None:
     async def answer(_values: dict[str, str]) -> None:
         server.drop_pixels()
-        server.tell(exposure("Busy"), exposure("Ok"))
+        server.send(exposure("Busy"), exposure("Ok"))
 
     server.answers["CCD_EXPOSURE"] = answer
     with pytest.raises(DeviceLostError, match=r"closed the pixel channel.*-m 1024"):

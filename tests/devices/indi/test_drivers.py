@@ -35,9 +35,9 @@ from tests.patience import PATIENCE_S, until
 TEMPERATURE = {"CCD_TEMPERATURE_VALUE": (-50.0, 50.0, 20.0)}
 
 
-def told(server: FakeServer, *messages: str) -> Callable[[dict[str, str]], Awaitable[None]]:
+def sending(server: FakeServer, *messages: str) -> Callable[[dict[str, str]], Awaitable[None]]:
     async def answer(_values: dict[str, str]) -> None:
-        server.tell(*messages)
+        server.send(*messages)
 
     return answer
 
@@ -48,7 +48,7 @@ def shoots(server: FakeServer, *pixels: str) -> None:
 
     async def answer(_values: dict[str, str]) -> None:
         server.send_pixels(left.pop(0))
-        server.tell(exposure("Busy"), exposure("Ok"))
+        server.send(exposure("Busy"), exposure("Ok"))
 
     server.answers["CCD_EXPOSURE"] = answer
 
@@ -96,7 +96,7 @@ async def test_connecting_waits_for_the_properties_of_every_camera(server: FakeS
     await stranger.link.wait_connected(PATIENCE_S)
     await asyncio.sleep(10 * device.QUIET_S)
     assert not connecting.done()
-    server.tell(define_number("CCD_INFO", NUMBERS["CCD_INFO"]))
+    server.send(define_number("CCD_INFO", NUMBERS["CCD_INFO"]))
     await connecting
     assert stranger.features.width == SHAPE[1]
 
@@ -109,7 +109,7 @@ async def test_connecting_waits_for_a_property_that_is_defined_late(
     connecting = asyncio.create_task(stranger.connect())
     await until(lambda: stranger.link.mirror.find(CAMERA, BLOB_VECTOR))
     await asyncio.sleep(0.1)
-    server.tell(define_number("CCD_OFFSET", {"OFFSET": (0, 100, 0)}))
+    server.send(define_number("CCD_OFFSET", {"OFFSET": (0, 100, 0)}))
     await connecting
     assert stranger.features.offset == Limits(0, 100, 1)
 
@@ -123,7 +123,7 @@ async def test_a_driver_that_just_came_back_is_read_before_it_is_used(server: Fa
     await camera.link.wait_property(CAMERA, "CONNECTION", PATIENCE_S)
     aborting = asyncio.create_task(camera.abort())
     await asyncio.sleep(0.1)
-    server.tell(*(define_number(name, elements, "Busy") for name, elements in numbers.items()))
+    server.send(*(define_number(name, elements, "Busy") for name, elements in numbers.items()))
     await aborting
     assert server.ordered("CCD_ABORT_EXPOSURE") == [{"ABORT": "On"}]
 
@@ -131,7 +131,7 @@ async def test_a_driver_that_just_came_back_is_read_before_it_is_used(server: Fa
 async def test_a_camera_that_cannot_be_connected_yet_counts_as_lost(server: FakeServer, stranger: IndiCamera) -> None:
     server.switches["CONNECTION"] = {"CONNECT": False, "DISCONNECT": True}
     refusal = switch("CONNECTION", "Alert", CONNECT=False, DISCONNECT=True)
-    server.answers["CONNECTION"] = told(server, refusal)
+    server.answers["CONNECTION"] = sending(server, refusal)
     with pytest.raises(DeviceLostError, match=r"cannot be connected: CONNECTION refused CONNECT.*plugged in"):
         await stranger.connect()
     server.answers.clear()
@@ -142,17 +142,17 @@ async def test_a_camera_that_cannot_be_connected_yet_counts_as_lost(server: Fake
 # ---- readout settings ----
 
 
-@pytest.mark.parametrize("told_sizes", [[(6, 4)], [(6, 4), (8, 6)]], ids=["rounded", "rounded-then-as-asked"])
+@pytest.mark.parametrize("reported_sizes", [[(6, 4)], [(6, 4), (8, 6)]], ids=["rounded", "rounded-then-as-requested"])
 @pytest.mark.parametrize("first_state", ["Ok", "Idle"])
 async def test_the_expected_size_is_that_of_the_rounded_region(
-    server: FakeServer, camera: IndiCamera, told_sizes: list[tuple[int, int]], first_state: str
+    server: FakeServer, camera: IndiCamera, reported_sizes: list[tuple[int, int]], first_state: str
 ) -> None:
-    states = [first_state, "Ok"] if len(told_sizes) > 1 else ["Ok"]
+    states = [first_state, "Ok"] if len(reported_sizes) > 1 else ["Ok"]
     answers = [
         number("CCD_FRAME", state, X=0, Y=0, WIDTH=width, HEIGHT=height)
-        for state, (width, height) in zip(states, told_sizes, strict=True)
+        for state, (width, height) in zip(states, reported_sizes, strict=True)
     ]
-    server.answers["CCD_FRAME"] = told(server, *answers)
+    server.answers["CCD_FRAME"] = sending(server, *answers)
     shoots(server, blob(fits_bytes(600, shape=(4, 6))), blob(fits_bytes()))
     await camera.apply(ReadoutSettings())
     assert await level(camera) == 600
@@ -165,13 +165,13 @@ async def test_a_part_of_the_sensor_does_not_count_as_rounding(
 ) -> None:
     monkeypatch.setattr(readout_module, "DEFINE_DEADLINE_S", 0.3)
     monkeypatch.setattr(readout_module, "LARGEST_ROUNDING_PIXELS", 2)
-    server.answers["CCD_FRAME"] = told(server, number("CCD_FRAME", "Ok", X=0, Y=0, WIDTH=4, HEIGHT=6))
+    server.answers["CCD_FRAME"] = sending(server, number("CCD_FRAME", "Ok", X=0, Y=0, WIDTH=4, HEIGHT=6))
     with pytest.raises(DeviceTimeoutError, match="a region of all 8 x 6 pixels"):
         await camera.apply(ReadoutSettings())
 
 
 async def test_a_refused_region_is_reported(server: FakeServer, camera: IndiCamera) -> None:
-    server.answers["CCD_FRAME"] = told(server, number("CCD_FRAME", "Alert", "no such frame", X=0, Y=0))
+    server.answers["CCD_FRAME"] = sending(server, number("CCD_FRAME", "Alert", "no such frame", X=0, Y=0))
     with pytest.raises(DeviceError, match=r"refused to read out all its 8 x 6 pixels \(.*no such frame"):
         await camera.apply(ReadoutSettings())
 
@@ -273,7 +273,7 @@ async def test_a_running_exposure_is_aborted_before_the_next(server: FakeServer,
     aborted = asyncio.Event()
 
     async def abort(_values: dict[str, str]) -> None:
-        server.tell(exposure("Idle"))
+        server.send(exposure("Idle"))
         server.send_pixels(blob(fits_bytes(111)))  # it was already being read out
         aborted.set()
 
@@ -287,7 +287,7 @@ async def test_a_running_exposure_is_aborted_before_the_next(server: FakeServer,
 async def test_a_late_frame_does_not_count_for_a_later_exposure(
     server: FakeServer, camera: IndiCamera, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.answers["CCD_EXPOSURE"] = told(server, exposure("Busy"))
+    server.answers["CCD_EXPOSURE"] = sending(server, exposure("Busy"))
     camera.readout_deadline_s = 0.3
     with pytest.raises(DeviceTimeoutError):
         await level(camera)
@@ -318,7 +318,7 @@ async def test_cancelling_with_a_lost_server_ends_in_time(
 ) -> None:
     """The abort has its own deadline if the server is missing, for which other calls wait 15 s."""
     monkeypatch.setattr(camera_module, "ABORT_DEADLINE_S", 0.2)
-    server.answers["CCD_EXPOSURE"] = told(server, exposure("Ok"))
+    server.answers["CCD_EXPOSURE"] = sending(server, exposure("Ok"))
     link = camera.link
     exposing = asyncio.create_task(level(camera))
     await link.wait(CAMERA, lambda: exposed(link), PATIENCE_S, "the end of the exposure")

@@ -14,7 +14,7 @@ from coldframe.devices.indi.link import _shows
 from coldframe.devices.indi.mirror import MOST_DEVICES, MOST_PROPERTIES, Mirror, Value
 
 
-def told(
+def event(
     name: str, values: Mapping[str, Value], device: str = "Camera", kind: str = "number", state: str = "ok"
 ) -> dict[str, Any]:
     return {
@@ -44,7 +44,7 @@ def mirror_of(*events: Mapping[str, Any]) -> Mirror:
 
 
 def test_the_newest_snapshot_counts() -> None:
-    mirror = mirror_of(told("GAIN", {"G": 1.0}), told("GAIN", {"G": 2.0}, state="busy"))
+    mirror = mirror_of(event("GAIN", {"G": 1.0}), event("GAIN", {"G": 2.0}, state="busy"))
     prop = mirror.find("Camera", "GAIN")
     assert prop is not None
     assert (prop.number("G"), prop.state, prop.serial, prop.received_at_s) == (2.0, "busy", 2, 1.0)
@@ -54,22 +54,22 @@ def test_the_newest_snapshot_counts() -> None:
 
 
 def test_invented_devices_and_properties_take_no_memory() -> None:
-    mirror = mirror_of(told("GAIN", {"G": 1.0}))
+    mirror = mirror_of(event("GAIN", {"G": 1.0}))
     for number in range(2 * max(MOST_DEVICES, MOST_PROPERTIES)):
-        mirror.apply(told(f"P{number}", {"x": 1.0}), 1.0)
-        mirror.apply(told("P", {"x": 1.0}, device=f"D{number}"), 1.0)
+        mirror.apply(event(f"P{number}", {"x": 1.0}), 1.0)
+        mirror.apply(event("P", {"x": 1.0}, device=f"D{number}"), 1.0)
         mirror.apply({"event": "message", "device": f"M{number}", "text": "hello"}, 1.0)
         mirror.apply(removed(None, device=f"R{number}"), 1.0)
     assert len(mirror.devices) <= MOST_DEVICES
     assert len(mirror.properties("Camera")) == MOST_PROPERTIES
-    mirror.apply(told("GAIN", {"G": 2.0}), 2.0)
+    mirror.apply(event("GAIN", {"G": 2.0}), 2.0)
     prop = mirror.find("Camera", "GAIN")
     assert prop is not None
     assert prop.number("G") == 2.0, "what was there first goes on"
 
 
 def test_properties_and_devices_are_removed() -> None:
-    mirror = mirror_of(told("A", {"x": 1.0}), told("B", {"x": 1.0}), told("A", {"x": 1.0}, device="Wheel"))
+    mirror = mirror_of(event("A", {"x": 1.0}), event("B", {"x": 1.0}), event("A", {"x": 1.0}, device="Wheel"))
     mirror.apply(removed("A"), 3)
     assert [prop.name for prop in mirror.properties("Camera")] == ["B"]
     assert mirror.removals("Camera") == 0
@@ -84,14 +84,14 @@ def test_properties_and_devices_are_removed() -> None:
 
 
 def test_a_message_counts_only_if_it_is_newer() -> None:
-    mirror = mirror_of(told("A", {"x": 1.0}), {"event": "message", "device": "Camera", "text": "no"})
+    mirror = mirror_of(event("A", {"x": 1.0}), {"event": "message", "device": "Camera", "text": "no"})
     assert mirror.message_since("Camera", 1) == "no"
     assert mirror.message_since("Camera", 2) == ""
     assert mirror.message_since("Wheel", 0) == ""
 
 
 def test_the_switch_that_is_on_is_found() -> None:
-    prop = mirror_of(told("TYPE", {"A": False, "B": True}, kind="switch")).find("Camera", "TYPE")
+    prop = mirror_of(event("TYPE", {"A": False, "B": True}, kind="switch")).find("Camera", "TYPE")
     assert prop is not None
     assert prop.switched_on() == "B"
 
@@ -125,7 +125,7 @@ def test_the_switch_that_is_on_is_found() -> None:
 def test_each_dialect_is_understood(
     row: tuple[Spelling, ...], properties: dict[str, dict[str, float]], expected: Spelling | None
 ) -> None:
-    mirror = mirror_of(*(told(name, values) for name, values in properties.items()))
+    mirror = mirror_of(*(event(name, values) for name, values in properties.items()))
     found = dialects.find(mirror, "Camera", row)
     assert (None if found is None else Spelling(found[0].name, found[1])) == expected
     value = None if expected is None else properties[expected.property][expected.element]
@@ -133,7 +133,7 @@ def test_each_dialect_is_understood(
 
 
 def shows(kind: str, shown: Value, wanted: Value) -> bool:
-    prop = mirror_of(told("P", {"x": shown}, kind=kind)).find("Camera", "P")
+    prop = mirror_of(event("P", {"x": shown}, kind=kind)).find("Camera", "P")
     assert prop is not None
     return _shows(prop, {"x": wanted})
 

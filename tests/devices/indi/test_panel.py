@@ -53,7 +53,7 @@ async def test_filters_outlast_the_connection(server: FakeServer, link: IndiLink
 
 def refused(server: FakeServer, *, lit: bool) -> Callable[[dict[str, str]], Awaitable[None]]:
     async def answer(_values: dict[str, str]) -> None:
-        server.tell(switch("FLAT_LIGHT_CONTROL", "Alert", FLAT_LIGHT_ON=lit, FLAT_LIGHT_OFF=not lit))
+        server.send(switch("FLAT_LIGHT_CONTROL", "Alert", FLAT_LIGHT_ON=lit, FLAT_LIGHT_OFF=not lit))
 
     return answer
 

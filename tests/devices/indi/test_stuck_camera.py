@@ -17,7 +17,7 @@ async def silence(_values: dict[str, str]) -> None:
 
 def expose_for_ever(server: FakeServer) -> None:
     async def busy(_values: dict[str, str]) -> None:
-        server.tell(exposure("Busy"))
+        server.send(exposure("Busy"))
 
     server.answers["CCD_EXPOSURE"] = busy
 
@@ -42,7 +42,7 @@ async def test_a_hanging_abort_reconnects_the_driver(
     await missing_dark(camera)
     assert not camera.is_ready
     server.answers.clear()
-    server.tell(exposure("Idle"))
+    server.send(exposure("Idle"))
     server.orders.clear()
     assert await dark(camera) == SHAPE
     assert server.ordered("CONNECTION") == [{"DISCONNECT": "On"}, {"CONNECT": "On"}]
@@ -77,7 +77,7 @@ async def test_a_cooler_that_switches_itself_off_is_switched_on_again(
     await stranger.set_setpoint(-10.0)
     assert stranger.is_ready
     serial = link.mirror.serial
-    server.tell(switch("CCD_COOLER", "Ok", COOLER_ON=False, COOLER_OFF=True))
+    server.send(switch("CCD_COOLER", "Ok", COOLER_ON=False, COOLER_OFF=True))
     await link.wait(CAMERA, lambda: link.mirror.serial > serial or None, PATIENCE_S, "news")
     assert not stranger.is_ready
     server.orders.clear()

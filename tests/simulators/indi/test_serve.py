@@ -394,9 +394,9 @@ async def test_the_driver_needs_an_indiserver() -> None:
     process = await asyncio.create_subprocess_exec(
         str(driver), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    _, told = await process.communicate()
+    _, said = await process.communicate()
     assert process.returncode == 1
-    assert b"indiserver indi_coldframe_rig" in told
+    assert b"indiserver indi_coldframe_rig" in said
 
 
 PYINDI_CLIENT = """

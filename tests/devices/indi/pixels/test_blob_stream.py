@@ -51,10 +51,10 @@ def quoted(name: str, quote: str) -> bytes:
 def inline(content: bytes, device: str = "Camera", line: int = 72, size: int | None = None, quote: str = '"') -> bytes:
     encoded = pybase64.b64encode(content)
     lines = b"\n".join(encoded[start : start + line] for start in range(0, len(encoded), line))
-    told = len(content) if size is None else size
+    announced = len(content) if size is None else size
     return (
         b"<setBLOBVector device=%b name='CCD1' state='Ok'>\n<oneBLOB name='CCD1' size='%d' format='.fits'>\n%b\n"
-        b"</oneBLOB></setBLOBVector>" % (quoted(device, quote), told, lines)
+        b"</oneBLOB></setBLOBVector>" % (quoted(device, quote), announced, lines)
     )
 
 

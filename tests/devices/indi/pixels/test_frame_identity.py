@@ -52,7 +52,7 @@ def answer_with(server: FakeServer, *contents: str) -> None:
     async def answer(_values: dict[str, str]) -> None:
         server.send_pixels(waiting.pop(0))
         await asyncio.sleep(0.02)
-        server.tell(exposure("Busy"), exposure("Ok"))
+        server.send(exposure("Busy"), exposure("Ok"))
 
     server.answers["CCD_EXPOSURE"] = answer
 
@@ -95,7 +95,7 @@ async def test_a_late_frame_is_kept_and_never_counted(
     server: FakeServer, watched: IndiCamera, strays: list[StrayFrame]
 ) -> None:
     async def never(_values: dict[str, str]) -> None:
-        server.tell(exposure("Busy"))
+        server.send(exposure("Busy"))
 
     server.answers["CCD_EXPOSURE"] = never
     watched.readout_deadline_s = 0.3
