@@ -43,6 +43,14 @@ def test_every_command_has_a_complete_help(command: str) -> None:
     assert not any(line.endswith("...") for line in shown.stdout.splitlines()[2:])
 
 
+def test_help_loads_none_of_the_heavy_libraries() -> None:
+    """A command imports its work only when it runs: this keeps `coldframe --help` fast."""
+    heavy = {"numpy", "numba", "astropy", "pydantic", "asyncio"}
+    program = f"import sys, coldframe.cli; print({heavy} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert shown.stdout == "set()\n"
+
+
 def test_simulate_without_a_name_means_the_small_rig() -> None:
     assert with_default_rig(["run", "--simulate"]) == ["run", "--simulate", "small"]
     assert with_default_rig(["run", "--simulate", "--dry-run"]) == ["run", "--simulate", "small", "--dry-run"]
