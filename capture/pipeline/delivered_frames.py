@@ -1,4 +1,4 @@
-"""Frames between the camera and the disk. No frame leaves before it is in a file."""
+"""Frames between the camera and the disk: each stays here until it is in a file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class DeliveredFrames:
         self._frames: list[_Delivered] = []
 
     def add(self, frame: Frame, filter_name: str | None) -> None:
-        """Take charge of a frame, with the filter that was in the beam."""
+        """Add a frame as soon as the camera delivers it, with the filter that was in the beam."""
         self._frames.append(_Delivered(frame, filter_name))
 
     async def save(self, frame: Frame, index: int) -> Path:
@@ -74,7 +74,7 @@ class DeliveredFrames:
         publish_rejected(self._context, self._number, path, reason)
 
     async def rescue(self) -> None:
-        """Save what is left in quarantine: frames that a failure or a cancellation caught on their way to the disk."""
+        """Save in quarantine what a failure or a cancellation stopped on its way to the disk."""
         if not self._frames:
             return
         paths, faults = list[Path](), list[NotDurableError]()

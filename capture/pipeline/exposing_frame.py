@@ -48,7 +48,7 @@ class FrameExposer:
     setpoint_c
         Temperature to hold, degrees Celsius; None for a sensor that is not cooled.
     delivered
-        Gets every frame in the moment in which the camera delivers it.
+        Receives each frame as soon as the camera delivers it.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class FrameExposer:
     def _settings_fault(self, frame: Frame, settings: ReadoutSettings) -> str | None:
         """Return how the settings differ from the ordered ones, which are then ordered again before the next exposure.
 
-        A restart of the camera is no difference: its driver gets the settings again when it comes back.
+        A restart of the camera makes no difference: its driver gets the settings again when it comes back.
         """
         if frame.settings == settings:
             return None

@@ -11,7 +11,7 @@ QUEUE_LENGTH = 1
 """Frames that may wait to be judged: with one in each of the three stages, four frames are in memory."""
 
 DRAIN_DEADLINE_S = 120.0
-"""Longest wait, when exposing has ended, for the frames on their way to the disk."""
+"""Longest wait for the frames on their way to the disk after exposing has ended: a disk may hang."""
 
 Shot = TypeVar("Shot")
 Judged = TypeVar("Judged")
@@ -27,7 +27,7 @@ class FramePipeline(Generic[Shot, Judged]):
     Parameters
     ----------
     delivered
-        Frames that the camera delivered. What is left of them at the end, however it comes about, is rescued.
+        Frames that the camera delivered. Those that remain at the end, however it comes about, are rescued.
     judge
         Second stage: returns the verdict on a frame.
     keep

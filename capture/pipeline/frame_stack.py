@@ -58,7 +58,7 @@ class FrameStack(Protocol):
         ...
 
     def finish(self, frames: Sequence[AcceptedFrame]) -> FinishedStack:
-        """Combine the frames, some pixels of which are read from their files again. The stack is of no use afterwards.
+        """Combine the frames; some of their pixels are read again from the files. The stack cannot be used afterwards.
 
         Raises
         ------

@@ -26,7 +26,10 @@ from coldframe.devices.camera import Frame
 from coldframe.devices.errors import DeviceError
 
 LADDER = (0.06, 0.2, 0.65, 0.85, 1.3)
-"""Signals of the ladder, as fractions of the presumed range from bias to saturation; the last one saturates."""
+"""Signals of the ladder, as fractions of the presumed range from bias to saturation.
+
+The last one saturates, but no further than necessary: saturation leaves a residual image in some CCDs for minutes.
+"""
 
 FRAMES_PER_RUNG = 2
 

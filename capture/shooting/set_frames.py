@@ -34,7 +34,7 @@ before the third one: the second is exposed while the first is judged."""
 
 
 class LightLeakError(StepFailedError):
-    """Light falls on frames that should be dark; the text says where."""
+    """Light fell on frames that should be dark."""
 
 
 class SetFrames:
@@ -53,7 +53,7 @@ class SetFrames:
     delivered
         Frames that are not on the disk yet.
     give_up
-        Ends the exposing with an error; what is on its way is still judged and kept.
+        Ends the exposing with an error; frames on their way to the disk are still judged and kept.
 
     Attributes
     ----------
@@ -163,7 +163,7 @@ class SetFrames:
 
     @property
     def _is_leaking(self) -> bool:
-        """True if light falls on more than a frame here and there, or if either of the first two may be the lit one."""
+        """True if light fell on several frames in a row, or on one of the first two: nothing shows on which one."""
         return self.lit >= LIT_FRAMES or (self.lit > 0 and self.count.accepted == 1)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import log10
 
 from coldframe.capture.tuner.target import FlatTarget
-from coldframe.capture.twilight.sky_brightness import SkyLight
+from coldframe.capture.twilight.sky_brightness import SkyBrightness
 
 LEAST_SIGNAL_ADU = 10.0
 """A weaker signal may be a drift of the bias: it counts as this much, as an upper bound of the filter's light."""
@@ -106,18 +106,18 @@ class _Filter:
 
 
 @dataclass(slots=True)
-class SkyFlats:
+class SkySchedule:
     """Schedule of the flats of one twilight.
 
     Attributes
     ----------
-    light
+    sky
         Model of the sky's brightness.
     is_dawn
         True if the sky becomes brighter.
     """
 
-    light: SkyLight
+    sky: SkyBrightness
     is_dawn: bool
     _filters: dict[str | None, _Filter] = field(init=False, default_factory=dict)
 
@@ -152,7 +152,7 @@ class SkyFlats:
             signal_adu = BEYOND_SATURATION * mine.target.range_adu
         elif faintest_adu is not None and signal_adu > LEAST_SIGNAL_ADU and mine.target.faintest_part == 1:
             mine.target = mine.target.for_channels((faintest_adu - mine.target.bias_adu) / signal_adu)
-        self.light.observe(shot.filter, start_s, shot.exposure_s, max(signal_adu, LEAST_SIGNAL_ADU))
+        self.sky.observe(shot.filter, start_s, shot.exposure_s, max(signal_adu, LEAST_SIGNAL_ADU))
 
     def saturates(self, name: str | None, saturation_adu: float) -> None:
         """Lower the target of a filter if the camera saturates below the presumed level."""
@@ -173,7 +173,7 @@ class SkyFlats:
 
     def decide(self, now_s: float) -> Expose | Wait | Finished:
         """Return what to do at a time on the night's clock, seconds."""
-        unseen = [each for each in self._left() if each.name not in self.light.filters]
+        unseen = [each for each in self._left() if each.name not in self.sky.filters]
         if unseen:
             return self._test(unseen[0], now_s)
         while (mine := self._next(now_s)) is not None:
@@ -189,16 +189,16 @@ class SkyFlats:
         """Return the filter whose time ends first: the one with the shortest exposure at dawn, the longest at dusk."""
 
         def need_s(mine: _Filter) -> float:
-            return mine.target.signal_adu / self.light.rate_adu_per_s(mine.name, now_s)
+            return mine.target.signal_adu / self.sky.rate_adu_per_s(mine.name, now_s)
 
         return (min if self.is_dawn else max)(self._left(), key=need_s, default=None)
 
     def _test(self, mine: _Filter, now_s: float) -> Expose:
         limits = mine.limits
-        if not self.light.filters:
+        if not self.sky.filters:
             exposure_s = limits.longest_s * TEST_PART if self.is_dawn else limits.test_s
         else:
-            brightest = max(self.light.rate_adu_per_s(name, now_s) for name in self.light.filters)
+            brightest = max(self.sky.rate_adu_per_s(name, now_s) for name in self.sky.filters)
             exposure_s = TEST_LEVEL * mine.target.signal_adu / brightest
         kept_s = min(max(exposure_s, limits.test_s), limits.longest_s * TEST_PART)
         return Expose(mine.name, _rounded(kept_s), is_test=True)
@@ -206,9 +206,9 @@ class SkyFlats:
     def _flat(self, mine: _Filter, now_s: float) -> Expose | Wait | None:
         """Return what the flats of a filter need now; None if their time is over, which gives them up."""
         limits, signal_adu = mine.limits, mine.target.signal_adu
-        wanted_s = self.light.exposure_s(mine.name, now_s, signal_adu)
+        wanted_s = self.sky.exposure_s(mine.name, now_s, signal_adu)
         exposure_s = _rounded(min(max(wanted_s, limits.shortest_s), limits.longest_s))
-        expected_adu = self.light.signal_adu(mine.name, now_s, exposure_s)
+        expected_adu = self.sky.signal_adu(mine.name, now_s, exposure_s)
         if mine.target.holds(expected_adu, MARGIN):
             return Expose(mine.name, exposure_s, is_test=False)
         is_faint = expected_adu < signal_adu
@@ -217,17 +217,17 @@ class SkyFlats:
             mine.given_up = f"the sky is too {'dark' if is_faint else 'bright'}: exposures would have to be {limit}"
             return None
         turn_s = LONGEST_KEPT * limits.longest_s if is_faint else limits.shortest_s / LONGEST_KEPT
-        return self._until(mine, now_s, self.light.reaches_s(mine.name, signal_adu / turn_s))
+        return self._until(mine, now_s, self.sky.reaches_s(mine.name, signal_adu / turn_s))
 
     def _until(self, mine: _Filter, now_s: float, reached_s: float) -> Expose | Wait:
         """Wait for the sky; interrupt a long wait with a test frame while the pace of the sky is only presumed."""
-        waited_s = reached_s - self.light.latest_s
-        if self.light.is_followed or waited_s < LONG_WAIT_S:
+        waited_s = reached_s - self.sky.latest_s
+        if self.sky.is_followed or waited_s < LONG_WAIT_S:
             return Wait(mine.name, max(reached_s, now_s + 1.0))
-        look_s = self.light.latest_s + LOOK_PART * waited_s
+        look_s = self.sky.latest_s + LOOK_PART * waited_s
         if now_s < look_s:
             return Wait(mine.name, look_s)
-        exposure_s = TEST_LEVEL * mine.target.signal_adu / self.light.rate_adu_per_s(mine.name, now_s)
+        exposure_s = TEST_LEVEL * mine.target.signal_adu / self.sky.rate_adu_per_s(mine.name, now_s)
         return Expose(
             mine.name, _rounded(min(max(exposure_s, mine.limits.test_s), mine.limits.longest_s)), is_test=True
         )

@@ -21,8 +21,8 @@ from coldframe.capture.session.context import NightContext
 from coldframe.capture.steps import ShootStep, SkyStep
 from coldframe.capture.storage.saved_frames import Wanted
 from coldframe.capture.tuner.target import FlatTarget
-from coldframe.capture.twilight.schedule import Expose, Finished, SkyFlats, SkyLimits, Wait
-from coldframe.capture.twilight.sky_brightness import GROWTH_PER_DEG, SkyLight
+from coldframe.capture.twilight.schedule import Expose, Finished, SkyLimits, SkySchedule, Wait
+from coldframe.capture.twilight.sky_brightness import GROWTH_PER_DEG, SkyBrightness
 from coldframe.capture.twilight.sky_frames import JudgedSkyFlat, SkyFrames, SkyShot
 from coldframe.capture.twilight.sun_phase import is_over, wait_for_twilight
 from coldframe.config.frames import FrameKind, ReadoutSettings
@@ -108,18 +108,18 @@ class SkyShooting:
             partial(self.frames.keep_saved, flat),
         )
 
-    def _schedule(self, pace_deg_per_s: float) -> SkyFlats:
+    def _schedule(self, pace_deg_per_s: float) -> SkySchedule:
         is_dawn = pace_deg_per_s > 0
         # A sun that hardly rises, near its culmination at high latitudes, must not divide by zero.
         pace_deg_per_s = max(abs(pace_deg_per_s), _LEAST_PACE_DEG_PER_S) * (1 if is_dawn else -1)
-        schedule = SkyFlats(SkyLight(GROWTH_PER_DEG * pace_deg_per_s), is_dawn)
+        schedule = SkySchedule(SkyBrightness(GROWTH_PER_DEG * pace_deg_per_s), is_dawn)
         for flat in self._step.flats:
             missing = flat.count - len(self.frames.sets[flat.filter].accepted)
             if missing > 0:
                 self._plan(schedule, flat, missing)
         return schedule
 
-    def _plan(self, schedule: SkyFlats, flat: ShootStep, missing: int) -> None:
+    def _plan(self, schedule: SkySchedule, flat: ShootStep, missing: int) -> None:
         camera, flats = self._context.rig.camera.features, self._context.settings.flats.for_filter(flat.filter)
         limits = SkyLimits(
             shortest_s=max(flats.preferred_exposure_s[0], camera.exposure_s.minimum),
@@ -135,7 +135,7 @@ class SkyShooting:
         known_adu = self._context.settings.flats.saturation_adu or learned.full_scale_adu(key)
         return FULL_SCALE_ADU if known_adu is None else known_adu
 
-    async def _expose_all(self, schedule: SkyFlats, pipeline: FramePipeline[SkyShot, JudgedSkyFlat]) -> bool:
+    async def _expose_all(self, schedule: SkySchedule, pipeline: FramePipeline[SkyShot, JudgedSkyFlat]) -> bool:
         """Expose what the schedule orders; return True when it is finished, False if twilight ends before."""
         while not isinstance(decision := await self._decide(schedule), Finished):
             if is_over(self._context, is_dawn=schedule.is_dawn):
@@ -149,7 +149,7 @@ class SkyShooting:
             await pipeline.until_judged()
         return True
 
-    async def _decide(self, schedule: SkyFlats) -> Expose | Wait | Finished:
+    async def _decide(self, schedule: SkySchedule) -> Expose | Wait | Finished:
         """Return what to do now, with the filter in the beam.
 
         The schedule is asked again when the wheel has turned, because the sky has changed meanwhile.

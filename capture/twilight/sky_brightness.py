@@ -40,7 +40,7 @@ class _Point:
     brightness: float
 
 
-class SkyLight:
+class SkyBrightness:
     """Brightness of the sky, from flat to flat.
 
     Parameters

@@ -25,7 +25,7 @@ from coldframe.capture.steps import ShootStep, SkyStep
 from coldframe.capture.storage.saved_frames import SavedFrame
 from coldframe.capture.threads import in_thread
 from coldframe.capture.tuner.target import FlatTarget
-from coldframe.capture.twilight.schedule import Expose, SkyFlats
+from coldframe.capture.twilight.schedule import Expose, SkySchedule
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
 
@@ -111,8 +111,8 @@ class SkyFrames:
         """Good flats through all filters."""
         return sum(len(each.accepted) for each in self.sets.values())
 
-    async def judge(self, schedule: SkyFlats, sky_shot: SkyShot) -> JudgedSkyFlat:
-        """Judge a frame and tell the schedule its brightness and whether it is a good flat."""
+    async def judge(self, schedule: SkySchedule, sky_shot: SkyShot) -> JudgedSkyFlat:
+        """Judge a frame, and update the schedule with its brightness and the verdict."""
         frame, order = sky_shot.shot.frame, sky_shot.order
         measurement = await in_thread(measure_frame, self._context, frame, self.cfa_pattern)
         _observe(schedule, order, sky_shot.shot.began_s, measurement.statistics)
@@ -202,7 +202,7 @@ class SkyFrames:
         )
 
 
-def _observe(schedule: SkyFlats, order: Expose, began_s: float, statistics: FrameStatistics) -> None:
+def _observe(schedule: SkySchedule, order: Expose, began_s: float, statistics: FrameStatistics) -> None:
     schedule.saturates(order.filter, statistics.saturation_adu)
     faintest_adu = statistics.faintest_adu if statistics.channels else None
     schedule.observe(order, began_s, statistics.brightest_adu, faintest_adu)

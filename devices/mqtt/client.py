@@ -1,4 +1,4 @@
-"""The only module that knows the MQTT library (aiomqtt): it returns an open connection or raises an error.
+"""The only module that uses the MQTT library (aiomqtt): it returns an open connection or raises an error.
 
 Callers decide how often to reconnect and what to do about a refused subscription. aiomqtt may lose a cancellation that
 arrives while it waits (`asyncio.wait_for` of Python 3.11 does); this module does not.
@@ -42,7 +42,7 @@ MOST_WAITING = 32
 """Messages that wait to be read; any beyond are dropped."""
 
 LARGEST_INCOMING = 8192
-"""Bytes. We ask the broker not to send larger messages (MQTT 5), and ignore those that it sends nevertheless."""
+"""Largest message in bytes. The broker is asked not to send larger ones (MQTT 5); any that arrive are ignored."""
 
 # Reason codes of MQTT 5 (section 2.4); paho translates the return codes of MQTT 3.1.1 to them.
 _UNSUPPORTED_VERSION = 132
@@ -58,7 +58,7 @@ class BrokerSetupError(ColdframeError):
 
 
 class BrokerLostError(ColdframeError):
-    """The broker is away, does not answer, or refuses us; the text says which."""
+    """The broker cannot be reached, does not answer, or refuses this client; the text is the reason."""
 
 
 class _OldBrokerError(BrokerLostError):
@@ -241,7 +241,7 @@ async def connect(
             logger=library_log,
         )
 
-    # A client for each attempt: one whose attempt has timed out cannot be used again.
+    # A new client for each attempt, because a client of aiomqtt cannot be used again after a timeout.
     size_limit = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     size_limit.MaximumPacketSize = largest_incoming
     try:
@@ -278,7 +278,7 @@ def _fail_on_hang_up(client: aiomqtt.Client) -> None:
         answer = client._connected  # noqa: SLF001
         if not answer.done():
             answer.set_exception(_HungUpError("the broker hung up without an answer"))
-        if not answer.cancelled():  # aiomqtt would ask it for its exception, and fail
+        if not answer.cancelled():  # aiomqtt reads the exception of `answer`, which raises if it is cancelled
             on_disconnect_of_library(*arguments)  # type: ignore[misc]
 
     client._client.on_disconnect = on_disconnect  # noqa: SLF001
@@ -311,7 +311,7 @@ def _library_errors_translated() -> Iterator[None]:
 
 
 async def _run_to_end(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine of aiomqtt in a task of its own, since it may swallow a cancellation of the caller."""
+    """Run a coroutine of aiomqtt in a separate task, because it may swallow a cancellation of the caller."""
     task = asyncio.create_task(work)
     try:
         await asyncio.wait([task])
@@ -324,11 +324,11 @@ async def _run_to_end(work: Coroutine[Any, Any, T]) -> T:
     try:
         return task.result()
     finally:
-        # The task's exception refers to this frame: the cycle would keep sockets open that aiomqtt has left in it.
+        # The exception of the task refers to this frame; this cycle would keep sockets open that aiomqtt has left open.
         del task
 
 
 def _code(code: object) -> int:
-    """Return the number of a reason code, for which aiomqtt has several types."""
+    """Return the number of a reason code; aiomqtt uses several types for reason codes."""
     value = getattr(code, "value", code)
     return value if isinstance(value, int) else 0

@@ -46,7 +46,7 @@ class LightReport:
     online: bool | None = None
 
     def updated(self, newer: "LightReport") -> "LightReport":
-        """Return this report with the known fields of a newer one, as a message may contain only part of the state."""
+        """Return this report with the known fields of a newer one, because a message may contain only part of it."""
         return LightReport(
             lit=self.lit if newer.lit is None else newer.lit,
             brightness=self.brightness if newer.brightness is None else newer.brightness,

@@ -10,8 +10,8 @@ class Message:
     Attributes
     ----------
     is_retained
-        When publishing: whether the broker shall keep the message for later subscribers. On arrival: whether it is an
-        old message that the broker had kept.
+        When publishing: whether the broker shall keep the message for later subscribers. On arrival: whether the broker
+        had kept the message from earlier.
     """
 
     topic: str

@@ -116,7 +116,7 @@ class MqttPanel:
 
     @property
     def _epoch(self) -> tuple[int, int]:
-        """Changes whenever the broker or the light was away, after which the light may be in another state."""
+        """Changes whenever the broker or the light was lost, after which the light may be in another state."""
         return self._session.generation, self._departures
 
     @property
@@ -137,7 +137,7 @@ class MqttPanel:
         return reported is not None and abs(reported - wanted) <= max(1.0, ROUNDING * self._settings.full_brightness)
 
     async def ensure_ready(self) -> None:
-        """Restore the state last commanded if the light was away or another client has switched it.
+        """Restore the state last commanded if the light was lost or another client has switched it.
 
         Raises
         ------
@@ -153,7 +153,7 @@ class MqttPanel:
         Raises
         ------
         DeviceLostError
-            If the broker is away or the light is offline.
+            If the broker cannot be reached or the light is offline.
         DeviceTimeoutError
             If the light does not report its state or does not obey.
         """
@@ -167,7 +167,7 @@ class MqttPanel:
         self._set_up_in = epoch
 
     async def _greet(self) -> None:
-        """Wait for a message of the light; switch off one that sends none, as it must confirm that."""
+        """Wait for a message of the light. Switch off a silent light, because every light confirms that command."""
         for query in self._dialect.query():
             await self._session.publish(query.topic, query.payload)
         try:
@@ -192,7 +192,7 @@ class MqttPanel:
         NotSupportedError
             If the light can only be switched.
         DeviceError
-            If the light does not confirm in time, or is away.
+            If the light does not confirm in time or is lost.
         """
         self._check(brightness)
         self._wanted_lit = None
@@ -225,7 +225,7 @@ class MqttPanel:
         Raises
         ------
         DeviceError
-            If the light does not confirm in time, or is away.
+            If the light does not confirm in time or is lost.
         """
         self._wanted_lit = False
         # Without `ensure_ready`, so that no other fault of the light can keep it on.
@@ -266,7 +266,7 @@ class MqttPanel:
         )
 
     def _unconfirmed(self) -> DeviceError:
-        """Return the error that says how the light's reports differ from the last command."""
+        """Return an error that describes how the reports of the light differ from the last command."""
         report, waited_s = self._since_command, self._settings.answer_deadline_s
         if report.lit is None and report.brightness is None:
             if self._known.online is False:
@@ -291,7 +291,7 @@ class MqttPanel:
         )
 
     async def open_cover(self) -> None:
-        """Refuse, as there is no cover.
+        """Refuse, because there is no cover.
 
         Raises
         ------
@@ -301,7 +301,7 @@ class MqttPanel:
         raise NotSupportedError(self._name, "has no cover")
 
     async def close_cover(self) -> None:
-        """Refuse, as there is no cover.
+        """Refuse, because there is no cover.
 
         Raises
         ------

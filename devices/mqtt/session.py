@@ -63,7 +63,7 @@ class MqttSession:
         self._on_message = on_message
         self._answer_s = answer_s
         self.generation = 0
-        """Counts connections: whatever was set up over an earlier one may be gone."""
+        """Number of connections so far; anything set up over an earlier connection may be lost."""
         self._broker: Broker | None = None
         self._fault = ""
         self._watchers = Watchers()
@@ -122,7 +122,7 @@ class MqttSession:
         Raises
         ------
         DeviceLostError
-            If the broker is away or does not acknowledge the message.
+            If the broker is not connected or does not acknowledge the message.
         """
         broker = self._broker
         if broker is None:

@@ -49,7 +49,7 @@ CASES = [
 
 
 class Watched:
-    """A camera that remembers the frames of one kind, and does something in the moment in which it delivers one."""
+    """A camera that records the frames of one kind, and acts when it delivers one of them."""
 
     def __init__(self, kind: FrameKind, at: int, act: Callable[[], None] = lambda: None) -> None:
         self._kind, self._at, self._act = kind, at, act
@@ -84,7 +84,7 @@ async def run(case: Case, camera: Watched, folder: Path, steer: Callable[[Steeri
 
 
 def require_in_files(camera: Watched, kind: FrameKind, folder: Path) -> list[Path]:
-    """Each delivered frame is in exactly one file; return those in quarantine, which all have a reason beside them."""
+    """Assert that each delivered frame is in exactly one file; return those in quarantine, which all have a reason."""
     paths = [path for path in folder.rglob(f"{kind}_*.fits") if path.parent.name != "masters"]
     found = Counter(pixel_digest(read_pixels(path)) for path in paths)
     assert found == Counter(camera.delivered)
@@ -94,7 +94,7 @@ def require_in_files(camera: Watched, kind: FrameKind, folder: Path) -> list[Pat
 
 
 def requesting(case: Case, at: int, request: Callable[[Steering], str]) -> tuple[Watched, Callable[[Steering], None]]:
-    """Return a camera that makes a request in the moment of a delivery, and what hands it the steering."""
+    """Return a camera that makes a request when it delivers a frame, and a function that gives it the steering."""
     steered: list[Steering] = []
 
     def act() -> None:
@@ -137,7 +137,7 @@ async def test_frames_on_their_way_to_a_slow_disk_are_kept_before_a_request_is_o
 
 
 class Contested(Watched):
-    """A camera whose gain another program changes for one frame, and which then does not take the next order."""
+    """A camera whose gain another program changes for one frame, and whose driver fails to apply the next order."""
 
     failures = 0
 

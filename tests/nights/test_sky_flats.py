@@ -1,4 +1,4 @@
-"""Twilight flats in whole nights: a simulated dawn, and a dusk, of three filters."""
+"""Twilight flats in whole nights: a simulated dawn and a simulated dusk, with three filters."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def under(twilight: TwilightModel, seed: int = 1) -> SimulatedRig:
 
 
 def wasted(night: NightRun) -> dict[str | None, int]:
-    """Return how many frames of each filter were no flats."""
+    """Return the number of test frames and rejected frames per filter."""
     tests = [event.filter for event in night.of(FlatTested)]
     rejected = [str(read_header(Path(event.path))["FILTER"]) for event in night.of(FrameRejected)]
     return {name: [*tests, *rejected].count(name) for name in FILTERS}
@@ -75,7 +75,7 @@ def flats_of(night: NightRun) -> list[Path]:
 
 
 def require_good(night: NightRun, count: int) -> None:
-    """Every planned flat is there and in the band, and at most two frames of each filter were none."""
+    """Assert that all planned flats exist and lie in the band, and that at most two frames per filter were wasted."""
     assert night.outcome is NightOutcome.COMPLETE, night.events[-1]
     flats = [event for event in night.of(FrameAccepted) if "/flats/" in event.path]
     assert len(flats) == count * len(FILTERS)
@@ -121,14 +121,14 @@ async def test_dawns_of_any_pace_give_all_flats(
     require_good(await run_night(night_of(20, DAWN), under(twilight, seed), tmp_path), 20)
 
 
-async def test_at_dusk_the_filter_that_lets_least_through_comes_first(tmp_path: Path) -> None:
+async def test_at_dusk_the_filter_with_the_lowest_throughput_comes_first(tmp_path: Path) -> None:
     twilight = TwilightModel(e_per_s=4e6, doubling_min=-3.2, stars_per_mpx=100)
     night = await run_night(night_of(6, DUSK, dark_flats=1), under(twilight), tmp_path)
     require_good(night, 6)
     assert in_order(night) == ["Ha", "R", "L"]
 
 
-async def test_a_sky_that_is_too_bright_already_ends_the_step_and_says_so(tmp_path: Path) -> None:
+async def test_a_sky_that_is_too_bright_from_the_start_ends_the_step_with_a_reason(tmp_path: Path) -> None:
     twilight = TwilightModel(e_per_s=4e6, doubling_min=3.2)
     night = await run_night(night_of(6, DAWN, dark_flats=1), under(twilight), tmp_path)
     assert night.outcome is NightOutcome.INCOMPLETE

@@ -88,7 +88,7 @@ class Controls:
             self._request(key.lower(), state, now)
 
     def withdraw_outdated_question(self, state: DashboardState) -> None:
-        """Withdraw the question if its night is over or no longer heard of, so that the answer cannot reach another."""
+        """Withdraw the question if its night is over or lost, so that the answer cannot affect another night."""
         if self._pending_for is not state.night or state.ended is not None or state.lost_at is not None:
             self._pending, self.question = None, ""
 
@@ -112,11 +112,11 @@ class Controls:
             case "s" | "a" if not self.allows_commands:
                 self._send(
                     Command(Request.ABORT if key == "a" else Request.SKIP), now
-                )  # the answer says why it is refused
+                )  # the answer is the reason of the refusal
             case "p":
                 self._send(Command(Request.RESUME if state.paused else Request.PAUSE), now)
             case "s" if (step := state.step) is not None:
-                # With the step's number, as the next step may have begun before the question is answered.
+                # With the step's number, because the next step may begin before the user answers.
                 self._pending = Command(Request.SKIP, step.planned.number)
                 self.question = f"Skip {printable(step.planned.title)} and keep its frames so far?"
             case "s":

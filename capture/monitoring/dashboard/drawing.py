@@ -174,7 +174,7 @@ def histogram(counts: NDArray[np.int64], width: int, height: int, glyphs: Glyphs
 class Canvas:
     """A curve and a dotted reference, in braille (2 by 4 dots per character) or with one dot per character.
 
-    Where both meet in one character, only the curve is drawn, as a character has a single colour.
+    Where both meet in one character, only the curve is drawn, because a character has a single colour.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ class Picture:
     Parameters
     ----------
     pixels
-        uint8, ``(rows, columns)``; shrunk to the area it is given, with its aspect ratio, but never enlarged.
+        uint8, ``(rows, columns)``; shrunk to the available area with its aspect ratio, but never enlarged.
     """
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:

@@ -37,7 +37,7 @@ FAREWELL_S = 2.0
 
 
 class NonBlockingTerminal(io.TextIOBase):
-    """A text file on a terminal, whose writes never block.
+    """A text file that writes to a terminal and never blocks.
 
     A plain write blocks while the terminal does not read (Ctrl-S, a stalled ssh connection), and the event loop with
     it. This class buffers what the terminal does not accept at once and writes it later; while `is_busy`, a caller
@@ -131,7 +131,7 @@ def _open_without_blocking(descriptor: int) -> int:
 
 
 def _has_colours(descriptor: int) -> bool:
-    """Return False if the terminfo database says that the terminal has no colours."""
+    """Return False if the terminal has no colours according to the terminfo database."""
     try:
         curses.setupterm(os.environ.get("TERM"), descriptor)
     except curses.error:

@@ -20,7 +20,7 @@ from coldframe.errors import ColdframeError
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 30
-"""Notifications that wait to be sent; beyond it the oldest is discarded."""
+"""Notifications that wait to be sent; if there are more, the oldest is discarded."""
 
 MOST_STUCK = 3
 """After this many attempts have exceeded their deadline, no more are made."""
@@ -71,12 +71,12 @@ def _in_file(path: Path) -> list[str]:
 
 
 def apprise_sender(settings: NotifySettings) -> Send:
-    """Return a function that sends through Apprise, whose import takes about a second.
+    """Import Apprise, which takes about a second, and return a function that sends through it.
 
     Raises
     ------
     NotifySetupError
-        If Apprise is not installed, or does not know an address.
+        If Apprise is not installed or does not support an address.
     """
     urls = addresses(settings)
     if importlib.util.find_spec("apprise") is None:
@@ -87,7 +87,7 @@ def apprise_sender(settings: NotifySettings) -> Send:
     sender = apprise.Apprise()
     for number, url in enumerate(urls, start=1):
         if not sender.add(url):
-            raise NotifySetupError(f"[notify]: Apprise does not know address {number} of {len(urls)}")
+            raise NotifySetupError(f"[notify]: Apprise does not support address {number} of {len(urls)}")
     kinds = {
         Severity.INFO: apprise.NotifyType.INFO,
         Severity.WARNING: apprise.NotifyType.WARNING,

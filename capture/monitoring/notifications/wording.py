@@ -21,7 +21,7 @@ from coldframe.capture.monitoring.progress.quantities import duration_text
 from coldframe.config.tables.notify import NotifySettings
 
 MOST_PROBLEMS = 15
-"""Notifications about problems in a night; the last one has their number."""
+"""Largest number of notifications about problems per night; the last notification has the number of problems."""
 
 LONGEST_TEXT = 1000
 

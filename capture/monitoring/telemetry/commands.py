@@ -41,7 +41,7 @@ class Command:
 
 
 class CommandError(ColdframeError, ValueError):
-    """A command is refused; the text says why.
+    """A command is refused, for the reason in the text.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ def answer_document(command_id: str | None, text: str, now: datetime, *, accepte
     command_id
         None if the message had none.
     accepted
-        Whether the command was passed to the night, whose answer is `text`; otherwise `text` is the reason.
+        Whether the command was passed to the night. `text` is the reply of the night, or the reason for refusing.
     """
     document = {
         "schema": SCHEMA,

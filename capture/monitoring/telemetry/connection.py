@@ -24,7 +24,7 @@ FAREWELL_S = 2.0
 """How long the last message may take to be confirmed by a broker that has answered so far."""
 
 SPARE_S = 0.5
-"""How long one more attempt may take where the broker is away, and how long the thread may take to end."""
+"""How long one more attempt to connect may take at the end, and how long the thread may take to finish."""
 
 BACKOFF = Backoff(first_s=1.0, longest_s=60.0)
 

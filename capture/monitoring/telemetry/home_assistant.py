@@ -120,7 +120,7 @@ class HomeAssistant:
             [
                 self._component("problem", "binary_sensor", "Problem", device_class="problem", value_template=problem),
                 self._component("paused", "binary_sensor", "Paused", value_template=paused),
-                # Always available, as it says that the others are not.
+                # Always available, because it reports that the others are not.
                 self._component(
                     "lost",
                     "binary_sensor",

@@ -148,7 +148,7 @@ class Listener:
 
     @property
     def is_run_online(self) -> bool:
-        """True while the broker says that a run is online."""
+        """True while a run is online according to the broker."""
         return self._run_presence == Presence.ONLINE.encode()
 
     async def run(self) -> None:

@@ -5,7 +5,7 @@ from collections import deque
 from coldframe.devices.mqtt.message import Message
 
 MOST_EVENTS = 1000
-"""Messages that wait while the broker is away; the oldest are dropped first. The journal topic still has the events."""
+"""Messages that wait without a broker; the oldest are dropped first. The journal topic still has the events."""
 
 
 class Outbox:

@@ -1,4 +1,4 @@
-"""Telemetry of a night over MQTT, from a thread of its own: whatever the broker does, the night is not delayed.
+"""Telemetry of a night over MQTT, in a separate thread, so that the broker can never delay the night.
 
 The night's event loop queues each event and continues. Encoding, the network and all waiting happen in the thread, on
 an event loop of its own (docs/decisions/0020). Every queue has a bound and drops its oldest entries.
@@ -60,7 +60,7 @@ class Telemetry:
     rig
         Display name of the rig.
     events, clock
-        Those of the night; a notice says when the broker is lost.
+        Event stream and clock of the night. A lost broker is reported as a notice in this stream.
     steering
         Obeys commands; without it all are refused.
     backoff

@@ -45,7 +45,7 @@ class RetainedDocuments:
             self._due_s.clear()
 
     def renew_due(self) -> None:
-        """Publish the documents that have changed and whose interval has passed."""
+        """Publish each changed document if its interval has passed."""
         now_s = asyncio.get_running_loop().time()
         if now_s - self._due_s.get("state", now_s) > CALM_S:
             self._changed.add("state")
@@ -61,7 +61,7 @@ class RetainedDocuments:
                 self._renew_or_log(name)
 
     def _renew_or_log(self, name: str) -> None:
-        # A document that cannot be made (a time beyond the year 9999, for example) must not keep the others back.
+        # A document that cannot be made (for example with a time beyond the year 9999) must not prevent the others.
         self._changed.discard(name)
         try:
             self._renew(name)

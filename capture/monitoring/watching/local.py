@@ -118,7 +118,7 @@ class LocalSource:
 
 
 async def _next(reader: asyncio.StreamReader) -> Message | None:
-    """Return the next message that this version knows, or None at the end."""
+    """Return the next message that this version can decode, or None at the end."""
     while line := await reader.readline():
         try:
             return decode_message(line)

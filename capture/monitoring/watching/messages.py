@@ -30,7 +30,7 @@ HISTOGRAM_BINS = 128
 
 
 class MessageError(ColdframeError, ValueError):
-    """A line is not a valid message; the text says why."""
+    """A line is not a valid message, for the reason in the text."""
 
 
 class Request(StrEnum):
@@ -58,7 +58,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The greeting, which says whether commands are obeyed."""
+    """The greeting, with whether the run obeys commands."""
 
     allows_commands: bool
 

@@ -18,7 +18,7 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """There is no run; `reason` says why. The source continues to look for one."""
+    """There is no run, for the given reason. The source continues to look for one."""
 
     reason: str
 

@@ -1,4 +1,4 @@
-"""A delivered frame leaves the camera's hands only into a file."""
+"""Every delivered frame ends in a file, even if the rescue is cancelled or a file fails."""
 
 import asyncio
 import errno

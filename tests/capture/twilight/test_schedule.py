@@ -1,4 +1,4 @@
-"""Twilight flats: what is shot next, how long, and whether it lies in the band, over many skies."""
+"""The schedule of twilight flats over many skies: filters, exposures, and levels inside the band."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldframe.capture.tuner.target import FlatTarget
-from coldframe.capture.twilight.schedule import Finished, SkyFlats, SkyLimits, Wait
-from coldframe.capture.twilight.sky_brightness import GROWTH_PER_DEG, SkyLight
+from coldframe.capture.twilight.schedule import Finished, SkyLimits, SkySchedule, Wait
+from coldframe.capture.twilight.sky_brightness import GROWTH_PER_DEG, SkyBrightness
 
 TARGET = FlatTarget(500.0, 65535.0)
 LIMITS = SkyLimits(0.5, 60.0, 0.001)
@@ -21,7 +21,7 @@ ENDS_S = 5000.0
 
 @dataclass
 class Sky:
-    """A sky that is twilight over a night's light, with colours that drift apart and levels that scatter."""
+    """A sky of twilight and night-sky background, with colours that drift and levels that scatter."""
 
     growth_per_s: float
     start_adu_per_s: float
@@ -46,9 +46,9 @@ class Sky:
 
 @dataclass
 class Twilight:
-    """What came of a sky."""
+    """The flats shot under a sky."""
 
-    flats: SkyFlats
+    schedule: SkySchedule
     good: dict[str, list[float]] = field(default_factory=dict)
     wasted: dict[str, int] = field(default_factory=dict)
     ended_s: float = 0.0
@@ -56,12 +56,12 @@ class Twilight:
 
 def shot(sky: Sky, filters: dict[str, float], count: int = 20, sun_deg_per_s: float = SUN_DEG_PER_S) -> Twilight:
     """Shoot the flats of some filters, each with its transmission."""
-    flats = SkyFlats(SkyLight(GROWTH_PER_DEG * sun_deg_per_s), is_dawn=sun_deg_per_s > 0)
+    schedule = SkySchedule(SkyBrightness(GROWTH_PER_DEG * sun_deg_per_s), is_dawn=sun_deg_per_s > 0)
     for name in filters:
-        flats.plan(name, count, TARGET, LIMITS)
-    made, now_s, in_beam = Twilight(flats, {name: [] for name in filters}, dict.fromkeys(filters, 0)), 0.0, None
+        schedule.plan(name, count, TARGET, LIMITS)
+    made, now_s, in_beam = Twilight(schedule, {name: [] for name in filters}, dict.fromkeys(filters, 0)), 0.0, None
     low_adu, high_adu = TARGET.levels_adu
-    while now_s < ENDS_S and not isinstance(decision := flats.decide(now_s), Finished):
+    while now_s < ENDS_S and not isinstance(decision := schedule.decide(now_s), Finished):
         if decision.filter != in_beam:
             in_beam, now_s = decision.filter, now_s + TURN_S
             continue
@@ -70,14 +70,14 @@ def shot(sky: Sky, filters: dict[str, float], count: int = 20, sun_deg_per_s: fl
             continue
         assert isinstance(decision.filter, str)
         level_adu = sky.level_adu(filters[decision.filter], now_s, decision.exposure_s)
-        flats.observe(decision, now_s, level_adu)
+        schedule.observe(decision, now_s, level_adu)
         if low_adu <= level_adu <= high_adu:
-            flats.accept(decision.filter)
+            schedule.accept(decision.filter)
             made.good[decision.filter].append(decision.exposure_s)
         else:
             made.wasted[decision.filter] += 1
             if not decision.is_test:
-                flats.waste(decision.filter)
+                schedule.waste(decision.filter)
         now_s += decision.exposure_s + OVERHEAD_S
     made.ended_s = now_s
     return made
@@ -100,7 +100,7 @@ def skies(draw: st.DrawFn) -> Sky:
 
 @given(skies())
 @settings(max_examples=60, deadline=None)
-def test_through_any_dawn_all_flats_lie_in_the_band_but_two_of_each_filter(sky: Sky) -> None:
+def test_at_any_dawn_all_flats_lie_in_the_band_except_two_per_filter(sky: Sky) -> None:
     made = shot(sky, FILTERS)
     assert {name: len(good) for name, good in made.good.items()} == dict.fromkeys(FILTERS, 20)
     assert max(made.wasted.values()) <= 2, made.wasted
@@ -110,7 +110,9 @@ def test_exposures_follow_the_sky_between_their_limits() -> None:
     made = shot(Sky(0.0036, 30.0), FILTERS)
     for good in made.good.values():
         assert all(LIMITS.shortest_s <= exposure_s <= LIMITS.longest_s for exposure_s in good)
-        assert all(later < earlier for earlier, later in pairwise(good[1:])), "the first corrects its test"
+        assert all(later < earlier for earlier, later in pairwise(good[1:])), (
+            "the first flat corrects the error of its test frame"
+        )
 
 
 def test_at_dusk_exposures_grow() -> None:
@@ -121,31 +123,31 @@ def test_at_dusk_exposures_grow() -> None:
         assert all(later > 0.9 * earlier for earlier, later in pairwise(good))
 
 
-def test_a_filter_whose_time_is_over_is_given_up_and_the_others_go_on() -> None:
+def test_a_filter_whose_time_is_over_is_given_up_and_the_others_continue() -> None:
     made = shot(Sky(0.0036, 2e5), FILTERS)
     assert not made.good["L"]
-    assert "too bright" in made.flats.given_up["L"]
+    assert "too bright" in made.schedule.given_up["L"]
     assert len(made.good["Ha"]) == 20
 
 
-def test_clouds_end_a_filter_and_not_the_night() -> None:
+def test_clouds_end_a_filter_but_not_the_night() -> None:
     made = shot(Sky(0.0036, 1000.0, scatter=0.7), FILTERS)
-    assert any("clouds" in reason for reason in made.flats.given_up.values())
+    assert any("clouds" in reason for reason in made.schedule.given_up.values())
     assert made.ended_s < ENDS_S
 
 
 @given(growth_per_s=st.floats(-0.006, 0.006).filter(lambda each: abs(each) > 1e-4), rate=st.floats(10, 1e5))
-def test_an_exposure_collects_the_signal_that_it_was_asked_for(growth_per_s: float, rate: float) -> None:
-    light = SkyLight(growth_per_s)
-    light.observe("L", -0.5, 1.0, rate)
-    exposure_s = light.exposure_s("L", 0.0, 26_000.0)
+def test_an_exposure_collects_the_requested_signal(growth_per_s: float, rate: float) -> None:
+    sky = SkyBrightness(growth_per_s)
+    sky.observe("L", -0.5, 1.0, rate)
+    exposure_s = sky.exposure_s("L", 0.0, 26_000.0)
     if exposure_s < 100:
         collected_adu = rate * np.expm1(growth_per_s * exposure_s) / growth_per_s
         assert abs(collected_adu / 26_000 - 1) < 1e-6
 
 
-def test_the_slope_is_measured_whatever_the_filters() -> None:
-    light = SkyLight(0.0030)
+def test_the_slope_is_measured_across_filters() -> None:
+    sky = SkyBrightness(0.0030)
     for place, (name, transmission) in enumerate([("L", 1.0)] * 8 + [("R", 0.3)] * 8):
-        light.observe(name, 20.0 * place, 1.0, 1000 * transmission * exp(0.0040 * 20 * place))
-    assert abs(light.growth_per_s / 0.0040 - 1) < 0.01
+        sky.observe(name, 20.0 * place, 1.0, 1000 * transmission * exp(0.0040 * 20 * place))
+    assert abs(sky.growth_per_s / 0.0040 - 1) < 0.01

@@ -26,7 +26,7 @@ def opened(broker_settings: BrokerSettings, answer_s: float = PATIENCE_S) -> Mqt
 
 
 async def fault_of(session: MqttSession) -> str:
-    """Wait for a failed attempt and return what `wait_connected` says about it."""
+    """Wait for a failed attempt, and return the error text of `wait_connected`."""
     await until(lambda: session.fault)
     with pytest.raises(DeviceError) as raised:
         await session.wait_connected(0.0)
@@ -83,7 +83,7 @@ async def test_corrected_password_is_used_for_the_next_attempt(tmp_path: Path) -
 
 
 async def test_unreadable_password_file_is_a_device_error(broker: Mosquitto) -> None:
-    """So that `coldframe safe` makes the other devices safe nevertheless."""
+    """This lets `coldframe safe` continue with the other devices."""
     async with opened(settings(broker, user="dome", password_file=Path("/nowhere/password"))) as session:
         assert "cannot be read: No such file" in await fault_of(session)
 

@@ -11,7 +11,7 @@ SEVERITY_STYLE = {Severity.INFO: PLAIN, Severity.WARNING: WARN, Severity.ERROR: 
 
 
 def draw_latest(pane: Pane) -> list[Text]:
-    """List the latest events, the newest last; the worst problem keeps the first line once it has scrolled off."""
+    """List the latest events, the newest last. A problem that has scrolled off replaces the first of them."""
     shown = list(pane.state.latest)[-pane.height :]
     # Errors before warnings, then the newest.
     problem = max(pane.state.problems, key=lambda line: (line.severity is Severity.ERROR, line.at), default=None)

@@ -31,7 +31,7 @@ Section = Callable[[Pane], list[Text]]
 
 
 class Block:
-    """A section under its title, as a rich renderable that fills the area it is given.
+    """A section under its title, as a rich renderable that fills the area available.
 
     Parameters
     ----------

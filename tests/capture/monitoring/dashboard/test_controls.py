@@ -217,7 +217,7 @@ def test_forbidden_commands_are_sent_without_a_question(sender: RecordingSender,
     controls = Controls(sender, allows_commands=False)
     press(controls, state, "a")
     assert controls.question == ""
-    assert sender.commands == [Command(Request.ABORT)]  # its answer says why it is refused
+    assert sender.commands == [Command(Request.ABORT)]  # the answer is the reason of the refusal
 
 
 def test_ending_night_shows_it_and_has_no_time_left(sender: RecordingSender, state: DashboardState) -> None:

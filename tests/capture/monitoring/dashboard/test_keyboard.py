@@ -1,4 +1,4 @@
-"""Single keys from a pseudo terminal that is the controlling one of a process, as a shell's is."""
+"""Single keys from a pseudo terminal that is the controlling terminal of a process."""
 
 import asyncio
 import fcntl

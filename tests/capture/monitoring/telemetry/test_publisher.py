@@ -208,7 +208,7 @@ async def test_restarted_broker_gets_everything_again(broker: Mosquitto) -> None
             await recorder.until(TOPICS.state, lambda state: state["steps"] == 2)
         broker.kill()
         await eventually(lambda: any("cannot reach" in text for text in night.notices))
-        night.warn("while it was away")
+        night.warn("without a broker")
         broker.start()
         await eventually(lambda: any("reconnected to" in text for text in night.notices))
         kept = await eventually_retained(broker, TOPICS.journal)
@@ -217,7 +217,7 @@ async def test_restarted_broker_gets_everything_again(broker: Mosquitto) -> None
     kept = await retained(broker)
     assert kept[TOPICS.status].payload == b"ended"
     texts = [problem["text"] for problem in check("state", kept[TOPICS.state].payload)["problems"]]
-    assert "warning: while it was away" in texts
+    assert "warning: without a broker" in texts
 
 
 async def eventually_retained(broker: Mosquitto, topic: str) -> dict[str, Message]:
@@ -229,7 +229,7 @@ async def eventually_retained(broker: Mosquitto, topic: str) -> dict[str, Messag
 
 
 async def test_hung_broker_delays_nothing_and_fills_no_memory(broker: Mosquitto) -> None:
-    """While it hangs, far more events are published than may wait; the end of the night comes in time nevertheless."""
+    """While it hangs, far more events are published than may wait; the night still ends in time."""
     night = PublishedNight(settings_for(broker))
     async with Recorder().recording(broker) as recorder, night.telemetry.publishing():
         await recorder.until(TOPICS.status, lambda word: word == "online")

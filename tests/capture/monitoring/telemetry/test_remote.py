@@ -52,7 +52,7 @@ async def test_watcher_gets_all_events_and_steers_the_night(broker: Mosquitto) -
             seen.append(update)  # noqa: PERF401  # it never ends
 
     def events() -> list[Event]:
-        """Return the events since the watcher was attached, and those before."""
+        """Return all events that the watcher has received, including the history."""
         found: list[Event] = []
         for update in seen:
             if isinstance(update, Attached):
