@@ -269,7 +269,7 @@ class FlatTested(Event):
 @on_the_wire("flat-tuned")
 @dataclass(frozen=True, slots=True)
 class FlatTuned(Event):
-    """The tuner found an exposure time; `full_scale_adu` is the saturation level on which its target band is based."""
+    """The tuner found an exposure time; `full_scale_adu` is the saturation level on which the target band is based."""
 
     step: int
     filter: str | None

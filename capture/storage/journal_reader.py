@@ -22,7 +22,7 @@ from coldframe.errors import ColdframeError
 T = TypeVar("T")
 
 LONGEST_LINE_BYTES = 1 << 20
-"""Length of the longest line that is read. In practice, the line of a plan of hundreds of sets has 100,000 bytes."""
+"""Longest line that is read. The longest line in practice, a plan of hundreds of sets, has about 100,000 bytes."""
 
 
 class JournalLineError(ColdframeError, ValueError):

@@ -1,4 +1,4 @@
-"""The folder of a night: the places and names of the files in it, and functions that write them durably.
+"""The folder of a night: the locations and names of its files, and methods that write them durably.
 
 ::
 

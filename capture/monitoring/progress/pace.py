@@ -160,7 +160,7 @@ class Pace:
         return self._rest_of_frames(progress, self._last_frame, now)
 
     def _rest_before_frames(self, progress: StepProgress, now: datetime) -> Outlook:
-        """Return the remaining time of a step without new frames, for example during moving, cooling or tuning.
+        """Return the remaining time of a step without new frames, for example during cooling or tuning.
 
         The remaining time is the estimate minus the elapsed time, but at least the time that the missing frames need.
         """

@@ -64,7 +64,7 @@ class DashboardState:
     Attributes
     ----------
     is_stopping
-        True after the night was interrupted and until it ends.
+        True from the interruption of the night until the end of the night.
     last_event_at
         Time of the latest event.
     lost_at

@@ -1,4 +1,4 @@
-"""The morning report: the masters that a night made, the missing ones with the reasons, and the use of time.
+"""The morning report: which masters a night made, which are missing and why, and how the time was spent.
 
 Start with `making`, which reads a night's folder and writes `report.html` and `report.json`. `gathering` turns events
 into the values of `contents`, and `verdict` summarises the night in one sentence. `page` renders the page with the

@@ -82,7 +82,7 @@ class FramePoint:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Noise of a running master at a number of frames; None for a single frame."""
+    """Noise of a running master that contains `frames` frames; None for a single frame."""
 
     frames: int
     noise_adu: float | None

@@ -165,7 +165,7 @@ class _Step:
     masters: dict[str, MasterReport] = field(default_factory=dict)
     tests: list[TuningTest] = field(default_factory=list)
     tuned: FlatTuned | None = None
-    # Runs that reported the growth, masters and tests, which those of a later run replace.
+    # Numbers of the runs that reported growth, masters and tests. Reports of a later run replace those of earlier runs.
     growth_run: int = 0
     masters_run: int = 0
     tests_run: int = 0
@@ -405,7 +405,7 @@ class _Gathered:
         return SetState.MISSING, self._root_cause(step) or step.failure or "no master was written"
 
     def _root_cause(self, step: _Step) -> str:
-        """Return why the cooling or tuning on which a skipped step depends failed; empty if neither failed."""
+        """Return the reason if the cool-down or tuning that a skipped step needs has failed, or an empty string."""
         assert step.ended is not None
         if step.ended.outcome is not StepOutcome.SKIPPED:
             return ""

@@ -24,7 +24,7 @@ RECENT = timedelta(minutes=2)
 """A night without an ending counts as running while its last event is more recent than this."""
 
 PICTURES_PIXELS = 1_200_000
-"""Total number of pixels of all whole pictures, which limits them to 2 MB as PNG in base64."""
+"""Total number of pixels of all whole pictures. Encoded as PNG and base64, they have less than 2 MB."""
 
 WIDEST, NARROWEST = 480, 120
 

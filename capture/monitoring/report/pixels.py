@@ -111,7 +111,7 @@ def detail_stretch(middle: NDArray[np.float64]) -> Stretch:
 
 
 def level_of(image: ImageFile) -> float:
-    """Return the median of the central region, like `FrameStatistics.level_adu`."""
+    """Return the median of the central region, as in `FrameStatistics.level_adu`."""
     rows, columns = central_region(image.shape)
     return float(np.median(image.rows(rows.start, rows.stop)[:, columns]))
 

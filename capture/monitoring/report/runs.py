@@ -46,7 +46,7 @@ class Run:
 
     @property
     def ended_at(self) -> datetime:
-        """Time of the ending, or of the last event that only a running night publishes if there is no ending."""
+        """Time of the ending; without an ending, time of the last event that only a running night publishes."""
         if self.ending is not None:
             return self.ending.at
         return max(event.at for event in self.events if not isinstance(event, Notice | HookEnded))
@@ -73,7 +73,7 @@ def runs_of(events: Iterable[Event]) -> list[Run]:
 
 Work = tuple[StepType, FrameKind | None, str | None, float | None, float | None]
 StepKey = tuple[Work, int]
-"""Identifies a step in all runs, even if its number differs, by its work and the count of earlier steps like it."""
+"""Identifies a step in all runs: the work of the step, and the number of earlier steps with the same work."""
 
 
 def step_keys(plan: NightStarted) -> dict[int, StepKey]:

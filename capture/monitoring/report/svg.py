@@ -51,7 +51,7 @@ class Axis:
 
     @property
     def is_sane(self) -> bool:
-        """True if the axis has a valid, finite length. This may be False, because a journal may contain any number."""
+        """True if the axis has a finite, positive length; invalid numbers in a journal can make this False."""
         span = self.high - self.low
         return 0 < span < math.inf and (self.low > 0 or not self.logarithmic) and self.low + span / TICKS > self.low
 
@@ -86,7 +86,7 @@ def round_values(low: float, high: float, most: int = TICKS) -> tuple[float, ...
 
 
 def decades(low: float, high: float) -> tuple[float, ...]:
-    """Return the powers of 10 between two values; if there are too few, add their 2- and 5-folds, or use round ones."""
+    """Return the powers of 10 between two values; if there are too few, also 2- and 5-fold values, or round numbers."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     whole = tuple(10.0**power for power in powers if low <= 10.0**power <= high)
     if len(whole) > TICKS:

@@ -191,7 +191,7 @@ def _seconds(seconds: float) -> timedelta:
 
 @dataclass(slots=True)
 class _Walk:
-    """A walk through the events of a run. The event that ends the period since `now` determines its activity."""
+    """A walk through the events of a run. The event that ends the period since `now` determines the activity."""
 
     run: Run
     now: datetime
