@@ -1,4 +1,4 @@
-"""UTC of a night, counted on the event loop's clock, and local time for messages."""
+"""UTC during a night, counted on the event loop's clock, and local time for messages."""
 
 import asyncio
 import time
@@ -11,15 +11,15 @@ def clock_text(moment: datetime) -> str:
 
 
 class NightClock:
-    """Counts from one reading of the system clock, so that a step of that clock during the night moves no date.
+    """UTC counted from one reading of the system clock, so that setting the system clock changes no date.
 
-    Under virtual time it runs like the loop: two simulated nights with the same start have the same dates. It may be
-    read from any thread.
+    Under virtual time, this clock follows the event loop, so that two simulated nights with the same start have equal
+    dates. Any thread may read the clock.
 
     Parameters
     ----------
     start
-        UTC at this moment.
+        UTC at the time of the call; by default, the time of the system clock.
     """
 
     def __init__(self, start: datetime | None = None) -> None:
@@ -30,11 +30,11 @@ class NightClock:
 
     @property
     def wall_step_s(self) -> float:
-        """Seconds by which the system clock was set forward since the start, by a step or slowly."""
+        """Seconds by which the system clock has been set forward since the start, in a step or gradually."""
         return _wall_ahead_s() - self._wall_ahead_s
 
     def now(self) -> datetime:
-        """Return UTC."""
+        """Return the present UTC."""
         return self._start + timedelta(seconds=self.elapsed_s())
 
     def elapsed_s(self) -> float:

@@ -8,7 +8,7 @@ from coldframe.config.frames import FrameKind, ReadoutSettings
 
 @dataclass(frozen=True, slots=True)
 class NoiseTarget:
-    """The noise that a set's master may reach, and the bounds of its frame count.
+    """The noise that a set's master must reach, and the bounds of the set's frame count.
 
     Attributes
     ----------
@@ -29,13 +29,13 @@ class NoiseTarget:
 
     @property
     def has_default_dark_bounds(self) -> bool:
-        """True if the user left the bounds of darks at their defaults, which rise when the amplifier glows."""
+        """True if the user left the bounds of darks at their defaults, which rise if the amplifier glows."""
         return (self.at_least, self.at_most) == GOOD_PRACTICE[FrameKind.DARK]
 
 
 @dataclass(frozen=True, slots=True)
 class CoolStep:
-    """Bring the sensor to a temperature, degrees Celsius, and hold it."""
+    """Bring the sensor to the setpoint, in degrees Celsius, and hold it there."""
 
     setpoint_c: float
 
@@ -66,11 +66,11 @@ class ShootStep:
     Attributes
     ----------
     count
-        Frames to accept; with a noise target, the count expected to reach it.
+        Number of frames to accept; with a noise target, the number expected to reach the target.
     exposure_s
-        Exposure of darks; None if the camera (bias) or the tuner (flats, dark flats) decides.
+        Exposure of darks; None if the camera (bias) or the tuner (flats, dark flats) determines the exposure.
     noise_target
-        Noise that ends the set; None if only the count does.
+        Noise at which the set ends; None if the set ends at its frame count.
     """
 
     kind: FrameKind
@@ -119,7 +119,7 @@ class SkyStep:
 
     @property
     def count(self) -> int:
-        """Frames to accept."""
+        """Number of frames to accept."""
         return sum(flat.count for flat in self.flats)
 
     @property

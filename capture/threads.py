@@ -1,4 +1,4 @@
-"""Work that runs to its end, in a thread or as a task, even if its caller is cancelled meanwhile."""
+"""Run work to its end in a thread or a task, even if the caller is cancelled."""
 
 import asyncio
 import logging
@@ -12,29 +12,29 @@ P = ParamSpec("P")
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do blocking work in a thread; a cancellation waits until it is done.
+    """Do blocking work in a thread; a cancellation of the caller waits until the work is done.
 
-    A thread cannot be stopped: if it were left alone, the next step would see half of what it does.
+    A thread cannot be stopped. If the caller did not wait, the next step could find the work half done.
     """
     return await _finished(asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs)))
 
 
 async def to_its_end(work: Coroutine[Any, Any, T], name: str) -> T:
-    """Run a coroutine in a task of this name; a cancellation waits until it is done."""
+    """Run a coroutine in a task with the given name; a cancellation of the caller waits until the task is done."""
     return await _finished(asyncio.create_task(work, name=name))
 
 
 async def _finished(task: "asyncio.Task[T]") -> T:
-    """Return the result of a task, however often the caller is cancelled; raise the cancellation then."""
+    """Wait for the end of a task, even if the caller is cancelled; then return its result or raise the cancellation."""
     cancellation: asyncio.CancelledError | None = None
     while not task.done():
         try:
-            # Unlike awaiting the task, this does not cancel it, and raises no cancellation but the caller's own.
+            # Awaiting the task would also cancel it; `wait` does not, and raises only the caller's cancellation.
             await asyncio.wait([task])
         except asyncio.CancelledError as error:
             cancellation = error
     if cancellation is None:
         return task.result()
     if not task.cancelled() and (failure := task.exception()) is not None:
-        log.warning("failed while being cancelled", exc_info=failure)  # the cancellation is raised in its place
+        log.warning("the work failed while its caller was being cancelled", exc_info=failure)
     raise cancellation

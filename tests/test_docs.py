@@ -1,4 +1,4 @@
-"""README and guides lead somewhere, and name commands and options that exist."""
+"""All links in the README and the guides have targets, and all commands and options in them exist."""
 
 import re
 from collections.abc import Iterator
@@ -31,13 +31,13 @@ def links(page: Path) -> list[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return what headings are called in links, as GitHub and others make them."""
+    """Return the anchors of the headings, in the form that GitHub and others use."""
     headings = HEADING.findall(FENCE.sub("", page.read_text("utf-8")))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def calls(text: str) -> Iterator[list[str]]:
-    """Yield the words behind each `coldframe` of code in a page: a command, and what is given to it."""
+    """Yield the words after each `coldframe` in the code of a page: a command and its arguments."""
     lines = [line for block in FENCE.findall(text) for line in block.splitlines()[1:-1]]
     spans = [" ".join(span.split()) for span in SPAN.findall(FENCE.sub("", text))]
     for line in [*lines, *spans]:
@@ -46,7 +46,7 @@ def calls(text: str) -> Iterator[list[str]]:
 
 
 def faults(words: list[str]) -> Iterator[str]:
-    """Yield what a call names that does not exist."""
+    """Yield the commands and options in a call that do not exist."""
     command: Any = typer.main.get_command(app)
     used = ["coldframe"]
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
@@ -62,7 +62,7 @@ def faults(words: list[str]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     lost = []
     for link in links(page):
         path, _, anchor = link.partition("#")
@@ -74,11 +74,11 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_named_commands_and_options_exist(page: Path) -> None:
+def test_commands_and_options_exist(page: Path) -> None:
     assert [fault for words in calls(page.read_text("utf-8")) for fault in faults(words)] == []
 
 
-def test_the_index_names_every_guide() -> None:
+def test_the_index_lists_every_guide() -> None:
     listed = {link.partition("#")[0] for link in links(ROOT / "docs" / "README.md")}
     guides = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
     assert guides - listed == set()
@@ -94,5 +94,5 @@ def test_the_index_names_every_guide() -> None:
         ("coldframe takes over", []),
     ],
 )
-def test_what_does_not_exist_is_noticed(text: str, wanted: list[str]) -> None:
+def test_missing_commands_and_options_are_found(text: str, wanted: list[str]) -> None:
     assert [fault for words in calls(text) for fault in faults(words)] == wanted

@@ -1,7 +1,8 @@
 """The events of a night.
 
-Start with `kinds`: each class is one kind of event, with its name in the journal, on the watch socket and over MQTT.
-`values` has the outcomes, causes and planned steps that events carry, and `stream` delivers events to subscribers.
-The night publishes events; journal, dashboard, telemetry, report and notifications need nothing else. Programs decide
-by the fields of an event; its texts are for people. This room knows no file, no device and no clock.
+Start with `kinds`, where each class is one kind of event, with its name in the journal, on the watch socket and over
+MQTT. `values` defines the outcomes, causes and planned steps that events carry, and `stream` delivers events to
+subscribers. The night publishes events; the journal, dashboard, telemetry, report and notifications use nothing else.
+Code makes decisions by the fields of an event; texts in events are for the user. This room uses no file, no device and
+no clock.
 """

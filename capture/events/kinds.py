@@ -1,4 +1,4 @@
-"""The kinds of event of a night. Journal, dashboard, telemetry and report use these and nothing else."""
+"""The kinds of event of a night. The journal, dashboard, telemetry and report are built from these events alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ from coldframe.devices.flat_panel import CoverState
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened; `at` is UTC.
+    """Something that happened during a night, at the time `at` in UTC.
 
     Attributes
     ----------
     wire_name
-        Name in the journal, on the watch socket and over MQTT; empty if none of them carries the event. It is part of
-        their format, so it stays when the class is renamed.
+        Name of the event in the journal, on the watch socket and over MQTT; empty if none of them carries the event.
+        The name is part of their formats, so it stays the same when the class is renamed.
     """
 
     wire_name: ClassVar[str] = ""
@@ -43,7 +43,7 @@ class Event:
 
 
 EVENT_KINDS: dict[str, type[Event]] = {}
-"""Every kind of event that journal, watch socket and MQTT carry, by wire name."""
+"""Every kind of event that the journal, the watch socket and MQTT carry, by wire name."""
 
 E = TypeVar("E", bound=Event)
 
@@ -88,20 +88,20 @@ class NightStarted(Event):
 @on_the_wire("night-ended")
 @dataclass(frozen=True, slots=True)
 class NightEnded(Event):
-    """The night has ended. Only the events of hooks may follow.
+    """The night has ended. Only events of hooks may follow.
 
     Attributes
     ----------
     summary
         Text for display: how the night went, and whether the rig is safe.
     rig_is_safe
-        Whether the safe state was reached; None if that is not known.
+        Whether the rig reached the safe state; None if that is not known.
     result
         The first part of the summary: how the night went, without the state of the rig.
     not_safe
         One sentence for each device that could not be brought to the safe state.
     aborted_by
-        Cause of an aborted night, None for any other outcome.
+        Cause of an abort; None for any other outcome.
     """
 
     outcome: NightOutcome
@@ -115,13 +115,13 @@ class NightEnded(Event):
 @on_the_wire("night-paused")
 @dataclass(frozen=True, slots=True)
 class NightPaused(Event):
-    """A user paused the night: the exposure under way is finished, and no other begins until the night is resumed."""
+    """The user paused the night. The current exposure is completed; no other begins until the night is resumed."""
 
 
 @on_the_wire("night-resumed")
 @dataclass(frozen=True, slots=True)
 class NightResumed(Event):
-    """A user resumed the night."""
+    """The user resumed the night."""
 
 
 @on_the_wire("step-started")
@@ -140,9 +140,9 @@ class StepEnded(Event):
     Attributes
     ----------
     reason
-        Text for display: why the step was not done; empty if it was.
+        Text for display: why the step failed or was skipped; empty if it was done.
     skipped_by
-        Who or what caused a skipped step to be skipped, None for any other outcome.
+        Who or what caused the step to be skipped; None for any other outcome.
     """
 
     step: int
@@ -154,12 +154,12 @@ class StepEnded(Event):
 @on_the_wire("set-resized")
 @dataclass(frozen=True, slots=True)
 class SetResized(Event):
-    """The number of frames of a set changed: to fit the remaining time, to meet its goal, or on request.
+    """The number of frames of a set changed to fit the remaining time, to meet the noise goal, or on request.
 
     Attributes
     ----------
     count
-        Frames to accept from now on; 0 if the set is skipped.
+        New total number of frames to accept; 0 if the set is skipped.
     estimate_s
         Expected wall time of the step, seconds.
     reason
@@ -175,16 +175,16 @@ class SetResized(Event):
 @on_the_wire("hook-ended")
 @dataclass(frozen=True, slots=True)
 class HookEnded(Event):
-    """A hook, a command before or after the night, has ended.
+    """A hook, which is a command that runs before or after the night, has ended.
 
     Attributes
     ----------
     command
-        Command line.
+        Command line of the hook.
     fault
         Text for display: why the command failed; empty if it succeeded.
     output
-        End of its output.
+        Last part of the output of the command.
     """
 
     command: str
@@ -195,7 +195,7 @@ class HookEnded(Event):
 @on_the_wire("temperature-read")
 @dataclass(frozen=True, slots=True)
 class TemperatureRead(Event):
-    """The sensor temperature was read. Temperatures are in degrees Celsius, None if the driver reports none."""
+    """The sensor temperature was read, in degrees Celsius. Values that the driver does not report are None."""
 
     sensor_c: float | None
     setpoint_c: float | None
@@ -205,7 +205,7 @@ class TemperatureRead(Event):
 @on_the_wire("cooling-progress")
 @dataclass(frozen=True, slots=True)
 class CoolingProgress(Event):
-    """Progress of a cool-down; `verdict` is a text for display."""
+    """A cool-down made progress; `verdict` is text for display."""
 
     verdict: str
 
@@ -223,7 +223,7 @@ class PanelChanged(Event):
 @on_the_wire("filter-changed")
 @dataclass(frozen=True, slots=True)
 class FilterChanged(Event):
-    """Another filter is in the light path."""
+    """The filter in the light path changed."""
 
     filter: str
 
@@ -246,7 +246,7 @@ class FlatTested(Event):
     Attributes
     ----------
     level_adu, bias_adu
-        Median of the central region (of the brightest channel of a colour camera), and the bias level included in it.
+        Median of the central region (in the brightest channel of a colour camera), and the bias level in this median.
     target_adu, low_adu, high_adu
         Target level and limits of the allowed band, including the bias level.
     verdict
@@ -269,7 +269,7 @@ class FlatTested(Event):
 @on_the_wire("flat-tuned")
 @dataclass(frozen=True, slots=True)
 class FlatTuned(Event):
-    """The tuner found an exposure; `full_scale_adu` is the saturation level to which its target band refers."""
+    """The tuner found an exposure time; `full_scale_adu` is the saturation level on which the target band is based."""
 
     step: int
     filter: str | None
@@ -282,7 +282,7 @@ class FlatTuned(Event):
 @on_the_wire("tuning-kept")
 @dataclass(frozen=True, slots=True)
 class TuningKept(Event):
-    """The full result of a tuning, for a run that resumes this night: no other file holds it.
+    """The complete result of a tuning, for a run that resumes this night. No other file contains this result.
 
     Attributes
     ----------
@@ -305,7 +305,7 @@ class PedestalDecided(Event):
     Attributes
     ----------
     step, count
-        Step of the dark flats, and the number of frames that it will have.
+        Number of the step that shoots the dark flats, and the number of frames that this step will accept.
     filter, exposure_s
         Filter and exposure time of the flats.
     verdict
@@ -322,20 +322,20 @@ class PedestalDecided(Event):
 @on_the_wire("camera-measured")
 @dataclass(frozen=True, slots=True)
 class CameraMeasured(Event):
-    """The characteristics of the camera at one setting, measured by this night and earlier ones.
+    """The characteristics of the camera at one setting were measured, using frames of this night and of earlier nights.
 
     Attributes
     ----------
     path
-        Record that this night added.
+        Path of the record that this night added.
     gain
         Gain setting, in the units of the driver.
     largest_deviation
         Largest relative deviation from linearity.
     curve
-        Photon transfer curve: pairs of signal and noise, ADU.
+        Photon transfer curve: pairs of signal and noise, both in ADU.
     dark_current
-        Pairs of sensor temperature, degrees Celsius, and dark current, electrons per second per pixel.
+        Pairs of sensor temperature (degrees Celsius) and dark current (electrons per second per pixel).
     """
 
     camera: str
@@ -375,7 +375,7 @@ class FrameAccepted(Event):
 @on_the_wire("frame-rejected")
 @dataclass(frozen=True, slots=True)
 class FrameRejected(Event):
-    """A frame was moved to quarantine; `path` is the file there. Another one is shot in its place."""
+    """A frame was moved to quarantine; `path` is its new path. Another frame is shot to replace it."""
 
     step: int
     path: str
@@ -384,14 +384,14 @@ class FrameRejected(Event):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameShown(Event):
-    """A preview of the last frame, for display. It is never journalled.
+    """A preview of the latest frame, for display. Previews are not journalled.
 
     Attributes
     ----------
     picture
         Stretched thumbnail, shape (rows, columns), uint8, at most 64 x 96.
     histogram
-        Pixels in each of 128 equal bins from 0 to 65,535 ADU, int64.
+        Number of pixels in each of 128 equal bins from 0 to 65,535 ADU, int64.
     """
 
     title: str
@@ -407,7 +407,7 @@ class MasterGrew(Event):
     Attributes
     ----------
     frames
-        Frames in the master so far.
+        Number of frames in the master so far.
     noise_adu
         Median over all pixels of the standard error of the master, ADU; None for a single frame.
     """
@@ -420,7 +420,7 @@ class MasterGrew(Event):
 @on_the_wire("master-written")
 @dataclass(frozen=True, slots=True)
 class MasterWritten(Event):
-    """A master frame is durable on disk. `level` and `noise` are in ADU, for flats relative to a mean of 1."""
+    """A master frame was written durably. `level` and `noise` are in ADU, or relative to a mean of 1 for flats."""
 
     step: int
     path: str
@@ -438,9 +438,9 @@ class Notice(Event):
     Attributes
     ----------
     will_retry
-        True if the notice reports a failure after which the same action is tried again.
+        True if the notice reports a failure and the same action will be retried.
     topic
-        Subject of the notice, None for most notices.
+        Subject of the notice; None for most notices.
     """
 
     severity: Severity

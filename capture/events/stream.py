@@ -1,4 +1,4 @@
-"""Delivers the events of a night to its subscribers."""
+"""Delivers the events of a night to subscribers."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +10,7 @@ Subscriber = Callable[[Event], None]
 class EventStream:
     """Delivers each event to every subscriber, in order and synchronously.
 
-    A subscriber must return at once and must not raise: the night waits for it.
+    A subscriber must return at once and must not raise, because the night waits until it returns.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class EventStream:
         self._beat_subscribers: list[Callable[[], None]] = []
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Add a subscriber, which receives every later event."""
+        """Add a subscriber that receives every later event."""
         self._subscribers.append(subscriber)
 
     def publish(self, event: Event) -> None:
@@ -37,10 +37,10 @@ class EventStream:
             await flush()
 
     def subscribe_beats(self, subscriber: Callable[[], None]) -> None:
-        """Add a function that is called at every later beat."""
+        """Add a function that every later call of `beat` calls."""
         self._beat_subscribers.append(subscriber)
 
     def beat(self) -> None:
-        """Signal that a wait is under way that is worth no event, so that the watchdog does not end the run."""
+        """Signal progress during a wait that publishes no events, so that the watchdog does not end the run."""
         for subscriber in self._beat_subscribers:
             subscriber()

@@ -7,7 +7,7 @@ from coldframe.config.frames import FrameKind
 
 
 class NightOutcome(StrEnum):
-    """How a night ended."""
+    """Outcome of a night."""
 
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
@@ -16,7 +16,7 @@ class NightOutcome(StrEnum):
 
 
 class AbortedBy(StrEnum):
-    """What aborted a night."""
+    """Cause of an abort."""
 
     DISK = "disk"
     OTHER_PROGRAM = "other-program"
@@ -24,7 +24,7 @@ class AbortedBy(StrEnum):
 
 
 class StepType(StrEnum):
-    """What a step of the night does."""
+    """Type of work that a step of the night does."""
 
     COOL = "cool"
     TUNE = "tune"
@@ -35,7 +35,7 @@ class StepType(StrEnum):
 
 
 class StepOutcome(StrEnum):
-    """How a step ended."""
+    """Outcome of a step."""
 
     DONE = "done"
     FAILED = "failed"
@@ -60,7 +60,7 @@ class Severity(StrEnum):
 
 
 class Topic(StrEnum):
-    """Subject of a notice, if a program may want to act on it."""
+    """Subject of a notice that a program may act on."""
 
     EXPOSURE = "exposure"
     LAMP = "lamp"
@@ -80,23 +80,23 @@ class PlannedStep:
     Attributes
     ----------
     number
-        Position in the night, from 1. Later events refer to the step by it.
+        Position in the night, counted from 1. Later events refer to the step by this number.
     title
         Name for display, such as "flat Ha" or "dark 300 s".
     kind
-        Kind of frame, None for steps that shoot no set (cooling, tuning, combining, warming up).
+        Kind of frame; None for steps that shoot no set (cooling, tuning, combining, warming up).
     filter
-        Filter of a set, of a tuning or of combined twilight flats; None otherwise.
+        Filter of a set, a tuning or combined twilight flats; None for other steps.
     count
-        Frames to accept.
+        Number of frames to accept.
     exposure_s
-        Exposure time in seconds, None until the tuner has found it.
+        Exposure time, seconds; None until the tuner has found it.
     estimate_s
         Expected wall time of the step, seconds.
     step_type
-        What the step does.
+        Type of work that the step does.
     setpoint_c
-        Sensor temperature that a cooling step aims at, degrees Celsius; None for all others.
+        Sensor temperature to which a cooling step cools, degrees Celsius; None for other steps.
     """
 
     number: int

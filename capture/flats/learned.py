@@ -17,7 +17,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class FlatKey(BaseModel):
-    """Conditions for which a tuned flat is valid: camera, its settings, filter and panel (None without them)."""
+    """Conditions for which a tuned flat is valid: camera, readout settings, filter and panel (None if absent)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +31,7 @@ class FlatKey(BaseModel):
 
     @classmethod
     def of(cls, camera: str, filter_name: str | None, panel: str | None, settings: ReadoutSettings) -> Self:
-        """Return the key of a camera with `settings`, a filter and a panel."""
+        """Return the key for the given camera, filter, panel and readout settings."""
         return cls(
             camera=camera,
             filter=filter_name,
@@ -44,7 +44,7 @@ class FlatKey(BaseModel):
 
     @property
     def camera_setting(self) -> "FlatKey":
-        """The key without filter and panel, for what depends only on the camera and its settings."""
+        """The key without filter and panel, for values that depend only on the camera and its settings."""
         return self.model_copy(update={"filter": None, "panel": None})
 
 
@@ -70,7 +70,7 @@ class LearnedFlat(BaseModel):
 
     @classmethod
     def from_tuned(cls, tuned: Tuned, at: datetime) -> Self:
-        """Return the result of a tuning, with the time of the tuning (with a time zone)."""
+        """Return the result of a tuning that ended at the given time, which must have a time zone."""
         return cls(
             exposure_s=tuned.exposure_s,
             brightness=tuned.brightness,
@@ -82,11 +82,11 @@ class LearnedFlat(BaseModel):
 
     @property
     def known_light(self) -> KnownLight:
-        """The light, as the starting point of the next tuning."""
+        """The measured light, as the starting point of the next tuning."""
         return KnownLight(self.rate_adu_per_s, self.brightness, self.faintest_part)
 
     def light(self, curve: PanelCurve) -> float:
-        """Return the light through the filter at the same brightness for all filters, in units of the panel's curve."""
+        """Return the light through the filter relative to the panel's curve, which is comparable between filters."""
         return self.rate_adu_per_s / curve.light(self.brightness or 1)
 
 
@@ -110,8 +110,8 @@ class LearnedFlats:
     Attributes
     ----------
     problem
-        Why the file could not be used, as a sentence; None if it was read or does not exist. The next `save` sets such
-        a file aside instead of overwriting it.
+        Why the file could not be used, as a sentence; None if it was read or does not exist. The next `save` sets an
+        unusable file aside instead of overwriting it.
     """
 
     def __init__(self, path: Path, flats: dict[FlatKey, LearnedFlat] | None = None, problem: str | None = None) -> None:
@@ -122,7 +122,7 @@ class LearnedFlats:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a file; without a usable file, nothing is learned yet, and `problem` is set unless it is missing."""
+        """Read the settings from a file; if an existing file is unusable, set `problem` and start with none."""
         try:
             contents = _Contents.model_validate_json(path.read_bytes())
         except FileNotFoundError:
@@ -134,22 +134,22 @@ class LearnedFlats:
             where = ".".join(map(str, first["loc"])) or "the file"
             return cls(
                 path,
-                problem=f"{path} holds no learned flats ({where}: {first['msg']}): flats are tuned from scratch",
+                problem=f"{path} contains no valid flats ({where}: {first['msg']}): flats are tuned from scratch",
             )
         return cls(path, {entry.key: entry.flat for entry in contents.flats})
 
     def recall(self, key: FlatKey) -> LearnedFlat | None:
-        """Return what was learned for `key`, or None."""
+        """Return the flat that was learned for `key`, or None."""
         return self._flats.get(key)
 
     def alike(self, key: FlatKey) -> dict[str, LearnedFlat]:
-        """Return what was learned since the file was read, by filter, for the camera, settings and panel of `key`."""
+        """Return the flats learned since the file was read, by filter, for the camera, settings and panel of `key`."""
         return _by_filter(
             key, {each: flat for each, flat in self._flats.items() if flat is not self._earlier.get(each)}
         )
 
     def alike_earlier(self, key: FlatKey) -> dict[str, LearnedFlat]:
-        """Return what the file contained, by filter, for the camera, settings and panel of `key`."""
+        """Return the flats that the file contained, by filter, for the camera, settings and panel of `key`."""
         return _by_filter(key, self._earlier)
 
     def full_scale_adu(self, key: FlatKey) -> float | None:
@@ -167,7 +167,7 @@ class LearnedFlats:
         Raises
         ------
         OSError
-            If the folder or the file cannot be written; the old file stays.
+            If the folder or the file cannot be written; the old file is kept.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         entries = [_Entry(key=key, flat=flat) for key, flat in self._flats.items()]

@@ -2,12 +2,12 @@
 
 Flicker
     A rolling shutter exposes row after row, so the light of a row is the lamp's mean over the exposure of that row.
-    An exposure T reduces a modulation of frequency f to sin(pi f T) / (pi f T) of its depth, so bands fall as 1 / T.
+    An exposure T reduces a modulation of frequency f to sin(pi f T) / (pi f T) of its depth, so bands weaken as 1 / T.
 Filter
-    Filters pass different amounts of light. Two filters that pass the same amount cannot be distinguished; their dust
-    and vignetting are too similar.
+    Filters pass different amounts of light. Two filters that pass the same amount cannot be distinguished, because
+    their dust and vignetting are too similar.
 Shadow
-    A shutter blade or a half-open cover shows in comparison with the library's master flat.
+    A shutter blade or a half-open cover is detected by comparison with the library's master flat.
 """
 
 from collections.abc import Mapping
@@ -33,40 +33,40 @@ from coldframe.capture.tuner.limits import ExposureSpan
 from coldframe.config.frames import FrameKind
 
 LEAST_BANDS = 0.0005
-"""Relative bands in one flat that matter: 0.01 % in a master of 25 frames, as much as its photon noise."""
+"""Smallest relative bands in one flat that matter; in a master of 25 frames, they equal its photon noise of 0.01 %."""
 
 SIGNIFICANT_BANDS = 6.0
 
 LEAST_LEVEL_CHANGE = 0.01
-"""Relative change of the level between flats that matters: these are bands wider than a frame's readout."""
+"""Smallest relative change of the level between flats that matters; it is caused by bands wider than a frame."""
 
 NO_BANDS_FROM_S = 5.0
-"""From this exposure on, even a lamp that goes dark a hundred times a second leaves less than `LEAST_BANDS`."""
+"""If exposures are at least this long, even a lamp that goes dark 100 times a second leaves less than `LEAST_BANDS`."""
 
 LEAST_LENGTHENING = 4.0
-"""Factor by which a new exposure is longer, at least."""
+"""Smallest factor by which a new exposure is longer than the old one."""
 
 BANDS_MARGIN = 2.0
 """Factor by which a new exposure should bring the bands below `LEAST_BANDS`."""
 
 FLICKER_RETRIES = 2
-"""Retunings for longer exposures before bands are accepted with a warning."""
+"""Number of retunings for longer exposures before bands are accepted with a warning."""
 
 SAME_LIGHT = 0.03
-"""Rates of light whose logarithms differ by less are equal: a lamp drifts by a few percent in an hour."""
+"""Light rates whose logarithms differ by less count as equal, because a lamp drifts by a few percent in an hour."""
 
 OTHER_LIGHT = 0.25
-"""Difference of logarithms from which two filters were different on earlier nights."""
+"""Two filters were different on earlier nights if the logarithms of their light rates differed by at least this."""
 
 DARKENED = 0.5
-"""A region with less than this part of the usual light is shaded: panels and dust change less."""
+"""A region with less than this fraction of the usual light is shaded; panels and dust cause smaller changes."""
 
 USUAL_QUANTILE = 0.75
 LEAST_PART = 0.01
-"""Part of the frame that must be shaded."""
+"""Smallest shaded fraction of the frame that is a fault."""
 
 LARGEST_GRADIENT = 0.15
-"""Largest relative root mean square of the smooth change; a panel that hangs askew changes less than a moving blade."""
+"""Largest relative root mean square of a smooth change; a panel that hangs askew causes less, a moving blade more."""
 
 RESCALED_WHITE_ADU = 50000.0
 
@@ -75,7 +75,7 @@ RESCALED_WHITE_ADU = 50000.0
 
 
 def is_flickering(bands: Bands) -> bool:
-    """Return whether the bands or levels in which two flats differ are significant and large enough to matter."""
+    """Return whether the bands or the level change between two flats are large enough to matter."""
     has_bands = bands.relative >= LEAST_BANDS and bands.significance >= SIGNIFICANT_BANDS
     return has_bands or abs(bands.level_ratio - 1) >= LEAST_LEVEL_CHANGE
 
@@ -83,7 +83,7 @@ def is_flickering(bands: Bands) -> bool:
 def exposures_without_bands(
     bands: Bands, exposure_s: float, preferred: ExposureSpan, longest_s: float
 ) -> ExposureSpan | None:
-    """Return exposures with sufficiently weak bands, or None if no allowed exposure is longer.
+    """Return longer exposures with sufficiently weak bands, or None if no longer exposure is allowed.
 
     Parameters
     ----------
@@ -109,15 +109,15 @@ def exposures_without_bands(
 def other_filter_in_beam(name: str, tonight: Mapping[str, float], earlier: Mapping[str, float]) -> str | None:
     """Return the filter that seems to be in the beam instead of the selected one, or None.
 
-    Two filters that give the same light tonight but differed on earlier nights are one and the same filter. A lamp that
-    has changed since then affects all filters equally, so it does not matter.
+    If two filters give the same light tonight but differed on earlier nights, the same filter was in the beam twice. A
+    change of the lamp since then does not matter, because it affects all filters equally.
 
     Parameters
     ----------
     name
         Selected filter.
     tonight, earlier
-        Light through each filter, each on its own scale.
+        Light through each filter; tonight and earlier may have different scales.
     """
     return next(
         (
@@ -158,14 +158,14 @@ def find_shadow(flat: NDArray[np.float64], usual: NDArray[np.float64]) -> str | 
     pattern = smooth_pattern(ratio)
     if pattern.amplitude_adu > LARGEST_GRADIENT:
         return (
-            f"a gradient of {100 * pattern.amplitude_adu:.0f} % compared with the library's flat, brightest on the "
-            f"{pattern.brightest}: does the shutter work?"
+            f"the flat has a gradient of {100 * pattern.amplitude_adu:.0f} % compared with the library's flat, "
+            f"brightest on the {pattern.brightest}: does the shutter work?"
         )
     return None
 
 
 def library_flat_shape(library: Path, flat: Path) -> FrameShape | None:
-    """Return the levels of the newest matching master flat for a saved flat, or None if there is none.
+    """Return the levels of the library's newest master flat that matches a saved flat, or None.
 
     Raises
     ------
@@ -180,5 +180,5 @@ def library_flat_shape(library: Path, flat: Path) -> FrameShape | None:
     levels = np.asarray(open_image(match.path, flat.parent).pixels(), np.float32)
     highest = float(np.quantile(levels[::16, ::16], 0.99))
     if not 0 < highest < np.inf:
-        raise FrameFileError(match.path, "it contains no light")
+        raise FrameFileError(match.path, "the master flat contains no light")
     return frame_shape(np.clip(levels * (RESCALED_WHITE_ADU / highest), 0, 65535).astype(np.uint16))

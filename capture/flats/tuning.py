@@ -1,6 +1,6 @@
-"""Tune the flats of one filter on the rig: shoot what the tuner asks for, then check lamp, shadows and filter.
+"""Tune the flats of one filter on the rig: shoot the requested tests, then check lamp, shadows and filter.
 
-The decisions are in `coldframe.capture.tuner` and in `light_checks`; this module exposes, moves and reports.
+`coldframe.capture.tuner` and `light_checks` make the decisions; this module exposes, moves and reports.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class FlatTuning:
     context
         The night.
     learned
-        Settings that earlier tunings learned.
+        Settings learned by earlier tunings.
     step
         The tuning to do.
     number
@@ -65,14 +65,14 @@ class FlatTuning:
     curve: PanelCurve
 
     async def run(self) -> tuple[Tuned, PanelCurve]:
-        """Find exposure and brightness, switch the lamp off, and return the result with the panel's response.
+        """Find the exposure and brightness, switch the lamp off, and return the result with the panel's response.
 
         Raises
         ------
         StepFailedError
-            If no allowed setting gives a good flat, or time runs out.
+            If no allowed setting gives a good flat, or the time runs out.
         DeviceError
-            If the rig fails.
+            If a device fails.
         """
         flats = self.context.settings.flats.for_filter(self.step.filter)
         try:
@@ -117,7 +117,7 @@ class FlatTuning:
     # ---- the search ----
 
     async def _search(self, tuner: FlatTuner, panel: FlatPanel, flats: FlatSettings, brightness: int | None) -> Tuned:
-        """Shoot what the tuner asks for, beginning with a panel lit at `brightness`, and return the result.
+        """Shoot the tests that the tuner requests, with the panel initially at `brightness`; return the result.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class FlatTuning:
         raise StepFailedError(decision.message)
 
     def _next_shot(self, tuner: FlatTuner, panel: FlatPanel) -> Shoot | None:
-        """Return the next test; after the search, one that shows the saturation unless it is known."""
+        """Return the next test of the search, then the test that shows an unknown saturation level, then None."""
         decision = tuner.decide()
         if isinstance(decision, Shoot):
             return decision
@@ -170,20 +170,20 @@ class FlatTuning:
     async def _without_flicker(
         self, tuned: Tuned, curve: PanelCurve, panel: FlatPanel, flats: FlatSettings
     ) -> tuple[Tuned, PanelCurve]:
-        """Return the result, tuned again for longer exposures as long as the lamp flickers."""
+        """Tune again for longer exposures while the lamp flickers, and return the last result."""
         longest_s = min(flats.exposure_limits_s[1], self.context.rig.camera.features.exposure_s.maximum)
         preferred = ExposureSpan(*flats.preferred_exposure_s)
         for retries_left in reversed(range(FLICKER_RETRIES + 1)):
             bands = await self._bands(tuned)
             if bands is None or not is_flickering(bands):
                 break
-            text = f"{self.step.title}: the lamp flickers: bands of {100 * bands.relative:.2g} % and levels "
-            text += f"{100 * abs(bands.level_ratio - 1):.2g} % apart in flats of {tuned.exposure_s:g} s"
+            text = f"{self.step.title}: the lamp flickers: two flats of {tuned.exposure_s:g} s have bands of "
+            text += f"{100 * bands.relative:.2g} % and levels that differ by {100 * abs(bands.level_ratio - 1):.2g} %"
             span = exposures_without_bands(bands, tuned.exposure_s, preferred, longest_s) if retries_left else None
             if span is None:
-                self.context.notice(Severity.WARNING, f"{text}; continuing anyway: try a dimmer or another lamp")
+                self.context.notice(Severity.WARNING, f"{text}; continuing anyway; try a dimmer lamp or another one")
                 break
-            self.context.notice(Severity.WARNING, f"{text}; tuning for {span.shortest_s:.3g} s or longer")
+            self.context.notice(Severity.WARNING, f"{text}; tuning again for {span.shortest_s:.3g} s or longer")
             preferred = span
             longer = flats.model_copy(update={"preferred_exposure_s": (span.shortest_s, span.longest_s)})
             light = KnownLight(tuned.rate_adu_per_s, tuned.brightness, tuned.target.faintest_part)
@@ -192,7 +192,7 @@ class FlatTuning:
         return tuned, curve
 
     async def _bands(self, tuned: Tuned) -> Bands | None:
-        """Compare two flats shot as tuned; None if the exposure hides any flicker or the frames are too small."""
+        """Compare two flats with the tuned exposure; None if the exposure hides flicker or the frames are too small."""
         if tuned.exposure_s >= NO_BANDS_FROM_S:
             return None
         one, other = [await self._frames.shape(tuned.exposure_s) for _ in range(2)]
@@ -202,7 +202,7 @@ class FlatTuning:
         return bands_between(one, other, self.bias_adu)
 
     async def _check_for_shadows(self, tuned: Tuned) -> None:
-        """Compare a flat with the library's, if there is one.
+        """Compare a flat with the library's master flat, if there is one.
 
         Raises
         ------
@@ -253,9 +253,7 @@ class FlatTuning:
         name, tonight, earlier = lights
         for other in filters_of_equal_light(name, tonight):
             if not {name, other} <= earlier.keys():
-                text = (
-                    f"filters {name} and {other} pass the same amount of light: if they should not, the wheel is stuck"
-                )
+                text = f"filters {name} and {other} pass the same amount of light: if they should not, check the wheel"
                 self.context.notice(Severity.WARNING, text, topic=Topic.FILTER)
 
     def _other_filter(self, tuned: Tuned, curve: PanelCurve) -> str | None:
@@ -338,7 +336,7 @@ def _flat_test(shot: Shoot, statistics: FrameStatistics) -> FlatTest:
 
 
 def _limits(flats: FlatSettings, camera: CameraFeatures, panel: FlatPanel) -> TuningLimits:
-    """Return the limits of the search: those of the settings, as far as camera and panel allow them."""
+    """Return the limits of the search: the configured limits that the camera and the panel also allow."""
     return TuningLimits(
         exposure=ExposureSpan(
             max(flats.exposure_limits_s[0], camera.exposure_s.minimum),

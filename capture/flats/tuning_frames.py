@@ -15,7 +15,7 @@ from coldframe.devices.camera import Frame
 
 @dataclass(frozen=True, slots=True)
 class TuningFrames:
-    """Exposes and measures flats; the lamp stays as it is.
+    """Exposes and measures flats without switching the lamp.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class TuningFrames:
     async def measure(self, exposure_s: float, saturation_adu: int | None) -> FrameStatistics:
         """Expose a test frame, show and save it, and return its statistics."""
         frame = await self._exposed(exposure_s)
-        # Most cameras sum or average across colours when binning, so a binned frame is no Bayer mosaic.
+        # Most cameras sum or average across colours when binning, so a binned frame is not a Bayer mosaic.
         pattern = self.context.rig.camera.features.cfa_pattern if self.step.readout.binning == 1 else None
         measurement = await in_thread(measure, frame.pixels, saturation_adu, pattern)
         picture = await in_thread(preview, frame.pixels)
@@ -44,7 +44,7 @@ class TuningFrames:
         return measurement.statistics
 
     async def shape(self, exposure_s: float) -> FrameShape:
-        """Expose a frame that checks the light, save it, and return its levels from place to place."""
+        """Expose a frame for the light checks, save it, and return the mean levels of its regions."""
         frame = await self._exposed(exposure_s)
         await in_thread(self.context.folder.save_check, frame, self.step.filter)
         return await in_thread(frame_shape, frame.pixels)

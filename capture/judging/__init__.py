@@ -1,7 +1,8 @@
-"""Verdicts on frames, cooler and thermometer.
+"""Verdicts on frames, the cooler and the thermometer.
 
 Start with `frame_gate.FrameGate`, which accepts or rejects each frame of a set. `light_leak` compares darks with each
 other and with the camera's dark current, `cooler` judges the way to a setpoint, and `thermometer` judges readings.
 
-Measurements go in and verdicts come out: no event loop, no device, no clock. The callers expose, retry and report.
+The modules turn measurements into verdicts; they must not use the event loop, a device or a clock. Their callers
+expose, retry and report.
 """

@@ -1,6 +1,6 @@
 """Judge a sensor's progress towards its setpoint, and move a setpoint along a ramp. Pure.
 
-Times are seconds on any steady clock, the same for all calls of one object.
+Times are in seconds on any steady clock, but all calls of one object must use the same clock.
 """
 
 import math
@@ -11,17 +11,19 @@ from enum import StrEnum
 from coldframe.capture.judging.thermometer import plausible_c
 
 SLOPE_SPAN_S = 120.0
-"""Span of the fit for the slope: sensors report in steps of 0.1 to 0.5 C, some drivers only every 10 s."""
+"""Time span over which the slope is fitted; sensors report in steps of 0.1 to 0.5 C, some drivers only every 10 s."""
 
 FLAT_C_PER_MIN = 0.1
-"""A smaller slope does not bring a sensor to its setpoint within a night."""
+"""Smallest slope that counts as movement; a smaller one does not bring a sensor to its setpoint within a night."""
 
 FULL_POWER_PERCENT = 95.0
 """Coolers at their limit report 95 to 100 %, depending on the driver."""
 
 STALL_S = 300.0
-"""A temperature that has not moved for this long counts as stuck, whatever the reported power: the supply
-may be unplugged, which drivers do not report (indi-allsky#443)."""
+"""A temperature that has not moved for this long counts as stuck, regardless of the reported power.
+
+The power supply may be unplugged, which drivers do not report (indi-allsky#443).
+"""
 
 SILENCE_S = 60.0
 """Time without a plausible reading after which the readings count as stopped."""
@@ -37,7 +39,7 @@ class CoolingState(StrEnum):
 
 
 class Obstacle(StrEnum):
-    """Why a setpoint is not reached."""
+    """Reason why a setpoint is not reached."""
 
     POWER = "cooler power is at its limit"
     STALLED = "the temperature does not move"
@@ -54,11 +56,11 @@ class Cooling:
     state
         UNREACHABLE is not final: further readings may change the verdict.
     obstacle
-        Set if the state is UNREACHABLE.
+        Reason for the state UNREACHABLE; None in other states.
     sensor_c
         Newest plausible reading, degrees Celsius.
     slope_c_per_min
-        Slope fitted over `SLOPE_SPAN_S`; None until the readings span a tenth of it.
+        Slope fitted over `SLOPE_SPAN_S`; None until the readings span a tenth of that time.
     message
         Sentence for the user.
     """
@@ -71,19 +73,19 @@ class Cooling:
 
 
 class CoolingJudge:
-    """Decides when a sensor has reached its setpoint, and when it will not.
+    """Decides when a sensor has reached its setpoint, and when the sensor cannot reach it.
 
-    The setpoint is reached once all readings of a whole dwell were within the tolerance, on both sides: programs that
-    count a colder sensor as ready shoot during the overshoot (nina#39).
+    The setpoint is reached once all readings of a whole dwell were within the tolerance. A colder sensor is not ready
+    either, because programs that accept one shoot during the overshoot (nina#39).
 
     Parameters
     ----------
     setpoint_c, tolerance_c
         The sensor must be within `tolerance_c` of `setpoint_c`, degrees Celsius.
     dwell_s
-        Time for which it must stay there.
+        Time for which the sensor must stay within the tolerance.
     deadline_s
-        Time allowed from the first call; a dwell that has begun by then may finish.
+        Time allowed after the first call; a dwell that has begun by then may finish.
     """
 
     def __init__(self, setpoint_c: float, tolerance_c: float, dwell_s: float, deadline_s: float) -> None:
@@ -109,7 +111,7 @@ class CoolingJudge:
         time_s
             Present time; never decreases.
         sensor_c
-            New reading, degrees Celsius; None if there is none. Implausible values count as None.
+            New reading, degrees Celsius; None if there is no reading. Implausible values count as None.
         power_percent
             Cooler power; None if the driver does not report it.
         """
@@ -140,7 +142,7 @@ class CoolingJudge:
             self._readings.clear()
         self._heard_s = time_s
         self._readings.append((time_s, reading_c))
-        # STALL_S is the longest span that is judged; keep one older reading so that the others cover it.
+        # STALL_S is the longest span that is judged; keep one older reading so that the readings cover that span.
         while len(self._readings) > 2 and time_s - self._readings[1][0] >= STALL_S:  # noqa: PLR2004
             self._readings.popleft()
         if abs(reading_c - self._setpoint_c) > self._tolerance_c:
@@ -151,7 +153,7 @@ class CoolingJudge:
     def _without_readings(self, time_s: float) -> Cooling:
         silent_s = time_s - self._heard_s
         if silent_s > SILENCE_S:
-            text = f"{Obstacle.SILENCE}: none for {silent_s:.0f} s"
+            text = f"{Obstacle.SILENCE}: none arrived for {silent_s:.0f} s"
             return self._verdict(CoolingState.UNREACHABLE, text, Obstacle.SILENCE)
         return self._verdict(CoolingState.COOLING, "no temperature reading yet")
 
@@ -238,7 +240,7 @@ class SetpointRamp:
         return 60.0 * abs(self.goal_c - self.start_c) / self.c_per_min
 
     def setpoint_c(self, elapsed_s: float) -> float:
-        """Return the setpoint `elapsed_s` after the start; exactly the goal once it is reached."""
+        """Return the setpoint `elapsed_s` after the start, which is exactly the goal after the ramp."""
         if elapsed_s >= self.duration_s:
             return self.goal_c
         moved_c = self.c_per_min * max(elapsed_s, 0.0) / 60.0

@@ -1,4 +1,4 @@
-"""Decide by its pixels, not by the driver's report, whether a frame may go into its master. Pure.
+"""Decide from a frame's pixels, not from the driver's report, whether the frame may go into its master. Pure.
 
 The caller moves rejected frames to quarantine with the reason and shoots them again.
 """
@@ -17,7 +17,7 @@ from coldframe.capture.tuner.target import FlatTarget
 from coldframe.config.frames import FrameKind
 
 LARGEST_DARK_SATURATION = 0.01
-"""Largest fraction of saturated pixels without light: hot pixels are far fewer, a leak or a lamp saturates more."""
+"""Largest fraction of saturated pixels without light; fewer pixels are hot, but a leak or a lamp saturates more."""
 
 LEVEL_TOLERANCE = 8.0
 """Largest deviation from the level of the set's first frame, in units of one frame's noise; see `level_limit_adu`."""
@@ -31,24 +31,24 @@ NOISE_SCATTER = 15.0
 """Noise deviations must also exceed this many standard errors, which matters for small frames."""
 
 SHAPE_BOUNDS = 8.0
-"""Pixels further than this many times the noise from the level are clipped in the shape of a frame without light."""
+"""For the shape of a frame without light, clip pixels that differ from the level by more than this times the noise."""
 
 LARGEST_JUMP = 4.0
-"""Change of a region of a bias, in units of one pixel's noise, that a normal readout does not cause."""
+"""Largest change of a region of a bias that a normal readout can cause, in units of one pixel's noise."""
 
 LEAST_TORN = 0.02
-"""Fraction of the frame that must have changed; single disturbed rows are clipped when frames are combined."""
+"""Smallest changed fraction of a frame that is a fault; single disturbed rows are clipped when frames are combined."""
 
 LARGEST_GRADIENT = 0.02
-"""Relative root mean square of a smooth difference of two flats; a hand, a cloud or a slipped panel exceeds it."""
+"""Relative root mean square of a smooth difference between two flats; a hand, a cloud or a slipped panel exceeds it."""
 
 LARGEST_BANDS = 0.003
-"""Relative bands allowed if tuning could not remove them; a third of a percent exceeds the noise of a bright pixel."""
+"""Largest relative depth of bands that tuning could not remove; deeper bands exceed the noise of a bright pixel."""
 
 SIGNIFICANT = 7.0
 
 LEAST_LIT = 0.05
-"""Flats with regions below this part of their mean light (overscan, outside the image circle) are not compared."""
+"""Flats with regions below this fraction of their mean light (overscan, outside the image circle) are not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class FlatBand:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredFrame:
-    """A frame as the gate sees it: what was measured on its pixels, and its temperature.
+    """Measurements of the pixels of a frame, and its sensor temperature.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class MeasuredFrame:
     digest
         Digest of the pixels, which detects repeated frames.
     shape
-        Levels from place to place.
+        Mean levels of regions of the frame.
     sensor_c
         Sensor temperature, degrees Celsius; None if unknown.
     """
@@ -143,24 +143,24 @@ class FrameGate:
         return first.level_adu - reach_adu, first.level_adu + reach_adu
 
     def fault(self, frame: MeasuredFrame) -> Fault | None:
-        """Return why a frame must be rejected, or None if it is good. Record nothing: see `accept`."""
+        """Return why a frame must be rejected, or None if it is good. To record the frame, use `accept`."""
         fault = self._fault(frame)
         if fault is None and frame.digest in self._digests:
-            return Fault("the same pixels as an earlier frame: the camera repeated it")
+            return Fault("the pixels are those of an earlier frame: the camera repeated that frame")
         return fault
 
     def remember_pixels(self, frame: MeasuredFrame) -> None:
-        """Reject the same pixels if they come again.
+        """Record the pixels of a frame, so that a repetition of the frame is rejected.
 
-        Call this for a frame that is rejected because of how it was shot: its pixels may be faultless.
+        Call this for a frame that is rejected because of how it was shot, even though its pixels may be faultless.
         """
         self._digests.add(frame.digest)
 
     def accept(self, frame: MeasuredFrame) -> None:
-        """Record a good frame, with which the next ones are compared."""
+        """Record a good frame, with which later frames are compared."""
         self.remember_pixels(frame)
         self._reference = self._reference or frame
-        # Bias exposures are too short for a leak to show, and comparing such large sets would take long.
+        # Bias exposures are too short to show a leak, and comparing such large sets would take too long.
         if self._kind in {FrameKind.DARK, FrameKind.DARK_FLAT}:
             self._leaks = self._leaks or LeakWatch(self._reference.statistics.noise_adu)
             self._leaks.accept(frame.shape, frame.sensor_c)
@@ -174,7 +174,7 @@ class FrameGate:
         return self._flat_fault(frame) if self._band is not None else self._dark_fault(frame)
 
     def _is_flooded(self, statistics: FrameStatistics) -> bool:
-        """Return whether every pixel of a frame without light is saturated: that is light, not a failed readout."""
+        """Return whether every pixel of a frame without light is saturated, which means light, not a failed readout."""
         return self._band is None and statistics.saturated_fraction == 1
 
     def _flat_fault(self, frame: MeasuredFrame) -> Fault | None:
@@ -183,7 +183,7 @@ class FrameGate:
         level_adu = statistics.brightest_adu
         if not band.low_adu <= level_adu <= band.high_adu:
             return Fault(
-                f"level {level_adu:.0f} ADU outside {band.low_adu:.0f} to {band.high_adu:.0f} ADU: "
+                f"the level of {level_adu:.0f} ADU is outside {band.low_adu:.0f} to {band.high_adu:.0f} ADU: "
                 "the light has changed since the tuning"
             )
         if statistics.faintest_adu < band.faintest_adu:
@@ -196,7 +196,7 @@ class FrameGate:
         return self._uneven_light(frame, band)
 
     def _uneven_light(self, frame: MeasuredFrame, band: FlatBand) -> Fault | None:
-        """Compare the light of a flat with the first one, place by place."""
+        """Compare the light of a flat with that of the first flat, region by region."""
         bias_adu = band.bias_adu
         if self._reference is None or not is_large_enough(frame.shape.levels_adu.shape):
             return None
@@ -204,7 +204,7 @@ class FrameGate:
         lit, lit_first = (_lit(shape, bias_adu) for shape in (frame.shape, first))
         if (torn := float((lit != lit_first).mean())) >= LEAST_TORN:
             return Fault(
-                f"{100 * torn:.0f} % of the frame is lit in only one of this and the first flat: "
+                f"{100 * torn:.0f} % of the frame is lit in either this flat or the first one, but not in both: "
                 "was the readout interrupted?"
             )
         if not lit_first.all():
@@ -212,23 +212,25 @@ class FrameGate:
         smooth = smooth_pattern((frame.shape.levels_adu - bias_adu) / (first.levels_adu - bias_adu))
         if smooth.amplitude_adu > LARGEST_GRADIENT and smooth.significances.max() > SIGNIFICANT:
             return Fault(
-                f"the light differs by {100 * smooth.amplitude_adu:.1f} % from the first flat, brightest on the "
+                f"the light differs by {100 * smooth.amplitude_adu:.1f} % from the first flat and is brightest on the "
                 f"{smooth.brightest}: did something move in front of the telescope?"
             )
         bands = bands_between(frame.shape, first, bias_adu)
         if bands.relative > band.largest_bands and bands.significance > SIGNIFICANT:
-            return Fault(f"bands of {100 * bands.relative:.2f} % across the frame: the light flickers")
+            return Fault(f"the frame has bands of {100 * bands.relative:.2f} %: the light flickers")
         return None
 
     def _dark_fault(self, frame: MeasuredFrame) -> Fault | None:
         statistics = frame.statistics
         if statistics.saturated_fraction > LARGEST_DARK_SATURATION:
             percent = 100 * statistics.saturated_fraction
-            return Fault(f"{percent:.1f} % of the central pixels are saturated: light on the sensor?", is_light=True)
+            return Fault(
+                f"{percent:.1f} % of the central pixels are saturated: is there light on the sensor?", is_light=True
+            )
         if self._ceiling_adu is not None and statistics.level_adu > self._ceiling_adu:
             return Fault(
-                f"level {statistics.level_adu:.0f} ADU, above {self._ceiling_adu:.0f} ADU: there is light although "
-                "the lamp is off",
+                f"the level of {statistics.level_adu:.0f} ADU is above {self._ceiling_adu:.0f} ADU: there is light "
+                "although the lamp is off",
                 is_light=True,
             )
         if self._reference is None:
@@ -236,7 +238,7 @@ class FrameGate:
         return self._torn(frame, self._reference) or self._change(frame, self._reference.statistics)
 
     def _torn(self, frame: MeasuredFrame, first: MeasuredFrame) -> Fault | None:
-        """Compare a bias with the first one, place by place; `_change` compares the patterns of darks."""
+        """Compare a bias with the first one, region by region; `_change` compares the patterns of darks."""
         if self._kind is not FrameKind.BIAS:
             return None
         moved_adu = frame.shape.levels_adu - first.shape.levels_adu
@@ -245,47 +247,47 @@ class FrameGate:
         if torn < LEAST_TORN:
             return None
         return Fault(
-            f"{100 * torn:.0f} % of the frame has another level than the first frame: was the readout interrupted?"
+            f"{100 * torn:.0f} % of the frame differs in level from the first frame: was the readout interrupted?"
         )
 
     def _change(self, frame: MeasuredFrame, first: FrameStatistics) -> Fault | None:
-        """Compare a frame without light with the frames before it."""
+        """Compare a frame without light with earlier frames."""
         statistics = frame.statistics
         limit_adu = level_limit_adu(first)
         if abs(statistics.level_adu - first.level_adu) > limit_adu:
             return Fault(
-                f"level {statistics.level_adu:.0f} ADU, more than {limit_adu:.0f} ADU from the first frame's "
-                f"{first.level_adu:.0f} ADU: light on the sensor, or another setting?",
+                f"the level of {statistics.level_adu:.0f} ADU differs by more than {limit_adu:.0f} ADU from the first "
+                f"frame's {first.level_adu:.0f} ADU: is there light on the sensor, or did a setting change?",
                 is_light=statistics.level_adu > first.level_adu,
             )
         if self._leaks is not None and (leak := self._leaks.leak(frame.shape, frame.sensor_c)):
             return Fault(str(leak), is_light=True)
         if abs(statistics.noise_adu / max(first.noise_adu, 1e-9) - 1) > noise_tolerance(frame.shape.size):
             return Fault(
-                f"noise {statistics.noise_adu:.1f} ADU instead of the first frame's {first.noise_adu:.1f} ADU: "
-                "another setting, or a disturbed readout?"
+                f"the noise is {statistics.noise_adu:.1f} ADU instead of the first frame's {first.noise_adu:.1f} ADU: "
+                "did a setting change, or was the readout disturbed?"
             )
         return None
 
 
 def _lit(shape: FrameShape, bias_adu: float) -> NDArray[np.bool_]:
-    """Return which places of a flat are lit: boolean, shape (rows, columns)."""
+    """Return which regions of a flat are lit: boolean, shape (rows, columns)."""
     return shape.levels_adu - bias_adu >= LEAST_LIT * (shape.mean_adu - bias_adu)
 
 
 def level_limit_adu(reference: FrameStatistics) -> float:
-    """Return how far the level of a frame without light may be from the first one's.
+    """Return how far the level of a frame without light may be from that of the first frame.
 
-    The median of millions of pixels scatters far less than one pixel; drifting offsets move it by a few ADU.
+    The median of millions of pixels scatters far less than a single pixel; drifting offsets move it by a few ADU.
     """
     return max(LEVEL_TOLERANCE * reference.noise_adu, LEAST_LEVEL_TOLERANCE_ADU)
 
 
 def noise_tolerance(size: tuple[int, int]) -> float:
-    """Return the allowed relative difference of the noise of two frames with this height and width.
+    """Return the allowed relative difference between the noise of two frames of the given height and width.
 
-    A noise estimated from n values scatters by 1 / sqrt(2 n). It comes from the middle half of each axis, a quarter of
-    the pixels, and from second differences, in which neighbours share pixels.
+    A noise estimated from n values scatters by 1 / sqrt(2 n). The estimate uses the middle half of each axis, a quarter
+    of the pixels, and second differences, in which neighbours share pixels.
     """
     values = size[0] * size[1] / 4
     return max(NOISE_TOLERANCE, NOISE_SCATTER / sqrt(values))
@@ -295,10 +297,10 @@ def _unlike(shape: FrameShape, first: FrameShape) -> str | None:
     """Return how a frame differs from the first one in size or bit depth, or None."""
     if shape.size != first.size:
         (height, width), (first_height, first_width) = shape.size, first.size
-        return f"{width} x {height} pixels instead of the first frame's {first_width} x {first_height}"
+        return f"the frame has {width} x {height} pixels instead of the first frame's {first_width} x {first_height}"
     if shape.step_adu != first.step_adu:
         return (
-            f"values in steps of {shape.step_adu} ADU instead of the first frame's {first.step_adu} ADU: "
-            "another bit depth"
+            f"the values have steps of {shape.step_adu} ADU instead of the first frame's {first.step_adu} ADU: "
+            "the bit depth has changed"
         )
     return None

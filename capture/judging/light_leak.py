@@ -1,8 +1,8 @@
-"""Detect light on frames that should be dark, by their pixels instead of the state of panel and cover. Pure.
+"""Detect light on frames that should be dark, from their pixels instead of the states of panel and cover. Pure.
 
-Frames only reveal changes: light that appears or disappears shows in the pattern (a leak is brighter on one side) and,
-if strong, in the level. Constant light looks like dark current. With a filter wheel, `filters_for_darks` makes it
-change; `dark_ceiling_adu` bounds it by the dark current of earlier nights. See docs/pixel-checks.md.
+Frames reveal only changes: light that appears or disappears shows in the pattern (a leak is brighter on one side) and,
+if strong, in the level. Constant light looks like dark current. With a filter wheel, `filters_for_darks` makes constant
+light change; `dark_ceiling_adu` limits it by the dark current of earlier nights. See docs/pixel-checks.md.
 """
 
 from collections.abc import Mapping
@@ -21,35 +21,38 @@ from coldframe.calibration.measuring.frame_shape import (
 )
 
 SIGNIFICANT = 7.0
-"""Standard errors from which a pattern counts: less than one in a million comparisons of pure noise reaches this."""
+"""Standard errors at which a pattern counts; fewer than one in a million comparisons of pure noise reach them."""
 
 LEAST_AMPLITUDE = 0.003
-"""Smallest root mean square of a pattern in units of one pixel's noise; less does no harm to a light.
+"""Smallest root mean square of a pattern in units of one pixel's noise; a weaker one does not harm a light.
 
-A leak that rises evenly from zero at one edge has a root mean square of 0.58 times its mean, so one with a mean of 1 %
-of the noise has twice this value.
+A leak that rises evenly from zero at one edge has a root mean square of 0.58 times its mean, so a leak with a mean of
+1 % of the noise has twice this value.
 """
 
 LEAST_LEVEL = 1.0
-"""Change of the mean level that counts, in units of one pixel's noise; bias levels drift less while a camera cools."""
+"""Smallest change of the mean level that counts, in units of one pixel's noise.
+
+Bias levels drift less while a camera cools.
+"""
 
 SAME_TEMPERATURE_C = 0.5
 """Largest temperature difference between compared frames: the pattern of the dark current changes with temperature."""
 
 HALVES_FROM = 6
-"""From this many frames, also compare the newer half with the older half: their means have less noise."""
+"""With at least this many frames, also compare the newer half with the older half, because means have less noise."""
 
 PRIOR_COMPARISONS = 3.0
-"""Comparisons without excess scatter that are assumed in advance, so that the first estimates are not wild."""
+"""Number of comparisons without excess scatter that are assumed in advance to stabilise the first estimates."""
 
 LEAST_RATIO = 3.0
-"""Ratio of the light through two filters from which they distinguish a leak from dark current."""
+"""Smallest ratio of the light through two filters that can distinguish a leak from dark current."""
 
 SAME_DARK_CURRENT_C = 1.0
-"""Largest temperature difference to a recorded dark current, which changes by an eighth per degree."""
+"""Largest temperature difference from a recorded dark current, which changes by an eighth per degree."""
 
 LARGEST_GROWTH = 3.0
-"""Factor by which dark current at one temperature does not grow between two nights."""
+"""Largest factor by which dark current at one temperature grows between two nights."""
 
 CEILING_MARGIN_ADU = 50.0
 """Allowance for drifting bias levels and uneven glow; a lit panel adds as much within a second."""
@@ -76,7 +79,8 @@ class Leak:
     def __str__(self) -> str:
         """Describe the leak."""
         place = "uniform" if self.place is None else f"on the {self.place}"
-        return f"light on the sensor, {place}: the level differs by {self.level_adu:+.2g} ADU from earlier frames"
+        found = f"there is light on the sensor, {place}"
+        return f"{found}: the level differs by {self.level_adu:+.2g} ADU from earlier frames"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class LeakWatch:
         return found
 
     def accept(self, shape: FrameShape, sensor_c: float | None) -> None:
-        """Record a good frame, with which the next ones are compared."""
+        """Record a good frame, with which later frames are compared."""
         if self._seen and is_large_enough(shape.levels_adu.shape):
             step = smooth_pattern(shape.levels_adu - self._seen[-1].shape.levels_adu)
             self._squares += np.minimum(step.significances, SIGNIFICANT) ** 2
@@ -142,14 +146,14 @@ class LeakWatch:
     def _excess(self) -> NDArray[np.float64]:
         """Return the scatter of each component from frame to frame, relative to the noise within frames; at least 1.
 
-        Slow swings of a camera's offset along the frame increase it.
+        Slow swings of a camera's offset along the frame increase the scatter.
         """
         scatter = np.sqrt((self._squares + PRIOR_COMPARISONS) / (self._comparisons + PRIOR_COMPARISONS))
         return np.maximum(scatter, 1.0)
 
 
 def are_comparable(one_c: float | None, other_c: float | None) -> bool:
-    """Return whether two frames may be compared by temperature; unknown temperatures count as equal."""
+    """Return whether the temperatures of two frames allow a comparison; unknown temperatures count as equal."""
     return one_c is None or other_c is None or abs(one_c - other_c) <= SAME_TEMPERATURE_C
 
 
@@ -159,7 +163,7 @@ def _mean(shapes: list[FrameShape]) -> NDArray[np.float64]:
 
 
 def filters_for_darks(light: Mapping[str, float]) -> tuple[str, str] | None:
-    """Return the filter for the first dark and that for all others: the clearest and the densest one.
+    """Return the clearest filter, for the first dark, and the densest filter, for all other darks.
 
     Dark current does not depend on the filter; a leak in front of the wheel does. Return None if no two filters differ
     by `LEAST_RATIO`.
@@ -181,7 +185,7 @@ def dark_ceiling_adu(record: CameraRecord, bias_adu: float, setpoint_c: float, e
     Parameters
     ----------
     record
-        Record of the camera with these settings.
+        Record of the camera with the settings of the dark.
     bias_adu
         Bias level of this night.
     setpoint_c, exposure_s

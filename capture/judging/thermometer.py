@@ -1,6 +1,6 @@
 """Judge the sensor's thermometer: plausible readings, readings during an exposure, frozen readings. Pure.
 
-Times are seconds on any steady clock, the same for all calls of one object.
+Times are in seconds on any steady clock, but all calls of one object must use the same clock.
 """
 
 import math
@@ -14,11 +14,11 @@ FROZEN_S = 300.0
 """A cooler at full or no power for this long changes any sensor's temperature by more than the last digit."""
 
 JUMP_S = 120.0
-"""Time for a drop or rise of the power that a change of the ambient temperature cannot explain."""
+"""A change of the ambient temperature cannot explain a drop or rise of the power within this time."""
 
 OFF_PERCENT, FULL_PERCENT = 1.0, 99.0
 FROM_PERCENT = (20.0, 80.0)
-"""The power must fall to nothing from above the first value, or rise to full from below the second."""
+"""The power must fall to zero from the first value or more, or rise to full power from the second value or less."""
 
 
 def plausible_c(sensor_c: float | None) -> float | None:
@@ -35,9 +35,9 @@ class ExposureTemperature:
     within
         True if there were readings and all of them were within the tolerance.
     lowest_c, highest_c
-        Extremes, degrees Celsius; None without readings.
+        Lowest and highest reading, degrees Celsius; None without readings.
     message
-        Text for the user and for the reason of a rejection.
+        Text for the user, also used as the reason for a rejection.
     """
 
     within: bool
@@ -75,12 +75,12 @@ class TemperatureWatch:
         low_c, high_c = min(self._readings_c), max(self._readings_c)
         within = max(high_c - self._setpoint_c, self._setpoint_c - low_c) <= self._tolerance_c
         setpoint = f"{self._setpoint_c:g} C within {self._tolerance_c:g} C"
-        text = f"{low_c:.1f} to {high_c:.1f} C instead of {setpoint}"
+        text = f"the sensor was at {low_c:.1f} to {high_c:.1f} C instead of {setpoint}"
         return ExposureTemperature(within=within, lowest_c=low_c, highest_c=high_c, message=text)
 
 
 class FrozenReading:
-    """Detects a thermometer that keeps reporting one value although the cooler's power contradicts it (indi#837).
+    """Detects a thermometer that keeps reporting the same value although the cooler's power contradicts it (indi#837).
 
     A constant reading alone proves nothing: good coolers hold a temperature to a tenth of a degree all night. The
     reading is frozen if it stays the same to the last digit while the power goes from the middle of its range to one
@@ -94,7 +94,7 @@ class FrozenReading:
         self._end: tuple[bool, float, float] | None = None
 
     def observe(self, time_s: float, sensor_c: float | None, power_percent: float | None) -> None:
-        """Record a reading and the power at that time; None if the driver does not report one."""
+        """Record a temperature reading and the power at that time; None if the driver does not report a value."""
         if sensor_c is None or power_percent is None or sensor_c != self._reading_c:
             self._reading_c, self._same_since_s, self._end = sensor_c, time_s, None
         if sensor_c is None or power_percent is None:

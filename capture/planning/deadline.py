@@ -1,8 +1,8 @@
-"""Fit a plan before a deadline. Pure.
+"""Fit a plan into the time before a deadline. Pure.
 
 Sets lose frames before any set is skipped. First, each set may shrink to a sensible minimum. Then the least important
 sets are skipped. Any remaining time is used to enlarge the sets again, the most important first. The warm-up
-does not count, because it needs no darkness.
+does not count, because it does not need darkness.
 """
 
 from bisect import bisect_right
@@ -16,10 +16,10 @@ from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 
 SMALLEST_COUNTS = {FrameKind.BIAS: 100, FrameKind.DARK: 20, FrameKind.FLAT: 20, FrameKind.DARK_FLAT: 20}
-"""Fewest frames that still make a useful master; a set planned with fewer frames keeps its count."""
+"""Smallest frame counts that still give a useful master; a set planned with fewer frames keeps its planned count."""
 
 Counts = dict[int, int]
-"""Frame count by index of the step in the plan; steps without an entry are skipped. A tuning counts as one frame."""
+"""Frame counts by index of the step in the plan; steps without an entry are skipped. A tuning counts as one frame."""
 
 
 def fit_before_deadline(
@@ -38,12 +38,13 @@ def fit_before_deadline(
     time_s
         Time until the deadline.
     settings
-        `lights.first` decides whether flats or darks are kept longest. Bias is skipped first, unless it is subtracted
-        from flats.
+        `lights.first` decides whether flats or darks are kept longest. Bias is skipped first if no flats
+        need it.
     pace
-        How long the parts of a step take.
+        Durations of the parts of a step.
     frames_on_disk
-        Returns how many frames of a set an earlier run of this night has shot. They take no time and are never dropped.
+        Function that returns how many frames of a set an earlier run of the same night has shot. These frames take no
+        time and are never dropped.
 
     Returns
     -------
@@ -79,7 +80,7 @@ def fit_before_deadline(
 
 
 def _largest(counts: Counts, wanted: Counts, alike: list[int], fits: Callable[[Counts], bool]) -> Counts:
-    """Return the largest counts that fit, if all sets of equal importance get the same number of frames."""
+    """Return the largest frame counts that fit if all sets of equal importance get the same number of frames."""
 
     def larger(count: int) -> Counts:
         return {index: max(counts[index], min(wanted[index], count)) for index in alike}
@@ -89,13 +90,13 @@ def _largest(counts: Counts, wanted: Counts, alike: list[int], fits: Callable[[C
 
 
 def time_needed_s(steps: Iterable[Step | None], settings: Settings, pace: Pace) -> float:
-    """Return the time until the last frame is complete, which excludes the warm-up."""
+    """Return the time until the last frame is complete, in seconds, without the warm-up."""
     done = [step for step in steps if step is not None and not isinstance(step, WarmStep)]
     return sum(estimate_s(done, settings, pace))
 
 
 def _frames_taken(steps: Sequence[Step], frames_on_disk: Callable[[ShootStep], int]) -> Counts:
-    """Return the number of frames on disk for each step; tuning is done for filters that have any."""
+    """Return the number of frames on disk for each step; a tuning counts as done if its filter has frames on disk."""
     frames = {index: frames_on_disk(step) for index, step in enumerate(steps) if isinstance(step, ShootStep)}
     shot = {index: count for index, count in frames.items() if count}
     for indices in _bundles(steps):
@@ -113,7 +114,7 @@ def _smallest_count(step: Step) -> int:
 
 
 def _bundles(steps: Sequence[Step]) -> list[list[int]]:
-    """Return the indices of steps that are useless without each other: a filter's tuning, dark flats and flats."""
+    """Group the indices of steps that need each other, such as the tuning, dark flats and flats of a filter."""
     bundles: dict[object, list[int]] = {}
     for index, step in _countable_steps(steps).items():
         alone = isinstance(step, ShootStep) and step.kind in (FrameKind.BIAS, FrameKind.DARK)
@@ -123,7 +124,7 @@ def _bundles(steps: Sequence[Step]) -> list[list[int]]:
 
 
 def _priority(steps: Sequence[Step], indices: list[int], first: Literal["flats", "darks"]) -> int:
-    """Return the rank of a bundle; rank 0 is kept longest."""
+    """Return the rank of a bundle of steps; bundles of rank 0 are kept longest."""
     step = steps[indices[-1]]
     if isinstance(step, ShootStep) and step.kind is FrameKind.BIAS:
         return 0 if _is_subtracted(step, steps) else 3
@@ -132,7 +133,7 @@ def _priority(steps: Sequence[Step], indices: list[int], first: Literal["flats",
 
 
 def _is_subtracted(bias: ShootStep, steps: Sequence[Step]) -> bool:
-    """Return whether a flat depends on this bias because it has no dark flats."""
+    """Return whether any flats need this bias because they have no dark flats."""
     if any(isinstance(step, SkyStep) and not step.dark_flats and step.readout == bias.readout for step in steps):
         return True
     shots = [step for step in steps if isinstance(step, ShootStep)]
@@ -144,7 +145,7 @@ def _is_subtracted(bias: ShootStep, steps: Sequence[Step]) -> bool:
 
 
 def _lost_its_bias(steps: Sequence[Step], indices: list[int], counts: Counts) -> bool:
-    """Return whether the flats of a bundle have neither dark flats nor a bias, because their bias was skipped."""
+    """Return whether the flats of a bundle have no dark flats and their bias was skipped."""
     bundle = [step for index in indices if isinstance(step := steps[index], ShootStep)]
     readouts = {step.readout for step in bundle if step.kind is FrameKind.FLAT}
     if not readouts or any(step.kind is FrameKind.DARK_FLAT for step in bundle):
@@ -158,7 +159,7 @@ def _lost_its_bias(steps: Sequence[Step], indices: list[int], counts: Counts) ->
 
 
 def _with_counts(steps: Sequence[Step], counts: Counts) -> tuple[Step | None, ...]:
-    """Return the plan with these counts, without cooling steps whose setpoint no remaining frame uses."""
+    """Return the plan with the given frame counts, without cooling steps to setpoints that no remaining frame uses."""
     setpoints = {step.setpoint_c for index, step in _countable_steps(steps).items() if index in counts}
     setpoints |= {step.setpoint_c for step in steps if isinstance(step, SkyStep)}
 

@@ -11,26 +11,26 @@ from coldframe.devices.camera import CameraFeatures
 
 RAW_BYTES_PER_PIXEL = 2
 MASTER_BYTES_PER_PIXEL = 10
-"""Mean and uncertainty as float32, number of values as uint16."""
+"""Mean and uncertainty as float32, and the number of combined values as uint16."""
 
 HEADER_BYTES = 16 * 2880
 TEST_FRAMES = 20
-"""Test frames per tuning, including those that show the saturation."""
+"""Test frames per tuning, including those that show the saturation level."""
 
 SPARE_FRAMES = 10
-"""Frames of a whole night that may have to be shot again."""
+"""Allowance for frames of the night that must be shot again."""
 
 RESERVE_BYTES = 256 << 20
-"""Space left to other programs: the user must still be able to log in and make room."""
+"""Space left for other programs, so that the user can still log in and free space."""
 
 
 def require_room(steps: Iterable[Step], camera: CameraFeatures, folder: Path, free_bytes: int) -> None:
-    """Compare the size of what a plan will write with the free space.
+    """Check that the files of a plan fit into the free space.
 
     Raises
     ------
     UnfitPlanError
-        If the plan does not fit; the message names the first step that does not.
+        If the files do not fit; the message names the first step that has no space.
     """
     needed, first = SPARE_FRAMES * frame_bytes(camera, ReadoutSettings()), None
     for step in steps:
@@ -39,14 +39,14 @@ def require_room(steps: Iterable[Step], camera: CameraFeatures, folder: Path, fr
             first = step.title
     if first is not None:
         raise UnfitPlanError(
-            f"{folder}: no space for {first} and the following steps: the night needs {size_text(needed)}, and "
-            f"{size_text(free_bytes)} are free, of which {size_text(RESERVE_BYTES)} are reserved for other programs. "
-            "Free some space, or set another [storage] folder"
+            f"{folder}: there is no space for {first} and the following steps: the night needs {size_text(needed)}, "
+            f"and {size_text(free_bytes)} are free, of which {size_text(RESERVE_BYTES)} are reserved for other "
+            "programs. Free some space, or set another [storage] folder"
         )
 
 
 def free_bytes(folder: Path) -> int:
-    """Return the number of bytes that can be written to a folder, which need not exist yet.
+    """Return the number of bytes that can be written to a folder, even if the folder does not exist yet.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How long the steps of a night take. Pure."""
+"""Estimates of the durations of a night's steps. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ AMBIENT_GUESS_C = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Measured durations, with guesses until they have been measured.
+    """Measured durations and temperature, or guesses before the first measurement.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class Pace:
     readout_s
         Time from the end of an exposure to the start of the next one.
     flats_s
-        Exposures of the filters that have been tuned.
+        Flat exposures of the filters that have been tuned.
     """
 
     sensor_c: float = AMBIENT_GUESS_C

@@ -1,4 +1,4 @@
-"""Measure the noise of the lights, the reference for percentage counts."""
+"""Measure the noise of the lights, which is the reference for frame counts given as percentages."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from coldframe.config.settings import Settings
 
 
 def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise]:
-    """Return the noise of one light per kind, taken from the middle of the night; empty if no count is a percentage.
+    """Measure one light of each kind, from the middle of the night; return nothing if no frame count is a percentage.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from coldframe.config.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class RigSnapshot:
-    """State of the connected rig before the first step; None marks what was not queried.
+    """State of the connected rig before the first step; None marks values that were not queried.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class RigSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ShotLight:
-    """How a light was shot, in the rig's terms; `setup` is for library look-ups, `noise` is None if not measured."""
+    """How a light was shot, in the rig's terms; `setup` is for library look-ups, `noise` is None if unmeasured."""
 
     setup: FrameSetup
     readout: ReadoutSettings
@@ -61,8 +61,8 @@ def lights_in_rig_terms(
 ) -> list[ShotLight]:
     """Return the lights in the rig's terms, in the same order, and append every assumption to `notes`.
 
-    Configured values replace values that a header lacks. If the setpoint is missing, it is the configured one if the
-    sensor was near it, otherwise the whole degree nearest to the sensor temperature.
+    Values that a header lacks are taken from the configuration. If a header has no setpoint, the configured setpoint is
+    used if the sensor was near it, otherwise the sensor temperature rounded to a whole degree.
     """
     every = list(setups)
     reached_c = _reached_setpoints_c(every, settings, notes)
@@ -81,19 +81,20 @@ def lights_in_rig_terms(
             ShotLight(replace(known_setup, filter_name=name), readout, setpoint_c, setup.exposure_s, name, setup.train)
         )
     for label, count in foreign.items():
-        own = settings.camera.readout_mode or "the present one"
-        notes.append(f'{lights_text(count)} with readout mode "{label}", which the camera does not have: {own} is used')
+        own = settings.camera.readout_mode or "the present mode"
+        used = f'{lights_text(count)} used readout mode "{label}", which the camera does not have'
+        notes.append(f"{used}: {own} is used instead")
     return lights
 
 
 def _own_mode(label: str | None, settings: Settings, rig: RigSnapshot) -> str | None:
-    """Return the camera's spelling of a readout mode; None if the camera is not known to have it."""
+    """Return the camera's spelling of a readout mode, or None if the camera is not known to have that mode."""
     own = rig.readout_modes or tuple(filter(None, [settings.camera.readout_mode]))
     return next((mode for mode in own if label is not None and mode.casefold() == label.casefold()), None)
 
 
 def _readout(stated: ReadoutSettings, mode: str | None, settings: Settings) -> ReadoutSettings:
-    """Return the readout settings of a light, with the camera's settings for values that the header lacks."""
+    """Return the readout settings of a light; configured values replace values that the header lacks."""
     camera = settings.camera
     return ReadoutSettings(
         gain=camera.gain if stated.gain is None else stated.gain,
@@ -104,7 +105,7 @@ def _readout(stated: ReadoutSettings, mode: str | None, settings: Settings) -> R
 
 
 def _stated_setpoint_c(setup: FrameSetup, settings: Settings) -> float | None:
-    """Return the setpoint in the header, or the one that the sensor temperature suggests, rounded to 0.1 C."""
+    """Return the setpoint in the header, rounded to 0.1 C, or a setpoint inferred from the sensor temperature."""
     if setup.setpoint_c is not None:
         return round(setup.setpoint_c, 1)
     configured_c, sensor_c = settings.camera.setpoint_c, plausible_c(setup.temperature_c)
@@ -116,7 +117,7 @@ def _stated_setpoint_c(setup: FrameSetup, settings: Settings) -> float | None:
 def _reached_setpoints_c(
     setups: list[FrameSetup], settings: Settings, notes: list[str]
 ) -> dict[float | None, float | None]:
-    """Return the setpoint to shoot at for each stated one: the sensor's temperature if the cooler never got there."""
+    """Return the setpoint to use for each stated setpoint: the sensor temperature if the cooler missed the setpoint."""
     sensors: dict[float | None, list[float]] = defaultdict(list)
     for setup in setups:
         of_setpoint = sensors[_stated_setpoint_c(setup, settings)]
@@ -129,13 +130,13 @@ def _reached_setpoints_c(
             continue
         if abs(median(read_c) - stated_c) > Tolerances().cooled_c:
             reached_c[stated_c] = float(round(median(read_c)))
-            reached = f"the lights set to {stated_c:g} C were shot at {reached_c[stated_c]:g} C"
-            notes.append(f"{reached}: their darks are shot at that temperature")
+            reached = f"the lights with setpoint {stated_c:g} C were shot at {reached_c[stated_c]:g} C"
+            notes.append(f"{reached}: their darks are shot at the same temperature")
     return reached_c
 
 
 def _name_in_wheel(name: str | None, filters: tuple[str, ...] | None) -> str | None:
-    """Return the wheel's spelling of a filter, or the name in the header if the wheel does not have it."""
+    """Return the wheel's spelling of a filter, or the name in the header if the wheel has no such filter."""
     if name is None or filters is None:
         return name
     return next((each for each in filters if ascii_text(each).casefold() == ascii_text(name).casefold()), name)

@@ -1,13 +1,15 @@
 """Turn the configured sets into the steps of a night. Pure.
 
-The order needs few moves and waits, and lets every master grow while its frames arrive:
+The order keeps moves and waits few, and each master can grow while its frames arrive:
 
 1. Sets with the same setpoint stay together, in the order in which the configuration first names the setpoints.
-2. Bias frames come first: they take moments, and the flat tuner starts from their level.
-3. Flats follow, filter by filter: tuning, dark flats, flats. The master dark flat then exists when the first flat
-   arrives, and only the lamp is switched in between (docs/decisions/0001). Twilight does not wait for that: the flats
-   of all filters come first, then dark flats that cover their exposures, then the masters (docs/decisions/0006).
-   to dawn. Without a setpoint they come first, because the sensor is then closest to the temperature of the lights.
+2. Bias frames come first, because they take little time and the flat tuner needs their level.
+3. Flats follow, filter by filter: tuning, dark flats, flats. The master dark flat then exists before the first flat
+   arrives, and only the lamp is switched in between (docs/decisions/0001). Twilight flats do not wait for dark flats:
+   the flats of all filters come first, then dark flats that cover their exposures, then the masters
+   (docs/decisions/0006).
+4. Darks come last, shortest exposure first, because they take longest and losing some of them to dawn costs least.
+   Without a setpoint, darks come first, because the sensor is then closest to the temperature of the lights.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,7 +45,7 @@ def _order(settings: Settings) -> Callable[[list[ShootStep]], Iterator[Step]]:
 
 
 def shoot_step(frame_set: FrameSet, settings: Settings) -> ShootStep:
-    """Return the step that shoots a set of the configuration."""
+    """Return the step that shoots a configured set."""
     return ShootStep(
         kind=frame_set.kind,
         count=frame_set.planned_frames,
@@ -68,9 +70,9 @@ def _at_one_temperature(sets: list[ShootStep]) -> Iterator[Step]:
 
 
 def _switching_least(sets: list[ShootStep]) -> Iterator[Step]:
-    """Order the sets of one setpoint for a lamp that the user switches, so that it is switched on and off only twice.
+    """Order the sets of one setpoint so that the user switches a manual lamp on and off only twice.
 
-    The wheel goes round twice for that, and all master dark flats stay in memory until their flats are shot.
+    The wheel makes two rounds in this order, and all master dark flats stay in memory until their flats are shot.
     """
     flats = [step for step in sets if step.kind is FrameKind.FLAT]
     tunings = {flat.tuning for flat in flats}
@@ -83,7 +85,7 @@ def _switching_least(sets: list[ShootStep]) -> Iterator[Step]:
 
 
 def _in_twilight(sets: list[ShootStep]) -> Iterator[Step]:
-    """Order the sets of one setpoint for twilight flats; their dark flats do not belong to a filter."""
+    """Order the sets of one setpoint for twilight flats, whose dark flats do not belong to a filter."""
     yield from (step for step in sets if step.kind is FrameKind.BIAS)
     flats = [step for step in sets if step.kind is FrameKind.FLAT]
     for readout in dict.fromkeys(flat.readout for flat in flats):

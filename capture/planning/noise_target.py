@@ -1,4 +1,4 @@
-"""Decide when a set has enough frames, by the measured noise of its master. Pure."""
+"""Decide from the measured noise of its master whether a set has enough frames. Pure."""
 
 from dataclasses import dataclass
 from math import ceil, sqrt
@@ -10,14 +10,17 @@ from coldframe.config.counts import WITH_GLOW, NoiseGoal
 from coldframe.config.frames import FrameKind
 
 LEAST_GLOW = 1.0
-"""Glow matters only above the noise of one frame; below, its shot noise is small compared with the read noise."""
+"""Smallest glow that matters, in units of one frame's noise; weaker glow adds little shot noise to the read noise."""
 
 LEEWAY = 1.03
-"""Accept a set that lacks up to 3 % of the frames: the noise is known to 1 %, so its square, the count, to 2 %."""
+"""Accept a set that has up to 3 % fewer frames than estimated, because the estimate is no more accurate.
+
+The noise is known to 1 %, and the frame count, which depends on the square of the noise, only to 2 %.
+"""
 
 _DARK_CAUSES = {
-    Cause.PATTERN: "light or glow that appears or disappears",
-    Cause.LEVEL: "the level drifts by {drift:+.1f} ADU between the halves: offset drift, or uniform light",
+    Cause.PATTERN: "light or glow appears or disappears",
+    Cause.LEVEL: "the level drifts by {drift:+.1f} ADU between the halves: the offset or uniform light changes",
 }
 _FLAT_CAUSES = {Cause.PATTERN: "the illumination changes across the frame"}
 
@@ -33,7 +36,7 @@ class FrameEstimate:
     summary
         The measured noise, for the user.
     reason
-        The summary, and why the set needs more frames than good ones would.
+        The summary, followed by the reason why the set needs more frames than expected, if it does.
     is_met
         True if the frames so far reach the target.
     """
@@ -52,13 +55,13 @@ def estimate_frames(
     Parameters
     ----------
     target
-        Target of the set.
+        Noise target of the set.
     kind
-        Kind of its frames.
+        Kind of the set's frames.
     growth
         Noise of the master so far.
     glow
-        Amplifier glow of the master, for darks: significant glow raises the default bounds.
+        Amplifier glow of the master, for darks; significant glow raises the default bounds of the frame count.
     """
     ratio = _noise_ratio(target.goal, kind, growth)
     glows = glow is not None and glow.significant and glow.amplitude_adu > LEAST_GLOW * growth.frame_noise_adu
@@ -77,9 +80,9 @@ def estimate_frames(
 def _noise_ratio(goal: NoiseGoal, kind: FrameKind, growth: NoiseGrowth) -> float:
     """Return the noise that the master adds to a light, relative to the light's own noise.
 
-    A master dark or bias is subtracted from the light. A flat divides it, so its relative noise counts times the
-    light's signal. Without a measured light, the worst case counts: a light has at least the noise of a dark, and is
-    as bright as the flat. See docs/enough.md.
+    A master dark or bias is subtracted from the light. The light is divided by a master flat, so the relative noise of
+    the flat is multiplied by the signal of the light. Without a measured light, the worst case is assumed: for darks, a
+    light with no more noise than a dark, and for flats, a light as bright as the flat. See docs/enough.md.
     """
     light = goal.light
     if light is not None and kind in (FrameKind.BIAS, FrameKind.DARK):
@@ -90,7 +93,7 @@ def _noise_ratio(goal: NoiseGoal, kind: FrameKind, growth: NoiseGrowth) -> float
 
 
 def cause_text(kind: FrameKind, growth: NoiseGrowth) -> str:
-    """Explain why the noise of a master falls too slowly; empty if it does not."""
+    """Return why the noise of a master falls too slowly, or an empty text if it falls as expected."""
     if growth.cause is None:
         return ""
     texts = _FLAT_CAUSES if kind is FrameKind.FLAT else _DARK_CAUSES

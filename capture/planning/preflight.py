@@ -1,4 +1,4 @@
-"""Check before the first exposure whether the connected rig can do the plan. Pure."""
+"""Check before the first exposure whether the connected rig can carry out the plan. Pure."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,11 +9,11 @@ from coldframe.errors import ColdframeError
 
 
 class UnfitPlanError(ColdframeError):
-    """The connected rig cannot do the plan; the message has one line per reason."""
+    """The connected rig cannot carry out the plan; the message has one line per reason."""
 
 
 def require_fit(steps: Iterable[Step], camera: CameraFeatures, filters: tuple[str, ...] | None) -> None:
-    """Compare a plan with the features of the connected devices.
+    """Check that the connected devices can carry out a plan.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def require_fit(steps: Iterable[Step], camera: CameraFeatures, filters: tuple[st
     Raises
     ------
     UnfitPlanError
-        If a planned filter, mode or value is missing or out of range.
+        If a planned filter, readout mode or control is missing, or a value is out of range.
     """
     reasons = list(dict.fromkeys(reason for step in steps for reason in _misfits(step, camera, filters)))
     if reasons:
@@ -40,7 +40,7 @@ def _misfits(step: Step, camera: CameraFeatures, filters: tuple[str, ...] | None
             yield from _outside("setpoint_c", setpoint_c, camera.setpoint_c)
         case TuneStep():
             if filters is not None and step.filter not in filters:
-                yield f"filter {step.filter!r}: the wheel has {', '.join(filters)}"
+                yield f"filter {step.filter!r} is not in the wheel, which has {', '.join(filters)}"
         case SkyStep():
             for flat in step.flats:
                 yield from _misfits(flat.tuning, camera, filters)
@@ -56,14 +56,14 @@ def _readout_misfits(readout: ReadoutSettings, camera: CameraFeatures) -> Iterat
         if value is not None:
             yield from _outside(name, value, limits)
     if readout.binning > camera.maximum_binning:
-        yield f"binning {readout.binning}: the camera bins up to {camera.maximum_binning}"
+        yield f"binning {readout.binning} is too large: the camera bins up to {camera.maximum_binning}"
     if readout.readout_mode is not None and readout.readout_mode not in camera.readout_modes:
         known = ", ".join(camera.readout_modes) or "no readout modes"
-        yield f"readout_mode {readout.readout_mode!r}: the camera has {known}"
+        yield f"readout_mode {readout.readout_mode!r} is unknown: the camera has {known}"
 
 
 def _outside(name: str, value: float, limits: Limits | None) -> Iterator[str]:
     if limits is None:
-        yield f"{name} {value:g}: the camera has no such control"
+        yield f"{name} {value:g} cannot be set: the camera has no such control"
     elif not limits.contains(value):
-        yield f"{name} {value:g}: the camera accepts {limits.minimum:g} to {limits.maximum:g}"
+        yield f"{name} {value:g} is out of range: the camera accepts {limits.minimum:g} to {limits.maximum:g}"

@@ -1,4 +1,4 @@
-"""Read how the night's lights were shot from the headers of a folder, whichever program wrote them."""
+"""Read the settings of the night's lights from the headers of the files in a folder, written by any program."""
 
 import re
 from collections import Counter
@@ -19,11 +19,11 @@ from coldframe.errors import ColdframeError
 
 _WORDS = re.compile(r"[A-Z0-9]+")
 _GENERIC_WORDS = frozenset({"CAMERA", "CCD", "CMOS", "ZWO", "QHY", "QHYCCD", "PLAYERONE", "TOUPTEK", "INDI"})
-"""Words of camera names that do not distinguish models; some programs write them and others do not."""
+"""Words in camera names that do not distinguish models, and that only some programs write."""
 
 
 class NoLightsError(ColdframeError):
-    """A folder has no usable lights; the message says what it contains."""
+    """A folder has no usable lights; the message lists what the folder contains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class Lights:
     setups
         How each light was shot, by path, in order of date; lights without a date come first.
     set_aside
-        Number of other files per reason, such as "without an exposure in the header".
+        Number of skipped files by reason, such as "without an exposure in the header".
     faults
-        Files that could not be read.
+        Errors of the files that could not be read.
     noises
-        Noise of the lights that were measured.
+        Noise of the measured lights, by path.
     """
 
     setups: Mapping[Path, FrameSetup] = field(default_factory=dict)
@@ -49,9 +49,9 @@ class Lights:
 
 
 def light_files(folder: Path) -> list[Path]:
-    """Return the FITS files in and below a folder, also compressed ones.
+    """Return the FITS files in and below a folder, including compressed files.
 
-    Hidden files are skipped: capture programs use them for frames that are still being written.
+    Hidden files are skipped, because capture programs use them for frames that are still being written.
 
     Raises
     ------
@@ -75,12 +75,12 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
     folder
         Folder that contains the lights at any depth.
     camera_names
-        Names of the camera, the driver's first; see `is_same_camera`. The lights get the driver's name.
+        Names of the camera, see `is_same_camera`. The first is the driver's name, which the returned lights get.
 
     Raises
     ------
     NoLightsError
-        If there is no light.
+        If the folder has no usable light.
     """
     names = tuple(camera_names)
     setups: dict[Path, FrameSetup] = {}
@@ -110,7 +110,7 @@ def _is_processed(header: Mapping[str, HeaderValue]) -> bool:
 
 def _unfit(setup: FrameSetup, camera_names: tuple[str, ...]) -> str | None:
     if setup.kind not in (FrameKind.LIGHT, None):
-        return f"shot as {setup.kind.replace('-', ' ')}, not as light"
+        return f"shot as {setup.kind.replace('-', ' ')}, not as lights"
     if setup.camera is not None and not any(is_same_camera(setup.camera, name) for name in camera_names):
         return f"of another camera ({setup.camera})"
     if not setup.exposure_s or setup.exposure_s <= 0:
@@ -119,7 +119,7 @@ def _unfit(setup: FrameSetup, camera_names: tuple[str, ...]) -> str | None:
 
 
 def _impossible(setup: FrameSetup) -> str | None:
-    """Return which value of a header no set can be shot with, or None if all values are usable."""
+    """Return which header value no set can be shot with, or None if all values are usable."""
     readout = setup.readout
     dark = {"kind": FrameKind.DARK, "exposure_s": setup.exposure_s, "setpoint_c": setup.setpoint_c}
     try:
@@ -141,10 +141,10 @@ def _no_lights_text(folder: Path, set_aside: Mapping[str, int], faults: list[Fra
 
 
 def is_same_camera(one: str, other: str) -> bool:
-    """Return whether two programs' names may refer to the same camera.
+    """Return whether two camera names from different programs may refer to the same camera.
 
-    Both names must contain the words of the shorter one's model, including its number: "ZWO CCD ASI2600MM Pro" (INDI),
-    "ZWO ASI2600MM Pro" (ASCOM) and "ASI2600MM" are the same camera; "ASI2600MC" is another.
+    The longer name must contain all model words of the shorter name, including a number. "ZWO CCD ASI2600MM Pro"
+    (INDI), "ZWO ASI2600MM Pro" (ASCOM) and "ASI2600MM" are the same camera; "ASI2600MC" is another.
     """
     fewer, more = sorted((_model_words(one), _model_words(other)), key=len)
     has_number = any(character.isdigit() for word in fewer for character in word)

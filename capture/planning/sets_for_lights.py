@@ -1,15 +1,16 @@
-"""Plan the sets that lights need: which masters, which of them the library has, and in what order to shoot the rest.
+"""Plan the sets that lights need: the masters, those already in the library, and the order in which to shoot the rest.
 
 A light needs:
 
 - a dark with its readout settings, setpoint and exposure;
 - a flat with its filter, gain, binning and readout mode, shot through the present optical train, and dark flats for it.
-  Flats and their dark flats share a temperature, so any will do: they are shot at the first setpoint of the night;
+  Flats and their dark flats need the same temperature, but it may be any temperature, so they are shot at the first
+  setpoint of the night;
 - a bias with its readout settings, at any temperature.
 
-The order minimises moves and ramps (docs/planning.md has the model): setpoints in the order with the shortest ramps
-including the warm-up; filters in slot order from the one in the beam; everything for one filter together, so that the
-wheel turns once per filter. Pure.
+The order minimises moves and ramps (docs/planning.md describes the model). Setpoints follow in the order with the
+shortest ramps, including the warm-up. Filters follow in slot order, starting with the filter in the beam. Everything
+for one filter is shot together, so that the wheel turns once per filter. Pure.
 """
 
 from collections import Counter, defaultdict
@@ -35,7 +36,7 @@ from coldframe.config.tables.cooling import CoolingSettings
 from coldframe.config.tables.sets import FrameSet, LightsSettings
 
 MAX_PERMUTED_SETPOINTS = 6
-"""Up to this many setpoints, all orders are compared; with more, only rising and falling order."""
+"""Largest number of setpoints for which all orders are compared; otherwise only rising and falling order are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class NeededMaster:
     lights
         Number of lights that need it.
     master
-        A fresh matching master of the library; None if the set must be shot.
+        A fresh matching master in the library; None if the set must be shot.
     """
 
     frame_set: FrameSet
@@ -59,14 +60,14 @@ class NeededMaster:
 
 @dataclass(frozen=True, slots=True)
 class LightsPlan:
-    """What to shoot for the lights.
+    """The masters that the lights need, and notes for the user.
 
     Attributes
     ----------
     needs
         Needed masters in the order in which they are made.
     notes
-        Sentences for the user: what the lights lack, and what was assumed.
+        Sentences for the user about missing masters and about assumptions.
     """
 
     needs: tuple[NeededMaster, ...]
@@ -86,7 +87,7 @@ class LightsPlan:
 def plan_for_lights(
     lights: Lights, masters: Mapping[Path, FrameSetup], settings: Settings, rig: RigSnapshot | None = None
 ) -> LightsPlan:
-    """Return the sets to shoot for lights, in an order that costs little time.
+    """Return the masters that the given lights need, in an order that saves time.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ def plan_for_lights(
     masters
         Masters of the library.
     settings
-        Settings of the rig; its own sets are ignored.
+        Settings of the rig; the configured sets are ignored.
     rig
         State of the connected rig; None if it was not queried.
     """
@@ -126,13 +127,13 @@ def plan_for_lights(
 
 @dataclass(frozen=True, slots=True)
 class _LibraryMasters:
-    """The library's masters, and how old they may be."""
+    """The masters in the library, and the settings that limit their age."""
 
     masters: Mapping[Path, FrameSetup]
     settings: LightsSettings
 
     def need(self, group: list[ShotLight], kind: FrameKind) -> NeededMaster:
-        """Return the master that a group needs, and the library's match for it, by the setup of the newest light."""
+        """Return the master that a group of lights needs, with the library's match for the newest light."""
         fresh = Tolerances(
             bias_days=self.settings.fresh_dark_days,
             dark_days=self.settings.fresh_dark_days,
@@ -145,7 +146,7 @@ class _LibraryMasters:
 
 
 def _most_sensitive_noise(group: list[ShotLight], kind: FrameKind) -> LightNoise | None:
-    """Return the noise of the light that a noisy master would harm most, among the lights whose noise is known."""
+    """Return the noise of the light that a noisy master would harm most; None if no noise is known."""
     known = [light.noise for light in group if light.noise is not None]
     if kind is FrameKind.FLAT:
         return max(known, key=lambda noise: noise.signal_to_noise, default=None)
@@ -174,7 +175,7 @@ def _frame_set(light: ShotLight, kind: FrameKind, settings: LightsSettings) -> F
 
 
 def _dark_groups(lights: list[ShotLight]) -> Iterator[list[ShotLight]]:
-    """Yield groups of lights that share a dark, the shortest exposure first."""
+    """Yield groups of lights that share a dark, shortest exposure first."""
     alike: dict[object, list[ShotLight]] = defaultdict(list)
     for light in lights:
         alike[light.readout, light.setpoint_c].append(light)
@@ -190,9 +191,9 @@ def _dark_groups(lights: list[ShotLight]) -> Iterator[list[ShotLight]]:
 def _flat_groups(
     lights: list[ShotLight], settings: Settings, rig: RigSnapshot
 ) -> dict[tuple[str | None, ReadoutSettings, str | None], list[ShotLight]]:
-    """Return groups of lights that share a flat, by filter, readout settings and the reason why it cannot be shot now.
+    """Return groups of lights by filter, readout settings and the reason why their flat cannot be shot now.
 
-    The reason is None if the flat can be shot. Offset and setpoint do not matter: the dark flats remove them.
+    The reason is None if the flat can be shot. Offset and setpoint do not matter, because the dark flats remove them.
     """
     alike: dict[tuple[str | None, ReadoutSettings, str | None], list[ShotLight]] = defaultdict(list)
     for light in lights:
@@ -214,12 +215,12 @@ def _why_unreachable(light: ShotLight, newest: ShotLight, settings: Settings, ri
     if light.filter is None:
         return "whose headers do not name the filter"
     if rig.filters is not None and light.filter not in rig.filters:
-        return f"through {light.filter}: the wheel has {', '.join(rig.filters)}"
+        return f"through {light.filter}: the wheel has only {', '.join(rig.filters)}"
     return None
 
 
 def _why_train_differs(train: OpticalTrain, now: OpticalTrain) -> str | None:
-    """Return how a light's optical train differs from the present one (the newest light's), or None if it does not."""
+    """Return how a light's optical train differs from the present one (the newest light's), or None if it matches."""
     tolerances = Tolerances()
     if train.telescope and now.telescope and train.telescope.casefold() != now.telescope.casefold():
         return f"through {train.telescope}: {now.telescope} is in use now"
@@ -244,7 +245,7 @@ def _is_refocused(light: ShotLight, newest: ShotLight) -> bool:
 def _flats(
     lights: list[ShotLight], library: _LibraryMasters, settings: Settings, rig: RigSnapshot, notes: list[str]
 ) -> Iterator[NeededMaster]:
-    """Yield the flats that can be shot now or are in the library; note which lights get none, and why."""
+    """Yield the flats that can be shot now or are in the library, and note which lights get no flats, and why."""
     if not settings.lights.flat:
         return
     without: Counter[str] = Counter()
@@ -257,7 +258,8 @@ def _flats(
         moved = sum(_is_refocused(light, lights[-1]) for light in group)
         if reason is None and need.master is None and moved:
             notes.append(
-                f"the focuser has moved since {lights_text(moved)} through {need.frame_set.filter or 'no filter'}"
+                f"the focuser has moved since the exposure of {lights_text(moved)} through "
+                f"{need.frame_set.filter or 'no filter'}"
             )
     notes += [f"no flats for {lights_text(count)} {reason}" for reason, count in without.items()]
 
@@ -269,7 +271,7 @@ def _at_setpoint(need: NeededMaster, setpoint_c: float | None) -> NeededMaster:
 def _biases(
     lights: list[ShotLight], flats: list[NeededMaster], library: _LibraryMasters, settings: Settings
 ) -> Iterator[NeededMaster]:
-    """Yield one bias per readout setting; it must be tonight's if it is subtracted from flats without dark flats."""
+    """Yield one bias per combination of readout settings; flats without dark flats need a bias shot tonight."""
     alike: dict[ReadoutSettings, list[ShotLight]] = defaultdict(list)
     for light in lights:
         alike[light.readout].append(light)
@@ -315,9 +317,9 @@ def shortest_ramps(setpoints: Iterable[float], start_c: float | None, cooling: C
     setpoints
         Setpoints to visit, degrees Celsius.
     start_c
-        Present sensor temperature; None if unknown, in which case the first ramp counts as free.
+        Present sensor temperature; None if unknown, in which case the first ramp is not counted.
     cooling
-        Ramp rates and whether the night ends with a warm-up. Dwell times are the same in any order.
+        Ramp rates and whether the night ends with a warm-up. Dwell times do not depend on the order.
     """
     cold_first = tuple(sorted(set(setpoints)))
     orders = permutations(cold_first) if len(cold_first) <= MAX_PERMUTED_SETPOINTS else (cold_first, cold_first[::-1])

@@ -1,7 +1,7 @@
 """Compute the sun's altitude without a network or an ephemeris file. Pure.
 
 Low-precision formulas of the Astronomical Almanac (section C, "Low precision formulas for the Sun"), accurate to
-0.01 deg from 1950 to 2050. At the equator 0.01 deg is 2.4 s of time, far better than a deadline needs.
+0.01 deg from 1950 to 2050. At the equator, 0.01 deg corresponds to 2.4 s, far more accurate than a deadline requires.
 """
 
 from collections.abc import Callable
@@ -43,18 +43,18 @@ def altitude_deg(at: datetime, site: SiteSettings) -> float:
 
 
 def is_morning(at: datetime, site: SiteSettings, limit_deg: float) -> bool:
-    """Return whether the sun is above an altitude and rising, which excludes the afternoon and dusk."""
+    """Return whether the sun is rising and above the given altitude; False in the afternoon and at dusk."""
     now_deg = altitude_deg(at, site)
     return now_deg >= limit_deg and altitude_deg(at + _STEP, site) > now_deg
 
 
 def next_rise(after: datetime, site: SiteSettings, limit_deg: float = SUNRISE_DEG) -> datetime | None:
-    """Return when the sun next rises through an altitude, to the second.
+    """Return the time when the sun next rises through the given altitude, to the second.
 
     Returns
     -------
     datetime or None
-        None if it does not rise through that altitude within a day, as happens near the poles.
+        None if the sun does not rise through that altitude within a day, as happens near the poles.
     """
 
     def is_up(at: datetime) -> bool:
@@ -70,7 +70,7 @@ def next_rise(after: datetime, site: SiteSettings, limit_deg: float = SUNRISE_DE
 
 
 def _first(holds: Callable[[datetime], bool], before: datetime, after: datetime) -> datetime:
-    """Bisect for the first second at which a condition holds that is false at the start and true at the end."""
+    """Return, by bisection, the first second at which a condition holds that is false `before` and true `after`."""
     while after - before > _SECOND:
         middle = before + (after - before) / 2
         before, after = (before, middle) if holds(middle) else (middle, after)

@@ -17,7 +17,7 @@ class ResizedSet:
     Attributes
     ----------
     number
-        Number of the step, from 1.
+        Number of the step, counted from 1.
     count
         New frame count; 0 if there is no time for the set.
     estimate_s
@@ -42,7 +42,7 @@ class Timetable:
     deadline
         When the last frame must be complete; None without a deadline.
     frames_on_disk
-        Returns how many frames of a set an earlier run of this night has shot.
+        Function that returns how many frames of a set an earlier run of the same night has shot.
     """
 
     planned: tuple[Step, ...]
@@ -58,15 +58,15 @@ class Timetable:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """All steps with their present frame counts, including those for which there is no time."""
+        """All steps with their present frame counts, including steps for which there is no time."""
         return tuple(step or planned for step, planned in zip(self._left, self.planned, strict=True))
 
     def has_no_time(self, number: int) -> bool:
-        """Return whether there is no time for a step, given its number from 1."""
+        """Return whether there is no time for the step with the given number, counted from 1."""
         return self._left[number - 1] is None
 
     def move(self, number: int, from_c: float, to_c: float) -> None:
-        """Move the steps after a step to another setpoint, except sets that are planned at that setpoint anyway."""
+        """Change the setpoint of all steps after a step, except sets that are also planned at the new setpoint."""
         kept = set(self.planned)
 
         def changed(step: Step | None) -> Step | None:
@@ -78,7 +78,7 @@ class Timetable:
         self.planned = (*self.planned[:number], *later)
 
     def learn_set(self, count: int, exposure_s: float, took_s: float) -> None:
-        """Learn the time per frame beyond its exposure from a finished set."""
+        """Learn the time per frame in excess of the exposure from a finished set."""
         self._readout_s = max(took_s / count - exposure_s, 0.0)
 
     def learn_flat(self, step: TuneStep, exposure_s: float) -> None:
@@ -86,7 +86,7 @@ class Timetable:
         self._flats_s[step] = exposure_s
 
     def revise(self, number: int, now: datetime, sensor_c: float | None) -> tuple[ResizedSet, ...]:
-        """Fit the steps from a step on into the remaining time, and return the sets whose frame count changed.
+        """Fit the remaining steps into the remaining time, and return the sets whose frame counts changed.
 
         Parameters
         ----------

@@ -28,7 +28,7 @@ from coldframe.capture.events.kinds import (
 )
 
 LANDMARKS = (NightStarted, NightEnded, StepStarted, StepEnded, FrameAccepted, FrameRejected, MasterWritten, TuningKept)
-"""Events whose lines must survive a power cut, because a night is resumed from them; their lines are synced at once."""
+"""Events from which a night is resumed. Their lines are synced at once, because they must survive a power cut."""
 
 
 def is_journalled(event: Event) -> bool:
@@ -48,8 +48,8 @@ def encode_event(event: Event) -> str:
     -------
     str
         ``{"event": "frame-accepted", "at": "2026-11-22T04:12:33.250000+00:00", ...}``: the wire name, then the fields
-        in the order of the dataclass. Nested dataclasses become objects, enums their values, times ISO 8601, and NaN
-        and infinities null, as JSON cannot represent them. The line is pure ASCII.
+        in the order of the dataclass. A nested dataclass becomes an object, an enum member its value, and a time an
+        ISO 8601 string. NaN and infinities become null, because JSON cannot represent them. The line is pure ASCII.
 
     Raises
     ------
@@ -78,29 +78,30 @@ def _plain(value: object) -> object:
 
 
 class Journal:
-    """Appends events to a file. It is an `EventStream` subscriber; enter it before the first event.
+    """An `EventStream` subscriber that appends events to a file.
 
-    Each line is passed to the kernel at once, so it survives if this process dies. Landmarks (frames, masters, steps)
-    are also synced to the disk. A sync takes up to half a second on an SD card, so it runs in a worker thread, and
-    pending syncs are merged into one. If a power cut left half a line, a newline ends it before the next event is
-    written. A kernel lock on the file marks a night that is still running (see `is_being_written`); the kernel
-    releases it when this process ends for any reason.
+    Enter the context of the journal before the first event is published. Each line is passed to the kernel at once, so
+    the line survives if this process dies. The lines of `LANDMARKS` are also synced to the disk. A sync takes up to
+    half a second on an SD card, so it runs in a worker thread, and pending syncs are merged into one. If a power cut
+    left an incomplete line, the journal ends that line with a newline before it writes the next event. A kernel lock on
+    the file marks a night that is still running (see `is_being_written`). The kernel releases the lock when this
+    process ends, for any reason.
 
     Parameters
     ----------
     path
-        The file; it is created if necessary, and extended if it exists.
+        Path of the file. A missing file is created; new lines are appended to an existing one.
 
     Attributes
     ----------
     failure
-        First error while writing or syncing, None if there was none. Later events are written nevertheless, because
-        space may become available on a full disk.
+        First error while writing or syncing; None if there was none. Later events are still written if possible,
+        because space may become available on a full disk.
 
     Raises
     ------
     OSError
-        On entering, if the file cannot be opened for writing.
+        When the context is entered, if the file cannot be opened for writing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -113,7 +114,7 @@ class Journal:
     async def __aenter__(self) -> Self:
         """Open the file and start the task that syncs."""
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        with contextlib.suppress(OSError):  # the file system has no locks
+        with contextlib.suppress(OSError):  # the file system may not support locks
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         flush_folder(self._path.parent)  # without its directory entry, a synced file is lost in a power cut
         self._broken_line = _ends_in_mid_line(self._descriptor)
@@ -130,7 +131,7 @@ class Journal:
         os.close(self._descriptor)
 
     def __call__(self, event: Event) -> None:
-        """Append the line of an event."""
+        """Append an event as one line."""
         if not is_journalled(event):
             return
         line = ("\n" if self._broken_line else "") + encode_event(event) + "\n"
@@ -143,7 +144,7 @@ class Journal:
             self._landmark.set()
 
     async def flush(self) -> None:
-        """Wait until the lines of all events so far are on the disk; if that fails, `failure` is set."""
+        """Wait until the lines of all events so far are on the disk; set `failure` if the sync fails."""
         await self._in_thread()
 
     async def _sync_landmarks(self) -> None:
@@ -169,7 +170,7 @@ class Journal:
 
 
 def is_being_written(path: Path) -> bool:
-    """Return whether a running process is writing this journal.
+    """Return whether a running process is writing the journal.
 
     Raises
     ------
@@ -184,7 +185,7 @@ def is_being_written(path: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # the file system has no locks
+    except OSError:  # the file system may not support locks
         return False
     finally:
         os.close(descriptor)

@@ -1,7 +1,7 @@
 """Reads journals back into events, for resuming, watching and the morning report.
 
-The decoder is written by hand. `pydantic.TypeAdapter` would need an annotation on every `float` field, including those
-of dataclasses in other rooms, to read null as NaN.
+The decoder is written by hand, because `pydantic.TypeAdapter` would need an annotation on every `float` field,
+including those of dataclasses in other rooms, to read null as NaN.
 """
 
 import dataclasses
@@ -22,11 +22,11 @@ from coldframe.errors import ColdframeError
 T = TypeVar("T")
 
 LONGEST_LINE_BYTES = 1 << 20
-"""Longest line that is read. A plan of hundreds of sets, the longest line in practice, has some 100,000 bytes."""
+"""Longest line that is read. The longest line in practice, a plan of hundreds of sets, has about 100,000 bytes."""
 
 
 class JournalLineError(ColdframeError, ValueError):
-    """A line that is not an event; the message gives the reason."""
+    """A line of a journal cannot be decoded as an event; the message gives the reason."""
 
 
 def decode_event(line: str) -> Event:
@@ -35,8 +35,9 @@ def decode_event(line: str) -> Event:
     Parameters
     ----------
     line
-        With or without the newline. So that journals of other versions can be read, unknown fields are ignored and
-        missing ones get their defaults, or are derived by `old_journals`. A null in a `float` field becomes NaN.
+        Line with or without the newline. Unknown fields are ignored, and missing fields get their default values or
+        values that `old_journals` derives, so that journals of other versions can be read. A null in a `float` field
+        becomes NaN.
 
     Raises
     ------
@@ -46,12 +47,12 @@ def decode_event(line: str) -> Event:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise JournalLineError(f"not a line of JSON: {error}") from error
+        raise JournalLineError(f"the line is not valid JSON: {error}") from error
     if not isinstance(fields, dict):
-        raise JournalLineError("not a JSON object")
+        raise JournalLineError("the line is not a JSON object")
     kind = EVENT_KINDS.get(str(fields.get("event")))
     if kind is None:
-        raise JournalLineError(f"unknown event {fields.get('event')!r}")
+        raise JournalLineError(f"the event {fields.get('event')!r} is unknown")
     try:
         return _dataclass(kind, upgraded(fields))
     except (TypeError, ValueError, OverflowError) as error:
@@ -59,10 +60,10 @@ def decode_event(line: str) -> Event:
 
 
 def read_journal(path: Path) -> Iterator[Event]:
-    """Yield the events of a journal in order, skipping lines that cannot be read.
+    """Yield the events of a journal in order, skipping lines that cannot be decoded.
 
-    A power cut may tear the last line, and another version may have written events that this one does not know. The
-    other lines are still valid.
+    After a power cut, the last line may be incomplete. Another version of coldframe may have written events that this
+    version does not support. The other lines are still valid.
 
     Raises
     ------
@@ -84,7 +85,7 @@ def _hints(kind: type[object]) -> Mapping[str, object]:
 
 def _dataclass(kind: type[T], fields: object) -> T:
     if not isinstance(fields, dict):
-        raise TypeError(f"{kind.__name__} is not an object")
+        raise TypeError(f"{kind.__name__} is not a JSON object")
     hints = _hints(kind)  # type: ignore[arg-type]  # typeshed's protocol does not see that types are hashable
     known = {field.name for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
     return kind(**{name: _value(hints[name], value) for name, value in fields.items() if name in known})

@@ -1,4 +1,4 @@
-"""The folder of a night: where its files go, how they are named, and how they are written durably.
+"""The folder of a night: the locations and names of its files, and methods that write them durably.
 
 ::
 
@@ -39,7 +39,7 @@ MASTERS = "masters"
 QUARANTINE = "quarantine"
 _NIGHT = re.compile(r"(?P<evening>\d{4}-\d{2}-\d{2})(?:-(?P<number>\d{1,9}))?")
 HALF_DAY = timedelta(hours=12)
-"""A night belongs to one date from noon to noon."""
+"""The hours from one noon to the next belong to the same night."""
 
 FOLDERS = {
     FrameKind.BIAS: "biases",
@@ -51,12 +51,12 @@ FOLDERS = {
 
 
 def evening_of(moment: datetime) -> str:
-    """Return the local date of the evening on which the night around `moment` began, such as 2026-11-22."""
+    """Return the local date, such as 2026-11-22, of the evening on which the night of `moment` began."""
     return (moment.astimezone() - HALF_DAY).date().isoformat()
 
 
 def newest_night(storage: Path) -> Path | None:
-    """Return the folder of the latest night in a storage folder, or None.
+    """Return the folder of the latest night in a storage folder, or None if it contains no night.
 
     Raises
     ------
@@ -81,14 +81,14 @@ def nights_from_newest(storage: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class NightFolder:
-    """The folder of one night. Nothing in it is ever overwritten. Its methods block, so call them in threads."""
+    """The folder of one night. The methods never overwrite a file. They block, so call them in threads."""
 
     path: Path
     _encoder: FrameEncoder = field(default_factory=FrameEncoder)
 
     @classmethod
     def create(cls, storage: Path, started: datetime) -> "NightFolder":
-        """Create the folder of a night that starts now, with a number if the evening already has a night.
+        """Create the folder of the night that began at `started`, with a number if that evening already has a night.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class NightFolder:
         raise AssertionError("count never ends")
 
     def save_frame(self, frame: Frame, filter_name: str | None, index: int) -> Path:
-        """Save a frame of a set durably and return its path.
+        """Save a frame of a set durably and return the path of the file.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class NightFolder:
         return self._save(frame, filter_name, folder, f"{frame.kind}_{folder.name}_{index:04d}")
 
     def save_test(self, frame: Frame, filter_name: str | None) -> Path:
-        """Save a test frame of the tuner durably and return its path.
+        """Save a test frame of the tuner durably and return the path of the file.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class NightFolder:
         return self._save_aside(frame, filter_name, "tuning")
 
     def save_check(self, frame: Frame, filter_name: str | None) -> Path:
-        """Save a frame that was shot to check the rig, durably, and return its path.
+        """Durably save a frame that was shot to check the rig, and return the path of the file.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class NightFolder:
         return self._save_aside(frame, filter_name, "checks")
 
     def quarantine(self, frame: Frame, filter_name: str | None, reason: str) -> Path:
-        """Save a rejected frame and a JSON file with the reason, and return the path of the frame.
+        """Save a rejected frame and a JSON file with the reason in quarantine, and return the path of the frame.
 
         Raises
         ------
@@ -152,14 +152,14 @@ class NightFolder:
         return path
 
     def quarantine_stray(self, stray: StrayFrame, came: datetime) -> Path:
-        """Save an unrequested frame, or its raw bytes, in quarantine and return its path.
+        """Save an unrequested frame, or its raw bytes, in quarantine and return the path of the file.
 
-        The file name uses nothing from the frame, because any program may have sent it.
+        No part of the file name comes from the frame, because any program may have sent the frame.
 
         Raises
         ------
         NotDurableError
-            If it cannot be written durably.
+            If the frame cannot be written durably.
         """
         name, content = f"stray_{came:%H%M%S-%f}", stray.content
         folder = _made(self.path / QUARANTINE)
@@ -183,7 +183,7 @@ class NightFolder:
         return self._move_to_quarantine(path, path.name, reason)
 
     def quarantine_partial_files(self) -> list[Path]:
-        """Move to quarantine all files that were still being written when a run ended; return their paths.
+        """Move all files that were being written when a run ended to quarantine, and return their new paths.
 
         Raises
         ------
@@ -191,11 +191,11 @@ class NightFolder:
             If a file cannot be moved, or the reason cannot be written durably.
         """
         partial = sorted(self.path.rglob(f".*{PART}"))
-        reason = "the run ended while the file was written"
+        reason = "the run ended while the file was being written"
         return [self._move_to_quarantine(path, path.name.lstrip("."), reason) for path in partial]
 
     def save_master(self, master: MasterFrame) -> Path:
-        """Save a master durably and return its path; an existing master with the same frames and pixels is kept.
+        """Save a master durably and return its path, or the path of an existing master with the same frames and pixels.
 
         Raises
         ------
@@ -211,7 +211,7 @@ class NightFolder:
         raise AssertionError("the numbers never end")
 
     def master(self, name: str) -> Path:
-        """Return the path of the master with this file name."""
+        """Return the path of the master with the given file name."""
         return self.path / MASTERS / name
 
     def masters(self) -> list[Path]:
@@ -228,12 +228,12 @@ class NightFolder:
         return sum(path.stat().st_size for path in self.raw_frames().values())
 
     def file_master(self, path: Path) -> Path:
-        """Add a saved master to the library in the storage folder and return its path there.
+        """Add a saved master to the library in the storage folder and return its path in the library.
 
         Raises
         ------
         NotDurableError
-            If it cannot be written durably.
+            If the master cannot be written durably.
         """
         return Library(self.path.parent / LIBRARY).file(path)
 
@@ -241,7 +241,7 @@ class NightFolder:
         aside = free_path(_made(self.path / QUARANTINE) / name)
         try:
             path.rename(aside)
-            flush_folder(path.parent)  # or a power cut may bring it back among the accepted frames
+            flush_folder(path.parent)  # without this, a power cut may undo the move
         except OSError as error:
             raise NotDurableError.of(path, error) from error
         _write_reason(aside, {"reason": reason})

@@ -1,7 +1,7 @@
-"""Derives the fields that journals of November 2026 and earlier lack from the sentences that they contain.
+"""Derives fields that are missing from journals of November 2026 and earlier from the sentences in those journals.
 
-Reports, watching and resuming work with such journals, too. This is the only module that may parse the text of a
-message: it parses sentences that are no longer written, and only if a line lacks the field.
+The derived fields make reports, watching and resuming work with such journals. No other module may parse the text of a
+message. This one parses only sentences that coldframe no longer writes, and only if a line lacks the field.
 """
 
 import re
@@ -28,7 +28,7 @@ _OF_A_FILTER_TYPES = {"tune": StepType.TUNE, "combine": StepType.SKY_MASTER}
 
 
 def upgraded(fields: Fields) -> Fields:
-    """Return the fields of a journal line, completed by those that an old line lacks."""
+    """Return the fields of a journal line together with the fields that an old line lacks."""
     match fields:
         case {"event": "night-started", "steps": list(steps)}:
             return {**fields, "steps": [_step(step) for step in steps]}
@@ -44,7 +44,7 @@ def upgraded(fields: Fields) -> Fields:
 
 
 def _step(step: object) -> object:
-    """Return a planned step, completed by its type and by the filter or setpoint in its title."""
+    """Return a planned step together with its type and the filter or setpoint from its title."""
     if not isinstance(step, dict) or "step_type" in step or not isinstance(step.get("title"), str):
         return step
     return {**step, **_type_of(step["title"], shoots=step.get("kind") is not None)}
@@ -61,7 +61,7 @@ def _type_of(title: str, *, shoots: bool) -> Fields:
 
 
 def _last_word(summary: str, outcome: object) -> Fields:
-    """Return the fields of the end of a night: its result, and the state of the rig."""
+    """Return the result of a night and the state of the rig, as fields of the event that ended the night."""
     if summary.endswith(_RIG_IS_SAFE):
         result, not_safe = summary.removesuffix(_RIG_IS_SAFE), []
     else:

@@ -1,4 +1,4 @@
-"""Retry a failed durable write under a new name.
+"""Retries a failed durable write under a new name.
 
 After a failed fsync, the content on the disk is undefined, and Linux reports the error only once. Syncing the same file
 again may succeed without writing anything (docs/faults.md, row 50).
@@ -13,22 +13,22 @@ from pathlib import Path
 from coldframe.calibration.files.durable import NotDurableError
 
 RETRIED_ERRORS = frozenset({errno.EIO})
-"""Errors that a retry may cure. A full disk stays full, and a read-only folder stays read-only."""
+"""Errors after which a retry may succeed. A retry does not help if the disk is full or the folder is read-only."""
 
 
 def numbered(path: Path) -> Iterator[Path]:
-    """Yield the path, then the path with the numbers 2, 3, ... behind its stem."""
+    """Yield the path, then the path with -2, -3, ... appended to its stem."""
     yield path
     yield from (path.with_stem(f"{path.stem}-{number}") for number in count(2))
 
 
 def free_path(path: Path) -> Path:
-    """Return the path, or a numbered one if it exists."""
+    """Return the path if it does not exist yet, or else the first numbered path that does not."""
     return next(candidate for candidate in numbered(path) if not candidate.exists())
 
 
 def write_with_retry(path: Path, write: Callable[[Path], None], quarantine: Path) -> Path:
-    """Write a file, under a new name if the disk fails the first time, and return its path.
+    """Write a file and return its path; if the disk fails, retry once under a new name.
 
     Parameters
     ----------
@@ -37,12 +37,13 @@ def write_with_retry(path: Path, write: Callable[[Path], None], quarantine: Path
     write
         Function that writes the file durably.
     quarantine
-        Folder for a remnant of the first write. The remnant may vanish, and must not count as a second frame.
+        Folder to which the file of a failed first write is moved, if it still exists. That file must not count as a
+        second frame.
 
     Raises
     ------
     NotDurableError
-        If the retry fails, too, or the error is one that a retry cannot cure.
+        If the retry also fails, or if the error is not one of `RETRIED_ERRORS`.
     """
     try:
         write(path)

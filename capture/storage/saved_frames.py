@@ -1,6 +1,7 @@
 """Finds the raw frames that an earlier run of the same night saved, verifies them, and returns each of them once.
 
-Only files that verify and match a set count as shot, not a counter and not the journal (docs/decisions/0012).
+A frame counts as shot if its file passes verification and matches a set. Neither a counter nor the journal decides
+this (docs/decisions/0012).
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,9 +25,9 @@ class Wanted:
     Attributes
     ----------
     filter_name
-        None for any filter: drivers write the filter into the headers of darks, too.
+        Name of the filter; None for any filter, because drivers also write the filter into the headers of darks.
     exposure_s
-        Exact exposure time; None for any, as in twilight flats.
+        Exact exposure time, seconds; None for any exposure time, as in twilight flats.
     """
 
     camera: str
@@ -38,7 +39,7 @@ class Wanted:
 
     @classmethod
     def of(cls, step: ShootStep, camera: str, exposure_s: float | None) -> "Wanted":
-        """Return the properties of the frames of a planned set."""
+        """Return the properties that the frames of a planned set must have."""
         return cls(camera, step.kind, step.readout, step.setpoint_c, step.filter, exposure_s)
 
     def includes(self, setup: FrameSetup, header: Mapping[str, HeaderValue]) -> bool:
@@ -59,21 +60,21 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class SavedFrame:
-    """A frame as the camera delivered it, and its file."""
+    """A frame as the camera delivered it, and the path of its file."""
 
     path: Path
     frame: Frame
 
 
 class SavedFrames:
-    """The raw frames of a night. Its methods read files, so call them in threads.
+    """The saved raw frames of a night. The methods read files, so call them in threads.
 
     Parameters
     ----------
     folder
         Folder of the night.
     paths
-        Its raw frames. A frame with an unreadable header is moved to quarantine.
+        Paths of the raw frames. A frame with an unreadable header is moved to quarantine.
     """
 
     def __init__(self, folder: NightFolder, paths: Iterable[Path] = ()) -> None:
@@ -89,18 +90,19 @@ class SavedFrames:
                 self._frames[path] = (setup_of(header), header)
 
     def count(self, wanted: Wanted) -> int:
-        """Return how many frames belong to a set, judging by their headers."""
+        """Return the number of frames that belong to a set according to their headers."""
         return sum(wanted.includes(*known) for known in self._frames.values())
 
     def take(self, wanted: Wanted, settings: ReadoutSettings) -> SavedFrame | None:
-        """Return the next frame of a set, or None if none is left; each frame is returned once.
+        """Return the next frame of a set, or None if no frame is left; each frame is returned only once.
 
         Parameters
         ----------
         wanted
             Properties of the set.
         settings
-            Current settings of the camera. A frame that was shot with others cannot go into a master with new ones.
+            Current settings of the camera. A frame that was shot with other settings cannot be combined with new
+            frames.
 
         Raises
         ------
@@ -115,7 +117,7 @@ class SavedFrames:
             setup, _ = self._frames.pop(path)
             if setup.readout != as_written:
                 self._faults.append(
-                    f"{path.name} does not count: it was shot with {setup.readout}, the camera now has {settings}"
+                    f"{path.name} does not count: it was shot with {setup.readout}, but the camera now has {settings}"
                 )
                 continue
             try:
@@ -125,18 +127,18 @@ class SavedFrames:
         return None
 
     def release(self, names: Iterable[str]) -> None:
-        """Drop the files with these names: they are part of a master already."""
+        """Remove the files with the given names, because they are already part of a master."""
         taken = set(names)
         self._frames = {path: known for path, known in self._frames.items() if path.name not in taken}
 
     def faults(self) -> tuple[str, ...]:
-        """Return a message for each frame that does not count; each message is returned once."""
+        """Return a message for each frame that does not count; each message is returned only once."""
         faults, self._faults = tuple(self._faults), []
         return faults
 
     def _quarantine(self, path: Path, fault: str) -> None:
-        self._folder.quarantine_saved(path, f"a later run found it damaged: {fault}")
-        self._faults.append(f"{path.name} does not count and is in quarantine: {fault}")
+        self._folder.quarantine_saved(path, f"a later run found that the file is damaged: {fault}")
+        self._faults.append(f"{path.name} does not count and was moved to quarantine: {fault}")
 
 
 def _verified(path: Path, camera: str, settings: ReadoutSettings) -> Frame:
@@ -147,7 +149,7 @@ def _verified(path: Path, camera: str, settings: ReadoutSettings) -> Frame:
     pixels, header = read_frame(path)
     setup = setup_of(header)
     if setup.kind is None or setup.exposure_s is None or setup.taken_at is None:
-        raise FrameFileError(path, "kind, exposure time or date is missing in its header")
+        raise FrameFileError(path, "kind, exposure time or date is missing from the header")
     sensor_c = header.get("CCD-TEMP")
     return Frame(
         pixels=pixels,
@@ -163,5 +165,5 @@ def _verified(path: Path, camera: str, settings: ReadoutSettings) -> Frame:
 
 
 def _as_written(name: str) -> str:
-    """Return a name as a FITS header stores it: in ASCII, without trailing blanks, which are not significant."""
+    """Return a name as a FITS header stores it: in ASCII and without trailing blanks, which FITS ignores."""
     return ascii_text(name).rstrip()

@@ -1,4 +1,4 @@
-"""Quarantine frames that nobody requested. They never count in a set."""
+"""Quarantines frames that coldframe did not request. Such frames never count towards a set."""
 
 import asyncio
 import logging
@@ -18,16 +18,16 @@ from coldframe.devices.camera import StrayFrame
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 4
-"""Largest number of stray frames in memory, waiting to be written."""
+"""Largest number of stray frames that wait in memory to be written."""
 
 MOST_KEPT = 100
-"""Largest number kept per night, so that another program that streams from the same camera cannot fill the disk."""
+"""Largest number of frames kept per night, so that a program that streams from the camera cannot fill the disk."""
 
 DRAIN_DEADLINE_S = 30.0
 
 
 class StrayFrames:
-    """Writes stray frames to quarantine while a night runs; frames before and after it belong to other programs."""
+    """Writes stray frames to quarantine while a night runs; earlier and later ones belong to other programs."""
 
     def __init__(self, clock: NightClock) -> None:
         self._clock = clock
@@ -36,16 +36,16 @@ class StrayFrames:
         self._kept = 0
 
     def take(self, stray: StrayFrame) -> None:
-        """Accept a stray frame without blocking."""
+        """Queue a stray frame for quarantine, or discard it if there are too many; never block."""
         if not self._is_keeping or self._kept >= MOST_KEPT or self._waiting.full():
-            log.warning("%s: a frame that was not requested is discarded: %s", stray.camera, stray.reason)
+            log.warning("%s: a frame that was not requested was discarded: %s", stray.camera, stray.reason)
             return
         self._kept += 1
         self._waiting.put_nowait((stray, self._clock.now()))
 
     @asynccontextmanager
     async def kept_in(self, folder: NightFolder, events: EventStream) -> AsyncIterator[None]:
-        """Write stray frames to the quarantine of a night while the block runs."""
+        """Write stray frames to the quarantine of a night while the `with` block runs."""
         keeping = asyncio.create_task(self._keep_all(folder, events), name="strays")
         self._is_keeping = True
         try:
@@ -64,15 +64,14 @@ class StrayFrames:
             try:
                 path = await in_thread(folder.quarantine_stray, stray, came)
             except NotDurableError as error:
-                events.publish(
-                    Notice(self._clock.now(), Severity.ERROR, f"a frame that was not requested is lost: {error}")
-                )
+                text = f"a frame that was not requested could not be saved: {error}"
+                events.publish(Notice(self._clock.now(), Severity.ERROR, text))
             else:
                 more = (
-                    "; further frames like this are discarded"
+                    "; further frames like this will be discarded"
                     if self._kept >= MOST_KEPT and self._waiting.empty()
                     else ""
                 )
-                text = f"{stray.camera}: {stray.reason}; kept as quarantine/{path.name}{more}"
+                text = f"{stray.camera}: {stray.reason}; the frame is kept as quarantine/{path.name}{more}"
                 events.publish(Notice(self._clock.now(), Severity.WARNING, text))
             self._waiting.task_done()

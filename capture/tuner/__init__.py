@@ -1,8 +1,8 @@
-"""The pure search for a flat's exposure and brightness.
+"""The search for the exposure and brightness of a flat.
 
-Start with `tuner.FlatTuner`: it takes in test frames and returns decisions. `choice` picks the next setting from the
-`evidence` of the tests so far; `target` and `limits` say what is wanted and allowed; `panel_curve` and `saturation`
-hold what the tests teach about the panel and the camera.
+Start with `tuner.FlatTuner`, which takes the results of test frames and returns decisions. `choice` picks the next
+setting from the `evidence` of the tests so far; `target` and `limits` define the wanted signal and the allowed
+settings; `panel_curve` and `saturation` derive the panel's response and the camera's saturation level from the tests.
 
-The search does no I/O and has no clock: `capture.flats.tuning` runs it on the rig.
+The search is pure: it must not use I/O or a clock. `capture.flats.tuning` runs the search on the rig.
 """

@@ -1,4 +1,4 @@
-"""Choose the exposure and brightness of the next test: the preferred window first, then the hard limits. Pure."""
+"""Choose the setting of the next test, first within the preferred window, then within the hard limits. Pure."""
 
 import math
 
@@ -13,26 +13,29 @@ from coldframe.capture.tuner.panel_curve import (
 )
 
 WINDOW_SLACK = 1.1
-"""A needed exposure within this factor of the window is shot at the window's end, without changing the panel."""
+"""If the needed exposure misses the window by less than this factor, use the window's end and keep the brightness."""
 
 FLAT_RESPONSE = 0.15
-"""Slope of log light against log brightness below which the panel seems not to respond; its end is tried next."""
+"""Slope of log light against log brightness below which the panel seems not to respond.
+
+The end of the brightness range is tried next.
+"""
 
 DEPTH_INTO_WINDOW = 0.35
-"""How far inside the window a change of brightness aims the exposure: 0 is the window's end, 1 its middle.
+"""Where in the window the exposure should be after a change of brightness: 0 is the window's end, 1 its middle.
 
-A small change of brightness suffers least from a response of unknown shape.
+The smaller the change of brightness, the less the unknown shape of the panel's response matters.
 """
 
 TESTS_BEFORE_SETTLING = 5
 """After this many tests, an exposure outside the window but within the limits is good enough."""
 
 SAME_EXPOSURE = 0.2
-"""Difference of the logarithms of two needed exposures below which switching between them gains nothing."""
+"""Needed exposures whose logarithms differ by less than this are treated as equal."""
 
 
 def next_setting(evidence: Evidence, limits: TuningLimits) -> tuple[int, float]:
-    """Choose brightness and exposure of the next test: in the window if possible, otherwise within the limits."""
+    """Choose brightness and exposure of the next test, in the window if possible, otherwise within the limits."""
     needs = evidence.needed_exposures()
     here = _best_so_far(evidence, needs, limits.window)
     if evidence.is_bracketed() or _is_good_enough(evidence, here, needs, limits):
@@ -41,23 +44,23 @@ def next_setting(evidence: Evidence, limits: TuningLimits) -> tuple[int, float]:
         there = _better_brightness(here, evidence, needs, limits)
     needed_s = needs[there] if there in needs else _needed_s(there, here, evidence, needs, limits.window)
     if evidence.is_black_up_to(limits.window.longest_s):
-        # At the end of the window, a lamp that is off shows as clearly as at the longest exposure, and sooner.
+        # The window's longest exposure reveals a lamp that is off as clearly as the longest allowed one, but sooner.
         needed_s = min(needed_s, limits.window.longest_s)
     return there, _exposure_to_try_s(evidence, there, needed_s, limits)
 
 
 def _needed_s(there: int, here: int, evidence: Evidence, needs: NeededExposures, window: ExposureSpan) -> float:
-    """Predict the needed exposure at a brightness that has not been tried."""
+    """Predict the needed exposure at the brightness `there`, which has not been tried."""
     dark = evidence.dark_below(here)
     if dark is None or there > here:
         return predict_exposure_s(there, needs, evidence.curve)
     start = _onset(evidence, dark, here, needs)
-    # This close to the onset of the light, the prediction diverges; the window is as good a guess as any.
+    # The prediction diverges near the brightness at which the panel starts to emit light, so keep it in the window.
     return window.clamp(needs[here] * (here - start) / max(there - start, (here - start) / 100))
 
 
 def _best_so_far(evidence: Evidence, needs: NeededExposures, window: ExposureSpan) -> int:
-    """Return the brightness whose needed exposure is nearest to the window; the present one wins ties."""
+    """Return the brightness whose needed exposure is nearest to the window; the present brightness wins ties."""
     here = evidence.tests[-1].brightness_key
     if evidence.is_bracketed():
         # A short exposure at the dimmest clipped brightness gives a measurement; a new brightness may be clipped again.
@@ -69,13 +72,13 @@ def _best_so_far(evidence: Evidence, needs: NeededExposures, window: ExposureSpa
 
 
 def _is_good_enough(evidence: Evidence, here: int, needs: NeededExposures, limits: TuningLimits) -> bool:
-    """Return whether enough tests were shot to accept a brightness whose exposure misses the window."""
+    """Return whether enough tests were shot to accept an exposure outside the window."""
     is_known = evidence.is_measured_at(here) and limits.exposure.contains(needs[here])
     return len(evidence.tests) >= TESTS_BEFORE_SETTLING and is_known
 
 
 def _exposure_to_try_s(evidence: Evidence, brightness: int, needed_s: float, limits: TuningLimits) -> float:
-    """Round the needed exposure, or change it slightly if exactly this setting was shot and missed the band."""
+    """Round the needed exposure, and change it slightly if exactly this setting has already been tested."""
     window = limits.window
     exposure_s = limits.round_s(window.clamp(needed_s) if is_near_window(window, needed_s) else needed_s)
     shot = evidence.newest_at(brightness, exposure_s)
@@ -107,7 +110,7 @@ def _better_brightness(here: int, evidence: Evidence, needs: NeededExposures, li
         slope = slope_between(here, across, needs, curve)
         choice = panel.nearest(_brightness_for(here, wanted, slope, curve))
     else:
-        # A neighbour that should be better is not: the panel no longer responds on this side. Try the end of its range.
+        # A neighbour should be better but is not, so the panel no longer responds here. Try the end of its range.
         choice = end
     if choice == here:
         choice = panel.nearest(here + panel.step if brighter else here - panel.step)
@@ -115,11 +118,11 @@ def _better_brightness(here: int, evidence: Evidence, needs: NeededExposures, li
 
 
 def _onset(evidence: Evidence, dark: int, lit: int, needs: NeededExposures) -> float:
-    """Estimate the brightness between `dark` (black) and `lit` at which a panel starts to give light.
+    """Estimate the brightness between `dark` (black) and `lit` at which a panel starts to emit light.
 
-    Such panels are linear above that point, so the line through the two lowest measured brightnesses gives it. Without
-    two of them, or if that line contradicts the tests, guess a fraction of the way that grows with the number of black
-    brightnesses.
+    Panels with a dark range are linear above that brightness, so the line through the two lowest measured brightnesses
+    leads to it. Without two measurements, or if the line contradicts the tests, guess a brightness between `dark` and
+    `lit`, which moves towards `lit` as more black brightnesses are found.
     """
     blacks = len({test.brightness_key for test in evidence.tests if evidence.is_black(test)})
     guess = dark + (lit - dark) * blacks / (blacks + 3)
@@ -131,17 +134,17 @@ def _onset(evidence: Evidence, dark: int, lit: int, needs: NeededExposures) -> f
 
 
 def _brightness_for(here: int, factor: float, slope: float, curve: PanelCurve) -> float:
-    """Return the brightness with `factor` times the light of `here`; light is the curve to the power of `slope`."""
+    """Return the brightness with `factor` times the light of `here`, if light is the curve to the power of `slope`."""
     exponent = math.log(factor) / slope
     # The bound prevents an overflow; a factor of e^100 is outside any panel's range.
     return curve.brightness(curve.light(here) * math.exp(min(max(exponent, -100.0), 100.0)))
 
 
 def is_near_window(window: ExposureSpan, needed_s: float) -> bool:
-    """Return whether a needed exposure is in the window, or so near that the window's end will do."""
+    """Return whether a needed exposure is in the window, or near enough to use the window's end."""
     return window.shortest_s / WINDOW_SLACK <= needed_s <= window.longest_s * WINDOW_SLACK
 
 
 def _distance(window: ExposureSpan, needed_s: float) -> float:
-    """Return the distance of an exposure from the window, as a logarithm; 0 inside."""
+    """Return the distance of an exposure from the window, as a logarithm; 0 inside the window."""
     return abs(math.log(needed_s / window.clamp(needed_s)))

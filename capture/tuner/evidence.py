@@ -1,4 +1,4 @@
-"""Interpret the test frames: how bright the light is, and which exposures reach the target. Pure."""
+"""Interpret the test frames: how bright the lamp is, and which exposures reach the target. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -10,33 +10,38 @@ from coldframe.capture.tuner.panel_curve import PROPORTIONAL, NeededExposures, P
 from coldframe.capture.tuner.target import FlatTarget
 
 CLIPPED_FRACTION = 0.01
-"""A larger fraction of saturated pixels cannot be hot pixels: the light was too bright to measure."""
+"""If more pixels than this fraction are saturated, they are not just hot pixels, and the test is clipped."""
 
 CLIPPED_LEVEL = 0.95
-"""Signals above this fraction of the usable range count as clipped; many sensors saturate short of full scale."""
+"""Signals above this fraction of the usable range count as clipped, because many sensors saturate below full scale."""
 
 BLACK_LEVEL = 0.0005
 BLACK_ADU = 6.0
-"""A signal below this sum (`BLACK_LEVEL` is a part of the usable range) is less than the error of the bias level."""
+"""A signal below `BLACK_ADU` plus `BLACK_LEVEL` times the usable range is less than the error of the bias level."""
 
 CLIPPED_STEP = 5.0
-"""Factor by which the exposure is cut after a clipped test, squared after the next: a clipped level has no size."""
+"""Factor by which the exposure is divided once for each clipped test.
+
+The level of a clipped test does not show by how much the exposure is too long.
+"""
 
 LESS_WITH_MORE = 0.8
-"""If a longer exposure has less than this fraction of the signal of a shorter one, the light changed in between."""
+"""If a longer exposure has less than this fraction of the signal of a shorter one, the lamp has changed."""
 
 MORE_THAN_LINEAR = 1.5
-"""The same if the signal grew by this factor more than the exposure did, and dead time cannot explain it."""
+"""If the signal grows by this factor more than the exposure, and dead time cannot explain it, the lamp has changed."""
 
 HOPELESS_FACTOR = 2.0
-"""If the light would miss the target by this factor even at the longest exposure, that exposure is not tried."""
+"""If the signal would miss the target by this factor even at the longest exposure, that exposure is not tried."""
 
 LEAST_RANGE_ADU = 4000
-"""Usable range of a 12-bit converter in unscaled files, the smallest there is: a light that is too faint for it is too
-faint for any camera."""
+"""Usable range of a 12-bit converter in unscaled files.
+
+No camera has a smaller range, so a lamp that is too faint for this range is too faint for any camera.
+"""
 
 LONG_EXPOSURE_S = 0.2
-"""Shutters have dead times of tens of milliseconds, which hardly matter from this exposure on."""
+"""Shutters have dead times of tens of milliseconds, which hardly matter if the exposure is at least this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +53,25 @@ class Evidence:
     curve: PanelCurve = PROPORTIONAL
 
     def signal_adu(self, test: FlatTest) -> float:
-        """Return the level above bias."""
+        """Return the level of a test above bias."""
         return test.level_adu - self.target.bias_adu
 
     def percent(self, test: FlatTest) -> float:
-        """Return the signal as a percentage of the usable range."""
+        """Return the signal of a test as a percentage of the usable range."""
         return 100 * self.signal_adu(test) / self.target.range_adu
 
     def is_clipped(self, test: FlatTest) -> bool:
-        """Return whether the light was too bright to measure."""
+        """Return whether the light of a test was too bright to measure."""
         return (
             test.saturated_fraction > CLIPPED_FRACTION or self.signal_adu(test) >= CLIPPED_LEVEL * self.target.range_adu
         )
 
     def is_black(self, test: FlatTest) -> bool:
-        """Return whether the light was too faint to measure."""
+        """Return whether the light of a test was too faint to measure."""
         return self.signal_adu(test) < black_limit_adu(self.target)
 
     def is_measured(self, test: FlatTest) -> bool:
-        """Return whether the signal can be used for predictions."""
+        """Return whether the signal of a test can be used for predictions."""
         return not (self.is_clipped(test) or self.is_black(test))
 
     def is_black_up_to(self, exposure_s: float) -> bool:
@@ -79,7 +84,7 @@ class Evidence:
         return HOPELESS_FACTOR * most_adu < self.target.band[0] * LEAST_RANGE_ADU
 
     def is_above(self, test: FlatTest) -> bool:
-        """Return whether the signal is above the target."""
+        """Return whether the signal of a test is above the target."""
         return self.is_clipped(test) or self.signal_adu(test) > self.target.signal_adu
 
     def describe(self, test: FlatTest) -> str:
@@ -94,32 +99,32 @@ class Evidence:
         return f"{test.setting} gave {test.level_adu:.0f} ADU, {state}"
 
     def at(self, brightness: int) -> list[FlatTest]:
-        """Return the tests at a brightness, oldest first."""
+        """Return the tests at the given brightness, oldest first."""
         return [test for test in self.tests if test.brightness_key == brightness]
 
     def is_bracketed(self) -> bool:
-        """Return whether some brightness was too dark and a higher one too bright, with no measurement so far."""
+        """Return whether one brightness was too dark, a higher one too bright, and no test has been measured yet."""
         dark = [test.brightness_key for test in self.tests if self.is_black(test)]
         bright = [test.brightness_key for test in self.tests if self.is_clipped(test)]
         return len(dark) + len(bright) == len(self.tests) and max(dark, default=math.inf) < min(bright, default=0)
 
     def is_measured_at(self, brightness: int) -> bool:
-        """Return whether any test at a brightness was measured."""
+        """Return whether any test at the given brightness was measured."""
         return any(self.is_measured(test) for test in self.at(brightness))
 
     def dark_below(self, brightness: int) -> int | None:
-        """Return the next lower brightness that was tried if it was black and this one was not, else None."""
+        """Return the next lower tried brightness if it was black and the given one was not, otherwise None."""
         below = max((test.brightness_key for test in self.tests if test.brightness_key < brightness), default=None)
         if below is None or self.is_black_at(brightness):
             return None
         return below if self.is_black_at(below) else None
 
     def is_black_at(self, brightness: int) -> bool:
-        """Return whether all tests at a brightness were black."""
+        """Return whether all tests at the given brightness were black."""
         return all(self.is_black(test) for test in self.at(brightness))
 
     def newest_at(self, brightness: int, exposure_s: float) -> FlatTest | None:
-        """Return the newest test at a setting, or None."""
+        """Return the newest test at the given brightness and exposure, or None."""
         return next(
             (test for test in reversed(self.at(brightness)) if math.isclose(test.exposure_s, exposure_s, rel_tol=1e-6)),
             None,
@@ -128,7 +133,7 @@ class Evidence:
     def best_test(self, margin: float, span: ExposureSpan) -> FlatTest | None:
         """Return the test nearest to the target whose exposure is in the span and whose signal is in the band.
 
-        `margin` is the part of the band's width that must remain on either side.
+        `margin` is the fraction of the band's width that must remain free at either end.
         """
         good = [
             test
@@ -151,7 +156,7 @@ class Evidence:
         return {brightness: self._measured_s(self.at(brightness)) for brightness in seen}
 
     def _measured_s(self, tests: Sequence[FlatTest]) -> float:
-        """Solve for the exposure, and keep it between those that were too short and those that were too long."""
+        """Return the needed exposure, kept between the exposures that were too short and those that were too long."""
         needed_s = self._linear_s([test for test in tests if self.is_measured(test)])
         too_short_s = max((test.exposure_s for test in tests if not self.is_above(test)), default=0.0)
         too_long_s = min((test.exposure_s for test in tests if self.is_above(test)), default=math.inf)
@@ -160,9 +165,9 @@ class Evidence:
         return math.sqrt(too_short_s * too_long_s)
 
     def _linear_s(self, measured: Sequence[FlatTest]) -> float:
-        """Solve for the exposure by the line through the two tests nearest to the target, or through the origin.
+        """Solve for the exposure on the line through the two tests nearest to the target, or through the origin.
 
-        The line through two tests accounts for the shutter's dead time. If drift or noise makes its slope implausible,
+        The line through two tests accounts for the shutter's dead time. If drift or noise makes that slope implausible,
         the signal of the nearest test is taken as proportional to the exposure.
         """
         wanted_adu = self.target.signal_adu
@@ -181,8 +186,8 @@ class Evidence:
     def _guess_s(self, brightness: int, measured: NeededExposures) -> float:
         """Guess the exposure at a brightness whose tests were all clipped or black.
 
-        These tests, and the rule that more brightness never needs more exposure, give bounds. The measurements at
-        other brightnesses give the guess between them.
+        The bounds come from these tests and from the rule that a higher brightness never needs a longer exposure. The
+        guess between the bounds comes from the measurements at other brightnesses.
         """
         own = self.at(brightness)
         clipped_s = min((test.exposure_s for test in own if self.is_clipped(test)), default=math.inf)
@@ -222,7 +227,7 @@ def black_limit_adu(target: FlatTarget) -> float:
 def observed_faintest_part(target: FlatTarget, tests: Sequence[FlatTest]) -> float | None:
     """Return the signal of the faintest channel relative to the brightest one, from the brightest measured test.
 
-    None if no measured test has channels.
+    The result is None if no measured test has colour channels.
     """
     evidence = Evidence(target, tests)
     telling = [test for test in tests if test.faintest_adu is not None and evidence.is_measured(test)]
@@ -233,7 +238,7 @@ def observed_faintest_part(target: FlatTarget, tests: Sequence[FlatTest]) -> flo
 
 
 def light_changed(one: FlatTest, other: FlatTest, target: FlatTarget) -> bool:
-    """Return whether two tests at the same brightness contradict each other more than dead time can explain."""
+    """Return whether two tests at the same brightness contradict each other by more than dead time can explain."""
     short, long = sorted((one, other), key=lambda test: test.exposure_s)
     short_adu, long_adu = short.level_adu - target.bias_adu, long.level_adu - target.bias_adu
     if short.brightness != long.brightness or short_adu < black_limit_adu(target):

@@ -13,7 +13,7 @@ class FlatTest:
     exposure_s, brightness
         Setting of the test; brightness is None for a lamp without brightness control.
     level_adu
-        Median of the central region including bias; with a colour filter array, that of the brightest channel.
+        Median of the central region, including bias; with a colour filter array, the median of the brightest channel.
     saturated_fraction
         Fraction of the central region's pixels at or above the saturation level.
     noise_adu
@@ -21,7 +21,7 @@ class FlatTest:
     faintest_adu
         Median of the faintest channel; None without a colour filter array.
     saturation_adu
-        Level at which the frame's histogram is cut off; infinity if it is not.
+        Level at which the frame's histogram is cut off; infinity if it is not cut off.
 
     Raises
     ------
@@ -41,7 +41,7 @@ class FlatTest:
         finite = all(map(math.isfinite, (self.level_adu, self.saturated_fraction, self.faintest_adu or 0.0)))
         known = not (math.isnan(self.noise_adu) or math.isnan(self.saturation_adu))
         if not (finite and known and 0 < self.exposure_s < math.inf):
-            raise ValueError(f"impossible values of a test frame: {self}")
+            raise ValueError(f"a test frame has impossible values: {self}")
 
     @property
     def brightness_key(self) -> int:

@@ -13,7 +13,7 @@ class ExposureSpan:
 
     def __post_init__(self) -> None:
         if not 0 < self.shortest_s <= self.longest_s < math.inf:
-            raise ValueError(f"exposures from {self.shortest_s} s to {self.longest_s} s are not a positive range")
+            raise ValueError(f"exposures from {self.shortest_s} s to {self.longest_s} s are not a valid range")
 
     @property
     def middle_s(self) -> float:
@@ -25,13 +25,13 @@ class ExposureSpan:
         return self.shortest_s <= exposure_s <= self.longest_s
 
     def clamp(self, exposure_s: float) -> float:
-        """Return the nearest exposure of the range."""
+        """Return the exposure in the range that is nearest to the given one."""
         return min(max(exposure_s, self.shortest_s), self.longest_s)
 
 
 @dataclass(frozen=True, slots=True)
 class BrightnessRange:
-    """Brightness range of a panel, in its own steps; raises ValueError unless 0 <= minimum < maximum and step > 0.
+    """Brightness range of a panel, in the panel's units; raises ValueError unless 0 <= minimum < maximum and step > 0.
 
     Brightness 0 is never used, because it means off on most panels.
     """
@@ -57,7 +57,7 @@ class BrightnessRange:
         return max(self.dimmest, self.maximum - (self.maximum - self.minimum) % self.step)
 
     def nearest(self, brightness: float) -> int:
-        """Return the allowed brightness nearest to a value."""
+        """Return the allowed brightness nearest to the given value."""
         wanted = min(max(brightness, self.dimmest), self.brightest)
         return min(
             max(self.minimum + round((wanted - self.minimum) / self.step) * self.step, self.dimmest), self.brightest
@@ -71,16 +71,16 @@ class TuningLimits:
     Attributes
     ----------
     exposure
-        Hard limits: what the camera can do and the user allows.
+        Hard limits: exposures that the camera supports and the user allows.
     preferred
         Exposures to aim for by changing the brightness: long enough to avoid flicker and shutter artefacts, short
         enough to keep dark current low.
     brightness
-        Brightness range; None for a lamp that can only be switched.
+        Brightness range; None for a lamp that can only be switched on and off.
     exposure_step_s
         Exposures are multiples of this step; 0 if the camera accepts any.
     maximum_tests
-        Number of tests after which the best one so far decides.
+        Number of tests after which the best test so far is used.
 
     Raises
     ------
@@ -110,10 +110,10 @@ class TuningLimits:
         )
 
     def round_s(self, exposure_s: float) -> float:
-        """Round an exposure within the limits so that it prints exactly as it is used.
+        """Round an exposure within the limits, so that its printed value is exactly the value used.
 
-        Exposures become multiples of the camera's step, otherwise of 1 ms, or three significant digits below 0.1 s:
-        finer than matters for a flat, and coarser than the rounding of drivers.
+        The result is a multiple of the camera's step. Without a step, the result is rounded to 1 ms, or to three
+        significant digits below 0.1 s, which is finer than a flat needs and coarser than the rounding of drivers.
         """
         if self.exposure_step_s:
             return self._on_step(exposure_s)
@@ -129,6 +129,6 @@ class TuningLimits:
     @property
     def _steps(self) -> tuple[int, int]:
         """Shortest and longest allowed exposure, in steps."""
-        # Without the tolerance, rounding would exclude a limit that is a multiple itself, such as 0.3 = 3 x 0.1.
+        # Without the tolerance, rounding errors would exclude limits that are multiples of the step: 0.3 = 3 x 0.1.
         first = max(1, math.ceil(self.exposure.shortest_s / self.exposure_step_s - 1e-9))
         return first, math.floor(self.exposure.longest_s / self.exposure_step_s + 1e-9)

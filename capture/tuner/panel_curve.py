@@ -1,4 +1,4 @@
-"""How a panel's light follows its brightness setting, as measured so far. Pure."""
+"""The measured relation between a panel's brightness setting and its light. Pure."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Self
 
 LEAST_SLOPE = 0.02
-"""Smallest slope of log light against log brightness: a flat curve could not be inverted."""
+"""Smallest slope of log light against log brightness; a flat curve could not be inverted."""
 
 STEEPEST_SLOPE = 5.0
 """Largest slope trusted in an extrapolation."""
@@ -30,7 +30,7 @@ class PanelCurve:
 
     @classmethod
     def through(cls, light: Mapping[int, float]) -> Self:
-        """Return the curve through measured points; points that fall, because of noise, are raised to a flat line."""
+        """Return the curve through measured points, with points that fall because of noise raised to a flat line."""
         points: list[tuple[int, float]] = []
         for brightness, measured in sorted(light.items()):
             if points:
@@ -41,20 +41,20 @@ class PanelCurve:
         return cls(tuple(points))
 
     def extended(self, light: Mapping[int, float]) -> "PanelCurve":
-        """Return the curve through newly measured points on their own scale, and the old points elsewhere."""
+        """Return the curve through new points, and through the old points elsewhere, rescaled to match."""
         if not light:
             return self
-        # Match the scales where the old curve is best known: at a shared point, or else nearest to one.
+        # Match the scales where the old curve is best known: at a shared point, or else at the nearest points.
         reference = min(light, key=lambda new: min((abs(math.log(new / old)) for old, _ in self.points), default=0.0))
         scale = light[reference] / self.light(reference)
         return PanelCurve.through({brightness: scale * old for brightness, old in self.points} | dict(light))
 
     def light(self, brightness: float) -> float:
-        """Return the light at a brightness above zero."""
+        """Return the light at the given brightness, which must be above zero."""
         return _on_line([(float(b), light) for b, light in self.points], brightness, LEAST_SLOPE, STEEPEST_SLOPE)
 
     def brightness(self, light: float) -> float:
-        """Return the brightness that gives a light above zero; it need not be a brightness that the panel has."""
+        """Return the brightness that gives the given light (above zero), even if the panel does not support it."""
         return _on_line([(light, float(b)) for b, light in self.points], light, 1 / STEEPEST_SLOPE, 1 / LEAST_SLOPE)
 
 
@@ -62,11 +62,11 @@ PROPORTIONAL = PanelCurve()
 """Response assumed for an unknown panel."""
 
 NeededExposures = dict[int, float]
-"""Needed exposure in seconds by brightness; a lamp without brightness control has the only key 0."""
+"""Needed exposures in seconds by brightness; a lamp without brightness control has only the key 0."""
 
 
 def predict_exposure_s(there: int, needs: NeededExposures, curve: PanelCurve) -> float:
-    """Predict a needed exposure with the curve, scaled to pass through the nearest brightnesses that were tried."""
+    """Predict the exposure needed at brightness `there`, from the curve scaled to the nearest tried brightnesses."""
     lower, upper = [other for other in needs if other < there], [other for other in needs if other > there]
     near = max(lower) if lower else min(upper)
     slope = slope_between(near, min(upper), needs, curve) if lower and upper else local_slope(near, needs, curve)
@@ -74,7 +74,7 @@ def predict_exposure_s(there: int, needs: NeededExposures, curve: PanelCurve) ->
 
 
 def local_slope(here: int, needs: NeededExposures, curve: PanelCurve) -> float:
-    """Return the exponent of the curve that fits the light near `here`; 1 as long as only one brightness was tried."""
+    """Return the exponent of the curve that fits the light near `here`; 1 if only one brightness was tried."""
     others = [other for other in needs if other != here]
     if not others:
         return 1.0

@@ -9,23 +9,23 @@ NOISELESS = 0.01
 """Smallest ratio of variance to signal (both in ADU) of pixels that are not saturated.
 
 The variance of shot noise is the signal divided by the gain (J. Janesick, "Photon Transfer", SPIE Press 2007, chapter
-5). No camera has 100 electrons per ADU: a full well of 100,000 electrons in 12 bits has 24.
+5). No camera has 100 electrons per ADU; a full well of 100,000 electrons in 12 bits gives 24.
 """
 
 STILL_RISING = 1.05
 """If another test exceeds a level by this factor, the camera does not saturate at that level."""
 
 HIDDEN_PART = 0.99
-"""A histogram that is cut off below this part of the given full scale shows that the true full scale is lower."""
+"""A histogram that is cut off below this fraction of the given full scale shows that the true full scale is lower."""
 
 LEAST_CLIPPED = 0.02
-"""Levels below this part of the usable range are never taken as saturation."""
+"""Levels below this fraction of the usable range are never taken as saturation."""
 
 
 def observed_full_scale_adu(target: FlatTarget, tests: Sequence[FlatTest]) -> float:
     """Return the level at which the camera saturates, or the given full scale if no test saturates below it.
 
-    Three signs count: a histogram that is cut off, a level that lacks its shot noise, and a level that does not rise
+    Saturation has three signs: a histogram that is cut off, a level without shot noise, and a level that does not rise
     with the exposure.
     """
     clips = levels_without_shot_noise_adu(target, tests) + [test.saturation_adu for test in tests]
@@ -46,10 +46,10 @@ def is_histogram_cut_off(test: FlatTest, target: FlatTarget) -> bool:
 
 
 def levels_without_shot_noise_adu(target: FlatTarget, tests: Sequence[FlatTest]) -> list[float]:
-    """Return levels that lack their shot noise because pixels are saturated.
+    """Return the levels of tests that have no shot noise because pixels are saturated.
 
-    Empty if these levels differ or another test exceeds them: frames of some cameras never have shot noise, such as
-    simulated ones and cameras that smooth or stack internally.
+    The result is empty if these levels differ or another test exceeds them, because the frames of some cameras never
+    have shot noise: simulated cameras, and cameras that smooth or stack internally.
     """
     tops = [test for test in tests if test.noise_adu**2 < NOISELESS * (test.level_adu - target.bias_adu)]
     lowest_adu = min((test.level_adu - target.bias_adu for test in tops), default=0.0)

@@ -4,28 +4,28 @@ import math
 from dataclasses import dataclass, replace
 
 COLOUR_ROOM = 0.25
-"""Part of the band's width between the aim of the brightest channel and the top of the band, at least."""
+"""Smallest distance between the aim of the brightest channel and the top of the band, relative to the band's width."""
 
 FAINTEST_FLOOR = 0.5
-"""The faintest channel must reach this part of the band's lower limit."""
+"""The faintest channel must reach this fraction of the band's lower limit."""
 
 LEAST_ROOM = 0.125
-"""If less than this part of the band's width remains between aim and lower limit, `FAINTEST_FLOOR` is given up."""
+"""If less than this fraction of the band's width remains between aim and lower limit, drop `FAINTEST_FLOOR`."""
 
 CHANNEL_TOLERANCE = 0.95
-"""Tolerance of the faintest channel in a set, relative to its share in the tuning frames times the lower limit."""
+"""Fraction of its expected level at the lower limit that the faintest channel of a set's frames must reach."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlatTarget:
-    """Signal that a flat should have; with a colour filter array, that of its brightest channel.
+    """Signal that a flat should have; with a colour filter array, the signal of the brightest channel.
 
     Attributes
     ----------
     bias_adu
         Bias level, ADU.
     full_scale_adu
-        Level at which pixels saturate, ADU; replaced if tests show a lower one.
+        Level at which pixels saturate, ADU; replaced if tests show a lower level.
     fraction
         Signal to aim for, as a fraction of the usable range from bias to full scale.
     band
@@ -73,7 +73,7 @@ class FlatTarget:
 
     @property
     def faintest_level_adu(self) -> float:
-        """Lowest level of the faintest channel that a set's frames may have, including bias."""
+        """Lowest allowed level of the faintest channel in a set's frames, including bias."""
         part = self.band[0] * self.faintest_part * (CHANNEL_TOLERANCE if self.faintest_part < 1 else 1.0)
         return self.bias_adu + part * self.range_adu
 
@@ -84,14 +84,14 @@ class FlatTarget:
         return low + kept <= signal_adu / self.range_adu <= high - kept
 
     def for_channels(self, faintest_part: float) -> "FlatTarget":
-        """Return the target for the brightest channel that suits all channels.
+        """Return the target for the brightest channel that gives good levels in all channels.
 
-        No channel may exceed the top of the band, and the faintest must reach half of its lower limit (15 % for a band
-        from 30 %). The lower limit for the brightest channel rises accordingly, so that a flat whose brightest channel
-        is in the band is good in all channels. The aim puts the brightest and the faintest channel at equal distances
-        from the target, which maximises the smaller margin, but stays a quarter of the band's width below the top.
-        With the default band this suits channels that differ by a factor of up to 2.8. Beyond that, `starves` is true:
-        the lower limit no longer rises, and the brightest channel is aimed at that highest point.
+        No channel may exceed the top of the band, and the faintest must reach half of the band's lower limit (15 % for
+        a limit of 30 %). The lower limit for the brightest channel rises accordingly, so that a flat whose brightest
+        channel is in the band is good in all channels. The aim puts the brightest and the faintest channel at equal
+        distances from the target, which maximises the smaller margin, but the aim stays a quarter of the band's width
+        below the top. The default band suits channels that differ by a factor of up to 2.8. Beyond that factor,
+        `starves` returns True, the lower limit no longer rises, and the aim is at its highest value.
         """
         low, high = self.band
         lowest = low if self.starves(faintest_part) else max(low, FAINTEST_FLOOR * low / faintest_part)

@@ -1,6 +1,6 @@
-"""Find exposure and panel brightness of a good flat with as few test frames as possible. Pure.
+"""Find the exposure and panel brightness of a good flat with as few test frames as possible. Pure.
 
-Feed test results in, and follow the decisions:
+Pass test results to the tuner, and follow its decisions:
 
 >>> from coldframe.capture.tuner.limits import ExposureSpan
 >>> tuner = FlatTuner(FlatTarget(bias_adu=500, full_scale_adu=65535), TuningLimits(ExposureSpan(0.001, 30)))
@@ -9,8 +9,8 @@ Feed test results in, and follow the decisions:
 >>> decision.exposure_s
 1.301
 
-The model: the signal (level above bias, of a colour camera that of its brightest channel) is linear in the exposure,
-apart from a dead time of the shutter that two tests reveal, and does not fall when the brightness rises. Clipped and
+The model: the signal (level above bias, in the brightest channel of a colour camera) is linear in the exposure, apart
+from a dead time of the shutter, which two tests reveal. The signal does not fall when the brightness rises. Clipped and
 black tests only give bounds.
 """
 
@@ -32,19 +32,19 @@ from coldframe.capture.tuner.saturation import (
 from coldframe.capture.tuner.target import FlatTarget
 
 COMFORT_MARGIN = 0.10
-"""Part of the band's width to keep free at either end, so that drift between frames stays within the band."""
+"""Fraction of the band's width to keep free at either end, so that drift between frames stays within the band."""
 
 EDGE_MARGIN = 0.05
-"""The same margin if nothing better is possible: the exposure is at its limit or no tests are left."""
+"""Margin that is enough if nothing better is possible because the exposure is at its limit or no tests are left."""
 
 OVEREXPOSURE = 1.3
-"""Signal of the frame that shows the saturation, relative to the assumed range."""
+"""Signal of the test that shows the saturation level, relative to the assumed usable range."""
 
 FIRST_PART = 0.25
-"""The first test of an unknown lamp uses this part of the window's shortest exposure and of the brightness.
+"""The first test of an unknown lamp uses this fraction of the window's shortest exposure and of the full brightness.
 
-It lies between the needs of bright broadband and faint narrowband filters: a short, dim test wastes less than a clipped
-one, but it must be long enough for a shutter's dead time not to matter.
+This setting lies between the needs of bright broadband and faint narrowband filters. A short, dim test wastes less time
+than a clipped one, but it must be long enough that the shutter's dead time does not matter.
 """
 
 
@@ -79,7 +79,7 @@ class KnownLight:
 
     def __post_init__(self) -> None:
         if not (0 < self.rate_adu_per_s < math.inf and 0 <= self.faintest_part <= 1):
-            raise ValueError(f"impossible learned values: {self}")
+            raise ValueError(f"the learned values are impossible: {self}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +100,13 @@ class Tuned:
     signal_adu
         Level above bias in the test frame, of the brightest channel.
     target
-        Target adapted to the saturation level and the channels that the tests showed.
+        Target adapted to the saturation level and the colour channels that the tests showed.
     is_starved
         True if the faintest channel gets too little light although the brightest one is as bright as allowed.
     tests
         Number of test frames.
     message
-        Result for the user; also explains an exposure outside the preferred window.
+        Result for the user, with the reason for an exposure outside the preferred window.
     """
 
     exposure_s: float
@@ -119,13 +119,13 @@ class Tuned:
 
     @property
     def rate_adu_per_s(self) -> float:
-        """Signal per second, the starting point of the next night."""
+        """Signal per second, from which the tuning of the next night starts."""
         return self.signal_adu / self.exposure_s
 
 
 @dataclass(frozen=True, slots=True)
 class OutOfReach:
-    """Decision that no allowed setting gives a good flat; `message` has the measured values."""
+    """Decision that no allowed setting gives a good flat; `message` contains the measured values."""
 
     reason: Reason
     message: str
@@ -199,23 +199,23 @@ class FlatTuner:
         self._tests.append(test)
 
     def decide(self) -> Decision:
-        """Return the next decision; it does not change until another test is observed."""
+        """Return the next decision, which does not change until another test is observed."""
         if not self._tests:
             return self._first_shot()
         changes = [pair for pair in pairwise(self._tests) if self._changed(*pair)]
         if len(changes) > 1:
             return _unstable(*changes[-1])
-        # If the light has changed, only tests that agree with the newest one count.
+        # If the lamp has changed, only tests that agree with the newest one count.
         newest = self._tests[-1]
         fitting = [test for test in self._tests if not self._changed(test, newest)]
         return self._judge(Evidence(self.target, fitting, self._curve))
 
     def saturating_shot(self) -> Shoot | None:
-        """Return the test that shows where an unknown camera saturates, or None if it is not needed.
+        """Return the test that shows where an unknown camera saturates, or None if the test is not needed.
 
-        Drivers report the bit depth, not the level at which pixels are full. Shoot this test after the search has
-        ended, and observe it; `decide` then returns whether the result still holds. It is not needed if no good flat
-        was found or a test has already shown the saturation.
+        Drivers report the bit depth, not the level at which pixels saturate. Shoot this test after the search has
+        ended, and observe it; `decide` then confirms or revises the result. The test is not needed if no good flat was
+        found or another test has already shown the saturation level.
         """
         decision = self.decide()
         if not isinstance(decision, Tuned):
@@ -254,13 +254,13 @@ class FlatTuner:
         if self._known is None:
             exposure_s = self._limits.round_s(self._limits.window.shortest_s * FIRST_PART)
             brightness = None if panel is None else panel.nearest(panel.maximum * FIRST_PART)
-            return Shoot(exposure_s, brightness, "the light is not known yet")
+            return Shoot(exposure_s, brightness, "the lamp has not been measured yet")
         exposure_s = self._limits.round_s(self.target.signal_adu / self._known.rate_adu_per_s)
         brightness = None if panel is None else panel.nearest(self._known.brightness or panel.maximum)
         return Shoot(exposure_s, brightness, "starting from the learned setting")
 
     def _exhausted_at(self, evidence: Evidence, brightness: int) -> FlatTest | None:
-        """Return a good test outside the window if no brightness would bring the exposure into it."""
+        """Return a good test outside the window if no brightness would bring the exposure into the window."""
         here = evidence.at(brightness)
         if not here or is_near_window(self._limits.window, evidence.needed_exposures()[brightness]):
             return None
@@ -271,7 +271,7 @@ class FlatTuner:
         message = f"{test.setting}: {evidence.percent(test):.0f} % of the usable range after {_count(len(self._tests))}"
         if not window.contains(test.exposure_s):
             preferred = f"{window.shortest_s:g} to {window.longest_s:g} s"
-            message += f"; outside the preferred {preferred}, {self._why_outside(evidence)}"
+            message += f"; the exposure is outside the preferred {preferred}, {self._why_outside(evidence)}"
         part = evidence.target.faintest_part
         is_starved = self._target.starves(part)
         if is_starved:
@@ -295,7 +295,7 @@ class FlatTuner:
         return "because no brightness brings it inside"
 
     def _at_the_end(self, evidence: Evidence, shot: FlatTest) -> OutOfReach:
-        """Return why a setting that was already shot cannot be improved."""
+        """Return why the search ends with a setting that has already been tested."""
         if self._stays_dark(evidence) or self._stays_level(evidence):
             return self._no_response()
         if evidence.is_above(shot):
@@ -303,15 +303,15 @@ class FlatTuner:
         else:
             reason = Reason.TOO_DARK if shot.exposure_s >= self._longest_s else Reason.STEPS_TOO_COARSE
         low, high = (100 * part for part in evidence.target.band)
-        return OutOfReach(reason, f"{reason}: {evidence.describe(shot)}, allowed are {low:.0f} to {high:.0f} %")
+        return OutOfReach(reason, f"{reason}: {evidence.describe(shot)}; {low:.0f} to {high:.0f} % are allowed")
 
     def _no_response(self) -> OutOfReach:
         levels = [test.level_adu for test in self._tests]
         exposures = [test.exposure_s for test in self._tests]
         return OutOfReach(
             Reason.NO_RESPONSE,
-            f"{Reason.NO_RESPONSE}: {min(levels):.0f} to {max(levels):.0f} ADU at exposures from "
-            f"{min(exposures):g} to {max(exposures):g} s, bias {self._target.bias_adu:.0f} ADU. "
+            f"{Reason.NO_RESPONSE}: the level is {min(levels):.0f} to {max(levels):.0f} ADU at exposures from "
+            f"{min(exposures):g} to {max(exposures):g} s, and the bias is {self._target.bias_adu:.0f} ADU. "
             "Is the panel lit, and is it in front of the telescope?",
         )
 
@@ -334,7 +334,7 @@ class FlatTuner:
         return all(evidence.is_black(test) for test in evidence.tests)
 
     def _stays_level(self, evidence: Evidence) -> bool:
-        """Return whether the level does not depend on the exposure, although it is not a saturation level."""
+        """Return whether the level does not depend on the exposure, although the camera is not saturated."""
         exposures = [test.exposure_s for test in evidence.tests]
         signals = [evidence.signal_adu(test) for test in evidence.tests]
         given = Evidence(self._target, evidence.tests)
@@ -344,7 +344,8 @@ class FlatTuner:
 
     def _too_many(self) -> OutOfReach:
         last = Evidence(self.target, self._tests).describe(self._tests[-1])
-        return OutOfReach(Reason.TOO_MANY_TESTS, f"no good flat after {_count(len(self._tests))}; the last one: {last}")
+        text = f"no good flat was found in {_count(len(self._tests))}; the last result: {last}"
+        return OutOfReach(Reason.TOO_MANY_TESTS, text)
 
 
 def _unstable(before: FlatTest, after: FlatTest) -> OutOfReach:

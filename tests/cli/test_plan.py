@@ -137,7 +137,7 @@ def test_skipped_files_are_reported(config: Path, lights: Path) -> None:
     shown = " ".join(words)
     assert "skipped: 1 file of another camera (ZWO ASI120MM)" in shown
     assert "broken.fits" in "".join(words)  # a long path may be wrapped anywhere
-    assert "no flats for 1 light through OIII: the wheel has L, R, G, B, Ha" in shown
+    assert "no flats for 1 light through OIII: the wheel has only L, R, G, B, Ha" in shown
 
 
 @pytest.mark.parametrize("command", [["plan"], ["run", "--dry-run"], ["run"]])

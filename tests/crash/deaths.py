@@ -1,8 +1,8 @@
-"""Runs that are killed at exactly one of their calls to the disk, and the runs that go on after them.
+"""Runs that are killed at one of their system calls to the disk, and the runs that resume their nights.
 
-Each run is a process of its own, forked from one that has imported everything, with the real sequencer, store, core and
-journal over a simulated rig under virtual time. SIGKILL comes from within, before, in the middle of, or after the n-th
-call: nothing is cleaned up, as nothing is when a machine hangs. What a disk may lose in a power cut is tried elsewhere.
+Each run is a process, forked from one that has imported all modules. It shoots a night with a simulated rig under
+virtual time. It sends SIGKILL to itself before, during or after its n-th call, so that nothing is cleaned up, as if the
+machine had stopped. `power_cuts` simulates what a disk may lose in a power cut.
 
     python -m tests.crash.deaths 1000        # as many points, spread over all calls of a night; prints a table
 """
@@ -44,7 +44,7 @@ LEAST_NAMES = 3
 
 @dataclass(frozen=True)
 class Death:
-    """At the how manieth call to the disk, and at which moment of it, a run dies."""
+    """The number of the call at which a run is killed, and the moment: before, within or after the call."""
 
     number: int
     moment: str
@@ -52,26 +52,26 @@ class Death:
 
 @dataclass
 class Disk:
-    """Stands between a run and its disk: counts the calls, and kills at one of them.
+    """Counts the calls of a run to the disk, and kills the run at one of them.
 
     Attributes
     ----------
     calls
-        The name of each call so far.
+        Names of the calls so far.
     """
 
     death: Death | None
     calls: list[str] = field(default_factory=list)
 
-    def stand_between(self) -> None:
-        """Take the place of the calls for the rest of this process."""
+    def intercept(self) -> None:
+        """Replace the calls for the rest of this process."""
         for name in CALLS:
-            setattr(os, name, self._standing_for(name, getattr(os, name)))
+            setattr(os, name, self._counting(name, getattr(os, name)))
 
-    def _standing_for(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def _counting(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*arguments: Any, **named: Any) -> Any:
             if name == "open" and not arguments[1] & os.O_CREAT:
-                return call(*arguments, **named)  # reading changes nothing
+                return call(*arguments, **named)  # opened for reading
             self.calls.append(name)
             mine = self.death is not None and len(self.calls) == self.death.number
             if mine and self.death is not None and self.death.moment == "within" and name == "write":
@@ -86,16 +86,16 @@ class Disk:
 
 
 LEFT = 3
-"""Exit code of a child that is gone in the middle of its work, as by a power cut."""
+"""Exit code of a child that ended during its work, as in a power cut."""
 
 
 def in_child(work: Callable[[], Any]) -> Any:
-    """Do work in a forked process; return what it returned, or "killed", or "left".
+    """Call `work` in a forked process. Return its result, or "killed" or "left" if the process ended before.
 
     Raises
     ------
     AssertionError
-        It failed, with its trace, or it hangs.
+        If it raised an exception, or hangs.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -104,7 +104,7 @@ def in_child(work: Callable[[], Any]) -> Any:
         signal.alarm(int(PATIENCE_S))
         try:
             result = ("done", work())
-        except BaseException:  # noqa: BLE001  told to the parent, whatever it is
+        except BaseException:  # noqa: BLE001  the parent raises it
             result = ("failed", traceback.format_exc())
         with os.fdopen(writer, "wb") as told:
             pickle.dump(result, told)
@@ -132,9 +132,9 @@ def few() -> Settings:
 
 
 def run(folder: Path, death: Death | None = None) -> tuple[list[str], str, list[str], list[str]]:
-    """Run a night in this process; return its calls, outcome, accepted files and masters."""
+    """Run a night in this process; return its calls, its outcome, the accepted files and the masters."""
     disk, rigged = Disk(death), Rigged()
-    disk.stand_between()
+    disk.intercept()
 
     async def to_the_end() -> NightRun:
         night = await run_night(few(), SMALL, folder, rigged)
@@ -151,39 +151,39 @@ def run(folder: Path, death: Death | None = None) -> tuple[list[str], str, list[
 
 
 def survived(death: Death, place: Path) -> bool:
-    """Kill a run, let the next one go on, and check that nothing is lost, nothing counts twice, all masters are true.
+    """Kill a run and let another one resume. Check that no frame is lost or used twice, and that masters are correct.
 
     Returns
     -------
     bool
-        False where the run made fewer calls than that: its journal syncs when it comes to it.
+        False if the run made fewer calls: how often its journal syncs depends on timing.
 
     Raises
     ------
     AssertionError
-        Something is not as it must be.
+        If a check fails.
     """
     if in_child(lambda: run(place, death)) != "killed":
         return False
     before = [event for journal in place.glob("20*/journal.jsonl") for event in read_journal(journal)]
     accepted = [event.path for event in before if isinstance(event, FrameAccepted)]
-    assert_gone_on_with(place, str(death), accepted)
+    assert_resumed(place, str(death), accepted)
     return True
 
 
-def assert_gone_on_with(place: Path, what: str, accepted: list[str]) -> None:
-    """Let the next run go on in a folder that a run has left, and check what it makes of it.
+def assert_resumed(place: Path, what: str, accepted: list[str]) -> None:
+    """Let another run resume the night in a folder after an accident, and check its results.
 
     Raises
     ------
     AssertionError
-        Something is not as it must be; told after `what` had happened.
+        If a check fails; the message begins with `what`, the accident.
     """
     assert set(accepted) <= {str(path) for path in place.glob("20*/*/*/*.fits")}, f"{what}: accepted frames are lost"
     contents = {path: Path(path).read_bytes() for path in accepted}
-    # Ended after its last word, a night is over, and the next one begins.
-    told = [event for journal in place.glob("20*/journal.jsonl") for event in read_journal(journal)]
-    is_over = any(isinstance(event, NightEnded) and event.outcome is NightOutcome.COMPLETE for event in told)
+    # If the run was killed after it had journalled its end, the next run starts another night.
+    journalled = [event for journal in place.glob("20*/journal.jsonl") for event in read_journal(journal)]
+    is_over = any(isinstance(event, NightEnded) and event.outcome is NightOutcome.COMPLETE for event in journalled)
     _, outcome, counted, masters = in_child(lambda: run(place))
     assert outcome == NightOutcome.COMPLETE.value, f"{what}: {outcome}"
     assert len(counted) == len(set(counted)), f"{what}: a frame counts twice"
@@ -193,30 +193,30 @@ def assert_gone_on_with(place: Path, what: str, accepted: list[str]) -> None:
     folders = [NightFolder(path) for path in place.glob("20*")]
     assert len(folders) == 1 + is_over, f"{what}: {folders}"
     for folder in folders:
-        assert_true(folder, what)
+        assert_masters_match(folder, what)
 
 
-def assert_true(folder: NightFolder, what: str) -> None:
-    """Check masters and frames of a night against each other.
+def assert_masters_match(folder: NightFolder, what: str) -> None:
+    """Check that the masters of a night are those of its frames.
 
     Raises
     ------
     AssertionError
-        A file is damaged, or torn, or there twice, or a master is not that of its frames.
+        If a file is damaged, torn or duplicate, or a master differs from the one of its frames.
     """
     raw = folder.raw_frames()
     for master in folder.masters():
         shown = recombined(master, raw)
         assert shown.equal, f"{what}: {master.name} {shown}"
     digests = Counter(path.read_bytes()[-40000:] for path in raw.values())
-    assert max(digests.values()) == 1, f"{what}: a frame is there twice"
+    assert max(digests.values()) == 1, f"{what}: a frame exists twice"
     for path in [*raw.values(), *folder.masters()]:
-        assert integrity_fault(path) is None, f"{what}: {path} is damaged and was left"
-    assert not list(folder.path.rglob(".*.part")), f"{what}: torn files are left"
+        assert integrity_fault(path) is None, f"{what}: {path} is damaged"
+    assert not list(folder.path.rglob(".*.part")), f"{what}: torn files remain"
 
 
 def calls_of_a_night() -> list[str]:
-    """Return the calls of a night that nobody kills."""
+    """Return the calls of a night that is not killed."""
     with tempfile.TemporaryDirectory(prefix="coldframe-deaths-") as place:
         calls, outcome, *_ = in_child(lambda: run(Path(place)))
         assert outcome == NightOutcome.COMPLETE.value
@@ -224,7 +224,7 @@ def calls_of_a_night() -> list[str]:
 
 
 def deaths(count: int, calls: list[str]) -> Iterator[Death]:
-    """Yield points that cover every call of a night first, at the moments in turn, then at random."""
+    """Yield one point for each call of a night, at a random moment, and then random points."""
     chance = np.random.default_rng(2026)
     for index in range(count):
         number = index + 1 if index < len(calls) else int(chance.integers(1, len(calls) + 1))
@@ -232,7 +232,7 @@ def deaths(count: int, calls: list[str]) -> Iterator[Death]:
 
 
 def main() -> None:
-    """Try as many deaths as the first argument says; print a table."""
+    """Try as many points as the first argument says, and print a table."""
     count = int(sys.argv[1])
     calls = calls_of_a_night()
     chosen = list(deaths(count, calls)) if count >= len(calls) else spread(count, calls)
@@ -247,18 +247,18 @@ def main() -> None:
             print(f"FAILED, kept in {place}: {error}", flush=True)
         if index % 50 == 0:
             print(f"{index} deaths, {lost} not survived, {time.monotonic() - began_s:.0f} s", flush=True)
-    told = {
+    summary = {
         "calls of a night": len(calls),
         "deaths": len(chosen),
         "not survived": lost,
         "met": dict(sorted(met.items())),
     }
-    print(json.dumps(told, indent=1))
+    print(json.dumps(summary, indent=1))
     sys.exit(lost > 0)
 
 
 def spread(count: int, calls: list[str]) -> list[Death]:
-    """Return points spread evenly over a night, every kind of call among them."""
+    """Return points that are spread evenly over a night and include each kind of call."""
     numbers = {round(1 + index * (len(calls) - 1) / max(count - 1, 1)) for index in range(count)}
     for name in set(calls):
         places = [place for place, call in enumerate(calls, start=1) if call == name]

@@ -1,9 +1,9 @@
-"""Runs whose power is cut at a random moment, on a disk that loses what was not flushed, and the runs that go on.
+"""Runs during which the power fails at a random moment, on a disk that loses unflushed data, and the runs that resume.
 
-The disk is that of tests/nights: bytes that were written and not flushed may be there, torn or gone; names whose folder
-was not flushed may be there or gone. The rig loses its power, too: the next run finds it warm and dark.
+The simulated disk is that of tests/nights: unflushed bytes may be complete, torn or lost; a name in an unflushed folder
+may be lost. The rig loses its power as well: the next run finds it warm and dark.
 
-    python -m tests.crash.power_cuts 100        # as many cuts, from seed 0 on; or A-B
+    python -m tests.crash.power_cuts 100        # as many power cuts, with the seeds from 0 on; or A-B
 """
 
 import json
@@ -16,18 +16,18 @@ from pathlib import Path
 from random import Random
 
 from coldframe.capture.events.kinds import Event, FrameAccepted
-from tests.crash.deaths import LEFT, assert_gone_on_with, few, in_child
+from tests.crash.deaths import LEFT, assert_resumed, few, in_child
 from tests.nights.disk import SimulatedDisk
 from tests.nights.nights import run_night
 from tests.nights.test_troubled_nights import SMALL
 from tests.nights.virtual_time import VirtualTimeLoop
 
 NIGHT_S = 70.0
-"""So long is the night; a cut that comes later finds it ended."""
+"""Duration of the night. A later power cut does not hit it."""
 
 
-def run_until_cut(place: Path, seed: int, told: Path) -> None:
-    """Run a night in this process until its power is cut; write down which frames it has told as accepted."""
+def run_until_cut(place: Path, seed: int, saved: Path) -> None:
+    """Run a night in this process until the power fails, and save which frames it has accepted."""
     random, accepted, disk = Random(seed), list[str](), SimulatedDisk(place)
     loop = VirtualTimeLoop(3600.0)
 
@@ -37,7 +37,7 @@ def run_until_cut(place: Path, seed: int, told: Path) -> None:
 
     def cut() -> None:
         disk.power_cut(random)
-        told.write_text(json.dumps(accepted))
+        saved.write_text(json.dumps(accepted))
         os._exit(LEFT)
 
     loop.call_later(random.uniform(0.0, NIGHT_S), cut)
@@ -46,23 +46,23 @@ def run_until_cut(place: Path, seed: int, told: Path) -> None:
 
 
 def survived(seed: int, place: Path) -> bool:
-    """Cut the power of a run, let the next one go on, and check what it makes of it; False where the night had ended.
+    """Cut the power of a run, let another one resume, and check its results. Return False if the night had ended.
 
     Raises
     ------
     AssertionError
-        Something is not as it must be.
+        If a check fails.
     """
-    storage, told = place.resolve() / "storage", place / "told.json"
+    storage, saved = place.resolve() / "storage", place / "accepted.json"
     storage.mkdir()
-    if in_child(lambda: run_until_cut(storage, seed, told)) != "left":
+    if in_child(lambda: run_until_cut(storage, seed, saved)) != "left":
         return False
-    assert_gone_on_with(storage, f"power cut {seed}", json.loads(told.read_text()))
+    assert_resumed(storage, f"power cut {seed}", json.loads(saved.read_text()))
     return True
 
 
 def tried(seeds: Iterable[int]) -> tuple[int, list[str]]:
-    """Return how many cuts there were in the middle of a night, and what went wrong."""
+    """Return how many power cuts hit a running night, and the failures."""
     cuts, failures = 0, list[str]()
     for seed in seeds:
         place = Path(tempfile.mkdtemp(prefix="coldframe-power-"))
@@ -77,7 +77,7 @@ def tried(seeds: Iterable[int]) -> tuple[int, list[str]]:
 
 
 def main() -> None:
-    """Try as many cuts as the argument says, and tell."""
+    """Try as many power cuts as the argument says, and print a summary."""
     first, _, last = sys.argv[1].partition("-")
     seeds = range(int(first), int(last) + 1) if last else range(int(first))
     cuts, failures = tried(seeds)

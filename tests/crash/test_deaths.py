@@ -1,4 +1,4 @@
-"""Runs killed at one of their calls to the disk, or whose power is cut, and what the next run makes of them."""
+"""No accepted frame is lost if a run is killed at one of its calls to the disk, or if the power fails."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from tests.patience import PATIENCE_S
 
 
 def tried(module: str, count: int) -> dict[str, int]:
-    """Try deaths or power cuts in a process of its own, which forks: not from one that has threads."""
+    """Try deaths or power cuts in another process: it forks, which is safe only in a process without threads."""
     ended = subprocess.run(
         [sys.executable, "-m", f"tests.crash.{module}", str(count)],
         capture_output=True,
@@ -19,31 +19,31 @@ def tried(module: str, count: int) -> dict[str, int]:
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    told: dict[str, int] = json.loads(ended.stdout[ended.stdout.index("{") :])
-    return told
+    summary: dict[str, int] = json.loads(ended.stdout[ended.stdout.index("{") :])
+    return summary
 
 
 def test_no_death_costs_an_accepted_frame() -> None:
-    told = tried("deaths", 12)
-    assert told["deaths"] >= 12
-    assert told["not survived"] == 0
+    summary = tried("deaths", 12)
+    assert summary["deaths"] >= 12
+    assert summary["not survived"] == 0
 
 
 def test_no_power_cut_costs_an_accepted_frame() -> None:
-    told = tried("power_cuts", 20)
-    assert told["cuts"] >= 15
-    assert told["not survived"] == 0
+    summary = tried("power_cuts", 20)
+    assert summary["cuts"] >= 15
+    assert summary["not survived"] == 0
 
 
 @pytest.mark.deep
 def test_a_thousand_deaths_cost_no_accepted_frame() -> None:
-    told = tried("deaths", 1000)
-    assert told["deaths"] == 1000
-    assert told["not survived"] == 0
+    summary = tried("deaths", 1000)
+    assert summary["deaths"] == 1000
+    assert summary["not survived"] == 0
 
 
 @pytest.mark.deep
 def test_a_thousand_power_cuts_cost_no_accepted_frame() -> None:
-    told = tried("power_cuts", 1000)
-    assert told["cuts"] >= 900
-    assert told["not survived"] == 0
+    summary = tried("power_cuts", 1000)
+    assert summary["cuts"] >= 900
+    assert summary["not survived"] == 0

@@ -1,6 +1,6 @@
-"""The real program, whose calls to the disk fail, or that is killed in the middle of one: what was accepted is there.
+"""Accepted frames of real runs are kept if a call to the disk fails, or if the run is killed during one.
 
-strace makes exactly the n-th call of a thread fail, or lets it be the last one of the process.
+strace lets the n-th call of a thread fail, or kills the process at this call.
 """
 
 import json
@@ -41,18 +41,18 @@ exposure_s = 0.1
 
 @dataclass(frozen=True)
 class Point:
-    """Where the program is hit: at which call, the how manieth of a thread, and by what."""
+    """A call, its number within a thread, and the fault that strace injects."""
 
     call: str
     number: int
-    blow: str
+    fault: str
 
     @property
     def kills(self) -> bool:
-        return self.blow == "signal=KILL"
+        return self.fault == "signal=KILL"
 
     def __str__(self) -> str:
-        return f"{self.call}-{self.number}-{self.blow.split('=')[1]}"
+        return f"{self.call}-{self.number}-{self.fault.split('=')[1]}"
 
 
 POINTS = [
@@ -66,19 +66,19 @@ POINTS = [
     Point("unlink", 3, "signal=KILL"),
 ]
 CALLS = ("fsync", "link", "unlink", "rename", "fadvise64", "ftruncate", "mkdir")
-BLOWS = ("signal=KILL", "signal=KILL", "error=EIO", "error=ENOSPC")
+FAULTS = ("signal=KILL", "signal=KILL", "error=EIO", "error=ENOSPC")
 
 
 def random_points(count: int) -> list[Point]:
     chance = random.Random(2026)
-    drawn = (Point(chance.choice(CALLS), chance.randint(1, 14), chance.choice(BLOWS)) for _ in repeat(None))
-    # An error of the other calls is none that a program must mind.
+    drawn = (Point(chance.choice(CALLS), chance.randint(1, 14), chance.choice(FAULTS)) for _ in repeat(None))
+    # Errors of the other calls have no consequences.
     return list(islice((point for point in drawn if point.kills or point.call in {"fsync", "link", "mkdir"}), count))
 
 
 @dataclass(frozen=True)
 class Hit:
-    """What is left after the program was hit."""
+    """Result of a run with an injected fault."""
 
     point: Point
     code: int
@@ -97,13 +97,13 @@ class Hit:
 
     @property
     def was_hit(self) -> bool:
-        """False where no thread made so many calls."""
+        """False if no thread made so many calls."""
         return self.was_killed or "INJECTED" in self.calls
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """What the next run made of it."""
+    """Result of the next run."""
 
     code: int
     said: str
@@ -111,7 +111,7 @@ class Resumed:
 
 
 def resumed(config: Path, place: Path) -> Resumed:
-    """Run again after a death, and prove the masters."""
+    """Run again after a run was killed, and verify the masters."""
     run = coldframe("run", "--config", config, "--no-dashboard", home=place)
     said, _ = run.communicate(timeout=NIGHT_DEADLINE_S)
     verify = coldframe("verify", place / "out", home=place)
@@ -125,8 +125,8 @@ def hit(point: Point, place: Path) -> Hit:
         config.write_text(
             NIGHT_WITHOUT_COOLING.format(port=server.port, unix_socket=server.unix_socket, folder=place / "out") + SETS
         )
-        inject = ["-e", f"trace={point.call}", "-e", f"inject={point.call}:{point.blow}:when={point.number}"]
-        # No signal can be injected where calls are looked at by a filter.
+        inject = ["-e", f"trace={point.call}", "-e", f"inject={point.call}:{point.fault}:when={point.number}"]
+        # strace cannot inject signals with --seccomp-bpf.
         quickly = [] if point.kills else ["--seccomp-bpf"]
         command = [str(SCRIPTS / "coldframe"), "run", "--config", str(config), "--no-dashboard"]
         ended = subprocess.run(
@@ -158,7 +158,7 @@ def hit(point: Point, place: Path) -> Hit:
 
 
 def accepted(folder: Path) -> list[dict[str, Any]]:
-    """Return what the journal says was accepted; its last line may be torn."""
+    """Return the accepted frames in the journal, whose last line may be torn."""
     lines = [line for path in folder.glob("20*/journal.jsonl") for line in path.read_text().splitlines(keepends=True)]
     events = [json.loads(line) for line in lines if line.endswith("\n")]
     return [event for event in events if event["event"] == "frame-accepted"]
@@ -172,7 +172,7 @@ def assert_nothing_is_lost(outcome: Hit) -> None:
     paths = [Path(path) for path in outcome.accepted]
     assert len(set(paths)) == len(paths)
     assert all(path.exists() for path in paths), outcome.said
-    # Whatever bears its final name is whole, accepted or not.
+    # Each file with its final name is complete, accepted or not.
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for path in outcome.folder.rglob("[!.]*.fits"):
@@ -182,11 +182,11 @@ def assert_nothing_is_lost(outcome: Hit) -> None:
     assert outcome.lit == "Off"
     assert outcome.exposing != "Busy"
     if outcome.resumed is not None:
-        assert_gone_on_with(outcome, outcome.resumed)
+        assert_resumed(outcome, outcome.resumed)
 
 
-def assert_gone_on_with(outcome: Hit, resumed: Resumed) -> None:
-    """The next run counts what was accepted, shoots the rest, and its masters are what the raw frames give."""
+def assert_resumed(outcome: Hit, resumed: Resumed) -> None:
+    """The next run counts the accepted frames and shoots the missing ones. Its masters are those of the raw frames."""
     assert resumed.code == 0, resumed.said
     assert resumed.verify_code == 0, resumed.said
     frames = [path.name for path in outcome.folder.glob("20*/*/*/*.fits")]
@@ -198,13 +198,13 @@ def assert_gone_on_with(outcome: Hit, resumed: Resumed) -> None:
 
 @pytest.fixture(scope="module")
 def hits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Point, Future[Hit]]]:
-    """Several at the same time: they mostly wait."""
+    """Run several at the same time, because they mostly wait."""
     with ThreadPoolExecutor(4) as pool:
         yield {point: pool.submit(hit, point, tmp_path_factory.mktemp("hit")) for point in POINTS}
 
 
 @pytest.mark.parametrize("point", POINTS, ids=str)
-def test_what_was_accepted_survives(hits: dict[Point, Future[Hit]], point: Point) -> None:
+def test_accepted_frames_survive(hits: dict[Point, Future[Hit]], point: Point) -> None:
     outcome = hits[point].result()
     assert outcome.was_hit
     assert outcome.was_killed is point.kills
@@ -212,7 +212,7 @@ def test_what_was_accepted_survives(hits: dict[Point, Future[Hit]], point: Point
 
 
 @pytest.mark.deep
-def test_what_was_accepted_survives_a_thousand_blows(tmp_path: Path) -> None:
+def test_accepted_frames_survive_a_thousand_faults(tmp_path: Path) -> None:
     points = random_points(1000)
     hit_points = 0
     with ThreadPoolExecutor(4) as pool:

@@ -1,4 +1,4 @@
-"""Inputs that are almost right: valid ones, changed a little, again and again."""
+"""Almost valid inputs: valid ones with a few random changes."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -36,14 +36,14 @@ def mutated(valid: bytes, tokens: Sequence[bytes], chance: random.Random) -> byt
 
 
 def inputs(seed: int, count: int, valid: Sequence[bytes], tokens: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield numbered inputs; number and seed give the same input again."""
+    """Yield numbered inputs. The same seed and number give the same input."""
     for number in range(count):
         chance = random.Random(f"{seed}/{number}")
         yield number, mutated(chance.choice(valid), tokens, chance)
 
 
 def pieces(text: bytes, chance: random.Random) -> Iterator[bytes]:
-    """Cut a text as a network may."""
+    """Split a text into pieces, as a network does."""
     start = 0
     while start < len(text):
         stop = start + chance.choice((1, 7, 100, 1000, LONGEST))

@@ -1,4 +1,4 @@
-"""Whatever comes from outside ends in a result or in the one error meant for it: no crash, no hang, no more memory."""
+"""Each input from outside gives a result or the documented error, without crash, hang or growth of memory."""
 
 import math
 import random
@@ -48,15 +48,15 @@ from tests.fuzzing.mutations import inputs, pieces
 
 LARGEST_BLOB = 10_000
 LONGEST_S = 2.0
-"""CPU time of one input, which does not depend on what else the machine does; a thousandth of it is typical."""
+"""CPU time of one input, which does not depend on other processes; typical is a thousandth of it."""
 
 MOST_GROWTH_BYTES = 64 << 20
 
 FILES = 0.1
-"""Share of the journals that are read from a file, too: those take longest."""
+"""Share of the journals that are read from a file as well, which takes longest."""
 
 TARGETS = {"blob-stream": 0.35, "frame": 0.25, "requests": 0.13, "journal": 0.12, "image-file": 0.08, "config": 0.07}
-"""Share of the inputs: files take longer than memory."""
+"""Shares of the inputs; those that need files get fewer."""
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def frame(text: bytes, _chance: random.Random, _place: Path) -> None:
         pixels, header = parse(text)
         assert pixels.dtype == np.uint16
         assert pixels.nbytes <= 2 * len(text)
-        # What could be read can be written again: strays are.
+        # Frames that were read are written again as stray frames.
         FrameEncoder().encode(pixels, [Card("EXPTIME", 1.0)])
         assert all(isinstance(key, str) for key in header)
 
@@ -99,7 +99,7 @@ def requests(text: bytes, chance: random.Random, _place: Path) -> None:
 def journal(text: bytes, chance: random.Random, place: Path) -> None:
     with suppress(JournalLineError):
         line = encode_event(decode_event(chance.choice(text.split(b"\n")).decode("utf-8", errors="replace")))
-        assert encode_event(decode_event(line)) == line, "what could be read can be written, and read again"
+        assert encode_event(decode_event(line)) == line, "an event that was read can be written and read again"
     if chance.random() > FILES:
         return
     path = place / "journal.jsonl"
@@ -230,11 +230,11 @@ def fuzz(target: str, count: int, seed: int, place: Path) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_twenty_thousand_hostile_inputs_do_no_harm(target: str, tmp_path: Path) -> None:
+def test_twenty_thousand_hostile_inputs_are_handled(target: str, tmp_path: Path) -> None:
     fuzz(target, round(20_000 * TARGETS[target]), 2026, tmp_path)
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_million_hostile_inputs_do_no_harm(target: str, tmp_path: Path) -> None:
+def test_a_million_hostile_inputs_are_handled(target: str, tmp_path: Path) -> None:
     fuzz(target, round(1_000_000 * TARGETS[target]), random.SystemRandom().randrange(1 << 32), tmp_path)

@@ -1,4 +1,4 @@
-"""A server that talks nonsense: the link's process may die of it, the link does not."""
+"""A server that sends nonsense may crash the process of the link, but not the link."""
 
 import asyncio
 import random
@@ -32,7 +32,7 @@ TOKENS = (
 
 
 class Nonsense:
-    """Answers each connection with other nonsense, then hangs up; from time to time it makes sense."""
+    """Answers each connection with random nonsense and closes it, until it becomes sensible."""
 
     def __init__(self, seed: int) -> None:
         self.connections = 0
@@ -65,10 +65,10 @@ async def survive(rounds: int, seed: int) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
 
 
-async def test_the_link_outlives_a_server_that_talks_nonsense() -> None:
+async def test_the_link_survives_a_server_that_sends_nonsense() -> None:
     await survive(4, 2026)
 
 
 @pytest.mark.deep
-async def test_the_link_outlives_a_server_that_talks_nonsense_for_long() -> None:
+async def test_the_link_survives_a_server_that_sends_nonsense_for_long() -> None:
     await survive(60, random.SystemRandom().randrange(1 << 32))

@@ -1,4 +1,4 @@
-"""Stock INDI servers, each with a home of its own, and `coldframe` commands against them."""
+"""Stock INDI servers, each with its own home directory, and `coldframe` commands that connect to them."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ OUR_DRIVER = str(SCRIPTS / "indi_coldframe_rig")
 NIGHT_DEADLINE_S = 4 * PATIENCE_S
 
 LONG_S = 2000
-"""An exposure that no test waits for: longer than any deadline here."""
+"""An exposure longer than every deadline: tests that start one must end it themselves."""
 
 NIGHT = """
 [server]
@@ -88,7 +88,7 @@ def dark_set(exposure_s: float, count: int = 1) -> str:
 
 @dataclass(frozen=True)
 class Indiserver:
-    """A running server; `process` leads a process group of its own."""
+    """A running server; `process` leads its own process group."""
 
     port: int
     unix_socket: str
@@ -107,19 +107,19 @@ class Indiserver:
         return subprocess.run(command, check=True, timeout=PATIENCE_S, capture_output=True, text=True).stdout.strip()
 
     def state(self, prop: str) -> str:
-        """Return a property's state; empty where it is not defined now."""
+        """Return the state of a property, empty if the property is not defined."""
         command = ["indi_getprop", "-p", str(self.port), "-t", "10", "-1", f"{prop}._STATE"]
         return subprocess.run(command, check=False, timeout=PATIENCE_S, capture_output=True, text=True).stdout.strip()
 
     def driver(self, program: str) -> int:
-        """Return the process id of one of this server's drivers."""
+        """Return the process ID of one of this server's drivers."""
         found = subprocess.run(
             ["pgrep", "-P", str(self.process.pid), "-f", program], check=True, capture_output=True, text=True
         )
         return int(found.stdout.split()[0])
 
     def serves_locally(self) -> bool:
-        """Tell whether a client is connected to the local socket just now."""
+        """Return whether a client is connected to the local socket."""
         table = Path("/proc/net/unix").read_text()
         connected = "03"
         return any(
@@ -127,7 +127,7 @@ class Indiserver:
         )
 
     def see_everything(self) -> None:
-        """Give the stock camera a telescope: without, its frames are noise whatever is asked."""
+        """Give the stock camera a telescope. Without one, its frames contain nothing but noise."""
         self.set(f"{CAMERA}.CONNECTION.CONNECT=On")
         self.set(f"{CAMERA}.SCOPE_INFO.FOCAL_LENGTH=500;APERTURE=100")
 
@@ -142,7 +142,7 @@ def _listens(port: int) -> bool:
 def indiserver(
     home: Path, drivers: tuple[str, ...] = STOCK_DRIVERS, port: int = 0, **environment: str
 ) -> Iterator[Indiserver]:
-    """Run a server until the block ends; its drivers end with it. Port 0: one that is free."""
+    """Run a server and its drivers for the length of the block, on a free port if `port` is 0."""
     home.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     unix_socket = f"/tmp/coldframe-tests-{os.getpid()}-{port}"
@@ -169,14 +169,14 @@ def indiserver(
 
 
 def wait_until_exposing(server: Indiserver, process: subprocess.Popen[str]) -> None:
-    """Wait until an exposure is under way, as the server itself shows it."""
+    """Wait until the server shows a running exposure."""
     block_until(lambda: server.state(f"{CAMERA}.CCD_EXPOSURE") == "Busy" or process.poll() is not None)
     assert process.poll() is None
 
 
 @dataclass(frozen=True)
 class Run:
-    """A `coldframe` command that runs, or has run, and where it writes."""
+    """A `coldframe` process and the folder in which it writes nights."""
 
     process: subprocess.Popen[str]
     folder: Path
@@ -187,7 +187,7 @@ class Run:
         return night
 
     def wait(self, timeout_s: float = NIGHT_DEADLINE_S) -> tuple[int, str]:
-        """Return exit code and output."""
+        """Wait for the process to end, and return its exit code and its output."""
         said, _ = self.process.communicate(timeout=timeout_s)
         return self.process.returncode, said
 
@@ -204,7 +204,7 @@ def coldframe(*arguments: str | Path, home: Path) -> subprocess.Popen[str]:
 
 @contextmanager
 def ended_at_last(process: subprocess.Popen[Any]) -> Iterator[None]:
-    """Leave no process behind, however a test ends."""
+    """End the process with the block, even if the test fails."""
     try:
         yield
     finally:
@@ -221,7 +221,7 @@ def ended_at_last(process: subprocess.Popen[Any]) -> Iterator[None]:
 
 @contextmanager
 def started_night(server: Indiserver, place: Path, sets: str, *, local: bool, night: str = NIGHT) -> Iterator[Run]:
-    """Start `coldframe run`, one line per event, writing below `place`."""
+    """Start `coldframe run` without its dashboard. All its files are below `place`."""
     place.mkdir(parents=True, exist_ok=True)
     folder, config = place / "out", place / "coldframe.toml"
     unix_socket = server.unix_socket if local else ""

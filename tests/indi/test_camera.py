@@ -1,4 +1,4 @@
-"""The camera behind a stock server, in this process: both roads of the pixels, and drivers that die."""
+"""The camera over a stock server: both transports of the pixels, and drivers and links that are killed."""
 
 import asyncio
 import os
@@ -47,20 +47,20 @@ async def shot(server: Indiserver, *, local: bool) -> Frame:
         return await camera.expose(FrameKind.DARK, 0.2)
 
 
-async def test_both_roads_bring_the_same_frame(stock: Indiserver) -> None:
+async def test_both_transports_deliver_the_same_frame(stock: Indiserver) -> None:
     over_tcp, local = await shot(stock, local=False), await shot(stock, local=True)
     assert over_tcp.pixels.shape == local.pixels.shape == (512, 640)
     assert over_tcp.pixels.dtype == local.pixels.dtype == np.uint16
     assert over_tcp.settings == local.settings == ReadoutSettings(gain=7.0, offset=300.0, binning=2)
     changing = {"DATE-OBS", "CCD-TEMP"}
-    told = [{key: value for key, value in each.header.items() if key not in changing} for each in (over_tcp, local)]
-    assert told[0] == told[1]
-    assert told[0]["EXPTIME"] == 0.2
-    # Four pixels of 300 ADU each are added up; noise of 0 to 9 lies on top of each.
+    shown = [{key: value for key, value in each.header.items() if key not in changing} for each in (over_tcp, local)]
+    assert shown[0] == shown[1]
+    assert shown[0]["EXPTIME"] == 0.2
+    # Binning adds four pixels of 300 ADU, each with noise between 0 and 9 ADU.
     assert 1200 <= np.median(local.pixels) <= 1236
 
 
-async def test_a_foreign_local_socket_is_left_for_tcp(stock: Indiserver) -> None:
+async def test_tcp_is_used_if_the_local_socket_is_missing(stock: Indiserver) -> None:
     async with IndiLink(HOST, stock.port) as link:
         camera = IndiCamera(link, CAMERA, replace(stock.address, unix_socket="/tmp/nobody-listens-here"))
         await camera.connect()
@@ -68,7 +68,7 @@ async def test_a_foreign_local_socket_is_left_for_tcp(stock: Indiserver) -> None
         await camera.close()
 
 
-async def test_cancelling_aborts_even_an_exposure_ordered_just_now(stock: Indiserver) -> None:
+async def test_cancelling_aborts_an_exposure_that_was_ordered_just_before(stock: Indiserver) -> None:
     async with connected(stock) as camera:
         await camera.expose(FrameKind.DARK, 0.05)
         for running_s in (0.0, 0.3):
@@ -81,7 +81,7 @@ async def test_cancelling_aborts_even_an_exposure_ordered_just_now(stock: Indise
         assert (await camera.expose(FrameKind.BIAS, 0.01)).pixels.shape == (1024, 1280)
 
 
-async def test_a_killed_driver_is_noticed_at_once_and_set_up_again(stock: Indiserver) -> None:
+async def test_a_killed_driver_is_detected_and_set_up_again(stock: Indiserver) -> None:
     async with connected(stock) as camera:
         await camera.apply(ReadoutSettings(gain=7.0, offset=300.0))
         await camera.set_setpoint(-5.0)
@@ -98,7 +98,7 @@ async def test_a_killed_driver_is_noticed_at_once_and_set_up_again(stock: Indise
         assert 300 <= np.median(frame.pixels) <= 310
 
 
-async def test_a_lost_link_process_costs_one_exposure(stock: Indiserver) -> None:
+async def test_a_killed_link_costs_one_exposure(stock: Indiserver) -> None:
     async with connected(stock) as camera:
         await camera.apply(ReadoutSettings(gain=7.0))
         exposing = asyncio.create_task(camera.expose(FrameKind.DARK, LONG_S))
@@ -111,7 +111,7 @@ async def test_a_lost_link_process_costs_one_exposure(stock: Indiserver) -> None
         assert (await camera.expose(FrameKind.DARK, 0.1)).settings.gain == 7
 
 
-async def test_what_lies_out_of_range_is_never_sent(stock: Indiserver) -> None:
+async def test_values_outside_their_range_are_not_sent(stock: Indiserver) -> None:
     async with connected(stock) as camera:
         for exposure_s in (float("nan"), float("inf"), -1.0, 1e9):
             with pytest.raises(SettingRefusedError, match="is outside"):
@@ -120,7 +120,7 @@ async def test_what_lies_out_of_range_is_never_sent(stock: Indiserver) -> None:
             await camera.apply(ReadoutSettings(gain=101.0))
 
 
-async def test_panel_and_wheel_do_as_told(stock: Indiserver) -> None:
+async def test_panel_and_wheel_obey(stock: Indiserver) -> None:
     async with IndiLink(HOST, stock.port) as link:
         panel, wheel = IndiFlatPanel(link, PANEL), IndiFilterWheel(link, WHEEL)
         await panel.connect()

@@ -1,4 +1,4 @@
-"""`devices`, `init`, `safe`, and nights that are interrupted or lose a driver, against stock servers."""
+"""The commands `devices`, `init`, `safe` and `run` with stock servers; nights that are interrupted or lose a driver."""
 
 import os
 import signal
@@ -31,14 +31,14 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, said
 
 
-def test_devices_lists_what_each_can_do(stock: Indiserver, tmp_path: Path) -> None:
+def test_devices_lists_devices_and_their_features(stock: Indiserver, tmp_path: Path) -> None:
     code, said = finished(coldframe("devices", "--port", str(stock.port), home=tmp_path))
     assert code == 0, said
     for expected in (CAMERA, PANEL, WHEEL, "1280 x 1024 pixels", "brightness 0 to 255", "cooler power", "abort"):
         assert expected in said
 
 
-def test_init_writes_a_configuration_that_run_takes(stock: Indiserver, tmp_path: Path) -> None:
+def test_init_writes_a_configuration_that_run_accepts(stock: Indiserver, tmp_path: Path) -> None:
     config = tmp_path / "coldframe.toml"
     code, said = finished(coldframe("init", "--port", str(stock.port), "--config", config, home=tmp_path))
     assert code == 0, said
@@ -55,7 +55,7 @@ def test_init_writes_a_configuration_that_run_takes(stock: Indiserver, tmp_path:
     assert "exists already" in said
 
 
-def test_safe_ends_what_somebody_left_running(stock: Indiserver, tmp_path: Path) -> None:
+def test_safe_ends_an_exposure_and_switches_the_light_off(stock: Indiserver, tmp_path: Path) -> None:
     config = tmp_path / "coldframe.toml"
     config.write_text(
         NIGHT.format(port=stock.port, unix_socket=stock.unix_socket, folder=tmp_path / "out") + dark_set(1)
@@ -72,9 +72,7 @@ def test_safe_ends_what_somebody_left_running(stock: Indiserver, tmp_path: Path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_middle_of_a_dark_leaves_the_rig_safe(
-    stock: Indiserver, tmp_path: Path, number: signal.Signals
-) -> None:
+def test_a_signal_during_a_dark_leaves_the_rig_safe(stock: Indiserver, tmp_path: Path, number: signal.Signals) -> None:
     with started_night(stock, tmp_path, dark_set(LONG_S), local=True) as run:
         wait_until_exposing(stock, run.process)
         stock.set(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON=On")
@@ -90,7 +88,7 @@ def test_a_signal_in_the_middle_of_a_dark_leaves_the_rig_safe(
 def test_a_driver_killed_during_a_dark_costs_that_dark(stock: Indiserver, tmp_path: Path) -> None:
     with started_night(stock, tmp_path, dark_set(6, count=2), local=True) as run:
         wait_until_exposing(stock, run.process)
-        # In the middle of it on a slow machine, too: no probe, and no dark that is as good as over.
+        # Kill the driver neither during a short test exposure nor when the dark has nearly ended.
         while not 2 < float(stock.get(f"{CAMERA}.CCD_EXPOSURE.CCD_EXPOSURE_VALUE")) < 6:
             assert run.process.poll() is None
             time.sleep(0.1)

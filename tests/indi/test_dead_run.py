@@ -1,4 +1,4 @@
-"""A run that died with its lamp lit: the next one puts it out first, even if its own plan cannot be shot."""
+"""After a run that died with its panel light on, the next run switches it off first, even if its plan does not fit."""
 
 import json
 from dataclasses import asdict
@@ -25,7 +25,7 @@ count = 5
 
 
 @pytest.mark.parametrize("died", [True, False])
-def test_a_plan_that_does_not_fit_leaves_no_lamp_burning(tmp_path: Path, *, died: bool) -> None:
+def test_a_plan_that_does_not_fit_leaves_the_light_of_a_dead_run_off(tmp_path: Path, *, died: bool) -> None:
     with indiserver(tmp_path / "home") as server:
         lock = lock_path(ServerSettings(port=server.port))
         night = NIGHT.format(port=server.port, unix_socket=server.unix_socket, folder=tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Thousands of frames through the real link: none is lost, and neither memory nor descriptors pile up."""
+"""Thousands of frames through the real link: no frame is lost, and neither memory nor open files grow."""
 
 import os
 from pathlib import Path
@@ -40,7 +40,7 @@ async def test_memory_stays_flat_and_no_frame_is_lost() -> None:
                 numbers = []
                 for _ in range(count):
                     frame = await camera.expose(FrameKind.BIAS, SHORTEST_S)
-                    # The driver counts its frames in the first pixels, as signed words of FITS.
+                    # The driver writes the number of a frame to its first pixels. FITS words are signed.
                     numbers.append(int(frame.pixels[0, 3] ^ 0x8000) | int(frame.pixels[0, 2] ^ 0x8000) << 16)
                 return numbers
 

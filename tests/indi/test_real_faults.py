@@ -1,4 +1,4 @@
-"""Nights on which real processes are killed, stopped and started again, in each phase: what can be made is made."""
+"""Nights during which real processes are killed, stopped and restarted, in each phase: all masters are made."""
 
 import json
 import os
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.indi
 
 INTO_PHASE_S = 0.4
 SHORT_STOP_S, LONG_STOP_S = 4.0, 25.0
-"""A stop that an exposure survives, and one beyond every deadline of a camera or of the link's ping."""
+"""One stop that is shorter than the readout deadline, and one that exceeds all deadlines of camera and link."""
 
 SETS = """
 [[sets]]
@@ -47,7 +47,7 @@ count = 4
 
 @dataclass(frozen=True)
 class Bench:
-    """A kind of server, and how its devices are called."""
+    """The drivers of a server, and the names of its devices."""
 
     drivers: tuple[str, ...]
     night: str
@@ -57,7 +57,7 @@ class Bench:
     camera: str
 
 
-# Its cooler is off at first: the setpoint's ramp takes some seconds on either rig.
+# The cooler is off at first, and the ramp of the setpoint takes some seconds on either rig.
 STOCK = Bench(
     STOCK_DRIVERS,
     NIGHT.replace("ramp_c_per_min = 1000.0", "ramp_c_per_min = 40.0").replace(
@@ -84,7 +84,7 @@ PHASES = ("cool", "bias", "tune", "dark flat", "flat", "dark ")
 
 
 class Stage:
-    """A running night and the server behind it, to do harm to."""
+    """A running night and its server, whose processes can be killed and stopped."""
 
     def __init__(self, bench: Bench, place: Path, resources: ExitStack) -> None:
         self.bench, self._place, self._resources = bench, place, resources
@@ -104,13 +104,13 @@ class Stage:
         return self.run
 
     def restart_server(self) -> None:
-        with self.night_held():
+        with self.night_stopped():
             self.server = self._start(self.server.port)
             self.see_again()
 
     @contextmanager
-    def night_held(self) -> Iterator[None]:
-        """Stop the night's process meanwhile, so that it does not expose before a new driver has its telescope."""
+    def night_stopped(self) -> Iterator[None]:
+        """Stop the process of the night for the block: it must not expose before a new driver has its telescope."""
         assert self.run is not None
         self.run.process.send_signal(signal.SIGSTOP)
         try:
@@ -119,7 +119,7 @@ class Stage:
             self.run.process.send_signal(signal.SIGCONT)
 
     def see_again(self) -> None:
-        """Give the stock camera its telescope back, which its driver forgets."""
+        """Give the stock camera its telescope again, which a restarted driver does not have."""
         if self.bench is STOCK:
             block_until(self._sees_everything)
 
@@ -133,7 +133,7 @@ class Stage:
         os.kill(self.server.driver(program or self.bench.camera_driver), number)
 
     def link(self) -> int:
-        """Return the process id of the night's own link to the server."""
+        """Return the process ID of the night's link to the server."""
         assert self.run is not None
         found = subprocess.run(
             ["pgrep", "-P", str(self.run.process.pid), "-f", "devices.indi.child"], check=True, capture_output=True
@@ -142,7 +142,7 @@ class Stage:
 
 
 def camera_killed(stage: Stage) -> None:
-    with stage.night_held():
+    with stage.night_stopped():
         stage.signal_driver(signal.SIGKILL)
         stage.see_again()
 
@@ -210,8 +210,8 @@ FAULTS: dict[str, Callable[[Stage], None]] = {
 }
 
 
-def told(run: Run) -> list[dict[str, Any]]:
-    """Return the events in the journal so far; empty before there is one."""
+def journalled(run: Run) -> list[dict[str, Any]]:
+    """Return the events in the journal so far."""
     lines = [
         line for path in run.folder.glob("20*/journal.jsonl") for line in path.read_text().splitlines(keepends=True)
     ]
@@ -219,10 +219,10 @@ def told(run: Run) -> list[dict[str, Any]]:
 
 
 def wait_for_phase(run: Run, phase: str) -> None:
-    """Wait until a step has begun whose title begins so."""
+    """Wait until a step has started whose title begins with `phase`."""
 
     def has_begun() -> bool:
-        events = told(run)
+        events = journalled(run)
         titles = {step["number"]: step["title"] for event in events[:1] for step in event["steps"]}
         return any(titles[event["step"]].startswith(phase) for event in events if event["event"] == "step-started")
 
@@ -232,7 +232,7 @@ def wait_for_phase(run: Run, phase: str) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a night with a fault left behind; `repeats` where a driver that starts anew has the noise of before."""
+    """Result of a night with a fault; `repeats` is set if a restarted driver repeats its noise."""
 
     code: int
     said: str
@@ -259,7 +259,7 @@ def raw(run: Run, folder: str) -> list[Path]:
 
 
 def assert_nothing_is_wrong(outcome: Outcome) -> None:
-    """Look at the files: the right numbers, each frame once, settings and filter those of its set; the rig is dark."""
+    """Check the files: counts, no frame twice, settings and filter of each set. Check that the rig is dark."""
     assert outcome.code == 0, outcome.said
     run = outcome.run
     frames = {folder: raw(run, folder) for folder in ("biases", "darks", "dark-flats", "flats")}
@@ -290,7 +290,7 @@ QUICK = [
 
 @pytest.fixture(scope="module")
 def quick_nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str, str], Future[Outcome]]]:
-    """Some nights, all at the same time: they mostly wait."""
+    """Run the nights at the same time, because they mostly wait."""
     with ThreadPoolExecutor(len(QUICK)) as pool:
         yield {
             case: pool.submit(night_with, BENCHES[case[0]], FAULTS[case[1]], case[2], tmp_path_factory.mktemp("night"))

@@ -1,4 +1,4 @@
-"""Whole nights of `coldframe run` against stock INDI drivers: not a line of ours on the other side."""
+"""Whole nights of `coldframe run` with stock INDI drivers, which share no code with coldframe."""
 
 import shutil
 import subprocess
@@ -26,7 +26,7 @@ KINDS = ("tcp", "unix", "blind")
 
 @dataclass(frozen=True)
 class Seen:
-    """What a night left behind; `local` tells whether it used the server's local socket."""
+    """Result of a night; `local` is set if it used the server's local socket."""
 
     run: Run
     code: int
@@ -45,7 +45,7 @@ def seen(run: Run, server: Indiserver) -> Seen:
 
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Seen]]:
-    """Nights over TCP, over the local socket, and with a camera that sees no light, all at the same time."""
+    """Run nights over TCP, over the local socket, and with a camera that receives no light, at the same time."""
     place = tmp_path_factory.mktemp("nights")
     with ExitStack() as running, ThreadPoolExecutor(len(KINDS)) as watching:
         watched = {}
@@ -73,7 +73,7 @@ def master(run: Run, pattern: str) -> Path:
 
 
 def clipped_mean(frames: list[NDArray[np.uint16]]) -> NDArray[np.float32]:
-    """Average what the documented rule keeps, all frames in memory at once."""
+    """Return the mean of the values that the documented rule keeps, with all frames in memory."""
     rule = Clipping()
     values = np.sort(np.stack(frames).astype(np.int64), axis=0)
     count, trim = len(values), rule.trimmed(len(values))
@@ -104,7 +104,7 @@ def test_everything_is_made(nights: dict[str, Seen], kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_pixels_came_as_configured(nights: dict[str, Seen], kind: str) -> None:
+def test_the_configured_transport_is_used(nights: dict[str, Seen], kind: str) -> None:
     assert nights[kind].local == (kind == "unix")
 
 
@@ -136,7 +136,7 @@ def test_flats_lie_in_the_band_and_dark_flats_match_them(nights: dict[str, Seen]
         *(("dark-flats", each, f"MasterDarkFlat*_{each}.fits") for each in FILTERS),
     ],
 )
-def test_masters_are_what_numpy_makes_of_the_saved_frames(
+def test_masters_equal_those_that_numpy_computes_from_the_saved_frames(
     nights: dict[str, Seen], kind: str, folder: str, filter_name: str, name: str
 ) -> None:
     run = nights[kind].run
@@ -147,10 +147,10 @@ def test_masters_are_what_numpy_makes_of_the_saved_frames(
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 @pytest.mark.parametrize("filter_name", FILTERS)
-def test_master_flats_are_what_numpy_makes_of_the_saved_frames(
+def test_master_flats_equal_those_that_numpy_computes_from_the_saved_frames(
     nights: dict[str, Seen], kind: str, filter_name: str
 ) -> None:
-    """The core folds scaled flats as integers, so the two agree within one step of those."""
+    """Scaled flats are accumulated as integers, so both results agree within one step of these."""
     run = nights[kind].run
     dark = fits.getdata(master(run, f"MasterDarkFlat*_{filter_name}.fits")).astype(float)
     signals = [pixels_of(path) - dark for path in raw_frames(run, "flats", filter_name)]
@@ -175,7 +175,7 @@ def test_all_files_pass_fitsverify(nights: dict[str, Seen], kind: str) -> None:
     assert all(line.startswith("verification OK") for line in lines), report
 
 
-def test_a_camera_without_light_gets_a_clear_verdict_and_the_rest(nights: dict[str, Seen]) -> None:
+def test_a_camera_without_light_gets_a_clear_message_and_all_other_masters(nights: dict[str, Seen]) -> None:
     run, code, said = nights["blind"].run, nights["blind"].code, nights["blind"].said
     assert code == 1, said
     assert "master of bias written from 5 frames" in said

@@ -1,4 +1,4 @@
-"""Every way out of a night leaves the rig safe: real processes, lamp and cooler looked at through the bare server."""
+"""However a night ends, the rig is safe: real processes, with panel light and cooler read from the server."""
 
 import os
 import pty
@@ -35,11 +35,11 @@ pytestmark = pytest.mark.indi
 AT_ONCE = 4
 WARM = NIGHT.replace('at_end = "off"', 'at_end = "warm"\nwarm_to_c = 20.0\nwarm_ramp_c_per_min = 1.0')
 
-WayOut = Callable[[Path], None]
+Ending = Callable[[Path], None]
 
 
 def light_up(server: Indiserver) -> None:
-    """Switch the lamp on behind the night's back: that it is out afterwards is then somebody's doing."""
+    """Switch the panel light on without the night: if it is off afterwards, the safe state has switched it off."""
     server.set(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_ON=On")
 
 
@@ -49,8 +49,8 @@ def assert_safe(server: Indiserver, *, cooler_on: bool = False) -> None:
     assert (server.get(f"{CAMERA}.CCD_COOLER.COOLER_ON") == "On") is cooler_on
 
 
-def by_signal(number: signal.Signals) -> WayOut:
-    def way_out(place: Path) -> None:
+def by_signal(number: signal.Signals) -> Ending:
+    def ending(place: Path) -> None:
         with indiserver(place / "home") as server, started_night(server, place, dark_set(LONG_S), local=True) as run:
             wait_until_exposing(server, run.process)
             light_up(server)
@@ -59,7 +59,7 @@ def by_signal(number: signal.Signals) -> WayOut:
             assert code == 130, said
             assert_safe(server)
 
-    return way_out
+    return ending
 
 
 def success(place: Path) -> None:
@@ -67,13 +67,13 @@ def success(place: Path) -> None:
         wait_until_exposing(server, run.process)
         light_up(server)
         code, said = run.wait()
-        # The lamp that somebody lit shows in no frame of this simulator.
+        # The panel light of this simulator does not reach its camera.
         assert code == 0, said
         assert_safe(server)
 
 
 def failure(place: Path) -> None:
-    """A camera that sees no light: the tuning of its flats fails under a lit panel."""
+    """A camera that receives no light: tuning its flats fails although the panel light is on."""
     flats = '[[sets]]\nkind = "flat"\nfilter = "Red"\ncount = 3\n[[sets]]\nkind = "bias"\ncount = 3\n'
     with indiserver(place / "home") as server, started_night(server, place, flats, local=True) as run:
         code, said = run.wait()
@@ -83,7 +83,7 @@ def failure(place: Path) -> None:
 
 
 def twice_interrupted(place: Path) -> None:
-    """The second Ctrl-C leaves out the warm-up, which would take 22 minutes here, and nothing else."""
+    """The second Ctrl-C skips only the warm-up, which would take 22 minutes."""
     with (
         indiserver(place / "home") as server,
         started_night(server, place, dark_set(LONG_S), local=True, night=WARM) as run,
@@ -92,7 +92,7 @@ def twice_interrupted(place: Path) -> None:
         light_up(server)
         run.process.send_signal(signal.SIGINT)
         block_until(lambda: server.get(f"{PANEL}.FLAT_LIGHT_CONTROL.FLAT_LIGHT_OFF") == "On")
-        time.sleep(1)  # the warm-up is under way, as a rule
+        time.sleep(1)  # usually enough for the warm-up to start
         assert run.process.poll() is None
         run.process.send_signal(signal.SIGINT)
         code, said = run.wait()
@@ -102,7 +102,7 @@ def twice_interrupted(place: Path) -> None:
 
 
 def closed_terminal(place: Path) -> None:
-    """The terminal goes away: its program gets SIGHUP, and every write to it fails."""
+    """The terminal is closed: the process gets SIGHUP, and all writes to the terminal fail."""
     config = place / "coldframe.toml"
     with indiserver(place / "home") as server:
         config.write_text(
@@ -139,7 +139,7 @@ def wait_until_exposing_while_read(server: Indiserver, process: subprocess.Popen
 
 
 def killed(place: Path) -> None:
-    """Nothing can be done by a process that is killed: `coldframe safe` does it."""
+    """After a run was killed, `coldframe safe` makes the rig safe."""
     with indiserver(place / "home") as server, started_night(server, place, dark_set(LONG_S), local=True) as run:
         wait_until_exposing(server, run.process)
         light_up(server)
@@ -152,7 +152,7 @@ def killed(place: Path) -> None:
 
 
 def server_comes_back(place: Path) -> None:
-    """Interrupted while the server is gone: it is waited for, and what it serves is then made safe."""
+    """A run that is interrupted while the server is away waits for it, and then makes the rig safe."""
     with indiserver(place / "home") as server, started_night(server, place, dark_set(LONG_S), local=True) as run:
         wait_until_exposing(server, run.process)
         os.killpg(server.process.pid, signal.SIGKILL)
@@ -171,7 +171,7 @@ def server_comes_back(place: Path) -> None:
 
 
 def server_stays_away(place: Path) -> None:
-    """What cannot be done is said, within bounds, and the files are whole."""
+    """If the server stays away, the run ends with a message, and its files are complete."""
     with indiserver(place / "home") as server, started_night(server, place, dark_set(0.5, 200), local=True) as run:
         block_until(lambda: len(list(run.folder.rglob("dark_*.fits"))) >= 3)
         os.killpg(server.process.pid, signal.SIGKILL)
@@ -185,7 +185,7 @@ def server_stays_away(place: Path) -> None:
             read_frame(path) if "masters" not in path.parts else None
 
 
-WAYS_OUT: dict[str, WayOut] = {
+ENDINGS: dict[str, Ending] = {
     "interrupt": by_signal(signal.SIGINT),
     "terminate": by_signal(signal.SIGTERM),
     "hang-up": by_signal(signal.SIGHUP),
@@ -198,22 +198,22 @@ WAYS_OUT: dict[str, WayOut] = {
     "server-comes-back": server_comes_back,
 }
 SLOW = {"server-stays-away", "success", "interrupt", "terminate"}
-"""For the long suites; signals are in `test_commands`, too."""
+"""Only in the long suites; `test_commands` covers the signals as well."""
 
 
 @pytest.fixture(scope="module")
 def under_way(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[None]]]:
-    """Those that are asked for, several at the same time: they mostly wait."""
+    """Run the selected cases, several at the same time, because they mostly wait."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    names = [str(item.callspec.params["name"]) for item in items if item.function is test_a_way_out_is_safe]
+    names = [str(item.callspec.params["name"]) for item in items if item.function is test_the_rig_is_safe_afterwards]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {name: pool.submit(WAYS_OUT[name], tmp_path_factory.mktemp(name)) for name in names}
+        yield {name: pool.submit(ENDINGS[name], tmp_path_factory.mktemp(name)) for name in names}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.deep if name in SLOW else ()) for name in WAYS_OUT]
+    "name", [pytest.param(name, marks=pytest.mark.deep if name in SLOW else ()) for name in ENDINGS]
 )
-def test_a_way_out_is_safe(under_way: dict[str, Future[None]], name: str) -> None:
+def test_the_rig_is_safe_afterwards(under_way: dict[str, Future[None]], name: str) -> None:
     under_way[name].result()

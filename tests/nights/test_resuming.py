@@ -192,7 +192,7 @@ async def test_damaged_and_torn_files_go_to_quarantine_and_are_shot_again(tmp_pa
     for name, reason in [
         (flipped.name, "CHECKSUM is wrong"),
         (cut.name, "truncated"),
-        (torn.name[1:], "while the file was written"),
+        (torn.name[1:], "while the file was being written"),
     ]:
         (kept,) = quarantine.glob(name)
         assert reason in json.loads(kept.with_name(f"{kept.stem}.json").read_text())["reason"]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coldframe.calibration.files.durable import NotDurableError, write_durably
 from coldframe.capture.events.kinds import (
+    FrameAccepted,
     FrameRejected,
     MasterWritten,
     NightEnded,
@@ -19,6 +19,8 @@ from coldframe.capture.events.kinds import (
     StepEnded,
 )
 from coldframe.capture.events.values import NightOutcome, Severity, StepOutcome
+from coldframe.capture.pipeline import delivered_frames
+from coldframe.capture.shooting import set_frames
 from coldframe.capture.threads import in_thread
 from coldframe.config.examples import example_night
 from coldframe.config.frames import FrameKind, ReadoutSettings
@@ -29,6 +31,7 @@ from coldframe.devices.camera import Camera, Frame
 from coldframe.devices.errors import DeviceError, DeviceTimeoutError
 from coldframe.devices.flat_panel import CoverState, FlatPanel
 from coldframe.devices.rig import Rig
+from tests.nights.disk import DiskFault, SimulatedDisk
 from tests.nights.nights import NightRun, run_night, tiny
 
 pytestmark = pytest.mark.looptime
@@ -206,18 +209,13 @@ async def test_a_setpoint_out_of_reach_skips_what_needs_it(tmp_path: Path) -> No
     rigged.assert_safe()
 
 
-async def test_a_full_disk_aborts_into_the_safe_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[Path] = []
-
-    def full(path: Path, buffers: Any) -> None:
-        written.append(path)
-        if len(written) > 9:
-            raise NotDurableError(path, errno.ENOSPC, "the disk is full: free some space")
-        write_durably(path, buffers)
-
-    monkeypatch.setattr("coldframe.capture.storage.night_folder.write_durably", full)
+async def test_a_full_disk_aborts_into_the_safe_state(tmp_path: Path) -> None:
     rigged = Rigged()
-    night = await run_night(short(), SMALL, tmp_path, rigged)
+    full = DiskFault("write", errno.ENOSPC, first=100, times=1_000_000)
+    with SimulatedDisk(tmp_path, [full]).watched():
+        night = await run_night(short(), SMALL, tmp_path, rigged)
+    assert full.met
+    assert night.of(FrameAccepted)
     assert night.outcome is NightOutcome.ABORTED
     assert "disk is full" in night.events[-1].summary  # type: ignore[attr-defined]
     rigged.assert_safe()
@@ -417,8 +415,8 @@ class Glowing(Counted):
 async def test_a_set_that_is_given_up_loses_no_frame_on_its_way_to_the_disk(
     camera: type[Counted], outcome: NightOutcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coldframe.capture.pipeline.delivered_frames.in_thread", slowly)
-    monkeypatch.setattr("coldframe.capture.shooting.set_frames.in_thread", slowly)
+    monkeypatch.setattr(delivered_frames, "in_thread", slowly)
+    monkeypatch.setattr(set_frames, "in_thread", slowly)
     monkeypatch.setattr(camera, "delivered", 0)
     sets = tuple(each.model_copy(update={"count": 12}) for each in short().sets if each.kind is FrameKind.BIAS)
     night = await run_night(short().model_copy(update={"sets": sets}), SMALL, tmp_path, Rigged(camera=camera))

@@ -275,7 +275,7 @@ async def test_an_inverted_panel_gives_no_master_with_stray_light(tmp_path: Path
     run = await run_night(night(change=long_darks), SMALL, tmp_path, Rigged(panel=Inverted))
     assert run.outcome is NightOutcome.INCOMPLETE
     assert {Path(made.path).name.split("_")[0] for made in run.of(MasterWritten)} <= {"MasterBias"}
-    assert any("saturated: light on the sensor" in reason for reason in failed(run))
+    assert any("saturated: is there light on the sensor" in reason for reason in failed(run))
 
 
 class Glowing(Wrapped):

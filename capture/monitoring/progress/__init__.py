@@ -1,6 +1,7 @@
-"""How far a night has come: in sentences, in figures, and as an estimate of when it will end.
+"""The progress of a night, as sentences and figures, and an estimate of the remaining time.
 
-Start with `state`, which applies events one by one to what dashboard and telemetry show. `narrator` puts events into
-sentences, `quantities` writes durations, exposures and noises, `pace` estimates the remaining time from the frames so
-far, and `line_logs` prints a line per event for runs without a terminal. Nothing here reads a clock or a file.
+Start with `state`, which applies events one by one to the state that the dashboard and telemetry show. `narrator` turns
+events into sentences, `quantities` formats durations, exposure times and noise, `pace` estimates the remaining time
+from the frames so far, and `line_logs` prints one line per event for runs without a terminal. No module here reads a
+clock or a file.
 """

@@ -1,4 +1,4 @@
-"""Logs of a night for runs without a terminal: a sentence per event for people, or a line of JSON for programs."""
+"""Logs of a night for runs without a terminal: one sentence per event for users, or one line of JSON for programs."""
 
 import contextlib
 from datetime import tzinfo
@@ -15,9 +15,9 @@ class LineLog:
     Parameters
     ----------
     stream
-        Output stream. Errors are ignored: the night matters more than its log.
+        Output stream. Write errors are ignored, because they must not end the night.
     zone
-        Time zone of the clock times; None for that of the computer.
+        Time zone of the clock times; None for the local time zone.
     """
 
     def __init__(self, stream: TextIO, zone: tzinfo | None = None) -> None:
@@ -26,20 +26,20 @@ class LineLog:
         self._narrator = Narrator()
 
     def __call__(self, event: Event) -> None:
-        """Write the line of an event, such as ``04:12:33 flat Ha 7/20 0.842 s level 26,180 ADU noise 142``."""
+        """Write one line for the event, such as ``04:12:33 flat Ha 7/20 0.842 s level 26,180 ADU noise 142``."""
         line = self._narrator.narrate(event)
         if line:
             _write_line(self._stream, f"{line.at.astimezone(self._zone):%H:%M:%S} {line.text}")
 
 
 class JsonLog:
-    """An `EventStream` subscriber that writes the lines of the journal to a stream, for other programs."""
+    """An `EventStream` subscriber that writes the same lines as the journal to a stream, for other programs."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def __call__(self, event: Event) -> None:
-        """Write the event as a line of JSON."""
+        """Write the event as one line of JSON."""
         if is_journalled(event):
             _write_line(self._stream, encode_event(event))
 

@@ -1,4 +1,4 @@
-"""Events as sentences: at most one line per event, for logs, dashboard, notifications and report."""
+"""Turns events into sentences for logs, dashboard, notifications and report, with at most one line per event."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -45,10 +45,10 @@ from coldframe.capture.monitoring.progress.quantities import (
 )
 
 READINGS_INTERVAL = timedelta(seconds=60)
-"""Shortest time between two lines about temperatures, or about cooling."""
+"""Shortest time between two lines about temperatures, or between two lines about cooling."""
 
 LONG_EXPOSURE_S = 30.0
-"""Shortest exposure whose start gets a line; a shorter one gets the line of its frame soon enough."""
+"""Shortest exposure that gets a line when it starts; the frame of a shorter exposure soon gets a line anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ _NIGHT_SEVERITY = {
 
 
 def severity_of(event: Event) -> Severity:
-    """Return the importance of an event."""
+    """Return the severity of an event."""
     match event:
         case Notice():
             return event.severity
@@ -91,7 +91,7 @@ def severity_of(event: Event) -> Severity:
 
 
 class Narrator:
-    """Turns events into sentences. It remembers the plan, because events refer to steps by number."""
+    """Turns events into sentences. A narrator stores the plan, because events refer to steps by number."""
 
     def __init__(self) -> None:
         self._steps: dict[int, PlannedStep] = {}
@@ -99,10 +99,10 @@ class Narrator:
         self._last_readings: dict[type[Event], datetime] = {}
 
     def narrate(self, event: Event) -> LogLine | None:
-        """Return the event as a sentence, or None for an event that is not worth a line.
+        """Return the event as a sentence, or None for an event that gets no line.
 
-        Previews, short exposures and the growth of a master get none (the frame has one), nor do readings within
-        `READINGS_INTERVAL` of the last line of their kind.
+        Previews, short exposures and the growth of a master get no line, because the frame gets one. A reading gets no
+        line within `READINGS_INTERVAL` of the last line for a reading of the same kind.
         """
         sentence = self._sentence(event)
         return LogLine(event.at, severity_of(event), printable(sentence)) if sentence else None
@@ -138,7 +138,7 @@ class Narrator:
 
     @_sentence.register
     def _night_paused(self, _event: NightPaused) -> str:
-        return "paused by request: no exposure begins until the night is resumed"
+        return "the night is paused by request; no exposure begins until it is resumed"
 
     @_sentence.register
     def _night_resumed(self, _event: NightResumed) -> str:

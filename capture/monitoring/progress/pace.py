@@ -1,4 +1,4 @@
-"""Estimates the remaining time: the estimates of the plan, corrected by the frames of this night."""
+"""Estimates the remaining time from the plan, corrected by the pace of the frames of this night."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,16 +6,16 @@ from datetime import datetime
 from coldframe.capture.events.values import PlannedStep, SkippedBy, StepOutcome
 
 PLAN_WEIGHT = 3
-"""The planned pace counts as this many frames, so that the first measured ones change the estimate gently."""
+"""Weight of the planned pace, in frames, so that the first measured frames change the estimate only slightly."""
 
 PLAN_FADES = 10
-"""Measured frames after which the planned pace of the running step no longer counts."""
+"""Number of measured frames after which the planned pace of the running step is ignored."""
 
 GOOD_FAITH = 20
-"""Accepted frames with which each step is credited, so that a few rejected ones do not raise the estimate much."""
+"""Number of accepted frames credited to each step, so that a few rejected frames do not raise the estimate much."""
 
 LONGEST_STALL = 4.0
-"""Upper limit of one interval, in units of the pace so far, because a single delay does not predict others."""
+"""Upper limit of one interval as a multiple of the pace so far, because a single delay does not predict others."""
 
 LEAST_SHARE = 0.2
 """Lower limit of the expected duration of a later step, as a fraction of its estimate."""
@@ -30,7 +30,7 @@ class StepProgress:
     accepted, rejected
         Numbers of frames so far.
     outcome, reason, skipped_by
-        Fields of its `StepEnded`; None, empty and None until then.
+        Fields of the `StepEnded` event of the step; None, empty and None until the step ends.
     """
 
     planned: PlannedStep
@@ -62,7 +62,7 @@ class Outlook:
     remaining_s
         Expected time to the end, seconds; never negative.
     overdue
-        True if something takes longer than expected; then `remaining_s` is a lower bound.
+        True if a step takes longer than expected, so that `remaining_s` is a lower bound.
     """
 
     remaining_s: float
@@ -71,7 +71,7 @@ class Outlook:
 
 @dataclass(slots=True)
 class _Excess:
-    """Mean excess of the time per frame over the plan, shrunk towards 0."""
+    """Mean excess of the measured time per frame over the planned time, shrunk towards 0."""
 
     total_s: float = 0.0
     frames: int = 0
@@ -83,11 +83,12 @@ class _Excess:
 
 @dataclass(slots=True)
 class Pace:
-    """The pace of the night, learned from the intervals between frames, accepted or not.
+    """The pace of the night, learned from the intervals between accepted and rejected frames.
 
     The running step is expected to continue at its own measured pace. For later steps, only the *excess* per frame over
     the plan is used, because readout and saving take the same time at any exposure. Steps with a planned exposure and
-    steps whose exposure the tuner finds are counted separately, because the plan can only guess the latter.
+    steps whose exposure the tuner finds are counted separately, because the plan can only guess the exposures that the
+    tuner finds.
     """
 
     _interval_s: float = 0.0
@@ -98,27 +99,27 @@ class Pace:
     _excess: dict[bool, _Excess] = field(default_factory=lambda: {True: _Excess(), False: _Excess()})
 
     def step_began(self) -> None:
-        """Forget the pace of the previous step."""
+        """Discard the pace of the previous step."""
         self._interval_s, self._intervals, self._accepted, self._rejected = 0.0, 0, 0, 0
         self._last_frame = None
 
     def resumed(self, at: datetime) -> None:
-        """Exclude a pause that ends now."""
+        """Exclude a pause that ended at the given time from the pace."""
         if self._last_frame is not None:
             self._last_frame = at
 
     def frame_accepted(self, step: PlannedStep, at: datetime) -> None:
-        """Learn from an accepted frame."""
+        """Update the pace with an accepted frame."""
         self._accepted += 1
         self._frame_came(step, at)
 
     def frame_rejected(self, step: PlannedStep, at: datetime) -> None:
-        """Learn from a frame that must be shot again."""
+        """Update the pace with a rejected frame, which must be shot again."""
         self._rejected += 1
         self._frame_came(step, at)
 
     def _frame_came(self, step: PlannedStep, at: datetime) -> None:
-        # The first frame of a step only starts the clock, because moving and tuning come before it.
+        # The first frame of a step only starts the measurement, because moving and tuning precede it.
         if self._last_frame is not None:
             interval_s = (at - self._last_frame).total_seconds()
             self._learn(step, min(max(interval_s, 0.0), LONGEST_STALL * self._shot_s(step)))
@@ -132,23 +133,23 @@ class Pace:
         excess.frames += 1
 
     def _shot_s(self, step: PlannedStep) -> float:
-        """Return the seconds from one frame of the running step to the next, accepted or not."""
+        """Return the expected time from one frame of the running step to the next, accepted or rejected, in seconds."""
         weight = PLAN_WEIGHT * max(1 - self._intervals / PLAN_FADES, 0.0)
         return (weight * _planned_frame_s(step) + self._interval_s) / (weight + self._intervals)
 
     def frame_s(self, step: PlannedStep) -> float:
-        """Return the expected seconds for one more accepted frame of the running step."""
+        """Return the expected time for one more accepted frame of the running step, in seconds."""
         return self._shot_s(step) * (1 + self._rejected / (self._accepted + GOOD_FAITH))
 
     def expected_s(self, step: PlannedStep) -> float:
-        """Return the expected seconds for a step that has not begun."""
-        if step.kind is None or step.estimate_s == 0:  # 0: an earlier run completed it
+        """Return the expected duration of a step that has not begun, in seconds."""
+        if step.kind is None or step.estimate_s == 0:  # 0 if an earlier run completed the step
             return step.estimate_s
         excess_s = step.count * self._excess[step.exposure_s is not None].mean_s
         return max(step.estimate_s + excess_s, LEAST_SHARE * step.estimate_s)
 
     def rest_of_step(self, progress: StepProgress, now: datetime) -> Outlook:
-        """Return the remaining time of one step, begun or not."""
+        """Return the remaining time of one step, whether or not the step has begun."""
         step = progress.planned
         if progress.is_over:
             return Outlook(0.0)
@@ -159,9 +160,9 @@ class Pace:
         return self._rest_of_frames(progress, self._last_frame, now)
 
     def _rest_before_frames(self, progress: StepProgress, now: datetime) -> Outlook:
-        """Return the remaining time of a step that has no new frames yet: it is moving, cooling or tuning.
+        """Return the remaining time of a step without new frames, for example during cooling or tuning.
 
-        It is the estimate minus the time that has passed, but not less than the missing frames need.
+        The remaining time is the estimate minus the elapsed time, but at least the time that the missing frames need.
         """
         assert progress.began is not None
         step, there = progress.planned, progress.accepted

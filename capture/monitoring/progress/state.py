@@ -1,4 +1,4 @@
-"""The state of a night, built from its events, as dashboard and telemetry show it."""
+"""The state of a night, built from its events, as the dashboard and telemetry show it."""
 
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -39,10 +39,10 @@ HISTORY_INTERVAL = timedelta(seconds=5)
 """Shortest time between two readings in the history."""
 
 LATEST, PROBLEMS = 60, 40
-"""Number of lines that are kept."""
+"""Largest number of lines that are kept for the latest events, and for warnings and errors."""
 
 SHOWN_ELSEWHERE = (TemperatureRead, CoolingProgress, ExposureStarted)
-"""Events that have a section of their own on the dashboard, and so no line among the latest ones."""
+"""Events that have their own section on the dashboard, and therefore no line among the latest events."""
 
 
 @dataclass(slots=True)
@@ -64,11 +64,11 @@ class DashboardState:
     Attributes
     ----------
     is_stopping
-        True from an interruption of the night until its end.
+        True from the interruption of the night until the end of the night.
     last_event_at
         Time of the latest event.
     lost_at
-        Time of the last event of a night whose connection is lost; see `lose`.
+        Time of the last event before the connection to the night was lost; see `lose`.
     steps
         Progress of each step by its number, in the order of the plan.
     running
@@ -78,9 +78,9 @@ class DashboardState:
     noise
         Growth of the master of the running (or last) set.
     masters
-        Masters in the order in which they were written; one that a later run wrote again is listed once.
+        Masters in the order in which they were written; a master that a later run wrote again is listed once.
     latest, problems
-        Lines of events, oldest first; problems are the warnings and errors among them, which are kept longer.
+        Lines of events, oldest first. `problems` contains only warnings and errors, and keeps them longer.
     """
 
     night: NightStarted | None = None
@@ -110,7 +110,7 @@ class DashboardState:
     _pauses: timedelta = timedelta()
 
     def apply(self, event: Event) -> None:
-        """Update the state by an event."""
+        """Update the state with an event."""
         self.last_event_at = event.at
         line = self.narrator.narrate(event)
         if line and not isinstance(event, SHOWN_ELSEWHERE):
@@ -123,7 +123,7 @@ class DashboardState:
             self.lost_at = self.last_event_at
 
     def _remember(self, line: LogLine, event: Event) -> None:
-        # The frames of a set share one line, or twenty of them would displace all others.
+        # The frames of a set share one line, because many lines for one set would displace all others.
         if isinstance(event, FrameAccepted) and self.latest and self._is_same_set_as_latest(event):
             self.latest.pop()
         self.latest.append(line)
@@ -183,7 +183,7 @@ class DashboardState:
 
     @_take.register
     def _take_night_started(self, event: NightStarted) -> None:
-        # The journal of a resumed night has several runs: whatever the last one had under way is over.
+        # The journal of a resumed night contains several runs. Nothing from the previous run is still under way.
         self.night, self.ended, self.paused, self.is_stopping, self._pauses = event, None, None, False, timedelta()
         self.running, self.exposure, self.cooling, self.tuning, self.noise = None, None, None, None, []
         self.pace.step_began()

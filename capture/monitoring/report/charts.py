@@ -22,7 +22,7 @@ LOW_HEIGHT = 190
 _STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)
 _MOST_TIMES = 6
 GAP = timedelta(minutes=2)
-"""A curve is interrupted between readings that are further apart."""
+"""Longest time between two readings that a curve connects."""
 
 
 def _is_known(value: float | None) -> TypeGuard[float]:
@@ -38,14 +38,14 @@ def histogram_chart(master: MasterReport, unit: str) -> Markup | None:
     chart = Chart(
         Axis(histogram.low, histogram.high, f"value, {unit}"),
         Axis(0.7, max(most * 2, 10), "pixels", logarithmic=True),
-        f"Histogram of {most:,} pixels at most in a bin",
+        f"Histogram with at most {most:,} pixels in a bin",
     )
     chart.bars(histogram.counts, histogram.low, histogram.high)
     return chart.drawn()
 
 
 def growth_chart(growth: Sequence[Growth]) -> Markup | None:
-    """Draw the noise of a master against the number of frames, and 1/sqrt(N) from the first known value."""
+    """Draw the noise of a master against the number of frames, and a 1/sqrt(N) curve from the first known value."""
     known = [(each.frames, each.noise_adu) for each in growth if _is_known(each.noise_adu) and each.noise_adu > 0]
     if len(known) < 2:  # noqa: PLR2004 - a line
         return None
@@ -70,24 +70,24 @@ def _spread(first: int, last: int) -> list[float]:
 
 
 def level_chart(frames: Sequence[FramePoint]) -> Markup | None:
-    """Draw the level of each frame in order of arrival. Rejected ones are marked and do not affect the scale."""
+    """Draw the level of each frame in order of arrival. Rejected frames are marked and do not affect the scale."""
     levels = [frame.level_adu for frame in frames if _is_known(frame.level_adu) and not frame.rejected]
     if not levels:
         return None
     middle = (min(levels) + max(levels)) / 2
-    # A stable level must look stable: the axis covers at least a hundredth of it.
+    # The axis covers at least a hundredth of the level, so that a stable level looks stable.
     span = max(max(levels) - min(levels), abs(middle) / 100, 1.0)
     axis = Axis(middle - 0.6 * span, middle + 0.6 * span, "level, ADU")
     return _frame_chart(frames, [frame.level_adu for frame in frames], axis, "Level")
 
 
 def temperature_chart(frames: Sequence[FramePoint]) -> Markup | None:
-    """Draw the sensor temperature of each frame. Rejected ones are marked."""
+    """Draw the sensor temperature of each frame. Rejected frames are marked."""
     known = [frame.sensor_c for frame in frames if _is_known(frame.sensor_c) and not frame.rejected]
     if not known:
         return None
     middle = (min(known) + max(known)) / 2
-    # A stable temperature must look stable: the axis covers at least half a degree.
+    # The axis covers at least half a degree, so that a stable temperature looks stable.
     span = max(max(known) - min(known), 0.5)
     axis = Axis(middle - 0.6 * span, middle + 0.6 * span, "sensor, °C")
     return _frame_chart(frames, [frame.sensor_c for frame in frames], axis, "Sensor temperature")
@@ -183,7 +183,7 @@ def cooler_chart(readings: Sequence[Reading], zone: tzinfo | None) -> Markup | N
 
 
 def _over_time(values: Sequence[tuple[datetime, float | None]]) -> list[tuple[float, float | None]]:
-    """Return points over time, with an interruption in gaps longer than `GAP`."""
+    """Return the points of a curve over time, which is interrupted at gaps longer than `GAP`."""
     points: list[tuple[float, float | None]] = []
     before: datetime | None = None
     for at, value in values:
@@ -195,7 +195,7 @@ def _over_time(values: Sequence[tuple[datetime, float | None]]) -> list[tuple[fl
 
 
 def _stepped(values: Sequence[tuple[datetime, float | None]]) -> list[tuple[float, float | None]]:
-    """Return points over time of a value that changes in steps."""
+    """Return the points of a curve over time for a value that changes in steps."""
     points: list[tuple[float, float | None]] = []
     for at, value in _over_time(values):
         if points and points[-1][1] is not None and value is not None and points[-1][1] != value:

@@ -1,7 +1,7 @@
-"""The contents of the morning report, as values. The page and the JSON file are written from these alone.
+"""The contents of the morning report, as values. The page and the JSON file are written from these values alone.
 
-All times are UTC. Levels and noises are in ADU, those of master flats relative to a mean of 1. The names of the fields
-are the format of the JSON file.
+All times are UTC. Levels and noise are in ADU, or relative to a mean of 1 for master flats. The names of the fields are
+part of the format of the JSON file.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from coldframe.capture.monitoring.report.time_budget import TimeBudget
 from coldframe.config.frames import FrameKind
 
 FORMAT = "coldframe-report-1"
-"""Format of the JSON file; the number grows if a field changes its meaning."""
+"""Format of the JSON file; the number at the end is increased if the meaning of a field changes."""
 
 
 class NightState(StrEnum):
-    """State of a night: how it ended, that it broke off, or that it is running."""
+    """State of a night: its outcome, or that it broke off or is still running."""
 
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
@@ -37,12 +37,12 @@ class SetState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The night in one sentence.
+    """Summary of a night in one sentence.
 
     Attributes
     ----------
     safe
-        Whether the rig was left safe; None if that is not known.
+        Whether the rig was safe at the end of the night; None if that is not known.
     sentence
         The summary for display.
     """
@@ -59,11 +59,13 @@ class FramePoint:
     Attributes
     ----------
     path
-        Path of the file, relative to the folder of the night if the file is in it.
+        Path of the file, relative to the folder of the night if the file is in that folder.
     sensor_c
-        Sensor temperature, degrees Celsius; for a rejected frame from its file, or the last reading before it.
+        Sensor temperature, degrees Celsius. The temperature of a rejected frame is read from its file; if that is not
+        possible, it is the last reading before the rejection.
     level_adu, noise_adu, saturated_fraction
-        Measured values. The journal has none of a rejected frame: its level is read from the file, the others are None.
+        Measured values. The journal contains none for a rejected frame, so its level is read from the file, and the
+        other values are None.
     rejected
         Reason for the rejection; empty for an accepted frame.
     """
@@ -80,7 +82,7 @@ class FramePoint:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Noise of a running master, None for a single frame."""
+    """Noise of a running master that contains `frames` frames; None for a single frame."""
 
     frames: int
     noise_adu: float | None
@@ -93,9 +95,9 @@ class Histogram:
     Attributes
     ----------
     low, high
-        Outer edges of the first and the last of the equal bins. Pixels beyond them are counted in these bins.
+        Outer edges of the first and the last bin. Pixels beyond an edge are counted in the bin at that edge.
     counts
-        Pixels in each bin.
+        Number of pixels in each bin. All bins have the same width.
     """
 
     low: float
@@ -118,7 +120,7 @@ class PixelStatistics:
     Attributes
     ----------
     whole, detail
-        Stretch of the picture of the whole frame, and of that of its centre at 100 %.
+        Stretches of the picture of the whole frame and of the picture of its centre at 100 %.
     """
 
     width: int
@@ -138,9 +140,9 @@ class MasterReport:
     Attributes
     ----------
     path
-        Path relative to the folder of the night if the file is in it.
+        Path of the file, relative to the folder of the night if the file is in that folder.
     look
-        Statistics of its pixels; None if the file cannot be read, for the reason in `fault`.
+        Statistics of the pixels; None if the file cannot be read, in which case `fault` contains the reason.
     """
 
     path: str
@@ -160,13 +162,13 @@ class SetReport:
     Attributes
     ----------
     planned
-        Frames to accept, as revised during the night.
+        Number of frames to accept, as revised during the night.
     reason
         Why the master is missing or has fewer frames, or why the count was revised; empty otherwise.
     is_reached
-        False if the night ended before it came to this set.
+        False if the night ended before it reached this set.
     masters
-        Usually one; without a cooler, one for each range of temperature.
+        Usually one master; without a cooler, one master for each temperature range.
     """
 
     title: str
@@ -200,7 +202,7 @@ class TuningTest:
 
 @dataclass(frozen=True, slots=True)
 class TuningReport:
-    """The tuning of one flat; if it failed, `exposure_s` is None and `reason` says why."""
+    """The tuning of one flat; if the tuning failed, `exposure_s` is None and `reason` contains the cause."""
 
     title: str
     filter: str | None
@@ -248,7 +250,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One run of coldframe; `outcome` is None if it stopped without ending the night."""
+    """One run of coldframe; `outcome` is None if the run stopped without ending the night."""
 
     began: datetime
     ended: datetime
@@ -263,13 +265,13 @@ class NightReport:
     Attributes
     ----------
     folder
-        Folder of the night as in the journal.
+        Folder of the night, as recorded in the journal.
     masters_made, masters_planned
-        Number of planned sets with a master, and of all planned sets.
+        Number of planned sets that have a master, and number of all planned sets.
     frames_accepted, frames_rejected
-        Number of different files; a frame that a resumed run took over counts once.
+        Numbers of different files; a frame that a resumed run took over counts once.
     temperature
-        The coldest and the warmest reading of each four-hundredth of the night.
+        The coldest and the warmest reading of each of 400 equal periods of the night.
     """
 
     verdict: Verdict

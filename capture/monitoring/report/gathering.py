@@ -55,7 +55,7 @@ from coldframe.capture.monitoring.report.verdict import verdict_of
 from coldframe.config.frames import FrameKind
 
 READINGS = 400
-"""Number of equal periods of the night of which the coldest and the warmest reading are kept."""
+"""Number of equal periods of the night; the coldest and the warmest reading of each period are kept."""
 
 
 def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: bool = False) -> NightReport:
@@ -66,14 +66,14 @@ def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: b
     events
         Events from the journal.
     zone
-        Time zone of the clock times in sentences; None for that of the computer.
+        Time zone of the clock times in sentences; None for the local time zone.
     is_running
         True if a night without an ending is still running.
 
     Raises
     ------
     NoNightError
-        If none of the events is the start of a night.
+        If the events do not include the start of a night.
     """
     all_events = list(events)
     runs = runs_of(all_events)
@@ -108,7 +108,7 @@ def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: b
 
 
 def relative(path: str, folder: str) -> str:
-    """Return a path relative to the folder of the night if it is inside, and unchanged otherwise."""
+    """Return a path relative to the folder of the night, or unchanged if the path is outside that folder."""
     within, whole = PurePath(path), PurePath(folder)
     return str(within.relative_to(whole)) if within.is_relative_to(whole) and ".." not in within.parts else path
 
@@ -129,7 +129,7 @@ def thinned(readings: Sequence[Reading]) -> Iterator[Reading]:
 
 
 def remarks_of(events: Iterable[Event]) -> Iterator[Remark]:
-    """Yield the warnings and errors of a night; equal ones in a row are merged."""
+    """Yield the warnings and errors of a night, and merge equal consecutive ones."""
     narrator, current = Narrator(), None
     for event in events:
         line = narrator.narrate(event)
@@ -165,7 +165,7 @@ class _Step:
     masters: dict[str, MasterReport] = field(default_factory=dict)
     tests: list[TuningTest] = field(default_factory=list)
     tuned: FlatTuned | None = None
-    # The runs that reported growth, masters and tests: a later run replaces them.
+    # Numbers of the runs that reported growth, masters and tests. Reports of a later run replace those of earlier runs.
     growth_run: int = 0
     masters_run: int = 0
     tests_run: int = 0
@@ -188,7 +188,7 @@ class _Step:
 
     @property
     def is_set(self) -> bool:
-        """True if the step makes a master: twilight flats are shot in one step and combined in others."""
+        """True if the step makes a master. Twilight flats are shot in one step and combined in other steps."""
         return self.planned.step_type in (StepType.SHOOT, StepType.SKY_MASTER)
 
     @property
@@ -203,7 +203,7 @@ class _Step:
 
     @property
     def failure(self) -> str:
-        """Why the step was not done; empty if it was, or if it has not ended."""
+        """Reason why the step failed or was skipped; empty if it was done or has not ended."""
         return "" if self.ended is None or self.ended.outcome is StepOutcome.DONE else printable(self.ended.reason)
 
 
@@ -325,7 +325,7 @@ class _Gathered:
         step.frames[event.path] = FramePoint(event.at, path, None, sensor_c, None, None, None, reason or "rejected")
 
     def _withdraw(self, step: _Step, path: PurePath) -> None:
-        """Drop an accepted frame that was quarantined later; in quarantine its name may have got a number."""
+        """Remove an accepted frame that was quarantined later, possibly with a number appended to its file name."""
         for name in (path.name, f"{path.stem.rpartition('-')[0]}{path.suffix}"):
             for accepted in [each for each in step.frames if PurePath(each).name == name and each != str(path)]:
                 if not step.frames[accepted].rejected:
@@ -385,7 +385,7 @@ class _Gathered:
         )
 
     def _twilight_frames(self, step: _Step) -> Iterator[FramePoint]:
-        """Yield the twilight flats of one filter, found by their folder: one step shoots the flats of all filters."""
+        """Yield the twilight flats of one filter, found by folder, because one step shoots the flats of all filters."""
         name = step.planned.filter
         for sky in self.steps.values():
             if sky.is_sky:
@@ -393,7 +393,7 @@ class _Gathered:
                 yield from (each for each in sky.frames.values() if PurePath(each.path).parent.name.endswith(end))
 
     def _outcome_of(self, step: _Step, *, is_over: bool) -> tuple[SetState, str]:
-        """Return the state of a set, and why it differs from the plan."""
+        """Return the state of a set, and the reason if it differs from the plan."""
         if step.masters and (step.ended is None or step.ended.outcome is StepOutcome.DONE):
             return SetState.MADE, step.note
         if step.masters:
@@ -405,7 +405,7 @@ class _Gathered:
         return SetState.MISSING, self._root_cause(step) or step.failure or "no master was written"
 
     def _root_cause(self, step: _Step) -> str:
-        """Return why the tuning or cooling failed on which a skipped step depends; empty if neither did."""
+        """Return the reason if the cool-down or tuning that a skipped step needs has failed, or an empty string."""
         assert step.ended is not None
         if step.ended.outcome is not StepOutcome.SKIPPED:
             return ""
@@ -419,7 +419,7 @@ class _Gathered:
         return tunings[-1].failure if is_flat and tunings else ""
 
     def tuning_reports(self) -> Iterator[TuningReport]:
-        """Yield the tunings of all flats."""
+        """Yield the reports on the tunings of all flats."""
         for step in self.steps.values():
             if step.tests or step.tuned is not None or (step.is_tuning and step.failure):
                 yield TuningReport(

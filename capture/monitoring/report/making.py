@@ -21,15 +21,15 @@ from coldframe.capture.storage.journal_reader import read_journal
 PAGE, TWIN = "report.html", "report.json"
 
 RECENT = timedelta(minutes=2)
-"""A night without an ending counts as running if its last event is younger than this."""
+"""A night without an ending counts as running while its last event is more recent than this."""
 
 PICTURES_PIXELS = 1_200_000
-"""Number of pixels of all whole pictures together: below 2 MB as PNG in base64."""
+"""Total number of pixels of all whole pictures. Encoded as PNG and base64, they have less than 2 MB."""
 
 WIDEST, NARROWEST = 480, 120
 
 MOST_REJECTED = 50
-"""Largest number of rejected frames that are read; a night gives up long before it has so many."""
+"""Largest number of rejected frames that are read. A night gives up long before it rejects this many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +59,18 @@ def make_report(
     folder
         Folder of the night.
     zone
-        Time zone of the clock times; None for that of the computer.
+        Time zone of the clock times; None for the local time zone.
     now
-        Current time; None for that of the computer.
+        Current time; None to use the clock of the computer.
     is_over
-        True if the night has ended although its journal may lack the ending, as on a full disk.
+        True if the night has ended, even if the journal lacks the ending, for example because the disk is full.
 
     Raises
     ------
     NoNightError
-        If the journal contains no start of a night.
+        If the journal does not contain the start of a night.
     OSError
-        If there is no journal, or it cannot be read.
+        If the journal is missing or cannot be read.
     NotDurableError
         If the report cannot be written.
     """
@@ -87,7 +87,7 @@ def make_report(
 
 
 def with_rejected(report: NightReport, folder: Path) -> NightReport:
-    """Return the report with the levels and temperatures of at most `MOST_REJECTED` rejected frames, from their files.
+    """Return the report with levels and temperatures from the files of at most `MOST_REJECTED` rejected frames.
 
     A frame whose file cannot be read is left unchanged.
     """
@@ -112,7 +112,7 @@ def with_rejected(report: NightReport, folder: Path) -> NightReport:
 
 
 def with_pixels(report: NightReport, folder: Path) -> tuple[NightReport, dict[str, ImageSummary]]:
-    """Return the report with the statistics of its masters, and their pictures by their paths in the report."""
+    """Return the report with the statistics of its masters, and the image summaries by path in the report."""
     width = picture_width(report)
     summaries: dict[str, ImageSummary] = {}
 
@@ -130,7 +130,7 @@ def with_pixels(report: NightReport, folder: Path) -> tuple[NightReport, dict[st
 
 
 def picture_width(report: NightReport) -> int:
-    """Return the largest width of a picture, in pixels, with which all of them keep the page below 5 MB."""
+    """Return the largest picture width, in pixels, with which the page stays below 5 MB."""
     masters = max(sum(len(made.masters) for made in report.sets), 1)
     aspect = min(max(report.width, 1) / max(report.height, 1), 4.0)
     return int(min(max((PICTURES_PIXELS / masters * aspect) ** 0.5, NARROWEST), WIDEST))

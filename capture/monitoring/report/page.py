@@ -1,4 +1,4 @@
-"""Renders the report as one HTML file without scripts or network requests; all texts from devices are escaped."""
+"""Renders the report as one HTML file without scripts or network requests; all text from devices is escaped."""
 
 import base64
 import re
@@ -31,14 +31,14 @@ SIGNS = {
     NightState.BROKEN_OFF: ("bad", "✘"),
     NightState.RUNNING: ("note", "▶"),
 }
-"""CSS class and sign of each state of a night. The signs differ, because not everybody can distinguish the colours."""
+"""CSS class and sign of each state of a night. The signs differ, because some users cannot distinguish the colours."""
 
 SET_SIGNS = {SetState.MADE: ("good", "✔"), SetState.SHORT: ("warn", "▲"), SetState.MISSING: ("bad", "✘")}
 
 NOT_SAFE = ("bad", "✘")
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Control characters: in the name of a device, they could affect a terminal in which the page is displayed."""
+"""Control characters. In the name of a device, they could affect a terminal that displays the page."""
 
 ACTIVITIES = {
     Activity.EXPOSING: "the shutter is open",
@@ -54,14 +54,14 @@ FOLDERS = (
     ("darks", "raw darks"),
     ("flats", "raw flats"),
     ("dark-flats", "raw dark flats"),
-    ("tuning", "test frames of the tuner, and frames that measure saturation"),
-    ("checks", "frames that check gain and lamp"),
+    ("tuning", "test frames of the tuner, and frames shot to measure saturation"),
+    ("checks", "frames shot to check gain and lamp"),
     ("quarantine", "rejected frames, each with its reason"),
     ("journal.jsonl", "all events, one per line"),
     ("coldframe.log", "log of the program"),
     ("report.json", "this report, for programs"),
 )
-"""Contents of the folder of a night, in the order of the list."""
+"""Contents of the folder of a night, in the order in which the page lists them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class SetCard:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A part of the time budget."""
+    """The share of one activity in the time budget."""
 
     name: str
     meaning: str
@@ -113,13 +113,13 @@ def render(
     report
         Values of the report.
     summaries
-        Summaries of the masters, by their paths in the report.
+        Summaries of the images of the masters, by path in the report.
     folder
-        Folder of the night; files that exist in it are linked.
+        Folder of the night; the page links to the files that exist in it.
     made_at
         Current time.
     zone
-        Time zone of the clock times; None for that of the computer.
+        Time zone of the clock times; None for the local time zone.
     """
     verdict = report.verdict
     template = _environment().get_template("page.html.jinja")
@@ -167,7 +167,7 @@ def _environment() -> Environment:
 
 
 def link(path: str) -> str | None:
-    """Return a link to a path in the folder of the night; None for a path outside of it."""
+    """Return a link to a path in the folder of the night; None for a path outside that folder."""
     pure = PurePath(path)
     if pure.is_absolute() or ".." in pure.parts:
         return None
@@ -175,7 +175,7 @@ def link(path: str) -> str | None:
 
 
 def number_text(value: float | None, digits: int = 4) -> str:
-    """Return a number with at most `digits` digits; a dash for None and NaN."""
+    """Return a number as text with at most `digits` digits; a dash for None and NaN."""
     if value is None or value != value:  # noqa: PLR0124 - NaN
         return "-"
     if abs(value) >= 10 ** (digits - 1):

@@ -1,4 +1,4 @@
-"""Statistics, histogram and pictures of a master or any other frame, stretched so that its faults are visible.
+"""Statistics, histogram and pictures of a master or any other frame, stretched so that faults of the frame are visible.
 
 Files are read in bands of rows, so memory use does not depend on the size of the sensor.
 """
@@ -20,20 +20,24 @@ DETAIL_PIXELS = 96
 """Longer side of the central rectangle that is shown at 100 %; it has the aspect ratio of the frame."""
 
 GREYS = 64
-"""Grey levels of the whole picture: the eye cannot distinguish more, and the file would be larger."""
+"""Number of grey levels of the whole picture. The eye cannot distinguish more, and the file would be larger."""
 
 SAMPLE = 1 << 20
 """Largest number of pixels from which median and quantiles are computed."""
 
 _BAND_ROWS = 256
 WHOLE_PERCENT = 0.5, 99.7
-"""Quantiles of the block means that are black and white in the whole picture."""
+"""Percentiles of the block means that are shown as black and white in the whole picture."""
 
 TOP_PERCENT = 99.99
-"""Quantile at which the histogram ends; hotter pixels are in its last bin."""
+"""Percentile at which the histogram ends; hotter pixels are counted in the last bin."""
 
 DARK_SIGMAS, PLAIN_SIGMAS, BRIGHT_SIGMAS = 4.0, 5.0, 12.0
-"""In the detail, black is so far below the median; white is at the hottest pixel, but within the other two limits."""
+"""Stretch of the detail, in standard deviations from the median.
+
+Black is `DARK_SIGMAS` below the median. White is at the hottest pixel, but at least `PLAIN_SIGMAS` and at most
+`BRIGHT_SIGMAS` above the median.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +74,7 @@ def summarise_file(path: Path, largest_width: int) -> ImageSummary:
     FrameFileError
         If the file cannot be read, or is not a two-dimensional image.
     OSError
-        If there is no room for an unpacked copy.
+        If there is no disk space for an unpacked copy.
     """
     with TemporaryDirectory(prefix="coldframe-") as folder:
         return summarise(open_image(path, Path(folder)), largest_width)
@@ -107,7 +111,7 @@ def detail_stretch(middle: NDArray[np.float64]) -> Stretch:
 
 
 def level_of(image: ImageFile) -> float:
-    """Return the median of the central region, as `FrameStatistics.level_adu`."""
+    """Return the median of the central region, as in `FrameStatistics.level_adu`."""
     rows, columns = central_region(image.shape)
     return float(np.median(image.rows(rows.start, rows.stop)[:, columns]))
 
@@ -141,7 +145,7 @@ def block_colours(image: ImageFile, largest_width: int, pattern: str) -> NDArray
     Parameters
     ----------
     image
-        An image of at least one cell of the filter array.
+        Image that contains at least one cell of the filter array.
     largest_width
         Largest width of the result, in blocks.
     pattern
@@ -157,7 +161,7 @@ def block_colours(image: ImageFile, largest_width: int, pattern: str) -> NDArray
 
 
 def picture_of(image: ImageFile, largest_width: int, pattern: str | None) -> NDArray[np.uint8]:
-    """Return an image as a picture; in colour, each channel stretched separately, if `pattern` is a Bayer pattern."""
+    """Return an image as a picture, in colour if `pattern` is a Bayer pattern; each channel is stretched separately."""
     if pattern not in BAYER_PATTERNS or min(image.shape) < 2:  # noqa: PLR2004 - one cell
         means = block_means(image, largest_width)
         return stretched(means, _whole_stretch(means), 256)
@@ -171,7 +175,7 @@ def _whole_stretch(means: NDArray[np.float64]) -> Stretch:
 
 
 def _block(image: ImageFile, largest_width: int) -> int:
-    """Return the side of the smallest blocks of which at most `largest_width` fit into the width of the image."""
+    """Return the smallest side of a block, in pixels, with which at most `largest_width` blocks span the image."""
     return max(min(-(-image.shape[1] // largest_width), min(image.shape) // 2), 1)
 
 

@@ -1,4 +1,4 @@
-"""Splits the journal of a night into the runs of the program that wrote it: several if the night was resumed."""
+"""Splits the journal of a night into runs of coldframe. The journal of a resumed night contains several runs."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -31,9 +31,9 @@ class Run:
     Attributes
     ----------
     started
-        Its first event, with the plan.
+        First event of the run, with the plan.
     events
-        All of its events, starting with `started`. Notices that the next run published before its plan are included.
+        All events of the run, starting with `started`, and notices that the next run published before its plan.
     """
 
     started: NightStarted
@@ -46,7 +46,7 @@ class Run:
 
     @property
     def ended_at(self) -> datetime:
-        """Time of its ending, or of the last event that only a running night publishes."""
+        """Time of the ending; without an ending, time of the last event that only a running night publishes."""
         if self.ending is not None:
             return self.ending.at
         return max(event.at for event in self.events if not isinstance(event, Notice | HookEnded))
@@ -58,7 +58,7 @@ def runs_of(events: Iterable[Event]) -> list[Run]:
     Raises
     ------
     NoNightError
-        If none of the events is the start of a night.
+        If the events do not include the start of a night.
     """
     runs: list[list[Event]] = []
     for event in events:
@@ -73,11 +73,11 @@ def runs_of(events: Iterable[Event]) -> list[Run]:
 
 Work = tuple[StepType, FrameKind | None, str | None, float | None, float | None]
 StepKey = tuple[Work, int]
-"""Identifies a step in all runs, although its number may differ: its work, and the number of earlier steps with it."""
+"""Identifies a step in all runs: the work of the step, and the number of earlier steps with the same work."""
 
 
 def step_keys(plan: NightStarted) -> dict[int, StepKey]:
-    """Return the key of each step of a plan by its number."""
+    """Return the key of each step of a plan, by step number."""
     keys: dict[int, StepKey] = {}
     seen = Counter[Work]()
     for step in plan.steps:

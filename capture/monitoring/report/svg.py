@@ -1,7 +1,7 @@
-"""Draws small charts as inline SVG without scripts or styles: the style sheet of the page sets the colours.
+"""Draws small charts as inline SVG without scripts or styles; the style sheet of the page sets the colours.
 
-Each chart is 420 units wide at any size on the screen, and its text is text. The classes of its elements are ``line``,
-``dot``, ``bad``, ``model``, ``band``, ``grid`` and ``axis``.
+Each chart is 420 units wide at any size on the screen. Text in charts is stored as text, not as outlines. The classes
+of elements are ``line``, ``dot``, ``bad``, ``model``, ``band``, ``grid`` and ``axis``.
 """
 
 import math
@@ -24,13 +24,13 @@ class Axis:
     Attributes
     ----------
     low, high
-        Values at its ends; `high` is above `low`, and both are above 0 on a logarithmic axis.
+        Values at the ends of the axis; `high` is above `low`, and both are above 0 on a logarithmic axis.
     label
         Name of the quantity, with its unit.
     ticks
         Values with a tick; None for round values.
     words
-        Labels of the ticks; None for their values.
+        Labels of the ticks; None to label ticks with their values.
     """
 
     low: float
@@ -51,7 +51,7 @@ class Axis:
 
     @property
     def is_sane(self) -> bool:
-        """True if the axis has a finite length; a journal may contain any number."""
+        """True if the axis has a finite, positive length; invalid numbers in a journal can make this False."""
         span = self.high - self.low
         return 0 < span < math.inf and (self.low > 0 or not self.logarithmic) and self.low + span / TICKS > self.low
 
@@ -86,7 +86,7 @@ def round_values(low: float, high: float, most: int = TICKS) -> tuple[float, ...
 
 
 def decades(low: float, high: float) -> tuple[float, ...]:
-    """Return the powers of 10 between two values; if they are too few, also their 2- and 5-folds, or round numbers."""
+    """Return the powers of 10 between two values; if there are too few, also 2- and 5-fold values, or round numbers."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     whole = tuple(10.0**power for power in powers if low <= 10.0**power <= high)
     if len(whole) > TICKS:
@@ -148,7 +148,7 @@ class Chart:
             self._parts.append(f'<g class="{name}">{circles}</g>')
 
     def crosses(self, points: Iterable[tuple[float, float | None]]) -> None:
-        """Draw a vertical line at each point, with a cross at its value, or at the bottom if it has none."""
+        """Draw a vertical line at each point, with a cross at its value, or at the bottom if the value is unknown."""
         for place, value in points:
             is_known = value is not None and math.isfinite(value)
             x, top, bottom = float(self._x(place)), TOP, self.height - BOTTOM
@@ -167,7 +167,7 @@ class Chart:
         )
 
     def bars(self, heights: Sequence[float], low: float, high: float) -> None:
-        """Draw equal bins from `low` to `high` as one filled outline."""
+        """Draw bins of equal width from `low` to `high` as one filled outline."""
         bottom, width = self._y(self.y.low), (high - low) / max(len(heights), 1)
         path = [f"M{self._x(low)} {bottom}"]
         for place, height in enumerate(heights):
@@ -178,7 +178,7 @@ class Chart:
         """Return the finished chart."""
         label = escape(self.description)
         opening = f'<svg class="chart" viewBox="0 0 {WIDTH} {self.height}" role="img" aria-label="{label}">'
-        return Markup(opening + "".join(self._scales()) + "".join(self._parts) + "</svg>")  # noqa: S704 - all its texts are escaped
+        return Markup(opening + "".join(self._scales()) + "".join(self._parts) + "</svg>")  # noqa: S704 - all text is escaped
 
     def _scales(self) -> Iterable[str]:
         bottom, right = self.height - BOTTOM, WIDTH - RIGHT

@@ -1,24 +1,24 @@
 """Divides the time of a night into exposing, reading, moving, waiting and lost time.
 
 Every moment from the start of the first run to the end of the last one belongs to exactly one of the five categories,
-so they add up to the length of the night. They are derived from the journal:
+so the categories add up to the length of the night. They are derived from the journal:
 
 exposing
     From the start of an exposure for its nominal duration, or until it was aborted.
 reading
-    From there to the next event: the next exposure, the accepted frame, or the result of a test frame.
+    From the end of an exposure to the next event: the next exposure, the accepted frame, or the result of a test frame.
 moving
     From the preceding event to a change of panel, cover or filter, at most `LONGEST_MOVE`; and from the change to the
-    next exposure or change, at most `LONGEST_SETTLING`. The excess counts as waiting.
+    next exposure or change, at most `LONGEST_SETTLING`. Any excess counts as waiting.
 lost
-    Exposure and readout of frames that were rejected or never arrived; from a failure with a retry to the next
-    success, including the wait for a lost device; the gap between two runs, and the exposure that the first one had
-    under way when it broke off.
+    Exposure and readout of frames that were rejected or never arrived; the time from a failure with a retry to the next
+    success, including the wait for a lost device; the gap between two runs; and the exposure that was under way when
+    the first of the two runs broke off.
 waiting
     Everything else: cooling, warming up, combining, saving, waiting for the sky, and requested pauses.
 
-A frame is saved and judged during the next exposure. The exposure of each frame is therefore searched backwards: the
-last frame of a step belongs to the last exposure that had ended by then, and so on.
+A frame is saved and judged during the next exposure. Frames are therefore assigned to exposures in reverse order: the
+last frame of a step belongs to the last exposure that had ended by the time of its event, and so on.
 """
 
 from collections.abc import Iterator, Sequence
@@ -72,7 +72,7 @@ class Activity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A period of the night with one activity; `title` is that of the step, empty between steps."""
+    """A period of the night with one activity; `title` is the title of the step, empty between steps."""
 
     began: datetime
     ended: datetime
@@ -97,7 +97,7 @@ class TimeSpent:
 
     @classmethod
     def of(cls, spans: Sequence[Span]) -> "TimeSpent":
-        """Return the sums of spans."""
+        """Return the total length of the spans of each activity."""
         sums = dict.fromkeys(Activity, timedelta())
         for span in spans:
             sums[span.activity] += span.length
@@ -158,7 +158,7 @@ def spans_of(runs: Sequence[Run]) -> Iterator[Span]:
 
 
 def _judged_exposures(events: Sequence[Event]) -> tuple[dict[int, int], set[int]]:
-    """Return the index of the exposure of each judged frame, by the index of its event, and the rejected exposures."""
+    """Return the exposure of each judged frame, and the rejected exposures, all as indices of events."""
     free = [place for place, event in enumerate(events) if isinstance(event, ExposureStarted)]
     exposure_of: dict[int, int] = {}
     rejected = set[int]()
@@ -182,7 +182,7 @@ def _may_be(exposure: Event, judged: Judged) -> bool:
 
 
 def _seconds(seconds: float) -> timedelta:
-    """Return a duration; zero if a journal contains a negative or infinite one."""
+    """Return a duration; zero for a negative or infinite value, which a journal may contain."""
     try:
         return max(timedelta(seconds=seconds), timedelta())
     except (ValueError, OverflowError):
@@ -191,7 +191,7 @@ def _seconds(seconds: float) -> timedelta:
 
 @dataclass(slots=True)
 class _Walk:
-    """A walk through the events of a run. The period since `now` gets its activity from the event that ends it."""
+    """A walk through the events of a run. The event that ends the period since `now` determines the activity."""
 
     run: Run
     now: datetime
@@ -204,7 +204,7 @@ class _Walk:
     _titles: dict[int, str] = field(default_factory=dict)
 
     def spans(self) -> Iterator[Span]:
-        """Yield the spans."""
+        """Yield the spans of the run in order."""
         self._titles = {step.number: step.title for step in self.run.started.steps}
         events, end = self.run.events, self.run.ended_at
         exposure_of, rejected = _judged_exposures(events)
@@ -212,12 +212,12 @@ class _Walk:
             if event.at > end:
                 break
             yield from self._take(place, event, exposure_of.get(place), rejected)
-        # The next run shoots again the frame that this one had under way.
+        # The next run repeats the exposure that this run had under way.
         self._is_lost = self._is_lost or (self.is_resumed and self._exposure is not None)
         yield from self._close(end, None, rejected)
 
     def _take(self, place: int, event: Event, answered: int | None, rejected: set[int]) -> Iterator[Span]:
-        """Process an event: if it starts or ends something, close the current period and begin the next one."""
+        """Process an event: if it starts or ends an activity, close the current period and begin the next one."""
         if isinstance(event, NightPaused | NightResumed):
             self._is_paused = isinstance(event, NightPaused)
         if self._is_paused and isinstance(event, Movement):

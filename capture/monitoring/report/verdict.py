@@ -11,13 +11,13 @@ from coldframe.capture.monitoring.report.runs import Run
 SAFETY_UNKNOWN = "It is not known whether the rig is safe: run “coldframe safe”."
 
 MOST_REASONS = 2
-"""Number of reasons in the sentence; the table below it has all of them."""
+"""Largest number of reasons in the sentence; the table below the sentence contains all reasons."""
 
 MOST_NAMES = 6
 LONGEST_REASON = 120
 
 CLAUSE_WORDS = 4
-"""A clause of so many words before a colon is a sufficient abbreviation; usually, figures follow the colon."""
+"""A clause of this many words before a colon is a sufficient summary; usually, figures follow the colon."""
 
 
 def verdict_of(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None, is_running: bool) -> Verdict:
@@ -30,7 +30,7 @@ def verdict_of(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None, is_
     sets
         The sets of the plan.
     zone
-        Time zone of the clock times; None for that of the computer.
+        Time zone of the clock times; None for the local time zone.
     is_running
         True if the night has not ended yet.
     """
@@ -63,15 +63,15 @@ def _uncapped(sentence: str) -> str:
 
 
 def _masters(sets: Sequence[SetReport]) -> str:
-    """Return a sentence: how many masters were made, and which are missing and why."""
+    """Return a sentence with the number of masters made, the missing masters, and the reasons."""
     missing = [each for each in sets if each.state is SetState.MISSING]
     short = [each for each in sets if each.state is SetState.SHORT]
     if not missing and not short:
         return _all_made(len(sets)) + "."
     if not missing:
-        return f"{_all_made(len(sets))}, but {_listed([each.title for each in short])} from fewer frames than planned."
+        return f"{_all_made(len(sets))}, with fewer frames than planned for {_listed([each.title for each in short])}."
     made = len(sets) - len(missing)
-    # The opening says that the night ended early; that explains sets that it did not reach.
+    # The opening states that the night ended early, which explains the sets that were not reached.
     missing = [each for each in missing if each.is_reached]
     count = f"{made} of {len(sets)} masters {'was' if made == 1 else 'were'} made"
     if not made:
@@ -86,7 +86,7 @@ def _all_made(count: int) -> str:
 
 
 def _reasons(missing: Sequence[SetReport]) -> str:
-    """Return the missing sets with their reasons, those with the same reason together."""
+    """Return the missing sets with their reasons, grouped by reason."""
     titles: dict[str, list[str]] = {}
     for each in missing:
         titles.setdefault(each.reason, []).append(each.title)
@@ -104,7 +104,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _first_clause(text: str) -> str:
-    """Abbreviate a text for display to its first clause of enough words, without a full stop."""
+    """Shorten a text for display to the first clause with enough words, without a full stop."""
     first = printable(text).split(". ")[0].rstrip(".? ")
     head = first.split(": ")[0]
     clause = head if len(head.split()) >= CLAUSE_WORDS else first
@@ -122,7 +122,7 @@ def _safety(ending: NightEnded) -> list[str]:
 
 
 def _running_step(run: Run) -> str:
-    """Return the title of the step during which a run broke off; empty if it was between two steps."""
+    """Return the title of the step during which a run broke off; empty if the run was between two steps."""
     titles = {step.number: step.title for step in run.started.steps}
     for event in reversed(run.events):
         if isinstance(event, StepEnded):

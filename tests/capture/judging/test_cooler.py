@@ -104,7 +104,7 @@ def test_implausible_values_count_as_no_reading(nonsense: float | None) -> None:
     verdict, time_s = follow(judge(), lambda t: newton(t) if t < 60 else nonsense)
     assert verdict.obstacle is Obstacle.SILENCE
     assert time_s == pytest.approx(120, abs=5)
-    assert "none for" in verdict.message
+    assert "none arrived for" in verdict.message
 
 
 def test_a_single_lost_reading_does_not_matter() -> None:

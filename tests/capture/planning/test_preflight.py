@@ -46,10 +46,10 @@ def test_a_plan_that_fits_passes() -> None:
 @pytest.mark.parametrize(
     ("camera", "said"),
     [
-        ({"gain": 500.0}, "gain 500: the camera accepts 0 to 300"),
+        ({"gain": 500.0}, "gain 500 is out of range: the camera accepts 0 to 300"),
         ({"offset": 900.0}, "offset 900"),
-        ({"binning": 8}, "binning 8: the camera bins up to 4"),
-        ({"setpoint_c": -80.0}, "setpoint_c -80: the camera accepts -30 to 40"),
+        ({"binning": 8}, "binning 8 is too large: the camera bins up to 4"),
+        ({"setpoint_c": -80.0}, "setpoint_c -80 is out of range: the camera accepts -30 to 40"),
         ({"readout_mode": "Turbo"}, "readout_mode 'Turbo'"),
     ],
 )
@@ -60,5 +60,5 @@ def test_each_thing_the_camera_cannot_do_is_reported_once(camera: dict[str, Any]
 
 
 def test_a_filter_missing_in_the_wheel_is_named() -> None:
-    with pytest.raises(UnfitPlanError, match="filter 'Ha': the wheel has L, R"):
+    with pytest.raises(UnfitPlanError, match="filter 'Ha' is not in the wheel, which has L, R"):
         require_fit(plan_night(night()), FEATURES, ("L", "R"))

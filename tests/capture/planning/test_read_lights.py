@@ -54,7 +54,7 @@ def test_other_files_are_counted_by_reason(tmp_path: Path) -> None:
     lights = read_lights(tmp_path, NAMES)
     assert len(lights.setups) == 1
     assert lights.set_aside == {
-        "shot as dark, not as light": 1,
+        "shot as dark, not as lights": 1,
         "of another camera (ZWO ASI120MM Mini)": 2,
         "already stacked or calibrated": 2,
         "without an exposure in the header": 1,
@@ -65,7 +65,7 @@ def test_other_files_are_counted_by_reason(tmp_path: Path) -> None:
 
 def test_a_folder_without_lights_is_reported(tmp_path: Path) -> None:
     save(tmp_path / "dark.fits", nina("L", 60.0, 0.0, EVENING) | {"IMAGETYP": "DARK"})
-    with pytest.raises(NoLightsError, match="no lights; found 1 shot as dark, not as light; expected FITS files"):
+    with pytest.raises(NoLightsError, match="no lights; found 1 shot as dark, not as lights; expected FITS files"):
         read_lights(tmp_path, NAMES)
     with pytest.raises(NoLightsError, match="no such folder"):
         read_lights(tmp_path / "nowhere", NAMES)

@@ -296,7 +296,9 @@ def test_a_setpoint_that_was_never_reached_is_not_tried_again() -> None:
     warm = [light(setpoint_c=-20.0) | {"CCD-TEMP": sensor_c} for sensor_c in (-13.8, -14.1, -14.3)]
     plan = planned(shot(*warm))
     assert {each.setpoint_c for each in plan.sets} == {-14.0}
-    assert plan.notes == ("the lights set to -20 C were shot at -14 C: their darks are shot at that temperature",)
+    assert plan.notes == (
+        "the lights with setpoint -20 C were shot at -14 C: their darks are shot at the same temperature",
+    )
 
 
 def test_flats_are_planned_only_for_the_present_optical_train() -> None:
@@ -309,14 +311,14 @@ def test_flats_are_planned_only_for_the_present_optical_train() -> None:
 def test_a_moved_focuser_is_reported_but_does_not_prevent_flats() -> None:
     plan = planned(shot(light("Ha", FOCPOS=9000, FOCUSPOS=9000), light("L")))
     assert "flat Ha" in titles(plan)
-    assert plan.notes == ("the focuser has moved since 1 light through Ha",)
+    assert plan.notes == ("the focuser has moved since the exposure of 1 light through Ha",)
 
 
 @pytest.mark.parametrize(
     ("tables", "header", "said"),
     [
         ({"panel": None}, light(), "no flats for 1 light because the configuration has no [panel]"),
-        ({}, light("OIII"), "no flats for 1 light through OIII: the wheel has L, R, G, B, Ha"),
+        ({}, light("OIII"), "no flats for 1 light through OIII: the wheel has only L, R, G, B, Ha"),
         ({}, light(FILTER="none"), "no flats for 1 light whose headers do not name the filter"),
     ],
 )
@@ -338,7 +340,7 @@ def test_filters_and_readout_modes_are_spelt_as_the_rig_does() -> None:
     flats = {each.filter: each.readout_mode for each in plan.sets if each.kind is FrameKind.FLAT}
     assert flats == {"H\N{GREEK SMALL LETTER ALPHA}": "Low noise", "Lum": None}
     (note,) = plan.notes
-    assert note == '1 light with readout mode "Fast", which the camera does not have: the present one is used'
+    assert note == '1 light used readout mode "Fast", which the camera does not have: the present mode is used instead'
 
 
 def test_one_flat_serves_two_offsets_but_not_two_gains() -> None:

@@ -58,7 +58,9 @@ async def test_the_number_of_stray_frames_per_night_is_bounded(tmp_path: Path, m
     monkeypatch.setattr(stray_frames, "MOST_KEPT", 3)
     seen = await kept(tmp_path, *[CUT] * 20)
     assert len(found(tmp_path, "*.bin")) == 3
-    assert any("further frames like this are discarded" in event.text for event in seen if isinstance(event, Notice))
+    assert any(
+        "further frames like this will be discarded" in event.text for event in seen if isinstance(event, Notice)
+    )
 
 
 async def test_a_full_disk_is_reported_and_does_not_end_the_night(

@@ -202,11 +202,11 @@ def test_a_good_test_at_the_limit_is_accepted() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_impossible_values_are_refused(value: float) -> None:
-    with pytest.raises(ValueError, match="impossible values"):
+    with pytest.raises(ValueError, match="has impossible values"):
         FlatTest(1.0, None, value)
-    with pytest.raises(ValueError, match="impossible values"):
+    with pytest.raises(ValueError, match="has impossible values"):
         FlatTest(1.0, None, 1000.0, saturated_fraction=value)
-    with pytest.raises(ValueError, match="impossible values"):
+    with pytest.raises(ValueError, match="has impossible values"):
         FlatTest(value, None, 1000.0)
     with pytest.raises(ValueError, match="full scale"):
         FlatTarget(value, 65535)

@@ -16,6 +16,7 @@ from coldframe.devices.errors import (
     NotSupportedError,
     SettingRefusedError,
 )
+from coldframe.devices.indi import device
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.pixels.blob_channel import ServerAddress
 from tests.devices.indi.fake_server import CAMERA, SHAPE, FakeServer, blob, exposure, fits_bytes, number
@@ -251,10 +252,10 @@ async def test_a_vanished_device_is_lost_at_once(server: FakeServer, camera: Ind
     assert not camera.is_ready
 
 
-async def test_an_unknown_device_is_reported_with_the_known_ones(server: FakeServer, camera: IndiCamera) -> None:
+async def test_an_unknown_device_is_reported_with_the_known_ones(
+    server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stranger = IndiCamera(camera.link, "Other Camera", ServerAddress("127.0.0.1", server.port))
-    connecting = pytest.MonkeyPatch()
-    connecting.setattr("coldframe.devices.indi.device.DEFINE_DEADLINE_S", 0.1)
-    with connecting.context(), pytest.raises(DeviceTimeoutError, match=f"is not known to .* which has {CAMERA}"):
+    monkeypatch.setattr(device, "DEFINE_DEADLINE_S", 0.1)
+    with pytest.raises(DeviceTimeoutError, match=f"is not known to .* which has {CAMERA}"):
         await stranger.connect()
-    connecting.undo()

@@ -348,7 +348,10 @@ async def assert_shows(server: Server, *lines: str, prop: str = "*.*.*") -> None
 
 
 @pytest.mark.indi
-async def test_stock_clients_control_the_rig(small: SimulatedRig, serving: Serving) -> None:
+async def test_stock_clients_control_the_rig(
+    small: SimulatedRig, serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # indi_getprop writes the frames that it receives into its working folder
     server = await serving(small)
     for device in (CAMERA, PANEL, WHEEL):
         await set_property(server, f"{device}.CONNECTION.CONNECT=On")

@@ -129,7 +129,7 @@ def test_a_master_from_fewer_frames_is_named() -> None:
     story.done(5, StepOutcome.FAILED, "given up").end(NightOutcome.INCOMPLETE, "missing: dark")
     report = report_of(story)
     assert report.sets[0].state is SetState.SHORT
-    wanted = "The one planned master was made, but dark 10 s from fewer frames than planned. The rig is safe."
+    wanted = "The one planned master was made, with fewer frames than planned for dark 10 s. The rig is safe."
     assert report.verdict.sentence == wanted
 
 
