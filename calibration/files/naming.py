@@ -34,7 +34,7 @@ def settings_text(
 
 
 def name_part(text: str) -> str:
-    """Return text with characters that do not belong in a file name replaced; never "..", the parent folder."""
+    """Return text with the characters replaced that a file name must not contain; the result is never ".."."""
     part = _NOT_IN_NAMES.sub("-", ascii_text(text))
     return part if part.strip(".") else "-"
 
