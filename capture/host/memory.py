@@ -38,7 +38,7 @@ class MemoryWatch:
             self._report_drivers(await in_thread(connection.drivers_memory_bytes))
             taken = connection.memory_bytes()
             if taken is not None and taken > MOST_LINK_BYTES:
-                text = f"the link to the INDI server has grown to {taken / 1e6:.0f} MB: restarting it"
+                text = f"the link to the INDI server has grown to {taken / 1e6:.0f} MB of memory; restarting it"
                 self._context.notice(Severity.INFO, text)
                 await connection.recycle()
                 await ensure_ready(self._context)

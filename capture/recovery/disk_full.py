@@ -37,7 +37,7 @@ async def wait_for_room(context: NightContext) -> None:
             raise NotDurableError(folder, errno.ENOSPC, "the disk is full: free some space")
         if not is_announced:
             is_announced = True
-            text = f"less than {size_text(needed)} are free at {folder}: exposing pauses, {PAUSE_S / 60:g} min at most"
+            text = f"less than {size_text(needed)} are free at {folder}: exposing pauses for up to {PAUSE_S / 60:g} min"
             context.notice(Severity.ERROR, text)
         await asyncio.sleep(CHECK_PERIOD_S)
 

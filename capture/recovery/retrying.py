@@ -53,7 +53,7 @@ async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]
                 context.notice(Severity.WARNING, f"{error}; trying again", will_retry=True)
             elif tries > retries.tries_of(error.device):
                 if retries.breakers.failed(error.device):
-                    text = f"{error.device} has failed again and again: from now on it gets no retries until it works"
+                    text = f"{error.device} has failed repeatedly: it gets no more retries until it works"
                     context.notice(Severity.ERROR, text)
                 raise StepFailedError(str(error) + (f" ({tries} times in a row)" if tries > 1 else "")) from error
             else:
@@ -122,4 +122,4 @@ def spend_retry(context: NightContext) -> None:
     try:
         context.retries.spend()
     except OutOfRetriesError as error:
-        raise StepFailedError(f"given up: {error}") from error
+        raise StepFailedError(f"no retry is left: {error}") from error

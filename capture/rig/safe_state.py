@@ -222,7 +222,7 @@ class SafeState:
         finally:
             self._warming.cancel()
         if self._hurried:
-            raise DeviceError(self._rig.camera.name, "its warm-up was cut short, the cooler holds")
+            raise DeviceError(self._rig.camera.name, "its warm-up was cut short; the cooler holds the setpoint")
         self._warming.result()
 
     def cut_warm_up_short(self) -> None:

@@ -111,7 +111,7 @@ class Steering:
         for end in reversed(self._skips):
             if (answer := end()) is not None:
                 return f"{title}: {answer}"
-        return f"{title} cannot be skipped, as other steps need it; the night can be aborted"
+        return f"{title} cannot be skipped because other steps need it; the night can be aborted"
 
     def _skip_later(self, planned: PlannedStep) -> str:
         step = planned.number

@@ -220,7 +220,7 @@ class SetShooting:
         if not self._pipeline.has_begun:
             return None
         if self._pipeline.is_ending:
-            return "it is ending already"
+            return "the set is already ending"
         if not self._pipeline.end_exposing(StepSkippedError(BY_REQUEST, SkippedBy.USER)):
             return "all its frames are in, and its master is being made"
         self._context.steering.mark_skipped()
