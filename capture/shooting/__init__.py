@@ -5,5 +5,5 @@ many are missing, `set_master` makes the master, and `set_inputs` defines the in
 `light_leak_retry` and `ambient_darks` shoot one set more than once. `gain_check` and `camera_ladder` shoot additional
 frames to check and to measure the camera.
 
-This room knows neither the order of the night's steps nor twilight. `pipeline` brings frames to the disk.
+This room depends neither on the order of the night's steps nor on twilight. `pipeline` brings frames to the disk.
 """

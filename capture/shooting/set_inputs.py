@@ -100,7 +100,7 @@ class DarkInputs:
     filters
         Filter of the first frame and filter of all others, see `filters_for_darks`; None to leave the wheel alone.
     shot_before
-        Frames of the set that are in a master of their own already, because the sensor was warmer or colder then.
+        Frames of the set that are already in an earlier master, because the sensor was warmer or colder then.
     e_per_adu
         Gain in electrons per ADU, None if it is not known yet.
     """

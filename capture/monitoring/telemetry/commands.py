@@ -11,7 +11,7 @@ from coldframe.errors import ColdframeError
 
 LONGEST_BYTES = 1024
 LONGEST_LIFE = timedelta(minutes=10)
-"""Longest time until a command expires, so that a command delayed by the network or the broker is not obeyed."""
+"""Longest time until a command expires, so that a command delayed by the network or the broker has no effect."""
 
 MOST_IDS = 1000
 """Number of remembered ids, more than a sender uses within `LONGEST_LIFE`."""
@@ -122,7 +122,7 @@ class CommandGate:
         return len(self._seen)
 
     def admit(self, payload: bytes, now: datetime, *, is_retained: bool) -> Command:
-        """Return the command in the payload if it may be obeyed now.
+        """Return the command in the payload if it may be carried out now.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ class CommandGate:
         Raises
         ------
         CommandError
-            If the command must not be obeyed.
+            If the command must not be carried out.
         """
         command = parse_command(payload)
         if is_retained:

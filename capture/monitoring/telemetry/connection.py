@@ -183,7 +183,7 @@ class BrokerConnection:
             if message is not None:
                 await self._send(broker, message)
             elif self._finishing.is_set():
-                # The only confirmed message (QoS 1): it proves that all before it have arrived.
+                # Only this message is confirmed (QoS 1). Its confirmation proves that all earlier ones have arrived.
                 await broker.publish(self._farewell, confirmed=True)
                 return
             else:
