@@ -1,7 +1,8 @@
-"""Calibration frames as numbers: raw frames into masters, and masters into calibrated lights.
+"""Computations with calibration frames: raw frames become masters, and masters calibrate lights.
 
-`stacking` and `masters` make masters of a night's frames; `combining` makes them of files on disk. `lights` applies
-masters, `library` keeps them, and `camera` and `defects` describe the sensor. `frames` knows how frames were shot;
-`files`, `measuring` and `kernels` read, measure and compute. Start with `stacking/accumulator.py`. A contract in
-pyproject.toml orders the rooms. None of them may know a device, an event loop, or a running night.
+`stacking` and `masters` make masters from the frames of a night; `combining` makes them from files on disk. `lights`
+applies masters, `library` stores them, and `camera` and `defects` describe the sensor. `frames` describes how frames
+were shot; `files` reads and writes them, `measuring` measures them, and `kernels` contains the compiled loops. Start
+with `stacking/accumulator.py`. A contract in pyproject.toml defines which rooms may import which. None of them may know
+a device, an event loop, or a running night.
 """

@@ -1,4 +1,4 @@
-"""A few threads that share the work on a frame: compiled loops and hashing release the GIL."""
+"""Threads that share the work on a frame; they run in parallel because compiled loops and hashing release the GIL."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 MOST_THREADS = 4
-"""More threads would only wait for memory."""
+"""Most threads that work at once; more would only wait for memory."""
 
 
 def thread_count() -> int:
@@ -18,9 +18,10 @@ def thread_count() -> int:
 
 
 def parallel_map(work: Callable[..., T], *arguments: Iterable[object]) -> Iterator[T]:
-    """Call `work` for all arguments, a few at a time; return the results in order.
+    """Call `work` for all arguments, several at a time; return the results in the order of the arguments.
 
-    `work` must not call this function itself: it would wait for threads that wait for it.
+    `work` must not call this function, because both calls share one pool of threads and could wait for each other
+    forever.
     """
     return _pool().map(work, *arguments)
 

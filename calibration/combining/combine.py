@@ -23,7 +23,7 @@ from coldframe.errors import ColdframeError
 
 
 class NotOneSetError(ColdframeError):
-    """The frames do not make one master."""
+    """The frames cannot be combined into one master."""
 
 
 class StackingError(ColdframeError):
@@ -31,7 +31,8 @@ class StackingError(ColdframeError):
 
 
 Stacking = Callable[[Sequence[ImageFile], Method, FlatRecipe | None], tuple[Stack, NDArray[np.bool_] | None]]
-"""Stacks frames of one size; returns the stack and, for flats, the mask of pixels without signal. See `stack_here`."""
+"""A function that stacks frames of the same size and returns the stack and, for flats, the mask of pixels without
+signal; see `stack_here`."""
 
 
 def stack_here(
@@ -42,11 +43,11 @@ def stack_here(
     Parameters
     ----------
     images
-        Frames of one size, without overscan.
+        Frames of the same size, without overscan.
     method
         How to combine them.
     flat
-        How to scale and normalise flats; None for frames of any other kind.
+        The recipe that scales and normalises flats; None for frames of any other kind.
 
     Returns
     -------
@@ -151,7 +152,7 @@ def combine_frames(
 
 
 def _kind_of_set(frames: Sequence[RawFrame]) -> FrameKind:
-    """Return the kind of the frames; raise `NotOneSetError` if they do not make one master."""
+    """Return the kind of the frames; raise `NotOneSetError` if the frames cannot be combined into one master."""
     first, image = frames[0].setup, frames[0].image
     if first.kind is None:
         raise NotOneSetError("no header states the kind of the frames: give it with --kind")
@@ -168,14 +169,14 @@ def _kind_of_set(frames: Sequence[RawFrame]) -> FrameKind:
 
 
 def _less(stack: Stack, bias: MasterPlanes) -> Stack:
-    """Return the stack minus the bias, whose error is added to its uncertainty."""
+    """Return the stack minus the bias; the error of the bias is added to the uncertainty of the stack."""
     if bias.mean.shape != stack.mean.shape:
         raise NotOneSetError(f"the bias has the shape {bias.mean.shape}, the darks {stack.mean.shape}")
     return replace(stack, mean=stack.mean - bias.mean, uncertainty=np.hypot(stack.uncertainty, bias.uncertainty))
 
 
 def _sigma_floor_adu(frames: Sequence[RawFrame]) -> float:
-    """Return half the step of the first frame of integers, 0 if all are floats; see `half_step`."""
+    """Return half the step of the first frame with integer pixels, or 0 if all frames are floats; see `half_step`."""
     first = next((frame for frame in frames if frame.image.bits > 0 and frame.image.scale == 1), None)
     if first is None:
         return 0.0 if all(frame.image.bits < 0 for frame in frames) else 0.5

@@ -1,8 +1,8 @@
 """Masters from large archives, stacked by the workers of a Dask cluster from files that all workers can read.
 
-Each task stacks some rows of all frames with the same code as a local run, so the result is the same to the bit. A task
-reads only its rows, writes nothing and depends only on its arguments, so Dask can repeat it anywhere when a worker
-dies.
+Each task stacks a range of rows of all frames with the same code as a local run, so the result is bit for bit the same.
+A task reads only these rows, writes nothing and depends only on its arguments, so Dask can repeat the task on any
+worker when one dies.
 """
 
 import logging
@@ -31,31 +31,32 @@ from coldframe.calibration.stacking.methods import Method
 from coldframe.calibration.stacking.stack import Stack
 
 TASKS_PER_THREAD = 4
-"""Tasks per thread of the cluster: enough to keep all threads busy until the end, but few files to open."""
+"""Tasks per thread of the cluster: enough to keep all threads busy until the end, without opening the files too
+often."""
 
 MOST_PIXELS = 1 << 21
-"""Most pixels in the rows of a task; each takes 10 bytes for the result and, for flats, 4 for the dark."""
+"""Most pixels in the rows of a task; each pixel takes 10 bytes for the result and, for flats, 4 for the dark."""
 
 FEWEST_PIXELS = 1 << 15
-"""Fewest pixels in the rows of a task; less work would not outweigh the communication."""
+"""Fewest pixels in the rows of a task; with fewer, communication would take longer than the work."""
 
 CONNECT_S = 10.0
-"""Timeout for the scheduler's answer."""
+"""Timeout for an answer from the scheduler."""
 
 FIRST_WORKER_S = 10.0
 """Timeout for the first worker to appear."""
 
 LOST_S = 30.0
-"""Interval of checks whether any worker is left, while waiting for a result."""
+"""Interval between checks, during the wait for a result, that at least one worker is left."""
 
 _DIGESTED_BYTES = 1 << 14
 _PACKAGE = "coldframe"
 
 
 class FileMark(NamedTuple):
-    """Marks by which another machine recognises a file: its absolute path, its size, and how it begins.
+    """Marks by which another machine recognises a file: its absolute path, its size and its first bytes.
 
-    Times are not compared, because copies of an archive on several disks differ in them and serve as well.
+    Modification times are not compared, because they differ between copies of an archive on several disks.
     """
 
     path: Path
@@ -70,13 +71,13 @@ class FileMark(NamedTuple):
 
 
 class Needs(NamedTuple):
-    """Requirements of a task: this version of the package, and these files."""
+    """Requirements of a task: the version of the package, and the files to read."""
 
     version: str
     files: tuple[FileMark, ...]
 
     def missing(self) -> str | None:
-        """Return which requirement this process or machine does not meet; None if it meets all."""
+        """Return the requirement that this process or machine does not meet; None if all are met."""
         version = metadata.version(_PACKAGE)
         if version != self.version:
             return f"runs {_PACKAGE} {version}, the caller runs {self.version}: install the same version everywhere"
@@ -91,14 +92,14 @@ class Needs(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """A range of a frame's rows; `bottom` is excluded. `top` is even, for colour filter arrays."""
+    """A range of a frame's rows, without `bottom`; `top` is even, so that the range begins on a whole 2x2 pattern."""
 
     top: int
     bottom: int
 
 
 class ScaledFlats(NamedTuple):
-    """The content of a `Scaling`, with its dark as a file of little-endian float32 that all workers can read."""
+    """The content of a `Scaling`; its dark is a file of little-endian float32 that all workers can read."""
 
     dark: Path
     factors: NDArray[np.float32]
@@ -131,7 +132,7 @@ class Cluster:
         StackingError
             If a worker, named in the message, cannot read a file, or the cluster fails.
         """
-        # Relative paths differ on each worker, and headers would only enlarge the tasks.
+        # Relative paths mean different files on each worker, and headers would only enlarge the tasks.
         sent = [replace(image, stored=image.stored.absolute(), header={}) for image in images]
         dark = None if flat is None else self._shared(flat.dark)
         shared = () if dark is None else (FileMark.of(dark),)
@@ -149,7 +150,7 @@ class Cluster:
         )
 
     def _checked(self, files: Sequence[FileMark]) -> Needs:
-        """Raise if a worker lacks something; return the requirements, which each task checks again on its worker."""
+        """Return the requirements, which each task checks again; raise if a worker does not meet them."""
         needs = Needs(metadata.version(_PACKAGE), tuple(files))
         for worker, missing in _answers(self.client, needs.missing).items():
             if missing is not None:
@@ -163,7 +164,7 @@ class Cluster:
         return Path(name)
 
     def _results(self, work: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-        """Yield the results of tasks, in their order; unfinished tasks are cancelled when the caller leaves."""
+        """Yield the results in the order of the tasks; cancel unfinished tasks when the caller closes the iterator."""
         futures = [self.client.submit(work, *task, pure=False) for task in tasks]
         try:
             for future in futures:
@@ -180,7 +181,8 @@ class Cluster:
                 if not self.client.nthreads():
                     raise StackingError("all workers have left: start some, and combine again") from None
             except (RuntimeError, ImportError) as error:
-                # Raised by Dask if scheduler or worker cannot unpickle a task; its message has several lines.
+                # Dask raises this error if the scheduler or a worker cannot unpickle a task; its message has several
+                # lines.
                 raise StackingError(f"the cluster cannot run the task: {' '.join(str(error).split())}") from error
             except KilledWorker as error:
                 raise StackingError(
@@ -192,7 +194,7 @@ class Cluster:
 
 @contextmanager
 def stacking_cluster(address: str, folder: Path) -> Iterator[Stacking]:
-    """Connect to a cluster, and yield the function that stacks there, until the context is left.
+    """Connect to a cluster and yield the function that stacks there; disconnect at the end of the context.
 
     Parameters
     ----------
@@ -207,12 +209,12 @@ def stacking_cluster(address: str, folder: Path) -> Iterator[Stacking]:
     StackingError
         If no scheduler answers at the address, it has no workers, or one of them runs another version of this package.
     """
-    # Dask logs these errors and raises them, too.
+    # Dask both logs and raises these errors.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=CONNECT_S)
     except (OSError, ValueError, TypeError, MemoryError) as error:
-        # A TypeError means missing certificates for tls://, a MemoryError that something other than Dask answers.
+        # A TypeError means that the certificates for tls:// are missing; a MemoryError, that another program answers.
         raise StackingError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
         try:
@@ -224,8 +226,8 @@ def stacking_cluster(address: str, folder: Path) -> Iterator[Stacking]:
 
 
 def _check_versions(client: Client) -> None:
-    """Raise unless all run the same version, including the scheduler, which unpickles the tasks."""
-    # Another version may lack our functions, so the version is queried with one of the standard library.
+    """Raise unless this machine, all workers and the scheduler, which unpickles the tasks, run the same version."""
+    # Another version may lack our functions, so a function of the standard library queries the version.
     versions = {
         f"worker {address}": version for address, version in _answers(client, metadata.version, _PACKAGE).items()
     }
@@ -241,14 +243,14 @@ def _check_versions(client: Client) -> None:
 
 
 def _answers(client: Client, question: Callable[..., Any], *arguments: object) -> dict[str, Any]:
-    """Return each worker's answer, or its exception; workers that have left meanwhile are omitted."""
+    """Return the answer or the exception of each worker; workers that have left meanwhile are omitted."""
     answers = client.run(question, *arguments, on_error="return")
     connected = client.nthreads()
     return {worker: answer for worker, answer in sorted(answers.items()) if worker in connected}
 
 
 def row_parts(shape: tuple[int, int], threads: int) -> list[Rows]:
-    """Return the rows of each task, for a cluster with some number of threads."""
+    """Return the rows of each task, for a cluster with the given number of threads."""
     height, width = shape
     pixels = max(FEWEST_PIXELS, min(MOST_PIXELS, height * width // (threads * TASKS_PER_THREAD)))
     step = max(2, pixels // width // 2 * 2)
@@ -258,7 +260,7 @@ def row_parts(shape: tuple[int, int], threads: int) -> list[Rows]:
 def stack_rows(
     needs: Needs, images: Sequence[ImageFile], rows: Rows, method: Method, scaled: ScaledFlats | None
 ) -> Stack:
-    """Stack some rows; a task."""
+    """Stack the given rows of all frames; this function runs as a task."""
     _check_here(needs)
     raise_open_file_limit(len(images) * get_worker().state.nthreads)
     scaling = None
@@ -269,9 +271,9 @@ def stack_rows(
 
 
 def _factors_of(needs: Needs, image: ImageFile, dark: Path, pattern: str | None) -> NDArray[np.float32]:
-    """Return the factors that bring a flat to the common scale; a task.
+    """Return the factors that bring a flat to the common scale; this function runs as a task.
 
-    Only the central region of the dark is read, because the factors do not depend on the rest.
+    Only the central region of the dark is read, because the factors depend on no other pixels.
     """
     _check_here(needs)
     height, width = image.shape
@@ -282,7 +284,7 @@ def _factors_of(needs: Needs, image: ImageFile, dark: Path, pattern: str | None)
 
 
 def _check_here(needs: Needs) -> None:
-    """Raise if this worker, which may have joined since the check of all workers, lacks something."""
+    """Raise if this worker, which may have joined after all workers were checked, does not meet the requirements."""
     missing = needs.missing()
     if missing is not None:
         raise StackingError(f"worker {get_worker().address} {missing}")

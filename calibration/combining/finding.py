@@ -1,4 +1,4 @@
-"""The files that a user names by file, folder or pattern."""
+"""The search for the files that a user names by path, folder or pattern."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,11 +8,11 @@ from coldframe.errors import ColdframeError
 
 
 class NothingFoundError(ColdframeError):
-    """A name matches no file; the message says which name, and why."""
+    """A name matches no file; the message contains the name and the reason."""
 
 
 def find_files(names: Iterable[str]) -> list[Path]:
-    """Return the files named: files, the FITS files in folders, and matches of patterns; each file once.
+    """Return the files that are named, the FITS files in named folders, and the matches of patterns; each file once.
 
     Raises
     ------
@@ -26,13 +26,13 @@ def find_files(names: Iterable[str]) -> list[Path]:
                 found.setdefault(file.resolve(), file)
         except OSError as error:
             raise NothingFoundError(f"{name}: {error.strerror or error}") from error
-        except (ValueError, RuntimeError) as error:  # from a malformed pattern; from links that form a loop
+        except (ValueError, RuntimeError) as error:  # the pattern is malformed; links form a loop
             raise NothingFoundError(f"{name}: {error}") from error
     return list(found.values())
 
 
 def _files_named(name: str) -> list[Path]:
-    """Return the files for one name."""
+    """Return the files that one name stands for."""
     path = Path(name)
     if not name:
         raise NothingFoundError("an empty name among the files: '.' is the folder you are in")

@@ -1,4 +1,4 @@
-"""Raw frames of any camera and program, sorted into sets by their headers."""
+"""Raw frames from any camera and program, sorted into sets by their headers."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -21,31 +21,31 @@ from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.config.frames import FrameKind
 
 UNCOOLED_SPAN_C = 2.0
-"""Range of sensor temperatures in a set without a cooler; dark current changes by a quarter over it."""
+"""Range of sensor temperatures in a set from an uncooled camera; over this range, dark current changes by a quarter."""
 
 
 UNKNOWN_CAMERA = "unknown camera"
 
 
 _PIECE_BYTES = 1 << 14
-"""Bytes of two frames that are compared at a time; different frames usually differ in the first piece."""
+"""Number of bytes of two frames to compare at a time; different frames usually differ in the first piece."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawFrame:
-    """A frame on disk and how it was shot.
+    """A frame on disk and its setup.
 
     Attributes
     ----------
     image
-        The frame, or its copy without overscan.
+        The frame itself, or the copy of it without overscan.
     setup
         How it was shot.
     rest
         Remainders from rounding the overscan's level of each line; see `Corrected`. None if the overscan was not
         subtracted.
     half_step_adu
-        Half the step of its levels, see `half_step`, if it is known without reading the frame.
+        Half the step between the frame's levels, if known without reading the frame; see `half_step`.
     """
 
     image: ImageFile
@@ -56,7 +56,7 @@ class RawFrame:
 
 @dataclass(frozen=True, slots=True)
 class FrameSet:
-    """Frames that were shot alike according to their headers."""
+    """Frames that, according to their headers, were shot with the same setup."""
 
     frames: tuple[RawFrame, ...]
 
@@ -83,7 +83,7 @@ class FrameSet:
 def open_frames(
     paths: Iterable[Path], unpacked_in: Path, kind: FrameKind | None = None
 ) -> tuple[list[RawFrame], list[FrameFileError]]:
-    """Examine raw frames; return those that can be combined, and the faults of the others.
+    """Open raw frames; return the frames that can be combined, and the faults of the others.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def open_frames(
     unpacked_in
         Folder for copies of compressed files.
     kind
-        Kind of all frames, which overrides the headers; None trusts the headers.
+        Kind of all frames, whatever their headers state; None takes the kind from the headers.
     """
     frames: list[RawFrame] = []
     refused: list[FrameFileError] = []
@@ -100,7 +100,7 @@ def open_frames(
         try:
             image = open_image(path, unpacked_in)
             if image.header.get("NCOMBINE", image.header.get("STACKCNT", 1)) not in {0, 1}:
-                raise FrameFileError(path, "is a master already, not a raw frame")  # noqa: TRY301 - handled like the faults of `open_image`
+                raise FrameFileError(path, "is a master already, not a raw frame")  # noqa: TRY301 - handled like the errors of `open_image`
             setup = setup_of({**image.header, "NAXIS1": image.shape[1], "NAXIS2": image.shape[0]})
             twin = next((frame.image.path for frame in frames if _same_frame(frame.image, image)), None)
             if twin is not None:
@@ -114,15 +114,15 @@ def open_frames(
 def without_overscan(
     frames: Iterable[RawFrame], choice: OverscanChoice | None, folder: Path
 ) -> tuple[list[RawFrame], list[FrameFileError]]:
-    """Subtract the overscan of frames that have one; return the frames, and the faults of those where that failed.
+    """Subtract the overscan of frames that have one; return the frames, and the faults of frames where this failed.
 
     Parameters
     ----------
     frames
-        Frames as opened.
+        Frames from `open_frames`.
     choice
         The method, or "none" to leave all frames as they are. None subtracts the smoothed level if a header declares an
-        overscan. A method that is given must be possible for every frame.
+        overscan. An explicit method is an error for frames that declare none.
     folder
         Folder for the corrected copies.
     """
@@ -152,7 +152,7 @@ def _corrected(frame: RawFrame, choice: OverscanChoice | None, folder: Path) -> 
 
 
 def _same_frame(one: ImageFile, other: ImageFile) -> bool:
-    """Return whether header and pixels are equal; pixels are read up to the first difference."""
+    """Return whether the headers and the pixels are equal; pixels are read only up to the first difference."""
     if one.header != other.header or one.shape != other.shape or one.storage != other.storage:
         return False
     size = one.shape[0] * one.shape[1] * one.pixel_bytes
@@ -163,11 +163,11 @@ def _same_frame(one: ImageFile, other: ImageFile) -> bool:
 
 
 def sets_of(frames: Iterable[RawFrame]) -> list[FrameSet]:
-    """Sort frames into sets by the properties that must agree before averaging, the largest set first.
+    """Sort frames into sets by the properties that all frames of an average must share, the largest set first.
 
     These are the kind, camera, size, gain, offset, binning, readout mode, filter array, row order and overscan; the
-    exposure, except of flats, which are scaled anyway; the filter of flats and dark flats; and the setpoint or, without
-    one, the sensor's temperature within 2 C.
+    exposure for all kinds except flats, which are scaled anyway; the filter for flats and dark flats; and the setpoint
+    or, without one, the sensor temperature within 2 C.
     """
     alike: defaultdict[tuple[object, ...], list[RawFrame]] = defaultdict(list)
     for frame in frames:

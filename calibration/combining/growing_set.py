@@ -1,4 +1,4 @@
-"""Sets that grow: frames are folded into a state on disk, and the master is that of all frames ever added.
+"""Sets that grow: frames are folded into a state on disk, from which the master of all frames so far is computed.
 
 Flats do not grow: dust, focus and rotation change from night to night. Bias and dark frames remain valid for months.
 """
@@ -30,11 +30,11 @@ from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind
 
 FRAMES_AT_ONCE = 8
-"""Frames in memory at once: as many as the state folds together."""
+"""Number of frames in memory at once, which the state folds together."""
 
 
 class GrowingSet:
-    """A set of frames with its state.
+    """A set of frames with its running state.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class GrowingSet:
     Raises
     ------
     StateFileError
-        If the file exists and cannot be used.
+        If the file exists but cannot be used.
     """
 
     def __init__(self, path: Path, unpacked_in: Path) -> None:
@@ -56,13 +56,13 @@ class GrowingSet:
 
     @property
     def frames(self) -> list[RawFrame]:
-        """The frames in the state; their files may have moved since."""
+        """The frames in the state; their files may have been moved since they were added."""
         if self._state is None:
             return []
         return [_raw_frame(frame, self._state.accumulator.shape) for frame in self._state.frames]
 
     def require_fit(self, frames: Sequence[RawFrame], method: Method) -> None:
-        """Raise if frames or method do not fit this state.
+        """Raise if the frames or the method do not fit this state.
 
         Raises
         ------
@@ -86,12 +86,12 @@ class GrowingSet:
             )
 
     def add(self, frames: Sequence[RawFrame]) -> list[FrameFileError]:
-        """Fold frames into the state; return the faults of frames that are left out, such as repeated ones.
+        """Fold frames into the state; return the faults of the frames that are left out, such as repeated frames.
 
         Raises
         ------
         NotOneSetError
-            If their overscan was subtracted, or there are too many.
+            If the overscan of a frame was subtracted, or the state cannot hold so many frames.
         """
         if any(frame.rest is not None for frame in frames):
             raise NotOneSetError(
@@ -114,12 +114,12 @@ class GrowingSet:
         return refused
 
     def merge(self, other: "GrowingSet") -> None:
-        """Merge another state, of other frames of the same set, into this one.
+        """Merge into this state another one, which contains other frames of the same set.
 
         Raises
         ------
         NotOneSetError
-            If both contain the same frame, or the sets differ.
+            If both states contain the same frame, or their sets differ.
         """
         theirs = other._state  # noqa: SLF001 - of the same class
         if theirs is None:
@@ -139,7 +139,7 @@ class GrowingSet:
             write_state(self.path, self._state)
 
     def stack(self, _images: Sequence[ImageFile], method: Method, _flat: FlatRecipe | None) -> tuple[Stack, None]:
-        """Combine all frames of the state and release its memory; a `Stacking` for frames other than flats.
+        """Combine all frames of the state, and release its memory; this is a `Stacking` for frames other than flats.
 
         Raises
         ------
@@ -203,7 +203,7 @@ class GrowingSet:
             yield open_image(Path(frame.path), self._unpacked_in)
 
     def _changed(self) -> str | None:
-        """Return which file is no longer the frame that was added."""
+        """Return a text that names the file which is no longer the frame that was added; None if there is none."""
         assert self._state is not None
         for frame, image in zip(self._state.frames, self._images(), strict=True):
             if pixel_digest(uint16_pixels(image)).hex() != frame.digest:
@@ -212,7 +212,7 @@ class GrowingSet:
 
 
 def _raw_frame(frame: SavedFrame, shape: tuple[int, int]) -> RawFrame:
-    """Return a frame of a state as a raw frame, although its file may have moved since."""
+    """Return a frame of a state as a raw frame, without opening its file, which may have been moved."""
     path = Path(frame.path)
     setup = setup_of({**frame.header, "NAXIS1": shape[1], "NAXIS2": shape[0]})
     image = ImageFile(path, path, 0, shape, 16, BZERO, 1, frame.header)

@@ -1,9 +1,9 @@
 """The running state of a set on disk, so that the set can grow for months.
 
 A state file contains, in this order: a line that names the format; the length of the description as a 64-bit number;
-the description in JSON (`_Description`); for each band of the state the squares (64 bits), the totals (32 bits), the
-largest and the smallest values (16 bits); and the SHA-256 of everything before it. Numbers are little-endian. The
-description determines the size of the file, which is checked before anything is allocated.
+the description in JSON (`_Description`); for each band of the state, the squares (64 bits), the totals (32 bits), and
+the largest and the smallest values (16 bits); and the SHA-256 of all preceding bytes. Numbers are little-endian. The
+description determines the size of the file, and this size is checked before memory is allocated.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from coldframe.config.frames import FrameKind
 MAGIC = b"coldframe running state 1\n"
 
 PLANNED_FRAMES = 500
-"""Frames for which the tails of a state on disk are long enough; how far it will grow is unknown."""
+"""Number of frames for which the tails of a state on disk are made, because the final number is unknown."""
 
 LONGEST_DESCRIPTION = 1 << 28
 """Bytes of 32,767 frames with headers of 8 kB each."""
@@ -39,7 +39,7 @@ HeaderText = dict[str, StrictBool | StrictInt | FiniteFloat | StrictStr]
 
 
 class StateFileError(StackingError):
-    """A file is not a readable state, or has changed.
+    """A file is not a readable state, or has changed since it was read.
 
     Attributes
     ----------
@@ -61,15 +61,15 @@ class SavedFrame(BaseModel):
     Attributes
     ----------
     digest
-        Digest of its pixels; see `pixel_digest`.
+        Digest of the frame's pixels; see `pixel_digest`.
     path
-        Its absolute path.
+        Absolute path of the frame's file.
     kind
-        Its kind.
+        Kind of the frame.
     half_step_adu
-        Half the step of its levels; see `half_step`.
+        Half the step between the frame's levels; see `half_step`.
     header
-        Values of its cards.
+        Values of the cards in the frame's header.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -98,7 +98,7 @@ class SavedState:
     accumulator
         The state, with tails for `PLANNED_FRAMES`.
     frames
-        Its frames, in the order in which they were added.
+        The frames of the state, in the order in which they were added.
     stamp
         Identity of the file when it was read; None for a state without a file.
     """
@@ -109,7 +109,7 @@ class SavedState:
 
 
 def read_state(path: Path) -> SavedState:
-    """Read a state.
+    """Read a state from disk.
 
     Raises
     ------
@@ -130,14 +130,14 @@ def read_state(path: Path) -> SavedState:
 
 
 def write_state(path: Path, state: SavedState) -> None:
-    """Write a state to disk in place of the file from which it was read, which remains until the new one is complete.
+    """Write a state to disk; an old file is replaced only when the new one is complete.
 
     Raises
     ------
     StateFileError
         If the file has changed since it was read, because another process has added frames.
     NotDurableError
-        If it could not be written, or if a file exists for a state that was not read from one.
+        If the state could not be written, or if it was not read from a file but one exists at the path.
     """
     if state.stamp is None:
         write_durably(path, _pieces(state))
@@ -149,7 +149,7 @@ def write_state(path: Path, state: SavedState) -> None:
 
 
 class _HashedFile:
-    """A file that is read from its beginning, and hashed at the same time."""
+    """A state file that is read from its beginning and hashed on the way."""
 
     def __init__(self, path: Path, file: BufferedReader) -> None:
         self._path = path
@@ -176,7 +176,7 @@ class _HashedFile:
 
 
 def _described(path: Path, file: _HashedFile, size: int) -> _Description:
-    """Read the description, and check that it fits the size of the file."""
+    """Read the description, and check that the file has the size that follows from it."""
     start = len(MAGIC) + _LENGTH_BYTES
     if size < start or file.take(len(MAGIC)) != MAGIC:
         raise StateFileError(path, "not a running state of coldframe")

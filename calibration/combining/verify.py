@@ -1,7 +1,7 @@
-"""Verification of masters: their raw frames are combined again from disk by the column sort, and compared bit by bit.
+"""Verification of masters: the column sort combines their raw frames again from disk, and all bits are compared.
 
-A night makes its masters from the running state as the frames arrive. Verification is a second, independent way to
-the same result: other code, another order, and the frames as they were saved.
+A night makes its masters from the running state as the frames arrive. Verification computes the same result in a
+second, independent way: with different code, in another order, and from the saved frames.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ class Recombination:
     frames
         Number of frames.
     differing
-        Number of pixels that are not equal to the bit, by plane: mean, uncertainty, counts, mask.
+        Number of pixels with any different bit, by plane: mean, uncertainty, counts, mask.
     """
 
     frames: int
@@ -59,19 +59,19 @@ class Recombination:
 
 
 def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
-    """Combine a night's master again from its raw frames, and compare.
+    """Combine a night's master again from its raw frames, and compare the two masters.
 
     Parameters
     ----------
     master
-        A master as the night wrote it; the master that was subtracted from flats is in the same folder.
+        The file of a master from a night; the master that was subtracted from flats must be in the same folder.
     raw_frames
-        Available raw files, by name.
+        Paths of the available raw files, by file name.
 
     Raises
     ------
     FrameFileError
-        If a file is missing or cannot be read, or if the header does not state how the master was made.
+        If a file is missing or cannot be read, or if the header of the master does not state how it was made.
     """
     header = read_header(master)
     names = _inputs(header, master)
@@ -139,7 +139,7 @@ def _exposure_s(setup: FrameSetup, path: Path) -> float:
 def _combine_twilight_flats(
     frames: Sequence[RawFrame], clipping: Clipping, ladder: DarkLadder, folder: Path
 ) -> tuple[Stack, NDArray[np.bool_]]:
-    """Combine flats of different exposures: scale each on its own dark, then stack scaled copies from disk."""
+    """Combine flats of different exposures: scale each flat with the dark of its exposure, then stack the copies."""
     setup, encoder = frames[0].setup, FrameEncoder()
 
     def recipe(exposure_s: float) -> FlatRecipe:
@@ -167,7 +167,7 @@ def _inputs(header: Mapping[str, HeaderValue], master: Path) -> list[str]:
 
 
 def _clipping(header: Mapping[str, HeaderValue], frames: int, master: Path) -> Clipping:
-    """Return the rule by which a master was made."""
+    """Return the clipping rule by which a master was made."""
     rule = [header.get(keyword) for keyword in ("CFMETHOD", "CFCENTRE", "CFSTART", "CFTRIM")]
     kappa, floor_adu, iterations = (header.get(keyword) for keyword in ("CFKAPPA", "CFFLOOR", "CFITER"))
     if isinstance(kappa, int | float) and isinstance(floor_adu, int | float) and isinstance(iterations, int):
@@ -179,7 +179,7 @@ def _clipping(header: Mapping[str, HeaderValue], frames: int, master: Path) -> C
 
 
 def _differing(one: NDArray[np.generic] | None, other: NDArray[np.generic] | None) -> int:
-    """Return how many pixels of two planes differ in their bits; all of them if shape or type differ."""
+    """Return the number of pixels whose bits differ between two planes; all pixels if shape or type differ."""
     if one is None or other is None:
         return 0 if one is other else max(plane.size for plane in (one, other) if plane is not None)
     if one.shape != other.shape or one.dtype != other.dtype:

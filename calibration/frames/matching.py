@@ -1,4 +1,4 @@
-"""Choose the master that calibrates a light, and explain why others do not fit. Pure."""
+"""The choice of the master that calibrates a light, with the reasons why others do not fit; pure functions."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from coldframe.config.frames import FrameKind
 DAY_S = 86_400
 
 DARK_FLAT_EXPOSURE = 0.1
-"""Largest relative difference between the exposures of flats and their darks: 10 % of a few seconds of dark signal."""
+"""Largest relative difference between the exposures of flats and their darks, because 10 % of the dark signal of a few
+seconds is negligible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +24,22 @@ class Tolerances:
     cooled_c
         Sensor temperature of darks with a cooler, C. Dark current doubles in about 6 C, so 1 C changes it by 12 %.
     uncooled_c
-        Sensor temperature of darks without a cooler, C: 5 C changes the dark current by 80 %, but such a dark still
-        removes hot pixels better than none.
+        Sensor temperature of darks without a cooler, C: 5 C changes the dark current by 80 %, but subtracting this dark
+        still removes hot pixels better than subtracting none.
     bias_c
-        Sensor temperature of bias frames, C; their level hardly depends on it.
+        Sensor temperature of bias frames, C; their level hardly depends on temperature.
     exposure
         Exposure of darks, as a fraction of the light's exposure.
     longest_stretch
-        Largest factor by which a dark is scaled up, because its noise grows with it.
+        Largest factor by which a dark is scaled up; its noise grows by the same factor.
     bias_days, dark_days
-        Age in either direction: sensors gain hot pixels, and drivers change their offsets.
+        Largest age, before or after the light, because sensors gain hot pixels and drivers change their offsets.
     flat_days
-        Age of flats in either direction: dust moves even if nobody touches the telescope.
+        Largest age of flats, before or after the light, because dust moves even in a telescope that is left alone.
     focus_steps, rotation_deg
-        Focuser and rotator: beyond this, dust shadows no longer fall on the same pixels.
+        Positions of focuser and rotator; beyond these differences, dust shadows no longer fall on the same pixels.
     focal_length
-        Relative difference; a reducer changes more than this.
+        Relative difference of the focal length; a reducer changes it by more than this.
     """
 
     cooled_c: float = 1.0
@@ -55,14 +56,14 @@ class Tolerances:
 
 
 class Difference(NamedTuple):
-    """A difference between light and master.
+    """A difference between a light and a master.
 
     Attributes
     ----------
     text
         Description, such as "exposure differs by 120 s".
     excess
-        Size in units of the tolerance; None if a header lacks the value, which is only a caveat.
+        Size of the difference in units of the tolerance; None if a header lacks the value, which is only a caveat.
     """
 
     text: str
@@ -81,11 +82,11 @@ class Match:
     kind
         Kind of the master.
     path
-        Chosen master; None if none fits.
+        Chosen master; None if no master fits.
     caveats
         Values that could not be compared.
     refusal
-        The nearest master and why it does not fit; empty if one was chosen.
+        The nearest master and the reasons why it does not fit; empty if a master was chosen.
     """
 
     kind: FrameKind
@@ -97,41 +98,37 @@ class Match:
 def best_master(
     light: FrameSetup, masters: Mapping[Path, FrameSetup], kind: FrameKind, tolerances: Tolerances | None = None
 ) -> Match:
-    """Return the master of a kind that fits a light best.
+    """Return the master of the given kind that fits a light best.
 
-    Bias and darks must agree with the light in camera, size, gain, offset, binning, readout mode and temperature, darks
-    also in exposure. Flats must agree in camera, size, gain, binning, readout mode, colour filter array, filter and
-    optical train; their dark flats have removed the effects of offset, temperature and exposure. Among the masters that
-    fit, those with the fewest unknown values come first, then those nearest in temperature (to half a degree), exposure
-    and time.
+    Bias and darks must agree with the light in camera, size, gain, offset, binning, readout mode and temperature; darks
+    must also agree in exposure. Flats must agree in camera, size, gain, binning, readout mode, colour filter array,
+    filter and optical train; offset, temperature and exposure do not matter, because the dark flats have removed their
+    effects. Among the masters that fit, one with the fewest unknown values is chosen, then the nearest in temperature
+    (in half degrees), exposure and time.
 
     Parameters
     ----------
     light
-        Frame to calibrate.
+        Setup of the frame to calibrate.
     masters
-        All masters of any kind.
+        Setups of all available masters, of any kind, by path.
     kind
-        Bias, dark or flat.
+        Kind of the master: bias, dark or flat.
     tolerances
-        None uses the defaults.
+        Largest differences; None uses the defaults.
     """
     return _best(light, masters, kind, _RULES[kind], tolerances or Tolerances())
 
 
 def subtraction_faults(frame: FrameSetup, master: FrameSetup) -> tuple[str, ...]:
-    """Return why a master cannot be subtracted from raw frames before they are combined; empty if it can.
+    """Return the reasons why a master cannot be subtracted from raw frames before they are combined; empty if it can.
 
-    Camera, size, gain, offset, binning, readout mode, row order and overscan must agree, the temperatures within
-    `Tolerances.bias_c`, and the exposure of a dark or dark flat within `DARK_FLAT_EXPOSURE`. A value that is missing in
-    one of the headers is assumed to agree.
-
-    Parameters
-    ----------
-    frame
-        A flat, or a dark whose bias should be subtracted.
+    Camera, size, gain, offset, binning, readout mode, row order and overscan must be equal. The temperatures must agree
+    within `Tolerances.bias_c`, and the exposure of a dark or dark flat within `DARK_FLAT_EXPOSURE`. A value that is
+    missing in one of the headers is assumed to agree. Parameters ---------- frame
+        Setup of a flat, or of a dark from which a bias is to be subtracted.
     master
-        Bias, dark or dark flat.
+        Setup of the master bias, dark or dark flat.
     """
     if master.kind not in {FrameKind.BIAS, FrameKind.DARK, FrameKind.DARK_FLAT, None}:
         return (f"it is a master {master.kind}",)
@@ -185,26 +182,26 @@ def _best(
 
 
 def defect_map_faults(frame: FrameSetup, defects: FrameSetup) -> tuple[str, ...]:
-    """Return why a defect map, or a master that should show defects, does not fit a frame; empty if it fits.
+    """Return the reasons why a defect map, or a master with defects, does not fit a frame; empty if it fits.
 
     Camera, binning, row order and colour filter array must agree; a value that is missing in one of the headers is
-    assumed to agree. The caller checks the size, because overscan may be trimmed.
+    assumed to agree. The caller must check the size, because the overscan may have been trimmed.
 
     Parameters
     ----------
     frame
-        A light, or the master dark.
+        Setup of a light, or of the master dark.
     defects
-        The map, or another master.
+        Setup of the map, or of another master.
     """
     findings = [rule(frame, defects, Tolerances()) for rule in (_camera, _binning, _row_order)]
-    # Programs write the filter array into lights and flats, but not always into darks.
+    # All programs write the filter array into lights and flats, but some omit it from darks.
     findings.append(_same("colour filter array", frame.mosaic, defects.mosaic))
     return tuple(found.text for found in findings if found is not None and found.excess is not None)
 
 
 def description(path: Path, master: FrameSetup) -> str:
-    """Return the name of a master with the values that a light must share: MasterDark_X.fits (-10 C, 60 s)."""
+    """Return the name of a master and the values that a light must share, such as MasterDark_X.fits (-10 C, 60 s)."""
     dark = master.kind in (FrameKind.DARK, FrameKind.DARK_FLAT)
     parts = [
         None if master.temperature_c is None else f"{round(master.temperature_c, 1) + 0.0:g} C",
@@ -216,7 +213,7 @@ def description(path: Path, master: FrameSetup) -> str:
 
 
 def _distance(light: FrameSetup, master: FrameSetup) -> tuple[float, float, float]:
-    """Return the differences in temperature (half degrees), exposure and time; unknown ones are 0."""
+    """Return the differences in temperature (half degrees), exposure and time; unknown differences are 0."""
     return (
         round(2 * (_gap(light.temperature_c, master.temperature_c) or 0)),
         _gap(light.exposure_s, master.exposure_s) or 0,
@@ -235,7 +232,7 @@ def _days(light: FrameSetup, master: FrameSetup) -> float | None:
 
 
 def _unknown(name: str, light_value: object, master_value: object) -> Difference | None:
-    """Return a caveat if only one of two headers has a value."""
+    """Return a caveat if only one of the two headers has the value."""
     if light_value is None and master_value is None:
         return None
     silent = "light" if light_value is None else "master"
@@ -302,7 +299,7 @@ def _overscan(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) ->
 
 
 def _trim(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
-    """Compare the trimmed areas; how the level was found does not matter to a flat, which is relative."""
+    """Compare the trimmed areas; the method of subtraction does not matter, because a flat is relative."""
     if light.overscan is not None and master.overscan is not None:
         return _same("trimmed area", str(light.overscan.sections.kept), str(master.overscan.sections.kept))
     return _overscan(light, master, tolerances)
@@ -398,11 +395,12 @@ _RULES: Mapping[FrameKind, tuple[Rule, ...]] = {
 
 
 def superseded(masters: Mapping[Path, FrameSetup]) -> tuple[Path, ...]:
-    """Return the masters that have a newer equivalent, in everything that matters to a light.
+    """Return the masters that have a newer equivalent in all properties that matter for a light.
 
-    A flat is valid for lights of its own time, so only one that is `Tolerances.flat_days` newer replaces it.
+    A flat remains valid for lights of the same time, so only a flat that is newer by `Tolerances.flat_days` replaces
+    it.
     """
-    # Tight temperature limits, because without a cooler the darks of every temperature are worth keeping.
+    # The temperature limits are tight, because darks of an uncooled camera are useful at every temperature.
     tolerances = Tolerances(
         cooled_c=0.5, uncooled_c=0.5, bias_c=2.0, exposure=1e-6, bias_days=1e9, dark_days=1e9, flat_days=1e9
     )

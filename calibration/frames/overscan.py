@@ -1,6 +1,6 @@
-"""Subtract and trim the overscan: pixels that were read out without light and show the electronics' level line by line.
+"""Subtraction and trimming of the overscan, whose pixels were read out unexposed and contain the level of each line.
 
-The header locates them: BIASSEC is the strip, TRIMSEC or DATASEC the image (NOAO's conventions,
+In the header, BIASSEC is the section of the strip, and TRIMSEC or DATASEC that of the image (NOAO's conventions,
 https://noirlab.edu/science/ FITS keyword dictionary; 1-based, both ends included).
 """
 
@@ -27,19 +27,19 @@ OverscanChoice = Literal["none", "row", "smooth"]
 Pixels = NDArray[np.uint16] | NDArray[np.float32]
 
 PEDESTAL_ADU = 1024
-"""Added to corrected frames so that noise is not clipped at zero; far larger than any read noise."""
+"""Level added to corrected frames so that noise is not clipped at zero; it is far larger than any read noise."""
 
 STEPS_PER_ADU = 1024
-"""Levels are integers in these steps, so that their sums do not depend on the order of the frames."""
+"""Number of steps in one ADU; levels are whole numbers of steps, so that sums do not depend on the frames' order."""
 
 KAPPA = 4.0
-"""Values this many sigma from the median of their line are cosmic rays or charge trailing from the image."""
+"""Values further than this number of sigma from the median of their line are cosmic rays or charge from the image."""
 
 SMOOTHED_LINES = 101
-"""Number of lines that the parabola is fitted to."""
+"""Number of lines to which the parabola is fitted."""
 
 STRAY_SIGMA = 5.0
-"""A line this far from the running median of its neighbours was disturbed as a whole, and takes that median."""
+"""Number of sigma from the running median beyond which a whole line was disturbed, and is replaced by this median."""
 
 _NEIGHBOURS = 51
 _SECTION = re.compile(r"\[(\d{1,6}):(\d{1,6}),(\d{1,6}):(\d{1,6})\]")
@@ -51,11 +51,11 @@ _OF_THE_WHOLE_CHIP = frozenset({"BIASSEC", "TRIMSEC", "DATASEC", "CCDSEC"})
 
 
 class OverscanError(ColdframeError):
-    """The sections in a header are inconsistent; the message says which and why."""
+    """The sections in a header are inconsistent; the message names the sections and the reason."""
 
 
 class Section(NamedTuple):
-    """A rectangle of a frame, in rows and columns counted from 0, with the ends excluded."""
+    """A rectangle of a frame, in rows and columns counted from 0; the ends are excluded."""
 
     top: int
     bottom: int
@@ -67,12 +67,12 @@ class Section(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width."""
+        """Height and width of the section."""
         return self.bottom - self.top, self.right - self.left
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns."""
+        """Slices of the section's rows and columns."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
@@ -102,10 +102,10 @@ class Corrected(NamedTuple):
     Attributes
     ----------
     pixels
-        Kept part of the frame, uint16 or float32 like the frame: minus the level in whole ADU, plus `PEDESTAL_ADU`.
+        Kept section of the frame, minus the level in whole ADU, plus `PEDESTAL_ADU`; uint16 or float32 like the frame.
     rest
-        Fraction of the level that rounding left in each line: int32, shape (height,) or (width,), in steps of
-        1 / `STEPS_PER_ADU` ADU.
+        Remainder of the level that rounding left in each line: int32, shape (height,) or (width,), in steps of 1 /
+        `STEPS_PER_ADU` ADU.
     """
 
     pixels: Pixels
@@ -114,14 +114,15 @@ class Corrected(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Overscan:
-    """How the overscan of a frame is subtracted.
+    """The method of subtracting the overscan of a frame.
 
-    The level of a line is the mean of its strip without values beyond `KAPPA` sigma from their median, where sigma is
-    that of the whole strip, from its median absolute deviation. The method "row" subtracts this level. Its error, the
-    read noise divided by the square root of the strip's width, then appears as a stripe along the line. The method
-    "smooth" subtracts a parabola fitted to the levels of the 101 surrounding lines (A. Savitzky and M. Golay 1964,
-    Analytical Chemistry 36, 1627; at the ends, of the outermost 101 lines), after replacing lines that deviate by 5
-    sigma from the running median of 51. Its error is 0.15 times that of a single line.
+    The level of a line is the mean of the line's pixels in the strip, without values beyond `KAPPA` sigma from their
+    median; sigma is derived from the median absolute deviation of the whole strip. The method "row" subtracts this
+    level. Its error, the read noise divided by the square root of the strip's width, then appears as a stripe along the
+    line. The method "smooth" subtracts a parabola fitted to the levels of the 101 surrounding lines (A. Savitzky and M.
+    Golay 1964, Analytical Chemistry 36, 1627; at the ends, of the outermost 101 lines), after replacing lines that
+    deviate by 5 sigma from the running median of 51 lines. The error of the parabola is 0.15 times that of a single
+    line.
 
     Attributes
     ----------
@@ -146,7 +147,7 @@ class Overscan:
         ]
 
     def level_steps(self, pixels: Pixels) -> NDArray[np.int32]:
-        """Return the level of each line of the kept part, in steps of 1 / `STEPS_PER_ADU` ADU.
+        """Return the level of each line of the kept section, in steps of 1 / `STEPS_PER_ADU` ADU.
 
         Parameters
         ----------
@@ -185,22 +186,22 @@ class Overscan:
         return corrected.astype(np.uint16, copy=False), rest
 
     def signal(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Return the kept part of a frame minus its level, ADU, float32; parameters as in `correct`."""
+        """Return the kept section of a frame minus its level, ADU, float32; see `correct` for the parameters."""
         levels = self.level_steps(pixels).astype(np.float64) / STEPS_PER_ADU
         return np.asarray(pixels[self.sections.kept.slices] - self._lines(levels), np.float32)
 
     def restored(self, stack: Stack, rests: Iterable[NDArray[np.int32]]) -> Stack:
-        """Return the master of corrected frames without the pedestal and the fractions left by rounding.
+        """Return the stack of corrected frames without the pedestal and the remainders left by rounding.
 
-        The fractions are averaged over all frames, including frames whose value was rejected at a pixel; the error is
-        below half an ADU times the rejected fraction.
+        The remainders are averaged over all frames, including frames whose value at a pixel was rejected; the resulting
+        error is below half an ADU times the rejected fraction.
 
         Parameters
         ----------
         stack
-            Stack of frames from `correct`, except flats.
+            Stack of frames from `correct`, which must not be flats.
         rests
-            Fractions of each of them, in any order.
+            Remainders of each frame, in any order.
         """
         total = np.sum(list(rests), axis=0, dtype=np.int64)
         lines: NDArray[np.float64] = PEDESTAL_ADU + np.asarray(total, np.float64) / (stack.frames * STEPS_PER_ADU)
@@ -208,24 +209,24 @@ class Overscan:
         return replace(stack, mean=(stack.mean - extra).astype(np.float32))
 
     def _lines(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return one value per line in a shape that can be added to the kept part."""
+        """Return one value per line, in a shape that can be added to the kept section."""
         return values[:, None] if self.sections.beside else values[None, :]
 
 
 def sections_of(header: Header, shape: tuple[int, int]) -> Sections | None:
-    """Return the location of a raw frame's overscan, or None if its header has none.
+    """Return the location of a raw frame's overscan, or None if the header declares no overscan.
 
     Parameters
     ----------
     header
-        Untrusted header.
+        Header of the frame, which is not trusted.
     shape
         Height and width of the frame.
 
     Raises
     ------
     OverscanError
-        If the sections are malformed, lie outside the frame, or are not side by side.
+        If the sections are malformed, lie outside the frame, or do not share a whole side.
     """
     strip = _section(header, "BIASSEC", shape)
     if strip is None:
@@ -243,7 +244,7 @@ def sections_of(header: Header, shape: tuple[int, int]) -> Sections | None:
 
 
 def subtracted_of(header: Header) -> Overscan | None:
-    """Return the overscan subtraction in the header of one of our masters, or None."""
+    """Return the overscan subtraction that the header of one of our masters declares, or None."""
     method, _, strip = str(header.get("OVERSCAN", "")).partition(" ")
     where = _SECTION.fullmatch(strip), _SECTION.fullmatch(str(header.get("TRIM", "")))
     for known in _METHODS:
@@ -253,7 +254,7 @@ def subtracted_of(header: Header) -> Overscan | None:
 
 
 def corrected_header(header: Header, overscan: Overscan) -> dict[str, HeaderValue]:
-    """Return the header of a raw frame adapted to the kept part, without the cards about the file's structure."""
+    """Return the header of a raw frame for its kept section, without the cards about the file's structure."""
     kept = overscan.sections.kept
     cards = {keyword: value for keyword, value in header.items() if keyword not in _OF_THE_WHOLE_CHIP}
     moved: list[tuple[str, int]] = [("CRPIX1", -kept.left), ("CRPIX2", -kept.top)]
@@ -268,10 +269,10 @@ def corrected_header(header: Header, overscan: Overscan) -> dict[str, HeaderValu
 
 
 def corrected_copy(image: ImageFile, overscan: Overscan, folder: Path) -> tuple[ImageFile, NDArray[np.int32]]:
-    """Write a copy of a frame without its overscan into a folder; return it and the fractions left by rounding.
+    """Write a copy of a frame without its overscan into a folder; return the copy and the remainders left by rounding.
 
-    The header stays that of the whole frame. 8- and 16-bit frames become 16-bit ones, all others 32-bit floats; see
-    `Overscan.correct`.
+    The copy keeps the header of the whole frame. 8- and 16-bit frames become 16-bit frames; all others become 32-bit
+    floats. See `Overscan.correct`.
 
     Raises
     ------
@@ -316,7 +317,7 @@ def _levels(strip: Pixels) -> NDArray[np.float64]:
     """Return the clipped mean of each row of a strip."""
     values = strip.astype(np.float64)
     off = values - np.median(values, axis=1, keepdims=True)
-    # If most values of a line are equal, the step of the converter is the scale of its noise.
+    # If most values of a line are equal, its noise is on the scale of the converter's step.
     sigma = max(SIGMA_PER_MAD * float(np.median(np.abs(off))), 0.5)
     levels: NDArray[np.float64] = np.mean(values, axis=1, where=np.abs(off) <= KAPPA * sigma)
     return levels

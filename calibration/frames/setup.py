@@ -1,4 +1,4 @@
-"""Read from a header how a frame was shot: the values that decide which frame may calibrate which."""
+"""The setup of a frame, from its header: the values that decide which masters may calibrate which frames."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _ROLES = {
 }
 _NO_FILTER = frozenset({"", "none", "nofilter", "no filter", "clear (none)"})
 _LARGEST = 1e30
-"""Larger numbers are no camera setting, and sums of them would overflow."""
+"""Numbers beyond this limit cannot be camera settings, and sums of them would overflow."""
 
 _LEADING_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _NOT_LETTERS = re.compile(r"[^A-Z]")
@@ -37,14 +37,14 @@ _NOT_LETTERS = re.compile(r"[^A-Z]")
 
 @dataclass(frozen=True, slots=True)
 class OpticalTrain:
-    """Optical train in front of the camera; None marks values missing in the header.
+    """Optical train in front of the camera; None stands for values that are missing in the header.
 
     Attributes
     ----------
     telescope
-        Name (TELESCOP).
+        Name of the telescope (TELESCOP).
     focal_length_mm
-        FOCALLEN; None for 0, which some programs write for an unknown one.
+        Focal length (FOCALLEN); None for 0, which some programs write for an unknown focal length.
     focus_steps
         Focuser position (FOCUSPOS).
     rotation_deg
@@ -59,29 +59,30 @@ class OpticalTrain:
 
 @dataclass(frozen=True, slots=True)
 class FrameSetup:
-    """How a frame, or each frame of a master, was shot; None marks values missing in the header.
+    """The setup of a frame, or of each frame of a master; None stands for values that are missing in the header.
 
     Attributes
     ----------
     kind
         Purpose of the frame.
     camera
-        Name (INSTRUME).
+        Name of the camera (INSTRUME).
     width, height
-        Size in pixels, as in the file.
+        Size of the image in the file, in pixels.
     readout
         Gain, offset, binning and readout mode.
     exposure_s
         Exposure, seconds.
     temperature_c
-        Sensor temperature, degrees Celsius; the setpoint if only that is known.
+        Sensor temperature, degrees Celsius; the setpoint if only the setpoint is known.
     cooled
         True if the header has a setpoint.
     filter_name
-        Name of the filter; also None for no filter.
+        Name of the filter; None also if there is no filter.
     mosaic
-        Colour filter array; None for mono. A Bayer array is named from the file's first pixel, such as "GRBG" for an
-        RGGB that begins one column earlier; other arrays are named with their offsets, such as "XTRANS+1+0".
+        Colour filter array; None for mono. The name of a Bayer array begins at the file's first pixel, such as "GRBG"
+        for an RGGB array that begins one column earlier; other arrays are named with their offsets, such as
+        "XTRANS+1+0".
     row_order
         "TOP-DOWN" or "BOTTOM-UP"; None if missing, because programs disagree on the default.
     train
@@ -91,11 +92,11 @@ class FrameSetup:
     setpoint_c
         Setpoint of the cooler, degrees Celsius.
     sections
-        Location of a raw frame's overscan; None without it, or if the sections in the header are inconsistent.
+        Location of a raw frame's overscan; None without overscan, or if the sections in the header are inconsistent.
     overscan
         Overscan subtraction of a master's frames.
     bias_subtracted
-        True for a master dark without its bias.
+        True for a master dark from which the bias was subtracted.
     """
 
     kind: FrameKind | None
@@ -132,9 +133,9 @@ def is_single_frame(header: Header) -> bool:
 
 
 def setup_of(header: Header) -> FrameSetup:
-    """Return how a raw frame, or the frames of a master, were shot.
+    """Return the setup of a raw frame, or of the frames of a master, from the header.
 
-    It understands our keywords, INDI's, and those that other capture programs use instead.
+    The keywords of coldframe, of INDI and of other capture programs are understood.
 
     Parameters
     ----------
@@ -193,7 +194,7 @@ def _mosaic(header: Header) -> str | None:
 
 
 def _shifted(pattern: str, right: int, down: int) -> str:
-    """Return the pattern as it appears when it starts this many columns and rows further in."""
+    """Return the pattern as it appears from a first pixel that is `right` columns and `down` rows further in."""
     if pattern in BAYER_PATTERNS:
         rows = (pattern[:2], pattern[2:])
         return "".join(rows[(down + row) % 2][(right + column) % 2] for row in (0, 1) for column in (0, 1))
@@ -209,13 +210,13 @@ def _sections(header: Header) -> Sections | None:
 
 
 def _text(header: Header, *keywords: str) -> str | None:
-    """Return the first keyword that is present, as text without surrounding blanks."""
+    """Return the value of the first keyword that is present, as text without surrounding blanks."""
     values = (str(header[keyword]).strip() for keyword in keywords if keyword in header)
     return next((value for value in values if value), None)
 
 
 def _number(header: Header, *keywords: str) -> float | None:
-    """Return the first keyword with a plausible number; some programs write "300.0", "-10 C" or "2x2"."""
+    """Return the first plausible number among the keywords; some programs write "300.0", "-10 C" or "2x2"."""
     for keyword in keywords:
         value = header.get(keyword)
         if isinstance(value, bool) or value is None:
@@ -227,7 +228,7 @@ def _number(header: Header, *keywords: str) -> float | None:
 
 
 def _from_zero(header: Header, *keywords: str) -> float | None:
-    """Return a number, or None if it is negative: some programs write -1 for unknown values."""
+    """Return a number, or None if it is negative, because some programs write -1 for unknown values."""
     value = _number(header, *keywords)
     return None if value is None or value < 0 else value
 

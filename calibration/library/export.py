@@ -27,18 +27,18 @@ switch off "Optimize" for darks unless the sensor shows no glow.
 
 
 def export_siril(masters: Mapping[Path, FrameSetup], target: Path) -> list[Path]:
-    """Lay out masters as Siril's scripts write and read them.
+    """Arrange masters in the folders, and under the names, that Siril's scripts use.
 
-    Each combination of settings, dark exposure and filter gets a folder, to be used as Siril's working folder. Its
-    `masters/` contains `dark_stacked.fit`, `pp_flat_stacked.fit` and `bias_stacked.fit`, as far as such masters exist.
-    Bias-subtracted darks are skipped, because Siril and WBPP would not add the bias back.
+    Each combination of settings, dark exposure and filter gets a folder to use as Siril's working folder. Its subfolder
+    `masters/` contains those of `dark_stacked.fit`, `pp_flat_stacked.fit` and `bias_stacked.fit` for which there is a
+    master. Bias-subtracted darks are skipped, because Siril and WBPP would not add the bias back.
 
     Parameters
     ----------
     masters
-        The masters to export.
+        Setups of the masters to export, by path.
     target
-        A folder; created if it does not exist. Existing files are left alone.
+        The folder to export to, which is created if it does not exist. Existing files are not changed.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def export_siril(masters: Mapping[Path, FrameSetup], target: Path) -> list[Path]
 
 
 def export_wbpp(masters: Mapping[Path, FrameSetup], target: Path) -> list[Path]:
-    """Lay out masters for WBPP, with its grouping keywords in the paths; see `export_siril`."""
+    """Arrange masters in folders for WBPP, with its grouping keywords in the paths; see `export_siril`."""
     made = []
     for path, master in masters.items():
         if master.kind in (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT) and not master.bias_subtracted:
@@ -72,7 +72,7 @@ def export_wbpp(masters: Mapping[Path, FrameSetup], target: Path) -> list[Path]:
 
 
 def _sessions(masters: Mapping[Path, FrameSetup]) -> Iterator[tuple[str, LightRecipe]]:
-    """Yield the kinds of lights that the masters fit: those of each dark, with each flat that matches it."""
+    """Yield a folder name and a recipe for each dark, with each flat that matches the dark."""
     darks = [master for master in masters.values() if master.kind is FrameKind.DARK and not master.bias_subtracted]
     flats = [master for master in masters.values() if master.kind is FrameKind.FLAT]
     lights = [_light(dark, flat) for dark in darks for flat in flats] or [_light(dark, dark) for dark in darks]
@@ -90,7 +90,7 @@ def _sessions(masters: Mapping[Path, FrameSetup]) -> Iterator[tuple[str, LightRe
 
 
 def _light(dark: FrameSetup, flat: FrameSetup) -> FrameSetup:
-    """Return a light that a dark and a flat would calibrate."""
+    """Return the setup of a light that the given dark and flat would calibrate."""
     return replace(
         dark,
         kind=FrameKind.LIGHT,
@@ -107,7 +107,7 @@ def _setting(master: FrameSetup) -> str:
 
 
 def _degrees(master: FrameSetup) -> float | None:
-    """Return the temperature rounded to a degree, so that masters of one setpoint share a folder."""
+    """Return the temperature rounded to whole degrees, so that masters of one setpoint share a folder."""
     return None if master.temperature_c is None else float(round(master.temperature_c))
 
 
@@ -122,7 +122,7 @@ def _wbpp_folder(master: FrameSetup) -> str:
 
 
 def _linked(source: Path, path: Path) -> list[Path]:
-    """Link a file and return its new path, or nothing if the name exists."""
+    """Link a file and return a list of its new path, or an empty list if the name exists."""
     if path.exists():
         return []
     try:

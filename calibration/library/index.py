@@ -1,4 +1,4 @@
-"""The library's index: a cache of headers, so that unchanged files need not be read again. It may be deleted."""
+"""The library's index: a cache of headers, so that unchanged files need not be read again; it may be deleted."""
 
 import json
 import sqlite3
@@ -23,29 +23,29 @@ _COLUMNS = ("name", "bytes", "modified_ns", "header", "sha256")
 
 
 class Stamp(NamedTuple):
-    """Size and modification time of a file, which show whether it has changed."""
+    """Size and modification time of a file, which show whether the file has changed."""
 
     bytes: int
     modified_ns: int
 
     @classmethod
     def of(cls, path: Path) -> "Stamp":
-        """Return the stamp of a file; raise OSError if there is none."""
+        """Return the stamp of a file; raise OSError if the file does not exist."""
         status = path.stat()
         return cls(status.st_size, status.st_mtime_ns)
 
 
 class LibraryIndex:
-    """SQLite file with the headers of masters.
+    """An SQLite file with the headers of masters.
 
     Each use of `opened` opens the file, checks it, and recreates it if it is broken. If the folder is not writable, the
-    index exists only in memory until it is closed; later errors are ignored. Headers are then read from the files
-    again, which is slower but has no other effect.
+    index exists only in memory until it is closed. Errors after opening are ignored; the headers are then read from the
+    files again, which is slower but has no other effect.
 
     Parameters
     ----------
     path
-        The file; SQLite places two more beside it.
+        The file; SQLite creates two more files in the same folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,7 +53,7 @@ class LibraryIndex:
 
     @contextmanager
     def opened(self) -> Iterator["OpenIndex"]:
-        """Open the index for reading and writing; changes are kept if the block ends without an exception."""
+        """Open the index for reading and writing; changes are committed if the block ends without an exception."""
         with closing(self._connection()) as connection:
             yield OpenIndex(connection)
             with suppress(sqlite3.Error):
@@ -75,7 +75,7 @@ class LibraryIndex:
 
 
 def connected(path: Path | str) -> sqlite3.Connection:
-    """Return a connection to an index that passes SQLite's own check.
+    """Return a connection to an index, after SQLite has checked its integrity.
 
     Raises
     ------
@@ -108,7 +108,7 @@ class OpenIndex:
         self._connection = connection
 
     def header(self, name: str, stamp: Stamp) -> dict[str, HeaderValue] | None:
-        """Return the header of a file that has not changed since; None if it must be read."""
+        """Return the stored header of a file; None if the file is new or has changed, so that it must be read."""
         query = "SELECT header FROM masters WHERE name = ? AND bytes = ? AND modified_ns = ?"
         for (text,) in self._rows(query, name, *stamp):
             header: dict[str, HeaderValue] = json.loads(text)
@@ -116,24 +116,24 @@ class OpenIndex:
         return None
 
     def remember(self, name: str, stamp: Stamp, header: Mapping[str, HeaderValue]) -> None:
-        """Store the header of a file; the checksum of an earlier file with its name is discarded."""
+        """Store the header of a file; the SHA-256 of an earlier file with the same name is discarded."""
         statement = "INSERT OR REPLACE INTO masters (name, bytes, modified_ns, header) VALUES (?, ?, ?, ?)"
         self._rows(statement, name, *stamp, json.dumps(dict(header)))
 
     def digest(self, name: str) -> str | None:
-        """Return the SHA-256 that a file had when it was last found intact."""
+        """Return the SHA-256 that was stored when the file was found intact; None if none was stored."""
         return next((digest for (digest,) in self._rows("SELECT sha256 FROM masters WHERE name = ?", name)), None)
 
     def keep_digest(self, name: str, digest: str) -> None:
-        """Store the SHA-256 of a file whose header is known."""
+        """Store the SHA-256 of a file whose header is in the index."""
         self._rows("UPDATE masters SET sha256 = ? WHERE name = ?", digest, name)
 
     def names(self) -> frozenset[str]:
-        """Return the names of all files whose headers are known."""
+        """Return the names of all files in the index."""
         return frozenset(name for (name,) in self._rows("SELECT name FROM masters"))
 
     def drop(self, name: str) -> None:
-        """Remove a file."""
+        """Remove a file from the index."""
         self._rows("DELETE FROM masters WHERE name = ?", name)
 
     def _rows(self, statement: str, *values: str | int) -> list[Any]:

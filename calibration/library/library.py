@@ -1,4 +1,4 @@
-"""The library: masters of all nights in one folder, found by their headers.
+"""The library: one folder with the masters of all nights, which are found by their headers.
 
 ::
 
@@ -44,7 +44,7 @@ Header = Mapping[str, HeaderValue]
 
 
 class NotAMasterError(ColdframeError):
-    """A file cannot be filed in the library: it is not a master, or its header does not say which kind."""
+    """A file cannot be filed in the library, because it is not a master or its header does not state its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Catalogue:
 
     @property
     def setups(self) -> dict[Path, FrameSetup]:
-        """How each master was shot."""
+        """Setups of the masters, by path."""
         return {path: setup_of(header) for path, header in self.headers.items()}
 
 
@@ -72,18 +72,19 @@ class Catalogue:
 class Library:
     """A folder of masters.
 
-    Several processes may use it at once: files are added whole and never changed, and the index serialises writers.
+    Several processes may use it at once: files appear only when complete and never change, and the index serialises
+    writers.
 
     Attributes
     ----------
     folder
-        The folder; created when the first master is filed.
+        Path of the folder, which is created when the first master is filed.
     """
 
     folder: Path
 
     def file(self, master: Path) -> Path:
-        """Add a master as a hard link, or else as a copy, and return its path; a master that is already filed stays.
+        """Add a master as a hard link or, if that is impossible, a copy; return its path. Filed masters do not change.
 
         Parameters
         ----------
@@ -93,11 +94,11 @@ class Library:
         Raises
         ------
         FrameFileError
-            If it cannot be read.
+            If the file cannot be read.
         NotAMasterError
-            If it is not a master.
+            If the file is not a master.
         NotDurableError
-            If it could not be written to disk.
+            If the master could not be written to disk.
         """
         header = read_header(master)
         fault = _not_a_master(header)
@@ -117,7 +118,7 @@ class Library:
         raise AssertionError("numbers are unlimited")
 
     def catalogue(self) -> Catalogue:
-        """Return the library's content; only headers of new or changed files are read."""
+        """Return the content of the library; only the headers of new or changed files are read."""
         headers: dict[Path, Header] = {}
         faults: dict[Path, str] = {}
         if not self.folder.is_dir():
@@ -145,8 +146,8 @@ class Library:
     def verify(self) -> Iterator[tuple[Path, str | None]]:
         """Read every byte of every master; yield each with its fault, or None if it is intact.
 
-        The checksums in the file must be right. The SHA-256 must be the one that the file had when it was filed or
-        first found intact.
+        The checksums in the file must be right, and the SHA-256 must equal that of the file when it was filed or first
+        found intact.
         """
         catalogue = self.catalogue()
         yield from catalogue.faults.items()
@@ -223,7 +224,7 @@ class Library:
 
 
 def _not_a_master(header: Header) -> str | None:
-    """Return the reason why this is not a master; None if it is one."""
+    """Return the reason why a file with the given header is not a master; None if it is one."""
     kind = setup_of(header).kind
     if kind is None:
         return "does not say what it is (no known IMAGETYP)"
@@ -233,7 +234,7 @@ def _not_a_master(header: Header) -> str | None:
 
 
 def _linked(source: Path, path: Path) -> bool:
-    """Link a file under another name; return False if another process has just created that name."""
+    """Link a file under another name; return False if another process has just created a file with this name."""
     try:
         link_durably(source, path)
     except NotDurableError as error:
@@ -244,7 +245,7 @@ def _linked(source: Path, path: Path) -> bool:
 
 
 def _numbered(path: Path) -> Iterator[Path]:
-    """Yield the path, then the same with the numbers 2, 3, ... appended to its stem."""
+    """Yield the path, then the path with the numbers 2, 3, ... appended to its stem."""
     yield path
     for number in count(2):
         yield path.with_stem(f"{path.stem}-{number}")

@@ -1,4 +1,4 @@
-"""The calibration of lights as arithmetic on planes, independent of files."""
+"""The arithmetic of calibrating lights, on planes in memory and independent of files."""
 
 from dataclasses import dataclass, replace
 
@@ -13,14 +13,14 @@ from coldframe.errors import ColdframeError
 F32 = NDArray[np.float32]
 
 PEDESTAL_STEP_ADU = 100
-"""Pedestals of 16-bit results are multiples of this."""
+"""The pedestal of a 16-bit result is a multiple of this number."""
 
 MOST_PEDESTAL_ADU = 1000
-"""A larger pedestal would sacrifice range of all pixels for single outliers (hot in the dark, not in the light)."""
+"""Largest pedestal; a larger one would reduce the range of all pixels for the sake of a few hot pixels of the dark."""
 
 
 class MismatchError(ColdframeError):
-    """Masters do not fit the light or each other; the message says how."""
+    """The masters do not fit the light or each other; the message states the difference."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,13 +30,13 @@ class Correction:
     Attributes
     ----------
     subtracted
-        ADU: the master dark, or bias, or bias plus scaled dark.
+        ADU: the master dark, the master bias, or the bias plus the scaled dark.
     dark_variance
-        ADU^2: variance of `subtracted`, plus that of reading out one dark frame with the light's exposure.
+        ADU^2: variance of `subtracted`, plus the variance of a single dark frame with the light's exposure.
     response
-        Master flat, never 0; ones without a flat.
+        Master flat, never 0; all ones without a flat.
     response_variance
-        Relative variance of the response.
+        Relative variance of `response`.
     masked
         bool: pixels without signal in the flat; None without a flat, or if it has no mask.
     """
@@ -48,7 +48,7 @@ class Correction:
     masked: NDArray[np.bool_] | None
 
     def band(self, rows: slice) -> "Correction":
-        """Return the planes of some rows."""
+        """Return the planes for the given rows."""
         return Correction(
             self.subtracted[rows],
             self.dark_variance[rows],
@@ -60,12 +60,13 @@ class Correction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CalibratedLight:
-    """A calibrated frame.
+    """A calibrated light.
 
     Attributes
     ----------
     signal
-        float32, shape (height, width), ADU; scattered around zero where there was no light, so partly negative.
+        float32, shape (height, width), ADU; it scatters around zero where no light reached the sensor, so some values
+        are negative.
     uncertainty
         float32, same shape: standard error of `signal`.
     """
@@ -75,7 +76,7 @@ class CalibratedLight:
 
 
 def correction(dark: "Subtraction", flat: MasterPlanes | None) -> Correction:
-    """Combine the subtracted dark with the flat to divide by.
+    """Combine the dark to subtract with the flat to divide by.
 
     Raises
     ------
@@ -104,7 +105,7 @@ class Subtraction:
     subtracted
         ADU, float32, shape (height, width).
     variance
-        ADU^2, same shape: variance of `subtracted`, plus that of reading out one dark frame.
+        ADU^2, same shape: variance of `subtracted`, plus the variance of a single dark frame.
     """
 
     subtracted: F32
@@ -112,16 +113,16 @@ class Subtraction:
 
 
 def dark_subtraction(dark: MasterPlanes) -> Subtraction:
-    """Return the subtraction of a master with the light's own exposure (or of a bias, if dark current does not matter).
+    """Return the subtraction of a master dark of the light's exposure, or of a bias if dark current does not matter.
 
-    The noise of the light's readout is derived for each pixel from the scatter among the master's frames, so that it is
-    right for hot and flickering pixels, too.
+    The noise of the light's readout is derived for each pixel from the scatter of the master's frames, so that it is
+    also right for hot and flickering pixels.
     """
     return Subtraction(dark.mean, dark.uncertainty**2 + dark.frame_variance)
 
 
 def with_own_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
-    """Return a bias-subtracted master dark with that same bias added back, whose error then cancels."""
+    """Return a bias-subtracted master dark with the same bias added back, so that the error of the bias cancels."""
     own = _own_variance(dark, bias)
     return replace(
         dark, mean=dark.mean + bias.mean, uncertainty=np.sqrt(own), frame_variance=_frame_variance(dark, own)
@@ -131,7 +132,7 @@ def with_own_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
 def with_other_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
     """Return a bias-subtracted master dark with another bias added, including the errors of both biases.
 
-    The uncertainty of the bias that was subtracted is unknown, and assumed to equal that of the given one.
+    The uncertainty of the bias that was subtracted is unknown, and assumed to equal that of the given bias.
     """
     own = _own_variance(dark, bias)
     return replace(
@@ -143,7 +144,7 @@ def with_other_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
 
 
 def _own_variance(dark: MasterPlanes, bias: MasterPlanes) -> F32:
-    """Return the variance of a master dark before the bias was subtracted from it."""
+    """Return the variance of a master dark before its bias was subtracted."""
     _check_shapes(dark, bias)
     own: F32 = np.maximum(dark.uncertainty**2 - bias.uncertainty**2, 0)
     return own
@@ -163,7 +164,7 @@ def _check_shapes(dark: MasterPlanes, bias: MasterPlanes) -> None:
 def scaled_subtraction(
     bias: MasterPlanes, dark: MasterPlanes, scale: float, witness: MasterPlanes | None = None
 ) -> Subtraction:
-    """Return the subtraction of bias + scale (dark - bias), for a light of `scale` times the dark's exposure.
+    """Return the subtraction of bias + scale (dark - bias), for a light whose exposure is `scale` times the dark's.
 
     Parameters
     ----------
@@ -172,14 +173,14 @@ def scaled_subtraction(
     scale
         Exposure of the light divided by that of the dark.
     witness
-        A dark of another exposure, shot alike otherwise, which shows whether glow grows with the exposure.
+        A dark of another exposure, but otherwise the same setup, which shows whether glow grows with the exposure.
 
     Raises
     ------
     MismatchError
-        If shapes differ, or if the dark shows amplifier glow: glow need not grow with the exposure as dark current
-        does, so scaling could leave some of it, or subtract too much. Such a dark is scaled only if the witness shows
-        that its glow does grow.
+        If shapes differ, or if the dark has amplifier glow. Unlike dark current, glow need not grow in proportion to
+        the exposure, so scaling could subtract too little or too much. A dark with glow is scaled only if the witness
+        shows that the glow does grow in proportion.
     """
     fault = scaling_fault(_current(dark, bias), scale, None if witness is None else _current(witness, bias))
     if fault is not None:
@@ -205,7 +206,7 @@ def calibrate(pixels: NDArray[np.uint16] | F32, planes: Correction, e_per_adu: f
     pixels
         uint16, or float32 after subtraction of the overscan, shape (height, width).
     planes
-        The planes of its recipe.
+        The planes of the light's recipe.
     e_per_adu
         Electrons per ADU, for the photon noise; None omits photon noise from the uncertainty.
 
@@ -233,13 +234,13 @@ def calibrate(pixels: NDArray[np.uint16] | F32, planes: Correction, e_per_adu: f
 
 
 def pedestal_for(lowest_adu: float) -> int:
-    """Return the smallest pedestal with which no pixel clips at zero: a multiple of 100 ADU, from 100 to 1000."""
+    """Return the smallest pedestal that keeps all pixels above zero, as a multiple of 100 ADU from 100 to 1000."""
     needed = -(lowest_adu // PEDESTAL_STEP_ADU) * PEDESTAL_STEP_ADU
     return int(min(max(needed, PEDESTAL_STEP_ADU), MOST_PEDESTAL_ADU))
 
 
 def to_uint16(signal: F32, pedestal_adu: float) -> tuple[NDArray[np.uint16], int, int]:
-    """Return signal + pedestal rounded to 16 bits, and how many pixels were clipped at 0 and at 65,535."""
+    """Return signal + pedestal rounded to 16 bits, and the numbers of pixels clipped at 0 and at 65,535."""
     from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
 
     pixels = np.empty(signal.shape, np.uint16)

@@ -1,4 +1,4 @@
-"""Lights as files: read, calibrated, and written with headers that document the calibration."""
+"""The calibration of lights in files; the headers of the new files document the calibration."""
 
 import math
 import re
@@ -43,7 +43,7 @@ from coldframe.config.frames import FrameKind
 _BAND_ROWS = 256
 
 _OF_THE_RAW_FILE = re.compile(r"NAXIS\d+|EXTNAME|EXTVER|EXTLEVEL|INHERIT|BLANK|DATAMIN|DATAMAX")
-"""Keywords that do not hold for the calibrated pixels, or for their place in the new file."""
+"""Keywords of the raw light that are not true of the calibrated pixels or of the new file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,14 @@ class Output:
     floating
         True for 32-bit floats instead of 16-bit integers.
     pedestal_adu
-        Level added to every pixel. None adds 0 to floats, and to integers the level that keeps every pixel above zero.
+        Level added to every pixel. None adds 0 to floats; to integers, it adds the level that keeps every pixel above
+        zero.
     e_per_adu
-        Electrons per ADU. None uses EGAIN of the light's header; without EGAIN, the uncertainty omits photon noise.
+        Electrons per ADU. None takes EGAIN from the light's header; without EGAIN, the uncertainty omits photon noise.
     defects
-        Pixels to replace by values from their neighbours; None trusts all pixels.
+        Defective pixels to replace by values from their neighbours; None replaces no pixels.
     blank
-        True to set these pixels to NaN instead; only for floats.
+        True to set defective pixels to NaN instead; only for floats.
     """
 
     floating: bool = False
@@ -102,7 +103,7 @@ class _Result:
     uncertainty
         float32, same shape.
     cards
-        Cards that document the treatment of the pixels.
+        Cards that document the processing of the pixels.
     below, above
         As in `CalibratedFile`.
     """
@@ -115,7 +116,7 @@ class _Result:
 
 
 def light_setup(path: Path) -> FrameSetup:
-    """Return how a light was shot.
+    """Return the setup of a light from its header.
 
     Raises
     ------
@@ -146,7 +147,7 @@ def load_correction(recipe: LightRecipe) -> Correction:
 
 
 def _subtraction(recipe: LightRecipe) -> Subtraction:
-    """Return the subtraction; a separate function, so that dark and bias are freed before the flat is read."""
+    """Return the subtraction; this is a separate function so that dark and bias are freed before the flat is read."""
     dark = None if recipe.dark is None else read_adu_master(recipe.dark)
     bias = None if recipe.bias is None else read_adu_master(recipe.bias)
     if dark is not None and bias is not None and setup_of(dark.header).bias_subtracted:
@@ -163,11 +164,11 @@ def _subtraction(recipe: LightRecipe) -> Subtraction:
 def calibrate_file(
     light: Path, target: Path, recipe: LightRecipe, planes: Correction, output: Output
 ) -> CalibratedFile:
-    """Calibrate one light and write it durably; `target` is a new file in an existing folder.
+    """Calibrate one light and write the result durably to `target`, a new file in an existing folder.
 
-    The light may consist of 8, 16 or 32 bits or of floats in ADU, compressed or not. The first image of the new file is
-    the calibrated light. The extension UNCERT is its standard error. MASK follows if the flat has one (bit 1: pixel
-    without signal in the flat) or if defects are treated (bit 2: defect).
+    The light may have 8, 16 or 32 bits or floats in ADU, and may be compressed. The first image of the new file is the
+    calibrated light. The extension UNCERT is the standard error of the calibrated light. An extension MASK follows if
+    the flat has a mask (bit 1: pixel without signal in the flat) or if defects are replaced (bit 2: defect).
 
     Raises
     ------
@@ -201,7 +202,7 @@ def calibrate_file(
 def _calibrated(
     pixels: NDArray[np.uint16] | NDArray[np.float32], planes: Correction, e_per_adu: float | None, output: Output
 ) -> _Result:
-    """Calibrate band by band, so that memory holds little more than the result; the signal of defects is zero."""
+    """Calibrate band by band, to need little more memory than the result; set the signal of defects to zero."""
     bad = None if output.defects is None else output.defects.bad
     if bad is not None and bad.shape != planes.subtracted.shape:
         raise MismatchError(f"the defect map has the shape {bad.shape}, the light's masters {planes.subtracted.shape}")
@@ -239,7 +240,7 @@ def _calibrated(
 
 
 def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue], *, blank: bool) -> None:
-    """Replace or blank the defects, and document that in cards."""
+    """Replace the defects or set them to NaN, and document this in cards."""
     setup = setup_of(header)
     faults = defect_map_faults(setup, defects.setup)
     if faults:
@@ -274,7 +275,7 @@ def _extensions(
 
 
 def _egain(header: dict[str, HeaderValue]) -> float | None:
-    """Return the header's electrons per ADU; None if it has no sensible value."""
+    """Return the electrons per ADU from a header; None if the header contains no valid value."""
     value = header.get("EGAIN")
     if isinstance(value, str | bool) or value is None:
         return None

@@ -1,4 +1,4 @@
-"""Values for defective pixels, from their good neighbours."""
+"""The replacement of defective pixels by values from their good neighbours."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 FARTHEST = 5
-"""Rings of neighbours to search; five rings reach the middle of a bad stripe of nine columns."""
+"""Number of rings of neighbours to search; five rings reach the middle of a bad stripe of nine columns."""
 
 _AT_ONCE = 1 << 16
 
@@ -15,9 +15,10 @@ _AT_ONCE = 1 << 16
 def mend(signal: F32 | NDArray[np.uint16], uncertainty: F32, bad: Mask, period: int) -> int:
     """Replace bad pixels by the median of their good neighbours of the same colour, in place.
 
-    Neighbours are those of the nearest ring (8 pixels, 16, 24, ...) that contains a good one. The uncertainty has two
-    parts: the noise of their median (pi/2 of the variance of a mean, which is exact for many and sufficient for few),
-    and their scatter beyond their own uncertainties, because the pixel may differ from them as much.
+    The neighbours are the good pixels of the nearest ring (8 pixels, 16, 24, ...) that contains any. The uncertainty
+    has two components: the noise of the median (pi/2 of the variance of a mean, which is exact for many neighbours and
+    sufficient for few), and the scatter of the neighbours beyond their own uncertainties, because the replaced pixel
+    may differ from them by as much.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def _mend_some(
 
 
 def _ring(radius: int) -> NDArray[np.intp]:
-    """Return the offsets in rows and columns of the pixels of a square ring; shape (2, 8 radius, 1)."""
+    """Return the row and column offsets of the pixels in a square ring, shape (2, 8 radius, 1)."""
     side = np.arange(-radius, radius + 1)
     down, right = (each.reshape(-1) for each in np.meshgrid(side, side, indexing="ij"))
     outer = np.maximum(abs(down), abs(right)) == radius

@@ -1,4 +1,4 @@
-"""The masters with which a light is calibrated, and how they are applied."""
+"""The choice of the masters that calibrate a light, and of the way to apply them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError
 
 WITNESS_RATIO = 1.5
-"""Least ratio of two exposures that shows how glow grows."""
+"""Smallest ratio of two exposures from which the growth of glow can be determined."""
 
 
 class Subtract(StrEnum):
@@ -25,7 +25,7 @@ class Subtract(StrEnum):
 
 
 class NoMasterError(ColdframeError):
-    """A light cannot be calibrated because a master is missing; the message says which, and why none fits."""
+    """A light cannot be calibrated because a master is missing; the message states its kind and why none fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +35,16 @@ class LightRecipe:
     Attributes
     ----------
     dark, bias, flat
-        Masters; None if not used.
+        Paths of the masters; None for a master that is not used.
     dark_scale
         Exposure of the light divided by that of the dark, if the dark is scaled; otherwise 1.
     caveats
-        Properties that could not be compared.
+        Properties of light and masters that could not be compared.
     overscan
-        The overscan to subtract first, as from the masters' frames; None leaves the frame whole.
+        The overscan to subtract first, as it was subtracted from the masters' frames; None leaves the frame whole.
     glow_witness
-        A dark of another exposure, which shows whether glow scales; None if no dark is scaled, or there is none.
+        A dark of another exposure, which shows whether glow scales; None if no dark is scaled, or if no such dark is
+        available.
     """
 
     dark: Path | None
@@ -63,19 +64,19 @@ class LightRecipe:
 def recipe_for(
     light: FrameSetup, masters: Mapping[Path, FrameSetup], subtract: Subtract, *, with_flat: bool
 ) -> LightRecipe:
-    """Return how to calibrate a light.
+    """Return the recipe for a light: the masters and the way to apply them.
 
-    The light's overscan is treated as that of the masters' frames was. If masters of several treatments fit,
-    subtracting the smoothed level is preferred to that of single lines, and either to none.
+    The light's overscan is treated like that of the masters' frames. If masters with different treatments fit, the
+    smoothed level is preferred to the level of single lines, and both are preferred to no subtraction.
 
     Parameters
     ----------
     light
-        How it was shot.
+        Setup of the light.
     masters
-        All available masters.
+        Setups of all available masters, by path.
     subtract
-        A dark of its own exposure; or, if there is none, a bias and a dark scaled to its exposure; or a bias alone.
+        A dark of the light's exposure or, if there is none, a bias and a dark scaled to this exposure; or a bias alone.
     with_flat
         True to divide by a flat.
 
@@ -94,7 +95,7 @@ def recipe_for(
 
 
 def treatments(light: FrameSetup, masters: Iterable[FrameSetup]) -> list[FrameSetup]:
-    """Return the light with its overscan treated in each way that was used for some master's frames.
+    """Return the setups of the light after each treatment of the overscan that the frames of any master received.
 
     The best treatment comes first, the untreated light last.
     """
@@ -140,7 +141,7 @@ def _glow_witness(light: FrameSetup, masters: Mapping[Path, FrameSetup], dark: M
         and not master.bias_subtracted
         and max(master.exposure_s / exposure_s, exposure_s / master.exposure_s) >= WITNESS_RATIO
     }
-    # The witness is only examined, never subtracted, so that scaling it would not amplify noise.
+    # The witness is only examined and never subtracted, so any scale is allowed, because its noise does not matter.
     return best_scalable_dark(light, others, Tolerances(longest_stretch=inf)).path
 
 

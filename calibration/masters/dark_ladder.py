@@ -1,7 +1,7 @@
-"""The dark of flats with many exposures: interpolated linearly between the two nearest dark flats.
+"""Darks for flats with many exposures, interpolated linearly between the two dark flats nearest in exposure.
 
-Dark current and amplifier glow grow in proportion to time. Between two exposures at which dark frames were shot, the
-interpolation is therefore exact for them, whatever the pedestal does outside this interval.
+Dark current and amplifier glow grow in proportion to time. The interpolation between two exposures at which dark frames
+were shot is therefore exact for both, however the pedestal behaves outside this interval.
 """
 
 from bisect import bisect_right
@@ -32,7 +32,7 @@ class DarkLadder:
     Parameters
     ----------
     rungs
-        At least one, in any order.
+        The masters, at least one, in any order.
     """
 
     def __init__(self, rungs: Iterable[Rung]) -> None:
@@ -40,7 +40,7 @@ class DarkLadder:
         self._read = lru_cache(maxsize=2)(read_master)
 
     def at(self, exposure_s: float) -> tuple[F32, F32]:
-        """Return mean and standard error of a dark frame of some exposure, ADU; outside the ladder those of its end.
+        """Return mean and standard error, ADU, of a dark of the given exposure; beyond the ladder, of its nearer end.
 
         Raises
         ------
@@ -62,9 +62,9 @@ class DarkLadder:
 
 
 def rung_exposures_s(exposures_s: Iterable[float], rungs: int) -> tuple[float, ...]:
-    """Return the exposures at which to shoot dark flats for flats of many exposures, from the shortest to the longest.
+    """Return the exposures at which to shoot dark flats for flats with the given exposures, in ascending order.
 
-    Intermediate exposures are in equal ratios. A single dark flat is shot at the longest exposure, where the dark
+    The ratio of neighbouring exposures is constant. A single dark flat is shot at the longest exposure, where the dark
     signal is largest; the master bias is the other end of the ladder.
     """
     used = sorted(set(exposures_s))

@@ -1,8 +1,9 @@
-"""Whether a master bias suffices for flats, or whether they need dark flats of their own exposure. Pure.
+"""The decision whether a master bias suffices for flats, or whether they need dark flats of their own exposure.
 
-An error of the dark stays in the master flat, divided by the flat's signal, and multiplies every light. So a few dark
-flats are compared with the master bias. Each kind of difference is weighed by the error that it would leave in the
-master flat: the level, the slow gradient, rows, columns, and single pixels.
+An error of the dark remains in the master flat, relative to the flat's signal, and affects every light that is divided
+by the flat. Therefore a few dark flats are compared with the master bias. Each kind of difference (level, slow
+gradient, rows, columns, single pixels) is weighed by the error that it would leave in the master flat. The functions
+are pure.
 """
 
 from collections.abc import Mapping
@@ -18,16 +19,17 @@ from coldframe.calibration.files.cards import Card
 from coldframe.calibration.measuring.statistics import central_region
 
 PROBES = 5
-"""Dark flats to shoot before the decision; fewer cannot be clipped."""
+"""Number of dark flats to shoot before the decision; fewer cannot be clipped."""
 
 TOLERANCE = 0.001
-"""Largest error of the master flat due to level and slow gradients; those of the sky itself are larger."""
+"""Largest error of the master flat due to level and slow gradients; the gradients of the sky itself are larger."""
 
 LINE_TOLERANCE = 0.0002
-"""Largest standard deviation of the error due to rows and columns; the eye detects lines deep in the noise."""
+"""Largest standard deviation of the error due to rows and columns; the eye detects lines far below the noise."""
 
 PIXEL_SHARE = 0.1
-"""Largest scatter of ordinary pixels, as a fraction of the master flat's photon noise, to which it adds 0.5 %."""
+"""Largest scatter of ordinary pixels, as a fraction of the master flat's photon noise; it increases this noise by 0.5
+%."""
 
 HOT_FRACTION = 0.001
 """Largest fraction of pixels whose error may exceed `HOT_SIGMA` times the master flat's photon noise."""
@@ -35,10 +37,10 @@ HOT_FRACTION = 0.001
 HOT_SIGMA = 3.0
 
 NOISE_SIGMA = 5.0
-"""Differences within this many standard errors of the comparison do not count as hot."""
+"""A pixel is not hot if its difference is within this number of standard errors of the comparison."""
 
 FULL_SCALE_E = 50_000
-"""Electrons in the full range of a camera that has not been measured."""
+"""Number of electrons that the full range of a camera is assumed to hold before the camera has been measured."""
 
 SAMPLED_PIXELS = 300_000
 """Approximate number of pixels from which noise and scatter are derived, to 0.2 %."""
@@ -46,13 +48,13 @@ SAMPLED_PIXELS = 300_000
 ONE_SIGMA = 0.6827
 
 CONFIDENCE_SIGMA = 3.0
-"""Standard errors that are added to the level's difference, so that an uncertain level counts as bad."""
+"""Number of standard errors added to the difference of the levels, so that an uncertain level is rejected."""
 
 BLOCKS = 8
-"""Blocks along each axis that reveal slow gradients."""
+"""Number of blocks along each axis from which slow gradients are determined."""
 
 TREND_DEGREE = 3
-"""Degree of the polynomial removed from rows and columns, because slow changes count as gradient."""
+"""Degree of the polynomial removed from the row and column means, because slow changes belong to the gradient."""
 
 
 class Subtract(StrEnum):
@@ -69,11 +71,12 @@ class DarkMaster:
     Attributes
     ----------
     mean
-        float32, shape (height, width), ADU: as it would be subtracted.
+        float32, shape (height, width), ADU: the values that would be subtracted.
     uncertainty
         float32, same shape: standard error of each pixel.
     level_error_adu
-        Standard error of its level: the scatter of the frames' levels divided by the root of their number.
+        Standard error of the master's level: the scatter of the frames' levels divided by the square root of their
+        number.
     """
 
     mean: NDArray[np.float32]
@@ -83,20 +86,20 @@ class DarkMaster:
 
 @dataclass(frozen=True, slots=True)
 class PlannedFlat:
-    """The master flat to come: its level above the pedestal, and the relative photon noise of a pixel."""
+    """The planned master flat: its level above the pedestal, and the relative photon noise of a pixel."""
 
     signal_adu: float
     noise: float
 
     @classmethod
     def of(cls, signal_adu: float, frames: int, e_per_adu: float) -> Self:
-        """Return the master flat of a number of frames."""
+        """Return the plan of a master flat with the given signal and number of frames."""
         return cls(signal_adu, 1 / sqrt(signal_adu * e_per_adu * frames))
 
 
 @dataclass(frozen=True, slots=True)
 class PedestalVerdict:
-    """The master to subtract from flats, and the measured differences between dark flats and bias behind this choice.
+    """The choice of the master to subtract from flats, and the measured differences between dark flats and bias.
 
     Attributes
     ----------
@@ -105,13 +108,13 @@ class PedestalVerdict:
     level_adu
         Level of the dark flats above the bias.
     level_error, gradient_error, row_error, column_error, pixel_error
-        Relative errors that the bias would leave in the master flat: due to the level, with its uncertainty; due to the
-        one of 8x8 blocks that differs most from the level; due to rows, columns and single pixels, as standard
+        Relative errors that the bias would leave in the master flat: due to the level, including its uncertainty; due
+        to the block, of 8x8, that differs most from the level; due to rows, columns and single pixels, as standard
         deviations.
     hot_fraction
-        Fraction of pixels that would be visibly wrong.
+        Fraction of pixels that would be visibly wrong after subtracting the bias.
     reason
-        Text for the user.
+        Explanation of the choice for the user.
     """
 
     subtract: Subtract
@@ -126,7 +129,7 @@ class PedestalVerdict:
 
     @property
     def cards(self) -> tuple[Card, ...]:
-        """Cards for the master flat."""
+        """Cards for the header of the master flat."""
         return (
             Card("CFPEDEST", self.subtract.value, "subtracted, as measured: bias or dark-flat"),
             Card("CFPEDLVL", round(self.level_adu, 3), "[adu] dark flats above bias"),
@@ -140,14 +143,14 @@ class PedestalVerdict:
 
 
 def compare(bias: DarkMaster, dark_flat: DarkMaster, flat: PlannedFlat) -> PedestalVerdict:
-    """Decide what to subtract from flats.
+    """Decide which master to subtract from flats.
 
     Parameters
     ----------
     bias, dark_flat
-        Masters of the same shape and settings; a few dark flats suffice.
+        Masters of the same shape and settings; a master of a few dark flats suffices.
     flat
-        The master flat that the decision is for.
+        The planned master flat.
 
     Raises
     ------
@@ -191,24 +194,24 @@ def compare(bias: DarkMaster, dark_flat: DarkMaster, flat: PlannedFlat) -> Pedes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PedestalTest:
-    """The bias to compare with a few dark flats, and the master flat that the decision is for."""
+    """The bias to compare with a few dark flats, and the planned master flat."""
 
     bias: DarkMaster
     flat: PlannedFlat
 
     def verdict(self, dark_flats: DarkMaster) -> PedestalVerdict:
-        """Decide; see `compare`."""
+        """Decide which master to subtract from the flats; see `compare`."""
         return compare(self.bias, dark_flats, self.flat)
 
 
 def _typical(uncertainty: NDArray[np.float32], limit_adu: float) -> float:
-    """Return the root mean square of some uncertainties, each limited to a maximum."""
+    """Return the root mean square of uncertainties, each limited to the given maximum."""
     sampled = np.minimum(uncertainty.reshape(-1)[:: uncertainty.size // SAMPLED_PIXELS | 1], np.float32(limit_adu))
     return sqrt(float(np.mean(np.square(sampled, dtype=np.float64))))
 
 
 def _decide(relative: Mapping[str, tuple[float, float]]) -> tuple[Subtract, str]:
-    """Return the choice and its reason: the bias only if every error is tolerable. The reason names the worst error."""
+    """Choose the bias if every error is tolerable; return the choice and the reason, which names the worst error."""
     worst = max(relative, key=lambda name: relative[name][0] / relative[name][1])
     error, allowed = relative[worst]
     numbers = f"{worst} {100 * error:.2g} % of the flat, {100 * allowed:.2g} % allowed"
@@ -218,21 +221,21 @@ def _decide(relative: Mapping[str, tuple[float, float]]) -> tuple[Subtract, str]
 
 
 def _clip(difference: NDArray[np.float32], limit_adu: float) -> float:
-    """Limit a difference in place; return the fraction of the pixels beyond the limit."""
+    """Limit the pixels of a difference in place; return the fraction of the pixels that were beyond the limit."""
     beyond = np.count_nonzero(difference > limit_adu) + np.count_nonzero(difference < -limit_adu)
     np.clip(difference, -limit_adu, limit_adu, out=difference)
     return float(beyond / difference.size)
 
 
 def _scatter(difference: NDArray[np.float32], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> float:
-    """Return the standard deviation of ordinary pixels about their row and column, from their 68 % quantile."""
+    """Return the standard deviation of ordinary pixels about their row and column means, from the 68 % quantile."""
     step = difference.size // SAMPLED_PIXELS | 1
     single = difference[::step] - rows[::step, None] - columns[None, :]
     return float(np.quantile(np.abs(single), ONE_SIGMA))
 
 
 def _blocks(difference: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the mean of each block."""
+    """Return the mean of each block of a difference."""
     rows, columns = (np.linspace(0, size, BLOCKS + 1).astype(int)[:-1] for size in difference.shape)
     sums = np.add.reduceat(np.add.reduceat(difference, rows, axis=0, dtype=np.float64), columns, axis=1)
     areas = np.diff([*rows, difference.shape[0]])[:, None] * np.diff([*columns, difference.shape[1]])[None, :]
@@ -241,7 +244,7 @@ def _blocks(difference: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _unevenness(lines: NDArray[np.float64]) -> float:
-    """Return the standard deviation of rows or columns without slow changes."""
+    """Return the standard deviation of the means of rows or columns, without slow changes."""
     place = np.linspace(-1, 1, lines.size)
     trend = np.polynomial.Polynomial.fit(place, lines, TREND_DEGREE)
     return float(np.std(lines - trend(place)))

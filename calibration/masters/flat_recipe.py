@@ -1,9 +1,9 @@
-"""The recipe by which raw flats become a master flat, for running sets, files, clusters and twilight alike.
+"""The recipe by which raw flats become a master flat, the same for running sets, files, clusters and twilight flats.
 
 1. Subtract the overscan from each frame, if the camera has one.
 2. Subtract the dark of the frame's exposure.
 3. Scale the rest to `REFERENCE_LEVEL`; with a colour filter array, each channel separately.
-4. Stack the scaled frames: `Accumulator` as they come in, `combine_columns` from files.
+4. Stack the scaled frames: with `Accumulator` as they arrive, or with `combine_columns` from files.
 5. Add the error of the dark, which all frames share, to the uncertainty.
 6. Normalise to a mean of 1, and mask the pixels without signal.
 """
@@ -27,7 +27,7 @@ class ScaledFlat(NamedTuple):
     pixels
         uint16, shape (height, width), in a buffer that the recipe reuses for the next frame.
     factors
-        float32, shape (2, 2): the factors by which it was scaled; see `FlatScaler.factors`.
+        float32, shape (2, 2): the factors by which the frame was scaled; see `FlatScaler.factors`.
     """
 
     pixels: NDArray[np.uint16]
@@ -48,7 +48,7 @@ class FlatRecipe:
     cfa_pattern
         Colour filter array, such as "RGGB"; None for mono.
     overscan
-        The overscan to subtract from raw frames; None if they have none, or are without it already.
+        The overscan to subtract from raw frames; None if the frames have none or it was subtracted before.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class FlatRecipe:
         self.scaler = FlatScaler(dark, cfa_pattern)
 
     def scaled(self, raw: NDArray[np.uint16]) -> ScaledFlat:
-        """Return a raw frame, uint16, ready to be stacked: steps 1 to 3.
+        """Apply steps 1 to 3 to a raw frame, uint16, and return the scaled frame, ready for stacking.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class FlatRecipe:
         return ScaledFlat(self.scaler.scale_by(factors, pixels), factors)
 
     def response(self, stack: Stack, factors: Sequence[NDArray[np.float32]]) -> tuple[Stack, NDArray[np.bool_]]:
-        """Return the master flat and its mask, from the stack of the scaled frames: steps 5 and 6.
+        """Apply steps 5 and 6 to the stack of the scaled frames; return the master flat and its mask.
 
         Parameters
         ----------
@@ -102,10 +102,10 @@ class FlatRecipe:
 
 
 def on_pedestal(mean: NDArray[np.float32], overscan: Overscan | None) -> NDArray[np.float32]:
-    """Return the mean of a master of dark frames as it must be subtracted from flats.
+    """Return the plane to subtract from flats: the mean of a master of dark frames, on the pedestal of the flats.
 
     Frames whose overscan was subtracted have a pedestal of `PEDESTAL_ADU`; masters of darks and biases are stored
-    without it.
+    without this pedestal.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Flat frames on one scale, so that changes of the light neither hide outliers nor create them."""
+"""Scaling of flat frames to one level, so that changes of the illumination neither hide nor create outliers."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,10 +13,10 @@ from coldframe.calibration.stacking.stack import Stack
 from coldframe.errors import ColdframeError
 
 REFERENCE_LEVEL = 16384
-"""The common level of all flats. In 16 bits a pixel may be four times as bright as the central region."""
+"""The common level of all flats; it leaves room in 16 bits for pixels four times as bright as the central region."""
 
 LOWEST_RESPONSE = 0.01
-"""Pixels with less than this fraction of the mean response have too little signal to divide by."""
+"""Pixels with less than this fraction of the central region's response have too little signal to divide by."""
 
 LOWEST_LEVEL_ADU = 1.0
 
@@ -28,23 +28,23 @@ _X_TRANS_PERIOD = 6
 
 
 class NoSignalError(ColdframeError):
-    """A flat frame shows no light above its dark flat."""
+    """A flat frame shows no signal above its dark flat."""
 
 
 class FlatScaler:
     """Scales flat frames to one level, ready for the accumulator.
 
     The dark is subtracted from each frame. The rest is multiplied by `REFERENCE_LEVEL` over the frame's own level, the
-    median of the central region, and rounded to 16 bits. With a colour filter array, each of the four places of the
-    2x2 pattern has a level of its own. The rounding adds 0.29 to each value of about 16,384: 1 % of the photon noise of
-    a flat at half the full well. The result does not depend on where the pattern begins, so frames of any region are
-    treated alike. X-Trans arrays have one level for all pixels, because the colours of the light do not drift apart
-    within a set.
+    median of the central region, and rounded to 16 bits. With a colour filter array, each of the four positions in the
+    2x2 pattern has its own level. The rounding adds a noise of 0.29 to each value of about 16,384, which is 1 % of the
+    photon noise of a flat at half the full well. The result does not depend on where the pattern begins, so frames of
+    any region are treated alike. For X-Trans arrays, all pixels share one level, because the colour of the illumination
+    does not drift within a set.
 
     Parameters
     ----------
     dark
-        float32, shape (height, width): master dark flat or bias, ADU; or one level for all pixels.
+        float32, shape (height, width): master dark flat or bias, ADU; or a single level for all pixels.
     cfa_pattern
         Colour filter array, such as "RGGB"; None for mono. See `cfa_period`.
 
@@ -77,7 +77,7 @@ class FlatScaler:
         return self.scale_by(self.factors(pixels), pixels)
 
     def scale_by(self, factors: NDArray[np.float32], pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
-        """Return a flat frame, minus its dark, times its `factors`; see `scale`."""
+        """Subtract the dark from a flat frame and multiply it by the given `factors`; see `scale`."""
         from coldframe.calibration.kernels import flats  # noqa: PLC0415 - importing Numba takes 0.7 s
 
         if self._scaled.shape != pixels.shape:
@@ -86,7 +86,7 @@ class FlatScaler:
         return self._scaled
 
     def factors(self, pixels: NDArray[np.uint16] | NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the factors that bring a flat frame, minus its dark, to the common scale.
+        """Return the factors that bring a flat frame, after subtraction of the dark, to the common scale.
 
         Parameters
         ----------
@@ -108,7 +108,7 @@ class FlatScaler:
         dark = self._dark_for(pixels.shape)
         region = central_region(pixels.shape)
         factors = np.empty((2, 2), np.float32)
-        # Only 2x2 patterns have a level for each place; the central region begins on an even row and column.
+        # Only 2x2 patterns have a level for each position; the central region begins on an even row and column.
         for row, column, phase in _phases(self._period if self._period == _BAYER_PERIOD else 1):
             level = _level(pixels[region][phase], dark[region][phase])
             if level < LOWEST_LEVEL_ADU:
@@ -127,10 +127,10 @@ class FlatScaler:
 def with_dark_noise(
     stack: Stack, dark_uncertainty: NDArray[np.float32], factors: Sequence[NDArray[np.float32]]
 ) -> Stack:
-    """Return the stack of scaled flats with the uncertainty of their dark included.
+    """Return the stack of scaled flats, with the error of their dark added to its uncertainty.
 
-    All frames share the same dark, so its error does not average out and does not show in their scatter. It enters the
-    mean multiplied by the mean factor, for any number of frames.
+    All frames share the same dark, so the error of the dark neither averages out nor appears in the scatter of the
+    frames. For any number of frames, this error enters the mean multiplied by the mean factor.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def with_dark_noise(
     factors
         Factors of each frame, shape (2, 2) each, in any order.
     """
-    # `fsum` rounds once, at the end, so that the result does not depend on the order of the frames.
+    # `fsum` rounds only once, at the end, so the result does not depend on the order of the frames.
     mean_factors = [
         [math.fsum(column) / len(factors) for column in zip(*row, strict=True)] for row in zip(*factors, strict=True)
     ]
@@ -160,15 +160,16 @@ def flat_response(stack: Stack, cfa_pattern: str | None = None) -> tuple[Stack, 
     stack
         The stack of frames from `FlatScaler`.
     cfa_pattern
-        As for the scaler.
+        Colour filter array, as for `FlatScaler`.
 
     Returns
     -------
     response
-        The stack, relative. Its mean is 1 over all pixels with signal; with a colour filter array, over those of each
-        place of the pattern. Pixels without signal are 1 with uncertainty 0, so that dividing by them changes nothing.
+        The stack, relative. Its mean over all pixels with signal is 1; with a colour filter array, the mean is 1 for
+        each position in the pattern. Pixels without signal have the value 1 and the uncertainty 0, so that dividing by
+        them changes nothing.
     dead
-        bool, shape (height, width): True where the response is below 0.01 of that of the central region.
+        bool, shape (height, width): True where the response is below 0.01 of the central region's response.
     """
     mean = stack.mean / np.float32(REFERENCE_LEVEL)
     uncertainty = stack.uncertainty / np.float32(REFERENCE_LEVEL)
@@ -195,7 +196,7 @@ def cfa_period(cfa_pattern: str | None) -> int:
         return 1
     if cfa_pattern in BAYER_PATTERNS:
         return _BAYER_PERIOD
-    name, _, _ = cfa_pattern.partition("+")  # the text after it gives the pattern's origin
+    name, _, _ = cfa_pattern.partition("+")  # the text after "+" gives the pattern's origin
     if name == X_TRANS or (len(name) == _X_TRANS_PERIOD**2 and set(name) == set("RGB")):
         return _X_TRANS_PERIOD
     raise ValueError(
@@ -204,14 +205,14 @@ def cfa_period(cfa_pattern: str | None) -> int:
 
 
 def _phases(period: int) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
-    """Yield the places of a pattern: row, column, and a slice of all pixels there."""
+    """Yield each position in a pattern: row, column, and the slice of all pixels at this position."""
     for row in range(period):
         for column in range(period):
             yield row, column, (slice(row, None, period), slice(column, None, period))
 
 
 def _level(pixels: NDArray[np.uint16] | NDArray[np.float32], dark: NDArray[np.float32]) -> float:
-    """Return the median of a region's signal."""
+    """Return the median signal of a region, above its dark."""
     if pixels.dtype != np.uint16:
         return float(np.median(pixels - dark))
     from coldframe.calibration.kernels import flats  # noqa: PLC0415 - importing Numba takes 0.7 s
@@ -224,8 +225,8 @@ def _level(pixels: NDArray[np.uint16] | NDArray[np.float32], dark: NDArray[np.fl
 def _median_within_step(counts: NDArray[np.int64]) -> float:
     """Return the median of rounded values, interpolated within the rounding step (the median of grouped data).
 
-    The values of a step are assumed to be distributed evenly over it. Without the interpolation, the level would jump
-    by whole ADU from frame to frame.
+    The values within a step are assumed to be distributed evenly. Without the interpolation, the level would jump by
+    whole ADU from frame to frame.
     """
     step = int(median_of_counts(counts))
     if counts[step] == 0:

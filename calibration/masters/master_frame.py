@@ -1,4 +1,4 @@
-"""Master frames: their data, the cards of their headers, and their files."""
+"""Master frames: their data, header cards and files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ _KEPT_OF_DRIVER = frozenset(
         "BIASSEC", "TRIMSEC", "DATASEC",
     }
 )  # fmt: skip
-"""Cards of a raw frame that hold for the master, too; others, such as the pointing, belong to single frames."""
+"""Cards of a raw frame that are also true of the master; others, such as the pointing, describe single frames."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,9 +56,9 @@ class MasterFrame:
     kind
         Kind of the frames; there are no masters of lights.
     stack
-        Mean, uncertainty and counts, in ADU; of flats relative to a mean of 1.
+        Mean, uncertainty and counts, in ADU; for flats, relative to a mean of 1.
     camera, settings, exposure_s, filter_name
-        Common to all frames.
+        Properties that all frames share.
     sensor_c
         Mean sensor temperature; None if unknown.
     setpoint_c
@@ -68,17 +68,17 @@ class MasterFrame:
     inputs
         File names of the frames.
     first_at, last_at
-        Starts of the first and of the last exposure, UTC; None if unknown.
+        Start times of the first and the last exposure, UTC; None if unknown.
     masked
         bool, same shape: pixels without signal; None except for flats.
     subtracted
-        Name of the master that was subtracted from each frame; None without one.
+        Name of the master that was subtracted from each frame; None if no master was subtracted.
     header
-        Cards of the first frame's driver.
+        Cards that the driver wrote into the first frame.
     overscan
-        The overscan that was subtracted from each frame first; None for whole frames.
+        The overscan that was first subtracted from each frame; None for whole frames.
     subtracted_sum
-        DATASUM of the master that was subtracted, which identifies it under any name.
+        DATASUM of the master that was subtracted, which identifies this master even if its file is renamed.
     remarks
         Further cards.
     """
@@ -104,14 +104,15 @@ class MasterFrame:
 
     @property
     def level(self) -> float:
-        """Median of the mean over the central region, in ADU; of flats relative."""
+        """Median of the mean over the central region, in ADU; relative for flats."""
         return float(np.median(self.stack.mean[central_region(self.stack.mean.shape)]))
 
     @property
     def noise(self) -> float:
-        """Typical noise of the mean, in the same unit; NaN for a single frame.
+        """Typical noise of the mean, in the unit of the mean; NaN for a single frame.
 
-        This is the median of the uncertainty, reduced by the amount that its own uncertainty adds to it.
+        This is the median of the uncertainty, corrected for the excess that the scatter of the uncertainty itself
+        causes.
         """
         known = self.stack.uncertainty[np.isfinite(self.stack.uncertainty)]
         if not known.size:
@@ -122,8 +123,8 @@ class MasterFrame:
 def master_name(master: MasterFrame) -> str:
     """Return the master's file name, such as MasterDark_ASI2600MM_G100_O50_-10C_300s_1x1.fits.
 
-    It contains every setting that a frame to be calibrated must share: the exposure, with its fraction, only for darks
-    and dark flats; the filter for flats and dark flats.
+    The name contains every setting that a frame must share to be calibrated with the master. Only darks and dark flats
+    include the exposure, with its decimals; only flats and dark flats include the filter.
     """
     text = settings_text(
         master.kind,
@@ -231,8 +232,8 @@ def _glow_card(glow: AmpGlow) -> Card:
 def write_master(path: Path, master: MasterFrame) -> None:
     """Write a master durably.
 
-    The file's first image is the mean. The extensions are UNCERT (standard error of the mean), COUNTS (number of kept
-    values) and, if present, MASK (1: pixel without signal).
+    The first image of the file is the mean. The extensions are UNCERT (standard error of the mean), COUNTS (number of
+    kept values) and, if present, MASK (1: pixel without signal).
 
     Parameters
     ----------
@@ -244,7 +245,7 @@ def write_master(path: Path, master: MasterFrame) -> None:
     Raises
     ------
     NotDurableError
-        If the file could not be written to disk, or exists.
+        If the file could not be written to disk, or exists already.
     """
     stack = master.stack
     unit = Card("BUNIT", "relative" if master.kind is FrameKind.FLAT else "adu", "unit of the pixels")
@@ -264,7 +265,7 @@ def is_written(path: Path, master: MasterFrame) -> bool:
     Parameters
     ----------
     path
-        An existing file with any content.
+        An existing file, which may have any content.
     master
         The master that would be written.
     """

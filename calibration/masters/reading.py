@@ -1,4 +1,4 @@
-"""Masters read back from disk: their planes, and whether every byte is intact."""
+"""Reading of masters from disk, and checks that every byte is intact."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ _ALL_ONES = 0xFFFFFFFF
 _MOST_HDUS = 64
 
 HIGHEST_OF_FRACTIONS = 1.0
-"""An image without values above this holds fractions of the full range."""
+"""An image without values above this limit contains fractions of the full range."""
 
 
 class Image(NamedTuple):
@@ -28,11 +28,11 @@ class Image(NamedTuple):
     Attributes
     ----------
     header
-        Values of its cards.
+        Values of the header's cards.
     whole
-        All its bytes, including the header and padding.
+        All bytes of the unit, including the header and the padding.
     data
-        The bytes of its pixels.
+        The bytes of the pixels.
     """
 
     header: dict[str, HeaderValue]
@@ -47,15 +47,15 @@ class MasterPlanes:
     Attributes
     ----------
     mean
-        float32, shape (height, width): ADU, of flats relative.
+        float32, shape (height, width): ADU; relative for flats.
     uncertainty
         float32, same shape: standard error of the mean; zeros if the file has none.
     frame_variance
-        float32, same shape: variance of a single one of its frames, from their scatter; zeros if that is unknown.
+        float32, same shape: variance of a single frame, from the scatter of the combined frames; zeros if unknown.
     masked
         bool, same shape: pixels without signal; None if the file has no such plane.
     header
-        Header of the first image.
+        Values of the cards in the first image's header.
     counts
         float32, same shape: number of values in each pixel; None if the file has no such plane.
     """
@@ -69,12 +69,13 @@ class MasterPlanes:
 
 
 def read_master(path: Path) -> MasterPlanes:
-    """Read a master that `write_master` wrote, or any plane FITS image of another program in ADU.
+    """Read a master that `write_master` wrote, or any two-dimensional FITS image in ADU from another program.
 
     Raises
     ------
     FrameFileError
-        If the file cannot be read or is truncated, if its first image is not a plane, or if values are not finite.
+        If the file cannot be read or is truncated, if its first image is not two-dimensional, or if values are not
+        finite.
     """
     planes: dict[str, F32] = {}
     header: dict[str, HeaderValue] = {}
@@ -88,7 +89,7 @@ def read_master(path: Path) -> MasterPlanes:
         raise FrameFileError(path, "some pixels of the master are not numbers")
     if any(plane.shape != mean.shape for plane in planes.values()):
         raise FrameFileError(path, "its extensions differ in size from its first image")
-    # The scatter of a single frame is unknown (NaN); it counts as 0.
+    # The scatter of a single frame is unknown (NaN), and is read as 0.
     uncertainty = np.nan_to_num(planes.get("UNCERT", np.zeros_like(mean)), copy=False)
     counts = planes.get("COUNTS")
     variance = np.zeros_like(mean) if counts is None else np.square(uncertainty)
@@ -104,8 +105,8 @@ def read_adu_master(path: Path) -> MasterPlanes:
     Raises
     ------
     FrameFileError
-        Also if it holds fractions of the full range, as Siril and PixInsight write them: subtracting these from ADU
-        would change nothing, unnoticed.
+        As for `read_master`, or if the master contains fractions of the full range, as Siril and PixInsight write them;
+        subtracting fractions from ADU would change almost nothing without any warning.
     """
     master = read_master(path)
     around_zero = "OVERSCAN" in master.header or "CALSTAT" in master.header
@@ -115,13 +116,13 @@ def read_adu_master(path: Path) -> MasterPlanes:
 
 
 def _variance_factor(header: Mapping[str, HeaderValue]) -> float:
-    """Return the factor that a `Trial` gave when the master was made; 1 if the header has no sensible one."""
+    """Return the factor that a `Trial` gave when the master was made; 1 if the header contains no valid factor."""
     factor = header.get("CFVAR1", 1)
     return factor if isinstance(factor, int | float) and 0 < factor <= 1 else 1
 
 
 def integrity_fault(path: Path) -> str | None:
-    """Return the damage of a file, or None if CHECKSUM and DATASUM of every image are right.
+    """Return a description of the damage to a file, or None if CHECKSUM and DATASUM of every image are right.
 
     CHECKSUM makes the 32-bit ones' complement sum over an HDU all ones (FITS standard 4.0, appendix J).
     """
@@ -136,7 +137,7 @@ def integrity_fault(path: Path) -> str | None:
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file as text; it detects what additive checksums miss, such as swapped words."""
+    """Return the SHA-256 of a file as text; it detects damage that additive checksums miss, such as swapped words."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -159,7 +160,7 @@ def _ones_complement(data: memoryview) -> int:
 def _plane(image: Image, path: Path) -> F32:
     """Return an image's pixels as float32, with BZERO and BSCALE applied."""
     header = image.header
-    if header.get("NAXIS") != 2:  # noqa: PLR2004 - a plane
+    if header.get("NAXIS") != 2:  # noqa: PLR2004 - two-dimensional
         raise FrameFileError(path, "not a plane image")
     shape = _whole(header, "NAXIS2", path), _whole(header, "NAXIS1", path)
     stored = np.frombuffer(image.data, _DTYPES[_whole(header, "BITPIX", path)]).reshape(shape)
@@ -173,7 +174,7 @@ def _plane(image: Image, path: Path) -> F32:
 
 
 def _images(path: Path) -> Iterator[Image]:
-    """Yield a file's HDUs; every size is checked against the bytes that are present."""
+    """Yield the HDUs of a file, and check each size in the headers against the length of the file."""
     buffer = memoryview(memory_mapped(path))
     start = 0
     for _ in range(_MOST_HDUS):

@@ -1,6 +1,7 @@
-"""The pixels of many frames combined into one.
+"""The combination of the pixels of many frames into one frame.
 
 Start with `accumulator.py`, the running state for frames as they arrive, or `column_sort.py`, for frames on disk. Both
-give the same master to the bit. `clipping.py` and `methods.py` define which values are kept, `pixel_state.py` decides,
-and `uncertainty.py` derives the uncertainty of the result, a `Stack`. This room must not know what the frames show.
+give the same master, bit for bit. `clipping.py` and `methods.py` define which values are kept, `pixel_state.py` applies
+the definition, and `uncertainty.py` derives the uncertainty of the result, a `Stack`. This room must not know what kind
+of frames it combines.
 """

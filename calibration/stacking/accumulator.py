@@ -1,8 +1,9 @@
-"""The running state of a set: everything that its master needs from the frames so far, in a fixed amount of memory.
+"""The running state of a set: all data that its master needs from the frames so far, in a fixed amount of memory.
 
 Iterated clipping about the mean keeps a contiguous interval of each pixel's sorted sample, so all rejected values are
-at the ends. Sums, sums of squares and a few extreme values of each pixel therefore decide exactly as the whole sample
-would. Pixels that reject more values than the state keeps are flagged, and recomputed from the saved frames.
+at the ends. Sums, sums of squares and a few extreme values of each pixel therefore lead to exactly the same decision as
+the whole sample. Pixels with more rejected values than the state keeps are flagged and recomputed from the saved
+frames.
 """
 
 import hashlib
@@ -21,18 +22,18 @@ from coldframe.calibration.threads import parallel_map
 from coldframe.errors import ColdframeError
 
 Reread = Callable[[NDArray[np.intp]], Iterable[NDArray[np.uint16]]]
-"""Takes indices into the flattened frame and yields the values of those pixels, one frame at a time."""
+"""A function that takes indices into the flattened frame and yields the values of these pixels, frame by frame."""
 
 
 BAND_PIXELS = 65_000 * 32
-"""Pixels of a state that are adjacent in memory, 60 to 90 MB. Not a power of two, because the rows of the tails would
-then compete for the same places in the cache."""
+"""Number of pixels of a state that are adjacent in memory, 60 to 90 MB. A power of two is avoided, because the rows of
+the tails would then compete for the same lines of the cache."""
 
 DIGESTED_BYTES = 1 << 22
 
 
 RECOMPUTED_VALUES = 1 << 24
-"""Values of flagged pixels held at once, about 200 MB at their peak; more pixels take several rounds."""
+"""Most values of flagged pixels in memory at once, about 200 MB at the peak; more pixels take several rounds."""
 
 
 class RepeatedFrameError(ColdframeError):
@@ -40,7 +41,7 @@ class RepeatedFrameError(ColdframeError):
 
 
 class WrongFrameError(ColdframeError):
-    """A frame does not belong to the state: its shape or type differs, or it is not the frame that was added."""
+    """A frame does not belong to the state: its shape or type is wrong, or it is not the frame that was added."""
 
 
 def tail_length(planned_frames: int) -> int:
@@ -68,9 +69,9 @@ class Accumulator:
     """Sums, sums of squares and extreme values of every pixel of a set of frames.
 
     Frames may be added in any order, one by one or several at once, and the states of parts of a set can be merged: the
-    result is the same to the bit. The state takes 12 bytes per pixel and 4 more for each value of `tail_length`; all of
-    it is allocated at the start. An accumulator must not be used by several threads at a time; it shares the work on a
-    frame among a few threads of its own.
+    result is bit for bit the same. The state takes 12 bytes per pixel, plus 4 bytes for each value of `tail_length`;
+    all memory is allocated at the start. An accumulator must not be used by several threads at a time; internally, it
+    shares the work on a frame among a few threads.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ class Accumulator:
     def restored(
         cls, shape: tuple[int, int], planned_frames: int, digests: Iterable[bytes], fill: Callable[[PixelState], None]
     ) -> "Accumulator":
-        """Return an accumulator that was saved; `fill` must read its `bands`, one after the other."""
+        """Return an accumulator from its saved data; `fill` is called for each of the bands in turn, to read it."""
         accumulator = cls(shape, planned_frames)
         for band in accumulator._bands:
             fill(band)
@@ -121,7 +122,7 @@ class Accumulator:
         pixels
             uint16, shape (height, width).
         digest
-            Identifies the frame; see `pixel_digest`.
+            Digest that identifies the frame; see `pixel_digest`.
 
         Raises
         ------
@@ -133,10 +134,10 @@ class Accumulator:
         self.add_together([pixels], [digest])
 
     def add_together(self, frames: Sequence[NDArray[np.uint16]], digests: Sequence[bytes]) -> None:
-        """Fold several frames into the state, either all of them or, on an error, none.
+        """Fold several frames into the state; on an error, none of them is added.
 
-        Eight frames at once take a third of the time of eight frames one by one: the state, far larger than a frame,
-        passes through the processor only once.
+        Adding eight frames at once takes a third of the time of adding them one by one, because the state, which is far
+        larger than a frame, passes through the processor only once.
 
         Parameters
         ----------
@@ -172,7 +173,7 @@ class Accumulator:
         self._digests = seen
 
     def merge(self, other: "Accumulator") -> None:
-        """Fold the state of other frames of the same set into this one; `other` does not change.
+        """Fold the state of other frames of the same set into this state; `other` does not change.
 
         Raises
         ------
@@ -204,17 +205,17 @@ class Accumulator:
     def noise_adu(self) -> float | None:
         """Return the typical standard error of the mean, ADU, before clipping; None for fewer than two frames.
 
-        This is the median over pixels, because hot pixels must not count, divided by its expectation for normal noise.
-        So the noise of a normal set decreases as 1/sqrt(n) from its second frame on: the variance of k + 1 values
-        follows chi-square with k degrees of freedom, whose median is k (1 - 2 / 9k)^3 (Wilson and Hilferty 1931, PNAS
-        17, 684).
+        This is the median over pixels, which hot pixels do not affect, divided by its expectation for normal noise.
+        Thanks to this division, the noise of a normal set decreases as 1/sqrt(n) already from the second frame. The
+        variance of k + 1 values follows a chi-square distribution with k degrees of freedom, whose median is k (1 - 2 /
+        9k)^3 (Wilson and Hilferty 1931, PNAS 17, 684).
 
         About 50,000 pixels spread over the frame are sampled, which takes a few milliseconds.
         """
         count = self.frames
-        if count < 2:  # noqa: PLR2004 - a scatter needs two
+        if count < 2:  # noqa: PLR2004 - a scatter needs two values
             return None
-        # An odd step samples every colour of a filter array, and all columns.
+        # With an odd step, the sample covers every colour of a filter array and all columns.
         step = max(1, self.shape[0] * self.shape[1] // 50_000) | 1
         total = np.concatenate([band.totals[::step] for band in self._bands]).astype(np.int64)
         square = np.concatenate([band.squares[::step] for band in self._bands]).astype(np.int64)
@@ -223,15 +224,15 @@ class Accumulator:
         return float(median / (1 - 2 / (9 * (count - 1))) ** 1.5)
 
     def combine(self, method: Clipping | Mean, reread: Reread) -> Stack:
-        """Clip and average.
+        """Clip and average the values of each pixel.
 
         Parameters
         ----------
         method
-            The rule.
+            The method, which defines the clipping.
         reread
-            Yields values of the frames of the state again, in any order of the frames. It is called only if the tails
-            of some pixels are too short, and only for these pixels.
+            Function that yields pixel values of the state's frames again, with the frames in any order. It is called
+            only if the tails of some pixels are too short, and only for these pixels.
 
         Raises
         ------
@@ -243,7 +244,7 @@ class Accumulator:
         return self._combined(self._bands, method, reread)
 
     def finish(self, method: Clipping | Mean, reread: Reread) -> Stack:
-        """Clip and average like `combine`, and release the state's memory band by band as the result takes its place.
+        """Clip and average like `combine`, and release the memory of the state band by band as the result grows.
 
         The accumulator is empty afterwards and cannot be used again.
         """
@@ -274,7 +275,7 @@ class Accumulator:
         )
 
     def _recompute(self, overflow: "_Overflow", rule: PixelRule, planes: Planes, reread: Reread) -> None:
-        """Decide some pixels from all their values: a state whose tails hold the whole sample."""
+        """Recompute the given pixels from all their values, with a state whose tails contain the whole sample."""
         values = np.empty((self.frames, overflow.pixels.size), np.uint16)
         given = 0
         for row in reread(overflow.pixels):

@@ -1,4 +1,4 @@
-"""Kappa-sigma clipping about the mean: one definition for frames as they come in and for frames on disk."""
+"""Kappa-sigma clipping about the mean, with one definition for frames as they arrive and for frames on disk."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -9,32 +9,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_FRAMES = 32767
-"""Up to this number every sum of the decision fits 64-bit integers: n Q <= 32767^2 x 65535^2 < 2^63."""
+"""Up to this number of frames, every sum in the decision fits 64-bit integers: n Q <= 32767^2 x 65535^2 < 2^63."""
 
 MOST_TRIMMED = 4
-"""Most values trimmed on each side: the number that the smallest state keeps."""
+"""Most values trimmed on each side, which is the number that the smallest state keeps."""
 
 FEWEST_TO_TRIM = 5
-"""Fewest frames for a trimmed start; three values remain."""
+"""Fewest frames for a trimmed start, of which three values remain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clipping:
     """Iterated kappa-sigma clipping about the mean, from a robust start.
 
-    Of the n values x of a pixel, clipping keeps those within kappa sigma of the mean. Mean and sigma (ddof 1) are those
-    of the values that the previous step kept. Every step decides on the whole sample, so a rejected value may return.
-    The iteration ends when the selection no longer changes, or after `iterations` steps. The kept values are always
-    neighbours in the sorted sample. Therefore the number, the sum and the sum of squares of all values, and the values
-    at the ends, suffice for the decision.
+    Of the n values x of a pixel, clipping keeps those within kappa sigma of the mean. Mean and sigma (ddof 1) are
+    computed from the values that the previous step kept. Every step decides on the whole sample, so a later step may
+    keep a value that was rejected before. The iteration ends when the selection no longer changes, or after
+    `iterations` steps. The kept values are always neighbours in the sorted sample. Therefore the number, the sum and
+    the sum of squares of all values, and the values at the ends, suffice for the decision.
 
     The first mean and sigma are those of the sample without its g smallest and g largest values ("trimmed"). Starting
-    from the whole sample ("all") does not work for few frames: among n values none lies further than (n - 1) / sqrt(n)
-    sigma from the mean, so three-sigma clipping of ten or fewer never rejects any, and among more frames several
-    outliers mask each other. g is n times `trim`, at least 1 and at most 4; fewer than five frames are not trimmed,
-    and nothing is rejected from them. Trimmed values have too small a variance, which `variance_correction` corrects.
-    On clean normal samples the trimmed start adds 7 % of noise at 5 frames, 3 % at 20, and next to nothing beyond the
-    cost of clipping itself from 60 on (measured).
+    from the whole sample ("all") does not work for few frames: among n values, none is further than (n - 1) / sqrt(n)
+    sigma from the mean, so three-sigma clipping of ten or fewer values never rejects any, and in larger samples,
+    several outliers mask each other. g is n times `trim`, at least 1 and at most 4; samples of fewer than five frames
+    are not trimmed, and no value is rejected from them. Trimmed values have too small a variance, which
+    `variance_correction` corrects. On clean normal samples, the trimmed start adds 7 % of noise for 5 frames and 3 %
+    for 20; for 60 or more frames, it adds almost nothing to the noise that clipping itself causes (measured).
 
     With m kept values of sum s and sum of squares q, a value is rejected if
 
@@ -43,26 +43,27 @@ class Clipping:
     where c is the correction at the first step and 1 later. The integers m x - s and m q - s^2 are exact for up to
     32,767 frames; the products on the two sides are computed in float64 in the order written. If no two values differ
     by more than r, all products are exact as long as kappa^2 n^3 r^2 < 2^53, for an integral kappa^2 and apart from the
-    step with the correction: 9 n^3 r^2 < 2^53 holds for n = 97 at any r, and for n = 1,000 up to r = 1,000. Beyond, the
-    comparison is off by a few parts in 10^16, and equally so for every order, split and machine.
+    step with the correction: 9 n^3 r^2 < 2^53 holds for n = 97 at any r, and for n = 1,000 up to r = 1,000. Beyond
+    these limits, the comparison is off by a few parts in 10^16, and by the same amount for every order, split and
+    machine.
 
-    Ties and constants: a value exactly at the limit is kept, and so are values that are all equal, saturated ones
-    included. Exact zeros count like any other value. One or two frames are averaged as they are; the uncertainty of
-    a single frame is unknown (NaN).
+    A value exactly at the limit is kept. If all values are equal, saturated or not, all are kept. Exact zeros count
+    like any other value. One or two frames are averaged without clipping; the uncertainty of a single frame is unknown
+    (NaN).
 
     Attributes
     ----------
     kappa
-        Limit in units of sigma, at least 1, so that at least one kept value always stays.
+        Limit in units of sigma, at least 1, so that at least one value is always kept.
     centre
-        The value from which deviations count.
+        The value from which deviations are measured.
     start
-        "trimmed" or "all".
+        The values of the first mean and sigma: "trimmed" or "all".
     trim
         Fraction trimmed on each side at the start, 0 to 0.3.
     sigma_floor_adu
-        Lower limit of sigma: half the step between neighbouring levels, see `half_step`. If the noise is smaller than
-        the step, most values are equal, and sigma alone would reject all others.
+        Lower limit of sigma: half the step between neighbouring levels; see `half_step`. If the noise is smaller than
+        the step, most values are equal, and without this limit clipping would reject all others.
     iterations
         Largest number of steps, including the first.
     """
@@ -75,7 +76,7 @@ class Clipping:
     iterations: int = 10
 
     def __post_init__(self) -> None:
-        if not 1 <= self.kappa <= 100:  # noqa: PLR2004 - as documented; beyond 100 nothing is ever rejected
+        if not 1 <= self.kappa <= 100:  # noqa: PLR2004 - as documented; beyond 100, no value is ever rejected
             raise ValueError(f"kappa is {self.kappa}; allowed: 1 to 100")
         if not 0 <= self.trim <= 0.3:  # noqa: PLR2004 - as documented
             raise ValueError(f"trim is {self.trim}; allowed: 0 to 0.3")
@@ -85,7 +86,7 @@ class Clipping:
             raise ValueError(f"iterations is {self.iterations}; allowed: 1 or more")
 
     def trimmed(self, frames: int) -> int:
-        """Return how many values the first mean and sigma omit on each side."""
+        """Return the number of values that the first mean and sigma omit on each side."""
         if self.start == "all" or frames < FEWEST_TO_TRIM:
             return 0
         return min(max(1, int(self.trim * frames)), MOST_TRIMMED)
@@ -96,19 +97,19 @@ class Clipping:
 
 
 STEP_ROWS = 64
-"""Rows in the middle of a frame from which its step is determined."""
+"""Number of rows in the middle of a frame from which the step between its levels is determined."""
 
 FEWEST_LEVELS = 8
-"""Fewest levels in these rows from which a step is determined; with fewer, it would be chance."""
+"""Fewest levels in these rows from which a step is determined; with fewer, the result would be accidental."""
 
 HIGHEST_LEVEL = 65535
 
 
 def half_step(frame: NDArray[np.integer]) -> float:
-    """Return half the step between a frame's levels: 8 ADU for 12 bits spread over 16, usually 0.5.
+    """Return half the step between the levels of a frame: usually 0.5 ADU, but 8 ADU for 12 bits scaled to 16.
 
-    The step is the greatest common divisor of the differences of all levels in some rows. 0 and 65,535 are omitted,
-    because values are clipped there. A frame with fewer than 8 levels is assumed to have a step of 1.
+    The step is the greatest common divisor of the differences between all levels in the middle rows. 0 and 65,535 are
+    omitted, because values are clipped there. A frame with fewer than 8 levels is assumed to have a step of 1.
 
     Parameters
     ----------
@@ -125,10 +126,10 @@ def half_step(frame: NDArray[np.integer]) -> float:
 def variance_correction(frames: int, trimmed: int) -> float:
     """Return the variance of a normal distribution divided by the mean variance (ddof 1) of its trimmed samples.
 
-    Given the largest value a trimmed at the lower end and the smallest value b trimmed at the upper one, the values in
+    Given the largest value a trimmed at the lower end and the smallest value b trimmed at the upper end, the values in
     between are independent draws from the normal distribution truncated at a and b (David and Nagaraja, Order
-    Statistics, 3rd edition, theorem 2.5). The mean of their variance is that of the truncated distribution, here
-    averaged over the joint density of a and b (ibid., equation 2.2.1).
+    Statistics, 3rd edition, theorem 2.5). The expectation of their variance is the variance of the truncated
+    distribution, which is averaged here over the joint density of a and b (ibid., equation 2.2.1).
 
     Parameters
     ----------

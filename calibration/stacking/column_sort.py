@@ -1,7 +1,8 @@
-"""Frames on disk, combined pixel by pixel from their whole samples: any statistic, for any number of frames.
+"""The combination of frames on disk from the whole sample of each pixel, with any statistic and any number of frames.
 
-The pixels of a band are read from every file, arranged in columns, and passed to the kernels in `columns`. A few
-threads work on bands of their own. The memory is that of the result, 10 bytes per pixel, and of one band per thread.
+The pixels of a band are read from every file, arranged in columns, and passed to the kernels in `columns`. Several
+threads work in parallel, each on its own band. The memory needed is 10 bytes per pixel for the result, and one band per
+thread.
 """
 
 import math
@@ -28,15 +29,15 @@ from coldframe.calibration.threads import MOST_THREADS
 from coldframe.errors import ColdframeError
 
 BAND_BYTES = 1 << 23
-"""Bytes, as stored, of the pixels that a thread holds at once; smaller reads would not pay."""
+"""Bytes, as stored on disk, of the pixels that a thread holds at once; smaller reads would be inefficient."""
 
 FEWEST_PIXELS = 512
-"""Fewest pixels of a band, for any number of frames."""
+"""Fewest pixels in a band, for any number of frames."""
 
 _NOT_WINSORIZED = -1.0
 
 _OTHER_FILES = 64
-"""Files that the process may have open besides the frames."""
+"""Number of files that the process may have open in addition to the frames."""
 
 Statistic = Callable[[NDArray[Any], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint16]], None]
 
@@ -47,15 +48,15 @@ class MixedShapesError(ColdframeError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaling:
-    """How flat frames are brought to one level while they are combined; see `FlatScaler`.
+    """The scaling of flat frames to one level while they are combined; see `FlatScaler`.
 
     Attributes
     ----------
     dark
         float32, shape (height, width): the level to subtract from each frame, ADU.
     factors
-        float32, shape (frames, 2, 2): the factors by which each frame is multiplied afterwards, by the row and the
-        column of the 2x2 pattern of a colour filter array.
+        float32, shape (frames, 2, 2): the factors by which each frame is then multiplied, by row and column of the
+        colour filter array's 2x2 pattern.
     """
 
     dark: NDArray[np.float32]
@@ -65,22 +66,22 @@ class Scaling:
 def combine_columns(
     frames: Sequence[ImageFile], method: Method, scaling: Scaling | None = None, *, threads: int = MOST_THREADS
 ) -> Stack:
-    """Combine frames from disk.
+    """Combine frames that are on disk.
 
-    Frames of 8 or 16 bits are sorted as they are and summed in integers: with `Clipping` the result equals that of the
-    running state to the bit. All others, and frames that are not all stored alike, are converted to float32: 32-bit
-    integers above 16,777,216 lose their last digits.
+    Frames of 8 or 16 bits are sorted without conversion and summed in integers, so with `Clipping` the result is bit
+    for bit that of the running state. All other frames, and frames with different formats, are converted to float32, in
+    which 32-bit integers above 16,777,216 lose their last digits.
 
     Parameters
     ----------
     frames
         1 to 32,767 frames of the same shape.
     method
-        The statistic.
+        The statistic to compute.
     scaling
-        For flats.
+        How to scale the frames, for flats only.
     threads
-        Most threads that share the work; never more are used than the process has processors.
+        Most threads that share the work; the number of processors available to the process limits them, too.
 
     Raises
     ------
@@ -123,23 +124,23 @@ def combine_columns(
 def spread_correction(frames: int, method: Method) -> float:
     """Return the squared uncertainty of the combined value divided by its squared standard error from the kept values.
 
-    This is `scatter_correction` for every method. For the mean it is that of Student's distribution; for the median it
-    tends to pi / 2.
+    This generalises `scatter_correction` to every method. For the mean, the ratio is the variance of Student's
+    distribution; for the median, it tends to pi / 2.
     """
-    if isinstance(method, Mean) or frames < 3:  # noqa: PLR2004 - all methods take the mean of two
+    if isinstance(method, Mean) or frames < 3:  # noqa: PLR2004 - all methods return the mean of two values
         return student_variance(frames)
     return method_trial(frames, method).correction
 
 
 @cache
 def method_trial(frames: int, method: Method) -> Trial:
-    """Send normal samples of at least two frames through the method."""
+    """Apply a method to normal samples of at least two frames; return the comparison with the truth."""
     if isinstance(method, Clipping):
         return clipping_trial(frames, method)
     samples = trial_samples(frames)
     value, error = np.empty((2, samples.shape[1]), np.float32)
     counts = np.empty(value.size, np.uint16)
-    # Passed as words of a file, so that no kernel is compiled for the trial alone.
+    # The samples are passed as words of a file, so that no kernel must be compiled for the trial alone.
     _statistic(method, frames, _Values(samples.dtype, flip=0), 1.0)(samples.byteswap(), value, error, counts)
     return trial_result(samples, value, error, counts)
 
@@ -152,11 +153,11 @@ class _Values(NamedTuple):
     dtype
         uint16 or float32.
     whole
-        True if all are whole numbers.
+        True if all values are whole numbers.
     pedestal
-        How much higher they are than those of the frames, ADU.
+        The amount by which the values exceed those of the frames, ADU.
     flip
-        For words as they come from the file: the bits to invert to make them values; see `tiles.load`.
+        The bits to invert to turn the words of the file into values; see `tiles.load`.
     """
 
     dtype: np.dtype[Any]
@@ -166,12 +167,12 @@ class _Values(NamedTuple):
 
 
 class _BandReader:
-    """Reads the same pixels of all frames; `values` describes the result."""
+    """A reader of the same pixels from all frames; `values` describes the result."""
 
     def __init__(self, frames: Sequence[ImageFile], scaling: Scaling | None, opened: ExitStack) -> None:
         storages = {frame.storage for frame in frames}
         whole = all(bits > 0 and scale == 1 for bits, _, scale in storages)
-        # Signed words are also sorted with the sign bit inverted; flats have no negative ones.
+        # Signed words are also sorted with the sign bit inverted; flats have no negative values.
         turned = storages == {(16, 0, 1)} and scaling is None
         self._frames = frames
         self._scaling = scaling
@@ -186,7 +187,7 @@ class _BandReader:
         self._files = [_open(frame, opened) for frame in frames]
 
     def read(self, band: NDArray[Any], start: int) -> None:
-        """Fill a band of shape (frames, pixels) with the pixels from number `start` on."""
+        """Fill a band of shape (frames, pixels) with pixels of all frames, beginning at index `start`."""
         if self._words:
             for frame, file, row in zip(self._frames, self._files, band, strict=True):
                 _read(frame, file, start, row)
@@ -231,7 +232,7 @@ def _open(frame: ImageFile, opened: ExitStack) -> int:
 
 
 def raise_open_file_limit(count: int) -> None:
-    """Raise the limit on open files, if it is too low, as far as the system permits."""
+    """Raise the limit on open files as far as needed and as far as the system permits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = count + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
@@ -290,14 +291,14 @@ def _kernel(method: Method, frames: int, *, whole: bool) -> tuple[Callable[..., 
 
 @cache
 def merging_network(rows: int) -> NDArray[np.int32]:
-    """Return the comparators that complete the sorting of rows of which each group of eight is in order."""
+    """Return the comparators that complete the sorting of rows in which each group of eight is already sorted."""
     whole = rows - rows % 8
     return np.concatenate([sorting_network(rows - whole) + np.int32(whole), sorting_network(rows, 8)])
 
 
 @cache
 def sorting_network(rows: int, run: int = 1) -> NDArray[np.int32]:
-    """Return the comparators of Batcher's odd-even merge sort, shape (comparators, 2), from sorted runs of rows on.
+    """Return the comparators of Batcher's odd-even merge sort, shape (comparators, 2), for rows in sorted runs.
 
     Each comparator puts the smaller value into its first row and the larger one into its second. Knuth, The Art of
     Computer Programming 3, 2nd edition, section 5.2.2, algorithm M.
@@ -328,7 +329,7 @@ def middle_network(rows: int) -> NDArray[np.int32]:
 
 
 def _share(work: Callable[[Iterator[int]], None], starts: range, most_threads: int) -> None:
-    """Let a few threads take from the same starts until none is left; after an error in one the others stop."""
+    """Run `work` in several threads that share one iterator of starts; after an error in one thread, all stop."""
     left = iter(starts)
 
     def take() -> None:

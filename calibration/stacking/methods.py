@@ -1,8 +1,8 @@
-"""The methods by which the values of a pixel are combined; this module defines them, others compute them.
+"""Definitions of the methods by which the values of a pixel are combined; other modules compute them.
 
-`Clipping`, the method of the running state, has a module of its own. All others except the mean need the whole sample
-of a pixel, and therefore frames on disk. The uncertainty of each method is the standard error from the scatter of the
-kept values (ddof 1), corrected for what the method does to normal samples.
+`Clipping`, the method of the running state, has its own module. All others except the mean need the whole sample of a
+pixel, and therefore frames on disk. The uncertainty of each method is the standard error from the scatter of the kept
+values (ddof 1), corrected for the effect of the method on normal samples.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Median:
-    """The median; of an even number, the mean of the two middle values. The uncertainty is that of all values."""
+    """The median, or for an even number the mean of the two middle values; the uncertainty uses all values."""
 
     def __str__(self) -> str:
         return "median"
@@ -30,10 +30,10 @@ class Median:
 class MedianClipping:
     """Iterated kappa-sigma clipping about the median, as in Siril's `rej sigma`.
 
-    Each step takes median and sigma (ddof 1) of the kept values, and rejects all values further than kappa sigma from
-    the median for good. The steps end when none is rejected or only four values are left. The result is the mean of the
-    kept values. Unlike in Siril, exact zeros count like any other value, and the four values that stay are those next
-    to the median.
+    Each step takes median and sigma (ddof 1) of the kept values, and permanently rejects all values further than kappa
+    sigma from the median. The steps end when no value is rejected or only four are left. The result is the mean of the
+    kept values. Unlike in Siril, exact zeros count like any other value, and the last four values are those nearest to
+    the median.
 
     Attributes
     ----------
@@ -52,14 +52,15 @@ class MedianClipping:
 
 @dataclass(frozen=True, slots=True)
 class Winsorizing:
-    """Clipping about the median with a sigma that outliers do not widen, as in Siril's `rej winsorized`.
+    """Clipping about the median with a sigma that outliers do not inflate, as in Siril's `rej winsorized`.
 
-    Values beyond 1.5 sigma from the median are drawn in to these bounds, which are rounded to whole ADU for integer
+    Values beyond 1.5 sigma from the median are moved to these bounds, which are rounded to whole ADU for integer
     frames; 1.134 times the standard deviation (ddof 1) of the result is the next sigma. This is repeated until sigma
-    changes by at most 0.0005 of itself. Then all values further than kappa sigma from the median are rejected for good.
-    The whole is repeated until no value is rejected or only four are left. The result is the mean of the kept values.
-    The numbers 1.5 and 1.134 are Huber's (Robust Statistics, 1981; the factor makes sigma right for normal samples).
-    Unlike in Siril, exact zeros count like any other value, and the four values that stay are those next to the median.
+    changes by at most 0.0005 of itself. Then all values further than kappa sigma from the median are permanently
+    rejected. The whole procedure is repeated until no value is rejected or only four are left. The result is the mean
+    of the kept values. The numbers 1.5 and 1.134 are Huber's (Robust Statistics, 1981); the factor makes sigma right
+    for normal samples. Unlike in Siril, exact zeros count like any other value, and the last four values are those
+    nearest to the median.
 
     Attributes
     ----------

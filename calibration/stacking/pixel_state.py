@@ -1,4 +1,4 @@
-"""The sums and extreme values of some pixels, and the decision which of their values are kept."""
+"""The sums and extreme values of pixels, and the decision about which of their values are kept."""
 
 from functools import cache
 from types import ModuleType
@@ -13,15 +13,15 @@ from coldframe.calibration.stacking.uncertainty import Trial, student_variance, 
 
 
 class PixelState(NamedTuple):
-    """Sums and extreme values of some pixels; all arrays are flat, in the order of the frame.
+    """Sums and extreme values of a range of pixels; all arrays are flat, in the order of the frame.
 
     Attributes
     ----------
     totals, squares
         uint32 and uint64, shape (pixels,): sum of the values and sum of their squares.
     high, low
-        uint16, shape (k, pixels): the k largest values in descending and the k smallest in ascending order. Empty
-        places hold 0 and 65,535, which any value displaces.
+        uint16, shape (k, pixels): the k largest values in descending order, and the k smallest in ascending order.
+        Empty places contain 0 and 65,535, which any value displaces.
     """
 
     totals: NDArray[np.uint32]
@@ -52,7 +52,7 @@ class PixelState(NamedTuple):
 
 
 class Planes(NamedTuple):
-    """Combined values of some pixels, flat: a part of the planes of `Stack`."""
+    """Combined values of a range of pixels, as flat sections of the planes of `Stack`."""
 
     mean: NDArray[np.float32]
     uncertainty: NDArray[np.float32]
@@ -60,11 +60,11 @@ class Planes(NamedTuple):
 
     @classmethod
     def empty(cls, pixels: int) -> "Planes":
-        """Return planes for some pixels, their values undefined."""
+        """Return planes for the given number of pixels, with undefined values."""
         return cls(np.empty(pixels, np.float32), np.empty(pixels, np.float32), np.empty(pixels, np.uint16))
 
     def part(self, pixels: slice) -> "Planes":
-        """Return views of some of the pixels."""
+        """Return views of the given range of pixels."""
         return Planes(self.mean[pixels], self.uncertainty[pixels], self.counts[pixels])
 
 
@@ -82,7 +82,7 @@ class PixelRule(NamedTuple):
 def rule_of(frames: int, method: Clipping | Mean) -> PixelRule:
     """Return the rule by which a method decides on samples of `frames` values."""
     if isinstance(method, Mean):
-        # Without an iteration of clipping, all values are kept.
+        # With zero iterations of clipping, all values are kept.
         return PixelRule(0, 1.0, 0.0, 0.0, 0, student_variance(frames))
     return _clipping_rule(frames, method, scatter_correction(frames, method))
 
@@ -100,7 +100,7 @@ def _clipping_rule(frames: int, clipping: Clipping, correction_of_scatter: float
 
 
 def combine_pixels(frames: int, state: PixelState, rule: PixelRule, planes: Planes) -> None:
-    """Write mean, standard error and number of the kept values; the number is 0 where a tail is too short."""
+    """Write mean, standard error and number of the kept values to `planes`; the number is 0 if a tail is too short."""
     _clipping().combine_pixels(frames, *state, *rule, *planes)
 
 
@@ -108,22 +108,22 @@ def combine_pixels(frames: int, state: PixelState, rule: PixelRule, planes: Plan
 def scatter_correction(frames: int, clipping: Clipping) -> float:
     """Return the squared uncertainty of the clipped mean divided by its squared standard error from the kept values.
 
-    At 3 sigma the ratio is 1.06 for many frames, 1.12 for 50, 1.33 for 20. Noise below `sigma_floor_adu` is clipped
-    less than this assumes, and its uncertainty comes out up to 3 % too large.
+    At 3 sigma, the ratio is 1.06 for many frames, 1.12 for 50, and 1.33 for 20. Noise below `sigma_floor_adu` is
+    clipped less than this ratio assumes, so its uncertainty is up to 3 % too large.
 
     Parameters
     ----------
     frames
-        Sample size; for one or two frames the ratio is 1, because their scatter says too little.
+        Sample size; for one or two frames, the ratio is 1, because their scatter is too uncertain.
     clipping
-        The rule.
+        The clipping rule.
     """
     return 1.0 if frames < 3 else clipping_trial(frames, clipping).correction  # noqa: PLR2004 - as documented
 
 
 @cache
 def clipping_trial(frames: int, clipping: Clipping) -> Trial:
-    """Send normal samples of at least two frames through the kernel that makes masters."""
+    """Apply the kernel for masters to normal samples of at least two frames; return the comparison with the truth."""
     samples = trial_samples(frames)
     state = PixelState.of_columns(samples)
     planes = Planes.empty(state.totals.size)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stack:
-    """Frames combined into one.
+    """The planes that result from combining frames.
 
     Attributes
     ----------
@@ -18,7 +18,8 @@ class Stack:
         float32, shape (height, width): mean of the kept values, ADU.
     uncertainty
         float32, same shape: standard uncertainty of the mean, from the scatter of the kept values; see
-        `coldframe.calibration.stacking.uncertainty`. 0 where the kept values are all equal, NaN where only one is kept.
+        `coldframe.calibration.stacking.uncertainty`. 0 where all kept values are equal, NaN where only one value is
+        kept.
     counts
         uint16, same shape: number of values kept.
     recomputed
@@ -33,5 +34,5 @@ class Stack:
 
     @property
     def rejected_fraction(self) -> float:
-        """Rejected fraction of all values."""
+        """Fraction of all values that were rejected."""
         return 1 - float(self.counts.sum(dtype=np.int64)) / (self.frames * self.counts.size)

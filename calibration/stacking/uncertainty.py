@@ -1,11 +1,11 @@
 """The uncertainty of a combined value, derived from the scatter of its kept values and calibrated with normal noise.
 
-Clipping removes the wings of clean samples, too: the kept values scatter less than the noise, and their mean scatters
-more than that of the whole sample. Besides, a scatter from few values is itself uncertain. Errors in units of it are
-not normal; without clipping they follow Student's t. The Guide to the Expression of Uncertainty in Measurement
-(Supplement 1, JCGM 101:2008, 6.4.9) takes the standard deviation of that distribution for the standard uncertainty of a
-mean: the standard error times the square root of (n - 1) / (n - 3), so that the squares of error over uncertainty are 1
-on average. This module extends that to clipped means.
+Clipping also removes the wings of clean samples: the kept values scatter less than the noise, and their mean scatters
+more than the mean of the whole sample. Moreover, a scatter computed from few values is itself uncertain. Errors in
+units of this scatter are not normally distributed; without clipping, they follow Student's t. The Guide to the
+Expression of Uncertainty in Measurement (Supplement 1, JCGM 101:2008, 6.4.9) uses the standard deviation of Student's t
+as the standard uncertainty of a mean: the standard error times the square root of (n - 1) / (n - 3), so that the square
+of error over uncertainty is 1 on average. This module extends the rule to clipped means.
 """
 
 from typing import NamedTuple
@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 TRIAL_VALUES = 1 << 18
-"""Random values of a trial: 20 ms, and a precision of a few parts in 1,000."""
+"""Number of random values in a trial, which takes 20 ms and has a precision of a few parts in 1,000."""
 
 TRIAL_SAMPLES = 4096
-"""Fewest samples, so that the median is known as well, unless they take 16 times as many values."""
+"""Fewest samples in a trial, which the median needs; they may take at most 16 times as many values."""
 
 FEWEST_FOR_CHI_SQUARE = 8
-"""Of fewer frames clipping sometimes leaves two or three values, and the mean of their chi-squares does not exist."""
+"""With fewer frames, clipping sometimes leaves two or three values, whose mean chi-square does not exist."""
 
 
 class Trial(NamedTuple):
-    """Comparison of combined normal samples with their standard errors, each in units of its sample's own variance.
+    """Comparison of combined normal samples with their standard errors, in units of the variance of a single value.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Trial(NamedTuple):
     suggested
         Mean of the squared standard error from the scatter of the kept values.
     suggested_of_one
-        Mean of the squared standard error times the number of values kept.
+        Mean of the product of the squared standard error and the number of kept values.
     chi_square
         Mean of the squared error divided by the squared standard error; it does not exist for three frames or fewer.
     """
@@ -50,8 +50,8 @@ class Trial(NamedTuple):
     def correction(self) -> float:
         """Squared standard uncertainty divided by squared standard error, rounded so that all machines agree.
 
-        From 8 frames on this is the mean chi-square; for four to seven frames it is the ratio of the variances times
-        the factor of Student's distribution; for fewer, that ratio alone.
+        For 8 or more frames, this is the mean chi-square; for four to seven frames, the ratio of the variances times
+        the factor of Student's distribution; for fewer, the ratio alone.
         """
         if self.frames >= FEWEST_FOR_CHI_SQUARE:
             return round(self.chi_square, 3)
@@ -64,7 +64,7 @@ class Trial(NamedTuple):
 
     @property
     def frame_fraction(self) -> float:
-        """Variance of single values divided by the mean of squared standard uncertainty times values kept."""
+        """Variance of single values divided by the mean of squared standard uncertainty times number of kept values."""
         return round(1 / (self.suggested_of_one * self.correction), 3)
 
 
@@ -76,7 +76,7 @@ def student_variance(frames: int) -> float:
 def trial_samples(frames: int) -> NDArray[np.uint16]:
     """Return normal samples, uint16, shape (frames, samples).
 
-    Their sigma of 2,000 makes the quantisation insignificant.
+    Their sigma is 2,000, which makes the quantisation insignificant.
     """
     random = np.random.Generator(np.random.SFC64(frames))
     count = max(TRIAL_VALUES // frames, min(TRIAL_SAMPLES, 16 * TRIAL_VALUES // frames))
@@ -93,10 +93,10 @@ def trial_result(
     """Return the result of a method's trial on `trial_samples`.
 
     Mean and sigma of a normal sample are independent of every statistic that does not depend on location and scale
-    (Basu's theorem). Such statistics are the distance d of the combined value from the mean of all values, and the
-    standard error e, both in units of s, the scatter of all values. Therefore the variance of the combined value is
-    exactly sigma^2 (1/n + mean d^2), and the mean chi-square is the mean of ((n - 1) / (n - 3) / n + d^2) / e^2. So
-    only the small d and the slightly varying e bring the noise of the trial into the result.
+    (Basu's theorem). Two statistics of this kind are the distance d of the combined value from the mean of all values,
+    and the standard error e, both in units of s, the scatter of all values. Therefore the variance of the combined
+    value is exactly sigma^2 (1/n + mean d^2), and the mean chi-square is the mean of ((n - 1) / (n - 3) / n + d^2) /
+    e^2. Therefore the only noise of the trial in the result is that of the small d and of e, which varies little.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def trial_result(
         Shape (samples,): the combined values, their standard errors and the numbers of kept values.
     """
     frames = len(samples)
-    known = standard_error > 0  # unknown for a single kept value, 0 for equal ones
+    known = standard_error > 0  # unknown for a single kept value, 0 for equal values
     wide = samples[:, known].astype(np.float64)
     variance = wide.var(axis=0, ddof=1)
     moved = (value[known] - wide.mean(axis=0)) ** 2 / variance
