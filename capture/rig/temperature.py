@@ -115,7 +115,7 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
 
 
 async def cool_less(context: NightContext, setpoint_c: float) -> float | None:
-    """Cool to the nearest warmer setpoint that is configured and within reach. Return None if there is none.
+    """Cool to the nearest warmer configured setpoint within reach. Return that setpoint, or None if there is none.
 
     Raises
     ------

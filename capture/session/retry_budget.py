@@ -99,7 +99,7 @@ class HungCamera:
             self._waits += 1
 
     def use(self) -> None:
-        """Spend a power cycle. It also reconnects the driver."""
+        """Spend a power cycle, which also reconnects the driver."""
         self.uses_left -= 1
         self._timeouts = self.UNTIL_RECONNECTED
 

@@ -23,7 +23,7 @@ Shoot = Callable[[ShootStep, SetInputs], Awaitable[ShotSet]]
 
 
 def has_left_bin(sensor_c: Sequence[float], missing: int) -> bool:
-    """Return whether the frames so far suffice for one master, and the missing frames for another.
+    """Return whether the sensor has left one master's temperature range, with enough frames left for another master.
 
     Parameters
     ----------

@@ -163,7 +163,7 @@ class SetFrames:
 
     @property
     def _is_leaking(self) -> bool:
-        """True if light fell on several frames in a row, or on one of the first two; it is unclear on which."""
+        """True if light fell on several frames in a row, or on one of the first two, even if it is unclear on which."""
         return self.lit >= LIT_FRAMES or (self.lit > 0 and self.count.accepted == 1)
 
 

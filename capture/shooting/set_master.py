@@ -60,7 +60,7 @@ class SetMaster:
         self._series = TileSeries()
 
     def begin(self, frame: Frame, method: OverscanChoice) -> str | None:
-        """Prepare for frames like the given first one. Return why its overscan is not subtracted; None if it is.
+        """Prepare for frames like the given first one. Return the reason if its overscan cannot be subtracted.
 
         Flats get the overscan of the master that is subtracted from them.
         """
