@@ -46,7 +46,7 @@ FRAME_KINDS = {
 }
 
 REACHED_C = 0.2
-"""Deviation from the setpoint up to which it counts as reached."""
+"""Largest deviation from the setpoint at which the setpoint counts as reached."""
 
 
 def indi_devices(rig: SimulatedRig, tasks: asyncio.TaskGroup, publish: Publish) -> list[IndiDevice]:

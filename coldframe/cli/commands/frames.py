@@ -1,4 +1,4 @@
-"""Commands that read and make files: frames, masters and lights."""
+"""Commands that read and write files: frames, masters and lights."""
 
 from pathlib import Path
 from typing import Annotated, Literal
