@@ -22,8 +22,7 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 TILES = 16
-"""Largest number of tiles per axis; 256 tiles have 262,144 pixels, which determine the variance of one pair to 0.3
-%."""
+"""Largest number of tiles per axis; the 262,144 pixels of 256 tiles give the variance of one pair to 0.3 %."""
 
 TILE_PIXELS = 32
 """Height and width of a tile."""
@@ -374,7 +373,7 @@ def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], sat
 
 
 def doubling_temperature_c(sensor_c: Sequence[float], dark_e_per_s: Sequence[float]) -> float | None:
-    """Return the temperature difference that doubles the dark current; None if no temperatures are 3 C apart.
+    """Return the temperature difference that doubles the dark current; None if no two are 3 C apart.
 
     Over the range of a cooler, the logarithm of the dark current is practically linear in temperature (Janesick 2007,
     chapter 11: dark current is proportional to T^1.5 exp(-Eg / 2 k T)).

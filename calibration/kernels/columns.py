@@ -103,7 +103,7 @@ def reject_ends(
     Parameters
     ----------
     columns
-        The scratch, sorted.
+        The scratch array, with sorted columns.
     first, last
         Range of the kept rows; `last` is excluded.
     i

@@ -7,7 +7,7 @@ from coldframe.calibration.kernels.compiling import F32, U16, U32, kernel
 
 @kernel
 def count_signals(pixels: U16, dark: F32, counts: U32) -> None:
-    """Count the values of a region minus its dark, rounded and clipped to 16 bits, in 65,536 bins zeroed before."""
+    """Count the values of a region minus its dark, rounded and clipped to 16 bits, in 65,536 bins that start at 0."""
     half, zero, top = np.float32(0.5), np.float32(0), np.float32(65535)
     for y in range(pixels.shape[0]):
         for x in range(pixels.shape[1]):

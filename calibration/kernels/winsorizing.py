@@ -30,7 +30,7 @@ def find_winsorized_variances(columns: Columns, frames: int, sums: Sums, step: f
     Parameters
     ----------
     columns
-        The scratch, sorted.
+        The scratch array, with sorted columns.
     frames
         Number of rows of the scratch array.
     sums
@@ -123,7 +123,7 @@ def winsorized_variance(
     Parameters
     ----------
     columns
-        The scratch, sorted.
+        The scratch array, with sorted columns.
     first, last
         Range of the kept rows; `last` is excluded.
     i

@@ -158,7 +158,7 @@ def compare(bias: DarkMaster, dark_flat: DarkMaster, flat: PlannedFlat) -> Pedes
         If the shapes differ.
     """
     if bias.mean.shape != dark_flat.mean.shape:
-        raise ValueError(f"a bias of shape {bias.mean.shape} and dark flats of shape {dark_flat.mean.shape}")
+        raise ValueError(f"the bias has the shape {bias.mean.shape}, the dark flats {dark_flat.mean.shape}")
     flat_noise_adu = flat.noise * flat.signal_adu
     noise_adu = hypot(_typical(bias.uncertainty, flat_noise_adu), _typical(dark_flat.uncertainty, flat_noise_adu))
     difference = dark_flat.mean - bias.mean
