@@ -88,7 +88,7 @@ def _nights(records: list[CameraRecord]) -> int:
 
 def _nothing(storage: Path, name: str | None, records: list[CameraRecord]) -> str:
     if not records:
-        return f"{storage / CAMERAS}: no camera has been measured yet; any night with bias frames and flats does it"
+        return f"{storage / CAMERAS}: no camera has been measured yet; any night with bias frames and flats measures it"
     known = ", ".join(sorted({record.camera for record in records}))
     return f"no record of a camera named {name!r}; known cameras: {known}"
 

@@ -70,7 +70,7 @@ def main() -> None:
     except OSError as error:
         message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
     except MemoryError:
-        message = "not enough memory for this"
+        message = "not enough memory for this command"
     print(message, file=sys.stderr)
     sys.exit(2)
 

@@ -70,8 +70,8 @@ QUIET_PATIENCE_S = 10.0
 """Longest wait for a lost device before the run begins; during the run, the wait is longer."""
 
 OPEN_SERVER = (
-    "the INDI server {} is another machine's: INDI has neither passwords nor encryption, so whoever reaches it can "
-    "move your hardware. Reach it through ssh or WireGuard"
+    "the INDI server {} is on another machine: INDI has neither passwords nor encryption, so anyone who can reach it "
+    "can move your hardware. Reach it through ssh or WireGuard"
 )
 
 
@@ -248,7 +248,7 @@ async def _watched(
     try:
         await resources.enter_async_context(server)
     except OSError as error:
-        another = f"another run stores into {settings.storage.folder}, and that one is shown"
+        another = f"another run stores its night in {settings.storage.folder}, and coldframe watch shows that run"
         why = another if error.errno == errno.EADDRINUSE else error.strerror or error
         return f"coldframe watch cannot attach to this run: {why}"
     return None
@@ -270,4 +270,6 @@ def _print_plan(plan: NightPlan, request: NightRequest, configured: Settings) ->
     if not plan.settings.sets:
         print("nothing to shoot: the library has everything that these lights need", file=sys.stderr)
     elif configured.sets and (request.config is not None or not request.simulate):
-        print(f"what the lights in {request.lights} need is shot, and no configured [[sets]]", file=sys.stderr)
+        print(
+            f"ignoring the configured [[sets]]: the lights in {request.lights} determine what is shot", file=sys.stderr
+        )
