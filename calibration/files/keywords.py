@@ -17,8 +17,7 @@ RAW_TYPES = {
     FrameKind.DARK_FLAT: "Dark Frame",
     FrameKind.LIGHT: "Light Frame",
 }
-"""IMAGETYP as INDI writes it. A dark flat is written as a dark, because programs that group frames have no other
-word."""
+"""IMAGETYP as INDI writes it; a dark flat is a dark, because programs that group frames have no word for dark flats."""
 
 ROLES = {
     FrameKind.BIAS: "BIAS",

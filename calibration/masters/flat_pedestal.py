@@ -28,8 +28,7 @@ LINE_TOLERANCE = 0.0002
 """Largest standard deviation of the error due to rows and columns; the eye detects lines far below the noise."""
 
 PIXEL_SHARE = 0.1
-"""Largest scatter of ordinary pixels, as a fraction of the master flat's photon noise; it increases this noise by 0.5
-%."""
+"""Largest scatter of ordinary pixels, as a fraction of the photon noise, which it increases by 0.5 %."""
 
 HOT_FRACTION = 0.001
 """Largest fraction of pixels whose error may exceed `HOT_SIGMA` times the master flat's photon noise."""

@@ -26,8 +26,7 @@ LARGEST_DEPARTURE = 0.05
 """Largest relative difference between the rates of linear glow at two exposures, including errors."""
 
 HARMLESS_FRACTION = 0.05
-"""A rise by less than this fraction of the dark signal may be scaled; temperature gradients of the sensor cause as
-much."""
+"""A rise below this fraction of the dark signal may be scaled, because temperature gradients cause as much."""
 
 _FEWEST_PIXELS = 8
 _FEWEST_BLOCKS = 3

@@ -35,8 +35,7 @@ With 16,000 pixels, the ratio of clean sets scatters by 0.01.
 """
 
 CAP = 6.0
-"""Number of standard deviations to which differences are limited, so that a cosmic ray hardly counts but many jumping
-pixels do."""
+"""Limit on differences, in standard deviations: a cosmic ray hardly counts, but many jumping pixels do."""
 
 WINSORIZED = 3.0
 
