@@ -18,10 +18,10 @@ GOOD_PRACTICE = {
     FrameKind.FLAT: (20, 40),
     FrameKind.DARK_FLAT: (20, 40),
 }
-"""Fewest and most frames of a set whose size is a noise goal."""
+"""Smallest and largest number of frames of a set whose size is a noise goal."""
 
 WITH_GLOW = (40, 60)
-"""Fewest and most darks of a sensor with amplifier glow."""
+"""Smallest and largest number of darks of a sensor with amplifier glow."""
 
 LOWEST_PERCENT, HIGHEST_PERCENT = 0.1, 50.0
 
@@ -35,7 +35,7 @@ class LightNoise:
     Attributes
     ----------
     noise_adu
-        Noise of a pixel of one light: sky, dark current and readout together.
+        Noise of a pixel in one light: sky, dark current and readout together.
     signal_adu
         Level of the sky above the bias level; None if unknown.
     """
@@ -45,7 +45,7 @@ class LightNoise:
 
     @property
     def signal_to_noise(self) -> float:
-        """Signal over noise, by which the relative noise of a flat adds to a light; 0 if the signal is unknown."""
+        """Signal divided by noise, the weight of a flat's relative noise in a light; 0 if the signal is unknown."""
         return (self.signal_adu or 0.0) / self.noise_adu
 
 
@@ -72,7 +72,7 @@ class NoiseGoal:
 
     @property
     def expected_frames(self) -> int:
-        """Good frames needed in the worst case: the noise of a mean of n frames is that of one over sqrt(n)."""
+        """Good frames needed in the worst case: the noise of a mean of n frames is that of one frame over sqrt(n)."""
         return ceil(1 / self.largest_ratio**2)
 
     def __str__(self) -> str:
@@ -98,7 +98,7 @@ class CountFrom:
         )
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return a schema that calls `_checked` alone: pydantic would report an error for each type of a union."""
+        """Return a schema that calls only `_checked`; pydantic would report an error for each type of a union."""
         written = core_schema.plain_serializer_function_ser_schema(_written)
         return core_schema.no_info_plain_validator_function(self._checked, serialization=written)
 
@@ -115,4 +115,4 @@ class CountFrom:
 
 SetCount = Annotated[int | NoiseGoal, CountFrom(1)]
 LightsCount = Annotated[int | NoiseGoal, CountFrom(0)]
-"""As `SetCount`, with 0 for no frames."""
+"""Same as `SetCount`, but 0 is allowed and means no frames."""

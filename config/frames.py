@@ -26,7 +26,7 @@ class ReadoutSettings:
     Attributes
     ----------
     gain, offset
-        In the camera driver's own units. As an order, None keeps the driver's value; as a reading, None means that the
+        In the camera driver's own units. In a command, None keeps the driver's value; in a reading, None means that the
         camera has no such control.
     binning
         Pixels binned along each axis.

@@ -1,4 +1,4 @@
-"""Reading a configuration file, with a report of all its mistakes."""
+"""Reads a configuration file and reports all its mistakes."""
 
 import re
 import stat
@@ -21,8 +21,8 @@ from coldframe.config.settings import Settings
 from coldframe.config.toml_lines import KeyPath, key_lines, nearest_line
 from coldframe.errors import ColdframeError
 
-# A configuration has a few kilobytes: a longer file is something else, and is not read into memory. Lines are bounded
-# because tomllib's time grows with the square of the number of parts of a dotted key.
+# A configuration has a few kilobytes. A much longer file is something else and is not read into memory. Lines are
+# bounded because tomllib's time grows with the square of the number of parts of a dotted key.
 MAXIMUM_BYTES = 200_000
 MAXIMUM_LINE_LENGTH = 1000
 MAXIMUM_PROBLEMS = 200
@@ -42,7 +42,7 @@ class Problem:
     key
         The setting, such as ``flats.band`` or ``sets[2].count`` (lists count from 1); may be empty.
     text
-        What was found, and what is allowed.
+        The value that was found, and the allowed values.
     """
 
     line: int | None
@@ -51,7 +51,7 @@ class Problem:
 
 
 class ConfigError(ColdframeError):
-    """A configuration cannot be used. The text has a line for each problem: ``file:line: key: found X; allowed: Y``.
+    """A configuration cannot be used. The message has a line for each problem: ``file:line: key: found X; allowed: Y``.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def load_settings(path: Path) -> Settings:
     Raises
     ------
     ConfigError
-        If the configuration cannot be used; with all problems, in the order of the file.
+        If the configuration cannot be used. The error contains all problems in the order of the file.
     """
     text = _read_text(path)
     values, lines = _parse(path, text)
@@ -115,7 +115,7 @@ def load_for_safe_state(path: Path) -> Settings:
     Returns
     -------
     Settings
-        With the tables of `SAFE_STATE_TABLES`; everything else at its default, and no sets.
+        The tables of `SAFE_STATE_TABLES`; everything else has its default, and there are no sets.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def load_for_messages(path: Path) -> Settings:
     Returns
     -------
     Settings
-        With the tables of `MESSAGE_TABLES`; everything else at its default, and no sets.
+        The tables of `MESSAGE_TABLES`; everything else has its default, and there are no sets.
 
     Raises
     ------
@@ -202,10 +202,10 @@ def _syntax_problem(text: str, message: str) -> Problem:
 
 
 def _hidden(values: dict[str, object], details: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Return the contradictions between tables, which pydantic checks only if every single table is valid.
+    """Return the contradictions between tables, which pydantic checks only if every table is valid.
 
-    The wrong values are left out and the rest is validated again. If a set is wrong, all sets are left out: nothing can
-    be concluded from some of them.
+    The wrong values are left out and the rest is validated again. If a set is wrong, all sets are left out, because
+    contradictions between sets can be found only in the complete list.
     """
     remaining: object = values
     for each in details:
@@ -219,7 +219,7 @@ def _hidden(values: dict[str, object], details: list[ErrorDetails]) -> list[Erro
 
 
 def _without(values: object, path: KeyPath) -> object:
-    """Return nested tables without the value at `path`; if that is in a list, without the list."""
+    """Return nested tables without the value at `path`; if the value is in a list, without the whole list."""
     if not path or not isinstance(values, dict) or path[0] not in values:
         return values
     key, *rest = path
@@ -283,7 +283,7 @@ def _resolve(path: KeyPath) -> tuple[KeyPath, FieldInfo | None, Mapping[str, Fie
                 return path[: depth + 1], field, siblings
             if depth + 1 < len(path):
                 siblings = inner
-        elif key == "[key]":  # pydantic's mark for the name of a table, as opposed to its content
+        elif key == "[key]":  # pydantic's marker for the name of a table, as opposed to its content
             return path[:depth], None, siblings
         elif depth + 1 == len(path):
             field = None
@@ -314,7 +314,7 @@ def _key(path: KeyPath) -> str:
 
 
 def _shown(value: object) -> str:
-    """Return a value as TOML spells it; values nested in it appear by their kind only."""
+    """Return a value as TOML spells it; for nested values, return only their kind."""
     if isinstance(value, list):
         shown = ", ".join("a list" if isinstance(each, list) else _shown(each) for each in value)
         return _shortened(f"[{shown}]")

@@ -1,4 +1,4 @@
-"""The base of all configuration tables: a strict model, types for names and paths, and contradictions of settings."""
+"""The base of all configuration tables: a strict model, types for names and paths, and contradictory settings."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from coldframe.errors import ColdframeError
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """One setting that does not fit the others.
+    """A setting that contradicts other settings.
 
     Attributes
     ----------
     where
         Path of the setting, relative to the model that found the contradiction: keys, and positions in lists.
     text
-        What was found, and what is allowed.
+        The value that was found, and the allowed values.
     """
 
     where: tuple[str | int, ...]
@@ -27,7 +27,7 @@ class Contradiction:
 
 
 class ContradictionError(ColdframeError, ValueError):
-    """Settings that are allowed one by one but contradict each other.
+    """Settings that are each valid but contradict each other.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Simulated rigs: the tables of a rig file, and the rigs that are shipped with coldframe."""
+"""Simulated rigs: the tables of a rig file, and the rigs shipped with coldframe."""
 
 import time
 import tomllib
@@ -70,18 +70,18 @@ class SensorModel(RigPart):
     Attributes
     ----------
     width, height
-        Pixels as read out, overscan included.
+        Pixels as read out, including the overscan.
     overscan_columns
         Columns at the right end of each row that collect neither light nor dark current.
     bit_depth, scaled_to_16_bit
-        Bits of the converter, and whether files hold its value shifted up to 16 bits. "ADU" below means converter
+        Bits of the converter, and whether files contain its value scaled to 16 bits. "ADU" below means converter
         steps.
     e_per_adu
         Electrons per converter step at gain 0.
     full_well_e
         Electrons a pixel holds before it saturates.
     read_noise_e, converter_noise_adu
-        Noise before the amplifier and behind it; they add in quadrature.
+        Noise before and after the amplifier; the two add in quadrature.
     pedestal_adu
         Level of a bias frame at offset 0.
     column_pattern_adu, row_pattern_adu
@@ -89,10 +89,10 @@ class SensorModel(RigPart):
     row_noise_adu
         Standard deviation of the level of rows that differs from frame to frame.
     short_exposure_adu, short_exposure_s
-        Extra level of the shortest exposures, growing from none in the first row to this in the last; it falls
-        exponentially with the exposure, by this time constant.
+        Extra level of the shortest exposures, which increases from 0 in the first row to this value in the last, and
+        the time constant with which the extra level falls exponentially with the exposure.
     dark_e_per_s, dark_reference_c, dark_doubling_c
-        Median dark current at a temperature, and the warming that doubles it.
+        Median dark current at the reference temperature, and the temperature rise that doubles it.
     hot_fraction, hot_e_per_s
         Fraction of hot pixels and their median dark current at the reference temperature.
     glow_e_per_s
@@ -102,7 +102,7 @@ class SensorModel(RigPart):
     vignetting
         Relative loss of light in the corners.
     dust_motes
-        Motes on the sensor's window; each filter has further ones.
+        Motes on the sensor's window; each filter has additional motes.
     cosmic_rays_per_cm2_min
         Rate of charged particles that hit the sensor.
     cfa_pattern
@@ -173,9 +173,9 @@ class CoolerModel(RigPart):
     Attributes
     ----------
     maximum_delta_c
-        Steady difference to ambient at full power.
+        Steady difference from the ambient temperature at full power.
     time_constant_s
-        Time in which the sensor covers 63 % of the way to the steady temperature of the present power.
+        Time in which the sensor covers 63 % of the way to the steady temperature at the present power.
     minimum_setpoint_c
         Lowest setpoint that the driver accepts.
     reading_noise_c
@@ -194,11 +194,11 @@ class MqttLampModel(RigPart):
     Attributes
     ----------
     family, topic
-        Its firmware, and the topic in its settings.
+        Firmware of the lamp, and the topic in its settings.
     port
         TCP port of the broker.
     is_stuck
-        True if it reports every order as done, but the lamp does not change.
+        True if the lamp confirms every command but does not change.
     """
 
     family: Family
@@ -217,7 +217,7 @@ class PanelModel(RigPart):
     full_e_per_s
         Electrons per second that a clear pixel on the axis collects at full brightness.
     curve
-        Light as a function of the brightness setting: linear; setting ** `gamma`; linear in `pwm_steps` steps; or
+        Relative light for each brightness setting: linear; setting ** `gamma`; linear in `pwm_steps` steps; or
         saturating as 1 - exp(-setting / `knee`).
     glow
         Light at setting 0 while the panel is on, as a fraction of the full light.
@@ -247,7 +247,7 @@ class FilterModel(RigPart):
 
 
 class WheelModel(RigPart):
-    """A filter wheel; it takes `slot_s` to turn by one slot."""
+    """A filter wheel, which takes `slot_s` to turn by one slot."""
 
     slot_s: Positive
     filters: tuple[FilterModel, ...] = Field(min_length=1, max_length=16)
@@ -276,16 +276,17 @@ class FaultModel(RigPart):
     ----------
     leak_e_per_s
         Light that passes the closed cover when the rig is switched on: electrons per second in a clear pixel, mean over
-        the frame. It grows linearly from none at one edge to double the mean at `leak_side`.
+        the frame. The leak increases linearly from 0 at one edge to twice the mean at `leak_side`.
     leak_doubling_min
         Minutes in which the leak doubles, as at dawn; None for a constant leak.
     flicker_hz, flicker_depth
-        Frequency of a sine by which the panel's light varies, and its amplitude as a fraction of the mean.
+        Frequency and amplitude (as a fraction of the mean) of a sinusoidal variation of the panel's light.
     line_s
-        Time from the start of one row's exposure to that of the next: a rolling shutter turns flicker into bands.
+        Time from the start of one row's exposure to the start of the next row's exposure. A rolling shutter turns
+        flicker into bands.
     wheel_stuck, gain_ignored, panel_dead
-        True if the wheel reports that it turned, the camera that it changed its gain, or the panel that it is lit, but
-        did not.
+        True if the wheel reports that it turned, the camera reports that it changed its gain, or the panel reports that
+        it is lit, although the hardware did nothing.
     """
 
     leak_e_per_s: NotNegative = 0
@@ -307,13 +308,13 @@ class TwilightModel(RigPart):
     e_per_s
         Electrons per second in a clear pixel when the rig is switched on.
     doubling_min
-        Minutes in which the light then doubles; negative at dusk, when it halves.
+        Minutes in which the light doubles at that time; negative at dusk, when the light halves.
     levelling_min
         Minutes in which that rate of change falls to 37 %; None if it is constant.
     slope
-        Excess of the light at the right edge over that in the middle, as a fraction of the latter.
+        Light at the right edge minus light in the middle, as a fraction of the light in the middle.
     stars_per_mpx, faintest_star_e_per_s
-        Stars in a million pixels, and the light of the faintest of them, in electrons per second.
+        Stars per million pixels, and the light of the faintest star in electrons per second.
     """
 
     e_per_s: Positive
@@ -336,10 +337,10 @@ class SimulatedRig(RigPart):
     Attributes
     ----------
     seed
-        Seed of everything random about this specimen: its hot pixels and dust, and the noise of its frames.
+        Seed of all random properties of this rig: hot pixels, dust, and the noise of the frames.
     frames_before
-        Number of frames exposed before it was switched on. It continues the numbering that seeds their noise, so that
-        no noise repeats.
+        Number of frames exposed before the rig was switched on. The numbering of frames, which seeds their noise,
+        continues from it, so that no noise repeats.
     ambient_c, ambient_drift_c_per_h
         Outside temperature when the rig is switched on, and its rate of change.
     stray_e_per_s
@@ -369,7 +370,7 @@ class SimulatedRig(RigPart):
 
 
 def switched_on_now(rig: SimulatedRig) -> SimulatedRig:
-    """Return the rig switched on at this moment, so that its frames differ from those of every earlier run.
+    """Return the rig as switched on now, so that its frames differ from those of every earlier run.
 
     `frames_before` becomes the present time in milliseconds, which grows faster than any camera exposes, unless the rig
     file sets it.

@@ -20,7 +20,7 @@ from coldframe.config.tables.sets import LightsSettings
 from coldframe.config.tables.values import DifferentNames, Gain, Setpoint
 
 _COMMENT_WIDTH = 100
-# Most cooled cameras reach it on most nights, and their dark current hardly matters there.
+# Most cooled cameras reach this setpoint on most nights, and their dark current is negligible there.
 _USUAL_SETPOINT_C = -10.0
 _FINITE = ConfigDict(allow_inf_nan=False)
 _GAIN = TypeAdapter(Gain, config=_FINITE)
@@ -53,7 +53,7 @@ class RigSurvey:
     setpoint_c
         Range of the cooler's setpoint, degrees Celsius; None for an uncooled camera.
     readout_modes, readout_mode
-        Labels of all modes and of the present one; empty and None if there is only one.
+        Labels of all modes and of the present mode; empty and None if there is only one mode.
     panel
         Device name of the flat panel.
     brightness
@@ -87,8 +87,8 @@ def starter_config(survey: RigSurvey) -> str:
     Parameters
     ----------
     survey
-        Host, port and device names must be valid in a configuration; all other values may be as odd as drivers make
-        them.
+        Host, port and device names must be valid in a configuration; all other values may be anything that a driver
+        reports.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Line numbers of the keys of a TOML text: tomllib returns the values without them."""
+"""Line numbers of the keys of a TOML text, because tomllib returns values without line numbers."""
 
 import re
 import tomllib
@@ -30,7 +30,7 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     Parameters
     ----------
     text
-        TOML that tomllib accepts; the scan checks nothing.
+        TOML that tomllib accepts; the scan does not check it.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""The rig's hardware: what coldframe needs of a camera, flat panel, filter wheel or auxiliary, and the drivers for it.
+"""The rig's hardware: protocols of cameras, flat panels, filter wheels and auxiliaries, and their implementations.
 
-Start with the protocols in `camera`, `flat_panel` and `filter_wheel`; `rig` holds them together. The room `indi`
-implements them over INDI, the room `mqtt` a flat panel over MQTT, `manual_panel` a lamp that the user switches. Every
-method raises `DeviceError` (`errors`) and is bounded by a deadline.
+Start with the protocols in `camera`, `flat_panel` and `filter_wheel`, which `rig` combines. The room `indi` implements
+the protocols over INDI, the room `mqtt` implements a flat panel over MQTT, and `manual_panel` is a lamp that the user
+switches. Every method raises `DeviceError` (`errors`) and has a deadline.
 
-Nothing here knows what a night is: retries, plans and judging frames belong to `coldframe.capture`.
+Nothing here depends on the night: retries, plans and judging frames belong to `coldframe.capture`.
 """

@@ -1,10 +1,10 @@
-"""The protocol of auxiliaries: devices that can shine into the telescope, such as dew heaters or focusers with LEDs."""
+"""The protocol of auxiliaries: devices that can emit light into the telescope, such as dew heaters with LEDs."""
 
 from typing import Protocol
 
 
 class Auxiliary(Protocol):
-    """A device that is off while it must be dark. All methods raise DeviceError, and every wait has a deadline."""
+    """A device that must be off while it must be dark. All methods raise DeviceError, and every wait has a deadline."""
 
     @property
     def name(self) -> str:
@@ -13,21 +13,21 @@ class Auxiliary(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """True while it is connected, and off if that was its last order."""
+        """True while the auxiliary is connected, and off if it was last commanded off."""
         ...
 
     async def ensure_ready(self) -> None:
-        """Reconnect it if necessary, and switch it off again if that was its last order."""
+        """Reconnect the auxiliary if necessary, and switch it off again if it was last commanded off."""
         ...
 
     async def connect(self) -> None:
-        """Connect, without switching anything."""
+        """Connect to the auxiliary without switching it."""
         ...
 
     async def switch_off(self) -> None:
-        """Switch it off, and wait until its driver confirms that."""
+        """Switch the auxiliary off, and wait until its driver confirms the command."""
         ...
 
     async def restore(self) -> None:
-        """Restore its state from before it was first switched off; do nothing if it never was."""
+        """Restore the state that the auxiliary had before it was first switched off; do nothing if it never was."""
         ...

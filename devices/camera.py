@@ -14,14 +14,14 @@ from coldframe.config.frames import FrameKind, ReadoutSettings
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Range of a numeric control as its driver announces it (step 0: continuous)."""
+    """The range of a numeric control as its driver announces it; a step of 0 means that any value is allowed."""
 
     minimum: float
     maximum: float
     step: float = 0.0
 
     def contains(self, value: float) -> bool:
-        """Return whether `value` is within the range; NaN never is."""
+        """Return whether `value` is within the range; NaN is never within it."""
         return self.minimum <= value <= self.maximum
 
 
@@ -34,7 +34,7 @@ class CameraFeatures:
     width, height
         Unbinned sensor size in pixels.
     bit_depth
-        Bits of the analogue-to-digital converter if the driver reports them, else the depth of its files.
+        Bits of the analogue-to-digital converter if the driver reports them, else the bit depth of its files.
     exposure_s
         Shortest and longest exposure.
     gain, offset
@@ -74,11 +74,11 @@ class Thermals:
     Attributes
     ----------
     sensor_c
-        Sensor temperature in degrees Celsius; None if no sensible value has been reported yet.
+        Sensor temperature in degrees Celsius; None if no plausible value has been reported yet.
     setpoint_c
-        The setpoint last ordered; None while the cooler is off.
+        The last commanded setpoint; None while the cooler is off.
     cooler_on
-        State of the cooler as the driver reports it; None if it does not.
+        State of the cooler as the driver reports it; None if the driver does not report it.
     power_percent
         Cooler power, 0 to 100; None if the driver does not report it.
     read_at_s
@@ -111,11 +111,11 @@ class Frame:
     sensor_c
         Sensor temperature when the exposure ended, degrees Celsius.
     setpoint_c
-        Cooler setpoint, degrees Celsius; None if the cooler was off or there is none.
+        Cooler setpoint, degrees Celsius; None if the cooler was off or the camera has none.
     camera
         Name of the camera.
     header
-        Cards that the driver wrote, without the structural ones.
+        FITS cards that the driver wrote, without the structural ones.
     """
 
     pixels: NDArray[np.uint16]
@@ -138,11 +138,11 @@ class StrayFrame:
     camera
         Name of the camera.
     reason
-        Why it does not count, as a clause.
+        Why the delivery does not count, as a clause.
     content
-        The pixels, uint16, shape (height, width), ADU; the bytes as received if they could not be decoded.
+        The pixels, uint16, shape (height, width), ADU; or the received bytes if they could not be decoded.
     header
-        Cards that came with the pixels.
+        FITS cards that came with the pixels.
     """
 
     camera: str
@@ -166,19 +166,19 @@ class Camera(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """True while the camera is connected and has the settings and setpoint of its last orders."""
+        """True while the camera is connected and has the last commanded settings and setpoint."""
         ...
 
     async def ensure_ready(self) -> None:
-        """Reconnect the camera if necessary, and restore the settings and setpoint of its last orders."""
+        """Reconnect the camera if necessary, and restore the last commanded settings and setpoint."""
         ...
 
     async def reconnect(self) -> None:
-        """Disconnect the driver from its hardware and reconnect it, and restore settings and setpoint."""
+        """Disconnect the driver from its hardware, reconnect it, and restore settings and setpoint."""
         ...
 
     async def connect(self) -> None:
-        """Connect, and configure the driver as coldframe needs it (upload to the client, FITS, 16 bit, full frame)."""
+        """Connect, and configure the driver for coldframe: upload to the client, FITS, 16 bit, full frame."""
         ...
 
     async def apply(self, settings: ReadoutSettings) -> ReadoutSettings:
@@ -194,7 +194,7 @@ class Camera(Protocol):
         ...
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and order a setpoint; return when the driver accepts it, not when it is reached."""
+        """Switch the cooler on and command a setpoint; return when the driver accepts it, before it is reached."""
         ...
 
     async def cooler_off(self) -> None:

@@ -1,10 +1,10 @@
-"""Exceptions of devices. Every message says what happened, to which device, and what to do next."""
+"""Exceptions of devices. Every message states what happened, to which device, and what to do next."""
 
 from coldframe.errors import ColdframeError
 
 
 class DeviceError(ColdframeError):
-    """A device did not obey an order.
+    """A device did not obey a command.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class DeviceLostError(DeviceError):
 
 
 class SettingRefusedError(DeviceError):
-    """The driver answered a setting with an alert, or the value is outside the range that it announces."""
+    """The driver answered a setting with an alert, or the value is outside the range that the driver announces."""
 
 
 class FrameDamagedError(DeviceError):
@@ -40,4 +40,4 @@ class FrameDamagedError(DeviceError):
 
 
 class NotSupportedError(DeviceError):
-    """The device has no such control."""
+    """The device does not have the requested control."""

@@ -18,16 +18,16 @@ class FilterWheel(Protocol):
 
     @property
     def current(self) -> str | None:
-        """The filter in the beam; None while the wheel turns, or if its position is unknown."""
+        """The filter in the beam; None while the wheel turns, or if the position of the wheel is unknown."""
         ...
 
     @property
     def is_ready(self) -> bool:
-        """True while the wheel is connected and has the filter of its last order in the beam."""
+        """True while the wheel is connected and the last commanded filter is in the beam."""
         ...
 
     async def ensure_ready(self) -> None:
-        """Reconnect the wheel if necessary, and turn it back to the filter of its last order."""
+        """Reconnect the wheel if necessary, and turn it back to the last commanded filter."""
         ...
 
     async def connect(self) -> None:

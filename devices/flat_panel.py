@@ -20,7 +20,7 @@ class CoverState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PanelState:
-    """The state that a panel reports: brightness in the panel's own steps, and cover None if it has none."""
+    """The state that a panel reports: brightness in its own steps, and the cover, None for a panel without a cover."""
 
     lit: bool
     brightness: int | None
@@ -37,7 +37,7 @@ class FlatPanel(Protocol):
 
     @property
     def brightness_limits(self) -> Limits | None:
-        """Range of the brightness in the panel's own steps; None if it can only be switched on and off."""
+        """Range of the brightness in the panel's own steps; None if the lamp can only be switched on and off."""
         ...
 
     @property
@@ -56,19 +56,19 @@ class FlatPanel(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """True while the panel is connected, and lamp and cover are as last ordered."""
+        """True while the panel is connected and lamp and cover are in their last commanded states."""
         ...
 
     async def ensure_ready(self) -> None:
-        """Reconnect the panel if necessary, and restore lamp and cover to their last orders."""
+        """Reconnect the panel if necessary, and restore the last commanded states of lamp and cover."""
         ...
 
     async def connect(self) -> None:
-        """Connect; afterwards, ranges and state are known."""
+        """Connect to the panel, so that its ranges and its state are known."""
         ...
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Switch the lamp on, then set the brightness: some panels (Wanderer) go to full when switched on."""
+        """Switch the lamp on, then set the brightness, because some panels (Wanderer) go to full when switched on."""
         ...
 
     async def light_off(self) -> None:
@@ -88,14 +88,14 @@ class FlatPanel(Protocol):
 async def lit(
     panel: FlatPanel, brightness: int | None, do: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 ) -> AsyncIterator[None]:
-    """Switch the lamp on for the length of the block, and off again however the block ends.
+    """Switch the lamp on for the length of the block, and off again regardless of how the block ends.
 
-    `do` runs an order with the retries that the caller wants.
+    `do` runs a command with the retries that the caller wants.
     """
     try:
         await do(lambda: panel.light_on(brightness))
         yield
     except BaseException:
-        await panel.light_off()  # without retries: after a failure or cancellation, don't wait for a missing panel
+        await panel.light_off()  # no retries: after a failure or cancellation, do not wait for a missing panel
         raise
     await do(panel.light_off)

@@ -12,11 +12,11 @@ class ManualPanel:
     Attributes
     ----------
     name
-        Name in messages, and key of what is learned about the panel.
+        Name in messages, and key under which learned values of the panel are stored.
     seen_lit
         Whether the last frame showed the lamp lit.
     brightness_limits, has_light, has_cover
-        It has a lamp, but neither a brightness control nor a cover.
+        This panel has a lamp, but neither a brightness control nor a cover.
     is_ready
         Always true: there is no connection to lose.
     """

@@ -1,4 +1,4 @@
-"""Waiting for a condition that is checked within every event of a stream."""
+"""Waits for conditions that are checked within every event of a stream."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,17 +8,17 @@ T = TypeVar("T")
 
 
 class Watchers:
-    """Checks the conditions of all waiting tasks whenever something happens.
+    """Checks the conditions of all waiting tasks at every event.
 
-    The check runs inside `wake`, before the next event: a task that is only woken would see an Alert and the Ok that
-    follows it (a habit of INDI drivers) as one change, and miss the Alert.
+    The check runs inside `wake`, before the next event, because a task that is only woken would see an Alert and the Ok
+    that follows it (a habit of INDI drivers) as one change, and miss the Alert.
     """
 
     def __init__(self) -> None:
         self._checks: list[Callable[[], None]] = []
 
     async def until(self, seen: Callable[[], T | None], deadline_s: float) -> T:
-        """Wait until `seen()`, called after every event, returns something other than None, and return that.
+        """Call `seen` at once and after every event until it returns a value other than None, and return that value.
 
         Raises
         ------
@@ -47,6 +47,6 @@ class Watchers:
             self._checks.remove(check)
 
     def wake(self) -> None:
-        """Check all conditions: something has happened."""
+        """Check all conditions after an event."""
         for check in tuple(self._checks):
             check()

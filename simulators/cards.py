@@ -25,7 +25,7 @@ def driver_cards(
 ) -> dict[str, HeaderValue]:
     """Return the cards of a full frame, without the structural ones.
 
-    Like the base class, it writes neither OFFSET nor SET-TEMP nor the readout mode.
+    Like the base class, this function writes neither OFFSET nor SET-TEMP nor the readout mode.
     """
     sensor = rig.sensor
     cards: dict[str, HeaderValue] = {

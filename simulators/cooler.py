@@ -17,7 +17,7 @@ def ambient_c(rig: SimulatedRig, since_s: float) -> float:
 class Cooler:
     """The temperature of a sensor over time.
 
-    It is computed in fixed steps, so that it does not depend on when it is read.
+    The temperature is computed in fixed steps, so that it does not depend on the times of the readings.
 
     Parameters
     ----------
@@ -49,14 +49,14 @@ class Cooler:
         return 100 * self.power
 
     def cool_to(self, setpoint_c: float) -> None:
-        """Switch on, and regulate to a setpoint."""
+        """Switch the cooler on, and regulate to a setpoint."""
         # The integral starts at the power that holds the setpoint, so that the approach does not depend on integration.
         ambient = ambient_c(self._rig, self._steps * self._step_s)
         self._integral = min(max((ambient - setpoint_c) / self._model.maximum_delta_c, 0.0), 1.0)
         self.setpoint_c = setpoint_c
 
     def weaken(self, maximum_delta_c: float) -> None:
-        """Reach less far below ambient from now on, like a cooler that loses its vacuum or its fan."""
+        """Reduce the largest difference from ambient, as for a cooler that loses its vacuum or its fan."""
         self._model = self._model.model_copy(update={"maximum_delta_c": maximum_delta_c})
 
     def switch_off(self) -> None:
@@ -65,8 +65,8 @@ class Cooler:
         self.power = 0.0
 
     def advance(self, now_s: float) -> None:
-        """Advance the state to `now_s`."""
-        # The tolerance covers rounding of the clock: the same night must have the same steps every time.
+        """Advance the temperature and the regulation to `now_s`."""
+        # The tolerance covers rounding of the clock, because the same night must have the same steps every time.
         due = int((now_s - self._started_s) / self._step_s + 1e-6)
         while self._steps < due:
             self._steps += 1
@@ -84,7 +84,7 @@ class Cooler:
         proportional = 4 / self._model.maximum_delta_c
         wanted = proportional * error_c + self._integral
         power = min(max(wanted, 0.0), 1.0)
-        # Integration stops while the power is at a limit, against integral windup on the way down.
+        # Integration stops while the power is at a limit, to avoid integral windup while cooling down.
         if power == wanted:
             self._integral += proportional * error_c / STEPS_PER_TIME_CONSTANT
         return power

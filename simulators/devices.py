@@ -31,7 +31,7 @@ def simulated_rig(rig: SimulatedRig, now: Callable[[], datetime]) -> Rig:
 
 
 def rig_of(telescope: Telescope, now: Callable[[], datetime]) -> Rig:
-    """Build the devices of a telescope; `now` as for `simulated_rig`."""
+    """Build the devices of a telescope; see `simulated_rig` for `now`."""
     return Rig(
         camera=SimulatedCamera(telescope, now),
         panel=SimulatedFlatPanel(telescope),
@@ -88,7 +88,7 @@ class SimulatedCamera:
 
     @property
     def is_ready(self) -> bool:
-        """True once connected: it never loses its settings."""
+        """True once the camera is connected, because it never loses its settings."""
         return self._connected
 
     async def ensure_ready(self) -> None:
@@ -96,7 +96,7 @@ class SimulatedCamera:
         await self.connect()
 
     async def reconnect(self) -> None:
-        """Connect; there are no settings to restore."""
+        """Connect the camera; there are no settings to restore."""
         await self.connect()
 
     async def connect(self) -> None:
@@ -149,7 +149,7 @@ class SimulatedCamera:
         self._aborted.set()
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and order a setpoint.
+        """Switch the cooler on and command a setpoint.
 
         Raises
         ------
@@ -279,7 +279,7 @@ class SimulatedFlatPanel:
 
     @property
     def has_light(self) -> bool:
-        """Always true."""
+        """Always true, because the panel is always connected."""
         return True
 
     @property
@@ -292,10 +292,10 @@ class SimulatedFlatPanel:
         return PanelState(self.hardware.lit, self.hardware.brightness, self.hardware.cover(_time_s()))
 
     async def ensure_ready(self) -> None:
-        """Do nothing: it is always connected."""
+        """Do nothing, because the device is always connected."""
 
     async def connect(self) -> None:
-        """Do nothing: it is always connected."""
+        """Do nothing, because the device is always connected."""
 
     async def light_on(self, brightness: int | None = None) -> None:
         """Switch the lamp on, and set the brightness.
@@ -359,10 +359,10 @@ class SimulatedFilterWheel:
         return None if slot is None else self.filters[slot]
 
     async def ensure_ready(self) -> None:
-        """Do nothing: it is always connected."""
+        """Do nothing, because the device is always connected."""
 
     async def connect(self) -> None:
-        """Do nothing: it is always connected."""
+        """Do nothing, because the device is always connected."""
 
     async def select(self, name: str) -> None:
         """Turn the wheel to the named filter, and wait until it is in the beam.
@@ -382,5 +382,5 @@ def _time_s() -> float:
 
 
 async def _sleep_until(time_s: float) -> None:
-    # A loop may wake up early by its clock's resolution, but a device must have arrived when it reports that.
+    # A loop may wake up early by its clock's resolution, but a device must not report its arrival early.
     await asyncio.sleep(max(time_s - _time_s(), 0.0) + CLOCK_RESOLUTION_S)

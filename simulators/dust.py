@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Mote:
-    """The out-of-focus shadow of a mote, which is an image of the telescope's pupil.
+    """The out-of-focus shadow of a mote, in the shape of the telescope's pupil.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ Map = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Flicker:
-    """A lamp whose light varies as a sine, in front of a rolling shutter.
+    """A lamp whose light varies sinusoidally, as seen through a rolling shutter.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class Flicker:
     phase
         Phase at the start of the first row's exposure, radians.
     line_s
-        Time from the start of one row's exposure to that of the next.
+        Time from the start of one row's exposure to the start of the next row's exposure.
     """
 
     frequency_hz: float
@@ -66,7 +66,7 @@ class Leak:
 
 
 def leak_e_per_s(faults: FaultModel, elapsed_s: float) -> float:
-    """Return the light that passes the closed cover, this long after the rig was switched on."""
+    """Return the light that passes the closed cover at the given time after the rig was switched on."""
     if faults.leak_doubling_min is None:
         return faults.leak_e_per_s
     return float(faults.leak_e_per_s * 2 ** (elapsed_s / 60 / faults.leak_doubling_min))

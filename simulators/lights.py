@@ -22,7 +22,8 @@ FRAMES = 3
 def write_lights(folder: Path, rig: SimulatedRig, night: Settings, ended_at: datetime) -> list[Path]:
     """Write the lights for which the sets of an example night are made, and return their paths.
 
-    Each filter of its flat sets gets `FRAMES` lights of an even sky, with the exposures of its dark sets in turn.
+    Each filter of the night's flat sets gets `FRAMES` lights of a uniform sky, which cycle through the exposures of its
+    dark sets.
 
     Parameters
     ----------

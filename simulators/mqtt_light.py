@@ -30,19 +30,19 @@ class Habits:
     Attributes
     ----------
     is_mute
-        It obeys, but publishes nothing.
+        The lamp obeys, but publishes nothing.
     is_deaf
-        It ignores all orders.
+        The lamp ignores all commands.
     brightest
-        Its highest brightness, if that is below full brightness.
+        Highest brightness of the lamp, if it is below full brightness.
     fade_s
-        Duration of every change, whatever transition was ordered.
+        Duration of every change, regardless of the commanded transition.
     is_stuck
-        It reports every order as done, but the lamp does not change.
+        The lamp confirms every command, but does not change.
     burns_on
-        It reports that it is off, but stays on.
+        The lamp reports that it is off, but stays on.
     is_chatty
-        It publishes messages that are not a state before each state.
+        The lamp publishes other messages before each state.
     """
 
     is_mute: bool = False
@@ -56,7 +56,7 @@ class Habits:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The change that an order requests; None for what it does not change."""
+    """The change that a command requests; None for attributes that stay the same."""
 
     lit: bool | None = None
     brightness: int | None = None
@@ -91,7 +91,7 @@ class Firmware(Protocol):
         ...
 
     def parse_order(self, topic: str, payload: bytes) -> Change:
-        """Return the change that an order requests."""
+        """Return the change that a command requests."""
         ...
 
     def state_messages(self, *, lit: bool, brightness: int) -> tuple[Outgoing, ...]:
@@ -100,7 +100,7 @@ class Firmware(Protocol):
 
 
 class WledFirmware:
-    """WLED: it publishes its state only if an order changes something, such as the speed of its effect."""
+    """WLED, which publishes its state only if a command changes something, such as the speed of its effect."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
@@ -116,7 +116,7 @@ class WledFirmware:
         return Outgoing(f"{self._topic}/status", "online" if online else "offline", is_retained=True)
 
     def parse_order(self, topic: str, payload: bytes) -> Change:
-        """Return the change that an order requests."""
+        """Return the change that a command requests."""
         if topic == self._topic:
             text = payload.decode()
             if text in {"ON", "OFF"}:
@@ -137,7 +137,7 @@ class WledFirmware:
 
 
 class TasmotaFirmware:
-    """Tasmota: it has a topic for each command, and answers each with a result of that command."""
+    """Tasmota, which has a topic for each command and answers each command with its result."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
@@ -153,7 +153,7 @@ class TasmotaFirmware:
         return Outgoing(f"tele/{self._topic}/LWT", "Online" if online else "Offline", is_retained=True)
 
     def parse_order(self, topic: str, payload: bytes) -> Change:
-        """Return the change that an order requests."""
+        """Return the change that a command requests."""
         self._command, text = topic.rsplit("/", 1)[1].upper(), payload.decode()
         if self._command == "POWER" and text:
             return Change(lit=text == "ON")
@@ -169,7 +169,10 @@ class TasmotaFirmware:
             "DIMMER": {**power, "Dimmer": brightness},
             "STATE": {"Uptime": "0T00:00:11", **power, "Dimmer": brightness, "Fade": "OFF"},
             "FADE": {"Fade": "OFF"},
-            "": {**power, "Dimmer": brightness},  # no command: its button or its web page was used
+            "": {
+                **power,
+                "Dimmer": brightness,
+            },  # no command: the change came from the button or the web page of the lamp
         }
         result = results.get(self._command, {"Command": "Unknown"})
         self._command = ""
@@ -178,7 +181,7 @@ class TasmotaFirmware:
 
 
 class JsonFirmware:
-    """JSON orders and states: ESPHome, whose state is retained, and zigbee2mqtt, whose state can be requested."""
+    """JSON commands and states: ESPHome, whose state is retained, and zigbee2mqtt, whose state can be requested."""
 
     def __init__(
         self, command: str, state: str, availability: str, *, is_retained: bool, get_topic: str | None = None
@@ -202,7 +205,7 @@ class JsonFirmware:
         )
 
     def parse_order(self, topic: str, payload: bytes) -> Change:
-        """Return the change that an order requests."""
+        """Return the change that a command requests."""
         if topic == self._get_topic:
             return Change()
         order = json.loads(payload)
@@ -251,11 +254,11 @@ class SimulatedMqttLight:
     settings
         The broker.
     family, topic
-        Its firmware, and the topic in its settings.
+        Firmware of the lamp, and the topic in its settings.
     lamp
-        The panel that it switches.
+        The simulated panel that the lamp switches.
     habits
-        Its faults and peculiarities.
+        Faults and peculiarities of the lamp.
     """
 
     def __init__(
@@ -290,11 +293,11 @@ class SimulatedMqttLight:
             await asyncio.Event().wait()
 
     async def switch(self, *, lit: bool, brightness: int | None = None) -> None:
-        """Switch the lamp at its button; it publishes its state."""
+        """Switch the lamp at its button, which makes the lamp publish its state."""
         await self._obey(Change(lit, brightness))
 
     async def lose_power(self) -> None:
-        """Cut the power: the lamp is off, and the broker publishes its last will."""
+        """Cut the power, so that the lamp is off and the broker publishes its last will."""
         await self.__aexit__(None, None, None)
         self.lit = self._lamp.lit = False
 
@@ -351,7 +354,7 @@ class SimulatedMqttLight:
             await self._publish_state()
 
     async def _fade(self, before: int, after: int) -> None:
-        """Change the brightness in steps, and publish each of them."""
+        """Change the brightness in steps, and publish each step."""
         lit, brightness = self.lit, self.brightness
         for step in range(FADE_STEPS):
             self.brightness = round(before + (after - before) * step / FADE_STEPS)

@@ -24,7 +24,7 @@ class Telescope:
     rig
         Description of the rig.
     started_s
-        Time at which it is switched on; all later times are on the same clock.
+        Time at which the rig is switched on; all later times are on the same clock.
     """
 
     def __init__(self, rig: SimulatedRig, started_s: float) -> None:
@@ -79,7 +79,7 @@ class Telescope:
         binning: int,
         readout_mode: int,
     ) -> Exposure:
-        """Begin an exposure: count it, and return everything that its frame depends on."""
+        """Begin and count an exposure; return everything that its frame depends on."""
         self._exposures += 1
         shutter_stays_closed = kind.needs_darkness and self.rig.sensor.shutter_travel_s is not None
         return Exposure(

@@ -7,7 +7,7 @@ from coldframe.devices.flat_panel import CoverState
 
 
 class Panel:
-    """A panel on the inside of its cover, if it has one: it illuminates the telescope while the cover is closed."""
+    """A panel; if it has a cover, its lamp is in the cover and illuminates the telescope while the cover is closed."""
 
     def __init__(self, model: PanelModel, *, is_dead: bool = False) -> None:
         self.model = model
@@ -18,9 +18,9 @@ class Panel:
         self._settled_s = -math.inf
 
     def move_cover(self, now_s: float, *, closed: bool) -> float:
-        """Start moving the cover if necessary; return the time of its arrival."""
+        """Start moving the cover if necessary; return the time at which it arrives."""
         if closed != self._closed and self.model.cover_travel_s is not None:
-            # A cover that reverses on its way has to go back as far as it has come.
+            # A cover that reverses in mid-travel takes as long to go back as it has travelled.
             still_to_go_s = max(self._settled_s - now_s, 0.0)
             self._settled_s = now_s + self.model.cover_travel_s - still_to_go_s
             self._closed = closed
@@ -41,7 +41,7 @@ class Panel:
 
 
 def radiance(model: PanelModel, brightness: int) -> float:
-    """Return the light for a brightness setting, relative to full brightness."""
+    """Return the light output at the given brightness setting, relative to full brightness."""
     return model.glow + (1 - model.glow) * _risen(model, brightness / model.brightness_maximum)
 
 

@@ -2,7 +2,7 @@
 
 The model follows J. Janesick, "Photon Transfer", SPIE Press 2007, chapters 2 and 3: photo-electrons and dark electrons
 with shot noise, full well, read noise, amplifier, converter noise, pedestal, converter. Shot noise is drawn from a
-normal distribution with the Poisson variance, together with the read noise in one draw per pixel.
+normal distribution with the Poisson variance; shot noise and read noise share one draw per pixel.
 """
 
 from collections.abc import Iterator
@@ -74,7 +74,7 @@ class Exposure:
 
 
 class Sensor:
-    """A specimen of a sensor model; the same seed gives the same specimen and the same frames.
+    """An individual sensor of a given model; the same seed gives the same sensor and the same frames.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Sensor:
         self._flat: tuple[int, Map] | None = None
 
     def e_per_adu(self, gain: float) -> float:
-        """Return the electrons per converter step at a gain setting."""
+        """Return the electrons per converter step at the given gain setting."""
         control = self.model.gain
         return self.model.e_per_adu * 10 ** (-gain * control.db_per_step / 20) if control else self.model.e_per_adu
 
@@ -100,13 +100,13 @@ class Sensor:
         return self.model.pedestal_adu + (offset * control.adu_per_step if control else 0.0)
 
     def read_noise_e(self, gain: float, readout_mode: int = 0) -> float:
-        """Return the read noise including that of the converter, in electrons."""
+        """Return the read noise, including the noise of the converter, in electrons."""
         modes = self.model.readout_modes
         factor = modes[readout_mode].noise_factor if modes else 1.0
         return factor * float(np.hypot(self.model.read_noise_e, self.model.converter_noise_adu * self.e_per_adu(gain)))
 
     def warmth(self, sensor_c: float) -> float:
-        """Return the dark current relative to that at the reference temperature."""
+        """Return the dark current relative to the dark current at the reference temperature."""
         return float(2.0 ** ((sensor_c - self.model.dark_reference_c) / self.model.dark_doubling_c))
 
     @cached_property
@@ -130,7 +130,7 @@ class Sensor:
         return np.float32(self.model.glow_e_per_s) * np.exp(-((rows / np.float32(0.35)) ** 2)), across
 
     def flat_response(self, filter_slot: int | None) -> Map:
-        """Return the response of every pixel to even light through a filter, 1 for a clear pixel on the axis.
+        """Return the response of every pixel to uniform light through a filter, 1 for a clear pixel on the axis.
 
         Parameters
         ----------
@@ -180,7 +180,7 @@ class Sensor:
         model, e_per_adu = self.model, self.e_per_adu(shot.gain)
         draw *= np.sqrt(electrons + np.float32(self.read_noise_e(shot.gain, shot.readout_mode) ** 2))
         electrons += draw
-        # Clipped after the draw for both noises: a full well has no shot noise, and its read noise hardly matters.
+        # Clipped after the shared draw of both noises: a full well has no shot noise, and its read noise is negligible.
         np.minimum(electrons, np.float32(model.full_well_e), out=electrons)
         electrons *= np.float32(1 / e_per_adu)
         electrons += self._column_pattern

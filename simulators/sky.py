@@ -10,7 +10,7 @@ from coldframe.config.simulated_rig import TwilightModel
 Map = NDArray[np.float32]
 
 STAR_REACH_PX = 6
-"""Radius beyond which the light of a star is neglected."""
+"""Radius in pixels beyond which the light of a star is neglected."""
 
 STAR_SIGMA_PX = 1.3
 
@@ -47,11 +47,11 @@ class SkyField:
     Attributes
     ----------
     slope_e_per_s
-        Excess of the light at the right edge over that in the middle.
+        Light at the right edge minus light in the middle.
     stars_per_mpx, faintest_e_per_s
-        Stars in a million pixels, and the light of the faintest.
+        Stars per million pixels, and the light of the faintest star.
     seed
-        Seed of their positions, different in every frame because the telescope moves.
+        Seed of the star positions, which differs in every frame because the telescope moves.
     """
 
     slope_e_per_s: float

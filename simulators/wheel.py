@@ -6,7 +6,7 @@ from coldframe.config.simulated_rig import WheelModel
 
 
 class Wheel:
-    """A filter wheel. A stuck one reports every turn as done but keeps its first slot in the beam."""
+    """A filter wheel. A stuck wheel reports every turn as done but keeps its first slot in the beam."""
 
     def __init__(self, model: WheelModel, *, is_stuck: bool = False) -> None:
         self.model = model
@@ -25,7 +25,7 @@ class Wheel:
         return 0 if self._is_stuck else self._slot
 
     def turn_to(self, slot: int, now_s: float) -> float:
-        """Start turning to a slot; return the time of its arrival."""
+        """Start turning to a slot; return the time at which the wheel arrives."""
         slots = len(self.model.filters)
         steps = min((slot - self._slot) % slots, (self._slot - slot) % slots)
         self._slot = slot

@@ -1,4 +1,4 @@
-"""Measure the camera from the frames in a night folder, to recreate its record or for nights that have none."""
+"""Measurement of the camera from the frames in a night folder, for nights whose record is missing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 SKIPPED_FOLDERS = frozenset({"masters", "quarantine", "checks"})
-"""Folders of a night without usable raw frames."""
+"""Folders inside a night folder that contain no usable raw frames."""
 
 TUNING_FOLDER = "tuning"
-"""Folder of test frames. Single ones are skipped: they were shot under a light that no other frame shares."""
+"""Folder of test frames. Single frames in it are skipped, because no other frame has the same illumination."""
 
 
 @dataclass(slots=True)
@@ -38,21 +38,21 @@ class _Group:
 
 
 def measure_night(folder: Path, known: Measured | None = None) -> tuple[list[CameraRecord], list[str]]:
-    """Measure the camera from the raw frames of a night, and return a sentence about each unreadable file.
+    """Measure the camera from the raw frames of a night; return the records, and a sentence about each unreadable file.
 
     Parameters
     ----------
     folder
-        Folder of one night.
+        Folder of the night.
     known
-        Gain in electrons per ADU from elsewhere, for a night without flats.
+        Gain in electrons per ADU from another source, for a night without flats.
 
     Returns
     -------
     records
-        One record per camera and setting with enough frames.
+        One record for each camera and setting with enough frames.
     problems
-        Unreadable files and the reasons.
+        Unreadable files with the reasons.
     """
     problems: list[str] = []
     by_setting: dict[tuple[str, ReadoutSettings, int, int], list[_Group]] = {}
@@ -83,7 +83,7 @@ def _groups(folder: Path, problems: list[str]) -> Iterator[_Group]:
         if setup.kind in (None, FrameKind.LIGHT) or setup.exposure_s is None:
             continue
         size = (setup.width, setup.height)
-        # The darks of one set are shot through two filters, to distinguish light from dark current.
+        # The darks of one set are shot through two filters, to distinguish a light leak from dark current.
         filter_name = None if setup.kind is FrameKind.DARK else setup.filter_name
         shot = (setup.camera, setup.readout, setup.kind, setup.exposure_s, filter_name, setup.setpoint_c)
         groups.setdefault((path.parent, *shot, *size), _Group(setup)).take(path, setup)

@@ -1,9 +1,9 @@
-"""Photon transfer: measure the camera with the frames of a calibration night.
+"""Photon transfer: measurement of the camera with the frames of a calibration night.
 
-Two frames of equal light differ only in their temporal noise: fixed patterns, dust and vignetting cancel. The variance
-of their difference is twice that of the noise (J. Janesick, "Photon Transfer", SPIE Press 2007, chapters 5 and 11; EMVA
-standard 1288, release 4.0 linear, chapters 2 and 6). Above the noise of a dark frame it is shot noise, whose variance
-in ADU is the signal in ADU divided by the electrons per ADU.
+Two equally exposed frames differ only in their temporal noise, because fixed patterns, dust and vignetting cancel. The
+variance of their difference is twice the variance of the noise (J. Janesick, "Photon Transfer", SPIE Press 2007,
+chapters 5 and 11; EMVA standard 1288, release 4.0 linear, chapters 2 and 6). The excess over the noise of a dark frame
+is shot noise, whose variance in ADU^2 is the signal in ADU divided by the electrons per ADU.
 
 The frames are sampled in tiles spread over the sensor. Thanks to vignetting and the colours of a filter array, each of
 the four colour planes of each tile is a separate point on the photon transfer curve.
@@ -22,7 +22,7 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 TILES = 16
-"""Largest number of tiles per axis; 256 tiles are 262,144 pixels, which give the variance of one pair to 0.3 %."""
+"""Largest number of tiles per axis; the 262,144 pixels of 256 tiles give the variance of one pair to 0.3 %."""
 
 TILE_PIXELS = 32
 """Height and width of a tile."""
@@ -30,22 +30,22 @@ TILE_PIXELS = 32
 PIXELS_PER_POINT = TILE_PIXELS * TILE_PIXELS // 4
 
 CLIP_SIGMA = 5.0
-"""Larger deviations are hot pixels, telegraph noise or cosmic rays; one in 1.7 million normal values exceeds this."""
+"""Deviations beyond this number of sigma, exceeded by one in 1.7 million normal values, are outliers."""
 
 FIT_ROUNDS = 4
-"""Rounds of the fit; each takes its weights and its exclusions from the round before."""
+"""Number of rounds of the fit; each takes its weights and its exclusions from the previous round."""
 
 FITTED_RATIO = 0.7
 """Largest signal used for the gain, relative to saturation: blooming and the brighter-fatter effect bend the curve."""
 
 SATURATED_RATIO = 0.95
-"""A tile with less than this fraction of its expected signal is saturated."""
+"""A tile is saturated if it has less than this fraction of its expected signal."""
 
 LEAST_LIT = 0.1
-"""Tiles with less than this fraction of the median tile's light are overscan or outside the image circle."""
+"""Tiles with less than this fraction of the median tile's signal are overscan or outside the image circle."""
 
 LINEAR_RANGE = (0.05, 0.95)
-"""Range of signals for linearity, relative to saturation (EMVA 1288, release 4.0 linear, section 6.7)."""
+"""Range of signals in which linearity is measured, relative to saturation (EMVA 1288, 4.0 linear, section 6.7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,14 @@ class TileNoise:
 
 
 class TileSeries:
-    """Accumulates the tiles of the frames of one set, in memory that does not grow with their number.
+    """The tiles of the frames of one set, accumulated in memory that does not grow with the number of frames.
 
     Each frame is subtracted from the next one. Successive differences share a frame, so n frames determine the variance
-    as well as (n - 1)^2 / (3 n - 4) independent pairs of values would twice over (J. von Neumann et al. 1941, Ann.
-    Math. Stat. 12, 153).
+    as well as 2 (n - 1)^2 / (3 n - 4) independent pairs of values (J. von Neumann et al. 1941, Ann. Math. Stat. 12,
+    153).
 
-    The level of each tile is removed from each difference (a flickering lamp, a drifting offset), then the level of
-    each row (noise common to a row, bands of a pulsed lamp under a rolling shutter).
+    The level of each tile is removed from each difference, because of a flickering lamp or a drifting offset; then the
+    level of each row, because of row noise or the bands of a pulsed lamp under a rolling shutter.
     """
 
     def __init__(self) -> None:
@@ -105,12 +105,12 @@ class TileSeries:
         Parameters
         ----------
         pixels
-            uint16, shape (height, width); at least 32 pixels on each side, and the same shape as the first frame.
+            uint16, shape (height, width): at least 32 pixels on each side, and the shape of the first frame.
 
         Raises
         ------
         ValueError
-            If the frame is too small or has another shape than the first.
+            If the frame is too small, or its shape differs from that of the first frame.
         """
         tiles = sample_tiles(pixels)
         self._bits |= int(np.bitwise_or.reduce(tiles, axis=None))
@@ -174,7 +174,7 @@ def sample_tiles(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
 
 
 def _tile_positions(size: int) -> NDArray[np.intp]:
-    """Return the rows or columns in tiles: one tile in the middle of each of up to 16 equal parts."""
+    """Return the rows or columns of the tiles, one in the middle of each of up to 16 equal sections of an axis."""
     tiles = min(TILES, size // TILE_PIXELS)
     if tiles == 0:
         raise ValueError(f"photon transfer needs frames of at least {TILE_PIXELS} pixels on each side, not {size}")
@@ -184,9 +184,9 @@ def _tile_positions(size: int) -> NDArray[np.intp]:
 
 
 def _clean(values: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return which values of each row are within `CLIP_SIGMA` of its median, with sigma from absolute deviations."""
+    """Return a mask of the values within `CLIP_SIGMA` of their row's median, with sigma from absolute deviations."""
     deviations = np.abs(values - np.median(values, axis=1, keepdims=True))
-    # If most values are equal (noise below the step between values), a value one step away is no outlier.
+    # If most values are equal (noise below the step between values), a value one step away is not an outlier.
     sigma = np.maximum(SIGMA_PER_MAD * np.median(deviations, axis=1, keepdims=True), _step(deviations) / CLIP_SIGMA * 2)
     clean: NDArray[np.bool_] = deviations <= CLIP_SIGMA * sigma
     return clean
@@ -198,7 +198,7 @@ def _step(deviations: NDArray[np.floating]) -> float:
 
 
 def _squared_differences(difference: F32) -> tuple[F64, F64]:
-    """Return for each point the sum of squares of a difference without patterns, and its degrees of freedom."""
+    """Return, for each point, the sum of squares of a difference without patterns, and the degrees of freedom."""
     planes, down, across, rows, columns = difference.shape
     points = difference.reshape(planes * down * across, rows * columns)
     clean = _clean(points)
@@ -214,8 +214,8 @@ def _squared_differences(difference: F32) -> tuple[F64, F64]:
 def read_noise_adu(dark: TileNoise) -> Measured:
     """Return the temporal noise of a pixel in the shortest dark frames, without the rounding noise of the converter.
 
-    A uniform step d adds a variance of d^2 / 12 (Sheppard's correction, EMVA 1288, equation 8), which holds for noise
-    above 0.4 steps.
+    A uniform step d adds a variance of d^2 / 12 (Sheppard's correction, EMVA 1288, equation 8) if the noise is above
+    0.4 steps.
 
     Parameters
     ----------
@@ -241,17 +241,17 @@ def read_noise_adu(dark: TileNoise) -> Measured:
 
 
 def electrons_per_adu(pairs: Sequence[tuple[TileNoise, TileNoise]], saturation_signal_adu: float = inf) -> Measured:
-    """Return the gain in electrons per ADU: signal divided by shot-noise variance, both above those of the dark.
+    """Return the gain in electrons per ADU: signal divided by shot-noise variance, both in excess of the dark.
 
-    This is a weighted fit of a line through the point of the dark (EMVA 1288, section 6.6). The weights come from the
-    line and not from the noisy variances, which would favour points that came out low.
+    The gain is fitted as a weighted line through the point of the dark (EMVA 1288, section 6.6). The weights are
+    computed from the line, because weights from the measured variances would favour points that are low by chance.
 
     Parameters
     ----------
     pairs
-        Sets of flats, each with its set of frames without light; two or more frames per set.
+        Sets of flats, each with its set of dark frames; two or more frames per set.
     saturation_signal_adu
-        Only signals clearly below this one count.
+        Signal at saturation; only signals clearly below it are used.
 
     Raises
     ------
@@ -273,7 +273,7 @@ def electrons_per_adu(pairs: Sequence[tuple[TileNoise, TileNoise]], saturation_s
     for _ in range(FIT_ROUNDS):
         weights = 1 / ((scatter * (slope * signal + dark_variance)) ** 2 + dark_error**2)
         deviations = np.abs(excess - slope * signal) * np.sqrt(weights)
-        # A tile across the edge of the overscan or over a failing column is not on the line.
+        # A tile that includes the edge of the overscan or a failing column does not lie on the line.
         sigma = max(1.0, SIGMA_PER_MAD * float(np.median(deviations)))
         weights *= deviations <= CLIP_SIGMA * sigma
         slope = float((weights * signal * excess).sum() / (weights * signal**2).sum())
@@ -294,15 +294,16 @@ def dark_current_e_per_s(dark: TileNoise, shorter: TileNoise, longer_by_s: float
         Gain in electrons per ADU.
     """
     signal = (dark.level_adu - shorter.level_adu) * e_per_adu.value / longer_by_s
-    # Glow affects some tiles, more towards its corner; most of the others agree. Centre on the shortest half of them.
+    # Glow affects some tiles, those near its corner most; most others agree. So take the centre of the shortest half.
     ordered = np.sort(signal.ravel())
     half = ordered.size // 2
     start = int(np.argmin(ordered[half:] - ordered[: ordered.size - half]))
     low, high = float(ordered[start]), float(ordered[start + half])
-    # Half of a normal sample is within 0.6745 sigma of the centre, nearly all of it within three times that distance.
+    # Half of a normal sample is within 0.6745 sigma of the centre, and nearly all of it within three times that
+    # distance.
     near = np.where((signal >= 2 * low - high) & (signal <= 2 * high - low), signal, np.nan)
     value = float(np.nanmean(near))
-    # Noise common to a row affects neighbouring tiles alike, so only rows of tiles are independent.
+    # Noise common to a row affects all tiles in the row equally, so only rows of tiles are independent.
     _, down, across = near.shape
     by_rows = near.reshape(2, 2, down, across).transpose(0, 2, 1, 3).reshape(2 * down, 2 * across)
     in_rows = [float(np.nanmean(row)) for row in by_rows if np.isfinite(row).any()]
@@ -316,11 +317,11 @@ def saturation_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise, ratio:
     Parameters
     ----------
     lit
-        Tiles of flats that saturate at least part of the sensor.
+        Tiles of flats in which at least some of the sensor is saturated.
     reference
         Tiles of flats well below saturation.
     dark
-        Tiles of frames without light.
+        Tiles of dark frames.
     ratio
         Exposure of the first flats divided by that of the second.
     """
@@ -334,7 +335,7 @@ def saturation_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise, ratio:
 
 
 def bright_signal_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise) -> float:
-    """Return the median signal of the brighter half of the tiles, as selected by the reference.
+    """Return the median signal of the tiles that are the brighter half in the reference.
 
     These tiles saturate together, so their signal shows whether the set is saturated.
     """
@@ -345,20 +346,20 @@ def bright_signal_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise) -> 
 def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], saturation_signal_adu: float) -> F64:
     """Return the relative deviations of signals from a straight line over exposure.
 
-    The line minimises the relative deviations (EMVA 1288, section 6.7). Its zero is free, because shutters have a dead
-    time.
+    The line minimises the relative deviations (EMVA 1288, section 6.7). The line need not pass through zero, because
+    shutters have a dead time.
 
     Parameters
     ----------
     exposures_s, signals_adu
-        Exposures and signals of flats under the same light.
+        Exposures and signals of flats with the same illumination.
     saturation_signal_adu
-        Signals from 5 to 95 % of this one count.
+        Signal at saturation; only signals from 5 to 95 % of it are used.
 
     Returns
     -------
     NDArray[np.float64]
-        One deviation per signal; NaN for signals that do not count, and for all if fewer than three count.
+        One deviation per signal; NaN for signals that are not used, and for all signals if fewer than three are used.
     """
     exposures, signals = np.asarray(exposures_s, np.float64), np.asarray(signals_adu, np.float64)
     low, high = (part * saturation_signal_adu for part in LINEAR_RANGE)
@@ -372,10 +373,10 @@ def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], sat
 
 
 def doubling_temperature_c(sensor_c: Sequence[float], dark_e_per_s: Sequence[float]) -> float | None:
-    """Return the temperature difference that doubles the dark current, or None without two temperatures 3 C apart.
+    """Return the temperature difference that doubles the dark current; None if no two are 3 C apart.
 
     Over the range of a cooler, the logarithm of the dark current is practically linear in temperature (Janesick 2007,
-    chapter 11: it follows T^1.5 exp(-Eg / 2 k T)).
+    chapter 11: dark current is proportional to T^1.5 exp(-Eg / 2 k T)).
     """
     known = [(each_c, rate) for each_c, rate in zip(sensor_c, dark_e_per_s, strict=True) if rate > 0]
     if not known or max(known)[0] - min(known)[0] < 3:  # noqa: PLR2004 - as documented

@@ -1,10 +1,10 @@
-"""Records of the camera's measured figures: small JSON files beside the library.
+"""Records of the camera's measured figures, in small JSON files.
 
 ::
 
     cameras/ZWO-ASI2600MM/G100_O50_1x1_20261122T041233.json      one file per night and setting; never changed
 
-The newest value of each figure is used. Dark currents of all nights are used, because they differ in temperature.
+The newest value of each figure is used, but the dark currents of all nights, because they differ in temperature.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 CAMERAS = "cameras"
-"""Name of the folder, beside those of the nights."""
+"""Name of the folder of camera records, in the storage folder."""
 
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -28,7 +28,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class RecordPart(BaseModel):
-    """Base of the parts of a record: immutable, without unknown fields."""
+    """Base class for the components of a record, which are immutable and forbid unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,7 +69,7 @@ class DarkCurrent(RecordPart):
 
 
 class CameraRecord(RecordPart):
-    """Figures that one night measured for one camera setting; those that it could not measure are None or empty.
+    """Figures that were measured in one night for one camera setting; figures that were not measured are None or empty.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class CameraRecord(RecordPart):
     saturation_adu
         Level at which pixels clip.
     curve, linearity, dark_current
-        Points in no particular order.
+        Measured points, in no particular order.
     """
 
     format: Literal["coldframe-camera-1"] = "coldframe-camera-1"
@@ -107,7 +107,7 @@ class CameraRecord(RecordPart):
 
     @property
     def full_well_e(self) -> Figure | None:
-        """Electrons between bias level and saturation, whether the pixel or the converter sets that limit."""
+        """Electrons between bias level and saturation, whether the pixel or the converter saturates first."""
         if self.saturation_adu is None or self.bias_adu is None or self.e_per_adu is None:
             return None
         signal_adu = self.saturation_adu.value - self.bias_adu
@@ -147,7 +147,7 @@ class CameraRecords:
         Raises
         ------
         NotDurableError
-            If it cannot be written.
+            If the record cannot be written.
         """
         folder = self.folder / name_part(record.camera)
         settings = settings_text(FrameKind.BIAS, record.readout, 0.0, None, None)
@@ -157,7 +157,7 @@ class CameraRecords:
         return path
 
     def load(self) -> tuple[list[CameraRecord], list[str]]:
-        """Return all records, the oldest first, and a sentence about each unusable file."""
+        """Return all records, with the oldest first, and a sentence about each unusable file."""
         records, problems = [], []
         for path in sorted(self.folder.glob("*/*.json")):
             try:
@@ -171,7 +171,7 @@ class CameraRecords:
         return sorted(records, key=lambda record: record.measured_at), problems
 
     def known(self, camera: str, readout: ReadoutSettings) -> CameraRecord | None:
-        """Return the merged record of a camera with these settings, or None."""
+        """Return the merged record of a camera with the given settings, or None if there is none."""
         records, _ = self.load()
         mine = [record for record in records if record.camera == camera and record.readout == readout]
         return merged(mine) if mine else None
@@ -180,8 +180,7 @@ class CameraRecords:
 def merged(records: Sequence[CameraRecord]) -> CameraRecord:
     """Merge records of the same camera and settings, given from the oldest to the newest.
 
-    The newest value of each figure is used, and the dark currents of all nights: the newest for each temperature and
-    exposure.
+    The newest value of each figure is used. Of the dark currents, the newest for each temperature and exposure is used.
     """
     newest: dict[str, object] = {}
     for record in records:

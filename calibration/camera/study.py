@@ -1,4 +1,4 @@
-"""Turn the measured sets of a night into a camera record. Pure."""
+"""The derivation of a camera record from the measured sets of a night, by pure functions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ from coldframe.calibration.camera.record import CameraRecord, CurvePoint, DarkCu
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 POINTS_PER_SET = 4
-"""Points of the curve per set, from its faintest to its brightest tiles."""
+"""Number of points that each set adds to the curve, from the faintest to the brightest tiles."""
 
 REFERENCE_EXPOSURE_RATIO = 0.5
-"""Longest exposure of the dark or bias set that a dark current is measured against, relative to the dark's."""
+"""Longest exposure of the reference set for a dark current, as a fraction of the dark's exposure."""
 
 SAME_TEMPERATURE_C = 1.0
 
 LEAST_CERTAIN_SIGMA = 2.0
-"""Smallest significance, in standard errors, of a dark current that is kept."""
+"""Smallest significance, in standard errors, of a dark current in the record."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +39,7 @@ class StudiedSet:
     Attributes
     ----------
     light
-        What identifies the light, such as filter and brightness; None for frames without light.
+        Properties that identify the illumination, such as filter and brightness; None for dark frames.
     sensor_c
         Mean sensor temperature, degrees Celsius; None if unknown.
     """
@@ -54,14 +54,14 @@ class StudiedSet:
 
 
 def study(sets: Sequence[StudiedSet], measured_at: datetime, known: Measured | None = None) -> CameraRecord | None:
-    """Return the figures that the sets determine, or None if there are too few frames.
+    """Return the figures that can be derived from the sets, or None if there are too few frames.
 
     Parameters
     ----------
     sets
-        Sets of one camera, frame size and readout setting. Sets of one frame only give levels.
+        Sets of one camera, frame size and readout setting. From sets of a single frame, only levels are used.
     measured_at
-        Time for the record.
+        Time of the measurement, for the record.
     known
         Gain in electrons per ADU from earlier nights, used if the sets do not determine it.
     """
@@ -103,7 +103,7 @@ def _lit(sets: Sequence[StudiedSet]) -> list[StudiedSet]:
 
 
 def _dark_of(flat: StudiedSet, darks: Sequence[StudiedSet]) -> StudiedSet:
-    """Return the frames without light whose exposure and temperature are nearest to those of a flat."""
+    """Return the dark frames whose exposure and temperature are nearest to those of the flat."""
     warmth = flat.sensor_c or 0.0
     return min(darks, key=lambda dark: (abs(dark.exposure_s - flat.exposure_s), abs((dark.sensor_c or 0.0) - warmth)))
 
@@ -127,7 +127,7 @@ def _read_noise(noise_adu: Measured, e_per_adu: Measured) -> Figure | None:
 
 
 def _ladders(sets: Sequence[StudiedSet]) -> Iterator[tuple[StudiedSet, list[StudiedSet]]]:
-    """Yield for each light its largest set and the other sets shot under it."""
+    """Yield, for each illumination, the largest set and the other sets."""
     for light in dict.fromkeys(each.light for each in _lit(sets)):
         under = [each for each in sets if each.light == light]
         reference = max(under, key=lambda each: each.noise.frames)
@@ -137,7 +137,7 @@ def _ladders(sets: Sequence[StudiedSet]) -> Iterator[tuple[StudiedSet, list[Stud
 
 
 def _saturation(sets: Sequence[StudiedSet], darks: Sequence[StudiedSet]) -> Measured | None:
-    """Return the saturation level from the brightest exposures of the first light that reaches it."""
+    """Return the saturation level from the brightest exposures under the first illumination that reaches it."""
     for reference, others in _ladders(sets):
         brightest = max(others, key=lambda each: each.exposure_s)
         dark = _dark_of(reference, darks).noise
@@ -180,7 +180,7 @@ def _dark_currents(darks: Sequence[StudiedSet], e_per_adu: Measured) -> Iterator
         shorter = [each for each in darks if _is_reference_for(each, dark)]
         if not shorter:
             continue
-        # Take the longest, because offsets that occur only in a camera's shortest exposures then cancel.
+        # The longest reference is used, because offsets that occur only in a camera's shortest exposures then cancel.
         zero = max(shorter, key=lambda each: each.exposure_s)
         longer_by_s = dark.exposure_s - zero.exposure_s
         current = dark_current_e_per_s(dark.noise, zero.noise, longer_by_s, e_per_adu)
@@ -191,7 +191,7 @@ def _dark_currents(darks: Sequence[StudiedSet], e_per_adu: Measured) -> Iterator
 
 
 def _is_reference_for(shorter: StudiedSet, dark: StudiedSet) -> bool:
-    """Return whether a dark current can be measured against a shorter set."""
+    """Return whether the shorter set can be the reference for the dark current of a dark."""
     if shorter.exposure_s > REFERENCE_EXPOSURE_RATIO * dark.exposure_s:
         return False
     if shorter.sensor_c is None or dark.sensor_c is None:

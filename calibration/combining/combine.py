@@ -31,8 +31,7 @@ class StackingError(ColdframeError):
 
 
 Stacking = Callable[[Sequence[ImageFile], Method, FlatRecipe | None], tuple[Stack, NDArray[np.bool_] | None]]
-"""A function that stacks frames of the same size and returns the stack and, for flats, the mask of pixels without
-signal; see `stack_here`."""
+"""Function that stacks frames; it returns the stack and, for flats, the mask of dead pixels; see `stack_here`."""
 
 
 def stack_here(

@@ -31,8 +31,7 @@ from coldframe.calibration.stacking.methods import Method
 from coldframe.calibration.stacking.stack import Stack
 
 TASKS_PER_THREAD = 4
-"""Tasks per thread of the cluster: enough to keep all threads busy until the end, without opening the files too
-often."""
+"""Tasks per thread of the cluster: enough to keep all threads busy to the end, but few enough to open few files."""
 
 MOST_PIXELS = 1 << 21
 """Most pixels in the rows of a task; each pixel takes 10 bytes for the result and, for flats, 4 for the dark."""

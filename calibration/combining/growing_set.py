@@ -169,7 +169,7 @@ class GrowingSet:
         if Path(saved.path).exists():
             raise FrameFileError(path, f"is in {self.path} already; each frame counts once")
         saved.path = str(path.resolve())
-        raise FrameFileError(path, f"is in {self.path} already, whose record of its place was updated")
+        raise FrameFileError(path, f"is in {self.path} already; the state now records the new path of the file")
 
     def _fold(self, taken: dict[bytes, tuple[RawFrame, NDArray[np.uint16]]]) -> None:
         if self._state is None:
@@ -194,7 +194,7 @@ class GrowingSet:
         assert self._state is not None
         for image in self._images():
             if image.storage not in UINT16_STORAGES or image.shape != self._state.accumulator.shape:
-                raise FrameFileError(image.path, "no longer the frame that was added")
+                raise FrameFileError(image.path, "is no longer the frame that was added")
             yield image.values(places)
 
     def _images(self) -> Iterator[ImageFile]:
@@ -207,7 +207,7 @@ class GrowingSet:
         assert self._state is not None
         for frame, image in zip(self._state.frames, self._images(), strict=True):
             if pixel_digest(uint16_pixels(image)).hex() != frame.digest:
-                return f"{image.path}: no longer the frame that was added to {self.path}"
+                return f"{image.path}: is no longer the frame that was added to {self.path}"
         return None
 
 

@@ -1,4 +1,4 @@
-"""Read and write defect maps: FITS bit masks, and lists for Siril."""
+"""Reading and writing of defect maps: FITS bit masks, and lists for Siril."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ from coldframe.calibration.files.keywords import software_card
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 
 MOST_BAD = 0.2
-"""Largest plausible fraction of bad pixels; more means that the file is not a defect map, or the masters were bad."""
+"""Largest plausible fraction of bad pixels; a larger fraction means that the file is not a defect map, or that the
+masters were bad."""
 
 _ROLE = "DEFECTS"
 _OF_THE_CAMERA = (
@@ -46,7 +47,7 @@ class BadPixels:
 def write_map(
     path: Path, defects: Defects, limits: Limits, masters: Mapping[str, str], header: Mapping[str, HeaderValue]
 ) -> None:
-    """Write a defect map durably: an 8-bit FITS image whose header names the bits.
+    """Write a defect map durably, as an 8-bit FITS image whose header names the bits.
 
     Parameters
     ----------
@@ -55,9 +56,9 @@ def write_map(
     defects
         Defects to write.
     limits
-        Thresholds that they were found with.
+        Thresholds with which the defects were found.
     masters
-        File names by keyword: CFDARK, CFBIAS, CFFLAT.
+        File names of the examined masters, by keyword: CFDARK, CFBIAS, CFFLAT.
     header
         Header of one of the masters, from which the map takes the camera's cards.
 
@@ -105,7 +106,7 @@ def _limit_cards(limits: Limits) -> list[Card]:
 
 
 def read_map(path: Path) -> BadPixels:
-    """Read a defect map in 8 or 16 bits in which 0 means a good pixel, also one of another program.
+    """Read a defect map of any program: an image of 8 or 16 bits in which good pixels are 0.
 
     Raises
     ------
@@ -126,8 +127,8 @@ def read_map(path: Path) -> BadPixels:
 def write_siril_list(path: Path, defects: Defects) -> None:
     """Write the bad pixels durably as a list for Siril's command `cosme`, with a line `P x y H` or `P x y C` for each.
 
-    Siril counts from 0, columns from the left and rows from the last one of the file, regardless of ROWORDER; so does
-    `find_hot` of Siril 1.0.6 when it writes lists.
+    Siril counts from 0: columns from the left, and rows from the last row of the file, regardless of ROWORDER. Siril
+    1.0.6 counts in the same way in the lists that `find_hot` writes.
 
     Raises
     ------

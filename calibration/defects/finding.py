@@ -1,4 +1,4 @@
-"""Find the defective pixels of a sensor in its master dark, flat and bias.
+"""The search for defective pixels of a sensor in its master dark, flat and bias.
 
 docs/defects.md explains the thresholds and their sources.
 """
@@ -22,12 +22,12 @@ F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 FEWEST_FRAMES = 10
-"""With fewer frames, the scatter is too uncertain to call a pixel unstable."""
+"""Fewest frames to call a pixel unstable; with fewer, the scatter is too uncertain."""
 
 _ROWS_AT_ONCE = 256
 _FEWEST_FOR_SLOPE = 30
 _LEAST_NOISE_ADU = 0.5
-"""Noise below that of rounding to whole ADU is not measurable."""
+"""Lowest measurable noise, which is that of rounding to whole ADU."""
 
 
 class Defect(IntFlag):
@@ -69,7 +69,7 @@ OF_LINES = Defect.COLUMN | Defect.ROW
 
 
 class NotJudgeableError(ColdframeError):
-    """Masters do not match, or lack data that a threshold needs; the message says which."""
+    """Masters do not match, or lack data that a threshold needs; the message states the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +79,20 @@ class Limits:
     Attributes
     ----------
     sigma
-        Deviation of dark current or bias from the neighbours in units of their spread; it must also exceed the noise of
-        one frame.
+        Deviation of dark current or bias from the neighbours, in units of their spread; the deviation must also exceed
+        the noise of one frame.
     hot_e_per_s
-        Dark current above the neighbours in electrons per second; None uses `sigma`.
+        Dark current above that of the neighbours, in electrons per second; None uses `sigma`.
     cold_response, bright_response
-        Response to light as a fraction of the neighbours' of the same colour.
+        Response to illumination, as a fraction of the response of neighbours of the same colour.
     flicker
         Noise of single frames as a multiple of the expected noise.
     rejected_fraction
         Fraction of the frames in which the value was clipped.
     false_alarm
-        Probability that noise alone makes a pixel count as unstable.
+        Probability that a pixel is classified as unstable because of noise alone.
     line_pixels
-        Defects that make a column or row bad; on small sensors a quarter of the line is enough.
+        Number of defects that make a column or row bad; on small sensors, a quarter of the line is enough.
     line_gap
         Largest number of good pixels between two defects of a bad column or row.
     line_density
@@ -118,7 +118,7 @@ class Defects:
     Attributes
     ----------
     bits
-        Bits of `Defect` for each pixel, 0 for a good one: uint8, shape (height, width).
+        Bits of `Defect` for each pixel, 0 for good pixels: uint8, shape (height, width).
     judged
         Kinds that were examined.
     """
@@ -137,7 +137,7 @@ class Defects:
         return np.asarray(self.bits != 0)
 
     def lines(self, kind: Defect) -> int:
-        """Return the number of columns (or rows) that contain a bad stretch."""
+        """Return the number of columns or rows that contain a bad stretch."""
         axis = 0 if kind is Defect.COLUMN else 1
         return int(np.count_nonzero((self.bits & kind).any(axis=axis)))
 
@@ -150,9 +150,9 @@ def dark_defects(
     Parameters
     ----------
     dark
-        A master dark; its uncertainty and counts show unstable pixels.
+        A master dark; its uncertainty and counts reveal unstable pixels.
     bias
-        Master bias to subtract, so that its pattern does not count as dark current; None if there is none.
+        Master bias to subtract, so that its pattern is not mistaken for dark current; None if there is none.
     limits
         Thresholds.
     e_per_adu
@@ -197,7 +197,7 @@ def bias_defects(bias: MasterPlanes, limits: Limits) -> Defects:
 
 
 def flat_defects(flat: MasterPlanes, mosaic: str | None, limits: Limits) -> Defects:
-    """Find pixels whose response to light differs from that of their neighbours.
+    """Find pixels whose response to illumination differs from that of their neighbours.
 
     Parameters
     ----------
@@ -263,7 +263,7 @@ def merged(parts: Iterable[Defects], limits: Limits) -> Defects:
 
 
 def _bad_lines(bad: Mask, limits: Limits) -> Iterator[tuple[int, int, int]]:
-    """Yield each bad stretch of a row: its number, first column, and the column after its last."""
+    """Yield the row number, the first column, and the column after the last of each bad stretch of a row."""
     line, place = np.nonzero(bad)
     if not line.size:
         return
@@ -278,7 +278,7 @@ def _bad_lines(bad: Mask, limits: Limits) -> Iterator[tuple[int, int, int]]:
 
 
 class _Scatter:
-    """Scatter of the frames of a master, and how much of it exceeds noise."""
+    """The scatter of the frames of a master, and the limits beyond which it exceeds noise."""
 
     def __init__(self, master: MasterPlanes, counts: F32, limits: Limits) -> None:
         frames = _frames(master, counts)
@@ -291,28 +291,29 @@ class _Scatter:
 
     @classmethod
     def of(cls, master: MasterPlanes, limits: Limits) -> Self | None:
-        """Return the scatter of a master, or None if it does not contain it or has too few frames."""
+        """Return the scatter of a master's frames, or None if the master lacks it or has too few frames."""
         if master.counts is None or not master.frame_variance.any():
             return None
         return cls(master, master.counts, limits) if _frames(master, master.counts) >= FEWEST_FRAMES else None
 
     def is_unstable(self, rows: slice, shot: F32 | np.float32) -> Mask:
-        """Return where a band of rows is unstable, given the additional variance from dark current."""
+        """Return a mask of the unstable pixels in a band of rows, given the additional variance from dark current."""
         expected = np.maximum(self.ordinary.level(rows), np.float32(_LEAST_NOISE_ADU**2)) + shot
         found: Mask = self._variance[rows] > np.float32(self._factor) * expected
         return found | (self._counts[rows] < self._fewest_kept)
 
 
 def _threshold(ordinary: LocalLevels, scatter: _Scatter | None, rows: slice, limits: Limits) -> F32:
-    """Return the deviation from the neighbours that counts: their spread, and at least the noise of a frame."""
+    """Return the threshold for deviations from the neighbours: from their spread, but at least the noise of a frame."""
     spread = np.float32(limits.sigma) * ordinary.spread(rows)
     return spread if scatter is None else np.maximum(spread, np.sqrt(scatter.ordinary.level(rows)))
 
 
 def _shot_noise_slope(dark: MasterPlanes, scatter: _Scatter, excess: F32, hot: Mask) -> float | None:
-    """Return the variance per ADU of dark current, as the median over hot pixels; None if there are too few.
+    """Return the variance per ADU of dark current, as the median over hot pixels; None with too few hot pixels.
 
-    It is measured instead of taken from EGAIN, because some drivers state EGAIN for another scale than the file's.
+    The slope is measured and not derived from EGAIN, because the EGAIN of some drivers is for a scale other than the
+    file's.
     """
     if np.count_nonzero(hot) < _FEWEST_FOR_SLOPE:
         return None
@@ -326,21 +327,22 @@ def _frames(master: MasterPlanes, counts: F32) -> int:
 
 
 def largest_variance_ratio(degrees: int, probability: float) -> float:
-    """Return the ratio by which a sample variance of normal noise exceeds the true one with a given small probability.
+    """Return the ratio to the true variance that a sample variance of normal noise exceeds with the given probability.
 
-    This is the quantile of chi-square over its degrees of freedom in the cube-root approximation of Wilson and Hilferty
-    (1931, PNAS 17, 684), accurate to 3 % from 9 degrees of freedom and for probabilities down to 1e-8.
+    This is the quantile of chi-square divided by its degrees of freedom, in the cube-root approximation of Wilson and
+    Hilferty (1931, PNAS 17, 684), which is accurate to 3 % for at least 9 degrees of freedom and probabilities down to
+    1e-8.
     """
     part = 2 / (9 * degrees)
     return float((1 - part + NormalDist().inv_cdf(1 - probability) * math.sqrt(part)) ** 3)
 
 
 def _rejections_by_chance(counts: F32, frames: int, probability: float) -> float:
-    """Return the number of clipped values of a pixel that chance exceeds with a given small probability.
+    """Return the number of clipped values that a pixel exceeds by chance with the given small probability.
 
-    A pixel whose sample happens to look narrow loses several values at once, so the distribution has a longer tail than
-    Poisson's. The tail falls geometrically, at the ratio of pixels with three or more clipped values to those with two
-    or more, and is extrapolated at that ratio.
+    A pixel whose sample is narrow by chance loses several values at once, so the distribution has a longer tail than a
+    Poisson distribution. The tail falls geometrically, by the ratio of pixels with three or more clipped values to
+    pixels with two or more, and is extrapolated with this ratio.
     """
     twice, thrice = (max(float(np.count_nonzero(counts <= frames - number)), 1) for number in (2, 3))
     if thrice >= twice:
@@ -349,7 +351,7 @@ def _rejections_by_chance(counts: F32, frames: int, probability: float) -> float
 
 
 def _adu_s_per_e(dark: MasterPlanes, e_per_adu: float | None) -> float:
-    """Return the ADU in this dark per electron per second."""
+    """Return the factor from electrons per second to ADU in a dark."""
     exposure_s, egain = dark.header.get("EXPTIME"), dark.header.get("EGAIN") if e_per_adu is None else e_per_adu
     if not _positive(exposure_s) or not _positive(egain):
         raise NotJudgeableError(

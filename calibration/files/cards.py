@@ -1,7 +1,7 @@
 """The 80-character cards of a FITS header: conversion between values and text.
 
-The rules are those of the FITS standard 4.0 (Pence et al. 2010, A&A 524, A42, and its 2018 revision), sections 4.1 and
-4.2. Long strings follow the CONTINUE convention of section 4.2.1.2.
+The conversion follows sections 4.1 and 4.2 of the FITS standard 4.0 (Pence et al. 2010, A&A 524, A42, and its 2018
+revision). Long strings follow the CONTINUE convention of section 4.2.1.2.
 """
 
 import math
@@ -24,7 +24,7 @@ _LONGEST_STRING = 68
 
 
 class Card(NamedTuple):
-    """A keyword with its value."""
+    """A keyword with its value and comment."""
 
     keyword: str
     value: HeaderValue
@@ -50,7 +50,7 @@ def format_card(card: Card) -> str:
 
 
 def _format_number(value: float) -> str:
-    """Return the shortest text that reads back as the same number to the last bit."""
+    """Return the shortest text from which exactly the same number is read back."""
     if isinstance(value, bool):
         return "T" if value else "F"
     if isinstance(value, int):
@@ -72,7 +72,7 @@ def _format_string(keyword: str, text: str, comment: str) -> str:
 
 
 def _pieces(quoted: str, length: int) -> Iterator[str]:
-    """Cut a quoted text into pieces, but never between the two quotes that stand for one."""
+    """Cut a quoted text into pieces, but never between the two quotes that represent one quote."""
     while quoted:
         cut = length
         run = len(quoted[:cut]) - len(quoted[:cut].rstrip("'"))
@@ -87,7 +87,7 @@ def _with_comment(text: str, comment: str) -> str:
 
 
 def ascii_text(text: str) -> str:
-    """Return the text in printable ASCII, as FITS requires: without accents, Greek letters spelt out (Halpha)."""
+    """Return the text in printable ASCII, as FITS requires: accents are removed, Greek letters spelt out (Halpha)."""
     return "".join(map(_ascii_character, unicodedata.normalize("NFKD", text)))
 
 
@@ -104,9 +104,9 @@ def _ascii_character(character: str) -> str:
 
 
 def parse_cards(cards: Iterable[str]) -> dict[str, HeaderValue]:
-    """Return the values of a header's cards; the first card of a repeated keyword counts.
+    """Return the values of a header's cards; of a repeated keyword, only the first card is used.
 
-    Commentary, cards without a value, and values other than strings, finite numbers and logicals are skipped.
+    Commentary, cards without a value, and values that are not strings, finite numbers or logicals are skipped.
     """
     values: dict[str, HeaderValue] = {}
     latest = ""
@@ -151,8 +151,8 @@ def _parse_value(text: str) -> HeaderValue | None:
 def checksum_text(complement: int) -> str:
     """Return the 16 characters of CHECKSUM for the complement of an HDU's 32-bit ones' complement sum.
 
-    This is the encoding of the FITS standard 4.0, appendix J. Each byte becomes four characters that add up to it,
-    shifted in pairs away from punctuation. The result is rotated by one place, because the value starts in column 12 of
+    This is the encoding of the FITS standard 4.0, appendix J. Each byte becomes four characters whose sum is the byte,
+    shifted in pairs to avoid punctuation. The result is rotated by one place, because the value starts in column 12 of
     the card.
     """
     columns = []

@@ -1,4 +1,4 @@
-"""Durable files: each is either on disk, complete and under its name, or absent."""
+"""Durable writing of files: under its name, each file is either complete on disk or absent."""
 
 import contextlib
 import errno
@@ -31,7 +31,7 @@ PART = ".part"
 _COPIED_AT_ONCE = 1 << 24
 
 _FLUSHED_AT_ONCE = 1 << 23
-"""Bytes after which the system is asked to begin writing, so that little is left for the final sync."""
+"""Number of bytes after which the system starts to write them to disk, so that the final sync is short."""
 
 
 class NotDurableError(ColdframeError):
@@ -44,7 +44,7 @@ class NotDurableError(ColdframeError):
     errno
         Error number of the operating system.
     advice
-        What the user can do about it.
+        What the user can do about the error.
     """
 
     def __init__(self, path: Path, errno_: int, advice: str) -> None:
@@ -55,7 +55,7 @@ class NotDurableError(ColdframeError):
 
     @classmethod
     def of(cls, path: Path, error: OSError) -> "NotDurableError":
-        """Return the exception for an error of the operating system on a file."""
+        """Return the exception for an error that the operating system raised for a file."""
         number = error.errno or errno.EIO
         return cls(path, number, _ADVICE.get(number, "check the disk"))
 
@@ -63,9 +63,9 @@ class NotDurableError(ColdframeError):
 def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
     """Write a new file so that it survives a power cut once this function has returned.
 
-    The bytes go to a temporary file in the same folder. This file is synced to disk before it gets its name. The
-    folder, which contains the name, is synced last. No reader sees an incomplete file under `path`, and an existing
-    file under `path` is never touched, not even by two concurrent writers.
+    The bytes go to a temporary file in the same folder. This file is synced to disk before it is renamed. The folder,
+    which contains the name, is synced last. No reader sees an incomplete file under `path`, and an existing file under
+    `path` is never touched, not even by two concurrent writers.
 
     Parameters
     ----------
@@ -94,10 +94,10 @@ def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
 
 
 def replace_durably(path: Path, buffers: Iterable[Buffer]) -> None:
-    """Write a file that may exist already; at any moment either the old or the new file exists, complete.
+    """Write a file that may exist already; at any moment, either the old or the new file exists and is complete.
 
-    Use this for files that can be derived again, never for frames. Errors are those of `write_durably`. After an error
-    the old file still exists, unless the sync of the folder failed: then it may be either file.
+    Use this for files that can be derived again, never for frames. Errors are those of `write_durably`. After an error,
+    the old file still exists; only if the sync of the folder failed, it may be the new file.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
     try:
@@ -113,12 +113,12 @@ def replace_durably(path: Path, buffers: Iterable[Buffer]) -> None:
 
 
 def link_durably(source: Path, path: Path) -> None:
-    """Give an existing file another name, by a hard link or, if the file system has none, by a copy.
+    """Give an existing file another name by a hard link or, if the file system has no hard links, by a copy.
 
     Parameters
     ----------
     source
-        The file; it stays.
+        The existing file, which keeps its name.
     path
         The new name, in an existing folder. A file that exists under this name is never touched.
 
@@ -140,7 +140,7 @@ def link_durably(source: Path, path: Path) -> None:
 
 
 def make_folder_durably(folder: Path) -> None:
-    """Create a folder and its parents, if they are missing, so that they survive a power cut.
+    """Create a folder and any missing parents so that they survive a power cut.
 
     A file is only as durable as the names of the folders above it.
 
@@ -168,7 +168,7 @@ def _write_flushed(path: Path, buffers: Iterable[Buffer]) -> None:
                 count = os.write(descriptor, rest[:_FLUSHED_AT_ONCE])
                 rest, written = rest[count:], written + count
                 if written - begun >= _FLUSHED_AT_ONCE:
-                    # Linux starts to write dirty pages back when it is advised that they are no longer needed.
+                    # Linux starts to write dirty pages to disk when it is advised that they are no longer needed.
                     os.posix_fadvise(descriptor, begun, written - begun, os.POSIX_FADV_DONTNEED)
                     begun = written
         os.fsync(descriptor)
@@ -177,14 +177,14 @@ def _write_flushed(path: Path, buffers: Iterable[Buffer]) -> None:
 
 
 def _publish(temporary: Path, path: Path) -> None:
-    """Give the file its name unless the name is taken; a rename would silently replace an existing file."""
+    """Give the file its name if the name is free; a plain rename would silently replace an existing file."""
     try:
         os.link(temporary, path)
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        # FAT and exFAT have no hard links. There an empty file, created exclusively, reserves the name for us, and we
-        # may replace it.
+        # FAT and exFAT have no hard links. On these, an empty file that is created exclusively reserves the name, and
+        # the rename then replaces this file.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         temporary.replace(path)
 

@@ -1,4 +1,4 @@
-"""Frames and masters as FITS files: encoding for the disk, and reading that trusts no byte."""
+"""Encoding of frames and masters as FITS files, and reading that trusts no byte."""
 
 import mmap
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ from coldframe.errors import ColdframeError
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 LONGEST_HEADER = 200 * BLOCK_LENGTH
-"""7,200 cards; data that have not ended a header by then are not FITS."""
+"""Longest header, 7,200 cards; a file whose header does not end within it is not FITS."""
 
 BZERO = 32768
 """The offset by which FITS stores unsigned values in signed 16-bit words (FITS standard 4.0, table 11)."""
@@ -33,12 +33,12 @@ STRUCTURAL = frozenset(
         "BZERO", "BSCALE", "CHECKSUM", "DATASUM", "END", "CONTINUE", "COMMENT", "HISTORY", "LONGSTRN",
     }
 )  # fmt: skip
-"""Keywords that describe the file rather than the frame."""
+"""Keywords that describe the structure of the file and not the frame."""
 
 _NO_CHECKSUM = "0" * 16
 
 _PIECE = 360 * BLOCK_LENGTH
-"""Values encoded at once; they fill a whole number of blocks for every type."""
+"""Number of values to encode at once; they fill a whole number of blocks for every type."""
 
 
 class FrameFileError(ColdframeError):
@@ -58,12 +58,13 @@ class FrameFileError(ColdframeError):
         self.what = what
 
     def __reduce__(self) -> tuple[type["FrameFileError"], tuple[Path | str, str]]:
-        # By default pickle rebuilds an exception from its message alone, which fails between processes.
+        # By default, pickle rebuilds an exception from its message alone, which fails because __init__ takes two
+        # arguments.
         return type(self), (self.path, self.what)
 
 
 class FrameEncoder:
-    """Encodes frames as FITS files; the first frame allocates a buffer that all others reuse.
+    """An encoder of frames as FITS files; the first frame allocates a buffer that all others reuse.
 
     An encoder must not be shared between threads.
     """
@@ -73,19 +74,19 @@ class FrameEncoder:
         self._data: NDArray[np.uint16] = np.empty(0, np.uint16)
 
     def encode(self, pixels: NDArray[np.uint16], cards: Iterable[Card]) -> tuple[bytes, memoryview]:
-        """Return a frame's FITS file as header and data.
+        """Return the header and the data of a frame's FITS file.
 
         Parameters
         ----------
         pixels
             uint16, shape (height, width).
         cards
-            Cards that describe the frame; those of its structure, and CHECKSUM and DATASUM, are added.
+            Cards that describe the frame; the cards of the structure, CHECKSUM and DATASUM are added.
 
         Returns
         -------
         header, data
-            To be written one after the other. The next call overwrites the data.
+            The content of the file, in this order. The next call overwrites the data.
 
         Raises
         ------
@@ -111,7 +112,7 @@ class FrameEncoder:
 def primary_pieces(
     plane: NDArray[np.float32 | np.uint16 | np.uint8], cards: Iterable[Card]
 ) -> Iterator[bytes | memoryview]:
-    """Yield header and data of a first image piece by piece; each piece is encoded on demand, which saves a copy.
+    """Yield header and data of a file's first image in pieces; each piece is encoded on demand, which saves a copy.
 
     See `FrameEncoder.encode`; the plane may consist of 32-bit floats, or of 8 or 16 bits unsigned.
     """
@@ -158,7 +159,7 @@ def _unsigned(plane: NDArray[np.generic]) -> list[Card]:
 
 
 def _bits(plane: NDArray[np.generic]) -> int:
-    """Return BITPIX."""
+    """Return the BITPIX of a plane."""
     return plane.itemsize * (-8 if plane.dtype.kind == "f" else 8)
 
 
@@ -181,7 +182,7 @@ def _axes(bits: int, shape: tuple[int, ...]) -> list[Card]:
 
 
 def _big_endian(plane: NDArray[np.generic]) -> memoryview:
-    """Return values as FITS stores them, padded with zeros to whole blocks."""
+    """Return the values in the byte order of FITS, padded with zeros to whole blocks."""
     data = np.empty(_whole_blocks(plane.nbytes), np.uint8)
     data[plane.nbytes :] = 0
     data[: plane.nbytes].view(plane.dtype.newbyteorder(">"))[:] = plane.reshape(-1)
@@ -214,7 +215,7 @@ def sealed_header(structure: Iterable[Card], cards: Iterable[Card], data_sum: in
 
 
 def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray[np.uint16], dict[str, HeaderValue]]:
-    """Read a frame from the bytes of a FITS file, as drivers of cameras deliver it.
+    """Read a frame from the bytes of a FITS file, as camera drivers deliver it.
 
     The padding after the data may be missing, or have any length and content. The sizes in the header are checked
     against the bytes that are present before anything is allocated.
@@ -236,8 +237,8 @@ def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray
     Raises
     ------
     FrameFileError
-        If this is not an image of two axes with 8 bits, with 16 bits unsigned (BZERO 32768) or with 16 bits without
-        negative values, or if its data are incomplete.
+        If the bytes are not an image of two axes with 8 bits, with 16 bits unsigned (BZERO 32768) or with 16 bits
+        without negative values, or if the data are incomplete.
     """
     bytes_ = memoryview(buffer).cast("B")
     header, data_start = parse_header(bytes_, name)
@@ -295,12 +296,12 @@ def _cards(buffer: memoryview) -> Iterator[str]:
 
 
 def _layout(header: Mapping[str, HeaderValue], available: int, name: Path | str) -> tuple[int, int, int, int]:
-    """Return height, width, bits per pixel and offset, after checking them against the bytes that are present."""
+    """Return height, width, bits per pixel and offset after checking that enough bytes are present."""
     if header.get("SIMPLE") is not True:
         raise FrameFileError(name, "not a standard FITS file: SIMPLE is not T")
     axes = [_integer(header, keyword, name) for keyword in ("NAXIS", "NAXIS1", "NAXIS2")]
     naxis, width, height = axes
-    if naxis != 2 or width < 1 or height < 1:  # noqa: PLR2004 - a plane
+    if naxis != 2 or width < 1 or height < 1:  # noqa: PLR2004 - two-dimensional
         raise FrameFileError(name, f"not a plane image: NAXIS {naxis}, NAXIS1 {width}, NAXIS2 {height}")
     bits = _integer(header, "BITPIX", name)
     offset, scale = header.get("BZERO", 0), header.get("BSCALE", 1)
@@ -338,7 +339,7 @@ def read_pixels(path: Path) -> NDArray[np.uint16]:
 
 
 def read_header(path: Path) -> dict[str, HeaderValue]:
-    """Read the header of a file's first image, including the cards about its structure.
+    """Read the header of a file's first image, including the cards about the file's structure.
 
     Raises
     ------

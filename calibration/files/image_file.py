@@ -1,6 +1,6 @@
-"""Images of any camera and program on disk: where their pixels are, and how they are stored.
+"""Image files of any camera and program: the location and the format of their pixels.
 
-No header is trusted: its sizes are checked against the bytes that are present before anything is allocated.
+No header is trusted: the sizes in it are checked against the length of the file before memory is allocated.
 """
 
 import gzip
@@ -31,20 +31,20 @@ STORED_AS: dict[int, np.dtype[Any]] = {
     -32: np.dtype(">f4"),
     -64: np.dtype(">f8"),
 }
-"""Type of the stored pixels by BITPIX."""
+"""Type of the stored pixels, by BITPIX."""
 
 UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
-"""`ImageFile.storage` of images whose pixels are whole numbers from 0 to 65,535."""
+"""Values of `ImageFile.storage` for images whose pixels are whole numbers from 0 to 65,535."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 MOST_COMPRESSED = 2000
 """Most pixels that one byte of a compressed file can represent; zlib reaches 1,032."""
 
 _USUAL_HEADER = 1 << 16
-"""Bytes within which most headers end; for most files no more are read."""
+"""Number of bytes within which most headers end; for most files, no more are read."""
 
 _PAGES_OF_A_SEEK = 32
-"""Pages that a memory card reads in sequence in about the time of one read elsewhere."""
+"""Number of pages that a memory card reads in sequence in about the time of one random read."""
 
 _ROWS_AT_ONCE = 256
 _COPIED_AT_ONCE = 1 << 20
@@ -56,14 +56,14 @@ _OF_TABLES = re.compile(r"Z(?!ERO).*|T(FORM|TYPE|UNIT|ZERO|SCAL|NULL|FIELDS).*")
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A plane image on disk.
+    """A two-dimensional image on disk.
 
     Attributes
     ----------
     path
         The file that the user named.
     stored
-        The file that holds the pixels: the same, or an unpacked copy.
+        The file that contains the pixels: the same file, or an unpacked copy.
     data_start
         Offset of the first pixel, bytes.
     shape
@@ -71,9 +71,9 @@ class ImageFile:
     bits
         BITPIX of FITS: 8, 16 or 32 for integers, -32 or -64 for floats.
     zero, scale
-        A value is zero + scale times the stored number.
+        Offset and factor: a value is zero + scale times the stored number.
     header
-        Values of the header's cards, including those about the structure.
+        Values of the header's cards, including the cards about the structure.
     """
 
     path: Path
@@ -87,7 +87,7 @@ class ImageFile:
 
     @property
     def storage(self) -> tuple[int, float, float]:
-        """The format of the stored pixels; files with equal formats can be read alike."""
+        """The format of the stored pixels; files with equal formats can be read in the same way."""
         return self.bits, self.zero, self.scale
 
     @property
@@ -116,9 +116,9 @@ class ImageFile:
         return words
 
     def values(self, places: NDArray[np.intp]) -> NDArray[np.uint16]:
-        """Return selected values of an image of 8 or 16 bits, given by their numbers in the flat image.
+        """Return selected values of an image of 8 or 16 bits, given by their indices in the flattened image.
 
-        If they are few, only the pages of the file that contain them are read.
+        If only a few values are selected, only the pages of the file that contain them are read.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class ImageFile:
         return (values + int(self.zero)).astype(np.uint16)
 
     def rows(self, top: int, bottom: int) -> NDArray[np.float64]:
-        """Return the values of the rows from `top` up to `bottom`.
+        """Return the values of the rows from `top` up to, but not including, `bottom`.
 
         Raises
         ------
@@ -161,12 +161,12 @@ class ImageFile:
 
 
 def uint16_pixels(image: ImageFile) -> NDArray[np.uint16]:
-    """Return the pixels of an image of whole numbers from 0 to 65,535.
+    """Return the pixels of an image whose values are whole numbers from 0 to 65,535.
 
     Raises
     ------
     FrameFileError
-        If it has other values, or cannot be read.
+        If the image has other values, or cannot be read.
     """
     if image.storage not in UINT16_STORAGES:
         raise FrameFileError(image.path, "not whole numbers of 8 or 16 bits")
@@ -174,13 +174,13 @@ def uint16_pixels(image: ImageFile) -> NDArray[np.uint16]:
 
 
 def open_image(path: Path, unpacked_in: Path) -> ImageFile:
-    """Examine an image file: its header, its size and, for floats, whether all values are finite.
+    """Open an image file; check its header, its size and, for floats, that all values are finite.
 
     Parameters
     ----------
     path
-        FITS, also compressed (with gzip, or in tiles as by fpack). The image may be the first HDU or, after an empty
-        one, the second. Further axes of length 1 are allowed.
+        A FITS file, which may be compressed with gzip or in tiles (fpack). The image may be the first HDU or, after an
+        empty first HDU, the second. Further axes of length 1 are allowed.
     unpacked_in
         Folder for the copy of a compressed file.
 
@@ -207,7 +207,7 @@ def open_image(path: Path, unpacked_in: Path) -> ImageFile:
 
 
 def read_image_header(path: Path) -> dict[str, HeaderValue]:
-    """Return the header of the image that `open_image` finds, its size in NAXIS1 and NAXIS2, without reading pixels.
+    """Return the header of the image that `open_image` finds, with its size in NAXIS1 and NAXIS2; read no pixels.
 
     Raises
     ------
@@ -235,7 +235,7 @@ def _header_within(length: int, path: Path) -> dict[str, HeaderValue]:
 
 
 def _image_header(start: bytes, path: Path) -> tuple[dict[str, HeaderValue], int]:
-    """Return the header of the first non-empty HDU, with the cards of the first HDU, and the offset of its data."""
+    """Return the header of the first HDU with data, merged with the cards of the first HDU, and the data's offset."""
     if not start:
         raise FrameFileError(path, "the file is empty")
     header, data_start = parse_header(memoryview(start), path)
@@ -250,7 +250,7 @@ def _image_header(start: bytes, path: Path) -> tuple[dict[str, HeaderValue], int
 
 
 def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size: int) -> ImageFile:
-    """Return the image whose pixels begin at `data_start` of a file of `size` bytes."""
+    """Return the image whose pixels begin at offset `data_start` of a file of `size` bytes."""
     height, width = _shape(header, "", path)
     bits, zero, scale = _number(header, "BITPIX", 0), _number(header, "BZERO", 0), _number(header, "BSCALE", 1)
     if bits not in STORED_AS or scale == 0:
@@ -276,7 +276,7 @@ def _number(header: Mapping[str, HeaderValue], keyword: str, default: float) -> 
 
 
 def _check_values(image: ImageFile) -> None:
-    """Raise if a value of an image of floats is not finite."""
+    """Raise if an image of floats contains a value that is not finite."""
     if image.bits > 0:
         return
     for top in range(0, image.shape[0], _ROWS_AT_ONCE):
@@ -285,7 +285,7 @@ def _check_values(image: ImageFile) -> None:
 
 
 def _unpack_gzip(path: Path, size: int, folder: Path) -> ImageFile:
-    """Unpack the image of a gzip file: as many bytes as its header announces, and no more."""
+    """Unpack the image in a gzip file, but no more bytes than its header announces."""
     try:
         with gzip.open(path) as packed:
             header, data_start = _image_header(packed.read(LONGEST_HEADER), path)
@@ -307,7 +307,7 @@ def _unpack_gzip(path: Path, size: int, folder: Path) -> ImageFile:
 
 
 def _unpack_tiles(path: Path, header: Mapping[str, HeaderValue], size: int, folder: Path) -> ImageFile:
-    """Unpack an image compressed in tiles, a few rows at a time."""
+    """Unpack an image that is compressed in tiles, a few rows at a time."""
     height, width = _shape(header, "Z", path)
     if height * width > MOST_COMPRESSED * size:
         raise FrameFileError(path, f"truncated: {width} x {height} pixels cannot come from {size} bytes")
@@ -327,7 +327,7 @@ def _unpack_tiles(path: Path, header: Mapping[str, HeaderValue], size: int, fold
 
 
 def _tile_rows(path: Path, height: int) -> Iterator[NDArray[Any]]:
-    """Yield the rows of an image compressed in tiles, decompressed by Astropy."""
+    """Decompress an image that is compressed in tiles, with Astropy, and yield its rows."""
     from astropy.io import fits  # noqa: PLC0415 - importing it takes 0.3 s, and few files are compressed
 
     try:

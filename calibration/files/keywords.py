@@ -1,4 +1,4 @@
-"""The headers of frames that coldframe writes, in the keywords that other programs read."""
+"""The headers of frames that coldframe writes, with the keywords that other programs read."""
 
 import math
 import re
@@ -17,7 +17,7 @@ RAW_TYPES = {
     FrameKind.DARK_FLAT: "Dark Frame",
     FrameKind.LIGHT: "Light Frame",
 }
-"""IMAGETYP as INDI writes it. A dark flat is a dark: programs that group frames have no other word for it."""
+"""IMAGETYP as INDI writes it; a dark flat is a dark, because programs that group frames have no word for dark flats."""
 
 ROLES = {
     FrameKind.BIAS: "BIAS",
@@ -51,7 +51,7 @@ def raw_cards(
     Parameters
     ----------
     kind, exposure_s, settings, sensor_c, setpoint_c, camera, started_at, header
-        As in the frame that the camera delivered.
+        Values of the frame that the camera delivered.
     filter_name
         Filter in front of the sensor; None without a filter wheel.
     """
@@ -83,7 +83,7 @@ def setting_cards(
     filter_name: str | None,
     camera: str,
 ) -> list[Card]:
-    """Return the cards by which frames are matched, without those whose value is None."""
+    """Return the cards by which frames are matched; values that are None have no card."""
     cards: list[tuple[str, HeaderValue | None, str]] = [
         ("INSTRUME", camera, "camera"),
         ("EXPTIME", exposure_s, "[s] exposure asked for"),
@@ -101,9 +101,10 @@ def setting_cards(
 
 
 def with_driver_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Card]:
-    """Return our cards, with differing values of the driver in their comments, followed by the driver's other cards.
+    """Return our cards, with deviating values of the driver in their comments, followed by the driver's other cards.
 
-    Rows are assumed to run from the top down, as INDI's drivers write them, unless the driver states otherwise.
+    Unless the driver's header contains ROWORDER, rows are assumed to run from the top down, as INDI's drivers write
+    them.
     """
     own = [_remembering(card, header) for card in ours]
     if "ROWORDER" not in header:
@@ -112,7 +113,7 @@ def with_driver_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> li
 
 
 def other_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Card]:
-    """Return the cards of a header that can be written in addition to ours."""
+    """Return the cards of a header that can be written in addition to our cards."""
     taken = {card.keyword for card in ours} | STRUCTURAL
     return [
         Card(keyword, value)
@@ -131,12 +132,12 @@ def _writable(value: HeaderValue) -> bool:
 
 
 def _whole(value: float | None) -> float | None:
-    """Return a whole number as an integer, because some programs read GAIN and OFFSET only in that form."""
+    """Return a whole number as an integer, because some programs read GAIN and OFFSET only as integers."""
     return int(value) if value is not None and float(value).is_integer() else value
 
 
 def utc_text(moment: datetime) -> str:
-    """Return an aware time as FITS writes UTC: ISO 8601 to the microsecond, without a time zone."""
+    """Return an aware time as UTC in the form of FITS: ISO 8601 to the microsecond, without a time zone."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 

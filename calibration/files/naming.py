@@ -16,9 +16,9 @@ def settings_text(
     Parameters
     ----------
     kind, settings, exposure_s, filter_name
-        Of the frames.
+        Kind, settings, exposure and filter of the frames.
     temperature_c
-        Setpoint, or the sensor's temperature without a cooler, degrees Celsius; None if unknown.
+        Setpoint or, without a cooler, the sensor temperature, degrees Celsius; None if unknown.
     """
     exposed = kind in (FrameKind.DARK, FrameKind.DARK_FLAT)
     parts = [
@@ -34,11 +34,11 @@ def settings_text(
 
 
 def name_part(text: str) -> str:
-    """Return text with characters that do not belong in a file name replaced; never "..", the parent folder."""
+    """Return text with the characters replaced that a file name must not contain; the result is never ".."."""
     part = _NOT_IN_NAMES.sub("-", ascii_text(text))
     return part if part.strip(".") else "-"
 
 
 def _decimal(seconds: float) -> str:
-    """Return seconds to the microsecond, without exponent and trailing zeros."""
+    """Return seconds as text, to the microsecond, without exponent and trailing zeros."""
     return f"{seconds:.6f}".rstrip("0").rstrip(".")

@@ -181,7 +181,7 @@ class Overscan:
         return Corrected(kept - lowered.astype(np.float32), rest)
 
     def correct_words(self, pixels: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
-        """Return a raw frame without its overscan, and the fractions that rounding left in its lines; see `correct`."""
+        """Return a raw frame without its overscan, and the remainders left by rounding in each line; see `correct`."""
         corrected, rest = self.correct(pixels)
         return corrected.astype(np.uint16, copy=False), rest
 

@@ -1,8 +1,8 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
-"""Kernels that decide which values of a pixel are kept, and average them.
+"""Kernels that decide which values of a pixel are kept, and average the kept values.
 
-All sums are exact integers. The floating-point comparisons are computed from them in one fixed order and without fused
-operations, so that a master does not depend on threads, tiles or the order of the frames.
+All sums are exact integers. The floating-point comparisons are computed from the sums in a fixed order and without
+fused operations, so that a master does not depend on threads, tiles or the order of the frames.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from coldframe.calibration.kernels.folding import FOLD_TILE
 
 @kernel
 def signed(value: np.unsignedinteger[Any]) -> int:
-    """Return an unsigned number as a signed one; Numba turns mixed arithmetic of the two into floats."""
+    """Return an unsigned number as a signed number; Numba converts arithmetic between the two into floats."""
     return np.int64(value)  # type: ignore[return-value] # int, once compiled
 
 
@@ -26,8 +26,8 @@ def squared_limit(
 ) -> float:
     """Return the limit on (kept x - total)^2 max(kept - 1, 1) beyond which a value x is rejected.
 
-    With mean = total / kept, and the variance (ddof 1) = (kept squares - total^2) / (kept (kept - 1)) multiplied by
-    `correction` and limited to at least `floor_squared`, this is |x - mean| > kappa sigma without a division.
+    With the mean total / kept, and the variance (ddof 1) (kept squares - total^2) / (kept (kept - 1)) multiplied by
+    `correction` and limited to at least `floor_squared`, the comparison is |x - mean| > kappa sigma without a division.
     """
     scatter = float(kept * squares - total * total)
     weight = float(max(kept - 1, 1))
@@ -54,7 +54,7 @@ def clip_pixel(
     Parameters
     ----------
     ascending, descending
-        The sample from its lower and from its upper end; `reach` values of each are known.
+        The sample in ascending and in descending order; the first `reach` values of each are known.
     reach
         Number of values known at each end; at least `frames` if the whole sample is known.
     frames
@@ -62,7 +62,7 @@ def clip_pixel(
     all_total, all_squares
         Sum and sum of squares of all values.
     trim, correction, kappa_squared, floor_squared, iterations
-        The rule; see `Clipping` and `variance_correction`.
+        Parameters of the rule; see `Clipping` and `variance_correction`.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def standard_error(kept: int, total: int, squares: int, scatter_correction: floa
     `scatter_correction` is the factor by which the squared standard error must grow, because clipping reduces the
     scatter; see `coldframe.calibration.stacking.uncertainty`.
     """
-    if kept < 2:  # noqa: PLR2004 - a scatter needs two
+    if kept < 2:  # noqa: PLR2004 - a scatter needs two values
         return np.float32(np.nan)
     scatter = scatter_correction * float(kept * squares - total * total)
     count = float(kept)
@@ -141,11 +141,11 @@ def combine_pixels(
 ) -> None:
     """Clip and average the pixels of a band; write a count of 0 for pixels whose tails are too short to decide.
 
-    Clipping rejects no value of most pixels. Vector code finds these, a tile at a time; only the others are decided
-    one by one.
+    In most pixels, clipping rejects no value. Vector code finds these pixels a tile at a time; only the others are
+    clipped one by one.
     """
     tails = high.shape[0]
-    # Two tails that overlap contain the whole sample.
+    # If the two tails overlap, they contain the whole sample.
     reach = frames if frames <= 2 * tails else tails
     ascending = np.zeros(2 * tails, np.int64)
     descending = np.zeros(2 * tails, np.int64)
@@ -193,7 +193,7 @@ def combine_pixels(
 def trimmed_sums(
     totals: U32, squares: NDArray[np.uint64], high: U16, low: U16, trim: int, begin: int
 ) -> tuple[I64, I64]:
-    """Return the sums and sums of squares of a tile without the `trim` largest and smallest values of each pixel."""
+    """Return each pixel's sum and sum of squares in a tile, without the `trim` largest and smallest values."""
     total, square = totals.astype(np.int64), squares.astype(np.int64)
     for rank in range(trim):
         small, large = low[rank, begin : begin + total.size], high[rank, begin : begin + total.size]

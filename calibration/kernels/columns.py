@@ -1,17 +1,17 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small tiles
-"""The statistics of the column sort; each kernel combines a whole band.
+"""The statistics of the column sort; each public kernel combines a whole band.
 
-A band holds the same pixels of all frames: shape (frames, pixels), uint16 or float32 in the machine's byte order. The
-kernels work on one tile of a band at a time: they copy it into a scratch that stays in the processor's cache, with a
-row for each frame, sort the columns with a network of comparators that work on whole rows, and compute the statistic of
-each column.
+A band contains the same pixels of all frames: shape (frames, pixels), uint16 or float32 in the machine's byte order.
+The kernels work on one tile of a band at a time. They copy the tile into a scratch array that stays in the processor's
+cache, with a row for each frame; sort the columns with a network of comparators that work on whole rows; and compute
+the statistic of each column.
 
-Clipping rejects no value of most columns. Vector code finds these, a tile at a time; only the others are decided one by
-one.
+In most columns, clipping rejects no value. Vector code finds these columns a tile at a time; only the others are
+clipped one by one.
 
-Parameters that the kernels of bands share: `flip` as for `load`; `near` as for `add_up`; `sums` is scratch of shape
-(SUMS, TILE); `network` completes `sort_rows` for the rows that the statistic needs; `pedestal` is subtracted from the
-result; `scatter_correction` as for `standard_error`; `value`, `uncertainty` and `counts` are flat and written.
+Parameters that the kernels of bands share: `flip` as for `load`; `near` as for `add_up`; `sums` is a scratch array of
+shape (SUMS, TILE); `network` completes `sort_rows` for the rows that the statistic needs; `pedestal` is subtracted from
+the result; `scatter_correction` as for `standard_error`; `value`, `uncertainty` and `counts` are flat outputs.
 """
 
 import numpy as np
@@ -42,12 +42,12 @@ from coldframe.calibration.kernels.tiles import (
 from coldframe.calibration.kernels.winsorizing import find_winsorized_variances, winsorized_variance
 
 ENDS = 6
-"""Number of values at each end of a column that are decided on first."""
+"""Number of values at each end of a column on which clipping decides first."""
 
 
 @kernel
 def find_ends(columns: Columns, frames: int, ends: Sums) -> None:
-    """Write the deviations of the smallest and of the largest value of each column."""
+    """Write the deviations of the smallest and the largest value of each column to `ends`."""
     size = ends.shape[1]
     low, high = row_of(columns, 0, size), row_of(columns, frames - 1, size)
     origin = row_of(columns, frames // 2, size)
@@ -60,7 +60,7 @@ def find_ends(columns: Columns, frames: int, ends: Sums) -> None:
 def find_whole_about_medians(
     columns: Columns, frames: int, variances: Variances, kappa_squared: float, whole: Flags
 ) -> None:
-    """Mark the columns in which no value is further from the median than kappa times the root of the variance."""
+    """Mark the columns in which no value is further from the median than kappa times the standard deviation."""
     low, high = row_of(columns, 0, whole.size), row_of(columns, frames - 1, whole.size)
     lower, upper = row_of(columns, (frames - 1) // 2, whole.size), row_of(columns, frames // 2, whole.size)
     for i in range(whole.size):
@@ -71,7 +71,7 @@ def find_whole_about_medians(
 
 @kernel
 def find_variances(frames: int, sums: Sums, variances: Variances) -> None:
-    """Write the variance (ddof 1) of each column."""
+    """Write the variance (ddof 1) of each column to `variances`."""
     total, square = sums[TOTAL], sums[SQUARE]
     for i in range(variances.size):
         variances[i] = variance_of(frames, total[i], square[i])
@@ -79,7 +79,7 @@ def find_variances(frames: int, sums: Sums, variances: Variances) -> None:
 
 @kernel
 def twice_median(columns: Columns, first: int, last: int, i: int, origin: int) -> int:
-    """Return twice the median, a whole number for integers, as a deviation from the origin."""
+    """Return twice the median as a deviation from the origin; for integers, this is a whole number."""
     kind = type(origin)
     lower: int = kind(columns[(first + last - 1) // 2 * STRIDE + i]) - origin
     upper: int = kind(columns[(first + last) // 2 * STRIDE + i]) - origin
@@ -103,13 +103,13 @@ def reject_ends(
     Parameters
     ----------
     columns
-        The scratch, sorted.
+        The scratch array, with sorted columns.
     first, last
         Range of the kept rows; `last` is excluded.
     i
         Number of the column.
     origin
-        The value from which deviations count.
+        The value from which deviations are measured.
     twice
         Twice the median, as a deviation.
     limit
@@ -120,7 +120,7 @@ def reject_ends(
     Returns
     -------
     first, last, total, square
-        The same for the kept values.
+        The range, and the sums of the kept deviations, after the rejection.
     """
     kind = type(origin)
     while last - first > LAST_KEPT:
@@ -176,7 +176,7 @@ def take_medians(
     uncertainty: F32,
     counts: U16,
 ) -> None:
-    """Take the median of each column; of an even number of values, the mean of the two in the middle."""
+    """Compute the median of each column; for an even number of values, the mean of the two middle values."""
     frames, pixels = band.shape
     columns = np.empty(frames * STRIDE, band.dtype)
     for begin in range(0, pixels, TILE):
@@ -210,7 +210,7 @@ def clip_about_means(
     uncertainty: F32,
     counts: U16,
 ) -> None:
-    """Clip about the mean and average; `Clipping` defines the rule, and `clip_pixel` decides."""
+    """Clip each column about the mean and average it; `Clipping` defines the rule, and `clip_pixel` applies it."""
     frames, pixels = band.shape
     columns = np.empty(frames * STRIDE, band.dtype)
     ascending, descending = np.empty(frames, sums.dtype), np.empty(frames, sums.dtype)
@@ -235,7 +235,7 @@ def clip_about_means(
             if whole[i]:
                 continue
             origin = sums.dtype.type(columns[frames // 2 * STRIDE + i])
-            # Usually few values are rejected, so that the ends suffice; if they do not, take the whole column.
+            # Usually few values are rejected, so the ends suffice; if they do not, use the whole column.
             reach = min(frames, ENDS)
             kept = 0
             while kept == 0:
@@ -276,10 +276,10 @@ def clip_about_medians(
     uncertainty: F32,
     counts: U16,
 ) -> None:
-    """Clip about the median and average; `MedianClipping` and `Winsorizing` define the rules.
+    """Clip each column about the median and average it; `MedianClipping` and `Winsorizing` define the rules.
 
-    `step` is negative for the plain sigma of the values. For the winsorized one it is 1 if the bounds are rounded to
-    whole numbers, 0 if not.
+    `step` is negative for the plain sigma of the values. For the winsorized sigma, `step` is 1 if the bounds are
+    rounded to whole numbers, 0 if not.
     """
     frames, pixels = band.shape
     columns = np.empty(frames * STRIDE, band.dtype)

@@ -17,7 +17,7 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function without the GIL, and cache the machine code on disk.
+    """Compile a function that releases the GIL, and cache the machine code on disk.
 
     `error_model="numpy"` drops the check for division by zero, which would prevent vectorisation.
     """

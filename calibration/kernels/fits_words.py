@@ -5,7 +5,7 @@ import numpy as np
 from coldframe.calibration.kernels.compiling import U16, kernel
 
 TILE = 4096
-"""Pixels encoded at once; so few that 32 bits hold the sums of their words."""
+"""Number of pixels to encode at once, small enough that the sums of their words fit 32 bits."""
 
 
 @kernel
@@ -17,12 +17,12 @@ def encode_unsigned(pixels: U16, encoded: U16) -> tuple[int, int]:
     pixels
         Flat.
     encoded
-        Flat, written; big-endian words in an array of native (little-endian) type.
+        Flat output; big-endian words in an array of native (little-endian) type.
 
     Returns
     -------
     even, odd
-        Sums of the words at even and at odd places.
+        Sums of the words at even and at odd positions.
     """
     even = np.uint64(0)
     odd = np.uint64(0)
@@ -56,11 +56,11 @@ def decode_unsigned(encoded: U16, offset: int, pixels: U16) -> int:
     Parameters
     ----------
     encoded
-        Flat, big-endian words read as little-endian ones.
+        Flat; big-endian words that were read as little-endian words.
     offset
         32768 for unsigned data (BZERO 32768), 0 for signed data.
     pixels
-        Flat, written.
+        Flat output.
 
     Returns
     -------

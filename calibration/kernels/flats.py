@@ -1,4 +1,4 @@
-"""Kernels that measure the level of flats, and bring flats to the common scale."""
+"""Kernels that measure the level of flats and bring flats to the common scale."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from coldframe.calibration.kernels.compiling import F32, U16, U32, kernel
 
 @kernel
 def count_signals(pixels: U16, dark: F32, counts: U32) -> None:
-    """Count the values of a region minus its dark, rounded and clipped to 16 bits, into 65,536 zeroed bins."""
+    """Count the values of a region minus its dark, rounded and clipped to 16 bits, in 65,536 bins that start at 0."""
     half, zero, top = np.float32(0.5), np.float32(0), np.float32(65535)
     for y in range(pixels.shape[0]):
         for x in range(pixels.shape[1]):
@@ -17,7 +17,7 @@ def count_signals(pixels: U16, dark: F32, counts: U32) -> None:
 
 @kernel
 def scale_signals(pixels: U16, dark: F32, scales: F32, scaled: U16) -> None:
-    """Write (pixels - dark) times the scale of each pixel's place in the 2x2 pattern, rounded and clipped to 16 bits.
+    """Multiply (pixels - dark) by the scale of the pixel's position in the 2x2 pattern; round and clip to 16 bits.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def scale_signals(pixels: U16, dark: F32, scales: F32, scaled: U16) -> None:
     scales
         Shape (2, 2): by row and column of the pattern.
     scaled
-        Shape (height, width), written.
+        Output, shape (height, width).
     """
     half, zero, top = np.float32(0.5), np.float32(0), np.float32(65535)
     for y in range(pixels.shape[0]):
@@ -40,16 +40,16 @@ def scale_signals(pixels: U16, dark: F32, scales: F32, scaled: U16) -> None:
 
 @kernel
 def scale_words(pixels: U16, dark: F32, scales: F32, first: int, width: int) -> None:
-    """Scale part of a flat frame in place; the values are those of `scale_signals`.
+    """Scale a section of a flat frame in place; the values equal those of `scale_signals`.
 
     Parameters
     ----------
     pixels, dark
-        Flat; a part of the frame that begins with pixel number `first`.
+        Flattened sections of frame and dark that begin at pixel index `first`.
     scales
         Shape (2, 2): by row and column of the pattern.
     first
-        Number of the first pixel in the flat frame.
+        Index of the first pixel in the flattened frame.
     width
         Width of the frame.
     """
@@ -69,7 +69,7 @@ def scale_words(pixels: U16, dark: F32, scales: F32, first: int, width: int) -> 
 
 @kernel
 def scale_values(pixels: F32, dark: F32, scales: F32, first: int, width: int) -> None:
-    """Scale part of a flat frame of floats in place, like `scale_words`, but without rounding."""
+    """Scale a section of a flat frame of floats in place, like `scale_words`, but without rounding."""
     for i in range(pixels.size):
         row, column = divmod(first + i, width)
         pixels[i] = (pixels[i] - dark[i]) * scales[row % 2, column % 2]

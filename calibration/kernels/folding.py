@@ -1,9 +1,9 @@
 """Kernels that fold frames into the running state of a set, and merge two states.
 
-The state of a band of pixels consists of `totals` and `squares`, flat, and of the tails `high` and `low`, shape
-(k, pixels) with k up to 8: the largest values in descending and the smallest in ascending order. The kernels work
-row by row on contiguous slices that stay in the first-level cache, in 16 or 32 bits wherever possible, so that the
-compiler emits vector code.
+The state of a band of pixels consists of `totals` and `squares`, flat, and of the tails `high` and `low`, shape (k,
+pixels) with k up to 8: the largest values in descending order and the smallest in ascending order. The kernels work row
+by row on contiguous slices that stay in the first-level cache, in 16 or 32 bits wherever possible, so that the compiler
+emits vector code.
 """
 
 import numpy as np
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from coldframe.calibration.kernels.compiling import U16, U32, kernel
 
 FOLD_TILE = 1024
-"""Pixels folded at once: their slices of all rows of both tails (32 KiB) stay in the first-level cache."""
+"""Number of pixels to fold at once; their slices of all rows of both tails (32 KiB) fit the first-level cache."""
 
 BATCH = 8
-"""Frames folded together, so that the state, far larger than a frame, passes through the processor only once."""
+"""Number of frames to fold together, so that the state, far larger than a frame, passes the processor only once."""
 
 SORT_BATCH = (
     (0, 2), (1, 3), (4, 6), (5, 7),
@@ -25,17 +25,17 @@ SORT_BATCH = (
     (1, 4), (3, 6),
     (1, 2), (3, 4), (5, 6),
 )  # fmt: skip
-"""The 19 comparators that sort eight values, the minimum (Knuth, The Art of Computer Programming 3, section 5.3.4)."""
+"""The comparators that sort eight values; 19 is the minimum (Knuth, The Art of Computer Programming 3, 5.3.4)."""
 
 
 @kernel
 def fold(pixels: U16, totals: U32, squares: NDArray[np.uint64], high: U16, low: U16) -> None:
-    """Fold the pixels of one frame, flat, into the state of a band."""
+    """Fold the flattened pixels of one frame into the state of a band."""
     for begin in range(0, pixels.size, FOLD_TILE):
         end = min(begin + FOLD_TILE, pixels.size)
         tile = pixels[begin:end]
         add_squares(tile, totals[begin:end], squares[begin:end])
-        # From the innermost place outwards, so that each place reads its neighbour before the neighbour changes.
+        # Work from the innermost place outwards, so that each place reads its neighbour before the neighbour changes.
         for rank in range(high.shape[0] - 1, 0, -1):
             push_down(tile, high[rank - 1, begin:end], high[rank, begin:end])
             push_up(tile, low[rank - 1, begin:end], low[rank, begin:end])
@@ -45,7 +45,7 @@ def fold(pixels: U16, totals: U32, squares: NDArray[np.uint64], high: U16, low: 
 
 @kernel
 def fold_batch(pixels: tuple[U16, ...], totals: U32, squares: NDArray[np.uint64], high: U16, low: U16) -> None:
-    """Fold the pixels of `BATCH` frames, each flat, into the state of a band.
+    """Fold the flattened pixels of `BATCH` frames into the state of a band.
 
     The eight values of each pixel are sorted first, then merged with its tails.
     """
@@ -59,7 +59,7 @@ def fold_batch(pixels: tuple[U16, ...], totals: U32, squares: NDArray[np.uint64]
             rows[number, : end - begin] = tile
         for first, second in SORT_BATCH:
             order(rows[first, : end - begin], rows[second, : end - begin])
-        # One run ascends and the other descends: the place-by-place maxima are the largest values of both, in
+        # One run ascends and the other descends, so the maxima, place by place, are the largest values of both in
         # bitonic order.
         for rank in range(tails):
             keep_larger(rows[BATCH - tails + rank, : end - begin], high[rank, begin:end])
@@ -69,7 +69,7 @@ def fold_batch(pixels: tuple[U16, ...], totals: U32, squares: NDArray[np.uint64]
 
 @kernel
 def merge_tails(other_high: U16, other_low: U16, high: U16, low: U16) -> None:
-    """Merge the tails of another state, of the same length; its places without a value change nothing."""
+    """Merge the tails of another state, which have the same length; empty places of the other state change nothing."""
     tails, size = high.shape
     for begin in range(0, size, FOLD_TILE):
         end = min(begin + FOLD_TILE, size)
@@ -83,8 +83,8 @@ def merge_tails(other_high: U16, other_low: U16, high: U16, low: U16) -> None:
 def sort_tails(high: U16, low: U16, begin: int, end: int) -> None:
     """Sort bitonic columns of a tile with Batcher's half-cleaners, `high` in descending and `low` in ascending order.
 
-    If the length k is not a power of two, the tail is treated as the end of a longer one whose other places are sorted
-    already.
+    If the length k is not a power of two, the tail is treated as the end of a longer tail whose other places are
+    already sorted.
     """
     tails = high.shape[0]
     length = 1
@@ -103,7 +103,7 @@ def sort_tails(high: U16, low: U16, begin: int, end: int) -> None:
 
 @kernel
 def add_squares(pixels: U16, totals: U32, squares: NDArray[np.uint64]) -> None:
-    """Add the values of a tile and their squares to its sums."""
+    """Add the values of a tile and their squares to `totals` and `squares`."""
     for i in range(pixels.size):
         value = np.uint32(pixels[i])
         totals[i] += value
@@ -112,7 +112,7 @@ def add_squares(pixels: U16, totals: U32, squares: NDArray[np.uint64]) -> None:
 
 @kernel
 def order(smaller: U16, larger: U16) -> None:
-    """Compare two rows place by place; store the smaller values in the first row and the larger ones in the second."""
+    """Compare two rows place by place; store the smaller values in the first row, and the larger in the second."""
     for i in range(smaller.size):
         one, other = smaller[i], larger[i]
         smaller[i] = min(one, other)

@@ -1,5 +1,5 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
-"""Kernels that calibrate lights, and store them in 16 bits."""
+"""Kernels that calibrate lights and convert them to 16 bits."""
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def calibrate_pixels(
 
 @kernel
 def quantise(signal: F32, pedestal: float, pixels: U16) -> tuple[int, int]:
-    """Write signal + pedestal, rounded and clipped to 16 bits; return how many pixels were clipped below and above."""
+    """Round signal + pedestal and clip it to 16 bits; return the numbers of pixels clipped below and above."""
     added, zero, top = np.float32(pedestal), np.float32(0), np.float32(65535)
     below = 0
     above = 0

@@ -1,4 +1,4 @@
-"""The kernel of `frame_shape`: sums over cells of pixels."""
+"""The kernel of `frame_shape`, which sums the pixels of each cell."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def sum_cells(pixels: U16, edges: I64, low: int, high: int, sums: I64) -> int:
     edges
         Columns at which cells begin and end, shape (cells + 1,).
     low, high
-        The bounds, within 0 to 65535.
+        The bounds, from 0 to 65535.
     sums
         Shape (height // 2, cells), zeroed by the caller: a cell is two rows high.
     """

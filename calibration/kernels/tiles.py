@@ -1,9 +1,9 @@
 # ruff: noqa: FBT001, PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
-"""One tile of the column sort: loading, sorting and summing its columns.
+"""Kernels that load, sort and sum the columns of one tile of the column sort.
 
-`columns` is the scratch, flat: a row for each frame, `STRIDE` values apart, that holds the tile's pixels of that frame.
-Sums are taken of deviations from the origin, the column's value in row frames // 2. They are exact for integers (64
-bits hold them for up to 32,767 frames), and keep their precision for floats, at any level.
+`columns` is the flat scratch array. It contains a row for each frame, `STRIDE` values apart, with the tile's pixels of
+that frame. Sums are taken over deviations from the origin, which is the column's value in row frames // 2. The sums are
+exact for integers (they fit 64 bits for up to 32,767 frames), and for floats they keep their precision at any level.
 """
 
 from typing import Any
@@ -15,16 +15,16 @@ from coldframe.calibration.kernels.clipping import standard_error
 from coldframe.calibration.kernels.compiling import F32, U16, kernel
 
 TILE = 256
-"""Pixels sorted together: with 50 frames of 16 bits the scratch takes 27 KiB and stays in the first-level cache."""
+"""Number of pixels to sort together; for 50 frames of 16 bits, the scratch array takes 27 KiB, within the L1 cache."""
 
 STRIDE = TILE + 16
-"""Distance of the scratch's rows. A power of two would map all rows to the same places of the cache."""
+"""Distance between rows of the scratch array; a power of two would map all rows to the same lines of the cache."""
 
 LAST_KEPT = 4
 """Number of values of a column that clipping about the median never rejects, as in Siril."""
 
 Columns = NDArray[Any]
-"""Arrays of uint16, with sums of int64; or of float32, with sums of float64."""
+"""Arrays of uint16, whose sums are int64, or of float32, whose sums are float64."""
 
 Sums = NDArray[Any]
 Variances = NDArray[np.float64]
@@ -33,25 +33,25 @@ Pairs = NDArray[np.int32]
 
 
 TOTAL, SQUARE, INNER_TOTAL, INNER_SQUARE, SUMS = 0, 1, 2, 3, 4
-"""Rows of the sums: sum and sum of squares of all values, and the same without some values at each end."""
+"""Number of rows of the sums: sum and sum of squares of all values, and both without some values at each end."""
 
 
 @kernel
 def row_of(columns: Columns, number: int, size: int) -> Columns:
-    """Return a row of the scratch."""
+    """Return a row of the scratch array."""
     return columns[number * STRIDE : number * STRIDE + size]
 
 
 @kernel
 def copy(values: Columns, into: Columns) -> None:
-    """Copy a row. An assignment of slices would check their sizes, code that takes seconds to compile."""
+    """Copy a row in a loop; a slice assignment would check the sizes with code that takes seconds to compile."""
     for i in range(into.size):
         into[i] = values[i]
 
 
 @kernel
 def load(band: Columns, begin: int, end: int, flip: int | None, columns: Columns) -> None:
-    """Copy the pixels from `begin` up to `end` of a band into the scratch.
+    """Copy the pixels from `begin` up to `end` of a band into the scratch array.
 
     Parameters
     ----------
@@ -60,10 +60,9 @@ def load(band: Columns, begin: int, end: int, flip: int | None, columns: Columns
     begin, end
         Range of pixels; `end` is excluded.
     flip
-        For big-endian words as they come from the file: 32768 to invert the sign bit, 0 to keep it. None if the band
-        holds pixels.
+        For big-endian words from a file: 32768 to invert the sign bit, 0 to keep it. None if the band contains pixels.
     columns
-        The scratch, written.
+        The scratch array, an output.
     """
     for frame in range(band.shape[0]):
         values = band[frame, begin:end]
@@ -95,7 +94,7 @@ def sort_rows(columns: Columns, frames: int, size: int, network: Pairs) -> None:
 
 @kernel
 def sort_eight(rows: Columns, size: int) -> None:
-    """Sort the first eight rows with 19 comparators, the minimum; the values of a column stay in registers.
+    """Sort the first eight rows with the minimum of 19 comparators; the values of a column stay in registers.
 
     Knuth, The Art of Computer Programming 3, 2nd edition, section 5.3.4.
     """
@@ -114,7 +113,7 @@ def sort_eight(rows: Columns, size: int) -> None:
 
 @kernel
 def in_order(one: float, other: float) -> tuple[float, float]:
-    """Return the smaller value, then the larger one."""
+    """Return the smaller of two values, then the larger."""
     return min(one, other), max(one, other)
 
 
@@ -138,10 +137,10 @@ def spread(columns: Columns, first: int, last: int, size: int, ordered: bool) ->
 
 @kernel
 def add_up(columns: Columns, frames: int, size: int, trim: int, near: float, sums: Sums, ordered: bool) -> None:
-    """Sum up the columns' deviations from their row number frames // 2, and the squares of these.
+    """Sum the deviations of each column from its value in row frames // 2, and the squares of the deviations.
 
     The inner sums omit the first and the last `trim` rows. If no two values of a column, apart from some at the ends,
-    differ by more than `near`, the sums are taken in 32 bits, which is faster; `near` is negative for floats.
+    differ by more than `near`, the sums are computed in 32 bits, which is faster; `near` is negative for floats.
     """
     sums[:, :size] = 0
     inner = sums[INNER_TOTAL : INNER_SQUARE + 1]
@@ -161,7 +160,7 @@ def add_up(columns: Columns, frames: int, size: int, trim: int, near: float, sum
 
 @kernel
 def add_rows(columns: Columns, frames: int, first: int, last: int, size: int, sums: Sums) -> None:
-    """Add the deviations of some rows to the first and their squares to the second of two sums."""
+    """Add the deviations of a range of rows to the first of two sums, and their squares to the second."""
     origin = row_of(columns, frames // 2, size)
     total, square = sums[0], sums[1]
     for frame in range(first, last):
@@ -174,7 +173,7 @@ def add_rows(columns: Columns, frames: int, first: int, last: int, size: int, su
 
 @kernel
 def add_near_rows(columns: Columns, frames: int, first: int, last: int, size: int, sums: Sums) -> None:
-    """Do the work of `add_rows` if 32 bits hold the sums: four rows at a time, the rest one by one."""
+    """Do the same as `add_rows` for sums that fit 32 bits: four rows at a time, and the rest one by one."""
     whole = np.int32
     origin = row_of(columns, frames // 2, size)
     near_total, near_square = np.zeros(TILE, np.int32), np.zeros(TILE, np.int32)
@@ -216,7 +215,7 @@ def average(
 
 @kernel
 def mean_of(kept: int, total: float, origin: float, pedestal: int) -> np.float32:
-    """Return the mean from the sum of deviations; for integers it is rounded only once."""
+    """Return the mean from the sum of deviations; for integers, the mean is rounded only once."""
     return np.float32((total + kept * (origin - pedestal)) / kept)
 
 

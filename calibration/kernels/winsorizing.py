@@ -1,7 +1,8 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
-"""The scatter of a column whose outliers are drawn in to 1.5 sigma, for a whole tile and for a single column.
+"""The scatter of a column whose outliers are moved to 1.5 sigma, for a whole tile and for a single column.
 
-`Winsorizing` defines the rule. Whole tiles are computed in vector code; a single column again after each rejection.
+`Winsorizing` defines the rule. Vector code computes the scatter of whole tiles; that of a single column is computed
+again after each rejection.
 """
 
 import numpy as np
@@ -13,13 +14,13 @@ WINSORIZED_AT = 1.5
 """Distance of the bounds from the median, in sigma (Huber, Robust Statistics, 1981)."""
 
 CONSISTENCY = 1.134
-"""Factor that makes sigma right for normal samples drawn in to 1.5 sigma (Huber, ibid.)."""
+"""Factor that makes sigma right for normal samples whose outliers are moved to 1.5 sigma (Huber, ibid.)."""
 
 CONVERGED = 0.0005
-"""Relative change of sigma below which it counts as settled, as in Siril."""
+"""Relative change of sigma below which sigma has settled, as in Siril."""
 
 MOST_WINSORIZINGS = 50
-"""Limit on the repetitions."""
+"""Largest number of repetitions."""
 
 
 @kernel
@@ -29,15 +30,15 @@ def find_winsorized_variances(columns: Columns, frames: int, sums: Sums, step: f
     Parameters
     ----------
     columns
-        The scratch, sorted.
+        The scratch array, with sorted columns.
     frames
-        Number of its rows.
+        Number of rows of the scratch array.
     sums
         Sums of the columns, from `add_up`.
     step
         1 to round the bounds to whole numbers, 0 to keep them.
     variances
-        The plain variances of the columns; overwritten.
+        The plain variances of the columns, which are overwritten.
     """
     size = variances.size
     origin, work = row_of(columns, frames // 2, size), np.empty((6, size))
@@ -81,7 +82,7 @@ def draw_in(
     drawn: Variances,
     squares: Variances,
 ) -> None:
-    """Correct the sums of deviations and of their squares for values that are drawn in to the bounds."""
+    """Correct the sums of deviations and of their squares for values that are moved to the bounds."""
     size = origin.size
     for frame in range(frames):
         row, outside = row_of(columns, frame, size), 0
@@ -117,18 +118,18 @@ def winsorized_variance(
     total: float,
     square: float,
 ) -> float:
-    """Return the variance of values drawn in to 1.5 sigma, repeated until sigma settles, scaled for normal samples.
+    """Return the variance of values moved to 1.5 sigma, repeated until sigma settles, scaled for normal samples.
 
     Parameters
     ----------
     columns
-        The scratch, sorted.
+        The scratch array, with sorted columns.
     first, last
         Range of the kept rows; `last` is excluded.
     i
         Number of the column.
     origin, median
-        The value from which deviations count, and the median as a deviation from it.
+        The value from which deviations are measured, and the median as a deviation from this value.
     step
         1 to round the bounds to whole numbers, 0 to keep them.
     total, square

@@ -102,7 +102,7 @@ def _check(connection: sqlite3.Connection) -> None:
 
 
 class OpenIndex:
-    """The open index; entries that cannot be read count as unknown, and entries that cannot be written are lost."""
+    """The open index; entries that cannot be read are treated as missing; entries that cannot be written are lost."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

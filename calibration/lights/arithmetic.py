@@ -25,7 +25,7 @@ class MismatchError(ColdframeError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Correction:
-    """The planes that calibrate every light of one recipe; all float32, shape (height, width), unless stated otherwise.
+    """The planes that calibrate lights with the same recipe; float32, shape (height, width), unless stated otherwise.
 
     Attributes
     ----------

@@ -67,7 +67,7 @@ def _ring(radius: int) -> NDArray[np.intp]:
 def _from_neighbours(
     signal: F32 | NDArray[np.uint16], uncertainty: F32, bad: Mask, places: NDArray[np.intp]
 ) -> tuple[F32, F32]:
-    """Return signal and uncertainty from neighbours at places of shape (2, neighbours, pixels); NaN without any."""
+    """Return signal and uncertainty from good neighbours at `places`, shape (2, neighbours, pixels); NaN if none."""
     rows, columns = places
     height, width = signal.shape
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)

@@ -28,8 +28,7 @@ LINE_TOLERANCE = 0.0002
 """Largest standard deviation of the error due to rows and columns; the eye detects lines far below the noise."""
 
 PIXEL_SHARE = 0.1
-"""Largest scatter of ordinary pixels, as a fraction of the master flat's photon noise; it increases this noise by 0.5
-%."""
+"""Largest scatter of ordinary pixels, as a fraction of the photon noise, which it increases by 0.5 %."""
 
 HOT_FRACTION = 0.001
 """Largest fraction of pixels whose error may exceed `HOT_SIGMA` times the master flat's photon noise."""
@@ -158,7 +157,7 @@ def compare(bias: DarkMaster, dark_flat: DarkMaster, flat: PlannedFlat) -> Pedes
         If the shapes differ.
     """
     if bias.mean.shape != dark_flat.mean.shape:
-        raise ValueError(f"a bias of shape {bias.mean.shape} and dark flats of shape {dark_flat.mean.shape}")
+        raise ValueError(f"the bias has the shape {bias.mean.shape}, the dark flats {dark_flat.mean.shape}")
     flat_noise_adu = flat.noise * flat.signal_adu
     noise_adu = hypot(_typical(bias.uncertainty, flat_noise_adu), _typical(dark_flat.uncertainty, flat_noise_adu))
     difference = dark_flat.mean - bias.mean

@@ -1,7 +1,7 @@
-"""Measure amplifier glow in master darks: light from the readout electronics at the edges of the sensor.
+"""Measurement of amplifier glow in master darks, which is light from the readout electronics at the sensor's edges.
 
-In a single master it is only a smooth rise towards an edge or corner. Whether the rise grows with the exposure as dark
-current does takes two masters of different exposures; see `linearity`.
+In a single master, glow appears only as a smooth rise towards an edge or corner. Two masters of different exposures
+show whether the rise grows in proportion to the exposure, as dark current does; see `linearity`.
 """
 
 from dataclasses import dataclass
@@ -17,33 +17,34 @@ from coldframe.calibration.measuring.statistics import SIGMA_PER_MAD
 F32 = NDArray[np.float32]
 
 BLOCKS = 16
-"""Blocks per axis; the middle half of the values of each block is averaged, which excludes hot pixels."""
+"""Number of blocks per axis; only the middle half of the values of each block is averaged, to exclude hot pixels."""
 
 SIGNIFICANCE = 6.0
-"""Significance, in standard errors, of the brightest of the 60 edge blocks above the middle of the frame."""
+"""Smallest significance of glow: the brightest of the 60 edge blocks above the frame's middle, in standard errors."""
 
 LARGEST_DEPARTURE = 0.05
-"""Largest relative difference between the rates at two exposures, including errors, for linear glow."""
+"""Largest relative difference between the rates of linear glow at two exposures, including errors."""
 
 HARMLESS_FRACTION = 0.05
-"""A rise by less than this part of the dark signal may be scaled; temperature gradients of the sensor cause as much."""
+"""A rise below this fraction of the dark signal may be scaled, because temperature gradients cause as much."""
 
 _FEWEST_PIXELS = 8
 _FEWEST_BLOCKS = 3
 _SAMPLED = 64
-"""Rows and columns sampled per block; all pixels of a large frame would take seconds."""
+"""Number of rows and columns sampled per block; all pixels of a large frame would take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class AmpGlow:
-    """The brightest part of a master dark's edge.
+    """The brightest block at the edge of a master dark.
 
     Attributes
     ----------
     amplitude_adu
         Level of the brightest edge block, a 256th of the frame, above the middle of the frame.
     error_adu
-        Standard error of the amplitude: noise, and scatter between neighbouring blocks that is no smooth rise.
+        Standard error of the amplitude, from noise and from scatter between neighbouring blocks that is not a smooth
+        rise.
     level_adu
         Median of the middle of the frame.
     block
@@ -65,7 +66,7 @@ class AmpGlow:
 
     @property
     def fraction(self) -> float:
-        """Amplitude divided by the level, which is the dark signal if the bias was subtracted."""
+        """Amplitude divided by the level; the level is the dark signal if the bias was subtracted."""
         return self.amplitude_adu / abs(self.level_adu) if self.level_adu else inf
 
     def __str__(self) -> str:
@@ -93,7 +94,7 @@ def measure_glow(dark: F32) -> AmpGlow:
 
 @dataclass(frozen=True, slots=True)
 class Linearity:
-    """How glow grows from one exposure to another.
+    """The growth of glow from one exposure to another.
 
     Attributes
     ----------
@@ -113,18 +114,18 @@ class Linearity:
 
 
 def linearity(short: F32, short_s: float, long: F32, long_s: float) -> Linearity:
-    """Compare the glow at two exposures in the block where the longer one glows most.
+    """Compare the glow at two exposures, in the block where the longer exposure has most glow.
 
     Parameters
     ----------
     short, long
         Master darks without bias, float32, shape (height, width), ADU.
     short_s, long_s
-        Their exposures.
+        Exposures of the two darks.
     """
     block = measure_glow(long).block
     short_rate, _ = _above_middle(short / np.float32(short_s), block)
-    # Dark current that is linear in time cancels, pixel by pixel, in the difference of the rates.
+    # In the difference of the rates, dark current that is linear in time cancels in each pixel.
     change, error = _above_middle(long / np.float32(long_s) - short / np.float32(short_s), block)
     if short_rate <= 0:
         return Linearity(inf, inf)
@@ -132,23 +133,23 @@ def linearity(short: F32, short_s: float, long: F32, long_s: float) -> Linearity
 
 
 class DarkSignal(NamedTuple):
-    """A master dark without bias, float32, shape (height, width), ADU, and its exposure; None if unknown."""
+    """A master dark without bias (float32, shape (height, width), ADU), and its exposure (None if unknown)."""
 
     adu: F32
     exposure_s: float | None
 
 
 def scaling_fault(dark: DarkSignal, scale: float, witness: DarkSignal | None) -> str | None:
-    """Return why a dark must not be scaled to another exposure, or None.
+    """Return the reason why a dark must not be scaled to another exposure, or None if it may be scaled.
 
     Parameters
     ----------
     dark
         Dark to scale.
     scale
-        Factor.
+        Factor from the exposure of the dark to the other exposure.
     witness
-        Dark of another exposure and the same shape, which shows whether the glow is linear; None without one.
+        Dark of another exposure and the same shape, which shows whether the glow is linear; None if there is none.
     """
     glow = measure_glow(dark.adu)
     if not glow.significant or glow.fraction <= HARMLESS_FRACTION:
@@ -170,13 +171,14 @@ def scaling_fault(dark: DarkSignal, scale: float, witness: DarkSignal | None) ->
 def _blocks(dark: F32) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the midmean of each block (mean of the middle half of its values) and its standard error.
 
-    Unlike a median, it does not jump in steps of the converter. Its error is that of the winsorized values divided by
-    the kept fraction and the root of their number (J. W. Tukey and D. H. McLaughlin 1963, Sankhya A 25, 331).
+    Unlike a median, the midmean does not jump in steps of the converter. Its error is the standard deviation of the
+    winsorized values, divided by the kept fraction and the square root of their number (J. W. Tukey and D. H.
+    McLaughlin 1963, Sankhya A 25, 331).
     """
     height, width = (max(min(_FEWEST_PIXELS, size), size // BLOCKS) for size in dark.shape)
     rows, columns = dark.shape[0] // height, dark.shape[1] // width
     cut = dark[: rows * height, : columns * width].reshape(rows, height, columns, width).swapaxes(1, 2)
-    # Odd steps sample every colour of a filter array.
+    # With odd steps, the sample covers every colour of a filter array.
     down, across = (max(1, size // _SAMPLED) | 1 for size in (height, width))
     values = np.sort(cut[:, :, ::down, ::across].reshape(rows, columns, -1).astype(np.float64), axis=2)
     count = values.shape[2]
@@ -201,10 +203,11 @@ def _middle(levels: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _roughness(levels: NDArray[np.float64]) -> float:
-    """Return the difference of neighbouring blocks beyond a slope, as the standard deviation of one block.
+    """Return the scatter of neighbouring blocks about a slope, as the standard deviation of one block.
 
-    It comes from second differences, whose variance is 6 times that of a block. Rows and columns are separate, because
-    patterns of rows appear in one direction and patterns of columns in the other. Infinite with too few blocks.
+    The scatter is derived from second differences, whose variance is 6 times that of a block. Rows and columns are
+    treated separately, because patterns of rows appear in one direction and patterns of columns in the other. With too
+    few blocks, the result is infinite.
     """
     if min(levels.shape) < _FEWEST_BLOCKS:
         return inf

@@ -1,7 +1,7 @@
-"""The shape of a frame: its level from place to place, fine enough to show bands and light leaks.
+"""The shape of a frame: its level as a function of position, fine enough to show bands and light leaks.
 
 A cell covers two rows, so that the colours of a filter array average out, and a sixteenth of the columns. Effects
-common to whole rows (a camera's row noise, a lamp's flicker under a rolling shutter) therefore stay separate from
+common to whole rows (a camera's row noise, a lamp's flicker under a rolling shutter) therefore remain separate from
 others.
 """
 
@@ -16,22 +16,22 @@ from coldframe.calibration.threads import parallel_map, thread_count
 F64 = NDArray[np.float64]
 
 COLUMNS = 16
-"""Columns of a shape; fewer for frames below 128 pixels."""
+"""Number of columns of a shape; fewer for frames narrower than 128 pixels."""
 
 LEAST_CELL_PIXELS = 8
 LEAST_ROWS = 8
 LEAST_COLUMNS = 3
-"""Fewest columns in which patterns are evaluated."""
+"""Fewest columns from which a pattern is evaluated."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameShape:
-    """Mean levels over a frame.
+    """Mean levels of the cells of a frame.
 
     Attributes
     ----------
     levels_adu
-        Mean of each cell: float64, shape (height // 2, columns).
+        Mean level of each cell: float64, shape (height // 2, columns).
     cell_pixels
         Pixels per cell.
     size
@@ -59,8 +59,8 @@ def frame_shape(pixels: NDArray[np.uint16], bounds_adu: tuple[float, float] = (0
     pixels
         uint16, shape (height, width).
     bounds_adu
-        Values outside are clipped to these bounds, so that hot pixels and cosmic rays have no more weight than others.
-        Shapes are comparable only with equal bounds.
+        Values are limited to these bounds, so that hot pixels and cosmic rays have no more weight than other pixels.
+        Only shapes with equal bounds are comparable.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def frame_shape(pixels: NDArray[np.uint16], bounds_adu: tuple[float, float] = (0
 # ---- smooth patterns ----
 
 FAINT_PART = 0.4
-"""A pattern with less than this part of its contrast in one direction is described by the other direction alone."""
+"""If less than this fraction of a pattern's contrast is in one direction, only the other is used to describe it."""
 
 DEGREES = ((1, 0), (2, 0), (0, 1), (0, 2), (1, 1))
 """Degrees of the components of a smooth pattern, along columns (down) and along rows (across)."""
@@ -99,7 +99,7 @@ DEGREES = ((1, 0), (2, 0), (0, 1), (0, 2), (1, 1))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SmoothPattern:
-    """A smooth difference between two shapes: its mean, and planes and parabolas without a mean.
+    """A smooth difference between two shapes, as a mean and as planes and parabolas with zero mean.
 
     Attributes
     ----------
@@ -149,9 +149,9 @@ def smooth_pattern(difference_adu: F64) -> SmoothPattern:
     """Fit planes and parabolas to the difference of two shapes.
 
     The components are products of Legendre polynomials up to the second degree. Their errors come from the difference
-    itself: for components that depend only on the row, from differences of successive row means; for the others, from
-    differences of successive rows of each column after these means are removed. Row noise therefore does not count as a
-    pattern.
+    itself: for components that depend only on the row, from differences between successive row means; for the others,
+    from differences between successive rows of each column after the row means are removed. Row noise is therefore not
+    mistaken for a pattern.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def smooth_pattern(difference_adu: F64) -> SmoothPattern:
         raise ValueError(f"{rows} rows of {columns} columns are too few for a pattern")
     row_means = difference_adu.mean(axis=1)
     row_error = _scatter(row_means) / sqrt(rows)
-    # Removing the row means used one degree of freedom per row.
+    # The removal of the row means used one degree of freedom per row.
     cell_noise = _scatter(difference_adu - row_means[:, None]) * sqrt(columns / (columns - 1))
     cell_error = cell_noise / sqrt(difference_adu.size)
     amounts = np.tensordot(_components(difference_adu.shape), difference_adu, axes=2) / difference_adu.size
@@ -177,12 +177,12 @@ def smooth_pattern(difference_adu: F64) -> SmoothPattern:
 
 
 def is_large_enough(shape: tuple[int, ...]) -> bool:
-    """Return whether a shape has enough rows and columns for a pattern and its errors."""
+    """Return whether a shape has enough rows and columns to fit a pattern and its errors."""
     return shape[0] >= LEAST_ROWS and shape[1] >= LEAST_COLUMNS
 
 
 def _components(size: tuple[int, ...]) -> F64:
-    """Return the components over a shape, each with a root mean square of 1: float64, shape (5, rows, columns)."""
+    """Return the components of a pattern, each with a root mean square of 1: float64, shape (5, rows, columns)."""
     down, across = (_legendre(each) for each in size)
     shapes = np.array([np.outer(down[i], across[j]) for i, j in DEGREES])
     scaled: F64 = shapes / np.sqrt((shapes**2).mean(axis=(1, 2), keepdims=True))
@@ -206,14 +206,14 @@ def _legendre(size: int) -> tuple[F64, F64, F64]:
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """How the light of one flat differs from that of the next.
+    """The bands by which the illumination of one flat differs from that of the next.
 
     Attributes
     ----------
     relative
-        Root mean square over the rows of the relative signal that each row has in common, per flat.
+        Root mean square, over the rows, of the relative signal common to each row, per flat.
     significance
-        Significance of its square, in standard errors.
+        Significance of the square of `relative`, in standard errors.
     level_ratio
         Signal of the first flat divided by that of the second.
     """
@@ -224,12 +224,12 @@ class Bands:
 
 
 def bands_between(one: FrameShape, other: FrameShape, bias_adu: float) -> Bands:
-    """Return the bands in which two flats of the same setting differ; everything fixed cancels.
+    """Return the bands in which two flats of the same setting differ; fixed patterns cancel.
 
     Parameters
     ----------
     one, other
-        Shapes of frames of the same size, large enough for a `smooth_pattern` and lit in every cell.
+        Shapes of frames of the same size, which must be large enough for a `smooth_pattern` and lit in every cell.
     bias_adu
         Bias level.
     """
@@ -243,5 +243,5 @@ def bands_between(one: FrameShape, other: FrameShape, bias_adu: float) -> Bands:
     by_chance = cell_noise**2 / columns
     excess = float(profile.var()) - by_chance
     significance = excess / (by_chance * sqrt(2 / rows)) if by_chance > 0 else 0.0
-    # The bands of the two flats are independent, so their difference has twice the variance of one.
+    # The bands of the two flats are independent, so their difference has twice the variance of the bands of one flat.
     return Bands(sqrt(max(excess, 0.0) / 2), significance, level_ratio)

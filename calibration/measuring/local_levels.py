@@ -1,4 +1,4 @@
-"""Level and spread in the neighbourhood of each pixel, insensitive to single pixels that stand out."""
+"""Level and spread in the neighbourhood of each pixel, insensitive to single outlying pixels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 F32 = NDArray[np.float32]
 
 BLOCK = 32
-"""Side of the square blocks, in pixels: small compared with glow and vignetting, but with 1,024 values each."""
+"""Side of the square blocks, in pixels: small compared with glow and vignetting, but large enough for 1,024 values."""
 
 _ONE_SIGMA = 0.8413
 """Fraction of a normal distribution below its mean plus one standard deviation."""
@@ -16,8 +16,9 @@ class LocalLevels:
     """The level of a plane, and the spread of pixels above it, as functions of position.
 
     The level is the median of each block, interpolated linearly between the centres of blocks and constant beyond the
-    outermost. The spread is the 84 % quantile of the values above the level in each block, interpolated in the same
-    way: for a normal distribution it is the standard deviation, and it follows the long upper tail of dark current.
+    outermost centres. The spread is the 84 % quantile of the values above the level in each block, interpolated in the
+    same way. For a normal distribution, the spread is the standard deviation; for dark current, it includes the long
+    upper tail.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class LocalLevels:
         self._centres = tops.astype(np.float64) + (block - 1) / 2
 
         def each_column(values: F32, quantile: float) -> F32:
-            """Return a quantile of each block of a row of blocks, interpolated between them."""
+            """Return a quantile of each block in a row of blocks, interpolated between the blocks."""
             place = min(round(quantile * block * block), block * block - 1)
             windows = np.lib.stride_tricks.sliding_window_view(values, (block, block))[0, lefts]
             middles = np.partition(windows.reshape(lefts.size, -1), place, axis=1)[:, place]
@@ -61,5 +62,5 @@ class LocalLevels:
 
 
 def _starts(size: int, block: int) -> NDArray[np.intp]:
-    """Return the starts of blocks that cover an axis; they overlap if its size is not a multiple of the block."""
+    """Return the starts of blocks that cover an axis; blocks overlap if the axis is not a multiple of the block."""
     return np.linspace(0, size - block, -(-size // block)).round().astype(np.intp)

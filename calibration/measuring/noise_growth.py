@@ -1,9 +1,9 @@
-"""Measure how the noise of a growing master falls, instead of assuming 1/sqrt(n).
+"""Measurement of how the noise of a growing master falls, instead of the assumption 1/sqrt(n).
 
 Two differences are taken in a sample of pixels: between the means of the earlier and the later half of the frames, and
-between interleaved halves (+--+ +--+ ...), in which slow changes cancel. Noise that is independent in each frame is the
-same in both. Any excess in the first difference comes from effects that last longer than a frame, which more frames do
-not average out as they should.
+between interleaved halves (+--+ +--+ ...), in which slow changes cancel. Noise that is independent in each frame is
+equal in both differences. Any excess in the first difference comes from effects that last longer than a frame, which do
+not average out as 1/sqrt(n).
 """
 
 from dataclasses import dataclass
@@ -18,36 +18,36 @@ from coldframe.calibration.measuring.statistics import SIGMA_PER_MAD
 F64 = NDArray[np.float64]
 
 LATTICE = 128
-"""Rows and columns sampled per frame: 16,000 pixels give the noise to 1 %."""
+"""Number of rows and columns sampled per frame; 16,000 pixels determine the noise to 1 %."""
 
 LARGE_SET = 1000
 
 LEAST_FRAMES = 8
-"""Fewest frames whose halves are worth comparing."""
+"""Fewest frames whose halves are compared."""
 
 GROUP = 4
 """Frames per cycle of the interleaved halves; a steady drift cancels within each cycle."""
 
 LARGEST_EXCESS = 1.15
-"""Ratio to the noise of independent frames from which the noise counts as not falling.
+"""Smallest ratio to the noise of independent frames at which the noise is considered not to fall.
 
-With 16,000 pixels, clean sets scatter by 0.01.
+With 16,000 pixels, the ratio of clean sets scatters by 0.01.
 """
 
 CAP = 6.0
-"""Clip differences at this many standard deviations: one cosmic ray is no drift, but many jumping pixels count."""
+"""Limit on differences, in standard deviations: a cosmic ray hardly counts, but many jumping pixels do."""
 
 WINSORIZED = 3.0
 
 SIGNIFICANT = 6.0
-"""Significance, in standard errors, of a trend of the level and of a change of the dark current."""
+"""Smallest significance, in standard errors, of a trend of the level and of a change of the dark current."""
 
 BLOCKS = 8
 LARGEST_BLOCK_VARIANCE = 3.0
-"""Variance of the means of 64 blocks, relative to that of noise without a shape, from which a change has a shape."""
+"""Smallest variance of the means of 64 blocks, relative to that of pure noise, at which a change has a shape."""
 
 HOT = 10.0
-"""Pixels this many times the noise of a frame above the level show changes of the dark current."""
+"""Pixels above the level by this multiple of a frame's noise show changes of the dark current."""
 
 LEAST_HOT = 20
 
@@ -56,7 +56,7 @@ LEAST_JUMPING = 0.002
 
 
 class Cause(StrEnum):
-    """Why the noise does not fall."""
+    """The cause of noise that does not fall."""
 
     TEMPERATURE = "the dark current changes with the sensor's temperature"
     PATTERN = "a smooth pattern appears or disappears"
@@ -67,7 +67,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NoiseGrowth:
-    """Noise of a master after some number of frames.
+    """Noise of a master after the given number of frames.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class NoiseGrowth:
     drift_adu
         Median of the difference between the later and the earlier half.
     cause
-        Why the noise exceeds that of one frame divided by sqrt(frames); None if it does not.
+        Cause of noise that exceeds the noise of one frame divided by sqrt(frames); None if the noise does not.
     """
 
     frames: int
@@ -100,7 +100,7 @@ class NoiseGrowth:
 
 
 class SampledFrames:
-    """The same few pixels of every frame of a set: 35 kB per frame, 2 kB in sets beyond `LARGE_SET`.
+    """A sample of the same pixels from every frame of a set: 35 kB per frame, or 2 kB in sets beyond `LARGE_SET`.
 
     Parameters
     ----------
@@ -129,17 +129,17 @@ class SampledFrames:
 
 
 def _stride(size: int, lattice: int) -> int:
-    """Return an odd step, which samples every colour of a filter array."""
+    """Return an odd step, so that the sample covers every colour of a filter array."""
     return max(size // lattice - 1, 0) | 1
 
 
 def noise_growth(values: NDArray[np.uint16]) -> NoiseGrowth:
-    """Return the noise of the mean of frames.
+    """Return the noise of the mean of the given frames.
 
     Parameters
     ----------
     values
-        uint16, shape (frames, rows, columns), at least `LEAST_FRAMES` in the order in which they were shot.
+        uint16, shape (frames, rows, columns): at least `LEAST_FRAMES` frames, in the order in which they were shot.
     """
     frames, used = len(values), len(values) // GROUP * GROUP
     newest = values[frames - used :]
@@ -165,7 +165,7 @@ def noise_growth(values: NDArray[np.uint16]) -> NoiseGrowth:
 
 
 def _difference(values: NDArray[np.uint16], signs: F64) -> F64:
-    """Return the mean of the frames with a positive sign minus the mean of those with a negative sign."""
+    """Return the mean of the frames with a positive sign minus the mean of the frames with a negative sign."""
     return np.tensordot(signs, values, axes=1) * (2 / len(signs))
 
 
@@ -189,7 +189,7 @@ def _trend_sigma(levels: F64) -> float:
 
 
 def _cause(halves: F64, own_adu: float, mean: F64, frame_adu: float, *, drifts: bool) -> Cause:
-    """Return the cause by its signature; temperature comes first, because it changes patterns and levels as well."""
+    """Return the cause, by its signature; temperature is tested first, because it also changes patterns and levels."""
     even = halves - np.median(halves)
     if _dark_current_sigma(even, own_adu, mean, frame_adu) > SIGNIFICANT:
         return Cause.TEMPERATURE
@@ -201,7 +201,7 @@ def _cause(halves: F64, own_adu: float, mean: F64, frame_adu: float, *, drifts: 
 
 
 def _dark_current_sigma(even: F64, own_adu: float, mean: F64, frame_adu: float) -> float:
-    """Return the significance of hot pixels changing in proportion to their signal: the median over them."""
+    """Return the significance of changes of hot pixels in proportion to their signal, as the median over the pixels."""
     above_adu = mean - np.median(mean)
     hot = above_adu > HOT * frame_adu
     if np.count_nonzero(hot) < LEAST_HOT or own_adu <= 0:

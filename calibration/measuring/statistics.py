@@ -1,4 +1,4 @@
-"""Measure a frame: level, noise, saturation, histogram, and a small preview."""
+"""Measurement of a frame: level, noise, saturation, histogram and a small preview."""
 
 from dataclasses import dataclass
 
@@ -17,19 +17,19 @@ CONVERTER_TOPS_ADU = (4095, 8191, 16383, 32767)
 """Highest values of 12- to 15-bit converters in unscaled files."""
 
 CONVERTER_TOP_PIXELS = 4
-"""This many pixels at such a value, and none above: hot pixels of a frame that is far from saturation."""
+"""Fewest pixels at a converter's highest value, with none above, that are hot pixels of an unsaturated frame."""
 
 CONVERTER_TOP_LEVELS = 64
-"""Each of this many levels below has at most a fourth of them."""
+"""Number of levels below the highest value that may each have at most a quarter as many pixels."""
 
 COARSEST_STEP_ADU = 256
 """Step of 8-bit values scaled to 16 bits."""
 
 STEP_LEVELS = 16
-"""Fewest occupied levels that show the converter's step: by chance, all are even once in 65,536 times."""
+"""Fewest occupied levels that show the converter's step; all of them are even by chance once in 65,536 times."""
 
 DIFFERENCE_ROWS = 256
-"""Rows sampled for the noise: 800,000 differences on 26 MP, which scatter by 0.1 %."""
+"""Number of rows sampled for the noise: on 26 MP they give 800,000 differences, and the noise scatters by 0.1 %."""
 
 BAYER_PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
 """Colour filter arrays whose channels are separated."""
@@ -38,7 +38,7 @@ SIGMA_PER_MAD = 1.4826
 """Standard deviation of a normal distribution divided by its median absolute deviation."""
 
 CHANNEL_ROWS = 256
-"""Filter-array cells sampled down the frame for the level of a channel: 400,000 pixels on 26 MP."""
+"""Number of rows of filter-array cells sampled for the level of a channel: 400,000 pixels on 26 MP."""
 
 _SAMPLES = 8
 
@@ -63,17 +63,17 @@ class FrameStatistics:
         Median and mean of the whole frame.
     noise_adu
         Standard deviation of a pixel in the central region, from second differences (a - 2 b + c) of pixels two columns
-        apart, so that neither vignetting nor the colours of a filter array count as noise. Differences beyond five
-        times their 68 % quantile (hot pixels, cosmic rays) are excluded. Noise common to a whole row is not included.
+        apart, so that neither vignetting nor the colours of a filter array contribute. Differences beyond five times
+        their 68 % quantile (hot pixels, cosmic rays) are excluded. Noise common to a whole row is not included.
     minimum_adu, maximum_adu
         Extremes of the whole frame.
     saturated_fraction
         Fraction of the central region's pixels at or above the saturation level.
     saturation_adu
-        Saturation level: the given one, or the level at which the histogram is cut off, or the highest value that the
+        Saturation level: the given level, or the level at which the histogram is cut off, or the highest value that the
         converter's steps allow in 16 bits.
     channels
-        Level of each colour of the filter array, in the order of its pattern; empty without one.
+        Level of each colour of the filter array, in the order of its pattern; empty without a filter array.
     """
 
     level_adu: float
@@ -88,18 +88,18 @@ class FrameStatistics:
 
     @property
     def brightest_adu(self) -> float:
-        """Level of the brightest channel; without channels, of all pixels."""
+        """Level of the brightest channel or, without channels, of all pixels."""
         return max((channel.level_adu for channel in self.channels), default=self.level_adu)
 
     @property
     def faintest_adu(self) -> float:
-        """Level of the faintest channel; without channels, of all pixels."""
+        """Level of the faintest channel or, without channels, of all pixels."""
         return min((channel.level_adu for channel in self.channels), default=self.level_adu)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMeasurement:
-    """Statistics of a frame, and the histogram behind them.
+    """Statistics of a frame, and the histogram from which they are derived.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ def measure(
     pixels
         uint16, shape (height, width).
     saturation_adu
-        Level from which a pixel counts as saturated; None finds it, see `saturation_level`.
+        Level from which a pixel counts as saturated; None determines it from the frame; see `saturation_level`.
     cfa_pattern
         Colours of the upper left 2x2 pixels, such as "RGGB", whose levels are measured separately. None for mono and
         for arrays of another size.
@@ -141,11 +141,11 @@ def measure(
     Raises
     ------
     ValueError
-        If the frame has no pixels or not two dimensions.
+        If the frame has no pixels, or is not two-dimensional.
     """
     from coldframe.calibration.kernels import histograms  # noqa: PLC0415 - importing Numba takes 0.7 s
 
-    if pixels.ndim != 2 or pixels.size == 0:  # noqa: PLR2004 - a plane
+    if pixels.ndim != 2 or pixels.size == 0:  # noqa: PLR2004 - two-dimensional
         raise ValueError(f"a frame needs two dimensions and at least one pixel, not the shape {pixels.shape}")
     rows, columns = central_region(pixels.shape)
     edges = np.linspace(0, len(pixels), thread_count() + 1).astype(int).tolist()
@@ -203,11 +203,12 @@ def median_of_counts(counts: NDArray[np.int64]) -> float:
 
 
 def saturation_level(central: NDArray[np.int64], whole: NDArray[np.int64]) -> int:
-    """Return the level at which a frame is cut off, or the highest level that its steps allow if it is not.
+    """Return the level at which a frame's histogram is cut off or, without a cutoff, the highest level of its steps.
 
-    Light spreads over many levels, so an unclipped histogram thins out towards its top. It is cut off if its highest
-    level holds at least one pixel in a thousand and four times as many as the next occupied level below. A frame far
-    from saturation shows the level if its hot pixels end at the highest value of a converter below 16 bits.
+    Signal spreads over many levels, so an unclipped histogram thins out towards its top. The histogram is cut off if
+    its highest level contains at least one pixel in a thousand, and four times as many pixels as the next occupied
+    level below. In a frame far from saturation, hot pixels that end at the highest value of a converter below 16 bits
+    reveal the level.
 
     Parameters
     ----------
@@ -237,7 +238,7 @@ def converter_step(counts: NDArray[np.int64]) -> int:
 
 
 def channel_levels(pixels: NDArray[np.uint16], cfa_pattern: str | None) -> tuple[ChannelLevel, ...]:
-    """Return the median of each colour in the central region, from sampled rows; empty without a 2x2 array."""
+    """Return the median of each colour in the central region, from sampled rows; nothing without a 2x2 array."""
     if cfa_pattern not in BAYER_PATTERNS or min(pixels.shape) < 2:  # noqa: PLR2004 - 2x2 pixels
         return ()
     rows, columns = central_region(pixels.shape)
@@ -267,7 +268,7 @@ def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> flo
     smallest = int(differing[0]) + 1
     cumulative = counts.cumsum()
     quantile = int(np.searchsorted(cumulative, 0.6827 * cumulative[-1]))
-    # If most pixels are equal (noise below the quantisation step), the step is the scale.
+    # If most pixels are equal (noise below the quantisation step), the step is the scale of the noise.
     limit = 5 * max(quantile, smallest) + 1
     squares = np.arange(min(limit, counts.size), dtype=np.float64) ** 2
     kept = counts[:limit]
@@ -282,13 +283,13 @@ def preview(pixels: NDArray[np.uint16], rows: int = 64, columns: int = 96) -> ND
     pixels
         uint16, shape (height, width).
     rows, columns
-        Largest size of the picture. It keeps the frame's aspect ratio and is never larger than the frame.
+        Largest size of the picture. The picture keeps the frame's aspect ratio and is never larger than the frame.
 
     Returns
     -------
     NDArray[np.uint8]
-        Means of square blocks, sampled in eight rows and columns if a block has more. 0 is the 1 % quantile of the
-        blocks and 255 the 99 % quantile; a frame without contrast becomes mid-grey.
+        Means of square blocks; from blocks with more than eight rows and columns, eight of each are sampled. 0 is the 1
+        % quantile of the blocks and 255 the 99 % quantile; a frame without contrast becomes mid-grey.
     """
     height, width = pixels.shape
     block = max(1, -(-height // rows), -(-width // columns))
@@ -305,7 +306,7 @@ def preview(pixels: NDArray[np.uint16], rows: int = 64, columns: int = 96) -> ND
 
 
 def _samples(size: int, block: int) -> NDArray[np.intp]:
-    """Return the positions along one axis that represent its blocks: all of a small block, pairs from a large one."""
+    """Return the positions along an axis that represent its blocks: all of a small block, pairs from a large block."""
     if block <= _SAMPLES:
         within = np.arange(block)
     else:

@@ -299,7 +299,7 @@ class Accumulator:
     def _check(self, pixels: NDArray[np.uint16]) -> None:
         if pixels.shape != self.shape or pixels.dtype != np.uint16:
             raise WrongFrameError(
-                f"a frame of {pixels.dtype} and shape {pixels.shape} among frames of uint16 and shape {self.shape}"
+                f"a frame of {pixels.dtype}, shape {pixels.shape}, does not fit frames of uint16, shape {self.shape}"
             )
 
     def _make_room(self, frames: int) -> None:

@@ -13,16 +13,16 @@ from coldframe.capture.threads import in_thread
 from coldframe.devices.errors import DeviceError
 
 MOST_LINK_BYTES = 256 << 20
-"""A healthy link takes a tenth of it: it carries no pixels."""
+"""Ten times the memory of a healthy link, which carries no pixels."""
 
 MOST_DRIVER_GROWTH_BYTES = 1 << 30
-"""More than any buffer: the largest frames take a few hundred megabytes in base64."""
+"""Larger than any image buffer: in base64, the largest frames take a few hundred megabytes."""
 
 log = logging.getLogger(__name__)
 
 
 class MemoryWatch:
-    """Checks the memory of link and drivers. The night goes on whatever it finds."""
+    """Checks the memory of the link and of the drivers. The night goes on even if they use too much."""
 
     def __init__(self, context: NightContext) -> None:
         self._context = context
@@ -30,7 +30,7 @@ class MemoryWatch:
         self._announced: set[str] = set()
 
     async def check(self) -> None:
-        """Check between two sets, when no exposure is lost by a restart of the link."""
+        """Check the memory. Call this between two sets, when restarting the link interrupts no exposure."""
         connection = self._context.rig.connection
         if connection is None:
             return
@@ -38,7 +38,7 @@ class MemoryWatch:
             self._report_drivers(await in_thread(connection.drivers_memory_bytes))
             taken = connection.memory_bytes()
             if taken is not None and taken > MOST_LINK_BYTES:
-                text = f"the link to the INDI server has grown to {taken / 1e6:.0f} MB: restarting it"
+                text = f"the link to the INDI server has grown to {taken / 1e6:.0f} MB of memory; restarting it"
                 self._context.notice(Severity.INFO, text)
                 await connection.recycle()
                 await ensure_ready(self._context)

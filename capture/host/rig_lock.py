@@ -1,8 +1,8 @@
-"""Lock a rig against a second run: two runs on one camera would spoil each other's frames.
+"""Lock a rig against a second run, because two runs on one camera would spoil each other's frames.
 
-The lock is the kernel's (flock(2)), so it is released when its process ends, however that ends. The file's content only
-names the holder; if nobody holds the lock, the content is left from a process that died. The lock is named after the
-INDI server, because two runs with different configurations share the server.
+The kernel keeps the lock (flock(2)) and releases it when the process ends, even after a crash. The file's content only
+names the holder; if no process holds the lock, the content was left by a process that died. The lock is named after
+the INDI server, because two runs with different configurations may share one server.
 """
 
 import fcntl
@@ -38,7 +38,7 @@ class Holder:
     Attributes
     ----------
     since
-        When it locked the rig, UTC, ISO 8601.
+        When the process locked the rig, UTC, ISO 8601.
     """
 
     process: int
@@ -51,7 +51,7 @@ class Holder:
         return cls(os.getpid(), _user(), datetime.now(UTC).isoformat(timespec="seconds"))
 
     def __str__(self) -> str:
-        """Return it for messages."""
+        """Return the holder as text for messages."""
         since = datetime.fromisoformat(self.since)
         age_min = max((datetime.now(UTC) - since).total_seconds(), 0.0) / 60
         return f"process {self.process} of user {self.user}, since {clock_text(since)} ({age_min:.0f} min)"
@@ -59,12 +59,12 @@ class Holder:
 
 @contextmanager
 def rig_locked(server: ServerSettings) -> Iterator[tuple[str, ...]]:
-    """Lock the rig for the length of the block. Yield notes about a run that died while it held the lock.
+    """Lock the rig while the block runs. Yield notes about a run that died while it held the lock.
 
     Raises
     ------
     RigInUseError
-        If another run holds it.
+        If another run holds the lock.
     """
     with _locked(lock_path(server), partial(_in_use, server)) as died:
         yield () if died is None else (f"the last run on this rig died without ending its night: {died}",)
@@ -72,7 +72,7 @@ def rig_locked(server: ServerSettings) -> Iterator[tuple[str, ...]]:
 
 @contextmanager
 def listening_locked(server: ServerSettings) -> Iterator[None]:
-    """Lock out other listeners of a rig for the length of the block: two would start two nights.
+    """Lock out other listeners for the rig while the block runs, because two listeners would start two nights.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def listening_locked(server: ServerSettings) -> Iterator[None]:
 
 @contextmanager
 def _locked(path: Path, refusal: Callable[[Holder | None], str]) -> Iterator[Holder | None]:
-    """Hold a lock for the length of the block. Yield a former holder that died with it, or None."""
+    """Hold the lock while the block runs. Yield the former holder if it died while holding the lock, else None."""
     descriptor = _opened(path)
     try:
         try:
@@ -105,15 +105,15 @@ def _locked(path: Path, refusal: Callable[[Holder | None], str]) -> Iterator[Hol
 
 
 def rig_holder(server: ServerSettings) -> Holder | None:
-    """Return the noted holder of a rig, alive or dead; None if there is none. The lock itself is not tried."""
+    """Return the holder named in the rig's lock file, alive or dead, or None. Do not try the lock itself."""
     with _read(server) as descriptor:
         return None if descriptor is None else _holder(descriptor)
 
 
 def rig_in_use(server: ServerSettings) -> str | None:
-    """Return why a run could not lock the rig now; None if it is free.
+    """Return why a run could not lock the rig now, or None if the rig is free.
 
-    A lock without a noted holder is not tried, because trying it would lock out a run that starts at that moment.
+    If the lock file names no holder, the lock is not tried, because that would lock out a run that starts just then.
     """
     with _read(server) as descriptor:
         if descriptor is None or _holder(descriptor) is None:
@@ -127,7 +127,7 @@ def rig_in_use(server: ServerSettings) -> str | None:
 
 @contextmanager
 def _read(server: ServerSettings) -> Iterator[int | None]:
-    """Open the file of a lock for the length of the block; yield None if there is none."""
+    """Open the rig's lock file while the block runs; yield None if there is no such file."""
     try:
         descriptor = os.open(lock_path(server), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -155,7 +155,7 @@ def lock_path(server: ServerSettings) -> Path:
 
 
 def _opened(path: Path) -> int:
-    """Open the lock's file, whoever owns it, without following links."""
+    """Open the lock file, which any user may own, without following links."""
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         # Without O_CREAT, which Linux forbids for files of other users in shared folders (fs.protected_regular).
@@ -167,7 +167,7 @@ def _opened(path: Path) -> int:
 
 
 def _holder(descriptor: int) -> Holder | None:
-    """Return the noted holder; None if there is none, or the note is not ours."""
+    """Return the holder named in the lock file, or None if coldframe wrote no holder there."""
     try:
         note = json.loads(os.pread(descriptor, LONGEST_NOTE_BYTES, 0))
         holder = Holder(int(note["process"]), str(note["user"])[:64], str(note["since"]))

@@ -1,7 +1,7 @@
 """Notify systemd that coldframe is ready, and feed its watchdog while the night makes progress.
 
 A running event loop does not prove that the night makes progress. The watchdog is therefore fed only while the night
-publishes events, each of which allows for the longest silence that may follow it. When they stop, systemd ends the
+publishes events; each event sets how long the silence after it may last. When the events stop, systemd ends the
 process and runs `coldframe safe`.
 """
 
@@ -14,15 +14,15 @@ from contextlib import asynccontextmanager, suppress
 from coldframe.capture.events.kinds import Event, ExposureStarted, NightEnded, TemperatureRead
 
 SILENCE_S = 900.0
-"""Longer than any silent wait of a night: each has a deadline of its own, the longest 10 min."""
+"""Longer than any wait without events: each wait has its own deadline, 10 min at most."""
 
 READOUT_S = 300.0
 
 
 class Progress:
-    """Whether a night makes progress, judged by its events. Pure.
+    """Decides from the events of a night whether the night makes progress. Pure.
 
-    No progress is expected before the first event, because waiting for the end of the night may take hours, nor after
+    No progress is expected before the first event, because waiting for the end of the night may take hours, or after
     the last one.
     """
 
@@ -32,10 +32,10 @@ class Progress:
         self._setpoint_c: float | None = None
 
     def observe(self, event: Event, now_s: float) -> None:
-        """Take an event as a sign of progress."""
+        """Count the event as a sign of progress."""
         match event:
             case TemperatureRead(setpoint_c=setpoint_c):
-                # A task of its own reads the temperature even if the night is stuck. Only the night moves the setpoint.
+                # A separate task reads the temperature even if the night is stuck. Only the night moves the setpoint.
                 if setpoint_c != self._setpoint_c:
                     self._setpoint_c = setpoint_c
                     self.beat(now_s)
@@ -47,11 +47,11 @@ class Progress:
                 self.beat(now_s)
 
     def beat(self, now_s: float) -> None:
-        """Take a sign of progress. It does not shorten what an earlier one allowed, such as a long exposure."""
+        """Count a sign of progress. This never shortens the time that an earlier event allowed for a long exposure."""
         self._expected_by_s = max(self._expected_by_s or 0.0, now_s + SILENCE_S)
 
     def is_alive(self, now_s: float) -> bool:
-        """Return whether the next sign of progress is not overdue."""
+        """Return True unless the next sign of progress is overdue."""
         return self._is_over or self._expected_by_s is None or now_s <= self._expected_by_s
 
 
@@ -68,21 +68,21 @@ class ServiceWatch:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
         period_us = environment.get("WATCHDOG_USEC", "")
-        # Three times a period, so that two late turns of the loop do no harm.
+        # Feed it three times per period, so that two late iterations of the event loop do no harm.
         self._feed_s = int(period_us) / 3e6 if period_us.isdecimal() and int(period_us) else None
         self._progress = Progress()
 
     def observe(self, event: Event) -> None:
-        """Take an event of the night as a sign of progress."""
+        """Count the event of the night as a sign of progress."""
         self._progress.observe(event, asyncio.get_running_loop().time())
 
     def beat(self) -> None:
-        """Take a beat of a wait as a sign of progress."""
+        """Count a beat during a wait as a sign of progress."""
         self._progress.beat(asyncio.get_running_loop().time())
 
     @asynccontextmanager
     async def notified(self) -> AsyncIterator[None]:
-        """Report that the process is ready, and feed the watchdog for the length of the block."""
+        """Report that the process is ready, and feed the watchdog while the block runs."""
         self._notify("READY=1")
         feeding = asyncio.create_task(self._feed(), name="watchdog")
         try:

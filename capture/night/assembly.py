@@ -31,7 +31,7 @@ LEARNED_FLATS = "learned-flats.json"
 
 @dataclass(frozen=True, slots=True)
 class NightFiles:
-    """The folder of a night, and what an earlier run of the same night left there (None for a new night)."""
+    """The folder of a night, and the results of an earlier run of the same night (None for a new night)."""
 
     folder: NightFolder
     earlier: EarlierRun | None = None
@@ -56,9 +56,9 @@ def open_night_files(storage: Path, unfinished: NightFolder | None, settings: Se
     unfinished
         See `unfinished_night`; None starts a new night.
     settings
-        Of the run that begins.
+        Settings of the run that begins.
     now
-        When it begins, UTC.
+        When the run begins, UTC.
 
     Raises
     ------
@@ -88,24 +88,24 @@ async def assembled_night(
     Parameters
     ----------
     settings
-        With the sets to shoot.
+        Settings of the run, with the sets to shoot.
     rig
-        The connected hardware: the plan depends on the camera's features.
+        The connected hardware. The plan depends on the camera's features.
     files
         See `open_night_files`.
     events, clock
         The night's event stream and time.
     deadline
-        When the last frame must be in; None for no deadline. The warm-up may end later.
+        When the last frame must be complete; None for no deadline. The warm-up may end later.
     safe_state
-        Makes the rig safe in the end; None for the usual one.
+        Makes the rig safe at the end; None for the usual `SafeState`.
     """
     folder = files.folder
-    # The journal is open before the first event, and closed after all observers that the caller opens in the block:
-    # it records their last notices, and a night counts as running until everything else has ended.
+    # The journal opens before the first event and closes after all observers that the caller opens in the block: it
+    # records the observers' last notices, and the night counts as running until everything else has ended.
     async with Journal(folder.path / "journal.jsonl") as journal:
         events.subscribe(journal)
-        # The night goes on to its next step only once the journal is on the disk: a run after a power cut relies on it.
+        # The next step begins only once the journal is on the disk, because a run after a power cut relies on it.
         events.add_flush(journal.flush)
         context = night_context(settings, rig, files, events, clock, deadline=deadline)
         learned = LearnedFlats.load(folder.path.parent / LEARNED_FLATS)
@@ -124,6 +124,6 @@ def night_context(
 ) -> NightContext:
     """Return the context of a night, with its full budget of retries."""
     saved = files.earlier.saved if files.earlier is not None else SavedFrames(files.folder)
-    # It follows the night by its events, so it is created before the first of them.
+    # `Steering` follows the night by its events, so it is created before the first event.
     steering = Steering(events, clock)
     return NightContext(settings, rig, files.folder, events, clock, Retries(), saved, steering, deadline)

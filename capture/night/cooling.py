@@ -1,4 +1,4 @@
-"""The setpoint that the sensor has reached, and the fallback to a warmer one when it is out of reach."""
+"""Cool the sensor to the setpoint of each step; fall back to a warmer setpoint when that is out of reach."""
 
 from coldframe.capture.night.plan_progress import PlanProgress
 from coldframe.capture.recovery.retrying import with_retries
@@ -14,7 +14,7 @@ class Cooling:
     context
         The night.
     progress
-        The plan, which a fallback moves to the warmer setpoint.
+        The plan, whose later steps a fallback moves to the warmer setpoint.
     """
 
     def __init__(self, context: NightContext, progress: PlanProgress) -> None:
@@ -23,30 +23,30 @@ class Cooling:
         self._reached_c: float | None = None
 
     def require(self, setpoint_c: float | None) -> None:
-        """Do nothing if a set can be shot at a setpoint; None is any temperature.
+        """Check that the sensor has reached the given setpoint; None accepts any temperature.
 
         Raises
         ------
         StepSkippedError
-            If the sensor did not reach the setpoint.
+            If the sensor has not reached the setpoint.
         """
         if setpoint_c is not None and self._reached_c != setpoint_c:
             raise StepSkippedError(f"the sensor did not reach {setpoint_c:g} C")
 
     async def reach(self, number: int, setpoint_c: float) -> None:
-        """Do a cooling step.
+        """Run the given cooling step.
 
         Raises
         ------
         StepFailedError
-            If the steps after it had to be moved to a warmer setpoint.
+            If later steps had to be moved to a warmer setpoint.
         OutOfReachError
             If no setpoint is within reach.
         DeviceError
             If the camera failed.
         """
         self._reached_c = None
-        # Should a frame be missing although all sets are done, it waits for the setpoint before it is shot.
+        # If all sets are done but a frame is missing, its set waits for the setpoint before shooting it.
         if not self._progress.needs_no_cooling(number, setpoint_c):
             try:
                 await with_retries(self._context, lambda: cool(self._context, setpoint_c))
@@ -56,7 +56,7 @@ class Cooling:
         self._reached_c = setpoint_c
 
     async def fall_back(self, number: int, error: OutOfReachError) -> float:
-        """Move a step whose setpoint is no longer held, and all later ones, to a warmer setpoint; return that.
+        """Move the step that lost its setpoint, and all later steps, to a warmer setpoint. Return that setpoint.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class Cooling:
         return await self._fall_back(number - 1, lost_c, error)
 
     async def _fall_back(self, number: int, setpoint_c: float, error: OutOfReachError) -> float:
-        """Move the steps after a step to a warmer setpoint, and return that."""
+        """Move all steps after the given step to a warmer setpoint. Return that setpoint."""
         reached_c = await cool_less(self._context, setpoint_c)
         if reached_c is None:
             raise error

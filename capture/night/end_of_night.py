@@ -31,11 +31,11 @@ class Arrivals:
     Attributes
     ----------
     count
-        Their number.
+        Number of lights.
     newest
-        Name of the newest; None if there is none.
+        Name of the newest light; None if there is no light.
     at
-        Modification time of the newest.
+        Modification time of the newest light.
     """
 
     count: int
@@ -44,7 +44,7 @@ class Arrivals:
 
 
 def arrivals_in(folder: Path) -> Arrivals:
-    """Return the lights in a folder.
+    """Return the number of lights in the folder and the newest of them.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def arrivals_in(folder: Path) -> Arrivals:
     for path in light_files(folder):
         try:
             written.append((path.stat().st_mtime, path.name))
-        except OSError:  # it was renamed after it was listed
+        except OSError:  # the file was renamed after it was listed
             continue
     if not written:
         return Arrivals(0, None, None)
@@ -68,7 +68,7 @@ async def end_of_night(
 ) -> str:
     """Wait until the night is over, and return the reason.
 
-    Lights that are there from the start count by their modification times, so that a start after the night does not
+    Lights that exist at the start count by their modification times, so that a run started after the night does not
     wait.
 
     Parameters
@@ -76,16 +76,16 @@ async def end_of_night(
     folder
         Where the lights arrive.
     settings
-        How long no light must arrive, and how high the sun must stand.
+        Minutes without a new light, and altitude of the sun, that end the night.
     site
-        Where the sun rises; None to ignore the sun.
+        Observing site, to compute sunrise; None to ignore the sun.
     events, clock
-        The event stream for notices, and their time.
+        The event stream for notices, and the clock that dates them.
 
     Raises
     ------
     NoLightsError
-        If there is no such folder at the start. A folder that goes away later may come back.
+        If the folder does not exist at the start. A folder that disappears later may come back.
     """
     seen, changed_at = Arrivals(0, None, None), None
     reported_at: datetime | None = None
@@ -96,11 +96,11 @@ async def end_of_night(
         except NoLightsError as error:
             if reported_at is None:
                 raise
-            # A network share may be away for a moment.
+            # A network share may be unreachable for a moment.
             found = seen
             log.warning("%s; checking again", error)
         if found != seen:
-            # Later lights count from now on: the clock of a network file system may be wrong.
+            # Lights that arrive later count from now, because the clock of a network file system may be wrong.
             changed_at = min(now, found.at or now) if reported_at is None else now
             seen = found
         reason = _end(seen, changed_at, now, settings, site)
@@ -116,7 +116,7 @@ async def end_of_night(
 def _end(
     seen: Arrivals, changed_at: datetime | None, now: datetime, settings: LightsSettings, site: SiteSettings | None
 ) -> str | None:
-    """Return why the night is over; None if it is not."""
+    """Return why the night is over, or None if it is not."""
     if seen.count and changed_at is not None and now - changed_at >= timedelta(minutes=settings.quiet_min):
         return f"no new light for {settings.quiet_min:g} min"
     if site is not None and sun.is_morning(now, site, settings.dawn_deg):

@@ -1,6 +1,6 @@
-"""One night: the steps of the plan in their order, and the safe state at the end, whatever happens.
+"""Run one night: the steps of the plan in order, then the safe state, whatever happens.
 
-The night decides order and failure only; `step_runner` does the work of a step.
+This module decides the order of steps and handles failures; `step_runner` does the work of a step.
 """
 
 import asyncio
@@ -46,13 +46,13 @@ class Night:
     Parameters
     ----------
     context
-        What all parts of the night work with.
+        The context that all parts of the night share.
     learned
-        Flat exposures of earlier nights; this night's are added.
+        Flat exposures of earlier nights. The night adds its own.
     safe_state
-        Makes the rig safe in the end.
+        Makes the rig safe at the end.
     earlier
-        What an unfinished run of this night left; None for a new night.
+        Results of an unfinished run of this night; None for a new night.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Night:
             result, aborted_by = str(error), AbortedBy.DISK
         except ContestedError as error:
             result, aborted_by = str(error), AbortedBy.OTHER_PROGRAM
-        except Exception as error:  # an unforeseen error must not keep the rig from being made safe
+        except Exception as error:  # whatever went wrong, the rig must still be made safe
             log.exception("the night failed")
             result, aborted_by = f"internal error: {error!r}; see the log for details", AbortedBy.INTERNAL_ERROR
         outcome = await self._end(outcome, result, aborted_by)
@@ -115,7 +115,7 @@ class Night:
                     await self._run_step(number, step)
 
     async def _tidy_up_after(self, earlier: EarlierRun) -> None:
-        """Make all but the cooler safe: a run that died may have left the lamp lit or an exposure running."""
+        """Make the rig except its cooler safe: a run that died may have left the lamp lit or an exposure running."""
         for note in earlier.notes:
             self._context.notice(Severity.INFO, note)
         await self._safe_state.reach_but_cooler()
@@ -144,7 +144,7 @@ class Night:
         publish_panel(context)
 
     async def _run_step(self, number: int, step: Step) -> None:
-        """Run one step. A failure is published; the steps that do not depend on the failed one go on."""
+        """Run one step and publish a failure. Later steps that do not depend on the failed step still run."""
         context = self._context
         context.publish(StepStarted(context.clock.now(), number))
         context.retries.begin_set(needed_devices(step, context.rig))
@@ -164,17 +164,17 @@ class Night:
         except (StepFailedError, DeviceError) as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                # A device that failed while it was being cancelled hides the cancellation.
+                # If a device failed during the cancellation, its error has replaced the CancelledError.
                 raise asyncio.CancelledError from error
             outcome, reason = StepOutcome.FAILED, str(error)
         if outcome is not StepOutcome.DONE:
             self._missing.append(f"{step.title} ({reason})")
         context.publish(StepEnded(context.clock.now(), number, outcome, reason, skipped_by))
-        # After a power cut, the run that resumes this night must know all that the next step relies on.
+        # After a power cut, the run that resumes this night needs everything that the next step relies on.
         await context.events.flush()
 
     async def _end(self, outcome: NightOutcome, result: str, aborted_by: AbortedBy | None) -> NightOutcome:
-        """Reach the safe state even if cancelled meanwhile, publish the end, and return how the night ended."""
+        """Reach the safe state even if cancelled meanwhile, publish the end of the night, and return its outcome."""
         context, steps = self._context, self._progress.steps
         warming = next((number for number, step in enumerate(steps, start=1) if isinstance(step, WarmStep)), None)
         if warming is not None:
@@ -211,7 +211,7 @@ class Night:
 
 
 def needed_devices(step: Step, rig: Rig) -> set[str]:
-    """Return the names of the devices that a step cannot do without: frames without light need no panel or wheel."""
+    """Return the names of the devices that the step needs. Frames without light need no panel and no wheel."""
     lamps = {lamp.name for lamp in rig.auxiliaries}
     if is_for_flats(step) or isinstance(step, SkyStep):
         return {device.name for device in rig.devices} - lamps

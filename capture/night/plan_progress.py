@@ -1,6 +1,6 @@
-"""The plan of a night as it progresses: what an earlier run did, what is left, and what the steps so far made.
+"""The plan of a night as it progresses: finished steps, remaining steps, and the products so far.
 
-Timetable and products belong together: a change of setpoint moves both.
+Timetable and products belong together, because a change of setpoint affects both.
 """
 
 from dataclasses import replace
@@ -23,19 +23,19 @@ from coldframe.config.frames import FrameKind
 
 
 class PlanProgress:
-    """The steps of a night, and what is known about each of them. Steps are numbered from 1.
+    """The steps of a night, numbered from 1, with their progress.
 
     Parameters
     ----------
     context
         The night.
     earlier
-        What an unfinished run of this night left; None for a new night.
+        Results of an unfinished run of this night; None for a new night.
 
     Attributes
     ----------
     products
-        Masters, levels and tunings so far. Change them with the methods of this class.
+        Masters, levels and tunings so far. Change them only with the methods of this class.
     """
 
     def __init__(self, context: NightContext, earlier: EarlierRun | None) -> None:
@@ -47,7 +47,7 @@ class PlanProgress:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """All steps, with the frame counts for which there is time."""
+        """All steps, with frame counts that fit into the time left."""
         return self._timetable.steps
 
     def announced_steps(self) -> tuple[PlannedStep, ...]:
@@ -59,7 +59,7 @@ class PlanProgress:
         )
 
     def is_done(self, number: int) -> bool:
-        """Return True if an earlier run did a step, so that no hardware needs to move for it."""
+        """Return True if an earlier run did the given step, so that no hardware needs to move for it."""
         if self._earlier is None or number not in self._earlier.done:
             return False
         step = self.steps[number - 1]
@@ -67,7 +67,7 @@ class PlanProgress:
         return not isinstance(step, ShootStep) or self._frames_on_disk(step) > 0
 
     def needs_no_cooling(self, number: int, setpoint_c: float) -> bool:
-        """Return True if an earlier run did all that is shot at a setpoint after a step."""
+        """Return True if an earlier run did all sets that follow the given step and need the given setpoint."""
         later = enumerate(self.steps[number:], start=number + 1)
         there = [
             place
@@ -77,7 +77,7 @@ class PlanProgress:
         return bool(there) and all(map(self.is_done, there))
 
     def earlier_tuning(self, step: TuneStep) -> Tuned | None:
-        """Return the tuning of an earlier run if frames were shot with it: all frames of a set are shot alike."""
+        """Return an earlier run's tuning if frames were shot with it: all frames of a set must have equal settings."""
         tuned = None if self._earlier is None else self._earlier.tuned.get(step)
         if tuned is None:
             return None
@@ -88,44 +88,44 @@ class PlanProgress:
         return tuned if any(map(self._context.saved.count, wanted)) else None
 
     def fit_before_deadline(self, number: int) -> None:
-        """Fit a step and all later ones into the time that is left, and publish which sets changed."""
+        """Fit the given step and all later ones into the time left, and publish which sets changed."""
         context, now = self._context, self._context.clock.now()
         for change in self._timetable.revise(number, now, context.rig.camera.thermals().sensor_c):
             reason = f"so that the last frame is complete by {clock_text(context.deadline or now)}"
             context.publish(SetResized(now, change.number, change.count, change.estimate_s, reason))
 
     def require_time(self, number: int) -> None:
-        """Do nothing if there is time for a step.
+        """Check that there is time for the given step.
 
         Raises
         ------
         StepSkippedError
-            If there is none.
+            If there is no time for the step.
         """
         if self._context.deadline is not None and self._timetable.has_no_time(number):
             raise StepSkippedError(f"no time for it before {clock_text(self._context.deadline)}", SkippedBy.TIME)
 
     def move(self, number: int, from_c: float, to_c: float) -> None:
-        """Move the steps after a step to another setpoint. Tunings hold there, too: the light is the same."""
+        """Move all steps after the given step to another setpoint. Tunings stay valid, because the lamp is the same."""
         self._timetable.move(number, from_c, to_c)
         self.products.move(from_c, to_c)
 
     def keep_tuning(self, step: TuneStep, tuned: Tuned, curve: PanelCurve) -> None:
-        """Keep what was tuned for the sets of a filter, and journal it for a run that resumes this night."""
+        """Keep the tuning for the sets of its filter, and journal it for a run that resumes this night."""
         self.products.tuned[step] = tuned
         self.products.panel_curve = curve
         self._timetable.learn_flat(step, tuned.exposure_s)
         self._context.publish(TuningKept(self._context.clock.now(), step, tuned, curve))
 
     def keep_set(self, number: int, step: ShootStep, shot: ShotSet) -> None:
-        """Keep what later sets need of a set."""
+        """Keep the results of the given set that later sets need."""
         self.products.keep(step, shot, self.steps[number:])
 
     def learn_pace(self, shot: ShotSet, exposure_s: float, took_s: float) -> None:
-        """Learn the time per frame from a set, unless some of its frames were shot by an earlier run."""
+        """Learn the time per frame from the given set, unless an earlier run shot some of its frames."""
         if not shot.taken_over:
             self._timetable.learn_set(shot.frames, exposure_s, took_s)
 
     def _frames_on_disk(self, step: ShootStep) -> int:
-        """Return how many frames of a set an earlier run left."""
+        """Return how many frames of the given set an earlier run left."""
         return self._context.saved.count(Wanted.of(step, self._context.rig.camera.name, step.exposure_s))

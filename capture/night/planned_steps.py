@@ -1,4 +1,4 @@
-"""The plan of a night in the form in which events report it. Pure."""
+"""Convert the plan of a night to the form that events report. Pure."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Masters, levels and tunings that a night has made so far, and what later sets take over from them. Pure."""
+"""Masters, levels and tunings that a night has made so far, as inputs for later sets. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.tables.flats import FlatSettings
 
 LARGEST_AFTERGLOW = 0.05
-"""Light in dark flats relative to that in their flats: more comes from a lamp that stayed lit, or from daylight."""
+"""Largest signal in dark flats relative to their flats; above it, a lamp stayed lit or daylight leaked in."""
 
 Conditions = tuple[ReadoutSettings, float | None]
 
@@ -38,7 +38,7 @@ class NightProducts:
     panel_curve
         Known brightness curve of the panel.
     tuned
-        Tunings of tonight.
+        Tunings of this night.
     """
 
     flats: FlatSettings
@@ -50,17 +50,17 @@ class NightProducts:
     _verdicts: dict[TuneStep, PedestalVerdict] = field(default_factory=dict)
 
     def bias_level_adu(self, step: TuneStep | ShootStep) -> float | None:
-        """Return the level of the master bias for a step; None if there is none."""
+        """Return the level of the master bias for the given step; None if there is no such master."""
         return self._bias_levels_adu.get((step.readout, step.setpoint_c))
 
     def move(self, from_c: float, to_c: float) -> None:
-        """Let tunings hold at another setpoint, too: the light is the same."""
+        """Keep tunings valid at another setpoint, too, because the lamp is the same."""
         for step, tuned in list(self.tuned.items()):
             if step.setpoint_c == from_c:
                 self.tuned.setdefault(replace(step, setpoint_c=to_c), tuned)
 
     def keep(self, step: ShootStep, shot: ShotSet, later: Sequence[Step]) -> None:
-        """Keep what later sets need of a set.
+        """Keep the results of the given set that later sets need.
 
         Parameters
         ----------
@@ -86,13 +86,13 @@ class NightProducts:
                     self._biases.pop(conditions, None)
 
     def dark_inputs(self, step: ShootStep, e_per_adu: float | None, ceiling_adu: float | None) -> DarkInputs:
-        """Return the inputs of a set of darks, with filters that distinguish light from dark current."""
+        """Return the inputs of a dark set, with filters that help to distinguish light from dark current."""
         assert step.exposure_s is not None
         filters = filters_for_darks(self._filter_light())
         return DarkInputs(step.exposure_s, ceiling_adu, filters, e_per_adu=e_per_adu)
 
     def dark_flat_inputs(self, step: ShootStep, steps: Sequence[Step], e_per_adu: float | None) -> DarkFlatInputs:
-        """Return the inputs of a set of dark flats whose flats are tuned.
+        """Return the inputs of a dark flat set whose flats are tuned.
 
         Parameters
         ----------
@@ -109,14 +109,14 @@ class NightProducts:
         return DarkFlatInputs(tuned.exposure_s, test, ceiling_adu, e_per_adu)
 
     def flat_inputs(self, step: ShootStep) -> FlatInputs | None:
-        """Return the inputs of a set of tuned flats; None if there is no master to subtract from them."""
+        """Return the inputs of a tuned flat set; None if there is no master to subtract from the flats."""
         subtracted = self._dark_flats.get(step.tuning) or self._biases.get((step.readout, step.setpoint_c))
         if subtracted is None:
             return None
         return FlatInputs(self.tuned[step.tuning], subtracted, self._verdicts.get(step.tuning))
 
     def _filter_light(self) -> dict[str, float]:
-        """Return the light of the panel at one brightness through each filter that was tuned tonight."""
+        """Return the panel's signal at equal brightness through each filter that was tuned tonight."""
         return {
             step.filter: tuned.rate_adu_per_s / self.panel_curve.light(tuned.brightness or 1)
             for step, tuned in self.tuned.items()
@@ -131,7 +131,7 @@ class NightProducts:
     def _pedestal_test(
         self, step: ShootStep, steps: Sequence[Step], tuned: Tuned, e_per_adu: float | None
     ) -> PedestalTest | None:
-        """Return how to compare dark flats with the bias; None if the settings or the count rule that out."""
+        """Return how to compare the dark flats with the bias; None if the settings or the frame count rule that out."""
         bias = self._biases.get((step.readout, step.setpoint_c))
         if bias is None or self.flats.pedestal != "auto" or step.count <= PROBES:
             return None
@@ -144,10 +144,10 @@ class NightProducts:
 
 
 def is_for_flats(step: Step) -> TypeGuard[TuneStep | ShootStep]:
-    """Return whether a step tunes or shoots flats."""
+    """Return whether the step tunes or shoots flats."""
     return isinstance(step, TuneStep) or (isinstance(step, ShootStep) and step.kind is FrameKind.FLAT)
 
 
 def is_flat_of(step: ShootStep, dark_flat: ShootStep) -> bool:
-    """Return whether a step shoots the flats of a set of dark flats."""
+    """Return whether the step shoots the flats that belong to the given dark flats."""
     return step.kind is FrameKind.FLAT and step.tuning == dark_flat.tuning

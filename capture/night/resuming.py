@@ -1,8 +1,8 @@
-"""Find what an earlier run of the same night left, tidy it up, and hand it to the run that resumes the night.
+"""Find the files of an earlier run of the same night, tidy them up, and hand them to the run that resumes the night.
 
-A run that crashed, lost its power or was ended leaves frames, masters, a journal, and perhaps a half-written file.
-Frames are counted again from their files (`SavedFrames`). The journal is used only for what is in no file: the tuning
-of flats, and the steps that were done, so that no hardware moves for them (docs/decisions/0012).
+A run that crashed, lost power or was ended leaves frames, masters, a journal, and perhaps a half-written file. Frames
+are counted again from their files (`SavedFrames`). The journal serves only for data that no other file holds: the
+tuning of flats, and the finished steps, so that no hardware moves for them (docs/decisions/0012).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ from coldframe.capture.tuner.tuner import Tuned
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """What an unfinished run of a night left.
+    """The results of an unfinished run of a night.
 
     Attributes
     ----------
@@ -41,9 +41,9 @@ class EarlierRun:
     curve
         Last known brightness curve of the panel.
     done
-        Numbers of the steps that were done; empty if the plan has changed, or frames are gone.
+        Numbers of the finished steps; empty if the plan has changed or frames are missing.
     notes
-        Notices about what was found, and what was quarantined.
+        Notices about the frames found and the files quarantined.
     """
 
     saved: SavedFrames
@@ -54,10 +54,10 @@ class EarlierRun:
 
 
 def unfinished_night(storage: Path, now: datetime, camera: str) -> NightFolder | None:
-    """Return the folder of this evening's last night with a camera if it is unfinished, None if it is not.
+    """Return the folder of this evening's last night with the given camera if it is unfinished, else None.
 
-    Nights that another run is shooting, and nights of other rigs in the same storage, are passed over. A night whose
-    journal was lost in a power cut is unfinished; its frames name their camera.
+    Nights that another run is shooting, and nights of other rigs in the same storage, do not count. A night whose
+    journal was lost in a power cut is unfinished; the headers of its frames name the camera.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def unfinished_night(storage: Path, now: datetime, camera: str) -> NightFolder |
 
 
 def _start_and_end(folder: NightFolder) -> tuple[NightStarted | None, NightEnded | None]:
-    """Return the start and end of a night's last run; None for each that is not in the journal."""
+    """Return the start and end events of the night's last run; None for an event that is not in the journal."""
     started, ended = None, None
     for event in _journal(folder):
         match event:
@@ -137,7 +137,7 @@ def _still_there(folder: NightFolder, accepted: Iterable[str]) -> set[str]:
 
 
 def _done(events: Iterable[Event], planned: Sequence[PlannedStep]) -> Iterator[int]:
-    """Yield the numbers of the steps that were done by runs with the same plan."""
+    """Yield the numbers of the steps that runs with the same plan have done."""
     is_same_plan = False
     for event in events:
         match event:

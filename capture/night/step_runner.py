@@ -1,4 +1,4 @@
-"""One step of a night: cool, tune, shoot or combine, with what the earlier steps made."""
+"""Run one step of a night: cool, tune, shoot or combine, with the products of earlier steps."""
 
 from dataclasses import replace
 from functools import partial
@@ -33,9 +33,9 @@ class StepRunner:
     context
         The night.
     learned
-        Flat exposures of earlier nights; this night's are added.
+        Flat exposures of earlier nights. The night adds its own.
     progress
-        The plan, and what the steps so far made.
+        The plan, and the products so far.
     """
 
     def __init__(self, context: NightContext, learned: LearnedFlats, progress: PlanProgress) -> None:
@@ -50,16 +50,16 @@ class StepRunner:
         self._sky = SkySets(context, learned)
 
     async def run(self, number: int, step: Step) -> None:
-        """Run a step. If the sensor grows too warm in the middle of a set, shoot the rest at a warmer setpoint.
+        """Run the given step. If the sensor grows too warm during a set, shoot the rest at a warmer setpoint.
 
         Raises
         ------
         StepFailedError, StepSkippedError
-            If the step could not be done, or not as planned.
+            If the step could not be done as planned.
         DeviceError
             If the rig failed.
         NotDurableError
-            If a file could not be brought onto the disk.
+            If a file could not be written to the disk.
         ContestedError
             If another program keeps changing the rig.
         """
@@ -76,7 +76,7 @@ class StepRunner:
             raise StepFailedError(f"{error}; the rest is shot at {reached_c:g} C") from error
 
     async def keep_measurements(self) -> None:
-        """Write what the night measured of the camera to its record."""
+        """Write the night's measurements of the camera to the camera's record."""
         await self._characterisation.keep()
 
     async def _run(self, number: int, step: Step) -> None:
@@ -106,7 +106,7 @@ class StepRunner:
         await self._sky.shoot(number, step, await self._bias_level_adu(number, step.flats[0].tuning))
 
     async def _bias_level_adu(self, number: int, step: TuneStep) -> float:
-        """Return the level of this night's master bias, or of a bias frame shot now if there is none."""
+        """Return the level of this night's master bias; without a master, shoot a bias frame and return its level."""
         known_adu = self._products.bias_level_adu(step)
         if known_adu is not None:
             return known_adu
@@ -143,12 +143,12 @@ class StepRunner:
             await self._characterisation.climb(number, ladder_light(step, inputs.tuned))
 
     async def _inputs(self, step: ShootStep, e_per_adu: float | None) -> SetInputs:
-        """Return what a set takes over from the steps before it.
+        """Return the inputs that the set takes from earlier steps.
 
         Raises
         ------
         StepSkippedError
-            If something that it needs is missing.
+            If the result of an earlier step is missing.
         """
         match step.kind:
             case FrameKind.BIAS:
@@ -170,5 +170,5 @@ class StepRunner:
 
 
 def ladder_light(step: ShootStep, tuned: Tuned) -> LadderLight:
-    """Return the light under which a flat set was shot."""
+    """Return the panel light under which the flat set was shot."""
     return LadderLight(step.readout, step.filter, tuned.brightness, tuned.rate_adu_per_s, tuned.target.range_adu)

@@ -8,14 +8,14 @@ from coldframe.capture.session.context import NightContext
 from coldframe.devices.camera import Frame
 
 LEAST_STEP_S = 1.0
-"""Smaller steps are the work of time servers, and smaller than the resolution of many drivers' dates."""
+"""Smallest step to report: time servers make smaller ones, and many drivers' dates do not resolve them."""
 
 KEYWORD = "CFCLOCK"
-"""Card of a frame after such a step: seconds by which the system clock is ahead of the night's clock."""
+"""FITS keyword in frames after a step: seconds by which the system clock is ahead of the night's clock."""
 
 
 def clock_checked(context: NightContext, frame: Frame) -> Frame:
-    """Return a frame, with a card `KEYWORD` if the system clock was stepped since the night began."""
+    """Return the frame; add a `KEYWORD` card if the system clock was stepped after the night began."""
     step_s = context.clock.wall_step_s
     if abs(step_s) < LEAST_STEP_S:
         return frame

@@ -1,4 +1,4 @@
-"""Pause the exposing while the disk is full, so that the user can free some space. Nothing is deleted."""
+"""Pause exposing while the disk is full, so that the user can free space. coldframe deletes no files."""
 
 import asyncio
 import errno
@@ -12,21 +12,21 @@ from coldframe.capture.threads import in_thread
 from coldframe.config.frames import ReadoutSettings
 
 FRAMES_AHEAD = 4
-"""Frames that may be in memory at once: each of them must still fit on the disk."""
+"""Frames that may be in memory at once. Each of them must still fit on the disk."""
 
 PAUSE_S = 600.0
 CHECK_PERIOD_S = 15.0
 
 
 async def wait_for_room(context: NightContext) -> None:
-    """Pause while there is no room for the next frames.
+    """Wait while the disk has no room for the next frames.
 
     Raises
     ------
     NotDurableError
         If the disk stays full for `PAUSE_S`.
     StepFailedError
-        If the deadline passed meanwhile.
+        If the deadline passed during the wait.
     """
     needed = FRAMES_AHEAD * frame_bytes(context.rig.camera.features, ReadoutSettings()) + RESERVE_BYTES
     folder, ends_s = context.folder.path, context.clock.elapsed_s() + PAUSE_S
@@ -37,13 +37,13 @@ async def wait_for_room(context: NightContext) -> None:
             raise NotDurableError(folder, errno.ENOSPC, "the disk is full: free some space")
         if not is_announced:
             is_announced = True
-            text = f"less than {size_text(needed)} are free at {folder}: exposing pauses, {PAUSE_S / 60:g} min at most"
+            text = f"less than {size_text(needed)} are free at {folder}: exposing pauses for up to {PAUSE_S / 60:g} min"
             context.notice(Severity.ERROR, text)
         await asyncio.sleep(CHECK_PERIOD_S)
 
 
 def _free_or_plenty(folder: Path, plenty: int) -> int:
-    """Return the free space. If it cannot be queried, return `plenty`: a frame that does not fit fails by itself."""
+    """Return the free space. If it cannot be read, return `plenty`; writing a frame may then fail."""
     try:
         return free_bytes(folder)
     except OSError:

@@ -1,4 +1,4 @@
-"""One exposure: its preconditions, the exposure itself, and what may have happened to the rig meanwhile."""
+"""Take one exposure: check its preconditions, expose, and check whether the rig changed meanwhile."""
 
 from coldframe.capture.events.kinds import ExposureStarted
 from coldframe.capture.recovery.clock_jump import clock_checked
@@ -13,14 +13,14 @@ from coldframe.devices.errors import DeviceLostError
 
 
 async def expose_with_retries(context: NightContext, step: int, kind: FrameKind, exposure_s: float) -> Frame:
-    """Expose one frame once the night is not paused, with as many retries as the night allows.
+    """Wait until the night is not paused, then expose one frame, with as many retries as the night allows.
 
     Raises
     ------
     StepFailedError
-        If it failed too often, or the night was paused until the deadline.
+        If the exposure failed too often, or the night was paused until the deadline.
     SettingRefusedError, NotSupportedError
-        If the rig cannot do this.
+        If the rig cannot take this exposure.
     NotDurableError
         If there is no room for frames on the disk.
     """
@@ -33,12 +33,12 @@ async def expose_with_retries(context: NightContext, step: int, kind: FrameKind,
 
 
 async def expose_once(context: NightContext, step: int, kind: FrameKind, exposure_s: float) -> Frame:
-    """Expose one frame. The caller has waited for the end of a pause; see `until_resumed`.
+    """Expose one frame. The caller must wait for the end of a pause first; see `until_resumed`.
 
     Raises
     ------
     DeviceError
-        If the camera failed, or a device went away or moved during the exposure.
+        If the camera failed, or a device was lost or changed during the exposure.
     NotDurableError
         If there is no room for frames on the disk.
     StepFailedError
@@ -49,9 +49,9 @@ async def expose_once(context: NightContext, step: int, kind: FrameKind, exposur
     context.publish(ExposureStarted(context.clock.now(), step, kind, exposure_s))
     frame = await context.rig.camera.expose(kind, exposure_s)
     if unready := [device.name for device in context.devices if not device.is_ready]:
-        reason = f"shot while {' and '.join(unready)} went away or was changed"
+        reason = f"shot while {' and '.join(unready)} was lost or changed"
         path = await in_thread(context.folder.quarantine, frame, None, reason)
-        raise DeviceLostError(unready[0], f"went away or was changed during an exposure ({path.name})")
+        raise DeviceLostError(unready[0], f"was lost or changed during an exposure ({path.name})")
     context.retries.breakers.worked(frame.camera)
     context.retries.hung_camera.worked()
     return clock_checked(context, frame)

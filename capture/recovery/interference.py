@@ -1,4 +1,4 @@
-"""Detect another program that changes the camera's settings. They are restored twice; then the night aborts."""
+"""Detect another program that changes the camera's settings. coldframe restores them twice, then aborts the night."""
 
 from dataclasses import fields
 
@@ -8,19 +8,19 @@ from coldframe.config.frames import ReadoutSettings
 
 
 def changed(wanted: ReadoutSettings, found: ReadoutSettings) -> str:
-    """Return which settings differ, and how: "gain is 10 where 150 was set"."""
+    """Return which settings differ, and how, for example "gain is 10 where 150 was set"."""
     names = (field.name for field in fields(ReadoutSettings))
     differing = [name for name in names if getattr(wanted, name) != getattr(found, name)]
     return ", ".join(f"{name} is {_text(found, name)} where {_text(wanted, name)} was set" for name in differing)
 
 
 def reclaim(context: NightContext, wanted: ReadoutSettings, found: ReadoutSettings) -> None:
-    """Count and announce a foreign change of settings. The caller then applies its own settings again.
+    """Count and announce a change of settings by another program. The caller then applies its own settings again.
 
     Raises
     ------
     ContestedError
-        If it has happened too often.
+        If another program changed the settings too often.
     """
     what = f"{context.rig.camera.name}: {changed(wanted, found)}"
     context.retries.claims.reclaim(what)

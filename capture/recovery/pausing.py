@@ -1,4 +1,4 @@
-"""Pause a night on request: between two exposures, with the rig as it is except for the lamp."""
+"""Pause a night on request, between two exposures. Only the lamp changes during a pause."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from coldframe.devices.manual_panel import ManualPanel
 CHECK_PERIOD_S = 1.0
 
 LAMP_S = 300.0
-"""How long the lamp stays lit in a pause; then it is switched off until the night is resumed."""
+"""How long the lamp stays lit in a pause; after that it stays off until the night is resumed."""
 
 
 async def until_resumed(context: NightContext, exposure_s: float = 0.0) -> bool:
@@ -22,7 +22,7 @@ async def until_resumed(context: NightContext, exposure_s: float = 0.0) -> bool:
     context
         The night.
     exposure_s
-        The next exposure, which must still end before the deadline.
+        Length of the next exposure, which must end before the deadline.
 
     Returns
     -------
@@ -32,7 +32,7 @@ async def until_resumed(context: NightContext, exposure_s: float = 0.0) -> bool:
     Raises
     ------
     StepFailedError
-        If no time is left for the exposure, or the panel did not obey.
+        If no time is left for the exposure, or a command to the panel failed.
     """
     steering, panel = context.steering, context.rig.panel
     waited_s = 0.0
@@ -52,7 +52,7 @@ async def until_resumed(context: NightContext, exposure_s: float = 0.0) -> bool:
 
 
 def _is_switchable(panel: FlatPanel) -> bool:
-    """Return True if coldframe, and not the user, switches the panel's light."""
+    """Return True if coldframe, and not the user, switches the panel's lamp."""
     return panel.has_light and not isinstance(panel, ManualPanel)
 
 

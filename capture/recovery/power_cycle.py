@@ -1,6 +1,6 @@
-"""Power-cycle a camera that hangs, by a command of the user: the last cure.
+"""Power-cycle a camera that hangs, with a command that the user configured. This is the last resort.
 
-Some cameras stop delivering frames until their power is cut; neither an abort nor a reconnected driver helps
+Some cameras stop delivering frames until their power is cut; neither an abort nor reconnecting the driver helps
 (indi-allsky#2697).
 """
 
@@ -15,7 +15,7 @@ from coldframe.capture.threads import to_its_end
 from coldframe.devices.errors import DeviceError, DeviceTimeoutError
 
 BOOT_S = 20.0
-"""Time for a camera to boot before its driver looks for it."""
+"""Time for a camera to boot before its driver searches for it."""
 
 
 async def power_cycle_if_hung(context: NightContext, error: DeviceError) -> bool:
@@ -24,8 +24,8 @@ async def power_cycle_if_hung(context: NightContext, error: DeviceError) -> bool
     Returns
     -------
     bool
-        True if the failure costs no retry. Such failures are limited by the number of power cycles, and of free
-        timeouts, in a night.
+        True if the failure costs no retry. The night's limits on power cycles and on free timeouts also limit how
+        often this happens.
     """
     hung_camera = context.retries.hung_camera
     if not isinstance(error, DeviceTimeoutError) or not can_power_cycle(context, error.device):
@@ -38,18 +38,18 @@ async def power_cycle_if_hung(context: NightContext, error: DeviceError) -> bool
 
 
 def can_power_cycle(context: NightContext, device: str) -> bool:
-    """Return True if a device is the camera and a power cycle is left for tonight."""
+    """Return True if the device is the camera and a power cycle is left for this night."""
     is_left = bool(context.settings.hooks.power_cycle) and context.retries.hung_camera.uses_left > 0
     return is_left and device == context.rig.camera.name
 
 
 async def power_cycle(context: NightContext) -> None:
-    """Run the command, then wait for the camera to boot."""
+    """Run the power-cycle command, then wait for the camera to boot."""
     device = context.rig.camera.name
     context.retries.hung_camera.use()
     command, deadline_s = context.settings.hooks.power_cycle, context.settings.hooks.deadline_s
     context.notice(Severity.ERROR, f"{device} hangs; switching its power off and on: {shlex.join(command)}")
-    # Half of a power cycle leaves the camera without power.
+    # A power cycle that is cancelled halfway leaves the camera without power.
     fault, output = await to_its_end(run_bounded(command, deadline_s), "power cycle")
     context.publish(HookEnded(context.clock.now(), shlex.join(command), fault, output))
     if fault:

@@ -13,18 +13,18 @@ from coldframe.devices.errors import DeviceError, NotSupportedError, SettingRefu
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
 AWAY_S = 300.0
-"""How long to wait for a lost device or server: long enough to plug in a cable or to restart a server."""
+"""How long to wait for a lost device or server: enough time to plug in a cable or to restart a server."""
 
 T = TypeVar("T")
 
 
 async def ensure_ready(context: NightContext) -> None:
-    """Restore the last requested state of lost devices, except those that the set can do without.
+    """Restore the last requested state of lost devices, except devices that the set can do without.
 
     Raises
     ------
     DeviceError
-        If a device is away.
+        If a device is still lost.
     """
     for device in context.devices:
         await device.ensure_ready()
@@ -33,14 +33,14 @@ async def ensure_ready(context: NightContext) -> None:
 async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]]) -> T:
     """Call `attempt` until it succeeds, as often as the night's budget allows.
 
-    After each failure it waits for devices that went away. However long that takes, a loss costs one retry.
+    After each failure, wait for lost devices. A loss costs one retry, however long the wait takes.
 
     Raises
     ------
     StepFailedError
-        If it failed too often.
+        If `attempt` failed too often.
     SettingRefusedError, NotSupportedError
-        If the rig cannot do this: no retry would help.
+        If the rig does not support the request, so that no retry would help.
     """
     pause_s, tries, retries = FIRST_PAUSE_S, 1, context.retries
     while True:
@@ -53,7 +53,7 @@ async def with_retries(context: NightContext, attempt: Callable[[], Awaitable[T]
                 context.notice(Severity.WARNING, f"{error}; trying again", will_retry=True)
             elif tries > retries.tries_of(error.device):
                 if retries.breakers.failed(error.device):
-                    text = f"{error.device} has failed again and again: from now on it gets no retries until it works"
+                    text = f"{error.device} has failed repeatedly: it gets no more retries until it works"
                     context.notice(Severity.ERROR, text)
                 raise StepFailedError(str(error) + (f" ({tries} times in a row)" if tries > 1 else "")) from error
             else:
@@ -73,9 +73,9 @@ async def come_back(context: NightContext) -> None:
     Raises
     ------
     StepFailedError
-        If a device stayed away.
+        If a device did not come back.
     SettingRefusedError, NotSupportedError
-        If a device came back changed, without a setting or ability that it had.
+        If a device came back without a setting or feature that it had before.
     """
     loop, breakers = asyncio.get_running_loop(), context.retries.breakers
     began_s, pause_s = loop.time(), FIRST_PAUSE_S
@@ -117,9 +117,9 @@ def spend_retry(context: NightContext) -> None:
     Raises
     ------
     StepFailedError
-        If none is left.
+        If no retry is left.
     """
     try:
         context.retries.spend()
     except OutOfRetriesError as error:
-        raise StepFailedError(f"given up: {error}") from error
+        raise StepFailedError(f"no retry is left: {error}") from error

@@ -1,6 +1,6 @@
-"""The rig in the state that a step of the night needs.
+"""Bring the rig into the state that a step of the night needs.
 
 Start with `light_path`: filter, cover and lamp. `manual_light` asks the user to switch a lamp. `temperature` cools the
-sensor down, holds it and warms it up. `safe_state` is where every run ends, whatever failed; it works without a night.
-This room knows nothing of sets and frames, and judges no pixels except whether a manual lamp is on.
+sensor down, holds it and warms it up. Every run ends with `safe_state`, whatever failed; it works without a night. This
+room does not depend on sets or frames, and measures pixels only to check whether a manual lamp is on.
 """

@@ -1,4 +1,4 @@
-"""Set filter, cover and lamp as a step of the night needs them."""
+"""Set the filter, the cover and the lamp for a step of the night."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,12 +24,12 @@ def publish_panel(context: NightContext) -> None:
 
 
 async def select_filter(context: NightContext, name: str | None) -> None:
-    """Turn the wheel to a filter and let it settle. Do nothing if there is no wheel or no filter name.
+    """Turn the wheel to the named filter and let it settle. Do nothing if there is no wheel or no name.
 
     Raises
     ------
     StepFailedError, DeviceError
-        If the wheel does not have the filter, or did not reach it.
+        If the wheel does not have the filter or did not reach it.
     """
     wheel, settings = context.rig.wheel, context.settings.wheel
     if wheel is None or settings is None or name is None or wheel.current == name:
@@ -41,7 +41,7 @@ async def select_filter(context: NightContext, name: str | None) -> None:
 
 
 async def select_filter_if_possible(context: NightContext, name: str) -> None:
-    """Turn the wheel for frames that do not depend on the filter much. A failure is announced, not raised."""
+    """Select a filter for frames that hardly depend on it. A failure is announced, not raised."""
     wheel = context.rig.wheel
     if wheel is None or context.retries.breakers.is_open(wheel.name):
         return
@@ -53,16 +53,16 @@ async def select_filter_if_possible(context: NightContext, name: str) -> None:
 
 
 async def darken(context: NightContext) -> None:
-    """Switch off the lamp and all auxiliaries that shine, and close the cover.
+    """Switch off the lamp and all auxiliaries that emit light, and close the cover.
 
-    A panel that went away after it was darkened counts as dark.
+    A panel that was lost after it was darkened counts as dark.
 
     Raises
     ------
     DeviceError
-        If the panel did not obey.
+        If a command to the panel failed.
     StepFailedError
-        If the panel went away and may be lit, or the user did not switch off a manual panel.
+        If the panel was lost while it may be lit, or the user did not switch off a manual panel.
     """
     for auxiliary in context.rig.auxiliaries:
         await with_retries(context, auxiliary.switch_off)
@@ -91,12 +91,12 @@ async def darken(context: NightContext) -> None:
 
 
 async def open_to_sky(context: NightContext) -> None:
-    """Switch the lamp off and open the cover. A cover that is moved by hand is not checked: the pixels show it.
+    """Switch the lamp off and open the cover. A cover moved by hand is not checked, because the pixels show its state.
 
     Raises
     ------
     StepFailedError
-        If the panel did not obey.
+        If a command to the panel failed.
     """
     panel = context.rig.panel
     if panel is None or context.settings.panel is None:
@@ -110,12 +110,12 @@ async def open_to_sky(context: NightContext) -> None:
 
 @asynccontextmanager
 async def flat_light(context: NightContext, panel: FlatPanel, brightness: int | None) -> AsyncIterator[None]:
-    """Light the flat panel for the length of the block, with the cover as configured for flats.
+    """Light the flat panel while the block runs, with the cover as configured for flats.
 
     Raises
     ------
     StepFailedError, DeviceError
-        If the panel did not obey.
+        If a command to the panel failed.
     """
     settings = context.settings.panel
     assert settings is not None
@@ -141,7 +141,7 @@ async def set_brightness(context: NightContext, panel: FlatPanel, brightness: in
     Raises
     ------
     StepFailedError, DeviceError
-        If the panel did not obey.
+        If a command to the panel failed.
     """
     settings = context.settings.panel
     assert settings is not None
@@ -151,6 +151,6 @@ async def set_brightness(context: NightContext, panel: FlatPanel, brightness: in
 
 
 async def _stop_counting_as_dark(context: NightContext, panel: FlatPanel) -> None:
-    """Wait for the panel, then no longer count it as dark. Until it is there it gets no order, and stays dark."""
+    """Wait for the panel, then stop counting it as dark. A lost panel receives no command and so stays dark."""
     await with_retries(context, panel.ensure_ready)
     context.lamp.is_dark = False

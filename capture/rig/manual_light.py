@@ -1,4 +1,4 @@
-"""Ask the user to switch a manual panel, and find out from pixels when it is done."""
+"""Ask the user to switch a manual panel, and detect from pixels when that has happened."""
 
 import asyncio
 
@@ -11,29 +11,29 @@ from coldframe.config.frames import FrameKind
 from coldframe.devices.manual_panel import ManualPanel
 
 TEST_S = 1.0
-"""Exposure compared with the camera's shortest one: light for flats of a minute still shows in it."""
+"""Test exposure, compared with the camera's shortest: it shows even a lamp so dim that flats take a minute."""
 
 LEAST_RISE_ADU = 10.0
-"""Frames without light differ by less: bias drift, and a second of dark current."""
+"""Level difference that proves light: bias drift and one second of dark current cause less."""
 
 PAUSE_S = 10.0
 """Time between two checks."""
 
 
 def shows_light(shortest: FrameStatistics, longer: FrameStatistics) -> bool:
-    """Return whether light falls on the sensor, given frames of the shortest exposure and of `TEST_S`."""
+    """Return whether light falls on the sensor, from frames of the shortest exposure and of `TEST_S`."""
     rise_adu = longer.level_adu - shortest.level_adu
     is_blinded = longer.saturated_fraction > 0.5  # noqa: PLR2004 - then the level cannot rise
     return is_blinded or rise_adu > max(shortest.noise_adu, LEAST_RISE_ADU)
 
 
 async def wait_for_user(context: NightContext, panel: ManualPanel, *, lit: bool) -> None:
-    """Wait until the user has switched the light on, or off.
+    """Wait until the user has switched the lamp on, or off.
 
     Raises
     ------
     StepFailedError
-        If the user did not switch it in time.
+        If the user did not switch the lamp in time.
     DeviceError
         If the camera failed.
     """
@@ -55,7 +55,7 @@ async def wait_for_user(context: NightContext, panel: ManualPanel, *, lit: bool)
 
 
 async def _is_lit(context: NightContext) -> bool:
-    """Return whether the light is on. The test frames are not saved: a long wait would fill the disk."""
+    """Return whether the lamp is on. The test frames are not saved, because a long wait would fill the disk."""
     camera = context.rig.camera
     shortest_s = camera.features.exposure_s.minimum
     statistics = []

@@ -1,6 +1,6 @@
 """Bring a rig to the safe state: no exposure, lamp off, then cover, auxiliaries and cooler as configured.
 
-Each step has a deadline and is independent of the others: a camera that is gone does not keep the lamp lit.
+Each step has a deadline and is independent of the others, so that a lost camera does not keep the lamp lit.
 """
 
 import asyncio
@@ -21,30 +21,30 @@ from coldframe.devices.rig import Rig
 log = logging.getLogger(__name__)
 
 ABORT_DEADLINE_S = 20.0
-"""Some drivers hang for minutes in the abort itself (indigo#325)."""
+"""Deadline for aborting the exposure: some drivers hang for minutes in the abort itself (indigo#325)."""
 
 LAMP_DEADLINE_S = 60.0
 COOLER_DEADLINE_S = 60.0
 COOLER_ANSWER_S = 5.0
-"""How long drivers may still report the old state after the order to switch off."""
+"""How long drivers may still report the old state after the command to switch off."""
 
 PATIENCE_S = 60.0
-"""How long to wait for lost servers and devices, in all."""
+"""Total time to wait for lost servers and devices."""
 
 PAUSE_S = 2.0
 """Time between two checks, and between two attempts."""
 
 OFF_CHECK_S = 60.0
-"""How long to watch a cooler that was switched off."""
+"""How long to monitor a cooler after switching it off."""
 
 OFF_PERCENT = 5.0
 """Power below which a cooler counts as off."""
 
 WARMED_C = 0.3
-"""Within `OFF_CHECK_S` even a slow sensor warms up by this much, unless it was as warm as the air."""
+"""Smallest warm-up of a sensor, even a slow one, within `OFF_CHECK_S`, if it was colder than the air."""
 
 WARM_MARGIN_S = 300.0
-"""Time beyond the duration of the warm-up ramp; then the cooler is switched off, however cold the sensor is."""
+"""Time allowed after the warm-up ramp. Then the cooler is switched off, however cold the sensor is."""
 
 
 class SafeState:
@@ -55,11 +55,11 @@ class SafeState:
     settings
         Final state of cover and cooler.
     rig
-        The hardware. A device that does not answer is reported, and the next step follows.
+        The hardware. If a device does not answer, `SafeState` reports it and goes on with the next step.
     events, clock
-        The event stream for notices, and their time.
+        The event stream for notices, and the clock that dates them.
     patience_s
-        How long to wait for lost servers and devices, in all.
+        Total time to wait for lost servers and devices.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class SafeState:
         self._is_waiting = False
 
     async def reach(self) -> tuple[str, ...]:
-        """Do all steps. Return a sentence for each step that failed."""
+        """Bring the rig to the safe state. Return one sentence for each step that failed."""
         # The cooler comes last: its warm-up takes many minutes and may be cut short.
         answers = await self._reach_but_cooler()
         for auxiliary in self._rig.auxiliaries:
@@ -92,12 +92,12 @@ class SafeState:
         return tuple(self._failures)
 
     async def reach_but_cooler(self) -> tuple[str, ...]:
-        """Do all steps except the cooler's, before a night is resumed. Return a sentence for each step that failed."""
+        """Do all steps except the cooler's before a night is resumed. Return one sentence per failed step."""
         await self._reach_but_cooler()
         return tuple(self._failures)
 
     async def _reach_but_cooler(self) -> bool:
-        """End the exposure, switch the lamp off, move the cover. Return True if the camera answers."""
+        """End the exposure, switch the lamp off and move the cover. Return True if the camera answers."""
         self._failures.clear()
         self._is_waiting = False
         self._patient_until_s = _now_s() + self._patience_s
@@ -131,7 +131,7 @@ class SafeState:
         return False
 
     async def _persistently(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Do a step. Repeat it while its device is lost, until the time for that is up."""
+        """Do the given step. Repeat it while its device is lost, for at most the remaining patience."""
         while True:
             try:
                 return await step()
@@ -161,7 +161,7 @@ class SafeState:
         if cooling.at_end == "hold" or (thermals.setpoint_c is None and thermals.cooler_on is not True):
             return
         sensor_c = plausible_c(thermals.sensor_c)
-        # Switched off abruptly, the sensor jumps by tens of degrees (indi#1434): it warms up along a ramp first.
+        # If the cooler is switched off abruptly, the sensor warms up by tens of degrees at once (indi#1434).
         if cooling.at_end == "warm" and sensor_c is not None:
             span_s = 60 * abs(cooling.warm_to_c - sensor_c) / cooling.warm_ramp_c_per_min
             await self._try(camera.name, "warm up", self._warm_up, span_s + WARM_MARGIN_S, Topic.COOLER)
@@ -182,7 +182,7 @@ class SafeState:
     async def _cooler_off(self) -> None:
         """Switch the cooler off, and again if it still cools."""
         camera = self._rig.camera
-        for _ in range(2):  # some coolers stay on at the first order (nina#319)
+        for _ in range(2):  # some coolers ignore the first command (nina#319)
             await camera.cooler_off()
             if not await self._still_cools():
                 return
@@ -195,9 +195,9 @@ class SafeState:
         raise DeviceError(camera.name, f"its cooler was switched off and {state}")
 
     async def _still_cools(self) -> bool:
-        """Return whether the driver reports a cooler as on, or it draws power while the sensor does not warm up.
+        """Return whether the driver reports the cooler as on, or reports power while the sensor does not warm up.
 
-        Some drivers stop reporting the power of a cooler that is off, so the last value remains: the sensor's
+        Some drivers stop updating the power once the cooler is off, so that the last value remains. The sensor's
         temperature is the better evidence.
         """
         began_s, off_c = _now_s(), self._rig.camera.thermals().sensor_c
@@ -222,7 +222,7 @@ class SafeState:
         finally:
             self._warming.cancel()
         if self._hurried:
-            raise DeviceError(self._rig.camera.name, "its warm-up was cut short, the cooler holds")
+            raise DeviceError(self._rig.camera.name, "its warm-up was cut short; the cooler holds the setpoint")
         self._warming.result()
 
     def cut_warm_up_short(self) -> None:
@@ -233,7 +233,7 @@ class SafeState:
 
 
 def _draws(thermals: Thermals, off_c: float | None) -> bool:
-    """Return whether a cooler still cools that was switched off at a sensor temperature `off_c`."""
+    """Return whether the cooler still cools after it was switched off at the sensor temperature `off_c`."""
     if thermals.power_percent is None or thermals.power_percent <= OFF_PERCENT:
         return False
     return thermals.sensor_c is not None and off_c is not None and thermals.sensor_c < off_c + WARMED_C

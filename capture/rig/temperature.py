@@ -18,22 +18,22 @@ from coldframe.devices.errors import DeviceError
 
 SAMPLE_S = 1.0
 RAMP_STEP_S = 5.0
-"""Time between two setpoints of a ramp: coolers settle within tens of seconds, so finer steps change nothing."""
+"""Time between two setpoints of a ramp. Coolers settle within tens of seconds, so finer steps change nothing."""
 
 LEAST_STEPS = 8
-"""Minimum number of steps, however short the ramp: a single jump would defeat its purpose."""
+"""Minimum number of steps of a ramp, however short, because a single jump would defeat its purpose."""
 
 SILENCE_S = 60.0
 """Poll a thermometer that has been silent this long: it may be dead (indi#837), or its driver reports only changes."""
 
 
 class OutOfReachError(StepFailedError):
-    """The sensor does not reach a setpoint, or not in time."""
+    """The sensor cannot reach the setpoint in time."""
 
 
 @asynccontextmanager
 async def repeatedly(act: Callable[[], None], name: str) -> AsyncIterator[None]:
-    """Call `act` once a second for the length of the block, and once more at its end."""
+    """Call `act` once a second while the block runs, and once more at its end."""
 
     async def repeat() -> None:
         while True:
@@ -52,13 +52,13 @@ async def repeatedly(act: Callable[[], None], name: str) -> AsyncIterator[None]:
 def thermometer(
     camera: Camera, events: EventStream, clock: NightClock, readings: FrozenReading | None = None
 ) -> AbstractAsyncContextManager[None]:
-    """Publish the sensor's temperature for the length of the block, and check it for a frozen reading in `readings`."""
+    """Publish the sensor's temperature while the block runs, and pass it to `readings` to detect a frozen value."""
 
     def read() -> None:
         publish_temperature(camera, events, clock)
         thermals = camera.thermals()
         if readings is not None:
-            # The power is evidence for a changing temperature only while the cooler regulates.
+            # Only while the cooler regulates does its power indicate that the temperature must be changing.
             power_percent = None if thermals.setpoint_c is None else thermals.power_percent
             readings.observe(clock.elapsed_s(), thermals.sensor_c, power_percent)
 
@@ -71,13 +71,13 @@ def watched(camera: Camera, watch: TemperatureWatch) -> AbstractAsyncContextMana
 
 
 def publish_temperature(camera: Camera, events: EventStream, clock: NightClock) -> None:
-    """Publish the newest reading."""
+    """Publish the newest temperature reading."""
     thermals = camera.thermals()
     events.publish(TemperatureRead(clock.now(), thermals.sensor_c, thermals.setpoint_c, thermals.power_percent))
 
 
 async def cool(context: NightContext, setpoint_c: float) -> None:
-    """Bring the sensor to a setpoint along a ramp, and wait until it is stable there.
+    """Bring the sensor to the given setpoint along a ramp, and wait until it is stable there.
 
     Raises
     ------
@@ -89,7 +89,7 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
     camera, cooling = context.rig.camera, context.settings.cooling
     start_c = plausible_c(camera.thermals().sensor_c)
     ramp = SetpointRamp(setpoint_c if start_c is None else start_c, setpoint_c, cooling.ramp_c_per_min)
-    # The deadline allows for the ramp: a slow ramp is no fault of the cooler.
+    # The deadline includes the ramp, because a slow ramp is no fault of the cooler.
     judge = CoolingJudge(setpoint_c, cooling.tolerance_c, cooling.dwell_s, cooling.deadline_s + ramp.duration_s)
     ramping = asyncio.create_task(_follow(camera, ramp, context.clock), name="setpoint ramp")
     try:
@@ -98,10 +98,10 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
                 ramping.result()
                 await camera.ensure_ready()
             thermals = camera.thermals()
-            # Drivers that report only changes fall silent at the setpoint: their last reading still holds.
+            # Drivers that report only changes fall silent at the setpoint, and their last reading is still valid.
             verdict = judge.observe(context.clock.elapsed_s(), thermals.sensor_c, thermals.power_percent)
             context.publish(CoolingProgress(context.clock.now(), verdict.message))
-            # Stable near the goal is not enough: the driver must also have accepted the last setpoint of the ramp.
+            # A stable sensor near the goal is not enough: the driver must also have accepted the ramp's last setpoint.
             if verdict.state is CoolingState.STABLE and ramping.done():
                 if silence := await thermometer_fault(context, setpoint_c):
                     raise OutOfReachError(f"it is unknown whether {setpoint_c:g} C was reached: {silence}")
@@ -115,7 +115,7 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
 
 
 async def cool_less(context: NightContext, setpoint_c: float) -> float | None:
-    """Cool to the nearest warmer setpoint that is configured and within reach. Return it, or None if there is none.
+    """Cool to the nearest warmer configured setpoint within reach. Return that setpoint, or None if there is none.
 
     Raises
     ------
@@ -134,10 +134,10 @@ async def cool_less(context: NightContext, setpoint_c: float) -> float | None:
 
 
 async def thermometer_fault(context: NightContext, setpoint_c: float) -> str | None:
-    """Return what is wrong with the thermometer, None if nothing is. Reconnect the driver of a faulty one.
+    """Return the fault of the thermometer, or None if it works. If it is faulty, reconnect the camera's driver.
 
     A silent thermometer is polled by sending the setpoint again: every driver answers that with a temperature, even
-    one that reports only changes. Nothing but reconnecting the driver may cure a dead thermometer.
+    one that reports only changes. A dead thermometer may recover only after its driver reconnects.
     """
     fault = context.readings.fault(context.clock.elapsed_s()) or await _silence(context, setpoint_c)
     if fault is not None:
@@ -164,12 +164,12 @@ async def _silence(context: NightContext, setpoint_c: float) -> str | None:
 
 
 async def hold(context: NightContext, setpoint_c: float) -> None:
-    """Wait until the sensor is stable again if it has left the setpoint: a frame shot meanwhile would be rejected.
+    """If the sensor has left the setpoint, wait until it is stable again: frames shot meanwhile would be rejected.
 
     Raises
     ------
     OutOfReachError
-        If it does not return to the setpoint.
+        If the sensor does not return to the setpoint.
     DeviceError
         If the camera failed.
     """
@@ -180,14 +180,14 @@ async def hold(context: NightContext, setpoint_c: float) -> None:
 
 
 def _astray(thermals: Thermals, setpoint_c: float, tolerance_c: float) -> str | None:
-    """Return how a sensor is off its setpoint, for messages; None if it is not."""
+    """Describe for messages how the sensor deviates from its setpoint; return None if it does not."""
     sensor_c = plausible_c(thermals.sensor_c)
     if sensor_c is None:
         return "is unknown"
     if abs(sensor_c - setpoint_c) > tolerance_c:
         return f"has drifted to {sensor_c:.1f} C"
     if thermals.setpoint_c != setpoint_c:
-        # It only passes the setpoint: the last order of a ramp was lost, or another program gave one.
+        # The sensor only passes the setpoint: the last command of a ramp was lost, or another program sent one.
         ordered = "off" if thermals.setpoint_c is None else f"set to {thermals.setpoint_c:g} C"
         return f"is {sensor_c:.1f} C and the cooler {ordered}"
     return None
@@ -196,7 +196,7 @@ def _astray(thermals: Thermals, setpoint_c: float, tolerance_c: float) -> str | 
 async def _follow(camera: Camera, ramp: SetpointRamp, clock: NightClock) -> None:
     """Send the setpoints of a ramp to the camera, the goal last."""
     began_s = clock.elapsed_s()
-    # Count the steps in advance: adding up times could leave a last step too short to advance the clock.
+    # Count the steps in advance, because adding up times could leave a last step too short to advance the clock.
     step_s = min(RAMP_STEP_S, ramp.duration_s / LEAST_STEPS)
     for _ in range(ceil(ramp.duration_s / step_s) if step_s else 0):
         setpoint_c = ramp.setpoint_c(clock.elapsed_s() - began_s)
@@ -206,7 +206,7 @@ async def _follow(camera: Camera, ramp: SetpointRamp, clock: NightClock) -> None
 
 
 def _allowed(setpoint_c: float, camera: Camera) -> float:
-    """Return the nearest setpoint that the camera accepts: a ramp may start at a sensor warmer than any of them."""
+    """Return the nearest setpoint that the camera accepts. A ramp may start at a temperature above all of them."""
     limits = camera.features.setpoint_c
     return setpoint_c if limits is None else min(max(setpoint_c, limits.minimum), limits.maximum)
 

@@ -1,4 +1,4 @@
-"""What all parts of a night work with: the rig, the settings, the folder, and the state that they share."""
+"""The context of a night: the rig, the settings, the folder, and the state that all parts of the night share."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,16 +18,16 @@ from coldframe.errors import ColdframeError
 
 
 class StepFailedError(ColdframeError):
-    """A step of the night failed. The steps that do not depend on it go on."""
+    """A step of the night failed. Later steps that do not depend on this step still run."""
 
 
 class StepSkippedError(StepFailedError):
-    """A step was not tried, or not finished, for a reason that is no failure.
+    """A step was not started or not finished, for a reason other than a failure.
 
     Attributes
     ----------
     skipped_by
-        Who or what had it skipped.
+        The cause of the skip.
     """
 
     def __init__(self, reason: str, skipped_by: SkippedBy = SkippedBy.MISSING_PREREQUISITE) -> None:
@@ -42,8 +42,8 @@ class Lamp:
     Attributes
     ----------
     is_dark
-        True after the light was switched off and the cover closed, until the next order to the panel. Such a panel may
-        go away without harm to frames that need darkness.
+        True after the lamp was switched off and the cover closed, until the next command to the panel. Losing a dark
+        panel does no harm to frames that need darkness.
     """
 
     is_dark: bool = False
@@ -51,12 +51,12 @@ class Lamp:
 
 @dataclass(slots=True)
 class Announced:
-    """What was announced already, so that it is announced once.
+    """Facts that were announced already, so that each is announced only once.
 
     Attributes
     ----------
     clock_step_s
-        Step of the wall clock.
+        Step of the system clock that was announced last.
     """
 
     clock_step_s: float = 0.0
@@ -64,7 +64,7 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class NightContext:
-    """All that the parts of a night share.
+    """Everything that the parts of a night share.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class NightContext:
     retries
         Budgets of retries, breakers, and claims on the camera.
     saved
-        Frames that an earlier run of this night saved. They count in the sets to which they belong.
+        Frames that an earlier run of this night saved. They count towards the sets to which they belong.
     steering
         Requests of the user: pause, skip, abort.
     deadline
@@ -101,7 +101,7 @@ class NightContext:
         return tuple(device for device in self.rig.devices if not self.can_do_without(device.name))
 
     def can_do_without(self, device: str) -> bool:
-        """Return whether the current set goes on without a device. A panel must be known to be dark for that."""
+        """Return whether the current set goes on without the device. A panel must also be known to be dark."""
         panel = self.rig.panel
         if panel is not None and device == panel.name and (not self.lamp.is_dark or panel.state().lit):
             return False
@@ -113,14 +113,14 @@ class NightContext:
         Raises
         ------
         StepFailedError
-            If it cannot.
+            If the exposure would end too late.
         """
         self.events.beat()
         if self.deadline is not None and self.clock.now() + timedelta(seconds=exposure_s) > self.deadline:
             raise StepFailedError(f"the time is up: the last frame had to be complete by {clock_text(self.deadline)}")
 
     def worked_s(self) -> float:
-        """Return the seconds since the night's clock started, pauses excluded."""
+        """Return the seconds elapsed on the night's clock, pauses excluded."""
         return self.clock.elapsed_s() - self.steering.waited_s
 
     def publish(self, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Run the user's commands before and after the night: without a shell, with a deadline, and with all their children."""
+"""Run the user's commands before and after the night, without a shell. At the deadline, end all their processes."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ GRACE_S = 5.0
 """Time for a command to exit between SIGTERM and SIGKILL."""
 
 LONGEST_OUTPUT = 4000
-"""Bytes kept of the end of a command's output."""
+"""Number of bytes kept from the end of a command's output."""
 
 Command = tuple[str, ...]
 
@@ -41,7 +41,7 @@ class Hooks:
     settings
         The commands, and the deadline of each.
     clock
-        Dates their ends.
+        Dates the ends of the commands.
     failures
         Messages about commands after the night that failed.
     """
@@ -56,7 +56,7 @@ class Hooks:
         self._after = list(self.settings.after)
 
     def publish_results(self, events: EventStream) -> None:
-        """Publish and log results that are not published yet: the first commands run before there is a journal."""
+        """Publish and log results not yet published, because the first commands run before there is a journal."""
         for ended in self._unpublished:
             events.publish(ended)
             log.info("%s: %s\n%s", ended.command, ended.fault or "done", ended.output)
@@ -77,9 +77,9 @@ class Hooks:
                 raise HookFailedError(f"before the night: {ended.command}: {ended.fault}{last_line}; nothing was moved")
 
     async def after(self) -> None:
-        """Run the commands after the night that have not run yet; a cancellation waits until they are done.
+        """Run the commands after the night that have not run yet. A cancellation takes effect only after they are done.
 
-        They may close a roof, which must happen even if Ctrl-C is pressed again and again.
+        The commands may close a roof, which must happen even if the user presses Ctrl-C repeatedly.
         """
         await to_its_end(self._run_after(), "hooks after the night")
 
@@ -97,22 +97,22 @@ class Hooks:
 
 
 async def run_bounded(command: Command, deadline_s: float) -> tuple[str, str]:
-    """Run a command until it ends, or end it at its deadline.
+    """Run the command until it ends, or end it at the deadline.
 
-    Its output goes to a file and not to a pipe: a process that the command leaves in the background would keep a pipe
-    open.
+    The command's output goes to a file and not to a pipe, because a process that the command leaves in the background
+    would keep a pipe open.
 
     Parameters
     ----------
     command
         Program and arguments; no shell interprets them.
     deadline_s
-        When its process group gets SIGTERM, and SIGKILL `GRACE_S` later.
+        Time until the command's process group gets SIGTERM. SIGKILL follows `GRACE_S` later.
 
     Returns
     -------
     tuple
-        What went wrong, empty if nothing did; and the end of the output.
+        Description of the failure, empty if the command succeeded; and the end of the output.
     """
     with tempfile.TemporaryFile() as output:
         try:
@@ -134,7 +134,7 @@ async def run_bounded(command: Command, deadline_s: float) -> tuple[str, str]:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the process group of a command: SIGTERM first, then SIGKILL for what is left of it."""
+    """End the process group of the command: send SIGTERM, then SIGKILL to the processes that remain."""
     try:
         _signal_group(process, signal.SIGTERM)
         with suppress(TimeoutError):

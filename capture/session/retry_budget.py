@@ -1,4 +1,4 @@
-"""Limits on what a night retries: budgets of retries, a breaker for each device, and claims on the camera. Pure."""
+"""Limits on a night's retries: retry budgets, a breaker for each device, and claims on the camera. Pure."""
 
 from collections.abc import Iterable
 
@@ -14,14 +14,14 @@ class ContestedError(ColdframeError):
 
 
 class Breakers:
-    """Devices that failed again and again: they get no retries, and no wait, until they work again.
+    """Keeps track of devices that failed repeatedly. They get no retries, and no step waits for them, until they work.
 
     Steps that do not need such a device go on without it.
 
     Parameters
     ----------
     failures
-        Failures in a row that open a breaker; each of them outlasted all its retries.
+        Failures in a row that open a breaker. Only failures that outlasted all retries count.
     """
 
     def __init__(self, failures: int = 2) -> None:
@@ -43,11 +43,11 @@ class Breakers:
         self._failures[device] = self._most
 
     def worked(self, device: str) -> None:
-        """Close the breaker."""
+        """Close the breaker of a device that works."""
         self._failures.pop(device, None)
 
     def is_open(self, device: str) -> bool:
-        """Return whether a device gets no retries."""
+        """Return whether the breaker of a device is open, so that the device gets no retries."""
         return self._failures.get(device, 0) >= self._most
 
     def is_needed(self, device: str) -> bool:
@@ -60,7 +60,7 @@ class Breakers:
 
 
 class HungCamera:
-    """Counts the timeouts of a camera, to find out whether it hangs until its power is cut.
+    """Counts the timeouts of a camera, to detect a hang that only a power cycle ends.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class HungCamera:
     """Further timeouts that show that reconnecting did not help (indi-allsky#2697)."""
 
     FREE = 10
-    """Timeouts of a night that cost no retry: a camera that recovers now and then must not use up the budget."""
+    """Timeouts per night that cost no retry, because a camera that hangs occasionally must not use up the budget."""
 
     def __init__(self, uses: int = 2) -> None:
         self.uses_left = uses
@@ -84,7 +84,7 @@ class HungCamera:
 
     @property
     def is_hung(self) -> bool:
-        """True after so many timeouts in a row that reconnecting the driver did not help."""
+        """True once the timeouts in a row show that reconnecting the driver did not help."""
         return self._timeouts >= self.UNTIL_RECONNECTED + self.AFTER_RECONNECTION
 
     @property
@@ -99,7 +99,7 @@ class HungCamera:
             self._waits += 1
 
     def use(self) -> None:
-        """Spend a power cycle. It also reconnects the driver."""
+        """Spend a power cycle, which also reconnects the driver."""
         self.uses_left -= 1
         self._timeouts = self.UNTIL_RECONNECTED
 
@@ -114,7 +114,7 @@ class Claims:
     Parameters
     ----------
     most
-        Restorations in a row; a set without a foreign change ends the row.
+        Largest number of restorations in a row. A set without a change by another program ends the row.
     """
 
     def __init__(self, most: int = 2) -> None:
@@ -129,17 +129,17 @@ class Claims:
         self._at_start = self._claims
 
     def reclaim(self, changed: str) -> None:
-        """Count a foreign change.
+        """Count a change of settings by another program.
 
         Parameters
         ----------
         changed
-            What was changed, for the error's text.
+            Description of the change, for the error's text.
 
         Raises
         ------
         ContestedError
-            If it has happened too often.
+            If the settings have been changed too often.
         """
         self._claims += 1
         if self._claims > self._most:
@@ -150,7 +150,7 @@ class Claims:
 
 
 class Retries:
-    """Budgets of retries: per order to a device, per set, and for the whole night.
+    """Budgets of retries: per command to a device, per set, and for the whole night.
 
     A night that needs more has a fault that retries do not cure.
 
@@ -171,13 +171,13 @@ class Retries:
         self._night = 0
 
     def begin_set(self, needed: Iterable[str] | None = None) -> None:
-        """Start a new set with its full budget. `needed` names the devices that it needs (None: all)."""
+        """Start a new set with its full budget. `needed` names the devices that the set needs (None: all)."""
         self._set = 0
         self.breakers.begin_set(needed)
         self.claims.begin_set()
 
     def tries_of(self, device: str) -> int:
-        """Return how many retries an order to a device may have."""
+        """Return how many retries a command to the given device may have."""
         return 0 if self.breakers.is_open(device) else self.per_exposure
 
     def spend(self) -> None:
@@ -186,7 +186,7 @@ class Retries:
         Raises
         ------
         OutOfRetriesError
-            If none is left.
+            If no retry is left.
         """
         if self._set >= self.per_set:
             raise OutOfRetriesError(f"{self.per_set} frames of this set have been shot again already")

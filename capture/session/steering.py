@@ -1,7 +1,6 @@
-"""Requests of the user to a running night: pause, resume, skip a set, abort.
+"""Record the user's requests to a running night: pause, resume, skip a set, abort.
 
-This module only records requests. The night obeys them at its own moments: `recovery.pausing` before an exposure,
-`skipping` within a step.
+The night carries out the requests later: `recovery.pausing` before an exposure, `skipping` within a step.
 """
 
 import asyncio
@@ -29,14 +28,14 @@ BY_REQUEST = "by request"
 
 
 class Steering:
-    """Takes requests for one night. Each is answered at once with a sentence. Call it from the event loop's thread.
+    """Takes requests for one night, and answers each at once with a sentence. Call it from the event loop's thread.
 
     Parameters
     ----------
     events
-        The night's events, from which it follows the steps, and on which it publishes pauses.
+        The night's event stream: `Steering` follows the steps from it, and publishes pauses on it.
     clock
-        Dates them.
+        Dates the events.
     """
 
     def __init__(self, events: EventStream, clock: NightClock) -> None:
@@ -60,7 +59,7 @@ class Steering:
         return self._is_paused
 
     def pause(self) -> str:
-        """Let no further exposure begin. A running exposure goes on to its end."""
+        """Pause the night: no further exposure begins, but a running exposure continues to its end."""
         if refusal := self._refusal():
             return refusal
         if self._is_paused:
@@ -70,7 +69,7 @@ class Steering:
         return "paused after the running exposure; the cooler stays on"
 
     def resume(self) -> str:
-        """Let exposures begin again."""
+        """Resume the night, so that exposures begin again."""
         if refusal := self._refusal():
             return refusal
         if not self._is_paused:
@@ -80,7 +79,7 @@ class Steering:
         return "the night continues"
 
     def skip(self, step: int | None = None) -> str:
-        """Skip the running step (None), or a later set, given the number of its step."""
+        """Skip the running step (None), or a later set, given by its step number."""
         if refusal := self._refusal():
             return refusal
         if step is None or step == self._under_way:
@@ -112,7 +111,7 @@ class Steering:
         for end in reversed(self._skips):
             if (answer := end()) is not None:
                 return f"{title}: {answer}"
-        return f"{title} cannot be skipped, as other steps need it; the night can be aborted"
+        return f"{title} cannot be skipped because other steps need it; the night can be aborted"
 
     def _skip_later(self, planned: PlannedStep) -> str:
         step = planned.number
@@ -146,7 +145,7 @@ class Steering:
 
     @contextmanager
     def taking_requests(self) -> Iterator[None]:
-        """Take requests for the current task, which runs the night, for the length of the block."""
+        """Take requests while the block runs. The current task must be the one that runs the night."""
         self._night, self._is_ending = asyncio.current_task(), False
         try:
             yield
@@ -157,8 +156,8 @@ class Steering:
     def on_skip(self, end: Callable[[], str | None]) -> Iterator[None]:
         """Register how to end the running step when it is skipped. The innermost registration is called first.
 
-        `end` returns at once, with a sentence for the user; or with None if it cannot end the step now, and the next
-        one is called.
+        `end` must return at once: a sentence for the user, or None if it cannot end the step now. After None, the
+        next registration is called.
         """
         self._skips.append(end)
         try:
@@ -181,7 +180,7 @@ class Steering:
         return self._waited_s
 
     def count_pause(self, seconds: float) -> None:
-        """Count a pause that begins now and lasts so long. Timeouts of `timeout` are extended by it."""
+        """Count a pause that begins now and lasts the given time. It extends the limits set by `timeout`."""
         self._waited_s += seconds
         for timeout in self._timeouts:
             if (when := timeout.when()) is not None and not timeout.expired():
@@ -189,7 +188,7 @@ class Steering:
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncIterator[None]:
-        """Limit the time of the block like `asyncio.timeout`, pauses excluded.
+        """Limit the time of the block like `asyncio.timeout`, but do not count pauses.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Darks of a sensor without temperature control: one set becomes several masters, each of one temperature."""
+"""Split the darks of a sensor without temperature control into several masters, each of one temperature."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -11,19 +11,19 @@ from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import Wanted
 
 WIDEST_BIN_C = 2.0
-"""Range of temperatures in one master: a quarter in dark current, so an eighth to either side of the mean."""
+"""Temperature range in one master: the dark current changes by a quarter, so by an eighth from the mean."""
 
 LEAST_PART = 5
-"""Fewest frames on either side of a split: fewer cannot be clipped."""
+"""Smallest number of frames on either side of a split, because outliers cannot be clipped from fewer."""
 
 MOST_NAMED = 999
-"""Frames that a master's header can name."""
+"""Largest number of frames that a master's header can list."""
 
 Shoot = Callable[[ShootStep, SetInputs], Awaitable[ShotSet]]
 
 
 def has_left_bin(sensor_c: Sequence[float], missing: int) -> bool:
-    """Return whether the frames so far make a master of their own, and those still missing another.
+    """Return whether the sensor has left one master's temperature range, with enough frames left for another master.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ def has_left_bin(sensor_c: Sequence[float], missing: int) -> bool:
 
 
 async def in_parts(step: ShootStep, inputs: SetInputs, shoot: Shoot) -> ShotSet:
-    """Shoot a set; whenever the sensor leaves the set's temperature, shoot the remaining frames as another part.
+    """Shoot the set. Whenever the sensor leaves the set's temperature, shoot the remaining frames as another part.
 
     Returns
     -------
     ShotSet
-        The last part, with the frame count of all.
+        The last part, with the frame count of all parts.
     """
     shot = await shoot(step, inputs)
     frames = shot.frames
@@ -55,9 +55,9 @@ async def in_parts(step: ShootStep, inputs: SetInputs, shoot: Shoot) -> ShotSet:
 
 
 def made_already(folder: NightFolder, step: ShootStep, camera: str) -> frozenset[str]:
-    """Return the names of the frames of a set that are in masters of an earlier run of the night.
+    """Return the names of the set's frames that are already in masters of an earlier run of the night.
 
-    The split between two parts depends on the temperature and on the pace of the frames, so it is not decided again.
+    The earlier split between parts is kept, because it depends on the temperature and on the pace of the frames.
     """
     wanted, names = Wanted.of(step, camera, step.exposure_s), set[str]()
     for path in folder.masters():

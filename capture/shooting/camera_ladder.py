@@ -1,8 +1,8 @@
-"""Measures the camera from the night's frames: gathers them set by set, and saves a record at the end.
+"""Measure the camera from the night's frames: gather data set by set, and save a record at the end.
 
-Almost everything comes from frames that are shot anyway. Only the saturation does not, because flats lie far below it:
-once for each readout setting, a ladder of additional flats is shot, two at each signal from faint to saturated, which
-takes half a minute or so. See docs/decisions/0011-camera-measured-for-free.md.
+Almost everything comes from frames that are shot anyway. The saturation needs additional frames, because flats lie far
+below it: once for each readout setting, coldframe shoots a ladder of flats, two at each signal from faint to saturated,
+which takes about half a minute. See docs/decisions/0011-camera-measured-for-free.md.
 """
 
 from dataclasses import dataclass, field
@@ -28,13 +28,13 @@ from coldframe.devices.errors import DeviceError
 LADDER = (0.06, 0.2, 0.65, 0.85, 1.3)
 """Signals of the ladder, as fractions of the presumed range from bias to saturation.
 
-The last one saturates, but no further than necessary: saturation leaves a residual image in some CCDs for minutes.
+The last one saturates, but only slightly, because saturation leaves a residual image in some CCDs for minutes.
 """
 
 FRAMES_PER_RUNG = 2
 
 LONGEST_LADDER_S = 120.0
-"""Longest total exposure of a ladder; if a filter is too dark for it, the flats of another filter get the ladder."""
+"""Longest total exposure of a ladder. If a filter is too dark for that, another filter's flats get the ladder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +80,11 @@ class Characterisation:
     _climbed: set[ReadoutSettings] = field(default_factory=set)
 
     def add(self, readout: ReadoutSettings, studied: StudiedSet) -> None:
-        """Add the levels and noise of a set, under the readout settings that were ordered."""
+        """Add the levels and noise of the given set, under the requested readout settings."""
         self._sets.setdefault(readout, []).append(studied)
 
     def e_per_adu(self, readout: ReadoutSettings) -> float | None:
-        """Return the gain with the ordered readout settings, None if it is not known yet; reads files."""
+        """Return the gain at the requested readout settings, or None if it is not known yet. Reads files."""
         sets = self._sets.get(readout)
         if not sets:
             return None
@@ -93,19 +93,19 @@ class Characterisation:
         return known.e_per_adu.value if known is not None and known.e_per_adu is not None else None
 
     def dark_ceiling_adu(self, step: ShootStep, bias_adu: float | None) -> float | None:
-        """Return the highest level that a dark can have by the records of earlier nights, None without; reads files."""
+        """Return the highest level that a dark can have, from records of earlier nights; None without. Reads files."""
         known = self._records.known(self.context.rig.camera.name, step.readout)
         if known is None or bias_adu is None or step.setpoint_c is None or step.exposure_s is None:
             return None
         return dark_ceiling_adu(known, bias_adu, step.setpoint_c, step.exposure_s)
 
     async def climb(self, number: int, light: LadderLight) -> None:
-        """Shoot the ladder unless this setting of the camera has one; a failure costs a notice and nothing else.
+        """Shoot the ladder if this readout setting has none yet. A failure is announced, not raised.
 
         Parameters
         ----------
         number
-            Number of the step to which it belongs, for events.
+            Number of the step to which the ladder belongs, for events.
         light
             Light of the flats that were just shot.
         """
@@ -159,7 +159,7 @@ class Characterisation:
         series.add(frame.pixels)
 
     async def keep(self) -> None:
-        """Save the records of the night and publish them; a failure costs a notice."""
+        """Save the records of the night and publish them. A failure is announced, not raised."""
         for sets in self._sets.values():
             try:
                 kept = await in_thread(self._keep, sets)
@@ -186,7 +186,7 @@ class Characterisation:
 
 
 def _measured(record: CameraRecord, path: Path) -> CameraMeasured:
-    """Return the figures of a record as an event."""
+    """Return the measurements in the record as an event."""
     well = record.full_well_e
     return CameraMeasured(
         at=record.measured_at,

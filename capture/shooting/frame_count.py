@@ -1,4 +1,4 @@
-"""The number of frames of a set, from its first frame to its last. Pure."""
+"""Count the frames of a set, and decide how many it needs. Pure."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,9 @@ class SetSize:
     Attributes
     ----------
     aim
-        Frames that the set is to have, as far as is known by now.
+        Number of frames that the set should have, from the measurements so far.
     look_at
-        Frames to shoot before the noise is looked at again.
+        Number of frames after which the noise is checked next.
     most
         Largest number of frames that the set may grow to.
     """
@@ -44,13 +44,13 @@ class SetSize:
         self._samples = SampledFrames(self.most)
 
     def add(self, pixels: NDArray[np.uint16]) -> None:
-        """Sample the next frame: uint16, shape (height, width), as it is folded into the master."""
+        """Sample the next frame that is folded into the master: uint16, shape (height, width)."""
         self._samples.add(pixels)
 
     def look(self, accepted: int) -> FrameEstimate | None:
-        """Estimate the size from the noise of the frames so far; return None if the set has no target, or too few.
+        """Estimate the size from the noise of the frames so far. Return None without a noise target or enough frames.
 
-        Afterwards `aim` equals `look_at`; both equal the number of accepted frames if these are enough.
+        Afterwards `aim` equals `look_at`. Both equal the number of accepted frames if that number is enough.
         """
         growth = None if self._target is None else self._samples.growth()
         if growth is None or self._target is None:
@@ -62,26 +62,26 @@ class SetSize:
         return estimate
 
     def cause(self) -> str:
-        """Return why the noise does not fall as it should; empty if it does."""
+        """Return why the noise does not fall as expected, or an empty text if it does."""
         growth = self._samples.growth()
         return "" if growth is None else cause_text(self._kind, growth)
 
 
 class FrameCount:
-    """Frames that a set has, and frames that it still wants.
+    """Counts the frames that a set has and the frames that it still needs.
 
     Parameters
     ----------
     step
         The set.
     size
-        Its size.
+        Size of the set.
     accepted
         The frames that count so far.
     is_tested
-        True for dark flats that a bias may replace: the first few of them decide, see `shoot_all`.
+        True for dark flats that a bias may replace. The first few frames decide; see `shoot_all`.
     shot_before
-        Frames of the set in earlier masters; they count in numbers that users see.
+        Frames of the set in earlier masters. They are included in the counts that users see.
     """
 
     def __init__(
@@ -95,22 +95,22 @@ class FrameCount:
 
     @property
     def accepted(self) -> int:
-        """Frames that count in this master."""
+        """Number of accepted frames in this master."""
         return len(self._accepted)
 
     @property
     def wanted(self) -> int:
-        """Frames to accept before the next decision; once all decisions are made, all frames of the set."""
+        """Number of accepted frames at the next decision; after the last decision, the size of the whole set."""
         return self.size.look_at if self._probes is None else self._probes
 
     @property
     def missing(self) -> int:
-        """Frames to shoot before the next decision."""
+        """Number of frames to shoot before the next decision."""
         return self.wanted - self.accepted
 
     @property
     def is_limited_to_probes(self) -> bool:
-        """True while only the frames for the comparison with the bias are wanted."""
+        """True while only the frames for the comparison with the bias are needed."""
         return self._probes is not None
 
     @property
@@ -120,19 +120,19 @@ class FrameCount:
 
     @property
     def is_complete(self) -> bool:
-        """True if the set needs no further frame, as far as is known by now."""
+        """True if the set needs no further frame, from the measurements so far."""
         return self.missing <= 0 or self.is_drifting
 
     @property
     def shown(self) -> int:
-        """Frames of the set that users see: those of the comparison until it has decided, then all."""
+        """Size of the set as users see it: only the frames for the comparison until it has decided, then all frames."""
         return self._shot_before + (self.wanted if self.wanted < self.size.look_at else self.size.aim)
 
     @property
     def index(self) -> int:
-        """Number of the last accepted frame in the set, from 1."""
+        """Number of the last accepted frame in the set, counted from 1."""
         return self._shot_before + self.accepted
 
     def shoot_all(self) -> None:
-        """Want all frames of the set: the comparison has shown that the bias cannot replace them."""
+        """Require all frames of the set, because the comparison has shown that the bias cannot replace them."""
         self._probes = None

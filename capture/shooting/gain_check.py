@@ -1,7 +1,7 @@
-"""Confirms before the first set of each readout setting, from bias frames, that the camera applied its gain and offset.
+"""Confirm from bias frames, before the first set of each readout setting, that the camera applied gain and offset.
 
-Drivers report the gain that they were ordered, whether or not the camera took it (indi-3rdparty #1319, #1361). Level
-and noise of the bias depend on it, so the camera's records of earlier nights show which setting is in force.
+Drivers report the requested gain even if the camera did not apply it (indi-3rdparty #1319, #1361). Level and noise of
+the bias depend on the gain, so the camera's records of earlier nights show which setting is in force.
 """
 
 from collections.abc import Mapping
@@ -23,19 +23,19 @@ from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame, Limits
 
 FRAMES = 2
-"""Bias frames in a fingerprint: their difference gives the noise to 1 %."""
+"""Number of bias frames in a fingerprint. Their difference gives the noise to 1 %."""
 
 MOST_FRAMES = 4
-"""Most bias frames to shoot for a fingerprint, with repeated ones and ones shot at another program's setting."""
+"""Largest number of bias frames to shoot for a fingerprint, because some may be repeated or have other settings."""
 
 SAME_NOISE = 0.05
-"""Largest logarithm of the ratio of two equal noises: two frames give each to 1 %."""
+"""Largest log ratio at which two noises count as equal; two frames give each noise to 1 %."""
 
 SAME_LEVEL = 0.5
-"""Largest difference of two equal levels, in units of one pixel's noise."""
+"""Largest difference at which two levels count as equal, in units of one pixel's noise."""
 
 OWN_NOISE, OWN_LEVEL, OWN_LEVEL_ADU = 0.2, 3.0, 20.0
-"""The same against earlier nights, with a least difference in ADU: temperature and age shift noise and level."""
+"""The same limits for earlier nights, and a minimum in ADU, because temperature and age shift noise and level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +64,16 @@ class Fingerprint:
 def setting_in_force(
     ordered: ReadoutSettings, found: Fingerprint, known: Mapping[ReadoutSettings, Fingerprint]
 ) -> ReadoutSettings | None:
-    """Return the setting that the camera seems to use instead of the ordered one; None if nothing indicates one.
+    """Return the setting that the camera seems to use instead of the requested one; None if nothing indicates one.
 
     Parameters
     ----------
     ordered
-        Setting that was applied.
+        Setting that was requested from the camera.
     found
-        Fingerprint of the bias frames shot with it.
+        Fingerprint of the bias frames shot after the request.
     known
-        Fingerprints of this night or earlier ones; those with another gain or offset are compared.
+        Fingerprints of this night or earlier nights. Those with another gain or offset are compared.
     """
     own = known.get(ordered)
     if own is not None and found.agrees_with(own):
@@ -83,7 +83,7 @@ def setting_in_force(
 
 
 def fingerprint_of(record: CameraRecord) -> Fingerprint | None:
-    """Return the fingerprint in a camera record; None if the night did not measure all of it."""
+    """Return the fingerprint in the camera record; None if that night did not measure both level and noise."""
     if record.bias_adu is None or record.read_noise_e is None or record.e_per_adu is None:
         return None
     return Fingerprint(record.bias_adu, record.read_noise_e.value / record.e_per_adu.value)
@@ -100,8 +100,8 @@ class GainCheck:
     async def confirm(self, number: int, readout: ReadoutSettings) -> None:
         """Shoot two bias frames and compare them with the camera's records of earlier nights.
 
-        If the records have no fingerprint of this setting, or another one, two frames with a very different gain are
-        shot for comparison.
+        If the records have no fingerprint of this setting, or a different fingerprint, shoot two frames with a very
+        different gain for comparison.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class GainCheck:
         Raises
         ------
         StepFailedError
-            If the camera did not apply the setting; StepSkippedError if an earlier step found that out.
+            If the camera did not apply the setting; StepSkippedError if an earlier step has found that already.
         DeviceError, NotDurableError
             If the rig or the disk failed.
         """
@@ -126,7 +126,7 @@ class GainCheck:
             raise StepFailedError(fault)
 
     async def _fault(self, number: int, readout: ReadoutSettings) -> str | None:
-        """Return what is wrong with the setting in force, None if nothing is; try two remedies first."""
+        """Return the fault of the setting in force, or None if it is correct. Try two remedies first."""
         limits = self._context.rig.camera.features.gain
         if limits is None or readout.gain is None:
             return None
@@ -165,7 +165,7 @@ class GainCheck:
             self._context.notice(Severity.WARNING, text, topic=Topic.GAIN)
 
     async def _write_again(self, readout: ReadoutSettings, limits: Limits) -> None:
-        """Set a neighbouring gain first: drivers omit orders that equal the value they believe in."""
+        """Set a neighbouring gain first, because drivers do not send a value that equals their last known value."""
         assert readout.gain is not None
         beside = readout.gain + 1 if limits.contains(readout.gain + 1) else readout.gain - 1
         await self._context.rig.camera.apply(replace(readout, gain=beside))
@@ -180,7 +180,7 @@ class GainCheck:
         return {record.readout: found for record in kept if (found := fingerprint_of(record)) is not None}
 
     async def _fingerprint(self, number: int, readout: ReadoutSettings) -> Fingerprint | None:
-        """Shoot bias frames at a setting and return their fingerprint; None if they are too small, or spoilt."""
+        """Shoot bias frames at the given setting. Return their fingerprint; None if they are too small or unusable."""
         context, series = self._context, TileSeries()
         await darken(context)
         settings = await context.rig.camera.apply(readout)
@@ -202,13 +202,13 @@ class GainCheck:
             read_noise = read_noise_adu(noise)
         except ValueError:
             return None
-        # Quantisation hides any noise below a quarter of the step between two values.
+        # Quantisation hides noise below a quarter of the step between two values.
         return Fingerprint(float(np.median(noise.level_adu)), max(read_noise.value, noise.step_adu / 4))
 
     def _measure(self, frame: Frame, series: TileSeries) -> None:
         self._context.folder.save_check(frame, None)
         digest = pixel_digest(frame.pixels)
-        # A repeated frame shows no noise against itself, and one from before `apply` shows the setting before.
+        # A repeated frame shows no noise against itself, and a frame from before `apply` has the previous setting.
         if min(frame.pixels.shape) >= TILE_PIXELS and digest not in self._digests:
             self._digests.add(digest)
             series.add(frame.pixels)

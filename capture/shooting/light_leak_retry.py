@@ -1,4 +1,4 @@
-"""Second attempt at a set whose frames show light although they should be dark; no more darks while the light stays."""
+"""Shoot a set again if frames that should be dark show light, and skip darks while the light leak persists."""
 
 from coldframe.capture.events.values import Severity
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
@@ -24,9 +24,9 @@ class LightLeakRetry:
         Raises
         ------
         StepSkippedError
-            If light fell on earlier darks: a dark with light in it would spoil every light that it calibrates.
+            If light fell on earlier darks, because a dark with light in it would spoil every light that it calibrates.
         StepFailedError
-            If the frames of the second attempt show light, too, or as `SetShooting.run` raises it.
+            If the frames of the second attempt also show light, or if `SetShooting.run` raises it.
         DeviceError, NotDurableError
             As `SetShooting.run` does.
         """

@@ -1,4 +1,4 @@
-"""The frames of one set: judged against each other, folded into the master or moved to quarantine."""
+"""Judge the frames of one set, fold good frames into the master, and move the others to quarantine."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,8 +29,8 @@ from coldframe.capture.threads import in_thread
 from coldframe.devices.camera import Frame
 
 LIT_FRAMES = 3
-"""Consecutive frames with light that end a set without light. The panel is switched off and the cover closed again
-before the third one: the second is exposed while the first is judged."""
+"""Number of consecutive frames with light that end a set without light. Before the third frame, the panel is switched
+off and the cover closed again; the second is already being exposed while the first is judged."""
 
 
 class LightLeakError(StepFailedError):
@@ -49,22 +49,22 @@ class SetFrames:
     step
         The set.
     inputs
-        Inputs from the steps before it.
+        Inputs from earlier steps.
     delivered
         Frames that are not on the disk yet.
     give_up
-        Ends the exposing with an error; frames on their way to the disk are still judged and kept.
+        Ends exposing with the given error. Frames on their way to the disk are still judged and kept.
 
     Attributes
     ----------
     master
         Folds the good frames.
     count
-        How many there are, and how many are wanted.
+        Counts the accepted frames and the frames still needed.
     taken_over
         Good frames of an earlier run of the night.
     lit
-        Consecutive frames that light fell on, up to the last one.
+        Number of consecutive frames with light, up to the last frame.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class SetFrames:
         return await in_thread(self._judged, shot.frame, shot.fault)
 
     async def keep(self, judged: JudgedFrame) -> None:
-        """Save and fold a good frame; move another one to quarantine.
+        """Save and fold a good frame; move a bad frame to quarantine.
 
         Raises
         ------
         NotDurableError
-            If it could not be written to the disk.
+            If the frame could not be written to the disk.
         """
         frame, fault = judged.frame, judged.fault
         if fault is None:
@@ -119,12 +119,12 @@ class SetFrames:
             self._answer(fault)
 
     async def keep_saved(self, saved: SavedFrame) -> None:
-        """Judge a frame of an earlier run, and fold it or move it to quarantine.
+        """Judge a frame of an earlier run, then fold it or move it to quarantine.
 
         Raises
         ------
         NotDurableError
-            If it could not be moved to quarantine.
+            If the frame could not be moved to quarantine.
         """
         judged = await in_thread(self._judged, saved.frame, None)
         if judged.fault is None:
@@ -134,7 +134,7 @@ class SetFrames:
             await withdraw(self._context, self._number, saved.path, judged.fault.reason)
 
     async def withdraw_all(self, reason: str) -> None:
-        """Move the accepted frames to quarantine: a second attempt at the set gives its frames the same names."""
+        """Move the accepted frames to quarantine, because a second attempt at the set reuses their file names."""
         for path in self.master.accepted.paths:
             await withdraw(self._context, self._number, path, reason)
 
@@ -152,7 +152,7 @@ class SetFrames:
         context.publish(MasterGrew(context.clock.now(), number, count.index, noise_adu))
 
     def _answer(self, fault: Fault) -> None:
-        """Spend a retry on a rejected frame; give the set up if none is left, or if light leaks in."""
+        """Spend a retry on a rejected frame. Give up the set if no retry is left or if light leaks in."""
         try:
             if self._is_leaking:
                 raise LightLeakError(fault.reason)
@@ -163,7 +163,7 @@ class SetFrames:
 
     @property
     def _is_leaking(self) -> bool:
-        """True if light fell on several frames in a row, or on one of the first two: nothing shows on which one."""
+        """True if light fell on several frames in a row, or on one of the first two, even if it is unclear on which."""
         return self.lit >= LIT_FRAMES or (self.lit > 0 and self.count.accepted == 1)
 
 

@@ -1,4 +1,4 @@
-"""Inputs of a set from the steps before it, and its results for the steps after it."""
+"""Inputs of a set from earlier steps, and its results for later steps."""
 
 from dataclasses import dataclass
 
@@ -20,11 +20,11 @@ class SubtractedMaster:
     name
         Name of its file.
     mean, uncertainty
-        float32, shape (height, width), ADU: the level to subtract from a frame as it is folded, and its standard error.
+        Level to subtract from a frame before folding, and its standard error: float32, shape (height, width), ADU.
     level
-        Level of its frames as the camera delivers them, ADU.
+        Level of the master's frames as delivered by the camera, ADU.
     overscan
-        Overscan that was subtracted from its frames, and must be subtracted from the flats, too; None for whole frames.
+        Overscan that was subtracted from its frames and must also be subtracted from the flats; None for whole frames.
     level_error_adu
         Standard error of the level.
     """
@@ -44,21 +44,21 @@ class ShotSet:
     Attributes
     ----------
     master
-        Its master, as later sets need it.
+        Master of the set, in the form that later sets need.
     frames
         Number of its frames.
     taken_over
-        How many of them an earlier run of the night has shot.
+        Number of those frames that an earlier run of the night shot.
     shortfall
-        Why frames are missing; None if none are.
+        Reason why frames are missing; None if no frame is missing.
     studied
-        Levels and noise for the study of the camera; None if the frames are too small.
+        Levels and noise for measuring the camera; None if the frames are too small.
     verdict
         Comparison of dark flats with the bias; None if there was none.
     leak
         Description of the light leak that ended the set; None if there was none.
     has_drifted
-        True if the sensor has left the set's temperature: the missing frames make another master.
+        True if the sensor has left the set's temperature, so that the missing frames make another master.
     """
 
     master: SubtractedMaster
@@ -100,7 +100,7 @@ class DarkInputs:
     filters
         Filter of the first frame and filter of all others, see `filters_for_darks`; None to leave the wheel alone.
     shot_before
-        Frames of the set that are in a master of their own already, because the sensor was warmer or colder then.
+        Frames of the set that are already in an earlier master, because the sensor was warmer or colder then.
     e_per_adu
         Gain in electrons per ADU, None if it is not known yet.
     """
@@ -119,9 +119,10 @@ class DarkFlatInputs:
     Attributes
     ----------
     exposure_s
-        Exposure of every frame, equal to the last bit to that of its flats.
+        Exposure of every frame, bit for bit equal to that of its flats.
     test
-        Bias that may replace them: then only as many are shot as the comparison takes. None to shoot them all.
+        Comparison with a bias that may replace the dark flats: only the frames that it needs are shot at first. None to
+        shoot all frames.
     ceiling_adu
         Highest level that a frame without light can have, None if it is not known.
     e_per_adu
@@ -145,7 +146,7 @@ class FlatInputs:
     subtracted
         Master dark flat, or bias, that is subtracted from every frame.
     verdict
-        Comparison that chose between the two; None if there was none.
+        Comparison that chose between dark flat and bias; None if there was none.
     """
 
     tuned: Tuned

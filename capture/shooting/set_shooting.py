@@ -1,4 +1,4 @@
-"""One set, from the first exposure to its master: which exposure comes next, and when the set is complete."""
+"""Shoot one set, from the first exposure to its master: choose each exposure, and decide when the set is complete."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LEAST_FRAMES = 5
-"""Fewest frames for which a set that failed still gets a master: fewer cannot be clipped."""
+"""Smallest number of frames for a master of a failed set, because outliers cannot be clipped from fewer."""
 
 
 class SetShooting:
@@ -44,7 +44,7 @@ class SetShooting:
     step
         The set.
     inputs
-        Inputs from the steps before it.
+        Inputs from earlier steps.
     """
 
     def __init__(self, context: NightContext, number: int, step: ShootStep, inputs: SetInputs) -> None:
@@ -68,9 +68,9 @@ class SetShooting:
         StepFailedError
             If too many frames failed.
         LightLeakError
-            If light falls on frames that should be dark; the frames are in quarantine.
+            If light falls on frames that should be dark. The frames are then in quarantine.
         DeviceError
-            If the rig cannot do it.
+            If the rig cannot do what the set needs.
         ContestedError
             If another program keeps changing the camera's settings.
         NotDurableError
@@ -93,7 +93,7 @@ class SetShooting:
         )
 
     async def _shoot_or_fall_short(self) -> tuple[str | None, str | None]:
-        """Shoot the set; return why frames are missing, and the light leak that was the reason, None for neither."""
+        """Shoot the set. Return why frames are missing and the light leak that caused it, or None for each."""
         count = self._frames.count
         try:
             await self._take_over()
@@ -111,7 +111,7 @@ class SetShooting:
 
     @asynccontextmanager
     async def _light(self) -> AsyncIterator[None]:
-        """Provide the light or the darkness that the frames need, for the length of the block."""
+        """Provide the light or the darkness that the frames need, while the block runs."""
         panel, inputs = self._context.rig.panel, self._inputs
         if not isinstance(inputs, FlatInputs) or panel is None:
             await darken(self._context)
@@ -122,7 +122,7 @@ class SetShooting:
             yield
 
     async def _take_over(self) -> None:
-        """Count the frames of this set that an earlier run of the night has shot."""
+        """Count the frames of this set that an earlier run of the night shot."""
         context, count = self._context, self._frames.count
         wanted = Wanted.of(self._step, context.rig.camera.name, self._inputs.exposure_s)
         if context.saved.count(wanted):
@@ -134,7 +134,7 @@ class SetShooting:
         await self._decide()
 
     async def _expose_all(self) -> None:
-        """Expose as many frames as are missing, and again as many as were rejected or are wanted in addition."""
+        """Expose the missing frames, then replacements for rejected frames and frames needed in addition."""
         count = self._frames.count
         while not count.is_complete:
             for _ in range(count.missing):
@@ -160,13 +160,13 @@ class SetShooting:
             await darken(self._context)
 
     async def _decide(self) -> None:
-        """Once the wanted frames are accepted, decide whether more are."""
+        """Once the wanted frames are accepted, decide whether the set needs more."""
         if self._frames.count.accepted >= self._frames.count.wanted:
             await self._compare_with_bias()
             await self._check_noise()
 
     async def _compare_with_bias(self) -> None:
-        """Compare dark flats with the bias once; go on with them only if the bias cannot replace them."""
+        """Compare the dark flats with the bias once. Shoot more dark flats only if the bias cannot replace them."""
         test = self._inputs.test if isinstance(self._inputs, DarkFlatInputs) else None
         if test is None or self._verdict is not None:
             return
@@ -186,7 +186,7 @@ class SetShooting:
         )
 
     async def _check_noise(self) -> None:
-        """Set the size of the set by the noise of its master so far, and report a change."""
+        """Adapt the size of the set to the noise of its master so far, and report a change."""
         context, count = self._context, self._frames.count
         if count.is_limited_to_probes or count.accepted < count.wanted:
             return
@@ -201,12 +201,12 @@ class SetShooting:
             context.notice(Severity.WARNING, f"{self._step.title}: {estimate.summary}; no further frames are shot")
 
     async def _report_cause(self) -> None:
-        """Report why the noise of the master does not fall as it should, if so."""
+        """If the noise of the master does not fall as expected, report the cause."""
         if cause := await in_thread(self._frames.count.size.cause):
             self._context.notice(Severity.WARNING, f"{self._step.title}: {cause}")
 
     async def _with_frames_on_disk(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do work that may read frames again; a file that cannot be read costs this set, not the night."""
+        """Run work that may read frames again. An unreadable file fails this set, not the night."""
         try:
             return await in_thread(work, *args, **kwargs)
         except FrameFileError as error:
@@ -216,11 +216,11 @@ class SetShooting:
         return self._pipeline.end_exposing(error)
 
     def _skip(self) -> str | None:
-        """End the exposing by request; the master is made of the frames that the set has."""
+        """End exposing at the user's request. The master is made from the frames that the set has."""
         if not self._pipeline.has_begun:
             return None
         if self._pipeline.is_ending:
-            return "it is ending already"
+            return "the set is already ending"
         if not self._pipeline.end_exposing(StepSkippedError(BY_REQUEST, SkippedBy.USER)):
             return "all its frames are in, and its master is being made"
         self._context.steering.mark_skipped()

@@ -1,7 +1,7 @@
-"""Master flats of twilight: the dark of its own exposure is subtracted from each frame, then it is scaled by its level.
+"""Combine twilight flats: subtract the dark of equal exposure from each frame, then scale the frame by its level.
 
-So frames of different exposures of a changing sky lie on one scale, and clipping removes what differs between them:
-stars above all.
+This brings frames of a changing sky, with different exposures, to one scale. Clipping then removes whatever differs
+between the frames, mainly stars.
 """
 
 from pathlib import Path
@@ -27,9 +27,9 @@ def sky_master(sky_set: SkySet, ladder: DarkLadder, overscan: Overscan | None, c
     sky_set
         At least one flat.
     ladder
-        Darks to subtract from them.
+        Darks to subtract from the flats.
     overscan
-        What was subtracted from the frames of the ladder first, None for whole frames.
+        Overscan that was subtracted from the frames of the ladder first; None for whole frames.
     cfa_pattern
         Colour filter array of the frames, such as "RGGB"; None for mono.
 
@@ -46,7 +46,7 @@ def sky_master(sky_set: SkySet, ladder: DarkLadder, overscan: Overscan | None, c
         return FlatRecipe(on_pedestal(dark, overscan), uncertainty, cfa_pattern, overscan)
 
     accepted = sky_set.accepted
-    # In the order of their exposures, because the ladder keeps only two darks in memory.
+    # Combine the frames in the order of their exposures, because the ladder keeps only two darks in memory.
     frames = sorted(accepted.frames, key=lambda each: each.exposure_s)
     stack = FlatStack(len(frames), recipe_at)
     for each in frames:

@@ -12,32 +12,32 @@ from coldframe.capture.tuner.target import FlatTarget
 from coldframe.capture.twilight.sky_brightness import SkyBrightness
 
 LEAST_SIGNAL_ADU = 10.0
-"""A weaker signal may be a drift of the bias: it counts as this much, as an upper bound of the filter's light."""
+"""Smallest signal that counts. A weaker one may be bias drift, so this value serves as its upper bound."""
 
 TEST_PART = 1 / 12
-"""First exposure in a dark sky, as a fraction of the longest: it detects the sky long before flats are possible."""
+"""First exposure under a dark sky, as a fraction of the longest: it detects the sky long before flats are possible."""
 
 TEST_LEVEL = 0.3
-"""Level that the tests of further filters aim at, as a fraction of the target, as if each were as bright as the
-brightest so far."""
+"""Level that the tests of further filters aim at, as a fraction of the target, on the assumption that each filter is
+as bright as the brightest so far."""
 
 MARGIN = 0.2
 """Distance from the edges of the band that a frame's expected level must keep, as a fraction of the band's width."""
 
 LONG_WAIT_S = 240.0
-"""Longest wait by a presumed pace of the sky: a longer one is interrupted by a test frame, which measures the pace."""
+"""Longest wait based on a presumed pace of the sky. A test frame interrupts a longer wait and measures the pace."""
 
 LOOK_PART = 0.8
-"""Fraction of such a wait after which the test frame is shot."""
+"""Fraction of a long wait after which the test frame is shot."""
 
 LONGEST_KEPT = 0.9
 """Fraction of the longest exposure at which a filter's turn begins."""
 
 MOST_WASTED = 8
-"""Rejected frames after which a filter is given up: clouds, most likely."""
+"""Number of rejected frames after which a filter is given up. Clouds are the most likely cause."""
 
 BEYOND_SATURATION = 4.0
-"""Signal that a saturated frame is presumed to have, in full ranges: the next exposure is a tenth as long."""
+"""Presumed signal of a saturated frame, in full ranges, so that the next exposure is a tenth as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Expose:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Shoot nothing until a time on the night's clock, seconds."""
+    """Shoot nothing until the given time on the night's clock, seconds."""
 
     filter: str | None
     until_s: float
@@ -76,7 +76,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """No flats are missing, or those that are can no longer be shot."""
+    """No flats are missing, or the missing flats can no longer be shot."""
 
 
 @dataclass(slots=True)
@@ -88,13 +88,13 @@ class _Filter:
     name
         Name of the filter.
     missing
-        Flats still to be shot.
+        Number of flats still to be shot.
     target, limits
         Level to aim at, and limits of the exposures.
     wasted
-        Rejected frames.
+        Number of rejected frames.
     given_up
-        Why no more are shot; None while they are.
+        Reason why no more flats are shot; None while they are.
     """
 
     name: str | None
@@ -135,12 +135,12 @@ class SkySchedule:
         return {each.name: each.given_up for each in self._filters.values() if each.given_up is not None}
 
     def observe(self, shot: Expose, start_s: float, level_adu: float, faintest_adu: float | None = None) -> None:
-        """Update the model of the sky with the level of a frame, whether or not it is a good flat.
+        """Update the model of the sky with the level of a frame, even if that frame is no good flat.
 
         Parameters
         ----------
         shot
-            Exposure that was ordered.
+            Exposure that was requested.
         start_s
             Start of the exposure on the night's clock, seconds.
         level_adu, faintest_adu
@@ -172,7 +172,7 @@ class SkySchedule:
             mine.given_up = f"{mine.wasted} frames were rejected: clouds?"
 
     def decide(self, now_s: float) -> Expose | Wait | Finished:
-        """Return what to do at a time on the night's clock, seconds."""
+        """Return what to do at the given time on the night's clock, seconds."""
         unseen = [each for each in self._left() if each.name not in self.sky.filters]
         if unseen:
             return self._test(unseen[0], now_s)
@@ -186,7 +186,7 @@ class SkySchedule:
         return (each for each in self._filters.values() if each.missing > 0 and each.given_up is None)
 
     def _next(self, now_s: float) -> _Filter | None:
-        """Return the filter whose time ends first: the one with the shortest exposure at dawn, the longest at dusk."""
+        """Return the filter whose time ends first: at dawn the one with the shortest exposure, at dusk the longest."""
 
         def need_s(mine: _Filter) -> float:
             return mine.target.signal_adu / self.sky.rate_adu_per_s(mine.name, now_s)
@@ -204,7 +204,7 @@ class SkySchedule:
         return Expose(mine.name, _rounded(kept_s), is_test=True)
 
     def _flat(self, mine: _Filter, now_s: float) -> Expose | Wait | None:
-        """Return what the flats of a filter need now; None if their time is over, which gives them up."""
+        """Return what the filter's flats need now. If their time is over, give the filter up and return None."""
         limits, signal_adu = mine.limits, mine.target.signal_adu
         wanted_s = self.sky.exposure_s(mine.name, now_s, signal_adu)
         exposure_s = _rounded(min(max(wanted_s, limits.shortest_s), limits.longest_s))
@@ -234,5 +234,5 @@ class SkySchedule:
 
 
 def _rounded(exposure_s: float) -> float:
-    """Round an exposure to three digits, so that headers and file names give it in full."""
+    """Round the exposure to three digits, so that headers and file names contain it in full."""
     return round(exposure_s, 2 - int(log10(exposure_s) // 1))

@@ -1,4 +1,4 @@
-"""Twilight flats within a night: the flats, then dark flats over the range of their exposures, then the masters."""
+"""Shoot twilight flats within a night: the flats, then dark flats over the range of their exposures, then masters."""
 
 from dataclasses import dataclass, field
 
@@ -38,7 +38,7 @@ class _Twilight:
     sets
         The flats, by filter.
     rungs_s
-        Exposures of the dark flats still to be shot, seconds, the shortest first.
+        Exposures of the dark flats still to be shot, seconds, in ascending order.
     dark_flats
         Master dark flats so far.
     cfa_pattern
@@ -59,7 +59,7 @@ class SkySets:
     context
         The night.
     learned
-        Saturation of the camera as found on earlier nights.
+        Saturation of the camera, measured on earlier nights.
     """
 
     def __init__(self, context: NightContext, learned: LearnedFlats) -> None:
@@ -74,7 +74,7 @@ class SkySets:
         Raises
         ------
         StepFailedError
-            If some are missing.
+            If flats are missing.
         DeviceError, NotDurableError
             As `SkyShooting.run` does.
         """
@@ -91,12 +91,12 @@ class SkySets:
             raise StepFailedError(missing)
 
     def next_dark_flat_inputs(self, step: ShootStep, e_per_adu: float | None) -> DarkFlatInputs:
-        """Return the inputs of the next set of dark flats, each set once.
+        """Return the inputs of the next set of dark flats. Each set is returned once.
 
         Raises
         ------
         StepSkippedError
-            If none are needed.
+            If no more dark flats are needed.
         """
         twilight = self._shot.get((step.readout, step.setpoint_c))
         if twilight is None or not twilight.rungs_s:
@@ -118,7 +118,7 @@ class SkySets:
         Raises
         ------
         StepSkippedError
-            If its flats are missing, or the darks to subtract from them.
+            If the flats or the darks to subtract from them are missing.
         StepFailedError
             If a file cannot be read, or a flat shows no light.
         NotDurableError

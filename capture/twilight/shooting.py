@@ -1,6 +1,6 @@
-"""Twilight flats on the rig: waits for the sky, and shoots what the schedule orders until all filters have their flats.
+"""Shoot twilight flats: wait for the sky, and take the scheduled exposures until all filters have their flats.
 
-They get no master yet: which dark flats they need is known only when all exposures are.
+The flats get no master yet, because the dark flats that they need depend on all the exposures.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from coldframe.capture.twilight.sun_phase import is_over, wait_for_twilight
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 SHORTEST_TEST_S = 0.001
-"""Shortest exposure of test frames: at sunset a hundredth of a second is too long for most filters."""
+"""Shortest exposure of test frames. At sunset a hundredth of a second is too long for most filters."""
 
 LONGEST_SLEEP_S = 30.0
 """Longest wait between two decisions of the schedule."""
@@ -44,7 +44,7 @@ class SkyShooting:
     context
         The night.
     learned
-        Saturation of the camera as found on earlier nights.
+        Saturation of the camera, measured on earlier nights.
     number
         Number of the step, for events.
     step
@@ -68,7 +68,7 @@ class SkyShooting:
         self._announced: str | None = None
 
     async def run(self) -> str | None:
-        """Shoot until each filter has its flats or its time is over; return what is missing, None if nothing is.
+        """Shoot until each filter has its flats or its time is over. Return a text about missing flats, or None.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class SkyShooting:
         return "; ".join(f"{name or 'flats'}: {reason}" for name, reason in schedule.given_up.items()) or None
 
     async def _take_over(self, flat: ShootStep, settings: ReadoutSettings) -> None:
-        """Count the flats of one filter that an earlier run of the night has shot, whatever their exposures."""
+        """Count the flats of one filter that an earlier run of the night shot, whatever their exposures."""
         accepted = self.frames.sets[flat.filter].accepted
         wanted = Wanted.of(flat, self._context.rig.camera.name, None)
         await take_over(
@@ -110,7 +110,7 @@ class SkyShooting:
 
     def _schedule(self, pace_deg_per_s: float) -> SkySchedule:
         is_dawn = pace_deg_per_s > 0
-        # A sun that hardly rises, near its culmination at high latitudes, must not divide by zero.
+        # Avoid a division by zero when the sun hardly rises, near its culmination at high latitudes.
         pace_deg_per_s = max(abs(pace_deg_per_s), _LEAST_PACE_DEG_PER_S) * (1 if is_dawn else -1)
         schedule = SkySchedule(SkyBrightness(GROWTH_PER_DEG * pace_deg_per_s), is_dawn)
         for flat in self._step.flats:
@@ -136,7 +136,7 @@ class SkyShooting:
         return FULL_SCALE_ADU if known_adu is None else known_adu
 
     async def _expose_all(self, schedule: SkySchedule, pipeline: FramePipeline[SkyShot, JudgedSkyFlat]) -> bool:
-        """Expose what the schedule orders; return True when it is finished, False if twilight ends before."""
+        """Take the scheduled exposures. Return True when the schedule is finished, False if twilight ends before."""
         while not isinstance(decision := await self._decide(schedule), Finished):
             if is_over(self._context, is_dawn=schedule.is_dawn):
                 return False
@@ -145,14 +145,14 @@ class SkyShooting:
                 continue
             expose = partial(self._exposer.expose, decision.exposure_s, decision.filter)
             await pipeline.submit(SkyShot(await with_retries(self._context, expose), decision))
-            # The next exposure depends on the brightness of this frame, but not on its way to the disk.
+            # The next exposure depends on the brightness of this frame, but need not wait until it is on the disk.
             await pipeline.until_judged()
         return True
 
     async def _decide(self, schedule: SkySchedule) -> Expose | Wait | Finished:
         """Return what to do now, with the filter in the beam.
 
-        The schedule is asked again when the wheel has turned, because the sky has changed meanwhile.
+        After the wheel has turned, the schedule decides again, because the sky has changed meanwhile.
         """
         context = self._context
         await with_retries(context, self._exposer.prepare)

@@ -14,27 +14,27 @@ GROWTH_PER_DEG = 1.0
 found 0.094 in log10 per minute at Cerro Tololo, where the sun rises by up to 0.216 deg in a minute."""
 
 GROWTH_SCATTER = 0.3
-"""Relative uncertainty of the slope from the sun's pace: seasons, haze, and the part of the sky."""
+"""Relative uncertainty of the slope from the sun's pace, due to season, haze and the direction in the sky."""
 
 LEVEL_SCATTER = 0.01
 """Relative scatter of single measurements about the straight line."""
 
 WINDOW_S = 300.0
-"""Age of the oldest measurement in the fit: the slope changes slowly."""
+"""Largest age of a measurement in the fit. The slope changes only slowly within this time."""
 
 LARGEST_FACTOR = 3.0
-"""Largest ratio of the slope to that from the sun's pace, and its inverse: passing clouds feign any slope."""
+"""Largest ratio between the slope and that from the sun's pace, because passing clouds can mimic any slope."""
 
 LEAST_MEASUREMENTS = 3
-"""Newest measurements that are in the fit whatever their age."""
+"""Number of newest measurements that enter the fit whatever their age."""
 
 LEAST_SPAN_S = 120.0
-"""Shortest span of the measurements: below it, the sun's pace is a better measure of the slope."""
+"""Shortest time span of the measurements. Below it, the sun's pace is a better measure of the slope."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Point:
-    """Logarithm of the sky's brightness at a time, relative to the first measurement."""
+    """Logarithm of the sky's brightness, relative to the first measurement, with its time."""
 
     at_s: float
     brightness: float
@@ -62,7 +62,7 @@ class SkyBrightness:
 
     @property
     def is_followed(self) -> bool:
-        """True once the slope is measured and not presumed."""
+        """True once the slope is measured and no longer presumed."""
         return bool(self._points) and self._points[-1].at_s - self._points[0].at_s >= LEAST_SPAN_S
 
     @property
@@ -94,30 +94,30 @@ class SkyBrightness:
         filter_name
             Filter in the beam.
         start_s, exposure_s
-            Start on the night's clock, and exposure, seconds.
+            Start of the exposure on the night's clock, and its length, seconds.
         signal_adu
-            Level above that of frames without light, ADU, above 0.
+            Level above that of frames without light, ADU; greater than 0.
         """
         at_s = start_s + exposure_s / 2
         rate = log(signal_adu / exposure_s)
         if not self._points:
             self._offsets[filter_name] = rate
         elif filter_name not in self._offsets or (filter_name != self._filter and self.is_followed):
-            # The colour of twilight changes: the offset of a filter from some minutes ago no longer holds.
+            # The colour of twilight changes, so a filter's offset from some minutes ago is no longer valid.
             self._offsets[filter_name] = rate - self._brightness(at_s)
         self._filter = filter_name
         self._points.append(_Point(at_s, rate - self._offsets[filter_name]))
 
     def rate_adu_per_s(self, filter_name: str | None, at_s: float) -> float:
-        """Return the signal per second at a time, through a filter that was measured."""
+        """Return the signal per second at the given time through a filter that was measured."""
         return exp(self._offsets[filter_name] + self._brightness(at_s))
 
     def signal_adu(self, filter_name: str | None, start_s: float, exposure_s: float) -> float:
-        """Return the signal that an exposure will collect, ADU."""
+        """Return the signal that the given exposure will collect, ADU."""
         return self.rate_adu_per_s(filter_name, start_s + exposure_s / 2) * exposure_s
 
     def exposure_s(self, filter_name: str | None, start_s: float, signal_adu: float) -> float:
-        """Return the exposure that will collect a signal, seconds; infinity if the sky fades before.
+        """Return the exposure that will collect the given signal, seconds; infinity if the sky fades before.
 
         The integral of r exp(b t) from 0 to T is r (exp(b T) - 1) / b, solved for T.
         """
@@ -127,7 +127,7 @@ class SkyBrightness:
         return log1p(grown) / growth_per_s if grown > -1 else inf
 
     def reaches_s(self, filter_name: str | None, rate_adu_per_s: float) -> float:
-        """Return the time at which the sky has, or had, a brightness through a filter."""
+        """Return the time at which the sky reaches, or had, the given brightness through the filter."""
         latest = self._points[-1]
         to_go = log(rate_adu_per_s) - self._offsets[filter_name] - latest.brightness
         return latest.at_s + to_go / self.growth_per_s

@@ -1,4 +1,4 @@
-"""The flats of one twilight: judged, reported to the schedule, and saved; they are folded once their darks exist."""
+"""Judge the flats of one twilight, report them to the schedule, and save them for folding once their darks exist."""
 
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -30,10 +30,10 @@ from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
 
 COLOUR_DRIFT = 0.5
-"""Fraction of the faintest channel's allowance that is required: the colour of twilight changes."""
+"""Required fraction of the faintest channel's allowance; below 1 because the colour of twilight changes."""
 
 LARGEST_STARS = 0.01
-"""Fraction of the pixels that stars may saturate: clipping removes them."""
+"""Fraction of the pixels that stars may saturate. Clipping removes these pixels."""
 
 
 @dataclass(slots=True)
@@ -45,9 +45,9 @@ class SkySet:
     flat
         The set.
     full_scale_adu
-        Level at which they saturate.
+        Level at which the flats saturate.
     accepted
-        The frames.
+        The accepted frames.
     """
 
     flat: ShootStep
@@ -57,7 +57,7 @@ class SkySet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SkyShot:
-    """A frame from the camera, and the exposure that the schedule ordered."""
+    """A frame from the camera, and the exposure that the schedule requested."""
 
     shot: Shot
     order: Expose
@@ -65,7 +65,7 @@ class SkyShot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgedSkyFlat:
-    """A judged frame, the exposure that the schedule ordered, and the level that it was judged by."""
+    """A judged frame, the exposure that the schedule requested, and the level by which the frame was judged."""
 
     judged: JudgedFrame
     order: Expose
@@ -84,14 +84,14 @@ class SkyFrames:
     step
         The flats.
     full_scale_adu
-        Level at which they saturate, as far as is known.
+        Known or presumed level at which the flats saturate.
     delivered
         Frames that are not on the disk yet.
 
     Attributes
     ----------
     sets
-        By filter.
+        The good flats, by filter.
     cfa_pattern
         Colour filter array of the frames, such as "RGGB"; None for mono.
     """
@@ -108,7 +108,7 @@ class SkyFrames:
 
     @property
     def count(self) -> int:
-        """Good flats through all filters."""
+        """Number of good flats through all filters."""
         return sum(len(each.accepted) for each in self.sets.values())
 
     async def judge(self, schedule: SkySchedule, sky_shot: SkyShot) -> JudgedSkyFlat:
@@ -128,12 +128,12 @@ class SkyFrames:
         return JudgedSkyFlat(judged, order, target)
 
     async def keep(self, flat: JudgedSkyFlat) -> None:
-        """Save a good flat, or a test frame; move another one to quarantine.
+        """Save a good flat or a test frame; move any other frame to quarantine.
 
         Raises
         ------
         NotDurableError
-            If it could not be written to the disk.
+            If the frame could not be written to the disk.
         """
         judged, order = flat.judged, flat.order
         frame, fault = judged.frame, judged.fault
@@ -150,12 +150,12 @@ class SkyFrames:
             await self._delivered.reject(frame, fault.reason)
 
     async def keep_saved(self, flat: ShootStep, saved: SavedFrame) -> None:
-        """Count a flat of an earlier run, which judged it; move it to quarantine if it is there twice.
+        """Count a flat that an earlier run judged and saved. If the flat is there twice, move it to quarantine.
 
         Raises
         ------
         NotDurableError
-            If it could not be moved to quarantine.
+            If the frame could not be moved to quarantine.
         """
         mine = self.sets[flat.filter]
         judged = await in_thread(self._judged_before, mine, saved.frame)
@@ -178,7 +178,7 @@ class SkyFrames:
         flats = self._context.settings.flats.for_filter(name)
         band = FlatBand.around(target, max(flats.maximum_saturated_fraction, LARGEST_STARS))
         faintest_adu = target.bias_adu + COLOUR_DRIFT * (band.faintest_adu - target.bias_adu)
-        # Bands are a sign of flicker: the sky has none, and bright stars look like them.
+        # The check for bands detects a flickering lamp. The sky does not flicker, and bright stars look like bands.
         return replace(band, faintest_adu=faintest_adu, largest_bands=inf)
 
     def _publish_test(self, flat: JudgedSkyFlat) -> None:

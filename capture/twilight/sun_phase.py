@@ -1,4 +1,4 @@
-"""When the sky has the brightness of twilight: by the altitude of the sun."""
+"""Determine from the sun's altitude when twilight flats are possible."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -12,19 +12,19 @@ DARKEST_DEG = -11.0
 """Altitude of the sun below which the sky is too dark for flats through any telescope."""
 
 BRIGHTEST_DEG = 1.0
-"""Altitude of the sun above which the sky is too bright at dusk: then coldframe waits."""
+"""Altitude of the sun above which the sky is too bright at dusk, so that coldframe waits."""
 
 LATEST_DEG = 10.0
-"""Altitude of the sun that ends dawn: from there on the sky hardly changes, so that waiting is of no use."""
+"""Altitude of the sun that ends dawn. Above it the sky hardly changes, so that waiting is useless."""
 
 CHECK_PERIOD_S = 30.0
-"""Pause between two looks at the sun."""
+"""Pause between two checks of the sun's altitude."""
 
 _MINUTE = timedelta(minutes=1)
 
 
 def sun_pace(at: datetime, site: SiteSettings) -> tuple[float, float]:
-    """Return the sun's altitude in degrees, and by how many degrees it rises in a second."""
+    """Return the sun's altitude in degrees, and its rate of change in degrees per second."""
     now_deg = altitude_deg(at, site)
     return now_deg, (altitude_deg(at + _MINUTE, site) - now_deg) / _MINUTE.total_seconds()
 
@@ -32,7 +32,7 @@ def sun_pace(at: datetime, site: SiteSettings) -> tuple[float, float]:
 def is_twilight(altitude: float, pace_deg_per_s: float) -> bool:
     """Return whether flats may be possible, from the sun's altitude in degrees and its pace.
 
-    A sun that has risen higher does not end dawn: it is over when no exposure is short enough.
+    At dawn, a sun above the upper limit does not end twilight: twilight ends when no exposure is short enough.
     """
     return altitude >= DARKEST_DEG and (pace_deg_per_s > 0 or altitude <= BRIGHTEST_DEG)
 

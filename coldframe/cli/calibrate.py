@@ -20,7 +20,7 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.library import NoLibraryError, find_library
 
 THREADS = 2
-"""Lights calibrated at once: one waits for the disk while the other computes. Each takes memory for four lights."""
+"""Lights calibrated at once: one waits for the disk while the other computes. Each needs the memory of four lights."""
 
 CALIBRATED = "calibrated"
 
@@ -30,14 +30,14 @@ _FAULTS = (FrameFileError, NotDurableError, MismatchError, NoMasterError, OSErro
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The request of the command.
+    """The options of `coldframe calibrate`.
 
     Attributes
     ----------
     library
         Folder of masters; None for the configured one.
     target
-        Folder for results; None for a folder beside each light.
+        Folder for results; None for a folder next to each light.
     subtract
         The kind of dark to subtract.
     with_flat
@@ -45,7 +45,7 @@ class Request:
     output
         The form of the results.
     defects
-        Map of the pixels to replace; None to trust all.
+        Map of the pixels to replace; None to replace no pixels.
     """
 
     library: Path | None
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of the results so far."""
+    """Counts of the calibrated and failed lights so far."""
 
     done: int = 0
     failed: int = 0
@@ -66,7 +66,7 @@ class Tally:
     folders: set[Path] = field(default_factory=set)
 
     def report(self, light: Path, outcome: CalibratedFile | Exception) -> None:
-        """Count a light, and print what went wrong with it."""
+        """Count a light, and print its fault if there is one."""
         if isinstance(outcome, CalibratedFile):
             self.done += 1
             self.folders.add(outcome.path.parent)
@@ -99,14 +99,14 @@ class _Group:
 
 
 def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
-    """Calibrate lights; the fault of a light is printed, and the others continue.
+    """Calibrate lights; print the fault of a light that fails, and continue with the others.
 
     Parameters
     ----------
     names
         Files, folders (only the FITS files directly in them) and patterns.
     request
-        How to calibrate them.
+        How to calibrate the lights.
     """
     try:
         lights = find_files(names)
@@ -141,7 +141,7 @@ def _grouped(
     tally: Tally,
     advance: Callable[[], None],
 ) -> list[_Group]:
-    """Return the lights by recipe, so that each master is read once; report those that cannot be calibrated."""
+    """Group the lights by recipe, so that each master is read once; report lights that cannot be calibrated."""
     groups: dict[LightRecipe, _Group] = {}
     for light in lights:
         try:
@@ -177,7 +177,7 @@ def _calibrate_group(group: _Group, request: Request, tally: Tally, advance: Cal
 
 
 def _group_text(group: _Group) -> str:
-    """Return which masters calibrate the lights: "3 lights: dark MasterDark.fits, flat MasterFlat.fits"."""
+    """Return the masters of a group as text: "3 lights: dark MasterDark.fits, flat MasterFlat.fits"."""
     recipe = group.recipe
     masters = {"bias": recipe.bias, "dark": recipe.dark, "flat": recipe.flat}
     used = ", ".join(f"{kind} {path.name}" for kind, path in masters.items() if path is not None)

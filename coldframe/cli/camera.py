@@ -21,7 +21,7 @@ PLOT_COLUMNS, PLOT_ROWS = 60, 14
 
 
 def show_cameras(name: str | None, folder: Path | None, output: Path | None) -> ExitCode:
-    """Print figures and photon transfer curve of each camera and setting; return 1 if some records are unreadable.
+    """Print the figures and the photon transfer curve of each camera and setting; return 1 for unreadable records.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def show_cameras(name: str | None, folder: Path | None, output: Path | None) -> 
     folder
         Folder of the nights; None for the configured one.
     output
-        SVG file to write as well; never overwritten.
+        SVG file that also receives the output; never overwritten.
     """
     if output is not None and output.suffix.lower() != ".svg":
         print(f"{output}: pictures are SVG files; choose a name that ends in .svg", file=sys.stderr)
@@ -88,7 +88,7 @@ def _nights(records: list[CameraRecord]) -> int:
 
 def _nothing(storage: Path, name: str | None, records: list[CameraRecord]) -> str:
     if not records:
-        return f"{storage / CAMERAS}: no camera has been measured yet; any night with bias frames and flats does it"
+        return f"{storage / CAMERAS}: no camera has been measured yet; any night with bias frames and flats measures it"
     known = ", ".join(sorted({record.camera for record in records}))
     return f"no record of a camera named {name!r}; known cameras: {known}"
 
@@ -163,7 +163,7 @@ def _curve(record: CameraRecord, glyphs: Glyphs) -> Iterator[Text]:
     signals = sorted((point.signal_adu, point.noise_adu) for point in record.curve)
     lowest, highest = 1.0, signals[-1][0] * 1.3
     model = _model(record)
-    # Saturated tiles have no noise, so their dots are on the axis.
+    # Saturated tiles have no noise, so their dots are drawn on the axis.
     bottom, top = model(lowest) / 1.5, max(model(highest), *(noise for _, noise in signals)) * 1.3
     canvas = Canvas(PLOT_COLUMNS, PLOT_ROWS, glyphs)
     for dot in range(canvas.width):

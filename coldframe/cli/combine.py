@@ -1,4 +1,4 @@
-"""`coldframe combine`: combines raw frames of any camera and program into a master."""
+"""`coldframe combine`: combines raw frames from any camera and program into a master."""
 
 import sys
 import tempfile
@@ -32,7 +32,7 @@ _MOST_FAULTS = 5
 
 
 class RefusedError(ColdframeError):
-    """The files or options do not permit a master; the message says why."""
+    """The files or options do not permit a master; the message gives the reason."""
 
 
 class Choice(NamedTuple):
@@ -72,7 +72,7 @@ def combine_files(
     overscan: OverscanChoice | None = None,
     states: Sequence[Path] = (),
 ) -> ExitCode:
-    """Combine frames; return 1 if some files were left out, and 2 if there is no master; print which files, and why."""
+    """Combine frames; return 1 if files were left out, 2 if there is no master; print the files and the reasons."""
     try:
         _check_output(output)
         if not names and not states:
@@ -115,7 +115,7 @@ def combine_files(
 
 
 def _growing(states: Sequence[Path], frames: Sequence[RawFrame], method: Method, folder: Path) -> "GrowingSet | None":
-    """Return the first state, with the others merged into it; raise if the frames do not belong to it."""
+    """Return the first state, with the other states merged into it; raise if the frames do not belong to this state."""
     if not states:
         return None
     from coldframe.calibration.combining.growing_set import GrowingSet  # noqa: PLC0415 - needs pydantic, which is slow to import
@@ -128,7 +128,7 @@ def _growing(states: Sequence[Path], frames: Sequence[RawFrame], method: Method,
 
 
 def _grown(growing: "GrowingSet", frames: Sequence[RawFrame]) -> list[FrameFileError]:
-    """Add frames to the state and save it; print and return the faults of those that are left out."""
+    """Add frames to the state and save the state; print and return the faults of frames that are left out."""
     refused = growing.add(frames)
     for error in refused:
         print(f"left out: {error}", file=sys.stderr)
@@ -138,7 +138,7 @@ def _grown(growing: "GrowingSet", frames: Sequence[RawFrame]) -> list[FrameFileE
 
 
 def _check_output(output: Path) -> None:
-    """Raise before any work if the master could not be written at the end."""
+    """Raise an error before any work if the master could not be written at the end."""
     if output.is_dir():
         raise RefusedError(f"{output}: is a folder: name a file in it, such as {output / 'MasterDark.fits'}")
     if output.suffix.lower() not in PLAIN_SUFFIXES:
@@ -150,7 +150,7 @@ def _check_output(output: Path) -> None:
 
 
 def _check_set(frames: Sequence[RawFrame], *, force: bool) -> None:
-    """Print the sets of the frames; raise if they are not one set."""
+    """Print the sets of the frames; raise an error if there is more than one set."""
     sets = sets_of(frames)
     for one in sets:
         print(one)
@@ -163,7 +163,7 @@ def _check_set(frames: Sequence[RawFrame], *, force: bool) -> None:
 
 
 def _stacking(scheduler: str | None, folder: Path) -> AbstractContextManager[Stacking]:
-    """Return the function that stacks here, or on a Dask cluster whose workers can read the folder."""
+    """Return the function that stacks on this machine, or on a Dask cluster whose workers can read the folder."""
     if scheduler is None:
         return nullcontext(stack_here)
     try:
@@ -182,7 +182,7 @@ class _Subtracted(NamedTuple):
 
 
 def _subtracted(frames: Sequence[RawFrame], dark: Path | None, bias: Path | None) -> _Subtracted | None:
-    """Read the master to subtract; raise if it is useless for these frames."""
+    """Read the master to subtract; raise an error if its kind does not suit the kind of the frames."""
     kind = sets_of(frames)[0].frames[0].setup.kind
     if dark is not None and kind is not FrameKind.FLAT:
         raise RefusedError(f"--dark {dark}: a dark is subtracted from flats only")
@@ -206,7 +206,7 @@ def _subtracted(frames: Sequence[RawFrame], dark: Path | None, bias: Path | None
 
 
 def _as_in(subtracted: _Subtracted | None) -> OverscanChoice | None:
-    """Return the treatment of overscan that the subtracted master requires; None if there is a choice."""
+    """Return the overscan treatment that the subtracted master requires; None if no master is subtracted."""
     if subtracted is None:
         return None
     return "none" if subtracted.setup.overscan is None else subtracted.setup.overscan.method
@@ -217,7 +217,7 @@ def _check_subtracted(frames: Sequence[RawFrame], subtracted: _Subtracted | None
         return
     faults = dict.fromkeys(fault for frame in frames for fault in subtraction_faults(frame.setup, subtracted.setup))
     if is_single_frame(subtracted.planes.header):
-        # Its noise would be the same in every flat, and of unknown size.
+        # The noise of a single frame would be the same in every flat, and its size is unknown.
         faults["it is a single frame, not a master"] = None
     if not faults:
         return
@@ -230,7 +230,7 @@ def _check_subtracted(frames: Sequence[RawFrame], subtracted: _Subtracted | None
 def _combined(
     frames: list[RawFrame], method: Method, subtracted: _Subtracted | None, stacking: Stacking
 ) -> tuple[MasterFrame, int]:
-    """Combine the largest set first; frames that turn out to be unreadable are printed and left out."""
+    """Combine the frames, those of the largest set first; print and leave out frames that cannot be read."""
     frames = [frame for one in sets_of(frames) for frame in one.frames]
     if not frames:
         raise RefusedError("nothing is left to combine")

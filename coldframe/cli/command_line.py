@@ -1,4 +1,4 @@
-"""The application: all commands, the version, and the last resort for errors of the operating system."""
+"""The application: all commands, the version, and the report of operating system errors that no command caught."""
 
 import sys
 from collections.abc import Callable
@@ -64,13 +64,13 @@ app.add_typer(library.app, name="library")
 
 
 def main() -> None:
-    """Run the command line, and report errors of the operating system that no command has caught."""
+    """Run the command line, and report operating system errors that no command caught."""
     try:
         app(with_default_rig(sys.argv[1:]))
     except OSError as error:
         message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
     except MemoryError:
-        message = "not enough memory for this"
+        message = "not enough memory for this command"
     print(message, file=sys.stderr)
     sys.exit(2)
 

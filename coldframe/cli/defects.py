@@ -31,7 +31,7 @@ from coldframe.config.frames import FrameKind
 
 @dataclass(frozen=True, slots=True)
 class Masters:
-    """Files to examine, one or more."""
+    """Masters to examine; at least one is given."""
 
     dark: Path | None
     flat: Path | None
@@ -66,7 +66,7 @@ def map_defects(
 
 
 def _check_output(path: Path) -> None:
-    """Raise before any work if the file cannot be written in the end."""
+    """Raise an error before any work if the file could not be written at the end."""
     if path.exists():
         raise NotJudgeableError(f"{path}: exists, and files are never overwritten: choose another name")
     if not path.parent.is_dir():
@@ -74,7 +74,7 @@ def _check_output(path: Path) -> None:
 
 
 def _examine(masters: Masters, limits: Limits, e_per_adu: float | None) -> tuple[list[Defects], Header]:
-    """Return the defects in each master, and the header of one; at most two masters are in memory at a time."""
+    """Return the defects in each master, and the header of one master; hold at most two masters in memory at a time."""
     parts: list[Defects] = []
     bias, bias_setup = _read(masters.bias, FrameKind.BIAS)
     dark, dark_setup = _read(masters.dark, FrameKind.DARK, FrameKind.DARK_FLAT)
@@ -127,4 +127,4 @@ def _table(defects: Defects) -> Iterator[str]:
         yield f"{kind.label:<9}{count:>9}{count / defects.bits.size:>9.3%}  {kind.meaning}{lines}"
     unseen = [kind.label for kind in Defect if kind not in defects.judged]
     if unseen:
-        yield f"not examined, because it takes another master: {', '.join(unseen)}"
+        yield f"not examined, because another master is needed: {', '.join(unseen)}"

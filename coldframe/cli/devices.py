@@ -1,4 +1,4 @@
-"""`coldframe devices`: a table of a server's devices, their controls, and missing controls."""
+"""`coldframe devices`: a table of a server's devices, with the controls that each has and lacks."""
 
 import asyncio
 import sys
@@ -13,13 +13,13 @@ from coldframe.devices.indi.survey import SurveyedDevice, survey_server
 
 
 async def survey(host: str, port: int) -> tuple[SurveyedDevice, ...]:
-    """Connect to the server, and survey its devices."""
+    """Connect to an INDI server, and survey its devices."""
     async with IndiLink(host, port) as link:
         return await survey_server(link)
 
 
 def list_devices(host: str, port: int) -> ExitCode:
-    """Print the table; return exit code 2 if there is no server."""
+    """Print the table of devices; return exit code 2 if the server does not answer."""
     try:
         found = asyncio.run(survey(host, port))
     except DeviceError as error:

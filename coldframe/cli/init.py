@@ -19,7 +19,7 @@ from coldframe.devices.indi.wheel import IndiFilterWheel
 
 
 def write_config(config: Path | None, host: str, port: int) -> ExitCode:
-    """Write the configuration; return exit code 2 if there is no server or camera, or the file exists."""
+    """Write the configuration; return exit code 2 if there is no server or no camera, or if the file exists."""
     path = config or find_config()
     if path.exists():
         print(f"{path}: exists already and is not overwritten; name another file with --config", file=sys.stderr)

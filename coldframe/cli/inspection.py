@@ -1,4 +1,4 @@
-"""`coldframe inspect`: shows any frame or master in figures, as a histogram, and as a picture."""
+"""`coldframe inspect`: shows the figures, the histogram and the picture of any frame or master."""
 
 import sys
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ PICTURE_WIDTH = 1600
 
 HISTOGRAM_ROWS, WIDEST_HISTOGRAM = 6, 96
 PICTURE_ROWS = 24
-"""Lines of a picture if the output is not a terminal; in a terminal, the least number of lines."""
+"""Lines of a picture if the output is not a terminal; in a terminal, the minimum number of lines."""
 
 
 def inspect_file(path: Path, output: Path | None) -> ExitCode:
@@ -41,7 +41,7 @@ def inspect_file(path: Path, output: Path | None) -> ExitCode:
     Parameters
     ----------
     path
-        A frame or a master of any program, plain or compressed.
+        A frame or a master from any program, plain or compressed.
     output
         PNG file to write; never overwritten.
     """
@@ -77,7 +77,7 @@ def _show(image: ImageFile) -> None:
 
 
 def _facts(image: ImageFile, setup: FrameSetup) -> Iterator[tuple[str, str]]:
-    """Yield how the frame was shot, according to its header."""
+    """Yield the settings with which the frame was shot, according to its header."""
     kind = "frame of unknown kind" if setup.kind is None else setup.kind.value.replace("-", " ")
     frames = image.header.get("STACKCNT", image.header.get("NCOMBINE"))
     is_master = setup.kind is not None and not is_single_frame(image.header)
@@ -116,12 +116,12 @@ def _stored(image: ImageFile) -> str:
 
 
 def _pattern(setup: FrameSetup) -> str | None:
-    """Return the Bayer array of pixels that are still a mosaic."""
+    """Return the Bayer pattern of an unbinned mosaic; None for other images."""
     return setup.mosaic if setup.mosaic in BAYER_PATTERNS and setup.readout.binning == 1 else None
 
 
 def _figures(image: ImageFile, setup: FrameSetup, seen: PixelStatistics) -> Iterator[tuple[str, str]]:
-    """Yield levels and noise: for whole numbers all measurements of a frame, for others those of any image."""
+    """Yield levels and noise: all measurements of a frame for 16-bit integers, else only median and range."""
     if image.storage in UINT16_STORAGES:
         yield from _statistics(measure(uint16_pixels(image), cfa_pattern=_pattern(setup)).statistics)
         return
@@ -142,7 +142,7 @@ def _statistics(found: FrameStatistics) -> Iterator[tuple[str, str]]:
 
 
 def _uncertainty(image: ImageFile) -> Iterator[tuple[str, str]]:
-    """Yield the content of a master's extensions; nothing for a compressed file, or one without extensions."""
+    """Yield the content of a master's extensions; nothing for a compressed file or a file without extensions."""
     if image.path.suffix.lower() not in PLAIN_SUFFIXES or is_single_frame(image.header):
         return
     try:

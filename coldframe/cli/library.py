@@ -27,16 +27,16 @@ EXPORTS = {"siril": export_siril, "wbpp": export_wbpp}
 
 
 class NoLibraryError(ColdframeError):
-    """A folder contains no library; the message says which."""
+    """A folder contains no library; the message names the folder."""
 
 
 def find_library(folder: Path | None) -> Library:
-    """Return the library in a folder, or the one of the user's configuration.
+    """Return the library in a folder, or the library of the user's configuration.
 
     Raises
     ------
     NoLibraryError
-        If there is none.
+        If there is no library.
     """
     if folder is None:
         try:
@@ -52,7 +52,7 @@ def find_library(folder: Path | None) -> Library:
 
 
 def list_masters(folder: Path | None) -> ExitCode:
-    """Print the masters, a table for each camera with its settings; return 1 if some files are not masters."""
+    """Print a table of the masters for each camera and its settings; return 1 if some files are not masters."""
     try:
         library = find_library(folder)
     except NoLibraryError as error:
@@ -87,7 +87,7 @@ def show_master(folder: Path | None, name: str) -> ExitCode:
 
 
 def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
-    """Print the masters that fit each light, and why others do not; return 1 if a light lacks one."""
+    """Print the masters that match each light, and why others do not; return 1 if a light lacks a master."""
     try:
         masters = find_library(folder).catalogue().setups
         lights = find_files(names)
@@ -111,14 +111,14 @@ def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
 
 
 def _best_matches(light: FrameSetup, masters: dict[Path, FrameSetup]) -> list[Match]:
-    """Return the masters that fit the light best, with the treatment of its overscan that most kinds fit."""
+    """Return the masters that match the light best, for the overscan treatment with the most matches."""
     kinds = (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT)
     ways = [[best_master(way, masters, kind) for kind in kinds] for way in treatments(light, masters.values())]
     return max(ways, key=lambda matches: sum(match.path is not None for match in matches))
 
 
 def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
-    """File masters in the library; return 1 if some could not be filed."""
+    """File masters in the library; return 1 if some masters could not be filed."""
     try:
         library = find_library(folder) if folder is None else Library(folder)
         masters = find_files(names)
@@ -137,7 +137,7 @@ def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
 
 
 def verify_masters(folder: Path | None) -> ExitCode:
-    """Read every byte of every master; return 1 if some are damaged."""
+    """Read every byte of every master; return 1 if some masters are damaged."""
     try:
         library = find_library(folder)
     except NoLibraryError as error:
@@ -215,7 +215,7 @@ def _columns(setup: FrameSetup) -> list[str]:
 
 
 def _console() -> Console:
-    """Return the console for tables; in a file or a pipe their lines are not folded."""
+    """Return the console for tables; if the output is a file or a pipe, lines are not folded."""
     return Console() if sys.stdout.isatty() else Console(width=240)
 
 

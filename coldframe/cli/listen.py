@@ -1,4 +1,4 @@
-"""`coldframe listen`: wait for the command `run` over MQTT, and start a night in a process of its own."""
+"""`coldframe listen`: wait for the command `run` over MQTT, and start a night in a separate process."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ COLDFRAME = (sys.executable, "-P", "-m", "coldframe")
 SAFE_PATIENCE_S = 600
 MOST_ERRORS_BYTES = 65_536
 OF_THE_SERVICE = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
-"""Variables that systemd sets for the listener. A night must not notify systemd in its place."""
+"""Variables that systemd sets for the listener. A night must not notify systemd in place of the listener."""
 
 ENDINGS = {
     ExitCode.DONE: "all planned masters were made",
@@ -34,9 +34,9 @@ ENDINGS = {
 
 
 def listen(config: Path | None) -> ExitCode:
-    """Listen on the configured broker and start a night for each valid request, until a signal.
+    """Listen on the configured broker and start a night for each valid request until a signal arrives.
 
-    SIGINT, SIGTERM and SIGHUP first end a night that was started here in the safe state.
+    On SIGINT, SIGTERM or SIGHUP, first end a night that the listener started, in the safe state.
     """
     path = (config or find_config()).absolute()
     try:
@@ -75,7 +75,7 @@ class NightProcesses:
         self._server = server
 
     def rig_user(self) -> str | None:
-        """Return why the rig is in use; None if it is free."""
+        """Return which process uses the rig; None if the rig is free."""
         return rig_in_use(self._server)
 
     def start(self) -> "NightProcess":
@@ -115,13 +115,13 @@ class NightProcess:
 
     @property
     def holds_rig(self) -> bool:
-        """Whether it is the noted holder of the rig."""
+        """True if this process is recorded as the holder of the rig."""
         holder = rig_holder(self._server)
         return holder is not None and holder.process == self._process.pid
 
     @property
     def ending(self) -> str:
-        """The first line of its errors, or the meaning of its exit code."""
+        """The first line of the night's errors, or the meaning of its exit code."""
         lines = (printable(line).strip() for line in self._printed_errors().splitlines())
         return next(filter(None, lines), self._exit)
 
@@ -133,11 +133,11 @@ class NightProcess:
         return ENDINGS.get(ExitCode(code), "") if code in set(ExitCode) else f"its exit code is {code}"
 
     def _printed_errors(self) -> str:
-        # pread leaves the file position alone, at which the night goes on writing.
+        # pread does not change the file position, at which the night continues to write.
         return os.pread(self._errors.fileno(), MOST_ERRORS_BYTES, 0).decode(errors="replace")
 
     def terminate(self) -> None:
-        """End it in the safe state. A second call cuts the warm-up short."""
+        """End the night in the safe state. A second call skips the warm-up."""
         self._process.terminate()
 
     async def wait(self) -> None:
@@ -145,7 +145,7 @@ class NightProcess:
         await asyncio.to_thread(self._process.wait)
 
     async def clean_up(self) -> None:
-        """Print its errors, and make the rig safe if it died while it held the rig."""
+        """Print the night's errors, and make the rig safe if the process died while it held the rig."""
         sys.stderr.write(self._printed_errors())
         sys.stderr.flush()
         self._errors.close()
@@ -161,7 +161,7 @@ class NightProcess:
 
 
 def _started(*arguments: str, stderr: int | None) -> "subprocess.Popen[bytes]":
-    """Start coldframe in a session of its own, so that Ctrl-C reaches only the listener, which passes it on once."""
+    """Start coldframe in its own session, so that Ctrl-C reaches only the listener, which passes it on once."""
     environment = {name: value for name, value in os.environ.items() if name not in OF_THE_SERVICE}
     return subprocess.Popen(
         [*COLDFRAME, *arguments],

@@ -1,4 +1,4 @@
-"""The log file of a night: what coldframe and the INDI library log, as opposed to the journal of events."""
+"""The log file of a night: the log records of coldframe and the INDI library, as opposed to the journal of events."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`coldframe notify`: a message to the user's phone, sent by hand or as the alarm of a service."""
+"""`coldframe notify`: sends a message to the user's phone, either by hand or as the alarm of a service."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages
 
 REPORTED_BY_RUN = (ExitCode.INCOMPLETE, ExitCode.ABORTED)
-"""Exit codes of runs that have reported the end of their night; with bad input there was no night to report."""
+"""Exit codes of runs that reported the end of their night; after bad input there is no night to report."""
 
 
 def send_text(config: Path | None, text: str, severity: Severity = Severity.INFO) -> ExitCode:
@@ -44,7 +44,7 @@ def send_text(config: Path | None, text: str, severity: Severity = Severity.INFO
 
 
 def send_alarm(config: Path | None, text: str) -> ExitCode:
-    """Send how a service ended, unless its run has reported that."""
+    """Send a message that describes how a service ended; send nothing if its run has reported its end."""
     ending = how_it_ended(os.environ)
     if ending is None:
         print("no alarm sent: the run reported its end", file=sys.stderr)

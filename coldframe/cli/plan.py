@@ -1,4 +1,4 @@
-"""`coldframe plan`: show what a night would shoot, how long it takes, and what fits before the deadline."""
+"""`coldframe plan`: show the sets that a night would shoot, their times, and the sets that fit before the deadline."""
 
 import json
 import sys
@@ -57,7 +57,7 @@ class NightRequest:
     until: datetime | None = None
 
     def settings(self) -> Settings:
-        """Read the configuration; a simulated rig without one uses its example night.
+        """Read the configuration; for a simulated rig without a configuration, read its example night.
 
         Raises
         ------
@@ -77,9 +77,9 @@ class NightRequest:
         return settings.model_copy(update={"storage": settings.storage.model_copy(update={"folder": folder.resolve()})})
 
     def deadline(self, settings: Settings, asked: datetime, now: datetime) -> datetime | None:
-        """Return when the last frame must be complete, or None without a deadline.
+        """Return the time by which the last frame must be complete; None if there is no deadline.
 
-        A time of day means the next one after the command was given, even if it has passed while the command waited
+        `until` is the next such time of day after the command was given, even if it passed while the command waited
         for the end of the night.
         """
         if self.until is None:
@@ -92,14 +92,14 @@ class NightRequest:
 
 @dataclass(frozen=True, slots=True)
 class NightPlan:
-    """What a night will shoot.
+    """The sets that a night will shoot.
 
     Attributes
     ----------
     settings
         Settings with the sets to shoot.
     lights
-        Lights that need them; None if the configured sets are shot.
+        Lights that need the sets; None if the configured sets are shot.
     for_lights
         Masters that the lights need; None if the configured sets are shot.
     """
@@ -117,7 +117,7 @@ class NightPlan:
 
 
 def plan_for(settings: Settings, lights_folder: Path | None, rig: RigSnapshot | None = None) -> NightPlan:
-    """Return what to shoot: the configured sets, or what the lights in a folder need.
+    """Return the plan of the configured sets, or of the sets that the lights in a folder need.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def _set_aside(lights: Lights) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A planned step, the part of it that fits before the deadline, and when it ends."""
+    """A planned step, the same step as shortened by the deadline (None if there is no time for it), and its end."""
 
     planned: Step
     step: Step | None
@@ -157,7 +157,7 @@ class _Row:
 
 
 def show_plan(request: NightRequest, *, wants_json: bool = False) -> ExitCode:
-    """Print the plan of a night; do not connect to anything."""
+    """Print the plan of a night without connecting to the server or the devices."""
     try:
         configured = request.settings()
         plan = plan_for(configured, request.lights)
@@ -192,7 +192,7 @@ def _rows(plan: NightPlan, now: datetime, deadline: datetime | None) -> list[_Ro
 
 
 def _last_sensor_c(lights: Lights) -> float:
-    """Return the sensor temperature of the last light that has one, or the default."""
+    """Return the sensor temperature of the last light whose header contains one, or the default."""
     known = [setup.temperature_c for setup in lights.setups.values() if setup.temperature_c is not None]
     return known[-1] if known else Pace().sensor_c
 

@@ -29,7 +29,7 @@ def is_unencrypted(settings: MqttSettings) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RemoteSubscribers:
-    """The subscribers that a configuration names, with everything read that they need."""
+    """The subscribers that a configuration names, with their passwords, certificates and addresses."""
 
     settings: Settings
     access: Access | None
@@ -37,12 +37,12 @@ class RemoteSubscribers:
 
     @classmethod
     def prepare(cls, settings: Settings) -> "RemoteSubscribers":
-        """Read passwords, certificates and addresses, so that a mistake in them ends a run before its night.
+        """Read passwords, certificates and addresses, so that a mistake in them ends the run before the night starts.
 
         Raises
         ------
         BrokerSetupError, NotifySetupError
-            If they cannot be used.
+            If they are missing or cannot be used.
         """
         return cls(
             settings,
@@ -53,7 +53,7 @@ class RemoteSubscribers:
     async def start(
         self, resources: AsyncExitStack, events: EventStream, clock: NightClock, steering: Steering | None = None
     ) -> None:
-        """Subscribe to the events of a night until `resources` are closed; call this before its first event."""
+        """Subscribe to the events of a night until `resources` are closed; call this before the night's first event."""
         mqtt, notify = self.settings.mqtt, self.settings.notify
         rig = (mqtt.rig if mqtt else None) or self.settings.camera.device
         if notify is not None and self.send is not None:

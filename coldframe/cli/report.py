@@ -21,10 +21,10 @@ def report_night(night: Path | None, config: Path | None) -> ExitCode:
     Parameters
     ----------
     night
-        Folder of a night; a folder of nights, for its newest one; or the name of a night in the configured storage
-        folder. None for the newest night there.
+        Folder of a night; a folder of nights, to use its newest night; or the name of a night in the configured storage
+        folder. None for the newest night in the storage folder.
     config
-        The configuration; None for the user's. It is read only if `night` is not a folder.
+        The configuration file; None for the user's. It is read only if `night` is not a folder.
 
     Returns
     -------
@@ -55,13 +55,13 @@ def report_after(folder: Path, output: TextIO) -> None:
     A failure is printed on standard error; it does not change the outcome of the night.
     """
     try:
-        # Imported only at the end of a night: a failure in page or charts must not prevent one.
+        # Imported only at the end of a night, because a failure in the page or the charts must not prevent the night.
         from coldframe.capture.monitoring.report.making import make_report  # noqa: PLC0415
 
         print(f"report: {make_report(folder, is_over=True).page}", file=output, flush=True)
     except (NoNightError, NotDurableError, OSError) as error:  # not logged: the disk may be full
         _print_failure(folder, error)
-    except Exception as error:  # the boundary: the night is over, and its exit code stands
+    except Exception as error:  # the boundary: the night is over, and its exit code must not change
         log.exception("the report failed")
         _print_failure(folder, error)
 

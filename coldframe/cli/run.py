@@ -1,4 +1,4 @@
-"""`coldframe run`: connect the rig, plan the night, and run it with its observers around it."""
+"""`coldframe run`: connect the rig, plan the night, and run it with its observers."""
 
 import asyncio
 import errno
@@ -67,23 +67,23 @@ BAD_INPUT = (
     NotifySetupError,
 )
 QUIET_PATIENCE_S = 10.0
-"""How long to wait for a lost device before the run begins; the run itself waits longer."""
+"""Longest wait for a lost device before the run begins; during the run, the wait is longer."""
 
 OPEN_SERVER = (
-    "the INDI server {} is another machine's: INDI has neither passwords nor encryption, so whoever reaches it can "
-    "move your hardware. Reach it through ssh or WireGuard"
+    "the INDI server {} is on another machine: INDI has neither passwords nor encryption, so anyone who can reach it "
+    "can move your hardware. Reach it through ssh or WireGuard"
 )
 
 
 def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboard: bool, wants_json: bool) -> ExitCode:
-    """Run a night to its end. From its first step on every way out leaves the rig safe; before, nothing is moved.
+    """Run a night to its end. Nothing moves before its first step; after that, every exit leaves the rig safe.
 
     Parameters
     ----------
     request
-        The night that the user asked for.
+        The night that the user requested.
     watch
-        Wait for the end of the night first; only with lights.
+        First wait for the end of the imaging session; only with lights.
     fresh
         Start a new night, even if an unfinished one could be resumed.
     wants_dashboard, wants_json
@@ -106,7 +106,7 @@ def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboar
 
 
 async def _until_signalled(run: Coroutine[Any, Any, ExitCode], service: ServiceWatch) -> ExitCode:
-    """Run to the end. A signal ends the run in the safe state; a second one cuts the warm-up short."""
+    """Run to the end. A signal ends the run in the safe state; a second signal skips the warm-up."""
     running = asyncio.create_task(run, name="run")
     on_end_signals(running.cancel)
     try:
@@ -119,7 +119,7 @@ async def _until_signalled(run: Coroutine[Any, Any, ExitCode], service: ServiceW
 async def _run(
     request: NightRequest, settings: Settings, screen: Screen, service: ServiceWatch, *, watch: bool, fresh: bool
 ) -> ExitCode:
-    """Wait for the end of the night if asked to, then shoot, with the user's commands before and after."""
+    """Wait for the end of the imaging session if requested, then shoot, with the hooks before and after."""
     remote = RemoteSubscribers.prepare(settings)
     clock = NightClock()
     asked = clock.now()
@@ -128,7 +128,7 @@ async def _run(
         waiting.subscribe(screen.lines())
         await end_of_night(request.lights, settings.lights, settings.site, waiting, clock)
     hooks = Hooks(settings.hooks, clock)
-    # A simulated rig belongs to this run alone.
+    # A simulated rig needs no lock, because no other run uses it.
     with nullcontext(()) if request.simulate is not None else rig_locked(settings.server) as abandoned:
         try:
             await hooks.before()
@@ -143,7 +143,7 @@ async def _run(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One run: what the user asked for and when, what observes the night, and notes of a run that died on this rig."""
+    """One run: the user's request and its time, the observers, and notes about an earlier run that died on this rig."""
 
     request: NightRequest
     screen: Screen
@@ -178,13 +178,13 @@ class _Run:
                     print(f"{files.folder.path}: the journal is not complete: {failure}", file=sys.stderr)
 
     async def _quieted(self, settings: Settings, rig: Rig) -> None:
-        """Switch off a lamp that a run which died left lit, even if this run then cannot begin."""
+        """Switch off a lamp that a crashed run left on, even if this run then cannot begin."""
         events = EventStream()
         events.subscribe(self.screen.lines())
         await SafeState(settings, rig, events, self.clock, patience_s=QUIET_PATIENCE_S).reach_but_cooler()
 
     async def _files(self, settings: Settings, rig: Rig, *, fresh: bool) -> NightFiles:
-        """Check that the plan suits rig and disk, then open the night's folder: a plan that is refused leaves none."""
+        """Check that the plan suits the rig and the disk, then open the night's folder; a refused plan leaves none."""
         steps, storage, started = plan_night(settings), settings.storage.folder, self.clock.now()
         require_fit(steps, rig.camera.features, rig.wheel.filters if rig.wheel else None)
         unfinished = None if fresh else await in_thread(unfinished_night, storage, started, rig.camera.name)
@@ -200,22 +200,22 @@ class _Run:
         events = EventStream()
         events.subscribe(self.service.observe)
         events.subscribe_beats(self.service.beat)
-        # The log is closed last: everything below may still log while it closes.
+        # The log is closed last, because the resources below may still log while they close.
         resources.enter_context(log_to(folder.path / "coldframe.log"))
-        # The report reads the whole journal, so it is made once journal and screen are closed.
+        # The report reads the whole journal, so it is made after journal and screen are closed.
         resources.push_async_callback(self._report, folder)
         deadline = self.request.deadline(settings, self.asked, clock.now())
         night = assembled_night(settings, rig, files, events, clock, deadline=deadline)
         assembled = await resources.enter_async_context(night)
         unwatched = await _watched(resources, settings, events, assembled.steering)
         await resources.enter_async_context(self.screen.shown(events, assembled.steering))
-        # From here on notices reach journal, watchers and screen.
+        # Notices published below reach journal, watchers and screen.
         if unwatched is not None:
             events.publish(Notice(clock.now(), Severity.WARNING, unwatched))
         await self.remote.start(resources, events, clock, assembled.steering)
-        # The commands after the night run while all observers are open: their results are events, too.
+        # The hooks after the night run while all observers are open, because their results are events, too.
         resources.push_async_callback(self._after, events)
-        # Stray frames are quarantined until the end, so this is closed first.
+        # Stray frames are quarantined until the end of the night; this resource is closed first.
         await resources.enter_async_context(strays.kept_in(folder, events))
         self.hooks.publish_results(events)
         if not settings.server.is_local:
@@ -230,32 +230,32 @@ class _Run:
 
     async def _report(self, folder: NightFolder) -> None:
         """Make the morning report."""
-        with suppress(asyncio.CancelledError):  # the exit code says how the night ended, whatever is pressed now
+        with suppress(asyncio.CancelledError):  # a late Ctrl-C must not change the exit code of the night
             await in_thread(report_after, folder.path, self.screen.report_output)
 
 
 async def _run_after(hooks: Hooks) -> None:
-    """Run the commands after the night."""
-    with suppress(asyncio.CancelledError):  # they are done; the exit code says how the night ended
+    """Run the hooks after the night."""
+    with suppress(asyncio.CancelledError):  # the hooks have finished; the exit code reports how the night ended
         await hooks.after()
 
 
 async def _watched(
     resources: AsyncExitStack, settings: Settings, events: EventStream, steering: Steering
 ) -> str | None:
-    """Open the socket for `coldframe watch`; return why that is not possible, None if it is."""
+    """Open the socket for `coldframe watch`; return None, or the reason if the socket cannot be opened."""
     server = WatchServer(settings.storage.folder, events, steering, allows_commands=settings.watch.allow_commands)
     try:
         await resources.enter_async_context(server)
     except OSError as error:
-        another = f"another run stores into {settings.storage.folder}, and that one is shown"
+        another = f"another run stores its night in {settings.storage.folder}, and coldframe watch shows that run"
         why = another if error.errno == errno.EADDRINUSE else error.strerror or error
         return f"coldframe watch cannot attach to this run: {why}"
     return None
 
 
 def rig_now(rig: Rig) -> RigSnapshot:
-    """Return what a connected rig reports about itself."""
+    """Return the filters, readout modes and sensor temperature that a connected rig reports."""
     return RigSnapshot(
         filters=rig.wheel.filters if rig.wheel else None,
         in_beam=rig.wheel.current if rig.wheel else None,
@@ -270,4 +270,6 @@ def _print_plan(plan: NightPlan, request: NightRequest, configured: Settings) ->
     if not plan.settings.sets:
         print("nothing to shoot: the library has everything that these lights need", file=sys.stderr)
     elif configured.sets and (request.config is not None or not request.simulate):
-        print(f"what the lights in {request.lights} need is shot, and no configured [[sets]]", file=sys.stderr)
+        print(
+            f"ignoring the configured [[sets]]: the lights in {request.lights} determine what is shot", file=sys.stderr
+        )

@@ -1,4 +1,4 @@
-"""`coldframe safe`: bring the rig to the safe state, whatever else is broken."""
+"""`coldframe safe`: bring the rig to the safe state, even if other parts of the system have failed."""
 
 import asyncio
 import sys
@@ -20,14 +20,14 @@ from coldframe.devices.indi.rig import indi_rig
 def make_safe(config: Path | None, patience_s: float) -> ExitCode:
     """Bring the configured rig to the safe state.
 
-    A rig that a run is using is left alone: the run would undo the changes.
+    If a run is using the rig, leave the rig alone, because the run would undo the changes.
 
     Parameters
     ----------
     config
         The configuration; None for the user's.
     patience_s
-        How long to wait for lost servers and devices, in all.
+        Longest total wait for lost servers and devices.
 
     Returns
     -------

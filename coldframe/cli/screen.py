@@ -1,4 +1,4 @@
-"""What a run shows on the terminal: a dashboard, lines of text, or JSON lines."""
+"""The terminal output of a run: a dashboard, lines of text, or JSON lines."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ from coldframe.capture.session.steering import Steering
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """How events are shown.
+    """The form in which a run shows its events.
 
     Attributes
     ----------
@@ -38,12 +38,12 @@ class Screen:
 
     @property
     def report_output(self) -> TextIO:
-        """Where the path of the report is printed: never among JSON lines."""
+        """The stream that receives the path of the report: not the one with JSON lines."""
         return sys.stderr if self.wants_json else sys.stdout
 
     @asynccontextmanager
     async def shown(self, events: EventStream, steering: Steering) -> AsyncIterator[None]:
-        """Show events for the length of the block, and take requests from the keyboard of the dashboard."""
+        """Show events for the length of the block, and accept commands from the keyboard of the dashboard."""
         async with AsyncExitStack() as screen:
             subscriber = self.lines()
             if not self.wants_json and self._has_terminal():

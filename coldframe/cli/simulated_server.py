@@ -1,4 +1,4 @@
-"""The INDI server of a simulated rig, in a process of its own for the length of a night."""
+"""The INDI server of a simulated rig, in a separate process for the length of a night."""
 
 import asyncio
 import secrets
@@ -36,7 +36,7 @@ async def simulated_server(rig: str) -> AsyncIterator[ServerSettings]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C must not end it: the safe state still needs the server
+        start_new_session=True,  # Ctrl-C must not end the server, because the safe state still needs it
     )
     try:
         await _wait_until_listening(process, server)

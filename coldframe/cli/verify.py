@@ -11,7 +11,7 @@ from coldframe.cli.exit_codes import ExitCode
 
 
 def verify_nights(folders: Sequence[Path]) -> ExitCode:
-    """Combine the frames of every master again and print a line for each.
+    """Combine the frames of every master again, and print a line for each master.
 
     Return 1 if a master differs from its frames, 2 if there are no masters.
     """

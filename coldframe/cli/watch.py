@@ -57,7 +57,7 @@ def _can_draw() -> bool:
 
 
 def watch_night(config: Path | None, folder: Path | None) -> ExitCode:
-    """Show the run that stores in a folder, until the dashboard is closed."""
+    """Show the run that stores its night in a folder, until the dashboard is closed."""
     if not _can_draw():
         return ExitCode.BAD_INPUT
     try:
@@ -158,7 +158,7 @@ class Watch:
 
 
 def last_night(storage: Path) -> tuple[Event, ...]:
-    """Return the events of the last night in a storage folder; none if there is no night, or no journal."""
+    """Return the events of the last night in a storage folder; empty if there is no night or no journal."""
     try:
         night = newest_night(storage)
         return () if night is None else tuple(read_journal(night / "journal.jsonl"))
@@ -167,7 +167,7 @@ def last_night(storage: Path) -> tuple[Event, ...]:
 
 
 def farewell(state: DashboardState) -> RenderableType:
-    """Return the text that stays on the screen: the summary of a finished night, else where to find it."""
+    """Return the text that stays on the screen: the summary of a finished night, else the command that shows it."""
     if state.ended is not None:
         return summary(state)
     if state.lost_at is not None:

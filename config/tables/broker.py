@@ -14,7 +14,7 @@ LONGEST_PASSWORD_BYTES = 4096
 
 
 class BrokerPasswordError(ColdframeError):
-    """The password of a broker cannot be read; the text says why and what to do."""
+    """The password of a broker cannot be read; the message gives the reason and the remedy."""
 
 
 class BrokerSettings(Section):
@@ -51,7 +51,7 @@ class BrokerSettings(Section):
 
     @model_validator(mode="after")
     def _check_certificates(self) -> Self:
-        # Refused, not ignored: a user who sets one of these believes that the connection is encrypted.
+        # Refused, not ignored, because a user who sets one of these believes that the connection is encrypted.
         for name in ("ca_file", "client_certificate", "client_key"):
             if getattr(self, name) is not None and not self.tls:
                 raise ContradictionError([Contradiction((name,), "found without TLS; allowed: only with tls = true")])
@@ -66,7 +66,7 @@ class BrokerSettings(Section):
         return f"{self.host}:{self.port}"
 
     def password(self) -> SecretStr | None:
-        """Return the password, None if there is none.
+        """Return the password; None if there is none.
 
         Raises
         ------

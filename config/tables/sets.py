@@ -72,7 +72,7 @@ class LightsSettings(Section):
 
 
 class FrameSet(Section):
-    """Frames that are shot alike and make one master."""
+    """Frames that are shot with the same settings and make one master."""
 
     kind: SetKind = Field(description="Kind of the frames.")
     count: SetCount = Field(
@@ -102,7 +102,7 @@ class FrameSet(Section):
     setpoint_c: Setpoint | None = Field(default=None, description="Overrides `camera.setpoint_c` for this set.")
 
     def readout(self, camera: CameraSettings) -> ReadoutSettings:
-        """Return the readout settings of this set: its own if given, else the camera's."""
+        """Return the readout settings of this set: its own settings if given, else those of the camera."""
         return ReadoutSettings(
             gain=camera.gain if self.gain is None else self.gain,
             offset=camera.offset if self.offset is None else self.offset,
@@ -116,14 +116,14 @@ class FrameSet(Section):
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """Fewest and most frames if the count is a goal."""
+        """Smallest and largest number of frames if the count is a noise goal."""
         least, most = GOOD_PRACTICE[self.kind]
         least = self.at_least or min(least, self.at_most or least)
         return least, self.at_most or max(most, least)
 
     @property
     def planned_frames(self) -> int:
-        """The count; if it is a goal, the number of frames that will probably reach it."""
+        """The count; for a noise goal, the number of frames that will probably reach the goal."""
         if isinstance(self.count, int):
             return self.count
         least, most = self.bounds

@@ -1,4 +1,4 @@
-"""A control of any INDI device that must be off while it has to be dark."""
+"""A control of any INDI device that must be off while frames need darkness."""
 
 from collections.abc import Mapping
 
@@ -22,14 +22,14 @@ class IndiAuxiliary(IndiDevice):
         self._before: Mapping[str, Value] | None = None
 
     async def set_up(self) -> None:
-        """Find the control, and switch it off again if that was its last order.
+        """Find the control, and switch it off again if it was last commanded off.
 
         Raises
         ------
         NotSupportedError
             If the device has no such control.
         DeviceError
-            If it does not obey.
+            If the device does not obey.
         """
         wanted = self._settings
         prop = await self.link.wait_property(self.name, wanted.property, DEFINE_DEADLINE_S)
@@ -43,7 +43,7 @@ class IndiAuxiliary(IndiDevice):
 
     @property
     def is_ready(self) -> bool:
-        """True while the device is connected, and its control off if that was the last order."""
+        """True while the device is connected, and its control off if it was last commanded off."""
         return super().is_ready and (not self._is_wanted_off or self._is_off())
 
     def _property(self) -> Property | None:
@@ -57,7 +57,7 @@ class IndiAuxiliary(IndiDevice):
         return prop is not None and prop.values.get(self._settings.element) == self._off(prop)
 
     async def switch_off(self) -> None:
-        """Switch it off, and wait until the driver confirms that.
+        """Switch the control off, and wait until the driver confirms the command.
 
         Raises
         ------
@@ -84,12 +84,12 @@ class IndiAuxiliary(IndiDevice):
             await self._order(prop, {self._settings.element: self._off(prop)})
 
     async def _order(self, prop: Property, values: Mapping[str, Value]) -> None:
-        """Order values. The other numbers of the property are sent unchanged: INDI expects the whole vector."""
+        """Command values. Send the other numbers of the property unchanged, because INDI expects the whole vector."""
         others = prop.values if prop.kind == "number" else {}
         await self.link.set(self.name, prop.name, {**others, **values}, good_states=TAKEN)
 
     async def restore(self) -> None:
-        """Restore its state from before it was first switched off.
+        """Restore the state that the control had before it was first switched off.
 
         Raises
         ------

@@ -30,15 +30,15 @@ BLOB_VECTOR = "CCD1"
 ABORT_DEADLINE_S = 10.0
 """Aborts were seen to hang for minutes (indigo#325)."""
 LATE_FRAMES_S = 1.0
-"""Time in which the frame of a failed exposure may still arrive: drivers deliver it even after an abort."""
+"""Time in which the frame of a failed exposure may still arrive, because drivers deliver frames even after an abort."""
 TIMEOUTS_UNTIL_STUCK = 2
-"""Timeouts in a row after which the driver is reconnected."""
+"""Number of consecutive timeouts after which the driver is reconnected."""
 POLLING_PERIOD_MS = 50
-"""Exposures end at a poll of the driver: up to 1 s late by default, about 0.1 s late with this period (measured)."""
+"""Drivers end exposures when they poll: up to 1 s late by default, about 0.1 s late with this period (measured)."""
 LARGEST_HEADER_BYTES = 1 << 20
 BYTES_PER_PIXEL = 4
 EARLIEST = 0.98
-"""Fraction of the requested exposure before which its frame cannot have been exposed (seen in indi-allsky#1020)."""
+"""A frame that arrives before this fraction of its exposure was not exposed in full (seen in indi-allsky#1020)."""
 FRAME_TYPES = {
     FrameKind.BIAS: "FRAME_BIAS",
     FrameKind.DARK: "FRAME_DARK",
@@ -54,7 +54,7 @@ def utc_now() -> datetime:
 
 
 def log_stray(stray: StrayFrame) -> None:
-    """Log a delivery that is not kept."""
+    """Log a delivery that is discarded."""
     log.warning("%s: ignored a frame: %s", stray.camera, stray.reason)
 
 
@@ -121,7 +121,7 @@ class IndiCamera(IndiDevice):
 
     @property
     def is_ready(self) -> bool:
-        """True while the last set-up is valid, the pixel channel is open, and the cooler is on if it should be."""
+        """True while the last set-up is valid, the pixel channel is open, and the cooler is on if it should be on."""
         return super().is_ready and not self._cooler.is_lost and self._channel is not None and self._channel.is_open
 
     async def _demand(self, demand: dialects.Spelling) -> None:
@@ -143,7 +143,7 @@ class IndiCamera(IndiDevice):
 
     @property
     def transport(self) -> str:
-        """How pixels travel: "unix socket" or "TCP"; empty before the camera is connected."""
+        """The transport of the pixels: "unix socket" or "TCP"; empty before the camera is connected."""
         return self._channel.transport if self._channel is not None else ""
 
     @property
@@ -194,11 +194,11 @@ class IndiCamera(IndiDevice):
     # ---- cooling ----
 
     def thermals(self) -> Thermals:
-        """Return the newest temperature reading; an impossible one, such as -273.15, counts as none."""
+        """Return the newest temperature reading; an impossible value, such as -273.15, counts as no reading."""
         return self._cooler.thermals()
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and order a setpoint; return when the driver accepts it.
+        """Switch the cooler on and command a setpoint; return when the driver accepts the setpoint.
 
         Raises
         ------
@@ -230,11 +230,11 @@ class IndiCamera(IndiDevice):
         Raises
         ------
         DeviceTimeoutError
-            If the frame does not arrive in time; the exposure is then aborted.
+            If the frame does not arrive in time, in which case the exposure is aborted.
         FrameDamagedError
             If the delivery is not the requested frame.
         DeviceLostError, SettingRefusedError
-            If the camera disappears, or refuses the exposure.
+            If the camera disappears or refuses the exposure.
         """
         await self.ensure_ready()
         await self._clear_previous_exposure()
@@ -277,14 +277,14 @@ class IndiCamera(IndiDevice):
         )
 
     def _count_timeout(self) -> None:
-        """Reconnect the driver after repeated timeouts, even if it aborts the exposures."""
+        """Reconnect the driver after repeated timeouts, even if the driver does abort the exposures."""
         self._timeouts += 1
         if self._timeouts >= TIMEOUTS_UNTIL_STUCK:
             self._timeouts = 0
             self.give_up_connection()
 
     async def _clear_previous_exposure(self) -> None:
-        """Abort an exposure that still runs, and wait for late frames, which could pass for the next exposure's."""
+        """Abort an exposure that is still running, and wait for late frames, which could be taken for the next one."""
         if camera_property(self, dialects.EXPOSURE[0].property).state == "busy":
             await asyncio.shield(self._abort_quietly())
         elif not self._went_wrong:
@@ -292,9 +292,9 @@ class IndiCamera(IndiDevice):
         await asyncio.sleep(LATE_FRAMES_S)
 
     async def _shoot(self, exposure_s: float) -> Image:
-        """Order the exposure, and wait for the Ok and the BLOB.
+        """Start the exposure, and wait for the Ok and the BLOB.
 
-        They come over two connections, so in either order (docs/decisions/0003).
+        Ok and BLOB come over two connections, so either may arrive first (docs/decisions/0003).
         """
         assert self._channel is not None
         self._channel.discard_arrivals()
@@ -345,11 +345,11 @@ class IndiCamera(IndiDevice):
         Raises
         ------
         DeviceError
-            If the camera cannot abort, or does not in time.
+            If the camera cannot abort the exposure, or does not abort it in time.
         """
         await self.ensure_driver()
         prop = self.link.mirror.find(self.name, "CCD_EXPOSURE")
-        # The driver may not yet show an exposure as Busy that was ordered a moment ago.
+        # The driver may not yet show an exposure as Busy that was started a moment ago.
         if prop is None or not (self._exposing or prop.state == "busy"):
             return
         found = dialects.find(self.link.mirror, self.name, dialects.ABORT)
@@ -366,7 +366,7 @@ class IndiCamera(IndiDevice):
         await self.link.wait(self.name, idle, ABORT_DEADLINE_S, "the end of an aborted exposure")
 
     async def _abort_quietly(self) -> None:
-        """Abort within a short deadline. Failures are only logged: the caller is raising an error already."""
+        """Abort within a short deadline. Failures are only logged, because the caller is already raising an error."""
         try:
             async with asyncio.timeout(ABORT_DEADLINE_S):
                 await self.abort()

@@ -1,11 +1,11 @@
 """The process that holds pyindi-client: `python -m coldframe.devices.indi.child HOST PORT`.
 
 The library has crashed in the field (pyindi-client#46, #59, #61), prints to the terminal and calls back on its own
-threads. Here the worst it can do is to end this process, which the parent restarts. Each line on standard input is an
-order in JSON, each line on standard output an event in JSON; the library's own output goes to standard error.
+threads. Here it can at worst end this process, which the parent then restarts. Each line on standard input is an
+command in JSON, and each line on standard output is an event in JSON. The library's own output goes to standard error.
 
-The process ends when it loses the server: after a broken connection the library's client object may receive nothing any
-more, so a new process is both the simplest and the safest way to reconnect.
+The process ends when it loses the server: after a broken connection the library's client object may no longer
+receive anything, so a new process is both the simplest and the safest way to reconnect.
 """
 
 import json
@@ -68,8 +68,8 @@ def describe(prop: PyIndi.Property) -> Json:
 class Client(PyIndi.BaseClient):  # type: ignore[misc]  # the library has no types
     """A client that turns the library's callbacks into events on a queue.
 
-    An exception that leaves a callback stops all further callbacks and aborts the process at exit, so every one is
-    caught.
+    An exception that leaves a callback stops all further callbacks and aborts the process at exit, so every exception
+    is caught.
     """
 
     def __init__(self, events: "queue.SimpleQueue[Json | None]") -> None:
@@ -112,7 +112,7 @@ class Client(PyIndi.BaseClient):  # type: ignore[misc]  # the library has no typ
 
 
 def send(client: Client, order: Json) -> None:
-    """Send new values in a new property object: the library's own would show them before the driver accepts them."""
+    """Send new values in a new property object; the library's own would show them before the driver accepts them."""
     if order["order"] == "ping":
         client.sendPingRequest(order["uid"])
         return
@@ -139,7 +139,7 @@ def send(client: Client, order: Json) -> None:
 
 
 def obey(client: Client, events: "queue.SimpleQueue[Json | None]") -> None:
-    """Execute the parent's orders until it closes the pipe."""
+    """Execute the parent's commands until the parent closes the pipe."""
     try:
         for line in sys.stdin:
             send(client, json.loads(line))
@@ -161,10 +161,10 @@ def tcp_connections() -> list[socket.socket]:
 
 
 def hurry(connections: list[socket.socket]) -> None:
-    """Send and acknowledge small messages at once; to be called again for every message (tcp(7), TCP_QUICKACK).
+    """Send and acknowledge small messages at once; call this again for every message (tcp(7), TCP_QUICKACK).
 
-    The library writes an order in several pieces, and the server answers in several. With TCP's default delays each
-    piece waits 40 ms for the acknowledgement of the previous one, which cost 80 ms per exposure.
+    The library writes a command in several pieces, and so does the server with its answer. With TCP's default delays
+    each piece waits 40 ms for the acknowledgement of the previous one, which cost 80 ms per exposure.
     """
     for connection in connections:
         with suppress(OSError):
@@ -173,7 +173,7 @@ def hurry(connections: list[socket.socket]) -> None:
 
 
 def main() -> None:
-    """Connect, then relay orders and events until the server or the parent disappears."""
+    """Connect, then relay commands and events until the server or the parent disappears."""
     host, port = sys.argv[1], int(sys.argv[2])
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # the library also prints to C's standard output
@@ -196,7 +196,7 @@ def main() -> None:
     except (BrokenPipeError, KeyboardInterrupt):
         pass  # the parent has ended or is ending
     finally:
-        # Exiting with a live client crashes in the library's destructors (2 to 5 times out of 5 when tried).
+        # Exiting with a live client crashes in the library's destructors (in 2 to 5 of 5 attempts).
         client.disconnectServer()
         os._exit(0)
 

@@ -7,11 +7,11 @@ from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
 from coldframe.devices.indi.mirror import Property, State
 
 SENSIBLE_C = Limits(-100.0, 100.0)
-"""Readings outside are impossible: drivers were seen to show -300 or -273.15 (indi-3rdparty#1328)."""
+"""Readings outside this range are impossible: drivers were seen to show -300 or -273.15 (indi-3rdparty#1328)."""
 
 
 class IndiCooler:
-    """The cooler of a camera; it remembers the last setpoint, so that it can be restored.
+    """The cooler of a camera, which remembers the last setpoint so that it can be restored.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class IndiCooler:
     Attributes
     ----------
     setpoint_c
-        The setpoint last ordered, degrees Celsius; None while the cooler is off.
+        The last commanded setpoint, degrees Celsius; None while the cooler is off.
     """
 
     def __init__(self, device: IndiDevice) -> None:
@@ -46,7 +46,7 @@ class IndiCooler:
         return self.setpoint_c is not None and self._device.value(dialects.COOLER_ON) is False
 
     def thermals(self) -> Thermals:
-        """Return the newest temperature reading; an impossible one, such as -273.15, counts as none."""
+        """Return the newest temperature reading; an impossible value, such as -273.15, counts as no reading."""
         device = self._device
         found = dialects.find(device.link.mirror, device.name, dialects.TEMPERATURE)
         sensor_c = found[0].number(found[1]) if found is not None else None
@@ -60,12 +60,12 @@ class IndiCooler:
         )
 
     async def restore(self) -> None:
-        """Order the last setpoint again, if there is one: a restarted driver has lost it."""
+        """Command the last setpoint again, if there is one, because a restarted driver has lost it."""
         if self.setpoint_c is not None:
             await self._order(self.setpoint_c)
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and order a setpoint; return when the driver has accepted it.
+        """Switch the cooler on and command a setpoint; return when the driver has accepted the setpoint.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class IndiCooler:
         sent = device.link.send(device.name, spelling.property, {spelling.element: setpoint_c})
 
         def accepted() -> Property | None:
-            # CCD_TEMPERATURE shows the sensor, not the setpoint, and is Busy until it is reached: no value to compare.
+            # CCD_TEMPERATURE is the sensor temperature, Busy until the setpoint is reached: do not compare its value.
             prop = device.newer(spelling.property, sent)
             if prop is not None and prop.state == "alert":
                 raise SettingRefusedError(device.name, f"refused the setpoint {setpoint_c:g} C")

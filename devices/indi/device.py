@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 DEFINE_DEADLINE_S = 10.0
 CONNECT_DEADLINE_S = 60.0
 QUIET_S = 1.0
-"""Drivers query their hardware while they define properties; one that takes longer than this counts as missing."""
+"""Drivers query their hardware while they define properties; a property that takes longer counts as missing."""
 
 
 class IndiDevice:
@@ -38,7 +38,7 @@ class IndiDevice:
         return self._name
 
     async def connect(self) -> None:
-        """Connect the driver and set the device up; a stuck driver is disconnected first."""
+        """Connect the driver and set the device up; first disconnect a stuck driver."""
         if self._is_stuck:
             await self._disconnect_driver()
         await self.connect_driver()
@@ -48,25 +48,25 @@ class IndiDevice:
 
     @property
     def _life(self) -> tuple[int, int]:
-        """A value that changes whenever the server or the driver restarts, and so loses all settings."""
+        """A value that changes whenever the server or the driver restarts and therefore loses all settings."""
         return self.link.generation, self.link.mirror.removals(self._name)
 
     async def set_up(self) -> None:
         """Configure the connected driver."""
 
     async def ensure_ready(self) -> None:
-        """Connect and set up the device, unless its last set-up is still valid.
+        """Connect and set up the device if its last set-up is no longer valid.
 
         Raises
         ------
         DeviceError
-            If that fails.
+            If the device cannot be set up.
         """
         if not self.is_ready:
             await self.connect()
 
     async def ensure_driver(self) -> None:
-        """Connect the driver if necessary, without a set-up: for orders that must work even if the set-up fails.
+        """Connect the driver if necessary, without a set-up, for commands that must work even if the set-up fails.
 
         Raises
         ------
@@ -82,17 +82,17 @@ class IndiDevice:
         return self._set_up_in == self._life and not self._is_stuck and self._driver_connected()
 
     def give_up_connection(self) -> None:
-        """Have the driver reconnect to its hardware before its next use: it no longer obeys."""
+        """Mark a driver that no longer obeys, so that it reconnects to its hardware before its next use."""
         log.warning("%s no longer obeys: its driver will be reconnected", self._name)
         self._is_stuck = True
 
     async def reconnect(self) -> None:
-        """Disconnect the driver from its hardware and reconnect it, and restore the device's settings.
+        """Disconnect the driver from its hardware, reconnect it, and restore the device's settings.
 
         Raises
         ------
         DeviceError
-            If that fails.
+            If the device cannot be set up.
         """
         self.give_up_connection()
         await self.ensure_ready()
@@ -150,7 +150,7 @@ class IndiDevice:
         try:
             await self.link.choose(self._name, "CONNECTION", "CONNECT", CONNECT_DEADLINE_S)
         except SettingRefusedError as error:
-            # "Lost" is retried, "refused" is not: a camera that was plugged in again is found only after some seconds.
+            # "Lost" is retried, "refused" is not. A camera that was plugged in again is found only after some seconds.
             raise DeviceLostError(
                 self._name, f"cannot be connected: {error.what}", "Is it plugged in and powered?"
             ) from error

@@ -1,6 +1,7 @@
 """The names of the controls that coldframe uses, as INDI drivers spell them: one table, the usual spelling first.
 
-Taken from the sources of the drivers (INDI core, ZWO, QHY, ToupTek family, Flip-Flat, Deep Sky Dad, Wanderer, Pegasus).
+The spellings come from the sources of the drivers (INDI core, ZWO, QHY, ToupTek family, Flip-Flat, Deep Sky Dad,
+Wanderer, Pegasus).
 For each row of the table, the first spelling that a device defines is used.
 """
 

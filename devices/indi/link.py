@@ -1,4 +1,4 @@
-"""The control connection to an INDI server: orders and properties, with pyindi-client in a process of its own."""
+"""The control connection to an INDI server: commands and properties, with pyindi-client in a separate process."""
 
 import asyncio
 import json
@@ -46,8 +46,8 @@ class IndiLink:
 
     Notes
     -----
-    All state is read from the mirror. A setting counts as accepted when an event newer than the order shows the ordered
-    value in a good state. The library's cache proves nothing, because it shows new values at once.
+    All state is read from the mirror. A setting counts as accepted when an event newer than the command shows the
+    commanded value in a good state. The library's cache proves nothing, because it shows new values at once.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -81,7 +81,7 @@ class IndiLink:
     ) -> None:
         if self._supervisor is not None:
             self._supervisor.cancel()
-            # Awaiting the task would raise its cancellation, which looks like one of the caller.
+            # Awaiting the task would raise its cancellation, which looks like a cancellation of the caller.
             await asyncio.wait([self._supervisor])
 
     @property
@@ -90,7 +90,7 @@ class IndiLink:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def recycle(self, deadline_s: float = CONNECT_DEADLINE_S) -> None:
-        """End the process, which frees the memory that the library leaked, and wait until the next one is connected.
+        """End the process, which frees the memory that the library leaked, and wait until a new process is connected.
 
         Raises
         ------
@@ -125,12 +125,12 @@ class IndiLink:
             ) from None
 
     async def wait(self, device: str, seen: Callable[[], T | None], deadline_s: float, waiting_for: str) -> T:
-        """Wait until `seen()`, called after every event, returns something other than None, and return that.
+        """Call `seen` at once and after every event until it returns a value other than None, and return that value.
 
         Raises
         ------
         DeviceLostError
-            If the server or the device disappears meanwhile.
+            If the server or the device disappears during the wait.
         DeviceTimeoutError
             After `deadline_s`.
         """
@@ -169,7 +169,7 @@ class IndiLink:
                         return
 
     def send(self, device: str, name: str, values: Mapping[str, Value]) -> int:
-        """Order new values; return the serial of the newest event before the order.
+        """Command new values; return the serial of the newest event before the command.
 
         Raises
         ------
@@ -216,7 +216,7 @@ class IndiLink:
         deadline_s: float = 10.0,
         good_states: frozenset[State] | None = None,
     ) -> Property:
-        """Order new values, wait until the driver shows them in a good state, and return the property.
+        """Command new values, wait until the driver shows them in a good state, and return the property.
 
         `good_states` replaces the usual ones of the property's kind, for drivers whose Busy means something else.
 
@@ -241,7 +241,7 @@ class IndiLink:
         return await self.wait(device, taken, deadline_s, f"{name} = {_words(values)}")
 
     async def choose(self, device: str, name: str, element: str, deadline_s: float = 10.0) -> Property:
-        """Switch on one element of a property in which one switch is on at a time."""
+        """Switch on one element of a property that has exactly one switch on at a time."""
         return await self.set(device, name, {element: True}, deadline_s)
 
     def _order(self, order: Mapping[str, Any]) -> None:
@@ -268,7 +268,7 @@ class IndiLink:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=LINE_LIMIT_BYTES,
-            start_new_session=True,  # Ctrl-C in the terminal must not end it: the safe state still needs the link
+            start_new_session=True,  # Ctrl-C must not end the process: the safe state still needs the link
         )
         self._process = process
         assert process.stdout is not None
@@ -311,7 +311,7 @@ class IndiLink:
         self._watchers.wake()
 
     async def _ping(self, process: asyncio.subprocess.Process) -> None:
-        """Ping the server regularly: a half-open connection raises no error by itself (seen in indigo#380).
+        """Ping the server regularly, because a half-open connection raises no error (seen in indigo#380).
 
         Servers before INDI 1.9.2 never answer pings, so silence counts only after a first answer.
         """
@@ -329,7 +329,7 @@ class IndiLink:
 
 
 def _shows(prop: Property, values: Mapping[str, Value]) -> bool:
-    """Return whether `prop` shows the wanted values; numbers may differ by what is lost in printing six digits."""
+    """Return whether `prop` shows the wanted values; numbers may differ by the rounding to six digits."""
     for element, wanted in values.items():
         shown = prop.values.get(element)
         if prop.kind == "number":
@@ -350,7 +350,7 @@ async def _log_lines(stream: asyncio.StreamReader) -> None:
 
 
 async def end_process(process: asyncio.subprocess.Process) -> None:
-    """Let the process disconnect and exit; kill it if it does not."""
+    """Let the process disconnect and exit; kill the process if it does not exit."""
     if process.stdin is not None:
         process.stdin.close()
     try:

@@ -8,7 +8,7 @@ PROCESSES = Path("/proc")
 
 
 def resident_bytes(process: int) -> int | None:
-    """Return the resident memory of a process; None if it cannot be read, such as of a process that has ended."""
+    """Return the resident memory of a process; None if it cannot be read, for example because the process has ended."""
     try:
         pages = (PROCESSES / str(process) / "statm").read_text("ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGESIZE")
@@ -29,7 +29,7 @@ def resident_bytes_of(programs: Iterable[str]) -> dict[str, int]:
 def _names(place: Path) -> set[str]:
     """Return the file names of a process's program and, for an interpreter, of its script.
 
-    An indiserver counts as itself only: its first argument is a driver, which has a process of its own.
+    For indiserver, return only its own name: its first argument is a driver, which has a separate process.
     """
     try:
         words = (place / "cmdline").read_bytes().split(b"\0")[:2]

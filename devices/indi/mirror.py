@@ -12,7 +12,7 @@ State = Literal["idle", "ok", "busy", "alert"]
 
 MOST_DEVICES = 200
 MOST_PROPERTIES = 1000
-"""Bounds of memory. Rigs have some ten devices with a hundred properties each; more come from a broken server."""
+"""Bounds of memory. Rigs have about ten devices with a hundred properties each; only a broken server sends more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Property:
     kind
         "number", "switch", "text", "light" or "blob".
     serial
-        Number of the event that brought it, among all events of the link.
+        Number of the event that brought this snapshot, among all events of the link.
     received_at_s
         Time of the event on the running loop's clock.
     """
@@ -112,7 +112,7 @@ class Mirror:
         return tuple(name for name, properties in self._devices.items() if properties)
 
     def find(self, device: str, name: str) -> Property | None:
-        """Return the newest snapshot of a property; None if the device has none of that name."""
+        """Return the newest snapshot of a property; None if the device has no property of that name."""
         return self._devices.get(device, {}).get(name)
 
     def properties(self, device: str) -> tuple[Property, ...]:

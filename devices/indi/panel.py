@@ -10,7 +10,7 @@ from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
 
 ROUNDING = 0.02
-"""Largest deviation of a shown brightness from the ordered one, as a fraction of the range: some panels round it."""
+"""Largest deviation of the shown brightness from the commanded one, as a fraction of the range; some panels round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class IndiFlatPanel(IndiDevice):
         self._wanted_cover: CoverState | None = None
 
     async def set_up(self) -> None:
-        """Read the panel's abilities, and restore lamp and cover to their last orders."""
+        """Read the panel's abilities, and restore the last commanded states of lamp and cover."""
         self._known = self._reported()
         if self._wanted_lit is False:
             await self._switch_off()
@@ -51,7 +51,7 @@ class IndiFlatPanel(IndiDevice):
 
     @property
     def is_ready(self) -> bool:
-        """True while the last set-up is valid, and lamp and cover are as last ordered."""
+        """True while the last set-up is valid, and lamp and cover are in their last commanded states."""
         if not super().is_ready:
             return False
         state = self.state()
@@ -62,7 +62,7 @@ class IndiFlatPanel(IndiDevice):
         )
 
     def _is_as_bright_as_wanted(self, shown: int | None) -> bool:
-        """Return whether the brightness is as ordered, within the rounding of panels with coarser steps."""
+        """Return whether the brightness is as commanded, within the rounding of panels with coarser steps."""
         wanted, limits = self._wanted_brightness, self.brightness_limits
         if wanted is None:
             return True
@@ -82,7 +82,7 @@ class IndiFlatPanel(IndiDevice):
 
     @property
     def brightness_limits(self) -> Limits | None:
-        """Range of the brightness in the panel's own steps; None if it can only be switched on and off."""
+        """Range of the brightness in the panel's own steps; None if the lamp can only be switched on and off."""
         return self._features.brightness_limits
 
     @property
@@ -116,7 +116,7 @@ class IndiFlatPanel(IndiDevice):
         return CoverState.OPEN if self.value(dialects.COVER_OPEN) is True else CoverState.UNKNOWN
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Switch the lamp on, then set the brightness: some panels (Wanderer) go to full when switched on.
+        """Switch the lamp on, then set the brightness, because some panels (Wanderer) go to full when switched on.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class IndiFlatPanel(IndiDevice):
             If the panel does not obey in time.
         """
         self._wanted_lit = False if self.has_light else None
-        await self.ensure_driver()  # without a set-up, which may fail: the lamp must go out nevertheless
+        await self.ensure_driver()  # no set-up, because it may fail, and the lamp must go off nevertheless
         await self._switch_off()
 
     async def _switch_off(self) -> None:
@@ -151,7 +151,7 @@ class IndiFlatPanel(IndiDevice):
         try:
             await self.set(dialects.LIGHT_OFF, value=True)
         except SettingRefusedError:
-            # Flip-Flat and similar panels refuse every order to the lamp, even "off", while the cover is open.
+            # Flip-Flat and similar panels refuse every command to the lamp, even "off", while the cover is open.
             if self.value(dialects.LIGHT_OFF) is not True:
                 raise
 

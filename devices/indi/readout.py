@@ -7,7 +7,7 @@ from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
 from coldframe.devices.indi.mirror import Property, in_brackets
 
 LARGEST_ROUNDING_PIXELS = 16
-"""Binned pixels by which drivers round the size of a frame down (ZWO, SVBony, Player One: to multiples of 8 by 2)."""
+"""Most binned pixels by which drivers round a frame size down (ZWO, SVBony, Player One: to multiples of 8 by 2)."""
 
 
 def camera_property(device: IndiDevice, name: str) -> Property:
@@ -16,7 +16,7 @@ def camera_property(device: IndiDevice, name: str) -> Property:
     Raises
     ------
     NotSupportedError
-        If the device does not have it.
+        If the device does not have the property.
     """
     prop = device.link.mirror.find(device.name, name)
     if prop is None:
@@ -31,7 +31,7 @@ def sensor_shape(camera: IndiDevice) -> tuple[int, int]:
 
 
 class IndiReadout:
-    """The readout settings of a camera; it remembers the wanted ones, so that they can be restored.
+    """The readout settings of a camera, which remembers the wanted settings so that they can be restored.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class IndiReadout:
     Attributes
     ----------
     wanted
-        The settings that `apply` orders.
+        The settings that `apply` commands.
     """
 
     def __init__(self, device: IndiDevice) -> None:
@@ -64,7 +64,7 @@ class IndiReadout:
         return self._device.link.mirror.find(self._device.name, "CCD_BINNING")
 
     async def apply(self) -> None:
-        """Order the wanted settings, and have the whole sensor read out.
+        """Command the wanted settings, and select the whole sensor for readout.
 
         Raises
         ------
@@ -96,10 +96,10 @@ class IndiReadout:
         )
 
     async def _reset_region(self) -> None:
-        """Select the whole sensor for readout, and learn to which size the driver rounds it.
+        """Select the whole sensor for readout, and learn the size to which the driver rounds it.
 
-        Drivers round the binned size down to what their hardware can. Some report the rounded size first and then
-        repeat the requested one with their Ok: the smallest size reported since the order is the true one.
+        Drivers round the binned size down to a size that their hardware supports. Some report the rounded size first
+        and then repeat the requested size with their Ok. The smallest size reported after the command is the true one.
         """
         device = self._device
         frame = camera_property(device, "CCD_FRAME")
@@ -154,7 +154,7 @@ class IndiReadout:
         raise NotSupportedError(device.name, f"has no readout mode {mode!r} (it has {known})")
 
     def _shown_mode(self) -> str | None:
-        """Return the mode that the driver shows, in the property that has the wanted mode, else in the first one."""
+        """Return the mode that the driver shows in the property with the wanted mode, else in the first property."""
         switches, wanted = self._mode_switches(), self.wanted.readout_mode
         with_wanted = [prop for prop in switches if wanted in prop.labels or wanted in prop.labels.values()]
         for prop in with_wanted or switches:

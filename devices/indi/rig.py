@@ -40,8 +40,8 @@ async def indi_rig(
 ) -> AsyncIterator[Rig]:
     """Open the link to the server, and the connection of an MQTT panel, for the length of the block.
 
-    The devices are not connected yet. `set_aside` is called with every delivery of the camera that is not a requested
-    frame.
+    The devices are not connected yet. The function `set_aside` is called with every delivery of the camera that is not
+    a requested frame.
     """
     async with IndiLink(settings.server.host, settings.server.port) as link, AsyncExitStack() as opened:
         camera = IndiCamera(

@@ -1,4 +1,4 @@
-"""A survey of the devices of an INDI server: each is connected, and its properties are read."""
+"""A survey of an INDI server, which connects each device and reads its properties."""
 
 from dataclasses import dataclass
 
@@ -21,11 +21,11 @@ class SurveyedDevice:
     roles
         "camera", "flat panel", "cover", "filter wheel"; empty for devices that coldframe does not use.
     abilities
-        Controls that it has, each as a short phrase.
+        Controls that the device has, each as a short phrase.
     missing
         Controls that coldframe can use but the device lacks, each as a short phrase.
     problem
-        Why it could not be connected; empty if it could.
+        Why the device could not be connected; empty if it could.
     """
 
     name: str
@@ -75,7 +75,7 @@ def _interface(device: IndiDevice) -> int:
 
 
 def _roles(device: IndiDevice) -> tuple[str, ...]:
-    """Return the roles of a device by its properties: the interface bits of some drivers claim too much."""
+    """Return the roles of a device by its properties, because the interface bits of some drivers claim too many."""
     found = {
         "camera": device.has(dialects.EXPOSURE),
         "flat panel": device.has(dialects.LIGHT_ON),
@@ -122,7 +122,7 @@ _DESCRIBE = {"camera": _camera, "flat panel": _panel, "cover": _cover, "filter w
 
 
 def _weigh(first: str, wishes: dict[str, tuple[bool, str]]) -> Description:
-    """Sort wishes into abilities and missing controls; a wish without a name is never reported as missing."""
+    """Split the wanted controls into abilities and missing controls; never report an unnamed one as missing."""
     abilities = [first] if first else []
     abilities += [ability for ability, (has, _) in wishes.items() if has]
     return abilities, [gap for has, gap in wishes.values() if not has and gap]

@@ -29,14 +29,14 @@ class IndiFilterWheel(IndiDevice):
         self._wanted: str | None = None
 
     async def set_up(self) -> None:
-        """Read the driver's filter names, and turn back to the filter of the last order."""
+        """Read the driver's filter names, and turn back to the last commanded filter."""
         self._driver_names = self._reported_names()
         if self._wanted is not None:
             await self._turn_to(self._wanted)
 
     @property
     def is_ready(self) -> bool:
-        """True while the last set-up is valid, and the filter of the last order is in the beam."""
+        """True while the last set-up is valid, and the last commanded filter is in the beam."""
         return super().is_ready and self._wanted in {None, self.current}
 
     def _reported_names(self) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ class IndiFilterWheel(IndiDevice):
 
     @property
     def current(self) -> str | None:
-        """The filter in the beam; None while the wheel turns, or if its position is unknown."""
+        """The filter in the beam; None while the wheel turns, or if the position of the wheel is unknown."""
         found = dialects.find(self.link.mirror, self.name, dialects.FILTER_SLOT)
         if found is None or found[0].state in ("busy", "alert"):
             return None

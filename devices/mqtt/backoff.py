@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """A pause after each failed attempt, twice as long as the one before, up to a limit."""
+    """Pauses after failed attempts, each twice as long as the previous one, up to a limit."""
 
     first_s: float
     longest_s: float
 
     def pauses_s(self) -> Iterator[float]:
-        """Yield the pauses, without end; start again with the first after a success."""
+        """Yield the pauses, without end. After a success, call this again to start with the first pause."""
         pause_s = self.first_s
         while True:
             yield pause_s

@@ -1,7 +1,7 @@
-"""The only module that uses the MQTT library (aiomqtt): it returns an open connection or raises an error.
+"""Connect to an MQTT broker. This is the only module that uses the MQTT library (aiomqtt).
 
 Callers decide how often to reconnect and what to do about a refused subscription. aiomqtt may lose a cancellation that
-arrives while it waits (`asyncio.wait_for` of Python 3.11 does); this module does not.
+arrives while it waits, as `asyncio.wait_for` of Python 3.11 does. This module does not lose any.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from coldframe.errors import ColdframeError
 T = TypeVar("T")
 
 library_log = logging.getLogger(f"{__name__}.library")
-library_log.setLevel(logging.CRITICAL)  # it also raises whatever it logs
+library_log.setLevel(logging.CRITICAL)  # the library also raises the errors that it logs
 
 ANSWER_S = 5.0
 """Deadline for each answer of the broker."""
 
 HANG_UP_S = 1.0
-"""Deadline for disconnecting, which only a broker that no longer reads delays."""
+"""Deadline for disconnecting. Only a broker that no longer reads can delay it that long."""
 
 KEEP_ALIVE_S = 15
 """A broker silent for twice this long counts as lost.
@@ -39,10 +39,10 @@ The broker publishes our last will when we are silent for 1.5 times this long (M
 """
 
 MOST_WAITING = 32
-"""Messages that wait to be read; any beyond are dropped."""
+"""Largest number of messages waiting to be read. Further messages are dropped."""
 
 LARGEST_INCOMING = 8192
-"""Largest message in bytes. The broker is asked not to send larger ones (MQTT 5); any that arrive are ignored."""
+"""Largest message in bytes. With MQTT 5, the client requests this limit. Larger messages are ignored."""
 
 # Reason codes of MQTT 5 (section 2.4); paho translates the return codes of MQTT 3.1.1 to them.
 _UNSUPPORTED_VERSION = 132
@@ -54,7 +54,7 @@ _FIRST_FAILURE = 128
 
 
 class BrokerSetupError(ColdframeError):
-    """The settings of a broker name something that cannot be used; the text is one line for the user."""
+    """A file named in the settings of a broker cannot be used. The text is one line for the user."""
 
 
 class BrokerLostError(ColdframeError):
@@ -62,11 +62,11 @@ class BrokerLostError(ColdframeError):
 
 
 class _OldBrokerError(BrokerLostError):
-    """The broker does not speak MQTT 5, or hangs up as if it did not."""
+    """The broker does not support MQTT 5, or closes the connection as old brokers do."""
 
 
 class _HungUpError(aiomqtt.MqttError):
-    """Raised inside aiomqtt when the broker hangs up instead of answering."""
+    """The broker closed the connection instead of answering. Raised inside aiomqtt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class Access:
     Attributes
     ----------
     password
-        Never printed.
+        Password of the user, which is never printed.
     tls
-        None for an unencrypted connection.
+        TLS settings; None for an unencrypted connection.
     """
 
     host: str
@@ -102,7 +102,7 @@ def read_access(settings: BrokerSettings) -> Access:
     Raises
     ------
     BrokerSetupError
-        If one of them cannot be read or has the wrong contents.
+        If one of the files cannot be read or has invalid contents.
     """
     try:
         password = settings.password()
@@ -119,7 +119,7 @@ def _tls(settings: BrokerSettings) -> ssl.SSLContext:
         raise BrokerSetupError(f"{settings.ca_file}: cannot read a PEM certificate: {error}") from error
     if settings.client_certificate is not None:
         try:
-            # OpenSSL would ask for the password of an encrypted key on the terminal; the empty one makes it fail.
+            # For an encrypted key, OpenSSL would prompt on the terminal; an empty password makes it fail instead.
             context.load_cert_chain(settings.client_certificate, settings.client_key, password="")
         except (OSError, ValueError) as error:
             named = settings.client_key or settings.client_certificate
@@ -138,12 +138,12 @@ class Broker:
         self._answer_s = answer_s
 
     async def publish(self, message: Message, *, confirmed: bool = False) -> None:
-        """Send a message; if `confirmed`, wait until the broker has acknowledged it (QoS 1) and so all before it.
+        """Send a message. If `confirmed`, wait until the broker has acknowledged it and all earlier ones (QoS 1).
 
         Raises
         ------
         BrokerLostError
-            If it was not sent, or not acknowledged, in time.
+            If the message was not sent or not acknowledged in time.
         """
         with _library_errors_translated():
             await _run_to_end(
@@ -157,7 +157,7 @@ class Broker:
             )
 
     async def subscribe(self, topics: Sequence[str]) -> list[str]:
-        """Subscribe to some topics; return those that the broker does not grant.
+        """Subscribe to the given topics. Return the topics that the broker does not grant.
 
         Raises
         ------
@@ -198,20 +198,20 @@ async def connect(
     keep_alive_s: int = KEEP_ALIVE_S,
     answer_s: float = ANSWER_S,
 ) -> AsyncIterator[Broker]:
-    """Connect during the block, with MQTT 5 or, if the broker does not speak it, 3.1.1.
+    """Connect to the broker while the block runs, with MQTT 5 or, if the broker does not support it, 3.1.1.
 
     Parameters
     ----------
     access
         The broker.
     client_id
-        Identifier of this client; the broker disconnects another client with the same one. None lets the broker choose.
+        Identifier of this client. The broker disconnects other clients with this identifier. None: the broker chooses.
     will
         Message that the broker publishes if the connection breaks (the last will).
     largest_incoming
         Size in bytes of the largest message to receive.
     most_waiting
-        Messages that wait to be read; any beyond are dropped.
+        Largest number of messages waiting to be read. Further messages are dropped.
     keep_alive_s
         See `KEEP_ALIVE_S`.
     answer_s
@@ -237,7 +237,7 @@ async def connect(
             keepalive=keep_alive_s,
             timeout=answer_s,
             max_queued_incoming_messages=most_waiting,
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # Nagle's algorithm would delay small ones
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # avoid the delay of Nagle's algorithm
             logger=library_log,
         )
 
@@ -260,7 +260,7 @@ async def connect(
 
 
 async def _open(client: aiomqtt.Client) -> aiomqtt.Client:
-    """Connect; close the socket if that fails."""
+    """Connect the client. Close its socket if that fails."""
     _fail_on_hang_up(client)
     try:
         with _library_errors_translated():
@@ -271,7 +271,7 @@ async def _open(client: aiomqtt.Client) -> aiomqtt.Client:
 
 
 def _fail_on_hang_up(client: aiomqtt.Client) -> None:
-    """Let connecting fail as soon as the broker hangs up; aiomqtt would wait until its deadline."""
+    """Let connecting fail as soon as the broker hangs up, because aiomqtt would wait until its deadline."""
     on_disconnect_of_library = client._client.on_disconnect  # noqa: SLF001
 
     def on_disconnect(*arguments: Any) -> None:  # noqa: ANN401  # the library's

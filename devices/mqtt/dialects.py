@@ -1,6 +1,6 @@
 """The commands and states of each family of lights, as MQTT topics and payloads. Pure: no network.
 
-Every command asks for no transition and no effect, so that the light is constant when an exposure begins. States are
+Every command requests no transition and no effect, so that the lamp is constant when an exposure begins. States are
 parsed field by field; a field that is not valid counts as absent.
 """
 
@@ -13,10 +13,10 @@ from typing import Protocol
 from coldframe.config.tables.mqtt_panel import MqttPanelSettings
 
 LONGEST_PAYLOAD_BYTES = 16_384
-"""Longer payloads are not states of a light, and are not parsed."""
+"""Largest payload that is parsed. Longer payloads are not states of a lamp."""
 
 BRIGHTEST = 65535
-"""Larger values of brightness are not valid."""
+"""Largest valid value of the brightness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class LightReport:
     online: bool | None = None
 
     def updated(self, newer: "LightReport") -> "LightReport":
-        """Return this report with the known fields of a newer one, because a message may contain only part of it."""
+        """Return this report updated with the known fields of a newer one; a message may contain only some fields."""
         return LightReport(
             lit=self.lit if newer.lit is None else newer.lit,
             brightness=self.brightness if newer.brightness is None else newer.brightness,
@@ -115,7 +115,7 @@ class Wled:
         return (LightCommand(self._command_topic, json.dumps({**wanted, **constant})),)
 
     def query(self) -> tuple[LightCommand, ...]:
-        """Return nothing: WLED cannot be asked for its state."""
+        """Return no commands, because WLED has none for requesting its state."""
         return ()
 
     def parse(self, topic: str, payload: bytes) -> LightReport:
@@ -143,7 +143,7 @@ class Tasmota:
         return self._state, *self._telemetry, self._availability
 
     def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:  # noqa: ARG002  each command is answered
-        """Return the commands that switch the light on; brightness first, or it would come on with the last one."""
+        """Return the commands that switch the light on: brightness first, or the light would start with the old one."""
         dimmed = [] if brightness is None else [("Dimmer", str(brightness))]
         return self._commands(("Fade", "0"), ("Scheme", "0"), *dimmed, ("POWER", "ON"))
 
@@ -175,13 +175,13 @@ class JsonLight:
     Parameters
     ----------
     settings
-        With the light's topic.
+        Settings with the light's topic.
     command, state, availability
-        The family's topics; `availability` is None if it publishes none.
+        The family's topics; `availability` is None if the family publishes none.
     query_topic
         Topic on which the state can be requested, or None.
     stop_effect
-        Payload that ends an effect, sent on its own: ESPHome refuses an effect together with a transition.
+        Payload that ends an effect. It is sent separately, because ESPHome refuses an effect with a transition.
     """
 
     def __init__(

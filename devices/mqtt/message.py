@@ -10,8 +10,8 @@ class Message:
     Attributes
     ----------
     is_retained
-        When publishing: whether the broker shall keep the message for later subscribers. On arrival: whether the broker
-        had kept the message from earlier.
+        For a message to publish: whether the broker keeps it for later subscribers. For one that has arrived: whether
+        the broker had kept it from earlier.
     """
 
     topic: str

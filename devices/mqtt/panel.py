@@ -19,10 +19,10 @@ from coldframe.devices.mqtt.message import Message
 from coldframe.devices.mqtt.session import CONNECT_DEADLINE_S, MqttSession
 
 TRIES = 3
-"""Times that a command is sent within its deadline: lights on Wi-Fi miss some."""
+"""Number of times that a command is sent within its deadline, because lights on Wi-Fi miss some commands."""
 
 GREETING_S = 5.0
-"""How long to wait for the first message of a light: most retain whether they are online, and some answer queries."""
+"""How long to wait for a light's first message. Most retain their availability, and some answer queries."""
 
 ROUNDING = 0.02
 """Largest difference between commanded and reported brightness, as a fraction of the range."""
@@ -36,7 +36,7 @@ class MqttPanel:
     Parameters
     ----------
     name
-        Appears in messages; learned exposures are stored under it.
+        Name in messages, under which learned exposures are also stored.
     settings
         Broker, family and topics.
     connect_deadline_s
@@ -46,8 +46,8 @@ class MqttPanel:
 
     Notes
     -----
-    A command counts as confirmed when the light has reported the commanded state after it was sent. Retained messages
-    and earlier reports confirm nothing.
+    A command counts as confirmed when the light has reported the commanded state after the command was sent. Retained
+    messages and earlier reports confirm nothing.
     """
 
     has_light = True
@@ -92,7 +92,7 @@ class MqttPanel:
 
     @property
     def brightness_limits(self) -> Limits | None:
-        """Range of the brightness in the light's own steps, 0 being off; None if it can only be switched."""
+        """Brightness range in the light's own steps, 0 being off; None if the light can only be switched."""
         full = self._settings.full_brightness
         return Limits(1, full, 1) if full > 1 else None
 
@@ -109,7 +109,7 @@ class MqttPanel:
         elif not message.is_retained:
             self._last_live_generation = self._session.generation
             self._since_command = self._since_command.updated(report)
-            # A light that publishes its state is online, whatever its availability topic retains.
+            # A light that publishes its state is online, even if its availability topic retains "offline".
             self._known = self._known.updated(report).updated(LightReport(online=True))
         elif self._last_live_generation < self._session.generation:
             self._known = self._known.updated(report)
@@ -155,7 +155,7 @@ class MqttPanel:
         DeviceLostError
             If the broker cannot be reached or the light is offline.
         DeviceTimeoutError
-            If the light does not report its state or does not obey.
+            If the light does not report its state or does not confirm a command.
         """
         await self._session.wait_connected(self._connect_deadline_s)
         epoch = self._epoch
@@ -167,7 +167,7 @@ class MqttPanel:
         self._set_up_in = epoch
 
     async def _greet(self) -> None:
-        """Wait for a message of the light. Switch off a silent light, because every light confirms that command."""
+        """Wait for a message from the light. Switch off a silent light, because every light confirms that command."""
         for query in self._dialect.query():
             await self._session.publish(query.topic, query.payload)
         try:
@@ -183,7 +183,7 @@ class MqttPanel:
         return (known.online is True or (known.online is None and known.lit is not None)) or None
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Switch the light on with a brightness, and wait until it has confirmed both.
+        """Switch the light on, at the given brightness if any, and wait until the light has confirmed.
 
         Raises
         ------
@@ -220,7 +220,7 @@ class MqttPanel:
         return report.lit is True and self._is_as_bright_as_wanted(report.brightness)
 
     async def light_off(self) -> None:
-        """Switch the light off, and wait until it has confirmed.
+        """Switch the light off, and wait until the light has confirmed.
 
         Raises
         ------
@@ -228,7 +228,7 @@ class MqttPanel:
             If the light does not confirm in time or is lost.
         """
         self._wanted_lit = False
-        # Without `ensure_ready`, so that no other fault of the light can keep it on.
+        # Do not call `ensure_ready`, so that no other fault of the light can keep it on.
         await self._switch_off()
 
     async def _switch_off(self) -> None:
@@ -237,7 +237,7 @@ class MqttPanel:
     async def _command_until_confirmed(
         self, commands: Callable[[int], tuple[LightCommand, ...]], is_confirmed: Callable[[], bool]
     ) -> None:
-        """Send commands, repeatedly until they are confirmed or the deadline has passed."""
+        """Send the commands repeatedly until they are confirmed or the deadline has passed."""
         await self._session.wait_connected(self._connect_deadline_s)
         generation = self._session.generation
 

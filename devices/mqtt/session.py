@@ -1,4 +1,4 @@
-"""A lasting connection to an MQTT broker, for lights: it reconnects whenever the connection ends."""
+"""Keep a connection to an MQTT broker for lights, and reconnect whenever it ends."""
 
 import asyncio
 import logging
@@ -25,25 +25,25 @@ T = TypeVar("T")
 
 CONNECT_DEADLINE_S = 15.0
 KEEP_ALIVE_S = 10
-"""A broker silent for this long is pinged, and counts as lost if it does not answer."""
+"""Time of silence after which the broker is pinged. It counts as lost if it does not answer."""
 
 BACKOFF = Backoff(first_s=0.2, longest_s=10.0)
 MOST_WAITING = 1000
-"""Messages that wait to be read; any beyond are dropped."""
+"""Largest number of messages waiting to be read. Further messages are dropped."""
 
 LARGEST_INCOMING = 32_768
-"""Bytes; the states of all supported lights are much smaller."""
+"""Largest message in bytes. The states of all supported lights are much smaller."""
 
 
 class MqttSession:
-    """The connection to one broker, subscribed to some topics; reconnects as long as it is open.
+    """A connection to one broker, subscribed to the given topics. While open, it reconnects whenever it is lost.
 
     Parameters
     ----------
     settings
         Address and credentials of the broker.
     topics
-        What to subscribe to.
+        Topics to subscribe to.
     on_message
         Called with each message, on the event loop.
     answer_s
@@ -77,12 +77,12 @@ class MqttSession:
 
     @property
     def fault(self) -> str:
-        """Why the last connection failed or ended; empty before that."""
+        """Reason why the last connection failed or ended; empty before that."""
         return self._fault
 
     @property
     def is_connected(self) -> bool:
-        """True while the broker is there and all topics are subscribed to."""
+        """True while the broker is connected and all topics are subscribed to."""
         return self._broker is not None
 
     async def __aenter__(self) -> Self:
@@ -102,7 +102,7 @@ class MqttSession:
         Raises
         ------
         DeviceLostError
-            If it is not, within the deadline.
+            If the broker is not connected within the deadline.
         """
         try:
             await self.wait(lambda: self.is_connected or None, deadline_s)
@@ -117,7 +117,7 @@ class MqttSession:
     async def publish(self, topic: str, payload: str) -> None:
         """Publish a message and wait until the broker has acknowledged it.
 
-        The message is never retained: a retained command would switch the light on some other night.
+        The message is never retained, because a retained command would switch the light on another night.
 
         Raises
         ------
@@ -137,12 +137,12 @@ class MqttSession:
             raise DeviceLostError(self.server, f"did not acknowledge a command on {topic} ({error})") from error
 
     async def wait(self, condition: Callable[[], T | None], deadline_s: float) -> T:
-        """Wait until `condition()`, which is evaluated after every event, returns something other than None; return it.
+        """Evaluate `condition()` after every event until it returns a value other than None. Return that value.
 
         Raises
         ------
         TimeoutError
-            After `deadline_s`. Exceptions of `condition` are passed on.
+            If `deadline_s` has passed. Exceptions of `condition` are passed on.
         """
         return await self._watchers.until(condition, deadline_s)
 
@@ -164,7 +164,7 @@ class MqttSession:
             await asyncio.sleep(next(pauses_s))
 
     async def _run_connection(self) -> None:
-        # Read for each connection: the user may have corrected a password or certificate meanwhile.
+        # Read the files for each connection, because the user may have corrected a password or certificate.
         access = await asyncio.to_thread(read_access, self._settings)
         connection = connect(
             access,

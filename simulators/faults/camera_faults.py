@@ -38,7 +38,7 @@ class StuckExposure(FaultyCamera):
 
 
 class WedgedFirmware(StuckExposure):
-    """From some exposure on, no exposure ever ends (row 11)."""
+    """Starting with one exposure, no exposure ever ends (row 11)."""
 
     rows = (11,)
     first = (4, 30)
@@ -61,8 +61,8 @@ class HangingAbort(FaultyCamera):
 class UnpluggedCamera(FaultyCamera):
     """The camera, its driver or the server disappears during an exposure, and comes back without its settings.
 
-    Its cooler is then off (rows 6, 12, 13, 14). Like `IndiCamera`, it restores settings and setpoint before it counts
-    as ready.
+    The cooler is then off (rows 6, 12, 13, 14). Like `IndiCamera`, this camera restores settings and setpoint before it
+    counts as ready.
     """
 
     rows = (6, 12, 13, 14)
@@ -77,7 +77,7 @@ class UnpluggedCamera(FaultyCamera):
 
     @property
     def is_ready(self) -> bool:
-        """False until it has been set up again."""
+        """False from the disappearance until the camera has been set up again."""
         return self._back_at_s is None and self.inner.is_ready
 
     def _require_presence(self) -> None:
@@ -85,7 +85,7 @@ class UnpluggedCamera(FaultyCamera):
             raise DeviceLostError(self.name, "is away", "Check its cable")
 
     async def ensure_ready(self) -> None:
-        """Restore settings and setpoint once it is back."""
+        """Restore settings and setpoint once the camera is back."""
         self._require_presence()
         if self._back_at_s is not None:
             await self.inner.apply(self._settings)
@@ -113,12 +113,12 @@ class UnpluggedCamera(FaultyCamera):
         raise DeviceLostError(self.name, "disappeared during an exposure", "Check its cable")
 
     async def abort(self) -> None:
-        """Abort, unless it is away."""
+        """Abort the exposure; fail while the camera is disconnected."""
         await self.ensure_ready()
         await self.inner.abort()
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Order a setpoint, and remember it."""
+        """Command a setpoint, and remember it."""
         await self.ensure_ready()
         await self.inner.set_setpoint(setpoint_c)
         self._setpoint_c = setpoint_c
@@ -130,7 +130,7 @@ class UnpluggedCamera(FaultyCamera):
         await self.inner.cooler_off()
 
     def thermals(self) -> Thermals:
-        """Return no reading while it is away."""
+        """Return no reading while the camera is disconnected."""
         if self._back_at_s is not None and now_s() < self._back_at_s:
             return Thermals(None, self._setpoint_c, None, None, 0.0)
         return replace(self.inner.thermals(), setpoint_c=self._setpoint_c)
@@ -158,7 +158,7 @@ class SpoilingCamera(FaultyCamera):
     Attributes
     ----------
     kinds
-        Kinds of frames that it spoils.
+        Kinds of frames that this camera spoils.
     spoilt
         Pixels of the spoilt frames, none of which may be accepted.
     """
@@ -174,7 +174,7 @@ class SpoilingCamera(FaultyCamera):
         raise NotImplementedError
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Spoil a frame."""
+        """Expose a frame, and spoil it if the fault strikes."""
         frame = await self.inner.expose(kind, exposure_s)
         if kind not in self.kinds or not self.strikes.strike():
             return frame
@@ -188,14 +188,14 @@ class SpoilingCamera(FaultyCamera):
 class RepeatedFrame(FaultyCamera):
     """A frame of a set is delivered again, with a new date (row 17).
 
-    A repetition of the last frame before the set is not simulated: `IndiCamera` detects that.
+    A repetition of the last frame before the set is not simulated, because `IndiCamera` detects it.
     """
 
     rows = (17,)
     first = (1, 5)
     times = (2, 3)
     alone = 4
-    """Frames of the same kind, exposure and settings in a row after which they must belong to a set."""
+    """Consecutive frames of the same kind, exposure and settings that must belong to a set."""
 
     def __init__(self, inner: Camera, hardware: Telescope, random: Random) -> None:
         super().__init__(inner, hardware, random)
@@ -247,9 +247,9 @@ class SteppedClock(FaultyCamera):
 
 
 class ShortExposure(SpoilingCamera):
-    """A flat is exposed for a third of the time, but the driver takes the whole time (row 18).
+    """A flat is exposed for a third of the requested time, but the driver takes the whole time (row 18).
 
-    A frame that arrives early is not simulated: `IndiCamera` detects that.
+    A frame that arrives early is not simulated, because `IndiCamera` detects it.
     """
 
     rows = (18,)

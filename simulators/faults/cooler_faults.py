@@ -12,7 +12,7 @@ from coldframe.simulators.faults.striking import FaultyCamera, now_s
 from coldframe.simulators.optics import Telescope
 
 SENSIBLE_C = Limits(-120.0, 80.0)
-"""Temperatures that count as readings."""
+"""Range of temperatures that count as readings."""
 
 
 class FaultyCooler(FaultyCamera):
@@ -46,7 +46,7 @@ class UnpluggedCooler(FaultyCooler):
         return await super().expose(kind, exposure_s)
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Accept a setpoint, without effect once the supply has failed."""
+        """Accept a setpoint, which has no effect once the power supply has failed."""
         self._wanted_c = setpoint_c
         if not self._is_dead:
             await self.inner.set_setpoint(setpoint_c)
@@ -91,7 +91,7 @@ class TooCold(FaultyCooler):
         await self.inner.cooler_off()
 
     def thermals(self) -> Thermals:
-        """Report the ordered setpoint, and regulate to it after a while."""
+        """Report the commanded setpoint, and regulate to it after a while."""
         reported = self.inner.thermals()
         if self._wanted_c is None or self.hardware.cooler is None:
             return reported
@@ -179,7 +179,7 @@ class NonsenseReading(FaultyCooler):
 
 
 class CoolerStaysOn(FaultyCamera):
-    """The cooler stays on although the driver accepted the order to switch it off (row 7)."""
+    """The cooler stays on although the driver accepted the command to switch it off (row 7)."""
 
     rows = (7,)
     first = (1, 1)
@@ -187,20 +187,20 @@ class CoolerStaysOn(FaultyCamera):
     lasting = 0.7
 
     async def cooler_off(self) -> None:
-        """Stay on."""
+        """Accept the command, but leave the cooler on."""
         if self.hardware.cooler is None or self.hardware.cooler.setpoint_c is None or not self.strikes.strike():
             await self.inner.cooler_off()
 
 
 class StubbornCooler(FaultyCamera):
-    """The camera does not answer orders to its cooler (rows 1, 7)."""
+    """The camera does not answer commands to its cooler (rows 1, 7)."""
 
     rows = (1, 7)
     first = (1, 6)
     times = (1, 3)
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Order a setpoint, or time out."""
+        """Command a setpoint, or time out."""
         await self._answer()
         await self.inner.set_setpoint(setpoint_c)
 

@@ -38,7 +38,7 @@ def faulty_rig(hardware: Telescope, now: Callable[[], datetime], kinds: Sequence
     kinds
         Keys of `FAULTS`, the innermost first. Faults of missing devices are ignored.
     seed
-        Seed of the faults. Each kind has its own random numbers, so that it does not depend on the others.
+        Seed of the faults. Each kind of fault has its own random numbers, so that it does not depend on other kinds.
     """
     plain = rig_of(hardware, now)
     camera, panel, wheel = plain.camera, plain.panel, plain.wheel

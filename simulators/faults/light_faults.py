@@ -1,4 +1,4 @@
-"""Faults of lamp, cover and filter wheel, and unwanted light."""
+"""Faults of the lamp, the cover and the filter wheel, and unwanted light."""
 
 import asyncio
 from dataclasses import replace
@@ -30,7 +30,7 @@ class DeadPanel(FaultyPanel):
         return reported if self._claimed is None else replace(reported, lit=True, brightness=self._claimed)
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Stay dark."""
+        """Accept the command, but leave the lamp off."""
         if self.strikes.strike():
             await self.inner.light_off()
             self._claimed = brightness or 0
@@ -77,7 +77,7 @@ class BurningLamp(FaultyPanel):
 
 
 class StubbornLamp(FaultyPanel):
-    """The panel does not answer the order to switch its lamp off (row 28)."""
+    """The panel does not answer the command to switch its lamp off (row 28)."""
 
     rows = (28,)
     first = (1, 8)
@@ -105,7 +105,7 @@ class InvertedPanel(FaultyPanel):
         self._brightness = random.randint(40, 255)
 
     def state(self) -> PanelState:
-        """Report the ordered state."""
+        """Report the commanded state."""
         return replace(self.inner.state(), lit=self._claims_light)
 
     async def light_on(self, brightness: int | None = None) -> None:
@@ -122,7 +122,7 @@ class InvertedPanel(FaultyPanel):
 
 
 class IgnoredBrightness(FaultyPanel):
-    """Orders do not change the brightness (row 30)."""
+    """Commands do not change the brightness (row 30)."""
 
     rows = (30,)
     first = (1, 1)
@@ -134,7 +134,7 @@ class IgnoredBrightness(FaultyPanel):
         self._claimed: int | None = None
 
     def state(self) -> PanelState:
-        """Report the ordered brightness."""
+        """Report the commanded brightness."""
         reported = self.inner.state()
         return reported if self._claimed is None else replace(reported, brightness=self._claimed)
 
@@ -156,7 +156,7 @@ class OpenCover(FaultyPanel):
 
 
 class StuckCover(OpenCover):
-    """The cover does not move, and the driver reports it (row 31)."""
+    """The cover does not move, and the driver reports the failure (row 31)."""
 
     rows = (31,)
     first = (1, 2)
@@ -209,7 +209,7 @@ class LyingCover(OpenCover):
 
 
 class UnpluggedPanel(FaultyPanel):
-    """The panel disappears at an order, with its lamp off, and comes back after a while (rows 12, 13, 14)."""
+    """The panel disappears at a command, with its lamp off, and comes back after a while (rows 12, 13, 14)."""
 
     rows = (12, 13, 14)
     first = (1, 6)
@@ -223,7 +223,7 @@ class UnpluggedPanel(FaultyPanel):
 
     @property
     def is_ready(self) -> bool:
-        """False until its last orders have been restored."""
+        """False until the last commanded states of lamp and cover have been restored."""
         return self._back_at_s is None and self.inner.is_ready
 
     async def ensure_ready(self) -> None:
@@ -249,12 +249,12 @@ class UnpluggedPanel(FaultyPanel):
         await self.inner.light_off()
 
     async def open_cover(self) -> None:
-        """Open the cover, unless the panel is away."""
+        """Open the cover; fail while the panel is disconnected."""
         await self.ensure_ready()
         await self.inner.open_cover()
 
     async def close_cover(self) -> None:
-        """Close the cover, unless the panel is away."""
+        """Close the cover; fail while the panel is disconnected."""
         await self.ensure_ready()
         await self.inner.close_cover()
 
@@ -277,15 +277,15 @@ class StuckWheel(FaultyWheel):
     def __init__(self, inner: FilterWheel, hardware: Telescope, random: Random) -> None:
         super().__init__(inner, hardware, random)
         self._claimed: str | None = None
-        self._stays = random.random() < 0.5  # noqa: PLR2004  every second one
+        self._stays = random.random() < 0.5  # noqa: PLR2004  every second turn
 
     @property
     def current(self) -> str | None:
-        """The filter that was ordered."""
+        """The commanded filter, which the wheel reports."""
         return self._claimed or self.inner.current
 
     async def select(self, name: str) -> None:
-        """Stay, or turn one slot too far."""
+        """Leave the wheel where it is, or turn it one slot too far."""
         self._claimed = None
         if name == self.inner.current or not self.strikes.strike():
             await self.inner.select(name)
@@ -323,7 +323,7 @@ class UnsteadyLight(FaultyCamera):
         self._model = hardware.panel.model
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Change the light first."""
+        """Change the panel's light, then expose."""
         factor = 1.0
         if kind is FrameKind.FLAT and self.strikes.strike():
             factor = self.random.uniform(0.05, 1.0)

@@ -1,8 +1,8 @@
 """The times at which faults strike, and the base classes of faulty devices.
 
-Each kind of fault is a class in front of a simulated device, which behaves like the device except for what the fault
-changes. A seed determines when and how often it strikes, and it counts how often it did. Faults can also change the
-hardware (`Telescope`), because what a driver reports and what is true may differ.
+Each kind of fault is a class that wraps a simulated device and behaves like the device except for the fault. A seed
+determines when and how often the fault strikes, and the fault counts its strikes. Faults can also change the hardware
+(`Telescope`), because the report of a driver and the true state may differ.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ class Strikes:
     Attributes
     ----------
     first, times
-        Number of the first of these calls, and how many there are in a row.
+        Number of the first of these calls, and the number of consecutive calls.
     calls, met
-        Number of calls so far, and how many of them the fault has struck.
+        Number of calls so far, and the number of calls that the fault has struck.
     """
 
     first: int
@@ -65,7 +65,7 @@ class Fault:
     lasting
         Probability that the fault never ends.
     strikes
-        The calls that it strikes.
+        The calls that the fault strikes.
     """
 
     rows: ClassVar[tuple[int, ...]]
@@ -91,7 +91,7 @@ def kind_of(fault: type[Fault]) -> str:
 
 
 class InFrontOf(Fault, Generic[D]):
-    """A fault in front of a device, which passes on everything that it does not change."""
+    """A fault that wraps a device and passes on everything that it does not change."""
 
     def __init__(self, inner: D, hardware: Telescope, random: Random) -> None:
         super().__init__(hardware, random)
@@ -109,7 +109,7 @@ if TYPE_CHECKING:
     PanelBase = FlatPanel
     WheelBase = FilterWheel
 else:
-    # Only the type checker may see the protocols as base classes: their methods would hide `__getattr__`.
+    # Only the type checker may see the protocols as base classes, because their methods would hide `__getattr__`.
     CameraBase = PanelBase = WheelBase = object
 
 

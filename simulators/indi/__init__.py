@@ -4,5 +4,5 @@ Start with `rig`, which has the devices; `device` is their base class, `properti
 `serve` accepts clients and routes messages as indiserver does, `requests` parses what clients send, `driver` is the
 entry point of `indi_coldframe_rig`.
 
-The protocol is implemented here; no INDI library is imported (docs/decisions/0002).
+The protocol is implemented here without any INDI library (docs/decisions/0002).
 """

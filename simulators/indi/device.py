@@ -30,7 +30,7 @@ OPTIONS_GROUP = "Options"
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """XML from a device; it concerns one of its properties if `name` is not empty."""
+    """XML from a device; it concerns one property of the device if `name` is not empty."""
 
     device: str
     name: str
@@ -58,7 +58,7 @@ class BlobNotice:
     def inline(self) -> bytes:
         """XML with the bytes in base64; encoding takes time, but releases the interpreter lock."""
         encoded = pybase64.b64encode(self.file.view())
-        # Without "enclen": libindi then assumes lines of 72 characters, and swallows the closing tag (decision 0002).
+        # No "enclen": with it, libindi assumes lines of 72 characters, and skips the closing tag (decision 0002).
         start = f"{self.header}\n<oneBLOB {self._attributes}>\n"
         return b"".join((start.encode(), encoded, b"\n</oneBLOB>\n</setBLOBVector>\n"))
 

@@ -25,7 +25,7 @@ class State(StrEnum):
 
 
 class Permission(StrEnum):
-    """Whether a client may read or write a property."""
+    """The permission of clients to read or write a property."""
 
     READ_ONLY = "ro"
     WRITE_ONLY = "wo"
@@ -33,7 +33,7 @@ class Permission(StrEnum):
 
 
 class Rule(StrEnum):
-    """How many switches of a vector may be on."""
+    """The number of switches of a vector that may be on."""
 
     ONE_OF_MANY = "OneOfMany"
     AT_MOST_ONE = "AtMostOne"
@@ -83,7 +83,7 @@ class Number:
         Raises
         ------
         RefusedError
-            If it is not a finite number, or out of range.
+            If the text is not a finite number, or the number is out of range.
         """
         try:
             value = sexagesimal(raw)
@@ -113,7 +113,7 @@ class Switch:
         Raises
         ------
         RefusedError
-            If it is neither On nor Off.
+            If the text is neither On nor Off.
         """
         if raw not in ("On", "Off"):
             raise RefusedError(f"{self.name}: {raw[:40]!r} is neither On nor Off")
@@ -187,7 +187,7 @@ class Vector:
 
     @property
     def selected(self) -> str | None:
-        """Name of the switch that is on; None if none is."""
+        """Name of the switch that is on; None if all switches are off."""
         return next((name for name, element in self.elements.items() if element.value == "On"), None)
 
     def select(self, element: str | None) -> None:
@@ -206,7 +206,7 @@ class Vector:
         Raises
         ------
         RefusedError
-            If the property cannot be written, has no such element, or a value is not allowed.
+            If the property cannot be written or has no such element, or if a value is not allowed.
         """
         if self.permission is Permission.READ_ONLY:
             raise RefusedError(f"{self.name}: is read-only")
@@ -264,7 +264,7 @@ def sexagesimal(text: str) -> float:
     Raises
     ------
     ValueError
-        If it is not a number.
+        If `text` is not a number.
     """
     parts = text.replace(":", " ").replace(";", " ").split()
     sign = -1.0 if text.strip().startswith("-") else 1.0

@@ -16,11 +16,11 @@ _DECLARATION = re.compile(rb"<\?[^>]*\?>")
 
 
 class GarbledStreamError(ColdframeError, ValueError):
-    """A client's stream is not INDI, and cannot be read any further."""
+    """A client's stream is not INDI, and the rest of it cannot be read."""
 
 
 class BlobPolicy(StrEnum):
-    """Whether a client wants BLOBs."""
+    """The policy of a client for BLOBs."""
 
     NEVER = "Never"
     ALSO = "Also"
@@ -55,7 +55,7 @@ class NewVector:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Answer with this uid."""
+    """Answer the ping with the given uid."""
 
     uid: str
 
@@ -68,7 +68,7 @@ class RequestReader:
 
     def __init__(self) -> None:
         self._parser: XMLPullParser[Element] = XMLPullParser(("start", "end"))
-        # The stream is a sequence of elements without a root. An artificial root also prevents document types.
+        # The stream is a sequence of elements without a root. The artificial root also prevents document types.
         self._parser.feed(b"<requests>")
         self._open: list[Element] = []
         self._tail = b""

@@ -46,7 +46,7 @@ FRAME_KINDS = {
 }
 
 REACHED_C = 0.2
-"""Deviation from the setpoint up to which it counts as reached."""
+"""Largest deviation from the setpoint at which the setpoint counts as reached."""
 
 
 def indi_devices(rig: SimulatedRig, tasks: asyncio.TaskGroup, publish: Publish) -> list[IndiDevice]:
@@ -180,7 +180,7 @@ class IndiCamera(IndiDevice):
         if self._exposing:
             self._exposing.cancel()
         kind = FRAME_KINDS[self._kind.selected or "FRAME_LIGHT"]
-        # Like libindi's base class, use the shortest exposure for bias frames, whatever was requested.
+        # Like libindi's base class, use the shortest exposure for bias frames regardless of the request.
         shortest_s = self._telescope.rig.timing.shortest_exposure_s
         exposure_s = shortest_s if kind is FrameKind.BIAS else float(values["CCD_EXPOSURE_VALUE"])
         self._exposing = self.start(self._expose(kind, exposure_s))

@@ -29,7 +29,7 @@ from coldframe.simulators.indi.requests import (
 from coldframe.simulators.indi.rig import indi_devices
 
 LONGEST_LAG = 512 << 20
-"""Bytes that a client may lag behind before it is disconnected."""
+"""Most unsent bytes of a client before it is disconnected."""
 ACCEPT_PAUSE_S = 0.2
 
 BuildDevices = Callable[[asyncio.TaskGroup, Publish], list[IndiDevice]]
@@ -42,7 +42,7 @@ class ServerStartError(ColdframeError, OSError):
 
 
 class Subscription:
-    """The messages that a client wants, by indiserver's rules."""
+    """The messages that a client receives, by indiserver's rules."""
 
     def __init__(self) -> None:
         self._everything = False
@@ -58,7 +58,7 @@ class Subscription:
             self._everything = True
 
     def enable(self, request: EnableBlob) -> None:
-        """Set the policy for BLOBs, of all properties if the request names none."""
+        """Set the policy for BLOBs; it applies to all properties if the request names none."""
         if request.name:
             self._property_policies[request.device, request.name] = request.policy
             self._wanted.add((request.device, request.name))
@@ -67,7 +67,7 @@ class Subscription:
             self._property_policies = dict.fromkeys(self._property_policies, request.policy)
 
     def covers(self, notice: Notice | BlobNotice) -> bool:
-        """Return whether the client wants a message."""
+        """Return whether the client should receive a message."""
         key = notice.device, notice.name
         if not (self._everything or key in self._wanted or (notice.device, "") in self._wanted):
             return False
@@ -108,7 +108,7 @@ class Connection:
         stream.setblocking(False)
 
     def offer(self, notice: Notice | BlobNotice) -> None:
-        """Queue a message if this client wants it; return at once."""
+        """Queue a message if this client should receive it; return at once."""
         if self._subscription.covers(notice):
             if isinstance(notice, BlobNotice):
                 self._put(notice, notice.file.size)
@@ -116,7 +116,7 @@ class Connection:
                 self._put(notice.xml, len(notice.xml))
 
     async def run(self) -> None:
-        """Serve until the client disconnects, sends garbage, or lags too far behind."""
+        """Serve until the client disconnects, sends invalid data, or lags too far behind."""
         writing = asyncio.create_task(self._write())
         with self._stream, self._bus.joined(self):
             try:
@@ -127,7 +127,7 @@ class Connection:
                 _log.exception("closed a connection after an error")
             finally:
                 writing.cancel()
-                # Wait: the socket must not be closed during a write that is being cancelled.
+                # Wait, because the socket must not be closed during a write that is being cancelled.
                 await asyncio.wait((writing,))
 
     def _put(self, item: bytes | BlobNotice, size: int) -> None:
@@ -169,7 +169,7 @@ class Connection:
             while True:
                 await self._write_next()
         except OSError as error:
-            # A client that disconnects right after a request still gets it executed: reading continues to the end.
+            # Reading continues to the end, so that the last request of a disconnected client is still executed.
             _log.debug("a client no longer receives: %s", error)
             self._subscription = Subscription()
 
@@ -263,7 +263,7 @@ async def serve(
     rig
         The rig to serve.
     host, port
-        Address to listen on for TCP connections. Anyone who can connect has full control: keep to loopback.
+        Address to listen on for TCP connections. Anyone who can connect has full control: use only loopback addresses.
     unix_socket
         Name of a local socket in the abstract namespace, such as indiserver's "/tmp/indiserver"; None for no socket.
     started

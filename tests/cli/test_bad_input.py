@@ -275,4 +275,4 @@ def test_too_little_memory_gives_one_line(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr(sys, "argv", ["coldframe", "library", "list"])
     with pytest.raises(SystemExit) as ended:
         main()
-    assert (ended.value.code, capsys.readouterr().err) == (ExitCode.BAD_INPUT, "not enough memory for this\n")
+    assert (ended.value.code, capsys.readouterr().err) == (ExitCode.BAD_INPUT, "not enough memory for this command\n")

@@ -50,4 +50,4 @@ def test_a_night_with_a_remote_server_starts_with_a_warning(tmp_path: Path) -> N
     server.stdout.close()
     server.stderr.close()
     assert (first["event"], first["severity"]) == ("notice", "warning")
-    assert f"the INDI server {OTHER} is another machine's" in first["text"]
+    assert f"the INDI server {OTHER} is on another machine" in first["text"]

@@ -249,7 +249,7 @@ def test_a_simulated_night_for_simulated_lights(tmp_path: Path) -> None:
     assert run("simulate", "small", "--lights", lights).exit_code == ExitCode.DONE
     ended = run("run", *given, "--json")
     assert ended.exit_code == ExitCode.DONE, ended.stderr
-    assert "no configured [[sets]]" in ended.stderr
+    assert "ignoring the configured [[sets]]" in ended.stderr
     events = [json.loads(line)["event"] for line in ended.stdout.splitlines()]
     assert (events[0], events[-2:]) == ("hook-ended", ["night-ended", "hook-ended"])
     (folder,) = (tmp_path / "night").glob("20*")

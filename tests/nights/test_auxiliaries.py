@@ -84,7 +84,7 @@ async def test_it_is_off_for_every_frame_without_light_and_on_at_the_end(tmp_pat
     assert night.outcome is NightOutcome.COMPLETE
     assert cameras[0].lit == []
     assert heater.is_on
-    assert len([reason for reason in reasons(tmp_path) if "Heater went away or was changed" in reason]) == 1
+    assert len([reason for reason in reasons(tmp_path) if "Heater was lost or changed" in reason]) == 1
     assert len(night.of(MasterWritten)) == len(short().sets)
 
 

@@ -29,7 +29,7 @@ class View(StrEnum):
 VIEWS = tuple(View)
 
 SendCommand = Callable[[Command], str | None]
-"""Sends a command to the night; returns the answer, or None if it comes later."""
+"""Sends a command to the night; returns the answer, or None if the answer comes later."""
 
 
 @dataclass(slots=True)
@@ -43,11 +43,11 @@ class Controls:
     close
         Closes the dashboard; None if it stays open until the night ends.
     allows_commands
-        Whether the night obeys commands; if not, their keys are not shown.
+        Whether the night accepts commands; if not, the command keys are hidden.
     note
         A line above the keys, shown until it is cleared.
     question
-        Asks for confirmation of a command; empty if none is pending.
+        Asks for confirmation of a command; empty if no command is pending.
     """
 
     send: SendCommand
@@ -71,7 +71,7 @@ class Controls:
         return self._message if self._message_until is not None and now < self._message_until else ""
 
     def press(self, key: str, state: DashboardState, now: datetime) -> None:
-        """Handle a key."""
+        """Handle a key press."""
         self._message = ""
         self.withdraw_outdated_question(state)
         if self._pending is not None:

@@ -1,4 +1,4 @@
-"""Small drawings made of characters: bars, gauges, histograms, curves and pictures, each of a given size."""
+"""Draw bars, gauges, histograms, curves and pictures from characters, each in a given size."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from rich.style import Style
 from rich.text import Text
 
 # Hues of Okabe and Ito's palette (Color Universal Design, 2008), distinguishable with every kind of colour vision. Each
-# meaning also has a sign or a word of its own, so that nothing is lost without colour.
+# meaning also has its own sign or word, so that the dashboard is complete without colour.
 GOOD = Style(color="#2cb899")
 NOTE = Style(color="#56b4e9")
 WARN = Style(color="#e69f00", bold=True)
@@ -112,7 +112,7 @@ ASCII = Glyphs(
 
 
 def fit(text: str, width: int, glyphs: Glyphs) -> str:
-    """Shorten `text` to `width` cells, at the end of a word if one ends in the second half."""
+    """Shorten `text` to `width` cells; cut after a word if one ends in the second half."""
     if cell_len(text) <= width:
         return text
     room = width - len(glyphs.ellipsis)
@@ -150,7 +150,7 @@ def gauge(level: float, low: float, high: float, width: int, glyphs: Glyphs) -> 
     )
     inside = low <= level <= high
     position = min(max(int(level * scale), 0), width - 1)
-    # Rounding must not move the mark of a level within the band out of it.
+    # Rounding must not move the mark of a level within the band out of the band.
     position = min(max(position, first), last - 1) if inside else position
     sign = glyphs.mark if level <= 2 * high else glyphs.beyond
     return line[:position] + Text(sign, STRONG if inside else WARN) + line[position + 1 :]
@@ -159,7 +159,7 @@ def gauge(level: float, low: float, high: float, width: int, glyphs: Glyphs) -> 
 def histogram(counts: NDArray[np.int64], width: int, height: int, glyphs: Glyphs) -> list[str]:
     """Draw a histogram, top line first; the height is the square root of the counts, so that tails are visible."""
     edges = np.linspace(0, len(counts), width + 1).astype(np.intp)
-    # If there are more columns than bins, neighbouring columns share one.
+    # If there are more columns than bins, neighbouring columns share a bin.
     columns = np.maximum.reduceat(counts, np.minimum(edges[:-1], len(counts) - 1)).astype(np.float64)
     roots = np.sqrt(np.maximum(columns, 0.0))
     steps = len(glyphs.levels) - 1
@@ -174,7 +174,7 @@ def histogram(counts: NDArray[np.int64], width: int, height: int, glyphs: Glyphs
 class Canvas:
     """A curve and a dotted reference, in braille (2 by 4 dots per character) or with one dot per character.
 
-    Where both meet in one character, only the curve is drawn, because a character has a single colour.
+    In a character that both would occupy, only the curve is drawn, because a character has a single colour.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ class Canvas:
         self._set(self._measured, x, y)
 
     def line_to(self, x: float, y: float) -> None:
-        """Continue the curve to `x`, `y`; its first point is a dot."""
+        """Continue the curve to `x`, `y`; the first point of a curve is a dot."""
         from_x, from_y = self._pen or (x, y)
         dots = max(abs(x - from_x) * self.width, abs(y - from_y) * self.height)
         for step in range(math.ceil(dots) + 1):
@@ -250,7 +250,7 @@ class Picture:
         self._pixels = pixels
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw the picture into the area that the options give."""
+        """Draw the picture into the area given by `options`."""
         width, height = options.max_width, options.height or console.height
         pixels = shrink(self._pixels, width, 2 * height)
         colours = not console.no_color and console.color_system in ("256", "truecolor")
@@ -277,7 +277,7 @@ def shrink(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
 
 
 GREYS = 52
-"""Shades of grey in a picture. With few, neighbours often share one, and fewer bytes go to the terminal."""
+"""Number of grey shades in a picture. Few shades make neighbours equal, so fewer bytes go to the terminal."""
 
 
 def _half_blocks(pixels: NDArray[np.uint8], _glyphs: Glyphs) -> Iterator[list[Segment]]:

@@ -1,4 +1,4 @@
-"""Single keys from the terminal, which never stop a night that runs in the background."""
+"""Read single keys from the terminal, without ever stopping a night that runs in the background."""
 
 import asyncio
 import os
@@ -10,17 +10,17 @@ from types import TracebackType
 from typing import Any, Self
 
 CHECK_S = 1.0
-"""Between two checks whether the process is in the foreground."""
+"""Time between two checks whether the process is in the foreground."""
 
 LONGEST_READ = 4096
 
 PASTE_S = 0.2
-"""Longest gap within pasted text."""
+"""Longest gap between characters of pasted text."""
 
 
 @contextmanager
 def _not_stopped() -> Iterator[None]:
-    """Keep terminal calls from stopping a process in the background, and the night with it.
+    """Keep terminal calls from stopping a background process, and with that process the night.
 
     With SIGTTIN blocked, reading from the background fails with EIO; with SIGTTOU blocked, setting modes is allowed
     (POSIX, XBD 11.1.4).
@@ -57,7 +57,8 @@ class Keyboard:
     async def __aenter__(self) -> Self:
         """Start reading keys, if there is a terminal and the process is in its foreground."""
         with suppress(OSError):
-            # Opened a second time: the shell shares the given file description, and would become non-blocking with it.
+            # Open the terminal a second time, because the shell shares the given file description and would become
+            # non-blocking, too.
             flags = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
             self._descriptor = os.open(os.ttyname(self._descriptor_given), flags)
             self._check()
@@ -90,7 +91,7 @@ class Keyboard:
             return False
 
     def _check(self) -> None:
-        """Set the modes and read keys while in the foreground; a shell may have reset the modes meanwhile."""
+        """While in the foreground, read keys and set the modes again, because a shell may have reset them."""
         loop = asyncio.get_running_loop()
         if not self._is_in_foreground():
             loop.remove_reader(self._descriptor)
@@ -117,11 +118,11 @@ class Keyboard:
             return
         except OSError:
             data = b""
-        if not data:  # in the background, or hung up; the next check finds out which
+        if not data:  # in the background, or the terminal hung up; the next check detects which
             asyncio.get_running_loop().remove_reader(self._descriptor)
             return
         now_s = asyncio.get_running_loop().time()
-        if len(data) > 1:  # pasted text; neither it nor what follows at once may end a night by accident
+        if len(data) > 1:  # pasted text: neither this text nor the rest of it may end a night by accident
             self._ignore_until_s = now_s + PASTE_S
         elif data.isascii() and now_s >= self._ignore_until_s:
             self._press(data.decode("ascii"))

@@ -40,10 +40,10 @@ LEAST_RIG = 16
 """Rows that the rig needs, with the temperature as a curve."""
 
 BLANK = Text(" ")
-"""An empty area; in place of an empty text, rich draws a placeholder."""
+"""An empty area, not an empty text, for which rich would draw a placeholder."""
 
 PICTURE_ASPECT = 1.5
-"""Columns over rows of the picture's area; most sensors have about this aspect ratio."""
+"""Ratio of columns to rows of the picture's area, which suits the aspect ratio of most sensors."""
 
 
 def render(state: DashboardState, width: int, height: int, now: datetime, controls: Controls | None = None) -> "Sized":
@@ -58,13 +58,13 @@ def render(state: DashboardState, width: int, height: int, now: datetime, contro
     now
         The present time; times of day are shown in its time zone.
     controls
-        The user's choices; None draws the overview without a footer.
+        The user's choices; None to draw the overview without a footer.
 
     Returns
     -------
     Sized
-        Print it, or take its lines. It consists of ASCII characters if the console's encoding is not Unicode, and
-        draws pictures in shades instead of half blocks if the console has no colours.
+        A renderable to print, or to take lines from. Its characters are ASCII if the console's encoding is not
+        Unicode. Its pictures are drawn in shades instead of half blocks if the console has no colours.
     """
     if controls is None:
         return Sized(_overview(state, width, height, now), width, height)
@@ -141,7 +141,7 @@ def _small(state: DashboardState, now: datetime) -> Layout:
 
 
 def _compact(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
-    """Two columns: plan and rig on the left; on the right the tuning or, once it is done, frame and master."""
+    """Two columns: plan and rig on the left; on the right the tuning or, after the tuning, frame and master."""
     left = Layout(size=min(max(width * 45 // 100, 38), 60))
     latest_height = 5 if height < 30 else height // 4  # noqa: PLR2004 - rows
     left.split_column(*_plan_and_rig(state, height - HEADLINE - latest_height, now))
@@ -157,7 +157,7 @@ def _compact(state: DashboardState, width: int, height: int, now: datetime) -> L
 
 
 def _plan_and_rig(state: DashboardState, height: int, now: datetime) -> tuple[Layout, Layout]:
-    """Give the plan as many rows as it has steps, as long as enough are left for the rig."""
+    """Give the plan as many rows as it has steps, if that leaves enough rows for the rig."""
     plan_height = min(len(state.steps) + 2, height - min(LEAST_RIG, height // 3))
     return (
         Layout(Block(draw_plan, state, now, title="Plan", gutter=2), size=plan_height),
@@ -231,7 +231,7 @@ def _picture(state: DashboardState) -> RenderableType:
 
 
 def summary(state: DashboardState) -> RenderableType:
-    """Return the masters of the night and what is missing, to print when the dashboard has closed."""
+    """Return the masters of the night and the missing sets, to print after the dashboard has closed."""
     return Group(_outcome(state), *_masters(state), *_missing(state), *_folder(state))
 
 
@@ -265,7 +265,7 @@ def _missing(state: DashboardState) -> Iterator[Text]:
 
 
 def snapshot_svg(state: DashboardState, width: int, height: int, now: datetime) -> str:
-    """Draw the dashboard as an SVG picture; parameters as in `render`."""
+    """Draw the dashboard as an SVG picture. The parameters are those of `render`."""
     console = Console(
         file=io.StringIO(),
         width=width,

@@ -1,4 +1,4 @@
-"""The dashboard on a terminal; a terminal that does not read never delays the night."""
+"""Show the dashboard on a terminal. A terminal that stops reading never delays the night."""
 
 import asyncio
 import contextlib
@@ -21,33 +21,33 @@ from coldframe.capture.monitoring.dashboard.layout import render, summary
 from coldframe.capture.monitoring.progress.state import DashboardState
 
 REFRESH_S = 0.25
-"""Between two checks for something new."""
+"""Time between two checks for new events."""
 
 LARGEST_SHARE = 0.02
-"""Largest share of a core for drawing; on slow machines and large terminals the dashboard is redrawn less often."""
+"""Largest fraction of a core used for drawing. Slow machines and large terminals get fewer redraws."""
 
 CLOCK_S = 1.0
-"""Between two redraws of clock and countdown when nothing else happens."""
+"""Time between two redraws of clock and countdown when nothing else changes."""
 
 REPAINT_S = 10.0
-"""Between two writings of all lines, in case another program has written to the screen."""
+"""Time between two redraws of all lines, in case another program has written to the screen."""
 
 FAREWELL_S = 2.0
-"""How long a slow terminal may take for the summary."""
+"""Time that a slow terminal may take for the summary."""
 
 
 class NonBlockingTerminal(io.TextIOBase):
     """A text file that writes to a terminal and never blocks.
 
-    A plain write blocks while the terminal does not read (Ctrl-S, a stalled ssh connection), and the event loop with
-    it. This class buffers what the terminal does not accept at once and writes it later; while `is_busy`, a caller
-    should skip a redraw. Writes to a terminal that has been closed are discarded.
+    A plain write blocks while the terminal does not read (Ctrl-S, a stalled ssh connection), and so blocks the event
+    loop. This class buffers the output that the terminal does not accept at once, and writes it later. Callers should
+    skip redraws while `is_busy`. Writes to a terminal that has been closed are discarded.
 
     Parameters
     ----------
     descriptor
         An open descriptor of the terminal, such as that of standard output. The terminal is opened a second time,
-        because the shell shares the given file description, and would become non-blocking with it.
+        because the shell shares the given file description and would become non-blocking, too.
 
     Raises
     ------
@@ -69,7 +69,7 @@ class NonBlockingTerminal(io.TextIOBase):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and rows; the last known ones if the terminal has been closed."""
+        """Columns and rows of the terminal; the last known size if the terminal has been closed."""
         with contextlib.suppress(OSError):
             columns, rows = os.get_terminal_size(self._descriptor)
             self._size = columns, rows
@@ -77,7 +77,7 @@ class NonBlockingTerminal(io.TextIOBase):
 
     @property
     def is_busy(self) -> bool:
-        """True while the terminal has not accepted everything."""
+        """True while the terminal has not accepted all output."""
         return bool(self._pending)
 
     def isatty(self) -> bool:
@@ -85,7 +85,7 @@ class NonBlockingTerminal(io.TextIOBase):
         return True
 
     def fileno(self) -> int:
-        """Return the descriptor."""
+        """Return the file descriptor."""
         return self._descriptor
 
     def write(self, text: str) -> int:
@@ -95,11 +95,11 @@ class NonBlockingTerminal(io.TextIOBase):
         return len(text)
 
     async def drain(self) -> None:
-        """Wait until the terminal has accepted everything."""
+        """Wait until the terminal has accepted all output."""
         await self._drained.wait()
 
     def close(self) -> None:
-        """Discard what is buffered and close the descriptor."""
+        """Discard the buffered output and close the descriptor."""
         if not self.closed:
             asyncio.get_running_loop().remove_writer(self._descriptor)
             os.close(self._descriptor)
@@ -144,10 +144,10 @@ def _local_time() -> datetime:
 
 
 class Dashboard:
-    """Shows a night on a terminal; an `EventStream` subscriber and an asynchronous context manager.
+    """Shows a night on a terminal. It is an `EventStream` subscriber and an asynchronous context manager.
 
-    On entering, it switches to the terminal's alternate screen, and a task redraws what has changed. On leaving, it
-    restores the terminal and prints a summary.
+    On entering, it switches to the terminal's alternate screen and starts a task that redraws changed lines. On
+    leaving, it restores the terminal and prints a summary.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class Dashboard:
     controls
         Handles keys; None for a dashboard without keys.
     farewell
-        Returns what to print on leaving.
+        Returns the summary to print on leaving.
 
     Raises
     ------
@@ -182,7 +182,7 @@ class Dashboard:
         self._pressed = asyncio.Event()
 
     def __call__(self, event: Event) -> None:
-        """Apply an event; it is drawn at the next refresh."""
+        """Apply the event. The next refresh draws it."""
         self.state.apply(event)
         self._has_news = True
 
@@ -194,12 +194,12 @@ class Dashboard:
         self._has_news = True
 
     def mark_lost(self) -> None:
-        """Show that the night is no longer heard of, until `restart`."""
+        """Show that contact with the night is lost, until `restart`."""
         self.state.lose()
         self._has_news = True
 
     def press(self, key: str) -> None:
-        """Handle a key."""
+        """Handle a key press."""
         if self._controls is not None:
             self._controls.press(key, self.state, self._now())
             self._has_news = True

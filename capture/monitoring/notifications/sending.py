@@ -1,4 +1,4 @@
-"""Sends notifications through Apprise, in threads that the night never waits for."""
+"""Send notifications through Apprise, in threads that the night never waits for."""
 
 import importlib.util
 import logging
@@ -20,10 +20,10 @@ from coldframe.errors import ColdframeError
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 30
-"""Notifications that wait to be sent; if there are more, the oldest is discarded."""
+"""Largest number of notifications waiting to be sent. If there are more, the oldest is discarded."""
 
 MOST_STUCK = 3
-"""After this many attempts have exceeded their deadline, no more are made."""
+"""Number of attempts that may exceed their deadline. After that, no more notifications are sent."""
 
 LONGEST_FILE_BYTES = 100_000
 
@@ -41,7 +41,7 @@ def addresses(settings: NotifySettings, environment: Mapping[str, str] = os.envi
     Raises
     ------
     NotifySetupError
-        If there are none, or they cannot be read.
+        If there are no addresses, or the addresses cannot be read.
     """
     found = _in_file(settings.urls_file) if settings.urls_file else []
     for name in settings.urls_from:
@@ -83,7 +83,7 @@ def apprise_sender(settings: NotifySettings) -> Send:
         raise NotifySetupError("[notify] needs Apprise, which is not installed: pip install 'coldframe[notify]'")
     import apprise  # noqa: PLC0415  # slow to import, and an optional dependency
 
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it would log addresses, which hold passwords
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # Apprise would log addresses, which hold passwords
     sender = apprise.Apprise()
     for number, url in enumerate(urls, start=1):
         if not sender.add(url):
@@ -107,11 +107,11 @@ class Notifier:
     Parameters
     ----------
     writer
-        Decides which events deserve one, and writes it.
+        Decides which events deserve a notification, and writes it.
     send
-        Sends it.
+        Sends a notification.
     deadline_s
-        Longest time for sending one.
+        Longest time for sending a notification.
     """
 
     def __init__(self, writer: NotificationWriter, send: Send, deadline_s: float) -> None:
@@ -130,7 +130,7 @@ class Notifier:
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
-        """Send during the block; afterwards wait up to one deadline for what is still queued."""
+        """Send during the block; afterwards wait up to one deadline for notifications still queued."""
         threading.Thread(target=self._send_all, name="notify", daemon=True).start()
         try:
             yield
@@ -167,7 +167,7 @@ class Notifier:
         try:
             is_sent = self._send(notification)
         except Exception as error:  # noqa: BLE001  # the boundary: a plugin of Apprise may raise anything
-            # Not the error's text, which may contain the address.
+            # Do not log the error's text, because it may contain the address.
             log.warning("notification not sent: %s: %s", notification.title, type(error).__name__)
             return
         if not is_sent:

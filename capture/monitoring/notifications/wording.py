@@ -1,4 +1,4 @@
-"""Decides which events deserve a notification, and writes it. Pure."""
+"""Decide which events deserve a notification, and write it. Pure."""
 
 import re
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from coldframe.capture.monitoring.progress.quantities import duration_text
 from coldframe.config.tables.notify import NotifySettings
 
 MOST_PROBLEMS = 15
-"""Largest number of notifications about problems per night; the last notification has the number of problems."""
+"""Largest number of problem notifications per night. The final notification contains the number of problems."""
 
 LONGEST_TEXT = 1000
 
@@ -59,7 +59,7 @@ class NotificationWriter:
     _began: datetime | None = None
 
     def write(self, event: Event) -> Notification | None:
-        """Return the notification about an event, or None if it deserves none."""
+        """Return the notification about the event, or None if the event deserves none."""
         line = self._narrator.narrate(event)
         self._count(event)
         if line is None:
@@ -111,7 +111,7 @@ class NotificationWriter:
 
 
 def kind_of(event: Event) -> str:
-    """Return the text of a problem without its numbers, which is the same for all problems of a kind."""
+    """Return the text of a problem without its numbers, so that it is the same for all problems of a kind."""
     match event:
         case Notice(text=text) | FrameRejected(reason=text) | StepEnded(reason=text) | SetResized(reason=text):
             return re.sub(r"[-+]?\d[\d.,:]*", "#", text)

@@ -1,4 +1,4 @@
-"""Commands over MQTT: parsing, and the checks that keep old or repeated ones from moving the rig. Pure."""
+"""Parse commands over MQTT, and keep old or repeated commands from moving the rig. Pure."""
 
 import json
 import re
@@ -11,10 +11,10 @@ from coldframe.errors import ColdframeError
 
 LONGEST_BYTES = 1024
 LONGEST_LIFE = timedelta(minutes=10)
-"""A command may expire this long from now at most, so that one delayed by network or broker cannot surprise anyone."""
+"""Longest time until a command expires, so that a command delayed by the network or the broker has no effect."""
 
 MOST_IDS = 1000
-"""Remembered ids, more than a sender uses within `LONGEST_LIFE`."""
+"""Number of remembered ids, more than a sender uses within `LONGEST_LIFE`."""
 
 VERBS = ("pause", "resume", "skip", "abort", "run")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -31,7 +31,7 @@ class Command:
     verb
         One of `VERBS`.
     step
-        Number of the step to skip; None for the one under way.
+        Number of the step to skip; None for the running step.
     """
 
     id: str
@@ -46,7 +46,7 @@ class CommandError(ColdframeError, ValueError):
     Attributes
     ----------
     id
-        Identifier of the command, if it has one.
+        Identifier of the command; None if the command has none.
     """
 
     def __init__(self, text: str, command_id: str | None = None) -> None:
@@ -122,21 +122,21 @@ class CommandGate:
         return len(self._seen)
 
     def admit(self, payload: bytes, now: datetime, *, is_retained: bool) -> Command:
-        """Return a command that may be obeyed now.
+        """Return the command in the payload if it may be carried out now.
 
         Parameters
         ----------
         payload
             The message.
         now
-            Wall-clock time in UTC, which is what the sender has to compare with.
+            Wall-clock time in UTC, the only time that the sender also knows.
         is_retained
-            Whether the broker had retained it, so that it may be of any age.
+            Whether the broker had retained the message, which may then be of any age.
 
         Raises
         ------
         CommandError
-            If the command must not be obeyed.
+            If the command must not be carried out.
         """
         command = parse_command(payload)
         if is_retained:
@@ -169,7 +169,7 @@ def answer_document(command_id: str | None, text: str, now: datetime, *, accepte
     Parameters
     ----------
     command_id
-        None if the message had none.
+        Identifier of the command; None if the message had none.
     accepted
         Whether the command was passed to the night. `text` is the reply of the night, or the reason for refusing.
     """

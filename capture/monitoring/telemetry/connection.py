@@ -1,4 +1,4 @@
-"""A connection to the MQTT broker that is made again whenever it is lost, and the messages that wait for it."""
+"""Keep a connection to the MQTT broker, reconnect whenever it is lost, and queue messages meanwhile."""
 
 import asyncio
 import contextlib
@@ -21,10 +21,10 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 FAREWELL_S = 2.0
-"""How long the last message may take to be confirmed by a broker that has answered so far."""
+"""Time allowed at the end for the broker to confirm the last message, if it has answered so far."""
 
 SPARE_S = 0.5
-"""How long one more attempt to connect may take at the end, and how long the thread may take to finish."""
+"""Time allowed at the end for one more attempt to connect, and for the thread to finish."""
 
 BACKOFF = Backoff(first_s=1.0, longest_s=60.0)
 
@@ -62,15 +62,16 @@ class BrokerConnection:
     access
         The broker.
     client_id
-        Identifies this client; of two with the same identifier the broker disconnects the first.
+        Identifies this client. If two clients have the same identifier, the broker disconnects the first.
     status_topic
-        Retains `Presence.ONLINE`, `farewell` after `finish`, and `Presence.OFFLINE` (the last will) after neither.
+        Retained topic with `Presence.ONLINE` while connected, `farewell` after `finish`, and `Presence.OFFLINE` (the
+        last will) if the connection ends without `finish`.
     farewell
         The last message.
     subscriptions
         Topics to subscribe to after each connection.
     on_connected, on_lost
-        Called after each connection and after each failed or lost one, the latter with the reason.
+        Called after each successful connection, and after each failed or lost connection with the reason.
     on_message
         Called with each message that arrives.
     backoff
@@ -107,26 +108,26 @@ class BrokerConnection:
 
     @property
     def is_connected(self) -> bool:
-        """True while the broker is there."""
+        """True while the broker is connected."""
         return self._is_connected
 
     @property
     def messages_waiting(self) -> int:
-        """Messages that have not been sent yet."""
+        """Number of messages that have not been sent yet."""
         return len(self._outbox)
 
     @property
     def messages_dropped(self) -> int:
-        """Messages that were discarded because too many waited."""
+        """Number of messages that were discarded because too many waited."""
         return self._outbox.dropped
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Send a message once, or drop it when too many wait."""
+        """Send a message once, or drop it if too many messages wait."""
         self._outbox.add(topic, payload)
         self._has_work.set()
 
     def retain(self, topic: str, payload: bytes) -> None:
-        """Send the latest message of a retained topic, now and after each reconnection."""
+        """Send the latest message of a retained topic now and after each reconnection."""
         self._outbox.retain(topic, payload)
         self._has_work.set()
 
@@ -136,12 +137,12 @@ class BrokerConnection:
         self._has_work.set()
 
     def finish(self) -> None:
-        """Let `run` send what waits and then the farewell, and return."""
+        """Let `run` send the waiting messages, then the farewell, and return."""
         self._finishing.set()
         self._has_work.set()
 
     async def run(self) -> None:
-        """Stay connected until `finish`, and `FAREWELL_S` longer at most; `SPARE_S` without a broker."""
+        """Stay connected until `finish`, then send the rest for at most `FAREWELL_S` (`SPARE_S` without a broker)."""
         connecting = asyncio.create_task(self._stay_connected(), name="mqtt connection")
         finishing = asyncio.create_task(self._finishing.wait(), name="mqtt finish")
         try:
@@ -153,7 +154,7 @@ class BrokerConnection:
             connecting.result()
 
     async def _stay_connected(self) -> None:
-        """Connect and reconnect until the farewell is confirmed; once finishing, make one more attempt at most."""
+        """Connect and reconnect until the farewell is confirmed. After `finish`, make at most one more attempt."""
         pauses_s = self._backoff.pauses_s()
         while True:
             was_finishing = self._finishing.is_set()
@@ -182,7 +183,7 @@ class BrokerConnection:
             if message is not None:
                 await self._send(broker, message)
             elif self._finishing.is_set():
-                # The only confirmed message (QoS 1): it proves that all before it have arrived.
+                # Only this message is confirmed (QoS 1). Its confirmation proves that all earlier ones have arrived.
                 await broker.publish(self._farewell, confirmed=True)
                 return
             else:
@@ -203,7 +204,7 @@ class BrokerConnection:
 
 
 def prepare_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Keep the MQTT library from blocking the end of an event loop, and its faults off the terminal."""
+    """Keep the MQTT library from blocking the end of the event loop and from printing faults on the terminal."""
     loop.set_default_executor(DetachedExecutor(1))
     loop.set_exception_handler(_log_fault)
 
@@ -214,7 +215,7 @@ def _log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
 
 
 async def subscribe(broker: Broker, topics: Sequence[str]) -> None:
-    """Subscribe to some topics; log each that the broker does not grant.
+    """Subscribe to the given topics; log each topic that the broker does not grant.
 
     Raises
     ------
@@ -226,7 +227,7 @@ async def subscribe(broker: Broker, topics: Sequence[str]) -> None:
 
 
 async def run_until_first(*works: Coroutine[Any, Any, None]) -> None:
-    """Run several coroutines until one of them ends, and cancel the others; raise its error, if it has one."""
+    """Run several coroutines until one of them ends, then cancel the others. Raise the error of that one, if any."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -237,7 +238,7 @@ async def run_until_first(*works: Coroutine[Any, Any, None]) -> None:
 
 
 async def cancel_all(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait for their end."""
+    """Cancel the given tasks and wait for their end."""
     for task in tasks:
         task.cancel()
     if tasks:

@@ -1,4 +1,4 @@
-"""The night so far in one message, from which a new watcher learns what the others have seen. Pure.
+"""Collect the night so far in one message, which shows a new watcher what the others have seen. Pure.
 
 Each line is an event as in the journal, with two more fields: `run` identifies the run, and `n` counts its events.
 Lines that later ones supersede are omitted, so the counts have gaps.
@@ -36,13 +36,13 @@ KEPT: dict[type[Event], int] = {
     Notice: 100,
     TemperatureRead: 120,
 }
-"""Kept events of each kind."""
+"""Number of events kept of each kind."""
 
 KEPT_OTHERS = 500
-"""Kept events of each other kind, such as steps and masters."""
+"""Number of events kept of each other kind, such as steps and masters."""
 
 READINGS_S = 15.0
-"""A reading that follows the one before sooner than this supersedes it."""
+"""Shortest time between two kept readings. A reading that follows sooner supersedes the previous one."""
 
 LONGEST_UNPACKED = 4_000_000
 """Size in bytes that a reader accepts, far more than the limits above allow."""
@@ -82,7 +82,7 @@ class Digest:
 
     def _lines(self, event: Event) -> deque[tuple[int, str]]:
         kind = type(event)
-        # Of earlier steps only the last frame is needed, for the count; of the running step also those before.
+        # For earlier steps, only the last frame is needed (for the count); for the running step, all frames are.
         key = (kind, event.step) if isinstance(event, FrameAccepted) else kind
         return self._kept.setdefault(key, deque(maxlen=KEPT.get(kind, KEPT_OTHERS)))
 
@@ -101,7 +101,7 @@ class Digest:
                     self._grown = event.step
 
     def _thin_readings(self, event: TemperatureRead) -> None:
-        """Replace the last reading by the new one if that follows too soon after the one before."""
+        """Replace the last reading by the new one if the new one follows too soon after the reading before the last."""
         last = self._last_reading
         if last is not None and (event.at - last.at).total_seconds() < READINGS_S and self._kept.get(TemperatureRead):
             if len(self._kept[TemperatureRead]) > 1:
@@ -111,7 +111,7 @@ class Digest:
 
 
 def is_in_digest(event: Event) -> bool:
-    """Return whether an event belongs in the digest; pictures have a topic of their own."""
+    """Return whether the event belongs in the digest. Pictures have their own topic."""
     return not isinstance(event, FrameShown)
 
 

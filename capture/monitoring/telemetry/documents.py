@@ -1,4 +1,4 @@
-"""The MQTT messages as JSON documents; their schemas are in docs/mqtt. Pure."""
+"""Build the MQTT messages as JSON documents; their schemas are in docs/mqtt. Pure."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ SCHEMA = 1
 """Incremented when a field changes its meaning or is removed, but not when one is added."""
 
 MOST_PROBLEMS = 10
-"""Only the latest are included; the journal topic has more."""
+"""Number of latest problems in the state; the journal topic has more."""
 
 LONGEST_TEXT = 500
 

@@ -1,4 +1,4 @@
-"""A night put together again from its MQTT messages, for watchers on another machine. Pure."""
+"""Reconstruct a night from its MQTT messages, for watchers on another machine. Pure."""
 
 import base64
 import binascii
@@ -28,9 +28,9 @@ class RemoteNight:
     Parameters
     ----------
     topics
-        Those of the rig.
+        Topics of the rig.
     allows_commands
-        Whether a run that is online would obey.
+        Whether a run that is online accepts commands.
     """
 
     def __init__(self, topics: Topics, *, allows_commands: bool) -> None:
@@ -43,7 +43,7 @@ class RemoteNight:
         self._is_attached = False
 
     def receive(self, topic: str, payload: bytes) -> list[Update]:
-        """Return what a message adds to the night; nothing if it adds nothing, or is not one of ours."""
+        """Return the updates from the message; none if the message adds nothing or is not from coldframe."""
         topics = self._topics
         if topic == topics.status:
             self._presence = payload
@@ -66,7 +66,7 @@ class RemoteNight:
         return [*events] if self._follower.run == known else self._attach()
 
     def _attach(self) -> list[Update]:
-        """Start with all events so far; a run that is over is detached right after that."""
+        """Start with all events so far. If the run is over, detach from it immediately afterwards."""
         if not self._presence or self._journal is None:
             return []
         self._follower = Follower()
@@ -82,14 +82,14 @@ class RemoteNight:
 
 
 class Follower:
-    """Returns the events of journals and single lines, each event once; lines that are not ours are ignored.
+    """Returns the events of journals and single lines, each event once. Lines not from coldframe are ignored.
 
     Attributes
     ----------
     run
         Identifier of the run that is followed; None before its first event.
     is_behind
-        True if a line was missed. The next journal has it; follow that one from its start with another follower.
+        True if a line was missed. The next journal contains that line; read that journal with a new follower.
     """
 
     def __init__(self) -> None:
@@ -98,14 +98,14 @@ class Follower:
         self._count = 0
 
     def journal(self, payload: bytes) -> list[Event]:
-        """Return the new events of a journal, in order; all of them if it is of another run than before."""
+        """Return the new events of the journal, in order; all events if the journal belongs to a new run."""
         try:
             return self._events(list(unpack(payload)))
         except ValueError:
             return []
 
     def line(self, payload: bytes) -> list[Event]:
-        """Return the event of a line, if it is new."""
+        """Return the event of the line if the event is new."""
         known = self._count
         found = self._events([payload.decode("ascii", "replace")])
         self.is_behind = self.is_behind or (bool(found) and self._count != known + 1)

@@ -1,4 +1,4 @@
-"""The retained document from which Home Assistant learns of a rig: one device with all its components. Pure.
+"""Build the retained document that describes a rig to Home Assistant: one device with all its components. Pure.
 
 The names of the fields are Home Assistant's (MQTT discovery with a device payload, in abbreviated form).
 """
@@ -40,7 +40,7 @@ class HomeAssistant:
     rig
         Display name.
     takes_commands
-        Whether the device has buttons.
+        Whether the rig takes commands, so that the device has buttons.
     """
 
     prefix: str
@@ -120,7 +120,7 @@ class HomeAssistant:
             [
                 self._component("problem", "binary_sensor", "Problem", device_class="problem", value_template=problem),
                 self._component("paused", "binary_sensor", "Paused", value_template=paused),
-                # Always available, because it reports that the others are not.
+                # Always available, because this sensor reports that the other components are unavailable.
                 self._component(
                     "lost",
                     "binary_sensor",
@@ -135,11 +135,11 @@ class HomeAssistant:
 
     def _buttons(self) -> dict[str, Component]:
         if not self.takes_commands:
-            # Home Assistant removes a component of which only the platform is given.
+            # Home Assistant removes a component whose entry contains only the platform.
             return {key: {"p": "button"} for key in (*_BUTTONS, "run")}
         steering = self._availability(_ONLINE)
         buttons = dict(self._button(key, *shown, availability=steering) for key, shown in _BUTTONS.items())
-        # The listener's topic has the payloads that Home Assistant expects by default, so it needs no template.
+        # The listener's topic has the payloads that Home Assistant expects by default, so no template is needed.
         return buttons | dict([self._button("run", *_RUN, availability=[{"topic": self.topics.listener}])])
 
     def _button(self, verb: str, name: str, icon: str, **more: object) -> tuple[str, Component]:

@@ -1,8 +1,8 @@
-"""Waits at the broker for the command `run` while no night is under way, and starts one.
+"""Wait at the MQTT broker for the command `run` while no night is running, and start a night.
 
-A run that is under way answers for itself. Where one may be there, the listener waits for its answer and speaks only if
-none comes, so each command has exactly one answer. The night is a process of its own; it does not need the listener and
-survives it.
+A run in progress answers commands itself. If a run may be in progress, the listener waits for its answer and replies
+only if none comes, so that each command gets exactly one answer. The night is a separate process that does not need the
+listener and outlives it.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from coldframe.devices.mqtt.message import Message
 log = logging.getLogger(__name__)
 
 ANSWER_DEADLINE_S = 2.0
-"""How long a run that may be there has to answer a command before the listener does."""
+"""Time for a run to answer a command before the listener does."""
 
 BEGIN_DEADLINE_S = 60.0
-"""After this long the answer is that the night is beginning; hooks before the night may take longer."""
+"""Time after which the answer is that the night is beginning, because hooks before the night may take longer."""
 
 POLL_S = 0.25
 MOST_REPLIES = 32
-"""Commands that wait for a run's answer; any beyond are left to the run."""
+"""Largest number of commands that wait for a run's answer. Further commands are left to the run."""
 
 LONGEST_ANSWER = 500
 
@@ -45,7 +45,7 @@ EXPIRED = "ignored: expired while a run might have answered"
 
 
 class StartedNight(Protocol):
-    """A night in a process of its own."""
+    """A night in a separate process."""
 
     @property
     def is_over(self) -> bool:
@@ -57,23 +57,23 @@ class StartedNight(Protocol):
 
     @property
     def ending(self) -> str:
-        """How it ended, in one line: its first error if it reported one."""
+        """How the night ended, in one line: its first error if it reported one."""
 
     def terminate(self) -> None:
-        """Ask the night to end in the safe state; the second time, to skip the warm-up."""
+        """Make the night end in the safe state. The second call makes it skip the warm-up."""
 
     async def wait(self) -> None:
         """Wait until the process has ended."""
 
     async def clean_up(self) -> None:
-        """Make the rig safe if the process died while it held it."""
+        """Make the rig safe if the process died while it held the rig's lock."""
 
 
 class Nights(Protocol):
     """Starts nights."""
 
     def rig_user(self) -> str | None:
-        """Return a sentence about who uses the rig, or None if it is free."""
+        """Return a sentence that names the user of the rig, or None if the rig is free."""
 
     def start(self) -> StartedNight:
         """Start a night.
@@ -95,7 +95,7 @@ class Listener:
     rig
         Display name of the rig.
     nights
-        Starts a night.
+        Starts nights.
     report
         Called with each line for the user.
     answer_deadline_s
@@ -126,7 +126,7 @@ class Listener:
         subscriptions += [self._home.birth_topic] if settings.home_assistant else []
         self._connection = BrokerConnection(
             access,
-            # Not the run's identifier: the broker would disconnect whichever of the two connected first.
+            # An identifier other than the run's: otherwise the broker would disconnect the first of the two clients.
             client_id=f"coldframe-{topic_part(rig)}-listener",
             status_topic=self._topics.listener,
             farewell=Presence.OFFLINE,
@@ -152,7 +152,7 @@ class Listener:
         return self._run_presence == Presence.ONLINE.encode()
 
     async def run(self) -> None:
-        """Take commands until `stop`, and then until a night that was started here is over."""
+        """Take commands until `stop` is called, then wait until a night that was started here is over."""
         prepare_loop(asyncio.get_running_loop())
         ending = asyncio.create_task(self._finish_when_stopped(), name="mqtt stop")
         try:
@@ -161,7 +161,7 @@ class Listener:
             await cancel_all(ending, *self._replies)
 
     def stop(self) -> None:
-        """End; a night under way is first ended in the safe state. The second call skips its warm-up."""
+        """Stop the listener, after ending a running night in the safe state. A second call skips the warm-up."""
         self._stopped.set()
         if self._night is not None:
             self._report("ending the night, and waiting for it")
@@ -176,7 +176,7 @@ class Listener:
     # The connection
 
     def _found(self) -> None:
-        # The broker sends the retained status again, ahead of any command.
+        # The broker sends the retained status again before any command.
         self._run_presence = b""
         self._is_lost = False
         self._report(f"listening for commands on {self._topics.command} at the MQTT broker {self._address}")
@@ -221,7 +221,7 @@ class Listener:
             self._reply_unless_answered(command.id, partial(self._refuse, command.id, NO_NIGHT))
 
     def _reply_unless_answered(self, command_id: str | None, reply: Callable[[], None]) -> None:
-        """Reply at once if there is no run; otherwise only if the run does not answer in time."""
+        """Reply at once if no run can answer; otherwise reply only if the run does not answer in time."""
         if not self._may_run_answer():
             reply()
         elif len(self._replies) < MOST_REPLIES:
@@ -268,8 +268,8 @@ class Listener:
         return CLEANING_UP if self._night is None else UNDER_WAY
 
     async def _follow(self, command_id: str) -> None:
-        """Start a night, answer what becomes of it, and stay with it to its end."""
-        # A status that the broker has retained from an earlier run does not describe this one.
+        """Start a night, answer the command with the result, and follow the night to its end."""
+        # The status that the broker retained from an earlier run does not describe this run.
         self._run_presence = b""
         try:
             self._night = night = self._nights.start()
@@ -288,7 +288,7 @@ class Listener:
         await night.clean_up()
 
     async def _wait_until_begun(self, night: StartedNight) -> str | None:
-        """Wait until the night holds the rig and is online; return the answer, or None if it ended instead."""
+        """Wait until the night holds the rig and is online. Return the answer, or None if the night ended instead."""
         clock = asyncio.get_running_loop().time
         deadline_s = clock() + self._begin_deadline_s
         while not night.is_over:

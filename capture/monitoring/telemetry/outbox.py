@@ -1,11 +1,11 @@
-"""The messages that wait for the broker: the latest one per retained topic, and a bounded queue of others. Pure."""
+"""Hold messages for the broker: the latest one per retained topic, and a bounded queue of the others. Pure."""
 
 from collections import deque
 
 from coldframe.devices.mqtt.message import Message
 
 MOST_EVENTS = 1000
-"""Messages that wait without a broker; the oldest are dropped first. The journal topic still has the events."""
+"""Largest number of waiting messages. The oldest are dropped first; the journal topic still has their events."""
 
 
 class Outbox:
@@ -33,7 +33,7 @@ class Outbox:
             self._unsent[topic] = None
 
     def add(self, topic: str, payload: bytes) -> None:
-        """Add a message that is sent once; drop the oldest if there are too many."""
+        """Add a message that is sent once; drop the oldest message if there are too many."""
         self.dropped += len(self._queue) == self._queue.maxlen
         self._queue.append(Message(topic, payload))
 

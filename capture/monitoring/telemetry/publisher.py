@@ -1,7 +1,7 @@
-"""Telemetry of a night over MQTT, in a separate thread, so that the broker can never delay the night.
+"""Publish the telemetry of a night over MQTT from a separate thread, so that the broker can never delay the night.
 
-The night's event loop queues each event and continues. Encoding, the network and all waiting happen in the thread, on
-an event loop of its own (docs/decisions/0020). Every queue has a bound and drops its oldest entries.
+The night's event loop queues each event and continues. Encoding, network access and all waiting happen in the
+thread, on a separate event loop (docs/decisions/0020). Every queue has a bound and drops its oldest entries.
 """
 
 import asyncio
@@ -38,31 +38,31 @@ from coldframe.devices.mqtt.message import Message
 log = logging.getLogger(__name__)
 
 MOST_QUEUED = 20_000
-"""Events between the night and the thread, which takes them within milliseconds."""
+"""Largest number of events queued for the thread, which takes them within milliseconds."""
 
 REFRESH_S = 0.25
-"""Between two checks which retained documents are due."""
+"""Time between two checks for retained documents that are due."""
 
 MOST_NOTICES = 5
-"""Notices in a night that the broker is gone or back; the log has them all."""
+"""Largest number of notices per night about a lost or reconnected broker. The log has all of them."""
 
 NO_STEERING = "this run accepts no commands"
 UNDER_WAY = "a night is already under way"
 
 
 class Telemetry:
-    """An `EventStream` subscriber that publishes a night to an MQTT broker; to be entered before the first event.
+    """An `EventStream` subscriber that publishes a night to an MQTT broker. Enter it before the first event.
 
     Parameters
     ----------
     settings, access
-        The broker, and what to publish there.
+        The broker, and the choice of what to publish there.
     rig
         Display name of the rig.
     events, clock
         Event stream and clock of the night. A lost broker is reported as a notice in this stream.
     steering
-        Obeys commands; without it all are refused.
+        Carries out commands; None to refuse all commands.
     backoff
         Pauses between attempts to connect.
     """
@@ -98,7 +98,7 @@ class Telemetry:
 
     @asynccontextmanager
     async def publishing(self) -> AsyncIterator[None]:
-        """Publish during the block; afterwards wait `FAREWELL_S` at most until the last message is confirmed."""
+        """Publish during the block. Afterwards wait at most `FAREWELL_S` until the last message is confirmed."""
         night = asyncio.get_running_loop()
         over = asyncio.Event()
         self._publisher.start(night, over.set)
@@ -112,7 +112,7 @@ class Telemetry:
                     await over.wait()
 
     def _notify(self, severity: Severity, text: str) -> None:
-        """Publish a notice in the night's own events; runs on the night's loop."""
+        """Publish a notice in the night's event stream. Runs on the night's loop."""
         if self._is_over or self._notices >= MOST_NOTICES:
             return
         self._notices += 1
@@ -120,7 +120,7 @@ class Telemetry:
 
 
 class MqttPublisher:
-    """The thread that publishes; only `queue`, `start` and `stop` may be called from the night's."""
+    """The thread that publishes. The night's thread may call only `queue`, `start` and `stop`."""
 
     def __init__(
         self,
@@ -168,14 +168,14 @@ class MqttPublisher:
         self._call(self._take_queued)
 
     def start(self, night: asyncio.AbstractEventLoop, on_end: Callable[[], object]) -> None:
-        """Start the thread; `on_end` is called on the night's loop when it has ended."""
+        """Start the thread. When the thread has ended, `on_end` is called on the night's loop."""
         self._night = night
         ready = threading.Event()
 
         def run() -> None:
             try:
                 asyncio.run(self._run(ready))
-            except Exception:  # the boundary: a fault of the telemetry is no fault of the night
+            except Exception:  # a fault of the telemetry must not end the night
                 log.exception("the MQTT telemetry failed; the night continues without it")
             finally:
                 ready.set()
@@ -185,7 +185,7 @@ class MqttPublisher:
         ready.wait()
 
     def stop(self) -> None:
-        """Publish what is left and the last message, then end the thread."""
+        """Publish the remaining messages and the last one, then end the thread."""
         self._call(self._finish)
 
     def _call(self, work: Callable[[], object]) -> None:
@@ -260,7 +260,7 @@ class MqttPublisher:
             self._answer(command.id, "the run is over", accepted=False)
 
     def _steer(self, steering: Steering, command: Command) -> None:
-        """Pass a command to the night and answer with its reply; runs on the night's loop."""
+        """Pass a command to the night and answer with the night's reply. Runs on the night's loop."""
         log.info("MQTT command %s: %s", command.id, command.verb)
         match command.verb:
             case "pause":

@@ -1,4 +1,4 @@
-"""A run on another machine, watched and steered through its broker."""
+"""Watch and steer a run on another machine through its MQTT broker."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from coldframe.devices.mqtt.message import Message
 LARGEST_MESSAGE_BYTES = 2_000_000
 
 BACKOFF = Backoff(first_s=1.0, longest_s=10.0)
-"""A user is waiting, so the pauses are shorter than those of a run."""
+"""Pauses between attempts to connect: shorter than those of a run, because a user is waiting."""
 
 COMMAND_LIFE = timedelta(seconds=30)
 LONGEST_ANSWER = 500
@@ -48,7 +48,7 @@ class RemoteSource:
         self._unanswered: set[str] = set()
 
     async def updates(self) -> AsyncGenerator[Update, None]:
-        """Yield what is new, without end; reconnect to a broker that is lost."""
+        """Yield updates, without end. Reconnect whenever the broker is lost."""
         topics = self._topics
         subscriptions = (topics.status, topics.journal, topics.event, topics.picture, topics.answer)
         reported, pauses_s = "", BACKOFF.pauses_s()
@@ -73,7 +73,7 @@ class RemoteSource:
             await asyncio.sleep(next(pauses_s))
 
     def send(self, command: Command) -> str | None:
-        """Send a command; return why that is not possible, or None if an `Answer` will follow."""
+        """Send a command. Return why it cannot be sent, or None if an `Answer` will follow."""
         broker = self._broker
         if broker is None:
             return "not connected to the MQTT broker"
@@ -96,10 +96,10 @@ class RemoteSource:
         try:
             await broker.publish(message)
         except BrokerLostError:
-            return  # `updates` reports it, too
+            return  # `updates` reports the lost broker
 
     def _answers(self, message: Message) -> list[Answer]:
-        """Return the answer to a command of ours; nothing for other messages, or for the commands of other clients."""
+        """Return the answer to a command from this watcher; nothing for other messages or other clients' commands."""
         if message.topic != self._topics.answer:
             return []
         try:

@@ -1,4 +1,4 @@
-"""The documents that the broker retains about a night, each renewed no more often than its interval."""
+"""Publish the retained documents about a night, each at most once per interval."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ INTERVALS_S = {"state": 1.0, "plan": 1.0, "journal": 5.0, "picture": 3.0}
 """Shortest time between two messages of these topics."""
 
 CALM_S = 30.0
-"""Without an event the state is published again after this long, for the remaining time in it."""
+"""Time without events after which the state is published again to update its remaining time."""
 
 
 class RetainedDocuments:
@@ -30,13 +30,13 @@ class RetainedDocuments:
         self._clock = clock
         self._state = DashboardState()
         self._digest = Digest(secrets.token_hex(4))
-        # The broker still retains those of the last run.
+        # The broker still retains the documents of the last run.
         self._changed = {"state", "journal"}
         self._due_s: dict[str, float] = {}
         self._failed = set[str]()
 
     def apply(self, event: Event) -> None:
-        """Publish an event, and note which documents it changes."""
+        """Publish the event, and note which documents it changes."""
         self._state.apply(event)
         if is_in_digest(event):
             self._connection.publish(self._topics.event, self._digest.add(event).encode("ascii"))

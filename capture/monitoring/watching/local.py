@@ -1,4 +1,4 @@
-"""A run on this machine, watched over its local socket."""
+"""Watch a run on this machine over its local socket."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -21,10 +21,10 @@ from coldframe.capture.monitoring.watching.messages import (
 from coldframe.capture.monitoring.watching.source import Attached, Detached, Update
 
 POLL_S = 0.5
-"""Between two attempts to find a run."""
+"""Time between two attempts to find a run."""
 
 HANDSHAKE_S = 10.0
-"""How long a run may take to send all events so far."""
+"""Time that a run may take to send all events so far."""
 
 NO_RUN = "no run found"
 INCOMPATIBLE = "the run is of another version of coldframe"
@@ -44,7 +44,7 @@ class LocalSource:
         self._writer: asyncio.StreamWriter | None = None
 
     async def updates(self) -> AsyncGenerator[Update, None]:
-        """Yield updates, without end; look for the next run when one is lost."""
+        """Yield updates, without end. When a run is lost, search for the next one."""
         reported: str | None = None
         while True:
             reason, is_here = NO_RUN, True
@@ -68,7 +68,7 @@ class LocalSource:
                     self._writer = None
                     writer.close()
             if reason != reported:
-                # Keep the reason why a run was lost, which is more useful than that none is found afterwards.
+                # Keep the reason why the run was lost, which is more useful than "no run found".
                 if reported is None or is_here:
                     yield Detached(reason)
                 reported = reason
@@ -109,7 +109,7 @@ class LocalSource:
         return None
 
     def send(self, command: Command) -> str | None:
-        """Send a command; return why that is not possible, or None if an answer will follow."""
+        """Send a command. Return why it cannot be sent, or None if an answer will follow."""
         if self._writer is None:
             return "not attached to a run"
         with suppress(OSError):
@@ -118,7 +118,7 @@ class LocalSource:
 
 
 async def _next(reader: asyncio.StreamReader) -> Message | None:
-    """Return the next message that this version can decode, or None at the end."""
+    """Return the next message that this version can decode, or None at the end of the stream."""
     while line := await reader.readline():
         try:
             return decode_message(line)

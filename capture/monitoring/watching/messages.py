@@ -20,10 +20,10 @@ from coldframe.errors import ColdframeError
 PROTOCOL = 1
 
 LONGEST_COMMAND_BYTES = 1000
-"""Longer lines are not valid commands."""
+"""Largest length of a command line; longer lines are invalid."""
 
 LONGEST_MESSAGE_BYTES = 1 << 20
-"""Longer lines are not valid messages; lines of the journal have the same limit."""
+"""Largest length of a message line; longer lines are invalid. Lines of the journal have the same limit."""
 
 LARGEST_PICTURE = 64 * 96
 HISTOGRAM_BINS = 128
@@ -49,7 +49,7 @@ class Command:
     Attributes
     ----------
     step
-        Number of the step to skip; None for the one under way.
+        Number of the step to skip; None for the running step.
     """
 
     request: Request
@@ -58,14 +58,14 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The greeting, with whether the run obeys commands."""
+    """The greeting, which states whether the run accepts commands."""
 
     allows_commands: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The mark after all events so far: those that follow happen now."""
+    """The mark after all events so far. Events after this mark happen now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Sends the events of a run to watchers on this machine; a slow watcher never delays the night."""
+"""Send the events of a run to watchers on this machine. A slow watcher never delays the night."""
 
 import asyncio
 import logging
@@ -27,22 +27,22 @@ log = logging.getLogger(__name__)
 MOST_WATCHERS = 16
 
 MOST_BYTES = 4_000_000
-"""A watcher is disconnected when more than this waits for it: twice the whole history, which a slow link needs."""
+"""Largest backlog before a watcher is disconnected: twice the whole history, which a slow link needs."""
 
 REFUSED = "refused: the run's configuration lacks allow_commands = true in [watch]"
 
 
 class WatchServer:
-    """Serves the events of a night on a local socket; an asynchronous context manager to enter before the first event.
+    """An asynchronous context manager that serves a night's events on a local socket. Enter it before the first event.
 
     Parameters
     ----------
     storage
-        The folder that holds the night's folder; watchers find the run by it.
+        The folder that holds the night's folder. Watchers use it to find the run.
     events
         The events to send.
     steering
-        Obeys the commands of watchers.
+        Carries out the commands of watchers.
     allows_commands
         Whether watchers may send commands.
     most_bytes
@@ -86,7 +86,7 @@ class WatchServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Disconnect all watchers; what they have not read by then is lost."""
+        """Disconnect all watchers. Data that they have not read by then is lost."""
         self._server.close()
         for task in self._serving:
             task.cancel()

@@ -1,4 +1,4 @@
-"""The interface between a watcher and the run that it watches, wherever that is."""
+"""The interface between a watcher and the run that it watches, on this machine or another one."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """There is no run, for the given reason. The source continues to look for one."""
+    """There is no run, for the given reason. The source continues to search for one."""
 
     reason: str
 
@@ -27,12 +27,12 @@ Update = Attached | Detached | Event | Answer
 
 
 class NightSource(Protocol):
-    """A run on this machine or another one, which is found again whenever it is lost."""
+    """A run on this machine or another one. Whenever the run is lost, the source searches for the next one."""
 
     def updates(self) -> AsyncGenerator[Update, None]:
-        """Yield updates, without end; events and answers follow only after `Attached`."""
+        """Yield updates, without end. Events and answers follow only after `Attached`."""
         ...
 
     def send(self, command: Command) -> str | None:
-        """Send a command; return why that is not possible, or None if an `Answer` will follow."""
+        """Send a command. Return why it cannot be sent, or None if an `Answer` will follow."""
         ...

@@ -1,6 +1,6 @@
-"""The signatures of all commands: arguments, options, help texts, and checks that need nothing but the arguments.
+"""The signatures of all commands: arguments, options, help texts, and checks that need only the arguments.
 
-Each function hands over to the module of the command's work, such as `coldframe.cli.run`, which it imports only when
-called: `coldframe --help` must not wait for numpy and numba. So nothing in this room may import more than typer at the
-top of a module. Options that several commands share are in `coldframe.cli.options`.
+Each function calls the module that does the work of the command, such as `coldframe.cli.run`. It imports that module
+only when it is called, because `coldframe --help` must not wait for numpy and numba. Therefore, at the top of a module
+in this room, import nothing heavier than typer. Options that several commands share are in `coldframe.cli.options`.
 """

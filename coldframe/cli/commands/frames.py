@@ -1,4 +1,4 @@
-"""Commands that read and make files: frames, masters and lights."""
+"""Commands that read and write files: frames, masters and lights."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -36,7 +36,7 @@ def calibrate(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", parser=home_path, help="Folder for the results; default: calibrated/ beside each light."
+            metavar="FOLDER", parser=home_path, help="Folder for the results; default: calibrated/ next to each light."
         ),
     ] = None,
     subtract: Annotated[
@@ -69,7 +69,7 @@ def calibrate(
         typer.Option(
             metavar="MAP",
             parser=home_path,
-            help="Replace the pixels in this map (see: coldframe defects) by values from their neighbours.",
+            help="Replace the pixels in this map (see: coldframe defects) with values from their neighbours.",
         ),
     ] = None,
     blank: Annotated[bool, typer.Option("--blank", help="Set these pixels to NaN instead; needs --float.")] = False,
@@ -140,7 +140,7 @@ def combine(
     start: Annotated[
         Literal["trimmed", "all"],
         typer.Option(
-            help="First mean and sigma of sigma-clip: without the extremes, which suits few frames, or from all values."
+            help="Values for the first mean and sigma of sigma-clip: all but the extremes (for few frames), or all."
         ),
     ] = "trimmed",
     sigma: Annotated[
@@ -157,8 +157,8 @@ def combine(
     overscan: Annotated[
         Literal["none", "row", "smooth"] | None,
         typer.Option(
-            help="Subtract the overscan level (BIASSEC) of each line, smoothed along the strip or not, and trim the "
-            "strip. Default: as for --dark and --bias; without these, smooth if the headers have an overscan.",
+            help="Subtract the overscan level (BIASSEC) of each line, either as measured or smoothed, and trim the "
+            "strip. Default: as in --dark or --bias; without these, smooth if the headers define an overscan.",
         ),
     ] = None,
     kind: Annotated[

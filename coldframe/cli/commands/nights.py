@@ -63,9 +63,9 @@ def plan(
 ) -> None:
     """Show the sets to shoot in order, with their frames and times, and the masters that the library already has.
 
-    With --lights, the sets are derived from the headers of the night's lights,
-    whichever program wrote them. If time is short,
-    sets get fewer frames, and the plan lists the sets that do not fit. No device is used and no file is written.
+    With --lights, the sets are derived from the headers of the night's lights, regardless of the program that wrote
+    them. If time is short, sets get fewer frames, and the plan lists the sets that do not fit. The command uses no
+    device and writes no file.
     """
     from coldframe.cli.plan import NightRequest, show_plan
 
@@ -81,9 +81,9 @@ def watch(
 ) -> None:
     """Show the dashboard of the run that uses the configured folder, or of the last night if nothing is running.
 
-    Open and close it at any time; the night is not affected. It attaches to the next run automatically. Press ? for a
-    list of keys. To pause the night, skip sets or abort from here, set allow_commands = true in [watch] of the run's
-    configuration.
+    You can open and close the dashboard at any time without affecting the night. It attaches to the next run
+    automatically. Press ? for a list of keys. To pause the night, skip sets or abort from here, set
+    allow_commands = true in [watch] of the run's configuration.
     """
     from coldframe.cli.watch import watch_night, watch_remote
 

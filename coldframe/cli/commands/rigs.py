@@ -27,9 +27,7 @@ def simulate(
     ] = None,
     lights: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER", parser=home_path, help="Write a few lights of this rig into a folder, and exit."
-        ),
+        typer.Option(metavar="FOLDER", parser=home_path, help="Write some lights of this rig into a folder, and exit."),
     ] = None,
     until_stdin_closes: Annotated[
         bool,

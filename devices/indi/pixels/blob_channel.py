@@ -43,7 +43,7 @@ CHUNK_BYTES = 1 << 20
 MOST_DESCRIPTORS = 16
 MOST_ARRIVALS = 2
 LONGEST_FORMAT = 20
-"""Characters of a BLOB's format that a message repeats: an untrusted server may send anything."""
+"""Longest excerpt of a BLOB's format in a message, because an untrusted server may send anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ class BlobChannel:
             raise DeviceTimeoutError(
                 self.device, f"did not define its BLOB {self.vector} within {CONNECT_DEADLINE_S:g} s"
             ) from None
-        # Not earlier: from now on the server sends nothing but BLOBs, so the definition would never arrive.
+        # Not earlier, because after this request the server sends only BLOBs, so the definition would never arrive.
         self._socket.sendall(f"<enableBLOB device={device} name={vector}>Only</enableBLOB>\n".encode())
 
     async def close(self) -> None:
@@ -187,7 +187,7 @@ class BlobChannel:
         return self._socket is not None and self._lost is None
 
     def discard_arrivals(self) -> None:
-        """Set aside all arrivals: they are late, or another client's."""
+        """Set aside all arrivals, because they are late or belong to another client."""
         while not self._arrivals.empty():
             self._discard_oldest()
 
@@ -221,7 +221,7 @@ class BlobChannel:
         self._keep(error)
 
     def _keep(self, arrival: Image | Exception) -> None:
-        """Queue an arrival, and drop the oldest if the queue is full: another client's frames must not fill memory."""
+        """Queue an arrival; drop the oldest if the queue is full: another client's frames must not fill the memory."""
         if self._arrivals.full():
             self._discard_oldest()
         self._arrivals.put_nowait(arrival)
@@ -245,7 +245,7 @@ class BlobChannel:
             )
         except (OSError, BlobStreamError) as error:
             self._call_loop(self._lose, DeviceLostError(self.device, f"the pixel channel broke: {error}"))
-        except Exception as error:  # the boundary of the thread: otherwise the camera would wait in vain
+        except Exception as error:  # the boundary of the thread: an uncaught error would leave the camera waiting
             log.exception("%s: the pixel channel failed", self.device)
             self._call_loop(self._lose, DeviceLostError(self.device, f"the pixel channel failed: {error!r}"))
         finally:

@@ -1,7 +1,7 @@
 """An incremental parser that finds BLOBs in the bytes of an INDI connection. It does no I/O.
 
-It parses only BLOBs, their definitions and pings, and skips everything else unparsed. Whatever arrives, memory stays
-within stated bounds.
+It parses only BLOBs, their definitions and pings, and skips everything else unparsed. Memory stays
+within stated bounds regardless of the input.
 """
 
 import re
@@ -23,7 +23,7 @@ LONGEST_TAG_BYTES = 16 * 1024
 
 
 class BlobStreamError(ColdframeError):
-    """The stream cannot be parsed any further; a new connection is needed."""
+    """The rest of the stream cannot be parsed; a new connection is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class BlobDefined:
 class InlineBlob:
     """A BLOB that came as base64 in the stream, decoded.
 
-    `fault` says what is wrong with it and is empty if nothing is. The next BLOB overwrites the buffer of `data`.
+    `fault` describes what is wrong with the BLOB; it is empty for a good BLOB. The next BLOB overwrites the buffer of
+    `data`.
     """
 
     attributes: BlobAttributes
@@ -132,7 +133,7 @@ class BlobStream:
         self._device = self._vector = ""
 
     def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
-        """Parse received bytes, and yield the events that they complete.
+        """Parse received bytes, and yield the events that these bytes complete.
 
         Raises
         ------

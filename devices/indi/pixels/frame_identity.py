@@ -1,4 +1,4 @@
-"""The check that a frame belongs to the exposure that was ordered: it may be late, repeated or foreign."""
+"""The check that a frame belongs to the requested exposure and is not late, repeated or foreign."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -12,20 +12,20 @@ CLOCK_TOLERANCE = timedelta(seconds=1)
 """Some drivers truncate dates to whole seconds."""
 
 LEARNED_TOLERANCE = timedelta(seconds=2)
-"""Uncertainty of another machine's clock: its dates may be truncated, and the delay of an order varies."""
+"""Uncertainty of another machine's clock: its dates may be truncated, and the delay of a command varies."""
 
 SAMPLED_PIXELS = 1 << 16
-"""Pixels compared from frame to frame, besides the first row: noise makes them differ, and all would take long."""
+"""Pixels compared from frame to frame in addition to the first row; comparing all pixels would take too long."""
 
 ADVICE = "Does another program use the camera?"
 
 
 class FrameIdentity:
-    """A comparison of each frame with its order and with the previous frame.
+    """A comparison of each frame with its command and with the previous frame.
 
     The driver dates a frame, possibly by another machine's clock. The offset of that clock is learned from the frames:
-    an exposure starts after its order, so the smallest difference between date and order seen so far is an upper bound
-    of the offset, and a frame dated earlier than its order by more than that belongs to an earlier order.
+    an exposure starts after its command, so the smallest difference between date and command seen so far is an upper
+    bound of the offset. A frame with a clearly smaller difference belongs to an earlier command.
 
     Parameters
     ----------
@@ -44,19 +44,19 @@ class FrameIdentity:
         self._last_sample = np.empty(0, np.uint16)
 
     def check(self, image: Image, ordered_at: datetime) -> None:
-        """Check that a frame belongs to the exposure that was ordered at this time of our clock.
+        """Check that a frame belongs to the exposure that was commanded at the given time of our clock.
 
         Raises
         ------
         FrameDamagedError
-            If the frame is another exposure's.
+            If the frame belongs to another exposure.
         """
         self._check_date(image, ordered_at)
         self._check_pixels(image)
 
     def _check_date(self, image: Image, ordered_at: datetime) -> None:
         dated, last = date_of(image), self._last
-        # The date of a refused frame counts, too: a clock that is set back then costs one frame, not all that follow.
+        # The date of a refused frame counts, too: a clock that is set back then costs one frame, not all later ones.
         self._last = dated
         if dated is None:
             return
@@ -70,7 +70,7 @@ class FrameIdentity:
             raise FrameDamagedError(self._device, what, ADVICE)
 
     def _check_pixels(self, image: Image) -> None:
-        """Refuse the pixels of the previous frame. Noise makes all frames differ, except entirely saturated ones."""
+        """Refuse the pixels of the previous frame. Because of noise, only fully saturated frames can be equal."""
         stride = max(1, math.isqrt(image.pixels.size // SAMPLED_PIXELS))
         sample, last = np.concatenate((image.pixels[0], image.pixels[::stride, ::stride].ravel())), self._last_sample
         self._last_sample = sample
@@ -79,7 +79,7 @@ class FrameIdentity:
 
 
 def date_of(image: Image) -> datetime | None:
-    """Return the start of the exposure in the driver's header, UTC; None if there is no time of day in it."""
+    """Return the start of the exposure in the driver's header, UTC; None if the header has no time of day."""
     text = image.header.get("DATE-OBS")
     if not isinstance(text, str) or "T" not in text:
         return None

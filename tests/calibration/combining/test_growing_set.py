@@ -151,7 +151,7 @@ def test_a_missing_raw_file_that_is_needed_again_is_named(
     assert "restore the file" in message
     assert read_state(state).accumulator.frames == 40
     assert combine([str(moved)], tmp_path / "c.fits", state) == ExitCode.INCOMPLETE
-    assert "whose record of its place was updated" in capsys.readouterr().err
+    assert "the state now records the new path of the file" in capsys.readouterr().err
     Path(names[place]).write_bytes(moved.read_bytes())
     combine(names, tmp_path / "whole.fits")
     with fits.open(tmp_path / "c.fits") as grown, fits.open(tmp_path / "whole.fits") as whole:

@@ -319,7 +319,7 @@ def test_digests_differ_between_frames() -> None:
     "frame", [np.zeros((8, 41), np.uint16), np.zeros((40, 8), np.uint16), np.zeros(SHAPE, np.int16)]
 )
 def test_frames_of_another_shape_or_type_are_refused(frame: NDArray[np.uint16]) -> None:
-    with pytest.raises(WrongFrameError, match="among frames of uint16"):
+    with pytest.raises(WrongFrameError, match="does not fit frames of uint16"):
         Accumulator(SHAPE, 10).add(frame, b"1")
 
 

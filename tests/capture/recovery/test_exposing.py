@@ -60,7 +60,7 @@ async def test_a_frame_during_which_a_device_went_away_is_quarantined(tmp_path: 
     )
     camera: Any = seen.context.rig.camera
     camera.mishaps.append(lambda: setattr(seen.panel, "is_ready", False))
-    with pytest.raises(DeviceLostError, match="went away or was changed during an exposure"):
+    with pytest.raises(DeviceLostError, match="was lost or changed during an exposure"):
         await expose_once(seen.context, 1, FrameKind.FLAT, 0.5)
     assert len(list(seen.context.folder.path.glob("quarantine/*.fits"))) == 1
 

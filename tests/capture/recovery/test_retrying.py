@@ -89,7 +89,7 @@ async def test_a_device_that_failed_twice_in_a_row_gets_no_retries_until_it_work
         seen.context.retries.begin_set()
         with pytest.raises(StepFailedError):
             await with_retries(seen.context, failing(3, stuck_wheel))
-    assert f"{WHEEL} has failed again and again: from now on it gets no retries until it works" in seen.notices
+    assert f"{WHEEL} has failed repeatedly: it gets no more retries until it works" in seen.notices
     seen.context.retries.begin_set()
     before = len(retries(seen))
     with pytest.raises(StepFailedError):
@@ -102,7 +102,7 @@ async def test_a_device_that_failed_twice_in_a_row_gets_no_retries_until_it_work
 async def test_a_set_has_a_budget_of_retries(tmp_path: Path) -> None:
     seen = await scene(tmp_path)
     await with_retries(seen.context, failing(2, stuck_wheel))
-    with pytest.raises(StepFailedError, match="given up: 3 frames of this set"):
+    with pytest.raises(StepFailedError, match="no retry is left: 3 frames of this set"):
         await with_retries(seen.context, failing(2, stuck_wheel))
 
 

@@ -155,6 +155,6 @@ async def test_a_warm_up_that_is_cut_short_leaves_the_cooler_holding(tmp_path: P
     await asyncio.sleep(60)
     safe.cut_warm_up_short()
     (failure,) = await reaching
-    assert "its warm-up was cut short, the cooler holds" in failure
+    assert "its warm-up was cut short; the cooler holds the setpoint" in failure
     assert orders[:3] == ["abort", "light_off", "close_cover"]
     assert not is_off(seen)

@@ -91,7 +91,7 @@ def _progress(pane: Pane) -> Text:
 
 
 def ending(pane: Pane) -> str:
-    """Return the expected end of the night (a lower bound if it is overdue), or when it ended."""
+    """Return the expected end of the night (a lower bound if the night is overdue), or when the night ended."""
     state = pane.state
     if state.ended is not None:
         return f"ended at {pane.clock(state.ended.at, '%H:%M')}"
@@ -134,7 +134,7 @@ def step_words(step: StepProgress, state: DashboardState) -> str:
 
 
 def _exposing(pane: Pane, room: int) -> Text:
-    """Draw the current exposure, a long one with a bar."""
+    """Draw the current exposure; draw a progress bar if the exposure is long."""
     exposure, state = pane.state.exposure, pane.state
     if state.lost_at is not None:
         return Text("was running", WARN)

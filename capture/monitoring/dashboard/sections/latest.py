@@ -1,4 +1,4 @@
-"""The latest events in words."""
+"""List the latest events in words."""
 
 from rich.text import Text
 
@@ -11,7 +11,7 @@ SEVERITY_STYLE = {Severity.INFO: PLAIN, Severity.WARNING: WARN, Severity.ERROR: 
 
 
 def draw_latest(pane: Pane) -> list[Text]:
-    """List the latest events, the newest last. A problem that has scrolled off replaces the first of them."""
+    """List the latest events, the newest last. A problem that has scrolled off replaces the first line."""
     shown = list(pane.state.latest)[-pane.height :]
     # Errors before warnings, then the newest.
     problem = max(pane.state.problems, key=lambda line: (line.severity is Severity.ERROR, line.at), default=None)

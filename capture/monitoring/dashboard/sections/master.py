@@ -1,4 +1,4 @@
-"""The masters: the noise of the one that is growing, and the names of those that are written."""
+"""The masters: the noise of the growing master, and the names of the finished ones."""
 
 import math
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def _noise_of_one(grown: list[MasterGrew]) -> float:
 
 
 def _noise_curve(pane: Pane, grown: list[MasterGrew], reference_adu: float) -> list[Text]:
-    """Draw with two logarithmic scales, on which 1/sqrt(N) is a straight line."""
+    """Draw the noise curve on two logarithmic scales, on which 1/sqrt(N) is a straight line."""
     step = pane.state.steps.get(grown[-1].step)
     most = max(grown[-1].frames, step.planned.count if step else 2, 3)
     values = [item.noise_adu or 0.0 for item in grown]

@@ -14,7 +14,7 @@ from coldframe.capture.monitoring.progress.state import DashboardState
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """What a section needs for drawing: the state of the night, the present time, a size and the characters."""
+    """The input of a section: the state of the night, the present time, a size and the characters to draw with."""
 
     state: DashboardState
     now: datetime
@@ -75,7 +75,7 @@ def heading(title: str, width: int, glyphs: Glyphs) -> Text:
 
 
 def spread(left: Text, right: Text, width: int) -> Text:
-    """Put one text at the left and one at the right end of a line; drop the right one if they do not both fit."""
+    """Put one text at the left and one at the right end of a line; drop the right one if both do not fit."""
     gap = width - left.cell_len - right.cell_len
     return Text.assemble(left, " " * gap, right) if gap > 0 else left
 

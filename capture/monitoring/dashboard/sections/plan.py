@@ -11,7 +11,7 @@ from coldframe.capture.monitoring.progress.quantities import printable, short_du
 
 
 def draw_plan(pane: Pane) -> list[Text]:
-    """List the steps with their progress and time; if not all fit, those around the running one."""
+    """List the steps with their progress and time. If not all steps fit, list those around the running step."""
     steps = list(pane.state.steps.values())
     if not steps:
         return [Text("no plan yet", QUIET)]
@@ -25,7 +25,7 @@ def draw_plan(pane: Pane) -> list[Text]:
 
 
 def _window(steps: list[StepProgress], height: int) -> tuple[int, int]:
-    """Choose the steps to show: the first that is not over, and those around it."""
+    """Choose the steps to show: the first unfinished step and the steps around it."""
     current = next((index for index, step in enumerate(steps) if not step.is_over), len(steps) - 1)
     first = min(max(current - height // 3, 0), max(len(steps) - height, 0))
     return first, min(first + height, len(steps))
@@ -57,7 +57,7 @@ def _step_sign(step: StepProgress, glyphs: Glyphs) -> tuple[str, Style]:
 
 
 def _step_time(step: StepProgress, pane: Pane) -> str:
-    """Return how long a step took, or will take; for one without result, its outcome."""
+    """Return how long the step took or will take; for a step without result, return its outcome."""
     if step.outcome in (StepOutcome.FAILED, StepOutcome.SKIPPED):
         return str(step.outcome.value)
     if step.is_over and step.began and step.ended:

@@ -23,7 +23,7 @@ from coldframe.capture.monitoring.progress.quantities import duration_text, pane
 from coldframe.capture.monitoring.progress.state import HISTORY, DashboardState
 
 ON_SETPOINT_C = 0.5
-"""A sensor this close to its setpoint is drawn as being at it."""
+"""Largest distance from the setpoint at which the sensor is drawn as being at the setpoint."""
 
 
 def draw_rig(pane: Pane) -> list[Text]:
@@ -60,7 +60,7 @@ def _temperature(pane: Pane) -> Text:
 
 
 def _cooler_words(reading: TemperatureRead, pane: Pane) -> Iterator[str]:
-    """Yield setpoint and power; the caller omits those that do not fit."""
+    """Yield setpoint and power. The caller omits texts that do not fit."""
     if reading.setpoint_c is not None:
         yield f" {pane.glyphs.arrow} {reading.setpoint_c:.1f}"
     elif reading.power_percent is not None:
@@ -78,7 +78,7 @@ def _is_on_setpoint(reading: TemperatureRead) -> bool:
 
 
 def _temperature_history(pane: Pane) -> list[Text]:
-    """Draw one line of bars in a low pane, a curve with the setpoint as reference in a high one."""
+    """Draw one line of bars in a low pane, or a curve with the setpoint as reference in a high pane."""
     readings = [reading for reading in pane.state.temperatures if reading.sensor_c is not None]
     if not readings:
         return []
