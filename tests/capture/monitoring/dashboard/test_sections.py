@@ -106,7 +106,7 @@ def test_the_rig_shows_sensor_filter_and_devices() -> None:
 
 def test_tuning_frame_noise_and_masters_show_the_latest_set() -> None:
     state, now = played_until(lambda event: isinstance(event, FlatTuned))
-    assert "found: 842 ms at brightness 120" in words(draw_tuning(pane(state, now)))
+    assert "found: 0.842 s at brightness 120" in words(draw_tuning(pane(state, now)))
     state, now = played_until(lambda event: isinstance(event, MasterWritten) and event.step == 2)
     assert "flat L" in frame_title(state)
     assert "26,180" in words(draw_frame_facts(pane(state, now)))
@@ -138,7 +138,7 @@ def test_a_section_fits_its_height_at_any_moment(section: Section, width: int, h
 
 def test_the_footer_has_a_line_for_keys_and_one_for_a_note() -> None:
     state, now = played_until(lambda event: isinstance(event, FrameAccepted))
-    controls = Controls()
+    controls = Controls(lambda _request: None)
     assert footer_height(controls) == 1
     assert "? help" in words(footer_section(controls)(pane(state, now, 120)))
 
