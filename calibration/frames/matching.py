@@ -22,7 +22,7 @@ class Tolerances:
     Attributes
     ----------
     cooled_c
-        Sensor temperature of darks with a cooler, C. Dark current doubles in about 6 C, so 1 C changes it by 12 %.
+        Sensor temperature of darks with a cooler, C. Dark current doubles about every 6 C, so 1 C changes it by 12 %.
     uncooled_c
         Sensor temperature of darks without a cooler, C: 5 C changes the dark current by 80 %, but subtracting this dark
         still removes hot pixels better than subtracting none.
@@ -33,9 +33,9 @@ class Tolerances:
     longest_stretch
         Largest factor by which a dark is scaled up; its noise grows by the same factor.
     bias_days, dark_days
-        Largest age, before or after the light, because sensors gain hot pixels and drivers change their offsets.
+        Largest time between master and light, either way; sensors gain hot pixels, and drivers change their offsets.
     flat_days
-        Largest age of flats, before or after the light, because dust moves even in a telescope that is left alone.
+        Largest time between flat and light, either way; dust moves even in a telescope that is left alone.
     focus_steps, rotation_deg
         Positions of focuser and rotator; beyond these differences, dust shadows no longer fall on the same pixels.
     focal_length
@@ -125,7 +125,11 @@ def subtraction_faults(frame: FrameSetup, master: FrameSetup) -> tuple[str, ...]
 
     Camera, size, gain, offset, binning, readout mode, row order and overscan must be equal. The temperatures must agree
     within `Tolerances.bias_c`, and the exposure of a dark or dark flat within `DARK_FLAT_EXPOSURE`. A value that is
-    missing in one of the headers is assumed to agree. Parameters ---------- frame
+    missing in one of the headers is assumed to agree.
+
+    Parameters
+    ----------
+    frame
         Setup of a flat, or of a dark from which a bias is to be subtracted.
     master
         Setup of the master bias, dark or dark flat.
@@ -397,8 +401,8 @@ _RULES: Mapping[FrameKind, tuple[Rule, ...]] = {
 def superseded(masters: Mapping[Path, FrameSetup]) -> tuple[Path, ...]:
     """Return the masters that have a newer equivalent in all properties that matter for a light.
 
-    A flat remains valid for lights of the same time, so only a flat that is newer by `Tolerances.flat_days` replaces
-    it.
+    A flat remains valid for lights of the same time, so only one that is more than `Tolerances.flat_days` newer
+    replaces it.
     """
     # The temperature limits are tight, because darks of an uncooled camera are useful at every temperature.
     tolerances = Tolerances(

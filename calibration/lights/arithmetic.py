@@ -81,7 +81,7 @@ def correction(dark: "Subtraction", flat: MasterPlanes | None) -> Correction:
     Raises
     ------
     MismatchError
-        If the flat has another shape, or is not a relative master flat (mean 1).
+        If the flat has a different shape, or is not a relative master flat (mean 1).
     """
     shape = dark.subtracted.shape
     if flat is None:
@@ -173,7 +173,7 @@ def scaled_subtraction(
     scale
         Exposure of the light divided by that of the dark.
     witness
-        A dark of another exposure, but otherwise the same setup, which shows whether glow grows with the exposure.
+        A dark with a different exposure but otherwise the same setup, which shows whether glow grows with the exposure.
 
     Raises
     ------
@@ -213,7 +213,7 @@ def calibrate(pixels: NDArray[np.uint16] | F32, planes: Correction, e_per_adu: f
     Raises
     ------
     MismatchError
-        If the masters have another shape.
+        If the shape of the masters differs from that of the light.
     """
     from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
 

@@ -69,8 +69,8 @@ def combine_columns(
     """Combine frames that are on disk.
 
     Frames of 8 or 16 bits are sorted without conversion and summed in integers, so with `Clipping` the result is bit
-    for bit that of the running state. All other frames, and frames with different formats, are converted to float32, in
-    which 32-bit integers above 16,777,216 lose their last digits.
+    for bit identical to that of the running state. All other frames, and frames with different formats, are converted
+    to float32, in which 32-bit integers above 16,777,216 lose their last digits.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def method_trial(frames: int, method: Method) -> Trial:
     samples = trial_samples(frames)
     value, error = np.empty((2, samples.shape[1]), np.float32)
     counts = np.empty(value.size, np.uint16)
-    # The samples are passed as words of a file, so that no kernel must be compiled for the trial alone.
+    # The samples are passed as words of a file, so that no kernel needs to be compiled for the trial alone.
     _statistic(method, frames, _Values(samples.dtype, flip=0), 1.0)(samples.byteswap(), value, error, counts)
     return trial_result(samples, value, error, counts)
 

@@ -25,7 +25,7 @@ LEVEL_TOLERANCE = 8.0
 LEAST_LEVEL_TOLERANCE_ADU = 20.0
 
 NOISE_TOLERANCE = 0.25
-"""Largest relative deviation from the noise of the first frame, which a wrong setting or light would exceed."""
+"""Largest relative deviation from the noise of the first frame. A wrong setting or stray light exceeds it."""
 
 NOISE_SCATTER = 15.0
 """Noise deviations must also exceed this many standard errors, which matters for small frames."""

@@ -1,6 +1,6 @@
 """Turn the configured sets into the steps of a night. Pure.
 
-The order keeps moves and waits few, and each master can grow while its frames arrive:
+The order minimises moves and waits, and lets each master grow while its frames arrive:
 
 1. Sets with the same setpoint stay together, in the order in which the configuration first names the setpoints.
 2. Bias frames come first, because they take little time and the flat tuner needs their level.

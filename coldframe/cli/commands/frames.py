@@ -72,7 +72,9 @@ def calibrate(
             help="Replace the pixels in this map (see: coldframe defects) with values from their neighbours.",
         ),
     ] = None,
-    blank: Annotated[bool, typer.Option("--blank", help="Set these pixels to NaN instead; needs --float.")] = False,
+    blank: Annotated[
+        bool, typer.Option("--blank", help="Set the pixels of the --defects map to NaN; needs --float.")
+    ] = False,
 ) -> None:
     """Calibrate lights with matching masters.
 
