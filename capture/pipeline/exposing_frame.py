@@ -123,7 +123,7 @@ class FrameExposer:
             frame = await self._deliver(exposure_s, filter_name)
             silence = await thermometer_fault(context, setpoint_c)
         verdict = watch.verdict()
-        fault = silence if verdict.within else f"sensor temperature {verdict.message}"
+        fault = silence if verdict.within else verdict.message
         return Shot(frame, began_s, fault or self._settings_fault(frame, settings))
 
     async def _hold(self) -> None:

@@ -49,7 +49,8 @@ async def expose_once(context: NightContext, step: int, kind: FrameKind, exposur
     context.publish(ExposureStarted(context.clock.now(), step, kind, exposure_s))
     frame = await context.rig.camera.expose(kind, exposure_s)
     if unready := [device.name for device in context.devices if not device.is_ready]:
-        reason = f"shot while {' and '.join(unready)} was lost or changed"
+        verb = "was" if len(unready) == 1 else "were"
+        reason = f"shot while {' and '.join(unready)} {verb} lost or changed"
         path = await in_thread(context.folder.quarantine, frame, None, reason)
         raise DeviceLostError(unready[0], f"was lost or changed during an exposure ({path.name})")
     context.retries.breakers.worked(frame.camera)

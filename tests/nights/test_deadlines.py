@@ -110,4 +110,4 @@ async def test_a_set_that_takes_too_long_ends_with_the_frames_it_has(tmp_path: P
     assert darks[-1].at < START + timedelta(minutes=31)
     (failed,) = (ended for ended in night.of(StepEnded) if ended.outcome is StepOutcome.FAILED)
     assert "the time is up" in failed.reason
-    assert f"of {len(darks)} frames of 20" in failed.reason
+    assert f"{len(darks)} of 20 frames" in failed.reason

@@ -115,7 +115,7 @@ async def test_a_frame_during_which_the_rig_changed_is_quarantined(tmp_path: Pat
     )
     assert night.outcome is NightOutcome.COMPLETE
     assert panels[0].restored == 1
-    assert [reason for reason in reasons(tmp_path) if "was changed" in reason]
+    assert [reason for reason in reasons(tmp_path) if "was lost or changed" in reason]
     assert len(night.of(FrameAccepted)) == len({accepted.path for accepted in night.of(FrameAccepted)})
 
 

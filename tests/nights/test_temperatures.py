@@ -230,7 +230,7 @@ async def test_a_dark_during_which_the_sensor_warmed_up_is_shot_again(tmp_path: 
     night = await run_night(settings, SMALL, tmp_path, lambda rig: replace(rig, camera=Warming(rig.camera, 3)))
     assert night.outcome is NightOutcome.COMPLETE
     (rejected,) = night.of(FrameRejected)
-    assert "sensor temperature -10" in rejected.reason
+    assert "the sensor was at -10" in rejected.reason
 
 
 class Stubborn(FailingCooler):

@@ -102,7 +102,7 @@ async def test_a_leak_that_grows_at_dawn_ends_the_darks_and_keeps_the_earlier_on
     run = await run_night(settings, dawn, tmp_path)
     (reason,) = failed(run)
     assert "on the left side" in reason
-    assert "frames of 60" in reason
+    assert "of 60 frames" in reason
     assert len([event for event in run.of(FrameRejected) if "light on the sensor" in event.reason]) >= 3
     assert len(run.of(MasterWritten)) == len(settings.sets)
 
@@ -115,7 +115,7 @@ async def test_flicker_is_countered_by_a_longer_exposure(tmp_path: Path) -> None
     flickering = faulty(flicker_depth=0.4, flicker_hz=123.0, line_s=0.0005)
     run = await run_night(settings, flickering, tmp_path)
     assert run.outcome is NightOutcome.COMPLETE
-    assert any("flickers" in text and "tuning for" in text for text in warnings(run))
+    assert any("flickers" in text and "tuning again for" in text for text in warnings(run))
     (tuned,) = run.of(FlatTuned)
     assert tuned.exposure_s > 1
     assert run.of(FrameRejected) == []
