@@ -1,9 +1,10 @@
 """The search for the files that a user names by path, folder or pattern."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from coldframe.calibration.files.image_file import SUFFIXES
+from coldframe.calibration.files.image_file import SUFFIXES, UNREAD_FORMATS
 from coldframe.errors import ColdframeError
 
 
@@ -39,8 +40,9 @@ def _files_named(name: str) -> list[Path]:
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES and file.is_file()]
         if not files:
-            below = "; name the folders in it instead" if any(each.is_dir() for each in path.iterdir()) else ""
-            raise NothingFoundError(f"{name}: no FITS files in this folder ({', '.join(sorted(SUFFIXES))}){below}")
+            raise NothingFoundError(
+                f"{name}: no FITS files in this folder ({', '.join(sorted(SUFFIXES))}){_instead(path)}"
+            )
         return files
     if path.exists() or not set(name) & set("*?["):
         return [path]
@@ -48,3 +50,11 @@ def _files_named(name: str) -> list[Path]:
     if not files:
         raise NothingFoundError(f"{name}: no file matches this pattern")
     return files
+
+
+def _instead(folder: Path) -> str:
+    """Return what the user can do about a folder without FITS files."""
+    others = Counter(UNREAD_FORMATS.get(file.suffix.lower()) for file in folder.iterdir())
+    unread = ", ".join(f"{count} {name}" for name, count in others.items() if name is not None)
+    below = "; name the folders in it instead" if any(each.is_dir() for each in folder.iterdir()) else ""
+    return below + (f"; it has files in formats that are not read ({unread}): convert them to FITS" if unread else "")

@@ -1,15 +1,16 @@
 """Raw frames from any camera and program, sorted into sets by their headers."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.files.extensions import Extension
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile, open_image
+from coldframe.calibration.frames.names import comparable, is_same_camera, is_same_name
 from coldframe.calibration.frames.overscan import (
     Overscan,
     OverscanChoice,
@@ -17,12 +18,16 @@ from coldframe.calibration.frames.overscan import (
     corrected_copy,
     sections_of,
 )
-from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, require_readable, setup_of
 from coldframe.config.frames import FrameKind
 
 UNCOOLED_SPAN_C = 2.0
 """Range of sensor temperatures in a set from an uncooled camera; over this range, dark current changes by a quarter."""
 
+SAME_EXPOSURE = 0.01
+SAME_EXPOSURE_S = 0.05
+"""Differences up to which exposures count as equal, relative and in seconds; some cameras record the measured exposure.
+The relative limit is that of `Tolerances.exposure`."""
 
 UNKNOWN_CAMERA = "unknown camera"
 
@@ -60,6 +65,18 @@ class FrameSet:
 
     frames: tuple[RawFrame, ...]
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the values that the headers lack, and in which the frames may therefore differ unnoticed."""
+        setup = self.frames[0].setup
+        exposed = setup.kind in {FrameKind.DARK, FrameKind.DARK_FLAT}
+        is_missing = {
+            "exposure": exposed and setup.exposure_s is None,
+            "gain": setup.readout.gain is None,
+            "temperature": exposed and setup.temperature_c is None,
+        }
+        return tuple(name for name, missing in is_missing.items() if missing)
+
     def __str__(self) -> str:
         setup = self.frames[0].setup
         parts = [
@@ -70,8 +87,10 @@ class FrameSet:
             None if setup.readout.offset is None else f"offset {setup.readout.offset:g}",
             f"{setup.readout.binning}x{setup.readout.binning}",
             setup.readout.readout_mode,
-            _temperature_text(setup.setpoint_c, [frame.setup.temperature_c for frame in self.frames]),
+            None if setup.origin is None else f"from column {setup.origin[0]}, row {setup.origin[1]}",
+            _temperature_text([frame.setup for frame in self.frames]),
             f"filter {setup.filter_name}" if setup.filter_name and _is_flat(setup.kind) else None,
+            setup.train.telescope if _is_flat(setup.kind) or setup.camera is None else None,
             setup.mosaic,
             setup.row_order and setup.row_order.lower(),
         ]
@@ -81,7 +100,7 @@ class FrameSet:
 
 
 def open_frames(
-    paths: Iterable[Path], unpacked_in: Path, kind: FrameKind | None = None
+    paths: Iterable[Path], unpacked_in: Path, kind: FrameKind | None = None, extension: Extension | None = None
 ) -> tuple[list[RawFrame], list[FrameFileError]]:
     """Open raw frames; return the frames that can be combined, and the faults of the others.
 
@@ -93,22 +112,41 @@ def open_frames(
         Folder for copies of compressed files.
     kind
         Kind of all frames, whatever their headers state; None takes the kind from the headers.
+    extension
+        Which image to take from files with several images.
     """
+    seen: dict[tuple[object, ...], list[ImageFile]] = {}
     frames: list[RawFrame] = []
     refused: list[FrameFileError] = []
     for path in paths:
         try:
-            image = open_image(path, unpacked_in)
-            if image.header.get("NCOMBINE", image.header.get("STACKCNT", 1)) not in {0, 1}:
-                raise FrameFileError(path, "is a master already, not a raw frame")  # noqa: TRY301 - handled like the errors of `open_image`
-            setup = setup_of({**image.header, "NAXIS1": image.shape[1], "NAXIS2": image.shape[0]})
-            twin = next((frame.image.path for frame in frames if _same_frame(frame.image, image)), None)
-            if twin is not None:
-                raise FrameFileError(path, f"the same frame as {twin}; each counts once")  # noqa: TRY301 - as above
-            frames.append(RawFrame(image, setup if kind is None else replace(setup, kind=kind)))
+            frame = _opened(path, unpacked_in, extension)
+            _require_new(frame, seen)
         except FrameFileError as error:
             refused.append(error)
+            continue
+        frames.append(frame if kind is None else replace(frame, setup=replace(frame.setup, kind=kind)))
     return frames, refused
+
+
+def _opened(path: Path, unpacked_in: Path, extension: Extension | None) -> RawFrame:
+    image = open_image(path, unpacked_in, extension)
+    fault = fault_of_raw_frame(image.header)
+    if fault is not None:
+        raise FrameFileError(path, fault)
+    setup = setup_of({**image.header, "NAXIS1": image.shape[1], "NAXIS2": image.shape[0]})
+    require_readable(setup, path)
+    return RawFrame(image, setup)
+
+
+def _require_new(frame: RawFrame, seen: dict[tuple[object, ...], list[ImageFile]]) -> None:
+    """Raise if a frame was opened before, perhaps from a compressed copy; remember it otherwise."""
+    image, setup = frame.image, frame.setup
+    alike = seen.setdefault((image.shape, image.storage, setup.kind, setup.taken_at, setup.exposure_s), [])
+    twin = next((other.path for other in alike if _has_same_pixels(other, image)), None)
+    if twin is not None:
+        raise FrameFileError(image.path, f"the same frame as {twin}; each counts once")
+    alike.append(image)
 
 
 def without_overscan(
@@ -151,10 +189,8 @@ def _corrected(frame: RawFrame, choice: OverscanChoice | None, folder: Path) -> 
     return RawFrame(copy, frame.setup.without(overscan), rest)
 
 
-def _same_frame(one: ImageFile, other: ImageFile) -> bool:
-    """Return whether the headers and the pixels are equal; pixels are read only up to the first difference."""
-    if one.header != other.header or one.shape != other.shape or one.storage != other.storage:
-        return False
+def _has_same_pixels(one: ImageFile, other: ImageFile) -> bool:
+    """Return True if two images of the same size and format have equal pixels; read up to the first difference."""
     size = one.shape[0] * one.shape[1] * one.pixel_bytes
     with one.stored.open("rb") as first, other.stored.open("rb") as second:
         first.seek(one.data_start)
@@ -165,32 +201,81 @@ def _same_frame(one: ImageFile, other: ImageFile) -> bool:
 def sets_of(frames: Iterable[RawFrame]) -> list[FrameSet]:
     """Sort frames into sets by the properties that all frames of an average must share, the largest set first.
 
-    These are the kind, camera, size, gain, offset, binning, readout mode, filter array, row order and overscan; the
-    exposure for all kinds except flats, which are scaled anyway; the filter for flats and dark flats; and the setpoint
-    or, without one, the sensor temperature within 2 C.
+    These are the kind, camera, telescope, size, place on the sensor, gain, offset, binning, readout mode, filter array,
+    row order and overscan; the exposure, within `SAME_EXPOSURE`, for all kinds except flats, which are scaled anyway;
+    the filter for flats and dark flats; and the temperature. Frames that reached their setpoint share the setpoint; the
+    sensor temperatures of all other frames span at most `UNCOOLED_SPAN_C`.
     """
-    alike: defaultdict[tuple[object, ...], list[RawFrame]] = defaultdict(list)
+    alike: dict[tuple[object, ...], list[RawFrame]] = {}
+    cameras, telescopes = _Names(is_same_camera), _Names(is_same_name)
     for frame in frames:
         setup = frame.setup
-        alike[
-            setup.kind,
-            setup.camera,
-            setup.width,
-            setup.height,
-            setup.readout,
-            setup.mosaic,
-            setup.row_order,
-            setup.sections,
-            None if setup.kind is FrameKind.FLAT else setup.exposure_s,
-            setup.filter_name if _is_flat(setup.kind) else None,
-            None if setup.setpoint_c is None else round(setup.setpoint_c, 1),
-        ].append(frame)
-    sets = [FrameSet(tuple(part)) for similar in alike.values() for part in _by_temperature(similar)]
+        # The telescope matters for flats. It also tells the cameras of smart telescopes apart, which have no name.
+        telescope = setup.train.telescope if _is_flat(setup.kind) or setup.camera is None else None
+        named = cameras.first(setup.camera), telescopes.first(telescope)
+        alike.setdefault((*named, *_shared_values(setup)), []).append(frame)
+    sets = [
+        FrameSet(tuple(part))
+        for similar in alike.values()
+        for exposed in ([similar] if similar[0].setup.kind is FrameKind.FLAT else _by_exposure(similar))
+        for part in _by_temperature(exposed)
+    ]
     return sorted(sets, key=lambda frames: -len(frames.frames))
 
 
+def _shared_values(setup: FrameSetup) -> tuple[object, ...]:
+    return (
+        setup.kind,
+        setup.width,
+        setup.height,
+        setup.origin,
+        replace(setup.readout, readout_mode=_comparable(setup.readout.readout_mode)),
+        setup.mosaic,
+        setup.row_order,
+        setup.sections,
+        _comparable(setup.filter_name) if _is_flat(setup.kind) else None,
+        setup.is_at_setpoint,
+        None if setup.setpoint_c is None else round(setup.setpoint_c, 1),
+    )
+
+
+def _comparable(name: str | None) -> str | None:
+    return None if name is None else comparable(name)
+
+
+class _Names:
+    """The names of cameras or telescopes met so far; the first name stands for all names of the same thing."""
+
+    def __init__(self, is_same: Callable[[str, str], bool]) -> None:
+        self._is_same = is_same
+        self._known: list[str] = []
+
+    def first(self, name: str | None) -> str | None:
+        """Return the first known name of the same camera or telescope; None if there is no name."""
+        if name is None:
+            return None
+        for known in self._known:
+            if self._is_same(known, name):
+                return known
+        self._known.append(name)
+        return name
+
+
+def _by_exposure(frames: list[RawFrame]) -> list[list[RawFrame]]:
+    """Return the frames in groups whose exposures differ by no more than the tolerance, the shortest exposure first."""
+    parts = [without] if (without := [frame for frame in frames if frame.setup.exposure_s is None]) else []
+    shortest_s = float("-inf")
+    known = [(frame.setup.exposure_s, frame) for frame in frames if frame.setup.exposure_s is not None]
+    for exposure_s, frame in sorted(known, key=lambda pair: pair[0]):
+        if exposure_s - shortest_s > max(SAME_EXPOSURE * exposure_s, SAME_EXPOSURE_S):
+            parts.append([])
+            shortest_s = exposure_s
+        parts[-1].append(frame)
+    return parts
+
+
 def _by_temperature(frames: list[RawFrame]) -> list[list[RawFrame]]:
-    if frames[0].setup.setpoint_c is not None:
+    if frames[0].setup.is_at_setpoint:
         return [frames]
     parts: list[list[RawFrame]] = []
     lowest_c = float("-inf")
@@ -215,8 +300,13 @@ def _exposures_text(exposures_s: Sequence[float | None]) -> str | None:
     return f"{known[0]:g} s" if len(known) == 1 else f"{known[0]:g} to {known[-1]:g} s"
 
 
-def _temperature_text(setpoint_c: float | None, sensors_c: Sequence[float | None]) -> str | None:
-    if setpoint_c is not None:
-        return f"{setpoint_c:g} C"
-    known = [sensor_c for sensor_c in sensors_c if sensor_c is not None]
-    return f"{min(known):.1f} to {max(known):.1f} C" if known else None
+def _temperature_text(setups: Sequence[FrameSetup]) -> str | None:
+    if setups[0].is_at_setpoint:
+        return f"{setups[0].setpoint_c:g} C"
+    known = [setup.temperature_c for setup in setups if setup.temperature_c is not None]
+    if not known:
+        return None
+    missed = setups[0].setpoint_c
+    return f"{min(known):.1f} to {max(known):.1f} C" + (
+        f" (setpoint {missed:g} C not reached)" if missed is not None else ""
+    )

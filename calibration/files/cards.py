@@ -19,8 +19,24 @@ _KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 _VALUE = re.compile(r"\s*(?:'((?:[^']|'')*)'|([^/]*))")
 _INTEGER = re.compile(r"[+-]?\d{1,40}")
 _REAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EDed][+-]?\d{1,4})?")
+_EXPOSURE_KEYWORDS = frozenset({"EXPTIME", "EXPOSURE", "EXPOTIME", "EXP"})
+_SECONDS = re.compile(r"\b(?:s|secs?|seconds?)\b", re.IGNORECASE)
+_PARTS_OF_A_SECOND = {
+    "ms": re.compile(r"\b(?:ms|msecs?|milli-?sec(?:ond)?s?)\b", re.IGNORECASE),
+    "us": re.compile(r"\b(?:[u\u00b5\u03bc]s|usecs?|micro-?sec(?:ond)?s?)\b", re.IGNORECASE),
+}
 _FIXED_WIDTH = 20
 _LONGEST_STRING = 68
+_ASCII_SIGNS = {"\u00b0": "o", "\u2013": "-", "\u2014": "-", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'}
+
+
+class GarbledValue(str):
+    """The text of a value that is neither a quoted string, nor a finite number, nor a logical.
+
+    Programs write such values under a locale with decimal commas ("2,5"), or for values that they do not know ("NaN").
+    """
+
+    __slots__ = ()
 
 
 class Card(NamedTuple):
@@ -87,7 +103,11 @@ def _with_comment(text: str, comment: str) -> str:
 
 
 def ascii_text(text: str) -> str:
-    """Return the text in printable ASCII, as FITS requires: accents are removed, Greek letters spelt out (Halpha)."""
+    """Return the text in printable ASCII, as FITS requires.
+
+    Accents are removed, and Greek letters are spelt out (Halpha). Other characters become their code, such as U7EA2,
+    so that different names remain different.
+    """
     return "".join(map(_ascii_character, unicodedata.normalize("NFKD", text)))
 
 
@@ -100,28 +120,37 @@ def _ascii_character(character: str) -> str:
     if name.startswith("GREEK "):
         spelt = name.rpartition(" ")[2]
         return spelt.lower() if "SMALL" in name else spelt.capitalize()
-    return "?"
+    if not character.isprintable():
+        return "?"
+    return _ASCII_SIGNS.get(character, f"U{ord(character):04X}")
 
 
 def parse_cards(cards: Iterable[str]) -> dict[str, HeaderValue]:
     """Return the values of a header's cards; of a repeated keyword, only the first card is used.
 
-    Commentary, cards without a value, and values that are not strings, finite numbers or logicals are skipped.
+    Commentary and cards without a value are skipped. A value that is not valid is returned as `GarbledValue`, so that a
+    reader can tell it from a missing one. An exposure whose comment gives the unit ms or us is returned as text with
+    this unit, such as "5000 ms".
+
+    Parameters
+    ----------
+    cards
+        Cards of 80 characters each, decoded as Latin-1. Strings that are valid UTF-8 are decoded as UTF-8.
     """
     values: dict[str, HeaderValue] = {}
     latest = ""
     for card in cards:
         keyword = card[:8].rstrip()
         if keyword == "CONTINUE":
-            _continue(values, latest, _parse_value(card[8:]))
+            _continue(values, latest, _parse_value(card[8:])[0])
             continue
         latest = ""
         if card[8:10] == "= " and keyword not in values:
-            value = _parse_value(card[10:])
+            value, comment = _parse_value(card[10:])
             if value is not None:
-                values[keyword] = value
+                values[keyword] = _with_unit(value, comment) if keyword in _EXPOSURE_KEYWORDS else value
                 latest = keyword
-    return values
+    return {keyword: _decoded(value) if isinstance(value, str) else value for keyword, value in values.items()}
 
 
 def _continue(values: dict[str, HeaderValue], keyword: str, addition: HeaderValue | None) -> None:
@@ -130,22 +159,46 @@ def _continue(values: dict[str, HeaderValue], keyword: str, addition: HeaderValu
         values[keyword] = begun[:-1] + addition
 
 
-def _parse_value(text: str) -> HeaderValue | None:
+def _parse_value(text: str) -> tuple[HeaderValue | None, str]:
+    """Return the value and the comment of a card; None if the card has no value."""
     match = _VALUE.match(text)
     if match is None:
-        return None
+        return None, ""
     quoted, bare = match.groups()
+    comment = text[match.end() :].strip(" /")
     if quoted is not None:
-        return str(quoted).replace("''", "'").rstrip()
-    word = bare.strip()
+        return str(quoted).replace("''", "'").rstrip(), comment
+    return _parse_bare(bare.strip()), comment
+
+
+def _parse_bare(word: str) -> HeaderValue | None:
     if word in {"T", "F"}:
-        return bool(word == "T")
+        return word == "T"
     if _INTEGER.fullmatch(word):
         return int(word)
     if _REAL.fullmatch(word):
         number = float(word.upper().replace("D", "E"))
-        return number if math.isfinite(number) else None
-    return None
+        return number if math.isfinite(number) else GarbledValue(word)
+    return GarbledValue(word) if word else None
+
+
+def _with_unit(exposure: HeaderValue, comment: str) -> HeaderValue:
+    """Return an exposure as text with its unit if the comment says that the unit is not the second."""
+    if isinstance(exposure, bool) or _SECONDS.search(comment):
+        return exposure
+    unit = next((unit for unit, words in _PARTS_OF_A_SECOND.items() if words.search(comment)), None)
+    return exposure if unit is None else f"{exposure} {unit}"
+
+
+def _decoded(text: str) -> str:
+    """Decode UTF-8, which many programs write although FITS allows only ASCII."""
+    if text.isascii():
+        return text
+    try:
+        decoded = text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+    return GarbledValue(decoded) if isinstance(text, GarbledValue) else decoded
 
 
 def checksum_text(complement: int) -> str:

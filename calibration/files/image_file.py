@@ -18,11 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.extensions import Extension, chosen_header, chosen_image, require_one_image
 from coldframe.calibration.files.frame_file import BZERO, LONGEST_HEADER, FrameFileError, memory_mapped, parse_header
 
 PLAIN_SUFFIXES = frozenset({".fits", ".fit", ".fts"})
 SUFFIXES = PLAIN_SUFFIXES | {".fz", ".gz"}
 """Suffixes of the files that are read from a folder."""
+
+UNREAD_FORMATS = {
+    ".xisf": "XISF",
+    **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".dng", ".rw2", ".pef"), "camera raw"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+}
+"""Formats of frames that coldframe does not read, by the suffix of the file."""
 
 STORED_AS: dict[int, np.dtype[Any]] = {
     8: np.dtype("u1"),
@@ -46,6 +54,7 @@ _USUAL_HEADER = 1 << 16
 _PAGES_OF_A_SEEK = 32
 """Number of pages that a memory card reads in sequence in about the time of one random read."""
 
+_BELOW_ZERO = "values below zero, which a raw frame does not have: unsigned words without BZERO?"
 _ROWS_AT_ONCE = 256
 _COPIED_AT_ONCE = 1 << 20
 _BITS_AND_ZERO = {"uint8": (8, 0), "int16": (16, 0), "uint16": (16, BZERO), "int32": (32, 0), "uint32": (32, 1 << 31),
@@ -112,7 +121,7 @@ class ImageFile:
         words = self._stored(0, self.shape[0]).view(np.uint16)
         signs = fits_words.decode_words(words.reshape(-1), int(self.zero))
         if self.zero == 0 and signs & BZERO:
-            raise FrameFileError(self.path, "values below zero; a raw frame has none")
+            raise FrameFileError(self.path, _BELOW_ZERO)
         return words
 
     def values(self, places: NDArray[np.intp]) -> NDArray[np.uint16]:
@@ -173,23 +182,31 @@ def uint16_pixels(image: ImageFile) -> NDArray[np.uint16]:
     return image.pixels().astype(np.uint16, copy=False)
 
 
-def open_image(path: Path, unpacked_in: Path) -> ImageFile:
-    """Open an image file; check its header, its size and, for floats, that all values are finite.
+def open_image(path: Path, unpacked_in: Path, extension: Extension | None = None) -> ImageFile:
+    """Open an image file; check its header, its size and its values.
 
     Parameters
     ----------
     path
         A FITS file, which may be compressed with gzip or in tiles (fpack). The image may be the first HDU or, after an
-        empty first HDU, the second. Further axes of length 1 are allowed.
+        empty first HDU, the only image in the others. Further axes of length 1 are allowed.
     unpacked_in
         Folder for the copy of a compressed file.
+    extension
+        Which image of a file with several images to open; see `Extension`.
 
     Raises
     ------
     FrameFileError
-        If the file cannot be read or contains no plane image.
+        If the file cannot be read, contains no plane image, or several of them and `extension` is None; if a float is
+        not finite, or a signed word is negative.
     """
+    require_known_format(path)
     try:
+        if extension is not None:
+            image = _chosen_image(path, extension, unpacked_in)
+            _check_values(image)
+            return image
         with path.open("rb") as file:
             start, size = file.read(LONGEST_HEADER), os.fstat(file.fileno()).st_size
         if start.startswith(GZIP_MAGIC):
@@ -206,14 +223,30 @@ def open_image(path: Path, unpacked_in: Path) -> ImageFile:
     return image
 
 
-def read_image_header(path: Path) -> dict[str, HeaderValue]:
-    """Return the header of the image that `open_image` finds, with its size in NAXIS1 and NAXIS2; read no pixels.
+def require_known_format(path: Path) -> None:
+    """Raise if the suffix of a file belongs to a format that coldframe does not read.
 
     Raises
     ------
     FrameFileError
-        If the file cannot be read or contains no plane image.
+        Naming the format.
     """
+    format_name = UNREAD_FORMATS.get(path.suffix.lower())
+    if format_name is not None:
+        raise FrameFileError(path, f"{format_name} files are not read: convert it to FITS")
+
+
+def read_image_header(path: Path, extension: Extension | None = None) -> dict[str, HeaderValue]:
+    """Return the header of the image that `open_image` opens, with its size in NAXIS1 and NAXIS2; read no pixels.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read, or contains no plane image, or several of them and `extension` is None.
+    """
+    require_known_format(path)
+    if extension is not None:
+        return chosen_header(path, extension)
     try:
         return _header_within(_USUAL_HEADER, path)
     except FrameFileError:
@@ -243,6 +276,7 @@ def _image_header(start: bytes, path: Path) -> tuple[dict[str, HeaderValue], int
         raise FrameFileError(path, "not a standard FITS file: SIMPLE is not T")
     if header.get("NAXIS") != 0:
         return header, data_start
+    require_one_image(path)
     extension, length = parse_header(memoryview(start)[data_start:], path, "XTENSION=")
     if extension.get("XTENSION") != "IMAGE" and extension.get("ZIMAGE") is not True:
         raise FrameFileError(path, "neither the first nor the second HDU holds an image")
@@ -252,7 +286,9 @@ def _image_header(start: bytes, path: Path) -> tuple[dict[str, HeaderValue], int
 def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size: int) -> ImageFile:
     """Return the image whose pixels begin at offset `data_start` of a file of `size` bytes."""
     height, width = _shape(header, "", path)
-    bits, zero, scale = _number(header, "BITPIX", 0), _number(header, "BZERO", 0), _number(header, "BSCALE", 1)
+    bits, zero, scale = (
+        _number(header, keyword, default, path) for keyword, default in (("BITPIX", 0), ("BZERO", 0), ("BSCALE", 1))
+    )
     if bits not in STORED_AS or scale == 0:
         raise FrameFileError(path, f"BITPIX {bits}, BSCALE {scale}: not pixels that can be combined")
     image = ImageFile(path, path, data_start, (height, width), int(bits), zero, scale, header)
@@ -263,25 +299,53 @@ def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size:
 
 
 def _shape(header: Mapping[str, HeaderValue], prefix: str, path: Path) -> tuple[int, int]:
-    count = int(_number(header, f"{prefix}NAXIS", -1))
-    axes = [int(_number(header, f"{prefix}NAXIS{axis}", 0)) for axis in range(1, min(count, 9) + 1)]
+    count = int(_number(header, f"{prefix}NAXIS", -1, path))
+    axes = [int(_number(header, f"{prefix}NAXIS{axis}", 0, path)) for axis in range(1, min(count, 9) + 1)]
     if count < 2 or min(axes) < 1 or any(length > 1 for length in axes[2:]):  # noqa: PLR2004 - a plane
         raise FrameFileError(path, f"not a plane image: NAXIS {count}, lengths {axes}")
     return axes[1], axes[0]
 
 
-def _number(header: Mapping[str, HeaderValue], keyword: str, default: float) -> float:
+def _number(header: Mapping[str, HeaderValue], keyword: str, default: float, path: Path) -> float:
     value = header.get(keyword, default)
-    return default if isinstance(value, str) else value
+    if isinstance(value, str | bool):
+        raise FrameFileError(path, f"{keyword} = {value!r} is not a number, so the pixels cannot be read")
+    return value
 
 
 def _check_values(image: ImageFile) -> None:
-    """Raise if an image of floats contains a value that is not finite."""
-    if image.bits > 0:
+    """Raise if an image of floats contains a value that is not finite, or an image of signed words a negative one.
+
+    Some programs store unsigned words without BZERO, so that values above 32,767 appear negative.
+    """
+    if image.storage != (16, 0, 1) and image.bits > 0:
         return
     for top in range(0, image.shape[0], _ROWS_AT_ONCE):
-        if not np.isfinite(image.rows(top, min(top + _ROWS_AT_ONCE, image.shape[0]))).all():
+        rows = image.rows(top, min(top + _ROWS_AT_ONCE, image.shape[0]))
+        if image.bits < 0 and not np.isfinite(rows).all():
             raise FrameFileError(image.path, "some pixels are not numbers (NaN or infinite)")
+        if image.bits > 0 and rows.min() < 0:
+            raise FrameFileError(image.path, _BELOW_ZERO)
+
+
+def _chosen_image(path: Path, extension: Extension, folder: Path) -> ImageFile:
+    """Return one image of a file with several images, or their mosaic, as a copy in a folder."""
+    header, pixels = chosen_image(path, extension)
+    kind = pixels.dtype.name
+    if kind not in _BITS_AND_ZERO:
+        raise FrameFileError(path, f"pixels of type {kind} cannot be combined")
+    stored = _new_file(folder)
+    with stored.open("wb") as copy:
+        copy.write(_stored_form(pixels).tobytes())
+    bits, zero = _BITS_AND_ZERO[kind]
+    return ImageFile(path, stored, 0, (pixels.shape[0], pixels.shape[1]), bits, zero, 1, header)
+
+
+def _stored_form(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values in the form in which FITS stores them."""
+    bits, zero = _BITS_AND_ZERO[values.dtype.name]
+    signed = (values ^ values.dtype.type(zero)).view(f"i{values.itemsize}") if zero else values
+    return signed.astype(STORED_AS[bits])
 
 
 def _unpack_gzip(path: Path, size: int, folder: Path) -> ImageFile:
@@ -318,9 +382,7 @@ def _unpack_tiles(path: Path, header: Mapping[str, HeaderValue], size: int, fold
             kind = values.dtype.name
             if kind not in _BITS_AND_ZERO:
                 raise FrameFileError(path, f"pixels of type {kind} cannot be combined")
-            bits, zero = _BITS_AND_ZERO[kind]
-            signed = (values ^ values.dtype.type(zero)).view(f"i{values.itemsize}") if zero else values
-            copy.write(signed.astype(STORED_AS[bits]).tobytes())
+            copy.write(_stored_form(values).tobytes())
     bits, zero = _BITS_AND_ZERO[kind]
     frame = {keyword: value for keyword, value in header.items() if not _OF_TABLES.fullmatch(keyword)}
     return ImageFile(path, stored, 0, (height, width), bits, zero, 1, {**frame, "NAXIS1": width, "NAXIS2": height})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from coldframe import __version__
-from coldframe.calibration.files.cards import Card, HeaderValue
+from coldframe.calibration.files.cards import Card, GarbledValue, HeaderValue
 from coldframe.calibration.files.frame_file import STRUCTURAL
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
@@ -128,6 +128,8 @@ def _remembering(card: Card, header: Mapping[str, HeaderValue]) -> Card:
 
 
 def _writable(value: HeaderValue) -> bool:
+    if isinstance(value, GarbledValue):
+        return False
     return not isinstance(value, float) or math.isfinite(value)
 
 

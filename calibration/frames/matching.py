@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from coldframe.calibration.frames.names import comparable, is_same_camera
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.config.frames import FrameKind
 
@@ -28,8 +29,8 @@ class Tolerances:
         still removes hot pixels better than subtracting none.
     bias_c
         Sensor temperature of bias frames, C; their level hardly depends on temperature.
-    exposure
-        Exposure of darks, as a fraction of the light's exposure.
+    exposure, exposure_s
+        Exposure of darks: as a fraction of the light's exposure, and in seconds; the larger limit counts.
     longest_stretch
         Largest factor by which a dark is scaled up; its noise grows by the same factor.
     bias_days, dark_days
@@ -46,6 +47,7 @@ class Tolerances:
     uncooled_c: float = 5.0
     bias_c: float = 15.0
     exposure: float = 0.01
+    exposure_s: float = 0.05
     longest_stretch: float = 2.0
     bias_days: float = 180
     dark_days: float = 180
@@ -246,7 +248,7 @@ def _unknown(name: str, light_value: object, master_value: object) -> Difference
 def _same(name: str, light_value: str | float | None, master_value: str | float | None) -> Difference | None:
     if light_value is None or master_value is None:
         return _unknown(name, light_value, master_value)
-    if str(light_value).casefold() == str(master_value).casefold():
+    if comparable(str(light_value)) == comparable(str(master_value)):
         return None
     return Difference(f"{name} is {_shown(master_value)} instead of {_shown(light_value)}", 1000)
 
@@ -265,6 +267,8 @@ def _within(name: str, unit: str, gap: float | None, tolerance: float, *values: 
 
 
 def _camera(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
+    if light.camera is not None and master.camera is not None and is_same_camera(light.camera, master.camera):
+        return None
     return _same("camera", light.camera, master.camera)
 
 
@@ -294,7 +298,18 @@ def _row_order(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -
 
 
 def _mosaic(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
-    return _same("colour filter array", light.mosaic or "none", master.mosaic or "none")
+    return _same("colour filter array", light.mosaic, master.mosaic)
+
+
+def _place(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
+    """Compare the places of sub-frames on the sensor; programs that write none shoot whole frames or keep one place."""
+    if light.origin is None or master.origin is None:
+        is_whole = (light.origin or master.origin or (0, 0)) == (0, 0)
+        return None if is_whole else _unknown("place on the sensor", light.origin, master.origin)
+    if light.origin == master.origin:
+        return None
+    ours, theirs = ("column {}, row {}".format(*each) for each in (light.origin, master.origin))
+    return _same("place on the sensor", f"from {ours}", f"from {theirs}")
 
 
 def _overscan(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
@@ -343,7 +358,8 @@ def _exposure(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> 
     ours, theirs = light.exposure_s, master.exposure_s
     if ours is None or theirs is None:
         return Difference("an exposure is unknown", 1000)
-    return _within("exposure", " s", _gap(ours, theirs), tolerances.exposure * (ours or 0) or 1e-6, ours, theirs)
+    tolerance_s = max(tolerances.exposure * ours, tolerances.exposure_s) or 1e-6
+    return _within("exposure", " s", _gap(ours, theirs), tolerance_s, ours, theirs)
 
 
 def _stretch(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
@@ -390,7 +406,7 @@ def _age(light: FrameSetup, master: FrameSetup, limit_days: float) -> Difference
     return Difference(f"stale: {days:.0f} days apart (limit {limit_days:g})", days / limit_days)
 
 
-_READOUT: tuple[Rule, ...] = (_camera, _size, _gain, _binning, _readout_mode, _row_order)
+_READOUT: tuple[Rule, ...] = (_camera, _size, _place, _gain, _binning, _readout_mode, _row_order)
 _RULES: Mapping[FrameKind, tuple[Rule, ...]] = {
     FrameKind.BIAS: (*_READOUT, _offset, _overscan, _bias_temperature, _bias_age),
     FrameKind.DARK: (*_READOUT, _offset, _overscan, _dark_temperature, _exposure, _dark_age, _bias_left_in),
@@ -406,7 +422,14 @@ def superseded(masters: Mapping[Path, FrameSetup]) -> tuple[Path, ...]:
     """
     # The temperature limits are tight, because darks of an uncooled camera are useful at every temperature.
     tolerances = Tolerances(
-        cooled_c=0.5, uncooled_c=0.5, bias_c=2.0, exposure=1e-6, bias_days=1e9, dark_days=1e9, flat_days=1e9
+        cooled_c=0.5,
+        uncooled_c=0.5,
+        bias_c=2.0,
+        exposure=1e-6,
+        exposure_s=0,
+        bias_days=1e9,
+        dark_days=1e9,
+        flat_days=1e9,
     )
     return tuple(
         path

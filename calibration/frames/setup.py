@@ -1,38 +1,27 @@
 """The setup of a frame, from its header: the values that decide which masters may calibrate which frames."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
+from pathlib import Path
 
-from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.frames import spellings
+from coldframe.calibration.frames.card_values import CardReader, Header, UnreadableCard
 from coldframe.calibration.frames.overscan import Overscan, OverscanError, Sections, sections_of, subtracted_of
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
-Header = Mapping[str, HeaderValue]
-
 BIAS_TAKEN_OUT = "B"
 """CALSTAT of a dark whose bias was subtracted."""
 
-_ROLES = {
-    "BIAS": FrameKind.BIAS,
-    "OFFSET": FrameKind.BIAS,
-    "ZERO": FrameKind.BIAS,
-    "DARK": FrameKind.DARK,
-    "FLAT": FrameKind.FLAT,
-    "DARKFLAT": FrameKind.DARK_FLAT,
-    "FLATDARK": FrameKind.DARK_FLAT,
-    "LIGHT": FrameKind.LIGHT,
-    "OBJECT": FrameKind.LIGHT,
-    "SCIENCE": FrameKind.LIGHT,
-}
-_NO_FILTER = frozenset({"", "none", "nofilter", "no filter", "clear (none)"})
-_LARGEST = 1e30
-"""Numbers beyond this limit cannot be camera settings, and sums of them would overflow."""
+REACHED_C = 1.0
+"""Largest difference between sensor and setpoint of a cooled frame; see `Tolerances.cooled_c`. A cooler that is still
+working, or a setpoint that a program writes although the camera has no cooler, exceeds it."""
 
-_LEADING_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_NOT_LETTERS = re.compile(r"[^A-Z]")
+_NO_FILTER = frozenset({"", "none", "nofilter", "no filter", "clear (none)", "air", "open", "empty"})
+_NO_MOSAIC = frozenset({"NONE", "MONO", "MONOCHROME", "0", "FALSE", "F"})
+_DETECTOR_SECTION = re.compile(r"\s*\[\s*(\d{1,6})\s*:\s*\d{1,6}\s*,\s*(\d{1,6})\s*:\s*\d{1,6}\s*\]\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +65,7 @@ class FrameSetup:
     temperature_c
         Sensor temperature, degrees Celsius; the setpoint if only the setpoint is known.
     cooled
-        True if the header has a setpoint.
+        True if the header has a setpoint, and the sensor had reached it.
     filter_name
         Name of the filter; None also if there is no filter.
     mosaic
@@ -89,6 +78,8 @@ class FrameSetup:
         Telescope, focuser and rotator.
     taken_at
         Start of the exposure, UTC; for masters, of the first frame.
+    sensor_c
+        Measured sensor temperature, degrees Celsius.
     setpoint_c
         Setpoint of the cooler, degrees Celsius.
     sections
@@ -97,6 +88,12 @@ class FrameSetup:
         Overscan subtraction of a master's frames.
     bias_subtracted
         True for a master dark from which the bias was subtracted.
+    origin
+        First column and row of the sensor that the image contains, counted from 0.
+    kind_word
+        The word in the header that names the kind.
+    unreadable
+        Cards that decide about the setup, but whose values could not be interpreted.
     """
 
     kind: FrameKind | None
@@ -116,6 +113,17 @@ class FrameSetup:
     sections: Sections | None = None
     overscan: Overscan | None = None
     bias_subtracted: bool = False
+    sensor_c: float | None = None
+    origin: tuple[int, int] | None = None
+    kind_word: str | None = None
+    unreadable: tuple[UnreadableCard, ...] = ()
+
+    @property
+    def is_at_setpoint(self) -> bool:
+        """True if the frame has a setpoint, and the sensor had reached it as far as the header shows."""
+        if self.setpoint_c is None:
+            return False
+        return self.sensor_c is None or abs(self.sensor_c - self.setpoint_c) <= REACHED_C
 
     def without(self, overscan: Overscan) -> "FrameSetup":
         """Return the setup of the frame after its overscan is subtracted."""
@@ -125,72 +133,132 @@ class FrameSetup:
         return replace(self, width=width, height=height, mosaic=mosaic, sections=None, overscan=overscan)
 
 
-def is_single_frame(header: Header) -> bool:
-    """Return whether a header belongs to a single raw frame, not to a master of any program."""
-    is_combined = "STACKCNT" in header or "NCOMBINE" in header
-    is_named_master = str(header.get("IMAGETYP", "")).lower().startswith("master")
-    return _kind(header) is not None and not is_combined and not is_named_master
-
-
 def setup_of(header: Header) -> FrameSetup:
     """Return the setup of a raw frame, or of the frames of a master, from the header.
 
-    The keywords of coldframe, of INDI and of other capture programs are understood.
+    The keywords and words of `spellings` are understood; `CardReader` decides which values are absent or unreadable.
 
     Parameters
     ----------
     header
         Header including the cards about the file's structure (see `read_header`).
     """
-    setpoint_c = _number(header, "SET-TEMP", "SETTEMP")
-    sensor_c = _number(header, "CCD-TEMP", "CCD_TEMP", "CCDTEMP", "TEMPERAT", "CAMTCCD", "DET-TEMP")
-    filter_name = _text(header, "FILTER", "FILT-1", "INSFLNAM")
-    kind = _kind(header)
-    return FrameSetup(
+    cards = CardReader(header)
+    kind_word = _kind_word(cards)
+    kind = None if kind_word is None else spellings.kind_of_word(kind_word)
+    setpoint_c = cards.celsius(*spellings.SETPOINT_C)
+    sensor_c = cards.celsius(*spellings.SENSOR_C)
+    setup = FrameSetup(
         kind=kind,
-        camera=_text(header, "INSTRUME", "CAMERA", "DETECTOR"),
-        width=int(_number(header, "NAXIS1") or 0),
-        height=int(_number(header, "NAXIS2") or 0),
+        camera=cards.text(*spellings.CAMERA),
+        width=int(cards.number("NAXIS1") or 0),
+        height=int(cards.number("NAXIS2") or 0),
         readout=ReadoutSettings(
-            gain=_number(header, "GAIN"),
-            offset=_number(header, "OFFSET", "BLKLEVEL"),
-            binning=max(1, int(_number(header, "XBINNING", "BINX", "BINNING", "CCDSUM") or 1)),
-            readout_mode=_text(header, "READOUTM"),
+            gain=cards.number(*spellings.GAIN),
+            offset=cards.number(*spellings.OFFSET),
+            binning=cards.binning(*spellings.BINNING) or 1,
+            readout_mode=cards.text(*spellings.READOUT_MODE),
         ),
-        exposure_s=_from_zero(header, "EXPTIME", "EXPOSURE", "EXPOTIME"),
+        exposure_s=_exposure_s(cards),
         temperature_c=setpoint_c if sensor_c is None else sensor_c,
-        cooled=setpoint_c is not None,
-        filter_name=None if filter_name is None or filter_name.lower() in _NO_FILTER else filter_name,
-        mosaic=_mosaic(header),
-        row_order=_text(header, "ROWORDER"),
+        cooled=False,
+        filter_name=_filter_name(cards),
+        mosaic=_mosaic(cards),
+        row_order=cards.text(*spellings.ROW_ORDER),
         train=OpticalTrain(
-            _text(header, "TELESCOP"),
-            _from_zero(header, "FOCALLEN") or None,
-            _number(header, "FOCUSPOS", "FOCPOS"),
-            _number(header, "ROTATANG", "ROTATOR", "ROTANG"),
+            cards.text(*spellings.TELESCOPE),
+            cards.millimetres(*spellings.FOCAL_LENGTH),
+            cards.number(*spellings.FOCUS),
+            cards.number(*spellings.ROTATION),
         ),
-        taken_at=_moment(_text(header, "DATE-OBS", "DATE-BEG")),
+        taken_at=cards.moment(spellings.DATES, spellings.CLOCKS),
         setpoint_c=setpoint_c,
-        sections=_sections(header),
+        sections=_sections(header, cards),
         overscan=subtracted_of(header),
         bias_subtracted=kind in (FrameKind.DARK, FrameKind.DARK_FLAT) and header.get("CALSTAT") == BIAS_TAKEN_OUT,
+        sensor_c=sensor_c,
+        origin=_origin(cards),
+        kind_word=kind_word,
     )
+    return replace(setup, cooled=setup.is_at_setpoint, unreadable=tuple(cards.unreadable))
 
 
-def _kind(header: Header) -> FrameKind | None:
-    role = _text(header, "CFROLE", "IMAGETYP", "FRAME", "FRAMETYP", "IMAGTYP", "OBSTYPE")
-    if role is None:
+def fault_of_raw_frame(header: Header) -> str | None:
+    """Return the reason why a file is not a raw frame, but a master or a calibrated frame; None if it is raw.
+
+    Programs mark combined frames by the number of frames, by words such as "Master Dark", and calibrated frames by
+    CALSTAT.
+    """
+    if is_combined(header):
+        return "is a master already, not a raw frame"
+    calibrated = CardReader(header).text("CALSTAT")
+    return None if calibrated is None else f"was calibrated before (CALSTAT {calibrated})"
+
+
+def is_single_frame(header: Header) -> bool:
+    """Return True if a header belongs to a single raw frame, not to a master of any program."""
+    return setup_of(header).kind is not None and not is_combined(header)
+
+
+def is_combined(header: Header) -> bool:
+    """Return True if a header belongs to a combination of several frames, made by any program."""
+    cards = CardReader(header)
+    counts = [cards.number(keyword) for keyword in spellings.COMBINED_COUNT]
+    if any(count is not None and count > 1 for count in counts):
+        return True
+    words = [cards.text(keyword) for keyword in spellings.KIND]
+    return any(word is not None and spellings.names_a_master(word) for word in words)
+
+
+def require_readable(setup: FrameSetup, path: Path) -> None:
+    """Raise if cards that decide about the setup could not be interpreted.
+
+    Raises
+    ------
+    FrameFileError
+        Naming the cards and their values.
+    """
+    if not setup.unreadable:
+        return
+    cards = ", ".join(map(str, setup.unreadable))
+    raise FrameFileError(path, f"its header cannot be interpreted: {cards}; correct the card, or leave the file out")
+
+
+def _kind_word(cards: CardReader) -> str | None:
+    """Return the first word that names a known kind; without one, the first unknown word."""
+    words = [word for keyword in spellings.KIND if (word := cards.text(keyword)) is not None]
+    known = (word for word in words if spellings.kind_of_word(word) is not None)
+    return next(known, words[0] if words else None)
+
+
+def _exposure_s(cards: CardReader) -> float | None:
+    exposure_s = cards.seconds(*spellings.EXPOSURE_S)
+    return cards.microseconds(*spellings.EXPOSURE_US) if exposure_s is None else exposure_s
+
+
+def _filter_name(cards: CardReader) -> str | None:
+    """Return the name of the filter; the names of several wheels are joined, such as "V + ND"."""
+    names = [cards.text(*spellings.FILTER), *(cards.text(keyword) for keyword in spellings.FILTERS_OF_WHEELS)]
+    real = [name for name in names if name is not None and name.lower() not in _NO_FILTER]
+    return " + ".join(dict.fromkeys(real)) or None
+
+
+def _origin(cards: CardReader) -> tuple[int, int] | None:
+    for right, down in spellings.ORIGIN:
+        origin = cards.origin(right, down)
+        if origin is not None:
+            return origin
+    section = _DETECTOR_SECTION.fullmatch(cards.text(spellings.DETECTOR_SECTION) or "")
+    return None if section is None else (int(section[1]) - 1, int(section[2]) - 1)
+
+
+def _mosaic(cards: CardReader) -> str | None:
+    patterns = [cards.text(keyword) for keyword in spellings.MOSAIC]
+    pattern = next((each.upper() for each in patterns if each is not None and each.upper() not in _NO_MOSAIC), None)
+    if pattern is None:
         return None
-    word = _NOT_LETTERS.sub("", role.upper()).removeprefix("MASTER").removesuffix("FRAME").removesuffix("FIELD")
-    return _ROLES.get(word)
-
-
-def _mosaic(header: Header) -> str | None:
-    pattern = _text(header, "BAYERPAT", "COLORTYP")
-    if pattern is None or pattern.upper() in {"NONE", "MONO", "MONOCHROME"}:
-        return None
-    right, down = (int(_number(header, keyword) or 0) for keyword in ("XBAYROFF", "YBAYROFF"))
-    return _shifted(pattern.upper(), right, down)
+    right, down = (int(cards.number(keyword) or 0) for keyword in ("XBAYROFF", "YBAYROFF"))
+    return _shifted(pattern, right, down)
 
 
 def _shifted(pattern: str, right: int, down: int) -> str:
@@ -201,43 +269,9 @@ def _shifted(pattern: str, right: int, down: int) -> str:
     return pattern + (f"+{right}+{down}" if right or down else "")
 
 
-def _sections(header: Header) -> Sections | None:
-    shape = int(_number(header, "NAXIS2") or 0), int(_number(header, "NAXIS1") or 0)
+def _sections(header: Header, cards: CardReader) -> Sections | None:
+    shape = int(cards.number("NAXIS2") or 0), int(cards.number("NAXIS1") or 0)
     try:
         return sections_of(header, shape)
     except OverscanError:
-        return None
-
-
-def _text(header: Header, *keywords: str) -> str | None:
-    """Return the value of the first keyword that is present, as text without surrounding blanks."""
-    values = (str(header[keyword]).strip() for keyword in keywords if keyword in header)
-    return next((value for value in values if value), None)
-
-
-def _number(header: Header, *keywords: str) -> float | None:
-    """Return the first plausible number among the keywords; some programs write "300.0", "-10 C" or "2x2"."""
-    for keyword in keywords:
-        value = header.get(keyword)
-        if isinstance(value, bool) or value is None:
-            continue
-        leading = _LEADING_NUMBER.match(str(value))
-        if leading is not None and abs(float(leading[0])) <= _LARGEST:
-            return float(leading[0])
-    return None
-
-
-def _from_zero(header: Header, *keywords: str) -> float | None:
-    """Return a number, or None if it is negative, because some programs write -1 for unknown values."""
-    value = _number(header, *keywords)
-    return None if value is None or value < 0 else value
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
         return None

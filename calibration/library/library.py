@@ -225,9 +225,12 @@ class Library:
 
 def _not_a_master(header: Header) -> str | None:
     """Return the reason why a file with the given header is not a master; None if it is one."""
-    kind = setup_of(header).kind
+    setup = setup_of(header)
+    kind = setup.kind
     if kind is None:
         return "does not say what it is (no known IMAGETYP)"
+    if setup.unreadable:
+        return f"its header cannot be interpreted: {', '.join(map(str, setup.unreadable))}; correct the card"
     if kind not in _FOLDERS:
         return f"is a {kind} frame: the library holds masters of bias, dark, flat and dark-flat frames"
     return f"is a single {kind} frame, not a master" if is_single_frame(header) else None

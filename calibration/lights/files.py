@@ -19,7 +19,7 @@ from coldframe.calibration.files.image_file import open_image, read_image_header
 from coldframe.calibration.files.keywords import other_cards, software_card
 from coldframe.calibration.frames.matching import defect_map_faults
 from coldframe.calibration.frames.overscan import corrected_header
-from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, require_readable, setup_of
 from coldframe.calibration.lights.arithmetic import (
     CalibratedLight,
     Correction,
@@ -127,8 +127,10 @@ def light_setup(path: Path) -> FrameSetup:
     setup = setup_of(header)
     if setup.kind not in {FrameKind.LIGHT, None}:
         raise FrameFileError(path, f"is a {setup.kind} frame, not a light")
-    if header.get("CALSTAT"):
-        raise FrameFileError(path, f"was calibrated before (CALSTAT {header['CALSTAT']})")
+    fault = fault_of_raw_frame(header)
+    if fault is not None:
+        raise FrameFileError(path, fault)
+    require_readable(setup, path)
     return setup
 
 

@@ -1,6 +1,5 @@
 """Read the settings of the night's lights from the headers of the files in a folder, written by any program."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,18 +7,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import SUFFIXES, read_image_header
-from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.files.image_file import SUFFIXES, UNREAD_FORMATS, read_image_header
+from coldframe.calibration.frames.names import is_same_camera
+from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, require_readable, setup_of
 from coldframe.config.counts import LightNoise
 from coldframe.config.frames import FrameKind
 from coldframe.config.tables.sets import FrameSet
 from coldframe.errors import ColdframeError
 
-_WORDS = re.compile(r"[A-Z0-9]+")
-_GENERIC_WORDS = frozenset({"CAMERA", "CCD", "CMOS", "ZWO", "QHY", "QHYCCD", "PLAYERONE", "TOUPTEK", "INDI"})
-"""Words in camera names that do not distinguish models, and that only some programs write."""
+_IMAGES = SUFFIXES | UNREAD_FORMATS.keys()
 
 
 class NoLightsError(ColdframeError):
@@ -49,7 +46,7 @@ class Lights:
 
 
 def light_files(folder: Path) -> list[Path]:
-    """Return the FITS files in and below a folder, including compressed files.
+    """Return the image files in and below a folder: FITS files, compressed or not, and files of unread formats.
 
     Hidden files are skipped, because capture programs use them for frames that are still being written.
 
@@ -61,7 +58,7 @@ def light_files(folder: Path) -> list[Path]:
     try:
         if not folder.is_dir():
             raise NoLightsError(f"{folder}: no such folder")
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _IMAGES and path.is_file())
     except OSError as error:
         raise NoLightsError(f"{folder}: {error.strerror or error}") from error
     return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
@@ -87,13 +84,18 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
     set_aside: Counter[str] = Counter()
     faults: list[FrameFileError] = []
     for path in light_files(folder):
+        if path.suffix.lower() in UNREAD_FORMATS:
+            set_aside[f"in the format {UNREAD_FORMATS[path.suffix.lower()]}, which is not read: convert to FITS"] += 1
+            continue
         try:
             header = read_image_header(path)
+            setup = setup_of(header)
+            reason = "already stacked or calibrated" if fault_of_raw_frame(header) else _unfit(setup, names)
+            if reason is None:
+                require_readable(setup, path)
         except FrameFileError as error:
             faults.append(error)
             continue
-        setup = setup_of(header)
-        reason = "already stacked or calibrated" if _is_processed(header) else _unfit(setup, names)
         if reason is None:
             setups[path] = replace(setup, camera=names[0])
         else:
@@ -104,13 +106,11 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
     return Lights(dict(in_order), dict(set_aside), tuple(faults))
 
 
-def _is_processed(header: Mapping[str, HeaderValue]) -> bool:
-    return "CALSTAT" in header or header.get("NCOMBINE", header.get("STACKCNT", 1)) not in {0, 1}
-
-
 def _unfit(setup: FrameSetup, camera_names: tuple[str, ...]) -> str | None:
     if setup.kind not in (FrameKind.LIGHT, None):
         return f"shot as {setup.kind.replace('-', ' ')}, not as lights"
+    if setup.kind is None and setup.kind_word is not None:
+        return f"of type {setup.kind_word!r}, which is not a word for lights"
     if setup.camera is not None and not any(is_same_camera(setup.camera, name) for name in camera_names):
         return f"of another camera ({setup.camera})"
     if not setup.exposure_s or setup.exposure_s <= 0:
@@ -138,19 +138,3 @@ def _no_lights_text(folder: Path, set_aside: Mapping[str, int], faults: list[Fra
     found += [f"{len(faults)} unreadable, the first: {faults[0]}"] if faults else []
     wanted = "expected FITS files (.fits, .fit, .fts, .fz, .gz) of this camera"
     return f"{folder}: no lights; found {'; '.join(found) or 'no FITS files'}; {wanted}"
-
-
-def is_same_camera(one: str, other: str) -> bool:
-    """Return whether two camera names from different programs may refer to the same camera.
-
-    The longer name must contain all model words of the shorter name, including a number. "ZWO CCD ASI2600MM Pro"
-    (INDI), "ZWO ASI2600MM Pro" (ASCOM) and "ASI2600MM" are the same camera; "ASI2600MC" is another.
-    """
-    fewer, more = sorted((_model_words(one), _model_words(other)), key=len)
-    has_number = any(character.isdigit() for word in fewer for character in word)
-    return fewer == more or (fewer < more and has_number)
-
-
-def _model_words(name: str) -> frozenset[str]:
-    words = frozenset(_WORDS.findall(name.upper()))
-    return (words - _GENERIC_WORDS) or words

@@ -81,7 +81,10 @@ def _facts(image: ImageFile, setup: FrameSetup) -> Iterator[tuple[str, str]]:
     kind = "frame of unknown kind" if setup.kind is None else setup.kind.value.replace("-", " ")
     frames = image.header.get("STACKCNT", image.header.get("NCOMBINE"))
     is_master = setup.kind is not None and not is_single_frame(image.header)
-    yield "kind", f"master {kind}" if is_master else kind
+    unknown = "" if setup.kind is not None or setup.kind_word is None else f" ({setup.kind_word})"
+    yield "kind", f"master {kind}" if is_master else f"{kind}{unknown}"
+    if setup.unreadable:
+        yield "unreadable", ", ".join(map(str, setup.unreadable))
     if frames is not None:
         yield "frames", f"{frames}"
     yield "camera", ", ".join(_camera(setup)) or "not named"
@@ -95,6 +98,8 @@ def _facts(image: ImageFile, setup: FrameSetup) -> Iterator[tuple[str, str]]:
     if setup.taken_at is not None:
         yield "taken", f"{setup.taken_at.astimezone():%Y-%m-%d %H:%M:%S}"
     colours = "" if setup.mosaic is None else f", {setup.mosaic}"
+    if setup.origin not in {None, (0, 0)}:
+        yield "place", "from column {}, row {} of the sensor".format(*setup.origin)
     yield "size", f"{image.shape[1]} x {image.shape[0]}, {_stored(image)}{colours}"
 
 

@@ -54,7 +54,7 @@ def test_equal_settings_make_one_set(one: dict[str, Any], other: dict[str, Any],
     "cards",
     [
         {"IMAGETYP": "Bias"},
-        {"EXPTIME": 299.0},
+        {"EXPTIME": 290.0},
         {"GAIN": 101},
         {"OFFSET": 50},
         {"XBINNING": 2},

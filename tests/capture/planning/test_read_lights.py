@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from coldframe.capture.planning.read_lights import NoLightsError, is_same_camera, read_lights
+from coldframe.capture.planning.read_lights import NoLightsError, read_lights
 from tests.capture.planning.headers import EVENING, PROGRAMS, Program, nina, save
 
 NAMES = ("ZWO CCD ASI2600MM Pro",)
@@ -69,21 +69,3 @@ def test_a_folder_without_lights_is_reported(tmp_path: Path) -> None:
         read_lights(tmp_path, NAMES)
     with pytest.raises(NoLightsError, match="no such folder"):
         read_lights(tmp_path / "nowhere", NAMES)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("ZWO CCD ASI2600MM Pro", "ZWO ASI2600MM Pro", True),
-        ("ZWO CCD ASI2600MM Pro", "ASI2600MM", True),
-        ("QHY CCD QHY268M-b1a2c3d", "QHY268M", True),
-        ("ZWO CCD ASI2600MM Pro", "ZWO ASI2600MC Pro", False),
-        ("ZWO CCD ASI2600MM Pro", "ZWO ASI294MM Pro", False),
-        ("CCD Simulator", "Guide Simulator", False),
-        ("Camera", "Camera", True),
-        ("Camera", "CCD", False),
-    ],
-)
-def test_camera_names_are_compared_by_model(one: str, other: str, *, same: bool) -> None:
-    assert is_same_camera(one, other) is same
-    assert is_same_camera(other, one) is same

@@ -1,0 +1,236 @@
+"""FITS files with several images, such as one per amplifier: the choice of one image, and the assembly of a mosaic."""
+
+import gzip
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.cards import BLOCK_LENGTH, CARD_LENGTH, HeaderValue, parse_cards
+from coldframe.calibration.files.frame_file import LONGEST_HEADER, FrameFileError
+
+if TYPE_CHECKING:
+    from astropy.io.fits import HDUList
+
+Extension = int | Literal["mosaic"]
+"""The number of an HDU, counted from 0 as in CFITSIO; "mosaic" assembles all images by DETSEC or CCDSEC."""
+
+_SECTION = re.compile(r"\s*\[\s*(\d{1,6})\s*:\s*(\d{1,6})\s*,\s*(\d{1,6})\s*:\s*(\d{1,6})\s*\]\s*")
+_PLACES = ("DETSEC", "CCDSEC")
+_IMAGE_SECTIONS = ("DATASEC", "TRIMSEC")
+_OF_ONE_AMPLIFIER = frozenset({"DETSEC", "CCDSEC", "AMPSEC", "DATASEC", "TRIMSEC", "BIASSEC", "EXTNAME", "EXTVER"})
+_MOST_PIXELS = 1 << 30
+"""Most pixels in a mosaic; a section beyond it is an error in a header."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_READ_ERRORS = (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, EOFError)
+"""What Astropy raises for damaged files."""
+
+
+def require_one_image(path: Path) -> None:
+    """Raise unless a file whose first HDU is empty holds exactly one image in its other HDUs.
+
+    Raises
+    ------
+    FrameFileError
+        Stating the number of images and how to choose one.
+    """
+    images = [number for number, header in enumerate(_headers(path)) if number and _is_image(header)]
+    if len(images) > 1:
+        numbers = ", ".join(map(str, images))
+        raise FrameFileError(
+            path,
+            f"holds {len(images)} images (HDU {numbers}): choose one with --extension N, or assemble those of one "
+            "detector with --extension mosaic",
+        )
+
+
+def chosen_header(path: Path, extension: Extension) -> dict[str, HeaderValue]:
+    """Return the header of one image, merged with the cards of the first HDU; read no pixels.
+
+    Raises
+    ------
+    FrameFileError
+        If the file has no such image, or the images give no mosaic.
+    """
+    headers = list(_headers(path))
+    images = [number for number, header in enumerate(headers) if _is_image(header)]
+    if extension == "mosaic":
+        chosen = [headers[number] for number in images if number]
+        if not chosen:
+            raise FrameFileError(path, "has no image extensions to assemble")
+        height, width = _mosaic_shape(chosen, path)
+        return {**_common(headers[0], chosen[0]), "NAXIS1": width, "NAXIS2": height}
+    if extension not in images:
+        known = ", ".join(map(str, images)) or "none"
+        raise FrameFileError(path, f"HDU {extension} is not an image; HDUs with an image: {known}")
+    header = headers[extension]
+    prefix = "Z" if header.get("ZIMAGE") is True else ""
+    size = {axis: header[f"{prefix}{axis}"] for axis in ("NAXIS1", "NAXIS2") if f"{prefix}{axis}" in header}
+    return {**headers[0], **header, **size}
+
+
+def chosen_image(path: Path, extension: Extension) -> tuple[dict[str, HeaderValue], NDArray[Any]]:
+    """Return header and pixels of one image of a file, or of the mosaic of all its images.
+
+    A mosaic consists of the image sections (DATASEC or TRIMSEC) of all extensions, at the places that DETSEC or CCDSEC
+    names (NOAO's conventions); an amplifier that is read from the other side has a reversed section and is flipped.
+    The overscan is trimmed, not subtracted.
+
+    Returns
+    -------
+    header
+        As from `chosen_header`.
+    pixels
+        Shape (height, width); uint8, uint16, int16, int32, uint32, float32 or float64.
+
+    Raises
+    ------
+    FrameFileError
+        If the file has no such image, cannot be read, or its images give no mosaic.
+    """
+    from astropy.io import fits  # noqa: PLC0415 - importing it takes 0.3 s, and few files have several images
+
+    header = chosen_header(path, extension)
+    try:
+        with warnings.catch_warnings(), fits.open(path, memmap=False) as units:
+            warnings.simplefilter("ignore")  # of cards that are not valid; `parse_cards` has judged them
+            if extension == "mosaic":
+                return header, _assembled(units, list(_headers(path)), path)
+            return header, _plane(np.asarray(units[extension].data), path)
+    except _READ_ERRORS as error:
+        raise FrameFileError(path, f"cannot be read: {error}") from error
+
+
+def _assembled(units: "HDUList", headers: list[dict[str, HeaderValue]], path: Path) -> NDArray[Any]:
+    numbers = [number for number, header in enumerate(headers) if number and _is_image(header)]
+    chosen = [headers[number] for number in numbers]
+    mosaic: NDArray[Any] | None = None
+    filled = 0
+    left, top = _corner(chosen, path)
+    for number, header in zip(numbers, chosen, strict=True):
+        plane = _plane(np.asarray(units[number].data), path)
+        part = plane[_slices(_image_section(header, plane.shape))]
+        place = _place(header, path)
+        columns, rows = sorted(place[:2]), sorted(place[2:])
+        part = part[:: -1 if place[2] > place[3] else 1, :: -1 if place[0] > place[1] else 1]
+        if part.shape != (rows[1] - rows[0] + 1, columns[1] - columns[0] + 1):
+            raise FrameFileError(path, f"HDU {number}: its image does not fill its place on the detector ({place})")
+        if mosaic is None:
+            mosaic = np.zeros(_mosaic_shape(chosen, path), plane.dtype)
+        mosaic[rows[0] - top : rows[1] - top + 1, columns[0] - left : columns[1] - left + 1] = part
+        filled += part.size
+    if mosaic is None or filled != mosaic.size:
+        raise FrameFileError(path, "the places of its images (DETSEC) overlap or leave gaps, so they give no mosaic")
+    return mosaic
+
+
+def _plane(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
+    if pixels.ndim < 2 or any(length != 1 for length in pixels.shape[:-2]):  # noqa: PLR2004 - a plane
+        raise FrameFileError(path, f"not a plane image: axes {pixels.shape}")
+    plane = pixels.reshape(pixels.shape[-2:])
+    return plane.astype(plane.dtype.newbyteorder("="))
+
+
+def _image_section(header: Mapping[str, HeaderValue], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    for keyword in _IMAGE_SECTIONS:
+        match = _SECTION.fullmatch(str(header.get(keyword, "")))
+        if match is not None:
+            left, right, top, bottom = map(int, match.groups())
+            return left, right, top, bottom
+    return 1, shape[1], 1, shape[0]
+
+
+def _slices(section: tuple[int, int, int, int]) -> tuple[slice, slice]:
+    left, right, top, bottom = section
+    return slice(top - 1, bottom), slice(left - 1, right)
+
+
+def _place(header: Mapping[str, HeaderValue], path: Path) -> tuple[int, int, int, int]:
+    """Return the first and last column and row of an image on the detector, counted from 1."""
+    for keyword in _PLACES:
+        match = _SECTION.fullmatch(str(header.get(keyword, "")))
+        if match is not None:
+            left, right, top, bottom = map(int, match.groups())
+            return left, right, top, bottom
+    raise FrameFileError(path, "its images have no DETSEC or CCDSEC, so their places on the detector are unknown")
+
+
+def _corner(headers: list[dict[str, HeaderValue]], path: Path) -> tuple[int, int]:
+    places = [_place(header, path) for header in headers]
+    return min(min(place[:2]) for place in places), min(min(place[2:]) for place in places)
+
+
+def _mosaic_shape(headers: list[dict[str, HeaderValue]], path: Path) -> tuple[int, int]:
+    places = [_place(header, path) for header in headers]
+    left, top = _corner(headers, path)
+    height, width = (
+        max(max(place[2:]) for place in places) - top + 1,
+        max(max(place[:2]) for place in places) - left + 1,
+    )
+    if height * width > _MOST_PIXELS:
+        raise FrameFileError(path, f"its images would give a mosaic of {width} x {height} pixels")
+    return height, width
+
+
+def _common(first: dict[str, HeaderValue], image: dict[str, HeaderValue]) -> dict[str, HeaderValue]:
+    """Return the cards that are true of the whole mosaic."""
+    return {keyword: value for keyword, value in {**first, **image}.items() if keyword not in _OF_ONE_AMPLIFIER}
+
+
+def _is_image(header: Mapping[str, HeaderValue]) -> bool:
+    if header.get("ZIMAGE") is True:
+        return True
+    is_plane = isinstance(axes := header.get("NAXIS"), int) and axes >= 2  # noqa: PLR2004 - two axes
+    return (
+        is_plane
+        and header.get("XTENSION", "IMAGE") == "IMAGE"
+        and all(header.get(f"NAXIS{axis}") != 0 for axis in (1, 2))
+    )
+
+
+def _headers(path: Path) -> Iterator[dict[str, HeaderValue]]:
+    """Yield the headers of all HDUs; a damaged end of the file ends them."""
+    try:
+        with path.open("rb") as file:
+            is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        with gzip.open(path) if is_packed else path.open("rb") as unpacked:
+            while (header := _next_header(unpacked)) is not None:
+                yield header
+                unpacked.seek(_data_length(header), 1)
+    except (OSError, EOFError) as error:
+        raise FrameFileError(path, str(getattr(error, "strerror", None) or error)) from error
+
+
+def _next_header(file: gzip.GzipFile | BufferedReader) -> dict[str, HeaderValue] | None:
+    cards: list[str] = []
+    for _ in range(LONGEST_HEADER // BLOCK_LENGTH):
+        block = file.read(BLOCK_LENGTH).decode("latin-1")
+        if len(block) < BLOCK_LENGTH or (not cards and not block.startswith(("SIMPLE  =", "XTENSION="))):
+            return None
+        for start in range(0, BLOCK_LENGTH, CARD_LENGTH):
+            card = block[start : start + CARD_LENGTH]
+            if card.rstrip() == "END":
+                return parse_cards(cards)
+            cards.append(card)
+    return None
+
+
+def _data_length(header: Mapping[str, HeaderValue]) -> int:
+    """Return the length of the data after a header, bytes, in whole blocks (FITS standard 4.0, equation 2)."""
+    axes = [_whole(header, f"NAXIS{axis}", 0) for axis in range(1, min(_whole(header, "NAXIS", 0), 9) + 1)]
+    pixels = int(np.prod(axes, dtype=object)) if axes else 0
+    length = (
+        abs(_whole(header, "BITPIX", 8)) // 8 * _whole(header, "GCOUNT", 1) * (_whole(header, "PCOUNT", 0) + pixels)
+    )
+    return -(-length // BLOCK_LENGTH) * BLOCK_LENGTH if axes else 0
+
+
+def _whole(header: Mapping[str, HeaderValue], keyword: str, default: int) -> int:
+    value = header.get(keyword, default)
+    return value if isinstance(value, int) else default

@@ -1,0 +1,254 @@
+"""The values of a header's cards, each of which may be present, absent or unreadable.
+
+A value that a program writes for an unknown quantity (an empty string, NaN, -273.15 C) counts as absent. A value that
+no rule can interpret counts as unreadable, never as absent: frames with unreadable values may differ.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from coldframe.calibration.files.cards import HeaderValue
+
+Header = Mapping[str, HeaderValue]
+
+LARGEST = 1e30
+"""Numbers beyond this limit cannot be camera settings, and sums of them would overflow."""
+
+OLDEST_YEAR = 1980
+"""Dates before this year are default values, such as .NET's 0001-01-01 and Delphi's 1899-12-30; CCDs came later."""
+
+_NO_VALUE = frozenset(
+    {"", "-", "--", "?", "N/A", "NA", "NONE", "NULL", "NAN", "INF", "+INF", "-INF", "INFINITY", "-INFINITY", "UNKNOWN"}
+    | {
+        "UNDEFINED",
+        "UNDEF",
+        "NOT SET",
+        "NOTSET",
+        "1.#IND",
+        "-1.#IND",
+        "1.#INF",
+        "-1.#INF",
+        "1.#QNAN",
+        "-1.#QNAN",
+        "-NAN",
+    }
+)
+"""What programs write for unknown values, in upper case; 1.#IND and its like are NaN in Microsoft's C library."""
+
+_NO_TEMPERATURES_C = frozenset({-273.15, -273.2, -273.0, -999.0, -999.9, -9999.0, 999.0, 999.9, 9999.0, 99999.0})
+"""Values that drivers write without a temperature sensor."""
+
+_HOTTEST_C, _COLDEST_C = 100.0, -273.15
+
+_NUMBER = re.compile(r"([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[EeDd][+-]?\d{1,3})?)\s*(\S*)")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_PAIR = re.compile(r"(\d+)\s*[xX, ]\s*(\d+)")
+_SECONDS = {
+    "": 1.0,
+    "s": 1.0,
+    "sec": 1.0,
+    "secs": 1.0,
+    "second": 1.0,
+    "seconds": 1.0,
+    "ms": 1e-3,
+    "us": 1e-6,
+    "min": 60.0,
+}
+_CELSIUS = frozenset({"", "c", "degc", "deg", "celsius", "\u00b0", "\u00b0c", "oc"})
+_MILLIMETRES = {"": 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0}
+_DAY_FIRST = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{2}|\d{4})")
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?")
+_ZONE = re.compile(r"\s*(Z|UTC?|GMT|[+-]\d{2}:?\d{2})", re.IGNORECASE)
+
+
+_Reading = Callable[[HeaderValue], float | None]
+
+
+class UnreadableCard(NamedTuple):
+    """A card whose value could not be interpreted.
+
+    Attributes
+    ----------
+    keyword
+        Keyword of the card.
+    value
+        The value as text.
+    """
+
+    keyword: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.keyword} = {self.value!r}"
+
+
+class CardReader:
+    """A reader of one header, which collects the cards that it could not interpret.
+
+    Each method takes the keywords of one property in the order of their preference, and returns the first value that is
+    neither absent nor unreadable. Unreadable cards are collected only if no other keyword gives a value.
+
+    Attributes
+    ----------
+    unreadable
+        Cards that could not be interpreted.
+    """
+
+    def __init__(self, header: Header) -> None:
+        self._header = header
+        self.unreadable: list[UnreadableCard] = []
+
+    def text(self, *keywords: str) -> str | None:
+        """Return the first text that is present, without surrounding blanks; numbers are returned as text."""
+        for keyword in keywords:
+            text = str(self._header.get(keyword, "")).strip()
+            if text.upper() not in _NO_VALUE:
+                return text
+        return None
+
+    def number(self, *keywords: str) -> float | None:
+        """Return a number without a unit."""
+        return self._first(keywords, lambda value: _number(value, {"": 1.0}))
+
+    def not_negative(self, *keywords: str) -> float | None:
+        """Return a number without a unit; negative numbers stand for an unknown value."""
+        return self._first(keywords, lambda value: _from_zero(_number(value, {"": 1.0})))
+
+    def millimetres(self, *keywords: str) -> float | None:
+        """Return a length in mm; 0 and negative numbers stand for an unknown length."""
+        return self._first(keywords, lambda value: _from_zero(_number(value, _MILLIMETRES)) or None)
+
+    def seconds(self, *keywords: str) -> float | None:
+        """Return a duration in seconds; negative numbers stand for an unknown duration."""
+        return self._first(keywords, lambda value: _from_zero(_number(value, _SECONDS)))
+
+    def microseconds(self, *keywords: str) -> float | None:
+        """Return a duration in seconds that the header gives in microseconds."""
+        value = self.not_negative(*keywords)
+        return None if value is None else value / 1e6
+
+    def celsius(self, *keywords: str) -> float | None:
+        """Return a temperature in degrees Celsius; impossible values that drivers write without a sensor are absent."""
+        return self._first(keywords, _celsius)
+
+    def binning(self, *keywords: str) -> int | None:
+        """Return the binning, which must be the same across columns and rows."""
+        found = self._first(keywords, _binning)
+        return None if found is None else int(found)
+
+    def moment(self, date_keywords: tuple[str, ...], clock_keywords: tuple[str, ...]) -> datetime | None:
+        """Return a time in UTC from one card with date and time, or from a card with the date and one with the time.
+
+        ISO 8601 is understood, also with blanks instead of the T, and dd/mm/yy, which FITS used before 1999. A date
+        before `OLDEST_YEAR` is absent. A date that cannot be interpreted is absent, too, because no frames are told
+        apart by their dates.
+        """
+        clock = self.text(*clock_keywords)
+        for keyword in date_keywords:
+            text = self.text(keyword)
+            try:
+                found = None if text is None else _moment(text, clock)
+            except (ValueError, OverflowError):
+                continue
+            if found is not None:
+                return found
+        return None
+
+    def origin(self, right: str, down: str) -> tuple[int, int] | None:
+        """Return the first column and row of a sub-frame, counted from 0; None unless both cards are present."""
+        columns, rows = self.not_negative(right), self.not_negative(down)
+        return None if columns is None or rows is None else (int(columns), int(rows))
+
+    def _first(self, keywords: tuple[str, ...], read: _Reading) -> float | None:
+        faults: list[UnreadableCard] = []
+        for keyword in keywords:
+            value = self._header.get(keyword)
+            if value is None or (isinstance(value, str) and value.strip().upper() in _NO_VALUE):
+                continue
+            try:
+                found = read(value)
+            except ValueError:
+                faults.append(UnreadableCard(keyword, str(value).strip()))
+                continue
+            if found is not None:
+                return found
+        self.unreadable += faults
+        return None
+
+
+def _number(value: HeaderValue, units: Mapping[str, float]) -> float | None:
+    """Return a number, multiplied by the factor of its unit; None if it is too large to be a setting.
+
+    Raises
+    ------
+    ValueError
+        If the value is a logical, or text that is not one number with a known unit. "1,500" is refused, because it
+        may be 1.5 or 1500.
+    """
+    if isinstance(value, bool):
+        raise ValueError("a logical")  # noqa: TRY004 - one error for all values that are not numbers
+    if isinstance(value, int | float):
+        return float(value) if abs(value) <= LARGEST else None
+    match = _NUMBER.fullmatch(value.strip())
+    if match is None or _THOUSANDS.fullmatch(match[1]):
+        raise ValueError("not one number")
+    factor = units.get(match[2].lower())
+    if factor is None:
+        raise ValueError("an unknown unit")
+    number = float(match[1].replace(",", ".").upper().replace("D", "E")) * factor
+    return number if math.isfinite(number) and abs(number) <= LARGEST else None
+
+
+def _from_zero(value: float | None) -> float | None:
+    return None if value is None or value < 0 else value
+
+
+def _celsius(value: HeaderValue) -> float | None:
+    number = _number(value, dict.fromkeys(_CELSIUS, 1.0))
+    if number is None or number in _NO_TEMPERATURES_C or number <= _COLDEST_C:
+        return None
+    if number > _HOTTEST_C:
+        raise ValueError("hotter than a sensor can be")
+    return number
+
+
+def _binning(value: HeaderValue) -> float | None:
+    if isinstance(value, str) and (pair := _PAIR.fullmatch(value.strip())):
+        if pair[1] != pair[2]:
+            raise ValueError("different binning across columns and rows")
+        return max(1.0, float(pair[1]))
+    number = _number(value, {"": 1.0})
+    return None if number is None else max(1.0, number)
+
+
+def _moment(text: str, clock: str | None) -> datetime | None:
+    """Return a time in UTC; None for a default value. Raise ValueError or OverflowError if it is not a time."""
+    day_first = _DAY_FIRST.match(text)
+    if day_first is not None:
+        day, month, year = (int(part) for part in day_first.groups())
+        date, rest = datetime(year + 1900 * (year < 100), month, day, tzinfo=UTC), text[day_first.end() :]  # noqa: PLR2004 - two digits: FITS used them before 2000
+    else:
+        date, rest = datetime.strptime(text[:10].strip(), "%Y-%m-%d").replace(tzinfo=UTC), text[10:]
+    moment = date + _time_of_day(rest.strip(" T") or clock or "00:00")
+    return moment if moment.year >= OLDEST_YEAR else None
+
+
+def _time_of_day(text: str) -> timedelta:
+    """Return the time since midnight UTC; the second may be 60, which programs write by rounding."""
+    match = _CLOCK.match(text)
+    if match is None:
+        raise ValueError("not a time of day")
+    hours, minutes, seconds, fraction = (part or "0" for part in match.groups())
+    since = timedelta(hours=int(hours), minutes=int(minutes), seconds=float(f"{seconds}.{fraction}"))
+    zone = text[match.end() :].strip()
+    if not zone:
+        return since
+    if not _ZONE.fullmatch(zone):
+        raise ValueError("unknown characters after the time")
+    if zone[0] not in "+-":
+        return since
+    offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
+    return since - offset if zone[0] == "+" else since + offset

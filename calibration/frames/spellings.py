@@ -1,0 +1,67 @@
+"""The keywords and words by which different programs describe a frame."""
+
+import re
+
+from coldframe.config.frames import FrameKind
+
+CAMERA = ("INSTRUME", "CAMERA", "DETECTOR")
+GAIN = ("GAIN", "ISOSPEED", "ISO", "ISOSPEEDRATING")
+"""The ISO value of a DSLR is its gain."""
+
+OFFSET = ("OFFSET", "BLKLEVEL")
+BINNING = ("XBINNING", "BINX", "BINNING", "CCDSUM")
+READOUT_MODE = ("READOUTM", "READMODE", "CCD_READ_MODE", "RDMODE")
+EXPOSURE_S = ("EXPTIME", "EXPOSURE", "EXPOTIME", "EXP")
+EXPOSURE_US = ("EXPOINUS",)
+"""ASICAP writes the exposure in microseconds."""
+
+SETPOINT_C = ("SET-TEMP", "SETTEMP", "CCDSTEMP")
+SENSOR_C = ("CCD-TEMP", "CCD_TEMP", "CCDTEMP", "CCDATEMP", "TEMPERAT", "CAMTCCD", "DET-TEMP")
+"""CCDSTEMP and CCDATEMP are the set and the actual temperature at Las Cumbres Observatory."""
+
+FILTER = ("FILTER", "FILT-1", "INSFLNAM")
+FILTERS_OF_WHEELS = ("FILTER1", "FILTER2", "FILTER3")
+"""Filters of several wheels in one light path."""
+
+MOSAIC = ("BAYERPAT", "COLORTYP")
+ROW_ORDER = ("ROWORDER",)
+ORIGIN = (("XORGSUBF", "YORGSUBF"),)
+DETECTOR_SECTION = "DETSEC"
+TELESCOPE = ("TELESCOP",)
+FOCAL_LENGTH = ("FOCALLEN",)
+FOCUS = ("FOCUSPOS", "FOCPOS")
+ROTATION = ("ROTATANG", "ROTATOR", "ROTANG")
+DATES = ("DATE-OBS", "DATE-BEG", "DATE_OBS")
+CLOCKS = ("TIME-OBS", "UT", "UTC", "UTSTART", "TM-START", "UT-TIME")
+"""Cards with the time of day, for dates without one."""
+
+KIND = ("CFROLE", "IMAGETYP", "FRAME", "FRAMETYP", "IMAGTYP", "OBSTYPE", "FRAMETYPE")
+COMBINED_COUNT = ("NCOMBINE", "STACKCNT", "SNAPSHOT", "NCOMB", "NSTACK")
+"""Number of frames in a file: IRAF, Siril and coldframe, MaxIm DL, others."""
+
+_KINDS = {
+    FrameKind.BIAS: "BIAS OFFSET ZERO",
+    FrameKind.DARK: "DARK THERMAL",
+    FrameKind.FLAT: (
+        "FLAT SKYFLAT FLATSKY TWILIGHT TWIFLAT TWILIGHTFLAT DUSKFLAT DAWNFLAT DOMEFLAT FLATDOME LAMPFLAT FLATLAMP "
+        "PANELFLAT SCREENFLAT AUTOFLAT INTERNALFLAT"
+    ),
+    FrameKind.DARK_FLAT: "DARKFLAT FLATDARK DARKFORFLAT DARKOFFLAT",
+    FrameKind.LIGHT: "LIGHT OBJECT SCIENCE SCI EXPOSE STANDARD TARGET",
+}
+_KIND_OF_WORD = {word: kind for kind, words in _KINDS.items() for word in words.split()}
+_NOT_LETTERS = re.compile(r"[^A-Z]")
+_MASTER_WORDS = ("MASTER", "STACK", "INTEGRATION", "SUPERBIAS", "SUPERDARK", "SUPERFLAT")
+
+
+def kind_of_word(word: str) -> FrameKind | None:
+    """Return the kind that a word such as "Flat-Field" or "Master Dark" names; None if the word is unknown."""
+    letters = _NOT_LETTERS.sub("", word.upper()).removeprefix("MASTER").removeprefix("SUPER")
+    letters = letters.removesuffix("FRAME").removesuffix("FRAMES").removesuffix("FIELD").removesuffix("IMAGE")
+    return _KIND_OF_WORD.get(letters) or _KIND_OF_WORD.get(letters.removesuffix("S"))
+
+
+def names_a_master(word: str) -> bool:
+    """Return True if the word for the kind of a frame belongs to a combined frame, such as "Master Dark"."""
+    letters = _NOT_LETTERS.sub("", word.upper())
+    return any(master in letters for master in _MASTER_WORDS)
