@@ -40,9 +40,9 @@ class RawFrame:
     image
         The frame itself, or the copy of it without overscan.
     setup
-        How it was shot.
+        Setup of the frame.
     rest
-        Remainders from rounding the overscan's level of each line; see `Corrected`. None if the overscan was not
+        Remainders from rounding the overscan level of each line; see `Corrected`. None if the overscan was not
         subtracted.
     half_step_adu
         Half the step between the frame's levels, if known without reading the frame; see `half_step`.
@@ -83,7 +83,7 @@ class FrameSet:
 def open_frames(
     paths: Iterable[Path], unpacked_in: Path, kind: FrameKind | None = None
 ) -> tuple[list[RawFrame], list[FrameFileError]]:
-    """Open raw frames; return the frames that can be combined, and the faults of the others.
+    """Open raw frames; return the frames that can be combined, and the faults of the other files.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def open_frames(
     unpacked_in
         Folder for copies of compressed files.
     kind
-        Kind of all frames, whatever their headers state; None takes the kind from the headers.
+        Kind of all frames, regardless of their headers; None takes the kind from the headers.
     """
     frames: list[RawFrame] = []
     refused: list[FrameFileError] = []
@@ -100,11 +100,11 @@ def open_frames(
         try:
             image = open_image(path, unpacked_in)
             if image.header.get("NCOMBINE", image.header.get("STACKCNT", 1)) not in {0, 1}:
-                raise FrameFileError(path, "is a master already, not a raw frame")  # noqa: TRY301 - handled like the errors of `open_image`
+                raise FrameFileError(path, "is already a master, not a raw frame")  # noqa: TRY301 - handled like the errors of `open_image`
             setup = setup_of({**image.header, "NAXIS1": image.shape[1], "NAXIS2": image.shape[0]})
             twin = next((frame.image.path for frame in frames if _same_frame(frame.image, image)), None)
             if twin is not None:
-                raise FrameFileError(path, f"the same frame as {twin}; each counts once")  # noqa: TRY301 - as above
+                raise FrameFileError(path, f"is the same frame as {twin}; each frame counts once")  # noqa: TRY301 - as above
             frames.append(RawFrame(image, setup if kind is None else replace(setup, kind=kind)))
         except FrameFileError as error:
             refused.append(error)
@@ -121,8 +121,8 @@ def without_overscan(
     frames
         Frames from `open_frames`.
     choice
-        The method, or "none" to leave all frames as they are. None subtracts the smoothed level if a header declares an
-        overscan. An explicit method is an error for frames that declare none.
+        The method, or "none" to leave all frames unchanged. None subtracts the smoothed level if a header declares an
+        overscan. An explicit method is an error for frames whose headers declare no overscan.
     folder
         Folder for the corrected copies.
     """
@@ -141,7 +141,7 @@ def _corrected(frame: RawFrame, choice: OverscanChoice | None, folder: Path) -> 
     try:
         sections = sections_of(image.header, image.shape)
     except OverscanError as error:
-        raise FrameFileError(image.path, f"{error}; --overscan none uses the frame as it is") from error
+        raise FrameFileError(image.path, f"{error}; --overscan none uses the frame unchanged") from error
     if sections is None:
         if choice is None:
             return frame
@@ -165,9 +165,9 @@ def _same_frame(one: ImageFile, other: ImageFile) -> bool:
 def sets_of(frames: Iterable[RawFrame]) -> list[FrameSet]:
     """Sort frames into sets by the properties that all frames of an average must share, the largest set first.
 
-    These are the kind, camera, size, gain, offset, binning, readout mode, filter array, row order and overscan; the
-    exposure for all kinds except flats, which are scaled anyway; the filter for flats and dark flats; and the setpoint
-    or, without one, the sensor temperature within 2 C.
+    These properties are the kind, camera, size, gain, offset, binning, readout mode, filter array, row order and
+    overscan; the exposure for all kinds except flats, which are scaled anyway; the filter for flats and dark flats; and
+    the setpoint or, without one, the sensor temperature within 2 C.
     """
     alike: defaultdict[tuple[object, ...], list[RawFrame]] = defaultdict(list)
     for frame in frames:

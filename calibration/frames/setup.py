@@ -78,7 +78,7 @@ class FrameSetup:
     cooled
         True if the header has a setpoint.
     filter_name
-        Name of the filter; None also if there is no filter.
+        Name of the filter; None if it is missing or there is no filter.
     mosaic
         Colour filter array; None for mono. The name of a Bayer array begins at the file's first pixel, such as "GRBG"
         for an RGGB array that begins one column earlier; other arrays are named with their offsets, such as
@@ -88,7 +88,7 @@ class FrameSetup:
     train
         Telescope, focuser and rotator.
     taken_at
-        Start of the exposure, UTC; for masters, of the first frame.
+        Start of the exposure, UTC; for masters, the start of the first frame.
     setpoint_c
         Setpoint of the cooler, degrees Celsius.
     sections
@@ -135,7 +135,7 @@ def is_single_frame(header: Header) -> bool:
 def setup_of(header: Header) -> FrameSetup:
     """Return the setup of a raw frame, or of the frames of a master, from the header.
 
-    The keywords of coldframe, of INDI and of other capture programs are understood.
+    This function supports the keywords of coldframe, INDI and other capture programs.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def _mosaic(header: Header) -> str | None:
 
 
 def _shifted(pattern: str, right: int, down: int) -> str:
-    """Return the pattern as it appears from a first pixel that is `right` columns and `down` rows further in."""
+    """Return the pattern of an image whose first pixel is `right` columns and `down` rows further in."""
     if pattern in BAYER_PATTERNS:
         rows = (pattern[:2], pattern[2:])
         return "".join(rows[(down + row) % 2][(right + column) % 2] for row in (0, 1) for column in (0, 1))
