@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -33,7 +34,7 @@ pytest.importorskip("distributed", reason="Dask's distributed is not installed: 
 from distributed import Client
 
 from coldframe.calibration.combining import dask
-from coldframe.calibration.combining.dask import MOST_PIXELS, Needs, Rows, row_parts, stacking_cluster
+from coldframe.calibration.combining.dask import MOST_PIXELS, Needs, Rows, row_parts, stack_rows, stacking_cluster
 from tests.patience import PATIENCE_S, block_until
 
 SHAPE = (301, 640)
@@ -47,13 +48,18 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 class Plugin(WorkerPlugin):
     def transition(self, key, start, finish, **kwargs):
-        if str(key).startswith("_stack_rows") and finish == "{state}":
+        if str(key).startswith("{task}-") and finish == "{state}":
             {action}
 
 async def dask_setup(worker):
     await worker.plugin_add(Plugin(), name="coldframe-test")
 """
 DIE = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def tile_plugin(state: str, action: str) -> str:
+    """A worker's plugin that acts when a task with some rows reaches a state."""
+    return TILE_PLUGIN.format(task=stack_rows.__name__, state=state, action=action)
 
 
 class Running(NamedTuple):
@@ -183,10 +189,11 @@ def test_a_worker_that_is_killed_changes_nothing(
 ) -> None:
     """Once in the middle of its first rows, once when it alone holds them."""
     plugin = tmp_path / "plugin.py"
-    plugin.write_text(TILE_PLUGIN.format(state=state, action=DIE))
+    plugin.write_text(tile_plugin(state=state, action=DIE))
     images = opened(shoot(tmp_path, 11), tmp_path)
     with worker(running, "--preload", str(plugin)) as doomed:
-        while doomed.poll() is None:  # until the scheduler assigns it a task
+        deadline_s = time.monotonic() + PATIENCE_S
+        while doomed.poll() is None and time.monotonic() < deadline_s:  # until the scheduler assigns it a task
             assert_same(images, Clipping(), None, stacking)
         assert doomed.poll() == -signal.SIGKILL
 
@@ -329,7 +336,7 @@ def test_a_cluster_that_dies_is_reported(
     images = opened(shoot(tmp_path, 5), tmp_path)
     with scheduler(tmp_path) as one:
         pid = "os.getpid()" if victim == "worker" else str(one.process.pid)
-        plugin.write_text(TILE_PLUGIN.format(state="executing", action=f"os.kill({pid}, signal.SIGKILL)"))
+        plugin.write_text(tile_plugin(state="executing", action=f"os.kill({pid}, signal.SIGKILL)"))
         with (
             worker(one, "--preload", str(plugin)),
             stacking_cluster(one.address, tmp_path) as stack,
@@ -340,9 +347,7 @@ def test_a_cluster_that_dies_is_reported(
 
 def test_an_interruption_leaves_nothing_behind(running: Running, tmp_path: Path) -> None:
     plugin, begun = tmp_path / "plugin.py", tmp_path / "begun"
-    plugin.write_text(
-        TILE_PLUGIN.format(state="executing", action=f"Path({str(begun)!r}).touch(); time.sleep({PATIENCE_S})")
-    )
+    plugin.write_text(tile_plugin(state="executing", action=f"Path({str(begun)!r}).touch(); time.sleep({PATIENCE_S})"))
     names = [str(path) for path in shoot(tmp_path, 5)]
     command = [sys.executable, "-m", "coldframe", "combine", *names, "-o", "master.fits", "--dask", running.address]
     with worker(running, "--preload", str(plugin)), Client(running.address) as client:
