@@ -19,7 +19,7 @@ $(READY): pyproject.toml requirements/dev.txt
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-night: $(READY)  ## shoot a whole night on the simulated rig, with the dashboard; files in demo-night/
+night: $(READY)  ## shoot a whole night on the simulated rig into demo-night/, with the dashboard
 	$(BIN)/coldframe run --simulate small --folder demo-night
 	$(BIN)/coldframe verify demo-night
 
@@ -29,8 +29,8 @@ check: $(READY)  ## check formatting, lint, types and import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Most tests wait, mainly for real servers, so more processes than cores are used. Each file stays in one process.
-test: $(READY) debian-packages check  ## run all checks and the tests for every commit
+# Most tests wait, mainly for real servers, so pytest uses more processes than cores. The tests of a file run in one process.
+test: $(READY) debian-packages check  ## run all checks and the standard tests
 	$(BIN)/pytest -m "not deep" -n 4 --dist loadfile
 
 test-deep: $(READY) debian-packages  ## run all tests, including the long suites
@@ -42,7 +42,7 @@ bench: $(READY) debian-packages  ## run the benchmarks
 debian-packages:
 	@tests/install-debian-packages
 
-# Left out of the pins: what pyindi-client requires but never imports (see pyproject.toml). apprise needs some of it.
+# The pins omit these packages, because pyindi-client requires but never imports them (see pyproject.toml). apprise needs some.
 UNUSED := bottle dbus-python
 UNUSED_IN_RUNS := $(UNUSED) requests certifi charset-normalizer idna urllib3
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header pyproject.toml
@@ -51,5 +51,5 @@ pins: $(READY)  ## compile requirements/*.txt from pyproject.toml again
 	$(COMPILE) $(UNUSED_IN_RUNS:%=--no-emit-package %) --output-file requirements/run.txt
 	$(COMPILE) $(UNUSED:%=--no-emit-package %) --group dev --extra dask --extra notify --output-file requirements/dev.txt
 
-clean:  ## delete the environment and build files; frames are kept
+clean:  ## delete the environment and build files, but keep frames
 	rm -rf $(VENV) build dist *.egg-info

@@ -1,4 +1,4 @@
-"""All benchmarks in turn: `python -m benchmarks`."""
+"""Run all benchmarks in turn with `python -m benchmarks`."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ PARTS = ("core", "live_set", "tuner", "efficiency", "throughput", "peers")
 
 
 def main() -> None:
-    """Run each part in a separate process, so that no part is affected by another's memory or threads."""
+    """Run each part in a separate process, so that the memory and threads of one part do not affect the next."""
     for part in PARTS:
         print(f"\n== {part} ==\n", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{part}"], check=True)

@@ -1,6 +1,6 @@
-"""An INDI driver whose camera has its frames ready, so that a benchmark measures only what comes after the driver.
+"""An INDI driver whose camera sends prepared frames, so that a benchmark does not measure the driver.
 
-indiserver starts it like any driver. COLDFRAME_BENCH_SIZE is the size of the frames, such as 6248x4176.
+indiserver starts this driver like any other. COLDFRAME_BENCH_SIZE is the size of the frames, such as 6248x4176.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from coldframe.simulators.optics import Telescope
 from coldframe.simulators.sensor import Exposure
 
 READY_FRAMES = 6
-"""Frames in rotation: a client may keep one fewer than this before the oldest is overwritten."""
+"""Number of frames in rotation. A client may keep one frame fewer than this before the oldest is overwritten."""
 
 
 class ReadyCamera(IndiCamera):
-    """The simulated camera with rendered frames, which need only a new header."""
+    """The simulated camera with prepared frames, which need only a new header."""
 
     def __init__(self, telescope: Telescope, tasks: asyncio.TaskGroup, publish: Publish) -> None:
         super().__init__(telescope, tasks, publish)
@@ -59,7 +59,7 @@ def _in_turn(files: list[MemoryFile]) -> Iterator[tuple[int, MemoryFile]]:
 
 
 def bench_rig(size: str) -> SimulatedRig:
-    """Return the mono rig with a sensor of another size, given as "WIDTHxHEIGHT"."""
+    """Return the mono rig with a sensor of a different size, given as "WIDTHxHEIGHT"."""
     width, height = map(int, size.split("x"))
     rig = load_rig("cooled-mono")
     return rig.model_copy(update={"sensor": rig.sensor.model_copy(update={"width": width, "height": height})})

@@ -1,4 +1,4 @@
-"""Milliseconds per frame in the calibration core, compared with plain NumPy in the same run.
+"""Measure the milliseconds per frame in the calibration core, compared with plain NumPy in the same run.
 
 Run `python -m benchmarks.core [--width W --height H]`.
 """
@@ -23,7 +23,7 @@ REPEATS = 7
 
 
 def milliseconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Return the median time of repeated calls, after one that compiles and fills caches."""
+    """Return the median time of repeated calls, after one call that compiles the code and fills the caches."""
     work()
     times = []
     for _ in range(repeats):
@@ -65,7 +65,7 @@ def numpy_parse(content: bytes, shape: tuple[int, int]) -> Frame:
 
 
 class NumpyState:
-    """The same running state, with whole-array operations."""
+    """The running state of an `Accumulator`, computed with whole-array operations."""
 
     def __init__(self, shape: tuple[int, int], tails: int) -> None:
         self.totals = np.zeros(shape, np.uint32)
@@ -93,7 +93,7 @@ def numpy_scale(pixels: Frame, dark: NDArray[np.float32]) -> Frame:
 
 
 def numpy_clip(frames: NDArray[np.uint16]) -> NDArray[np.float64]:
-    """Clip around the mean until convergence, starting with all values, in memory."""
+    """Clip in memory around the mean until convergence, starting with all values."""
     kept = np.ones(frames.shape, bool)
     while True:
         mean = frames.mean(axis=0, where=kept)
@@ -109,7 +109,7 @@ def report(name: str, ours: float, numpy: float) -> None:
 
 
 def folded(shape: tuple[int, int], planned: int, frames: Iterator[Frame]) -> tuple[float, float, int]:
-    """Return the time of a frame alone and of one in a batch of eight, and the number of values kept at each end."""
+    """Return the times for a frame alone and in a batch of eight, and the number of values kept at each end."""
     state, alone, together = Accumulator(shape, planned), [], []
     batch = [next(frames) for _ in range(8)]
     for number, frame in enumerate(batch):
@@ -124,7 +124,7 @@ def folded(shape: tuple[int, int], planned: int, frames: Iterator[Frame]) -> tup
 
 
 def combined(shape: tuple[int, int]) -> tuple[float, float]:
-    """Return the times to combine 12 frames; NumPy's is measured on 1/16 of the frame, and multiplied by 16."""
+    """Return the times to combine 12 frames. The time for NumPy is measured on 1/16 of the frame and scaled up."""
     strip = (max(1, shape[0] // 16), shape[1])
     frames = [frame for _, frame in zip(range(12), rendered(shape, 500, 10), strict=False)]
     state = Accumulator(shape, 12)

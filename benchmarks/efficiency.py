@@ -1,8 +1,7 @@
-"""Wall time of a set of bias frames, divided by the time that the camera itself needs for them.
+"""Measure the wall time of a set of bias frames, divided by the time that the camera needs for them.
 
-``python -m benchmarks.efficiency [RIG]``. The rig is simulated in a separate process; everything else is real: INDI,
-judging, durable saving, accumulating. A camera cannot be faster than exposure and readout, so the excess over 1 is
-coldframe's.
+Run ``python -m benchmarks.efficiency [RIG]``. The rig is simulated in a separate process. INDI, judging, durable saving
+and accumulating are real. A camera cannot be faster than exposure and readout, so coldframe causes any excess over 1.
 """
 
 import asyncio
@@ -33,7 +32,7 @@ def main(rig: str) -> None:
     wall_s = FRAMES / found.frames_per_s
     print(
         f"{FRAMES} bias frames of the rig {rig} over {found.transport}: {wall_s:.2f} s for {FRAMES * frame_s:.2f} s of "
-        f"exposure and readout: {wall_s / (FRAMES * frame_s):.3f} (goal 1.15)"
+        f"exposure and readout, ratio {wall_s / (FRAMES * frame_s):.3f} (goal 1.15)"
     )
 
 

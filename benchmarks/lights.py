@@ -1,4 +1,4 @@
-"""Simulated light sources for flats: all kinds of panels, cameras of all depths, filters from clear to narrowband."""
+"""Simulate light sources for flats, with all kinds of panels, cameras, and filters from clear to narrowband."""
 
 import math
 import random
@@ -34,9 +34,9 @@ WORKING = tuple(shape for shape in Shape if shape is not Shape.DEAD)
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """The converter of a camera; levels in ADU.
+    """The converter of a camera, with levels in ADU.
 
-    The data clip at `clip_adu`, while the driver claims `full_scale_adu`; values are multiples of `step_adu`.
+    The data clip at `clip_adu`, but the driver declares `full_scale_adu`. Values are multiples of `step_adu`.
     """
 
     bias_adu: float
@@ -46,7 +46,7 @@ class Converter:
 
     @property
     def is_hidden(self) -> bool:
-        """True if the data clip far below the level that the driver claims."""
+        """True if the data clip far below the level that the driver declares."""
         return self.clip_adu < 0.9 * self.full_scale_adu
 
 
@@ -54,7 +54,8 @@ CONVERTERS = (
     *[Converter(500, 65535, 65535)] * 5,
     *[Converter(200, 65520, 65535, 16), Converter(400, 65532, 65535, 4)] * 3,
     *[Converter(64, 4095, 4095), Converter(250, 16383, 16383)] * 2,
-    # Data that clip below the claimed level: slightly, unscaled in 16-bit files, and because of a small full well.
+    # These data clip below the declared level. The reasons are a slightly lower limit, unscaled data in 16-bit files,
+    # and a small full well.
     Converter(1000, 65000, 65535),
     Converter(64, 4095, 65535),
     Converter(250, 16383, 65535),
@@ -64,7 +65,7 @@ CONVERTERS = (
 
 @dataclass
 class Light:
-    """A panel, a filter and a camera, as one random case.
+    """A random combination of a panel, a filter and a camera.
 
     Attributes
     ----------
@@ -94,7 +95,7 @@ class Light:
     shots: int = field(default=0)
 
     def response(self, brightness: int | None) -> float:
-        """Return the light at a brightness, relative to full brightness."""
+        """Return the light at a brightness setting, relative to full brightness."""
         if brightness is None or self.shape is Shape.DEAD:
             return 1.0
         panel = self.limits.brightness
@@ -111,18 +112,18 @@ class Light:
 
     @property
     def faintest_part(self) -> float:
-        """Signal of the faintest channel, relative to that of the brightest."""
+        """Signal of the faintest channel, relative to the signal of the brightest channel."""
         return min((1.0, *self.colours)) / max((1.0, *self.colours))
 
     @property
     def band(self) -> tuple[float, float]:
-        """Band of the brightest channel that suits all channels; if there is none, the band for it alone."""
+        """Band of the brightest channel that suits all channels or, if there is none, only the brightest channel."""
         low, high = BAND
         return max(low, FLOOR / self.faintest_part) if self.faintest_part > FLOOR / 0.425 else low, high
 
     @property
     def range_adu(self) -> float:
-        """The range between bias level and clipping."""
+        """The range between the bias level and clipping."""
         return self.converter.clip_adu - self.converter.bias_adu
 
     def signal_adu(self, exposure_s: float, brightness: int | None) -> float:
@@ -130,7 +131,7 @@ class Light:
         return self.rate_adu_per_s * self.response(brightness) * max(0.0, exposure_s - self.dead_time_s)
 
     def shoot(self, exposure_s: float, brightness: int | None) -> FlatTest:
-        """Return a frame: the light drifts, and levels have the noise of a median and of the bias level, and clip."""
+        """Return a frame in which the light has drifted, and the levels are noisy and clipped."""
         self.shots += 1
         converter = self.converter
         signal_adu = self.signal_adu(exposure_s, brightness) * (1 + self.drift) ** self.shots
@@ -155,7 +156,7 @@ class Light:
         return min(step_adu * round(level_adu / step_adu), self.converter.clip_adu)
 
     def overall_adu(self, test: FlatTest) -> float:
-        """Return the median of all pixels of a frame; for a Bayer array it is below the level of green."""
+        """Return the median of all pixels of a frame. For a Bayer array, the median is below the level of green."""
         if not self.colours:
             return test.level_adu
         green_adu = (test.level_adu - self.converter.bias_adu) / max((1.0, *self.colours))
@@ -164,14 +165,14 @@ class Light:
         return min(self.converter.bias_adu + green_adu * (signals[1] + signals[2]) / 2, self.converter.clip_adu)
 
     def is_good(self, test: FlatTest) -> bool:
-        """Return whether a frame is a good flat: no channel too bright, and none too faint if that can be avoided."""
+        """Return True if a frame is a good flat, in which no channel is too bright or (if avoidable) too faint."""
         low, high = self.band
         return low - 1e-3 <= (test.level_adu - self.converter.bias_adu) / self.range_adu <= high + 1e-3
 
     def reachable(self, margin: float) -> bool:
-        """Return whether some allowed setting gives a good flat, inside the band by `margin` of its width.
+        """Return True if an allowed setting gives a good flat, inside the band by `margin` of its width.
 
-        If the data clip far below the claimed level, a rule must be able to reach clipping.
+        If the data clip far below the declared level, an allowed setting must also reach clipping.
         """
         panel, span = self.limits.brightness, self.limits.exposure
         low, high = self.band
@@ -183,7 +184,7 @@ class Light:
 
 
 def random_light(seed: int, shape: Shape) -> Light:
-    """Return a random case: clear filter to narrowband, mono or colour, 12 to 16 bits, shutter, drift."""
+    """Return a random case, in which the filter, the camera, the converter, the shutter and the drift vary."""
     rng = random.Random(seed)
     converter = rng.choice(CONVERTERS)
     needed_s = 10 ** rng.uniform(math.log10(0.005), math.log10(20.0))
@@ -222,17 +223,17 @@ def random_light(seed: int, shape: Shape) -> Light:
 
 
 def _white(rng: random.Random) -> tuple[float, float]:
-    """Return red and blue of a white lamp behind a colour filter array."""
+    """Return red and blue relative to green for a white lamp behind a colour filter array."""
     return rng.uniform(0.4, 0.9), rng.uniform(0.45, 1.2)
 
 
 def _narrow(rng: random.Random) -> tuple[float, float]:
-    """Return red and blue behind a narrowband filter for one or two emission lines."""
+    """Return red and blue relative to green behind a narrowband filter for one or two emission lines."""
     return rng.uniform(0.1, 4.0), rng.uniform(0.05, 0.9)
 
 
 def drawn(cases: int, shapes: Sequence[Shape] = WORKING) -> Iterator[Light]:
-    """Return random lights, with the shapes in turn."""
+    """Return random lights with each of the shapes in turn."""
     return (random_light(seed, shapes[seed % len(shapes)]) for seed in range(cases))
 
 

@@ -1,13 +1,13 @@
-"""A set without camera and disk: time per frame, time to the master, and memory.
+"""Measure the time per frame, the time to the master, and the memory of a set without a camera and a disk.
 
-``python -m benchmarks.live_set [--size 6248x4176 9576x6388] [--frames 30 100 200]``. Each set runs in a new process,
-through the code that shoots sets in a night: frames are judged, digested, accumulated and combined. They come from
-memory as fast as they are accepted, each in a new array; nothing is written.
+Run ``python -m benchmarks.live_set [--size 6248x4176 9576x6388] [--frames 30 100 200]``. Each set runs in a new
+process. The code is the same as in a night. It judges, digests, accumulates and combines the frames. The frames arrive
+from memory as fast as they are accepted, each in a new array. Nothing is written to the disk.
 
-"one alone" is the time to judge and then accumulate a frame while nothing else happens; "in the set" is the time from
-frame to frame, when one frame is judged while the previous one is accumulated. The time to the master is that from the
-arrival of the last frame until the master could be written. Memory is the peak of the process minus its memory before
-the first frame, which includes imports and compiled code. The goals are for 26 megapixels.
+"one alone" is the time to judge and then accumulate a frame while nothing else runs. "in the set" is the time from
+frame to frame, when one frame is judged while the previous one is accumulated. "to master" is the time from the arrival
+of the last frame until the master could be written. "memory of set" is the peak memory of the process minus its memory
+before the first frame, which includes imports and compiled code. The goals are for 26 megapixels.
 """
 
 import argparse
@@ -55,7 +55,7 @@ BIAS = BiasInputs(0.0001)
 
 @dataclass
 class MemoryCamera:
-    """A camera that delivers noise; each frame starts at another position of the same values."""
+    """A camera that delivers noise. Each frame starts at a different position in the same values."""
 
     shape: tuple[int, int]
     name: str = NAME
@@ -71,7 +71,7 @@ class MemoryCamera:
             part[:] = rng.normal(500, 10, part.size).round()
 
     def pixels(self, number: int) -> NDArray[np.uint16]:
-        """Return the values of a frame, shape (pixels,)."""
+        """Return the values of a frame as an array with the shape (pixels,)."""
         start = number * 7919 % SPARE_PIXELS
         return self._values[start : start + self.shape[0] * self.shape[1]]
 
@@ -91,7 +91,7 @@ class MemoryCamera:
 
 @dataclass(frozen=True, slots=True)
 class NoDisk(NightFolder):
-    """A folder that discards frames and masters, and notes when a master could have been written."""
+    """A folder that discards frames and masters, and records when a master could have been written."""
 
     ready_s: list[float] = field(default_factory=list)
 
@@ -100,12 +100,12 @@ class NoDisk(NightFolder):
         return Path(f"{index}.fits")
 
     def save_master(self, master: MasterFrame) -> Path:
-        """Return a name with the master's number of frames and of recomputed pixels."""
+        """Return a name that contains the master's numbers of frames and of recomputed pixels."""
         self.ready_s.append(time.perf_counter())
         return Path(f"{master.stack.frames}-{master.stack.recomputed}.fits")
 
     def file_master(self, path: Path) -> Path:
-        """Do nothing: there is no library."""
+        """Do nothing, because there is no library."""
         return path
 
 
@@ -116,13 +116,13 @@ class MemoryImage:
     pixels: NDArray[np.uint16]
 
     def values(self, places: NDArray[np.intp]) -> NDArray[np.uint16]:
-        """Return the pixels at some positions."""
+        """Return the pixels at the given positions."""
         return self.pixels[places]
 
 
 def memory_night(camera: MemoryCamera, count: int, folder: NoDisk) -> tuple[NightContext, ShootStep]:
     settings = Settings(camera=CameraSettings(device=NAME), sets=(FrameSet(kind=FrameKind.BIAS, count=count),))
-    rig = Rig(camera)  # type: ignore[arg-type] # what a bias set needs of a camera
+    rig = Rig(camera)  # type: ignore[arg-type] # all that a bias set needs from a camera
     events, clock = EventStream(), NightClock()
     context = night_context(settings, rig, NightFiles(folder), events, clock)
     return context, ShootStep(FrameKind.BIAS, count, None, None, ReadoutSettings(), None)
@@ -184,7 +184,7 @@ def measure_here(shape: tuple[int, int], count: int) -> None:
 
 
 def report(shape: tuple[int, int], count: int) -> None:
-    """Measure in a new process, and print a line."""
+    """Measure a set in a new process, and print a line."""
     command = [sys.executable, "-m", "benchmarks.live_set", "--here", f"{shape[1]}x{shape[0]}", str(count)]
     found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     pixels = shape[0] * shape[1]

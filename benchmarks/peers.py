@@ -1,10 +1,11 @@
-"""`coldframe combine` compared with Siril, Gnuastro and ccdproc: whole processes on the same files, in one run.
+"""Compare `coldframe combine` with Siril, Gnuastro and ccdproc, as whole processes on the same files in one run.
 
 Run `python -m benchmarks.peers [--frames 50 200] [--folder /dev/shm/peers] [--ccdproc /path/to/python]`. Files are
-written once; before each run all their bytes are read, so that every program finds them in the page cache. Each program
-runs three times, alternating with coldframe; the median counts. Results are compared pixel by pixel, and differences
-between the statistics are noted. Programs that are not installed are listed and skipped. ccdproc should have its own
-environment, so its interpreter is an option. `--linear` adds how coldframe's time grows with the number of frames.
+written once. All their bytes are read before each run, so that every program finds them in the page cache. Each program
+runs three times, alternating with coldframe, and the median time is printed. Results are compared pixel by pixel, and
+differences between the statistics are noted. Programs that are not installed are listed and skipped. ccdproc should
+have a separate environment, so its interpreter is an option. `--linear` also measures how coldframe's time grows with
+the number of frames.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from coldframe.calibration.stacking.methods import Clipping, Mean, Median, Media
 
 RUNS = 3
 LARGEST_FOR_ALL = 50
-"""Most frames with which all contests run; with more, the peers take minutes, so only contests with a goal run."""
+"""Largest number of frames with which all contests run. With more, only contests with a goal run, to save time."""
 CCDPROC = """
 import sys, warnings
 warnings.simplefilter("ignore")
@@ -54,13 +55,13 @@ class Contest(NamedTuple):
     Attributes
     ----------
     peer, statistic
-        Names.
+        Names of the other program and of the statistic.
     floor
         Factor by which coldframe must be faster, by number of frames.
     ours
         Options of `coldframe combine`.
     command
-        Returns the peer's command for an output and some files.
+        Returns the peer's command for an output file and input files.
     read
         Reads the peer's result, in ADU.
     unlike
@@ -77,7 +78,7 @@ class Contest(NamedTuple):
 
 
 def render(folder: Path, count: int, shape: tuple[int, int]) -> list[Path]:
-    """Write darks with hot pixels, noise and cosmic rays; existing files are kept."""
+    """Write darks with hot pixels, noise and cosmic rays, but keep existing files."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"dark_{number:05d}.fits" for number in range(1, count + 1)]
     rng = np.random.default_rng(1)
@@ -106,7 +107,7 @@ def render(folder: Path, count: int, shape: tuple[int, int]) -> list[Path]:
 def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Cost:
     """Run a process until it ends, and return its time and memory.
 
-    The peak memory comes from time(1): that of a child of this process would include this process' memory before exec.
+    time(1) measures the peak memory, because the peak of a direct child would include the memory of this process.
     """
     with tempfile.NamedTemporaryFile("r") as peak:
         timed = ["/usr/bin/time", "-q", "-f", "%M", "-o", peak.name, *command]
@@ -120,9 +121,9 @@ def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Co
 
 
 def ours(output: Path, files: list[Path], options: Sequence[str], cache: Path | None = None) -> Cost:
-    """Combine with coldframe; with `cache`, store compiled kernels in that folder."""
+    """Combine with coldframe. If `cache` is given, store compiled kernels in that folder."""
     output.unlink(missing_ok=True)
-    # An installation compiles byte code once, but some environments prevent that.
+    # An installation compiles byte code once, but some environments prevent this.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     if cache is not None:
         environment["NUMBA_CACHE_DIR"] = str(cache)
@@ -135,7 +136,7 @@ def siril(arguments: str) -> Callable[[Path, list[Path]], list[str]]:
 
     def command(output: Path, files: list[Path]) -> list[str]:
         script = output.with_suffix(".ssf")
-        # 32-bit output: otherwise the mean is rounded to whole ADU.
+        # Without 32-bit output, Siril would round the mean to whole ADU.
         script.write_text(f"requires 1.0.0\nset32bits\nstack dark_ {arguments} -out={output}\n")
         return [shutil.which("siril-cli") or "siril-cli", "-d", str(files[0].parent), "-s", str(script)]
 
@@ -150,12 +151,12 @@ def astarithmetic(operator: str) -> Callable[[Path, list[Path]], list[str]]:
 
 
 def ccdproc(python: str) -> Callable[[Path, list[Path]], list[str]]:
-    """Return the command that runs ccdproc under an interpreter that has it."""
+    """Return the command that runs ccdproc under the given interpreter."""
     return lambda output, files: [python, "-c", CCDPROC, str(output), *map(str, files)]
 
 
 def read_siril(path: Path) -> NDArray[np.float64]:
-    # Siril writes floats from 0 to 1, with the rows from the bottom; coldframe keeps the order of the input.
+    # Siril writes floats from 0 to 1, and starts with the bottom row. coldframe keeps the order of the input.
     return np.asarray(fits.getdata(path), np.float64) * 65535
 
 
@@ -239,7 +240,7 @@ def compare(contest: Contest, files: list[Path], folder: Path) -> None:
 
 
 def read_all(files: list[Path]) -> float:
-    """Return the time to read the files' bytes from the page cache."""
+    """Return the time to read the bytes of the files from the page cache."""
     buffer = bytearray(1 << 20)
     begin = time.perf_counter()
     for path in files:
@@ -263,7 +264,7 @@ def grow(files: list[Path], output: Path) -> None:
 
 
 def stack_beside_reading(files: list[Path], folder: Path) -> None:
-    """Print the time of stacking alone, in this process, relative to that of reading the same bytes."""
+    """Print the time for stacking alone, in this process, divided by the time for reading the same bytes."""
     frames, _ = open_frames(files, folder)
     images = [frame.image for frame in frames]
     for method in (Clipping(), MedianClipping(), Winsorizing(), Median(), Mean()):
@@ -284,11 +285,11 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=6248)
     parser.add_argument("--height", type=int, default=4176)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "coldframe-peers")
-    parser.add_argument("--linear", action="store_true", help="also time 25, 50, 100, 200 and 500 of the frames")
+    parser.add_argument("--linear", action="store_true", help="also measure 25, 50, 100, 200 and 500 frames")
     parser.add_argument(
-        "--only", nargs="*", metavar="PEER", help="compare only these programs: Siril, Gnuastro, ccdproc, or none"
+        "--only", nargs="*", metavar="PEER", help="compare only with these programs (Siril, Gnuastro, ccdproc), or none"
     )
-    parser.add_argument("--ccdproc", metavar="PYTHON", help="interpreter of an environment that has ccdproc")
+    parser.add_argument("--ccdproc", metavar="PYTHON", help="Python interpreter of an environment with ccdproc")
     options = parser.parse_args()
     rivals = [each for each in contests(options.ccdproc) if options.only is None or each.peer in options.only]
     for count in options.frames:

@@ -1,7 +1,7 @@
-"""Frames per second of pyindi-client alone: `python -m benchmarks.pyindi_alone PORT DEVICE FRAMES EXPOSURE`.
+"""Measure the speed of pyindi-client alone with `python -m benchmarks.pyindi_alone PORT DEVICE FRAMES EXPOSURE`.
 
-Control and pixels share one connection, as programs use the library. It prints the seconds per frame, from the order to
-a NumPy array.
+Commands and pixels share one connection, as in most programs that use the library. The program prints the seconds per
+frame, from the request for the exposure to a NumPy array.
 """
 
 import sys
@@ -47,7 +47,7 @@ def switch(client: Client, device: str, name: str, element: str) -> None:
 
 
 def expose(client: Client, device: str, exposure_s: float) -> None:
-    """Order an exposure."""
+    """Request an exposure."""
     prop = PyIndi.PropertyNumber(1)
     prop[0].setName("CCD_EXPOSURE_VALUE")
     prop[0].setValue(exposure_s)

@@ -1,4 +1,4 @@
-"""A real indiserver with one driver, for the length of a benchmark."""
+"""Run a real indiserver with one driver for the duration of a benchmark."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ from coldframe.devices.indi.pixels.blob_channel import ServerAddress
 HOST = "127.0.0.1"
 START_DEADLINE_S = 30.0
 ALLOWED_LAG_MB = 1024
-"""Lag at which indiserver disconnects a client; its default of 128 MB is two frames of 26 MP."""
+"""Lag at which indiserver disconnects a client. The default of 128 MB is two frames of 26 megapixels."""
 
 BLOB_DRIVER = f"""#!/bin/sh
 exec {sys.executable} -m benchmarks.blob_driver
@@ -35,7 +35,7 @@ def _listens(port: int) -> bool:
 
 @contextmanager
 def indiserver(driver: str, **environment: str) -> Iterator[ServerAddress]:
-    """Run `driver`, a shell script, under indiserver."""
+    """Run the shell script `driver` under indiserver."""
     with tempfile.TemporaryDirectory(prefix="coldframe-bench-") as home:
         script = Path(home) / "driver"
         script.write_text(driver)

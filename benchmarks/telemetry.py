@@ -1,6 +1,7 @@
-"""The cost of telemetry: the small simulated night over real INDI without it, with it, and with a hung broker.
+"""Measure the cost of telemetry in the small simulated night without telemetry, with it, and with a hung broker.
 
-``python -m benchmarks.telemetry [ROUNDS]`` needs mosquitto. It prints the times of process and night, and the frames.
+``python -m benchmarks.telemetry [ROUNDS]`` uses real INDI and needs mosquitto. It prints the duration of the process,
+the duration of the night, the CPU time and the number of frames.
 """
 
 import json
@@ -36,7 +37,7 @@ class Measured:
 
 
 def configuration(folder: Path, port: int | None) -> Path:
-    """Write the small example night with few frames, and with a broker if a port is given."""
+    """Write the configuration of the small night with few frames, and with a broker if a port is given."""
     lines = [
         f"count = {FEW}" if line.startswith("count") else line
         for line in example_night("small").read_text(encoding="utf-8").splitlines()
@@ -89,7 +90,7 @@ def broker(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
 
 
 def measured(how: str) -> Measured:
-    """Run one night with telemetry "off", "on" or "hung"."""
+    """Run one night with telemetry "off" or "on", or with a broker that is "hung"."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if how == "off":
@@ -108,7 +109,7 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     found: dict[str, list[Measured]] = {"off": [], "on": [], "hung": []}
     for _ in range(rounds):
-        # At the same time, so that other load on the machine affects all of them alike.
+        # Run all nights at the same time, so that other load on the machine affects them equally.
         with ThreadPoolExecutor() as threads:
             for how, result in zip(found, threads.map(measured, found), strict=True):
                 found[how].append(result)

@@ -1,9 +1,9 @@
-"""Frames per second from a driver through a real indiserver to a NumPy array, and to the disk and the master.
+"""Measure frames per second from a driver through a real indiserver to a NumPy array, or to the disk and the master.
 
-``python -m benchmarks.throughput [--size 6248x4176] [--frames 40] [--folder FOLDER]``. The driver has its frames ready,
-so that only the server and coldframe are measured. Exposures are ordered one at a time, as in a night, and the time of
-a frame is that from the order to the array. Meanwhile a task wakes up every millisecond; its longest delay is the stall
-of the event loop.
+Run ``python -m benchmarks.throughput [--size 6248x4176] [--frames 40] [--folder FOLDER]``. The driver sends prepared
+frames, so that only the server and coldframe are measured. Exposures are requested one at a time, as in a night. The
+time of a frame is measured from the request to the array. Meanwhile, a task wakes up every millisecond. Its longest
+delay is the stall of the event loop.
 """
 
 import argparse
@@ -47,7 +47,7 @@ TICK_S = 0.001
 
 @dataclass
 class Stall:
-    """The longest time in which the event loop ran no task."""
+    """The longest delay of a task in the event loop."""
 
     longest_s: float = field(default=0.0)
 
@@ -87,7 +87,7 @@ async def timed(frames: int, shoot: Callable[[int], Awaitable[object]]) -> tuple
 
 
 async def to_array(server: ServerAddress, frames: int) -> Measured:
-    """Expose repeatedly; each frame becomes an array and is discarded."""
+    """Expose repeatedly. Convert each frame to an array, and discard it."""
     async with IndiLink(HOST, server.port) as link:
         camera = IndiCamera(link, DEVICE, server)
         await camera.connect()
@@ -105,7 +105,7 @@ async def to_array(server: ServerAddress, frames: int) -> Measured:
 
 
 async def to_master(server: ServerAddress, frames: int, folder: Path, exposure_s: float = SHORTEST_S) -> Measured:
-    """Shoot a set: each frame is judged, saved durably and accumulated. The time is that to the last frame."""
+    """Judge, save and accumulate each frame of a set, and measure the time to the last frame."""
     settings = Settings(camera=CameraSettings(device=DEVICE), sets=(FrameSet(kind=FrameKind.BIAS, count=frames),))
     clock = NightClock()
     events, accepted_s = EventStream(), [0.0]
@@ -135,7 +135,7 @@ async def to_master(server: ServerAddress, frames: int, folder: Path, exposure_s
 
 
 def pyindi_alone(server: ServerAddress, frames: int) -> Measured:
-    """Measure the library alone, in a separate process."""
+    """Measure pyindi-client alone, in a separate process."""
     command = [sys.executable, "-m", "benchmarks.pyindi_alone"]
     arguments = [str(server.port), DEVICE, str(frames), str(SHORTEST_S)]
     ended = subprocess.run([*command, *arguments], stdout=subprocess.PIPE, text=True, check=True)

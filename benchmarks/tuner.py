@@ -1,9 +1,9 @@
-"""The number of test frames that flats need: the tuner compared with the rules of other programs, on simulated lights.
+"""Count the test frames that flats need on simulated lights, for the tuner and for the rules of other programs.
 
 ``python -m benchmarks.tuner [CASES]`` prints two tables. The rules of the other programs are re-implemented from
-descriptions of their behaviour, not from their code. All get the same target (40 % of the range), the same limits and
-at most 50 tests. The other programs change the exposure only, so the panel stays at half its range, as a user might
-leave it; for a colour camera they use the median of all pixels.
+descriptions of their behaviour, not from their code. All rules have the same target (40 % of the range) and the same
+limits, and use at most 50 tests. The other programs change only the exposure, so the panel stays at half its range, as
+a user might leave it. For a colour camera, these programs use the median of all pixels.
 """
 
 import math
@@ -25,7 +25,7 @@ ENDLESS = 50
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of a rule; `after` is an independent frame at the setting found, None if none was found."""
+    """The result of a rule. `after` is an independent frame at the setting found, or None if no setting was found."""
 
     tests: int
     after: FlatTest | None = None
@@ -36,17 +36,17 @@ Rule = Callable[[Light], Result]
 
 
 def coldframe_new_camera_rule(light: Light) -> Result:
-    """Tune without knowledge of light, panel and saturation."""
+    """Tune without knowledge of the light, the panel and the saturation level."""
     return _result(light, _seen_to_saturate(light))
 
 
 def coldframe_rule(light: Light) -> Result:
-    """Tune a camera whose saturation is known from an earlier night, without knowledge of light and panel."""
+    """Tune with the saturation level known from an earlier night, but without knowledge of the light and the panel."""
     return _result(light, _finished(light, _full_scale_adu(light)))
 
 
 def coldframe_next_filter_rule(light: Light) -> Result:
-    """Tune with panel and camera known from another filter of the night, up to ten times brighter or fainter."""
+    """Tune with the panel and the camera known from a different filter, up to ten times brighter or fainter."""
     full_scale_adu, rate_adu_per_s = _full_scale_adu(light), light.rate_adu_per_s
     light.rate_adu_per_s *= 10 ** light.noise.uniform(-1, 1)
     before = _finished(light, full_scale_adu)
@@ -56,7 +56,7 @@ def coldframe_next_filter_rule(light: Light) -> Result:
 
 
 def coldframe_next_night_rule(light: Light) -> Result:
-    """Start with the values learned the night before; the light has since changed by up to 10 %."""
+    """Tune with the values learned the night before. The light has since changed by up to 10 %."""
     first = _seen_to_saturate(light).decide()
     light.shots = 0
     if not isinstance(first, Tuned):
@@ -86,7 +86,7 @@ def _finished(
 
 
 def _seen_to_saturate(light: Light) -> FlatTuner:
-    """Return a tuner that has finished, and measured saturation, on a camera with only the driver's claim of it."""
+    """Return a tuner that has finished and measured saturation, starting with the level that the driver declares."""
     tuner = _finished(light, light.converter.full_scale_adu)
     saturating = tuner.saturating_shot()
     if saturating is not None:
@@ -110,14 +110,17 @@ def _result(light: Light, tuner: FlatTuner) -> Result:
 
 
 def _shoot_half(light: Light, exposure_s: float) -> tuple[FlatTest, float]:
-    """Shoot at half brightness; return the frame and the median of all its pixels."""
+    """Shoot at half brightness. Return the frame and the median of all its pixels."""
     panel = light.limits.brightness
     test = light.shoot(exposure_s, None if panel is None else panel.nearest(panel.maximum / 2))
     return test, light.overall_adu(test)
 
 
 def nina_rule(light: Light) -> Result:
-    """Follow N.I.N.A.: start mid-range, 10 % of the raw level, 21 tries, raw proportion, bisection after clipping."""
+    """Follow N.I.N.A.: start in the middle of the range, and stop within 10 % of the raw level or after 21 tries.
+
+    The exposure changes in proportion to the raw level, or by bisection after clipping.
+    """
     low_s, high_s = light.limits.exposure.shortest_s, light.limits.exposure.longest_s
     full_scale_adu = light.converter.full_scale_adu
     wanted_adu = 0.4 * full_scale_adu
@@ -137,7 +140,7 @@ def nina_rule(light: Light) -> Result:
 
 
 def ekos_rule(light: Light) -> Result:
-    """Follow Ekos: within 1,000 ADU, a line through the measured points, no limit of tries."""
+    """Follow Ekos: fit a line to the measured points until a level is within 1,000 ADU, with no limit on the tries."""
     full_scale_adu = light.converter.full_scale_adu
     wanted_adu = 0.4 * full_scale_adu
     span = light.limits.exposure
@@ -154,7 +157,7 @@ def ekos_rule(light: Light) -> Result:
 
 
 def _line_s(points: Sequence[tuple[float, float]], wanted_adu: float) -> float | None:
-    """Fit a line to the points, and solve it for the exposure; None if there is no positive solution."""
+    """Fit a line to the points, and solve it for the exposure. Return None if there is no positive solution."""
     mean_s = math.fsum(s for s, _ in points) / max(len(points), 1)
     mean_adu = math.fsum(adu for _, adu in points) / max(len(points), 1)
     covariance = math.fsum((s - mean_s) * (adu - mean_adu) for s, adu in points)
@@ -166,7 +169,7 @@ def _line_s(points: Sequence[tuple[float, float]], wanted_adu: float) -> float |
 
 
 def pyobs_rule(light: Light) -> Result:
-    """Follow pyobs: within 20 %, bias subtracted, each factor limited to 0.1 to 10."""
+    """Follow pyobs: subtract the bias, limit each factor to the range from 0.1 to 10, and stop within 20 %."""
     converter = light.converter
     wanted_adu = 0.4 * (converter.full_scale_adu - converter.bias_adu)
     exposure_s = light.limits.window.middle_s
@@ -201,7 +204,7 @@ def results(rule: Rule, lights: Iterable[Light]) -> list[tuple[Light, Result]]:
 
 
 def _row(cases: Sequence[tuple[Light, Result]]) -> list[str]:
-    """Return a row of the table from reachable cases."""
+    """Return a row of the table for the reachable cases."""
     found = [(light, result.after) for light, result in cases if result.after is not None]
     tests = [result.tests for _, result in cases]
     good = sum(light.is_good(after) for light, after in found)

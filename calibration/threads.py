@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 MOST_THREADS = 4
-"""Most threads that work at once; more would only wait for memory."""
+"""Largest number of threads that work at once; more threads would only wait for memory."""
 
 
 def thread_count() -> int:

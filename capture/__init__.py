@@ -1,9 +1,9 @@
-"""Shoots a night of calibration frames: what to shoot, in what order, and what to do when something fails.
+"""Shoot a night of calibration frames: decide what to shoot and in which order, and recover from failures.
 
-Start with `night`: `night.assembly` puts a night together, `night.night` runs its steps. Then follow a frame down the
-rooms. `twilight` and `shooting` shoot sets, `flats` tunes their exposures, and `pipeline` takes each frame from the
+Start with `night`: `night.assembly` assembles a night, and `night.night` runs its steps. The other rooms are `twilight`
+and `shooting`, which shoot sets, `flats`, which tunes their exposures, and `pipeline`, which takes each frame from the
 camera to the disk. `rig` sets light and temperature, `host` watches the computer, `recovery` exposes and retries, and
-`session` holds what a night shares. `planning` decides what to shoot, `storage` writes files, `judging` accepts or
-rejects frames, `events` reports all of it, and `tuner` searches exposures. `monitoring` shows a night to people.
-A room imports only rooms further down in this order. None imports the simulators or the command line.
+`session` holds the shared state of a night. `planning` decides what to shoot, `storage` writes files, `judging` accepts
+or rejects frames, `events` reports the progress, `tuner` finds exposures, and `monitoring` shows a night to the user.
+A room imports only rooms that are listed after it. No room imports the simulators or the command line.
 """

@@ -1,4 +1,4 @@
-"""UTC during a night, counted on the event loop's clock, and local time for messages."""
+"""Provide UTC during a night, counted on the event loop's clock, and local time for messages."""
 
 import asyncio
 import time
@@ -11,10 +11,10 @@ def clock_text(moment: datetime) -> str:
 
 
 class NightClock:
-    """UTC counted from one reading of the system clock, so that setting the system clock changes no date.
+    """A UTC clock that reads the system clock only once, so that setting the system clock changes no date.
 
-    Under virtual time, this clock follows the event loop, so that two simulated nights with the same start have equal
-    dates. Any thread may read the clock.
+    Under virtual time, this clock follows the event loop, so two simulated nights with the same start have equal dates.
+    Any thread may read the clock.
 
     Parameters
     ----------
@@ -34,14 +34,14 @@ class NightClock:
         return _wall_ahead_s() - self._wall_ahead_s
 
     def now(self) -> datetime:
-        """Return the present UTC."""
+        """Return the current UTC time."""
         return self._start + timedelta(seconds=self.elapsed_s())
 
     def elapsed_s(self) -> float:
-        """Return the seconds since the start."""
+        """Return the number of seconds since the start."""
         return self._loop.time() - self._start_s
 
 
 def _wall_ahead_s() -> float:
-    """Return the seconds by which the system clock is ahead of the monotonic clock."""
+    """Return the number of seconds by which the system clock is ahead of the monotonic clock."""
     return time.time() - time.monotonic()

@@ -1,4 +1,4 @@
-"""The steps of a night, as plain values that events, shooting and storage share. Pure."""
+"""Define the steps of a night as plain values that events, shooting and storage share. Pure."""
 
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ class NoiseTarget:
     Attributes
     ----------
     goal
-        Noise that the master may add to that of one light.
+        Noise that the master may add to the noise of one light.
     at_least, at_most
         Bounds of the frame count.
     """
@@ -35,7 +35,7 @@ class NoiseTarget:
 
 @dataclass(frozen=True, slots=True)
 class CoolStep:
-    """Bring the sensor to the setpoint, in degrees Celsius, and hold it there."""
+    """A step that brings the sensor to the setpoint, in degrees Celsius, and holds it there."""
 
     setpoint_c: float
 
@@ -47,7 +47,7 @@ class CoolStep:
 
 @dataclass(frozen=True, slots=True)
 class TuneStep:
-    """Find the exposure of the flats of one filter."""
+    """A step that finds the exposure of the flats of one filter."""
 
     filter: str | None
     readout: ReadoutSettings
@@ -61,7 +61,7 @@ class TuneStep:
 
 @dataclass(frozen=True, slots=True)
 class ShootStep:
-    """Shoot the frames of one set and make their master.
+    """A step that shoots the frames of one set and makes their master.
 
     Attributes
     ----------
@@ -99,12 +99,12 @@ class ShootStep:
 
 @dataclass(frozen=True, slots=True)
 class SkyStep:
-    """Shoot the flats of all filters while twilight lasts.
+    """A step that shoots the flats of all filters while twilight lasts.
 
     Attributes
     ----------
     flats
-        One or more sets that share readout settings and setpoint.
+        One or more sets that share their readout settings and setpoint.
     dark_flats
         Number of dark-flat sets that follow.
     """
@@ -135,7 +135,7 @@ class SkyStep:
 
 @dataclass(frozen=True, slots=True)
 class SkyMasterStep:
-    """Make the master of the twilight flats of one filter."""
+    """A step that makes the master of the twilight flats of one filter."""
 
     flat: ShootStep
 
@@ -147,7 +147,7 @@ class SkyMasterStep:
 
 @dataclass(frozen=True, slots=True)
 class WarmStep:
-    """Warm the sensor up slowly and switch the cooler off."""
+    """A step that warms the sensor up slowly and switches the cooler off."""
 
     goal_c: float
 

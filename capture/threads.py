@@ -1,4 +1,4 @@
-"""Run work to its end in a thread or a task, even if the caller is cancelled."""
+"""Run work to completion in a thread or a task, even if the caller is cancelled."""
 
 import asyncio
 import logging
@@ -12,24 +12,24 @@ P = ParamSpec("P")
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do blocking work in a thread; a cancellation of the caller waits until the work is done.
+    """Do blocking work in a thread. If the caller is cancelled, it still waits until the work is done.
 
-    A thread cannot be stopped. If the caller did not wait, the next step could find the work half done.
+    A thread cannot be stopped. If the caller did not wait, the next step could find the work incomplete.
     """
     return await _finished(asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs)))
 
 
 async def to_its_end(work: Coroutine[Any, Any, T], name: str) -> T:
-    """Run a coroutine in a task with the given name; a cancellation of the caller waits until the task is done."""
+    """Run a coroutine in a task with the given name. If the caller is cancelled, it still waits until the task ends."""
     return await _finished(asyncio.create_task(work, name=name))
 
 
 async def _finished(task: "asyncio.Task[T]") -> T:
-    """Wait for the end of a task, even if the caller is cancelled; then return its result or raise the cancellation."""
+    """Wait until a task ends, even if the caller is cancelled. Then return its result or raise the cancellation."""
     cancellation: asyncio.CancelledError | None = None
     while not task.done():
         try:
-            # Awaiting the task would also cancel it; `wait` does not, and raises only the caller's cancellation.
+            # If the caller is cancelled, `await task` would also cancel the task, but `wait` leaves it running.
             await asyncio.wait([task])
         except asyncio.CancelledError as error:
             cancellation = error

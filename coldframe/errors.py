@@ -1,5 +1,5 @@
-"""The root of every exception that coldframe raises on purpose."""
+"""The base class of all exceptions that coldframe defines."""
 
 
 class ColdframeError(Exception):
-    """Base class of coldframe's exceptions, so that scripts can catch them all in one clause."""
+    """Base class of coldframe's exceptions, with which scripts can catch all of them in one clause."""

@@ -69,7 +69,7 @@ def _longest(metadata: Sequence[object]) -> int:
 
 
 def _described_range(metadata: Sequence[object]) -> str:
-    """Return the bounds as a phrase; every number in the configuration has both."""
+    """Return the bounds as a phrase; every number in the configuration has both bounds."""
     low = high = ""
     for bound in (part for each in metadata for part in (each.metadata if isinstance(each, FieldInfo) else [each])):
         if isinstance(bound, annotated_types.Ge):

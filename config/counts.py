@@ -56,7 +56,7 @@ class NoiseGoal:
     Attributes
     ----------
     added
-        A fraction: 0.02 allows a calibrated light 1.02 times the noise of the light itself.
+        A fraction: 0.02 means that a calibrated light may have 1.02 times the noise of the light itself.
     light
         The light; None assumes the worst case, which is a light without sky for darks and bias, and a light as bright
         as the flats for flats.
@@ -72,11 +72,11 @@ class NoiseGoal:
 
     @property
     def expected_frames(self) -> int:
-        """Good frames needed in the worst case: the noise of a mean of n frames is that of one frame over sqrt(n)."""
+        """Number of good frames needed in the worst case; the noise of a mean of n frames falls as 1/sqrt(n)."""
         return ceil(1 / self.largest_ratio**2)
 
     def __str__(self) -> str:
-        """Return the goal as a configuration spells it."""
+        """Return the goal as it is written in a configuration."""
         return f"{100 * self.added:g} %"
 
 

@@ -1,4 +1,4 @@
-"""Reads a configuration file and reports all its mistakes."""
+"""Reading of a configuration file, with a report of all its mistakes."""
 
 import re
 import stat
@@ -21,8 +21,8 @@ from coldframe.config.settings import Settings
 from coldframe.config.toml_lines import KeyPath, key_lines, nearest_line
 from coldframe.errors import ColdframeError
 
-# A configuration has a few kilobytes. A much longer file is something else and is not read into memory. Lines are
-# bounded because tomllib's time grows with the square of the number of parts of a dotted key.
+# A configuration has a few kilobytes. A much longer file is not a configuration, and is not read into memory. The
+# length of lines is limited because tomllib's run time grows with the square of the number of parts of a dotted key.
 MAXIMUM_BYTES = 200_000
 MAXIMUM_LINE_LENGTH = 1000
 MAXIMUM_PROBLEMS = 200
@@ -38,7 +38,7 @@ class Problem:
     Attributes
     ----------
     line
-        Line in the file, from 1; None if the problem concerns the file as a whole.
+        Line in the file, counted from 1; None if the problem concerns the file as a whole.
     key
         The setting, such as ``flats.band`` or ``sets[2].count`` (lists count from 1); may be empty.
     text
@@ -86,7 +86,7 @@ def load_settings(path: Path) -> Settings:
     Returns
     -------
     Settings
-        Complete and consistent.
+        Complete and consistent settings.
 
     Raises
     ------
@@ -229,7 +229,7 @@ def _without(values: object, path: KeyPath) -> object:
 
 
 def _problems(details: ErrorDetails, lines: dict[KeyPath, int]) -> Iterator[Problem]:
-    """Yield the problems behind one of pydantic's errors; a `ContradictionError` may hold several."""
+    """Yield the problems behind one of pydantic's errors; a `ContradictionError` may contain several problems."""
     path = details["loc"]
     error = details.get("ctx", {}).get("error")
     if isinstance(error, ContradictionError):
@@ -270,8 +270,8 @@ def _resolve(path: KeyPath) -> tuple[KeyPath, FieldInfo | None, Mapping[str, Fie
     Returns
     -------
     tuple
-        The path, shortened to the setting if it led into the setting's elements; the setting's field, None if there is
-        no such setting; and the fields of the enclosing table.
+        The path, which is shortened to the setting if it leads into the elements of the setting; the field of the
+        setting, or None if there is no such setting; and the fields of the enclosing table.
     """
     siblings: Mapping[str, FieldInfo] = Settings.model_fields
     field: FieldInfo | None = None
@@ -291,7 +291,7 @@ def _resolve(path: KeyPath) -> tuple[KeyPath, FieldInfo | None, Mapping[str, Fie
 
 
 def _fields_within(field: FieldInfo) -> Mapping[str, FieldInfo]:
-    """Return the fields of the table, or of the tables in the list or mapping, that `field` holds."""
+    """Return the fields of the table, or of the tables in the list or mapping, that `field` contains."""
     pending: list[Any] = [field.annotation]
     while pending:
         annotation = pending.pop()

@@ -32,7 +32,7 @@ class ContradictionError(ColdframeError, ValueError):
     Parameters
     ----------
     contradictions
-        At least one.
+        One or more contradictions.
     """
 
     def __init__(self, contradictions: list[Contradiction]) -> None:

@@ -41,8 +41,8 @@ class Settings(Section):
     )
     hooks: HookSettings = Field(default_factory=HookSettings, description="Commands before and after the night.")
     watch: WatchSettings = Field(default_factory=WatchSettings, description="What attached dashboards may do.")
-    mqtt: MqttSettings | None = Field(default=None, description="Telemetry over MQTT, if wanted.")
-    notify: NotifySettings | None = Field(default=None, description="Messages about a night, if wanted.")
+    mqtt: MqttSettings | None = Field(default=None, description="Telemetry over MQTT, if configured.")
+    notify: NotifySettings | None = Field(default=None, description="Messages about a night, if configured.")
     sets: Annotated[tuple[FrameSet, ...], AfterValidator(_some)] = Field(
         default=(), strict=False, description="The sets to shoot, as tables [[sets]]; not needed with --lights."
     )
@@ -116,7 +116,7 @@ class Settings(Section):
         names = {each.filter for each in self.sets} | set((self.wheel and self.wheel.names) or ())
         for name in self.flats.filters:
             if name not in names:
-                known = ", ".join(sorted(each for each in names if each)) or "none, as no set has a filter"
+                known = ", ".join(sorted(each for each in names if each)) or "none, because no set has a filter"
                 yield Contradiction(("flats", "filters", name), f"found a filter that no set uses; allowed: {known}")
 
     def _has_alike(self, frame_set: FrameSet, kind: FrameKind) -> bool:

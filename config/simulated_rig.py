@@ -70,7 +70,7 @@ class SensorModel(RigPart):
     Attributes
     ----------
     width, height
-        Pixels as read out, including the overscan.
+        Number of pixels that are read out, including the overscan.
     overscan_columns
         Columns at the right end of each row that collect neither light nor dark current.
     bit_depth, scaled_to_16_bit
@@ -79,7 +79,7 @@ class SensorModel(RigPart):
     e_per_adu
         Electrons per converter step at gain 0.
     full_well_e
-        Electrons a pixel holds before it saturates.
+        Number of electrons in a pixel at which it saturates.
     read_noise_e, converter_noise_adu
         Noise before and after the amplifier; the two add in quadrature.
     pedestal_adu
@@ -108,7 +108,8 @@ class SensorModel(RigPart):
     cfa_pattern
         Colours of the upper left 2x2 pixels; None for mono.
     shutter_travel_s
-        Time that a mechanical shutter takes to uncover the sensor; None for an electronic one, which blocks no light.
+        Time that a mechanical shutter takes to uncover the sensor; None for an electronic shutter, which blocks no
+        light.
     """
 
     model: str
@@ -261,7 +262,7 @@ class WheelModel(RigPart):
 
 
 class TimingModel(RigPart):
-    """Times of the camera, in seconds."""
+    """Durations of the camera's operations, in seconds."""
 
     readout_s: NotNegative
     shortest_exposure_s: Positive = 0.000032
@@ -350,7 +351,7 @@ class SimulatedRig(RigPart):
     twilight
         Light of the twilight sky in addition; None in the middle of the night.
     faults
-        Faults that its drivers do not report.
+        Faults that the drivers do not report.
     """
 
     title: str
@@ -370,10 +371,10 @@ class SimulatedRig(RigPart):
 
 
 def switched_on_now(rig: SimulatedRig) -> SimulatedRig:
-    """Return the rig as switched on now, so that its frames differ from those of every earlier run.
+    """Return the rig as if it were switched on now, so that its frames differ from those of every earlier run.
 
-    `frames_before` becomes the present time in milliseconds, which grows faster than any camera exposes, unless the rig
-    file sets it.
+    Unless the rig file sets `frames_before`, it becomes the present time in milliseconds, which grows faster than the
+    number of frames of any camera.
     """
     return rig.model_copy(update={"frames_before": rig.frames_before or time.time_ns() // 1_000_000})
 
@@ -390,7 +391,7 @@ def shipped_rigs() -> tuple[str, ...]:
 
 
 def load_rig(name_or_path: str) -> SimulatedRig:
-    """Load a rig by the name of a shipped one or by the path of a TOML file.
+    """Load a rig by the name of a shipped rig or by the path of a TOML file.
 
     Parameters
     ----------

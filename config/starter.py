@@ -49,7 +49,7 @@ class RigSurvey:
     gain, offset
         Range of the control as the driver announces it; None if the camera has no such control.
     gain_now, offset_now
-        Present values.
+        Present values of the controls.
     setpoint_c
         Range of the cooler's setpoint, degrees Celsius; None for an uncooled camera.
     readout_modes, readout_mode
@@ -178,18 +178,18 @@ def _usable_names(filters: tuple[str, ...]) -> tuple[str, ...]:
 
 def _filter_example(filters: tuple[str, ...]) -> str:
     name = _toml(filters[-1] if filters else "Ha")
-    about = _comment("Single filters may have their own target, band, preferred_exposure_s or exposure_limits_s:")
+    about = _comment("Individual filters may have their own target, band, preferred_exposure_s or exposure_limits_s:")
     return f"{about}\n# [flats.filters.{name}]\n# preferred_exposure_s = [1.0, 8.0]"
 
 
 def _sets(survey: RigSurvey, filters: tuple[str, ...]) -> str:
     blocks = [
         _comment(
-            "The sets to shoot. Each makes one master. A set may have its own gain, offset, binning, readout_mode and "
-            "setpoint_c."
+            "The sets to shoot. Each set produces one master. A set may have its own gain, offset, binning, "
+            "readout_mode and setpoint_c."
         ),
-        _comment("Bias: quick to shoot, so take many.") + "\n" + _set(kind="bias", count=100),
-        _comment("Darks: with the exposure and temperature of the lights; one set for each exposure.")
+        _comment("Bias frames are quick to shoot, so take many.") + "\n" + _set(kind="bias", count=100),
+        _comment("Darks have the exposure and temperature of the lights; use one set for each exposure.")
         + "\n"
         + _set(kind="dark", count=30, exposure_s=300.0),
     ]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 KeyPath = tuple[str | int, ...]
 
 # Multi-line strings come first, because their quotes also start ordinary strings. A multi-line string may end with two
-# quotes of its own before the three that close it.
+# quotes before the three quotes that close it.
 _TOKEN = re.compile(
     r"""
     "{3}(?:\\.|[^\\])*?"{3,5} | '{3}.*?'{3,5}
@@ -35,14 +35,14 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     Returns
     -------
     dict
-        Line numbers, from 1, by path, such as ``("sets", 0, "count")``. A table that appears only in the names of its
-        children (``[flats.filters.Ha]`` without ``[flats]``) has no entry.
+        Line numbers, counted from 1, by path, such as ``("sets", 0, "count")``. A table that appears only in the names
+        of its children (``[flats.filters.Ha]`` without ``[flats]``) has no entry.
     """
     return _Scan(text).lines
 
 
 def nearest_line(lines: dict[KeyPath, int], path: KeyPath) -> int:
-    """Return the line of `path`, else that of the innermost enclosing table that has one, else 1."""
+    """Return the line of `path` or of the innermost enclosing table that has a line; 1 if there is none."""
     return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), 1)
 
 

@@ -1,10 +1,10 @@
-"""The protocol of auxiliaries: devices that can emit light into the telescope, such as dew heaters with LEDs."""
+"""The protocol of auxiliaries, which are devices that can leak light, such as dew heaters with LEDs."""
 
 from typing import Protocol
 
 
 class Auxiliary(Protocol):
-    """A device that must be off while it must be dark. All methods raise DeviceError, and every wait has a deadline."""
+    """A device that must be off for dark frames. All methods can raise DeviceError, and every wait has a deadline."""
 
     @property
     def name(self) -> str:
@@ -13,7 +13,7 @@ class Auxiliary(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """True while the auxiliary is connected, and off if it was last commanded off."""
+        """True while the auxiliary is connected, and is off if it was last commanded off."""
         ...
 
     async def ensure_ready(self) -> None:
@@ -29,5 +29,5 @@ class Auxiliary(Protocol):
         ...
 
     async def restore(self) -> None:
-        """Restore the state that the auxiliary had before it was first switched off; do nothing if it never was."""
+        """Restore the state from before the first `switch_off`; do nothing if the auxiliary was never switched off."""
         ...

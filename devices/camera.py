@@ -14,14 +14,14 @@ from coldframe.config.frames import FrameKind, ReadoutSettings
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The range of a numeric control as its driver announces it; a step of 0 means that any value is allowed."""
+    """The range of a numeric control as announced by its driver. A step of 0 means that any value is allowed."""
 
     minimum: float
     maximum: float
     step: float = 0.0
 
     def contains(self, value: float) -> bool:
-        """Return whether `value` is within the range; NaN is never within it."""
+        """Return True if `value` is within the range. NaN is never within the range."""
         return self.minimum <= value <= self.maximum
 
 
@@ -34,15 +34,15 @@ class CameraFeatures:
     width, height
         Unbinned sensor size in pixels.
     bit_depth
-        Bits of the analogue-to-digital converter if the driver reports them, else the bit depth of its files.
+        Bit depth of the analogue-to-digital converter if the driver reports it, otherwise of the driver's files.
     exposure_s
-        Shortest and longest exposure.
+        Range of the exposure.
     gain, offset
-        Ranges; None if the camera has no such control.
+        Range of the control; None if the camera does not have the control.
     maximum_binning
         Largest symmetric binning.
     readout_modes
-        Labels of the modes; empty if there is only one.
+        Labels of the modes; empty if there is only one mode.
     setpoint_c
         Range of the cooler's setpoint; None for an uncooled camera.
     reports_temperature
@@ -99,23 +99,23 @@ class Frame:
     Attributes
     ----------
     pixels
-        uint16, shape (height, width), ADU, rows in the order of the driver's file.
+        Pixel values in ADU, uint16, shape (height, width). The rows are in the order of the driver's file.
     kind
         The kind of frame that was requested.
     exposure_s
         The exposure that was *requested*, in seconds.
     started_at
-        Start of the exposure, UTC.
+        Start of the exposure in UTC.
     settings
-        Readout settings as read back from the driver.
+        Readout settings that were read back from the driver.
     sensor_c
-        Sensor temperature when the exposure ended, degrees Celsius.
+        Sensor temperature at the end of the exposure, in degrees Celsius.
     setpoint_c
-        Cooler setpoint, degrees Celsius; None if the cooler was off or the camera has none.
+        Cooler setpoint in degrees Celsius; None if the cooler was off or the camera has no cooler.
     camera
         Name of the camera.
     header
-        FITS cards that the driver wrote, without the structural ones.
+        FITS cards that the driver wrote, without the structural cards.
     """
 
     pixels: NDArray[np.uint16]
@@ -131,18 +131,18 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StrayFrame:
-    """A delivery of the camera that is not the requested frame: late, repeated, foreign or damaged.
+    """A delivery from the camera that is late, repeated, foreign or damaged.
 
     Attributes
     ----------
     camera
         Name of the camera.
     reason
-        Why the delivery does not count, as a clause.
+        Reason why the delivery does not count, as a clause.
     content
-        The pixels, uint16, shape (height, width), ADU; or the received bytes if they could not be decoded.
+        Pixel values in ADU, uint16, shape (height, width), or the received bytes if they could not be decoded.
     header
-        FITS cards that came with the pixels.
+        FITS cards that were delivered with the pixels.
     """
 
     camera: str
@@ -152,7 +152,7 @@ class StrayFrame:
 
 
 class Camera(Protocol):
-    """A camera, cooled or not. All methods raise DeviceError, and every wait has a deadline."""
+    """A cooled or uncooled camera. All methods can raise DeviceError, and every wait has a deadline."""
 
     @property
     def name(self) -> str:
@@ -161,7 +161,7 @@ class Camera(Protocol):
 
     @property
     def features(self) -> CameraFeatures:
-        """Abilities of the camera; known once it is connected."""
+        """Abilities of the camera, which are known once it is connected."""
         ...
 
     @property
@@ -174,15 +174,15 @@ class Camera(Protocol):
         ...
 
     async def reconnect(self) -> None:
-        """Disconnect the driver from its hardware, reconnect it, and restore settings and setpoint."""
+        """Disconnect the driver from its hardware, reconnect it, and restore the settings and the setpoint."""
         ...
 
     async def connect(self) -> None:
-        """Connect, and configure the driver for coldframe: upload to the client, FITS, 16 bit, full frame."""
+        """Connect to the camera, and configure its driver to upload full 16-bit frames to the client as FITS."""
         ...
 
     async def apply(self, settings: ReadoutSettings) -> ReadoutSettings:
-        """Set gain, offset, binning and readout mode; return them as read back from the driver."""
+        """Set gain, offset, binning and readout mode, and return the settings read back from the driver."""
         ...
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
@@ -194,7 +194,7 @@ class Camera(Protocol):
         ...
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and command a setpoint; return when the driver accepts it, before it is reached."""
+        """Switch the cooler on and command a setpoint. Return when the driver accepts it, before it is reached."""
         ...
 
     async def cooler_off(self) -> None:

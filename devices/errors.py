@@ -1,4 +1,4 @@
-"""Exceptions of devices. Every message states what happened, to which device, and what to do next."""
+"""Exceptions of devices. Every message names the device, and states what happened and what to do next."""
 
 from coldframe.errors import ColdframeError
 
@@ -11,9 +11,9 @@ class DeviceError(ColdframeError):
     device
         The device's name as its driver spells it.
     what
-        What happened, as a clause: "did not reach the setpoint within 600 s".
+        Description of the failure, as a clause, such as "did not reach the setpoint within 600 s".
     advice
-        What the user can do next, as a sentence; may be empty.
+        Suggestion to the user, as a sentence; may be empty.
     """
 
     def __init__(self, device: str, what: str, advice: str = "") -> None:
@@ -28,15 +28,15 @@ class DeviceTimeoutError(DeviceError):
 
 
 class DeviceLostError(DeviceError):
-    """The device, its driver or the server disappeared; reconnecting may help."""
+    """The device, its driver or the server disappeared. Reconnecting may help."""
 
 
 class SettingRefusedError(DeviceError):
-    """The driver answered a setting with an alert, or the value is outside the range that the driver announces."""
+    """The driver answered a setting with an alert, or a value is outside the range that the driver announces."""
 
 
 class FrameDamagedError(DeviceError):
-    """A delivery cannot be the requested frame: it is truncated, not FITS, or of another size or depth."""
+    """A delivery is not the requested frame: it is truncated, is not FITS, or has the wrong size or depth."""
 
 
 class NotSupportedError(DeviceError):

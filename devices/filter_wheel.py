@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class FilterWheel(Protocol):
-    """A filter wheel. All methods raise DeviceError, and every wait has a deadline."""
+    """A filter wheel. All methods can raise DeviceError, and every wait has a deadline."""
 
     @property
     def name(self) -> str:
@@ -13,12 +13,12 @@ class FilterWheel(Protocol):
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """Filter names in slot order; known once the wheel is connected."""
+        """Filter names in slot order, which are known once the wheel is connected."""
         ...
 
     @property
     def current(self) -> str | None:
-        """The filter in the beam; None while the wheel turns, or if the position of the wheel is unknown."""
+        """The filter in the beam; None while the wheel turns or if its position is unknown."""
         ...
 
     @property
@@ -31,9 +31,9 @@ class FilterWheel(Protocol):
         ...
 
     async def connect(self) -> None:
-        """Connect, and read the filter names."""
+        """Connect to the wheel, and read the filter names."""
         ...
 
     async def select(self, name: str) -> None:
-        """Turn the wheel to the named filter, and wait until it is in the beam."""
+        """Turn the wheel to the named filter, and wait until the filter is in the beam."""
         ...

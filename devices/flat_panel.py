@@ -20,7 +20,7 @@ class CoverState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PanelState:
-    """The state that a panel reports: brightness in its own steps, and the cover, None for a panel without a cover."""
+    """The state that a panel reports, with its brightness in its own steps; `cover` is None if it has no cover."""
 
     lit: bool
     brightness: int | None
@@ -28,7 +28,7 @@ class PanelState:
 
 
 class FlatPanel(Protocol):
-    """A lamp for flats. All methods raise DeviceError, and every wait has a deadline."""
+    """A lamp for flats. All methods can raise DeviceError, and every wait has a deadline."""
 
     @property
     def name(self) -> str:
@@ -56,19 +56,19 @@ class FlatPanel(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """True while the panel is connected and lamp and cover are in their last commanded states."""
+        """True while the panel is connected, and its lamp and cover are in their last commanded states."""
         ...
 
     async def ensure_ready(self) -> None:
-        """Reconnect the panel if necessary, and restore the last commanded states of lamp and cover."""
+        """Reconnect the panel if necessary, and restore the last commanded states of its lamp and cover."""
         ...
 
     async def connect(self) -> None:
-        """Connect to the panel, so that its ranges and its state are known."""
+        """Connect to the panel, and read its ranges and its state."""
         ...
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Switch the lamp on, then set the brightness, because some panels (Wanderer) go to full when switched on."""
+        """Switch the lamp on, then set its brightness, because some panels (Wanderer) start at full brightness."""
         ...
 
     async def light_off(self) -> None:
@@ -88,14 +88,14 @@ class FlatPanel(Protocol):
 async def lit(
     panel: FlatPanel, brightness: int | None, do: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 ) -> AsyncIterator[None]:
-    """Switch the lamp on for the length of the block, and off again regardless of how the block ends.
+    """Switch the lamp on for the duration of the block, and switch it off regardless of how the block ends.
 
-    `do` runs a command with the retries that the caller wants.
+    `do` runs a command, and retries it as the caller requires.
     """
     try:
         await do(lambda: panel.light_on(brightness))
         yield
     except BaseException:
-        await panel.light_off()  # no retries: after a failure or cancellation, do not wait for a missing panel
+        await panel.light_off()  # no retries, because a failed or cancelled block must not wait for a missing panel
         raise
     await do(panel.light_off)

@@ -1,4 +1,4 @@
-"""The devices of one telescope together."""
+"""All devices of one telescope."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ Device = Camera | FlatPanel | FilterWheel | Auxiliary
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A camera, the devices in front of it, and the connection to their server if its memory can be measured."""
+    """A camera, the other devices of its telescope, and the connection to their server if there is a server."""
 
     camera: Camera
     panel: FlatPanel | None = None

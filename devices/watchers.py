@@ -1,4 +1,4 @@
-"""Waits for conditions that are checked within every event of a stream."""
+"""Conditions that tasks wait for, which are checked at every event of a stream."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,10 +8,10 @@ T = TypeVar("T")
 
 
 class Watchers:
-    """Checks the conditions of all waiting tasks at every event.
+    """The conditions of all waiting tasks, which are checked at every event.
 
-    The check runs inside `wake`, before the next event, because a task that is only woken would see an Alert and the Ok
-    that follows it (a habit of INDI drivers) as one change, and miss the Alert.
+    The check runs inside `wake`, before the next event. INDI drivers often send an Ok right after an Alert. A task that
+    was only woken would see both events as one change, and would miss the Alert.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Watchers:
         Raises
         ------
         TimeoutError
-            After `deadline_s`. Exceptions of `seen` propagate, too.
+            If `deadline_s` has passed. Exceptions raised by `seen` also propagate.
         """
         found: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 

@@ -23,7 +23,7 @@ IMAGE_TYPES = {
 def driver_cards(
     rig: SimulatedRig, kind: FrameKind, shot: Exposure, started_at: datetime, reading_c: float
 ) -> dict[str, HeaderValue]:
-    """Return the cards of a full frame, without the structural ones.
+    """Return the cards of a full frame, without the structural cards.
 
     Like the base class, this function writes neither OFFSET nor SET-TEMP nor the readout mode.
     """

@@ -1,4 +1,4 @@
-"""The cooler: a Peltier element of limited power under PI control, on a sensor with thermal inertia."""
+"""A cooler with a Peltier element of limited power and a PI controller, on a sensor with thermal inertia."""
 
 import math
 
@@ -22,7 +22,7 @@ class Cooler:
     Parameters
     ----------
     rig
-        Source of the ambient temperature and the seed.
+        Description of the rig, with its ambient temperature and its seed.
     model
         Parameters of the cooler.
     started_s
@@ -49,14 +49,14 @@ class Cooler:
         return 100 * self.power
 
     def cool_to(self, setpoint_c: float) -> None:
-        """Switch the cooler on, and regulate to a setpoint."""
+        """Switch the cooler on, and regulate the temperature to a setpoint."""
         # The integral starts at the power that holds the setpoint, so that the approach does not depend on integration.
         ambient = ambient_c(self._rig, self._steps * self._step_s)
         self._integral = min(max((ambient - setpoint_c) / self._model.maximum_delta_c, 0.0), 1.0)
         self.setpoint_c = setpoint_c
 
     def weaken(self, maximum_delta_c: float) -> None:
-        """Reduce the largest difference from ambient, as for a cooler that loses its vacuum or its fan."""
+        """Reduce the largest difference from ambient, like a cooler that has lost its vacuum or its fan."""
         self._model = self._model.model_copy(update={"maximum_delta_c": maximum_delta_c})
 
     def switch_off(self) -> None:
@@ -66,7 +66,7 @@ class Cooler:
 
     def advance(self, now_s: float) -> None:
         """Advance the temperature and the regulation to `now_s`."""
-        # The tolerance covers rounding of the clock, because the same night must have the same steps every time.
+        # The tolerance covers rounding of the clock, so that the same night always has the same steps.
         due = int((now_s - self._started_s) / self._step_s + 1e-6)
         while self._steps < due:
             self._steps += 1
@@ -80,7 +80,7 @@ class Cooler:
         self.reading_c = self.sensor_c + self._noise.normal(0, self._model.reading_noise_c)
 
     def _control(self, error_c: float) -> float:
-        # Pole-zero cancellation: the integral time is the sensor's time constant. The closed loop is four times faster.
+        # The integral time is the sensor's time constant (pole-zero cancellation). The closed loop is 4 times faster.
         proportional = 4 / self._model.maximum_delta_c
         wanted = proportional * error_c + self._integral
         power = min(max(wanted, 0.0), 1.0)

@@ -18,20 +18,20 @@ CLOCK_RESOLUTION_S = 0.001
 
 
 def simulated_rig(rig: SimulatedRig, now: Callable[[], datetime]) -> Rig:
-    """Build the devices of a rig; call this within the loop that will run them.
+    """Build the devices of a rig. Call this function within the event loop that will run them.
 
     Parameters
     ----------
     rig
         Description of the rig.
     now
-        Clock for `Frame.started_at`, UTC.
+        Clock for `Frame.started_at`, in UTC.
     """
     return rig_of(Telescope(rig, asyncio.get_running_loop().time()), now)
 
 
 def rig_of(telescope: Telescope, now: Callable[[], datetime]) -> Rig:
-    """Build the devices of a telescope; see `simulated_rig` for `now`."""
+    """Build the devices of a telescope. See `simulated_rig` for `now`."""
     return Rig(
         camera=SimulatedCamera(telescope, now),
         panel=SimulatedFlatPanel(telescope),
@@ -96,7 +96,7 @@ class SimulatedCamera:
         await self.connect()
 
     async def reconnect(self) -> None:
-        """Connect the camera; there are no settings to restore."""
+        """Connect the camera. There are no settings to restore."""
         await self.connect()
 
     async def connect(self) -> None:
@@ -104,14 +104,14 @@ class SimulatedCamera:
         self._connected = True
 
     async def apply(self, settings: ReadoutSettings) -> ReadoutSettings:
-        """Set gain, offset, binning and readout mode; return all of them.
+        """Set gain, offset, binning and readout mode, and return the settings.
 
         Raises
         ------
         NotSupportedError
             If the camera has no such control.
         SettingRefusedError
-            If a value lies outside the control's range.
+            If a value is outside the control's range.
         """
         self._require_connection()
         current = self._settings
@@ -131,7 +131,7 @@ class SimulatedCamera:
         SettingRefusedError
             If the exposure is out of range.
         DeviceError
-            If another exposure is running, or `abort` ended this one.
+            If an exposure is already running, or if `abort` ends this exposure.
         """
         self._require_connection()
         if not self._features.exposure_s.contains(exposure_s):
@@ -181,7 +181,7 @@ class SimulatedCamera:
         self.telescope.cooler.switch_off()
 
     def thermals(self) -> Thermals:
-        """Return the present temperature, as the camera's thermometer reads it."""
+        """Return the current reading of the camera's thermometer."""
         now_s = _time_s()
         true_c, cooler = self.telescope.sensor_c(now_s), self.telescope.cooler
         if cooler is None:
@@ -246,11 +246,11 @@ class SimulatedCamera:
             return self._settings.readout_mode
         if label not in self._features.readout_modes:
             known = ", ".join(self._features.readout_modes) or "none"
-            raise SettingRefusedError(self.name, f"has no readout mode {label!r}", f"Its modes: {known}.")
+            raise SettingRefusedError(self.name, f"has no readout mode {label!r}", f"It has the modes {known}.")
         return label
 
     def _refused(self, control: str, value: float, limits: Limits) -> SettingRefusedError:
-        allowed = f"It takes {limits.minimum:g} to {limits.maximum:g}."
+        allowed = f"The range is {limits.minimum:g} to {limits.maximum:g}."
         return SettingRefusedError(self.name, f"refused {control} {value:g}", allowed)
 
     def _require_connection(self) -> None:
@@ -279,7 +279,7 @@ class SimulatedFlatPanel:
 
     @property
     def has_light(self) -> bool:
-        """Always true, because the panel is always connected."""
+        """Always True, because the panel is always connected."""
         return True
 
     @property
@@ -288,7 +288,7 @@ class SimulatedFlatPanel:
         return self.hardware.model.cover_travel_s is not None
 
     def state(self) -> PanelState:
-        """Return the present state."""
+        """Return the current state."""
         return PanelState(self.hardware.lit, self.hardware.brightness, self.hardware.cover(_time_s()))
 
     async def ensure_ready(self) -> None:
@@ -307,7 +307,7 @@ class SimulatedFlatPanel:
         """
         limits = self.brightness_limits
         if brightness is not None and not limits.contains(brightness):
-            allowed = f"Its range is {limits.minimum:g} to {limits.maximum:g}."
+            allowed = f"The range is {limits.minimum:g} to {limits.maximum:g}."
             raise SettingRefusedError(self.name, f"refused brightness {brightness}", allowed)
         await asyncio.sleep(self.hardware.model.switch_s)
         self.hardware.lit = True
@@ -373,7 +373,9 @@ class SimulatedFilterWheel:
             If no filter has that name.
         """
         if name not in self.filters:
-            raise NotSupportedError(self.name, f"has no filter {name!r}", f"Its filters: {', '.join(self.filters)}.")
+            raise NotSupportedError(
+                self.name, f"has no filter {name!r}", f"It has the filters {', '.join(self.filters)}."
+            )
         await _sleep_until(self._wheel.turn_to(self.filters.index(name), _time_s()))
 
 
@@ -382,5 +384,5 @@ def _time_s() -> float:
 
 
 async def _sleep_until(time_s: float) -> None:
-    # A loop may wake up early by its clock's resolution, but a device must not report its arrival early.
+    # A loop may wake up early by the resolution of its clock, but a device must not report its arrival early.
     await asyncio.sleep(max(time_s - _time_s(), 0.0) + CLOCK_RESOLUTION_S)

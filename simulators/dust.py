@@ -1,4 +1,4 @@
-"""Dust: the soft rings that motes in front of a sensor cast on it."""
+"""Dust that casts soft rings on the sensor behind it."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ class Mote:
     Attributes
     ----------
     row, column
-        Its centre, pixels.
+        Position of the centre, in pixels.
     diameter_px
-        Its outer diameter, which grows with the mote's distance from the sensor.
+        Outer diameter, which grows with the mote's distance from the sensor.
     depth
         Relative loss of light in the ring.
     hole
-        Diameter of the bright centre (the image of the secondary mirror) over the outer diameter.
+        Ratio of the diameter of the bright centre (the image of the secondary mirror) to the outer diameter.
     """
 
     row: float
@@ -29,7 +29,7 @@ class Mote:
     hole: float
 
     def shade(self, response: NDArray[np.float32]) -> None:
-        """Multiply the shadow into `response`, float32 of shape (height, width)."""
+        """Multiply `response`, float32 of shape (height, width), by the shadow."""
         reach = int(self.diameter_px)
         top, left = max(int(self.row) - reach, 0), max(int(self.column) - reach, 0)
         patch = response[top : int(self.row) + reach + 1, left : int(self.column) + reach + 1]
@@ -41,14 +41,14 @@ class Mote:
 
 
 def _soft_disc(distance: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return 1 inside and 0 outside, with an edge about a twelfth of the radius wide."""
+    """Return 1 inside a disc and 0 outside, with an edge about a twelfth of the radius wide."""
     return np.asarray(0.5 * (1 - np.tanh((distance - 1) / np.float32(0.08))), np.float32)
 
 
 def scatter_motes(
     random: np.random.Generator, count: int, shape: tuple[int, int], diameter: tuple[float, float]
 ) -> list[Mote]:
-    """Return `count` motes scattered over a frame of `shape`, with diameters between two fractions of its height."""
+    """Return `count` motes in a frame of `shape`, with diameters in a range given as fractions of its height."""
     height, width = shape
     return [
         Mote(

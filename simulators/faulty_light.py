@@ -19,7 +19,7 @@ class Flicker:
     frequency_hz, depth
         Frequency of the sine, and its amplitude as a fraction of the mean light.
     phase
-        Phase at the start of the first row's exposure, radians.
+        Phase at the start of the first row's exposure, in radians.
     line_s
         Time from the start of one row's exposure to the start of the next row's exposure.
     """
@@ -30,9 +30,9 @@ class Flicker:
     line_s: float
 
     def light(self, exposure_s: float, rows: slice) -> Map:
-        """Return the mean light of some rows, relative to a steady lamp: float32, shape (rows, 1).
+        """Return the mean light of some rows relative to a steady lamp, as float32 with shape (rows, 1).
 
-        The mean of a sine over an exposure T is the sine at its middle times sin(pi f T) / (pi f T).
+        The mean of a sine over an exposure T is its value in the middle times sin(pi f T) / (pi f T).
         """
         middle_s = np.arange(rows.start, rows.stop) * self.line_s + exposure_s / 2
         swing = self.depth * np.sinc(self.frequency_hz * exposure_s)
@@ -42,12 +42,12 @@ class Flicker:
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Light that grows linearly from one edge of the sensor to the other.
+    """Light that increases linearly from one edge of the sensor to the other.
 
     Attributes
     ----------
     e_per_s
-        Mean over the frame, electrons per second in a clear pixel.
+        Mean over the frame, in electrons per second in a clear pixel.
     side
         The brightest edge.
     """
@@ -56,7 +56,7 @@ class Leak:
     side: str
 
     def light(self, shape: tuple[int, int], rows: slice) -> Map:
-        """Return the electrons per second in some rows of a frame: float32, shape (rows, 1) or (1, columns)."""
+        """Return the electrons per second in some rows, as float32 with shape (rows, 1) or (1, columns)."""
         height, width = shape
         ramp = np.linspace(0, 2, height if self.side in {"top", "bottom"} else width, dtype=np.float32)
         ramp *= np.float32(self.e_per_s)

@@ -30,11 +30,11 @@ class MemoryFile:
         os.ftruncate(self.descriptor, size)
 
     def writable(self) -> NDArray[np.uint8]:
-        """Return the bytes for writing, shape (size,)."""
+        """Return a writable view of the bytes, with shape (size,)."""
         return np.frombuffer(mmap.mmap(self.descriptor, self.size), np.uint8)
 
     def view(self) -> memoryview:
-        """Return the bytes for reading."""
+        """Return a read-only view of the bytes."""
         return memoryview(mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ))
 
 
@@ -46,7 +46,7 @@ def fits_file(pixels: NDArray[np.uint16], cards: Mapping[str, HeaderValue]) -> M
     pixels
         uint16, shape (height, width).
     cards
-        Header cards in addition to the structural ones.
+        Header cards in addition to the structural cards.
     """
     height, width = pixels.shape
     header = fits_header(height, width, cards)
@@ -54,14 +54,14 @@ def fits_file(pixels: NDArray[np.uint16], cards: Mapping[str, HeaderValue]) -> M
     target = file.writable()
     target[: len(header)] = np.frombuffer(header, np.uint8)
     stored = target[len(header) : len(header) + pixels.nbytes].view(np.uint16).reshape(pixels.shape)
-    # BZERO = 32768 inverts the top bit: stored values are signed and big-endian.
+    # Stored values are signed and big-endian. BZERO = 32768 inverts the top bit.
     np.bitwise_xor(pixels, np.uint16(0x8000), out=stored)
     stored.byteswap(inplace=True)
     return file
 
 
 def fits_header(height: int, width: int, cards: Mapping[str, HeaderValue]) -> bytes:
-    """Return the header of a 16-bit frame with `cards` after the structural ones, padded to whole blocks."""
+    """Return the header of a 16-bit frame with `cards` after the structural cards, padded to whole blocks."""
     header = fits.Header()
     header["SIMPLE"] = True
     header["BITPIX"] = 16

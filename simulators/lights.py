@@ -1,4 +1,4 @@
-"""Lights of a simulated rig, as an INDI capture program writes them, for trying `--lights`."""
+"""Lights of a simulated rig in the format of an INDI capture program, for trying `--lights`."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -16,14 +16,14 @@ from coldframe.simulators.cards import driver_cards
 from coldframe.simulators.sensor import Exposure, Sensor
 
 FRAMES = 3
-"""Lights per filter."""
+"""Number of lights per filter."""
 
 
 def write_lights(folder: Path, rig: SimulatedRig, night: Settings, ended_at: datetime) -> list[Path]:
-    """Write the lights for which the sets of an example night are made, and return their paths.
+    """Write lights that need the sets of an example night, and return their paths.
 
-    Each filter of the night's flat sets gets `FRAMES` lights of a uniform sky, which cycle through the exposures of its
-    dark sets.
+    For each filter of the night's flat sets, write `FRAMES` lights of a uniform sky. The filters cycle through the
+    exposures of the night's dark sets.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def write_lights(folder: Path, rig: SimulatedRig, night: Settings, ended_at: dat
     rig
         The rig that shoots the lights.
     night
-        Source of gain, offset, setpoint and sets.
+        Night from which the gain, offset, setpoint and sets are taken.
     ended_at
-        End of the last light, UTC.
+        End of the last light, in UTC.
 
     Raises
     ------

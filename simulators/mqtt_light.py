@@ -1,4 +1,4 @@
-"""A lamp on an MQTT broker, with the firmware of each family, that illuminates the simulated telescope."""
+"""A simulated lamp on an MQTT broker, with firmware of each family, that illuminates the telescope."""
 
 import asyncio
 import json
@@ -56,12 +56,12 @@ class Habits:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The change that a command requests; None for attributes that stay the same."""
+    """The change that a command requests. Attributes that stay the same are None."""
 
     lit: bool | None = None
     brightness: int | None = None
     is_answered: bool = True
-    """Whether the state is published even if nothing changes."""
+    """True if the state is published even if nothing changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,12 @@ class Outgoing:
 
     @property
     def message(self) -> Message:
-        """The message for the broker."""
+        """The message to send to the broker."""
         return Message(self.topic, self.payload.encode(), self.is_retained)
 
 
 class Firmware(Protocol):
-    """The messages of a family."""
+    """The messages of one family of lamps."""
 
     @property
     def subscriptions(self) -> tuple[str, ...]:
@@ -172,7 +172,7 @@ class TasmotaFirmware:
             "": {
                 **power,
                 "Dimmer": brightness,
-            },  # no command: the change came from the button or the web page of the lamp
+            },  # no command, because the button or the web page changed the lamp
         }
         result = results.get(self._command, {"Command": "Unknown"})
         self._command = ""
@@ -181,7 +181,7 @@ class TasmotaFirmware:
 
 
 class JsonFirmware:
-    """JSON commands and states: ESPHome, whose state is retained, and zigbee2mqtt, whose state can be requested."""
+    """Lights with JSON commands: ESPHome, whose state is retained, or zigbee2mqtt, whose state can be requested."""
 
     def __init__(
         self, command: str, state: str, availability: str, *, is_retained: bool, get_topic: str | None = None
@@ -198,7 +198,7 @@ class JsonFirmware:
         return (self._command,) if self._get_topic is None else (self._command, self._get_topic)
 
     def availability(self, *, online: bool) -> Outgoing:
-        """Return the birth message, or the last will; the bridge wraps it in JSON."""
+        """Return the birth message, or the last will. zigbee2mqtt wraps it in JSON."""
         word = "online" if online else "offline"
         return Outgoing(
             self._availability, word if self._get_topic is None else json.dumps({"state": word}), is_retained=True
@@ -213,7 +213,7 @@ class JsonFirmware:
         return Change(None if state is None else state == "ON", order.get("brightness"))
 
     def state_messages(self, *, lit: bool, brightness: int) -> tuple[Outgoing, ...]:
-        """Return the messages that publish a state; the bridge sends it in parts."""
+        """Return the messages that publish a state. zigbee2mqtt sends it in parts."""
         state = {"state": "ON" if lit else "OFF"}
         if self._get_topic is None:
             return (
@@ -225,7 +225,7 @@ class JsonFirmware:
 
 
 def firmware(family: Family, topic: str) -> Firmware:
-    """Return the firmware of a family, on the topics in its documentation."""
+    """Return the firmware of a family, with the topics in its documentation."""
     match family:
         case "wled":
             return WledFirmware(topic)
@@ -247,7 +247,7 @@ def light_of(model: MqttLampModel, lamp: Panel) -> "SimulatedMqttLight":
 
 
 class SimulatedMqttLight:
-    """A lamp that connects, and reconnects, to a broker while its context is open.
+    """A lamp that connects to a broker, and reconnects if necessary, while its context is open.
 
     Parameters
     ----------
@@ -293,11 +293,11 @@ class SimulatedMqttLight:
             await asyncio.Event().wait()
 
     async def switch(self, *, lit: bool, brightness: int | None = None) -> None:
-        """Switch the lamp at its button, which makes the lamp publish its state."""
+        """Switch the lamp with its button, which makes the lamp publish its state."""
         await self._obey(Change(lit, brightness))
 
     async def lose_power(self) -> None:
-        """Cut the power, so that the lamp is off and the broker publishes its last will."""
+        """Cut the power, so that the lamp is off and the broker publishes the lamp's last will."""
         await self.__aexit__(None, None, None)
         self.lit = self._lamp.lit = False
 
@@ -320,7 +320,7 @@ class SimulatedMqttLight:
                     await self._receive(message)
             finally:
                 self._broker = None
-                with suppress(BrokerLostError):  # as the broker would after a cut connection
+                with suppress(BrokerLostError):  # as the broker does after a lost connection
                     await broker.publish(will)
 
     async def _begin(self, broker: Broker) -> None:
@@ -336,7 +336,7 @@ class SimulatedMqttLight:
         try:
             change = self._firmware.parse_order(message.topic, message.payload)
         except (ValueError, AttributeError) as error:
-            log.info("a simulated lamp ignored an unreadable order: %s", error)
+            log.info("a simulated lamp ignored an unreadable command: %s", error)
         else:
             await self._obey(change)
 

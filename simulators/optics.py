@@ -1,4 +1,4 @@
-"""The telescope: all hardware together, and the light that reaches the sensor."""
+"""The telescope, which combines all hardware and computes the light that reaches the sensor."""
 
 from dataclasses import replace
 
@@ -79,7 +79,7 @@ class Telescope:
         binning: int,
         readout_mode: int,
     ) -> Exposure:
-        """Begin and count an exposure; return everything that its frame depends on."""
+        """Begin and count an exposure, and return everything that its frame depends on."""
         self._exposures += 1
         shutter_stays_closed = kind.needs_darkness and self.rig.sensor.shutter_travel_s is not None
         return Exposure(
@@ -111,7 +111,7 @@ class Telescope:
         return Leak(self._transmission(now_s) * leak_e_per_s(faults, now_s - self._started_s), faults.leak_side)
 
     def render(self, shot: Exposure) -> NDArray[np.uint16]:
-        """Expose and read out one frame, as `Sensor.render` does, with the gain that the camera really uses."""
+        """Expose and read out one frame, as `Sensor.render` does, with the gain that the camera actually uses."""
         gain = self.rig.sensor.gain
         if self.rig.faults.gain_ignored and gain:
             shot = replace(shot, gain=gain.default)

@@ -1,4 +1,4 @@
-"""The flat panel: its brightness, and a cover that takes time to move."""
+"""A flat panel with a dimmable lamp and a cover that takes time to move."""
 
 import math
 
@@ -7,7 +7,7 @@ from coldframe.devices.flat_panel import CoverState
 
 
 class Panel:
-    """A panel; if it has a cover, its lamp is in the cover and illuminates the telescope while the cover is closed."""
+    """A panel. If it has a cover, the lamp is in the cover and illuminates the telescope while the cover is closed."""
 
     def __init__(self, model: PanelModel, *, is_dead: bool = False) -> None:
         self.model = model
@@ -18,16 +18,16 @@ class Panel:
         self._settled_s = -math.inf
 
     def move_cover(self, now_s: float, *, closed: bool) -> float:
-        """Start moving the cover if necessary; return the time at which it arrives."""
+        """Start moving the cover if necessary, and return the time at which it arrives."""
         if closed != self._closed and self.model.cover_travel_s is not None:
-            # A cover that reverses in mid-travel takes as long to go back as it has travelled.
+            # A cover that reverses in mid-travel takes as long to return as it has travelled.
             still_to_go_s = max(self._settled_s - now_s, 0.0)
             self._settled_s = now_s + self.model.cover_travel_s - still_to_go_s
             self._closed = closed
         return max(self._settled_s, now_s)
 
     def cover(self, now_s: float) -> CoverState | None:
-        """Return the position of the cover; None if there is none."""
+        """Return the position of the cover; None if there is no cover."""
         if self.model.cover_travel_s is None:
             return None
         if now_s < self._settled_s:

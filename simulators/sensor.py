@@ -1,8 +1,8 @@
-"""The sensor: from light and time to the pixel values of a file.
+"""A model of the sensor, which computes the pixel values of a file from light and time.
 
-The model follows J. Janesick, "Photon Transfer", SPIE Press 2007, chapters 2 and 3: photo-electrons and dark electrons
-with shot noise, full well, read noise, amplifier, converter noise, pedestal, converter. Shot noise is drawn from a
-normal distribution with the Poisson variance; shot noise and read noise share one draw per pixel.
+The model follows J. Janesick, "Photon Transfer", SPIE Press 2007, chapters 2 and 3. It includes photo-electrons and
+dark electrons with shot noise, full well, read noise, amplifier, converter noise, pedestal and converter. Shot noise is
+drawn from a normal distribution with the Poisson variance. Shot noise and read noise share one draw per pixel.
 """
 
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ from coldframe.simulators.sky import SkyField
 Map = NDArray[np.float32]
 
 BAND_ROWS = 64
-"""Rows rendered at a time, so that intermediate arrays fit in the processor's cache."""
+"""Number of rows rendered at a time. Intermediate arrays of this size fit in the processor's cache."""
 
 CFA_RESPONSE = {"R": 0.46, "G": 1.0, "B": 0.62}
 """Relative response to a white LED panel in the colours of a Bayer array, typical of one-shot-colour sensors."""
 
 COSMIC_RAY_E = 900.0
-"""Median charge of a cosmic-ray hit: a minimum-ionising muon frees about 80 electrons per micrometre of silicon."""
+"""Median charge of a cosmic-ray hit. A minimum-ionising muon frees about 80 electrons per micrometre of silicon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Exposure:
     Attributes
     ----------
     number
-        The frame's number since the camera was switched on, which seeds its noise.
+        Number of the frame, counted since the camera was switched on. It seeds the noise of the frame.
     exposure_s
         Integration time.
     light_e_per_s
@@ -46,7 +46,7 @@ class Exposure:
     sensor_c
         Sensor temperature.
     gain, offset
-        Settings of the controls; 0 if the camera has none.
+        Settings of the controls; 0 for a control that the camera does not have.
     binning
         Pixels summed along each axis.
     readout_mode
@@ -74,7 +74,7 @@ class Exposure:
 
 
 class Sensor:
-    """An individual sensor of a given model; the same seed gives the same sensor and the same frames.
+    """An individual sensor of a given model. The same seed gives the same sensor and the same frames.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class Sensor:
 
     @cached_property
     def glow_e_per_s(self) -> tuple[Map, Map]:
-        """Amplifier glow, which fades from the middle of the right edge, as a column and a row to be multiplied."""
+        """Amplifier glow, which fades from the middle of the right edge, as the product of a column and a row."""
         rows = np.linspace(-1, 1, self.model.height, dtype=np.float32)[:, None]
         columns = np.linspace(0, 1, self.model.width, dtype=np.float32)[None, :]
         across = np.exp((columns - 1) / np.float32(0.07))
@@ -130,12 +130,12 @@ class Sensor:
         return np.float32(self.model.glow_e_per_s) * np.exp(-((rows / np.float32(0.35)) ** 2)), across
 
     def flat_response(self, filter_slot: int | None) -> Map:
-        """Return the response of every pixel to uniform light through a filter, 1 for a clear pixel on the axis.
+        """Return the response of every pixel to uniform light through a filter, relative to a clear pixel on the axis.
 
         Parameters
         ----------
         filter_slot
-            Slot of the filter in the beam; its dust differs from that of other filters.
+            Slot of the filter in the beam. The dust of each filter is different.
 
         Returns
         -------
@@ -171,7 +171,7 @@ class Sensor:
         return _binned(frame, shot.binning, model.saturation_adu)
 
     def _short_exposure_level(self, exposure_s: float) -> Map:
-        """Return the extra level of rows that are read soon after their reset, growing towards the last row."""
+        """Return the extra level of each row in a short exposure, which grows towards the last row."""
         model = self.model
         last_adu = model.short_exposure_adu * np.exp(-exposure_s / model.short_exposure_s)
         return np.linspace(0, last_adu, model.height, dtype=np.float32)
@@ -180,11 +180,11 @@ class Sensor:
         model, e_per_adu = self.model, self.e_per_adu(shot.gain)
         draw *= np.sqrt(electrons + np.float32(self.read_noise_e(shot.gain, shot.readout_mode) ** 2))
         electrons += draw
-        # Clipped after the shared draw of both noises: a full well has no shot noise, and its read noise is negligible.
+        # Clip after the shared draw, because a full well has no shot noise, and its read noise is negligible.
         np.minimum(electrons, np.float32(model.full_well_e), out=electrons)
         electrons *= np.float32(1 / e_per_adu)
         electrons += self._column_pattern
-        # Half a step for rounding, because the conversion below truncates.
+        # Add half a step for rounding, because the conversion below truncates.
         electrons += row_level[:, None] + np.float32(self.bias_adu(shot.offset) + 0.5)
         np.clip(electrons, 0, (1 << model.bit_depth) - 1, out=electrons)
         np.copyto(target, electrons, casting="unsafe")
@@ -237,7 +237,7 @@ class Sensor:
         flat *= np.float32(model.prnu)
         flat += 1
         for band in self._bands():
-            # The square of the distance approximates natural vignetting and baffles together.
+            # The square of the distance approximates the combined effect of natural vignetting and baffles.
             flat[band] *= 1 - np.float32(model.vignetting) * self._axis_distance(band) ** 2
         for row, column, colour in self._cfa_sites():
             flat[row::2, column::2] *= np.float32(CFA_RESPONSE[colour])
@@ -247,7 +247,7 @@ class Sensor:
         return flat
 
     def _axis_distance(self, band: slice) -> Map:
-        """Return the distance from the optical axis, about 1 in the corners; the axis is slightly off centre."""
+        """Return the distance from the optical axis, about 1 in the corners. The axis is slightly off centre."""
         model = self.model
         rows = np.arange(band.start, band.stop, dtype=np.float32)[:, None] - np.float32(0.485 * model.height)
         columns = np.arange(model.width, dtype=np.float32)[None, :] - np.float32(0.51 * model.active_width)
@@ -283,7 +283,7 @@ class Sensor:
 
 
 def _binned(frame: NDArray[np.uint16], binning: int, saturation_adu: int) -> NDArray[np.uint16]:
-    """Sum blocks of pixels as camera drivers do, clipping at the file's highest value."""
+    """Sum blocks of pixels as camera drivers do, and clip them at the file's highest value."""
     if binning == 1:
         return frame
     height, width = (size // binning for size in frame.shape)

@@ -1,4 +1,4 @@
-"""The twilight sky: its brightness over time, a gradient, and stars that move from frame to frame."""
+"""The twilight sky, with its brightness over time, a gradient, and stars that move from frame to frame."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ STAR_REACH_PX = 6
 STAR_SIGMA_PX = 1.3
 
 BRIGHTEST_STAR = 1e4
-"""Light of the brightest star, in units of the faintest one's."""
+"""Ratio of the light of the brightest star to that of the faintest star."""
 
 SIMPSON = ((0.0, 1 / 6), (0.5, 4 / 6), (1.0, 1 / 6))
 
@@ -26,9 +26,9 @@ def twilight_e_per_s(model: TwilightModel, elapsed_s: float, exposure_s: float) 
     Parameters
     ----------
     elapsed_s
-        Time from switching on to the start of the exposure.
+        Time from the switching on of the rig to the start of the exposure.
     exposure_s
-        Length of the exposure; its mean light is computed by Simpson's rule.
+        Length of the exposure. Its mean light is computed by Simpson's rule.
     """
     return sum(weight * _at(model, elapsed_s + part * exposure_s) for part, weight in SIMPSON)
 
@@ -42,7 +42,7 @@ def _at(model: TwilightModel, elapsed_s: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class SkyField:
-    """The structure of the sky in one frame: a gradient, and stars.
+    """The structure of the sky in one frame, which consists of a gradient and stars.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class SkyField:
     seed: tuple[int, int]
 
     def light(self, shape: tuple[int, int], rows: slice) -> Map:
-        """Return the electrons per second in some rows of a frame: float32, shape (rows, columns)."""
+        """Return the electrons per second in some rows of a frame, as float32 with shape (rows, columns)."""
         height, width = shape
         light = np.empty((rows.stop - rows.start, width), np.float32)
         light[:] = np.linspace(-self.slope_e_per_s, self.slope_e_per_s, width, dtype=np.float32)

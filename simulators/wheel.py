@@ -16,16 +16,16 @@ class Wheel:
 
     @property
     def target(self) -> int:
-        """Slot, from 0, at which the wheel stands or to which it turns."""
+        """Slot, counted from 0, that is in position or to which the wheel is turning."""
         return self._slot
 
     @property
     def in_beam(self) -> int:
-        """Slot, from 0, whose filter is in the beam once the wheel has turned."""
+        """Slot, counted from 0, whose filter is in the beam once the wheel has turned."""
         return 0 if self._is_stuck else self._slot
 
     def turn_to(self, slot: int, now_s: float) -> float:
-        """Start turning to a slot; return the time at which the wheel arrives."""
+        """Start turning to a slot, and return the time at which the wheel arrives."""
         slots = len(self.model.filters)
         steps = min((slot - self._slot) % slots, (self._slot - slot) % slots)
         self._slot = slot

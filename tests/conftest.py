@@ -16,10 +16,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    # pytest-asyncio asks for the current event loop. Python 3.11 then creates one, which is never closed, unless the
-    # current loop was set to None.
+    # pytest-asyncio requests the current event loop. Python 3.11 then creates a loop, which is never closed, unless
+    # the current loop has been set to None.
     asyncio.set_event_loop(None)
-    # Hypothesis fails an example that takes longer than 200 ms, and a test that draws its examples slowly. Both happen
-    # on a busy machine.
+    # By default, Hypothesis fails examples that take longer than 200 ms and tests that draw examples slowly. Both can
+    # happen on a busy machine.
     settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("patient")

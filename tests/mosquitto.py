@@ -1,4 +1,4 @@
-"""A real mosquitto on a free port of loopback, which can be killed, frozen and restarted."""
+"""A real mosquitto broker on a free loopback port, which can be killed, frozen and restarted."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ def free_port() -> int:
 
 
 class Mosquitto:
-    """A broker that runs within a context, asynchronous or not; `rules` are further lines of its configuration."""
+    """A broker that runs within a context, asynchronous or not. `rules` are more lines for its configuration."""
 
     def __init__(self, folder: Path, *rules: str, port: int | None = None) -> None:
         self.port = port or free_port()
@@ -67,7 +67,7 @@ class Mosquitto:
         self.start()
 
     def freeze(self) -> None:
-        """Let it hang: its connections stay open, but it answers nothing."""
+        """Make the broker hang. Its connections stay open, but it does not answer."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
@@ -101,7 +101,7 @@ class Mosquitto:
 
 @asynccontextmanager
 async def without_mqtt_5(broker: Mosquitto) -> AsyncIterator[int]:
-    """Run a proxy before a broker that refuses every version but MQTT 3.1.1; yield its port."""
+    """Run a proxy that refuses all MQTT versions except 3.1.1 in front of a broker, and yield its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readexactly(9)  # type, length, "MQTT" with its length, version

@@ -1,7 +1,7 @@
-"""How long tests wait for an event before they count it as missing.
+"""The time that tests wait for an event before it counts as missing.
 
-On a busy machine everything takes longer, and a test must not fail for that. So no test asserts how long something
-takes (`benchmarks/` measures that), and each wait ends with its event: the deadline below only ends a test that hangs.
+Tests must not fail because a busy machine is slow. Therefore no test asserts the duration of an operation, which
+`benchmarks/` measures. Each wait ends when its event occurs, and the deadline below only ends a test that hangs.
 """
 
 import asyncio
@@ -9,18 +9,18 @@ import time
 from collections.abc import Callable
 
 PATIENCE_S = 240.0
-"""Deadline of everything that is sure to happen; far above what a loaded machine needs."""
+"""Deadline for every event that must happen. It is much longer than a busy machine needs."""
 
 POLL_S = 0.02
 
 
 async def until(is_so: Callable[[], object]) -> None:
-    """Wait in the event loop until `is_so()` returns something true.
+    """Wait in the event loop until `is_so()` returns a true value.
 
     Raises
     ------
     TimeoutError
-        If it does not within `PATIENCE_S`.
+        If it does not return a true value within `PATIENCE_S`.
     """
     async with asyncio.timeout(PATIENCE_S):
         while not is_so():
@@ -28,12 +28,12 @@ async def until(is_so: Callable[[], object]) -> None:
 
 
 def block_until(is_so: Callable[[], object]) -> None:
-    """Block until `is_so()` returns something true.
+    """Block until `is_so()` returns a true value.
 
     Raises
     ------
     TimeoutError
-        If it does not within `PATIENCE_S`.
+        If it does not return a true value within `PATIENCE_S`.
     """
     deadline_s = time.monotonic() + PATIENCE_S
     while not is_so():

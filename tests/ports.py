@@ -6,16 +6,16 @@ import socket
 from contextlib import suppress
 
 FIRST, LAST = 20_000, 32_000
-"""Below Linux's ephemeral ports (32768 to 60999): no outgoing connection and no `bind` to port 0 takes one of these."""
+"""Ports below Linux's ephemeral range (32768 to 60999), which outgoing connections and `bind` to port 0 use."""
 
 _reservations: list[socket.socket] = []
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that is free, and that no other process of these tests is given until this one ends.
+    """Return a free port, and reserve it for this process among all processes of the tests.
 
-    A port that was bound only to find it can be given to another process before its server listens. So the port's
-    number is reserved under an abstract name, which the kernel releases with the process.
+    A port that is bound only to test it could be given to a different process before its server listens. Therefore the
+    port's number is reserved by an abstract socket name, which the kernel releases when the process ends.
     """
     for port in itertools.count(random.SystemRandom().randrange(FIRST, LAST)):
         number = FIRST + (port - FIRST) % (LAST - FIRST)

@@ -1,7 +1,7 @@
-"""Messages are for people: no code decides anything by looking into the text of one.
+"""Messages are for people, so that no code may make decisions by the text of a message.
 
-A message is read here as the name or attribute that holds it (`event.text`, `summary`, `str(error)`). Taking it apart,
-searching it and comparing it with a literal are refused in the sources and in the oracle of the simulated nights.
+These tests identify a message by its name or attribute (`event.text`, `summary`, `str(error)`). Neither the sources nor
+the oracle of the simulated nights may split a message, search in it, or compare it with a literal.
 """
 
 import ast

@@ -52,7 +52,7 @@ def measure_night(folder: Path, known: Measured | None = None) -> tuple[list[Cam
     records
         One record for each camera and setting with enough frames.
     problems
-        Unreadable files with the reasons.
+        One sentence about each unreadable file.
     """
     problems: list[str] = []
     by_setting: dict[tuple[str, ReadoutSettings, int, int], list[_Group]] = {}

@@ -30,13 +30,14 @@ TILE_PIXELS = 32
 PIXELS_PER_POINT = TILE_PIXELS * TILE_PIXELS // 4
 
 CLIP_SIGMA = 5.0
-"""Deviations beyond this number of sigma, exceeded by one in 1.7 million normal values, are outliers."""
+"""Deviations of more than this many sigma are outliers; one in 1.7 million normally distributed values is beyond it."""
 
 FIT_ROUNDS = 4
-"""Number of rounds of the fit; each takes its weights and its exclusions from the previous round."""
+"""Number of rounds of the fit; each round uses the weights and exclusions that result from the previous round."""
 
 FITTED_RATIO = 0.7
-"""Largest signal used for the gain, relative to saturation: blooming and the brighter-fatter effect bend the curve."""
+"""Largest signal used for the gain, relative to saturation. Above it, blooming and the brighter-fatter effect bend the
+curve."""
 
 SATURATED_RATIO = 0.95
 """A tile is saturated if it has less than this fraction of its expected signal."""
@@ -70,7 +71,7 @@ class TileNoise:
     frames
         Number of frames in the set.
     step_adu
-        Smallest step between values in the files, such as 16 for 12 bits scaled to 16.
+        Smallest step between values in the files, such as 16 for 12-bit values scaled to 16 bits.
     """
 
     level_adu: F64
@@ -87,8 +88,9 @@ class TileSeries:
     as well as 2 (n - 1)^2 / (3 n - 4) independent pairs of values (J. von Neumann et al. 1941, Ann. Math. Stat. 12,
     153).
 
-    The level of each tile is removed from each difference, because of a flickering lamp or a drifting offset; then the
-    level of each row, because of row noise or the bands of a pulsed lamp under a rolling shutter.
+    The level of each tile is subtracted from each difference, to remove the effect of a flickering lamp or a drifting
+    offset. Then the level of each row is subtracted, to remove row noise and the bands of a pulsed lamp under a rolling
+    shutter.
     """
 
     def __init__(self) -> None:
@@ -105,7 +107,7 @@ class TileSeries:
         Parameters
         ----------
         pixels
-            uint16, shape (height, width): at least 32 pixels on each side, and the shape of the first frame.
+            uint16, shape (height, width), with at least 32 pixels on each side; all frames must have the same shape.
 
         Raises
         ------
@@ -119,7 +121,7 @@ class TileSeries:
             self._total = values.astype(np.float64)
         else:
             if values.shape != self._previous.shape:
-                raise ValueError(f"the frame has shape {pixels.shape}, unlike the first one")
+                raise ValueError(f"the frame has shape {pixels.shape}, unlike the first frame")
             self._total += values
             squares, counts = _squared_differences(values - self._previous)
             self._squares = self._squares + squares
@@ -128,12 +130,12 @@ class TileSeries:
         self.frames += 1
 
     def noise(self) -> TileNoise:
-        """Return levels and noise of the frames so far.
+        """Return the levels and the noise of the frames added so far.
 
         Raises
         ------
         ValueError
-            If no frame was added.
+            If no frame has been added.
         """
         if self._total is None:
             raise ValueError("no frames to measure")
@@ -198,7 +200,7 @@ def _step(deviations: NDArray[np.floating]) -> float:
 
 
 def _squared_differences(difference: F32) -> tuple[F64, F64]:
-    """Return, for each point, the sum of squares of a difference without patterns, and the degrees of freedom."""
+    """Remove patterns from a difference; return the sum of squares and the degrees of freedom of each point."""
     planes, down, across, rows, columns = difference.shape
     points = difference.reshape(planes * down * across, rows * columns)
     clean = _clean(points)
@@ -230,7 +232,7 @@ def read_noise_adu(dark: TileNoise) -> Measured:
     finite = np.isfinite(dark.variance_adu2)
     variances = dark.variance_adu2[finite]
     if not variances.size:
-        raise ValueError("no part of the bias frames has a measurable noise")
+        raise ValueError("no part of the bias frames has measurable noise")
     near = np.abs(variances - np.median(variances)) <= CLIP_SIGMA * dark.variance_scatter * np.median(variances)
     if not near.any():
         raise ValueError("the noise of the bias frames varies across the frame")
@@ -273,7 +275,7 @@ def electrons_per_adu(pairs: Sequence[tuple[TileNoise, TileNoise]], saturation_s
     for _ in range(FIT_ROUNDS):
         weights = 1 / ((scatter * (slope * signal + dark_variance)) ** 2 + dark_error**2)
         deviations = np.abs(excess - slope * signal) * np.sqrt(weights)
-        # A tile that includes the edge of the overscan or a failing column does not lie on the line.
+        # The point of a tile that includes the edge of the overscan or a failing column does not lie on the line.
         sigma = max(1.0, SIGMA_PER_MAD * float(np.median(deviations)))
         weights *= deviations <= CLIP_SIGMA * sigma
         slope = float((weights * signal * excess).sum() / (weights * signal**2).sum())
@@ -289,12 +291,13 @@ def dark_current_e_per_s(dark: TileNoise, shorter: TileNoise, longer_by_s: float
     dark, shorter
         Tiles of two sets of dark frames at the same temperature; the shorter set may be bias frames.
     longer_by_s
-        Difference of the exposures.
+        Difference between the exposures, in seconds.
     e_per_adu
         Gain in electrons per ADU.
     """
     signal = (dark.level_adu - shorter.level_adu) * e_per_adu.value / longer_by_s
-    # Glow affects some tiles, those near its corner most; most others agree. So take the centre of the shortest half.
+    # Glow affects some tiles, mainly those near its corner, but most tiles agree. So find the shortest interval that
+    # contains half of the values, and use its centre.
     ordered = np.sort(signal.ravel())
     half = ordered.size // 2
     start = int(np.argmin(ordered[half:] - ordered[: ordered.size - half]))
@@ -317,13 +320,13 @@ def saturation_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise, ratio:
     Parameters
     ----------
     lit
-        Tiles of flats in which at least some of the sensor is saturated.
+        Tiles of flats in which at least part of the sensor is saturated.
     reference
         Tiles of flats well below saturation.
     dark
         Tiles of dark frames.
     ratio
-        Exposure of the first flats divided by that of the second.
+        Exposure of `lit` divided by the exposure of `reference`.
     """
     seen = reference.level_adu - dark.level_adu
     saturated = lit.level_adu - dark.level_adu < SATURATED_RATIO * ratio * seen
@@ -335,7 +338,7 @@ def saturation_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise, ratio:
 
 
 def bright_signal_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise) -> float:
-    """Return the median signal of the tiles that are the brighter half in the reference.
+    """Return the median signal of the tiles that form the brighter half of the reference.
 
     These tiles saturate together, so their signal shows whether the set is saturated.
     """
@@ -346,8 +349,8 @@ def bright_signal_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise) -> 
 def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], saturation_signal_adu: float) -> F64:
     """Return the relative deviations of signals from a straight line over exposure.
 
-    The line minimises the relative deviations (EMVA 1288, section 6.7). The line need not pass through zero, because
-    shutters have a dead time.
+    The line minimises the relative deviations (EMVA 1288, section 6.7). It need not pass through zero, because shutters
+    have a dead time.
 
     Parameters
     ----------
@@ -373,7 +376,7 @@ def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], sat
 
 
 def doubling_temperature_c(sensor_c: Sequence[float], dark_e_per_s: Sequence[float]) -> float | None:
-    """Return the temperature difference that doubles the dark current; None if no two are 3 C apart.
+    """Return the temperature difference that doubles the dark current; None if no two temperatures are 3 C apart.
 
     Over the range of a cooler, the logarithm of the dark current is practically linear in temperature (Janesick 2007,
     chapter 11: dark current is proportional to T^1.5 exp(-Eg / 2 k T)).

@@ -4,7 +4,8 @@
 
     cameras/ZWO-ASI2600MM/G100_O50_1x1_20261122T041233.json      one file per night and setting; never changed
 
-The newest value of each figure is used, but the dark currents of all nights, because they differ in temperature.
+The newest value of each figure is used. For dark currents, the values of all nights are used, because they were
+measured at different temperatures.
 """
 
 from collections.abc import Iterable, Sequence
@@ -41,19 +42,19 @@ class Figure(RecordPart):
 
     @classmethod
     def of(cls, measured: Measured) -> Self:
-        """Return the figure of a measurement."""
+        """Return a measurement as a figure."""
         return cls(value=measured.value, error=measured.error)
 
 
 class CurvePoint(RecordPart):
-    """A point of the photon transfer curve, ADU: signal above the dark, and temporal noise of a pixel."""
+    """A point of the photon transfer curve: signal above the dark, and temporal noise of a pixel, both in ADU."""
 
     signal_adu: Positive
     noise_adu: Positive
 
 
 class LinearityPoint(RecordPart):
-    """A signal above the dark, ADU, and its relative deviation from the straight line over exposure."""
+    """A signal above the dark in ADU, and its relative deviation from a straight line over exposure."""
 
     signal_adu: Positive
     deviation: Finite
@@ -136,7 +137,7 @@ class CameraRecords:
     Attributes
     ----------
     folder
-        Folder `CAMERAS` beside the folders of the nights; it need not exist.
+        Folder `CAMERAS` next to the folders of the nights; it need not exist.
     """
 
     folder: Path
@@ -157,7 +158,7 @@ class CameraRecords:
         return path
 
     def load(self) -> tuple[list[CameraRecord], list[str]]:
-        """Return all records, with the oldest first, and a sentence about each unusable file."""
+        """Return all records, oldest first, and a sentence about each unusable file."""
         records, problems = [], []
         for path in sorted(self.folder.glob("*/*.json")):
             try:
@@ -178,9 +179,10 @@ class CameraRecords:
 
 
 def merged(records: Sequence[CameraRecord]) -> CameraRecord:
-    """Merge records of the same camera and settings, given from the oldest to the newest.
+    """Merge records of the same camera and settings, which are ordered from the oldest to the newest.
 
-    The newest value of each figure is used. Of the dark currents, the newest for each temperature and exposure is used.
+    The newest value of each figure is used. For dark currents, the newest value for each temperature and exposure is
+    used.
     """
     newest: dict[str, object] = {}
     for record in records:

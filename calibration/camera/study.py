@@ -1,4 +1,4 @@
-"""The derivation of a camera record from the measured sets of a night, by pure functions."""
+"""Pure functions that derive a camera record from the measured sets of a night."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ REFERENCE_EXPOSURE_RATIO = 0.5
 SAME_TEMPERATURE_C = 1.0
 
 LEAST_CERTAIN_SIGMA = 2.0
-"""Smallest significance, in standard errors, of a dark current in the record."""
+"""Smallest significance of a dark current that is recorded, in standard errors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +59,7 @@ def study(sets: Sequence[StudiedSet], measured_at: datetime, known: Measured | N
     Parameters
     ----------
     sets
-        Sets of one camera, frame size and readout setting. From sets of a single frame, only levels are used.
+        Sets of one camera, frame size and readout setting. Only the levels of sets with a single frame are used.
     measured_at
         Time of the measurement, for the record.
     known
@@ -103,7 +103,7 @@ def _lit(sets: Sequence[StudiedSet]) -> list[StudiedSet]:
 
 
 def _dark_of(flat: StudiedSet, darks: Sequence[StudiedSet]) -> StudiedSet:
-    """Return the dark frames whose exposure and temperature are nearest to those of the flat."""
+    """Return the dark frames that are nearest to the flat in exposure and temperature."""
     warmth = flat.sensor_c or 0.0
     return min(darks, key=lambda dark: (abs(dark.exposure_s - flat.exposure_s), abs((dark.sensor_c or 0.0) - warmth)))
 

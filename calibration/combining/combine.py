@@ -27,7 +27,7 @@ class NotOneSetError(ColdframeError):
 
 
 class StackingError(ColdframeError):
-    """The frames are good, but stacking them failed, here or on a cluster."""
+    """The frames are valid, but stacking them failed, in this process or on a cluster."""
 
 
 Stacking = Callable[[Sequence[ImageFile], Method, FlatRecipe | None], tuple[Stack, NDArray[np.bool_] | None]]
@@ -51,7 +51,7 @@ def stack_here(
     Returns
     -------
     stack
-        In ADU; relative for flats.
+        Combined planes, in ADU; for flats, relative to the mean.
     masked
         bool, shape (height, width): pixels without signal; None except for flats.
 
@@ -96,8 +96,8 @@ def combine_frames(
     method
         How to combine them.
     dark
-        A master to subtract from each flat (a master dark flat or bias), or from a master dark (a bias); None subtracts
-        nothing.
+        Master to subtract: a master dark flat or bias from each flat, or a master bias from a master dark; None
+        subtracts nothing.
     dark_name
         The dark's file name, for the header.
     stacking
@@ -156,11 +156,12 @@ def _kind_of_set(frames: Sequence[RawFrame]) -> FrameKind:
     if first.kind is None:
         raise NotOneSetError("no header states the kind of the frames: give it with --kind")
     if first.kind is FrameKind.LIGHT:
-        raise NotOneSetError("these are lights, which have no master")
+        raise NotOneSetError("these are lights, which cannot be combined into a master")
     odd = next((frame.image for frame in frames if frame.image.shape != image.shape), None)
     if odd is not None:
         raise NotOneSetError(
-            f"{odd.path} has {odd.shape[1]} x {odd.shape[0]} pixels, {image.path} {first.width} x {first.height}"
+            f"{odd.path} has {odd.shape[1]} x {odd.shape[0]} pixels,"
+            f" but {image.path} has {first.width} x {first.height}"
         )
     if any(frame.setup.overscan != first.overscan for frame in frames):
         raise NotOneSetError("only some of the frames have an overscan to subtract: see --overscan none")
@@ -170,7 +171,7 @@ def _kind_of_set(frames: Sequence[RawFrame]) -> FrameKind:
 def _less(stack: Stack, bias: MasterPlanes) -> Stack:
     """Return the stack minus the bias; the error of the bias is added to the uncertainty of the stack."""
     if bias.mean.shape != stack.mean.shape:
-        raise NotOneSetError(f"the bias has the shape {bias.mean.shape}, the darks {stack.mean.shape}")
+        raise NotOneSetError(f"the bias has the shape {bias.mean.shape}, but the darks have {stack.mean.shape}")
     return replace(stack, mean=stack.mean - bias.mean, uncertainty=np.hypot(stack.uncertainty, bias.uncertainty))
 
 
@@ -196,6 +197,6 @@ def _flat_recipe(flats: FrameSetup, shape: tuple[int, int], dark: MasterPlanes |
         raise NotOneSetError(str(error)) from error
     if mean.shape != shape:
         raise NotOneSetError(
-            f"the dark has {mean.shape[1]} x {mean.shape[0]} pixels, the flats {shape[1]} x {shape[0]}"
+            f"the dark has {mean.shape[1]} x {mean.shape[0]} pixels, but the flats have {shape[1]} x {shape[0]}"
         )
     return recipe

@@ -31,13 +31,15 @@ from coldframe.calibration.stacking.methods import Method
 from coldframe.calibration.stacking.stack import Stack
 
 TASKS_PER_THREAD = 4
-"""Tasks per thread of the cluster: enough to keep all threads busy to the end, but few enough to open few files."""
+"""Tasks per thread of the cluster. More tasks would open more files; with fewer tasks, some threads would finish
+early."""
 
 MOST_PIXELS = 1 << 21
-"""Most pixels in the rows of a task; each pixel takes 10 bytes for the result and, for flats, 4 for the dark."""
+"""Largest number of pixels in the rows of a task; each pixel takes 10 bytes for the result and, for flats, 4 for the
+dark."""
 
 FEWEST_PIXELS = 1 << 15
-"""Fewest pixels in the rows of a task; with fewer, communication would take longer than the work."""
+"""Smallest number of pixels in the rows of a task; with fewer pixels, communication would take longer than the work."""
 
 CONNECT_S = 10.0
 """Timeout for an answer from the scheduler."""
@@ -53,7 +55,7 @@ _PACKAGE = "coldframe"
 
 
 class FileMark(NamedTuple):
-    """Marks by which another machine recognises a file: its absolute path, its size and its first bytes.
+    """Marks by which a different machine recognises a file: its absolute path, its size and its first bytes.
 
     Modification times are not compared, because they differ between copies of an archive on several disks.
     """
@@ -79,7 +81,7 @@ class Needs(NamedTuple):
         """Return the requirement that this process or machine does not meet; None if all are met."""
         version = metadata.version(_PACKAGE)
         if version != self.version:
-            return f"runs {_PACKAGE} {version}, the caller runs {self.version}: install the same version everywhere"
+            return f"runs {_PACKAGE} {version}, but the caller runs {self.version}: install the same version everywhere"
         for file in self.files:
             try:
                 seen = FileMark.of(file.path)
@@ -91,14 +93,14 @@ class Needs(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """A range of a frame's rows, without `bottom`; `top` is even, so that the range begins on a whole 2x2 pattern."""
+    """A range of a frame's rows, excluding `bottom`; `top` is even, so that the range begins on a whole 2x2 pattern."""
 
     top: int
     bottom: int
 
 
 class ScaledFlats(NamedTuple):
-    """The content of a `Scaling`; its dark is a file of little-endian float32 that all workers can read."""
+    """The content of a `Scaling`; its dark is a file of little-endian float32 values that all workers can read."""
 
     dark: Path
     factors: NDArray[np.float32]
@@ -113,7 +115,7 @@ class Cluster:
     client
         The connection.
     folder
-        A folder that all workers can read, for the dark of flats.
+        Folder for the dark of flats, which all workers can read.
     """
 
     client: Client
@@ -129,7 +131,7 @@ class Cluster:
         FrameFileError
             If a file can no longer be read, or a flat has no signal.
         StackingError
-            If a worker, named in the message, cannot read a file, or the cluster fails.
+            If the cluster fails, or a worker cannot read a file; the message then names the worker.
         """
         # Relative paths mean different files on each worker, and headers would only enlarge the tasks.
         sent = [replace(image, stored=image.stored.absolute(), header={}) for image in images]
@@ -185,7 +187,8 @@ class Cluster:
                 raise StackingError(f"the cluster cannot run the task: {' '.join(str(error).split())}") from error
             except KilledWorker as error:
                 raise StackingError(
-                    f"worker {error.last_worker.address} died, like others before it with the same rows: out of memory?"
+                    f"worker {error.last_worker.address} died, like other workers with the same rows:"
+                    " it may have run out of memory"
                 ) from error
             except CancelledError as error:
                 raise StackingError("the scheduler has stopped, or the tasks were cancelled: combine again") from error
@@ -193,7 +196,7 @@ class Cluster:
 
 @contextmanager
 def stacking_cluster(address: str, folder: Path) -> Iterator[Stacking]:
-    """Connect to a cluster and yield the function that stacks there; disconnect at the end of the context.
+    """Connect to a cluster and yield the function that stacks on it; disconnect at the end of the context.
 
     Parameters
     ----------
@@ -206,14 +209,16 @@ def stacking_cluster(address: str, folder: Path) -> Iterator[Stacking]:
     Raises
     ------
     StackingError
-        If no scheduler answers at the address, it has no workers, or one of them runs another version of this package.
+        If no scheduler answers at the address, the scheduler has no workers, or a worker runs a different version of
+        this package.
     """
     # Dask both logs and raises these errors.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=CONNECT_S)
     except (OSError, ValueError, TypeError, MemoryError) as error:
-        # A TypeError means that the certificates for tls:// are missing; a MemoryError, that another program answers.
+        # A TypeError means that the certificates for tls:// are missing. A MemoryError means that a different program
+        # answers.
         raise StackingError(f"no Dask scheduler answers at {address}: {error}") from error
     with client:
         try:
@@ -226,7 +231,7 @@ def stacking_cluster(address: str, folder: Path) -> Iterator[Stacking]:
 
 def _check_versions(client: Client) -> None:
     """Raise unless this machine, all workers and the scheduler, which unpickles the tasks, run the same version."""
-    # Another version may lack our functions, so a function of the standard library queries the version.
+    # A different version may lack our functions, so a function of the standard library queries the version.
     versions = {
         f"worker {address}": version for address, version in _answers(client, metadata.version, _PACKAGE).items()
     }
@@ -238,7 +243,9 @@ def _check_versions(client: Client) -> None:
     for who, version in versions.items():
         if version != here:
             difference = f"runs {_PACKAGE} {version}" if isinstance(version, str) else f"has no {_PACKAGE}"
-            raise StackingError(f"{who} {difference}, this machine runs {here}: install the same version everywhere")
+            raise StackingError(
+                f"{who} {difference}, but this machine runs {here}: install the same version everywhere"
+            )
 
 
 def _answers(client: Client, question: Callable[..., Any], *arguments: object) -> dict[str, Any]:

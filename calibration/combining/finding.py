@@ -13,7 +13,7 @@ class NothingFoundError(ColdframeError):
 
 
 def find_files(names: Iterable[str]) -> list[Path]:
-    """Return the files that are named, the FITS files in named folders, and the matches of patterns; each file once.
+    """Return the named files, the FITS files in named folders, and the files that match patterns, without repetitions.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def _files_named(name: str) -> list[Path]:
     """Return the files that one name stands for."""
     path = Path(name)
     if not name:
-        raise NothingFoundError("an empty name among the files: '.' is the folder you are in")
+        raise NothingFoundError("a file name is empty: use '.' for the current folder")
     if path.is_dir():
         files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES and file.is_file()]
         if not files:

@@ -45,9 +45,9 @@ class RawFrame:
     image
         The frame itself, or the copy of it without overscan.
     setup
-        How it was shot.
+        Setup of the frame.
     rest
-        Remainders from rounding the overscan's level of each line; see `Corrected`. None if the overscan was not
+        Remainders from rounding the overscan level of each line; see `Corrected`. None if the overscan was not
         subtracted.
     half_step_adu
         Half the step between the frame's levels, if known without reading the frame; see `half_step`.
@@ -102,7 +102,7 @@ class FrameSet:
 def open_frames(
     paths: Iterable[Path], unpacked_in: Path, kind: FrameKind | None = None, extension: Extension | None = None
 ) -> tuple[list[RawFrame], list[FrameFileError]]:
-    """Open raw frames; return the frames that can be combined, and the faults of the others.
+    """Open raw frames; return the frames that can be combined, and the faults of the other files.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def open_frames(
     unpacked_in
         Folder for copies of compressed files.
     kind
-        Kind of all frames, whatever their headers state; None takes the kind from the headers.
+        Kind of all frames, regardless of their headers; None takes the kind from the headers.
     extension
         Which image to take from files with several images.
     """
@@ -145,7 +145,7 @@ def _require_new(frame: RawFrame, seen: dict[tuple[object, ...], list[ImageFile]
     alike = seen.setdefault((image.shape, image.storage, setup.kind, setup.taken_at, setup.exposure_s), [])
     twin = next((other.path for other in alike if _has_same_pixels(other, image)), None)
     if twin is not None:
-        raise FrameFileError(image.path, f"the same frame as {twin}; each counts once")
+        raise FrameFileError(image.path, f"is the same frame as {twin}; each frame counts once")
     alike.append(image)
 
 
@@ -159,8 +159,8 @@ def without_overscan(
     frames
         Frames from `open_frames`.
     choice
-        The method, or "none" to leave all frames as they are. None subtracts the smoothed level if a header declares an
-        overscan. An explicit method is an error for frames that declare none.
+        The method, or "none" to leave all frames unchanged. None subtracts the smoothed level if a header declares an
+        overscan. An explicit method is an error for frames whose headers declare no overscan.
     folder
         Folder for the corrected copies.
     """
@@ -179,7 +179,7 @@ def _corrected(frame: RawFrame, choice: OverscanChoice | None, folder: Path) -> 
     try:
         sections = sections_of(image.header, image.shape)
     except OverscanError as error:
-        raise FrameFileError(image.path, f"{error}; --overscan none uses the frame as it is") from error
+        raise FrameFileError(image.path, f"{error}; --overscan none uses the frame unchanged") from error
     if sections is None:
         if choice is None:
             return frame

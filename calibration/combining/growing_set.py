@@ -30,7 +30,7 @@ from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind
 
 FRAMES_AT_ONCE = 8
-"""Number of frames in memory at once, which the state folds together."""
+"""Number of frames that are in memory at once and are folded into the state together."""
 
 
 class GrowingSet:
@@ -76,13 +76,13 @@ class GrowingSet:
             )
         if any(frame.setup.kind is FrameKind.FLAT for frame in frames):
             raise NotOneSetError(
-                "flats have no state: dust and focus change from night to night; combine them without one"
+                "flats have no state: dust and focus change from night to night; combine them without a state"
             )
         known = self.frames
         if known and frames and len(sets_of([*known, *frames])) > 1:
             raise NotOneSetError(
-                f"{self.path} holds {FrameSet(tuple(known))}; the files are"
-                f" {'; '.join(map(str, sets_of(frames)))}. Each set needs a state of its own"
+                f"{self.path} contains {FrameSet(tuple(known))}; the files are"
+                f" {'; '.join(map(str, sets_of(frames)))}. Each set needs its own state"
             )
 
     def add(self, frames: Sequence[RawFrame]) -> list[FrameFileError]:
@@ -91,12 +91,12 @@ class GrowingSet:
         Raises
         ------
         NotOneSetError
-            If the overscan of a frame was subtracted, or the state cannot hold so many frames.
+            If the overscan of a frame was subtracted, or the state would contain too many frames.
         """
         if any(frame.rest is not None for frame in frames):
             raise NotOneSetError(
-                "a state takes whole frames, not frames without overscan: combine all of them without a state, or use"
-                " --overscan none"
+                "a state accepts only frames from which no overscan was subtracted: combine all of them without a"
+                " state, or use --overscan none"
             )
         refused: list[FrameFileError] = []
         for first in range(0, len(frames), FRAMES_AT_ONCE):
@@ -114,7 +114,7 @@ class GrowingSet:
         return refused
 
     def merge(self, other: "GrowingSet") -> None:
-        """Merge into this state another one, which contains other frames of the same set.
+        """Merge another state into this state; the other state must contain different frames of the same set.
 
         Raises
         ------
@@ -144,8 +144,8 @@ class GrowingSet:
         Raises
         ------
         StackingError
-            If raw frames must be read again, because more values of some pixels are rejected than the state keeps, and
-            one of the files is missing or has changed.
+            If raw frames must be read again, because more values of a pixel are rejected than the state keeps, but a
+            file is missing or has changed.
         """
         assert self._state is not None
         assert isinstance(method, Clipping | Mean)
@@ -161,15 +161,15 @@ class GrowingSet:
 
     def _refuse_known(self, path: Path, digest: bytes, taken: dict[bytes, tuple[RawFrame, NDArray[np.uint16]]]) -> None:
         if digest in taken:
-            raise FrameFileError(path, f"the same pixels as {taken[digest][0].image.path}; each frame counts once")
+            raise FrameFileError(path, f"has the same pixels as {taken[digest][0].image.path}; each frame counts once")
         known = [] if self._state is None else self._state.frames
         saved = next((frame for frame in known if frame.digest == digest.hex()), None)
         if saved is None:
             return
         if Path(saved.path).exists():
-            raise FrameFileError(path, f"is in {self.path} already; each frame counts once")
+            raise FrameFileError(path, f"is already in {self.path}; each frame counts once")
         saved.path = str(path.resolve())
-        raise FrameFileError(path, f"is in {self.path} already; the state now records the new path of the file")
+        raise FrameFileError(path, f"is already in {self.path}; the state now records the new path of the file")
 
     def _fold(self, taken: dict[bytes, tuple[RawFrame, NDArray[np.uint16]]]) -> None:
         if self._state is None:
@@ -203,7 +203,7 @@ class GrowingSet:
             yield open_image(Path(frame.path), self._unpacked_in)
 
     def _changed(self) -> str | None:
-        """Return a text that names the file which is no longer the frame that was added; None if there is none."""
+        """Return a message about the first file that no longer contains the added frame; None if all files do."""
         assert self._state is not None
         for frame, image in zip(self._state.frames, self._images(), strict=True):
             if pixel_digest(uint16_pixels(image)).hex() != frame.digest:

@@ -26,10 +26,10 @@ from coldframe.config.frames import FrameKind
 MAGIC = b"coldframe running state 1\n"
 
 PLANNED_FRAMES = 500
-"""Number of frames for which the tails of a state on disk are made, because the final number is unknown."""
+"""Number of frames for which the tails of a state on disk are sized, because the final number is unknown."""
 
 LONGEST_DESCRIPTION = 1 << 28
-"""Bytes of 32,767 frames with headers of 8 kB each."""
+"""Largest size of the description, in bytes: that of 32,767 frames with headers of 8 kB each."""
 
 _LENGTH_BYTES = 8
 _DIGEST_BYTES = 32
@@ -149,7 +149,7 @@ def write_state(path: Path, state: SavedState) -> None:
 
 
 class _HashedFile:
-    """A state file that is read from its beginning and hashed on the way."""
+    """A state file that is read from its beginning and hashed as it is read."""
 
     def __init__(self, path: Path, file: BufferedReader) -> None:
         self._path = path
@@ -176,7 +176,7 @@ class _HashedFile:
 
 
 def _described(path: Path, file: _HashedFile, size: int) -> _Description:
-    """Read the description, and check that the file has the size that follows from it."""
+    """Read the description, and check that the file has the size that the description implies."""
     start = len(MAGIC) + _LENGTH_BYTES
     if size < start or file.take(len(MAGIC)) != MAGIC:
         raise StateFileError(path, "not a running state of coldframe")
@@ -195,7 +195,7 @@ def _described(path: Path, file: _HashedFile, size: int) -> _Description:
     needed = start + length + height * width * _PIXEL_BYTES + _DIGEST_BYTES
     if size != needed:
         raise StateFileError(
-            path, f"truncated or damaged: {width} x {height} pixels need {needed} bytes, it has {size}"
+            path, f"truncated or damaged: {width} x {height} pixels need {needed} bytes, the file has {size}"
         )
     return description
 

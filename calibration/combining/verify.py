@@ -1,7 +1,7 @@
 """Verification of masters: the column sort combines their raw frames again from disk, and all bits are compared.
 
-A night makes its masters from the running state as the frames arrive. Verification computes the same result in a
-second, independent way: with different code, in another order, and from the saved frames.
+During a night, the masters are computed from the running state as the frames arrive. Verification computes the same
+result independently: with different code, in a different order, and from the saved frames.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from coldframe.calibration.stacking.column_sort import combine_columns
 from coldframe.calibration.stacking.stack import Stack
 
 MOST_NAMED = 999
-"""Most frames that a master's header can name (IMCOM001 to IMCOM999)."""
+"""Largest number of frames that a master's header can name (IMCOM001 to IMCOM999)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Recombination:
     frames
         Number of frames.
     differing
-        Number of pixels with any different bit, by plane: mean, uncertainty, counts, mask.
+        Number of pixels with at least one different bit, by plane: mean, uncertainty, counts, mask.
     """
 
     frames: int
@@ -53,9 +53,9 @@ class Recombination:
 
     def __str__(self) -> str:
         if self.equal:
-            return f"equal to the bit to its {self.frames} frames combined again"
+            return f"bit for bit equal to its {self.frames} recombined frames"
         planes = ", ".join(f"{name} in {pixels} pixels" for name, pixels in self.differing.items() if pixels)
-        return f"differs from its {self.frames} frames combined again: {planes}"
+        return f"differs from its {self.frames} recombined frames: {planes}"
 
 
 def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
@@ -77,7 +77,7 @@ def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
     names = _inputs(header, master)
     missing = [name for name in names if name not in raw_frames]
     if missing:
-        raise FrameFileError(master, f"{len(missing)} of its {len(names)} frames are missing, the first {missing[0]}")
+        raise FrameFileError(master, f"{len(missing)} of its {len(names)} frames are missing; first: {missing[0]}")
     made = read_master(master)
     overscan = setup_of(header).overscan
     with TemporaryDirectory(prefix="coldframe-") as scratch:
@@ -95,7 +95,7 @@ def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
                 combined = combine_frames(frames, clipping, _subtracted(header, master))
                 stack, masked = combined.stack, combined.masked
         except (NotOneSetError, NoSignalError, ValueError) as error:
-            raise FrameFileError(master, f"its frames do not make one master: {error}") from error
+            raise FrameFileError(master, f"its frames cannot be combined into one master: {error}") from error
     return Recombination(
         stack.frames,
         {
@@ -167,7 +167,7 @@ def _inputs(header: Mapping[str, HeaderValue], master: Path) -> list[str]:
 
 
 def _clipping(header: Mapping[str, HeaderValue], frames: int, master: Path) -> Clipping:
-    """Return the clipping rule by which a master was made."""
+    """Return the clipping rule with which a master was combined."""
     rule = [header.get(keyword) for keyword in ("CFMETHOD", "CFCENTRE", "CFSTART", "CFTRIM")]
     kappa, floor_adu, iterations = (header.get(keyword) for keyword in ("CFKAPPA", "CFFLOOR", "CFITER"))
     if isinstance(kappa, int | float) and isinstance(floor_adu, int | float) and isinstance(iterations, int):

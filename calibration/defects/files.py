@@ -60,7 +60,7 @@ def write_map(
     masters
         File names of the examined masters, by keyword: CFDARK, CFBIAS, CFFLAT.
     header
-        Header of one of the masters, from which the map takes the camera's cards.
+        Header of one of the masters; the camera's cards are copied from it.
 
     Raises
     ------

@@ -22,12 +22,12 @@ F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 FEWEST_FRAMES = 10
-"""Fewest frames to call a pixel unstable; with fewer, the scatter is too uncertain."""
+"""Smallest number of frames for finding unstable pixels; with fewer frames, the scatter is too uncertain."""
 
 _ROWS_AT_ONCE = 256
 _FEWEST_FOR_SLOPE = 30
 _LEAST_NOISE_ADU = 0.5
-"""Lowest measurable noise, which is that of rounding to whole ADU."""
+"""Lowest measurable noise, which is the noise of rounding to whole ADU."""
 
 
 class Defect(IntFlag):
@@ -82,7 +82,7 @@ class Limits:
         Deviation of dark current or bias from the neighbours, in units of their spread; the deviation must also exceed
         the noise of one frame.
     hot_e_per_s
-        Dark current above that of the neighbours, in electrons per second; None uses `sigma`.
+        Excess of the dark current over that of the neighbours, in electrons per second; None uses `sigma`.
     cold_response, bright_response
         Response to illumination, as a fraction of the response of neighbours of the same colour.
     flicker
@@ -96,7 +96,7 @@ class Limits:
     line_gap
         Largest number of good pixels between two defects of a bad column or row.
     line_density
-        Density of defects in a bad column or row, relative to the whole frame.
+        Density of defects in a bad column or row, relative to the density in the whole frame.
     """
 
     sigma: float = 8.0
@@ -164,7 +164,7 @@ def dark_defects(
         If the masters differ in size, or the header lacks values for a threshold in electrons per second.
     """
     if bias is not None and bias.mean.shape != dark.mean.shape:
-        raise NotJudgeableError(f"the master dark has {_size(dark)}, the master bias {_size(bias)}")
+        raise NotJudgeableError(f"the master dark has {_size(dark)}, but the master bias has {_size(bias)}")
     current = dark.mean if bias is None else dark.mean - bias.mean
     ordinary, scatter = LocalLevels(current), _Scatter.of(dark, limits)
     hot_adu = None if limits.hot_e_per_s is None else limits.hot_e_per_s * _adu_s_per_e(dark, e_per_adu)
@@ -197,7 +197,7 @@ def bias_defects(bias: MasterPlanes, limits: Limits) -> Defects:
 
 
 def flat_defects(flat: MasterPlanes, mosaic: str | None, limits: Limits) -> Defects:
-    """Find pixels whose response to illumination differs from that of their neighbours.
+    """Find pixels whose response to illumination differs from the response of their neighbours.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def merged(parts: Iterable[Defects], limits: Limits) -> Defects:
     """Combine the defects found in several masters, and find bad columns and rows.
 
     A bad stretch of a column contains at least `Limits.line_pixels` defects, with gaps of at most `Limits.line_gap`
-    good pixels, and is `Limits.line_density` times as dense in defects as the whole frame.
+    good pixels, and has at least `Limits.line_density` times the density of defects in the whole frame.
 
     Raises
     ------
@@ -310,10 +310,10 @@ def _threshold(ordinary: LocalLevels, scatter: _Scatter | None, rows: slice, lim
 
 
 def _shot_noise_slope(dark: MasterPlanes, scatter: _Scatter, excess: F32, hot: Mask) -> float | None:
-    """Return the variance per ADU of dark current, as the median over hot pixels; None with too few hot pixels.
+    """Return the variance per ADU of dark current, as the median over hot pixels; None if there are too few hot pixels.
 
-    The slope is measured and not derived from EGAIN, because the EGAIN of some drivers is for a scale other than the
-    file's.
+    The slope is measured and not derived from EGAIN, because some drivers report EGAIN for a different scale than that
+    of the file.
     """
     if np.count_nonzero(hot) < _FEWEST_FOR_SLOPE:
         return None

@@ -1,4 +1,4 @@
-"""The 80-character cards of a FITS header: conversion between values and text.
+"""Conversion between values and the 80-character cards of a FITS header.
 
 The conversion follows sections 4.1 and 4.2 of the FITS standard 4.0 (Pence et al. 2010, A&A 524, A42, and its 2018
 revision). Long strings follow the CONTINUE convention of section 4.2.1.2.
@@ -53,14 +53,14 @@ def format_card(card: Card) -> str:
     Raises
     ------
     ValueError
-        If the keyword is not a FITS keyword, or a number is not finite, which FITS cannot represent.
+        If the keyword is not a FITS keyword, or a number is not finite and therefore has no representation in FITS.
     """
     if not _KEYWORD.fullmatch(card.keyword):
         raise ValueError(f"{card.keyword!r} is not a FITS keyword (1 to 8 of A-Z, 0-9, - and _)")
     if isinstance(card.value, str):
         return _format_string(card.keyword, ascii_text(card.value), ascii_text(card.comment))
     if isinstance(card.value, float) and not math.isfinite(card.value):
-        raise ValueError(f"{card.keyword} = {card.value} cannot be written: FITS headers hold finite numbers only")
+        raise ValueError(f"{card.keyword} = {card.value} cannot be written: FITS headers contain only finite numbers")
     value = _format_number(card.value).rjust(_FIXED_WIDTH)
     return _with_comment(f"{card.keyword:<8}= {value}", ascii_text(card.comment))
 
@@ -126,7 +126,7 @@ def _ascii_character(character: str) -> str:
 
 
 def parse_cards(cards: Iterable[str]) -> dict[str, HeaderValue]:
-    """Return the values of a header's cards; of a repeated keyword, only the first card is used.
+    """Return the values of a header's cards; for a repeated keyword, only the first card is used.
 
     Commentary and cards without a value are skipped. A value that is not valid is returned as `GarbledValue`, so that a
     reader can tell it from a missing one. An exposure whose comment gives the unit ms or us is returned as text with

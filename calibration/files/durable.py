@@ -1,4 +1,4 @@
-"""Durable writing of files: under its name, each file is either complete on disk or absent."""
+"""Durable writing of files: each file either is complete on disk under its name, or does not exist."""
 
 import contextlib
 import errno
@@ -19,19 +19,19 @@ _ADVICE = {
     errno.EACCES: "the folder is not writable: check its owner and permissions",
     errno.EPERM: "the folder is not writable: check its owner and permissions",
     errno.ENOENT: "the folder does not exist: create it, or check that its disk is mounted",
-    errno.EEXIST: "a file of this name exists, and files are never overwritten: choose another name or folder",
+    errno.EEXIST: "a file with this name exists, and files are never overwritten: choose another name or folder",
 }
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _NO_LINK_TO_THERE = _NO_HARD_LINKS | {errno.EXDEV}
 
 PART = ".part"
-"""Suffix of a file's temporary name while it is written; the name also begins with a dot."""
+"""Suffix of a file's temporary name while the file is written; the name also begins with a dot."""
 
 _COPIED_AT_ONCE = 1 << 24
 
 _FLUSHED_AT_ONCE = 1 << 23
-"""Number of bytes after which the system starts to write them to disk, so that the final sync is short."""
+"""Number of bytes after which the operating system starts to write them to disk, so that the final sync is short."""
 
 
 class NotDurableError(ColdframeError):
@@ -72,7 +72,7 @@ def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
     path
         The file to create, in an existing folder.
     buffers
-        The content, written one after the other.
+        The content; the buffers are written one after the other.
 
     Raises
     ------
@@ -96,8 +96,9 @@ def write_durably(path: Path, buffers: Iterable[Buffer]) -> None:
 def replace_durably(path: Path, buffers: Iterable[Buffer]) -> None:
     """Write a file that may exist already; at any moment, either the old or the new file exists and is complete.
 
-    Use this for files that can be derived again, never for frames. Errors are those of `write_durably`. After an error,
-    the old file still exists; only if the sync of the folder failed, it may be the new file.
+    Use this function for files that can be derived again, never for frames. Errors are those of `write_durably`. After
+    an error, the old file still exists, unless only the sync of the folder failed; then the new file may have replaced
+    it.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
     try:
@@ -113,7 +114,7 @@ def replace_durably(path: Path, buffers: Iterable[Buffer]) -> None:
 
 
 def link_durably(source: Path, path: Path) -> None:
-    """Give an existing file another name by a hard link or, if the file system has no hard links, by a copy.
+    """Give an existing file a second name by a hard link or, if the file system has no hard links, by a copy.
 
     Parameters
     ----------
@@ -142,7 +143,7 @@ def link_durably(source: Path, path: Path) -> None:
 def make_folder_durably(folder: Path) -> None:
     """Create a folder and any missing parents so that they survive a power cut.
 
-    A file is only as durable as the names of the folders above it.
+    A file survives a power cut only if the names of all folders above it survive as well.
 
     Raises
     ------
@@ -183,8 +184,8 @@ def _publish(temporary: Path, path: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        # FAT and exFAT have no hard links. On these, an empty file that is created exclusively reserves the name, and
-        # the rename then replaces this file.
+        # FAT and exFAT have no hard links. On these file systems, an empty file that is created exclusively reserves
+        # the name, and the rename then replaces this file.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         temporary.replace(path)
 

@@ -1,4 +1,4 @@
-"""Encoding of frames and masters as FITS files, and reading that trusts no byte."""
+"""Encoding of frames and masters as FITS files, and reading of FITS files that may be damaged."""
 
 import mmap
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ from coldframe.errors import ColdframeError
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 LONGEST_HEADER = 200 * BLOCK_LENGTH
-"""Longest header, 7,200 cards; a file whose header does not end within it is not FITS."""
+"""Length of the longest header, 7,200 cards; a file whose header does not end within it is not FITS."""
 
 BZERO = 32768
 """The offset by which FITS stores unsigned values in signed 16-bit words (FITS standard 4.0, table 11)."""
@@ -64,7 +64,7 @@ class FrameFileError(ColdframeError):
 
 
 class FrameEncoder:
-    """An encoder of frames as FITS files; the first frame allocates a buffer that all others reuse.
+    """An encoder of frames as FITS files; the first frame allocates a buffer that all later frames reuse.
 
     An encoder must not be shared between threads.
     """
@@ -81,7 +81,7 @@ class FrameEncoder:
         pixels
             uint16, shape (height, width).
         cards
-            Cards that describe the frame; the cards of the structure, CHECKSUM and DATASUM are added.
+            Cards that describe the frame; the structural cards, CHECKSUM and DATASUM are added.
 
         Returns
         -------
@@ -114,7 +114,7 @@ def primary_pieces(
 ) -> Iterator[bytes | memoryview]:
     """Yield header and data of a file's first image in pieces; each piece is encoded on demand, which saves a copy.
 
-    See `FrameEncoder.encode`; the plane may consist of 32-bit floats, or of 8 or 16 bits unsigned.
+    See `FrameEncoder.encode`; the plane may consist of 32-bit floats, or of unsigned 8- or 16-bit integers.
     """
     structure = [*_primary(_bits(plane), plane.shape), *_unsigned(plane)]
     yield sealed_header(structure, cards, _sum_of_pieces(plane))
@@ -237,8 +237,8 @@ def parse(buffer: Buffer, name: Path | str = "frame in memory") -> tuple[NDArray
     Raises
     ------
     FrameFileError
-        If the bytes are not an image of two axes with 8 bits, with 16 bits unsigned (BZERO 32768) or with 16 bits
-        without negative values, or if the data are incomplete.
+        If the bytes are not a two-dimensional image of 8-bit, unsigned 16-bit (BZERO 32768) or non-negative signed
+        16-bit integers, or if the data are incomplete.
     """
     bytes_ = memoryview(buffer).cast("B")
     header, data_start = parse_header(bytes_, name)

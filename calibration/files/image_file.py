@@ -1,6 +1,6 @@
 """Image files of any camera and program: the location and the format of their pixels.
 
-No header is trusted: the sizes in it are checked against the length of the file before memory is allocated.
+Headers are not trusted: the sizes in a header are checked against the length of the file before memory is allocated.
 """
 
 import gzip
@@ -46,10 +46,10 @@ UINT16_STORAGES = frozenset({(8, 0, 1), (16, 0, 1), (16, BZERO, 1)})
 
 GZIP_MAGIC = b"\x1f\x8b"
 MOST_COMPRESSED = 2000
-"""Most pixels that one byte of a compressed file can represent; zlib reaches 1,032."""
+"""Largest number of pixels that one byte of a compressed file can represent; zlib reaches 1,032."""
 
 _USUAL_HEADER = 1 << 16
-"""Number of bytes within which most headers end; for most files, no more are read."""
+"""Number of bytes within which most headers end; for most files, no more bytes are read."""
 
 _PAGES_OF_A_SEEK = 32
 """Number of pages that a memory card reads in sequence in about the time of one random read."""
@@ -105,7 +105,7 @@ class ImageFile:
         return abs(self.bits) // 8
 
     def pixels(self) -> NDArray[np.uint16] | NDArray[np.float32]:
-        """Return all values: uint16 for an image of 8 or 16 bits, float32 for any other.
+        """Return all values: uint16 for an image of 8 or 16 bits, float32 for any other image.
 
         Raises
         ------

@@ -17,7 +17,8 @@ RAW_TYPES = {
     FrameKind.DARK_FLAT: "Dark Frame",
     FrameKind.LIGHT: "Light Frame",
 }
-"""IMAGETYP as INDI writes it; a dark flat is a dark, because programs that group frames have no word for dark flats."""
+"""IMAGETYP as INDI writes it; a dark flat is called a dark, because programs that group frames have no word for dark
+flats."""
 
 ROLES = {
     FrameKind.BIAS: "BIAS",
@@ -101,9 +102,9 @@ def setting_cards(
 
 
 def with_driver_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Card]:
-    """Return our cards, with deviating values of the driver in their comments, followed by the driver's other cards.
+    """Return our cards, with differing values of the driver in their comments, followed by the driver's other cards.
 
-    Unless the driver's header contains ROWORDER, rows are assumed to run from the top down, as INDI's drivers write
+    Unless the driver's header contains ROWORDER, rows are assumed to run from top to bottom, as INDI's drivers write
     them.
     """
     own = [_remembering(card, header) for card in ours]

@@ -34,11 +34,11 @@ def settings_text(
 
 
 def name_part(text: str) -> str:
-    """Return text with the characters replaced that a file name must not contain; the result is never ".."."""
+    """Replace the characters that a file name must not contain; the result is never ".."."""
     part = _NOT_IN_NAMES.sub("-", ascii_text(text))
     return part if part.strip(".") else "-"
 
 
 def _decimal(seconds: float) -> str:
-    """Return seconds as text, to the microsecond, without exponent and trailing zeros."""
+    """Return seconds as text, to the microsecond, without an exponent or trailing zeros."""
     return f"{seconds:.6f}".rstrip("0").rstrip(".")

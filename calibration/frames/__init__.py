@@ -1,6 +1,6 @@
 """The setup of a frame, the choice of the masters that fit it, and its overscan.
 
 Start with `setup.FrameSetup`, which contains the camera setting, filter and optical train from a header. `matching`
-finds the master that fits a light, and explains why others do not. `overscan` reads the sections of a header, and
-subtracts and trims the overscan. This room must not combine frames.
+finds the master that fits a light, and explains why other masters do not fit. `overscan` reads the sections of a
+header, and subtracts and trims the overscan. This room must not combine frames.
 """

@@ -1,4 +1,4 @@
-"""The choice of the master that calibrates a light, with the reasons why others do not fit; pure functions."""
+"""Pure functions that choose the master that calibrates a light, and explain why other masters do not fit."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from coldframe.config.frames import FrameKind
 DAY_S = 86_400
 
 DARK_FLAT_EXPOSURE = 0.1
-"""Largest relative difference between the exposures of flats and their darks, because 10 % of the dark signal of a few
-seconds is negligible."""
+"""Largest relative difference between the exposures of flats and their darks; 10 % of the dark signal of a few seconds
+is negligible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,15 @@ class Tolerances:
     longest_stretch
         Largest factor by which a dark is scaled up; its noise grows by the same factor.
     bias_days, dark_days
-        Largest time between master and light, either way; sensors gain hot pixels, and drivers change their offsets.
+        Longest time between master and light, in either direction; sensors gain hot pixels, and drivers change their
+        offsets.
     flat_days
-        Largest time between flat and light, either way; dust moves even in a telescope that is left alone.
+        Longest time between flat and light, in either direction; dust moves even in a telescope that is not touched.
     focus_steps, rotation_deg
-        Positions of focuser and rotator; beyond these differences, dust shadows no longer fall on the same pixels.
+        Differences in the positions of focuser and rotator, beyond which dust shadows no longer fall on the same
+        pixels.
     focal_length
-        Relative difference of the focal length; a reducer changes it by more than this.
+        Relative difference between the focal lengths; a reducer causes a larger difference.
     """
 
     cooled_c: float = 1.0
@@ -105,8 +107,8 @@ def best_master(
     Bias and darks must agree with the light in camera, size, gain, offset, binning, readout mode and temperature; darks
     must also agree in exposure. Flats must agree in camera, size, gain, binning, readout mode, colour filter array,
     filter and optical train; offset, temperature and exposure do not matter, because the dark flats have removed their
-    effects. Among the masters that fit, one with the fewest unknown values is chosen, then the nearest in temperature
-    (in half degrees), exposure and time.
+    effects. Of the masters that fit, the one with the fewest unknown values is chosen. If several have equally few, the
+    nearest in temperature (in half degrees), then in exposure, then in time is chosen.
 
     Parameters
     ----------
@@ -415,9 +417,9 @@ _RULES: Mapping[FrameKind, tuple[Rule, ...]] = {
 
 
 def superseded(masters: Mapping[Path, FrameSetup]) -> tuple[Path, ...]:
-    """Return the masters that have a newer equivalent in all properties that matter for a light.
+    """Return the masters for which a newer master exists that is equal in all properties that matter for a light.
 
-    A flat remains valid for lights of the same time, so only one that is more than `Tolerances.flat_days` newer
+    A flat remains valid for lights of the same time, so only a flat that is more than `Tolerances.flat_days` newer
     replaces it.
     """
     # The temperature limits are tight, because darks of an uncooled camera are useful at every temperature.

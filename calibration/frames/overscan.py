@@ -1,7 +1,7 @@
 """Subtraction and trimming of the overscan, whose pixels were read out unexposed and contain the level of each line.
 
-In the header, BIASSEC is the section of the strip, and TRIMSEC or DATASEC that of the image (NOAO's conventions,
-https://noirlab.edu/science/ FITS keyword dictionary; 1-based, both ends included).
+In the header, BIASSEC is the section of the strip, and TRIMSEC or DATASEC is the section of the image. Sections are
+1-based and include both ends, according to NOAO's conventions (FITS keyword dictionary, https://noirlab.edu/science/).
 """
 
 import re
@@ -39,7 +39,7 @@ SMOOTHED_LINES = 101
 """Number of lines to which the parabola is fitted."""
 
 STRAY_SIGMA = 5.0
-"""Number of sigma from the running median beyond which a whole line was disturbed, and is replaced by this median."""
+"""A line whose level is further than this number of sigma from the running median is replaced by the running median."""
 
 _NEIGHBOURS = 51
 _SECTION = re.compile(r"\[(\d{1,6}):(\d{1,6}),(\d{1,6}):(\d{1,6})\]")
@@ -92,7 +92,7 @@ class Sections(NamedTuple):
 
     @property
     def beside(self) -> bool:
-        """True for a strip beside the image, with one level per row; False for a strip above or below it."""
+        """True for a strip next to the image, with one level per row; False for a strip above or below it."""
         return self.strip.right <= self.kept.left or self.strip.left >= self.kept.right
 
 
@@ -116,13 +116,13 @@ class Corrected(NamedTuple):
 class Overscan:
     """The method of subtracting the overscan of a frame.
 
-    The level of a line is the mean of the line's pixels in the strip, without values beyond `KAPPA` sigma from their
-    median; sigma is derived from the median absolute deviation of the whole strip. The method "row" subtracts this
-    level. Its error, the read noise divided by the square root of the strip's width, then appears as a stripe along the
-    line. The method "smooth" subtracts a parabola fitted to the levels of the 101 surrounding lines (A. Savitzky and M.
-    Golay 1964, Analytical Chemistry 36, 1627; at the ends, of the outermost 101 lines), after replacing lines that
-    deviate by 5 sigma from the running median of 51 lines. The error of the parabola is 0.15 times that of a single
-    line.
+    The level of a line is the mean of the line's pixels in the strip, without values further than `KAPPA` sigma from
+    their median; sigma is derived from the median absolute deviation of the whole strip. The method "row" subtracts
+    this level. Its error, the read noise divided by the square root of the strip's width, then appears as a stripe
+    along the line. The method "smooth" first replaces lines that deviate by 5 sigma from the running median of 51
+    lines. It then subtracts a parabola fitted to the levels of the 101 surrounding lines or, at the ends, of the
+    outermost 101 lines (A. Savitzky and M. Golay 1964, Analytical Chemistry 36, 1627). The error of the parabola is
+    0.15 times that of a single line.
 
     Attributes
     ----------
@@ -271,8 +271,8 @@ def corrected_header(header: Header, overscan: Overscan) -> dict[str, HeaderValu
 def corrected_copy(image: ImageFile, overscan: Overscan, folder: Path) -> tuple[ImageFile, NDArray[np.int32]]:
     """Write a copy of a frame without its overscan into a folder; return the copy and the remainders left by rounding.
 
-    The copy keeps the header of the whole frame. 8- and 16-bit frames become 16-bit frames; all others become 32-bit
-    floats. See `Overscan.correct`.
+    The copy keeps the header of the whole frame. 8- and 16-bit frames become 16-bit frames; all other frames become
+    32-bit floats. See `Overscan.correct`.
 
     Raises
     ------
@@ -304,7 +304,7 @@ def _section(header: Header, keyword: str, shape: tuple[int, int]) -> Section | 
 
 
 def _shown(text: str) -> str:
-    """Shorten untrusted text to fit into a line."""
+    """Shorten untrusted text so that it fits on one line."""
     return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "...")
 
 

@@ -67,7 +67,7 @@ class FrameSetup:
     cooled
         True if the header has a setpoint, and the sensor had reached it.
     filter_name
-        Name of the filter; None also if there is no filter.
+        Name of the filter; None if it is missing or there is no filter.
     mosaic
         Colour filter array; None for mono. The name of a Bayer array begins at the file's first pixel, such as "GRBG"
         for an RGGB array that begins one column earlier; other arrays are named with their offsets, such as
@@ -77,7 +77,7 @@ class FrameSetup:
     train
         Telescope, focuser and rotator.
     taken_at
-        Start of the exposure, UTC; for masters, of the first frame.
+        Start of the exposure, UTC; for masters, the start of the first frame.
     sensor_c
         Measured sensor temperature, degrees Celsius.
     setpoint_c
@@ -190,7 +190,7 @@ def fault_of_raw_frame(header: Header) -> str | None:
     CALSTAT.
     """
     if is_combined(header):
-        return "is a master already, not a raw frame"
+        return "is already a master, not a raw frame"
     calibrated = CardReader(header).text("CALSTAT")
     return None if calibrated is None else f"was calibrated before (CALSTAT {calibrated})"
 
@@ -262,7 +262,7 @@ def _mosaic(cards: CardReader) -> str | None:
 
 
 def _shifted(pattern: str, right: int, down: int) -> str:
-    """Return the pattern as it appears from a first pixel that is `right` columns and `down` rows further in."""
+    """Return the pattern of an image whose first pixel is `right` columns and `down` rows further in."""
     if pattern in BAYER_PATTERNS:
         rows = (pattern[:2], pattern[2:])
         return "".join(rows[(down + row) % 2][(right + column) % 2] for row in (0, 1) for column in (0, 1))

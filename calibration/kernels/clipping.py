@@ -110,7 +110,7 @@ def clip_pixel(
 
 @kernel
 def standard_error(kept: int, total: int, squares: int, scatter_correction: float) -> np.float32:
-    """Return the standard error of the mean of the kept values; NaN for fewer than two.
+    """Return the standard error of the mean of the kept values; NaN for fewer than two values.
 
     `scatter_correction` is the factor by which the squared standard error must grow, because clipping reduces the
     scatter; see `coldframe.calibration.stacking.uncertainty`.
@@ -141,8 +141,8 @@ def combine_pixels(
 ) -> None:
     """Clip and average the pixels of a band; write a count of 0 for pixels whose tails are too short to decide.
 
-    In most pixels, clipping rejects no value. Vector code finds these pixels a tile at a time; only the others are
-    clipped one by one.
+    In most pixels, clipping rejects no value. Vector code finds these pixels a tile at a time; only the remaining
+    pixels are clipped one by one.
     """
     tails = high.shape[0]
     # If the two tails overlap, they contain the whole sample.

@@ -2,16 +2,17 @@
 """The statistics of the column sort; each public kernel combines a whole band.
 
 A band contains the same pixels of all frames: shape (frames, pixels), uint16 or float32 in the machine's byte order.
-The kernels work on one tile of a band at a time. They copy the tile into a scratch array that stays in the processor's
-cache, with a row for each frame; sort the columns with a network of comparators that work on whole rows; and compute
-the statistic of each column.
+The kernels work on one tile of a band at a time. They copy the tile into a scratch array, which has a row for each
+frame and stays in the processor's cache. Then they sort the columns with a network of comparators that work on whole
+rows, and compute the statistic of each column.
 
-In most columns, clipping rejects no value. Vector code finds these columns a tile at a time; only the others are
-clipped one by one.
+In most columns, clipping rejects no value. Vector code finds these columns a tile at a time; only the remaining columns
+are clipped one by one.
 
-Parameters that the kernels of bands share: `flip` as for `load`; `near` as for `add_up`; `sums` is a scratch array of
-shape (SUMS, TILE); `network` completes `sort_rows` for the rows that the statistic needs; `pedestal` is subtracted from
-the result; `scatter_correction` as for `standard_error`; `value`, `uncertainty` and `counts` are flat outputs.
+The kernels of bands share these parameters. `load` describes `flip`, `add_up` describes `near`, and `standard_error`
+describes `scatter_correction`. `sums` is a scratch array of shape (SUMS, TILE). `network` completes `sort_rows` for the
+rows that the statistic needs. `pedestal` is subtracted from the result. `value`, `uncertainty` and `counts` are flat
+outputs.
 """
 
 import numpy as np
@@ -42,7 +43,7 @@ from coldframe.calibration.kernels.tiles import (
 from coldframe.calibration.kernels.winsorizing import find_winsorized_variances, winsorized_variance
 
 ENDS = 6
-"""Number of values at each end of a column on which clipping decides first."""
+"""Number of values at each end of a column that clipping examines first."""
 
 
 @kernel
@@ -98,7 +99,7 @@ def reject_ends(
     total: int,
     square: int,
 ) -> tuple[int, int, int, int]:
-    """Reject values further from the median than the limit, the farthest first, until `LAST_KEPT` are left.
+    """Reject values further from the median than the limit, from the farthest inwards, until `LAST_KEPT` are left.
 
     Parameters
     ----------
@@ -279,7 +280,7 @@ def clip_about_medians(
     """Clip each column about the median and average it; `MedianClipping` and `Winsorizing` define the rules.
 
     `step` is negative for the plain sigma of the values. For the winsorized sigma, `step` is 1 if the bounds are
-    rounded to whole numbers, 0 if not.
+    rounded to whole numbers, and 0 otherwise.
     """
     frames, pixels = band.shape
     columns = np.empty(frames * STRIDE, band.dtype)

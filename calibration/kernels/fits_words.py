@@ -5,7 +5,7 @@ import numpy as np
 from coldframe.calibration.kernels.compiling import U16, kernel
 
 TILE = 4096
-"""Number of pixels to encode at once, small enough that the sums of their words fit 32 bits."""
+"""Number of pixels to encode at once, small enough that the sums of their words fit in 32 bits."""
 
 
 @kernel
@@ -15,9 +15,9 @@ def encode_unsigned(pixels: U16, encoded: U16) -> tuple[int, int]:
     Parameters
     ----------
     pixels
-        Flat.
+        Flat array.
     encoded
-        Flat output; big-endian words in an array of native (little-endian) type.
+        Flat output array: big-endian words in an array of native (little-endian) type.
 
     Returns
     -------
@@ -56,11 +56,11 @@ def decode_unsigned(encoded: U16, offset: int, pixels: U16) -> int:
     Parameters
     ----------
     encoded
-        Flat; big-endian words that were read as little-endian words.
+        Flat array of big-endian words that were read as little-endian words.
     offset
         32768 for unsigned data (BZERO 32768), 0 for signed data.
     pixels
-        Flat output.
+        Flat output array.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def decode_words(words: U16, flip: int) -> int:
     Parameters
     ----------
     words
-        Flat.
+        Flat array.
     flip
         32768 to invert the sign bit, 0 to keep it.
 

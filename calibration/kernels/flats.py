@@ -45,7 +45,7 @@ def scale_words(pixels: U16, dark: F32, scales: F32, first: int, width: int) -> 
     Parameters
     ----------
     pixels, dark
-        Flattened sections of frame and dark that begin at pixel index `first`.
+        Flattened sections of the frame and the dark that begin at pixel index `first`.
     scales
         Shape (2, 2): by row and column of the pattern.
     first

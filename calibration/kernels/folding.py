@@ -1,9 +1,9 @@
 """Kernels that fold frames into the running state of a set, and merge two states.
 
-The state of a band of pixels consists of `totals` and `squares`, flat, and of the tails `high` and `low`, shape (k,
-pixels) with k up to 8: the largest values in descending order and the smallest in ascending order. The kernels work row
-by row on contiguous slices that stay in the first-level cache, in 16 or 32 bits wherever possible, so that the compiler
-emits vector code.
+The state of a band of pixels consists of the flat arrays `totals` and `squares`, and of the tails `high` and `low`,
+which have the shape (k, pixels) with k up to 8. The tails contain the largest values in descending order and the
+smallest values in ascending order. The kernels work row by row on contiguous slices that stay in the first-level cache,
+in 16 or 32 bits wherever possible, so that the compiler emits vector code.
 """
 
 import numpy as np
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from coldframe.calibration.kernels.compiling import U16, U32, kernel
 
 FOLD_TILE = 1024
-"""Number of pixels to fold at once; their slices of all rows of both tails (32 KiB) fit the first-level cache."""
+"""Number of pixels to fold at once; their slices of all rows of both tails (32 KiB) fit in the first-level cache."""
 
 BATCH = 8
-"""Number of frames to fold together, so that the state, far larger than a frame, passes the processor only once."""
+"""Number of frames to fold together, so that the state, which is far larger than a frame, is read only once for all of
+them."""
 
 SORT_BATCH = (
     (0, 2), (1, 3), (4, 6), (5, 7),
@@ -47,7 +48,7 @@ def fold(pixels: U16, totals: U32, squares: NDArray[np.uint64], high: U16, low: 
 def fold_batch(pixels: tuple[U16, ...], totals: U32, squares: NDArray[np.uint64], high: U16, low: U16) -> None:
     """Fold the flattened pixels of `BATCH` frames into the state of a band.
 
-    The eight values of each pixel are sorted first, then merged with its tails.
+    The eight values of each pixel are sorted first, and then merged with the pixel's tails.
     """
     tails, size = high.shape
     rows = np.empty((BATCH, FOLD_TILE), np.uint16)
@@ -59,7 +60,7 @@ def fold_batch(pixels: tuple[U16, ...], totals: U32, squares: NDArray[np.uint64]
             rows[number, : end - begin] = tile
         for first, second in SORT_BATCH:
             order(rows[first, : end - begin], rows[second, : end - begin])
-        # One run ascends and the other descends, so the maxima, place by place, are the largest values of both in
+        # One run ascends and the other descends, so the element-wise maxima are the largest values of both runs, in
         # bitonic order.
         for rank in range(tails):
             keep_larger(rows[BATCH - tails + rank, : end - begin], high[rank, begin:end])
@@ -112,7 +113,7 @@ def add_squares(pixels: U16, totals: U32, squares: NDArray[np.uint64]) -> None:
 
 @kernel
 def order(smaller: U16, larger: U16) -> None:
-    """Compare two rows place by place; store the smaller values in the first row, and the larger in the second."""
+    """Compare two rows element by element; store the smaller values in the first row, and the larger in the second."""
     for i in range(smaller.size):
         one, other = smaller[i], larger[i]
         smaller[i] = min(one, other)
@@ -121,14 +122,14 @@ def order(smaller: U16, larger: U16) -> None:
 
 @kernel
 def push_down(pixels: U16, above: U16, row: U16) -> None:
-    """Give a place of a descending tail the new value, or the value that it pushes out of the place above."""
+    """Set a place of a descending tail to the new value, or to the value that is displaced from the place above."""
     for i in range(pixels.size):
         row[i] = max(row[i], min(above[i], pixels[i]))
 
 
 @kernel
 def push_up(pixels: U16, below: U16, row: U16) -> None:
-    """Give a place of an ascending tail the new value, or the value that it pushes out of the place below."""
+    """Set a place of an ascending tail to the new value, or to the value that is displaced from the place below."""
     for i in range(pixels.size):
         row[i] = min(row[i], max(below[i], pixels[i]))
 

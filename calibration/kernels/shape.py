@@ -18,7 +18,7 @@ def sum_cells(pixels: U16, edges: I64, low: int, high: int, sums: I64) -> int:
     low, high
         The bounds, from 0 to 65535.
     sums
-        Shape (height // 2, cells), zeroed by the caller: a cell is two rows high.
+        Shape (height // 2, cells), zeroed by the caller; each cell is two rows high.
     """
     bits = np.uint16(0)
     lowest, highest = np.uint16(low), np.uint16(high)

@@ -2,8 +2,9 @@
 """Kernels that load, sort and sum the columns of one tile of the column sort.
 
 `columns` is the flat scratch array. It contains a row for each frame, `STRIDE` values apart, with the tile's pixels of
-that frame. Sums are taken over deviations from the origin, which is the column's value in row frames // 2. The sums are
-exact for integers (they fit 64 bits for up to 32,767 frames), and for floats they keep their precision at any level.
+that frame. Sums are taken over deviations from the origin, which is the column's value in row frames // 2. For
+integers, the sums are exact, because they fit in 64 bits for up to 32,767 frames. For floats, the sums keep their
+precision at any level.
 """
 
 from typing import Any
@@ -15,7 +16,8 @@ from coldframe.calibration.kernels.clipping import standard_error
 from coldframe.calibration.kernels.compiling import F32, U16, kernel
 
 TILE = 256
-"""Number of pixels to sort together; for 50 frames of 16 bits, the scratch array takes 27 KiB, within the L1 cache."""
+"""Number of pixels to sort together; for 50 frames of 16 bits, the scratch array takes 27 KiB and fits in the L1
+cache."""
 
 STRIDE = TILE + 16
 """Distance between rows of the scratch array; a power of two would map all rows to the same lines of the cache."""
@@ -33,7 +35,8 @@ Pairs = NDArray[np.int32]
 
 
 TOTAL, SQUARE, INNER_TOTAL, INNER_SQUARE, SUMS = 0, 1, 2, 3, 4
-"""Number of rows of the sums: sum and sum of squares of all values, and both without some values at each end."""
+"""Number of rows of the sums: the sum and the sum of squares, each with all values and without some values at each
+end."""
 
 
 @kernel
@@ -60,7 +63,8 @@ def load(band: Columns, begin: int, end: int, flip: int | None, columns: Columns
     begin, end
         Range of pixels; `end` is excluded.
     flip
-        For big-endian words from a file: 32768 to invert the sign bit, 0 to keep it. None if the band contains pixels.
+        For big-endian words from a file: 32768 to invert the sign bit, 0 to keep it. None if the band contains decoded
+        pixels.
     columns
         The scratch array, an output.
     """
@@ -96,7 +100,7 @@ def sort_rows(columns: Columns, frames: int, size: int, network: Pairs) -> None:
 def sort_eight(rows: Columns, size: int) -> None:
     """Sort the first eight rows with the minimum of 19 comparators; the values of a column stay in registers.
 
-    Knuth, The Art of Computer Programming 3, 2nd edition, section 5.3.4.
+    See Knuth, The Art of Computer Programming 3, 2nd edition, section 5.3.4.
     """
     for i in range(size):
         a, b, c, d = rows[i], rows[STRIDE + i], rows[2 * STRIDE + i], rows[3 * STRIDE + i]
@@ -173,7 +177,7 @@ def add_rows(columns: Columns, frames: int, first: int, last: int, size: int, su
 
 @kernel
 def add_near_rows(columns: Columns, frames: int, first: int, last: int, size: int, sums: Sums) -> None:
-    """Do the same as `add_rows` for sums that fit 32 bits: four rows at a time, and the rest one by one."""
+    """Do the same as `add_rows` for sums that fit in 32 bits; add four rows at a time, and the rest one by one."""
     whole = np.int32
     origin = row_of(columns, frames // 2, size)
     near_total, near_square = np.zeros(TILE, np.int32), np.zeros(TILE, np.int32)

@@ -1,8 +1,8 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
 """The scatter of a column whose outliers are moved to 1.5 sigma, for a whole tile and for a single column.
 
-`Winsorizing` defines the rule. Vector code computes the scatter of whole tiles; that of a single column is computed
-again after each rejection.
+`Winsorizing` defines the rule. Vector code computes the scatter of whole tiles; the scatter of a single column is
+computed again after each rejection.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ WINSORIZED_AT = 1.5
 """Distance of the bounds from the median, in sigma (Huber, Robust Statistics, 1981)."""
 
 CONSISTENCY = 1.134
-"""Factor that makes sigma right for normal samples whose outliers are moved to 1.5 sigma (Huber, ibid.)."""
+"""Factor that corrects sigma for normal samples whose outliers are moved to 1.5 sigma (Huber, ibid.)."""
 
 CONVERGED = 0.0005
 """Relative change of sigma below which sigma has settled, as in Siril."""
@@ -25,7 +25,7 @@ MOST_WINSORIZINGS = 50
 
 @kernel
 def find_winsorized_variances(columns: Columns, frames: int, sums: Sums, step: float, variances: Variances) -> None:
-    """Replace the variance of each column of a tile by its `winsorized_variance`.
+    """Replace the variance of each column of a tile with its `winsorized_variance`.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def winsorized_variance(
     total: float,
     square: float,
 ) -> float:
-    """Return the variance of values moved to 1.5 sigma, repeated until sigma settles, scaled for normal samples.
+    """Move outliers to 1.5 sigma repeatedly until sigma settles; return the variance, scaled for normal samples.
 
     Parameters
     ----------

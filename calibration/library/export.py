@@ -20,18 +20,19 @@ _SIRIL_NAMES = {
 _WBPP_NOTE = """\
 Masters for PixInsight's WBPP, one folder for each combination of camera, gain, offset, temperature and binning.
 
-Add one of these folders at a time: WBPP 1.4 ignores gain and temperature, and would mix them. Set EXPTIME, BINNING and
-FILTER as grouping keywords ("pre"). Set the dark exposure tolerance to 0 s (the default of 10 s merges darks), and
-switch off "Optimize" for darks unless the sensor shows no glow.
+Add one of these folders at a time: WBPP 1.4 ignores gain and temperature, and would mix masters that differ in them.
+Set EXPTIME, BINNING and FILTER as grouping keywords ("pre"). Set the dark exposure tolerance to 0 s (the default of
+10 s merges darks), and switch off "Optimize" for darks unless the sensor shows no glow.
 """
 
 
 def export_siril(masters: Mapping[Path, FrameSetup], target: Path) -> list[Path]:
     """Arrange masters in the folders, and under the names, that Siril's scripts use.
 
-    Each combination of settings, dark exposure and filter gets a folder to use as Siril's working folder. Its subfolder
-    `masters/` contains those of `dark_stacked.fit`, `pp_flat_stacked.fit` and `bias_stacked.fit` for which there is a
-    master. Bias-subtracted darks are skipped, because Siril and WBPP would not add the bias back.
+    The export creates a folder, to use as Siril's working folder, for each combination of settings, dark exposure and
+    filter. Its subfolder `masters/` contains `dark_stacked.fit`, `pp_flat_stacked.fit` and `bias_stacked.fit`, each
+    only if there is a master for it. Bias-subtracted darks are skipped, because Siril and WBPP would not add the bias
+    back.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ def export_siril(masters: Mapping[Path, FrameSetup], target: Path) -> list[Path]
     Returns
     -------
     list of Path
-        The new files: hard links, or copies on another disk.
+        The new files: hard links, or copies if `target` is on a different disk.
 
     Raises
     ------
@@ -122,7 +123,7 @@ def _wbpp_folder(master: FrameSetup) -> str:
 
 
 def _linked(source: Path, path: Path) -> list[Path]:
-    """Link a file and return a list of its new path, or an empty list if the name exists."""
+    """Link a file and return a list with its new path, or an empty list if the name already exists."""
     if path.exists():
         return []
     try:

@@ -1,4 +1,4 @@
-"""The library's index: a cache of headers, so that unchanged files need not be read again; it may be deleted."""
+"""The library's index: a cache of headers, so that unchanged files need not be read again; the file may be deleted."""
 
 import json
 import sqlite3
@@ -38,9 +38,9 @@ class Stamp(NamedTuple):
 class LibraryIndex:
     """An SQLite file with the headers of masters.
 
-    Each use of `opened` opens the file, checks it, and recreates it if it is broken. If the folder is not writable, the
-    index exists only in memory until it is closed. Errors after opening are ignored; the headers are then read from the
-    files again, which is slower but has no other effect.
+    Each use of `opened` opens the file, checks it, and recreates it if it is damaged. If the folder is not writable,
+    the index exists only in memory until it is closed. Errors after opening are ignored; the headers are then read from
+    the files again, which is slower but has no other effect.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def _check(connection: sqlite3.Connection) -> None:
 
 
 class OpenIndex:
-    """The open index; entries that cannot be read are treated as missing; entries that cannot be written are lost."""
+    """The open index; unreadable entries are treated as missing, and entries that cannot be written are lost."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

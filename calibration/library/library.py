@@ -5,7 +5,7 @@
     library/
         ASI2600MM/biases/MasterBias_ASI2600MM_G100_O50_-10C_1x1_2026-11-22.fits
         ASI2600MM/darks/...  ASI2600MM/dark-flats/...  ASI2600MM/flats/...
-        superseded/                       masters that newer ones have replaced
+        superseded/                       masters that newer masters have replaced
         index.sqlite                      a cache; the headers are authoritative
 """
 
@@ -72,8 +72,8 @@ class Catalogue:
 class Library:
     """A folder of masters.
 
-    Several processes may use it at once: files appear only when complete and never change, and the index serialises
-    writers.
+    Several processes may use the library at once: files appear only when complete and never change, and the index
+    serialises writers.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Library:
     folder: Path
 
     def file(self, master: Path) -> Path:
-        """Add a master as a hard link or, if that is impossible, a copy; return its path. Filed masters do not change.
+        """Add a master as a hard link or, if that fails, as a copy; return its path. Filed masters do not change.
 
         Parameters
         ----------
@@ -146,8 +146,8 @@ class Library:
     def verify(self) -> Iterator[tuple[Path, str | None]]:
         """Read every byte of every master; yield each with its fault, or None if it is intact.
 
-        The checksums in the file must be right, and the SHA-256 must equal that of the file when it was filed or first
-        found intact.
+        The checksums in the file must be correct, and its SHA-256 must equal the SHA-256 of the file when it was filed
+        or first found intact.
         """
         catalogue = self.catalogue()
         yield from catalogue.faults.items()
@@ -161,7 +161,7 @@ class Library:
         return self.catalogue()
 
     def prunable(self) -> tuple[Path, ...]:
-        """Return the masters that newer ones have replaced."""
+        """Return the masters that newer masters have replaced."""
         return superseded(self.catalogue().setups)
 
     def retire(self, master: Path) -> Path:
@@ -224,20 +224,20 @@ class Library:
 
 
 def _not_a_master(header: Header) -> str | None:
-    """Return the reason why a file with the given header is not a master; None if it is one."""
+    """Return the reason why a file with the given header is not a master; None if it is a master."""
     setup = setup_of(header)
     kind = setup.kind
     if kind is None:
-        return "does not say what it is (no known IMAGETYP)"
+        return "has no known frame type (IMAGETYP)"
     if setup.unreadable:
         return f"its header cannot be interpreted: {', '.join(map(str, setup.unreadable))}; correct the card"
     if kind not in _FOLDERS:
-        return f"is a {kind} frame: the library holds masters of bias, dark, flat and dark-flat frames"
+        return f"is a {kind} frame: the library contains masters of bias, dark, flat and dark-flat frames"
     return f"is a single {kind} frame, not a master" if is_single_frame(header) else None
 
 
 def _linked(source: Path, path: Path) -> bool:
-    """Link a file under another name; return False if another process has just created a file with this name."""
+    """Link a file under a new name; return False if another process has just created a file with this name."""
     try:
         link_durably(source, path)
     except NotDurableError as error:

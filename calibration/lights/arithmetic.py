@@ -1,4 +1,4 @@
-"""The arithmetic of calibrating lights, on planes in memory and independent of files."""
+"""The arithmetic that calibrates lights, on planes in memory and independent of files."""
 
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ PEDESTAL_STEP_ADU = 100
 """The pedestal of a 16-bit result is a multiple of this number."""
 
 MOST_PEDESTAL_ADU = 1000
-"""Largest pedestal; a larger one would reduce the range of all pixels for the sake of a few hot pixels of the dark."""
+"""Largest pedestal; a larger pedestal would reduce the range of all pixels because of a few hot pixels of the dark."""
 
 
 class MismatchError(ColdframeError):
@@ -38,7 +38,7 @@ class Correction:
     response_variance
         Relative variance of `response`.
     masked
-        bool: pixels without signal in the flat; None without a flat, or if it has no mask.
+        bool: pixels without signal in the flat; None without a flat, or if the flat has no mask.
     """
 
     subtracted: F32
@@ -87,7 +87,7 @@ def correction(dark: "Subtraction", flat: MasterPlanes | None) -> Correction:
     if flat is None:
         return Correction(dark.subtracted, dark.variance, np.ones(shape, np.float32), np.zeros(shape, np.float32), None)
     if flat.mean.shape != shape:
-        raise MismatchError(f"the master flat has the shape {flat.mean.shape}, the dark {shape}")
+        raise MismatchError(f"the master flat has the shape {flat.mean.shape}, but the dark has {shape}")
     level = float(flat.mean.mean(dtype=np.float64))
     if not 0.5 < level < 2:  # noqa: PLR2004 - generous: masks and mosaics shift the mean of coldframe's flats far less
         raise MismatchError(f"the master flat's mean is {level:.4g}: it must be relative to 1, as coldframe writes it")
@@ -116,7 +116,7 @@ def dark_subtraction(dark: MasterPlanes) -> Subtraction:
     """Return the subtraction of a master dark of the light's exposure, or of a bias if dark current does not matter.
 
     The noise of the light's readout is derived for each pixel from the scatter of the master's frames, so that it is
-    also right for hot and flickering pixels.
+    also correct for hot and flickering pixels.
     """
     return Subtraction(dark.mean, dark.uncertainty**2 + dark.frame_variance)
 
@@ -130,9 +130,9 @@ def with_own_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
 
 
 def with_other_bias(dark: MasterPlanes, bias: MasterPlanes) -> MasterPlanes:
-    """Return a bias-subtracted master dark with another bias added, including the errors of both biases.
+    """Return a bias-subtracted master dark with a different bias added, including the errors of both biases.
 
-    The uncertainty of the bias that was subtracted is unknown, and assumed to equal that of the given bias.
+    The uncertainty of the bias that was subtracted is unknown; it is assumed to equal that of the given bias.
     """
     own = _own_variance(dark, bias)
     return replace(
@@ -158,7 +158,7 @@ def _frame_variance(dark: MasterPlanes, own: F32) -> F32:
 
 def _check_shapes(dark: MasterPlanes, bias: MasterPlanes) -> None:
     if bias.mean.shape != dark.mean.shape:
-        raise MismatchError(f"the master bias has the shape {bias.mean.shape}, the dark {dark.mean.shape}")
+        raise MismatchError(f"the master bias has the shape {bias.mean.shape}, but the dark has {dark.mean.shape}")
 
 
 def scaled_subtraction(
@@ -218,7 +218,7 @@ def calibrate(pixels: NDArray[np.uint16] | F32, planes: Correction, e_per_adu: f
     from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
 
     if pixels.shape != planes.subtracted.shape:
-        raise MismatchError(f"the light has the shape {pixels.shape}, its masters {planes.subtracted.shape}")
+        raise MismatchError(f"the light has the shape {pixels.shape}, but its masters have {planes.subtracted.shape}")
     light = CalibratedLight(np.empty(pixels.shape, np.float32), np.empty(pixels.shape, np.float32))
     lights.calibrate_pixels(
         pixels.reshape(-1),

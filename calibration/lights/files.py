@@ -43,19 +43,19 @@ from coldframe.config.frames import FrameKind
 _BAND_ROWS = 256
 
 _OF_THE_RAW_FILE = re.compile(r"NAXIS\d+|EXTNAME|EXTVER|EXTLEVEL|INHERIT|BLANK|DATAMIN|DATAMAX")
-"""Keywords of the raw light that are not true of the calibrated pixels or of the new file."""
+"""Keywords of the raw light that do not apply to the calibrated pixels or to the new file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The form of calibrated lights.
+    """Options for the output of calibrated lights.
 
     Attributes
     ----------
     floating
         True for 32-bit floats instead of 16-bit integers.
     pedestal_adu
-        Level added to every pixel. None adds 0 to floats; to integers, it adds the level that keeps every pixel above
+        Level added to every pixel. None adds 0 to floats, and adds to integers the level that keeps every pixel above
         zero.
     e_per_adu
         Electrons per ADU. None takes EGAIN from the light's header; without EGAIN, the uncertainty omits photon noise.
@@ -168,16 +168,17 @@ def calibrate_file(
 ) -> CalibratedFile:
     """Calibrate one light and write the result durably to `target`, a new file in an existing folder.
 
-    The light may have 8, 16 or 32 bits or floats in ADU, and may be compressed. The first image of the new file is the
-    calibrated light. The extension UNCERT is the standard error of the calibrated light. An extension MASK follows if
-    the flat has a mask (bit 1: pixel without signal in the flat) or if defects are replaced (bit 2: defect).
+    The light may contain 8-, 16- or 32-bit integers or floats, in ADU, and may be compressed. The first image of the
+    new file is the calibrated light. The extension UNCERT is the standard error of the calibrated light. An extension
+    MASK follows if the flat has a mask (bit 1: pixel without signal in the flat) or if defects are replaced (bit 2:
+    defect).
 
     Raises
     ------
     FrameFileError
         If the light cannot be read.
     MismatchError
-        If the masters or the defect map have another shape, or the map belongs to another camera.
+        If the masters or the defect map have a different shape, or the map belongs to a different camera.
     NotDurableError
         If the result could not be written to disk, or `target` exists.
     """
@@ -185,7 +186,7 @@ def calibrate_file(
         image = open_image(light, Path(unpacked))
         raw, header = image.pixels(), dict(image.header)
     if raw.dtype.kind == "f" and raw.max() <= HIGHEST_OF_FRACTIONS:
-        raise FrameFileError(light, "its values are below 1: not in ADU, so that no master fits them")
+        raise FrameFileError(light, "its values are below 1, so they are not in ADU and no master fits them")
     pixels: NDArray[np.uint16] | NDArray[np.float32] = raw
     if recipe.overscan is not None:
         header = corrected_header(header, recipe.overscan)
@@ -204,12 +205,14 @@ def calibrate_file(
 def _calibrated(
     pixels: NDArray[np.uint16] | NDArray[np.float32], planes: Correction, e_per_adu: float | None, output: Output
 ) -> _Result:
-    """Calibrate band by band, to need little more memory than the result; set the signal of defects to zero."""
+    """Calibrate band by band, which needs little more memory than the result; set the signal of defects to zero."""
     bad = None if output.defects is None else output.defects.bad
     if bad is not None and bad.shape != planes.subtracted.shape:
-        raise MismatchError(f"the defect map has the shape {bad.shape}, the light's masters {planes.subtracted.shape}")
+        raise MismatchError(
+            f"the defect map has the shape {bad.shape}, but the light's masters have {planes.subtracted.shape}"
+        )
     if pixels.shape != planes.subtracted.shape:
-        raise MismatchError(f"the light has the shape {pixels.shape}, its masters {planes.subtracted.shape}")
+        raise MismatchError(f"the light has the shape {pixels.shape}, but its masters have {planes.subtracted.shape}")
     bands = [slice(top, min(top + _BAND_ROWS, len(pixels))) for top in range(0, len(pixels), _BAND_ROWS)]
 
     def calibrated(rows: slice) -> CalibratedLight:
@@ -246,7 +249,7 @@ def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue
     setup = setup_of(header)
     faults = defect_map_faults(setup, defects.setup)
     if faults:
-        raise MismatchError(f"the defect map {defects.path} belongs to other pixels: {', '.join(faults)}")
+        raise MismatchError(f"the defect map {defects.path} does not belong to these pixels: {', '.join(faults)}")
     result.cards.append(Card("CFDEFMAP", defects.path.name, "map of the defects"))
     result.cards.append(Card("CFDEFNUM", int(np.count_nonzero(defects.bad)), "number of defects"))
     if blank:

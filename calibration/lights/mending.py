@@ -1,4 +1,4 @@
-"""The replacement of defective pixels by values from their good neighbours."""
+"""The replacement of defective pixels with values from their good neighbours."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,12 @@ _AT_ONCE = 1 << 16
 
 
 def mend(signal: F32 | NDArray[np.uint16], uncertainty: F32, bad: Mask, period: int) -> int:
-    """Replace bad pixels by the median of their good neighbours of the same colour, in place.
+    """Replace bad pixels with the median of their good neighbours of the same colour, in place.
 
-    The neighbours are the good pixels of the nearest ring (8 pixels, 16, 24, ...) that contains any. The uncertainty
-    has two components: the noise of the median (pi/2 of the variance of a mean, which is exact for many neighbours and
-    sufficient for few), and the scatter of the neighbours beyond their own uncertainties, because the replaced pixel
-    may differ from them by as much.
+    The neighbours are the good pixels of the nearest ring (of 8, 16, 24, ... pixels) that contains good pixels. The
+    uncertainty has two components. One is the noise of the median: pi/2 of the variance of a mean, which is exact for
+    many neighbours and sufficient for few. The other is the scatter of the neighbours beyond their own uncertainties,
+    because the replaced pixel may differ from its neighbours by as much.
 
     Parameters
     ----------

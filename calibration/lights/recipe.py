@@ -25,7 +25,7 @@ class Subtract(StrEnum):
 
 
 class NoMasterError(ColdframeError):
-    """A light cannot be calibrated because a master is missing; the message states its kind and why none fits."""
+    """A light cannot be calibrated because a master is missing; the message states its kind and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class LightRecipe:
     caveats
         Properties of light and masters that could not be compared.
     overscan
-        The overscan to subtract first, as it was subtracted from the masters' frames; None leaves the frame whole.
+        The overscan to subtract first, as it was subtracted from the masters' frames; None keeps the whole frame.
     glow_witness
-        A dark of another exposure, which shows whether glow scales; None if no dark is scaled, or if no such dark is
-        available.
+        A dark with a different exposure, which shows whether glow scales with time; None if no dark is scaled, or if no
+        such dark is available.
     """
 
     dark: Path | None
@@ -97,7 +97,7 @@ def recipe_for(
 def treatments(light: FrameSetup, masters: Iterable[FrameSetup]) -> list[FrameSetup]:
     """Return the setups of the light after each treatment of the overscan that the frames of any master received.
 
-    The best treatment comes first, the untreated light last.
+    The best treatment is first, and the untreated light is last.
     """
     ways = {master.overscan for master in masters}
     known = [way for way in ways if way is not None and way.sections == light.sections]
@@ -141,7 +141,7 @@ def _glow_witness(light: FrameSetup, masters: Mapping[Path, FrameSetup], dark: M
         and not master.bias_subtracted
         and max(master.exposure_s / exposure_s, exposure_s / master.exposure_s) >= WITNESS_RATIO
     }
-    # The witness is only examined and never subtracted, so any scale is allowed, because its noise does not matter.
+    # The witness is only examined and never subtracted, so its noise does not matter and any scale is allowed.
     return best_scalable_dark(light, others, Tolerances(longest_stretch=inf)).path
 
 

@@ -1,4 +1,4 @@
-"""The decision whether a master bias suffices for flats, or whether they need dark flats of their own exposure.
+"""The decision whether a master bias suffices for flats, or whether they need dark flats with the same exposure.
 
 An error of the dark remains in the master flat, relative to the flat's signal, and affects every light that is divided
 by the flat. Therefore a few dark flats are compared with the master bias. Each kind of difference (level, slow
@@ -19,7 +19,7 @@ from coldframe.calibration.files.cards import Card
 from coldframe.calibration.measuring.statistics import central_region
 
 PROBES = 5
-"""Number of dark flats to shoot before the decision; fewer cannot be clipped."""
+"""Number of dark flats to shoot before the decision; fewer frames cannot be clipped."""
 
 TOLERANCE = 0.001
 """Largest error of the master flat due to level and slow gradients; the gradients of the sky itself are larger."""
@@ -39,10 +39,10 @@ NOISE_SIGMA = 5.0
 """A pixel is not hot if its difference is within this number of standard errors of the comparison."""
 
 FULL_SCALE_E = 50_000
-"""Number of electrons that the full range of a camera is assumed to hold before the camera has been measured."""
+"""Number of electrons that the full range of a camera is assumed to represent before the camera has been measured."""
 
 SAMPLED_PIXELS = 300_000
-"""Approximate number of pixels from which noise and scatter are derived, to 0.2 %."""
+"""Approximate number of pixels from which noise and scatter are derived, with a precision of 0.2 %."""
 
 ONE_SIGMA = 0.6827
 
@@ -107,9 +107,9 @@ class PedestalVerdict:
     level_adu
         Level of the dark flats above the bias.
     level_error, gradient_error, row_error, column_error, pixel_error
-        Relative errors that the bias would leave in the master flat: due to the level, including its uncertainty; due
-        to the block, of 8x8, that differs most from the level; due to rows, columns and single pixels, as standard
-        deviations.
+        Relative errors that the bias would leave in the master flat. They are caused by the level (including its
+        uncertainty), by the block (one of 8x8) that differs most from the level, and by rows, columns and single pixels
+        (as standard deviations).
     hot_fraction
         Fraction of pixels that would be visibly wrong after subtracting the bias.
     reason
@@ -157,7 +157,7 @@ def compare(bias: DarkMaster, dark_flat: DarkMaster, flat: PlannedFlat) -> Pedes
         If the shapes differ.
     """
     if bias.mean.shape != dark_flat.mean.shape:
-        raise ValueError(f"the bias has the shape {bias.mean.shape}, the dark flats {dark_flat.mean.shape}")
+        raise ValueError(f"the bias has the shape {bias.mean.shape}, but the dark flats have {dark_flat.mean.shape}")
     flat_noise_adu = flat.noise * flat.signal_adu
     noise_adu = hypot(_typical(bias.uncertainty, flat_noise_adu), _typical(dark_flat.uncertainty, flat_noise_adu))
     difference = dark_flat.mean - bias.mean

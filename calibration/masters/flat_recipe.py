@@ -1,8 +1,8 @@
-"""The recipe by which raw flats become a master flat, the same for running sets, files, clusters and twilight flats.
+"""The recipe that turns raw flats into a master flat, for running sets, files, clusters and twilight flats alike.
 
 1. Subtract the overscan from each frame, if the camera has one.
 2. Subtract the dark of the frame's exposure.
-3. Scale the rest to `REFERENCE_LEVEL`; with a colour filter array, each channel separately.
+3. Scale the result to `REFERENCE_LEVEL`; with a colour filter array, scale each channel separately.
 4. Stack the scaled frames: with `Accumulator` as they arrive, or with `combine_columns` from files.
 5. Add the error of the dark, which all frames share, to the uncertainty.
 6. Normalise to a mean of 1, and mask the pixels without signal.
@@ -77,7 +77,7 @@ class FlatRecipe:
         NoSignalError
             If the level above the dark is below 1 ADU.
         ValueError
-            If the dark has another shape.
+            If the dark has a different shape.
         """
         pixels = raw if self.overscan is None else self.overscan.correct_words(raw)[0]
         factors = self.scaler.factors(pixels)

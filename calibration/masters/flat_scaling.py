@@ -32,14 +32,14 @@ class NoSignalError(ColdframeError):
 
 
 class FlatScaler:
-    """Scales flat frames to one level, ready for the accumulator.
+    """A scaler that brings flat frames to one level before the accumulator combines them.
 
-    The dark is subtracted from each frame. The rest is multiplied by `REFERENCE_LEVEL` over the frame's own level, the
-    median of the central region, and rounded to 16 bits. With a colour filter array, each of the four positions in the
-    2x2 pattern has its own level. The rounding adds a noise of 0.29 to each value of about 16,384, which is 1 % of the
-    photon noise of a flat at half the full well. The result does not depend on where the pattern begins, so frames of
-    any region are treated alike. For X-Trans arrays, all pixels share one level, because the colour of the illumination
-    does not drift within a set.
+    The dark is subtracted from each frame. The result is multiplied by `REFERENCE_LEVEL` divided by the frame's level,
+    which is the median of the central region, and is rounded to 16 bits. With a colour filter array, each of the four
+    positions in the 2x2 pattern has its own level. The rounding adds a noise of 0.29 to each value of about 16,384,
+    which is 1 % of the photon noise of a flat at half the full well. The result does not depend on where the pattern
+    begins, so frames of any region of the sensor are treated in the same way. For X-Trans arrays, all pixels share one
+    level, because the colour of the illumination does not drift within a set.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class FlatScaler:
         NoSignalError
             If the level above the dark is below 1 ADU.
         ValueError
-            If the dark has another shape.
+            If the dark has a different shape.
         """
         return self.scale_by(self.factors(pixels), pixels)
 
@@ -103,7 +103,7 @@ class FlatScaler:
         NoSignalError
             If the level above the dark is below 1 ADU.
         ValueError
-            If the dark has another shape.
+            If the dark has a different shape.
         """
         dark = self._dark_for(pixels.shape)
         region = central_region(pixels.shape)
@@ -165,7 +165,7 @@ def flat_response(stack: Stack, cfa_pattern: str | None = None) -> tuple[Stack, 
     Returns
     -------
     response
-        The stack, relative. Its mean over all pixels with signal is 1; with a colour filter array, the mean is 1 for
+        The relative stack. Its mean over all pixels with signal is 1; with a colour filter array, the mean is 1 for
         each position in the pattern. Pixels without signal have the value 1 and the uncertainty 0, so that dividing by
         them changes nothing.
     dead
@@ -190,7 +190,7 @@ def cfa_period(cfa_pattern: str | None) -> int:
     Raises
     ------
     ValueError
-        If the pattern is none of these.
+        If the pattern is of any other kind.
     """
     if cfa_pattern is None:
         return 1

@@ -44,7 +44,7 @@ _KEPT_OF_DRIVER = frozenset(
         "BIASSEC", "TRIMSEC", "DATASEC",
     }
 )  # fmt: skip
-"""Cards of a raw frame that are also true of the master; others, such as the pointing, describe single frames."""
+"""Cards of a raw frame that also apply to the master; other cards, such as the pointing, describe single frames."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +76,7 @@ class MasterFrame:
     header
         Cards that the driver wrote into the first frame.
     overscan
-        The overscan that was first subtracted from each frame; None for whole frames.
+        The overscan that was subtracted from each frame first; None for whole frames.
     subtracted_sum
         DATASUM of the master that was subtracted, which identifies this master even if its file is renamed.
     remarks
@@ -245,7 +245,7 @@ def write_master(path: Path, master: MasterFrame) -> None:
     Raises
     ------
     NotDurableError
-        If the file could not be written to disk, or exists already.
+        If the file could not be written to disk, or already exists.
     """
     stack = master.stack
     unit = Card("BUNIT", "relative" if master.kind is FrameKind.FLAT else "adu", "unit of the pixels")

@@ -106,7 +106,7 @@ def read_adu_master(path: Path) -> MasterPlanes:
     ------
     FrameFileError
         As for `read_master`, or if the master contains fractions of the full range, as Siril and PixInsight write them;
-        subtracting fractions from ADU would change almost nothing without any warning.
+        subtracting fractions from ADU would have almost no effect, and would cause no warning.
     """
     master = read_master(path)
     around_zero = "OVERSCAN" in master.header or "CALSTAT" in master.header
@@ -116,13 +116,13 @@ def read_adu_master(path: Path) -> MasterPlanes:
 
 
 def _variance_factor(header: Mapping[str, HeaderValue]) -> float:
-    """Return the factor that a `Trial` gave when the master was made; 1 if the header contains no valid factor."""
+    """Return the factor that a `Trial` gave when the master was combined; 1 if the header contains no valid factor."""
     factor = header.get("CFVAR1", 1)
     return factor if isinstance(factor, int | float) and 0 < factor <= 1 else 1
 
 
 def integrity_fault(path: Path) -> str | None:
-    """Return a description of the damage to a file, or None if CHECKSUM and DATASUM of every image are right.
+    """Return a description of the damage to a file, or None if CHECKSUM and DATASUM of every image are correct.
 
     CHECKSUM makes the 32-bit ones' complement sum over an HDU all ones (FITS standard 4.0, appendix J).
     """

@@ -1,6 +1,6 @@
-"""Measurement of amplifier glow in master darks, which is light from the readout electronics at the sensor's edges.
+"""Measurement of amplifier glow, which is light from the readout electronics at the sensor's edges, in master darks.
 
-In a single master, glow appears only as a smooth rise towards an edge or corner. Two masters of different exposures
+In a single master, glow appears only as a smooth rise towards an edge or corner. Two masters with different exposures
 show whether the rise grows in proportion to the exposure, as dark current does; see `linearity`.
 """
 
@@ -20,13 +20,14 @@ BLOCKS = 16
 """Number of blocks per axis; only the middle half of the values of each block is averaged, to exclude hot pixels."""
 
 SIGNIFICANCE = 6.0
-"""Smallest significance of glow: the brightest of the 60 edge blocks above the frame's middle, in standard errors."""
+"""Smallest excess of the brightest of the 60 edge blocks over the frame's middle that counts as glow, in standard
+errors."""
 
 LARGEST_DEPARTURE = 0.05
 """Largest relative difference between the rates of linear glow at two exposures, including errors."""
 
 HARMLESS_FRACTION = 0.05
-"""A rise below this fraction of the dark signal may be scaled, because temperature gradients cause as much."""
+"""A rise below this fraction of the dark signal may be scaled, because temperature gradients cause similar rises."""
 
 _FEWEST_PIXELS = 8
 _FEWEST_BLOCKS = 3
@@ -94,7 +95,7 @@ def measure_glow(dark: F32) -> AmpGlow:
 
 @dataclass(frozen=True, slots=True)
 class Linearity:
-    """The growth of glow from one exposure to another.
+    """The growth of glow from a shorter to a longer exposure.
 
     Attributes
     ----------
@@ -114,7 +115,7 @@ class Linearity:
 
 
 def linearity(short: F32, short_s: float, long: F32, long_s: float) -> Linearity:
-    """Compare the glow at two exposures, in the block where the longer exposure has most glow.
+    """Compare the glow at two exposures, in the block where the longer exposure has the most glow.
 
     Parameters
     ----------
@@ -140,23 +141,24 @@ class DarkSignal(NamedTuple):
 
 
 def scaling_fault(dark: DarkSignal, scale: float, witness: DarkSignal | None) -> str | None:
-    """Return the reason why a dark must not be scaled to another exposure, or None if it may be scaled.
+    """Return the reason why a dark must not be scaled to a different exposure, or None if it may be scaled.
 
     Parameters
     ----------
     dark
         Dark to scale.
     scale
-        Factor from the exposure of the dark to the other exposure.
+        Factor from the exposure of the dark to the new exposure.
     witness
-        Dark of another exposure and the same shape, which shows whether the glow is linear; None if there is none.
+        Dark with a different exposure and the same shape, which shows whether the glow is linear; None if there is
+        none.
     """
     glow = measure_glow(dark.adu)
     if not glow.significant or glow.fraction <= HARMLESS_FRACTION:
         return None
     advice = "shoot darks " + (f"of {dark.exposure_s * scale:g} s" if dark.exposure_s else "as long as the lights")
     if witness is None or not dark.exposure_s or not witness.exposure_s:
-        return f"{glow} may not scale with time, and no dark of another exposure shows that it does: {advice}"
+        return f"{glow} may not scale with time, and no dark with a different exposure shows that it does: {advice}"
     exposed = sorted([(dark.exposure_s, dark.adu), (witness.exposure_s, witness.adu)], key=itemgetter(0))
     (short_s, short), (long_s, long) = exposed
     growth = linearity(short, short_s, long, long_s)

@@ -2,7 +2,7 @@
 
 A cell covers two rows, so that the colours of a filter array average out, and a sixteenth of the columns. Effects
 common to whole rows (a camera's row noise, a lamp's flicker under a rolling shutter) therefore remain separate from
-others.
+other effects.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ COLUMNS = 16
 LEAST_CELL_PIXELS = 8
 LEAST_ROWS = 8
 LEAST_COLUMNS = 3
-"""Fewest columns from which a pattern is evaluated."""
+"""Smallest number of columns from which a pattern is evaluated."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +37,7 @@ class FrameShape:
     size
         Height and width of the frame.
     step_adu
-        Largest power of two that divides all values: 16 for 12 bits scaled to 16.
+        Largest power of two that divides all values: 16 for 12-bit values scaled to 16 bits.
     """
 
     levels_adu: F64
@@ -91,7 +91,8 @@ def frame_shape(pixels: NDArray[np.uint16], bounds_adu: tuple[float, float] = (0
 # ---- smooth patterns ----
 
 FAINT_PART = 0.4
-"""If less than this fraction of a pattern's contrast is in one direction, only the other is used to describe it."""
+"""If less than this fraction of a pattern's contrast is in one direction, only the other direction is used to describe
+it."""
 
 DEGREES = ((1, 0), (2, 0), (0, 1), (0, 2), (1, 1))
 """Degrees of the components of a smooth pattern, along columns (down) and along rows (across)."""
@@ -148,10 +149,10 @@ class SmoothPattern:
 def smooth_pattern(difference_adu: F64) -> SmoothPattern:
     """Fit planes and parabolas to the difference of two shapes.
 
-    The components are products of Legendre polynomials up to the second degree. Their errors come from the difference
-    itself: for components that depend only on the row, from differences between successive row means; for the others,
-    from differences between successive rows of each column after the row means are removed. Row noise is therefore not
-    mistaken for a pattern.
+    The components are products of Legendre polynomials up to the second degree. Their errors are derived from the
+    difference itself. For components that depend only on the row, differences between successive row means are used.
+    For the other components, differences between successive rows of each column are used, after the row means are
+    removed. Row noise is therefore not mistaken for a pattern.
 
     Parameters
     ----------

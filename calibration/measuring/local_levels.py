@@ -62,5 +62,5 @@ class LocalLevels:
 
 
 def _starts(size: int, block: int) -> NDArray[np.intp]:
-    """Return the starts of blocks that cover an axis; blocks overlap if the axis is not a multiple of the block."""
+    """Return the starts of blocks that cover an axis; they overlap if the axis is not a multiple of the block size."""
     return np.linspace(0, size - block, -(-size // block)).round().astype(np.intp)

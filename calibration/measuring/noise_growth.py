@@ -1,4 +1,4 @@
-"""Measurement of how the noise of a growing master falls, instead of the assumption 1/sqrt(n).
+"""Measurement of how the noise of a growing master falls, without the assumption that it falls as 1/sqrt(n).
 
 Two differences are taken in a sample of pixels: between the means of the earlier and the later half of the frames, and
 between interleaved halves (+--+ +--+ ...), in which slow changes cancel. Noise that is independent in each frame is
@@ -23,7 +23,7 @@ LATTICE = 128
 LARGE_SET = 1000
 
 LEAST_FRAMES = 8
-"""Fewest frames whose halves are compared."""
+"""Smallest number of frames whose halves are compared."""
 
 GROUP = 4
 """Frames per cycle of the interleaved halves; a steady drift cancels within each cycle."""
@@ -35,7 +35,8 @@ With 16,000 pixels, the ratio of clean sets scatters by 0.01.
 """
 
 CAP = 6.0
-"""Limit on differences, in standard deviations: a cosmic ray hardly counts, but many jumping pixels do."""
+"""Limit on differences, in standard deviations. It reduces the effect of a cosmic ray, but not that of many jumping
+pixels."""
 
 WINSORIZED = 3.0
 
@@ -44,7 +45,8 @@ SIGNIFICANT = 6.0
 
 BLOCKS = 8
 LARGEST_BLOCK_VARIANCE = 3.0
-"""Smallest variance of the means of 64 blocks, relative to that of pure noise, at which a change has a shape."""
+"""Smallest variance of the means of 64 blocks, relative to the variance of pure noise, at which a change is a
+pattern."""
 
 HOT = 10.0
 """Pixels above the level by this multiple of a frame's noise show changes of the dark current."""
@@ -82,7 +84,8 @@ class NoiseGrowth:
     drift_adu
         Median of the difference between the later and the earlier half.
     cause
-        Cause of noise that exceeds the noise of one frame divided by sqrt(frames); None if the noise does not.
+        Cause of noise that exceeds the noise of one frame divided by sqrt(frames); None if the noise does not exceed
+        it.
     """
 
     frames: int
@@ -122,7 +125,7 @@ class SampledFrames:
         return np.asarray(np.mean(self._samples, axis=0, dtype=np.float64), np.float32)
 
     def growth(self) -> NoiseGrowth | None:
-        """Return the noise of the master so far, or None with fewer than `LEAST_FRAMES`."""
+        """Return the noise of the master so far, or None for fewer than `LEAST_FRAMES`."""
         if len(self._samples) < LEAST_FRAMES:
             return None
         return noise_growth(np.stack(self._samples))
@@ -213,7 +216,7 @@ def _dark_current_sigma(even: F64, own_adu: float, mean: F64, frame_adu: float) 
 
 
 def _block_variance(even: F64) -> float:
-    """Return the variance of block means relative to that of a change without a shape."""
+    """Return the variance of block means relative to the variance for a change without a pattern."""
     rows, columns = (size // BLOCKS for size in even.shape)
     if min(rows, columns) == 0:
         return 0.0

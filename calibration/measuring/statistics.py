@@ -11,13 +11,14 @@ LEVELS = 65536
 FULL_SCALE_ADU = LEVELS - 1
 
 LOWEST_FULL_SCALE_ADU = 4000
-"""Astronomical cameras have at least 12 bits, so a peak at a lower level is low noise, not saturation."""
+"""Astronomical cameras have at least 12 bits, so a peak at a lower level indicates low noise, not saturation."""
 
 CONVERTER_TOPS_ADU = (4095, 8191, 16383, 32767)
 """Highest values of 12- to 15-bit converters in unscaled files."""
 
 CONVERTER_TOP_PIXELS = 4
-"""Fewest pixels at a converter's highest value, with none above, that are hot pixels of an unsaturated frame."""
+"""Smallest number of pixels at a converter's highest value, with none above, that count as hot pixels of an unsaturated
+frame."""
 
 CONVERTER_TOP_LEVELS = 64
 """Number of levels below the highest value that may each have at most a quarter as many pixels."""
@@ -26,7 +27,7 @@ COARSEST_STEP_ADU = 256
 """Step of 8-bit values scaled to 16 bits."""
 
 STEP_LEVELS = 16
-"""Fewest occupied levels that show the converter's step; all of them are even by chance once in 65,536 times."""
+"""Smallest number of occupied levels that reveal the converter's step; by chance, all are even once in 65,536 times."""
 
 DIFFERENCE_ROWS = 256
 """Number of rows sampled for the noise: on 26 MP they give 800,000 differences, and the noise scatters by 0.1 %."""
@@ -131,7 +132,7 @@ def measure(
         Level from which a pixel counts as saturated; None determines it from the frame; see `saturation_level`.
     cfa_pattern
         Colours of the upper left 2x2 pixels, such as "RGGB", whose levels are measured separately. None for mono and
-        for arrays of another size.
+        for arrays of a different size.
 
     Returns
     -------
@@ -178,9 +179,9 @@ def measure(
 
 
 def central_region(shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Return rows and columns of the middle half of each axis, starting at an even row and column.
+    """Return the rows and columns of the middle half of each axis, starting at an even row and column.
 
-    An even start keeps the phase of a colour filter array. Axes below eight pixels are used whole.
+    An even start keeps the phase of a colour filter array. Axes shorter than eight pixels are used completely.
     """
     height, width = shape
     return _middle_half(height), _middle_half(width)
@@ -207,8 +208,8 @@ def saturation_level(central: NDArray[np.int64], whole: NDArray[np.int64]) -> in
 
     Signal spreads over many levels, so an unclipped histogram thins out towards its top. The histogram is cut off if
     its highest level contains at least one pixel in a thousand, and four times as many pixels as the next occupied
-    level below. In a frame far from saturation, hot pixels that end at the highest value of a converter below 16 bits
-    reveal the level.
+    level below. In a frame far from saturation, hot pixels that reach the highest value of a converter with fewer than
+    16 bits reveal the level.
 
     Parameters
     ----------
@@ -238,7 +239,7 @@ def converter_step(counts: NDArray[np.int64]) -> int:
 
 
 def channel_levels(pixels: NDArray[np.uint16], cfa_pattern: str | None) -> tuple[ChannelLevel, ...]:
-    """Return the median of each colour in the central region, from sampled rows; nothing without a 2x2 array."""
+    """Return the median of each colour in the central region, from sampled rows; return nothing without a 2x2 array."""
     if cfa_pattern not in BAYER_PATTERNS or min(pixels.shape) < 2:  # noqa: PLR2004 - 2x2 pixels
         return ()
     rows, columns = central_region(pixels.shape)
@@ -254,7 +255,7 @@ def channel_levels(pixels: NDArray[np.uint16], cfa_pattern: str | None) -> tuple
 def _pixel_noise(pixels: NDArray[np.uint16], rows: slice, columns: slice) -> float:
     """Estimate the standard deviation of a pixel from second differences of pixels two columns apart.
 
-    The variance of such a difference is 1 + 4 + 1 times that of a pixel.
+    The variance of such a difference is 1 + 4 + 1 times the variance of a pixel.
     """
     from coldframe.calibration.kernels import histograms  # noqa: PLC0415 - importing Numba takes 0.7 s
 
@@ -289,7 +290,7 @@ def preview(pixels: NDArray[np.uint16], rows: int = 64, columns: int = 96) -> ND
     -------
     NDArray[np.uint8]
         Means of square blocks; from blocks with more than eight rows and columns, eight of each are sampled. 0 is the 1
-        % quantile of the blocks and 255 the 99 % quantile; a frame without contrast becomes mid-grey.
+        % quantile of the blocks, and 255 is the 99 % quantile; a frame without contrast becomes mid-grey.
     """
     height, width = pixels.shape
     block = max(1, -(-height // rows), -(-width // columns))

@@ -33,7 +33,7 @@ DIGESTED_BYTES = 1 << 22
 
 
 RECOMPUTED_VALUES = 1 << 24
-"""Most values of flagged pixels in memory at once, about 200 MB at the peak; more pixels take several rounds."""
+"""Largest number of values of flagged pixels in memory at once, up to 200 MB; more pixels need several rounds."""
 
 
 class RepeatedFrameError(ColdframeError):
@@ -45,10 +45,10 @@ class WrongFrameError(ColdframeError):
 
 
 def tail_length(planned_frames: int) -> int:
-    """Return how many values to keep at each end of a pixel's sample.
+    """Return the number of values to keep at each end of a pixel's sample.
 
-    Measured on realistic data (Gaussian noise, random telegraph noise, cosmic rays), these lengths leave fewer than one
-    pixel in 10,000 to be recomputed; a length of 8 also covers 500 frames with at most one pixel in 2,000.
+    With these lengths, fewer than one pixel in 10,000 of realistic data (Gaussian noise, random telegraph noise, cosmic
+    rays) must be recomputed. For 500 frames, a length of 8 leaves at most one pixel in 2,000 to be recomputed.
     """
     if planned_frames <= 60:  # noqa: PLR2004 - as documented
         return 4
@@ -107,7 +107,7 @@ class Accumulator:
     def restored(
         cls, shape: tuple[int, int], planned_frames: int, digests: Iterable[bytes], fill: Callable[[PixelState], None]
     ) -> "Accumulator":
-        """Return an accumulator from its saved data; `fill` is called for each of the bands in turn, to read it."""
+        """Return an accumulator from its saved data; `fill` is called for each band in turn, to read the band."""
         accumulator = cls(shape, planned_frames)
         for band in accumulator._bands:
             fill(band)
@@ -137,7 +137,7 @@ class Accumulator:
         """Fold several frames into the state; on an error, none of them is added.
 
         Adding eight frames at once takes a third of the time of adding them one by one, because the state, which is far
-        larger than a frame, passes through the processor only once.
+        larger than a frame, is read and written only once.
 
         Parameters
         ----------
@@ -206,9 +206,9 @@ class Accumulator:
         """Return the typical standard error of the mean, ADU, before clipping; None for fewer than two frames.
 
         This is the median over pixels, which hot pixels do not affect, divided by its expectation for normal noise.
-        Thanks to this division, the noise of a normal set decreases as 1/sqrt(n) already from the second frame. The
-        variance of k + 1 values follows a chi-square distribution with k degrees of freedom, whose median is k (1 - 2 /
-        9k)^3 (Wilson and Hilferty 1931, PNAS 17, 684).
+        Thanks to this division, the noise of a normal set decreases as 1/sqrt(n) from the second frame on. The variance
+        of k + 1 values follows a chi-square distribution with k degrees of freedom, whose median is k (1 - 2 / 9k)^3
+        (Wilson and Hilferty 1931, PNAS 17, 684).
 
         About 50,000 pixels spread over the frame are sampled, which takes a few milliseconds.
         """
@@ -288,7 +288,7 @@ class Accumulator:
         ):
             raise WrongFrameError(
                 f"{given} frames were read again, and their pixels do not add up to those of the {self.frames} that"
-                " were added: some file is missing, or is not the frame that was shot"
+                " were added: a file is missing, or does not contain the frame that was shot"
             )
         decided = Planes.empty(overflow.pixels.size)
         combine_pixels(self.frames, columns, rule, decided)
@@ -304,7 +304,7 @@ class Accumulator:
 
     def _make_room(self, frames: int) -> None:
         if self.frames + frames > MOST_FRAMES:
-            raise WrongFrameError(f"a state holds at most {MOST_FRAMES} frames: start another one")
+            raise WrongFrameError(f"a state holds at most {MOST_FRAMES} frames: start another state")
 
     def _in_bands(self, work: Callable[..., None], *others: Iterable[object]) -> None:
         """Call `work(part, band, ...)` for every band, a few bands at a time."""

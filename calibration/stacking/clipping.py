@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_FRAMES = 32767
-"""Up to this number of frames, every sum in the decision fits 64-bit integers: n Q <= 32767^2 x 65535^2 < 2^63."""
+"""Up to this number of frames, every sum in the decision fits in 64 bits: n Q <= 32767^2 x 65535^2 < 2^63."""
 
 MOST_TRIMMED = 4
-"""Most values trimmed on each side, which is the number that the smallest state keeps."""
+"""Largest number of values trimmed on each side, which is the number that the smallest state keeps."""
 
 FEWEST_TO_TRIM = 5
-"""Fewest frames for a trimmed start, of which three values remain."""
+"""Smallest number of frames for a trimmed start, which leaves three values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Clipping:
 
     The first mean and sigma are those of the sample without its g smallest and g largest values ("trimmed"). Starting
     from the whole sample ("all") does not work for few frames: among n values, none is further than (n - 1) / sqrt(n)
-    sigma from the mean, so three-sigma clipping of ten or fewer values never rejects any, and in larger samples,
-    several outliers mask each other. g is n times `trim`, at least 1 and at most 4; samples of fewer than five frames
-    are not trimmed, and no value is rejected from them. Trimmed values have too small a variance, which
-    `variance_correction` corrects. On clean normal samples, the trimmed start adds 7 % of noise for 5 frames and 3 %
-    for 20; for 60 or more frames, it adds almost nothing to the noise that clipping itself causes (measured).
+    sigma from the mean, so three-sigma clipping of ten or fewer values never rejects any. In larger samples, several
+    outliers mask each other. g is n times `trim`, at least 1 and at most 4; samples of fewer than five frames are not
+    trimmed, and no value is rejected from them. Trimmed values have too small a variance, which `variance_correction`
+    corrects. On clean normal samples, the trimmed start adds 7 % of noise for 5 frames and 3 % for 20; for 60 or more
+    frames, it adds almost nothing to the noise that clipping itself causes (measured).
 
     With m kept values of sum s and sum of squares q, a value is rejected if
 
@@ -43,7 +43,7 @@ class Clipping:
     where c is the correction at the first step and 1 later. The integers m x - s and m q - s^2 are exact for up to
     32,767 frames; the products on the two sides are computed in float64 in the order written. If no two values differ
     by more than r, all products are exact as long as kappa^2 n^3 r^2 < 2^53, for an integral kappa^2 and apart from the
-    step with the correction: 9 n^3 r^2 < 2^53 holds for n = 97 at any r, and for n = 1,000 up to r = 1,000. Beyond
+    step with the correction: 9 n^3 r^2 < 2^53 is true for n = 97 at any r, and for n = 1,000 up to r = 1,000. Beyond
     these limits, the comparison is off by a few parts in 10^16, and by the same amount for every order, split and
     machine.
 
@@ -63,7 +63,7 @@ class Clipping:
         Fraction trimmed on each side at the start, 0 to 0.3.
     sigma_floor_adu
         Lower limit of sigma: half the step between neighbouring levels; see `half_step`. If the noise is smaller than
-        the step, most values are equal, and without this limit clipping would reject all others.
+        the step, most values are equal, and without this limit clipping would reject all other values.
     iterations
         Largest number of steps, including the first.
     """
@@ -100,13 +100,14 @@ STEP_ROWS = 64
 """Number of rows in the middle of a frame from which the step between its levels is determined."""
 
 FEWEST_LEVELS = 8
-"""Fewest levels in these rows from which a step is determined; with fewer, the result would be accidental."""
+"""Smallest number of levels in these rows from which a step is determined; with fewer levels, the result would depend
+on chance."""
 
 HIGHEST_LEVEL = 65535
 
 
 def half_step(frame: NDArray[np.integer]) -> float:
-    """Return half the step between the levels of a frame: usually 0.5 ADU, but 8 ADU for 12 bits scaled to 16.
+    """Return half the step between the levels of a frame: usually 0.5 ADU, but 8 ADU for scaled 12-bit values.
 
     The step is the greatest common divisor of the differences between all levels in the middle rows. 0 and 65,535 are
     omitted, because values are clipped there. A frame with fewer than 8 levels is assumed to have a step of 1.

@@ -1,8 +1,8 @@
 """The combination of frames on disk from the whole sample of each pixel, with any statistic and any number of frames.
 
 The pixels of a band are read from every file, arranged in columns, and passed to the kernels in `columns`. Several
-threads work in parallel, each on its own band. The memory needed is 10 bytes per pixel for the result, and one band per
-thread.
+threads work in parallel, each on its own band. The memory needed is 10 bytes per pixel for the result, plus one band
+per thread.
 """
 
 import math
@@ -29,10 +29,10 @@ from coldframe.calibration.threads import MOST_THREADS
 from coldframe.errors import ColdframeError
 
 BAND_BYTES = 1 << 23
-"""Bytes, as stored on disk, of the pixels that a thread holds at once; smaller reads would be inefficient."""
+"""Number of bytes, as stored on disk, that a thread reads at once; smaller reads would be inefficient."""
 
 FEWEST_PIXELS = 512
-"""Fewest pixels in a band, for any number of frames."""
+"""Smallest number of pixels in a band, for any number of frames."""
 
 _NOT_WINSORIZED = -1.0
 
@@ -79,9 +79,10 @@ def combine_columns(
     method
         The statistic to compute.
     scaling
-        How to scale the frames, for flats only.
+        Scaling of the frames, for flats only.
     threads
-        Most threads that share the work; the number of processors available to the process limits them, too.
+        Largest number of threads that share the work; the number of processors available to the process is also a
+        limit.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def combine_columns(
     odd = next((frame for frame in frames if frame.shape != shape), None)
     if odd is not None:
         raise MixedShapesError(
-            f"{odd.path} has {odd.shape[1]} x {odd.shape[0]} pixels, {frames[0].path} {shape[1]} x {shape[0]}"
+            f"{odd.path} has {odd.shape[1]} x {odd.shape[0]} pixels, but {frames[0].path} has {shape[1]} x {shape[0]}"
         )
     pixels = shape[0] * shape[1]
     value, uncertainty = np.empty(pixels, np.float32), np.empty(pixels, np.float32)
@@ -155,7 +156,7 @@ class _Values(NamedTuple):
     whole
         True if all values are whole numbers.
     pedestal
-        The amount by which the values exceed those of the frames, ADU.
+        The amount by which the values exceed the values of the frames, ADU.
     flip
         The bits to invert to turn the words of the file into values; see `tiles.load`.
     """
@@ -300,8 +301,8 @@ def merging_network(rows: int) -> NDArray[np.int32]:
 def sorting_network(rows: int, run: int = 1) -> NDArray[np.int32]:
     """Return the comparators of Batcher's odd-even merge sort, shape (comparators, 2), for rows in sorted runs.
 
-    Each comparator puts the smaller value into its first row and the larger one into its second. Knuth, The Art of
-    Computer Programming 3, 2nd edition, section 5.2.2, algorithm M.
+    Each comparator puts the smaller value into its first row and the larger value into its second row. See Knuth, The
+    Art of Computer Programming 3, 2nd edition, section 5.2.2, algorithm M.
     """
     stages = [np.empty((0, 2), np.int32)]
     while run < rows:
@@ -318,7 +319,7 @@ def sorting_network(rows: int, run: int = 1) -> NDArray[np.int32]:
 
 @cache
 def middle_network(rows: int) -> NDArray[np.int32]:
-    """Return the comparators of the merging network on which the middle row depends, or the two middle rows."""
+    """Return the comparators of the merging network on which the middle row, or the two middle rows, depend."""
     wanted = {(rows - 1) // 2, rows // 2}
     kept = []
     for pair in merging_network(rows)[::-1].tolist():

@@ -1,8 +1,8 @@
 """Definitions of the methods by which the values of a pixel are combined; other modules compute them.
 
-`Clipping`, the method of the running state, has its own module. All others except the mean need the whole sample of a
-pixel, and therefore frames on disk. The uncertainty of each method is the standard error from the scatter of the kept
-values (ddof 1), corrected for the effect of the method on normal samples.
+`Clipping`, the method of the running state, has its own module. All other methods except the mean need the whole sample
+of a pixel, and therefore frames on disk. The uncertainty of each method is the standard error from the scatter of the
+kept values (ddof 1), corrected for the effect of the method on normal samples.
 """
 
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class Median:
 class MedianClipping:
     """Iterated kappa-sigma clipping about the median, as in Siril's `rej sigma`.
 
-    Each step takes median and sigma (ddof 1) of the kept values, and permanently rejects all values further than kappa
-    sigma from the median. The steps end when no value is rejected or only four are left. The result is the mean of the
-    kept values. Unlike in Siril, exact zeros count like any other value, and the last four values are those nearest to
-    the median.
+    Each step computes the median and sigma (ddof 1) of the kept values, and permanently rejects all values further than
+    kappa sigma from the median. The steps end when no value is rejected or only four are left. The result is the mean
+    of the kept values. Unlike in Siril, exact zeros count like any other value, and the last four values are those
+    nearest to the median.
 
     Attributes
     ----------
@@ -55,12 +55,12 @@ class Winsorizing:
     """Clipping about the median with a sigma that outliers do not inflate, as in Siril's `rej winsorized`.
 
     Values beyond 1.5 sigma from the median are moved to these bounds, which are rounded to whole ADU for integer
-    frames; 1.134 times the standard deviation (ddof 1) of the result is the next sigma. This is repeated until sigma
-    changes by at most 0.0005 of itself. Then all values further than kappa sigma from the median are permanently
-    rejected. The whole procedure is repeated until no value is rejected or only four are left. The result is the mean
-    of the kept values. The numbers 1.5 and 1.134 are Huber's (Robust Statistics, 1981); the factor makes sigma right
-    for normal samples. Unlike in Siril, exact zeros count like any other value, and the last four values are those
-    nearest to the median.
+    frames; 1.134 times the standard deviation (ddof 1) of the result is the next sigma. These steps are repeated until
+    the relative change of sigma is at most 0.0005. Then all values further than kappa sigma from the median are
+    permanently rejected. The whole procedure is repeated until no value is rejected or only four are left. The result
+    is the mean of the kept values. The numbers 1.5 and 1.134 are Huber's (Robust Statistics, 1981); the factor 1.134
+    corrects sigma for normal samples. Unlike in Siril, exact zeros count like any other value, and the last four values
+    are those nearest to the median.
 
     Attributes
     ----------

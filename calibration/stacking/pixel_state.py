@@ -45,7 +45,7 @@ class PixelState(NamedTuple):
 
     @classmethod
     def of_columns(cls, values: NDArray[np.uint16]) -> "PixelState":
-        """Return the state whose tails hold the whole sample, from values of shape (frames, pixels)."""
+        """Return the state whose tails contain the whole sample, from values of shape (frames, pixels)."""
         low = np.sort(values, axis=0)
         wide = values.astype(np.uint64)
         return cls(values.sum(axis=0, dtype=np.uint32), (wide * wide).sum(axis=0), np.ascontiguousarray(low[::-1]), low)

@@ -18,8 +18,8 @@ class Stack:
         float32, shape (height, width): mean of the kept values, ADU.
     uncertainty
         float32, same shape: standard uncertainty of the mean, from the scatter of the kept values; see
-        `coldframe.calibration.stacking.uncertainty`. 0 where all kept values are equal, NaN where only one value is
-        kept.
+        `coldframe.calibration.stacking.uncertainty`. It is 0 where all kept values are equal, and NaN where only one
+        value is kept.
     counts
         uint16, same shape: number of values kept.
     recomputed

@@ -17,7 +17,7 @@ TRIAL_VALUES = 1 << 18
 """Number of random values in a trial, which takes 20 ms and has a precision of a few parts in 1,000."""
 
 TRIAL_SAMPLES = 4096
-"""Fewest samples in a trial, which the median needs; they may take at most 16 times as many values."""
+"""Smallest number of samples in a trial, which the median needs; they may contain at most 16 times as many values."""
 
 FEWEST_FOR_CHI_SQUARE = 8
 """With fewer frames, clipping sometimes leaves two or three values, whose mean chi-square does not exist."""
@@ -48,10 +48,10 @@ class Trial(NamedTuple):
 
     @property
     def correction(self) -> float:
-        """Squared standard uncertainty divided by squared standard error, rounded so that all machines agree.
+        """Squared standard uncertainty divided by squared standard error, rounded to be the same on all machines.
 
-        For 8 or more frames, this is the mean chi-square; for four to seven frames, the ratio of the variances times
-        the factor of Student's distribution; for fewer, the ratio alone.
+        For eight or more frames, this is the mean chi-square. For four to seven frames, it is the ratio of the
+        variances times the factor of Student's distribution. For fewer frames, it is the ratio alone.
         """
         if self.frames >= FEWEST_FOR_CHI_SQUARE:
             return round(self.chi_square, 3)
@@ -96,7 +96,8 @@ def trial_result(
     (Basu's theorem). Two statistics of this kind are the distance d of the combined value from the mean of all values,
     and the standard error e, both in units of s, the scatter of all values. Therefore the variance of the combined
     value is exactly sigma^2 (1/n + mean d^2), and the mean chi-square is the mean of ((n - 1) / (n - 3) / n + d^2) /
-    e^2. Therefore the only noise of the trial in the result is that of the small d and of e, which varies little.
+    e^2. The only noise of the trial in the result is thus the noise of d, which is small, and of e, which varies
+    little.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The kinds of event of a night. The journal, dashboard, telemetry and report are built from these events alone."""
+"""Define the kinds of events in a night. The journal, dashboard, telemetry and report use only these events."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ def on_the_wire(name: str) -> Callable[[type[E]], type[E]]:
 @on_the_wire("night-started")
 @dataclass(frozen=True, slots=True)
 class NightStarted(Event):
-    """The plan is made and the rig is connected.
+    """The plan is complete and the rig is connected.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class NightEnded(Event):
     summary
         Text for display: how the night went, and whether the rig is safe.
     rig_is_safe
-        Whether the rig reached the safe state; None if that is not known.
+        True if the rig reached the safe state; None if unknown.
     result
         The first part of the summary: how the night went, without the state of the rig.
     not_safe
@@ -115,7 +115,7 @@ class NightEnded(Event):
 @on_the_wire("night-paused")
 @dataclass(frozen=True, slots=True)
 class NightPaused(Event):
-    """The user paused the night. The current exposure is completed; no other begins until the night is resumed."""
+    """The user paused the night. The current exposure is completed, but no other exposure begins during the pause."""
 
 
 @on_the_wire("night-resumed")
@@ -375,7 +375,7 @@ class FrameAccepted(Event):
 @on_the_wire("frame-rejected")
 @dataclass(frozen=True, slots=True)
 class FrameRejected(Event):
-    """A frame was moved to quarantine; `path` is its new path. Another frame is shot to replace it."""
+    """A frame was moved to quarantine, where `path` is its new path. The night shoots a replacement."""
 
     step: int
     path: str

@@ -1,4 +1,4 @@
-"""Delivers the events of a night to subscribers."""
+"""Deliver the events of a night to subscribers."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +10,7 @@ Subscriber = Callable[[Event], None]
 class EventStream:
     """Delivers each event to every subscriber, in order and synchronously.
 
-    A subscriber must return at once and must not raise, because the night waits until it returns.
+    A subscriber must return immediately and must not raise, because the night waits until it returns.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The values that events carry: outcomes, causes, types of steps, and planned steps."""
+"""Define the values that events carry: outcomes, causes, types of steps, and planned steps."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Flat settings learned by tuning, kept from night to night in a small JSON file."""
+"""Store the flat settings found by tuning in a small JSON file, for use on later nights."""
 
 import os
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ class FlatKey(BaseModel):
 
     @property
     def camera_setting(self) -> "FlatKey":
-        """The key without filter and panel, for values that depend only on the camera and its settings."""
+        """The key without its filter and panel, for values that depend only on the camera and its settings."""
         return self.model_copy(update={"filter": None, "panel": None})
 
 
@@ -56,7 +56,7 @@ class LearnedFlat(BaseModel):
     rate_adu_per_s
         Signal per second of the brightest channel.
     faintest_part
-        Signal of the faintest channel relative to the brightest one.
+        Signal of the faintest channel relative to the brightest channel.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,7 +86,7 @@ class LearnedFlat(BaseModel):
         return KnownLight(self.rate_adu_per_s, self.brightness, self.faintest_part)
 
     def light(self, curve: PanelCurve) -> float:
-        """Return the light through the filter relative to the panel's curve, which is comparable between filters."""
+        """Return the light through the filter relative to the panel's curve, so that filters can be compared."""
         return self.rate_adu_per_s / curve.light(self.brightness or 1)
 
 
@@ -110,8 +110,8 @@ class LearnedFlats:
     Attributes
     ----------
     problem
-        Why the file could not be used, as a sentence; None if it was read or does not exist. The next `save` sets an
-        unusable file aside instead of overwriting it.
+        Sentence with the reason why the file could not be used; None if it was read or does not exist. The next `save`
+        renames an unusable file instead of overwriting it.
     """
 
     def __init__(self, path: Path, flats: dict[FlatKey, LearnedFlat] | None = None, problem: str | None = None) -> None:
@@ -122,7 +122,7 @@ class LearnedFlats:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the settings from a file; if an existing file is unusable, set `problem` and start with none."""
+        """Read the settings from a file. If an existing file is unusable, set `problem` and start without settings."""
         try:
             contents = _Contents.model_validate_json(path.read_bytes())
         except FileNotFoundError:
@@ -158,11 +158,11 @@ class LearnedFlats:
         return max(alike, key=lambda flat: flat.learned_at).full_scale_adu if alike else None
 
     def remember(self, key: FlatKey, flat: LearnedFlat) -> None:
-        """Store `flat` for `key`, replacing an earlier one."""
+        """Store `flat` for `key`, replacing any earlier flat."""
         self._flats[key] = flat
 
     def save(self) -> None:
-        """Write the file atomically: after a power cut it holds either the old or the new contents.
+        """Write the file atomically, so that it contains either the old or the new settings after a power cut.
 
         Raises
         ------

@@ -1,7 +1,7 @@
 """Check the light of flats: lamp flicker, the filter in the beam, and shadows.
 
 Flicker
-    A rolling shutter exposes row after row, so the light of a row is the lamp's mean over the exposure of that row.
+    A rolling shutter exposes row after row, so each row receives the lamp's mean light over the exposure of that row.
     An exposure T reduces a modulation of frequency f to sin(pi f T) / (pi f T) of its depth, so bands weaken as 1 / T.
 Filter
     Filters pass different amounts of light. Two filters that pass the same amount cannot be distinguished, because
@@ -33,18 +33,21 @@ from coldframe.capture.tuner.limits import ExposureSpan
 from coldframe.config.frames import FrameKind
 
 LEAST_BANDS = 0.0005
-"""Smallest relative bands in one flat that matter; in a master of 25 frames, they equal its photon noise of 0.01 %."""
+"""Smallest relative depth of bands in one flat that matters.
+
+In a master of 25 frames, these bands equal its photon noise of 0.01 %.
+"""
 
 SIGNIFICANT_BANDS = 6.0
 
 LEAST_LEVEL_CHANGE = 0.01
-"""Smallest relative change of the level between flats that matters; it is caused by bands wider than a frame."""
+"""Smallest relative change of the level between flats that matters. Bands wider than a frame change the level."""
 
 NO_BANDS_FROM_S = 5.0
 """If exposures are at least this long, even a lamp that goes dark 100 times a second leaves less than `LEAST_BANDS`."""
 
 LEAST_LENGTHENING = 4.0
-"""Smallest factor by which a new exposure is longer than the old one."""
+"""Smallest factor by which a new exposure is longer than the old exposure."""
 
 BANDS_MARGIN = 2.0
 """Factor by which a new exposure should bring the bands below `LEAST_BANDS`."""
@@ -53,20 +56,26 @@ FLICKER_RETRIES = 2
 """Number of retunings for longer exposures before bands are accepted with a warning."""
 
 SAME_LIGHT = 0.03
-"""Light rates whose logarithms differ by less count as equal, because a lamp drifts by a few percent in an hour."""
+"""Largest difference between the logarithms of light rates that count as equal.
+
+A lamp drifts by a few percent in an hour.
+"""
 
 OTHER_LIGHT = 0.25
-"""Two filters were different on earlier nights if the logarithms of their light rates differed by at least this."""
+"""Smallest difference between the logarithms of light rates on earlier nights that proves two different filters."""
 
 DARKENED = 0.5
 """A region with less than this fraction of the usual light is shaded; panels and dust cause smaller changes."""
 
 USUAL_QUANTILE = 0.75
 LEAST_PART = 0.01
-"""Smallest shaded fraction of the frame that is a fault."""
+"""Smallest shaded fraction of the frame that counts as a fault."""
 
 LARGEST_GRADIENT = 0.15
-"""Largest relative root mean square of a smooth change; a panel that hangs askew causes less, a moving blade more."""
+"""Largest relative root mean square of a smooth change.
+
+A tilted panel causes a smaller change, and a moving shutter blade causes a larger one.
+"""
 
 RESCALED_WHITE_ADU = 50000.0
 
@@ -92,7 +101,7 @@ def exposures_without_bands(
     exposure_s
         Exposure of these flats.
     preferred
-        Range that the exposure was tuned for.
+        Range for which the exposure was tuned.
     longest_s
         Longest exposure allowed.
     """
@@ -107,7 +116,7 @@ def exposures_without_bands(
 
 
 def other_filter_in_beam(name: str, tonight: Mapping[str, float], earlier: Mapping[str, float]) -> str | None:
-    """Return the filter that seems to be in the beam instead of the selected one, or None.
+    """Return the filter that seems to be in the beam instead of the selected filter, or None.
 
     If two filters give the same light tonight but differed on earlier nights, the same filter was in the beam twice. A
     change of the lamp since then does not matter, because it affects all filters equally.
@@ -138,17 +147,17 @@ def filters_of_equal_light(name: str, tonight: Mapping[str, float]) -> list[str]
 
 
 def find_shadow(flat: NDArray[np.float64], usual: NDArray[np.float64]) -> str | None:
-    """Return what is wrong with the light of a flat, or None.
+    """Return a description of the fault in the light of a flat, or None.
 
     Parameters
     ----------
     flat, usual
-        Levels of the flat and of an earlier one, bias subtracted: float64, shape (rows, columns).
+        Levels of the flat and of an earlier flat, with the bias subtracted, float64, shape (rows, columns).
     """
     if not is_large_enough(flat.shape) or usual.min() <= 0:
         return None
     ratio = flat / usual
-    # A quantile instead of the median, because the shadow may cover more than half of the frame.
+    # Use a quantile instead of the median, because the shadow may cover more than half of the frame.
     ratio /= np.quantile(ratio, USUAL_QUANTILE)
     dark = (ratio < DARKENED).astype(np.float64)
     if dark.mean() >= LEAST_PART:

@@ -1,4 +1,4 @@
-"""Tune the flats of one filter on the rig: shoot the requested tests, then check lamp, shadows and filter.
+"""Tune the flats of one filter on the rig: shoot the requested tests, then check the lamp, shadows and filter.
 
 `coldframe.capture.tuner` and `light_checks` make the decisions; this module exposes, moves and reports.
 """
@@ -48,7 +48,7 @@ class FlatTuning:
     learned
         Settings learned by earlier tunings.
     step
-        The tuning to do.
+        The tuning step to run.
     number
         Number of the step in the night, for events.
     bias_adu
@@ -104,7 +104,7 @@ class FlatTuning:
         try:
             known = self.learned.recall(self._key(panel))
             tuner = self._tuner(flats, panel, None if known is None else known.known_light)
-        except ValueError as error:  # the ranges of camera or panel contradict the settings
+        except ValueError as error:  # the ranges of the camera or panel contradict the settings
             raise StepFailedError(str(error)) from error
         shot = self._next_shot(tuner, panel)
         assert shot is not None
@@ -145,7 +145,7 @@ class FlatTuning:
         return None if is_known else tuner.saturating_shot()
 
     async def _set_brightness(self, panel: FlatPanel, wanted: int | None, present: int | None) -> int | None:
-        """Change the brightness if necessary, and return the present one."""
+        """Change the brightness if necessary, and return the resulting brightness."""
         if wanted is None or wanted == present:
             return present
         await set_brightness(self.context, panel, wanted)
@@ -181,7 +181,7 @@ class FlatTuning:
             text += f"{100 * bands.relative:.2g} % and levels that differ by {100 * abs(bands.level_ratio - 1):.2g} %"
             span = exposures_without_bands(bands, tuned.exposure_s, preferred, longest_s) if retries_left else None
             if span is None:
-                self.context.notice(Severity.WARNING, f"{text}; continuing anyway; try a dimmer lamp or another one")
+                self.context.notice(Severity.WARNING, f"{text}; continuing anyway; try a dimmer or different lamp")
                 break
             self.context.notice(Severity.WARNING, f"{text}; tuning again for {span.shortest_s:.3g} s or longer")
             preferred = span
@@ -192,7 +192,7 @@ class FlatTuning:
         return tuned, curve
 
     async def _bands(self, tuned: Tuned) -> Bands | None:
-        """Compare two flats with the tuned exposure; None if the exposure hides flicker or the frames are too small."""
+        """Compare two tuned flats. Return None if the exposure hides flicker or the frames are too small."""
         if tuned.exposure_s >= NO_BANDS_FROM_S:
             return None
         one, other = [await self._frames.shape(tuned.exposure_s) for _ in range(2)]
@@ -202,7 +202,7 @@ class FlatTuning:
         return bands_between(one, other, self.bias_adu)
 
     async def _check_for_shadows(self, tuned: Tuned) -> None:
-        """Compare a flat with the library's master flat, if there is one.
+        """Compare a flat with the library's master flat, if the library has a matching master.
 
         Raises
         ------
@@ -224,10 +224,10 @@ class FlatTuning:
             self.context.notice(Severity.WARNING, f"flats are not compared with those of earlier nights: {error}")
             return None
 
-    # ---- the filter, by its light ----
+    # ---- the filter, identified by its light ----
 
     async def _turn_away(self, other: str) -> None:
-        """Turn the wheel to a filter other than the selected one and the one that seems to be in the beam."""
+        """Turn the wheel to a filter that is neither selected nor, judging by the light, in the beam."""
         wheel, name = self.context.rig.wheel, self.step.filter
         assert wheel is not None
         text = f"{self.step.title}: the light is that of filter {other}; turning the wheel away and back"
@@ -241,7 +241,7 @@ class FlatTuning:
         Raises
         ------
         StepFailedError
-            If the light is that of another filter.
+            If the light is that of a different filter.
         """
         if other := self._other_filter(tuned, curve):
             raise StepFailedError(
@@ -257,7 +257,7 @@ class FlatTuning:
                 self.context.notice(Severity.WARNING, text, topic=Topic.FILTER)
 
     def _other_filter(self, tuned: Tuned, curve: PanelCurve) -> str | None:
-        """Return the filter that seems to be in the beam instead of the selected one, or None."""
+        """Return the filter that seems to be in the beam instead of the selected filter, or None."""
         lights = self._filter_light(tuned, curve)
         return None if lights is None else other_filter_in_beam(*lights)
 

@@ -22,7 +22,7 @@ class TuningFrames:
     context
         The night.
     step
-        The tuning that the frames belong to.
+        The tuning to which the frames belong.
     number
         Number of the step in the night, for events.
     """

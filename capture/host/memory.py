@@ -1,6 +1,6 @@
-"""Check memory between sets: restart a link that has grown, and report a driver that has grown.
+"""Check memory use between sets. Restart the link if it has grown, and report drivers that have grown.
 
-INDI drivers and the client library may leak (indi#1528).
+INDI drivers and the client library may leak memory (indi#1528).
 """
 
 import logging
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class MemoryWatch:
-    """Checks the memory of the link and of the drivers. The night goes on even if they use too much."""
+    """Checks the memory of the link and of the drivers. The night continues even if they use too much."""
 
     def __init__(self, context: NightContext) -> None:
         self._context = context

@@ -21,7 +21,7 @@ from coldframe.capture.clock import clock_text
 from coldframe.config.tables.rig import ServerSettings
 from coldframe.errors import ColdframeError
 
-FOLDERS = (Path("/run/lock"), Path("/var/lock"), Path("/tmp"))  # noqa: S108  all users share them, and the rig
+FOLDERS = (Path("/run/lock"), Path("/var/lock"), Path("/tmp"))  # noqa: S108  all users share these folders and the rig
 LONGEST_NOTE_BYTES = 4096
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.-]+")
@@ -38,7 +38,7 @@ class Holder:
     Attributes
     ----------
     since
-        When the process locked the rig, UTC, ISO 8601.
+        Time at which the process locked the rig, in UTC and in ISO 8601 format.
     """
 
     process: int
@@ -47,7 +47,7 @@ class Holder:
 
     @classmethod
     def me(cls) -> "Holder":
-        """Return this process."""
+        """Return a holder that describes this process."""
         return cls(os.getpid(), _user(), datetime.now(UTC).isoformat(timespec="seconds"))
 
     def __str__(self) -> str:
@@ -105,15 +105,15 @@ def _locked(path: Path, refusal: Callable[[Holder | None], str]) -> Iterator[Hol
 
 
 def rig_holder(server: ServerSettings) -> Holder | None:
-    """Return the holder named in the rig's lock file, alive or dead, or None. Do not try the lock itself."""
+    """Return the holder named in the rig's lock file, or None. Do not check whether it still holds the lock."""
     with _read(server) as descriptor:
         return None if descriptor is None else _holder(descriptor)
 
 
 def rig_in_use(server: ServerSettings) -> str | None:
-    """Return why a run could not lock the rig now, or None if the rig is free.
+    """Return the reason why a run cannot lock the rig now, or None if the rig is free.
 
-    If the lock file names no holder, the lock is not tried, because that would lock out a run that starts just then.
+    If the lock file names no holder, do not try the lock, because that would lock out a run that starts at that moment.
     """
     with _read(server) as descriptor:
         if descriptor is None or _holder(descriptor) is None:
@@ -142,7 +142,7 @@ def _read(server: ServerSettings) -> Iterator[int | None]:
 def _in_use(server: ServerSettings, holder: Holder | None) -> str:
     return (
         f"the rig on {server.host}:{server.port} is in use by {holder or 'an unknown run'}. Wait "
-        "for its end, or end it with Ctrl-C or kill -TERM: it leaves the rig safe"
+        "until that run ends, or end it with Ctrl-C or kill -TERM, which leaves the rig safe"
     )
 
 
@@ -158,7 +158,7 @@ def _opened(path: Path) -> int:
     """Open the lock file, which any user may own, without following links."""
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        # Without O_CREAT, which Linux forbids for files of other users in shared folders (fs.protected_regular).
+        # Linux forbids O_CREAT for files of other users in shared folders (fs.protected_regular).
         return os.open(path, flags)
     except FileNotFoundError:
         descriptor = os.open(path, flags | os.O_CREAT, 0o666)
@@ -183,7 +183,7 @@ def _write(descriptor: int, note: bytes) -> None:
 
 
 def _user() -> str:
-    import pwd  # noqa: PLC0415  only Unix has it
+    import pwd  # noqa: PLC0415  only Unix has this module
 
     try:
         return pwd.getpwuid(os.getuid()).pw_name

@@ -1,8 +1,8 @@
 """Notify systemd that coldframe is ready, and feed its watchdog while the night makes progress.
 
-A running event loop does not prove that the night makes progress. The watchdog is therefore fed only while the night
-publishes events; each event sets how long the silence after it may last. When the events stop, systemd ends the
-process and runs `coldframe safe`.
+A running event loop does not prove that the night makes progress. coldframe therefore feeds the watchdog only while the
+night publishes events. Each event determines how long the wait for the next event may last. When the events stop,
+systemd ends the process and runs `coldframe safe`.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from coldframe.capture.events.kinds import Event, ExposureStarted, NightEnded, TemperatureRead
 
 SILENCE_S = 900.0
-"""Longer than any wait without events: each wait has its own deadline, 10 min at most."""
+"""Longer than any wait without events, because each wait has its own deadline of at most 10 min."""
 
 READOUT_S = 300.0
 
@@ -22,8 +22,8 @@ READOUT_S = 300.0
 class Progress:
     """Decides from the events of a night whether the night makes progress. Pure.
 
-    No progress is expected before the first event, because waiting for the end of the night may take hours, or after
-    the last one.
+    Progress is required only between the first event and the last event. Before the first event, the process may wait
+    for hours until the end of the night.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Progress:
                 self.beat(now_s)
 
     def beat(self, now_s: float) -> None:
-        """Count a sign of progress. This never shortens the time that an earlier event allowed for a long exposure."""
+        """Count a sign of progress. The sign never shortens the time that an event allowed for a long exposure."""
         self._expected_by_s = max(self._expected_by_s or 0.0, now_s + SILENCE_S)
 
     def is_alive(self, now_s: float) -> bool:
@@ -61,14 +61,14 @@ class ServiceWatch:
     Parameters
     ----------
     environment
-        NOTIFY_SOCKET is the socket to notify (sd_notify(3)), WATCHDOG_USEC the watchdog's period
+        NOTIFY_SOCKET is the socket to notify (sd_notify(3)), and WATCHDOG_USEC is the watchdog's period
         (sd_watchdog_enabled(3)).
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
         period_us = environment.get("WATCHDOG_USEC", "")
-        # Feed it three times per period, so that two late iterations of the event loop do no harm.
+        # Feed the watchdog three times per period, so that two late iterations of the event loop do not trigger it.
         self._feed_s = int(period_us) / 3e6 if period_us.isdecimal() and int(period_us) else None
         self._progress = Progress()
 

@@ -1,6 +1,6 @@
 """Judge a sensor's progress towards its setpoint, and move a setpoint along a ramp. Pure.
 
-Times are in seconds on any steady clock, but all calls of one object must use the same clock.
+Times are in seconds on any steady clock, but all calls to one object must use the same clock.
 """
 
 import math
@@ -11,10 +11,13 @@ from enum import StrEnum
 from coldframe.capture.judging.thermometer import plausible_c
 
 SLOPE_SPAN_S = 120.0
-"""Time span over which the slope is fitted; sensors report in steps of 0.1 to 0.5 C, some drivers only every 10 s."""
+"""Time span over which the slope is fitted.
+
+Sensors report temperatures in steps of 0.1 to 0.5 C, and some drivers report them only every 10 s.
+"""
 
 FLAT_C_PER_MIN = 0.1
-"""Smallest slope that counts as movement; a smaller one does not bring a sensor to its setpoint within a night."""
+"""Smallest slope that counts as movement. A smaller slope does not bring a sensor to its setpoint within a night."""
 
 FULL_POWER_PERCENT = 95.0
 """Coolers at their limit report 95 to 100 %, depending on the driver."""
@@ -75,8 +78,8 @@ class Cooling:
 class CoolingJudge:
     """Decides when a sensor has reached its setpoint, and when the sensor cannot reach it.
 
-    The setpoint is reached once all readings of a whole dwell were within the tolerance. A colder sensor is not ready
-    either, because programs that accept one shoot during the overshoot (nina#39).
+    The setpoint is reached once all readings of a whole dwell have been within the tolerance. A sensor that is too cold
+    is not ready either. Programs that accept it start exposing during the overshoot (nina#39).
 
     Parameters
     ----------
@@ -109,7 +112,7 @@ class CoolingJudge:
         Parameters
         ----------
         time_s
-            Present time; never decreases.
+            Current time. It must never decrease.
         sensor_c
             New reading, degrees Celsius; None if there is no reading. Implausible values count as None.
         power_percent
@@ -200,7 +203,7 @@ class CoolingJudge:
 
 
 def _slope_c_per_min(readings: deque[tuple[float, float]], since_s: float) -> float | None:
-    """Fit a line to the readings since the given time; return None if they span less than a tenth of `SLOPE_SPAN_S`."""
+    """Return the slope of a line fitted to the recent readings, or None if they span too little time."""
     recent = [(time_s, sensor_c) for time_s, sensor_c in readings if time_s >= since_s]
     if len(recent) < 3 or recent[-1][0] - recent[0][0] < SLOPE_SPAN_S / 10:  # noqa: PLR2004 - two points have no scatter
         return None
@@ -240,7 +243,7 @@ class SetpointRamp:
         return 60.0 * abs(self.goal_c - self.start_c) / self.c_per_min
 
     def setpoint_c(self, elapsed_s: float) -> float:
-        """Return the setpoint `elapsed_s` after the start, which is exactly the goal after the ramp."""
+        """Return the setpoint `elapsed_s` after the start. After the end of the ramp, return exactly the goal."""
         if elapsed_s >= self.duration_s:
             return self.goal_c
         moved_c = self.c_per_min * max(elapsed_s, 0.0) / 60.0

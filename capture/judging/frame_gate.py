@@ -17,7 +17,7 @@ from coldframe.capture.tuner.target import FlatTarget
 from coldframe.config.frames import FrameKind
 
 LARGEST_DARK_SATURATION = 0.01
-"""Largest fraction of saturated pixels without light; fewer pixels are hot, but a leak or a lamp saturates more."""
+"""Largest saturated fraction of a frame without light. Hot pixels stay below it, but a leak or a lamp exceeds it."""
 
 LEVEL_TOLERANCE = 8.0
 """Largest deviation from the level of the set's first frame, in units of one frame's noise; see `level_limit_adu`."""
@@ -31,16 +31,19 @@ NOISE_SCATTER = 15.0
 """Noise deviations must also exceed this many standard errors, which matters for small frames."""
 
 SHAPE_BOUNDS = 8.0
-"""For the shape of a frame without light, clip pixels that differ from the level by more than this times the noise."""
+"""Clip pixels of a frame without light that differ from the level by more than this multiple of the noise."""
 
 LARGEST_JUMP = 4.0
 """Largest change of a region of a bias that a normal readout can cause, in units of one pixel's noise."""
 
 LEAST_TORN = 0.02
-"""Smallest changed fraction of a frame that is a fault; single disturbed rows are clipped when frames are combined."""
+"""Smallest changed fraction of a frame that counts as a fault. Combining clips single disturbed rows."""
 
 LARGEST_GRADIENT = 0.02
-"""Relative root mean square of a smooth difference between two flats; a hand, a cloud or a slipped panel exceeds it."""
+"""Largest relative root mean square of a smooth difference between two flats.
+
+A hand, a cloud or a slipped panel exceeds it.
+"""
 
 LARGEST_BANDS = 0.003
 """Largest relative depth of bands that tuning could not remove; deeper bands exceed the noise of a bright pixel."""
@@ -92,7 +95,7 @@ class MeasuredFrame:
     statistics
         Levels and noise.
     digest
-        Digest of the pixels, which detects repeated frames.
+        Digest of the pixels, used to detect repeated frames.
     shape
         Mean levels of regions of the frame.
     sensor_c
@@ -107,7 +110,7 @@ class MeasuredFrame:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a frame is rejected; `is_light` marks light on a frame that should be dark."""
+    """Reason for rejecting a frame; `is_light` is True if there is light on a frame that should be dark."""
 
     reason: str
     is_light: bool = False
@@ -143,7 +146,7 @@ class FrameGate:
         return first.level_adu - reach_adu, first.level_adu + reach_adu
 
     def fault(self, frame: MeasuredFrame) -> Fault | None:
-        """Return why a frame must be rejected, or None if it is good. To record the frame, use `accept`."""
+        """Return the reason for rejecting a frame, or None if the frame is good. Use `accept` to record the frame."""
         fault = self._fault(frame)
         if fault is None and frame.digest in self._digests:
             return Fault("the pixels are those of an earlier frame: the camera repeated that frame")
@@ -152,7 +155,7 @@ class FrameGate:
     def remember_pixels(self, frame: MeasuredFrame) -> None:
         """Record the pixels of a frame, so that a repetition of the frame is rejected.
 
-        Call this for a frame that is rejected because of how it was shot, even though its pixels may be faultless.
+        Call this method for a frame that is rejected because of the way it was shot, even if its pixels are faultless.
         """
         self._digests.add(frame.digest)
 
@@ -160,7 +163,7 @@ class FrameGate:
         """Record a good frame, with which later frames are compared."""
         self.remember_pixels(frame)
         self._reference = self._reference or frame
-        # Bias exposures are too short to show a leak, and comparing such large sets would take too long.
+        # Bias exposures are too short to show a leak, and comparing the frames of large bias sets would take too long.
         if self._kind in {FrameKind.DARK, FrameKind.DARK_FLAT}:
             self._leaks = self._leaks or LeakWatch(self._reference.statistics.noise_adu)
             self._leaks.accept(frame.shape, frame.sensor_c)
@@ -174,7 +177,7 @@ class FrameGate:
         return self._flat_fault(frame) if self._band is not None else self._dark_fault(frame)
 
     def _is_flooded(self, statistics: FrameStatistics) -> bool:
-        """Return whether every pixel of a frame without light is saturated, which means light, not a failed readout."""
+        """Return whether every pixel of a frame without light is saturated. Light causes this, not a failed readout."""
         return self._band is None and statistics.saturated_fraction == 1
 
     def _flat_fault(self, frame: MeasuredFrame) -> Fault | None:
@@ -238,7 +241,7 @@ class FrameGate:
         return self._torn(frame, self._reference) or self._change(frame, self._reference.statistics)
 
     def _torn(self, frame: MeasuredFrame, first: MeasuredFrame) -> Fault | None:
-        """Compare a bias with the first one, region by region; `_change` compares the patterns of darks."""
+        """Compare a bias with the first bias, region by region; `_change` compares the patterns of darks."""
         if self._kind is not FrameKind.BIAS:
             return None
         moved_adu = frame.shape.levels_adu - first.shape.levels_adu
@@ -271,7 +274,7 @@ class FrameGate:
 
 
 def _lit(shape: FrameShape, bias_adu: float) -> NDArray[np.bool_]:
-    """Return which regions of a flat are lit: boolean, shape (rows, columns)."""
+    """Return a boolean mask of the lit regions of a flat, with shape (rows, columns)."""
     return shape.levels_adu - bias_adu >= LEAST_LIT * (shape.mean_adu - bias_adu)
 
 
@@ -286,15 +289,15 @@ def level_limit_adu(reference: FrameStatistics) -> float:
 def noise_tolerance(size: tuple[int, int]) -> float:
     """Return the allowed relative difference between the noise of two frames of the given height and width.
 
-    A noise estimated from n values scatters by 1 / sqrt(2 n). The estimate uses the middle half of each axis, a quarter
-    of the pixels, and second differences, in which neighbours share pixels.
+    A noise estimated from n values scatters by 1 / sqrt(2 n). The estimate uses the middle half of each axis, which is
+    a quarter of the pixels. It also uses second differences, in which neighbours share pixels.
     """
     values = size[0] * size[1] / 4
     return max(NOISE_TOLERANCE, NOISE_SCATTER / sqrt(values))
 
 
 def _unlike(shape: FrameShape, first: FrameShape) -> str | None:
-    """Return how a frame differs from the first one in size or bit depth, or None."""
+    """Return how a frame differs from the first frame in size or bit depth, or None."""
     if shape.size != first.size:
         (height, width), (first_height, first_width) = shape.size, first.size
         return f"the frame has {width} x {height} pixels instead of the first frame's {first_width} x {first_height}"

@@ -1,8 +1,9 @@
-"""Detect light on frames that should be dark, from their pixels instead of the states of panel and cover. Pure.
+"""Detect from pixels, not from the states of panel and cover, that light falls on frames that should be dark. Pure.
 
-Frames reveal only changes: light that appears or disappears shows in the pattern (a leak is brighter on one side) and,
-if strong, in the level. Constant light looks like dark current. With a filter wheel, `filters_for_darks` makes constant
-light change; `dark_ceiling_adu` limits it by the dark current of earlier nights. See docs/pixel-checks.md.
+Frames reveal only changes. Light that appears or disappears changes the pattern, because a leak is brighter on one
+side. Strong light also changes the level. Constant light looks like dark current. With a filter wheel,
+`filters_for_darks` makes constant light change. `dark_ceiling_adu` limits constant light by the dark current of earlier
+nights. See docs/pixel-checks.md.
 """
 
 from collections.abc import Mapping
@@ -21,10 +22,13 @@ from coldframe.calibration.measuring.frame_shape import (
 )
 
 SIGNIFICANT = 7.0
-"""Standard errors at which a pattern counts; fewer than one in a million comparisons of pure noise reach them."""
+"""Significance, in standard errors, from which a pattern counts.
+
+Fewer than one in a million comparisons of pure noise reach it.
+"""
 
 LEAST_AMPLITUDE = 0.003
-"""Smallest root mean square of a pattern in units of one pixel's noise; a weaker one does not harm a light.
+"""Smallest root mean square of a pattern in units of one pixel's noise. A weaker pattern does not harm a light.
 
 A leak that rises evenly from zero at one edge has a root mean square of 0.58 times its mean, so a leak with a mean of
 1 % of the noise has twice this value.
@@ -67,7 +71,7 @@ class Leak:
     level_adu
         Difference of the mean level.
     place
-        Where the light is brightest, as text; None if it is uniform.
+        Place where the light is brightest, as text; None if the light is uniform.
     significance
         Significance in standard errors.
     """
@@ -105,12 +109,12 @@ class LeakWatch:
         self._comparisons = 0
 
     def leak(self, shape: FrameShape, sensor_c: float | None) -> Leak | None:
-        """Return the light by which a frame differs from the accepted frames, or None.
+        """Return the leak that distinguishes a frame from the accepted frames, or None.
 
         Parameters
         ----------
         shape
-            Shape of the frame, clipped to the same bounds as all others.
+            Shape of the frame, clipped to the same bounds as all other frames.
         sensor_c
             Sensor temperature, degrees Celsius; None if unknown.
         """
@@ -165,8 +169,8 @@ def _mean(shapes: list[FrameShape]) -> NDArray[np.float64]:
 def filters_for_darks(light: Mapping[str, float]) -> tuple[str, str] | None:
     """Return the clearest filter, for the first dark, and the densest filter, for all other darks.
 
-    Dark current does not depend on the filter; a leak in front of the wheel does. Return None if no two filters differ
-    by `LEAST_RATIO`.
+    A leak in front of the wheel depends on the filter, but dark current does not. Return None if no two filters differ
+    by a factor of `LEAST_RATIO`.
 
     Parameters
     ----------

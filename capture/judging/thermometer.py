@@ -1,6 +1,6 @@
-"""Judge the sensor's thermometer: plausible readings, readings during an exposure, frozen readings. Pure.
+"""Judge the sensor's thermometer: plausible readings, readings during an exposure, and frozen readings. Pure.
 
-Times are in seconds on any steady clock, but all calls of one object must use the same clock.
+Times are in seconds on any steady clock, but all calls to one object must use the same clock.
 """
 
 import math
@@ -11,7 +11,7 @@ PLAUSIBLE_C = (-120.0, 80.0)
 """Drivers report values outside this range for "unknown" (-300, -273.15) or after a lost byte (indi-3rdparty#1328)."""
 
 FROZEN_S = 300.0
-"""A cooler at full or no power for this long changes any sensor's temperature by more than the last digit."""
+"""A cooler at full power or at zero for this long changes any sensor's temperature by more than the last digit."""
 
 JUMP_S = 120.0
 """A change of the ambient temperature cannot explain a drop or rise of the power within this time."""
@@ -83,7 +83,7 @@ class FrozenReading:
     """Detects a thermometer that keeps reporting the same value although the cooler's power contradicts it (indi#837).
 
     A constant reading alone proves nothing: good coolers hold a temperature to a tenth of a degree all night. The
-    reading is frozen if it stays the same to the last digit while the power goes from the middle of its range to one
+    reading is frozen if it stays the same to the last digit while the power moves from the middle of its range to one
     end and stays there.
     """
 
@@ -110,14 +110,14 @@ class FrozenReading:
         self._powers.append((time_s, power_percent))
 
     def _came_from(self, *, is_full: bool) -> float:
-        """Return the recent power that is furthest from the present end of the range; NaN if there is none."""
+        """Return the recent power that is furthest from the current end of the range, or NaN if none is known."""
         powers = [power for _, power in self._powers]
         if not powers:
             return math.nan
         return min(powers) if is_full else max(powers)
 
     def fault(self, time_s: float) -> str | None:
-        """Return what is wrong with the thermometer, or None."""
+        """Return a description of the thermometer's fault, or None."""
         if self._end is None or time_s - self._end[1] < FROZEN_S:
             return None
         is_full, since_s, from_percent = self._end

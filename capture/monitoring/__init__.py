@@ -1,6 +1,7 @@
-"""Everything that shows a night to people: dashboard, report, MQTT telemetry, notifications.
+"""The packages that show a night to the user: dashboard, report, MQTT telemetry and notifications.
 
-Start with `progress`, which turns events into sentences and into the state that dashboard and telemetry show.
-`watching` carries a night to other terminals. All of it lives on the events of `capture.events` and on the journal;
-it never touches a device, and a night must run without it: only the command line imports these rooms.
+Start with `progress`, which turns events into sentences and into the state that the dashboard and telemetry show.
+`watching` sends the events of a night to other terminals. These packages follow a night through the events of
+`capture.events` and the journal, and never access a device. A night must run without these packages, so only the
+command line imports them.
 """

@@ -1,7 +1,7 @@
-"""One night, from its start to the safe state.
+"""Run one night, from its start to the safe state.
 
-Start with `assembly`, which puts a night together, and `night`, which runs the steps in order and handles failures.
-`step_runner` does the work of one step, `cooling` keeps the setpoint, `plan_progress` holds the remaining steps and
-`products` the masters made so far. `resuming` finds the files of an earlier run of the same night, and `end_of_night`
-waits until the night's lights are taken. This room uses all other rooms of capture except `monitoring`.
+Start with `assembly`, which assembles a night, and `night`, which runs the steps in order and handles failures.
+`step_runner` does the work of one step, `cooling` keeps the setpoint, `plan_progress` tracks the remaining steps, and
+`products` keeps the masters so far. `resuming` finds the files of an earlier run of the same night, and `end_of_night`
+waits until the night's lights are shot. This room uses all other rooms of capture except `monitoring`.
 """

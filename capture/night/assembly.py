@@ -1,6 +1,6 @@
 """Assemble a night from a connected rig and a plan: its folder, journal, context and steering.
 
-The command line and all tests use this, so a simulated night is put together like a real one.
+The command line and all tests use this module, so a simulated night is assembled like a real night.
 """
 
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ class NightFiles:
 
 @dataclass(frozen=True, slots=True)
 class AssembledNight:
-    """A night that is ready to run, and the handles that its observers need."""
+    """A night that is ready to run, and the objects that its observers need."""
 
     night: Night
     steering: Steering
@@ -47,7 +47,7 @@ class AssembledNight:
 
 
 def open_night_files(storage: Path, unfinished: NightFolder | None, settings: Settings, now: datetime) -> NightFiles:
-    """Create the folder of a new night, or examine the folder of an unfinished one.
+    """Create the folder of a new night, or examine the folder of an unfinished night.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def open_night_files(storage: Path, unfinished: NightFolder | None, settings: Se
     settings
         Settings of the run that begins.
     now
-        When the run begins, UTC.
+        Start of the run, UTC.
 
     Raises
     ------
@@ -96,13 +96,13 @@ async def assembled_night(
     events, clock
         The night's event stream and time.
     deadline
-        When the last frame must be complete; None for no deadline. The warm-up may end later.
+        Time by which the last frame must be complete; None for no deadline. The warm-up may end later.
     safe_state
-        Makes the rig safe at the end; None for the usual `SafeState`.
+        Makes the rig safe at the end; None for the default `SafeState`.
     """
     folder = files.folder
-    # The journal opens before the first event and closes after all observers that the caller opens in the block: it
-    # records the observers' last notices, and the night counts as running until everything else has ended.
+    # The journal opens before the first event and closes after all observers that the caller opens in the block. It
+    # therefore records their last notices, and the night counts as running until everything else has ended.
     async with Journal(folder.path / "journal.jsonl") as journal:
         events.subscribe(journal)
         # The next step begins only once the journal is on the disk, because a run after a power cut relies on it.
@@ -124,6 +124,6 @@ def night_context(
 ) -> NightContext:
     """Return the context of a night, with its full budget of retries."""
     saved = files.earlier.saved if files.earlier is not None else SavedFrames(files.folder)
-    # `Steering` follows the night by its events, so it is created before the first event.
+    # `Steering` follows the night through its events, so it is created before the first event.
     steering = Steering(events, clock)
     return NightContext(settings, rig, files.folder, events, clock, Retries(), saved, steering, deadline)

@@ -1,4 +1,4 @@
-"""Cool the sensor to the setpoint of each step; fall back to a warmer setpoint when that is out of reach."""
+"""Cool the sensor to the setpoint of each step, or to a warmer setpoint if the planned setpoint is out of reach."""
 
 from coldframe.capture.night.plan_progress import PlanProgress
 from coldframe.capture.recovery.retrying import with_retries
@@ -46,7 +46,7 @@ class Cooling:
             If the camera failed.
         """
         self._reached_c = None
-        # If all sets are done but a frame is missing, its set waits for the setpoint before shooting it.
+        # If all sets are done but a frame is missing, its set waits for the setpoint before it shoots the frame.
         if not self._progress.needs_no_cooling(number, setpoint_c):
             try:
                 await with_retries(self._context, lambda: cool(self._context, setpoint_c))

@@ -1,4 +1,4 @@
-"""Wait for the end of the night: until no more lights arrive, or the sun rises."""
+"""Wait for the end of the night, when no more lights arrive or the sun rises."""
 
 import asyncio
 import logging
@@ -44,7 +44,7 @@ class Arrivals:
 
 
 def arrivals_in(folder: Path) -> Arrivals:
-    """Return the number of lights in the folder and the newest of them.
+    """Return the number of lights in the folder and the newest light.
 
     Raises
     ------
@@ -74,7 +74,7 @@ async def end_of_night(
     Parameters
     ----------
     folder
-        Where the lights arrive.
+        Folder in which the lights arrive.
     settings
         Minutes without a new light, and altitude of the sun, that end the night.
     site
@@ -127,7 +127,7 @@ def _end(
 def waiting_text(
     folder: Path, seen: Arrivals, now: datetime, settings: LightsSettings, site: SiteSettings | None
 ) -> str:
-    """Return the text of the notice about the wait: "waiting for the end of the night: 45 lights, ..."."""
+    """Return the text of the notice about the wait, such as "waiting for the end of the night: 45 lights, ..."."""
     lights = "no light yet" if seen.newest is None else f"{lights_text(seen.count)}, the newest {seen.newest}"
     dawn = None if site is None else sun.next_rise(now, site, settings.dawn_deg)
     until = f"{settings.quiet_min:g} min without a new one" + (f", or {clock_text(dawn)}" if dawn else "")

@@ -1,6 +1,6 @@
-"""Run one night: the steps of the plan in order, then the safe state, whatever happens.
+"""Run the steps of a night in order, and then bring the rig to the safe state, even after failures.
 
-This module decides the order of steps and handles failures; `step_runner` does the work of a step.
+This module runs the steps and handles failures; `step_runner` does the work of a step.
 """
 
 import asyncio
@@ -41,14 +41,14 @@ log = logging.getLogger(__name__)
 
 
 class Night:
-    """Runs the planned steps of a rig. Use `assembled_night` to create one.
+    """Runs the planned steps of a rig. Use `assembled_night` to create a night.
 
     Parameters
     ----------
     context
         The context that all parts of the night share.
     learned
-        Flat exposures of earlier nights. The night adds its own.
+        Flat exposures of earlier nights. The night adds the exposures that it finds.
     safe_state
         Makes the rig safe at the end.
     earlier
@@ -79,7 +79,7 @@ class Night:
                 await self._run_steps()
                 outcome, result = self._result()
         except asyncio.CancelledError:
-            outcome, result = NightOutcome.INTERRUPTED, "ended by request; the same command resumes it tonight"
+            outcome, result = NightOutcome.INTERRUPTED, "ended by request; run the same command tonight to resume it"
             self._context.notice(
                 Severity.WARNING, "stopping: the rig is being made safe; another Ctrl-C skips the warm-up"
             )
@@ -96,7 +96,7 @@ class Night:
         return outcome
 
     async def _run_steps(self) -> None:
-        """Run all steps but the warm-up, which belongs to the safe state."""
+        """Run all steps except the warm-up, which belongs to the safe state."""
         context = self._context
         self._publish_start()
         await context.events.flush()
@@ -106,7 +106,7 @@ class Night:
             context.notice(Severity.WARNING, self._learned.problem)
         async with thermometer(context.rig.camera, context.events, context.clock, context.readings):
             for number in range(1, len(self._progress.steps) + 1):
-                with suppress(StepFailedError):  # if the deadline passes during a pause, each step is skipped for it
+                with suppress(StepFailedError):  # if the deadline passes during a pause, the steps are skipped below
                     await until_resumed(context)
                 self._progress.fit_before_deadline(number)
                 step = self._progress.steps[number - 1]
@@ -115,7 +115,7 @@ class Night:
                     await self._run_step(number, step)
 
     async def _tidy_up_after(self, earlier: EarlierRun) -> None:
-        """Make the rig except its cooler safe: a run that died may have left the lamp lit or an exposure running."""
+        """Make the rig, except its cooler, safe. A run that died may have left the lamp lit or an exposure running."""
         for note in earlier.notes:
             self._context.notice(Severity.INFO, note)
         await self._safe_state.reach_but_cooler()
@@ -174,7 +174,7 @@ class Night:
         await context.events.flush()
 
     async def _end(self, outcome: NightOutcome, result: str, aborted_by: AbortedBy | None) -> NightOutcome:
-        """Reach the safe state even if cancelled meanwhile, publish the end of the night, and return its outcome."""
+        """Reach the safe state even if cancelled, publish the end of the night, and return its outcome."""
         context, steps = self._context, self._progress.steps
         warming = next((number for number, step in enumerate(steps, start=1) if isinstance(step, WarmStep)), None)
         if warming is not None:
@@ -211,7 +211,7 @@ class Night:
 
 
 def needed_devices(step: Step, rig: Rig) -> set[str]:
-    """Return the names of the devices that the step needs. Frames without light need no panel and no wheel."""
+    """Return the names of the devices that the step needs. Frames without light need neither panel nor wheel."""
     lamps = {lamp.name for lamp in rig.auxiliaries}
     if is_for_flats(step) or isinstance(step, SkyStep):
         return {device.name for device in rig.devices} - lamps

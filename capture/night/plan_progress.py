@@ -1,6 +1,6 @@
-"""The plan of a night as it progresses: finished steps, remaining steps, and the products so far.
+"""Track the plan of a night: finished steps, remaining steps, and the products so far.
 
-Timetable and products belong together, because a change of setpoint affects both.
+The timetable and the products are kept together, because a change of setpoint affects both.
 """
 
 from dataclasses import replace
@@ -47,11 +47,11 @@ class PlanProgress:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """All steps, with frame counts that fit into the time left."""
+        """All steps, with frame counts that fit into the remaining time."""
         return self._timetable.steps
 
     def announced_steps(self) -> tuple[PlannedStep, ...]:
-        """Return the plan for events. Sets that an earlier run finished take next to no time."""
+        """Return the plan for events. Sets that an earlier run finished take almost no time."""
         planned = planned_steps(self.steps, self._context.settings)
         return tuple(
             replace(step, estimate_s=0.0) if step.kind is not None and self.is_done(step.number) else step
@@ -59,15 +59,15 @@ class PlanProgress:
         )
 
     def is_done(self, number: int) -> bool:
-        """Return True if an earlier run did the given step, so that no hardware needs to move for it."""
+        """Return True if an earlier run completed the given step, so that no hardware needs to move for it."""
         if self._earlier is None or number not in self._earlier.done:
             return False
         step = self.steps[number - 1]
-        # With other camera settings than in the earlier run, no frame on the disk belongs to the set.
+        # If the camera settings differ from those of the earlier run, no frame on the disk belongs to the set.
         return not isinstance(step, ShootStep) or self._frames_on_disk(step) > 0
 
     def needs_no_cooling(self, number: int, setpoint_c: float) -> bool:
-        """Return True if an earlier run did all sets that follow the given step and need the given setpoint."""
+        """Return True if an earlier run completed all sets that follow the given step and need the given setpoint."""
         later = enumerate(self.steps[number:], start=number + 1)
         there = [
             place
@@ -77,7 +77,7 @@ class PlanProgress:
         return bool(there) and all(map(self.is_done, there))
 
     def earlier_tuning(self, step: TuneStep) -> Tuned | None:
-        """Return an earlier run's tuning if frames were shot with it: all frames of a set must have equal settings."""
+        """Return an earlier run's tuning if frames were shot with it, because one set must not mix two tunings."""
         tuned = None if self._earlier is None else self._earlier.tuned.get(step)
         if tuned is None:
             return None
@@ -88,7 +88,7 @@ class PlanProgress:
         return tuned if any(map(self._context.saved.count, wanted)) else None
 
     def fit_before_deadline(self, number: int) -> None:
-        """Fit the given step and all later ones into the time left, and publish which sets changed."""
+        """Fit the given step and all later steps into the remaining time, and publish which sets changed."""
         context, now = self._context, self._context.clock.now()
         for change in self._timetable.revise(number, now, context.rig.camera.thermals().sensor_c):
             reason = f"so that the last frame is complete by {clock_text(context.deadline or now)}"
@@ -106,7 +106,7 @@ class PlanProgress:
             raise StepSkippedError(f"no time for it before {clock_text(self._context.deadline)}", SkippedBy.TIME)
 
     def move(self, number: int, from_c: float, to_c: float) -> None:
-        """Move all steps after the given step to another setpoint. Tunings stay valid, because the lamp is the same."""
+        """Move all steps after the given step to a new setpoint. Tunings stay valid, because the lamp is the same."""
         self._timetable.move(number, from_c, to_c)
         self.products.move(from_c, to_c)
 
@@ -127,5 +127,5 @@ class PlanProgress:
             self._timetable.learn_set(shot.frames, exposure_s, took_s)
 
     def _frames_on_disk(self, step: ShootStep) -> int:
-        """Return how many frames of the given set an earlier run left."""
+        """Return how many frames of the given set an earlier run left on the disk."""
         return self._context.saved.count(Wanted.of(step, self._context.rig.camera.name, step.exposure_s))

@@ -1,4 +1,4 @@
-"""Masters, levels and tunings that a night has made so far, as inputs for later sets. Pure."""
+"""Keep the masters, levels and tunings of a night so far, as inputs for later sets. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.config.tables.flats import FlatSettings
 
 LARGEST_AFTERGLOW = 0.05
-"""Largest signal in dark flats relative to their flats; above it, a lamp stayed lit or daylight leaked in."""
+"""Largest signal in dark flats relative to their flats. A larger signal comes from a lit lamp or from daylight."""
 
 Conditions = tuple[ReadoutSettings, float | None]
 
@@ -54,7 +54,7 @@ class NightProducts:
         return self._bias_levels_adu.get((step.readout, step.setpoint_c))
 
     def move(self, from_c: float, to_c: float) -> None:
-        """Keep tunings valid at another setpoint, too, because the lamp is the same."""
+        """Copy the tunings to a new setpoint, where they stay valid because the lamp is the same."""
         for step, tuned in list(self.tuned.items()):
             if step.setpoint_c == from_c:
                 self.tuned.setdefault(replace(step, setpoint_c=to_c), tuned)
@@ -131,7 +131,7 @@ class NightProducts:
     def _pedestal_test(
         self, step: ShootStep, steps: Sequence[Step], tuned: Tuned, e_per_adu: float | None
     ) -> PedestalTest | None:
-        """Return how to compare the dark flats with the bias; None if the settings or the frame count rule that out."""
+        """Return how to compare the dark flats with the bias, or None if no comparison is possible or wanted."""
         bias = self._biases.get((step.readout, step.setpoint_c))
         if bias is None or self.flats.pedestal != "auto" or step.count <= PROBES:
             return None

@@ -1,8 +1,8 @@
-"""Find the files of an earlier run of the same night, tidy them up, and hand them to the run that resumes the night.
+"""Find the files of an earlier run of the same night, tidy them up, and pass them to the run that resumes the night.
 
 A run that crashed, lost power or was ended leaves frames, masters, a journal, and perhaps a half-written file. Frames
-are counted again from their files (`SavedFrames`). The journal serves only for data that no other file holds: the
-tuning of flats, and the finished steps, so that no hardware moves for them (docs/decisions/0012).
+are counted again from their files (`SavedFrames`). The journal supplies only data that no other file contains: the
+tunings of flats, and the finished steps, for which no hardware needs to move (docs/decisions/0012).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -97,7 +97,7 @@ def earlier_run(folder: NightFolder, planned: Sequence[PlannedStep]) -> EarlierR
     folder
         The folder of an unfinished night that no other run is using.
     planned
-        The steps of the run that resumes it.
+        The steps of the run that resumes the night.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def _still_there(folder: NightFolder, accepted: Iterable[str]) -> set[str]:
 
 
 def _done(events: Iterable[Event], planned: Sequence[PlannedStep]) -> Iterator[int]:
-    """Yield the numbers of the steps that runs with the same plan have done."""
+    """Yield the numbers of the steps that runs with the same plan have completed."""
     is_same_plan = False
     for event in events:
         match event:

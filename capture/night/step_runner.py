@@ -33,7 +33,7 @@ class StepRunner:
     context
         The night.
     learned
-        Flat exposures of earlier nights. The night adds its own.
+        Flat exposures of earlier nights. The night adds the exposures that it finds.
     progress
         The plan, and the products so far.
     """
@@ -50,7 +50,7 @@ class StepRunner:
         self._sky = SkySets(context, learned)
 
     async def run(self, number: int, step: Step) -> None:
-        """Run the given step. If the sensor grows too warm during a set, shoot the rest at a warmer setpoint.
+        """Run the given step. If the sensor becomes too warm during a set, shoot the rest at a warmer setpoint.
 
         Raises
         ------

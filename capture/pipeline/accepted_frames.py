@@ -1,4 +1,4 @@
-"""The frames that count in a master."""
+"""Collect the frames that count in a master."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,17 +18,17 @@ class AcceptedFrame:
     Attributes
     ----------
     path
-        Its file.
+        Path of the frame's file.
     exposure_s
-        As ordered, seconds.
+        Requested exposure, seconds.
     sensor_c
-        Temperature of the sensor, degrees Celsius; None if it is not known.
+        Temperature of the sensor, degrees Celsius; None if unknown.
     started_at
         Start of the exposure, UTC.
     level_adu
         Level of the central region, ADU.
     digest
-        Identifies its pixels.
+        Digest that identifies the pixels.
     """
 
     path: Path
@@ -46,9 +46,9 @@ class AcceptedFrames:
     Attributes
     ----------
     frames
-        In the order in which they were accepted.
+        The frames in the order in which they were accepted.
     first
-        The first one as the camera delivered it, but without its pixels: its header goes into the master.
+        The first frame as the camera delivered it, but without its pixels. The master gets the header of this frame.
     """
 
     frames: list[AcceptedFrame] = field(default_factory=list)
@@ -68,25 +68,25 @@ class AcceptedFrames:
 
     @property
     def paths(self) -> list[Path]:
-        """Their files."""
+        """Paths of the frames."""
         return [each.path for each in self.frames]
 
     @property
     def exposures_s(self) -> list[float]:
-        """Their exposures, seconds."""
+        """Exposures of the frames, seconds."""
         return [each.exposure_s for each in self.frames]
 
     @property
     def levels_adu(self) -> list[float]:
-        """Their levels, ADU."""
+        """Levels of the frames, ADU."""
         return [each.level_adu for each in self.frames]
 
     @property
     def sensors_c(self) -> list[float]:
-        """Sensor temperatures of those for which it is known, degrees Celsius."""
+        """Known sensor temperatures of the frames, degrees Celsius."""
         return [each.sensor_c for each in self.frames if each.sensor_c is not None]
 
     @property
     def mean_sensor_c(self) -> float | None:
-        """Mean sensor temperature, degrees Celsius; None if it is not known."""
+        """Mean sensor temperature, degrees Celsius; None if unknown."""
         return fmean(sensors_c) if (sensors_c := self.sensors_c) else None

@@ -1,4 +1,4 @@
-"""Frames between the camera and the disk: each stays here until it is in a file."""
+"""Hold the frames that the camera has delivered until they are saved in files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,12 +41,12 @@ class DeliveredFrames:
         self._frames.append(_Delivered(frame, filter_name))
 
     async def save(self, frame: Frame, index: int) -> Path:
-        """Save a frame of a set, under its number in the set, and return its path.
+        """Save a frame of a set under its number in the set, and return the path of its file.
 
         Raises
         ------
         NotDurableError
-            If it could not be written to the disk.
+            If the frame could not be written to the disk.
         """
         folder = self._context.folder
         return await in_thread(self._write, frame, lambda each: folder.save_frame(each.frame, each.filter, index))
@@ -57,7 +57,7 @@ class DeliveredFrames:
         Raises
         ------
         NotDurableError
-            If it could not be written to the disk.
+            If the frame could not be written to the disk.
         """
         folder = self._context.folder
         await in_thread(self._write, frame, lambda each: folder.save_test(each.frame, each.filter))
@@ -68,18 +68,18 @@ class DeliveredFrames:
         Raises
         ------
         NotDurableError
-            If it could not be written to the disk.
+            If the frame could not be written to the disk.
         """
         path = await in_thread(self._quarantine, frame, reason)
         publish_rejected(self._context, self._number, path, reason)
 
     async def rescue(self) -> None:
-        """Save in quarantine what a failure or a cancellation stopped on its way to the disk."""
+        """Save in quarantine all frames that were not saved because of a failure or a cancellation."""
         if not self._frames:
             return
         paths, faults = list[Path](), list[NotDurableError]()
         try:
-            # All of them in one piece of work, which a second cancellation does not interrupt.
+            # Save all frames in one thread call, which a second cancellation does not interrupt.
             await in_thread(self._rescue, paths, faults)
         finally:
             for path in paths:
@@ -100,7 +100,7 @@ class DeliveredFrames:
         return self._write(frame, lambda each: folder.quarantine(each.frame, each.filter, reason))
 
     def _write(self, frame: Frame, write: Callable[[_Delivered], Path]) -> Path:
-        # By identity: a camera may deliver one frame twice.
+        # Compare by identity, because a camera may deliver the same frame twice.
         each = next(each for each in self._frames if each.frame is frame)
         path = write(each)
         self._frames.remove(each)

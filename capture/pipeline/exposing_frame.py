@@ -1,4 +1,4 @@
-"""One exposure of a step, at the step's settings and temperature, and whether it was shot as ordered."""
+"""Take one exposure with a step's settings and temperature, and check that the frame was shot as requested."""
 
 from dataclasses import dataclass
 
@@ -20,11 +20,11 @@ class Shot:
     Attributes
     ----------
     frame
-        As the camera delivered it.
+        The frame as the camera delivered it.
     began_s
         Start of the exposure on the night's clock, seconds.
     fault
-        What was wrong with the temperature, the thermometer or the settings; None if it was shot as ordered.
+        Fault of the temperature, the thermometer or the settings; None if the frame was shot as requested.
     """
 
     frame: Frame
@@ -44,11 +44,11 @@ class FrameExposer:
     kind
         Kind of the frames.
     readout
-        Readout settings to order.
+        Readout settings to request.
     setpoint_c
         Temperature to hold, degrees Celsius; None for a sensor that is not cooled.
     delivered
-        Receives each frame as soon as the camera delivers it.
+        Object that receives each frame as soon as the camera delivers it.
     """
 
     def __init__(
@@ -67,22 +67,23 @@ class FrameExposer:
         self._readout = readout
         self._setpoint_c = setpoint_c
         self._delivered = delivered
-        # As the camera read them back; None until they are applied, and after another program changed them.
+        # The settings as the camera reads them back; None before they are applied and after another program changed
+        # them.
         self._settings: ReadoutSettings | None = None
 
     async def apply_settings(self) -> ReadoutSettings:
-        """Order the readout settings and return them as the camera reads them back.
+        """Apply the readout settings, and return them as the camera reads them back.
 
         Raises
         ------
         DeviceError
-            If the camera failed, or refused them.
+            If the camera failed, or refused the settings.
         """
         self._settings = await self._context.rig.camera.apply(self._readout)
         return self._settings
 
     async def prepare(self, exposure_s: float = 0.0) -> ReadoutSettings:
-        """Wait until an exposure can begin: settings applied, sensor at its setpoint, night not paused.
+        """Apply the settings, then wait until the sensor is at its setpoint and the night is not paused.
 
         Raises
         ------
@@ -98,14 +99,14 @@ class FrameExposer:
         return settings
 
     async def expose(self, exposure_s: float, filter_name: str | None) -> Shot:
-        """Expose one frame, with the filter in the beam.
+        """Expose one frame through the given filter, which must already be in the beam.
 
         Raises
         ------
         StepFailedError
-            As `prepare` does, or if no time is left.
+            If `prepare` raises it, or if no time is left.
         DeviceError
-            If the camera failed, or a device went away or moved during the exposure.
+            If the camera failed, or a device was lost or changed during the exposure.
         ContestedError
             If another program keeps changing the settings.
         NotDurableError
@@ -136,9 +137,10 @@ class FrameExposer:
         return frame
 
     def _settings_fault(self, frame: Frame, settings: ReadoutSettings) -> str | None:
-        """Return how the settings differ from the ordered ones, which are then ordered again before the next exposure.
+        """Return how the frame's settings differ from the requested settings, or None if they agree.
 
-        A restart of the camera makes no difference: its driver gets the settings again when it comes back.
+        If they differ, the settings are applied again before the next exposure. A restart of the camera does not change
+        the settings, because the driver gets them again after the restart.
         """
         if frame.settings == settings:
             return None

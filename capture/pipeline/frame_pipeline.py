@@ -1,4 +1,4 @@
-"""A pipeline of three stages: one frame is exposed while the one before is judged and the one before that is kept."""
+"""Expose a frame, judge the previous frame, and keep the frame before that, all at the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,10 +8,10 @@ from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.session.context import StepFailedError
 
 QUEUE_LENGTH = 1
-"""Frames that may wait to be judged: with one in each of the three stages, four frames are in memory."""
+"""Number of frames that may wait to be judged. With one frame in each of three stages, four frames are in memory."""
 
 DRAIN_DEADLINE_S = 120.0
-"""Longest wait for the frames on their way to the disk after exposing has ended: a disk may hang."""
+"""Longest wait for unsaved frames after exposing has ended, because a disk may hang."""
 
 Shot = TypeVar("Shot")
 Judged = TypeVar("Judged")
@@ -21,17 +21,17 @@ T = TypeVar("T")
 class FramePipeline(Generic[Shot, Judged]):
     """Judges and keeps the frames of one step in the order of their exposures.
 
-    The camera comes first: an exposure starts as soon as the frame before it is in. If judging and keeping cannot
-    keep up, `submit` holds the camera back.
+    The camera has priority. An exposure starts as soon as the previous frame is delivered. If judging and keeping are
+    too slow, `submit` delays the next exposure.
 
     Parameters
     ----------
     delivered
-        Frames that the camera delivered. Those that remain at the end, however it comes about, are rescued.
+        Frames that the camera delivered. Frames that remain at the end are rescued, even after a failure.
     judge
-        Second stage: returns the verdict on a frame.
+        Second stage, which returns the verdict on a frame.
     keep
-        Third stage: saves and folds a frame, or moves it to quarantine.
+        Third stage, which saves and stacks a frame, or moves it to quarantine.
     """
 
     def __init__(
@@ -46,28 +46,28 @@ class FramePipeline(Generic[Shot, Judged]):
         self._shots = asyncio.Queue[Shot]()
         self._room = asyncio.Semaphore(QUEUE_LENGTH)
         self._judged = asyncio.Queue[Judged](QUEUE_LENGTH)
-        # No deadline of its own: `end_exposing` sets one to cancel the exposing and nothing else.
+        # This timeout has no deadline until `end_exposing` sets one, which cancels only the first stage.
         self._exposing = asyncio.timeout(None)
         self._end: StepFailedError | None = None
         self.has_begun = False
 
     @property
     def is_ending(self) -> bool:
-        """True once `end_exposing` was called."""
+        """True after `end_exposing` was called."""
         return self._end is not None
 
     async def run(self, expose_all: Callable[[], Awaitable[T]]) -> T:
-        """Run the first stage to its end, then wait until the other two are done, and return its result.
+        """Run the first stage, wait until the other two stages are done, and return the result of the first stage.
 
-        Whether the first stage ends, fails or is cancelled: the frames that it submitted are judged and kept, those
-        that it had no time to submit are rescued.
+        Even if the first stage fails or is cancelled, the frames that it submitted are judged and kept. Frames that it
+        had no time to submit are rescued.
 
         Raises
         ------
         StepFailedError
-            As given to `end_exposing`.
+            The error passed to `end_exposing`.
         Exception
-            As raised by a stage; one that fails ends the others.
+            The error of the stage that failed. A failure of one stage ends the other stages.
         """
         self.has_begun = True
         try:
@@ -84,14 +84,14 @@ class FramePipeline(Generic[Shot, Judged]):
                 finally:
                     await self._drain(stages)
         except ExceptionGroup as group:
-            # One stage failed and thereby ended the others: its error is the first.
+            # The first error belongs to the stage that failed and thereby ended the other stages.
             raise group.exceptions[0] from None
         finally:
             await self._delivered.rescue()
 
     async def submit(self, shot: Shot) -> None:
-        """Pass a frame on to be judged, and wait until there is room for the next one."""
-        # The frame is in the queue before the wait: a cancellation of the wait does not lose it.
+        """Pass a frame on to be judged, and wait until there is room for the next frame."""
+        # The frame is in the queue before the wait, so that a cancellation of the wait does not lose it.
         self._shots.put_nowait(shot)
         await self._room.acquire()
 
@@ -105,9 +105,9 @@ class FramePipeline(Generic[Shot, Judged]):
         await self._judged.join()
 
     def end_exposing(self, error: StepFailedError) -> bool:
-        """End the first stage with an error, which `run` raises; return False if it has ended already.
+        """End the first stage with an error, which `run` raises. Return False if the stage has already ended.
 
-        The first of several errors counts.
+        If there are several errors, `run` raises the first.
         """
         try:
             self._exposing.reschedule(asyncio.get_running_loop().time())
@@ -121,7 +121,7 @@ class FramePipeline(Generic[Shot, Judged]):
             shot = await self._shots.get()
             self._room.release()
             judged = await self._judge(shot)
-            # Passed on only when the frame before is kept, so that none waits between the two stages.
+            # Pass the frame on only when the previous frame is kept, so that no frame waits between the two stages.
             await self._judged.join()
             await self._judged.put(judged)
             self._shots.task_done()

@@ -1,4 +1,4 @@
-"""Folds frames into a running stack, one by one, and finishes it. Blocks, so use it in threads."""
+"""Add frames to a running stack one by one, and finish the stack. All functions block, so call them in threads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -25,13 +25,13 @@ class FinishedStack(NamedTuple):
     Attributes
     ----------
     stack
-        Mean, uncertainty and counts; in ADU, of flats relative to a mean of 1.
+        Mean, uncertainty and counts, in ADU; for flats, relative to a mean of 1.
     masked
-        bool, shape (height, width): pixels of flats without signal; None of frames without light.
+        Mask of the pixels of flats without signal, bool, shape (height, width); None for frames without light.
     method
-        How the frames were combined.
+        Method by which the frames were combined.
     overscan
-        What was subtracted from each frame first, None for whole frames.
+        Overscan that was subtracted from each frame first; None if no overscan was subtracted.
     """
 
     stack: Stack
@@ -44,7 +44,7 @@ class FrameStack(Protocol):
     """A running stack of frames of one kind."""
 
     def fold(self, pixels: NDArray[np.uint16], exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
-        """Fold a frame and return its pixels as they are stacked, in a buffer that the next frame may reuse.
+        """Add a frame, and return its pixels as they are stacked, in a buffer that the next frame may reuse.
 
         Raises
         ------
@@ -54,11 +54,11 @@ class FrameStack(Protocol):
         ...
 
     def noise_adu(self) -> float | None:
-        """Return the typical noise of the master so far, ADU; None below two frames."""
+        """Return the typical noise of the master so far, in ADU, or None for fewer than two frames."""
         ...
 
     def finish(self, frames: Sequence[AcceptedFrame]) -> FinishedStack:
-        """Combine the frames; some of their pixels are read again from the files. The stack cannot be used afterwards.
+        """Combine the frames. Some of their pixels are read again from the files. The stack cannot be used afterwards.
 
         Raises
         ------
@@ -69,14 +69,14 @@ class FrameStack(Protocol):
 
 
 class DarkStack:
-    """Frames without light, with their overscan subtracted if there is one.
+    """A stack of frames without light, from which the overscan may be subtracted.
 
     Parameters
     ----------
     planned_frames
-        The most frames that may be folded.
+        Largest number of frames that may be added.
     overscan
-        What to subtract from each frame, None for whole frames.
+        Overscan to subtract from each frame; None to subtract no overscan.
     """
 
     def __init__(self, planned_frames: int, overscan: Overscan | None) -> None:
@@ -84,17 +84,17 @@ class DarkStack:
         self._overscan = overscan
         self._accumulator: Accumulator | None = None
         self._clipping = Clipping()
-        # What rounding left of the overscan of each frame.
+        # Remainders from rounding the overscan of each frame.
         self._rests: list[NDArray[np.int32]] = []
 
     def fold(self, pixels: NDArray[np.uint16], _exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
-        """Fold a frame; see `FrameStack`."""
+        """Add a frame; see `FrameStack`."""
         if self._overscan is not None:
             pixels, rest = self._overscan.correct_words(pixels)
             self._rests.append(rest)
         if self._accumulator is None:
             self._accumulator = _accumulator_for(pixels, self._planned_frames)
-            # Frames of a few values each, as of 12 bits on a scale of 16, scatter by less than a step.
+            # Frames with few distinct values, such as 12-bit values on a 16-bit scale, scatter by less than one step.
             self._clipping = Clipping(sigma_floor_adu=half_step(pixels))
         self._accumulator.add(pixels, digest)
         return pixels
@@ -104,7 +104,7 @@ class DarkStack:
         return None if self._accumulator is None else self._accumulator.noise_adu()
 
     def combined(self, frames: Sequence[AcceptedFrame]) -> tuple[Stack, Overscan | None]:
-        """Return the stack of the frames so far; further ones can be folded afterwards."""
+        """Return the stack of the frames so far. Further frames can be added afterwards."""
         assert self._accumulator is not None
         stack = self._accumulator.combine(self._clipping, partial(self._reread, frames))
         return self._restored(stack), self._overscan
@@ -127,14 +127,15 @@ class DarkStack:
 
 
 class FlatStack:
-    """Flats on one scale.
+    """A stack of flats on a common scale.
 
     Parameters
     ----------
     planned_frames
-        The most frames that may be folded.
+        Largest number of frames that may be added.
     recipe_at
-        Returns the recipe for an exposure in seconds: twilight flats of different exposures need different darks.
+        Function that returns the recipe for an exposure in seconds. Twilight flats of different exposures need
+        different darks.
     """
 
     def __init__(self, planned_frames: int, recipe_at: Callable[[float], FlatRecipe]) -> None:
@@ -144,7 +145,7 @@ class FlatStack:
         self._factors: list[NDArray[np.float32]] = []
 
     def fold(self, pixels: NDArray[np.uint16], exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
-        """Fold a frame; see `FrameStack`."""
+        """Add a frame; see `FrameStack`."""
         flat = self._recipe_at(exposure_s).scaled(pixels)
         if self._accumulator is None:
             self._accumulator = _accumulator_for(flat.pixels, self._planned_frames)
@@ -177,5 +178,5 @@ def _accumulator_for(pixels: NDArray[np.uint16], planned_frames: int) -> Accumul
 
 
 def _values_at(path: Path, places: NDArray[np.intp]) -> NDArray[np.uint16]:
-    """Return some pixels of a whole frame, without reading the others."""
+    """Return the pixels of a frame at the given places, without reading the other pixels."""
     return open_image(path, path.parent).values(places)

@@ -1,4 +1,4 @@
-"""A frame with its measurements and the verdict of its gate."""
+"""Measure and judge a frame, and publish the result."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,15 +25,15 @@ class JudgedFrame:
     Attributes
     ----------
     frame
-        As the camera delivered it.
+        The frame as the camera delivered it.
     measurement
-        Its levels, noise and histogram.
+        Levels, noise and histogram of the frame.
     picture
-        uint8, shape (height, width): a small preview.
+        Small preview, uint8, shape (height, width).
     digest
-        Identifies its pixels.
+        Digest that identifies the pixels.
     fault
-        Why it is rejected, None if it is good.
+        Reason for rejecting the frame; None if it is good.
     """
 
     frame: Frame
@@ -44,23 +44,23 @@ class JudgedFrame:
 
 
 def measure_frame(context: NightContext, frame: Frame, cfa_pattern: str | None) -> FrameMeasurement:
-    """Return levels and noise of a frame. Blocks, so use it in a thread."""
+    """Return the levels and noise of a frame. This function blocks, so call it in a thread."""
     return measure(frame.pixels, context.settings.flats.saturation_adu, cfa_pattern)
 
 
 def judge_frame(frame: Frame, shot_fault: str | None, measurement: FrameMeasurement, gate: FrameGate) -> JudgedFrame:
-    """Judge a frame, and record it in its gate. Blocks, so use it in a thread.
+    """Judge a frame, and record it in its gate. This function blocks, so call it in a thread.
 
     Parameters
     ----------
     frame
-        As the camera delivered it.
+        The frame as the camera delivered it.
     shot_fault
-        What was wrong with its exposure; then it is rejected, and so are the same pixels if they come again.
+        Fault of the exposure, or None. A frame with a fault is rejected, and so are later frames with the same pixels.
     measurement
-        From `measure_frame`.
+        Result of `measure_frame`.
     gate
-        Of the frames like this one.
+        Gate for frames of this kind.
     """
     statistics, digest = measurement.statistics, pixel_digest(frame.pixels)
     shape = frame_shape(frame.pixels, gate.bounds_adu(statistics))
@@ -74,9 +74,9 @@ def judge_frame(frame: Frame, shot_fault: str | None, measurement: FrameMeasurem
 
 
 def cfa_pattern_of_frames(context: NightContext, readout: ReadoutSettings, kind: FrameKind) -> str | None:
-    """Return the colour filter array of the frames, such as "RGGB"; None for mono, binned and unknown ones.
+    """Return the colour filter array, such as "RGGB", or None if the frames are mono or binned or the array is unknown.
 
-    An unknown pattern matters to flats, whose channels could not be scaled separately: then a notice reports it.
+    With an unknown pattern, the channels of flats cannot be scaled separately, so a notice reports the pattern.
     """
     pattern = context.rig.camera.features.cfa_pattern
     if readout.binning != 1:
@@ -99,7 +99,7 @@ def publish_shown(context: NightContext, title: str, judged: JudgedFrame) -> Non
 def publish_accepted(
     context: NightContext, number: int, index: int, path: Path, judged: JudgedFrame, *, is_taken_over: bool
 ) -> None:
-    """Publish that a frame is on the disk and counts, as number `index` of the step with this number."""
+    """Publish that a frame is on the disk and counts as frame `index` of step `number`."""
     frame, statistics = judged.frame, judged.measurement.statistics
     context.publish(
         FrameAccepted(

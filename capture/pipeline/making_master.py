@@ -1,4 +1,4 @@
-"""From a finished stack to a master on the disk and in the library."""
+"""Turn a finished stack into a master on the disk and in the library."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ class WrittenMaster:
     Attributes
     ----------
     path
-        Its file.
+        Path of the master's file.
     frames
-        Number of its frames.
+        Number of combined frames.
     level, noise
-        Of the central region, in ADU; of flats relative to 1.
+        Level and noise of the central region, in ADU; for flats, relative to 1.
     rejected_fraction
-        Fraction of its values that were clipped.
+        Fraction of the frames' values that were clipped.
     """
 
     path: Path
@@ -57,17 +57,17 @@ def master_of(
     Parameters
     ----------
     accepted
-        At least one frame.
+        One or more frames.
     finished
-        Their stack.
+        Stack of these frames.
     kind, filter_name, exposure_s
-        Of each frame; of twilight flats the mean exposure.
+        Kind, filter and exposure of each frame; for twilight flats, the mean exposure.
     subtracted
-        Name of the master that was subtracted from each frame; None if none was.
+        Name of the master that was subtracted from each frame; None if no master was subtracted.
     extra_cards
-        Cards that count only if the driver wrote none of the same keyword.
+        Cards that are used only if the driver wrote no card with the same keyword.
     remarks
-        Cards of coldframe's own.
+        Cards that coldframe adds.
     """
     first, last = accepted.first, accepted.frames[-1]
     assert first is not None
@@ -93,21 +93,21 @@ def master_of(
 
 
 def save_master(folder: NightFolder, master: MasterFrame) -> WrittenMaster:
-    """Save a master durably. Blocks, so use it in a thread.
+    """Save a master durably. This function blocks, so call it in a thread.
 
     Raises
     ------
     NotDurableError
-        If it could not be written to the disk.
+        If the master could not be written to the disk.
     """
     path = folder.save_master(master)
     return WrittenMaster(path, master.stack.frames, master.level, master.noise, master.stack.rejected_fraction)
 
 
 async def publish_and_file(context: NightContext, number: int, master: WrittenMaster) -> None:
-    """Publish the master of the step with this number, and take it into the library.
+    """Publish the master of step `number`, and add it to the library.
 
-    The master is saved already, so a library that does not take it costs a notice, and neither the step nor the night.
+    The master is already saved, so a failure to add it is only announced and does not end the step or the night.
     """
     context.publish(
         MasterWritten(

@@ -1,4 +1,4 @@
-"""Counts frames that an earlier run of the same night has left on the disk, as if the camera delivered them now."""
+"""Count frames that an earlier run of the same night left on the disk, as if the camera had just delivered them."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,20 +18,20 @@ async def take_over(
     is_complete: Callable[[], bool],
     count: Callable[[SavedFrame], Awaitable[None]],
 ) -> None:
-    """Count saved frames until the set is complete or none is left.
+    """Count saved frames until the set is complete or no saved frame is left.
 
     Parameters
     ----------
     context
         The night.
     wanted
-        Which frames belong to the set.
+        Description of the frames that belong to the set.
     settings
-        Readout settings as the camera has them now; frames with others are left out, and a notice reports them.
+        Current readout settings of the camera. Frames with different settings are left out, and a notice reports them.
     is_complete
-        Returns whether the set needs no further frame.
+        Function that returns True if the set needs no further frame.
     count
-        Judges one frame and counts it, or withdraws it.
+        Function that judges one frame, and then counts it or withdraws it.
 
     Raises
     ------
@@ -48,12 +48,12 @@ async def take_over(
 
 
 async def withdraw(context: NightContext, number: int, path: Path, reason: str) -> None:
-    """Move a saved frame to quarantine: it does not count, or no longer counts, in the step with this number.
+    """Move a saved frame to quarantine, because it does not count, or no longer counts, in step `number`.
 
     Raises
     ------
     NotDurableError
-        If it cannot be moved, or its reason could not be written to the disk.
+        If the frame could not be moved, or the reason could not be written to the disk.
     """
     aside = await in_thread(context.folder.quarantine_saved, path, reason)
     publish_rejected(context, number, aside, reason)

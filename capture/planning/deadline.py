@@ -1,8 +1,8 @@
 """Fit a plan into the time before a deadline. Pure.
 
 Sets lose frames before any set is skipped. First, each set may shrink to a sensible minimum. Then the least important
-sets are skipped. Any remaining time is used to enlarge the sets again, the most important first. The warm-up
-does not count, because it does not need darkness.
+sets are skipped. Any remaining time is used to enlarge the sets again, beginning with the most important sets. The
+warm-up does not count, because it does not need darkness.
 """
 
 from bisect import bisect_right
@@ -29,7 +29,7 @@ def fit_before_deadline(
     pace: Pace,
     frames_on_disk: Callable[[ShootStep], int] = lambda _: 0,
 ) -> tuple[Step | None, ...]:
-    """Return the part of a plan that fits into the given time.
+    """Return the steps of a plan that fit into the given time.
 
     Parameters
     ----------
@@ -38,8 +38,7 @@ def fit_before_deadline(
     time_s
         Time until the deadline.
     settings
-        `lights.first` decides whether flats or darks are kept longest. Bias is skipped first if no flats
-        need it.
+        `lights.first` determines whether flats or darks are kept longest. Bias is skipped first if no flats need it.
     pace
         Durations of the parts of a step.
     frames_on_disk

@@ -30,7 +30,7 @@ def require_room(steps: Iterable[Step], camera: CameraFeatures, folder: Path, fr
     Raises
     ------
     UnfitPlanError
-        If the files do not fit; the message names the first step that has no space.
+        If the files do not fit; the message names the first step for which there is no space.
     """
     needed, first = SPARE_FRAMES * frame_bytes(camera, ReadoutSettings()), None
     for step in steps:

@@ -1,4 +1,4 @@
-"""Estimates of the durations of a night's steps. Pure."""
+"""Estimate the durations of a night's steps. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from coldframe.config.frames import FrameKind
 from coldframe.config.settings import Settings
 
 READOUT_GUESS_S = 1.0
-"""Time from the end of an exposure to the start of the next one; used until a set of this night has been timed."""
+"""Time from the end of an exposure to the start of the next exposure, used until a set of this night is timed."""
 
 TESTS_GUESS = 2
 AMBIENT_GUESS_C = 15.0
@@ -24,7 +24,7 @@ class Pace:
     sensor_c
         Sensor temperature at the start of the first ramp, degrees Celsius.
     readout_s
-        Time from the end of an exposure to the start of the next one.
+        Time from the end of an exposure to the start of the next exposure.
     flats_s
         Flat exposures of the filters that have been tuned.
     """

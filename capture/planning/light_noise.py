@@ -16,12 +16,12 @@ from coldframe.config.settings import Settings
 
 
 def light_noises(lights: Lights, settings: Settings) -> Mapping[Path, LightNoise]:
-    """Measure one light of each kind, from the middle of the night; return nothing if no frame count is a percentage.
+    """Measure one light of each kind, from the middle of the night, if any frame count is a percentage.
 
     Parameters
     ----------
     lights
-        Lights; a kind is a combination of filter, exposure, setpoint and readout settings. Files that cannot be
+        The lights. A kind is a combination of filter, exposure, setpoint and readout settings. Files that cannot be
         measured are skipped.
     settings
         Settings of the rig. The sky level is known only if the camera record in the storage folder has a bias level.

@@ -25,7 +25,7 @@ class RigSnapshot:
     in_beam
         Filter in the beam.
     readout_modes
-        Labels of the camera's readout modes; empty if there is only one.
+        Labels of the camera's readout modes; empty if there is only one mode.
     sensor_c
         Sensor temperature, degrees Celsius.
     """
@@ -38,7 +38,7 @@ class RigSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ShotLight:
-    """How a light was shot, in the rig's terms; `setup` is for library look-ups, `noise` is None if unmeasured."""
+    """Settings of a light in the rig's terms. `setup` is for library look-ups; `noise` is None if not measured."""
 
     setup: FrameSetup
     readout: ReadoutSettings
@@ -61,8 +61,9 @@ def lights_in_rig_terms(
 ) -> list[ShotLight]:
     """Return the lights in the rig's terms, in the same order, and append every assumption to `notes`.
 
-    Values that a header lacks are taken from the configuration. If a header has no setpoint, the configured setpoint is
-    used if the sensor was near it, otherwise the sensor temperature rounded to a whole degree.
+    Values that a header lacks are taken from the configuration. A light without a setpoint in its header gets the
+    configured setpoint if the sensor was near it. Otherwise, its setpoint is the sensor temperature, rounded to a whole
+    degree.
     """
     every = list(setups)
     reached_c = _reached_setpoints_c(every, settings, notes)
@@ -81,7 +82,7 @@ def lights_in_rig_terms(
             ShotLight(replace(known_setup, filter_name=name), readout, setpoint_c, setup.exposure_s, name, setup.train)
         )
     for label, count in foreign.items():
-        own = settings.camera.readout_mode or "the present mode"
+        own = settings.camera.readout_mode or "the current mode"
         used = f'{lights_text(count)} used readout mode "{label}", which the camera does not have'
         notes.append(f"{used}: {own} is used instead")
     return lights
@@ -117,7 +118,7 @@ def _stated_setpoint_c(setup: FrameSetup, settings: Settings) -> float | None:
 def _reached_setpoints_c(
     setups: list[FrameSetup], settings: Settings, notes: list[str]
 ) -> dict[float | None, float | None]:
-    """Return the setpoint to use for each stated setpoint: the sensor temperature if the cooler missed the setpoint."""
+    """Return the setpoint to use for each stated setpoint. If the cooler missed it, use the sensor temperature."""
     sensors: dict[float | None, list[float]] = defaultdict(list)
     for setup in setups:
         of_setpoint = sensors[_stated_setpoint_c(setup, settings)]

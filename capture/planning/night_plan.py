@@ -1,6 +1,6 @@
 """Turn the configured sets into the steps of a night. Pure.
 
-The order minimises moves and waits, and lets each master grow while its frames arrive:
+The order minimises moves and waits, and allows each master to be combined while its frames arrive:
 
 1. Sets with the same setpoint stay together, in the order in which the configuration first names the setpoints.
 2. Bias frames come first, because they take little time and the flat tuner needs their level.
@@ -72,7 +72,8 @@ def _at_one_temperature(sets: list[ShootStep]) -> Iterator[Step]:
 def _switching_least(sets: list[ShootStep]) -> Iterator[Step]:
     """Order the sets of one setpoint so that the user switches a manual lamp on and off only twice.
 
-    The wheel makes two rounds in this order, and all master dark flats stay in memory until their flats are shot.
+    In this order, the wheel goes through its filters twice. All master dark flats stay in memory until their flats are
+    shot.
     """
     flats = [step for step in sets if step.kind is FrameKind.FLAT]
     tunings = {flat.tuning for flat in flats}

@@ -13,9 +13,9 @@ LEAST_GLOW = 1.0
 """Smallest glow that matters, in units of one frame's noise; weaker glow adds little shot noise to the read noise."""
 
 LEEWAY = 1.03
-"""Accept a set that has up to 3 % fewer frames than estimated, because the estimate is no more accurate.
+"""Accept a set that has up to 3 % fewer frames than estimated, because the estimate is no more accurate than that.
 
-The noise is known to 1 %, and the frame count, which depends on the square of the noise, only to 2 %.
+The noise is known to 1 %. The frame count depends on the square of the noise, so it is known only to 2 %.
 """
 
 _DARK_CAUSES = {
@@ -93,7 +93,7 @@ def _noise_ratio(goal: NoiseGoal, kind: FrameKind, growth: NoiseGrowth) -> float
 
 
 def cause_text(kind: FrameKind, growth: NoiseGrowth) -> str:
-    """Return why the noise of a master falls too slowly, or an empty text if it falls as expected."""
+    """Return why the noise of a master falls too slowly, or an empty string if it falls as expected."""
     if growth.cause is None:
         return ""
     texts = _FLAT_CAUSES if kind is FrameKind.FLAT else _DARK_CAUSES

@@ -1,4 +1,4 @@
-"""Read the settings of the night's lights from the headers of the files in a folder, written by any program."""
+"""Read the settings of the night's lights from the headers of files, which any program may have written."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ class Lights:
     Attributes
     ----------
     setups
-        How each light was shot, by path, in order of date; lights without a date come first.
+        Setup of each light by path, in order of date; lights without a date are first.
     set_aside
         Number of skipped files by reason, such as "without an exposure in the header".
     faults
@@ -72,7 +72,7 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
     folder
         Folder that contains the lights at any depth.
     camera_names
-        Names of the camera, see `is_same_camera`. The first is the driver's name, which the returned lights get.
+        Names of the camera; see `is_same_camera`. The returned lights have the first name, which the driver uses.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def _unfit(setup: FrameSetup, camera_names: tuple[str, ...]) -> str | None:
 
 
 def _impossible(setup: FrameSetup) -> str | None:
-    """Return which header value no set can be shot with, or None if all values are usable."""
+    """Return the reason why no set can be shot with a header value, or None if all values are usable."""
     readout = setup.readout
     dark = {"kind": FrameKind.DARK, "exposure_s": setup.exposure_s, "setpoint_c": setup.setpoint_c}
     try:

@@ -1,16 +1,16 @@
-"""Plan the sets that lights need: the masters, those already in the library, and the order in which to shoot the rest.
+"""Plan the sets that lights need: find the needed masters, look them up in the library, and order the remaining sets.
 
 A light needs:
 
-- a dark with its readout settings, setpoint and exposure;
-- a flat with its filter, gain, binning and readout mode, shot through the present optical train, and dark flats for it.
-  Flats and their dark flats need the same temperature, but it may be any temperature, so they are shot at the first
-  setpoint of the night;
-- a bias with its readout settings, at any temperature.
+- a dark with the light's readout settings, setpoint and exposure;
+- a flat with the light's filter, gain, binning and readout mode, shot through the current optical train, and dark flats
+  for this flat. Flats and their dark flats need the same temperature. Any temperature is suitable, so both are shot at
+  the first setpoint of the night;
+- a bias with the light's readout settings, at any temperature.
 
-The order minimises moves and ramps (docs/planning.md describes the model). Setpoints follow in the order with the
-shortest ramps, including the warm-up. Filters follow in slot order, starting with the filter in the beam. Everything
-for one filter is shot together, so that the wheel turns once per filter. Pure.
+The order minimises moves and ramps (docs/planning.md describes the model). The night visits the setpoints in the order
+with the shortest ramps, including the warm-up. It uses the filters in slot order, starting with the filter in the beam.
+All sets for one filter are shot together, so that the wheel turns once per filter. Pure.
 """
 
 from collections import Counter, defaultdict
@@ -36,7 +36,7 @@ from coldframe.config.tables.cooling import CoolingSettings
 from coldframe.config.tables.sets import FrameSet, LightsSettings
 
 MAX_PERMUTED_SETPOINTS = 6
-"""Largest number of setpoints for which all orders are compared; otherwise only rising and falling order are."""
+"""Largest number of setpoints for which all orders are compared, not only the rising and the falling order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class NeededMaster:
     Attributes
     ----------
     frame_set
-        Set that would make the master.
+        Set whose frames would make the master.
     lights
-        Number of lights that need it.
+        Number of lights that need the master.
     master
         A fresh matching master in the library; None if the set must be shot.
     """
@@ -220,7 +220,7 @@ def _why_unreachable(light: ShotLight, newest: ShotLight, settings: Settings, ri
 
 
 def _why_train_differs(train: OpticalTrain, now: OpticalTrain) -> str | None:
-    """Return how a light's optical train differs from the present one (the newest light's), or None if it matches."""
+    """Return how a light's optical train differs from that of the newest light, or None if the two match."""
     tolerances = Tolerances()
     if train.telescope and now.telescope and train.telescope.casefold() != now.telescope.casefold():
         return f"through {train.telescope}: {now.telescope} is in use now"
@@ -292,7 +292,7 @@ def _with_dark_flats(flat: NeededMaster, count: int | NoiseGoal) -> Iterator[Nee
 
 
 def _by_filter(flats: list[NeededMaster], filters: tuple[str, ...], in_beam: str | None) -> list[NeededMaster]:
-    """Return the flats grouped by filter: first the filter in the beam, then the others in the wheel's direction."""
+    """Return the flats grouped by filter, in the direction of the wheel, starting with the filter in the beam."""
     slots = list(filters) + [flat.frame_set.filter for flat in reversed(flats) if flat.frame_set.filter not in filters]
     start = slots.index(in_beam) if in_beam in slots else 0
     return sorted(flats, key=lambda flat: (slots.index(flat.frame_set.filter) - start) % len(slots))
@@ -317,7 +317,7 @@ def shortest_ramps(setpoints: Iterable[float], start_c: float | None, cooling: C
     setpoints
         Setpoints to visit, degrees Celsius.
     start_c
-        Present sensor temperature; None if unknown, in which case the first ramp is not counted.
+        Current sensor temperature; None if unknown, in which case the first ramp is not counted.
     cooling
         Ramp rates and whether the night ends with a warm-up. Dwell times do not depend on the order.
     """

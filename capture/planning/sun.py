@@ -1,7 +1,8 @@
 """Compute the sun's altitude without a network or an ephemeris file. Pure.
 
-Low-precision formulas of the Astronomical Almanac (section C, "Low precision formulas for the Sun"), accurate to
-0.01 deg from 1950 to 2050. At the equator, 0.01 deg corresponds to 2.4 s, far more accurate than a deadline requires.
+This module uses the formulas of the Astronomical Almanac (section C, "Low precision formulas for the Sun"), which are
+accurate to 0.01 deg from 1950 to 2050. At the equator, 0.01 deg corresponds to 2.4 s, which is far more accurate than a
+deadline requires.
 """
 
 from collections.abc import Callable
@@ -70,7 +71,7 @@ def next_rise(after: datetime, site: SiteSettings, limit_deg: float = SUNRISE_DE
 
 
 def _first(holds: Callable[[datetime], bool], before: datetime, after: datetime) -> datetime:
-    """Return, by bisection, the first second at which a condition holds that is false `before` and true `after`."""
+    """Find by bisection the first second at which a condition is true. It is false `before` and true `after`."""
     while after - before > _SECOND:
         middle = before + (after - before) / 2
         before, after = (before, middle) if holds(middle) else (middle, after)

@@ -1,4 +1,4 @@
-"""The steps of a night, revised as the time until the deadline shrinks. Pure."""
+"""Revise the steps of a night as the time until the deadline shrinks. Pure."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -40,7 +40,7 @@ class Timetable:
     settings
         Settings of the rig.
     deadline
-        When the last frame must be complete; None without a deadline.
+        Time by which the last frame must be complete; None if there is no deadline.
     frames_on_disk
         Function that returns how many frames of a set an earlier run of the same night has shot.
     """
@@ -58,7 +58,7 @@ class Timetable:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """All steps with their present frame counts, including steps for which there is no time."""
+        """All steps with their current frame counts, including steps for which there is no time."""
         return tuple(step or planned for step, planned in zip(self._left, self.planned, strict=True))
 
     def has_no_time(self, number: int) -> bool:
@@ -66,7 +66,7 @@ class Timetable:
         return self._left[number - 1] is None
 
     def move(self, number: int, from_c: float, to_c: float) -> None:
-        """Change the setpoint of all steps after a step, except sets that are also planned at the new setpoint."""
+        """Change the setpoint of all steps after step `number`, except sets also planned at the new setpoint."""
         kept = set(self.planned)
 
         def changed(step: Step | None) -> Step | None:
@@ -78,7 +78,7 @@ class Timetable:
         self.planned = (*self.planned[:number], *later)
 
     def learn_set(self, count: int, exposure_s: float, took_s: float) -> None:
-        """Learn the time per frame in excess of the exposure from a finished set."""
+        """Learn from a finished set how much time each frame takes in addition to its exposure."""
         self._readout_s = max(took_s / count - exposure_s, 0.0)
 
     def learn_flat(self, step: TuneStep, exposure_s: float) -> None:
@@ -93,7 +93,7 @@ class Timetable:
         number
             Number of the next step.
         now
-            Present time, with a time zone.
+            Current time, with a time zone.
         sensor_c
             Sensor temperature; None if unknown.
         """

@@ -8,7 +8,7 @@ from coldframe.capture.session.context import NightContext
 from coldframe.devices.camera import Frame
 
 LEAST_STEP_S = 1.0
-"""Smallest step to report: time servers make smaller ones, and many drivers' dates do not resolve them."""
+"""Smallest step to report. Time servers make smaller steps, and the dates of many drivers do not resolve them."""
 
 KEYWORD = "CFCLOCK"
 """FITS keyword in frames after a step: seconds by which the system clock is ahead of the night's clock."""
@@ -21,7 +21,7 @@ def clock_checked(context: NightContext, frame: Frame) -> Frame:
         return frame
     if abs(step_s - context.announced.clock_step_s) >= LEAST_STEP_S:
         context.announced.clock_step_s = step_s
-        text = f"this machine's clock was set by {step_s:+.0f} s: the night keeps the clock of its start, "
-        text += f"{clock_text(context.clock.now())} now, and its frames record the step ({KEYWORD})"
+        text = f"this computer's clock was changed by {step_s:+.0f} s: the night keeps its own clock, which now shows "
+        text += f"{clock_text(context.clock.now())}, and its frames record the step ({KEYWORD})"
         context.notice(Severity.WARNING, text)
     return replace(frame, header={**frame.header, KEYWORD: round(step_s, 1)})

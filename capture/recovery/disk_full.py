@@ -12,7 +12,7 @@ from coldframe.capture.threads import in_thread
 from coldframe.config.frames import ReadoutSettings
 
 FRAMES_AHEAD = 4
-"""Frames that may be in memory at once. Each of them must still fit on the disk."""
+"""Number of frames that may be in memory at the same time. Each frame must still fit on the disk."""
 
 PAUSE_S = 600.0
 CHECK_PERIOD_S = 15.0

@@ -1,4 +1,4 @@
-"""Take one exposure: check its preconditions, expose, and check whether the rig changed meanwhile."""
+"""Take one exposure: check its preconditions, expose, and check whether the rig changed during the exposure."""
 
 from coldframe.capture.events.kinds import ExposureStarted
 from coldframe.capture.recovery.clock_jump import clock_checked

@@ -1,4 +1,4 @@
-"""Detect another program that changes the camera's settings. coldframe restores them twice, then aborts the night."""
+"""Detect changes of the camera's settings by another program. Restore them twice, and then abort the night."""
 
 from dataclasses import fields
 
@@ -8,10 +8,10 @@ from coldframe.config.frames import ReadoutSettings
 
 
 def changed(wanted: ReadoutSettings, found: ReadoutSettings) -> str:
-    """Return which settings differ, and how, for example "gain is 10 where 150 was set"."""
+    """Return which settings differ and how, for example "gain is 10 instead of 150"."""
     names = (field.name for field in fields(ReadoutSettings))
     differing = [name for name in names if getattr(wanted, name) != getattr(found, name)]
-    return ", ".join(f"{name} is {_text(found, name)} where {_text(wanted, name)} was set" for name in differing)
+    return ", ".join(f"{name} is {_text(found, name)} instead of {_text(wanted, name)}" for name in differing)
 
 
 def reclaim(context: NightContext, wanted: ReadoutSettings, found: ReadoutSettings) -> None:

@@ -11,7 +11,7 @@ from coldframe.devices.manual_panel import ManualPanel
 CHECK_PERIOD_S = 1.0
 
 LAMP_S = 300.0
-"""How long the lamp stays lit in a pause; after that it stays off until the night is resumed."""
+"""Time for which the lamp stays lit during a pause. Afterwards, it stays off until the night is resumed."""
 
 
 async def until_resumed(context: NightContext, exposure_s: float = 0.0) -> bool:
@@ -27,7 +27,7 @@ async def until_resumed(context: NightContext, exposure_s: float = 0.0) -> bool:
     Returns
     -------
     bool
-        True if the night was paused: the sensor may have left its setpoint meanwhile.
+        True if the night was paused, in which case the sensor may have left its setpoint.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from coldframe.devices.errors import DeviceError, NotSupportedError, SettingRefu
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
 AWAY_S = 300.0
-"""How long to wait for a lost device or server: enough time to plug in a cable or to restart a server."""
+"""Time to wait for a lost device or server, long enough to plug in a cable or to restart a server."""
 
 T = TypeVar("T")
 
@@ -100,7 +100,7 @@ async def come_back(context: NightContext) -> None:
                 breakers.stayed_away(error.device)
             if not context.can_do_without(error.device):
                 raise StepFailedError(f"{error} (for {AWAY_S / 60:.0f} min)") from error
-            context.notice(Severity.ERROR, f"{error}; steps that do not need it go on without it")
+            context.notice(Severity.ERROR, f"{error}; steps that do not need it continue without it")
             began_s = loop.time()
         else:
             return

@@ -1,6 +1,7 @@
 """Bring the rig into the state that a step of the night needs.
 
-Start with `light_path`: filter, cover and lamp. `manual_light` asks the user to switch a lamp. `temperature` cools the
-sensor down, holds it and warms it up. Every run ends with `safe_state`, whatever failed; it works without a night. This
-room does not depend on sets or frames, and measures pixels only to check whether a manual lamp is on.
+Start with `light_path`, which sets the filter, cover and lamp. `manual_light` asks the user to switch a lamp.
+`temperature` cools the sensor down, holds its temperature and warms it up. Every run ends with `safe_state`, even after
+failures; `safe_state` works without a night. This room does not depend on sets or frames, and measures pixels only to
+check whether a manual lamp is on.
 """

@@ -62,7 +62,7 @@ async def darken(context: NightContext) -> None:
     DeviceError
         If a command to the panel failed.
     StepFailedError
-        If the panel was lost while it may be lit, or the user did not switch off a manual panel.
+        If the panel was lost and might be lit, or the user did not switch off a manual panel.
     """
     for auxiliary in context.rig.auxiliaries:
         await with_retries(context, auxiliary.switch_off)

@@ -1,4 +1,4 @@
-"""Ask the user to switch a manual panel, and detect from pixels when that has happened."""
+"""Ask the user to switch a manual panel, and detect from pixels when the user has switched it."""
 
 import asyncio
 
@@ -11,10 +11,13 @@ from coldframe.config.frames import FrameKind
 from coldframe.devices.manual_panel import ManualPanel
 
 TEST_S = 1.0
-"""Test exposure, compared with the camera's shortest: it shows even a lamp so dim that flats take a minute."""
+"""Test exposure to compare with the camera's shortest exposure.
+
+It reveals even a dim lamp with which flats take a minute.
+"""
 
 LEAST_RISE_ADU = 10.0
-"""Level difference that proves light: bias drift and one second of dark current cause less."""
+"""Level difference that proves light. Bias drift and one second of dark current cause a smaller difference."""
 
 PAUSE_S = 10.0
 """Time between two checks."""
@@ -44,7 +47,7 @@ async def wait_for_user(context: NightContext, panel: ManualPanel, *, lit: bool)
         async with asyncio.timeout(waited_s):
             panel.seen_lit = await _is_lit(context)
             if panel.seen_lit is not lit:
-                request = f"please switch {panel.name} {wanted}; waiting for it, {waited_s / 60:.0f} min at most"
+                request = f"please switch {panel.name} {wanted}; waiting for at most {waited_s / 60:.0f} min"
                 context.notice(Severity.WARNING, request, topic=Topic.LAMP_BY_HAND)
             while panel.seen_lit is not lit:
                 context.events.beat()

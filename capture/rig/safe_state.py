@@ -1,4 +1,4 @@
-"""Bring a rig to the safe state: no exposure, lamp off, then cover, auxiliaries and cooler as configured.
+"""Make a rig safe: end the exposure, switch the lamp off, and set the cover, auxiliaries and cooler as configured.
 
 Each step has a deadline and is independent of the others, so that a lost camera does not keep the lamp lit.
 """
@@ -21,12 +21,12 @@ from coldframe.devices.rig import Rig
 log = logging.getLogger(__name__)
 
 ABORT_DEADLINE_S = 20.0
-"""Deadline for aborting the exposure: some drivers hang for minutes in the abort itself (indigo#325)."""
+"""Deadline for aborting the exposure, because some drivers hang for minutes while they abort (indigo#325)."""
 
 LAMP_DEADLINE_S = 60.0
 COOLER_DEADLINE_S = 60.0
 COOLER_ANSWER_S = 5.0
-"""How long drivers may still report the old state after the command to switch off."""
+"""Time for which drivers may still report the old state after the command to switch off."""
 
 PATIENCE_S = 60.0
 """Total time to wait for lost servers and devices."""
@@ -35,27 +35,27 @@ PAUSE_S = 2.0
 """Time between two checks, and between two attempts."""
 
 OFF_CHECK_S = 60.0
-"""How long to monitor a cooler after switching it off."""
+"""Time for which a cooler is monitored after it is switched off."""
 
 OFF_PERCENT = 5.0
 """Power below which a cooler counts as off."""
 
 WARMED_C = 0.3
-"""Smallest warm-up of a sensor, even a slow one, within `OFF_CHECK_S`, if it was colder than the air."""
+"""Smallest temperature rise within `OFF_CHECK_S` of a sensor that was colder than the air, even if it warms slowly."""
 
 WARM_MARGIN_S = 300.0
-"""Time allowed after the warm-up ramp. Then the cooler is switched off, however cold the sensor is."""
+"""Time allowed after the warm-up ramp. Then the cooler is switched off, even if the sensor is still cold."""
 
 
 class SafeState:
-    """Brings a rig to the safe state, step by step. One object may do so several times.
+    """Brings a rig to the safe state, step by step. One object may be used several times.
 
     Parameters
     ----------
     settings
-        Final state of cover and cooler.
+        Final state of the cover and the cooler.
     rig
-        The hardware. If a device does not answer, `SafeState` reports it and goes on with the next step.
+        The hardware. If a device does not answer, `SafeState` reports it and continues with the next step.
     events, clock
         The event stream for notices, and the clock that dates them.
     patience_s
@@ -78,7 +78,7 @@ class SafeState:
 
     async def reach(self) -> tuple[str, ...]:
         """Bring the rig to the safe state. Return one sentence for each step that failed."""
-        # The cooler comes last: its warm-up takes many minutes and may be cut short.
+        # The cooler is last, because its warm-up takes many minutes and may be cut short.
         answers = await self._reach_but_cooler()
         for auxiliary in self._rig.auxiliaries:
             await self._try(
@@ -92,7 +92,7 @@ class SafeState:
         return tuple(self._failures)
 
     async def reach_but_cooler(self) -> tuple[str, ...]:
-        """Do all steps except the cooler's before a night is resumed. Return one sentence per failed step."""
+        """Do all steps except that of the cooler, before a night is resumed. Return one sentence per failed step."""
         await self._reach_but_cooler()
         return tuple(self._failures)
 
@@ -140,7 +140,7 @@ class SafeState:
                     raise
                 if not self._is_waiting:
                     self._is_waiting = True
-                    text = f"{str(error).rstrip('.?')}; waiting for it, {self._patience_s:g} s at most"
+                    text = f"{str(error).rstrip('.?')}; waiting for it for at most {self._patience_s:g} s"
                     self._events.publish(Notice(self._clock.now(), Severity.WARNING, text))
                 await asyncio.sleep(PAUSE_S)
 
@@ -161,7 +161,7 @@ class SafeState:
         if cooling.at_end == "hold" or (thermals.setpoint_c is None and thermals.cooler_on is not True):
             return
         sensor_c = plausible_c(thermals.sensor_c)
-        # If the cooler is switched off abruptly, the sensor warms up by tens of degrees at once (indi#1434).
+        # If the cooler is switched off abruptly, the sensor quickly warms up by tens of degrees (indi#1434).
         if cooling.at_end == "warm" and sensor_c is not None:
             span_s = 60 * abs(cooling.warm_to_c - sensor_c) / cooling.warm_ramp_c_per_min
             await self._try(camera.name, "warm up", self._warm_up, span_s + WARM_MARGIN_S, Topic.COOLER)
@@ -197,8 +197,8 @@ class SafeState:
     async def _still_cools(self) -> bool:
         """Return whether the driver reports the cooler as on, or reports power while the sensor does not warm up.
 
-        Some drivers stop updating the power once the cooler is off, so that the last value remains. The sensor's
-        temperature is the better evidence.
+        Some drivers stop updating the power once the cooler is off, so that the last value remains. The temperature of
+        the sensor is better evidence.
         """
         began_s, off_c = _now_s(), self._rig.camera.thermals().sensor_c
         while True:
@@ -226,7 +226,7 @@ class SafeState:
         self._warming.result()
 
     def cut_warm_up_short(self) -> None:
-        """Stop the warm-up and leave the cooler as it is. All other steps are still done."""
+        """Stop the warm-up and leave the cooler unchanged. All other steps are still done."""
         self._hurried = True
         if self._warming is not None:
             self._warming.cancel()

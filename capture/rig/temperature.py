@@ -24,7 +24,7 @@ LEAST_STEPS = 8
 """Minimum number of steps of a ramp, however short, because a single jump would defeat its purpose."""
 
 SILENCE_S = 60.0
-"""Poll a thermometer that has been silent this long: it may be dead (indi#837), or its driver reports only changes."""
+"""Silence after which a thermometer is polled. It may be dead (indi#837), or its driver may report only changes."""
 
 
 class OutOfReachError(StepFailedError):
@@ -58,7 +58,7 @@ def thermometer(
         publish_temperature(camera, events, clock)
         thermals = camera.thermals()
         if readings is not None:
-            # Only while the cooler regulates does its power indicate that the temperature must be changing.
+            # The cooler's power indicates that the temperature must be changing only while the cooler regulates.
             power_percent = None if thermals.setpoint_c is None else thermals.power_percent
             readings.observe(clock.elapsed_s(), thermals.sensor_c, power_percent)
 
@@ -66,7 +66,7 @@ def thermometer(
 
 
 def watched(camera: Camera, watch: TemperatureWatch) -> AbstractAsyncContextManager[None]:
-    """Feed `watch` with the sensor's temperature from the start to the end of the block."""
+    """Pass the sensor's temperature to `watch` from the start to the end of the block."""
     return repeatedly(lambda: watch.observe(camera.thermals().sensor_c), "temperature watch")
 
 
@@ -89,7 +89,7 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
     camera, cooling = context.rig.camera, context.settings.cooling
     start_c = plausible_c(camera.thermals().sensor_c)
     ramp = SetpointRamp(setpoint_c if start_c is None else start_c, setpoint_c, cooling.ramp_c_per_min)
-    # The deadline includes the ramp, because a slow ramp is no fault of the cooler.
+    # The deadline includes the ramp, because a slow ramp is not a fault of the cooler.
     judge = CoolingJudge(setpoint_c, cooling.tolerance_c, cooling.dwell_s, cooling.deadline_s + ramp.duration_s)
     ramping = asyncio.create_task(_follow(camera, ramp, context.clock), name="setpoint ramp")
     try:
@@ -101,7 +101,7 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
             # Drivers that report only changes fall silent at the setpoint, and their last reading is still valid.
             verdict = judge.observe(context.clock.elapsed_s(), thermals.sensor_c, thermals.power_percent)
             context.publish(CoolingProgress(context.clock.now(), verdict.message))
-            # A stable sensor near the goal is not enough: the driver must also have accepted the ramp's last setpoint.
+            # The sensor must be stable, and the driver must also have accepted the last setpoint of the ramp.
             if verdict.state is CoolingState.STABLE and ramping.done():
                 if silence := await thermometer_fault(context, setpoint_c):
                     raise OutOfReachError(f"it is unknown whether {setpoint_c:g} C was reached: {silence}")
@@ -115,7 +115,7 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
 
 
 async def cool_less(context: NightContext, setpoint_c: float) -> float | None:
-    """Cool to the nearest warmer configured setpoint within reach. Return that setpoint, or None if there is none.
+    """Cool to the nearest warmer configured setpoint within reach. Return that setpoint, or None if none is reached.
 
     Raises
     ------
@@ -136,8 +136,8 @@ async def cool_less(context: NightContext, setpoint_c: float) -> float | None:
 async def thermometer_fault(context: NightContext, setpoint_c: float) -> str | None:
     """Return the fault of the thermometer, or None if it works. If it is faulty, reconnect the camera's driver.
 
-    A silent thermometer is polled by sending the setpoint again: every driver answers that with a temperature, even
-    one that reports only changes. A dead thermometer may recover only after its driver reconnects.
+    To poll a silent thermometer, send the setpoint again. Every driver answers that command with a temperature, even if
+    it otherwise reports only changes. A dead thermometer may recover only after its driver reconnects.
     """
     fault = context.readings.fault(context.clock.elapsed_s()) or await _silence(context, setpoint_c)
     if fault is not None:
@@ -164,7 +164,7 @@ async def _silence(context: NightContext, setpoint_c: float) -> str | None:
 
 
 async def hold(context: NightContext, setpoint_c: float) -> None:
-    """If the sensor has left the setpoint, wait until it is stable again: frames shot meanwhile would be rejected.
+    """If the sensor has left the setpoint, wait until it is stable again, because frames would be rejected.
 
     Raises
     ------
@@ -180,21 +180,21 @@ async def hold(context: NightContext, setpoint_c: float) -> None:
 
 
 def _astray(thermals: Thermals, setpoint_c: float, tolerance_c: float) -> str | None:
-    """Describe for messages how the sensor deviates from its setpoint; return None if it does not."""
+    """Return how the sensor deviates from its setpoint, as text for messages, or None if it does not."""
     sensor_c = plausible_c(thermals.sensor_c)
     if sensor_c is None:
         return "is unknown"
     if abs(sensor_c - setpoint_c) > tolerance_c:
         return f"has drifted to {sensor_c:.1f} C"
     if thermals.setpoint_c != setpoint_c:
-        # The sensor only passes the setpoint: the last command of a ramp was lost, or another program sent one.
+        # The sensor only passes the setpoint, because a ramp's last command was lost or another program sent a command.
         ordered = "off" if thermals.setpoint_c is None else f"set to {thermals.setpoint_c:g} C"
         return f"is {sensor_c:.1f} C and the cooler {ordered}"
     return None
 
 
 async def _follow(camera: Camera, ramp: SetpointRamp, clock: NightClock) -> None:
-    """Send the setpoints of a ramp to the camera, the goal last."""
+    """Send the setpoints of a ramp to the camera, ending with the goal."""
     began_s = clock.elapsed_s()
     # Count the steps in advance, because adding up times could leave a last step too short to advance the clock.
     step_s = min(RAMP_STEP_S, ramp.duration_s / LEAST_STEPS)

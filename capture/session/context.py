@@ -1,4 +1,4 @@
-"""The context of a night: the rig, the settings, the folder, and the state that all parts of the night share."""
+"""Hold the context of a night: the rig, the settings, the folder, and the state that all parts of the night share."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -51,7 +51,7 @@ class Lamp:
 
 @dataclass(slots=True)
 class Announced:
-    """Facts that were announced already, so that each is announced only once.
+    """Facts that have already been announced, so that each fact is announced only once.
 
     Attributes
     ----------
@@ -75,9 +75,9 @@ class NightContext:
     saved
         Frames that an earlier run of this night saved. They count towards the sets to which they belong.
     steering
-        Requests of the user: pause, skip, abort.
+        Requests of the user to pause, skip or abort.
     deadline
-        When the last frame must be complete; None without a deadline.
+        Time by which the last frame must be complete; None if there is no deadline.
     lamp, readings, announced
         Shared state of the panel's lamp, the thermometer, and announcements.
     """
@@ -97,11 +97,11 @@ class NightContext:
 
     @property
     def devices(self) -> tuple[Device, ...]:
-        """All devices of the rig except those that the current set goes on without."""
+        """All devices of the rig except those that the current set can do without."""
         return tuple(device for device in self.rig.devices if not self.can_do_without(device.name))
 
     def can_do_without(self, device: str) -> bool:
-        """Return whether the current set goes on without the device. A panel must also be known to be dark."""
+        """Return whether the current set can do without the device. A panel must also be known to be dark."""
         panel = self.rig.panel
         if panel is not None and device == panel.name and (not self.lamp.is_dark or panel.state().lit):
             return False
@@ -120,7 +120,7 @@ class NightContext:
             raise StepFailedError(f"the time is up: the last frame had to be complete by {clock_text(self.deadline)}")
 
     def worked_s(self) -> float:
-        """Return the seconds elapsed on the night's clock, pauses excluded."""
+        """Return the seconds elapsed on the night's clock, excluding pauses."""
         return self.clock.elapsed_s() - self.steering.waited_s
 
     def publish(self, event: Event) -> None:

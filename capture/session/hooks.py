@@ -29,21 +29,21 @@ log = logging.getLogger(__name__)
 
 
 class HookFailedError(ColdframeError):
-    """A command before the night failed."""
+    """A command that runs before the night failed."""
 
 
 @dataclass(slots=True)
 class Hooks:
-    """The commands around one night.
+    """The commands that run before and after one night.
 
     Attributes
     ----------
     settings
         The commands, and the deadline of each.
     clock
-        Dates the ends of the commands.
+        Clock that dates the ends of the commands.
     failures
-        Messages about commands after the night that failed.
+        Messages about failed commands after the night.
     """
 
     settings: HookSettings
@@ -56,7 +56,7 @@ class Hooks:
         self._after = list(self.settings.after)
 
     def publish_results(self, events: EventStream) -> None:
-        """Publish and log results not yet published, because the first commands run before there is a journal."""
+        """Publish and log results that are not yet published. The first commands run before the journal exists."""
         for ended in self._unpublished:
             events.publish(ended)
             log.info("%s: %s\n%s", ended.command, ended.fault or "done", ended.output)
@@ -68,7 +68,7 @@ class Hooks:
         Raises
         ------
         HookFailedError
-            If a command failed. The commands after it are not run.
+            If a command failed. Later commands are not run.
         """
         for command in self.settings.before:
             ended = await self._run(command)
@@ -112,7 +112,7 @@ async def run_bounded(command: Command, deadline_s: float) -> tuple[str, str]:
     Returns
     -------
     tuple
-        Description of the failure, empty if the command succeeded; and the end of the output.
+        Description of the failure (empty if the command succeeded), and the end of the output.
     """
     with tempfile.TemporaryFile() as output:
         try:

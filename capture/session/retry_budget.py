@@ -1,4 +1,4 @@
-"""Limits on a night's retries: retry budgets, a breaker for each device, and claims on the camera. Pure."""
+"""Limit a night's retries with budgets, a breaker for each device, and claims on the camera. Pure."""
 
 from collections.abc import Iterable
 
@@ -10,18 +10,18 @@ class OutOfRetriesError(ColdframeError):
 
 
 class ContestedError(ColdframeError):
-    """Another program keeps changing the rig. The night aborts into the safe state."""
+    """Another program keeps changing the rig. The night is aborted and ends in the safe state."""
 
 
 class Breakers:
     """Keeps track of devices that failed repeatedly. They get no retries, and no step waits for them, until they work.
 
-    Steps that do not need such a device go on without it.
+    Steps that do not need a failed device continue without it.
 
     Parameters
     ----------
     failures
-        Failures in a row that open a breaker. Only failures that outlasted all retries count.
+        Number of consecutive failures that opens a breaker. Only failures after all retries count.
     """
 
     def __init__(self, failures: int = 2) -> None:
@@ -34,7 +34,7 @@ class Breakers:
         self._needed = None if needed is None else frozenset(needed)
 
     def failed(self, device: str) -> bool:
-        """Count a failure that outlasted all retries. Return True if it opens the breaker."""
+        """Count a failure after all retries. Return True if it opens the breaker."""
         self._failures[device] = self._failures.get(device, 0) + 1
         return self._failures[device] == self._most
 
@@ -55,7 +55,7 @@ class Breakers:
         return self._needed is None or device in self._needed
 
     def is_left_out(self, device: str) -> bool:
-        """Return whether the current set goes on without a device whose breaker is open."""
+        """Return whether the current set continues without a device because the breaker of the device is open."""
         return self.is_open(device) and not self.is_needed(device)
 
 
@@ -69,10 +69,10 @@ class HungCamera:
     """
 
     UNTIL_RECONNECTED = 2
-    """Timeouts in a row after which the camera's class reconnects the driver (`TIMEOUTS_UNTIL_STUCK`)."""
+    """Number of consecutive timeouts after which the camera's class reconnects the driver (`TIMEOUTS_UNTIL_STUCK`)."""
 
     AFTER_RECONNECTION = 3
-    """Further timeouts that show that reconnecting did not help (indi-allsky#2697)."""
+    """Number of further timeouts that show that reconnecting did not help (indi-allsky#2697)."""
 
     FREE = 10
     """Timeouts per night that cost no retry, because a camera that hangs occasionally must not use up the budget."""
@@ -84,7 +84,7 @@ class HungCamera:
 
     @property
     def is_hung(self) -> bool:
-        """True once the timeouts in a row show that reconnecting the driver did not help."""
+        """True once consecutive timeouts show that reconnecting the driver did not help."""
         return self._timeouts >= self.UNTIL_RECONNECTED + self.AFTER_RECONNECTION
 
     @property
@@ -114,7 +114,7 @@ class Claims:
     Parameters
     ----------
     most
-        Largest number of restorations in a row. A set without a change by another program ends the row.
+        Largest number of consecutive restorations. A set without a change by another program resets the count.
     """
 
     def __init__(self, most: int = 2) -> None:
@@ -152,7 +152,7 @@ class Claims:
 class Retries:
     """Budgets of retries: per command to a device, per set, and for the whole night.
 
-    A night that needs more has a fault that retries do not cure.
+    A night that needs more retries has a fault that retries cannot correct.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ class Retries:
         self._night = 0
 
     def begin_set(self, needed: Iterable[str] | None = None) -> None:
-        """Start a new set with its full budget. `needed` names the devices that the set needs (None: all)."""
+        """Start a new set with its full budget. `needed` names the devices that the set needs (None for all)."""
         self._set = 0
         self.breakers.begin_set(needed)
         self.claims.begin_set()

@@ -1,6 +1,6 @@
-"""Record the user's requests to a running night: pause, resume, skip a set, abort.
+"""Record the user's requests to a running night: pause, resume, skip a set, or abort.
 
-The night carries out the requests later: `recovery.pausing` before an exposure, `skipping` within a step.
+The night carries out the requests later: `recovery.pausing` does so before an exposure, and `skipping` within a step.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ BY_REQUEST = "by request"
 
 
 class Steering:
-    """Takes requests for one night, and answers each at once with a sentence. Call it from the event loop's thread.
+    """Takes requests for one night, and answers each immediately with a sentence. Call it from the event loop's thread.
 
     Parameters
     ----------
     events
-        The night's event stream: `Steering` follows the steps from it, and publishes pauses on it.
+        The night's event stream, on which `Steering` observes the steps and publishes pauses.
     clock
-        Dates the events.
+        Clock that dates the events.
     """
 
     def __init__(self, events: EventStream, clock: NightClock) -> None:
@@ -120,7 +120,7 @@ class Steering:
         if step in self._begun:
             return f"{planned.title} is over already"
         if planned.kind is None:
-            return f"{planned.title} is not a set of frames: only those can be skipped"
+            return f"{planned.title} is not a set of frames, and only sets can be skipped"
         self._skipped.add(step)
         self._events.publish(SetResized(self._clock.now(), step, 0, 0.0, BY_REQUEST))
         return f"{planned.title} is skipped"
@@ -145,7 +145,7 @@ class Steering:
 
     @contextmanager
     def taking_requests(self) -> Iterator[None]:
-        """Take requests while the block runs. The current task must be the one that runs the night."""
+        """Take requests while the block runs. The current task must be the task that runs the night."""
         self._night, self._is_ending = asyncio.current_task(), False
         try:
             yield
@@ -156,8 +156,8 @@ class Steering:
     def on_skip(self, end: Callable[[], str | None]) -> Iterator[None]:
         """Register how to end the running step when it is skipped. The innermost registration is called first.
 
-        `end` must return at once: a sentence for the user, or None if it cannot end the step now. After None, the
-        next registration is called.
+        `end` must return immediately. It returns a sentence for the user, or None if it cannot end the step now. After
+        None, the next registration is called.
         """
         self._skips.append(end)
         try:

@@ -1,4 +1,4 @@
-"""Split the darks of a sensor without temperature control into several masters, each of one temperature."""
+"""Split the darks of a sensor without temperature control into several masters, each at one temperature."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -11,10 +11,10 @@ from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.saved_frames import Wanted
 
 WIDEST_BIN_C = 2.0
-"""Temperature range in one master: the dark current changes by a quarter, so by an eighth from the mean."""
+"""Temperature range of one master, in which the dark current differs from its mean by at most an eighth."""
 
 LEAST_PART = 5
-"""Smallest number of frames on either side of a split, because outliers cannot be clipped from fewer."""
+"""Smallest number of frames on either side of a split, because outliers cannot be clipped from fewer frames."""
 
 MOST_NAMED = 999
 """Largest number of frames that a master's header can list."""
@@ -37,7 +37,7 @@ def has_left_bin(sensor_c: Sequence[float], missing: int) -> bool:
 
 
 async def in_parts(step: ShootStep, inputs: SetInputs, shoot: Shoot) -> ShotSet:
-    """Shoot the set. Whenever the sensor leaves the set's temperature, shoot the remaining frames as another part.
+    """Shoot the set. Whenever the sensor leaves the set's temperature, shoot the remaining frames as a new part.
 
     Returns
     -------
@@ -57,7 +57,7 @@ async def in_parts(step: ShootStep, inputs: SetInputs, shoot: Shoot) -> ShotSet:
 def made_already(folder: NightFolder, step: ShootStep, camera: str) -> frozenset[str]:
     """Return the names of the set's frames that are already in masters of an earlier run of the night.
 
-    The earlier split between parts is kept, because it depends on the temperature and on the pace of the frames.
+    The earlier split into parts is kept, because it depends on the temperature and on the pace of the frames.
     """
     wanted, names = Wanted.of(step, camera, step.exposure_s), set[str]()
     for path in folder.masters():

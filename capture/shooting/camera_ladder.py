@@ -1,8 +1,8 @@
 """Measure the camera from the night's frames: gather data set by set, and save a record at the end.
 
-Almost everything comes from frames that are shot anyway. The saturation needs additional frames, because flats lie far
-below it: once for each readout setting, coldframe shoots a ladder of flats, two at each signal from faint to saturated,
-which takes about half a minute. See docs/decisions/0011-camera-measured-for-free.md.
+Almost all data come from frames that are shot anyway. Only the saturation level needs additional frames, because flats
+are far below it. Once for each readout setting, coldframe shoots a ladder of flats, with two flats at each signal from
+faint to saturated. A ladder takes about half a minute. See docs/decisions/0011-camera-measured-for-free.md.
 """
 
 from dataclasses import dataclass, field
@@ -28,13 +28,14 @@ from coldframe.devices.errors import DeviceError
 LADDER = (0.06, 0.2, 0.65, 0.85, 1.3)
 """Signals of the ladder, as fractions of the presumed range from bias to saturation.
 
-The last one saturates, but only slightly, because saturation leaves a residual image in some CCDs for minutes.
+The last signal saturates the sensor, but only slightly, because saturation leaves a residual image in some CCDs for
+minutes.
 """
 
 FRAMES_PER_RUNG = 2
 
 LONGEST_LADDER_S = 120.0
-"""Longest total exposure of a ladder. If a filter is too dark for that, another filter's flats get the ladder."""
+"""Longest total exposure of a ladder. If a filter is too dark for this time, a different filter is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class LadderLight:
     Attributes
     ----------
     readout
-        Readout settings, as for the flats.
+        Readout settings of the flats.
     filter, brightness
         Filter in the beam, and brightness of the panel.
     rate_adu_per_s
@@ -84,7 +85,7 @@ class Characterisation:
         self._sets.setdefault(readout, []).append(studied)
 
     def e_per_adu(self, readout: ReadoutSettings) -> float | None:
-        """Return the gain at the requested readout settings, or None if it is not known yet. Reads files."""
+        """Return the gain at the requested readout settings, or None if not yet known. This method reads files."""
         sets = self._sets.get(readout)
         if not sets:
             return None
@@ -93,14 +94,14 @@ class Characterisation:
         return known.e_per_adu.value if known is not None and known.e_per_adu is not None else None
 
     def dark_ceiling_adu(self, step: ShootStep, bias_adu: float | None) -> float | None:
-        """Return the highest level that a dark can have, from records of earlier nights; None without. Reads files."""
+        """Return the highest level that a dark can have, or None if unknown. This method reads files."""
         known = self._records.known(self.context.rig.camera.name, step.readout)
         if known is None or bias_adu is None or step.setpoint_c is None or step.exposure_s is None:
             return None
         return dark_ceiling_adu(known, bias_adu, step.setpoint_c, step.exposure_s)
 
     async def climb(self, number: int, light: LadderLight) -> None:
-        """Shoot the ladder if this readout setting has none yet. A failure is announced, not raised.
+        """Shoot the ladder if this readout setting has no ladder yet. A failure is announced, not raised.
 
         Parameters
         ----------

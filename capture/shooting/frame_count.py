@@ -1,4 +1,4 @@
-"""Count the frames of a set, and decide how many it needs. Pure."""
+"""Count the frames of a set, and decide how many frames it needs. Pure."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ class SetSize:
     Attributes
     ----------
     aim
-        Number of frames that the set should have, from the measurements so far.
+        Number of frames that the set should have, according to the measurements so far.
     look_at
         Number of frames after which the noise is checked next.
     most
@@ -44,13 +44,13 @@ class SetSize:
         self._samples = SampledFrames(self.most)
 
     def add(self, pixels: NDArray[np.uint16]) -> None:
-        """Sample the next frame that is folded into the master: uint16, shape (height, width)."""
+        """Sample the next frame of the master, uint16, shape (height, width)."""
         self._samples.add(pixels)
 
     def look(self, accepted: int) -> FrameEstimate | None:
-        """Estimate the size from the noise of the frames so far. Return None without a noise target or enough frames.
+        """Estimate the size from the noise so far. Return None without a noise target or if there are too few frames.
 
-        Afterwards `aim` equals `look_at`. Both equal the number of accepted frames if that number is enough.
+        Afterwards, `aim` equals `look_at`. Both equal the number of accepted frames if no further frame is needed.
         """
         growth = None if self._target is None else self._samples.growth()
         if growth is None or self._target is None:
@@ -62,7 +62,7 @@ class SetSize:
         return estimate
 
     def cause(self) -> str:
-        """Return why the noise does not fall as expected, or an empty text if it does."""
+        """Return why the noise does not fall as expected, or an empty string if it does."""
         growth = self._samples.growth()
         return "" if growth is None else cause_text(self._kind, growth)
 
@@ -120,12 +120,12 @@ class FrameCount:
 
     @property
     def is_complete(self) -> bool:
-        """True if the set needs no further frame, from the measurements so far."""
+        """True if the set needs no further frame, according to the measurements so far."""
         return self.missing <= 0 or self.is_drifting
 
     @property
     def shown(self) -> int:
-        """Size of the set as users see it: only the frames for the comparison until it has decided, then all frames."""
+        """Size of the set as shown to users. Before the comparison with the bias is done, only its frames count."""
         return self._shot_before + (self.wanted if self.wanted < self.size.look_at else self.size.aim)
 
     @property

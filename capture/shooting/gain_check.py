@@ -1,7 +1,7 @@
-"""Confirm from bias frames, before the first set of each readout setting, that the camera applied gain and offset.
+"""Check with bias frames, before the first set of each readout setting, that the camera applied the gain and offset.
 
-Drivers report the requested gain even if the camera did not apply it (indi-3rdparty #1319, #1361). Level and noise of
-the bias depend on the gain, so the camera's records of earlier nights show which setting is in force.
+Drivers report the requested gain even if the camera did not apply it (indi-3rdparty #1319, #1361). The level and noise
+of the bias depend on the gain, so the camera's records of earlier nights show which setting is in force.
 """
 
 from collections.abc import Mapping
@@ -29,10 +29,10 @@ MOST_FRAMES = 4
 """Largest number of bias frames to shoot for a fingerprint, because some may be repeated or have other settings."""
 
 SAME_NOISE = 0.05
-"""Largest log ratio at which two noises count as equal; two frames give each noise to 1 %."""
+"""Largest logarithm of the ratio of two noises that count as equal. Two frames give each noise to 1 %."""
 
 SAME_LEVEL = 0.5
-"""Largest difference at which two levels count as equal, in units of one pixel's noise."""
+"""Largest difference between two levels that count as equal, in units of one pixel's noise."""
 
 OWN_NOISE, OWN_LEVEL, OWN_LEVEL_ADU = 0.2, 3.0, 20.0
 """The same limits for earlier nights, and a minimum in ADU, because temperature and age shift noise and level."""
@@ -40,7 +40,7 @@ OWN_NOISE, OWN_LEVEL, OWN_LEVEL_ADU = 0.2, 3.0, 20.0
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Level of bias frames and temporal noise of a pixel in them, without row noise, ADU."""
+    """Level of bias frames and temporal noise of their pixels, without row noise, in ADU."""
 
     level_adu: float
     noise_adu: float
@@ -53,7 +53,7 @@ class Fingerprint:
         )
 
     def agrees_with(self, earlier: "Fingerprint") -> bool:
-        """Return whether the fingerprint agrees with one of the same setting from an earlier night."""
+        """Return whether the fingerprint agrees with a fingerprint of the same setting from an earlier night."""
         allowed_adu = max(OWN_LEVEL * earlier.noise_adu, OWN_LEVEL_ADU)
         return (
             abs(log(self.noise_adu / earlier.noise_adu)) <= OWN_NOISE
@@ -64,7 +64,7 @@ class Fingerprint:
 def setting_in_force(
     ordered: ReadoutSettings, found: Fingerprint, known: Mapping[ReadoutSettings, Fingerprint]
 ) -> ReadoutSettings | None:
-    """Return the setting that the camera seems to use instead of the requested one; None if nothing indicates one.
+    """Return the setting that the camera seems to use instead of the requested setting, or None if none matches.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def setting_in_force(
     found
         Fingerprint of the bias frames shot after the request.
     known
-        Fingerprints of this night or earlier nights. Those with another gain or offset are compared.
+        Fingerprints of this night or earlier nights. Fingerprints with a different gain or offset are compared.
     """
     own = known.get(ordered)
     if own is not None and found.agrees_with(own):
@@ -83,7 +83,7 @@ def setting_in_force(
 
 
 def fingerprint_of(record: CameraRecord) -> Fingerprint | None:
-    """Return the fingerprint in the camera record; None if that night did not measure both level and noise."""
+    """Return the fingerprint in the camera record, or None if the record lacks the level or the noise."""
     if record.bias_adu is None or record.read_noise_e is None or record.e_per_adu is None:
         return None
     return Fingerprint(record.bias_adu, record.read_noise_e.value / record.e_per_adu.value)
@@ -113,7 +113,8 @@ class GainCheck:
         Raises
         ------
         StepFailedError
-            If the camera did not apply the setting; StepSkippedError if an earlier step has found that already.
+            If the camera did not apply the setting. StepSkippedError is raised if an earlier step has already failed
+            for this reason.
         DeviceError, NotDurableError
             If the rig or the disk failed.
         """
@@ -126,7 +127,7 @@ class GainCheck:
             raise StepFailedError(fault)
 
     async def _fault(self, number: int, readout: ReadoutSettings) -> str | None:
-        """Return the fault of the setting in force, or None if it is correct. Try two remedies first."""
+        """Return the fault of the setting in force, or None if the setting is correct. Try two remedies first."""
         limits = self._context.rig.camera.features.gain
         if limits is None or readout.gain is None:
             return None
@@ -180,7 +181,7 @@ class GainCheck:
         return {record.readout: found for record in kept if (found := fingerprint_of(record)) is not None}
 
     async def _fingerprint(self, number: int, readout: ReadoutSettings) -> Fingerprint | None:
-        """Shoot bias frames at the given setting. Return their fingerprint; None if they are too small or unusable."""
+        """Shoot bias frames at the given setting. Return their fingerprint, or None if they are unusable."""
         context, series = self._context, TileSeries()
         await darken(context)
         settings = await context.rig.camera.apply(readout)

@@ -19,16 +19,16 @@ class LightLeakRetry:
         self._leak: str | None = None
 
     async def shoot(self, number: int, step: ShootStep, inputs: SetInputs) -> ShotSet:
-        """Shoot a set; if its first frames show light, darken the rig and shoot it once more.
+        """Shoot a set. If its first frames show light, darken the rig and shoot the set once more.
 
         Raises
         ------
         StepSkippedError
-            If light fell on earlier darks, because a dark with light in it would spoil every light that it calibrates.
+            If light fell on earlier darks, because darks with a light leak would spoil the light frames.
         StepFailedError
             If the frames of the second attempt also show light, or if `SetShooting.run` raises it.
         DeviceError, NotDurableError
-            As `SetShooting.run` does.
+            If `SetShooting.run` raises it.
         """
         if step.kind is FrameKind.DARK and self._leak is not None:
             raise StepSkippedError(f"light leaks in: {self._leak}")

@@ -1,4 +1,4 @@
-"""Judge the frames of one set, fold good frames into the master, and move the others to quarantine."""
+"""Judge the frames of one set, add good frames to the master, and move bad frames to quarantine."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,8 +29,11 @@ from coldframe.capture.threads import in_thread
 from coldframe.devices.camera import Frame
 
 LIT_FRAMES = 3
-"""Number of consecutive frames with light that end a set without light. Before the third frame, the panel is switched
-off and the cover closed again; the second is already being exposed while the first is judged."""
+"""Number of consecutive frames with light that end a set without light.
+
+Before the third frame, the panel is switched off and the cover closed again. This is too late for the second frame,
+which is already being exposed while the first frame is judged.
+"""
 
 
 class LightLeakError(StepFailedError):
@@ -53,16 +56,16 @@ class SetFrames:
     delivered
         Frames that are not on the disk yet.
     give_up
-        Ends exposing with the given error. Frames on their way to the disk are still judged and kept.
+        Function that ends exposing with the given error. Frames that were already exposed are still judged and kept.
 
     Attributes
     ----------
     master
-        Folds the good frames.
+        Master to which the good frames are added.
     count
-        Counts the accepted frames and the frames still needed.
+        Count of the accepted frames and of the frames still needed.
     taken_over
-        Good frames of an earlier run of the night.
+        Number of good frames of an earlier run of the night.
     lit
         Number of consecutive frames with light, up to the last frame.
     """
@@ -101,7 +104,7 @@ class SetFrames:
         return await in_thread(self._judged, shot.frame, shot.fault)
 
     async def keep(self, judged: JudgedFrame) -> None:
-        """Save and fold a good frame; move a bad frame to quarantine.
+        """Save a good frame and add it to the master, or move a bad frame to quarantine.
 
         Raises
         ------
@@ -119,7 +122,7 @@ class SetFrames:
             self._answer(fault)
 
     async def keep_saved(self, saved: SavedFrame) -> None:
-        """Judge a frame of an earlier run, then fold it or move it to quarantine.
+        """Judge a frame of an earlier run, then add it to the master or move it to quarantine.
 
         Raises
         ------
@@ -152,7 +155,7 @@ class SetFrames:
         context.publish(MasterGrew(context.clock.now(), number, count.index, noise_adu))
 
     def _answer(self, fault: Fault) -> None:
-        """Spend a retry on a rejected frame. Give up the set if no retry is left or if light leaks in."""
+        """Spend a retry on a rejected frame. End the set if no retry is left or if light leaks in."""
         try:
             if self._is_leaking:
                 raise LightLeakError(fault.reason)
@@ -163,7 +166,7 @@ class SetFrames:
 
     @property
     def _is_leaking(self) -> bool:
-        """True if light fell on several frames in a row, or on one of the first two, even if it is unclear on which."""
+        """True if light fell on `LIT_FRAMES` consecutive frames, or on one of the first two frames."""
         return self.lit >= LIT_FRAMES or (self.lit > 0 and self.count.accepted == 1)
 
 

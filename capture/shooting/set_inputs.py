@@ -1,4 +1,4 @@
-"""Inputs of a set from earlier steps, and its results for later steps."""
+"""Define the inputs of a set from earlier steps, and the results of a set for later steps."""
 
 from dataclasses import dataclass
 
@@ -18,13 +18,15 @@ class SubtractedMaster:
     Attributes
     ----------
     name
-        Name of its file.
+        Name of the master's file.
     mean, uncertainty
-        Level to subtract from a frame before folding, and its standard error: float32, shape (height, width), ADU.
+        Level to subtract from a frame before it is stacked, and the standard error of that level, float32, shape
+        (height, width), ADU.
     level
         Level of the master's frames as delivered by the camera, ADU.
     overscan
-        Overscan that was subtracted from its frames and must also be subtracted from the flats; None for whole frames.
+        Overscan that was subtracted from the master's frames and must also be subtracted from the flats; None if no
+        overscan was subtracted.
     level_error_adu
         Standard error of the level.
     """
@@ -46,7 +48,7 @@ class ShotSet:
     master
         Master of the set, in the form that later sets need.
     frames
-        Number of its frames.
+        Number of frames in the master.
     taken_over
         Number of those frames that an earlier run of the night shot.
     shortfall
@@ -54,11 +56,11 @@ class ShotSet:
     studied
         Levels and noise for measuring the camera; None if the frames are too small.
     verdict
-        Comparison of dark flats with the bias; None if there was none.
+        Comparison of dark flats with the bias; None if they were not compared.
     leak
-        Description of the light leak that ended the set; None if there was none.
+        Description of the light leak that ended the set; None if no light leaked in.
     has_drifted
-        True if the sensor has left the set's temperature, so that the missing frames make another master.
+        True if the sensor has left the set's temperature, so that the missing frames need a second master.
     """
 
     master: SubtractedMaster
@@ -80,7 +82,7 @@ class BiasInputs:
     exposure_s
         Exposure of every frame.
     e_per_adu
-        Gain in electrons per ADU, None if it is not known yet.
+        Gain in electrons per ADU; None if not yet known.
     """
 
     exposure_s: float
@@ -96,13 +98,14 @@ class DarkInputs:
     exposure_s
         Exposure of every frame.
     ceiling_adu
-        Highest level that a frame without light can have, None if it is not known.
+        Highest level that a frame without light can have; None if unknown.
     filters
-        Filter of the first frame and filter of all others, see `filters_for_darks`; None to leave the wheel alone.
+        Filter of the first frame, and filter of all other frames (see `filters_for_darks`); None to leave the wheel
+        unchanged.
     shot_before
-        Frames of the set that are already in an earlier master, because the sensor was warmer or colder then.
+        Number of frames of the set that are already in an earlier master, because the sensor was warmer or colder then.
     e_per_adu
-        Gain in electrons per ADU, None if it is not known yet.
+        Gain in electrons per ADU; None if not yet known.
     """
 
     exposure_s: float
@@ -119,14 +122,14 @@ class DarkFlatInputs:
     Attributes
     ----------
     exposure_s
-        Exposure of every frame, bit for bit equal to that of its flats.
+        Exposure of every frame, exactly equal to the exposure of the flats.
     test
-        Comparison with a bias that may replace the dark flats: only the frames that it needs are shot at first. None to
-        shoot all frames.
+        Comparison with a bias that may replace the dark flats. Only the frames for this comparison are shot at first.
+        None to shoot all frames.
     ceiling_adu
-        Highest level that a frame without light can have, None if it is not known.
+        Highest level that a frame without light can have; None if unknown.
     e_per_adu
-        Gain in electrons per ADU, None if it is not known yet.
+        Gain in electrons per ADU; None if not yet known.
     """
 
     exposure_s: float
@@ -146,7 +149,7 @@ class FlatInputs:
     subtracted
         Master dark flat, or bias, that is subtracted from every frame.
     verdict
-        Comparison that chose between dark flat and bias; None if there was none.
+        Comparison that chose between dark flat and bias; None if they were not compared.
     """
 
     tuned: Tuned

@@ -1,4 +1,4 @@
-"""Make the master of the running set by folding its frames one by one. Blocks, so use it in threads."""
+"""Make the master of the running set by adding its frames one by one. All methods block, so call them in threads."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ class FinishedSet:
 
 
 class SetMaster:
-    """Folds the frames of one set, and makes their master.
+    """Stacks the frames of one set, and makes their master.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class SetMaster:
     inputs
         Inputs from earlier steps.
     size
-        Receives samples of the frames as they are folded.
+        Size of the set, which receives samples of the stacked frames.
     cfa_pattern
         Colour filter array of the frames, such as "RGGB"; None for mono.
     """
@@ -60,7 +60,7 @@ class SetMaster:
         self._series = TileSeries()
 
     def begin(self, frame: Frame, method: OverscanChoice) -> str | None:
-        """Prepare for frames like the given first one. Return the reason if its overscan cannot be subtracted.
+        """Prepare for frames like the given first frame. Return the reason if its overscan cannot be subtracted.
 
         Flats get the overscan of the master that is subtracted from them.
         """
@@ -78,7 +78,7 @@ class SetMaster:
         return problem
 
     def fold(self, judged: JudgedFrame, path: Path) -> float | None:
-        """Fold a good frame that is on the disk. Return the noise of the master so far, ADU."""
+        """Add a good frame that is on the disk. Return the noise of the master so far, in ADU."""
         assert self._stack is not None
         frame = judged.frame
         if min(frame.pixels.shape) >= TILE_PIXELS:
@@ -100,7 +100,7 @@ class SetMaster:
         return test.verdict(DarkMaster(on_pedestal(stack.mean, overscan), stack.uncertainty, self._level_error_adu()))
 
     def studied(self) -> StudiedSet | None:
-        """Return levels and noise for measuring the camera; None if the frames are too small."""
+        """Return the levels and noise for measuring the camera, or None if the frames are too small."""
         frame, inputs = self.accepted.first, self._inputs
         if self._series.frames == 0 or frame is None:
             return None
@@ -139,7 +139,7 @@ class SetMaster:
 
     def _subtracted(self, written: WrittenMaster, master: MasterFrame) -> SubtractedMaster:
         stack, overscan = master.stack, master.overscan
-        # Without overscan, the frames have the level of the master.
+        # If no overscan was subtracted, the frames have the level of the master.
         level_adu = written.level if overscan is None else fmean(self.accepted.levels_adu)
         mean = on_pedestal(stack.mean, overscan)
         return SubtractedMaster(

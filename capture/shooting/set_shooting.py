@@ -29,7 +29,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LEAST_FRAMES = 5
-"""Smallest number of frames for a master of a failed set, because outliers cannot be clipped from fewer."""
+"""Smallest number of frames for a master of a failed set, because outliers cannot be clipped from fewer frames."""
 
 
 class SetShooting:
@@ -93,7 +93,7 @@ class SetShooting:
         )
 
     async def _shoot_or_fall_short(self) -> tuple[str | None, str | None]:
-        """Shoot the set. Return why frames are missing and the light leak that caused it, or None for each."""
+        """Shoot the set. Return the reason why frames are missing and the light leak that ended the set, or None."""
         count = self._frames.count
         try:
             await self._take_over()
@@ -134,7 +134,7 @@ class SetShooting:
         await self._decide()
 
     async def _expose_all(self) -> None:
-        """Expose the missing frames, then replacements for rejected frames and frames needed in addition."""
+        """Expose the missing frames, then replacements for rejected frames and any additional frames."""
         count = self._frames.count
         while not count.is_complete:
             for _ in range(count.missing):
@@ -160,7 +160,7 @@ class SetShooting:
             await darken(self._context)
 
     async def _decide(self) -> None:
-        """Once the wanted frames are accepted, decide whether the set needs more."""
+        """Once the wanted frames are accepted, decide whether the set needs more frames."""
         if self._frames.count.accepted >= self._frames.count.wanted:
             await self._compare_with_bias()
             await self._check_noise()
@@ -206,7 +206,7 @@ class SetShooting:
             self._context.notice(Severity.WARNING, f"{self._step.title}: {cause}")
 
     async def _with_frames_on_disk(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run work that may read frames again. An unreadable file fails this set, not the night."""
+        """Run a function that may read frames again. An unreadable file fails only this set, not the night."""
         try:
             return await in_thread(work, *args, **kwargs)
         except FrameFileError as error:

@@ -1,4 +1,4 @@
-"""The journal of a night: one event per line, as a JSON object."""
+"""Write the journal of a night, with one event per line as a JSON object."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ from coldframe.capture.events.kinds import (
 )
 
 LANDMARKS = (NightStarted, NightEnded, StepStarted, StepEnded, FrameAccepted, FrameRejected, MasterWritten, TuningKept)
-"""Events from which a night is resumed. Their lines are synced at once, because they must survive a power cut."""
+"""Events from which a night is resumed. Their lines are synced immediately, because they must survive a power cut."""
 
 
 def is_journalled(event: Event) -> bool:
@@ -48,8 +48,9 @@ def encode_event(event: Event) -> str:
     -------
     str
         ``{"event": "frame-accepted", "at": "2026-11-22T04:12:33.250000+00:00", ...}``: the wire name, then the fields
-        in the order of the dataclass. A nested dataclass becomes an object, an enum member its value, and a time an
-        ISO 8601 string. NaN and infinities become null, because JSON cannot represent them. The line is pure ASCII.
+        in the order of the dataclass. Nested dataclasses become objects, enum members become their values, and times
+        become ISO 8601 strings. NaN and infinities become null, because JSON cannot represent them. The line is pure
+        ASCII.
 
     Raises
     ------
@@ -80,8 +81,8 @@ def _plain(value: object) -> object:
 class Journal:
     """An `EventStream` subscriber that appends events to a file.
 
-    Enter the context of the journal before the first event is published. Each line is passed to the kernel at once, so
-    the line survives if this process dies. The lines of `LANDMARKS` are also synced to the disk. A sync takes up to
+    Enter the context of the journal before the first event is published. Each line is passed to the kernel immediately,
+    so the line survives if this process dies. The lines of `LANDMARKS` are also synced to the disk. A sync takes up to
     half a second on an SD card, so it runs in a worker thread, and pending syncs are merged into one. If a power cut
     left an incomplete line, the journal ends that line with a newline before it writes the next event. A kernel lock on
     the file marks a night that is still running (see `is_being_written`). The kernel releases the lock when this
@@ -90,12 +91,12 @@ class Journal:
     Parameters
     ----------
     path
-        Path of the file. A missing file is created; new lines are appended to an existing one.
+        Path of the file. A missing file is created. If the file exists, new lines are appended.
 
     Attributes
     ----------
     failure
-        First error while writing or syncing; None if there was none. Later events are still written if possible,
+        First error while writing or syncing; None if no error occurred. Later events are still written if possible,
         because space may become available on a full disk.
 
     Raises

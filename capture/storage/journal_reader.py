@@ -1,4 +1,4 @@
-"""Reads journals back into events, for resuming, watching and the morning report.
+"""Read journals back into events, for resuming, watching and the morning report.
 
 The decoder is written by hand, because `pydantic.TypeAdapter` would need an annotation on every `float` field,
 including those of dataclasses in other rooms, to read null as NaN.
@@ -30,7 +30,7 @@ class JournalLineError(ColdframeError, ValueError):
 
 
 def decode_event(line: str) -> Event:
-    """Return the event in one line of a journal; the inverse of `encode_event`.
+    """Return the event in one line of a journal. This function is the inverse of `encode_event`.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def decode_event(line: str) -> Event:
 def read_journal(path: Path) -> Iterator[Event]:
     """Yield the events of a journal in order, skipping lines that cannot be decoded.
 
-    After a power cut, the last line may be incomplete. Another version of coldframe may have written events that this
-    version does not support. The other lines are still valid.
+    After a power cut, the last line may be incomplete. A different version of coldframe may have written events that
+    this version does not support. The other lines are still valid.
 
     Raises
     ------

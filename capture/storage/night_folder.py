@@ -1,4 +1,4 @@
-"""The folder of a night: the locations and names of its files, and methods that write them durably.
+"""Name and locate the files in the folder of a night, and write them durably.
 
 ::
 
@@ -6,7 +6,7 @@
         biases/G100_O50_-10C_1x1/         one folder per set: raw frames
         darks/...  dark-flats/...  flats/...
         tuning/                           test frames of the flat tuner
-        checks/                           frames shot to check gain and lamp
+        checks/                           frames shot to check the gain and the lamp
         quarantine/                       rejected frames, each with a JSON file that gives the reason
         masters/                          one master per set
         journal.jsonl  coldframe.log  report.html  report.json

@@ -1,7 +1,7 @@
-"""Derives fields that are missing from journals of November 2026 and earlier from the sentences in those journals.
+"""Derive fields that are missing from journals of November 2026 and earlier from the sentences in those journals.
 
-The derived fields make reports, watching and resuming work with such journals. No other module may parse the text of a
-message. This one parses only sentences that coldframe no longer writes, and only if a line lacks the field.
+The derived fields make reports, watching and resuming work with these journals. No other module may parse the text of a
+message. This module parses only sentences that coldframe no longer writes, and only if a line lacks the field.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Retries a failed durable write under a new name.
+"""Retry a failed durable write under a new name.
 
 After a failed fsync, the content on the disk is undefined, and Linux reports the error only once. Syncing the same file
 again may succeed without writing anything (docs/faults.md, row 50).
@@ -23,7 +23,7 @@ def numbered(path: Path) -> Iterator[Path]:
 
 
 def free_path(path: Path) -> Path:
-    """Return the path if it does not exist yet, or else the first numbered path that does not."""
+    """Return the path if it does not exist yet, or else the first numbered path that does not exist."""
     return next(candidate for candidate in numbered(path) if not candidate.exists())
 
 

@@ -1,7 +1,7 @@
-"""Finds the raw frames that an earlier run of the same night saved, verifies them, and returns each of them once.
+"""Find the raw frames that an earlier run of the same night saved, verify them, and return each frame once.
 
-A frame counts as shot if its file passes verification and matches a set. Neither a counter nor the journal decides
-this (docs/decisions/0012).
+A frame counts as shot if its file passes verification and matches a set. coldframe does not rely on a counter or on the
+journal for this (docs/decisions/0012).
 """
 
 from collections.abc import Iterable, Mapping
@@ -101,7 +101,7 @@ class SavedFrames:
         wanted
             Properties of the set.
         settings
-            Current settings of the camera. A frame that was shot with other settings cannot be combined with new
+            Current settings of the camera. A frame that was shot with different settings cannot be combined with new
             frames.
 
         Raises

@@ -1,4 +1,4 @@
-"""Quarantines frames that coldframe did not request. Such frames never count towards a set."""
+"""Quarantine frames that coldframe did not request. These frames never count towards a set."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ DRAIN_DEADLINE_S = 30.0
 
 
 class StrayFrames:
-    """Writes stray frames to quarantine while a night runs; earlier and later ones belong to other programs."""
+    """Writes stray frames to quarantine while a night runs. Earlier and later frames belong to other programs."""
 
     def __init__(self, clock: NightClock) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""The search for the exposure and brightness of a flat.
+"""Search for the exposure and brightness of a flat.
 
 Start with `tuner.FlatTuner`, which takes the results of test frames and returns decisions. `choice` picks the next
 setting from the `evidence` of the tests so far; `target` and `limits` define the wanted signal and the allowed

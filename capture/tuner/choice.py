@@ -22,7 +22,9 @@ The end of the brightness range is tried next.
 """
 
 DEPTH_INTO_WINDOW = 0.35
-"""Where in the window the exposure should be after a change of brightness: 0 is the window's end, 1 its middle.
+"""Position in the window that the exposure should have after a change of brightness.
+
+0 is the end of the window, and 1 is its middle.
 
 The smaller the change of brightness, the less the unknown shape of the panel's response matters.
 """
@@ -35,7 +37,7 @@ SAME_EXPOSURE = 0.2
 
 
 def next_setting(evidence: Evidence, limits: TuningLimits) -> tuple[int, float]:
-    """Choose brightness and exposure of the next test, in the window if possible, otherwise within the limits."""
+    """Choose the brightness and exposure of the next test, in the window if possible, otherwise within the limits."""
     needs = evidence.needed_exposures()
     here = _best_so_far(evidence, needs, limits.window)
     if evidence.is_bracketed() or _is_good_enough(evidence, here, needs, limits):
@@ -44,7 +46,7 @@ def next_setting(evidence: Evidence, limits: TuningLimits) -> tuple[int, float]:
         there = _better_brightness(here, evidence, needs, limits)
     needed_s = needs[there] if there in needs else _needed_s(there, here, evidence, needs, limits.window)
     if evidence.is_black_up_to(limits.window.longest_s):
-        # The window's longest exposure reveals a lamp that is off as clearly as the longest allowed one, but sooner.
+        # The longest exposure of the window reveals a lamp that is off sooner than the longest allowed exposure does.
         needed_s = min(needed_s, limits.window.longest_s)
     return there, _exposure_to_try_s(evidence, there, needed_s, limits)
 
@@ -60,7 +62,7 @@ def _needed_s(there: int, here: int, evidence: Evidence, needs: NeededExposures,
 
 
 def _best_so_far(evidence: Evidence, needs: NeededExposures, window: ExposureSpan) -> int:
-    """Return the brightness whose needed exposure is nearest to the window; the present brightness wins ties."""
+    """Return the brightness whose needed exposure is nearest to the window, or the current brightness in a tie."""
     here = evidence.tests[-1].brightness_key
     if evidence.is_bracketed():
         # A short exposure at the dimmest clipped brightness gives a measurement; a new brightness may be clipped again.
@@ -89,7 +91,7 @@ def _exposure_to_try_s(evidence: Evidence, brightness: int, needed_s: float, lim
 
 
 def _better_brightness(here: int, evidence: Evidence, needs: NeededExposures, limits: TuningLimits) -> int:
-    """Return the brightness expected to bring the exposure into the window, or `here` if none is better."""
+    """Return the brightness expected to bring the exposure into the window, or `here` if no other is better."""
     panel, window, curve = limits.brightness, limits.window, evidence.curve
     if panel is None or is_near_window(window, needs[here]):
         return here
@@ -121,8 +123,8 @@ def _onset(evidence: Evidence, dark: int, lit: int, needs: NeededExposures) -> f
     """Estimate the brightness between `dark` (black) and `lit` at which a panel starts to emit light.
 
     Panels with a dark range are linear above that brightness, so the line through the two lowest measured brightnesses
-    leads to it. Without two measurements, or if the line contradicts the tests, guess a brightness between `dark` and
-    `lit`, which moves towards `lit` as more black brightnesses are found.
+    reaches zero light there. Without two measurements, or if the line contradicts the tests, guess a brightness between
+    `dark` and `lit`, which moves towards `lit` as more black brightnesses are found.
     """
     blacks = len({test.brightness_key for test in evidence.tests if evidence.is_black(test)})
     guess = dark + (lit - dark) * blacks / (blacks + 3)
@@ -146,5 +148,5 @@ def is_near_window(window: ExposureSpan, needed_s: float) -> bool:
 
 
 def _distance(window: ExposureSpan, needed_s: float) -> float:
-    """Return the distance of an exposure from the window, as a logarithm; 0 inside the window."""
+    """Return the logarithmic distance of an exposure from the window, which is 0 inside the window."""
     return abs(math.log(needed_s / window.clamp(needed_s)))

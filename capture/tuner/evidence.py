@@ -1,4 +1,4 @@
-"""Interpret the test frames: how bright the lamp is, and which exposures reach the target. Pure."""
+"""Determine from the test frames how bright the lamp is and which exposures reach the target. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ The level of a clipped test does not show by how much the exposure is too long.
 """
 
 LESS_WITH_MORE = 0.8
-"""If a longer exposure has less than this fraction of the signal of a shorter one, the lamp has changed."""
+"""If a longer exposure has less than this fraction of the signal of a shorter exposure, the lamp has changed."""
 
 MORE_THAN_LINEAR = 1.5
 """If the signal grows by this factor more than the exposure, and dead time cannot explain it, the lamp has changed."""
@@ -103,7 +103,7 @@ class Evidence:
         return [test for test in self.tests if test.brightness_key == brightness]
 
     def is_bracketed(self) -> bool:
-        """Return whether one brightness was too dark, a higher one too bright, and no test has been measured yet."""
+        """Return whether a brightness was too dark and a higher brightness too bright, and no test was measured."""
         dark = [test.brightness_key for test in self.tests if self.is_black(test)]
         bright = [test.brightness_key for test in self.tests if self.is_clipped(test)]
         return len(dark) + len(bright) == len(self.tests) and max(dark, default=math.inf) < min(bright, default=0)
@@ -113,7 +113,7 @@ class Evidence:
         return any(self.is_measured(test) for test in self.at(brightness))
 
     def dark_below(self, brightness: int) -> int | None:
-        """Return the next lower tried brightness if it was black and the given one was not, otherwise None."""
+        """Return the next lower tried brightness if it was black and the given brightness was not, otherwise None."""
         below = max((test.brightness_key for test in self.tests if test.brightness_key < brightness), default=None)
         if below is None or self.is_black_at(brightness):
             return None
@@ -225,7 +225,7 @@ def black_limit_adu(target: FlatTarget) -> float:
 
 
 def observed_faintest_part(target: FlatTarget, tests: Sequence[FlatTest]) -> float | None:
-    """Return the signal of the faintest channel relative to the brightest one, from the brightest measured test.
+    """Return the signal of the faintest channel relative to the brightest channel, from the brightest measured test.
 
     The result is None if no measured test has colour channels.
     """

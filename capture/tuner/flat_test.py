@@ -1,4 +1,4 @@
-"""Results of one test frame. Pure."""
+"""Hold the results of one test frame. Pure."""
 
 import math
 from dataclasses import dataclass

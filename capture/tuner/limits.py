@@ -1,4 +1,4 @@
-"""Exposures and brightnesses that the flat tuner may use. Pure."""
+"""Define the exposures and brightnesses that the flat tuner may use. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class ExposureSpan:
         return self.shortest_s <= exposure_s <= self.longest_s
 
     def clamp(self, exposure_s: float) -> float:
-        """Return the exposure in the range that is nearest to the given one."""
+        """Return the exposure in the range that is nearest to the given exposure."""
         return min(max(exposure_s, self.shortest_s), self.longest_s)
 
 
@@ -78,7 +78,7 @@ class TuningLimits:
     brightness
         Brightness range; None for a lamp that can only be switched on and off.
     exposure_step_s
-        Exposures are multiples of this step; 0 if the camera accepts any.
+        Exposures are multiples of this step; 0 if the camera accepts any exposure.
     maximum_tests
         Number of tests after which the best test so far is used.
 

@@ -1,4 +1,4 @@
-"""The measured relation between a panel's brightness setting and its light. Pure."""
+"""Model the measured relation between a panel's brightness setting and its light. Pure."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class PanelCurve:
     """Relative light as a function of brightness, linear on logarithmic axes between and beyond its points.
 
     Without points, light is proportional to brightness. The shape is a property of the panel, so points from one filter
-    are valid for the next.
+    are valid for all other filters.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class PanelCurve:
 
     @classmethod
     def through(cls, light: Mapping[int, float]) -> Self:
-        """Return the curve through measured points, with points that fall because of noise raised to a flat line."""
+        """Return the curve through measured points. Points that fall because of noise are raised to a flat line."""
         points: list[tuple[int, float]] = []
         for brightness, measured in sorted(light.items()):
             if points:

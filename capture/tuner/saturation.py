@@ -49,7 +49,7 @@ def levels_without_shot_noise_adu(target: FlatTarget, tests: Sequence[FlatTest])
     """Return the levels of tests that have no shot noise because pixels are saturated.
 
     The result is empty if these levels differ or another test exceeds them, because the frames of some cameras never
-    have shot noise: simulated cameras, and cameras that smooth or stack internally.
+    have shot noise. Examples are simulated cameras and cameras that smooth or stack internally.
     """
     tops = [test for test in tests if test.noise_adu**2 < NOISELESS * (test.level_adu - target.bias_adu)]
     lowest_adu = min((test.level_adu - target.bias_adu for test in tops), default=0.0)

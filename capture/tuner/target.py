@@ -1,4 +1,4 @@
-"""The level that a flat should have, for one colour channel or several. Pure."""
+"""Define the level that a flat should have, for one or several colour channels. Pure."""
 
 import math
 from dataclasses import dataclass, replace
@@ -10,10 +10,10 @@ FAINTEST_FLOOR = 0.5
 """The faintest channel must reach this fraction of the band's lower limit."""
 
 LEAST_ROOM = 0.125
-"""If less than this fraction of the band's width remains between aim and lower limit, drop `FAINTEST_FLOOR`."""
+"""If less than this fraction of the band's width is left between the aim and the lower limit, drop `FAINTEST_FLOOR`."""
 
 CHANNEL_TOLERANCE = 0.95
-"""Fraction of its expected level at the lower limit that the faintest channel of a set's frames must reach."""
+"""The faintest channel of a set's frames must reach this fraction of its expected level at the band's lower limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class FlatTarget:
     band
         Lowest and highest allowed signal, as fractions of the usable range.
     faintest_part
-        Signal of the faintest channel relative to the brightest one; 1 without a colour filter array.
+        Signal of the faintest channel relative to the brightest channel; 1 without a colour filter array.
 
     Raises
     ------
@@ -86,12 +86,12 @@ class FlatTarget:
     def for_channels(self, faintest_part: float) -> "FlatTarget":
         """Return the target for the brightest channel that gives good levels in all channels.
 
-        No channel may exceed the top of the band, and the faintest must reach half of the band's lower limit (15 % for
-        a limit of 30 %). The lower limit for the brightest channel rises accordingly, so that a flat whose brightest
-        channel is in the band is good in all channels. The aim puts the brightest and the faintest channel at equal
-        distances from the target, which maximises the smaller margin, but the aim stays a quarter of the band's width
-        below the top. The default band suits channels that differ by a factor of up to 2.8. Beyond that factor,
-        `starves` returns True, the lower limit no longer rises, and the aim is at its highest value.
+        No channel may exceed the top of the band, and the faintest channel must reach half of the band's lower limit
+        (15 % for a limit of 30 %). The lower limit for the brightest channel rises accordingly, so that a flat whose
+        brightest channel is in the band is good in all channels. The aim puts the brightest and the faintest channel at
+        equal distances from the target, which maximises the smaller margin. However, the aim stays a quarter of the
+        band's width below the top. The default band suits channels that differ by a factor of up to 2.8. Beyond that
+        factor, `starves` returns True, the lower limit no longer rises, and the aim is at its highest value.
         """
         low, high = self.band
         lowest = low if self.starves(faintest_part) else max(low, FAINTEST_FLOOR * low / faintest_part)

@@ -9,9 +9,9 @@ Pass test results to the tuner, and follow its decisions:
 >>> decision.exposure_s
 1.301
 
-The model: the signal (level above bias, in the brightest channel of a colour camera) is linear in the exposure, apart
-from a dead time of the shutter, which two tests reveal. The signal does not fall when the brightness rises. Clipped and
-black tests only give bounds.
+The tuner assumes that the signal is linear in the exposure, apart from a dead time of the shutter, which two tests
+reveal. The signal is the level above bias, in the brightest channel of a colour camera. The signal does not fall when
+the brightness rises. Clipped and black tests give only bounds.
 """
 
 import math
@@ -35,7 +35,7 @@ COMFORT_MARGIN = 0.10
 """Fraction of the band's width to keep free at either end, so that drift between frames stays within the band."""
 
 EDGE_MARGIN = 0.05
-"""Margin that is enough if nothing better is possible because the exposure is at its limit or no tests are left."""
+"""Margin that suffices if no better setting is possible because the exposure is at its limit or no tests are left."""
 
 OVEREXPOSURE = 1.3
 """Signal of the test that shows the saturation level, relative to the assumed usable range."""
@@ -44,12 +44,12 @@ FIRST_PART = 0.25
 """The first test of an unknown lamp uses this fraction of the window's shortest exposure and of the full brightness.
 
 This setting lies between the needs of bright broadband and faint narrowband filters. A short, dim test wastes less time
-than a clipped one, but it must be long enough that the shutter's dead time does not matter.
+than a clipped test, but it must be long enough that the shutter's dead time does not matter.
 """
 
 
 class Reason(StrEnum):
-    """Why no setting was found."""
+    """Reason why no setting was found."""
 
     TOO_BRIGHT = "too bright at the shortest exposure"
     TOO_DARK = "too dark at the longest exposure"
@@ -70,7 +70,7 @@ class KnownLight:
     brightness
         Brightness of that measurement; None for a lamp without brightness control.
     faintest_part
-        Signal of the faintest channel relative to the brightest one.
+        Signal of the faintest channel relative to the brightest channel.
     """
 
     rate_adu_per_s: float
@@ -98,11 +98,11 @@ class Tuned:
     Attributes
     ----------
     signal_adu
-        Level above bias in the test frame, of the brightest channel.
+        Level of the brightest channel above bias, in the test frame.
     target
         Target adapted to the saturation level and the colour channels that the tests showed.
     is_starved
-        True if the faintest channel gets too little light although the brightest one is as bright as allowed.
+        True if the faintest channel gets too little light although the brightest channel is as bright as allowed.
     tests
         Number of test frames.
     message
@@ -205,7 +205,7 @@ class FlatTuner:
         changes = [pair for pair in pairwise(self._tests) if self._changed(*pair)]
         if len(changes) > 1:
             return _unstable(*changes[-1])
-        # If the lamp has changed, only tests that agree with the newest one count.
+        # If the lamp has changed, only tests that agree with the newest test count.
         newest = self._tests[-1]
         fitting = [test for test in self._tests if not self._changed(test, newest)]
         return self._judge(Evidence(self.target, fitting, self._curve))
@@ -292,7 +292,7 @@ class FlatTuner:
         needs = evidence.needed_exposures().values()
         if len(needs) > 1 and max(needs) < 1.15 * min(needs):
             return "because the brightness has no effect"
-        return "because no brightness brings it inside"
+        return "because no brightness brings it into this range"
 
     def _at_the_end(self, evidence: Evidence, shot: FlatTest) -> OutOfReach:
         """Return why the search ends with a setting that has already been tested."""

@@ -1,7 +1,7 @@
 """Combine twilight flats: subtract the dark of equal exposure from each frame, then scale the frame by its level.
 
-This brings frames of a changing sky, with different exposures, to one scale. Clipping then removes whatever differs
-between the frames, mainly stars.
+The frames of a changing sky, with different exposures, are then on one scale. Clipping removes the remaining
+differences between the frames, mainly stars.
 """
 
 from pathlib import Path
@@ -20,16 +20,16 @@ from coldframe.config.frames import FrameKind
 
 
 def sky_master(sky_set: SkySet, ladder: DarkLadder, overscan: Overscan | None, cfa_pattern: str | None) -> MasterFrame:
-    """Combine the flats of one filter. Blocks, so use it in a thread.
+    """Combine the flats of one filter. This function blocks, so call it in a thread.
 
     Parameters
     ----------
     sky_set
-        At least one flat.
+        One or more flats.
     ladder
         Darks to subtract from the flats.
     overscan
-        Overscan that was subtracted from the frames of the ladder first; None for whole frames.
+        Overscan that was subtracted from the frames of the ladder first; None if no overscan was subtracted.
     cfa_pattern
         Colour filter array of the frames, such as "RGGB"; None for mono.
 

@@ -1,7 +1,8 @@
-"""Schedule of twilight flats: the filter and the exposure of the next frame, or a wait. Pure.
+"""Schedule twilight flats: choose the filter and exposure of the next frame, or decide to wait. Pure.
 
-The filter whose time ends first is shot first: at dawn the one with the highest throughput, at dusk the one with the
-lowest. A test frame through each filter measures its throughput. From then on each exposure follows the sky.
+The filter whose time ends first is used first. At dawn, this is the filter with the highest throughput; at dusk, it is
+the filter with the lowest throughput. A test frame through each filter measures its throughput. After that, each
+exposure follows the brightness of the sky.
 """
 
 from collections.abc import Iterable
@@ -12,14 +13,19 @@ from coldframe.capture.tuner.target import FlatTarget
 from coldframe.capture.twilight.sky_brightness import SkyBrightness
 
 LEAST_SIGNAL_ADU = 10.0
-"""Smallest signal that counts. A weaker one may be bias drift, so this value serves as its upper bound."""
+"""Smallest signal that counts. A weaker signal may be bias drift, so it is replaced by this upper bound."""
 
 TEST_PART = 1 / 12
-"""First exposure under a dark sky, as a fraction of the longest: it detects the sky long before flats are possible."""
+"""First exposure under a dark sky, as a fraction of the longest exposure.
+
+It detects the sky long before flats are possible.
+"""
 
 TEST_LEVEL = 0.3
-"""Level that the tests of further filters aim at, as a fraction of the target, on the assumption that each filter is
-as bright as the brightest so far."""
+"""Level at which the tests of further filters aim, as a fraction of the target.
+
+The tests assume that each filter is as bright as the brightest filter so far.
+"""
 
 MARGIN = 0.2
 """Distance from the edges of the band that a frame's expected level must keep, as a fraction of the band's width."""
@@ -34,10 +40,10 @@ LONGEST_KEPT = 0.9
 """Fraction of the longest exposure at which a filter's turn begins."""
 
 MOST_WASTED = 8
-"""Number of rejected frames after which a filter is given up. Clouds are the most likely cause."""
+"""Number of rejected frames after which a filter gets no more flats. Clouds are the most likely cause."""
 
 BEYOND_SATURATION = 4.0
-"""Presumed signal of a saturated frame, in full ranges, so that the next exposure is a tenth as long."""
+"""Presumed signal of a saturated frame, relative to the usable range, so that the next exposure is a tenth as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class SkyLimits:
 
 @dataclass(frozen=True, slots=True)
 class Expose:
-    """Shoot a flat now; `is_test` if its level cannot be predicted."""
+    """Decision to shoot a flat now; `is_test` is True if the level of the flat cannot be predicted."""
 
     filter: str | None
     exposure_s: float
@@ -68,7 +74,7 @@ class Expose:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Shoot nothing until the given time on the night's clock, seconds."""
+    """Decision to shoot nothing until the given time on the night's clock, in seconds."""
 
     filter: str | None
     until_s: float
@@ -76,7 +82,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """No flats are missing, or the missing flats can no longer be shot."""
+    """Decision to end, because no flats are missing or the missing flats can no longer be shot."""
 
 
 @dataclass(slots=True)
@@ -94,7 +100,7 @@ class _Filter:
     wasted
         Number of rejected frames.
     given_up
-        Reason why no more flats are shot; None while they are.
+        Reason why no more flats are shot; None if more flats may be shot.
     """
 
     name: str | None
@@ -126,16 +132,16 @@ class SkySchedule:
         self._filters[name] = _Filter(name, count, target, limits)
 
     def target(self, name: str | None) -> FlatTarget:
-        """Return the level that the flats of a filter aim at."""
+        """Return the level at which the flats of a filter aim."""
         return self._filters[name].target
 
     @property
     def given_up(self) -> dict[str | None, str]:
-        """The reasons why the flats of some filters were given up, by filter."""
+        """The reasons why some filters get no more flats, by filter."""
         return {each.name: each.given_up for each in self._filters.values() if each.given_up is not None}
 
     def observe(self, shot: Expose, start_s: float, level_adu: float, faintest_adu: float | None = None) -> None:
-        """Update the model of the sky with the level of a frame, even if that frame is no good flat.
+        """Update the model of the sky with the level of a frame, even if that frame is not a good flat.
 
         Parameters
         ----------
@@ -172,7 +178,7 @@ class SkySchedule:
             mine.given_up = f"{mine.wasted} frames were rejected: clouds?"
 
     def decide(self, now_s: float) -> Expose | Wait | Finished:
-        """Return what to do at the given time on the night's clock, seconds."""
+        """Return the decision for the given time on the night's clock, in seconds."""
         unseen = [each for each in self._left() if each.name not in self.sky.filters]
         if unseen:
             return self._test(unseen[0], now_s)
@@ -186,7 +192,7 @@ class SkySchedule:
         return (each for each in self._filters.values() if each.missing > 0 and each.given_up is None)
 
     def _next(self, now_s: float) -> _Filter | None:
-        """Return the filter whose time ends first: at dawn the one with the shortest exposure, at dusk the longest."""
+        """Return the filter whose time ends first. It needs the shortest exposure at dawn and the longest at dusk."""
 
         def need_s(mine: _Filter) -> float:
             return mine.target.signal_adu / self.sky.rate_adu_per_s(mine.name, now_s)
@@ -204,7 +210,7 @@ class SkySchedule:
         return Expose(mine.name, _rounded(kept_s), is_test=True)
 
     def _flat(self, mine: _Filter, now_s: float) -> Expose | Wait | None:
-        """Return what the filter's flats need now. If their time is over, give the filter up and return None."""
+        """Return the decision for the flats of one filter. If their time is over, record this and return None."""
         limits, signal_adu = mine.limits, mine.target.signal_adu
         wanted_s = self.sky.exposure_s(mine.name, now_s, signal_adu)
         exposure_s = _rounded(min(max(wanted_s, limits.shortest_s), limits.longest_s))

@@ -1,4 +1,4 @@
-"""Shoot twilight flats within a night: the flats, then dark flats over the range of their exposures, then masters."""
+"""Shoot twilight flats, then dark flats over the range of their exposures, and then make the masters."""
 
 from dataclasses import dataclass, field
 
@@ -76,7 +76,7 @@ class SkySets:
         StepFailedError
             If flats are missing.
         DeviceError, NotDurableError
-            As `SkyShooting.run` does.
+            If `SkyShooting.run` raises it.
         """
         shooting = SkyShooting(self._context, self._learned, number, step, bias_adu)
         try:
@@ -104,7 +104,7 @@ class SkySets:
         return DarkFlatInputs(twilight.rungs_s.pop(0), e_per_adu=e_per_adu)
 
     def keep(self, step: ShootStep, exposure_s: float, master: SubtractedMaster) -> None:
-        """Keep a master that can be subtracted later: a bias, or dark flats."""
+        """Keep a master bias or master dark flat that can be subtracted later."""
         conditions = (step.readout, step.setpoint_c)
         dark = _Dark(Rung(exposure_s, self._context.folder.master(master.name)), master.overscan)
         if step.kind is FrameKind.BIAS:

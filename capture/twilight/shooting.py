@@ -1,6 +1,6 @@
 """Shoot twilight flats: wait for the sky, and take the scheduled exposures until all filters have their flats.
 
-The flats get no master yet, because the dark flats that they need depend on all the exposures.
+The flats are not combined yet, because the dark flats that they need depend on all the exposures.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from coldframe.capture.twilight.sun_phase import is_over, wait_for_twilight
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 SHORTEST_TEST_S = 0.001
-"""Shortest exposure of test frames. At sunset a hundredth of a second is too long for most filters."""
+"""Shortest exposure of test frames. At sunset, a hundredth of a second is too long for most filters."""
 
 LONGEST_SLEEP_S = 30.0
 """Longest wait between two decisions of the schedule."""
@@ -97,7 +97,7 @@ class SkyShooting:
         return "; ".join(f"{name or 'flats'}: {reason}" for name, reason in schedule.given_up.items()) or None
 
     async def _take_over(self, flat: ShootStep, settings: ReadoutSettings) -> None:
-        """Count the flats of one filter that an earlier run of the night shot, whatever their exposures."""
+        """Count the flats of one filter that an earlier run of the night shot, regardless of their exposures."""
         accepted = self.frames.sets[flat.filter].accepted
         wanted = Wanted.of(flat, self._context.rig.camera.name, None)
         await take_over(
@@ -136,7 +136,7 @@ class SkyShooting:
         return FULL_SCALE_ADU if known_adu is None else known_adu
 
     async def _expose_all(self, schedule: SkySchedule, pipeline: FramePipeline[SkyShot, JudgedSkyFlat]) -> bool:
-        """Take the scheduled exposures. Return True when the schedule is finished, False if twilight ends before."""
+        """Take the scheduled exposures. Return True when the schedule is finished, or False if twilight ends first."""
         while not isinstance(decision := await self._decide(schedule), Finished):
             if is_over(self._context, is_dawn=schedule.is_dawn):
                 return False
@@ -145,14 +145,14 @@ class SkyShooting:
                 continue
             expose = partial(self._exposer.expose, decision.exposure_s, decision.filter)
             await pipeline.submit(SkyShot(await with_retries(self._context, expose), decision))
-            # The next exposure depends on the brightness of this frame, but need not wait until it is on the disk.
+            # The next exposure depends on the brightness of this frame, but does not wait until the frame is saved.
             await pipeline.until_judged()
         return True
 
     async def _decide(self, schedule: SkySchedule) -> Expose | Wait | Finished:
-        """Return what to do now, with the filter in the beam.
+        """Return the next decision, after turning the wheel to the filter of the decision.
 
-        After the wheel has turned, the schedule decides again, because the sky has changed meanwhile.
+        After the wheel has turned, the schedule decides again, because the sky has changed in the meantime.
         """
         context = self._context
         await with_retries(context, self._exposer.prepare)

@@ -1,8 +1,8 @@
-"""Model of the twilight sky's brightness, fitted to flats through several filters. Pure.
+"""Model the brightness of the twilight sky from flats through several filters. Pure.
 
-In twilight the logarithm of the brightness is close to a straight line in time, with one slope for all colours: J. A.
-Tyson & R. D. Gal, "An exposure guide for taking twilight flatfields with large format CCDs", 1993, AJ 105, 1206. So
-the model is one line for all filters, and an offset from it for each filter.
+In twilight, the logarithm of the brightness is close to a straight line in time, with one slope for all colours (J. A.
+Tyson & R. D. Gal, "An exposure guide for taking twilight flatfields with large format CCDs", 1993, AJ 105, 1206). The
+model is therefore one line for all filters, with an offset for each filter.
 """
 
 from collections import deque
@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from math import exp, inf, log, log1p
 
 GROWTH_PER_DEG = 1.0
-"""Change of the logarithm of the brightness for a degree of the sun's altitude, from about -11 to -3 deg. Tyson & Gal
-found 0.094 in log10 per minute at Cerro Tololo, where the sun rises by up to 0.216 deg in a minute."""
+"""Change of the logarithm of the brightness per degree of the sun's altitude, from about -11 to -3 deg.
+
+Tyson & Gal found 0.094 in log10 per minute at Cerro Tololo, where the sun rises by up to 0.216 deg in a minute.
+"""
 
 GROWTH_SCATTER = 0.3
-"""Relative uncertainty of the slope from the sun's pace, due to season, haze and the direction in the sky."""
+"""Relative uncertainty of the slope expected from the sun's pace, due to season, haze and direction in the sky."""
 
 LEVEL_SCATTER = 0.01
 """Relative scatter of single measurements about the straight line."""
@@ -23,13 +25,13 @@ WINDOW_S = 300.0
 """Largest age of a measurement in the fit. The slope changes only slowly within this time."""
 
 LARGEST_FACTOR = 3.0
-"""Largest ratio between the slope and that from the sun's pace, because passing clouds can mimic any slope."""
+"""Largest ratio of the slope to that expected from the sun's pace, because passing clouds can mimic any slope."""
 
 LEAST_MEASUREMENTS = 3
-"""Number of newest measurements that enter the fit whatever their age."""
+"""Number of newest measurements that enter the fit regardless of their age."""
 
 LEAST_SPAN_S = 120.0
-"""Shortest time span of the measurements. Below it, the sun's pace is a better measure of the slope."""
+"""Shortest time span of the measurements. Over a shorter span, the sun's pace is a better measure of the slope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,12 @@ class _Point:
 
 
 class SkyBrightness:
-    """Brightness of the sky, from flat to flat.
+    """Tracks the brightness of the sky from flat to flat.
 
     Parameters
     ----------
     growth_per_s
-        Slope of the logarithm of the brightness, presumed until it is measured: positive at dawn.
+        Slope of the logarithm of the brightness, presumed until it is measured. It is positive at dawn.
     """
 
     def __init__(self, growth_per_s: float) -> None:
@@ -72,7 +74,7 @@ class SkyBrightness:
 
     @property
     def growth_per_s(self) -> float:
-        """Slope of the logarithm of the brightness: least squares, with the presumed slope as one more measurement."""
+        """Slope of the logarithm of the brightness, fitted with the presumed slope as an additional measurement."""
         newest_s = self._points[-1].at_s if self._points else 0.0
         recent = [point for point in self._points if newest_s - point.at_s <= WINDOW_S]
         used = recent if len(recent) >= LEAST_MEASUREMENTS else list(self._points)[-LEAST_MEASUREMENTS:]
@@ -96,14 +98,14 @@ class SkyBrightness:
         start_s, exposure_s
             Start of the exposure on the night's clock, and its length, seconds.
         signal_adu
-            Level above that of frames without light, ADU; greater than 0.
+            Level above the level of frames without light, ADU; greater than 0.
         """
         at_s = start_s + exposure_s / 2
         rate = log(signal_adu / exposure_s)
         if not self._points:
             self._offsets[filter_name] = rate
         elif filter_name not in self._offsets or (filter_name != self._filter and self.is_followed):
-            # The colour of twilight changes, so a filter's offset from some minutes ago is no longer valid.
+            # The colour of twilight changes, so a filter's offset from a few minutes ago is no longer valid.
             self._offsets[filter_name] = rate - self._brightness(at_s)
         self._filter = filter_name
         self._points.append(_Point(at_s, rate - self._offsets[filter_name]))
@@ -117,7 +119,7 @@ class SkyBrightness:
         return self.rate_adu_per_s(filter_name, start_s + exposure_s / 2) * exposure_s
 
     def exposure_s(self, filter_name: str | None, start_s: float, signal_adu: float) -> float:
-        """Return the exposure that will collect the given signal, seconds; infinity if the sky fades before.
+        """Return the exposure that will collect the given signal, in seconds, or infinity if the sky fades too soon.
 
         The integral of r exp(b t) from 0 to T is r (exp(b T) - 1) / b, solved for T.
         """
@@ -127,7 +129,7 @@ class SkyBrightness:
         return log1p(grown) / growth_per_s if grown > -1 else inf
 
     def reaches_s(self, filter_name: str | None, rate_adu_per_s: float) -> float:
-        """Return the time at which the sky reaches, or had, the given brightness through the filter."""
+        """Return the time at which the sky reaches, or reached, the given brightness through the filter."""
         latest = self._points[-1]
         to_go = log(rate_adu_per_s) - self._offsets[filter_name] - latest.brightness
         return latest.at_s + to_go / self.growth_per_s

@@ -1,4 +1,4 @@
-"""Judge the flats of one twilight, report them to the schedule, and save them for folding once their darks exist."""
+"""Judge the flats of one twilight, report them to the schedule, and save them for their masters."""
 
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -65,7 +65,7 @@ class SkyShot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgedSkyFlat:
-    """A judged frame, the exposure that the schedule requested, and the level by which the frame was judged."""
+    """A judged frame, the exposure that the schedule requested, and the target with which the frame was judged."""
 
     judged: JudgedFrame
     order: Expose
@@ -150,7 +150,7 @@ class SkyFrames:
             await self._delivered.reject(frame, fault.reason)
 
     async def keep_saved(self, flat: ShootStep, saved: SavedFrame) -> None:
-        """Count a flat that an earlier run judged and saved. If the flat is there twice, move it to quarantine.
+        """Count a flat that an earlier run judged and saved. If the flat is a duplicate, move it to quarantine.
 
         Raises
         ------

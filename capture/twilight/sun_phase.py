@@ -15,7 +15,7 @@ BRIGHTEST_DEG = 1.0
 """Altitude of the sun above which the sky is too bright at dusk, so that coldframe waits."""
 
 LATEST_DEG = 10.0
-"""Altitude of the sun that ends dawn. Above it the sky hardly changes, so that waiting is useless."""
+"""Altitude of the sun that ends dawn. Above this altitude, the sky hardly changes, so waiting does not help."""
 
 CHECK_PERIOD_S = 30.0
 """Pause between two checks of the sun's altitude."""
@@ -32,13 +32,13 @@ def sun_pace(at: datetime, site: SiteSettings) -> tuple[float, float]:
 def is_twilight(altitude: float, pace_deg_per_s: float) -> bool:
     """Return whether flats may be possible, from the sun's altitude in degrees and its pace.
 
-    At dawn, a sun above the upper limit does not end twilight: twilight ends when no exposure is short enough.
+    At dawn, a sun above the upper limit does not end twilight. Twilight then ends when no exposure is short enough.
     """
     return altitude >= DARKEST_DEG and (pace_deg_per_s > 0 or altitude <= BRIGHTEST_DEG)
 
 
 async def wait_for_twilight(context: NightContext) -> float:
-    """Wait for twilight and return the sun's pace in it, degrees per second: positive at dawn.
+    """Wait for twilight, and return the sun's pace in degrees per second, which is positive at dawn.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""`coldframe calibrate`: calibrates lights with the masters of the library."""
+"""`coldframe calibrate`: calibrate lights with the masters of the library."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.library import NoLibraryError, find_library
 
 THREADS = 2
-"""Lights calibrated at once: one waits for the disk while the other computes. Each needs the memory of four lights."""
+"""Number of lights to calibrate at once, so that reading and computing overlap. Each needs the memory of four."""
 
 CALIBRATED = "calibrated"
 
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of the calibrated and failed lights so far."""
+    """The numbers of calibrated and failed lights so far."""
 
     done: int = 0
     failed: int = 0
@@ -84,7 +84,7 @@ class Tally:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 if all lights were calibrated, 1 if some failed, 2 if all failed."""
+        """The exit code: 0 if all lights were calibrated, 1 if some failed, 2 if all failed."""
         if not self.done:
             return ExitCode.BAD_INPUT
         return ExitCode.INCOMPLETE if self.failed else ExitCode.DONE
@@ -92,7 +92,7 @@ class Tally:
 
 @dataclass(slots=True)
 class _Group:
-    """Lights that share their masters."""
+    """Lights that use the same masters."""
 
     recipe: LightRecipe
     lights: list[Path] = field(default_factory=list)
@@ -126,7 +126,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
         return ExitCode.INTERRUPTED
     if tally.without_photons:
         print(
-            f"{tally.without_photons} lights have no EGAIN: their UNCERT lacks photon noise (--e-per-adu)",
+            f"{tally.without_photons} lights have no EGAIN: their UNCERT excludes photon noise (see --e-per-adu)",
             file=sys.stderr,
         )
     places = "".join(f", in {folder}" for folder in sorted(tally.folders))

@@ -82,13 +82,13 @@ def measure_camera(night: Path, folder: Path | None) -> ExitCode:
 
 
 def _nights(records: list[CameraRecord]) -> int:
-    """Count the nights; several records of one night count once."""
+    """Return the number of nights; several records of one night count once."""
     return len({evening_of(record.measured_at.astimezone()) for record in records})
 
 
 def _nothing(storage: Path, name: str | None, records: list[CameraRecord]) -> str:
     if not records:
-        return f"{storage / CAMERAS}: no camera has been measured yet; any night with bias frames and flats measures it"
+        return f"{storage / CAMERAS}: no camera has been measured yet; shoot a night with bias frames and flats"
     known = ", ".join(sorted({record.camera for record in records}))
     return f"no record of a camera named {name!r}; known cameras: {known}"
 
@@ -99,7 +99,7 @@ def _export(console: Console, output: Path) -> str | None:
         with output.open("x", encoding="utf-8") as file:
             file.write(console.export_svg(title="coldframe camera"))
     except FileExistsError:
-        return f"{output}: exists, and files are never overwritten: choose another name"
+        return f"{output}: exists, and files are never overwritten: choose a different name"
     except OSError as error:
         return f"{output}: {error.strerror}"
     return None

@@ -1,4 +1,4 @@
-"""`coldframe combine`: combines raw frames from any camera and program into a master."""
+"""`coldframe combine`: combine raw frames from any camera and program into a master."""
 
 import sys
 import tempfile
@@ -32,7 +32,7 @@ _MOST_FAULTS = 5
 
 
 class RefusedError(ColdframeError):
-    """The files or options do not permit a master; the message gives the reason."""
+    """No master can be made from the files with these options; the message gives the reason."""
 
 
 class Choice(NamedTuple):
@@ -72,14 +72,14 @@ def combine_files(
     overscan: OverscanChoice | None = None,
     states: Sequence[Path] = (),
 ) -> ExitCode:
-    """Combine frames; return 1 if files were left out, 2 if there is no master; print the files and the reasons."""
+    """Combine frames; print the files left out, with reasons. Return 1 if there are any, 2 if there is no master."""
     try:
         _check_output(output)
         if not names and not states:
             raise RefusedError("nothing to combine: name raw FILES, folders or patterns")  # noqa: TRY301 - printed like all other errors
         method = chosen_method(choice)
         if states and scheduler is not None:
-            raise RefusedError("--state and --dask: a state grows on one machine; use one of them")  # noqa: TRY301 - printed like all other errors
+            raise RefusedError("--state and --dask cannot be used together: a state grows on one machine")  # noqa: TRY301 - printed like all other errors
         with (
             tempfile.TemporaryDirectory(prefix=".coldframe-", dir=output.parent) as unpacked,
             _stacking(scheduler, Path(unpacked)) as stacking,
@@ -144,9 +144,9 @@ def _check_output(output: Path) -> None:
     if output.suffix.lower() not in PLAIN_SUFFIXES:
         raise RefusedError(f"{output}: masters are written as FITS; name a file that ends in .fits")
     if output.exists():
-        raise RefusedError(f"{output}: exists, and files are never overwritten: choose another name")
+        raise RefusedError(f"{output}: exists, and files are never overwritten: choose a different name")
     if not output.parent.is_dir():
-        raise RefusedError(f"{output.parent}: this folder does not exist: create it, or name another")
+        raise RefusedError(f"{output.parent}: this folder does not exist: create it, or choose a different folder")
 
 
 def _check_set(frames: Sequence[RawFrame], *, force: bool) -> None:
@@ -157,7 +157,7 @@ def _check_set(frames: Sequence[RawFrame], *, force: bool) -> None:
     if not frames:
         raise RefusedError("nothing is left to combine")
     if len(sets) > 1 and not force:
-        raise RefusedError(f"these are {len(sets)} sets, one master each: name the files of one set, or use --force")
+        raise RefusedError(f"the files belong to {len(sets)} sets: name the files of one set, or use --force")
     if len(frames) < FEWEST_FRAMES and not force:
         raise RefusedError("a single frame makes no master: nothing can be averaged or rejected")
 
@@ -187,7 +187,7 @@ def _subtracted(frames: Sequence[RawFrame], dark: Path | None, bias: Path | None
     if dark is not None and kind is not FrameKind.FLAT:
         raise RefusedError(f"--dark {dark}: a dark is subtracted from flats only")
     if bias is not None and kind is not FrameKind.DARK:
-        raise RefusedError(f"--bias {bias}: a bias is subtracted from darks only; for flats name it as --dark")
+        raise RefusedError(f"--bias {bias}: a bias is subtracted from darks only; for flats, name it with --dark")
     if dark is None and kind is FrameKind.FLAT:
         print(
             "no --dark: bias and dark current remain in the flats and distort the master; "
@@ -221,7 +221,7 @@ def _check_subtracted(frames: Sequence[RawFrame], subtracted: _Subtracted | None
         faults["it is a single frame, not a master"] = None
     if not faults:
         return
-    message = f"{subtracted.path} does not fit the frames: {', '.join(list(faults)[:_MOST_FAULTS])}"
+    message = f"{subtracted.path} does not match the frames: {', '.join(list(faults)[:_MOST_FAULTS])}"
     if not force:
         raise RefusedError(f"{message}; --force subtracts it anyway")
     print(message, file=sys.stderr)

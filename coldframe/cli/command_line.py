@@ -10,7 +10,7 @@ from coldframe.cli.commands import frames, library, nights, rigs
 
 COMMANDS: dict[Callable[..., None], str] = {
     nights.run: "Shoot the night's calibration frames.",
-    nights.plan: "Show what a night would shoot, and how long it takes.",
+    nights.plan: "Show the plan of a night, with its times.",
     nights.watch: "Watch a running night from another terminal.",
     nights.listen: "Start nights on request over MQTT.",
     rigs.simulate: "Serve a simulated rig over INDI.",
@@ -26,7 +26,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     frames.combine: "Make a master from raw frames of any program.",
     frames.defects: "Map the sensor's defects from masters.",
 }
-"""Every command except the group `library`, with its line in `coldframe --help`."""
+"""All commands except the group `library`, each with its line in `coldframe --help`."""
 
 app = typer.Typer(
     name="coldframe",
@@ -36,8 +36,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Shoot calibration frames on an INDI rig while you sleep: bias, darks, flats and dark flats at the end of the "
     "night, combined into masters. Try it without hardware: coldframe run --simulate",
-    epilog="Exit codes: 0 all planned masters were made; 1 something is missing, as reported; 2 bad input, or nothing "
-    "to work with; 3 aborted into the safe state; 130 interrupted.",
+    epilog="Exit codes: 0 all planned masters were made; 1 something is missing, as reported; 2 invalid input, or "
+    "nothing to do; 3 aborted into the safe state; 130 interrupted.",
 )
 
 

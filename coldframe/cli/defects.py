@@ -31,7 +31,7 @@ from coldframe.config.frames import FrameKind
 
 @dataclass(frozen=True, slots=True)
 class Masters:
-    """Masters to examine; at least one is given."""
+    """The masters to examine; at least one is not None."""
 
     dark: Path | None
     flat: Path | None
@@ -68,9 +68,9 @@ def map_defects(
 def _check_output(path: Path) -> None:
     """Raise an error before any work if the file could not be written at the end."""
     if path.exists():
-        raise NotJudgeableError(f"{path}: exists, and files are never overwritten: choose another name")
+        raise NotJudgeableError(f"{path}: exists, and files are never overwritten: choose a different name")
     if not path.parent.is_dir():
-        raise NotJudgeableError(f"{path.parent}: this folder does not exist: create it, or choose another")
+        raise NotJudgeableError(f"{path.parent}: this folder does not exist: create it, or choose a different folder")
 
 
 def _examine(masters: Masters, limits: Limits, e_per_adu: float | None) -> tuple[list[Defects], Header]:

@@ -1,4 +1,4 @@
-"""`coldframe devices`: a table of a server's devices, with the controls that each has and lacks."""
+"""`coldframe devices`: print a table of a server's devices, with the controls that each device has and lacks."""
 
 import asyncio
 import sys

@@ -8,7 +8,7 @@ END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def on_end_signals(end: Callable[[], object]) -> None:
-    """Call `end` at each of these signals, on the running loop."""
+    """Call `end` on the running loop whenever one of these signals arrives."""
     loop = asyncio.get_running_loop()
     for number in END_SIGNALS:
         loop.add_signal_handler(number, end)

@@ -1,4 +1,4 @@
-"""`coldframe init`: a commented configuration for the devices of a server."""
+"""`coldframe init`: write a commented configuration for the devices of a server."""
 
 import asyncio
 import sys
@@ -22,7 +22,7 @@ def write_config(config: Path | None, host: str, port: int) -> ExitCode:
     """Write the configuration; return exit code 2 if there is no server or no camera, or if the file exists."""
     path = config or find_config()
     if path.exists():
-        print(f"{path}: exists already and is not overwritten; name another file with --config", file=sys.stderr)
+        print(f"{path}: exists already and is not overwritten; name a different file with --config", file=sys.stderr)
         return ExitCode.BAD_INPUT
     try:
         survey = asyncio.run(survey_rig(host, port))

@@ -1,4 +1,4 @@
-"""`coldframe inspect`: shows the figures, the histogram and the picture of any frame or master."""
+"""`coldframe inspect`: show the figures, the histogram and the picture of any frame or master."""
 
 import sys
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def inspect_file(path: Path, output: Path | None) -> ExitCode:
     if output is not None and output.suffix.lower() != ".png":
         return _refuse(f"{output}: the picture is written as PNG; name a file that ends in .png")
     if output is not None and output.exists():
-        return _refuse(f"{output}: exists, and files are never overwritten: choose another name")
+        return _refuse(f"{output}: exists, and files are never overwritten: choose a different name")
     try:
         with TemporaryDirectory(prefix="coldframe-") as folder:
             image = open_image(path, Path(folder))
@@ -126,7 +126,7 @@ def _pattern(setup: FrameSetup) -> str | None:
 
 
 def _figures(image: ImageFile, setup: FrameSetup, seen: PixelStatistics) -> Iterator[tuple[str, str]]:
-    """Yield levels and noise: all measurements of a frame for 16-bit integers, else only median and range."""
+    """Yield levels and noise of a frame with 16-bit integers; for other images, yield only median and range."""
     if image.storage in UINT16_STORAGES:
         yield from _statistics(measure(uint16_pixels(image), cfa_pattern=_pattern(setup)).statistics)
         return
@@ -179,7 +179,7 @@ def _planes(planes: MasterPlanes) -> Iterator[tuple[str, str]]:
 def _drawings(
     image: ImageFile, setup: FrameSetup, seen: PixelStatistics, console: Console, glyphs: Glyphs
 ) -> Iterator[RenderableType]:
-    """Yield histogram and picture, as large as the terminal allows."""
+    """Yield the histogram and the picture, as large as the terminal allows."""
     width = min(console.width - 4, WIDEST_HISTOGRAM)
     counts = np.array(seen.histogram.counts, np.int64)
     yield Text("\n".join(["", *histogram(counts, width, HISTOGRAM_ROWS, glyphs)]), NOTE)

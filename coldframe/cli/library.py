@@ -1,4 +1,4 @@
-"""`coldframe library`: lists and manages the masters of all nights."""
+"""`coldframe library`: list and manage the masters of all nights."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -45,8 +45,8 @@ def find_library(folder: Path | None) -> Library:
             raise NoLibraryError(f"{error}\nName the library instead: --library FOLDER") from error
     if not folder.is_dir():
         raise NoLibraryError(
-            f"{folder}: there is no library here yet; a night files its masters when it ends, "
-            "`coldframe library add` files those of `coldframe combine`"
+            f"{folder}: there is no library here yet; coldframe files masters at the end of a night, "
+            "and `coldframe library add` files masters made by `coldframe combine`"
         )
     return Library(folder)
 
@@ -87,7 +87,7 @@ def show_master(folder: Path | None, name: str) -> ExitCode:
 
 
 def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
-    """Print the masters that match each light, and why others do not; return 1 if a light lacks a master."""
+    """Print the masters that match each light, and why the rest do not; return 1 if a light lacks a master."""
     try:
         masters = find_library(folder).catalogue().setups
         lights = find_files(names)
@@ -168,12 +168,12 @@ def prune_masters(folder: Path | None, *, dry_run: bool) -> ExitCode:
     except (NoLibraryError, NotDurableError) as error:
         return _refuse(error)
     if not replaced:
-        print(f"{library.folder}: nothing to set aside: no newer master has replaced another", file=sys.stderr)
+        print(f"{library.folder}: nothing to move: no master has been replaced by a newer one", file=sys.stderr)
     return ExitCode.DONE
 
 
 def export_masters(folder: Path | None, target: Path, program: str) -> ExitCode:
-    """Lay out the masters for another program."""
+    """Export the masters for another program."""
     try:
         made = EXPORTS[program](find_library(folder).catalogue().setups, target)
     except (NoLibraryError, NotDurableError) as error:

@@ -22,7 +22,7 @@ COLDFRAME = (sys.executable, "-P", "-m", "coldframe")
 SAFE_PATIENCE_S = 600
 MOST_ERRORS_BYTES = 65_536
 OF_THE_SERVICE = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")
-"""Variables that systemd sets for the listener. A night must not notify systemd in place of the listener."""
+"""Variables that systemd sets for the listener. The night does not inherit them, so that it cannot notify systemd."""
 
 ENDINGS = {
     ExitCode.DONE: "all planned masters were made",
@@ -36,7 +36,7 @@ ENDINGS = {
 def listen(config: Path | None) -> ExitCode:
     """Listen on the configured broker and start a night for each valid request until a signal arrives.
 
-    On SIGINT, SIGTERM or SIGHUP, first end a night that the listener started, in the safe state.
+    On SIGINT, SIGTERM or SIGHUP, first end any night that the listener started, in the safe state.
     """
     path = (config or find_config()).absolute()
     try:
@@ -90,7 +90,7 @@ class NightProcesses:
 
 
 class NightProcess:
-    """A running `coldframe run`. No pipe connects it to the listener, so it survives the listener's death.
+    """A `coldframe run` process. No pipe connects it to the listener, so it continues if the listener dies.
 
     Raises
     ------
@@ -115,7 +115,7 @@ class NightProcess:
 
     @property
     def holds_rig(self) -> bool:
-        """True if this process is recorded as the holder of the rig."""
+        """True if this process is recorded as the user of the rig."""
         holder = rig_holder(self._server)
         return holder is not None and holder.process == self._process.pid
 
@@ -145,13 +145,13 @@ class NightProcess:
         await asyncio.to_thread(self._process.wait)
 
     async def clean_up(self) -> None:
-        """Print the night's errors, and make the rig safe if the process died while it held the rig."""
+        """Print the night's errors, and make the rig safe if the process died while it was using the rig."""
         sys.stderr.write(self._printed_errors())
         sys.stderr.flush()
         self._errors.close()
         if not self.holds_rig:
             return
-        _say("the night died while it held the rig; making the rig safe")
+        _say("the night died while it was using the rig; making the rig safe")
         try:
             safe = _started("safe", "--patience", str(SAFE_PATIENCE_S), "--config", str(self._config), stderr=None)
         except OSError as error:
@@ -161,7 +161,7 @@ class NightProcess:
 
 
 def _started(*arguments: str, stderr: int | None) -> "subprocess.Popen[bytes]":
-    """Start coldframe in its own session, so that Ctrl-C reaches only the listener, which passes it on once."""
+    """Start coldframe in its own session, so that Ctrl-C reaches only the listener, which forwards it once."""
     environment = {name: value for name, value in os.environ.items() if name not in OF_THE_SERVICE}
     return subprocess.Popen(
         [*COLDFRAME, *arguments],

@@ -1,4 +1,4 @@
-"""The log file of a night: the log records of coldframe and the INDI library, as opposed to the journal of events."""
+"""The log file of a night. It contains the log records of coldframe and the INDI library, not the events."""
 
 import logging
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
-    """Append to a log file for the length of the block."""
+    """Append log records to a file for the duration of the block."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger("coldframe")

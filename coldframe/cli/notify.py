@@ -1,4 +1,4 @@
-"""`coldframe notify`: sends a message to the user's phone, either by hand or as the alarm of a service."""
+"""`coldframe notify`: send a message to the user's phone, either by hand or as the alarm of a service."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.loading import ConfigError, find_config, load_for_messages
 
 REPORTED_BY_RUN = (ExitCode.INCOMPLETE, ExitCode.ABORTED)
-"""Exit codes of runs that reported the end of their night; after bad input there is no night to report."""
+"""Exit codes of runs that reported the end of their night. After bad input, there is no night to report."""
 
 
 def send_text(config: Path | None, text: str, severity: Severity = Severity.INFO) -> ExitCode:
@@ -55,7 +55,7 @@ def send_alarm(config: Path | None, text: str) -> ExitCode:
 def how_it_ended(environment: Mapping[str, str]) -> str | None:
     """Return how a service ended, from the variables that systemd sets for units in OnFailure.
 
-    They are MONITOR_SERVICE_RESULT, MONITOR_EXIT_CODE and MONITOR_EXIT_STATUS; see systemd.exec(5).
+    The variables are MONITOR_SERVICE_RESULT, MONITOR_EXIT_CODE and MONITOR_EXIT_STATUS; see systemd.exec(5).
 
     Returns
     -------

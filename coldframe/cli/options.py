@@ -8,7 +8,7 @@ import typer
 
 
 def home_path(text: str) -> Path:
-    """Return a path with ~ expanded, because shells do not expand it within quotes or after `--option=`."""
+    """Return `text` as a path with ~ expanded; shells do not expand it within quotes or after `--option=`."""
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
@@ -16,7 +16,7 @@ def home_path(text: str) -> Path:
 
 
 def home_name(text: str) -> str:
-    """Return a file name or pattern with ~ expanded."""
+    """Return `text`, a file name or pattern, with ~ expanded."""
     return str(home_path(text))
 
 

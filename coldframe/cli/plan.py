@@ -1,4 +1,4 @@
-"""`coldframe plan`: show the sets that a night would shoot, their times, and the sets that fit before the deadline."""
+"""`coldframe plan`: show the sets of a night, their times, and which sets fit before the deadline."""
 
 import json
 import sys
@@ -79,8 +79,8 @@ class NightRequest:
     def deadline(self, settings: Settings, asked: datetime, now: datetime) -> datetime | None:
         """Return the time by which the last frame must be complete; None if there is no deadline.
 
-        `until` is the next such time of day after the command was given, even if it passed while the command waited
-        for the end of the night.
+        `until` means the next occurrence of this time after the start of the command. The deadline may therefore pass
+        while the command waits for the end of the imaging session.
         """
         if self.until is None:
             return None if settings.site is None else sun.next_rise(now, settings.site)
@@ -147,7 +147,7 @@ def _set_aside(lights: Lights) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A planned step, the same step as shortened by the deadline (None if there is no time for it), and its end."""
+    """A planned step, the step as shortened by the deadline (None if there is no time for it), and its end."""
 
     planned: Step
     step: Step | None

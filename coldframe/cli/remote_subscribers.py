@@ -1,4 +1,4 @@
-"""The remote subscribers of a night: an MQTT broker and phones. No night waits for either."""
+"""The remote subscribers of a night: an MQTT broker and phones. The night waits for neither."""
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ UNENCRYPTED_BROKER = (
 
 
 def is_unencrypted(settings: MqttSettings) -> bool:
-    """Return whether telemetry crosses a network unencrypted."""
+    """Return True if telemetry crosses a network unencrypted."""
     return not settings.tls and settings.host.lower() not in LOOPBACK_HOSTS
 
 
@@ -37,7 +37,7 @@ class RemoteSubscribers:
 
     @classmethod
     def prepare(cls, settings: Settings) -> "RemoteSubscribers":
-        """Read passwords, certificates and addresses, so that a mistake in them ends the run before the night starts.
+        """Read passwords, certificates and addresses, so that an error in them ends the run before the night starts.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""`coldframe report`: the morning report of a night."""
+"""`coldframe report`: write the morning report of a night."""
 
 import logging
 import sys
@@ -55,7 +55,7 @@ def report_after(folder: Path, output: TextIO) -> None:
     A failure is printed on standard error; it does not change the outcome of the night.
     """
     try:
-        # Imported only at the end of a night, because a failure in the page or the charts must not prevent the night.
+        # Imported only at the end of a night, because an error in the page or the charts must not prevent the night.
         from coldframe.capture.monitoring.report.making import make_report  # noqa: PLC0415
 
         print(f"report: {make_report(folder, is_over=True).page}", file=output, flush=True)

@@ -76,7 +76,7 @@ OPEN_SERVER = (
 
 
 def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboard: bool, wants_json: bool) -> ExitCode:
-    """Run a night to its end. Nothing moves before its first step; after that, every exit leaves the rig safe.
+    """Run a night to its end. No device moves before the first step; after that, every exit leaves the rig safe.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ async def _run(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One run: the user's request and its time, the observers, and notes about an earlier run that died on this rig."""
+    """One run: the user's request and its time, the observers, and notes about an earlier run that crashed."""
 
     request: NightRequest
     screen: Screen
@@ -184,7 +184,7 @@ class _Run:
         await SafeState(settings, rig, events, self.clock, patience_s=QUIET_PATIENCE_S).reach_but_cooler()
 
     async def _files(self, settings: Settings, rig: Rig, *, fresh: bool) -> NightFiles:
-        """Check that the plan suits the rig and the disk, then open the night's folder; a refused plan leaves none."""
+        """Check that the plan suits the rig and the disk, and only then open the night's folder."""
         steps, storage, started = plan_night(settings), settings.storage.folder, self.clock.now()
         require_fit(steps, rig.camera.features, rig.wheel.filters if rig.wheel else None)
         unfinished = None if fresh else await in_thread(unfinished_night, storage, started, rig.camera.name)

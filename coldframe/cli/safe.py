@@ -20,7 +20,7 @@ from coldframe.devices.indi.rig import indi_rig
 def make_safe(config: Path | None, patience_s: float) -> ExitCode:
     """Bring the configured rig to the safe state.
 
-    If a run is using the rig, leave the rig alone, because the run would undo the changes.
+    If a run is using the rig, do not touch the rig, because the run would undo the changes.
 
     Parameters
     ----------

@@ -38,12 +38,12 @@ class Screen:
 
     @property
     def report_output(self) -> TextIO:
-        """The stream that receives the path of the report: not the one with JSON lines."""
+        """The stream for the path of the report; it never carries JSON lines."""
         return sys.stderr if self.wants_json else sys.stdout
 
     @asynccontextmanager
     async def shown(self, events: EventStream, steering: Steering) -> AsyncIterator[None]:
-        """Show events for the length of the block, and accept commands from the keyboard of the dashboard."""
+        """Show events for the duration of the block, and accept commands from the keyboard of the dashboard."""
         async with AsyncExitStack() as screen:
             subscriber = self.lines()
             if not self.wants_json and self._has_terminal():

@@ -1,4 +1,4 @@
-"""`coldframe simulate`: a simulated rig for any INDI client."""
+"""`coldframe simulate`: serve a simulated rig to any INDI client."""
 
 import asyncio
 import signal
@@ -43,7 +43,7 @@ def serve_rig(name: str, host: str, port: int, unix_socket: str | None, *, until
 
 
 def leave_lights(name: str, folder: Path) -> ExitCode:
-    """Write some lights of the named rig into a folder."""
+    """Write a few lights of the named rig into a folder."""
     try:
         night = load_settings(example_night(name))
         written = write_lights(folder, load_rig(name), night, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""The INDI server of a simulated rig, in a separate process for the length of a night."""
+"""The INDI server of a simulated rig, in a separate process for the duration of a night."""
 
 import asyncio
 import secrets
@@ -46,7 +46,7 @@ async def simulated_server(rig: str) -> AsyncIterator[ServerSettings]:
 
 
 def _free_port() -> int:
-    """Return a free port below Linux's ephemeral ones, which an outgoing connection could take before the server."""
+    """Return a free port below Linux's ephemeral range, because an outgoing connection could take an ephemeral port."""
     while True:
         port = secrets.choice(FREE_PORTS)
         with suppress(OSError), socket.create_server((HOST, port)):

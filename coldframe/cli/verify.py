@@ -1,4 +1,4 @@
-"""`coldframe verify`: compares a night's masters with its raw frames."""
+"""`coldframe verify`: compare a night's masters with its raw frames."""
 
 import sys
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def verify_nights(folders: Sequence[Path]) -> ExitCode:
     if not masters:
         print(f"{', '.join(map(str, folders))}: there are no masters of a night here", file=sys.stderr)
         return ExitCode.BAD_INPUT
-    print(f"{equal} of {len(masters)} masters equal their raw frames combined again")
+    print(f"{equal} of {len(masters)} masters are equal to their recombined raw frames")
     return ExitCode.DONE if equal == len(masters) else ExitCode.INCOMPLETE
 
 

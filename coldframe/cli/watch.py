@@ -1,4 +1,4 @@
-"""`coldframe watch`: the dashboard of a run in another process or on another machine."""
+"""`coldframe watch`: show the dashboard of a run in another process or on another machine."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ def watch_remote(config: Path | None) -> ExitCode:
 def _can_draw() -> bool:
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         return True
-    print("watch needs a terminal that can draw; programs can read events from coldframe run --json", file=sys.stderr)
+    print("watch needs an interactive terminal; programs can read events from coldframe run --json", file=sys.stderr)
     return False
 
 
@@ -73,7 +73,7 @@ def watch_night(config: Path | None, folder: Path | None) -> ExitCode:
 
 
 async def _until_closed(watching: "Watch") -> None:
-    """Watch until the dashboard is closed by its key or a signal; both restore the terminal."""
+    """Watch until a key or a signal closes the dashboard; both restore the terminal."""
     task = asyncio.create_task(watching.run(), name="watch")
     on_end_signals(task.cancel)
     await asyncio.wait([task])
@@ -89,7 +89,8 @@ class Watch:
     source
         Source of the events.
     storage
-        Folder of nights on this machine, of which the last one is shown while there is no run; None if there is none.
+        Folder of nights on this machine; the last night in it is shown while there is no run. None if there is no such
+        folder.
     """
 
     def __init__(self, source: NightSource, storage: Path | None) -> None:
@@ -138,7 +139,7 @@ class Watch:
                 pass
 
     async def _show_last(self, reason: str) -> None:
-        """Keep showing the night of a lost run, or show the last night if there was none."""
+        """Keep showing the night of a lost run; if there was no run, show the last night."""
         if self._dashboard.state.night is None and self._storage is not None:
             self._dashboard.restart(await in_thread(last_night, self._storage))
         self._dashboard.mark_lost()
@@ -167,7 +168,7 @@ def last_night(storage: Path) -> tuple[Event, ...]:
 
 
 def farewell(state: DashboardState) -> RenderableType:
-    """Return the text that stays on the screen: the summary of a finished night, else the command that shows it."""
+    """Return the text to leave on the screen: the summary of a finished night, or the command that shows the night."""
     if state.ended is not None:
         return summary(state)
     if state.lost_at is not None:

@@ -29,7 +29,7 @@ class BrokerSettings(Section):
     )
     password_file: AbsolutePath | None = Field(
         default=None,
-        description="File whose first line is the password; make it readable for you alone (chmod 600). If not set, "
+        description="File whose first line is the password; make it readable only by you (chmod 600). If not set, "
         f"the environment variable {PASSWORD_VARIABLE} is used. The password itself never belongs in this file.",
     )
     tls: bool = Field(
@@ -51,12 +51,13 @@ class BrokerSettings(Section):
 
     @model_validator(mode="after")
     def _check_certificates(self) -> Self:
-        # Refused, not ignored, because a user who sets one of these believes that the connection is encrypted.
+        # These settings are refused and not ignored, because a user who sets one believes that the connection is
+        # encrypted.
         for name in ("ca_file", "client_certificate", "client_key"):
             if getattr(self, name) is not None and not self.tls:
                 raise ContradictionError([Contradiction((name,), "found without TLS; allowed: only with tls = true")])
         if self.client_key is not None and self.client_certificate is None:
-            text = "found without client_certificate; allowed: only with it"
+            text = "found without client_certificate; allowed: only with client_certificate"
             raise ContradictionError([Contradiction(("client_key",), text)])
         return self
 
@@ -71,7 +72,7 @@ class BrokerSettings(Section):
         Raises
         ------
         BrokerPasswordError
-            If the file cannot be read or holds no password.
+            If the file cannot be read or contains no password.
         """
         if self.password_file is None:
             found = os.environ.get(PASSWORD_VARIABLE)

@@ -9,7 +9,7 @@ from coldframe.config.tables.values import Setpoint, Setpoints
 
 
 class CoolingSettings(Section):
-    """How the sensor cools down to its setpoint and warms up again. Used only with a setpoint."""
+    """Cooling of the sensor to its setpoint, and warming it up again. These settings apply only with a setpoint."""
 
     tolerance_c: float = Field(
         default=0.3,
@@ -32,14 +32,15 @@ class CoolingSettings(Section):
     )
     fallback_c: Setpoints = Field(
         default=(),
-        description="Warmer setpoints for a setpoint that is out of reach, as on a summer night: its sets are then "
-        "shot at the nearest of these that is reached. Without any, its sets are skipped.",
+        description="Warmer setpoints to use if a setpoint is out of reach, for example on a summer night. Sets "
+        "with that setpoint are then shot at the nearest of these setpoints that is reached. If none is reached, "
+        "they are skipped.",
     )
     ramp_c_per_min: float = Field(
         default=5.0,
         gt=0,
         le=1000,
-        description="Fastest cooling, in degrees per minute. A high value leaves the pace to the camera.",
+        description="Fastest cooling, in degrees per minute. With a high value, the camera determines the rate.",
     )
     at_end: Literal["warm", "hold", "off"] = Field(
         default="warm",

@@ -14,7 +14,7 @@ from coldframe.config.tables.values import (
 
 
 class FilterFlatSettings(Section):
-    """Settings for the flats of one filter; those left out are as in [flats]."""
+    """Settings for the flats of one filter; settings that are left out are taken from [flats]."""
 
     target: Fraction | None = Field(default=None, description="As `flats.target`, for this filter.")
     band: Fractions | None = Field(default=None, description="As `flats.band`, for this filter.")
@@ -31,8 +31,8 @@ class FlatSettings(Section):
 
     source: Literal["panel", "sky"] = Field(
         default="panel",
-        description='Light source of flats: "panel", or "sky" for the twilight sky, which needs a [site]; the cover '
-        "is then open and the lamp off.",
+        description='Light source of flats: "panel", or "sky" for the twilight sky, which needs a [site]. With '
+        '"sky", the cover is open and the lamp is off.',
     )
     target: Fraction = Field(
         default=0.40,
@@ -48,13 +48,13 @@ class FlatSettings(Section):
     preferred_exposure_s: Exposures = Field(
         default=(0.5, 3.0),
         description="Exposures for which the panel's brightness is chosen: long enough to avoid flicker and shutter "
-        "marks, short enough to avoid dark current.",
+        "marks, but short enough to avoid dark current.",
     )
     exposure_limits_s: Exposures = Field(
         default=(0.01, 60.0),
         description="Shortest and longest exposure to try if changing the brightness is not enough.",
     )
-    maximum_tests: int = Field(default=12, ge=2, le=100, description="Most test frames per set.")
+    maximum_tests: int = Field(default=12, ge=2, le=100, description="Largest number of test frames per set.")
     tuning_deadline_s: float = Field(
         default=600.0, ge=1, le=14400, description="Longest time to find the exposure of one set."
     )
@@ -74,11 +74,11 @@ class FlatSettings(Section):
     pedestal: Literal["auto", "dark-flat", "bias"] = Field(
         default="auto",
         description='Frames to subtract from flats: "dark-flat", "bias", or "auto", which uses dark flats if there '
-        'are such sets. With "auto", if the first five dark flats show that the master bias does as well, the '
-        "others are skipped.",
+        'are such sets. With "auto", the remaining dark flats are skipped if the first five show that '
+        "the master bias is sufficient.",
     )
     filters: dict[Name, FilterFlatSettings] = Field(
-        default_factory=dict, description="Different values for single filters, as tables [flats.filters.NAME]."
+        default_factory=dict, description="Different values for individual filters, as tables [flats.filters.NAME]."
     )
 
     def for_filter(self, name: str | None) -> Self:

@@ -21,7 +21,7 @@ Topic = Annotated[Name, AfterValidator(_is_topic)]
 
 
 class MqttSettings(BrokerSettings):
-    """Where telemetry is published, and whether the night accepts commands from there."""
+    """Where telemetry is published, and whether the night accepts commands over MQTT."""
 
     rig: Name | None = Field(
         default=None, description="Name of this rig in topics and in Home Assistant; if not set, the camera's name."
@@ -36,8 +36,8 @@ class MqttSettings(BrokerSettings):
     discovery_prefix: Topic = Field(default="homeassistant", description="Discovery prefix of Home Assistant.")
     commands: bool = Field(
         default=False,
-        description="Whether to accept commands (pause, resume, skip, abort; run, by coldframe listen). Anyone who "
-        "can publish to the broker can then abort your night, or start one.",
+        description="Whether to accept commands (pause, resume, skip and abort; `coldframe listen` also accepts "
+        "run). Anyone who can publish to the broker can then abort your night, or start one.",
     )
 
     @model_validator(mode="before")

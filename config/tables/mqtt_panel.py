@@ -24,7 +24,7 @@ class MqttPanelSettings(BrokerSettings):
     """A lamp on an MQTT broker: its family and its topics."""
 
     family: Family = Field(
-        description='Firmware or bridge of the lamp; "json" for any other that accepts {"state": "ON", '
+        description='Firmware or bridge of the lamp; "json" for any other lamp that accepts {"state": "ON", '
         '"brightness": 128}.'
     )
     topic: Topic = Field(
@@ -35,23 +35,26 @@ class MqttPanelSettings(BrokerSettings):
         default=None,
         ge=0,
         le=65535,
-        description="Full brightness in the lamp's own steps, if it differs from the family's (WLED, ESPHome, json "
-        "255; zigbee2mqtt 254; Tasmota 100); 0 for a lamp that can only be switched on and off.",
+        description="Full brightness in the lamp's own steps, if it differs from that of the family (WLED, ESPHome, "
+        "json 255; zigbee2mqtt 254; Tasmota 100); 0 for a lamp that can only be switched on and off.",
     )
     command_topic: Topic | None = Field(
         default=None,
-        description="Topic for orders to the lamp, instead of the family's; for Tasmota, the part before /POWER and "
-        "/Dimmer.",
+        description="Topic for commands to the lamp, instead of the topic of the family; for Tasmota, the part "
+        "before /POWER and /Dimmer.",
     )
-    state_topic: Topic | None = Field(default=None, description="Topic of the lamp's state, instead of the family's.")
+    state_topic: Topic | None = Field(
+        default=None, description="Topic of the lamp's state, instead of the topic of the family."
+    )
     availability_topic: Topic | None = Field(
-        default=None, description="Topic of the lamp's availability (online, offline), instead of the family's."
+        default=None,
+        description="Topic of the lamp's availability (online, offline), instead of the topic of the family.",
     )
     answer_deadline_s: float = Field(
         default=12.0,
         ge=1,
         le=120,
-        description="Longest time for the lamp to confirm an order; the order is repeated until then.",
+        description="Longest time for the lamp to confirm a command; the command is repeated until then.",
     )
 
     @property

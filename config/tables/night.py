@@ -53,7 +53,10 @@ class HookSettings(Section):
         "twice a night, if neither aborting the exposure nor reconnecting the driver helps.",
     )
     deadline_s: float = Field(
-        default=120.0, ge=1, le=3600, description="Longest time for each command; after that, it is terminated."
+        default=120.0,
+        ge=1,
+        le=3600,
+        description="Longest time for each command; after that, the command is terminated.",
     )
 
 
@@ -63,5 +66,5 @@ class WatchSettings(Section):
     allow_commands: bool = Field(
         default=False,
         description="Whether attached dashboards may pause the night, skip sets and abort it. The run's own "
-        "dashboard always may.",
+        "dashboard may always do so.",
     )

@@ -21,8 +21,8 @@ class NotifySettings(Section):
 
     urls_file: AbsolutePath | None = Field(
         default=None,
-        description="File with an Apprise address in each line (ntfy, Gotify, mail and 100 others); make it "
-        "readable for you alone (chmod 600).",
+        description="File with an Apprise address in each line (for ntfy, Gotify, mail and 100 other services); "
+        "make it readable only by you (chmod 600).",
     )
     urls_from: Variables = Field(
         default=(), description="Environment variables that contain one Apprise address each, in addition to the file."
@@ -31,7 +31,10 @@ class NotifySettings(Section):
     problems: bool = Field(default=True, description="Whether to send warnings and errors, each kind once a night.")
     done: bool = Field(default=True, description="Whether to send a message with the results when a night ends.")
     deadline_s: float = Field(
-        default=10.0, ge=1, le=300, description="Longest time for sending a message; after that, it is given up."
+        default=10.0,
+        ge=1,
+        le=300,
+        description="Longest time for sending a message; after that, the attempt is abandoned.",
     )
 
     @model_validator(mode="before")

@@ -20,8 +20,8 @@ class ServerSettings(Section):
 
     host: Name = Field(
         default="127.0.0.1",
-        description="Name or address of the host of the INDI server. INDI has no passwords: prefer this machine, or "
-        "a tunnel to the other one.",
+        description="Name or address of the host of the INDI server. INDI has no passwords, so use this machine, "
+        "or a tunnel to a different machine.",
     )
     port: int = Field(default=7624, ge=1, le=65535, description="TCP port of the INDI server.")
     unix_socket: Annotated[Name | None, BeforeValidator(_empty_is_none)] = Field(
@@ -55,7 +55,7 @@ class CameraSettings(Section):
     )
     setpoint_c: Setpoint | None = Field(
         default=None,
-        description="Sensor temperature in degrees Celsius, as for the lights. If not set, the cooler is left alone "
+        description="Sensor temperature in degrees Celsius, as for the lights. If not set, the cooler is not changed "
         "(uncooled cameras).",
     )
     readout_deadline_s: float = Field(
@@ -77,13 +77,14 @@ class PanelSettings(Section):
     """The flat panel, with or without a cover."""
 
     device: Name = Field(
-        description="Name of the panel in INDI; any name for a lamp on an MQTT broker, or one that you switch by hand."
+        description="Name of the panel in INDI; any name for a lamp on an MQTT broker, or for a lamp that you "
+        "switch by hand."
     )
     kind: Literal["indi", "mqtt", "manual"] = Field(
         default="indi",
         description='"mqtt" for a WLED, Tasmota, ESPHome or zigbee2mqtt lamp, described in [panel.mqtt]; "manual" '
-        "for a lamp that you switch by hand: coldframe asks you to, and detects it with the camera. Start with the "
-        "lamp off.",
+        "for a lamp that you switch by hand: coldframe asks you to switch it, and detects the change with the "
+        "camera. Start with the lamp off.",
     )
     mqtt: MqttPanelSettings | None = Field(
         default=None, description='Broker and topic of the lamp, as a table [panel.mqtt], if `kind` is "mqtt".'

@@ -81,10 +81,12 @@ class FrameSet(Section):
         "measured noise of the master is low enough.",
     )
     at_least: FrameBound | None = Field(
-        default=None, description="With a percentage as `count`: fewest frames, instead of those of good practice."
+        default=None,
+        description="Smallest number of frames if `count` is a percentage; replaces the lower limit of good practice.",
     )
     at_most: FrameBound | None = Field(
-        default=None, description="With a percentage as `count`: most frames, instead of those of good practice."
+        default=None,
+        description="Largest number of frames if `count` is a percentage; replaces the upper limit of good practice.",
     )
     exposure_s: Exposure | None = Field(
         default=None,
@@ -102,7 +104,7 @@ class FrameSet(Section):
     setpoint_c: Setpoint | None = Field(default=None, description="Overrides `camera.setpoint_c` for this set.")
 
     def readout(self, camera: CameraSettings) -> ReadoutSettings:
-        """Return the readout settings of this set: its own settings if given, else those of the camera."""
+        """Return the readout settings of this set: its own settings if given, otherwise the settings of the camera."""
         return ReadoutSettings(
             gain=camera.gain if self.gain is None else self.gain,
             offset=camera.offset if self.offset is None else self.offset,

@@ -1,4 +1,4 @@
-"""A control of any INDI device that must be off while frames need darkness."""
+"""A control of an INDI device that must be off for dark frames."""
 
 from collections.abc import Mapping
 
@@ -27,7 +27,7 @@ class IndiAuxiliary(IndiDevice):
         Raises
         ------
         NotSupportedError
-            If the device has no such control.
+            If the device does not have the control.
         DeviceError
             If the device does not obey.
         """
@@ -43,7 +43,7 @@ class IndiAuxiliary(IndiDevice):
 
     @property
     def is_ready(self) -> bool:
-        """True while the device is connected, and its control off if it was last commanded off."""
+        """True while the device is connected, and its control is off if it was last commanded off."""
         return super().is_ready and (not self._is_wanted_off or self._is_off())
 
     def _property(self) -> Property | None:

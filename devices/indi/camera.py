@@ -1,4 +1,4 @@
-"""A camera behind INDI: control over the link, pixels over the BLOB channel."""
+"""A camera behind INDI, with commands over the link and pixels over the BLOB channel."""
 
 import asyncio
 import logging
@@ -28,17 +28,17 @@ log = logging.getLogger(__name__)
 
 BLOB_VECTOR = "CCD1"
 ABORT_DEADLINE_S = 10.0
-"""Aborts were seen to hang for minutes (indigo#325)."""
+"""Deadline of an abort. Aborts have been seen to hang for minutes (indigo#325)."""
 LATE_FRAMES_S = 1.0
-"""Time in which the frame of a failed exposure may still arrive, because drivers deliver frames even after an abort."""
+"""Time within which a failed exposure's frame may still arrive. Drivers deliver frames even after an abort."""
 TIMEOUTS_UNTIL_STUCK = 2
 """Number of consecutive timeouts after which the driver is reconnected."""
 POLLING_PERIOD_MS = 50
-"""Drivers end exposures when they poll: up to 1 s late by default, about 0.1 s late with this period (measured)."""
+"""Drivers end exposures when they poll, up to 1 s late by default, and about 0.1 s late with this period (measured)."""
 LARGEST_HEADER_BYTES = 1 << 20
 BYTES_PER_PIXEL = 4
 EARLIEST = 0.98
-"""A frame that arrives before this fraction of its exposure was not exposed in full (seen in indi-allsky#1020)."""
+"""A frame that arrives before this fraction of its exposure was not fully exposed (seen in indi-allsky#1020)."""
 FRAME_TYPES = {
     FrameKind.BIAS: "FRAME_BIAS",
     FrameKind.DARK: "FRAME_DARK",
@@ -49,7 +49,7 @@ FRAME_TYPES = {
 
 
 def utc_now() -> datetime:
-    """Return the wall clock's time, UTC."""
+    """Return the time of the wall clock in UTC."""
     return datetime.now(UTC)
 
 
@@ -59,7 +59,7 @@ def log_stray(stray: StrayFrame) -> None:
 
 
 class IndiCamera(IndiDevice):
-    """INDI's CCD interface. Implements `Camera`.
+    """A camera with INDI's CCD interface. Implements `Camera`.
 
     Parameters
     ----------
@@ -70,11 +70,11 @@ class IndiCamera(IndiDevice):
     server
         Address for the pixel connection.
     now
-        The clock that dates frames.
+        Clock for the dates of frames.
     readout_deadline_s
-        Longest time from the end of an exposure to the complete frame.
+        Longest time allowed from the end of an exposure to the arrival of the complete frame.
     set_aside
-        Called with every delivery that is not the requested frame.
+        Function to call with every delivery that is not the requested frame.
     """
 
     awaited: ClassVar[tuple[str, ...]] = ("CCD_EXPOSURE", "CCD_FRAME", "CCD_INFO", BLOB_VECTOR)
@@ -148,7 +148,7 @@ class IndiCamera(IndiDevice):
 
     @property
     def features(self) -> CameraFeatures:
-        """Abilities of the camera, as its driver reported them at the last set-up."""
+        """Abilities of the camera that its driver reported at the last set-up."""
         return self._features or self._reported_features()
 
     def _reported_features(self) -> CameraFeatures:
@@ -177,7 +177,7 @@ class IndiCamera(IndiDevice):
     # ---- readout settings ----
 
     async def apply(self, settings: ReadoutSettings) -> ReadoutSettings:
-        """Set gain, offset, binning and readout mode; return them as read back from the driver.
+        """Set gain, offset, binning and readout mode, and return the settings read back from the driver.
 
         Raises
         ------
@@ -186,7 +186,7 @@ class IndiCamera(IndiDevice):
         """
         self._readout.wanted = settings
         if not self.is_ready:
-            await self.connect()  # which applies the settings
+            await self.connect()  # `connect` also applies the settings
         else:
             await self._readout.apply()
         return self._readout.read_back()
@@ -194,11 +194,11 @@ class IndiCamera(IndiDevice):
     # ---- cooling ----
 
     def thermals(self) -> Thermals:
-        """Return the newest temperature reading; an impossible value, such as -273.15, counts as no reading."""
+        """Return the newest temperature reading. An impossible value, such as -273.15, counts as no reading."""
         return self._cooler.thermals()
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and command a setpoint; return when the driver accepts the setpoint.
+        """Switch the cooler on and command a setpoint. Return when the driver accepts the setpoint.
 
         Raises
         ------
@@ -216,7 +216,7 @@ class IndiCamera(IndiDevice):
         Raises
         ------
         NotSupportedError
-            If the driver has no such switch.
+            If the driver has no control that switches the cooler off.
         """
         self._cooler.setpoint_c = None
         await self.ensure_driver()
@@ -277,14 +277,14 @@ class IndiCamera(IndiDevice):
         )
 
     def _count_timeout(self) -> None:
-        """Reconnect the driver after repeated timeouts, even if the driver does abort the exposures."""
+        """Reconnect the driver after repeated timeouts, even if it aborts the exposures as commanded."""
         self._timeouts += 1
         if self._timeouts >= TIMEOUTS_UNTIL_STUCK:
             self._timeouts = 0
             self.give_up_connection()
 
     async def _clear_previous_exposure(self) -> None:
-        """Abort an exposure that is still running, and wait for late frames, which could be taken for the next one."""
+        """Abort a running exposure, and wait for late frames, which could be mistaken for the next frame."""
         if camera_property(self, dialects.EXPOSURE[0].property).state == "busy":
             await asyncio.shield(self._abort_quietly())
         elif not self._went_wrong:
@@ -294,7 +294,7 @@ class IndiCamera(IndiDevice):
     async def _shoot(self, exposure_s: float) -> Image:
         """Start the exposure, and wait for the Ok and the BLOB.
 
-        Ok and BLOB come over two connections, so either may arrive first (docs/decisions/0003).
+        They arrive over different connections, so either may be first (docs/decisions/0003).
         """
         assert self._channel is not None
         self._channel.discard_arrivals()
@@ -349,7 +349,7 @@ class IndiCamera(IndiDevice):
         """
         await self.ensure_driver()
         prop = self.link.mirror.find(self.name, "CCD_EXPOSURE")
-        # The driver may not yet show an exposure as Busy that was started a moment ago.
+        # The driver may not yet show a newly started exposure as Busy.
         if prop is None or not (self._exposing or prop.state == "busy"):
             return
         found = dialects.find(self.link.mirror, self.name, dialects.ABORT)
@@ -366,7 +366,7 @@ class IndiCamera(IndiDevice):
         await self.link.wait(self.name, idle, ABORT_DEADLINE_S, "the end of an aborted exposure")
 
     async def _abort_quietly(self) -> None:
-        """Abort within a short deadline. Failures are only logged, because the caller is already raising an error."""
+        """Abort the exposure within a deadline. Only log failures, because the caller is already raising an error."""
         try:
             async with asyncio.timeout(ABORT_DEADLINE_S):
                 await self.abort()

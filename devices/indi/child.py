@@ -1,11 +1,12 @@
-"""The process that holds pyindi-client: `python -m coldframe.devices.indi.child HOST PORT`.
+"""The process that runs pyindi-client: `python -m coldframe.devices.indi.child HOST PORT`.
 
-The library has crashed in the field (pyindi-client#46, #59, #61), prints to the terminal and calls back on its own
-threads. Here it can at worst end this process, which the parent then restarts. Each line on standard input is an
-command in JSON, and each line on standard output is an event in JSON. The library's own output goes to standard error.
+The library has crashed in the field (pyindi-client#46, #59, #61). It also prints to the terminal, and calls back on its
+own threads. Here it can at worst end this process, which the parent process then restarts. Each line on standard input
+is a command in JSON, and each line on standard output is an event in JSON. The library's own output is redirected to
+standard error.
 
-The process ends when it loses the server: after a broken connection the library's client object may no longer
-receive anything, so a new process is both the simplest and the safest way to reconnect.
+The process ends when it loses the server. After a broken connection, the library's client object may no longer receive
+anything, so a new process is both the simplest and the safest way to reconnect.
 """
 
 import json
@@ -34,7 +35,7 @@ Json = dict[str, Any]
 
 
 def describe(prop: PyIndi.Property) -> Json:
-    """Return a property as plain data; call this inside the callback that announced it."""
+    """Return a property as plain data. Call this function inside the callback that announced the property."""
     kind = KINDS.get(prop.getType(), "unknown")
     event: Json = {
         "event": "property",
@@ -68,8 +69,8 @@ def describe(prop: PyIndi.Property) -> Json:
 class Client(PyIndi.BaseClient):  # type: ignore[misc]  # the library has no types
     """A client that turns the library's callbacks into events on a queue.
 
-    An exception that leaves a callback stops all further callbacks and aborts the process at exit, so every exception
-    is caught.
+    An exception that escapes from a callback stops all further callbacks and aborts the process at exit, so every
+    exception is caught.
     """
 
     def __init__(self, events: "queue.SimpleQueue[Json | None]") -> None:
@@ -107,12 +108,12 @@ class Client(PyIndi.BaseClient):  # type: ignore[misc]  # the library has no typ
         self._put(lambda: {"event": "pong", "uid": uid})
 
     def serverDisconnected(self, _code: int) -> None:  # noqa: N802  # the library's name
-        """End the events, and thereby the process."""
+        """End the stream of events, which ends the process."""
         self._events.put(None)
 
 
 def send(client: Client, order: Json) -> None:
-    """Send new values in a new property object; the library's own would show them before the driver accepts them."""
+    """Send new values in a new property object. The library's object would show them before they are accepted."""
     if order["order"] == "ping":
         client.sendPingRequest(order["uid"])
         return
@@ -148,7 +149,7 @@ def obey(client: Client, events: "queue.SimpleQueue[Json | None]") -> None:
 
 
 def tcp_connections() -> list[socket.socket]:
-    """Return the TCP sockets of this process: the library's connection, which it does not expose."""
+    """Return the TCP sockets of this process. One is the library's connection, which the library does not expose."""
     found = []
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(OSError):
@@ -161,10 +162,10 @@ def tcp_connections() -> list[socket.socket]:
 
 
 def hurry(connections: list[socket.socket]) -> None:
-    """Send and acknowledge small messages at once; call this again for every message (tcp(7), TCP_QUICKACK).
+    """Make sockets send and acknowledge messages at once. Call this for every message (tcp(7), TCP_QUICKACK).
 
-    The library writes a command in several pieces, and so does the server with its answer. With TCP's default delays
-    each piece waits 40 ms for the acknowledgement of the previous one, which cost 80 ms per exposure.
+    The library sends a command in several pieces, and the server sends its answer in several pieces. With TCP's default
+    delays, each piece waits 40 ms for the acknowledgement of the previous piece. The delays cost 80 ms per exposure.
     """
     for connection in connections:
         with suppress(OSError):
@@ -196,7 +197,7 @@ def main() -> None:
     except (BrokenPipeError, KeyboardInterrupt):
         pass  # the parent has ended or is ending
     finally:
-        # Exiting with a live client crashes in the library's destructors (in 2 to 5 of 5 attempts).
+        # A process that exits with a live client crashes in the library's destructors (in 2 to 5 of 5 attempts).
         client.disconnectServer()
         os._exit(0)
 

@@ -1,4 +1,4 @@
-"""The memory of the link to an INDI server and of its drivers."""
+"""The memory use of the link to an INDI server, and of the server's drivers."""
 
 from collections.abc import Mapping
 
@@ -8,14 +8,14 @@ from coldframe.devices.indi.memory import resident_bytes, resident_bytes_of
 
 
 class IndiConnection:
-    """Implements `Connection`.
+    """A connection to an INDI server. Implements `Connection`.
 
     Parameters
     ----------
     link
-        The link.
+        Link to the server.
     is_local
-        True if the server, and thus its drivers, run on this machine.
+        True if the server and its drivers run on this machine.
     """
 
     def __init__(self, link: IndiLink, *, is_local: bool) -> None:
@@ -23,12 +23,12 @@ class IndiConnection:
         self._is_local = is_local
 
     def memory_bytes(self) -> int | None:
-        """Return the memory of the link's process; None if it is unknown."""
+        """Return the memory use of the link's process; None if it is unknown."""
         process = self._link.process_id
         return None if process is None else resident_bytes(process)
 
     def drivers_memory_bytes(self) -> Mapping[str, int]:
-        """Return the memory of the drivers on this machine, by program."""
+        """Return the memory use of the drivers on this machine, by program."""
         mirror = self._link.mirror
         programs = {str(dialects.value_of(mirror, name, dialects.DRIVER_PROGRAM) or "") for name in mirror.devices}
         return resident_bytes_of(programs - {""}) if self._is_local else {}

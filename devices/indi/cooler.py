@@ -7,21 +7,21 @@ from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
 from coldframe.devices.indi.mirror import Property, State
 
 SENSIBLE_C = Limits(-100.0, 100.0)
-"""Readings outside this range are impossible: drivers were seen to show -300 or -273.15 (indi-3rdparty#1328)."""
+"""Range of possible readings. Drivers have been seen to report -300 or -273.15 (indi-3rdparty#1328)."""
 
 
 class IndiCooler:
-    """The cooler of a camera, which remembers the last setpoint so that it can be restored.
+    """The cooler of a camera. The last setpoint is stored so that it can be restored.
 
     Parameters
     ----------
     device
-        The camera; its driver must be connected whenever a method is called.
+        The camera, whose driver must be connected whenever a method is called.
 
     Attributes
     ----------
     setpoint_c
-        The last commanded setpoint, degrees Celsius; None while the cooler is off.
+        The last commanded setpoint in degrees Celsius; None while the cooler is off.
     """
 
     def __init__(self, device: IndiDevice) -> None:
@@ -46,7 +46,7 @@ class IndiCooler:
         return self.setpoint_c is not None and self._device.value(dialects.COOLER_ON) is False
 
     def thermals(self) -> Thermals:
-        """Return the newest temperature reading; an impossible value, such as -273.15, counts as no reading."""
+        """Return the newest temperature reading. An impossible value, such as -273.15, counts as no reading."""
         device = self._device
         found = dialects.find(device.link.mirror, device.name, dialects.TEMPERATURE)
         sensor_c = found[0].number(found[1]) if found is not None else None
@@ -60,12 +60,12 @@ class IndiCooler:
         )
 
     async def restore(self) -> None:
-        """Command the last setpoint again, if there is one, because a restarted driver has lost it."""
+        """Command the last setpoint again, if any, because a driver loses its setpoint when it restarts."""
         if self.setpoint_c is not None:
             await self._order(self.setpoint_c)
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Switch the cooler on and command a setpoint; return when the driver has accepted the setpoint.
+        """Switch the cooler on and command a setpoint. Return when the driver has accepted the setpoint.
 
         Raises
         ------
@@ -83,14 +83,15 @@ class IndiCooler:
             raise NotSupportedError(device.name, "has no cooler that can be controlled")
         if device.has(dialects.COOLER_ON) and device.value(dialects.COOLER_ON) is False:
             on = dialects.COOLER_ON[0]
-            # Drivers show the cooler as Busy for as long as it cools.
+            # Drivers show the cooler as Busy while it cools.
             states: frozenset[State] = frozenset({"ok", "busy", "idle"})
             await device.link.set(device.name, on.property, {on.element: True}, good_states=states)
         spelling = dialects.TEMPERATURE[0]
         sent = device.link.send(device.name, spelling.property, {spelling.element: setpoint_c})
 
         def accepted() -> Property | None:
-            # CCD_TEMPERATURE is the sensor temperature, Busy until the setpoint is reached: do not compare its value.
+            # CCD_TEMPERATURE shows the sensor temperature, and stays Busy until the sensor reaches the setpoint.
+            # Therefore its value is not compared.
             prop = device.newer(spelling.property, sent)
             if prop is not None and prop.state == "alert":
                 raise SettingRefusedError(device.name, f"refused the setpoint {setpoint_c:g} C")
@@ -104,6 +105,6 @@ class IndiCooler:
         Raises
         ------
         NotSupportedError
-            If the driver has no such switch.
+            If the driver has no control that switches the cooler off.
         """
         await self._device.set(dialects.COOLER_OFF, value=True)

@@ -1,4 +1,4 @@
-"""The base of all INDI devices: connecting the driver, and finding controls in the dialect table."""
+"""The base class of all INDI devices, which connects the driver and finds controls in the dialect table."""
 
 import logging
 from functools import partial
@@ -16,14 +16,14 @@ log = logging.getLogger(__name__)
 DEFINE_DEADLINE_S = 10.0
 CONNECT_DEADLINE_S = 60.0
 QUIET_S = 1.0
-"""Drivers query their hardware while they define properties; a property that takes longer counts as missing."""
+"""Drivers query their hardware while they define properties. A property that takes longer counts as missing."""
 
 
 class IndiDevice:
-    """A device behind a link. `ensure_ready` sets it up again after its driver or the server was restarted."""
+    """A device behind a link. `ensure_ready` sets it up again after a restart of its driver or of the server."""
 
     awaited: ClassVar[tuple[str, ...]] = ()
-    """Properties that every device of the kind has; until they are defined, its abilities are unknown."""
+    """Properties that every device of this kind has. Until they are defined, its abilities are unknown."""
 
     def __init__(self, link: IndiLink, name: str) -> None:
         self.link = link
@@ -38,7 +38,7 @@ class IndiDevice:
         return self._name
 
     async def connect(self) -> None:
-        """Connect the driver and set the device up; first disconnect a stuck driver."""
+        """Connect the driver and set the device up. If the driver is stuck, disconnect it first."""
         if self._is_stuck:
             await self._disconnect_driver()
         await self.connect_driver()
@@ -82,8 +82,8 @@ class IndiDevice:
         return self._set_up_in == self._life and not self._is_stuck and self._driver_connected()
 
     def give_up_connection(self) -> None:
-        """Mark a driver that no longer obeys, so that it reconnects to its hardware before its next use."""
-        log.warning("%s no longer obeys: its driver will be reconnected", self._name)
+        """Mark the driver as stuck, so that it is reconnected to its hardware before its next use."""
+        log.warning("%s no longer obeys; its driver will be reconnected", self._name)
         self._is_stuck = True
 
     async def reconnect(self) -> None:
@@ -125,7 +125,7 @@ class IndiDevice:
         Raises
         ------
         DeviceTimeoutError
-            If the server does not know the device, or its hardware does not answer.
+            If the server does not have the device, or the hardware does not answer.
         DeviceLostError
             If the driver cannot connect to its hardware, or the server disappears.
         """
@@ -150,7 +150,8 @@ class IndiDevice:
         try:
             await self.link.choose(self._name, "CONNECTION", "CONNECT", CONNECT_DEADLINE_S)
         except SettingRefusedError as error:
-            # "Lost" is retried, "refused" is not. A camera that was plugged in again is found only after some seconds.
+            # DeviceLostError is retried, but SettingRefusedError is not. A driver finds a camera that was plugged in
+            # again only after a few seconds.
             raise DeviceLostError(
                 self._name, f"cannot be connected: {error.what}", "Is it plugged in and powered?"
             ) from error
@@ -168,7 +169,7 @@ class IndiDevice:
         return True if len(self.link.mirror.properties(self._name)) > known else None
 
     def newer(self, name: str, serial: int) -> Property | None:
-        """Return a property if it was defined or changed after event `serial` of the link, else None."""
+        """Return a property if it was defined or changed after event `serial` of the link, otherwise None."""
         prop = self.link.mirror.find(self._name, name)
         return prop if prop is not None and prop.serial > serial else None
 
@@ -191,19 +192,19 @@ class IndiDevice:
         return limits if limits is not None and limits.maximum > limits.minimum else None
 
     def has(self, spellings: tuple[Spelling, ...]) -> bool:
-        """Return whether the device has a control that can be set."""
+        """Return True if the device has the control and the control can be set."""
         found = dialects.find(self.link.mirror, self._name, spellings)
         return found is not None and found[0].writable
 
     async def set(self, spellings: tuple[Spelling, ...], value: Value, deadline_s: float = 10.0) -> Property:
-        """Set a control and wait until the driver shows it.
+        """Set a control, and wait until the driver shows the new value.
 
         Raises
         ------
         NotSupportedError
             If the device has no such control.
         DeviceError
-            As from `IndiLink.set`.
+            See `IndiLink.set`.
         """
         found = dialects.find(self.link.mirror, self._name, spellings)
         if found is None:

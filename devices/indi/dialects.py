@@ -1,8 +1,7 @@
-"""The names of the controls that coldframe uses, as INDI drivers spell them: one table, the usual spelling first.
+"""A table of the controls that coldframe uses, as INDI drivers spell them, with the usual spelling first.
 
 The spellings come from the sources of the drivers (INDI core, ZWO, QHY, ToupTek family, Flip-Flat, Deep Sky Dad,
-Wanderer, Pegasus).
-For each row of the table, the first spelling that a device defines is used.
+Wanderer, Pegasus). For each row of the table, coldframe uses the first spelling that a device defines.
 """
 
 from dataclasses import dataclass
@@ -61,7 +60,7 @@ READOUT_MODE_SWITCHES = (
     "READ_MODE",  # newer QHY
     "CCD_READOUT_MODE",
     "TC_CONVERSION_GAIN",  # ToupTek
-    "CCD_BINNING_MODE",  # ToupTek: how binned pixels are summed; last, because all their cameras have it
+    "CCD_BINNING_MODE",  # ToupTek: how binned pixels are summed; last, because all ToupTek cameras have it
 )
 
 # texts
@@ -71,18 +70,18 @@ CFA_OFFSET_Y = (Spelling("CCD_CFA", "CFA_OFFSET_Y"),)
 DRIVER_PROGRAM = (Spelling("DRIVER_INFO", "DRIVER_EXEC"),)
 DRIVER_INTERFACE = (Spelling("DRIVER_INFO", "DRIVER_INTERFACE"),)
 
-# Set after every connection, if the camera has the control: a restarted driver has lost all settings.
+# Switches that are set after every connection if the camera has them. A restarted driver has lost all settings.
 CAMERA_DEMANDS = (
     Spelling("UPLOAD_MODE", "UPLOAD_CLIENT"),
     Spelling("CCD_TRANSFER_FORMAT", "FORMAT_FITS"),
     Spelling("CCD_COMPRESSION", "INDI_DISABLED"),
     Spelling("CCD_COMPRESSION", "CCD_RAW"),  # before INDI 1.9
     Spelling("CCD_FAST_TOGGLE", "INDI_DISABLED"),
-    Spelling("CCD_VIDEO_FORMAT", "ASI_IMG_RAW16"),  # ZWO falls back to 8 bit after some errors
+    Spelling("CCD_VIDEO_FORMAT", "ASI_IMG_RAW16"),  # ZWO falls back to 8 bits after some errors
     Spelling("CCD_CAPTURE_FORMAT", "ASI_IMG_RAW16"),
     Spelling("CCD_CAPTURE_FORMAT", "INDI_MONO"),
     Spelling("CCD_CAPTURE_FORMAT", "INDI_MONO_16"),  # ToupTek, mono
-    Spelling("CCD_CAPTURE_FORMAT", "INDI_RAW"),  # ToupTek, colour: 8 bit RGB is its other
+    Spelling("CCD_CAPTURE_FORMAT", "INDI_RAW"),  # ToupTek, colour; the alternative is 8-bit RGB
 )
 
 # Bits of DRIVER_INTERFACE (INDI's basedevice.h).
@@ -93,7 +92,7 @@ INTERFACE_LIGHT_BOX = 1 << 10
 
 
 def find(mirror: Mirror, device: str, spellings: tuple[Spelling, ...]) -> tuple[Property, str] | None:
-    """Return the property and element name that `device` has for a row of the table; None if it has none of them."""
+    """Return the property and the element name of a control on `device`; None if it has no such control."""
     for spelling in spellings:
         prop = mirror.find(device, spelling.property)
         if prop is not None and spelling.element in prop.values:
@@ -102,6 +101,6 @@ def find(mirror: Mirror, device: str, spellings: tuple[Spelling, ...]) -> tuple[
 
 
 def value_of(mirror: Mirror, device: str, spellings: tuple[Spelling, ...]) -> Value | None:
-    """Return the value that `device` shows for a row of the table; None if it has no such control."""
+    """Return the value of a control on `device`; None if it has no such control."""
     found = find(mirror, device, spellings)
     return None if found is None else found[0].values[found[1]]

@@ -47,7 +47,7 @@ class IndiLink:
     Notes
     -----
     All state is read from the mirror. A setting counts as accepted when an event newer than the command shows the
-    commanded value in a good state. The library's cache proves nothing, because it shows new values at once.
+    commanded value in a good state. The library's cache cannot confirm a setting, because it shows new values at once.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -55,7 +55,7 @@ class IndiLink:
         self.port = port
         self.mirror = Mirror()
         self.generation = 0
-        """Number of connections so far; when it changes, devices set themselves up again."""
+        """Number of connections so far. Devices are set up again whenever it changes."""
         self._connected = False
         self._watchers = Watchers()
         self._process: asyncio.subprocess.Process | None = None
@@ -86,11 +86,11 @@ class IndiLink:
 
     @property
     def process_id(self) -> int | None:
-        """Id of the process that has the connection; None while there is none."""
+        """Id of the process that has the connection; None while no process is running."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def recycle(self, deadline_s: float = CONNECT_DEADLINE_S) -> None:
-        """End the process, which frees the memory that the library leaked, and wait until a new process is connected.
+        """End the process to free the memory that the library leaked, and wait until a new process is connected.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class IndiLink:
         DeviceLostError
             If the server or the device disappears during the wait.
         DeviceTimeoutError
-            After `deadline_s`.
+            If `deadline_s` has passed.
         """
         generation, removals = self.generation, self.mirror.removals(device)
 
@@ -152,14 +152,16 @@ class IndiLink:
         try:
             return await self._watchers.until(seen_or_lost, deadline_s)
         except TimeoutError:
-            raise DeviceTimeoutError(device, f"{waiting_for} did not arrive within {deadline_s:g} s") from None
+            raise DeviceTimeoutError(
+                device, f"timed out after {deadline_s:g} s while waiting for {waiting_for}"
+            ) from None
 
     async def wait_property(self, device: str, name: str, deadline_s: float) -> Property:
         """Wait until `device` defines the property `name`."""
         return await self.wait(device, lambda: self.mirror.find(device, name), deadline_s, f"property {name}")
 
     async def wait_quiet(self, quiet_s: float) -> None:
-        """Wait until the server has sent nothing for `quiet_s`, but at most ten times as long."""
+        """Wait until the server has sent nothing for `quiet_s`, or until ten times `quiet_s` has passed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(10 * quiet_s):
                 while True:
@@ -169,17 +171,17 @@ class IndiLink:
                         return
 
     def send(self, device: str, name: str, values: Mapping[str, Value]) -> int:
-        """Command new values; return the serial of the newest event before the command.
+        """Command new values, and return the serial number of the newest event before the command.
 
         Raises
         ------
         DeviceLostError
             If the server is not connected.
         NotSupportedError
-            If the device has no such property, or it is read-only.
+            If the device does not have the property, or the property is read-only.
         SettingRefusedError
-            If a number is not finite, or outside the range that the driver announces. Such numbers are not sent: some
-            drivers answer them with an Ok, and an exposure of NaN seconds never ends (tried).
+            If a number is not finite, or is outside the range that the driver announces. These numbers are not sent,
+            because some drivers answer them with an Ok. An exposure of NaN seconds never ended in a test.
         """
         prop = self.mirror.find(device, name)
         if not self._connected:
@@ -218,14 +220,14 @@ class IndiLink:
     ) -> Property:
         """Command new values, wait until the driver shows them in a good state, and return the property.
 
-        `good_states` replaces the usual ones of the property's kind, for drivers whose Busy means something else.
+        `good_states` replaces the usual good states of the property's kind, for drivers that use Busy differently.
 
         Raises
         ------
         SettingRefusedError
             If the driver answers with an alert.
         DeviceTimeoutError, DeviceLostError, NotSupportedError
-            As from `wait` and `send`.
+            See `wait` and `send`.
         """
         sent = self.send(device, name, values)
 
@@ -241,7 +243,7 @@ class IndiLink:
         return await self.wait(device, taken, deadline_s, f"{name} = {_words(values)}")
 
     async def choose(self, device: str, name: str, element: str, deadline_s: float = 10.0) -> Property:
-        """Switch on one element of a property that has exactly one switch on at a time."""
+        """Switch on one element of a property in which exactly one switch is on at a time."""
         return await self.set(device, name, {element: True}, deadline_s)
 
     def _order(self, order: Mapping[str, Any]) -> None:
@@ -249,26 +251,26 @@ class IndiLink:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
 
     async def _supervise(self) -> None:
-        """Keep a process running; whenever it ends, restart it after a growing pause."""
+        """Keep a process running, and restart it whenever it ends. The pauses grow as long as connecting fails."""
         backoff_s = FIRST_BACKOFF_S
         while True:
             try:
                 if await self._one_life():
                     backoff_s = FIRST_BACKOFF_S
-            except Exception:  # the boundary: without a link the rig cannot be brought to its safe state
+            except Exception:  # without a link, the rig cannot be brought to its safe state
                 log.exception("%s: the link failed, restarting it", self.server)
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
 
     async def _one_life(self) -> bool:
-        """Run one process until it ends; return whether it was connected."""
+        """Run one process until it ends, and return True if it was connected."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "coldframe.devices.indi.child", self.host, str(self.port)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=LINE_LIMIT_BYTES,
-            start_new_session=True,  # Ctrl-C must not end the process: the safe state still needs the link
+            start_new_session=True,  # Ctrl-C must not end the process, because the safe state needs the link
         )
         self._process = process
         assert process.stdout is not None
@@ -282,7 +284,7 @@ class IndiLink:
             async for line in process.stdout:
                 self._take(json.loads(line))
                 was_connected = was_connected or self._connected
-        except ValueError as error:  # a line longer than the limit, or not JSON
+        except ValueError as error:  # the line is too long or is not JSON
             log.warning("%s: restarting the link: %s", self.server, error)
         finally:
             self._connected = False
@@ -313,7 +315,7 @@ class IndiLink:
     async def _ping(self, process: asyncio.subprocess.Process) -> None:
         """Ping the server regularly, because a half-open connection raises no error (seen in indigo#380).
 
-        Servers before INDI 1.9.2 never answer pings, so silence counts only after a first answer.
+        Servers before INDI 1.9.2 never answer pings, so silence counts only after the first answer.
         """
         while True:
             await asyncio.sleep(PING_PERIOD_S)
@@ -329,7 +331,7 @@ class IndiLink:
 
 
 def _shows(prop: Property, values: Mapping[str, Value]) -> bool:
-    """Return whether `prop` shows the wanted values; numbers may differ by the rounding to six digits."""
+    """Return True if `prop` shows the wanted values. Numbers may differ by rounding to six digits."""
     for element, wanted in values.items():
         shown = prop.values.get(element)
         if prop.kind == "number":
@@ -350,7 +352,7 @@ async def _log_lines(stream: asyncio.StreamReader) -> None:
 
 
 async def end_process(process: asyncio.subprocess.Process) -> None:
-    """Let the process disconnect and exit; kill the process if it does not exit."""
+    """Let the process disconnect and exit. Kill it if it does not exit in time."""
     if process.stdin is not None:
         process.stdin.close()
     try:
@@ -358,6 +360,6 @@ async def end_process(process: asyncio.subprocess.Process) -> None:
             async with asyncio.timeout(2.0):
                 await process.wait()
     finally:
-        if process.returncode is None:  # it hangs, or this wait was cancelled
+        if process.returncode is None:  # the process hangs, or this wait was cancelled
             process.kill()
             await process.wait()

@@ -1,4 +1,4 @@
-"""Memory of processes, from Linux's /proc."""
+"""The memory use of processes, read from Linux's /proc."""
 
 import os
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ PROCESSES = Path("/proc")
 
 
 def resident_bytes(process: int) -> int | None:
-    """Return the resident memory of a process; None if it cannot be read, for example because the process has ended."""
+    """Return the resident memory of a process; None if it cannot be read, for example because the process ended."""
     try:
         pages = (PROCESSES / str(process) / "statm").read_text("ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGESIZE")
@@ -17,7 +17,7 @@ def resident_bytes(process: int) -> int | None:
 
 
 def resident_bytes_of(programs: Iterable[str]) -> dict[str, int]:
-    """Return the resident memory of programs, summed over their processes, by the name of the program's file."""
+    """Return the resident memory of each program, summed over its processes, by the program's file name."""
     wanted, found = set(programs), dict[str, int]()
     for place in PROCESSES.iterdir() if wanted else ():
         if place.name.isdecimal() and (name := wanted & _names(place)):
@@ -29,7 +29,7 @@ def resident_bytes_of(programs: Iterable[str]) -> dict[str, int]:
 def _names(place: Path) -> set[str]:
     """Return the file names of a process's program and, for an interpreter, of its script.
 
-    For indiserver, return only its own name: its first argument is a driver, which has a separate process.
+    For indiserver, return only its own name, because its first argument is a driver, which has a separate process.
     """
     try:
         words = (place / "cmdline").read_bytes().split(b"\0")[:2]

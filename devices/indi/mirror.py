@@ -12,19 +12,19 @@ State = Literal["idle", "ok", "busy", "alert"]
 
 MOST_DEVICES = 200
 MOST_PROPERTIES = 1000
-"""Bounds of memory. Rigs have about ten devices with a hundred properties each; only a broken server sends more."""
+"""Bounds on memory. A rig has about ten devices with a hundred properties each. Only a broken server has more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A property as the server last sent it.
+    """A snapshot of a property that the server last sent.
 
     Attributes
     ----------
     kind
         "number", "switch", "text", "light" or "blob".
     serial
-        Number of the event that brought this snapshot, among all events of the link.
+        Number of the event with this snapshot, among all events of the link.
     received_at_s
         Time of the event on the running loop's clock.
     """
@@ -67,7 +67,7 @@ class Mirror:
         self.serial += 1
 
     def apply(self, event: Mapping[str, Any], now_s: float) -> None:
-        """Apply one event of the link's process."""
+        """Apply one event from the link's process."""
         self.serial += 1
         if not self._has_room(event["device"]):
             return
@@ -85,7 +85,7 @@ class Mirror:
                 self._messages[event["device"]] = (self.serial, event["text"])
 
     def _has_room(self, device: str) -> bool:
-        """Return whether a device is known or there is room for one more."""
+        """Return True if the device is already known or can still be added."""
         if device not in self._heard_of and len(self._heard_of) < MOST_DEVICES:
             self._heard_of.add(device)
         return device in self._heard_of
@@ -112,7 +112,7 @@ class Mirror:
         return tuple(name for name, properties in self._devices.items() if properties)
 
     def find(self, device: str, name: str) -> Property | None:
-        """Return the newest snapshot of a property; None if the device has no property of that name."""
+        """Return the newest snapshot of a property; None if the device has no property with that name."""
         return self._devices.get(device, {}).get(name)
 
     def properties(self, device: str) -> tuple[Property, ...]:
@@ -120,15 +120,15 @@ class Mirror:
         return tuple(self._devices.get(device, {}).values())
 
     def removals(self, device: str) -> int:
-        """Return how often the whole device was removed, such as when its driver died."""
+        """Return the number of times that the whole device was removed, for example because its driver crashed."""
         return self._removals.get(device, 0)
 
     def message_since(self, device: str, serial: int) -> str:
-        """Return the device's last message if it came after event `serial`, else an empty string."""
+        """Return the device's last message if it arrived after event `serial`, otherwise an empty string."""
         received, text = self._messages.get(device, (0, ""))
         return text if received > serial else ""
 
 
 def in_brackets(message: str) -> str:
-    """Return a driver's message as the end of an error's text; empty if there is none."""
+    """Return a message in brackets for the end of an error's text, or an empty string if there is no message."""
     return f" ({message})" if message else ""

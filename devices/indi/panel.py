@@ -1,4 +1,4 @@
-"""A flat panel, dust cap or both, behind INDI."""
+"""A flat panel, a dust cap, or a combination of both, behind INDI."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
 
 ROUNDING = 0.02
-"""Largest deviation of the shown brightness from the commanded one, as a fraction of the range; some panels round."""
+"""Largest difference between commanded and reported brightness, as a fraction of the range. Some panels round it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PanelFeatures:
-    """The abilities of a panel, kept while its driver is not connected."""
+    """The abilities of a panel, which are stored because its driver may be disconnected."""
 
     has_light: bool
     has_cover: bool
@@ -23,7 +23,7 @@ class PanelFeatures:
 
 
 class IndiFlatPanel(IndiDevice):
-    """INDI's light box and dust cap interfaces as one panel. Implements `FlatPanel`.
+    """A panel with INDI's light box or dust cap interface, or both. Implements `FlatPanel`.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class IndiFlatPanel(IndiDevice):
         self._wanted_cover: CoverState | None = None
 
     async def set_up(self) -> None:
-        """Read the panel's abilities, and restore the last commanded states of lamp and cover."""
+        """Read the panel's abilities, and restore the last commanded states of its lamp and cover."""
         self._known = self._reported()
         if self._wanted_lit is False:
             await self._switch_off()
@@ -51,7 +51,7 @@ class IndiFlatPanel(IndiDevice):
 
     @property
     def is_ready(self) -> bool:
-        """True while the last set-up is valid, and lamp and cover are in their last commanded states."""
+        """True while the last set-up is valid, and the lamp and the cover are in their last commanded states."""
         if not super().is_ready:
             return False
         state = self.state()
@@ -62,7 +62,7 @@ class IndiFlatPanel(IndiDevice):
         )
 
     def _is_as_bright_as_wanted(self, shown: int | None) -> bool:
-        """Return whether the brightness is as commanded, within the rounding of panels with coarser steps."""
+        """Return True if the brightness is as commanded, within the rounding of panels with coarse steps."""
         wanted, limits = self._wanted_brightness, self.brightness_limits
         if wanted is None:
             return True
@@ -116,7 +116,7 @@ class IndiFlatPanel(IndiDevice):
         return CoverState.OPEN if self.value(dialects.COVER_OPEN) is True else CoverState.UNKNOWN
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Switch the lamp on, then set the brightness, because some panels (Wanderer) go to full when switched on.
+        """Switch the lamp on, then set its brightness, because some panels (Wanderer) start at full brightness.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class IndiFlatPanel(IndiDevice):
             await self.set(dialects.LIGHT_BRIGHTNESS, self._wanted_brightness)
 
     async def light_off(self) -> None:
-        """Switch the lamp off; do nothing for a panel without one.
+        """Switch the lamp off; do nothing if the panel has no lamp.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class IndiFlatPanel(IndiDevice):
             If the panel does not obey in time.
         """
         self._wanted_lit = False if self.has_light else None
-        await self.ensure_driver()  # no set-up, because it may fail, and the lamp must go off nevertheless
+        await self.ensure_driver()  # no set-up, because the lamp must be switched off even if a set-up fails
         await self._switch_off()
 
     async def _switch_off(self) -> None:

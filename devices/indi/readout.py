@@ -7,7 +7,10 @@ from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
 from coldframe.devices.indi.mirror import Property, in_brackets
 
 LARGEST_ROUNDING_PIXELS = 16
-"""Most binned pixels by which drivers round a frame size down (ZWO, SVBony, Player One: to multiples of 8 by 2)."""
+"""Limit on the rounding of a frame's edges, in binned pixels.
+
+Drivers of ZWO, SVBony and Player One round the size down to multiples of 8 by 2 pixels.
+"""
 
 
 def camera_property(device: IndiDevice, name: str) -> Property:
@@ -20,23 +23,23 @@ def camera_property(device: IndiDevice, name: str) -> Property:
     """
     prop = device.link.mirror.find(device.name, name)
     if prop is None:
-        raise NotSupportedError(device.name, f"has no property {name}: it is not a camera, or not connected")
+        raise NotSupportedError(device.name, f"has no property {name}; it is not a camera, or it is not connected")
     return prop
 
 
 def sensor_shape(camera: IndiDevice) -> tuple[int, int]:
-    """Return height and width of the unbinned sensor, pixels."""
+    """Return the height and width of the unbinned sensor in pixels."""
     info = camera_property(camera, "CCD_INFO")
     return round(info.number("CCD_MAX_Y")), round(info.number("CCD_MAX_X"))
 
 
 class IndiReadout:
-    """The readout settings of a camera, which remembers the wanted settings so that they can be restored.
+    """The readout settings of a camera. The wanted settings are stored so that they can be restored.
 
     Parameters
     ----------
     device
-        The camera; its driver must be connected whenever a method is called.
+        The camera, whose driver must be connected whenever a method is called.
 
     Attributes
     ----------
@@ -51,7 +54,7 @@ class IndiReadout:
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
-        """Height and width of a frame, binned pixels."""
+        """Height and width of a frame in binned pixels."""
         return tuple(edge // self.wanted.binning for edge in self._region)
 
     @property
@@ -96,10 +99,11 @@ class IndiReadout:
         )
 
     async def _reset_region(self) -> None:
-        """Select the whole sensor for readout, and learn the size to which the driver rounds it.
+        """Select the whole sensor for readout, and determine the size to which the driver rounds it.
 
-        Drivers round the binned size down to a size that their hardware supports. Some report the rounded size first
-        and then repeat the requested size with their Ok. The smallest size reported after the command is the true one.
+        Drivers round the binned size down to a size that their hardware supports. Some drivers report the rounded size
+        first, and then repeat the requested size with their Ok. The smallest size reported after the command is the
+        true size.
         """
         device = self._device
         frame = camera_property(device, "CCD_FRAME")
@@ -129,7 +133,7 @@ class IndiReadout:
         await device.link.wait(device.name, accepted, DEFINE_DEADLINE_S, f"a region of all {width} x {height} pixels")
 
     def modes(self) -> tuple[str, ...]:
-        """Return the labels of the readout modes; empty if there is only one."""
+        """Return the labels of the readout modes, or an empty tuple if there is only one mode."""
         for prop in self._mode_switches():
             return tuple(prop.labels.values())
         limits = self._device.limits(dialects.READOUT_MODE_NUMBER)
@@ -154,7 +158,7 @@ class IndiReadout:
         raise NotSupportedError(device.name, f"has no readout mode {mode!r} (it has {known})")
 
     def _shown_mode(self) -> str | None:
-        """Return the mode that the driver shows in the property with the wanted mode, else in the first property."""
+        """Return the mode shown by the property that has the wanted mode, or by the first property if none has it."""
         switches, wanted = self._mode_switches(), self.wanted.readout_mode
         with_wanted = [prop for prop in switches if wanted in prop.labels or wanted in prop.labels.values()]
         for prop in with_wanted or switches:

@@ -1,4 +1,4 @@
-"""The rig of a configuration, behind its INDI server."""
+"""The rig that a configuration describes, behind its INDI server."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,7 +28,7 @@ async def _opened_panel(link: IndiLink, panel: PanelSettings, opened: AsyncExitS
     if panel.kind == "manual":
         return ManualPanel(panel.device)
     if panel.mqtt is not None:
-        from coldframe.devices.mqtt.panel import MqttPanel  # noqa: PLC0415  # an MQTT client, which few rigs need
+        from coldframe.devices.mqtt.panel import MqttPanel  # noqa: PLC0415  # few rigs need an MQTT client
 
         return await opened.enter_async_context(MqttPanel(panel.device, panel.mqtt))
     return IndiFlatPanel(link, panel.device, panel.cover_deadline_s)
@@ -38,10 +38,10 @@ async def _opened_panel(link: IndiLink, panel: PanelSettings, opened: AsyncExitS
 async def indi_rig(
     settings: Settings, now: Callable[[], datetime], set_aside: Callable[[StrayFrame], None] = log_stray
 ) -> AsyncIterator[Rig]:
-    """Open the link to the server, and the connection of an MQTT panel, for the length of the block.
+    """Open the link to the server, and the connection of an MQTT panel, for the duration of the block.
 
-    The devices are not connected yet. The function `set_aside` is called with every delivery of the camera that is not
-    a requested frame.
+    The devices are not yet connected. `set_aside` is called with every delivery from the camera that is not a requested
+    frame.
     """
     async with IndiLink(settings.server.host, settings.server.port) as link, AsyncExitStack() as opened:
         camera = IndiCamera(

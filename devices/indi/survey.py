@@ -1,4 +1,4 @@
-"""A survey of an INDI server, which connects each device and reads its properties."""
+"""A survey of the devices of an INDI server, based on their properties."""
 
 from dataclasses import dataclass
 
@@ -19,13 +19,13 @@ class SurveyedDevice:
     Attributes
     ----------
     roles
-        "camera", "flat panel", "cover", "filter wheel"; empty for devices that coldframe does not use.
+        Any of "camera", "flat panel", "cover" and "filter wheel"; empty for devices that coldframe does not use.
     abilities
         Controls that the device has, each as a short phrase.
     missing
         Controls that coldframe can use but the device lacks, each as a short phrase.
     problem
-        Why the device could not be connected; empty if it could.
+        Reason why the device could not be connected; empty if it was connected.
     """
 
     name: str
@@ -36,7 +36,7 @@ class SurveyedDevice:
 
 
 async def survey_server(link: IndiLink) -> tuple[SurveyedDevice, ...]:
-    """Connect every device of the server that coldframe can use, and describe all devices.
+    """Connect every device that coldframe can use, and describe all devices of the server.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def _interface(device: IndiDevice) -> int:
 
 
 def _roles(device: IndiDevice) -> tuple[str, ...]:
-    """Return the roles of a device by its properties, because the interface bits of some drivers claim too many."""
+    """Return the roles of a device by its properties, because some drivers set too many interface bits."""
     found = {
         "camera": device.has(dialects.EXPOSURE),
         "flat panel": device.has(dialects.LIGHT_ON),
@@ -122,7 +122,7 @@ _DESCRIBE = {"camera": _camera, "flat panel": _panel, "cover": _cover, "filter w
 
 
 def _weigh(first: str, wishes: dict[str, tuple[bool, str]]) -> Description:
-    """Split the wanted controls into abilities and missing controls; never report an unnamed one as missing."""
+    """Split the wanted controls into abilities and missing controls. Do not report unnamed controls as missing."""
     abilities = [first] if first else []
     abilities += [ability for ability, (has, _) in wishes.items() if has]
     return abilities, [gap for has, gap in wishes.values() if not has and gap]

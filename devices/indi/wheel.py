@@ -9,12 +9,12 @@ from coldframe.devices.indi.link import IndiLink
 
 
 class IndiFilterWheel(IndiDevice):
-    """INDI's filter interface. Implements `FilterWheel`.
+    """A filter wheel with INDI's filter interface. Implements `FilterWheel`.
 
     Parameters
     ----------
     names
-        Filter names in slot order, instead of the driver's.
+        Filter names in slot order, which replace the driver's names.
     turn_deadline_s
         Longest time that a filter change may take.
     """
@@ -29,7 +29,7 @@ class IndiFilterWheel(IndiDevice):
         self._wanted: str | None = None
 
     async def set_up(self) -> None:
-        """Read the driver's filter names, and turn back to the last commanded filter."""
+        """Read the driver's filter names, and turn the wheel back to the last commanded filter."""
         self._driver_names = self._reported_names()
         if self._wanted is not None:
             await self._turn_to(self._wanted)
@@ -50,7 +50,7 @@ class IndiFilterWheel(IndiDevice):
 
     @property
     def current(self) -> str | None:
-        """The filter in the beam; None while the wheel turns, or if the position of the wheel is unknown."""
+        """The filter in the beam; None while the wheel turns or if its position is unknown."""
         found = dialects.find(self.link.mirror, self.name, dialects.FILTER_SLOT)
         if found is None or found[0].state in ("busy", "alert"):
             return None
@@ -62,14 +62,14 @@ class IndiFilterWheel(IndiDevice):
         return round(limits.minimum) if limits is not None else 1
 
     async def select(self, name: str) -> None:
-        """Turn the wheel to the named filter, and wait until it is in the beam.
+        """Turn the wheel to the named filter, and wait until the filter is in the beam.
 
         Raises
         ------
         NotSupportedError
-            If the wheel has no such filter.
+            If no filter has that name.
         DeviceError
-            If the wheel does not arrive in time.
+            If the wheel does not reach the filter in time.
         """
         self._wanted = None
         await self.ensure_ready()

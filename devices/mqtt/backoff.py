@@ -1,4 +1,4 @@
-"""Pauses between attempts to reconnect. Pure: no clock."""
+"""Pauses between attempts to reconnect. This module uses no clock."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Backoff:
     longest_s: float
 
     def pauses_s(self) -> Iterator[float]:
-        """Yield the pauses, without end. After a success, call this again to start with the first pause."""
+        """Yield the pauses indefinitely. After a success, call this method again to start with the first pause."""
         pause_s = self.first_s
         while True:
             yield pause_s

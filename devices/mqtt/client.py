@@ -1,7 +1,7 @@
 """Connect to an MQTT broker. This is the only module that uses the MQTT library (aiomqtt).
 
 Callers decide how often to reconnect and what to do about a refused subscription. aiomqtt may lose a cancellation that
-arrives while it waits, as `asyncio.wait_for` of Python 3.11 does. This module does not lose any.
+arrives while it waits, as `asyncio.wait_for` in Python 3.11 does. This module does not lose cancellations.
 """
 
 import asyncio
@@ -30,21 +30,22 @@ ANSWER_S = 5.0
 """Deadline for each answer of the broker."""
 
 HANG_UP_S = 1.0
-"""Deadline for disconnecting. Only a broker that no longer reads can delay it that long."""
+"""Deadline for disconnecting. Only a broker that no longer reads can cause a delay of this length."""
 
 KEEP_ALIVE_S = 15
-"""A broker silent for twice this long counts as lost.
+"""A broker that is silent for twice this interval counts as lost.
 
-The broker publishes our last will when we are silent for 1.5 times this long (MQTT 5, section 3.1.2.10).
+The broker publishes the client's last will if the client is silent for 1.5 times this interval (MQTT 5, section
+3.1.2.10).
 """
 
 MOST_WAITING = 32
 """Largest number of messages waiting to be read. Further messages are dropped."""
 
 LARGEST_INCOMING = 8192
-"""Largest message in bytes. With MQTT 5, the client requests this limit. Larger messages are ignored."""
+"""Size of the largest message in bytes. With MQTT 5, the client requests this limit. Larger messages are ignored."""
 
-# Reason codes of MQTT 5 (section 2.4); paho translates the return codes of MQTT 3.1.1 to them.
+# Reason codes of MQTT 5 (section 2.4); paho translates the return codes of MQTT 3.1.1 to these codes.
 _UNSUPPORTED_VERSION = 132
 _REFUSED = {
     134: "wrong user name or password",
@@ -54,11 +55,11 @@ _FIRST_FAILURE = 128
 
 
 class BrokerSetupError(ColdframeError):
-    """A file named in the settings of a broker cannot be used. The text is one line for the user."""
+    """A file named in the settings of a broker cannot be used. The error's text is one line for the user."""
 
 
 class BrokerLostError(ColdframeError):
-    """The broker cannot be reached, does not answer, or refuses this client; the text is the reason."""
+    """The broker cannot be reached, does not answer, or refuses this client. The error's text is the reason."""
 
 
 class _OldBrokerError(BrokerLostError):
@@ -66,7 +67,7 @@ class _OldBrokerError(BrokerLostError):
 
 
 class _HungUpError(aiomqtt.MqttError):
-    """The broker closed the connection instead of answering. Raised inside aiomqtt."""
+    """The broker closed the connection instead of answering. This error is raised inside aiomqtt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +139,12 @@ class Broker:
         self._answer_s = answer_s
 
     async def publish(self, message: Message, *, confirmed: bool = False) -> None:
-        """Send a message. If `confirmed`, wait until the broker has acknowledged it and all earlier ones (QoS 1).
+        """Send a message. If `confirmed`, wait until the broker has acknowledged it and all earlier messages (QoS 1).
 
         Raises
         ------
         BrokerLostError
-            If the message was not sent or not acknowledged in time.
+            If the message was not sent, or was not acknowledged in time.
         """
         with _library_errors_translated():
             await _run_to_end(
@@ -198,14 +199,15 @@ async def connect(
     keep_alive_s: int = KEEP_ALIVE_S,
     answer_s: float = ANSWER_S,
 ) -> AsyncIterator[Broker]:
-    """Connect to the broker while the block runs, with MQTT 5 or, if the broker does not support it, 3.1.1.
+    """Connect to the broker for the duration of the block. Use MQTT 5 if the broker supports it, or else MQTT 3.1.1.
 
     Parameters
     ----------
     access
         The broker.
     client_id
-        Identifier of this client. The broker disconnects other clients with this identifier. None: the broker chooses.
+        Identifier of this client. The broker disconnects other clients with this identifier. If it is None, the broker
+        chooses an identifier.
     will
         Message that the broker publishes if the connection breaks (the last will).
     largest_incoming
@@ -220,7 +222,7 @@ async def connect(
     Raises
     ------
     BrokerLostError
-        If the connection cannot be made.
+        If the connection cannot be established.
     """
 
     def client(version: aiomqtt.ProtocolVersion, properties: Properties | None) -> aiomqtt.Client:
@@ -241,7 +243,7 @@ async def connect(
             logger=library_log,
         )
 
-    # A new client for each attempt, because a client of aiomqtt cannot be used again after a timeout.
+    # Each attempt needs a new client, because an aiomqtt client cannot be used again after a timeout.
     size_limit = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     size_limit.MaximumPacketSize = largest_incoming
     try:
@@ -260,7 +262,7 @@ async def connect(
 
 
 async def _open(client: aiomqtt.Client) -> aiomqtt.Client:
-    """Connect the client. Close its socket if that fails."""
+    """Connect the client. If connecting fails, close its socket."""
     _fail_on_hang_up(client)
     try:
         with _library_errors_translated():
@@ -271,14 +273,14 @@ async def _open(client: aiomqtt.Client) -> aiomqtt.Client:
 
 
 def _fail_on_hang_up(client: aiomqtt.Client) -> None:
-    """Let connecting fail as soon as the broker hangs up, because aiomqtt would wait until its deadline."""
+    """Make connecting fail as soon as the broker hangs up, because aiomqtt would wait until its deadline."""
     on_disconnect_of_library = client._client.on_disconnect  # noqa: SLF001
 
-    def on_disconnect(*arguments: Any) -> None:  # noqa: ANN401  # the library's
+    def on_disconnect(*arguments: Any) -> None:  # noqa: ANN401  # the library's signature
         answer = client._connected  # noqa: SLF001
         if not answer.done():
             answer.set_exception(_HungUpError("the broker hung up without an answer"))
-        if not answer.cancelled():  # aiomqtt reads the exception of `answer`, which raises if it is cancelled
+        if not answer.cancelled():  # aiomqtt reads the exception of `answer`, which fails if `answer` is cancelled
             on_disconnect_of_library(*arguments)  # type: ignore[misc]
 
     client._client.on_disconnect = on_disconnect  # noqa: SLF001
@@ -287,7 +289,7 @@ def _fail_on_hang_up(client: aiomqtt.Client) -> None:
 def _close_socket(client: aiomqtt.Client) -> None:
     """Close the socket, which aiomqtt leaves open after a failed attempt or when the broker no longer reads."""
     with suppress(Exception):
-        # Otherwise aiomqtt would register a writer for the socket after it was closed.
+        # Otherwise aiomqtt would register a writer for the socket after the socket is closed.
         client._client.on_socket_register_write = None  # noqa: SLF001
         client._client.disconnect()  # noqa: SLF001
     with suppress(Exception):
@@ -311,7 +313,7 @@ def _library_errors_translated() -> Iterator[None]:
 
 
 async def _run_to_end(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine of aiomqtt in a separate task, because it may swallow a cancellation of the caller."""
+    """Run a coroutine of aiomqtt in a separate task, because it may swallow the caller's cancellation."""
     task = asyncio.create_task(work)
     try:
         await asyncio.wait([task])
@@ -319,16 +321,16 @@ async def _run_to_end(work: Coroutine[Any, Any, T]) -> T:
         task.cancel()
         await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # retrieved, so that asyncio does not log it
+            task.exception()  # retrieve the exception, so that asyncio does not log it
         raise
     try:
         return task.result()
     finally:
-        # The exception of the task refers to this frame; this cycle would keep sockets open that aiomqtt has left open.
+        # The exception of the task refers to this stack frame. The cycle would keep sockets that aiomqtt left open.
         del task
 
 
 def _code(code: object) -> int:
-    """Return the number of a reason code; aiomqtt uses several types for reason codes."""
+    """Return a reason code as a number. aiomqtt uses several types for reason codes."""
     value = getattr(code, "value", code)
     return value if isinstance(value, int) else 0

@@ -1,7 +1,7 @@
-"""The commands and states of each family of lights, as MQTT topics and payloads. Pure: no network.
+"""The commands and states of each family of lights, as MQTT topics and payloads. This module does no I/O.
 
-Every command requests no transition and no effect, so that the lamp is constant when an exposure begins. States are
-parsed field by field; a field that is not valid counts as absent.
+Every command disables transitions and effects, so that the light is constant when an exposure begins. States are parsed
+field by field. An invalid field counts as absent.
 """
 
 import json
@@ -13,10 +13,10 @@ from typing import Protocol
 from coldframe.config.tables.mqtt_panel import MqttPanelSettings
 
 LONGEST_PAYLOAD_BYTES = 16_384
-"""Largest payload that is parsed. Longer payloads are not states of a lamp."""
+"""Size of the largest payload that is parsed. Longer payloads are not states of a lamp."""
 
 BRIGHTEST = 65535
-"""Largest valid value of the brightness."""
+"""Largest valid brightness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +29,16 @@ class LightCommand:
 
 @dataclass(frozen=True, slots=True)
 class LightReport:
-    """State of a light according to a message; None for what the message does not contain.
+    """The state of a light that a message reports. Fields that the message does not contain are None.
 
     Attributes
     ----------
     lit
-        Whether the light is on.
+        True if the light is on.
     brightness
-        In the light's own steps.
+        Brightness in the light's own steps.
     online
-        Whether the light is connected to the broker.
+        True if the light is connected to the broker.
     """
 
     lit: bool | None = None
@@ -46,7 +46,7 @@ class LightReport:
     online: bool | None = None
 
     def updated(self, newer: "LightReport") -> "LightReport":
-        """Return this report updated with the known fields of a newer one; a message may contain only some fields."""
+        """Return this report, updated with the known fields of a newer report, which may contain only some fields."""
         return LightReport(
             lit=self.lit if newer.lit is None else newer.lit,
             brightness=self.brightness if newer.brightness is None else newer.brightness,
@@ -62,11 +62,11 @@ class Dialect(Protocol):
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Topics on which the light publishes its state; the last one has its availability, if any."""
+        """Topics on which the light publishes its state, and finally the topic of its availability, if any."""
         ...
 
     def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:
-        """Return the commands that switch the light on; `number` distinguishes a command from the one before."""
+        """Return the commands that switch the light on. `number` distinguishes a command from the previous one."""
         ...
 
     def off(self, number: int) -> tuple[LightCommand, ...]:
@@ -74,21 +74,21 @@ class Dialect(Protocol):
         ...
 
     def query(self) -> tuple[LightCommand, ...]:
-        """Return the commands that make the light publish its state; none if the family has no such command."""
+        """Return the commands that make the light publish its state, if the family has any."""
         ...
 
     def parse(self, topic: str, payload: bytes) -> LightReport:
-        """Return the state according to a message on one of the topics."""
+        """Return the state that a message on one of the topics reports."""
         ...
 
 
 class Wled:
-    """WLED: JSON commands on `<topic>/api`; the brightness is published on `<topic>/g`, with 0 for off.
+    """WLED, which accepts JSON commands on `<topic>/api` and publishes its brightness on `<topic>/g` (0 for off).
 
     Notes
     -----
-    WLED publishes its state only when something has changed. Each command therefore sets another speed of the effect
-    Solid, on which the speed has no effect, so that WLED confirms every command.
+    WLED publishes its state only when something has changed. Each command therefore changes the speed of the effect
+    Solid, so that WLED confirms every command. The speed does not change the light of this effect.
     """
 
     def __init__(self, settings: MqttPanelSettings) -> None:
@@ -98,7 +98,7 @@ class Wled:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Topics on which the light publishes its state; the last one has its availability, if any."""
+        """Topics on which the light publishes its state, and finally the topic of its availability, if any."""
         return self._state, self._availability
 
     def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:
@@ -110,16 +110,16 @@ class Wled:
         return self._command_for({"on": False}, number)
 
     def _command_for(self, wanted: Mapping[str, object], number: int) -> tuple[LightCommand, ...]:
-        # The night light (nl) would dim the light later; setting an effect ends a playlist.
+        # The night light (nl) would dim the light later. Setting an effect ends a playlist.
         constant = {"transition": 0, "nl": {"on": False}, "seg": {"fx": 0, "sx": 127 + number % 2}}
         return (LightCommand(self._command_topic, json.dumps({**wanted, **constant})),)
 
     def query(self) -> tuple[LightCommand, ...]:
-        """Return no commands, because WLED has none for requesting its state."""
+        """Return no commands, because WLED has no command that requests its state."""
         return ()
 
     def parse(self, topic: str, payload: bytes) -> LightReport:
-        """Return the state according to a message on one of the topics."""
+        """Return the state that a message on one of the topics reports."""
         if topic == self._availability:
             return LightReport(online=_parse_online(payload))
         brightness = _parse_brightness(_decode(payload))
@@ -129,7 +129,7 @@ class Wled:
 
 
 class Tasmota:
-    """Tasmota: one topic per command, answers on `stat/<topic>/RESULT`, the whole state periodically on `tele/`."""
+    """Tasmota, which has one topic per command, answers on `stat/<topic>/RESULT`, and reports its state on `tele/`."""
 
     def __init__(self, settings: MqttPanelSettings) -> None:
         self._command_topic = settings.command_topic or f"cmnd/{settings.topic}"
@@ -139,11 +139,14 @@ class Tasmota:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Topics on which the light publishes its state; the last one has its availability, if any."""
+        """Topics on which the light publishes its state, and finally the topic of its availability, if any."""
         return self._state, *self._telemetry, self._availability
 
     def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:  # noqa: ARG002  each command is answered
-        """Return the commands that switch the light on: brightness first, or the light would start with the old one."""
+        """Return the commands that switch the light on.
+
+        The brightness is set first, because the light would otherwise start with the previous brightness.
+        """
         dimmed = [] if brightness is None else [("Dimmer", str(brightness))]
         return self._commands(("Fade", "0"), ("Scheme", "0"), *dimmed, ("POWER", "ON"))
 
@@ -159,7 +162,7 @@ class Tasmota:
         return tuple(LightCommand(f"{self._command_topic}/{name}", value) for name, value in commands)
 
     def parse(self, topic: str, payload: bytes) -> LightReport:
-        """Return the state according to a message on one of the topics."""
+        """Return the state that a message on one of the topics reports."""
         if topic == self._availability:
             return LightReport(online=_parse_online(payload))
         fields = _parse_object(payload)
@@ -170,18 +173,18 @@ class Tasmota:
 
 
 class JsonLight:
-    """Lights that accept and publish `{"state": "ON", "brightness": 128}`: ESPHome, zigbee2mqtt and similar ones.
+    """Lights that accept and publish `{"state": "ON", "brightness": 128}`, such as ESPHome and zigbee2mqtt.
 
     Parameters
     ----------
     settings
         Settings with the light's topic.
     command, state, availability
-        The family's topics; `availability` is None if the family publishes none.
+        The family's topics; `availability` is None if the family does not publish it.
     query_topic
         Topic on which the state can be requested, or None.
     stop_effect
-        Payload that ends an effect. It is sent separately, because ESPHome refuses an effect with a transition.
+        Payload that ends an effect. It is a separate message, because ESPHome refuses an effect with a transition.
     """
 
     def __init__(
@@ -202,7 +205,7 @@ class JsonLight:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Topics on which the light publishes its state; the last one has its availability, if any."""
+        """Topics on which the light publishes its state, and finally the topic of its availability, if any."""
         return (self._state,) if self._availability is None else (self._state, self._availability)
 
     def on(self, brightness: int | None, number: int) -> tuple[LightCommand, ...]:  # noqa: ARG002  each command is answered
@@ -221,11 +224,11 @@ class JsonLight:
         return LightCommand(self._command_topic, json.dumps(wanted))
 
     def query(self) -> tuple[LightCommand, ...]:
-        """Return the command that makes the light publish its state, if there is one."""
+        """Return the command that makes the light publish its state, if the family has one."""
         return () if self._query_topic is None else (LightCommand(self._query_topic, '{"state": ""}'),)
 
     def parse(self, topic: str, payload: bytes) -> LightReport:
-        """Return the state according to a message on one of the topics."""
+        """Return the state that a message on one of the topics reports."""
         if topic == self._availability:
             return LightReport(online=_parse_online(payload))
         fields = _parse_object(payload)
@@ -266,7 +269,7 @@ def _parse_object(payload: bytes) -> Mapping[str, object]:
 
 
 def _parse_online(payload: bytes) -> bool | None:
-    """Parse "online" or {"state": "online"}, regardless of case."""
+    """Parse an availability such as "online" or {"state": "online"}, regardless of case."""
     value = _parse_object(payload).get("state", _decode(payload))
     return {"online": True, "offline": False}.get(value.lower()) if isinstance(value, str) else None
 
@@ -276,7 +279,7 @@ def _parse_lit(value: object) -> bool | None:
 
 
 def _parse_brightness(value: object) -> int | None:
-    """Parse a brightness given as a number or as its digits."""
+    """Parse a brightness given as a number or as a string of digits."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(BRIGHTEST)):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

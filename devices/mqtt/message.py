@@ -1,17 +1,17 @@
-"""An MQTT message. Pure: no network."""
+"""An MQTT message. This module does no I/O."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to publish, or one that has arrived.
+    """A message to publish, or a message that has arrived.
 
     Attributes
     ----------
     is_retained
-        For a message to publish: whether the broker keeps it for later subscribers. For one that has arrived: whether
-        the broker had kept it from earlier.
+        For a message to publish, True if the broker should keep it for later subscribers. For a message that has
+        arrived, True if the broker had kept it.
     """
 
     topic: str

@@ -22,32 +22,32 @@ TRIES = 3
 """Number of times that a command is sent within its deadline, because lights on Wi-Fi miss some commands."""
 
 GREETING_S = 5.0
-"""How long to wait for a light's first message. Most retain their availability, and some answer queries."""
+"""Longest wait for a light's first message. Most lights retain their availability, and some answer queries."""
 
 ROUNDING = 0.02
 """Largest difference between commanded and reported brightness, as a fraction of the range."""
 
 
 class MqttPanel:
-    """A light with WLED, Tasmota, ESPHome, zigbee2mqtt or similar. Implements `FlatPanel`; it has no cover.
+    """A light with WLED, Tasmota, ESPHome, zigbee2mqtt or similar. Implements `FlatPanel` without a cover.
 
-    Open it as an asynchronous context manager, which holds the connection to the broker.
+    Use it as an asynchronous context manager, which keeps the connection to the broker open.
 
     Parameters
     ----------
     name
-        Name in messages, under which learned exposures are also stored.
+        Name for messages, and key under which learned exposures are stored.
     settings
         Broker, family and topics.
     connect_deadline_s
-        How long to wait for the broker.
+        Longest wait for the broker.
     greeting_s
         See `GREETING_S`.
 
     Notes
     -----
     A command counts as confirmed when the light has reported the commanded state after the command was sent. Retained
-    messages and earlier reports confirm nothing.
+    messages and earlier reports do not confirm a command.
     """
 
     has_light = True
@@ -92,7 +92,7 @@ class MqttPanel:
 
     @property
     def brightness_limits(self) -> Limits | None:
-        """Brightness range in the light's own steps, 0 being off; None if the light can only be switched."""
+        """Brightness range in the light's own steps; None if the light can only be switched on and off."""
         full = self._settings.full_brightness
         return Limits(1, full, 1) if full > 1 else None
 
@@ -116,12 +116,12 @@ class MqttPanel:
 
     @property
     def _epoch(self) -> tuple[int, int]:
-        """Changes whenever the broker or the light was lost, after which the light may be in another state."""
+        """A value that changes whenever the broker or the light was lost. The light's state may then be different."""
         return self._session.generation, self._departures
 
     @property
     def is_ready(self) -> bool:
-        """True while the light is online and in the state last commanded."""
+        """True while the light is online and in the last commanded state."""
         return (
             self._session.is_connected
             and self._set_up_in == self._epoch
@@ -137,7 +137,7 @@ class MqttPanel:
         return reported is not None and abs(reported - wanted) <= max(1.0, ROUNDING * self._settings.full_brightness)
 
     async def ensure_ready(self) -> None:
-        """Restore the state last commanded if the light was lost or another client has switched it.
+        """Restore the last commanded state if the light was lost or another client has switched it.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class MqttPanel:
             await self.connect()
 
     async def connect(self) -> None:
-        """Wait until the broker and the light are online, and restore the state last commanded.
+        """Wait until the broker and the light are online, and restore the last commanded state.
 
         Raises
         ------
@@ -183,16 +183,16 @@ class MqttPanel:
         return (known.online is True or (known.online is None and known.lit is not None)) or None
 
     async def light_on(self, brightness: int | None = None) -> None:
-        """Switch the light on, at the given brightness if any, and wait until the light has confirmed.
+        """Switch the light on, at the given brightness if any, and wait until the light confirms the command.
 
         Raises
         ------
         SettingRefusedError
             If the brightness is out of range.
         NotSupportedError
-            If the light can only be switched.
+            If a brightness is given, but the light can only be switched on and off.
         DeviceError
-            If the light does not confirm in time or is lost.
+            If the light does not confirm the command in time, or is lost.
         """
         self._check(brightness)
         self._wanted_lit = None
@@ -205,10 +205,10 @@ class MqttPanel:
         if brightness is None:
             return
         if limits is None:
-            raise NotSupportedError(self._name, "has no brightness; it can only be switched on and off")
+            raise NotSupportedError(self._name, "has no brightness control; it can only be switched on and off")
         if not limits.contains(brightness):
             raise SettingRefusedError(
-                self._name, f"brightness {brightness} lies outside {limits.minimum:g} to {limits.maximum:g}"
+                self._name, f"brightness {brightness} is outside {limits.minimum:g} to {limits.maximum:g}"
             )
 
     async def _switch_on(self) -> None:
@@ -220,12 +220,12 @@ class MqttPanel:
         return report.lit is True and self._is_as_bright_as_wanted(report.brightness)
 
     async def light_off(self) -> None:
-        """Switch the light off, and wait until the light has confirmed.
+        """Switch the light off, and wait until the light confirms the command.
 
         Raises
         ------
         DeviceError
-            If the light does not confirm in time or is lost.
+            If the light does not confirm the command in time, or is lost.
         """
         self._wanted_lit = False
         # Do not call `ensure_ready`, so that no other fault of the light can keep it on.
@@ -274,7 +274,7 @@ class MqttPanel:
             return DeviceTimeoutError(
                 self._name,
                 f"did not answer within {waited_s:g} s: no state on {self._dialect.topics[0]}",
-                "Is it powered and connected to this broker, and is its topic right in the configuration?",
+                "Is it powered and connected to this broker, and is its topic in the configuration correct?",
             )
         found = _state_text(report.lit, report.brightness)
         wanted = _state_text(self._wanted_lit is True, self._wanted_brightness)
@@ -282,16 +282,16 @@ class MqttPanel:
             return DeviceTimeoutError(
                 self._name,
                 f"was commanded to be {wanted}, but reports no brightness",
-                "Set panel.mqtt.brightness_maximum = 0 if it can only be switched.",
+                "Set panel.mqtt.brightness_maximum = 0 if it can only be switched on and off.",
             )
         return DeviceTimeoutError(
             self._name,
             f"was commanded to be {wanted}, but reports {found} after {waited_s:g} s",
-            "Does another client switch or limit it? Is panel.mqtt.brightness_maximum right?",
+            "Does another client switch or limit it? Is panel.mqtt.brightness_maximum correct?",
         )
 
     async def open_cover(self) -> None:
-        """Refuse, because there is no cover.
+        """Raise an error, because there is no cover.
 
         Raises
         ------
@@ -301,7 +301,7 @@ class MqttPanel:
         raise NotSupportedError(self._name, "has no cover")
 
     async def close_cover(self) -> None:
-        """Refuse, because there is no cover.
+        """Raise an error, because there is no cover.
 
         Raises
         ------

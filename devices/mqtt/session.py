@@ -1,4 +1,4 @@
-"""Keep a connection to an MQTT broker for lights, and reconnect whenever it ends."""
+"""Keep a connection to an MQTT broker for lights, and reconnect whenever the connection ends."""
 
 import asyncio
 import logging
@@ -25,18 +25,18 @@ T = TypeVar("T")
 
 CONNECT_DEADLINE_S = 15.0
 KEEP_ALIVE_S = 10
-"""Time of silence after which the broker is pinged. It counts as lost if it does not answer."""
+"""Time of silence after which the broker is pinged. A broker that does not answer counts as lost."""
 
 BACKOFF = Backoff(first_s=0.2, longest_s=10.0)
 MOST_WAITING = 1000
 """Largest number of messages waiting to be read. Further messages are dropped."""
 
 LARGEST_INCOMING = 32_768
-"""Largest message in bytes. The states of all supported lights are much smaller."""
+"""Size of the largest message in bytes. The states of all supported lights are much smaller."""
 
 
 class MqttSession:
-    """A connection to one broker, subscribed to the given topics. While open, it reconnects whenever it is lost.
+    """A connection to one broker with subscriptions to topics. While open, it reconnects whenever it is lost.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class MqttSession:
     topics
         Topics to subscribe to.
     on_message
-        Called with each message, on the event loop.
+        Function to call with each message, on the event loop.
     answer_s
         Deadline for each answer of the broker.
     """
@@ -63,7 +63,7 @@ class MqttSession:
         self._on_message = on_message
         self._answer_s = answer_s
         self.generation = 0
-        """Number of connections so far; anything set up over an earlier connection may be lost."""
+        """Number of connections so far. Settings that were made over an earlier connection may be lost."""
         self._broker: Broker | None = None
         self._fault = ""
         self._watchers = Watchers()
@@ -77,7 +77,7 @@ class MqttSession:
 
     @property
     def fault(self) -> str:
-        """Reason why the last connection failed or ended; empty before that."""
+        """Reason why the last connection failed or ended; empty before the first failure."""
         return self._fault
 
     @property
@@ -111,13 +111,13 @@ class MqttSession:
             raise DeviceLostError(
                 self.server,
                 f"no connection within {deadline_s:g} s{why}",
-                "Is the broker running there, and are host, port, user, password and TLS right?",
+                "Is the broker running there, and are host, port, user, password and TLS correct?",
             ) from None
 
     async def publish(self, topic: str, payload: str) -> None:
         """Publish a message and wait until the broker has acknowledged it.
 
-        The message is never retained, because a retained command would switch the light on another night.
+        The message is never retained, because a broker would repeat a retained command on a later night.
 
         Raises
         ------
@@ -137,12 +137,12 @@ class MqttSession:
             raise DeviceLostError(self.server, f"did not acknowledge a command on {topic} ({error})") from error
 
     async def wait(self, condition: Callable[[], T | None], deadline_s: float) -> T:
-        """Evaluate `condition()` after every event until it returns a value other than None. Return that value.
+        """Call `condition` at once and after every event until it returns a value other than None, and return it.
 
         Raises
         ------
         TimeoutError
-            If `deadline_s` has passed. Exceptions of `condition` are passed on.
+            If `deadline_s` has passed. Exceptions raised by `condition` also propagate.
         """
         return await self._watchers.until(condition, deadline_s)
 

@@ -59,10 +59,10 @@ class HangingAbort(FaultyCamera):
 
 
 class UnpluggedCamera(FaultyCamera):
-    """The camera, its driver or the server disappears during an exposure, and comes back without its settings.
+    """The camera, its driver or the server disappears during an exposure, and returns without its settings.
 
-    The cooler is then off (rows 6, 12, 13, 14). Like `IndiCamera`, this camera restores settings and setpoint before it
-    counts as ready.
+    The cooler is then off (rows 6, 12, 13, 14). Like `IndiCamera`, this camera restores its settings and setpoint
+    before it counts as ready.
     """
 
     rows = (6, 12, 13, 14)
@@ -82,10 +82,10 @@ class UnpluggedCamera(FaultyCamera):
 
     def _require_presence(self) -> None:
         if self._back_at_s is not None and now_s() < self._back_at_s:
-            raise DeviceLostError(self.name, "is away", "Check its cable")
+            raise DeviceLostError(self.name, "is disconnected", "Check its cable")
 
     async def ensure_ready(self) -> None:
-        """Restore settings and setpoint once the camera is back."""
+        """Restore the settings and the setpoint once the camera is back."""
         self._require_presence()
         if self._back_at_s is not None:
             await self.inner.apply(self._settings)
@@ -95,7 +95,7 @@ class UnpluggedCamera(FaultyCamera):
         await self.inner.ensure_ready()
 
     async def apply(self, settings: ReadoutSettings) -> ReadoutSettings:
-        """Apply settings, and remember them."""
+        """Apply settings, and store them."""
         await self.ensure_ready()
         self._settings = await self.inner.apply(settings)
         return self._settings
@@ -113,12 +113,12 @@ class UnpluggedCamera(FaultyCamera):
         raise DeviceLostError(self.name, "disappeared during an exposure", "Check its cable")
 
     async def abort(self) -> None:
-        """Abort the exposure; fail while the camera is disconnected."""
+        """Abort the exposure, or fail while the camera is disconnected."""
         await self.ensure_ready()
         await self.inner.abort()
 
     async def set_setpoint(self, setpoint_c: float) -> None:
-        """Command a setpoint, and remember it."""
+        """Command a setpoint, and store it."""
         await self.ensure_ready()
         await self.inner.set_setpoint(setpoint_c)
         self._setpoint_c = setpoint_c
@@ -137,9 +137,9 @@ class UnpluggedCamera(FaultyCamera):
 
 
 class DamagedFrame(FaultyCamera):
-    """A delivery is not the requested frame: late, truncated, too early, or of another size (rows 16, 18, 22, 23).
+    """A delivery is late, truncated, too early, or has the wrong size (rows 16, 18, 22, 23).
 
-    `IndiCamera` detects this and raises.
+    `IndiCamera` detects this delivery and raises an error.
     """
 
     rows = (16, 18, 22, 23)
@@ -148,7 +148,7 @@ class DamagedFrame(FaultyCamera):
         """Refuse a frame, as `IndiCamera` does."""
         frame = await self.inner.expose(kind, exposure_s)
         if self.strikes.strike():
-            raise FrameDamagedError(self.name, "sent a frame that is not the one that was ordered")
+            raise FrameDamagedError(self.name, "sent a frame that is not the requested frame")
         return frame
 
 
@@ -174,7 +174,7 @@ class SpoilingCamera(FaultyCamera):
         raise NotImplementedError
 
     async def expose(self, kind: FrameKind, exposure_s: float) -> Frame:
-        """Expose a frame, and spoil it if the fault strikes."""
+        """Expose a frame, and spoil it if the fault occurs."""
         frame = await self.inner.expose(kind, exposure_s)
         if kind not in self.kinds or not self.strikes.strike():
             return frame
@@ -186,16 +186,16 @@ class SpoilingCamera(FaultyCamera):
 
 
 class RepeatedFrame(FaultyCamera):
-    """A frame of a set is delivered again, with a new date (row 17).
+    """A frame of a set is delivered a second time, with a new date (row 17).
 
-    A repetition of the last frame before the set is not simulated, because `IndiCamera` detects it.
+    The repetition of the last frame before a set is not simulated, because `IndiCamera` detects it.
     """
 
     rows = (17,)
     first = (1, 5)
     times = (2, 3)
     alone = 4
-    """Consecutive frames of the same kind, exposure and settings that must belong to a set."""
+    """Number of consecutive frames of the same kind, exposure and settings that must belong to a set."""
 
     def __init__(self, inner: Camera, hardware: Telescope, random: Random) -> None:
         super().__init__(inner, hardware, random)
@@ -230,7 +230,7 @@ class FalseHeader(FaultyCamera):
 
 
 class SteppedClock(FaultyCamera):
-    """The driver's clock jumps during the night, forwards or backwards (row 41)."""
+    """The driver's clock jumps forwards or backwards during the night (row 41)."""
 
     rows = (41,)
     lasting = 0.7
@@ -247,7 +247,7 @@ class SteppedClock(FaultyCamera):
 
 
 class ShortExposure(SpoilingCamera):
-    """A flat is exposed for a third of the requested time, but the driver takes the whole time (row 18).
+    """A flat is exposed for a third of the requested time, but the driver waits for the whole time (row 18).
 
     A frame that arrives early is not simulated, because `IndiCamera` detects it.
     """
@@ -268,7 +268,7 @@ class ShortExposure(SpoilingCamera):
 
 
 class TornFrame(SpoilingCamera):
-    """The readout breaks off: the last third of a frame has a constant value (row 26)."""
+    """The readout stops early, so that the last third of a frame has a constant value (row 26)."""
 
     rows = (26,)
 
@@ -280,7 +280,7 @@ class TornFrame(SpoilingCamera):
 
 
 class EightBits(SpoilingCamera):
-    """The camera falls back to eight bits (row 24)."""
+    """The camera falls back to 8 bits (row 24)."""
 
     rows = (24,)
     times = (1, 6)

@@ -91,7 +91,7 @@ class TooCold(FaultyCooler):
         await self.inner.cooler_off()
 
     def thermals(self) -> Thermals:
-        """Report the commanded setpoint, and regulate to it after a while."""
+        """Report the commanded setpoint, and return to it after a while."""
         reported = self.inner.thermals()
         if self._wanted_c is None or self.hardware.cooler is None:
             return reported
@@ -212,7 +212,7 @@ class StubbornCooler(FaultyCamera):
     async def _answer(self) -> None:
         if self.strikes.strike():
             await asyncio.sleep(10.0)
-            raise DeviceTimeoutError(self.name, "did not answer an order to its cooler within 10 s")
+            raise DeviceTimeoutError(self.name, "did not answer a command to its cooler within 10 s")
 
 
 COOLER_FAULTS: tuple[type[FaultyCamera], ...] = (

@@ -27,18 +27,18 @@ class FaultyRig:
 
 
 def faulty_rig(hardware: Telescope, now: Callable[[], datetime], kinds: Sequence[str], seed: int) -> FaultyRig:
-    """Build the devices of a rig with faults; call this within the loop that will run them.
+    """Build the devices of a rig with faults. Call this function within the event loop that will run them.
 
     Parameters
     ----------
     hardware
         The telescope behind the drivers.
     now
-        Clock for `Frame.started_at`, UTC.
+        Clock for `Frame.started_at`, in UTC.
     kinds
-        Keys of `FAULTS`, the innermost first. Faults of missing devices are ignored.
+        Keys of `FAULTS`, with the innermost fault first. Faults of missing devices are ignored.
     seed
-        Seed of the faults. Each kind of fault has its own random numbers, so that it does not depend on other kinds.
+        Seed of the faults. Each kind of fault has its own random numbers, so that it is independent of other kinds.
     """
     plain = rig_of(hardware, now)
     camera, panel, wheel = plain.camera, plain.panel, plain.wheel

@@ -68,7 +68,7 @@ class BurningLamp(FaultyPanel):
 
     async def light_off(self) -> None:
         """Leave the lamp on."""
-        # The fault strikes only if the lamp is lit.
+        # The fault occurs only if the lamp is lit.
         if self.hardware.panel.lit and self.strikes.strike():
             self._burns = True
         else:
@@ -209,7 +209,7 @@ class LyingCover(OpenCover):
 
 
 class UnpluggedPanel(FaultyPanel):
-    """The panel disappears at a command, with its lamp off, and comes back after a while (rows 12, 13, 14)."""
+    """The panel disappears during a command, with its lamp off, and returns after a while (rows 12, 13, 14)."""
 
     rows = (12, 13, 14)
     first = (1, 6)
@@ -231,7 +231,7 @@ class UnpluggedPanel(FaultyPanel):
         if self._back_at_s is None:
             return
         if now_s() < self._back_at_s:
-            raise DeviceLostError(self.name, "is away", "Check its cable")
+            raise DeviceLostError(self.name, "is disconnected", "Check its cable")
         self._back_at_s = None
         if self._wanted is not None:
             await self.inner.light_on(self._wanted)
@@ -249,12 +249,12 @@ class UnpluggedPanel(FaultyPanel):
         await self.inner.light_off()
 
     async def open_cover(self) -> None:
-        """Open the cover; fail while the panel is disconnected."""
+        """Open the cover, or fail while the panel is disconnected."""
         await self.ensure_ready()
         await self.inner.open_cover()
 
     async def close_cover(self) -> None:
-        """Close the cover; fail while the panel is disconnected."""
+        """Close the cover, or fail while the panel is disconnected."""
         await self.ensure_ready()
         await self.inner.close_cover()
 
@@ -285,7 +285,7 @@ class StuckWheel(FaultyWheel):
         return self._claimed or self.inner.current
 
     async def select(self, name: str) -> None:
-        """Leave the wheel where it is, or turn it one slot too far."""
+        """Leave the wheel in its slot, or turn it one slot too far."""
         self._claimed = None
         if name == self.inner.current or not self.strikes.strike():
             await self.inner.select(name)
@@ -297,7 +297,7 @@ class StuckWheel(FaultyWheel):
 
 
 class LateWheel(FaultyWheel):
-    """The wheel does not arrive (row 35)."""
+    """The wheel does not reach its filter (row 35)."""
 
     rows = (35,)
     first = (1, 2)
@@ -350,7 +350,7 @@ class FlickeringLamp(FaultyCamera):
 
 
 class LightLeak(FaultyCamera):
-    """Light passes the closed cover on one side, as at dawn or through an open door (rows 33, 34)."""
+    """Light leaks past the closed cover on one side, as at dawn or with an open door (rows 33, 34)."""
 
     rows = (33, 34)
     first = (1, 4)

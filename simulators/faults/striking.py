@@ -1,8 +1,8 @@
-"""The times at which faults strike, and the base classes of faulty devices.
+"""The calls that faults affect, and the base classes of faulty devices.
 
 Each kind of fault is a class that wraps a simulated device and behaves like the device except for the fault. A seed
-determines when and how often the fault strikes, and the fault counts its strikes. Faults can also change the hardware
-(`Telescope`), because the report of a driver and the true state may differ.
+determines when and how often the fault occurs, and the fault counts its occurrences. Faults can also change the
+hardware (`Telescope`), because the report of a driver and the true state may differ.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ FOR_EVER = 1_000_000
 
 @dataclass(slots=True)
 class Strikes:
-    """The calls that a fault strikes.
+    """The calls that a fault affects.
 
     Attributes
     ----------
     first, times
-        Number of the first of these calls, and the number of consecutive calls.
+        Number of the first affected call, and number of consecutive affected calls.
     calls, met
-        Number of calls so far, and the number of calls that the fault has struck.
+        Number of calls so far, and number of calls that the fault has affected.
     """
 
     first: int
@@ -39,7 +39,7 @@ class Strikes:
     met: int = 0
 
     def strike(self) -> bool:
-        """Count a call, and return whether the fault strikes it."""
+        """Count a call, and return True if the fault affects it."""
         self.calls += 1
         strikes = self.first <= self.calls < self.first + self.times
         self.met += strikes
@@ -54,7 +54,7 @@ class Fault:
     hardware
         The true state of the telescope.
     random
-        Determines when and how the fault strikes.
+        Random numbers that determine when and how the fault occurs.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Fault:
     lasting
         Probability that the fault never ends.
     strikes
-        The calls that the fault strikes.
+        The calls that the fault affects.
     """
 
     rows: ClassVar[tuple[int, ...]]
@@ -81,7 +81,7 @@ class Fault:
 
     @property
     def met(self) -> int:
-        """Number of calls that the fault has struck."""
+        """Number of calls that the fault has affected."""
         return self.strikes.met
 
 
@@ -91,7 +91,7 @@ def kind_of(fault: type[Fault]) -> str:
 
 
 class InFrontOf(Fault, Generic[D]):
-    """A fault that wraps a device and passes on everything that it does not change."""
+    """A fault that wraps a device and passes on all calls that it does not change."""
 
     def __init__(self, inner: D, hardware: Telescope, random: Random) -> None:
         super().__init__(hardware, random)

@@ -1,4 +1,4 @@
-"""The base of all simulated INDI devices: connection, properties, requests and answers."""
+"""The base class of all simulated INDI devices, with their connection, properties, requests and answers."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -30,7 +30,7 @@ OPTIONS_GROUP = "Options"
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """XML from a device; it concerns one property of the device if `name` is not empty."""
+    """XML from a device. It concerns one property of the device if `name` is not empty."""
 
     device: str
     name: str
@@ -39,7 +39,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class BlobNotice:
-    """A BLOB, in the two forms in which it can be sent."""
+    """A BLOB in the two forms in which it can be sent."""
 
     device: str
     name: str
@@ -56,9 +56,9 @@ class BlobNotice:
 
     @cached_property
     def inline(self) -> bytes:
-        """XML with the bytes in base64; encoding takes time, but releases the interpreter lock."""
+        """XML with the bytes in base64. Encoding takes time, but releases the interpreter lock."""
         encoded = pybase64.b64encode(self.file.view())
-        # No "enclen": with it, libindi assumes lines of 72 characters, and skips the closing tag (decision 0002).
+        # With "enclen", libindi would assume lines of 72 characters, and skip the closing tag (decision 0002).
         start = f"{self.header}\n<oneBLOB {self._attributes}>\n"
         return b"".join((start.encode(), encoded, b"\n</oneBLOB>\n</setBLOBVector>\n"))
 
@@ -83,7 +83,7 @@ class IndiDevice:
     tasks
         Task group for work that takes time.
     publish
-        Called with all messages of the device.
+        Function to call with every message of the device.
     """
 
     def __init__(self, name: str, interface: int, tasks: asyncio.TaskGroup, publish: Publish) -> None:
@@ -114,7 +114,7 @@ class IndiDevice:
         self._handlers["CONNECTION"] = self._connect
 
     def add(self, vector: Vector, handler: Handler | None = None) -> Vector:
-        """Add a property that exists while the device is connected; the default handler stores new values."""
+        """Add a property that exists while the device is connected. The default handler stores new values."""
         self._connected.append(vector)
         if handler:
             self._handlers[vector.name] = handler
@@ -181,7 +181,7 @@ class IndiDevice:
             task.cancel()
 
     async def poll(self) -> None:
-        """Poll the hardware repeatedly; runs while the device is connected."""
+        """Poll the hardware repeatedly while the device is connected."""
 
     def _present(self) -> Iterator[Vector]:
         yield from self._always

@@ -15,7 +15,7 @@ STANDARD_OUTPUT = 1
 
 
 def main() -> None:
-    """Serve the rig named by the environment variable COLDFRAME_RIG, a shipped rig or a file; default: `small`."""
+    """Serve the shipped rig or rig file that the environment variable COLDFRAME_RIG names, by default `small`."""
     try:
         rig = switched_on_now(load_rig(os.environ.get("COLDFRAME_RIG", "small")))
     except RigFileError as error:

@@ -40,7 +40,7 @@ class Rule(StrEnum):
 
 
 class RefusedError(ColdframeError):
-    """A device refuses a client's request; the text is sent to the client."""
+    """A device refuses a client's request. The error's text is sent to the client."""
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class Text:
 
 @dataclass(slots=True)
 class Number:
-    """A number element; if its limits are equal, it accepts any finite value, as in libindi."""
+    """A number element. If its limits are equal, it accepts any finite value, as in libindi."""
 
     name: str
     value: float
@@ -97,7 +97,7 @@ class Number:
 
 @dataclass(slots=True)
 class Switch:
-    """A switch element; its value is "On" or "Off"."""
+    """A switch element, whose value is "On" or "Off"."""
 
     name: str
     value: str = "Off"
@@ -122,7 +122,7 @@ class Switch:
 
 @dataclass(slots=True)
 class Blob:
-    """A BLOB element; its bytes are sent in separate messages."""
+    """A BLOB element, whose bytes are sent in separate messages."""
 
     name: str
     value: str = ""
@@ -133,7 +133,7 @@ class Blob:
         return f"<defBLOB {_names(self)}/>"
 
     def accepted(self, raw: str) -> str:
-        """Refuse: clients cannot send BLOBs.
+        """Refuse the text, because clients cannot send BLOBs.
 
         Raises
         ------
@@ -147,12 +147,12 @@ Element = Text | Number | Switch | Blob
 
 
 class Vector:
-    """A property: elements that change together, with a state.
+    """A property, which consists of elements that change together and a state.
 
     Parameters
     ----------
     name, label, group
-        As in the INDI standard properties.
+        Texts as in the INDI standard properties.
     elements
         One or more elements of the same kind.
     permission, rule, state
@@ -182,7 +182,7 @@ class Vector:
         return self.elements[element].value
 
     def number(self, element: str) -> float:
-        """Return a number element's value."""
+        """Return the value of a number element."""
         return float(self.elements[element].value)
 
     @property
@@ -259,7 +259,7 @@ def _written(value: Value) -> str:
 
 
 def sexagesimal(text: str) -> float:
-    """Return the number in `text`: decimal, or degrees, minutes and seconds separated by `:`, `;` or spaces.
+    """Parse a decimal number, or degrees, minutes and seconds separated by `:`, `;` or spaces.
 
     Raises
     ------
@@ -274,5 +274,5 @@ def sexagesimal(text: str) -> float:
 
 
 def timestamp() -> str:
-    """Return the present time in the format of INDI messages."""
+    """Return the current time in the format of INDI messages."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 from coldframe.errors import ColdframeError
 
 LONGEST_REQUEST = 1 << 20
-"""Bytes that a client may send without completing a request: far more than any request needs."""
+"""Number of bytes that a client may send without completing a request. Requests need far fewer."""
 
 _DECLARATION = re.compile(rb"<\?[^>]*\?>")
 
@@ -20,7 +20,7 @@ class GarbledStreamError(ColdframeError, ValueError):
 
 
 class BlobPolicy(StrEnum):
-    """The policy of a client for BLOBs."""
+    """The client's policy for BLOBs."""
 
     NEVER = "Never"
     ALSO = "Also"
@@ -29,7 +29,7 @@ class BlobPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GetProperties:
-    """Define properties: of all devices if `device` is empty, and all properties of a device if `name` is empty."""
+    """A request to define properties. An empty `device` means all devices, and an empty `name` means all properties."""
 
     device: str
     name: str
@@ -37,7 +37,7 @@ class GetProperties:
 
 @dataclass(frozen=True, slots=True)
 class EnableBlob:
-    """Send BLOBs or not; this applies to all properties if `name` is empty."""
+    """A request that sets the policy for BLOBs. It applies to all properties if `name` is empty."""
 
     device: str
     name: str
@@ -46,7 +46,7 @@ class EnableBlob:
 
 @dataclass(frozen=True, slots=True)
 class NewVector:
-    """Change a property to new values: texts, by element name."""
+    """A request to change a property to new values, which are texts by element name."""
 
     device: str
     name: str
@@ -55,7 +55,7 @@ class NewVector:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Answer the ping with the given uid."""
+    """A request to answer the ping with the given uid."""
 
     uid: str
 

@@ -50,7 +50,7 @@ REACHED_C = 0.2
 
 
 def indi_devices(rig: SimulatedRig, tasks: asyncio.TaskGroup, publish: Publish) -> list[IndiDevice]:
-    """Build the INDI devices of a rig; call this within the loop that will run them."""
+    """Build the INDI devices of a rig. Call this function within the event loop that will run them."""
     telescope = Telescope(rig, asyncio.get_running_loop().time())
     devices: list[IndiDevice] = [IndiCamera(telescope, tasks, publish)]
     if rig.panel.mqtt is None:
@@ -129,13 +129,13 @@ class IndiCamera(IndiDevice):
         self._add_fixed("UPLOAD_MODE", "Upload", "UPLOAD_CLIENT", "UPLOAD_LOCAL", "UPLOAD_BOTH")
 
     def _add_fixed(self, name: str, label: str, only: str, *others: str) -> None:
-        """Add a switch vector that drivers have; this rig supports only one of its elements."""
+        """Add a switch vector that real drivers have. This rig supports only one of its elements."""
         switches = [Switch(only, "On"), *(Switch(other) for other in others)]
         vector = Vector(name, label, OPTIONS_GROUP, *switches, state=State.OK)
 
         def choose(values: Mapping[str, Value]) -> None:
             if values.get(only) != "On":
-                raise RefusedError(f"{name}: the simulated camera supports {only} only")
+                raise RefusedError(f"{name}: the simulated camera supports only {only}")
             self.report(vector, State.OK)
 
         self.add(vector, choose)

@@ -1,7 +1,7 @@
 """An INDI server that serves a simulated rig to INDI clients, over TCP and a local socket.
 
-It behaves like indiserver: its local socket is in Linux's abstract namespace, and BLOBs are passed over it as
-descriptors of memory files instead of text.
+Like indiserver, it has a local socket in Linux's abstract namespace. Over this socket, it passes BLOBs as descriptors
+of memory files instead of text.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from coldframe.simulators.indi.requests import (
 from coldframe.simulators.indi.rig import indi_devices
 
 LONGEST_LAG = 512 << 20
-"""Most unsent bytes of a client before it is disconnected."""
+"""Largest number of unsent bytes before a client is disconnected."""
 ACCEPT_PAUSE_S = 0.2
 
 BuildDevices = Callable[[asyncio.TaskGroup, Publish], list[IndiDevice]]
@@ -42,7 +42,7 @@ class ServerStartError(ColdframeError, OSError):
 
 
 class Subscription:
-    """The messages that a client receives, by indiserver's rules."""
+    """The messages that a client receives, selected by indiserver's rules."""
 
     def __init__(self) -> None:
         self._everything = False
@@ -58,7 +58,7 @@ class Subscription:
             self._everything = True
 
     def enable(self, request: EnableBlob) -> None:
-        """Set the policy for BLOBs; it applies to all properties if the request names none."""
+        """Set the policy for BLOBs. It applies to all properties if the request does not name a property."""
         if request.name:
             self._property_policies[request.device, request.name] = request.policy
             self._wanted.add((request.device, request.name))
@@ -67,7 +67,7 @@ class Subscription:
             self._property_policies = dict.fromkeys(self._property_policies, request.policy)
 
     def covers(self, notice: Notice | BlobNotice) -> bool:
-        """Return whether the client should receive a message."""
+        """Return True if the client should receive a message."""
         key = notice.device, notice.name
         if not (self._everything or key in self._wanted or (notice.device, "") in self._wanted):
             return False
@@ -77,10 +77,10 @@ class Subscription:
 
 
 class DriverSubscription(Subscription):
-    """The subscription of indiserver, which wants every message of a driver."""
+    """The subscription of indiserver, which receives every message of a driver."""
 
     def covers(self, notice: Notice | BlobNotice) -> bool:  # noqa: ARG002  # the base class's signature
-        """Return true."""
+        """Return True."""
         return True
 
 
@@ -90,11 +90,11 @@ class Connection:
     Parameters
     ----------
     stream
-        A connected socket, which the connection closes at its end.
+        A connected socket, which is closed when the connection ends.
     bus
         The devices and the other connections.
     subscription
-        The messages to send.
+        The rules that select the messages to send.
     """
 
     def __init__(self, stream: socket.socket, bus: "Bus", subscription: Subscription) -> None:
@@ -108,7 +108,7 @@ class Connection:
         stream.setblocking(False)
 
     def offer(self, notice: Notice | BlobNotice) -> None:
-        """Queue a message if this client should receive it; return at once."""
+        """Queue a message if this client should receive it, and return at once."""
         if self._subscription.covers(notice):
             if isinstance(notice, BlobNotice):
                 self._put(notice, notice.file.size)
@@ -123,7 +123,7 @@ class Connection:
                 await self._read()
             except (OSError, GarbledStreamError) as error:
                 _log.info("closed a connection: %s", error)
-            except Exception:  # noqa: BLE001  # the boundary: an error of one client must not stop the server
+            except Exception:  # noqa: BLE001  # an error of one client must not stop the server
                 _log.exception("closed a connection after an error")
             finally:
                 writing.cancel()
@@ -154,7 +154,7 @@ class Connection:
         match request:
             case GetProperties():
                 self._subscription.want(request)
-                # Only this client gets the definitions.
+                # Only this client receives the definitions.
                 self._bus.define(request, self)
             case EnableBlob():
                 self._subscription.enable(request)
@@ -207,7 +207,7 @@ class Bus:
     Parameters
     ----------
     build
-        Builds the devices.
+        Function that builds the devices.
     tasks
         Task group for the work of the devices.
     """
@@ -218,14 +218,14 @@ class Bus:
         self._devices = build(tasks, self._publish)
 
     def joined(self, connection: Connection) -> ExitStack:
-        """Connect a client to the devices for the length of a `with` block."""
+        """Connect a client to the devices for the duration of a `with` block."""
         self._connections.append(connection)
         stack = ExitStack()
         stack.callback(self._connections.remove, connection)
         return stack
 
     def define(self, request: GetProperties, asking: Connection) -> None:
-        """Have the devices define their properties on one connection."""
+        """Make the devices define their properties on one connection."""
         self._asking = asking
         try:
             for device in self._devices:
@@ -263,11 +263,12 @@ async def serve(
     rig
         The rig to serve.
     host, port
-        Address to listen on for TCP connections. Anyone who can connect has full control: use only loopback addresses.
+        Address to listen on for TCP connections. Use only a loopback address, because anyone who can connect has full
+        control.
     unix_socket
         Name of a local socket in the abstract namespace, such as indiserver's "/tmp/indiserver"; None for no socket.
     started
-        Called once clients can connect.
+        Function to call once clients can connect.
 
     Raises
     ------
@@ -311,7 +312,7 @@ async def _accept(listener: socket.socket, bus: Bus, tasks: asyncio.TaskGroup) -
     while True:
         try:
             stream, _ = await asyncio.get_running_loop().sock_accept(listener)
-        except OSError as error:  # such as too many open files
+        except OSError as error:  # for example, too many open files
             _log.warning("cannot accept a connection: %s", error)
             await asyncio.sleep(ACCEPT_PAUSE_S)
             continue

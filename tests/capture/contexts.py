@@ -1,4 +1,4 @@
-"""A night's context over simulated devices, for tests of single rooms."""
+"""A night's context over simulated devices, for tests of single packages."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ READOUT = ReadoutSettings(gain=100, offset=50)
 def context_in(
     folder: Path, *, settings: Settings | None = None, rig: Rig | None = None, saved: Iterable[Path] = ()
 ) -> tuple[NightContext, list[Event]]:
-    """Return the context of a night that starts now, and the list that its events go to; call it within a loop."""
+    """Return the context of a night that starts now, and the list of its events. Call this within an event loop."""
     clock, events, seen = NightClock(START), EventStream(), list[Event]()
     events.subscribe(seen.append)
     night = NightFolder.create(folder, START)
@@ -57,6 +57,6 @@ def frame_of(
     sensor_c: float | None = -10.0,
     shape: tuple[int, int] = (64, 96),
 ) -> Frame:
-    """Return a frame of normal noise about a level."""
+    """Return a frame with normally distributed noise around a level."""
     pixels = np.random.default_rng(seed).normal(level_adu, 10, shape).round().astype(np.uint16)
     return Frame(pixels, kind, exposure_s, START, READOUT, sensor_c, -10.0, "Camera")

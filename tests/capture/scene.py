@@ -1,4 +1,4 @@
-"""A night's context over a simulated rig, for direct tests of the rooms of capture. Use it under virtual time."""
+"""A night's context over a simulated rig, for direct tests of capture's packages. Use it under virtual time."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ SMALL = tiny(load_rig("small"))
 
 @dataclass
 class Scene:
-    """A context, and the events that were published on it."""
+    """A context, and the events that were published in it."""
 
     context: NightContext
     events: list[Event] = field(default_factory=list)
@@ -60,7 +60,7 @@ async def scene(
     simulated: SimulatedRig = SMALL,
     deadline: datetime | None = None,
 ) -> Scene:
-    """Return the context of a night on a connected rig, some of whose devices `meddle` may replace."""
+    """Return the context of a night on a connected rig. `meddle` may replace some of its devices."""
     asyncio.get_running_loop().set_default_executor(Inline())
     settings = settings or small_night()
     clock, stream, seen = NightClock(START), EventStream(), list[Event]()

@@ -1,4 +1,4 @@
-"""Steps as values: titles, and moving a step to another setpoint."""
+"""The titles of steps, and moving a step to a different setpoint."""
 
 from coldframe.capture.steps import (
     CoolStep,

@@ -1,4 +1,4 @@
-"""Work that runs to its end, however often its caller is cancelled."""
+"""Work that runs to its end, regardless of the number of cancellations of its caller."""
 
 import asyncio
 import threading

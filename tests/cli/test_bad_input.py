@@ -1,4 +1,4 @@
-"""Bad files for the commands that read masters and frames: each gives one clear line."""
+"""Bad files for the commands that read masters and frames. Each file causes a one-line message."""
 
 import os
 import re

@@ -250,7 +250,7 @@ def test_lights_without_their_gain_are_reported(observatory: Observatory, librar
     light = observatory.light(tmp_path / "l.fits", header=observatory.header | {"EGAIN": "unknown"})
     result = calibrate(library, light)
     assert result.exit_code == ExitCode.DONE
-    assert result.stderr == "1 lights have no EGAIN: their UNCERT lacks photon noise (--e-per-adu)\n"
+    assert result.stderr == "1 lights have no EGAIN: their UNCERT excludes photon noise (see --e-per-adu)\n"
     header = fits.getheader(tmp_path / "calibrated" / "l_calibrated.fits")
     assert header["CFUNCERT"] == "readout and masters"
     assert calibrate(library, light, "--e-per-adu", "0.25", "--out", tmp_path / "given").stderr == ""

@@ -130,7 +130,7 @@ def test_defects_are_blanked(found: Path, library: Library, observatory: Observa
 
 OTHER_MAPS = {
     "size": "the defect map has the shape (40, 50)",
-    "camera": "belongs to other pixels: camera is Other instead of Coldframe Camera",
+    "camera": "does not belong to these pixels: camera is Other instead of Coldframe Camera",
     "dark": "not a defect map",
     "missing": "No such file",
 }

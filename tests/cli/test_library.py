@@ -116,7 +116,7 @@ def test_prune(library: Library, masters: list[Path]) -> None:
     assert done.exit_code == dry.exit_code == ExitCode.DONE
     assert dry.stdout.count(" -> ") == done.stdout.count(" -> ") == 1
     assert len(library.catalogue().headers) == 4
-    assert "nothing to set aside" in run(library, "prune").stderr
+    assert "nothing to move" in run(library, "prune").stderr
     assert next((library.folder / "superseded").rglob("*.fits")).name.startswith("MasterBias")
 
 
@@ -135,5 +135,5 @@ def test_a_missing_library_is_one_clear_line(tmp_path: Path, command: str) -> No
     result = run(Library(tmp_path / "nowhere"), *command.split())
     assert result.exit_code == ExitCode.BAD_INPUT
     assert result.stdout == ""
-    assert result.stderr.startswith(f"{tmp_path / 'nowhere'}: there is no library here yet; a night files its masters")
+    assert result.stderr.startswith(f"{tmp_path / 'nowhere'}: there is no library here yet; coldframe files masters")
     assert result.stderr.count("\n") == 1

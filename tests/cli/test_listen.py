@@ -1,4 +1,4 @@
-"""`coldframe listen` as a process: a real broker, a simulated rig, and nights that it starts."""
+"""`coldframe listen` as a process, with a real broker, a simulated rig, and nights that it starts."""
 
 import asyncio
 import json

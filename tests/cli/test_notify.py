@@ -1,4 +1,4 @@
-"""`coldframe notify`, by hand and as an alarm of systemd, and the checks before a night."""
+"""`coldframe notify`, run by hand and by systemd, and the checks before a night."""
 
 import importlib.util
 import subprocess

@@ -1,4 +1,4 @@
-"""`coldframe watch` in a real terminal (tmux): attached, resized, steered and closed. This process is the run."""
+"""`coldframe watch` is attached, resized, steered and closed in a real terminal (tmux). This process is the run."""
 
 import asyncio
 import os
@@ -290,4 +290,4 @@ def test_missing_terminal_is_an_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "coldframe", "watch", "--folder", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert done.returncode == 2
-    assert "needs a terminal" in done.stderr
+    assert "needs an interactive terminal" in done.stderr

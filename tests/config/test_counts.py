@@ -1,4 +1,4 @@
-"""Counts of frames: numbers, and noise goals."""
+"""Counts of frames, given as numbers or as noise goals."""
 
 from typing import Any
 

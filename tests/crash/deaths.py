@@ -1,10 +1,10 @@
 """Runs that are killed at one of their system calls to the disk, and the runs that resume their nights.
 
-Each run is a process, forked from one that has imported all modules. It shoots a night with a simulated rig under
-virtual time. It sends SIGKILL to itself before, during or after its n-th call, so that nothing is cleaned up, as if the
-machine had stopped. `power_cuts` simulates what a disk may lose in a power cut.
+Each run is a process that is forked from a process with all modules imported. It shoots a night with a simulated rig
+under virtual time. It sends SIGKILL to itself before, during or after its n-th call, so that nothing is cleaned up, as
+if the machine had stopped. `power_cuts` simulates the losses of a disk in a power cut.
 
-    python -m tests.crash.deaths 1000        # as many points, spread over all calls of a night; prints a table
+    python -m tests.crash.deaths 1000        # test 1000 points, spread over all calls of a night, and print a table
 """
 
 import json
@@ -44,7 +44,7 @@ LEAST_NAMES = 3
 
 @dataclass(frozen=True)
 class Death:
-    """The number of the call at which a run is killed, and the moment: before, within or after the call."""
+    """The number of the call at which a run is killed, and whether it is killed before, within or after the call."""
 
     number: int
     moment: str
@@ -52,7 +52,7 @@ class Death:
 
 @dataclass
 class Disk:
-    """Counts the calls of a run to the disk, and kills the run at one of them.
+    """A counter of a run's calls to the disk, which kills the run at one of them.
 
     Attributes
     ----------
@@ -90,12 +90,12 @@ LEFT = 3
 
 
 def in_child(work: Callable[[], Any]) -> Any:
-    """Call `work` in a forked process. Return its result, or "killed" or "left" if the process ended before.
+    """Call `work` in a forked process. Return its result, or "killed" or "left" if the process ended early.
 
     Raises
     ------
     AssertionError
-        If it raised an exception, or hangs.
+        If `work` raised an exception, or hangs.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -104,7 +104,7 @@ def in_child(work: Callable[[], Any]) -> Any:
         signal.alarm(int(PATIENCE_S))
         try:
             result = ("done", work())
-        except BaseException:  # noqa: BLE001  the parent raises it
+        except BaseException:  # noqa: BLE001  the parent process raises it
             result = ("failed", traceback.format_exc())
         with os.fdopen(writer, "wb") as told:
             pickle.dump(result, told)
@@ -124,7 +124,7 @@ def in_child(work: Callable[[], Any]) -> Any:
 
 
 def few() -> Settings:
-    """Return a night of one filter: bias, dark flats, flats, darks."""
+    """Return a night of one filter, with bias, dark flats, flats and darks."""
     settings = short()
     kept = [each for each in settings.sets if each.filter in {None, "L"}]
     sets = tuple(each.model_copy(update={"count": 6 if each.kind is FrameKind.DARK_FLAT else 5}) for each in kept)
@@ -132,7 +132,7 @@ def few() -> Settings:
 
 
 def run(folder: Path, death: Death | None = None) -> tuple[list[str], str, list[str], list[str]]:
-    """Run a night in this process; return its calls, its outcome, the accepted files and the masters."""
+    """Run a night in this process. Return its calls, its outcome, the accepted files and the masters."""
     disk, rigged = Disk(death), Rigged()
     disk.intercept()
 
@@ -151,12 +151,12 @@ def run(folder: Path, death: Death | None = None) -> tuple[list[str], str, list[
 
 
 def survived(death: Death, place: Path) -> bool:
-    """Kill a run and let another one resume. Check that no frame is lost or used twice, and that masters are correct.
+    """Kill and resume a run. Check that no frame is lost or used twice, and that the masters are correct.
 
     Returns
     -------
     bool
-        False if the run made fewer calls: how often its journal syncs depends on timing.
+        False if the run made fewer calls, because the number of syncs of its journal depends on timing.
 
     Raises
     ------
@@ -172,12 +172,12 @@ def survived(death: Death, place: Path) -> bool:
 
 
 def assert_resumed(place: Path, what: str, accepted: list[str]) -> None:
-    """Let another run resume the night in a folder after an accident, and check its results.
+    """Resume the night in a folder after an accident, and check the results.
 
     Raises
     ------
     AssertionError
-        If a check fails; the message begins with `what`, the accident.
+        If a check fails. The message begins with `what`, a description of the accident.
     """
     assert set(accepted) <= {str(path) for path in place.glob("20*/*/*/*.fits")}, f"{what}: accepted frames are lost"
     contents = {path: Path(path).read_bytes() for path in accepted}
@@ -197,12 +197,12 @@ def assert_resumed(place: Path, what: str, accepted: list[str]) -> None:
 
 
 def assert_masters_match(folder: NightFolder, what: str) -> None:
-    """Check that the masters of a night are those of its frames.
+    """Check that the masters of a night were computed from its frames.
 
     Raises
     ------
     AssertionError
-        If a file is damaged, torn or duplicate, or a master differs from the one of its frames.
+        If a file is damaged, torn or duplicate, or a master differs from the master computed from its frames.
     """
     raw = folder.raw_frames()
     for master in folder.masters():
@@ -224,7 +224,7 @@ def calls_of_a_night() -> list[str]:
 
 
 def deaths(count: int, calls: list[str]) -> Iterator[Death]:
-    """Yield one point for each call of a night, at a random moment, and then random points."""
+    """Yield one point for each call of a night, at a random moment, followed by random points."""
     chance = np.random.default_rng(2026)
     for index in range(count):
         number = index + 1 if index < len(calls) else int(chance.integers(1, len(calls) + 1))
@@ -232,7 +232,7 @@ def deaths(count: int, calls: list[str]) -> Iterator[Death]:
 
 
 def main() -> None:
-    """Try as many points as the first argument says, and print a table."""
+    """Test the number of points given as the first argument, and print a table."""
     count = int(sys.argv[1])
     calls = calls_of_a_night()
     chosen = list(deaths(count, calls)) if count >= len(calls) else spread(count, calls)

@@ -1,9 +1,9 @@
-"""Runs during which the power fails at a random moment, on a disk that loses unflushed data, and the runs that resume.
+"""Runs that lose power at a random moment, on a disk that loses unflushed data, and the runs that resume them.
 
-The simulated disk is that of tests/nights: unflushed bytes may be complete, torn or lost; a name in an unflushed folder
-may be lost. The rig loses its power as well: the next run finds it warm and dark.
+The simulated disk is in tests/nights. Unflushed bytes may be complete, torn or lost, and a name in an unflushed folder
+may be lost. The rig also loses its power, so that it is warm and dark when the next run starts.
 
-    python -m tests.crash.power_cuts 100        # as many power cuts, with the seeds from 0 on; or A-B
+    python -m tests.crash.power_cuts 100        # test 100 power cuts with the seeds 0 to 99; or give a range A-B
 """
 
 import json
@@ -23,11 +23,11 @@ from tests.nights.test_troubled_nights import SMALL
 from tests.nights.virtual_time import VirtualTimeLoop
 
 NIGHT_S = 70.0
-"""Duration of the night. A later power cut does not hit it."""
+"""Duration of the night. A later power cut has no effect on it."""
 
 
 def run_until_cut(place: Path, seed: int, saved: Path) -> None:
-    """Run a night in this process until the power fails, and save which frames it has accepted."""
+    """Run a night in this process until the power fails, and save the names of the accepted frames."""
     random, accepted, disk = Random(seed), list[str](), SimulatedDisk(place)
     loop = VirtualTimeLoop(3600.0)
 
@@ -46,7 +46,7 @@ def run_until_cut(place: Path, seed: int, saved: Path) -> None:
 
 
 def survived(seed: int, place: Path) -> bool:
-    """Cut the power of a run, let another one resume, and check its results. Return False if the night had ended.
+    """Cut the power of a run, resume it, and check the results. Return False if the night had already ended.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def survived(seed: int, place: Path) -> bool:
 
 
 def tried(seeds: Iterable[int]) -> tuple[int, list[str]]:
-    """Return how many power cuts hit a running night, and the failures."""
+    """Return the number of power cuts during a night, and the failures."""
     cuts, failures = 0, list[str]()
     for seed in seeds:
         place = Path(tempfile.mkdtemp(prefix="coldframe-power-"))
@@ -77,7 +77,7 @@ def tried(seeds: Iterable[int]) -> tuple[int, list[str]]:
 
 
 def main() -> None:
-    """Try as many power cuts as the argument says, and print a summary."""
+    """Test the number or range of power cuts given as the argument, and print a summary."""
     first, _, last = sys.argv[1].partition("-")
     seeds = range(int(first), int(last) + 1) if last else range(int(first))
     cuts, failures = tried(seeds)

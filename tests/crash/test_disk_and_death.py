@@ -1,6 +1,6 @@
-"""Accepted frames of real runs are kept if a call to the disk fails, or if the run is killed during one.
+"""Accepted frames of real runs are kept if a call to the disk fails, or if the run is killed during a call.
 
-strace lets the n-th call of a thread fail, or kills the process at this call.
+strace makes the n-th call of a thread fail, or kills the process at this call.
 """
 
 import json

@@ -16,7 +16,7 @@ from tests.patience import PATIENCE_S
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for the scripted server's last definition instead of for silence, and for no late frames."""
+    """Wait for the scripted server's last definition instead of silence, and do not wait for late frames."""
     monkeypatch.setattr(device.IndiDevice, "awaited", (BLOB_VECTOR,))
     monkeypatch.setattr(IndiFilterWheel, "awaited", (*IndiFilterWheel.awaited, BLOB_VECTOR))
     monkeypatch.setattr(device, "QUIET_S", 0.05)
@@ -25,7 +25,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def time_for_late_frames(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give a late frame more time to arrive than a busy machine takes for it."""
+    """Allow more time for a late frame than it needs on a busy machine."""
     del quick
     monkeypatch.setattr(camera_module, "LATE_FRAMES_S", 4.0)
 
@@ -44,7 +44,7 @@ async def link(server: FakeServer) -> AsyncIterator[IndiLink]:
 
 @pytest.fixture
 async def stranger(server: FakeServer, link: IndiLink) -> AsyncIterator[IndiCamera]:
-    """The camera before it is connected."""
+    """Yield the camera before it is connected."""
     address = ServerAddress("127.0.0.1", server.port)
     unconnected = IndiCamera(link, CAMERA, address, readout_deadline_s=PATIENCE_S)
     yield unconnected

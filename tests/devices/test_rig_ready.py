@@ -1,4 +1,4 @@
-"""Panel and wheel notice changes by other clients, and restore their state after they were disconnected."""
+"""The panel and the wheel detect changes by other clients, and restore their state after a disconnection."""
 
 from coldframe.devices.flat_panel import CoverState
 from coldframe.devices.indi.link import IndiLink

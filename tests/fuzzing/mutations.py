@@ -1,4 +1,4 @@
-"""Almost valid inputs: valid ones with a few random changes."""
+"""Almost valid inputs, which are valid inputs with a few random changes."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ def inputs(seed: int, count: int, valid: Sequence[bytes], tokens: Sequence[bytes
 
 
 def pieces(text: bytes, chance: random.Random) -> Iterator[bytes]:
-    """Split a text into pieces, as a network does."""
+    """Split a text into random pieces, as a network does."""
     start = 0
     while start < len(text):
         stop = start + chance.choice((1, 7, 100, 1000, LONGEST))

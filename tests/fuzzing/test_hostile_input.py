@@ -1,4 +1,4 @@
-"""Each input from outside gives a result or the documented error, without crash, hang or growth of memory."""
+"""Each external input gives a result or the documented error, without a crash, a hang or a growth of memory."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""A server that sends nonsense may crash the process of the link, but not the link."""
+"""A server that sends invalid data may crash the process of the link, but not the link."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Stock INDI servers. Each has a home directory of its own, so that no driver loads or changes settings elsewhere."""
+"""Stock INDI servers. Each has a separate home directory, so that no driver loads or changes other settings."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ StartServer = Callable[..., Indiserver]
 
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[StartServer]:
-    """Start servers that end with the test."""
+    """Yield a function that starts servers, and end the servers with the test."""
     numbers = count()
     with ExitStack() as servers:
 
@@ -27,5 +27,5 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
 
 @pytest.fixture
 def stock(start_server: StartServer) -> Indiserver:
-    """A server with the three stock simulators."""
+    """Return a server with the three stock simulators."""
     return start_server()

@@ -1,4 +1,4 @@
-"""Stock INDI servers, each with its own home directory, and `coldframe` commands that connect to them."""
+"""Stock INDI servers, each with a separate home directory, and `coldframe` commands that connect to them."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ OUR_DRIVER = str(SCRIPTS / "indi_coldframe_rig")
 NIGHT_DEADLINE_S = 4 * PATIENCE_S
 
 LONG_S = 2000
-"""An exposure longer than every deadline: tests that start one must end it themselves."""
+"""An exposure longer than every deadline. Tests that start such an exposure must end it."""
 
 NIGHT = """
 [server]
@@ -88,7 +88,7 @@ def dark_set(exposure_s: float, count: int = 1) -> str:
 
 @dataclass(frozen=True)
 class Indiserver:
-    """A running server; `process` leads its own process group."""
+    """A running server, whose `process` is the leader of its process group."""
 
     port: int
     unix_socket: str
@@ -107,7 +107,7 @@ class Indiserver:
         return subprocess.run(command, check=True, timeout=PATIENCE_S, capture_output=True, text=True).stdout.strip()
 
     def state(self, prop: str) -> str:
-        """Return the state of a property, empty if the property is not defined."""
+        """Return the state of a property, or an empty string if the property is not defined."""
         command = ["indi_getprop", "-p", str(self.port), "-t", "10", "-1", f"{prop}._STATE"]
         return subprocess.run(command, check=False, timeout=PATIENCE_S, capture_output=True, text=True).stdout.strip()
 
@@ -119,7 +119,7 @@ class Indiserver:
         return int(found.stdout.split()[0])
 
     def serves_locally(self) -> bool:
-        """Return whether a client is connected to the local socket."""
+        """Return True if a client is connected to the local socket."""
         table = Path("/proc/net/unix").read_text()
         connected = "03"
         return any(
@@ -127,7 +127,7 @@ class Indiserver:
         )
 
     def see_everything(self) -> None:
-        """Give the stock camera a telescope. Without one, its frames contain nothing but noise."""
+        """Set up a telescope for the stock camera. Without a telescope, its frames contain only noise."""
         self.set(f"{CAMERA}.CONNECTION.CONNECT=On")
         self.set(f"{CAMERA}.SCOPE_INFO.FOCAL_LENGTH=500;APERTURE=100")
 
@@ -142,7 +142,7 @@ def _listens(port: int) -> bool:
 def indiserver(
     home: Path, drivers: tuple[str, ...] = STOCK_DRIVERS, port: int = 0, **environment: str
 ) -> Iterator[Indiserver]:
-    """Run a server and its drivers for the length of the block, on a free port if `port` is 0."""
+    """Run a server and its drivers for the duration of the block, on a free port if `port` is 0."""
     home.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     unix_socket = f"/tmp/coldframe-tests-{os.getpid()}-{port}"
@@ -204,7 +204,7 @@ def coldframe(*arguments: str | Path, home: Path) -> subprocess.Popen[str]:
 
 @contextmanager
 def ended_at_last(process: subprocess.Popen[Any]) -> Iterator[None]:
-    """End the process with the block, even if the test fails."""
+    """End the process at the end of the block, even if the test fails."""
     try:
         yield
     finally:

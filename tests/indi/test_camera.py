@@ -1,4 +1,4 @@
-"""The camera over a stock server: both transports of the pixels, and drivers and links that are killed."""
+"""The camera with a stock server, with both transports of the pixels, and with killed drivers and links."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The commands `devices`, `init`, `safe` and `run` with stock servers; nights that are interrupted or lose a driver."""
+"""The commands `devices`, `init`, `safe` and `run` with stock servers, and nights that end early or lose a driver."""
 
 import os
 import signal

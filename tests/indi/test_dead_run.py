@@ -1,4 +1,4 @@
-"""After a run that died with its panel light on, the next run switches it off first, even if its plan does not fit."""
+"""If a run crashed with its panel light on, the next run first switches it off, even if its plan does not fit."""
 
 import json
 from dataclasses import asdict

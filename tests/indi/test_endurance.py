@@ -1,4 +1,4 @@
-"""Thousands of frames through the real link: no frame is lost, and neither memory nor open files grow."""
+"""Thousands of frames over the real link, without lost frames or growth of memory or open files."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Nights during which real processes are killed, stopped and restarted, in each phase: all masters are made."""
+"""Nights produce all masters although real processes are killed, stopped and restarted in each phase."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""However a night ends, the rig is safe: real processes, with panel light and cooler read from the server."""
+"""The rig is safe however a night of real processes ends. The server reports the panel light and the cooler."""
 
 import os
 import pty

@@ -1,7 +1,8 @@
-"""A disk that forgets what was not flushed when its power is cut, and whose calls can be made to fail.
+"""A disk that loses unflushed data when its power is cut, and whose calls can be made to fail.
 
-Files lie on the real file system below one folder, and the calls of `os` that change them are watched. POSIX promises
-no more: the bytes of a file are safe once it was flushed, its name once its folder was, and so is the folder itself.
+The files are on the real file system below one folder, and the calls of `os` that change them are watched. As in POSIX,
+the bytes of a file are safe once the file has been flushed. The name of a file or folder is safe once the folder that
+contains it has been flushed.
 """
 
 import os
@@ -15,28 +16,28 @@ from random import Random
 from typing import Any
 
 PLENTY_BLOCKS = 1 << 30
-"""Free on the disk, however full the real one is."""
+"""Free blocks on the simulated disk, regardless of the real disk."""
 
 THROWN_AWAY = ("index.sqlite",)
-"""Files of the project that it may make anew."""
+"""Files that coldframe may delete and build again."""
 
 OPERATIONS = ("open", "write", "fsync", "link", "replace", "rename", "unlink", "mkdir", "statvfs")
 
 
 @dataclass(slots=True)
 class DiskFault:
-    """Calls that fail.
+    """A fault of the disk, in which some calls of one kind fail.
 
     Attributes
     ----------
     operation
         One of "create", "write", "flush-file", "flush-folder", "link", "room".
     error
-        Number of the error; of "room" none: there is no free space then.
+        Error number. It is ignored for "room", which makes the disk report no free space.
     first, times
-        Number of the first call that fails, and how many do.
+        Number of the first call that fails, and number of calls that fail.
     calls, met
-        How many calls there were, and how many of them failed.
+        Number of calls so far, and number of calls that have failed.
     """
 
     operation: str
@@ -55,16 +56,16 @@ class DiskFault:
 
 @dataclass
 class SimulatedDisk:
-    """The disk below a folder, while `watched`.
+    """The simulated disk, which consists of all files below a folder while it is `watched`.
 
     Attributes
     ----------
     root
-        Everything below it is on the disk; what is there already is safe.
+        Folder of the disk. Files that exist when watching starts are safe.
     faults
-        What fails.
+        Faults of the disk.
     removed
-        Names that were safe, and were deleted or overwritten by another name's file.
+        Names that were safe, and were then deleted or overwritten.
     """
 
     root: Path
@@ -73,15 +74,15 @@ class SimulatedDisk:
     _real: dict[str, Callable[..., Any]] = field(default_factory=dict)
     _inodes: dict[int, int] = field(
         default_factory=dict
-    )  # number on the file system -> ours, which is never used twice
+    )  # inode number on the file system -> our number, which is never reused
     _count: int = 0
     _flushed: dict[int, bytes] = field(default_factory=dict)
-    _names: dict[str, dict[str, int]] = field(default_factory=dict)  # of each folder, as it was last flushed
+    _names: dict[str, dict[str, int]] = field(default_factory=dict)  # names in each folder when it was last flushed
     _safe: dict[str, int] = field(default_factory=dict)
 
     @contextmanager
     def watched(self) -> Iterator["SimulatedDisk"]:
-        """Watch the calls of this process for the length of the block."""
+        """Watch the calls of this process for the duration of the block."""
         self._real = {name: getattr(os, name) for name in OPERATIONS}
         self._note_all()
         for name in OPERATIONS:
@@ -93,7 +94,7 @@ class SimulatedDisk:
                 setattr(os, name, call)
 
     def missing(self) -> list[str]:
-        """Return what was safe and is not there any more as it was: one sentence each."""
+        """Return one sentence for each safe file that is missing or has changed."""
         wrong = [f"{path} was deleted" for path in self.removed]
         for path, inode in self._safe.items():
             try:
@@ -102,13 +103,13 @@ class SimulatedDisk:
                 wrong.append(f"{path} is gone: {error}")
                 continue
             flushed = self._flushed[inode]
-            # A journal grows; nothing else may be another than it was.
+            # A journal may grow. No other file may change.
             if now != flushed and not (path.endswith(".jsonl") and now.startswith(flushed)):
                 wrong.append(f"{path} has other bytes than were flushed")
         return wrong
 
     def power_cut(self, random: Random) -> None:
-        """Leave below the root what a power cut may leave; what was not flushed is there, torn or gone, by chance."""
+        """Cut the power. Unflushed data below the root is randomly kept, torn or removed."""
         self._cut(str(self.root), random)
 
     def _cut(self, folder: str, random: Random) -> None:
@@ -133,12 +134,12 @@ class SimulatedDisk:
         now, flushed = Path(entry.path).read_bytes(), self._flushed.get(self._inode(entry.stat()), b"")
         if now == flushed:
             return
-        # What was appended since the flush may be there in part, or its blocks without their bytes.
+        # Data appended since the flush may be kept in part, or its blocks may contain zeros.
         length = random.randint(len(flushed), max(len(now), len(flushed)))
         torn = flushed + now[len(flushed) : length] if now.startswith(flushed) else now[:length]
         Path(entry.path).write_bytes(torn if random.random() < 0.7 else torn + bytes(length % 4096))
 
-    # ---- what is noted ----
+    # ---- the flushed state ----
 
     def _note_all(self) -> None:
         for folder, _, names in os.walk(self.root):
@@ -146,7 +147,7 @@ class SimulatedDisk:
                 path = Path(folder, name)
                 self._flushed[self._inode(path.stat())] = path.read_bytes()
             self._note_folder(folder)
-        self._safe.clear()  # what was there before may be replaced
+        self._safe.clear()  # files from before may be replaced
 
     def _note_folder(self, folder: str) -> None:
         self._names[folder] = {}
@@ -228,7 +229,7 @@ class SimulatedDisk:
             self._safe[path] = self._safe.pop(source)
 
     def _forget(self, path: Any) -> None:
-        """Forget a file that loses its last name: the file system uses its number again."""
+        """Forget a file that loses its last name, because the file system may reuse its inode number."""
         if self._has(path) and os.path.lexists(path) and (status := Path(path).lstat()).st_nlink == 1:
             self._inodes.pop(status.st_ino, None)
 

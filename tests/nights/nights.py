@@ -40,13 +40,13 @@ class NightRun:
 
 
 def tiny(rig: SimulatedRig) -> SimulatedRig:
-    """Return the rig with a sensor so small that its nights take seconds."""
+    """Return the rig with a small sensor, with which a night takes only seconds."""
     sensor = rig.sensor.model_copy(update={"width": 160, "height": 120})
     return rig.model_copy(update={"sensor": sensor})
 
 
 class Inline(ThreadPoolExecutor):
-    """Runs blocking work in the calling thread: under virtual time, the real duration of a thread would be random."""
+    """An executor that runs work in the calling thread, because a thread's duration is random under virtual time."""
 
     def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
@@ -71,9 +71,9 @@ async def run_night(
     hear: Callable[[Event], None] = lambda _: None,
     steer: Callable[[Steering, EventStream], None] = lambda _steering, _events: None,
 ) -> NightRun:
-    """Run a night over simulated devices, or resume one that an earlier run left unfinished in the folder.
+    """Run a night over simulated devices, or resume a night that an earlier run left unfinished in the folder.
 
-    `meddle` may replace devices, `steer` may make requests, and `hear` gets the events.
+    `meddle` may replace devices, `steer` may make requests, and `hear` is called with each event.
     """
     asyncio.get_running_loop().set_default_executor(Inline())
     clock, events, seen = NightClock(START), EventStream(), list[Event]()

@@ -1,15 +1,15 @@
-"""What must hold after any night, whatever went wrong; one sentence for each thing that does not.
+"""Checks that every night must pass, regardless of its faults. Each violation is reported as one sentence.
 
-What the project says that it cannot find (docs/pixel-checks.md) is spelt out where it is let pass, and counted:
+According to docs/pixel-checks.md, coldframe cannot detect some faults. The oracle accepts and counts these cases:
 
-- light that is the same in all frames of a set without light, as it looks like dark current (`CONSTANT_LIGHT`);
-- frames of a set that are all wrong in the same way, as there is nothing to compare them with (`ALL_ALIKE`);
-- another filter than was ordered, where no other filter of the night gives the same light (`OTHER_FILTER`);
-- a gain that is not obeyed where no earlier night knows the one that the camera has: of it there is a warning only
+- light that is the same in all frames of a set without light, because it looks like dark current (`CONSTANT_LIGHT`);
+- frames of a set that all have the same error, because there is no correct frame to compare (`ALL_ALIKE`);
+- flats through a wrong filter, if no other flats of the night have the same light (`OTHER_FILTER`);
+- a gain that the camera ignores, if no earlier night measured the camera's actual gain, so that there is only a warning
   (`UNKNOWN_GAIN`);
-- a temperature that leaves the setpoint within the minute in which nobody asks a silent thermometer, or while all that
-  it tells at the end of a frame is nonsense (`SILENCE`);
-- a lamp that burns at the end although its driver says that it is out, as no frame is shot after it
+- a temperature that leaves the setpoint in the first minute after a thermometer falls silent, or while the reading at
+  the end of the frame is impossible (`SILENCE`);
+- a lamp that stays on at the end although its driver reports it as off, because no later frame shows its light
   (`UNSEEN_LAMP`).
 """
 
@@ -67,20 +67,20 @@ CONSTANT_LIGHT, ALL_ALIKE, OTHER_FILTER = "constant light", "all frames wrong al
 UNKNOWN_GAIN, SILENCE, UNSEEN_LAMP = "gain never seen", "silent thermometer", "lamp not seen"
 BLOCK = 2880
 TEMPERATURE_SLACK_C = 0.15
-"""A thermometer reads with noise, once a second."""
+"""Allowance for the noise of the thermometer, which is read once a second."""
 
 NOISES = {FrameKind.BIAS: 8.5, FrameKind.DARK: 1.5, FrameKind.DARK_FLAT: 1.5}
-"""Differences of light within a set that may pass, in units of a pixel's noise: see `frame_gate` and `light_leak`."""
+"""Accepted differences in light within a set, in units of a pixel's noise (see `frame_gate` and `light_leak`)."""
 
 LEAST_BIAS_LIGHT_ADU = 21.0
-"""And of bias at least so much."""
+"""Smallest limit on the difference in light between bias frames."""
 
 LATE_S = 2.0
 
 
 @dataclass
 class Verdict:
-    """What an oracle found: what does not hold, and what was let pass because it is documented."""
+    """The violations that an oracle found, and the documented limits that it accepted."""
 
     wrong: list[str] = field(default_factory=list)
     limits: Counter[str] = field(default_factory=Counter)
@@ -88,7 +88,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class SavedFrame:
-    """An accepted frame as it lies on the disk."""
+    """An accepted frame on the disk."""
 
     name: str
     step: int
@@ -98,7 +98,7 @@ class SavedFrame:
 
 
 class Oracle:
-    """Looks at what a night left behind."""
+    """A judge of the results of a night."""
 
     def __init__(self, run: TroubledRun) -> None:
         self.run = run
@@ -112,7 +112,7 @@ class Oracle:
         }
 
     def judge(self) -> Verdict:
-        """Check all of it."""
+        """Check all results."""
         self.verdict.wrong += self.run.disk.missing()
         self.verdict.wrong += [f"task {name!r} was left behind" for name in self.run.leftovers]
         for check in (self._ending, self._journal, self._accepted, self._masters, self._safety):
@@ -133,7 +133,7 @@ class Oracle:
     def _steps(self) -> tuple[PlannedStep, ...]:
         return self._of(NightStarted)[0].steps
 
-    # ---- the run ends, with an outcome that fits ----
+    # ---- the run ends with a matching outcome ----
 
     def _ending(self) -> Iterator[str]:
         run, met = self.run, self.run.met()
@@ -165,7 +165,7 @@ class Oracle:
         if len(told) != seen or told[-1] != "night-ended":
             yield f"the journal has {len(told)} of {seen} events, the last {told[-1:]}"
 
-    # ---- what was accepted ----
+    # ---- accepted frames ----
 
     def _accepted(self) -> Iterator[str]:
         counted: dict[str, FrameAccepted] = {}
@@ -177,7 +177,7 @@ class Oracle:
                         yield f"{name} was accepted twice"
                     counted[name] = event
                 case FrameRejected():
-                    # What was accepted and is put aside, as its set is lit, has its name still.
+                    # A frame that was accepted and later moved to quarantine, because its set is lit, keeps its name.
                     aside = Path(event.path)
                     if counted.pop(_first_name(aside), None) is not None:
                         yield from self._file(aside)
@@ -192,7 +192,7 @@ class Oracle:
         aside = Path(event.path).parents[2] / "quarantine" / name
         is_gone = aside.exists() and not Path(event.path).exists()
         if is_gone and self.run.met().keys() & self.run.night.disk_faults.keys():
-            # The disk failed while it was put aside, so nobody could be told that it is.
+            # The disk failed during the move to quarantine, so no event could report it.
             yield from self._file(aside)
             return
         try:
@@ -209,7 +209,7 @@ class Oracle:
         yield from self._settings(frame, event)
 
     def _file(self, path: Path) -> Iterator[str]:
-        """Check structure and checksums, with nothing of ours."""
+        """Check the structure and the checksums without coldframe's code."""
         content = path.read_bytes()
         words = int(np.frombuffer(content[: len(content) // 4 * 4], ">u4").sum(dtype=np.uint64))
         while words >> 32:
@@ -239,13 +239,13 @@ class Oracle:
         if "ignored-gain" not in self.run.faults:
             yield f"{frame.name} has another gain than it says"
         elif not self._spoilt_checks() and not self._has_noticed(Severity.WARNING, Topic.GAIN):
-            # The check has two frames to go by; of spoilt ones it can make nothing.
+            # The check needs two frames that are not spoilt.
             yield f"{frame.name} has another gain than it says, and nothing was said of it"
         else:
             self.verdict.limits[UNKNOWN_GAIN] += 1
 
     def _spoilt_checks(self) -> bool:
-        """Tell whether frames were spoilt, or lit, from which the gain could be told."""
+        """Return True if the frames that could show the gain may have been spoilt or lit."""
         biases = (truth for truth in self.run.telescope.truths.values() if truth.kind is FrameKind.BIAS)
         return bool(self.spoilt) or any(truth.unwanted_adu > LEAST_BIAS_LIGHT_ADU / 100 for truth in biases)
 
@@ -264,7 +264,7 @@ class Oracle:
             return
         silent = self.run.faults.get("silent-thermometer")
         since_s = silent.silent_since_s if isinstance(silent, SilentThermometer) else None
-        # Nonsense during a frame is taken for no reading: those before and after it count.
+        # Impossible readings during a frame count as missing. Only the readings before and after the frame count.
         hidden = {"nonsense-reading", "drifting-sensor"} <= self.run.met().keys()
         is_unread = hidden or frame.header.get("CCD-TEMP") is None
         if is_unread or (since_s is not None and truth.began_s <= since_s + SILENCE_S):
@@ -314,7 +314,7 @@ class Oracle:
             yield f"{master} holds flats of several filters"
 
     def _darkness(self, master: str, truths: list[Truth]) -> Iterator[str]:
-        """Check that no frame has more light than the others: what is the same in all cannot be told."""
+        """Check that no frame has more light than other frames. Light that is equal in all frames is undetectable."""
         light_adu, shot = [truth.unwanted_adu for truth in truths], truths[0].shot
         sensor = self.run.telescope.sensor
         e_per_adu = sensor.e_per_adu(shot.gain)
@@ -329,7 +329,7 @@ class Oracle:
             self.verdict.limits[CONSTANT_LIGHT] += 1
 
     def _filters(self) -> Iterator[str]:
-        """Check that flats were shot through their filters, where that can be found."""
+        """Check that flats were shot through the correct filters, where a wrong filter can be detected."""
         wheel = self.run.night.rig.wheel
         if wheel is None:
             return
@@ -345,7 +345,7 @@ class Oracle:
         if "stuck-wheel" not in self.run.faults:
             yield f"flats of other filters than they say: {wrong}"
         elif self.spoilt or "unsteady-light" in self.run.met():
-            # Filters are told by their light: spoilt test frames and a lamp that never shines alike tell none.
+            # Filters are identified by their light, which spoilt test frames and an unsteady lamp make impossible.
             self.verdict.limits[OTHER_FILTER] += 1
         elif len(set(used.values())) < len(used) and self._remembers:
             yield f"a stuck wheel was not found, though the filters are known: {used}"
@@ -378,7 +378,7 @@ class Oracle:
         if cooler is None:
             return
         is_told = self._has_noticed(Severity.ERROR, Topic.COOLER)
-        # A driver that says that the cooler is off, with a thermometer that says nothing, is believed.
+        # If the thermometer is silent, coldframe relies on the driver's report that the cooler is off.
         is_hidden = {"cooler-stays-on", "silent-thermometer"} <= run.met().keys()
         if settings.cooling.at_end != "hold" and cooler.setpoint_c is not None and not (is_told or is_hidden):
             yield f"the cooler is on at {cooler.setpoint_c} C, though it was to be switched off"
@@ -386,7 +386,7 @@ class Oracle:
             yield "the cooler is off, though it was to hold"
 
     def _burning(self) -> Iterator[str]:
-        """Say that the lamp burns, unless its driver says that it does not."""
+        """Report a lamp that is on, unless its driver reports it as off."""
         if {"burning-lamp", "inverted-panel"} & self.run.faults.keys():
             self.verdict.limits[UNSEEN_LAMP] += 1
         else:
@@ -394,10 +394,10 @@ class Oracle:
 
 
 def _first_name(path: Path) -> str:
-    """Return the name that a file had before another one of its name was there already."""
+    """Return a file's name without the suffix that was added because the name already existed."""
     return re.sub(r"(_\d{4})-\d+$", r"\1", path.stem) + path.suffix
 
 
 def judge(run: TroubledRun) -> Verdict:
-    """Look at what a night left behind."""
+    """Judge the results of a night."""
     return Oracle(run).judge()

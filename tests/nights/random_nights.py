@@ -1,9 +1,9 @@
 """Draw whole nights from seeds: a plan, a rig, and its faults. The same seed gives the same night.
 
-All of the night is real, from the plan to the last line of its journal, except devices, time, and the answers of the
-disk. Faults of the link to a real INDI server (rows 15, 42, 43, 44 of the matrix), of the broker (45, 46), of the
-user's commands (11) and of the process itself (48, 49) are tested with real ones, in tests/indi, tests/devices,
-tests/capture and tests/crash. Row 21 is repaired before there is a frame.
+Only the devices, the time, and the results of calls to the disk are simulated. Faults of the link to an INDI server
+(rows 15, 42, 43, 44 of the matrix), of the broker (45, 46), of the user's commands (11) and of the process (48, 49) are
+tested with real servers, brokers, commands and processes in tests/indi, tests/devices, tests/capture and tests/crash.
+The fault in row 21 is repaired before the first frame.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ LONGEST_RUN_S = PATIENCE_S
 """Real time after which a night counts as hanging without letting virtual time pass."""
 
 STUCK_S = 60.0
-"""Real time after that until a night that blocks the event loop is interrupted by a signal."""
+"""Additional real time after which a signal interrupts a night that blocks the event loop."""
 
 DISK_FAULTS: dict[str, tuple[int, ...]] = {
     "full-disk": (40,),
@@ -68,7 +68,7 @@ KINDS: dict[str, tuple[int, ...]] = {
 """All kinds of faults and their rows in the fault matrix."""
 
 ENDING = ("full-disk", "bad-disk", "bad-folder", "read-only-disk", "wedged-firmware", INTERRUPTION)
-"""Kinds that end a night or all its exposures. A night gets at most one of them, and late."""
+"""Kinds that end a night or all its exposures. A night has at most one of them, and it occurs late."""
 
 RARELY_MET = (
     "repeated-frame",
@@ -79,7 +79,7 @@ RARELY_MET = (
     "read-only-disk",
     INTERRUPTION,
 )
-"""Kinds before which a night often ends. A pack holds two of each."""
+"""Kinds that often do not occur before the night ends. A pack contains two of each."""
 
 PACK = (*sorted(KINDS), *RARELY_MET)
 HANDS = (1, 2, 3, 5, 7, 9, 12, 15, 17, 19)
@@ -95,9 +95,9 @@ class TroubledNight:
     kinds
         Kinds of its faults.
     interrupted_after_s
-        When the user ends it; None if it runs to its end.
+        Time at which the user ends the night; None if the night runs to its end.
     knows_the_rig
-        Whether there was an earlier night without faults.
+        True if there was an earlier night without faults.
     """
 
     seed: int
@@ -143,7 +143,7 @@ def draw(seed: int) -> TroubledNight:
     kinds = _dealt(seed)
     rig, knows_the_rig = _rig(random, kinds), random.random() < 0.5
     if not knows_the_rig:
-        # Another specimen of the camera, which may need dark flats.
+        # This is a different specimen of the camera, which may need dark flats.
         sensor = rig.sensor.model_copy(update={"short_exposure_adu": random.choice([0.0, 300.0])})
         rig = rig.model_copy(update={"seed": random.randrange(1000), "sensor": sensor})
     return TroubledNight(
@@ -192,7 +192,7 @@ def _rig(random: Random, kinds: tuple[str, ...]) -> SimulatedRig:
 
 
 def _settings(random: Random, rig: SimulatedRig, *, turns: bool) -> Settings:
-    """Draw a plan of few sets of few frames that the rig can shoot. The wheel has to turn if `turns`."""
+    """Draw a plan of a few small sets that the rig can shoot. The wheel has to turn if `turns` is true."""
     plan = _plan_for(rig)
     filters = random.sample(["L", "R", "Ha"], 3 if turns else random.choice([1, 2])) if rig.wheel else [None]
 
@@ -246,17 +246,17 @@ def _disk_fault(kind: str, random: Random) -> DiskFault:
 def run(
     night: TroubledNight, folder: Path | None = None, prepare: Callable[[EventStream], None] = lambda _: None
 ) -> Iterator[TroubledRun]:
-    """Run a drawn night. Its files are in a scratch folder for the length of the block, or in `folder`.
+    """Run a drawn night. Its files are in `folder`, or in a scratch folder for the duration of the block.
 
-    `prepare` may subscribe to the night's events, or keep them.
+    `prepare` may subscribe to the night's events, or store them.
 
     Raises
     ------
     NightHangsError
-        If it does not end.
+        If the night does not end.
     """
     with contextlib.ExitStack() as stack:
-        # Paths of open files, as the system reports them, have no links in them.
+        # The system reports the paths of open files without symbolic links.
         scratch = folder or Path(stack.enter_context(TemporaryDirectory(prefix="coldframe-night-")))
         storage = scratch.resolve() / "storage"
         storage.mkdir()
@@ -264,7 +264,7 @@ def run(
             _remember(night, storage)
         if BROKEN_MEMORY in night.kinds:
             _break_memory(night, storage)
-        # Frames this small are not worth a thread.
+        # The frames are too small to justify a thread.
         stack.enter_context(patch("coldframe.calibration.threads._pool", _inline))
         yield _run(night, storage, prepare)
 
@@ -312,7 +312,7 @@ async def _watched(night: TroubledNight, disk: SimulatedDisk, prepare: Callable[
 
 
 def _remember(night: TroubledNight, storage: Path) -> None:
-    """Copy what a night without faults learns about this rig."""
+    """Copy the files with which a night without faults learns about this rig."""
     without_cover = night.rig.panel.model_copy(update={"cover_travel_s": None})
     alike = night.rig.model_copy(update={"panel": without_cover, "ambient_c": 12.0})
     for name, content in _earlier(alike.model_dump_json()).items():
@@ -335,7 +335,7 @@ def _earlier(rig: str) -> dict[str, bytes]:
 
 
 def _break_memory(night: TroubledNight, storage: Path) -> None:
-    """Replace the library's index and everything learned by garbage."""
+    """Replace the library's index and all learned values with garbage."""
     random = Random(f"garbage {night.seed}")
     (storage / LIBRARY).mkdir(exist_ok=True)
     (storage / CAMERAS / "Coldframe-Camera").mkdir(parents=True, exist_ok=True)

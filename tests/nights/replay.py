@@ -1,6 +1,6 @@
-"""Replay drawn nights: ``python -m tests.nights.replay 1234``, or ``0-299`` for a table of many.
+"""Replay drawn nights: ``python -m tests.nights.replay 1234``, or ``0-299`` for a table of many nights.
 
-For one seed it prints all events; its files stay in the folder given by ``--keep``.
+For a single seed, the command prints all events. The night's files stay in the folder given by ``--keep``.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Report:
     wrong
         Violations; empty after a good night.
     met, limits
-        How often each kind of fault took effect, and which documented limits were met.
+        Number of times that each kind of fault took effect, and the documented limits that were met.
     """
 
     seed: int
@@ -95,7 +95,7 @@ class Tally:
 
 
 def play(seed: int, keep: Path | None = None, prepare: Callable[[EventStream], None] = lambda _: None) -> Report:
-    """Play a night and judge it. An exception is a violation, too. `prepare` may subscribe to its events."""
+    """Play a night and judge it. An exception is also a violation. `prepare` may subscribe to its events."""
     night, began_s = draw(seed), time.perf_counter()
     try:
         with run(night, keep, prepare) as after:
@@ -115,11 +115,11 @@ def play(seed: int, keep: Path | None = None, prepare: Callable[[EventStream], N
 
 
 def play_all(seeds: Iterable[int], processes: int | None = None) -> Tally:
-    """Play many nights, some at the same time, and print each failure as it comes."""
+    """Play many nights, several at a time, and print each failure when it occurs."""
     wanted = list(seeds)
     processes = min(processes or len(os.sched_getaffinity(0)), max(len(wanted) // len(HANDS), 1))
     tally, began_s = Tally(processes=processes), time.perf_counter()
-    # A block goes to one process, which caches what it learned about rigs.
+    # Each block is run by one process, which caches the values that it has learned about rigs.
     with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_quietly) as pool:
         for report in pool.map(play, wanted, chunksize=len(HANDS)):
             tally.add(report)
@@ -152,7 +152,7 @@ def _tell(seed: int, keep: Path | None) -> int:
 
 
 def main() -> int:
-    """Play the seeds of the command line. Return 1 if one of them fails."""
+    """Play the seeds given on the command line. Return 1 if a night fails."""
     parser = argparse.ArgumentParser(prog=COMMAND.format("").strip(), description=__doc__)
     parser.add_argument("seeds", help="one seed, or two joined by a hyphen")
     parser.add_argument("--keep", type=Path, help="folder in which the files of one seed stay")

@@ -1,4 +1,4 @@
-"""Nights with a lamp beside the telescope: off while it must be dark, and on again at the end, however it ends."""
+"""Nights with a lamp next to the telescope, which is off for dark frames and on again at the end of every night."""
 
 import asyncio
 from dataclasses import replace

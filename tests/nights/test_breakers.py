@@ -1,4 +1,4 @@
-"""Nights with a device that fails again and again: sets that do not need it go on, and no hour is wasted on it."""
+"""Nights with a device that fails repeatedly. Sets that do not need the device continue without long delays."""
 
 import asyncio
 import sys
@@ -95,7 +95,7 @@ async def test_a_lost_wheel_costs_only_the_flats(tmp_path: Path) -> None:
     night = await run_night(short(), SMALL, tmp_path, losing("wheel", FrameKind.BIAS, 4))
     assert night.outcome is NightOutcome.INCOMPLETE
     assert made(night) == ["MasterBias", "MasterDark"]
-    assert any("go on without it" in notice.text for notice in night.of(Notice))
+    assert any("continue without it" in notice.text for notice in night.of(Notice))
     assert sum(reason.endswith("(for 5 min)") for reason in failures(night)) == 0, "it was waited for once"
     assert lasted_min(night) < 15
 
@@ -200,7 +200,7 @@ async def test_the_third_foreign_change_ends_the_night_in_the_safe_state_and_is_
     night = await run_night(short(), SMALL, tmp_path, rigged)
     assert night.outcome is NightOutcome.ABORTED
     (ended,) = night.of(NightEnded)
-    assert "gain is 10 where 150 was set" in ended.summary
+    assert "gain is 10 instead of 150" in ended.summary
     assert len(reasons(tmp_path)) >= 3
     assert all("gain10" not in accepted.path for accepted in night.of(FrameAccepted))
     rigged.assert_safe()

@@ -1,4 +1,4 @@
-"""A clock that is set during the night changes no date, and the frames tell that it was."""
+"""Setting the clock during the night changes no date, and the frames record the change."""
 
 import time
 from datetime import timedelta
@@ -44,7 +44,7 @@ async def test_the_night_goes_on_and_says_so_once(
 ) -> None:
     night = await night_with_step(tmp_path, step_s, monkeypatch)
     assert night.outcome is NightOutcome.COMPLETE
-    assert len([notice for notice in night.of(Notice) if f"was set by {step_s:+.0f} s" in notice.text]) == 1
+    assert len([notice for notice in night.of(Notice) if f"was changed by {step_s:+.0f} s" in notice.text]) == 1
     assert all(START <= event.at < START + timedelta(hours=1) for event in night.events)
     flags = [fits.getheader(accepted.path).get("CFCLOCK") for accepted in night.of(FrameAccepted)]
     assert flags[0] is None

@@ -1,4 +1,4 @@
-"""Every frame that the camera delivers ends in a file, in sets and in twilight, whatever happens just afterwards."""
+"""Every frame that the camera delivers is saved in a file, in sets and in twilight, regardless of later events."""
 
 import asyncio
 from collections import Counter

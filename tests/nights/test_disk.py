@@ -1,4 +1,4 @@
-"""The simulated disk: what it forgets in a power cut, and that nothing which the project calls durable is among it."""
+"""The losses of the simulated disk in a power cut, which do not include durable files of coldframe."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What a night leaves in the library."""
+"""The files that a night adds to the library."""
 
 from pathlib import Path
 

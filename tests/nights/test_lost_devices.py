@@ -1,4 +1,4 @@
-"""Nights on which a device goes away: it is waited for, and no frame shot meanwhile counts."""
+"""Nights on which a device disappears. coldframe waits for the device, and frames shot meanwhile do not count."""
 
 import asyncio
 import json

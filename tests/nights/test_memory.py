@@ -1,4 +1,4 @@
-"""A link that has grown is started anew between sets; a driver that has grown is told of once."""
+"""A link that uses too much memory is restarted between sets. A driver that does is only reported, and only once."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Nights in real time with a light on a real MQTT broker as flat panel; the simulated camera sees its lamp."""
+"""Nights in real time, with a light on a real MQTT broker as the flat panel of a simulated camera."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""Nights of an earlier version, whose journals lack the fields that events have had since: still reported and resumed.
+"""Reporting and resuming nights of an earlier version, whose journals lack the fields that events have today.
 
-`of_67ea06a` holds two nights of the small rig with a sensor of 64 x 48 pixels, written by commit 67ea06a; in their
-journals only the folder's path was changed. One is complete (without its files); the other was ended by request in
-the first flats of Ha, after a retried bias frame and a skipped tuning of L.
+`of_67ea06a` contains two nights of the small rig with a sensor of 64 x 48 pixels, written by commit 67ea06a. Only the
+path of the folder in their journals was changed. One night is complete, but its files are missing. The user ended
+the other night in the first flats of Ha, after a retried bias frame and a skipped tuning of L.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Hundreds of nights from seeds, each with faults drawn from the matrix, each judged by the oracle."""
+"""Hundreds of nights from seeds, with faults from the matrix. The oracle judges each night."""
 
 import asyncio
 import errno

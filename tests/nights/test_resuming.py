@@ -1,4 +1,4 @@
-"""Nights whose run ended early: the next run makes the rig safe, counts the frames on disk, and shoots the rest."""
+"""Nights whose run ended early. The next run makes the rig safe, counts the frames on disk, and shoots the rest."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Twilight flats in whole nights: a simulated dawn and a simulated dusk, with three filters."""
+"""Twilight flats in whole nights with a simulated dawn, a simulated dusk, and three filters."""
 
 from pathlib import Path
 

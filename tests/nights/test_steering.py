@@ -1,4 +1,4 @@
-"""Nights that the user pauses, resumes and aborts, and whose sets are skipped. The rig is safe at the end of each."""
+"""Nights that the user pauses, resumes and aborts, and whose sets are skipped. Each night ends with a safe rig."""
 
 import asyncio
 from collections.abc import Callable
@@ -240,7 +240,7 @@ async def test_a_later_set_is_skipped(tmp_path: Path) -> None:
     assert steerer.answers == [
         "dark 2 s is skipped",
         "dark 2 s is skipped already",
-        "tune flat L is not a set of frames: only those can be skipped",
+        "tune flat L is not a set of frames, and only sets can be skipped",
         "there is no step 99",
     ]
 

@@ -1,6 +1,6 @@
-"""A broker that dies, hangs and comes back in every phase of a night changes no bit of a frame, and costs no time.
+"""A broker that crashes, hangs and returns in every phase of a night neither changes a frame nor costs time.
 
-The nights run in virtual time. Telemetry has a thread with an event loop of its own, so it connects in real time.
+The nights run in virtual time. Telemetry has a thread with a separate event loop, so it connects in real time.
 """
 
 import asyncio

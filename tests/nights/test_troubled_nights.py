@@ -1,4 +1,4 @@
-"""Nights on which something fails: what can still be made is made, and the rig is left safe."""
+"""Nights with faults. coldframe builds all masters that are still possible, and leaves the rig safe."""
 
 import asyncio
 import errno

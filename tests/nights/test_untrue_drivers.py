@@ -1,4 +1,4 @@
-"""Nights on which pixels and drivers disagree: the pixels decide, and little time is lost."""
+"""Nights on which pixels and drivers disagree. coldframe relies on the pixels, and loses little time."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""An event loop whose time passes only when nothing is left to do: a night takes as long as its arithmetic."""
+"""An event loop whose time advances only when no task can run, so that a night takes only its computing time."""
 
 import asyncio
 import math
@@ -9,18 +9,18 @@ from tests.nights.nights import Inline
 
 
 class NightHangsError(Exception):
-    """Nothing will ever happen any more, or not within the time that a night may take."""
+    """The night cannot continue, or exceeds its time limit."""
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Blocking work is done on the spot, so nothing but the loop's own timers moves the clock.
+    """An event loop that runs blocking work in its own thread, so that only its timers advance the clock.
 
     Parameters
     ----------
     end_s
-        Time at which whatever still runs counts as hanging.
+        Virtual time at which a running night counts as hanging.
     real_s
-        Seconds of real time after which it does so without letting the time pass.
+        Seconds of real time after which a night counts as hanging.
     """
 
     def __init__(self, end_s: float, real_s: float = math.inf) -> None:
@@ -34,11 +34,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now_s
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  as the base's
-        """Do nothing: no thread works, and waiting for one would be waiting for ever."""
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  as in the base
+        """Do nothing, because there is no thread to wait for."""
 
     def look_at_real_time(self) -> None:
-        """Give up between two rounds of the loop, once: what is cancelled then still gets its turns."""
+        """Raise an error between two rounds of the loop, but only once, so that cancelled tasks can still end."""
         if time.monotonic() > self._overdue_at_s:
             self._overdue_at_s = math.inf
             raise NightHangsError(f"no time passes: it did not end within {self._real_s} s")
@@ -52,7 +52,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 class _Timer(selectors.DefaultSelector):
-    """Looks for what is ready, and instead of waiting lets the time pass."""
+    """A selector that advances the virtual time instead of waiting."""
 
     def __init__(self, loop: VirtualTimeLoop) -> None:
         super().__init__()

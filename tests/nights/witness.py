@@ -1,4 +1,4 @@
-"""The truth about each frame of a simulated night, whatever the drivers claim."""
+"""The truth about each frame of a simulated night, regardless of the drivers' reports."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -16,18 +16,18 @@ from coldframe.simulators.sensor import Exposure
 
 @dataclass(frozen=True)
 class Truth:
-    """How a frame was really shot.
+    """The true conditions of a frame.
 
     Attributes
     ----------
     shot
-        With the gain that the camera really had.
+        The exposure, with the gain that the camera actually had.
     kind
-        That was ordered.
+        The kind of frame that was requested.
     began_s, sensor_c
-        When it began, and the sensor's true temperatures when it began and ended.
+        Start of the exposure, and the sensor's true temperatures at its start and end.
     unwanted_adu
-        Light in a frame that should have none: mean over a clear sensor, ADU.
+        Light in a frame that should have no light, as a mean over a clear sensor in ADU.
     """
 
     shot: Exposure
@@ -38,7 +38,7 @@ class Truth:
 
 
 class WitnessedTelescope(Telescope):
-    """A telescope that remembers the truth about each frame, by the digest of its pixels."""
+    """A telescope that records the truth about each frame, by the digest of the frame's pixels."""
 
     def __init__(self, rig: SimulatedRig, started_s: float) -> None:
         super().__init__(rig, started_s)

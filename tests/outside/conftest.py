@@ -1,4 +1,4 @@
-"""Tests against other programs; if one of them is missing, its tests are skipped, and the summary says so."""
+"""Tests against other programs. If a program is missing, its tests are skipped, and the summary reports this."""
 
 import os
 import shutil

@@ -27,14 +27,14 @@ GAIN, OFFSET, SETPOINT_C = 100.0, 50.0, -10.0
 FLAT_S, SKY_S = 1.0, 60.0
 SKY_E_PER_S = 20.0
 FLAT_LEVEL = 0.4
-"""Fraction of the highest value in files."""
+"""Mean level of flats, as a fraction of the highest value in files."""
 
 Frames = Callable[[int], NDArray[np.uint16]]
 
 
 @dataclass
 class Observatory:
-    """The sensor of a shipped rig, reduced to a small one, and the files it produces."""
+    """The sensor of a shipped rig, reduced in size, and the files that it produces."""
 
     rig: str = "small"
     width: int = 240
@@ -56,7 +56,7 @@ class Observatory:
 
     @property
     def e_per_adu(self) -> float:
-        """Electrons per ADU of the files."""
+        """Electrons per ADU in the files."""
         return self.sensor.e_per_adu(GAIN) / self.sensor.model.file_scale
 
     @property
@@ -66,13 +66,13 @@ class Observatory:
 
     @property
     def header(self) -> dict[str, HeaderValue]:
-        """The driver's cards of every frame."""
+        """The driver's cards for every frame."""
         mosaic: dict[str, HeaderValue] = {"BAYERPAT": self.cfa} if self.cfa else {}
         return mosaic | {"EGAIN": self.e_per_adu, "TELESCOP": "Refractor", "FOCUSPOS": 5000, "ROTATANG": 12.5}
 
     @cached_property
     def response(self) -> NDArray[np.float64]:
-        """The true flat: mean 1, each colour separately."""
+        """The true flat, normalised to a mean of 1 in each colour."""
         response = self.sensor.flat_response(0).astype(np.float64)
         if self.cfa is None:
             return np.asarray(response / response.mean())
@@ -83,7 +83,7 @@ class Observatory:
 
     @property
     def sky_adu(self) -> NDArray[np.float64]:
-        """The true calibrated light: the sky, each colour with the sensor's sensitivity."""
+        """The true calibrated light, which is the sky times the sensor's sensitivity to each colour."""
         per_response = self.sensor.flat_response(0) / self.response
         return np.asarray(SKY_E_PER_S * SKY_S * per_response / self.e_per_adu)
 
@@ -113,7 +113,7 @@ class Observatory:
         return flat_response(stack, self.cfa)
 
     def masters(self, folder: Path) -> list[Path]:
-        """Write a master bias, a dark of the lights' exposure, a dark half as long, and a flat."""
+        """Write a master bias, a dark with the lights' exposure, a dark with half that exposure, and a flat."""
         folder.mkdir(parents=True, exist_ok=True)
         flat, masked = self.flat_stack()
         bias = self.master(FrameKind.BIAS, self.dark_stack(60, 0.0, 1_000), 0.001)

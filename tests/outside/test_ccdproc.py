@@ -1,4 +1,4 @@
-"""ccdproc, in a Python of its own, calibrates the same light with the same masters."""
+"""ccdproc, in a separate Python environment, calibrates the same light with the same masters."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Siril repairs the pixels in our list, and no others."""
+"""Siril repairs only the pixels in our list."""
 
 from pathlib import Path
 

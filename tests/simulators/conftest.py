@@ -26,7 +26,7 @@ WHEEL = "Coldframe Filter Wheel"
 
 
 class RawClient:
-    """A connection that keeps all received text and descriptors."""
+    """A connection that stores all received text and descriptors."""
 
     def __init__(self, stream: socket.socket) -> None:
         self.stream = stream
@@ -147,7 +147,7 @@ Serving = Callable[[SimulatedRig], Awaitable[Server]]
 
 @asynccontextmanager
 async def rig_server() -> AsyncIterator[Serving]:
-    """Serves rigs within the running loop."""
+    """Yield a function that serves rigs within the running loop."""
     tasks: list[asyncio.Task[None]] = []
 
     async def start(rig: SimulatedRig) -> Server:
@@ -171,7 +171,7 @@ async def serving() -> AsyncIterator[Serving]:
 
 @pytest.fixture
 async def clients() -> AsyncIterator[Callable[[socket.socket], RawClient]]:
-    """Wraps connections, and closes them at the end."""
+    """Yield a function that wraps connections, and close the connections at the end."""
     opened: list[RawClient] = []
 
     def wrap(stream: socket.socket) -> RawClient:
@@ -201,7 +201,7 @@ FRAMES_BEFORE = 7
 
 @pytest.fixture
 async def indiserver(tmp_path: Path) -> AsyncIterator[Server]:
-    """The rig `small` as a driver under a stock indiserver, with `FRAMES_BEFORE`."""
+    """Serve the rig `small` with `FRAMES_BEFORE`, as a driver under a stock indiserver."""
     if not shutil.which("indiserver"):
         pytest.skip("indiserver is not installed: apt install indi-bin")
     address = new_address()

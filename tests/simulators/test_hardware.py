@@ -1,4 +1,4 @@
-"""Cooler, panel and wheel, and the light that they pass to the sensor."""
+"""The cooler, the panel and the wheel, and the light that reaches the sensor."""
 
 import pytest
 from hypothesis import given

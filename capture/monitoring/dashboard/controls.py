@@ -1,4 +1,4 @@
-"""The keys of the dashboard: they change the view, show help, and send commands to the night. Pure."""
+"""The keys of the dashboard, which change the view, show help, and send commands to the night. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from coldframe.capture.monitoring.progress.state import DashboardState
 from coldframe.capture.monitoring.watching.messages import Command, Request
 
 MESSAGE_STAYS = timedelta(seconds=8)
-"""How long a message is shown in place of the keys."""
+"""Time for which a message is shown in place of the keys."""
 
 TAB = "\t"
 
@@ -29,12 +29,12 @@ class View(StrEnum):
 VIEWS = tuple(View)
 
 SendCommand = Callable[[Command], str | None]
-"""Sends a command to the night; returns the answer, or None if the answer comes later."""
+"""Sends a command to the night, and returns the answer, or None if the answer will follow later."""
 
 
 @dataclass(slots=True)
 class Controls:
-    """The choices of the user at the keyboard, and the messages for the user.
+    """The choices that the user makes with the keyboard, and the messages for the user.
 
     Attributes
     ----------
@@ -43,11 +43,11 @@ class Controls:
     close
         Closes the dashboard; None if it stays open until the night ends.
     allows_commands
-        Whether the night accepts commands; if not, the command keys are hidden.
+        Whether the night accepts commands. If it does not, the command keys are hidden.
     note
         A line above the keys, shown until it is cleared.
     question
-        Asks for confirmation of a command; empty if no command is pending.
+        Question that asks for confirmation of a command; empty if no command is pending.
     """
 
     send: SendCommand
@@ -88,7 +88,7 @@ class Controls:
             self._request(key.lower(), state, now)
 
     def withdraw_outdated_question(self, state: DashboardState) -> None:
-        """Withdraw the question if its night is over or lost, so that the answer cannot affect another night."""
+        """Withdraw the question if its night is over or lost, so that the answer cannot affect the next night."""
         if self._pending_for is not state.night or state.ended is not None or state.lost_at is not None:
             self._pending, self.question = None, ""
 
@@ -102,7 +102,7 @@ class Controls:
 
     def _quit(self, now: datetime) -> None:
         if self.close is None:
-            self.show_message("the dashboard stays open until the night ends; press a or Ctrl-C to end it", now)
+            self.show_message("the dashboard stays open until the night ends; press a or Ctrl-C to end the night", now)
         else:
             self.close()
 
@@ -112,11 +112,11 @@ class Controls:
             case "s" | "a" if not self.allows_commands:
                 self._send(
                     Command(Request.ABORT if key == "a" else Request.SKIP), now
-                )  # the answer is the reason of the refusal
+                )  # the answer is the reason for the refusal
             case "p":
                 self._send(Command(Request.RESUME if state.paused else Request.PAUSE), now)
             case "s" if (step := state.step) is not None:
-                # With the step's number, because the next step may begin before the user answers.
+                # Name the step by its number, because the next step may begin before the user answers.
                 self._pending = Command(Request.SKIP, step.planned.number)
                 self.question = f"Skip {printable(step.planned.title)} and keep its frames so far?"
             case "s":

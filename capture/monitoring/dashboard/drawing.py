@@ -1,4 +1,4 @@
-"""Draw bars, gauges, histograms, curves and pictures from characters, each in a given size."""
+"""Draw bars, gauges, histograms, curves and pictures of a given size from characters."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,8 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-# Hues of Okabe and Ito's palette (Color Universal Design, 2008), distinguishable with every kind of colour vision. Each
-# meaning also has its own sign or word, so that the dashboard is complete without colour.
+# The hues are from Okabe and Ito's palette (Color Universal Design, 2008), which is distinguishable with every kind of
+# colour vision. Each meaning also has a distinct sign or word, so that no information is lost without colour.
 GOOD = Style(color="#2cb899")
 NOTE = Style(color="#56b4e9")
 WARN = Style(color="#e69f00", bold=True)
@@ -33,9 +33,9 @@ class Glyphs:
     Attributes
     ----------
     levels
-        From empty to full, for vertical bars.
+        Characters from empty to full, for vertical bars.
     shades
-        From dark to bright, for pictures without colour.
+        Characters from dark to bright, for pictures without colour.
     braille
         Whether curves are drawn in braille dots.
     """
@@ -112,7 +112,7 @@ ASCII = Glyphs(
 
 
 def fit(text: str, width: int, glyphs: Glyphs) -> str:
-    """Shorten `text` to `width` cells; cut after a word if one ends in the second half."""
+    """Shorten `text` to `width` cells. Cut after a word if a word ends in the second half."""
     if cell_len(text) <= width:
         return text
     room = width - len(glyphs.ellipsis)
@@ -130,7 +130,7 @@ def bar(fraction: float, width: int, glyphs: Glyphs, style: Style = NOTE) -> Tex
 
 
 def sparkline(values: Sequence[float | None], low: float, high: float, glyphs: Glyphs) -> str:
-    """Draw one column per value: None as a gap, `low` as the lowest visible bar, `high` as a full one."""
+    """Draw one column per value: a gap for None, the lowest visible bar for `low`, and a full bar for `high`."""
     steps = len(glyphs.levels) - 1
     span = max(high - low, 1e-9)
     return "".join(
@@ -140,7 +140,7 @@ def sparkline(values: Sequence[float | None], low: float, high: float, glyphs: G
 
 
 def gauge(level: float, low: float, high: float, width: int, glyphs: Glyphs) -> Text:
-    """Draw a level against a band; the scale runs from 0 to twice the upper edge of the band."""
+    """Draw a level against a band. The scale runs from 0 to twice the upper edge of the band."""
     scale = width / (2 * high) if high > 0 else 0.0
     first, last = int(low * scale), max(int(high * scale), int(low * scale) + 1)
     line = Text.assemble(
@@ -150,14 +150,14 @@ def gauge(level: float, low: float, high: float, width: int, glyphs: Glyphs) -> 
     )
     inside = low <= level <= high
     position = min(max(int(level * scale), 0), width - 1)
-    # Rounding must not move the mark of a level within the band out of the band.
+    # If a level is within the band, rounding must not move its mark out of the band.
     position = min(max(position, first), last - 1) if inside else position
     sign = glyphs.mark if level <= 2 * high else glyphs.beyond
     return line[:position] + Text(sign, STRONG if inside else WARN) + line[position + 1 :]
 
 
 def histogram(counts: NDArray[np.int64], width: int, height: int, glyphs: Glyphs) -> list[str]:
-    """Draw a histogram, top line first; the height is the square root of the counts, so that tails are visible."""
+    """Draw a histogram, top line first. Heights show the square root of the counts, so that tails are visible."""
     edges = np.linspace(0, len(counts), width + 1).astype(np.intp)
     # If there are more columns than bins, neighbouring columns share a bin.
     columns = np.maximum.reduceat(counts, np.minimum(edges[:-1], len(counts) - 1)).astype(np.float64)
@@ -172,14 +172,14 @@ def histogram(counts: NDArray[np.int64], width: int, height: int, glyphs: Glyphs
 
 
 class Canvas:
-    """A curve and a dotted reference, in braille (2 by 4 dots per character) or with one dot per character.
+    """A curve and a dotted reference, drawn in braille (2 by 4 dots per character) or with one dot per character.
 
-    In a character that both would occupy, only the curve is drawn, because a character has a single colour.
+    Where the curve and the reference share a character, only the curve is drawn, because a character has one colour.
 
     Parameters
     ----------
     width, height
-        In characters. The attributes of these names are in dots.
+        Size in characters. The attributes with these names are in dots.
     """
 
     _BRAILLE = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
@@ -196,11 +196,11 @@ class Canvas:
         self._set(self._reference, x, y)
 
     def dot(self, x: float, y: float) -> None:
-        """Draw a measured dot at `x`, `y`, apart from the curve."""
+        """Draw a measured dot at `x`, `y` that is not part of the curve."""
         self._set(self._measured, x, y)
 
     def line_to(self, x: float, y: float) -> None:
-        """Continue the curve to `x`, `y`; the first point of a curve is a dot."""
+        """Continue the curve to `x`, `y`. The first point of a curve is a dot."""
         from_x, from_y = self._pen or (x, y)
         dots = max(abs(x - from_x) * self.width, abs(y - from_y) * self.height)
         for step in range(math.ceil(dots) + 1):
@@ -233,17 +233,18 @@ class Canvas:
 
 
 def logarithmic(value: float, low: float, high: float) -> float:
-    """Return the place of a positive value on a logarithmic scale: 0 at `low`, 1 at `high`."""
+    """Return the position of a positive value on a logarithmic scale, from 0 at `low` to 1 at `high`."""
     return 0.5 if high <= low else (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))
 
 
 class Picture:
-    """A greyscale picture: two pixels per character in half blocks, or shades if there are no colours.
+    """A greyscale picture, drawn in half blocks with two pixels per character, or in shades without colours.
 
     Parameters
     ----------
     pixels
-        uint8, ``(rows, columns)``; shrunk to the available area with its aspect ratio, but never enlarged.
+        The picture, uint8, shape ``(rows, columns)``. It is shrunk to the available area with its aspect ratio, but
+        never enlarged.
     """
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
@@ -277,7 +278,7 @@ def shrink(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
 
 
 GREYS = 52
-"""Number of grey shades in a picture. Few shades make neighbours equal, so fewer bytes go to the terminal."""
+"""Number of grey shades in a picture. With few shades, more neighbours are equal, and the terminal gets fewer bytes."""
 
 
 def _half_blocks(pixels: NDArray[np.uint8], _glyphs: Glyphs) -> Iterator[list[Segment]]:

@@ -9,11 +9,11 @@ from coldframe.capture.monitoring.dashboard.sections.pane import Pane, Section, 
 from coldframe.capture.monitoring.progress.quantities import printable
 
 ALL_VIEWS = 110
-"""Narrowest footer, in columns, that names all views."""
+"""Smallest width, in columns, of a footer that names all views."""
 
 
 def footer_height(controls: Controls) -> int:
-    """Return how many lines the footer needs."""
+    """Return the number of lines that the footer needs."""
     return 2 if controls.note else 1
 
 
@@ -68,9 +68,9 @@ def draw_help(pane: Pane) -> list[Text]:
     glyphs = pane.glyphs
     keys = (
         ("p", "pause after the current frame, or resume; the cooler stays on"),
-        ("s", "skip the current step (asks first); 5 frames still make a master"),
+        ("s", "skip the current step (asks first); 5 frames are enough for a master"),
         ("a", "abort the night and make the rig safe (asks first)"),
-        ("1 ... 5", "overview, plan, tuning, frame, log; Tab shows the next one"),
+        ("1 ... 5", "overview, plan, tuning, frame, log; Tab shows the next view"),
         ("q", "close the dashboard, if another process runs the night"),
         ("Ctrl-C", "in the terminal of the run: end the night in the safe state"),
     )

@@ -1,4 +1,4 @@
-"""Read single keys from the terminal, without ever stopping a night that runs in the background."""
+"""Read single keys from the terminal, without stopping a night that runs in the background."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 CHECK_S = 1.0
-"""Time between two checks whether the process is in the foreground."""
+"""Time between two checks of whether the process is in the foreground."""
 
 LONGEST_READ = 4096
 
@@ -20,10 +20,10 @@ PASTE_S = 0.2
 
 @contextmanager
 def _not_stopped() -> Iterator[None]:
-    """Keep terminal calls from stopping a background process, and with that process the night.
+    """Prevent terminal calls from stopping a background process, which would stop the night.
 
-    With SIGTTIN blocked, reading from the background fails with EIO; with SIGTTOU blocked, setting modes is allowed
-    (POSIX, XBD 11.1.4).
+    While SIGTTIN is blocked, reading from the background fails with EIO. While SIGTTOU is blocked, a background process
+    may set modes (POSIX, XBD 11.1.4).
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTIN, signal.SIGTTOU})
     try:
@@ -33,7 +33,7 @@ def _not_stopped() -> Iterator[None]:
 
 
 class Keyboard:
-    """Passes on single keys during an asynchronous block; does nothing if there is no terminal.
+    """Passes on single keys during an asynchronous block. Does nothing without a terminal.
 
     The terminal is in non-canonical mode without echo, and is restored afterwards. A process in the background
     neither reads keys nor changes modes until it is in the foreground again. Ctrl-C and Ctrl-Z work as usual.
@@ -43,7 +43,8 @@ class Keyboard:
     descriptor
         The terminal, such as ``sys.stdin.fileno()``.
     press
-        Called with each key. Characters that arrive together are ignored: arrow and function keys, and pasted text.
+        Called with each key. Characters that arrive together are ignored, because they come from arrow keys, function
+        keys or pasted text.
     """
 
     def __init__(self, descriptor: int, press: Callable[[str], None]) -> None:
@@ -57,8 +58,8 @@ class Keyboard:
     async def __aenter__(self) -> Self:
         """Start reading keys, if there is a terminal and the process is in its foreground."""
         with suppress(OSError):
-            # Open the terminal a second time, because the shell shares the given file description and would become
-            # non-blocking, too.
+            # Open the terminal a second time, because non-blocking mode on the given descriptor would also affect the
+            # shell.
             flags = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
             self._descriptor = os.open(os.ttyname(self._descriptor_given), flags)
             self._check()
@@ -122,7 +123,7 @@ class Keyboard:
             asyncio.get_running_loop().remove_reader(self._descriptor)
             return
         now_s = asyncio.get_running_loop().time()
-        if len(data) > 1:  # pasted text: neither this text nor the rest of it may end a night by accident
+        if len(data) > 1:  # pasted text, which must not end a night by accident
             self._ignore_until_s = now_s + PASTE_S
         elif data.isascii() and now_s >= self._ignore_until_s:
             self._press(data.decode("ascii"))

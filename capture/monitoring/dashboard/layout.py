@@ -1,4 +1,4 @@
-"""The layout of the dashboard: which sections are shown at which size, and where."""
+"""The layout of the dashboard, which selects and places the sections according to the size of the terminal."""
 
 import io
 from collections.abc import Iterator
@@ -28,19 +28,19 @@ WIDE = (150, 40)
 """Smallest size, in columns and rows, that shows everything at once."""
 
 COMPACT = (70, 20)
-"""Smallest size for the two-column layout; smaller terminals show the headline, the plan and the events."""
+"""Smallest size for the two-column layout. Smaller terminals show the headline, the plan and the events."""
 
 HEADLINE, WIDE_HEADLINE, WIDE_LATEST = 3, 4, 11
-"""Rows."""
+"""Heights in rows."""
 
 LEAST_WITH_KEYS = 6
-"""Terminals of this height or less have no footer."""
+"""Largest height of a terminal without a footer, in rows."""
 
 LEAST_RIG = 16
-"""Rows that the rig needs, with the temperature as a curve."""
+"""Number of rows that the rig needs to show the temperature as a curve."""
 
 BLANK = Text(" ")
-"""An empty area, not an empty text, for which rich would draw a placeholder."""
+"""An empty area. It contains a space, because rich would draw a placeholder for an empty text."""
 
 PICTURE_ASPECT = 1.5
 """Ratio of columns to rows of the picture's area, which suits the aspect ratio of most sensors."""
@@ -56,14 +56,14 @@ def render(state: DashboardState, width: int, height: int, now: datetime, contro
     width, height
         Size in characters, which the result never exceeds.
     now
-        The present time; times of day are shown in its time zone.
+        Current time. Times of day are shown in its time zone.
     controls
         The user's choices; None to draw the overview without a footer.
 
     Returns
     -------
     Sized
-        A renderable to print, or to take lines from. Its characters are ASCII if the console's encoding is not
+        A renderable that can be printed or split into lines. Its characters are ASCII if the console's encoding is not
         Unicode. Its pictures are drawn in shades instead of half blocks if the console has no colours.
     """
     if controls is None:
@@ -141,7 +141,7 @@ def _small(state: DashboardState, now: datetime) -> Layout:
 
 
 def _compact(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
-    """Two columns: plan and rig on the left; on the right the tuning or, after the tuning, frame and master."""
+    """Arrange the plan and the rig on the left, and the tuning or the frame with its master on the right."""
     left = Layout(size=min(max(width * 45 // 100, 38), 60))
     latest_height = 5 if height < 30 else height // 4  # noqa: PLR2004 - rows
     left.split_column(*_plan_and_rig(state, height - HEADLINE - latest_height, now))
@@ -181,7 +181,7 @@ def _tuning(state: DashboardState, now: datetime) -> tuple[Layout, Layout]:
 
 
 def _frame(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
-    """Picture and histogram of the last frame, and the noise of its master."""
+    """Arrange the picture and the histogram of the last frame, and the noise of its master."""
     picture_width = min(width * 45 // 100, int((height - 11) * PICTURE_ASPECT) + 6)
     layout = Layout()
     layout.split_column(
@@ -203,7 +203,7 @@ def _picture_and_histogram(state: DashboardState, picture_width: int, now: datet
 
 
 def _wide(state: DashboardState, width: int, height: int, now: datetime) -> Layout:
-    """Three columns with everything at once; events and masters below."""
+    """Arrange three columns with everything at once, and the events and masters below."""
     left, middle, right = Layout(size=width * 29 // 100), Layout(ratio=1), Layout(size=width * 31 // 100)
     left.split_column(*_plan_and_rig(state, height - WIDE_HEADLINE - WIDE_LATEST, now))
     middle.split_column(

@@ -27,7 +27,7 @@ LARGEST_SHARE = 0.02
 """Largest fraction of a core used for drawing. Slow machines and large terminals get fewer redraws."""
 
 CLOCK_S = 1.0
-"""Time between two redraws of clock and countdown when nothing else changes."""
+"""Time between two redraws of the clock and the countdown when nothing else changes."""
 
 REPAINT_S = 10.0
 """Time between two redraws of all lines, in case another program has written to the screen."""
@@ -39,15 +39,15 @@ FAREWELL_S = 2.0
 class NonBlockingTerminal(io.TextIOBase):
     """A text file that writes to a terminal and never blocks.
 
-    A plain write blocks while the terminal does not read (Ctrl-S, a stalled ssh connection), and so blocks the event
-    loop. This class buffers the output that the terminal does not accept at once, and writes it later. Callers should
-    skip redraws while `is_busy`. Writes to a terminal that has been closed are discarded.
+    A plain write would block the event loop while the terminal does not read, for example after Ctrl-S or on a stalled
+    ssh connection. This class buffers the output that the terminal does not accept at once, and writes it later.
+    Callers should skip redraws while `is_busy`. Writes to a terminal that has been closed are discarded.
 
     Parameters
     ----------
     descriptor
         An open descriptor of the terminal, such as that of standard output. The terminal is opened a second time,
-        because the shell shares the given file description and would become non-blocking, too.
+        because non-blocking mode on the given descriptor would also affect the shell.
 
     Raises
     ------
@@ -89,7 +89,7 @@ class NonBlockingTerminal(io.TextIOBase):
         return self._descriptor
 
     def write(self, text: str) -> int:
-        """Write what the terminal accepts now, and buffer the rest."""
+        """Write as much as the terminal accepts now, and buffer the rest."""
         self._pending += text.encode(self.encoding, "replace")
         self._write_pending()
         return len(text)
@@ -156,7 +156,7 @@ class Dashboard:
     now
         Returns the wall-clock time in the time zone to show.
     controls
-        Handles keys; None for a dashboard without keys.
+        Object that handles keys; None for a dashboard without keys.
     farewell
         Returns the summary to print on leaving.
 
@@ -187,14 +187,14 @@ class Dashboard:
         self._has_news = True
 
     def restart(self, events: Iterable[Event]) -> None:
-        """Forget the night shown so far, and show the one that these events describe."""
+        """Replace the night shown so far with the night that these events describe."""
         self.state = DashboardState()
         for event in events:
             self.state.apply(event)
         self._has_news = True
 
     def mark_lost(self) -> None:
-        """Show that contact with the night is lost, until `restart`."""
+        """Show until `restart` that contact with the night is lost."""
         self.state.lose()
         self._has_news = True
 
@@ -206,7 +206,7 @@ class Dashboard:
             self._pressed.set()
 
     def show_message(self, text: str) -> None:
-        """Show a message for some seconds."""
+        """Show a message for a few seconds."""
         if self._controls is not None:
             self._controls.show_message(text, self._now())
             self._has_news = True

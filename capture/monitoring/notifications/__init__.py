@@ -1,5 +1,6 @@
 """Notifications to the user's phone, through Apprise.
 
-Start with `wording`, which decides which events deserve a notification and writes it; it is pure. `sending` reads the
-addresses and sends in threads that the night never waits for. Nothing here depends on MQTT or the dashboard.
+Start with the pure module `wording`, which decides which events deserve a notification and writes the text. `sending`
+reads the addresses and sends notifications in separate threads, which cannot delay the frames. Neither module depends
+on MQTT or the dashboard.
 """

@@ -1,4 +1,4 @@
-"""Send notifications through Apprise, in threads that the night never waits for."""
+"""Send notifications through Apprise, in separate threads that cannot delay the frames."""
 
 import importlib.util
 import logging
@@ -28,11 +28,11 @@ MOST_STUCK = 3
 LONGEST_FILE_BYTES = 100_000
 
 Send: TypeAlias = Callable[[Notification], bool]
-"""Sends a notification; returns False if an address refused it. Blocks, and may raise anything."""
+"""Sends a notification, and returns False if an address refused it. The call blocks, and may raise any exception."""
 
 
 class NotifySetupError(ColdframeError):
-    """Notifications cannot be sent as configured; the text is one line for the user, without addresses."""
+    """Notifications cannot be sent as configured. The text is one line for the user, without addresses."""
 
 
 def addresses(settings: NotifySettings, environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -83,7 +83,7 @@ def apprise_sender(settings: NotifySettings) -> Send:
         raise NotifySetupError("[notify] needs Apprise, which is not installed: pip install 'coldframe[notify]'")
     import apprise  # noqa: PLC0415  # slow to import, and an optional dependency
 
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # Apprise would log addresses, which hold passwords
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # Apprise would log addresses, which contain passwords
     sender = apprise.Apprise()
     for number, url in enumerate(urls, start=1):
         if not sender.add(url):
@@ -107,11 +107,11 @@ class Notifier:
     Parameters
     ----------
     writer
-        Decides which events deserve a notification, and writes it.
+        Decides which events deserve a notification, and writes the notification.
     send
         Sends a notification.
     deadline_s
-        Longest time for sending a notification.
+        Longest time that sending a notification may take.
     """
 
     def __init__(self, writer: NotificationWriter, send: Send, deadline_s: float) -> None:
@@ -123,14 +123,14 @@ class Notifier:
         self._is_over = threading.Event()
 
     def __call__(self, event: Event) -> None:
-        """Queue a notification about the event if it deserves one; never blocks."""
+        """Queue a notification about the event if the event deserves one, without blocking."""
         notification = self._writer.write(event)
         if notification is not None:
             self._put(notification)
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
-        """Send during the block; afterwards wait up to one deadline for notifications still queued."""
+        """Send notifications during the block, then wait up to one deadline for those that are still queued."""
         threading.Thread(target=self._send_all, name="notify", daemon=True).start()
         try:
             yield
@@ -160,13 +160,13 @@ class Notifier:
         attempt.join(self._deadline_s)
         if attempt.is_alive():
             self._stuck += 1
-            given_up = "; no further ones are sent" if self._stuck == MOST_STUCK else ""
+            given_up = "; no more notifications will be sent" if self._stuck == MOST_STUCK else ""
             log.warning("notification not sent within %g s: %s%s", self._deadline_s, notification.title, given_up)
 
     def _send_once(self, notification: Notification) -> None:
         try:
             is_sent = self._send(notification)
-        except Exception as error:  # noqa: BLE001  # the boundary: a plugin of Apprise may raise anything
+        except Exception as error:  # noqa: BLE001  # an Apprise plugin may raise any exception
             # Do not log the error's text, because it may contain the address.
             log.warning("notification not sent: %s: %s", notification.title, type(error).__name__)
             return

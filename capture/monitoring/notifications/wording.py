@@ -1,4 +1,4 @@
-"""Decide which events deserve a notification, and write it. Pure."""
+"""Decide which events deserve a notification, and write the notifications. Pure."""
 
 import re
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from coldframe.capture.monitoring.progress.quantities import duration_text
 from coldframe.config.tables.notify import NotifySettings
 
 MOST_PROBLEMS = 15
-"""Largest number of problem notifications per night. The final notification contains the number of problems."""
+"""Largest number of problem notifications per night. The final notification states the total number of problems."""
 
 LONGEST_TEXT = 1000
 
@@ -111,7 +111,7 @@ class NotificationWriter:
 
 
 def kind_of(event: Event) -> str:
-    """Return the text of a problem without its numbers, so that it is the same for all problems of a kind."""
+    """Return the text of a problem without its numbers. All problems of the same kind have the same result."""
     match event:
         case Notice(text=text) | FrameRejected(reason=text) | StepEnded(reason=text) | SetResized(reason=text):
             return re.sub(r"[-+]?\d[\d.,:]*", "#", text)

@@ -1,4 +1,4 @@
-"""Logs of a night for runs without a terminal: one sentence per event for users, or one line of JSON for programs."""
+"""Logs for runs without a terminal, with one sentence per event for users or one line of JSON for programs."""
 
 import contextlib
 from datetime import tzinfo

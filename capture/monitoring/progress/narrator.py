@@ -1,4 +1,4 @@
-"""Turns events into sentences for logs, dashboard, notifications and report, with at most one line per event."""
+"""Turns events into sentences for logs, dashboard, notifications and report. An event gets at most one line."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -48,7 +48,7 @@ READINGS_INTERVAL = timedelta(seconds=60)
 """Shortest time between two lines about temperatures, or between two lines about cooling."""
 
 LONG_EXPOSURE_S = 30.0
-"""Shortest exposure that gets a line when it starts; the frame of a shorter exposure soon gets a line anyway."""
+"""Shortest exposure that gets a line when it starts. After a shorter exposure, the line for the frame follows soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,8 @@ class Narrator:
     def narrate(self, event: Event) -> LogLine | None:
         """Return the event as a sentence, or None for an event that gets no line.
 
-        Previews, short exposures and the growth of a master get no line, because the frame gets one. A reading gets no
-        line within `READINGS_INTERVAL` of the last line for a reading of the same kind.
+        Previews, short exposures and the growth of a master get no line, because the frame gets a line. A reading gets
+        no line within `READINGS_INTERVAL` of the last line for a reading of the same kind.
         """
         sentence = self._sentence(event)
         return LogLine(event.at, severity_of(event), printable(sentence)) if sentence else None

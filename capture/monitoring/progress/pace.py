@@ -1,4 +1,4 @@
-"""Estimates the remaining time from the plan, corrected by the pace of the frames of this night."""
+"""Estimates the remaining time from the plan, corrected by the measured pace of this night's frames."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +15,7 @@ GOOD_FAITH = 20
 """Number of accepted frames credited to each step, so that a few rejected frames do not raise the estimate much."""
 
 LONGEST_STALL = 4.0
-"""Upper limit of one interval as a multiple of the pace so far, because a single delay does not predict others."""
+"""Upper limit of one interval as a multiple of the pace so far, because one delay does not predict further delays."""
 
 LEAST_SHARE = 0.2
 """Lower limit of the expected duration of a later step, as a fraction of its estimate."""
@@ -60,7 +60,7 @@ class Outlook:
     Attributes
     ----------
     remaining_s
-        Expected time to the end, seconds; never negative.
+        Expected time to the end, in seconds. It is never negative.
     overdue
         True if a step takes longer than expected, so that `remaining_s` is a lower bound.
     """
@@ -83,12 +83,11 @@ class _Excess:
 
 @dataclass(slots=True)
 class Pace:
-    """The pace of the night, learned from the intervals between accepted and rejected frames.
+    """The pace of the night, measured from the intervals between accepted and rejected frames.
 
-    The running step is expected to continue at its own measured pace. For later steps, only the *excess* per frame over
-    the plan is used, because readout and saving take the same time at any exposure. Steps with a planned exposure and
-    steps whose exposure the tuner finds are counted separately, because the plan can only guess the exposures that the
-    tuner finds.
+    The running step is expected to continue at its measured pace. For later steps, only the *excess* per frame over the
+    plan is used, because readout and saving take the same time at any exposure. Steps with a planned exposure and steps
+    with a tuned exposure are counted separately, because the plan can only estimate tuned exposures.
     """
 
     _interval_s: float = 0.0
@@ -104,7 +103,7 @@ class Pace:
         self._last_frame = None
 
     def resumed(self, at: datetime) -> None:
-        """Exclude a pause that ended at the given time from the pace."""
+        """Exclude from the pace a pause that ended at the given time."""
         if self._last_frame is not None:
             self._last_frame = at
 
@@ -119,7 +118,7 @@ class Pace:
         self._frame_came(step, at)
 
     def _frame_came(self, step: PlannedStep, at: datetime) -> None:
-        # The first frame of a step only starts the measurement, because moving and tuning precede it.
+        # The first frame of a step only starts the measurement, because moving and tuning precede this frame.
         if self._last_frame is not None:
             interval_s = (at - self._last_frame).total_seconds()
             self._learn(step, min(max(interval_s, 0.0), LONGEST_STALL * self._shot_s(step)))

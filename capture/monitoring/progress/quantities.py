@@ -8,12 +8,12 @@ MINUTE_S, HOUR_S = 60, 3600
 
 
 def printable(text: str) -> str:
-    """Return `text` on one line and without control characters, which messages of drivers may contain."""
+    """Return `text` on one line and without control characters, which driver messages may contain."""
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 def duration_text(seconds: float) -> str:
-    """Return a duration as text in at most two units: "42 s", "12 min", "1 h 04 min"; a dash for NaN and infinity."""
+    """Return a duration as text ("42 s", "12 min", "1 h 04 min"), or a dash for NaN and infinity."""
     if not math.isfinite(seconds):  # a journal may contain any number
         return "-"
     whole = round(seconds)
@@ -26,13 +26,13 @@ def duration_text(seconds: float) -> str:
 
 
 def short_duration_text(seconds: float) -> str:
-    """Return a duration as `duration_text` does, but without the unit of the minutes after hours: "1 h 04"."""
+    """Return a duration as `duration_text` does, but omit the unit of minutes after hours ("1 h 04")."""
     minutes = round(seconds / MINUTE_S) if math.isfinite(seconds) else 0
     return duration_text(seconds) if minutes < HOUR_S // MINUTE_S else f"{minutes // 60} h {minutes % 60:02d}"
 
 
 def exposure_text(exposure_s: float) -> str:
-    """Return an exposure time as text: "300 s", "0.842 s", "0.032 ms"."""
+    """Return an exposure time as text ("300 s", "0.842 s", "0.032 ms")."""
     return f"{exposure_s:.5g} s" if exposure_s >= 0.001 or exposure_s == 0 else f"{exposure_s * 1000:.3g} ms"  # noqa: PLR2004 - one millisecond
 
 
@@ -42,18 +42,18 @@ def noise_text(noise_adu: float) -> str:
 
 
 def panel_text(panel: PanelChanged) -> str:
-    """Return the state of a panel as text: "lit at 120, cover closed"."""
+    """Return the state of a panel as text, such as "lit at 120, cover closed"."""
     return ", ".join(panel_parts(panel))
 
 
 def panel_parts(panel: PanelChanged) -> tuple[str, ...]:
-    """Return the states of the panel light and the cover: "lit at 120" and "cover closed"."""
+    """Return the states of the panel light and the cover, such as "lit at 120" and "cover closed"."""
     light = "dark" if not panel.lit else "lit" if panel.brightness is None else f"lit at {panel.brightness}"
     return (light,) if panel.cover is None else (light, f"cover {panel.cover.value}")
 
 
 def temperature_text(reading: TemperatureRead) -> str:
-    """Return a temperature reading as text: "-9.8 C, setpoint -10.0 C, power 43 %"."""
+    """Return a temperature reading as text, such as "-9.8 C, setpoint -10.0 C, power 43 %"."""
     parts = ["no reading" if reading.sensor_c is None else f"{reading.sensor_c:.1f} C"]
     if reading.setpoint_c is not None:
         parts.append(f"setpoint {reading.setpoint_c:.1f} C")

@@ -39,15 +39,15 @@ HISTORY_INTERVAL = timedelta(seconds=5)
 """Shortest time between two readings in the history."""
 
 LATEST, PROBLEMS = 60, 40
-"""Largest number of lines that are kept for the latest events, and for warnings and errors."""
+"""Largest numbers of lines kept for the latest events, and for warnings and errors."""
 
 SHOWN_ELSEWHERE = (TemperatureRead, CoolingProgress, ExposureStarted)
-"""Events that have their own section on the dashboard, and therefore no line among the latest events."""
+"""Events that the dashboard shows in a separate section, and not among the latest events."""
 
 
 @dataclass(slots=True)
 class Tuning:
-    """The tuning of one flat; `tuned` is None until it succeeds."""
+    """The tuning of one flat. `tuned` is None until the tuning succeeds."""
 
     step: int
     tests: list[FlatTested] = field(default_factory=list)
@@ -64,23 +64,23 @@ class DashboardState:
     Attributes
     ----------
     is_stopping
-        True from the interruption of the night until the end of the night.
+        True from the interruption of the night until its end.
     last_event_at
         Time of the latest event.
     lost_at
-        Time of the last event before the connection to the night was lost; see `lose`.
+        Time of the last event before the connection to the night was lost. See `lose`.
     steps
         Progress of each step by its number, in the order of the plan.
     running
         Number of the step under way.
     temperatures
-        Readings of the last `HISTORY`, thinned, oldest first.
+        Thinned readings of the last `HISTORY`, oldest first.
     noise
         Growth of the master of the running (or last) set.
     masters
-        Masters in the order in which they were written; a master that a later run wrote again is listed once.
+        Masters in the order in which they were written. A master that a later run wrote again is listed once.
     latest, problems
-        Lines of events, oldest first. `problems` contains only warnings and errors, and keeps them longer.
+        Lines of events, oldest first. `problems` contains only warnings and errors, and keeps them for longer.
     """
 
     night: NightStarted | None = None
@@ -123,7 +123,7 @@ class DashboardState:
             self.lost_at = self.last_event_at
 
     def _remember(self, line: LogLine, event: Event) -> None:
-        # The frames of a set share one line, because many lines for one set would displace all others.
+        # The frames of a set share one line, because many lines for one set would displace all other lines.
         if isinstance(event, FrameAccepted) and self.latest and self._is_same_set_as_latest(event):
             self.latest.pop()
         self.latest.append(line)
@@ -168,7 +168,7 @@ class DashboardState:
         return Outlook(sum(rest.remaining_s for rest in rests), overdue=any(rest.overdue for rest in rests))
 
     def done_fraction(self, now: datetime) -> float:
-        """Return the fraction of the planned time that has passed, 0 to 1; below 1 for a night that ended early."""
+        """Return the fraction of the planned time that has passed. It is below 1 for a night that ended early."""
         if self.night is None:
             return 0.0
         until = now if self.ended is None else self.ended.at
@@ -273,7 +273,7 @@ class DashboardState:
         if step := self.steps.get(event.step):
             step.accepted = event.index  # lower than before if the set was quarantined and is shot again
             # Saving overlaps with the next exposure, so the last frame of a set may arrive during the next step.
-            # Frames of an earlier run are read from the disk, which is faster than shooting them.
+            # Frames of an earlier run do not count, because reading them from the disk is faster than shooting them.
             if event.step == self.running and not event.is_taken_over:
                 self.pace.frame_accepted(step.planned, event.at)
 

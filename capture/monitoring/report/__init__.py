@@ -1,7 +1,7 @@
-"""The morning report: which masters a night made, which are missing and why, and how the time was spent.
+"""The morning report, which shows the masters of a night, the missing masters with reasons, and the use of time.
 
 Start with `making`, which reads a night's folder and writes `report.html` and `report.json`. `gathering` turns events
 into the values of `contents`, and `verdict` summarises the night in one sentence. `page` renders the page with the
-drawings of `charts`, `svg` and `png`. Only `making` and `pixels` read files; no module accesses devices or
-a running night.
+charts and images from `charts`, `svg` and `png`. Only `making` and `pixels` read files. No module accesses devices or a
+running night.
 """

@@ -30,7 +30,7 @@ def _is_known(value: float | None) -> TypeGuard[float]:
 
 
 def histogram_chart(master: MasterReport, unit: str) -> Markup | None:
-    """Draw the histogram of a master with a logarithmic scale, so that a single hot pixel is visible."""
+    """Draw the histogram of a master on a logarithmic scale, so that a single hot pixel is visible."""
     if master.look is None:
         return None
     histogram = master.look.histogram
@@ -45,7 +45,7 @@ def histogram_chart(master: MasterReport, unit: str) -> Markup | None:
 
 
 def growth_chart(growth: Sequence[Growth]) -> Markup | None:
-    """Draw the noise of a master against the number of frames, and a 1/sqrt(N) curve from the first known value."""
+    """Draw the noise of a master against the number of frames, with a 1/sqrt(N) curve from the first known value."""
     known = [(each.frames, each.noise_adu) for each in growth if _is_known(each.noise_adu) and each.noise_adu > 0]
     if len(known) < 2:  # noqa: PLR2004 - a line
         return None
@@ -132,7 +132,7 @@ def tuning_chart(tuning: TuningReport) -> Markup | None:
 
 
 def transfer_chart(camera: CameraReport) -> Markup | None:
-    """Draw the photon transfer curve, noise against signal, and the model of read noise plus shot noise."""
+    """Draw the photon transfer curve (noise against signal) and the model of read noise plus shot noise."""
     points = [(signal, noise) for signal, noise in camera.curve if 1 < signal < math.inf and 0 < noise < math.inf]
     if not points:
         return None
@@ -183,7 +183,7 @@ def cooler_chart(readings: Sequence[Reading], zone: tzinfo | None) -> Markup | N
 
 
 def _over_time(values: Sequence[tuple[datetime, float | None]]) -> list[tuple[float, float | None]]:
-    """Return the points of a curve over time, which is interrupted at gaps longer than `GAP`."""
+    """Return the points of a curve over time, with a break wherever two points are more than `GAP` apart."""
     points: list[tuple[float, float | None]] = []
     before: datetime | None = None
     for at, value in values:

@@ -1,4 +1,4 @@
-"""The contents of the morning report, as values. The page and the JSON file are written from these values alone.
+"""The contents of the morning report, as dataclasses. The page and the JSON file are written from these values.
 
 All times are UTC. Levels and noise are in ADU, or relative to a mean of 1 for master flats. The names of the fields are
 part of the format of the JSON file.
@@ -13,11 +13,11 @@ from coldframe.capture.monitoring.report.time_budget import TimeBudget
 from coldframe.config.frames import FrameKind
 
 FORMAT = "coldframe-report-1"
-"""Format of the JSON file; the number at the end is increased if the meaning of a field changes."""
+"""Format of the JSON file. The number at the end increases when the meaning of a field changes."""
 
 
 class NightState(StrEnum):
-    """State of a night: its outcome, or that it broke off or is still running."""
+    """State of a night: one of the outcomes, broken off, or still running."""
 
     COMPLETE = "complete"
     INCOMPLETE = "incomplete"
@@ -42,7 +42,7 @@ class Verdict:
     Attributes
     ----------
     safe
-        Whether the rig was safe at the end of the night; None if that is not known.
+        Whether the rig was safe at the end of the night; None if unknown.
     sentence
         The summary for display.
     """
@@ -61,11 +61,11 @@ class FramePoint:
     path
         Path of the file, relative to the folder of the night if the file is in that folder.
     sensor_c
-        Sensor temperature, degrees Celsius. The temperature of a rejected frame is read from its file; if that is not
-        possible, it is the last reading before the rejection.
+        Sensor temperature in degrees Celsius. For a rejected frame, this is the value in its file or, if the file
+        contains none, the last reading before the rejection.
     level_adu, noise_adu, saturated_fraction
-        Measured values. The journal contains none for a rejected frame, so its level is read from the file, and the
-        other values are None.
+        Measured values. The journal does not contain them for rejected frames. The level of a rejected frame is read
+        from its file, and its other values are None.
     rejected
         Reason for the rejection; empty for an accepted frame.
     """
@@ -82,7 +82,7 @@ class FramePoint:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Noise of a running master that contains `frames` frames; None for a single frame."""
+    """Noise of a growing master that contains `frames` frames. The noise is None for a single frame."""
 
     frames: int
     noise_adu: float | None
@@ -164,11 +164,11 @@ class SetReport:
     planned
         Number of frames to accept, as revised during the night.
     reason
-        Why the master is missing or has fewer frames, or why the count was revised; empty otherwise.
+        Reason why the master is missing or has fewer frames, or why the count was revised; otherwise empty.
     is_reached
         False if the night ended before it reached this set.
     masters
-        Usually one master; without a cooler, one master for each temperature range.
+        The master. Without a cooler, there is one master for each temperature range.
     """
 
     title: str
@@ -202,7 +202,7 @@ class TuningTest:
 
 @dataclass(frozen=True, slots=True)
 class TuningReport:
-    """The tuning of one flat; if the tuning failed, `exposure_s` is None and `reason` contains the cause."""
+    """The tuning of one flat. If the tuning failed, `exposure_s` is None and `reason` contains the cause."""
 
     title: str
     filter: str | None
@@ -215,7 +215,7 @@ class TuningReport:
 
 @dataclass(frozen=True, slots=True)
 class CameraReport:
-    """Characteristics of the camera at one setting after this night; see `CameraMeasured`."""
+    """Characteristics of the camera at one gain, as known after this night. See `CameraMeasured`."""
 
     camera: str
     gain: float | None
@@ -250,7 +250,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One run of coldframe; `outcome` is None if the run stopped without ending the night."""
+    """One run of coldframe. `outcome` is None if the run stopped without ending the night."""
 
     began: datetime
     ended: datetime
@@ -269,7 +269,7 @@ class NightReport:
     masters_made, masters_planned
         Number of planned sets that have a master, and number of all planned sets.
     frames_accepted, frames_rejected
-        Numbers of different files; a frame that a resumed run took over counts once.
+        Numbers of distinct files. A frame that several runs report counts once.
     temperature
         The coldest and the warmest reading of each of 400 equal periods of the night.
     """

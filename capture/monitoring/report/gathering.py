@@ -1,7 +1,7 @@
-"""Builds the report of a night from its events, without a clock and without files.
+"""Builds the report of a night from its events, without reading a clock or files.
 
-The journal of a resumed night contains several runs, each with its own plan. The last plan counts. Steps of two plans
-are the same if they do the same work (see `step_keys`), and a frame counts once, even if several runs report it.
+The journal of a resumed night contains several runs, each with its own plan. The report follows the last plan. Steps of
+two plans are the same if they do the same work (see `step_keys`). A frame counts once, even if several runs report it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -55,7 +55,7 @@ from coldframe.capture.monitoring.report.verdict import verdict_of
 from coldframe.config.frames import FrameKind
 
 READINGS = 400
-"""Number of equal periods of the night; the coldest and the warmest reading of each period are kept."""
+"""Number of equal periods of the night. The coldest and the warmest reading of each period are kept."""
 
 
 def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: bool = False) -> NightReport:
@@ -68,7 +68,7 @@ def gather(events: Iterable[Event], *, zone: tzinfo | None = None, is_running: b
     zone
         Time zone of the clock times in sentences; None for the local time zone.
     is_running
-        True if a night without an ending is still running.
+        True if a night without an ending is still running, and False if it broke off.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def thinned(readings: Sequence[Reading]) -> Iterator[Reading]:
 
 
 def remarks_of(events: Iterable[Event]) -> Iterator[Remark]:
-    """Yield the warnings and errors of a night, and merge equal consecutive ones."""
+    """Yield the warnings and errors of a night. Merge equal consecutive ones."""
     narrator, current = Narrator(), None
     for event in events:
         line = narrator.narrate(event)
@@ -153,7 +153,7 @@ def _run_report(run: Run) -> RunReport:
 
 @dataclass(slots=True)
 class _Step:
-    """A step of the night, gathered over all runs."""
+    """A step of the night, with its events from all runs."""
 
     planned: PlannedStep
     run: int
@@ -188,12 +188,12 @@ class _Step:
 
     @property
     def is_set(self) -> bool:
-        """True if the step makes a master. Twilight flats are shot in one step and combined in other steps."""
+        """True if the step produces a master. Twilight flats are shot in one step and combined in other steps."""
         return self.planned.step_type in (StepType.SHOOT, StepType.SKY_MASTER)
 
     @property
     def is_left_out(self) -> bool:
-        """True if the set was resized to no frames."""
+        """True if the set was resized to zero frames."""
         return bool(self.note) and self.count == 0
 
     @property
@@ -209,7 +209,7 @@ class _Step:
 
 @dataclass(slots=True)
 class _Gathered:
-    """A night, gathered from its events."""
+    """Collects the events of a night for the report."""
 
     steps: dict[StepKey, _Step] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
@@ -385,7 +385,10 @@ class _Gathered:
         )
 
     def _twilight_frames(self, step: _Step) -> Iterator[FramePoint]:
-        """Yield the twilight flats of one filter, found by folder, because one step shoots the flats of all filters."""
+        """Yield the twilight flats of one filter.
+
+        One step shoots the twilight flats of all filters, so only the folder of a frame identifies its filter.
+        """
         name = step.planned.filter
         for sky in self.steps.values():
             if sky.is_sky:
@@ -393,7 +396,7 @@ class _Gathered:
                 yield from (each for each in sky.frames.values() if PurePath(each.path).parent.name.endswith(end))
 
     def _outcome_of(self, step: _Step, *, is_over: bool) -> tuple[SetState, str]:
-        """Return the state of a set, and the reason if it differs from the plan."""
+        """Return the state of a set, and the reason if the set differs from the plan."""
         if step.masters and (step.ended is None or step.ended.outcome is StepOutcome.DONE):
             return SetState.MADE, step.note
         if step.masters:
@@ -401,11 +404,11 @@ class _Gathered:
         if step.is_left_out:
             return SetState.MISSING, f"skipped, {step.note}"
         if step.ended is None:
-            return SetState.MISSING, "the night ended before it was done" if is_over else "not made yet"
+            return SetState.MISSING, "the night ended before the set was finished" if is_over else "not made yet"
         return SetState.MISSING, self._root_cause(step) or step.failure or "no master was written"
 
     def _root_cause(self, step: _Step) -> str:
-        """Return the reason if the cool-down or tuning that a skipped step needs has failed, or an empty string."""
+        """Return why the cool-down or tuning that a skipped step needs has failed, or an empty string if it has not."""
         assert step.ended is not None
         if step.ended.outcome is not StepOutcome.SKIPPED:
             return ""

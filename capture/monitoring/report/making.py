@@ -1,4 +1,4 @@
-"""Makes the morning report of a night: reads its journal and masters, and writes the page and the JSON file."""
+"""Creates the morning report of a night from its journal and masters, as an HTML page and a JSON file."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -21,15 +21,15 @@ from coldframe.capture.storage.journal_reader import read_journal
 PAGE, TWIN = "report.html", "report.json"
 
 RECENT = timedelta(minutes=2)
-"""A night without an ending counts as running while its last event is more recent than this."""
+"""A night without an ending is considered to be running if its last event is more recent than this."""
 
 PICTURES_PIXELS = 1_200_000
-"""Total number of pixels of all whole pictures. Encoded as PNG and base64, they have less than 2 MB."""
+"""Total number of pixels in all pictures of whole frames. Encoded as PNG and base64, they take less than 2 MB."""
 
 WIDEST, NARROWEST = 480, 120
 
 MOST_REJECTED = 50
-"""Largest number of rejected frames that are read. A night gives up long before it rejects this many."""
+"""Largest number of rejected frames to read. coldframe stops shooting long before it rejects this many frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class MadeReport:
 def make_report(
     folder: Path, *, zone: tzinfo | None = None, now: datetime | None = None, is_over: bool = False
 ) -> MadeReport:
-    """Make the report of a night, replacing an existing one.
+    """Create the report of a night, and replace an existing report.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ def make_report(
     zone
         Time zone of the clock times; None for the local time zone.
     now
-        Current time; None to use the clock of the computer.
+        Current time; None to use the system clock.
     is_over
-        True if the night has ended, even if the journal lacks the ending, for example because the disk is full.
+        True if the night has ended, even if the journal lacks its ending, for example because the disk is full.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def with_pixels(report: NightReport, folder: Path) -> tuple[NightReport, dict[st
 
 
 def picture_width(report: NightReport) -> int:
-    """Return the largest picture width, in pixels, with which the page stays below 5 MB."""
+    """Return the largest picture width, in pixels, for which the page stays below 5 MB."""
     masters = max(sum(len(made.masters) for made in report.sets), 1)
     aspect = min(max(report.width, 1) / max(report.height, 1), 4.0)
     return int(min(max((PICTURES_PIXELS / masters * aspect) ** 0.5, NARROWEST), WIDEST))

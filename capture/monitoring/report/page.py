@@ -1,4 +1,4 @@
-"""Renders the report as one HTML file without scripts or network requests; all text from devices is escaped."""
+"""Renders the report as one HTML file without scripts or network requests, and escapes all text from devices."""
 
 import base64
 import re
@@ -38,7 +38,7 @@ SET_SIGNS = {SetState.MADE: ("good", "✔"), SetState.SHORT: ("warn", "▲"), Se
 NOT_SAFE = ("bad", "✘")
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Control characters. In the name of a device, they could affect a terminal that displays the page."""
+"""Control characters, which in the name of a device could affect a terminal that displays the page."""
 
 ACTIVITIES = {
     Activity.EXPOSING: "the shutter is open",
@@ -55,18 +55,18 @@ FOLDERS = (
     ("flats", "raw flats"),
     ("dark-flats", "raw dark flats"),
     ("tuning", "test frames of the tuner, and frames shot to measure saturation"),
-    ("checks", "frames shot to check gain and lamp"),
+    ("checks", "frames shot to check the gain and the lamp"),
     ("quarantine", "rejected frames, each with its reason"),
     ("journal.jsonl", "all events, one per line"),
     ("coldframe.log", "log of the program"),
     ("report.json", "this report, for programs"),
 )
-"""Contents of the folder of a night, in the order in which the page lists them."""
+"""Files and folders in the folder of a night, in the order in which the page lists them."""
 
 
 @dataclass(frozen=True, slots=True)
 class MasterCard:
-    """A master on the page; pictures are data URIs, empty if the file could not be read."""
+    """A master on the page. Its pictures are data URIs, or empty if the file could not be read."""
 
     made: SetReport
     master: MasterReport
@@ -113,9 +113,9 @@ def render(
     report
         Values of the report.
     summaries
-        Summaries of the images of the masters, by path in the report.
+        Image summaries of the masters, by path in the report.
     folder
-        Folder of the night; the page links to the files that exist in it.
+        Folder of the night. The page links to the files that exist in this folder.
     made_at
         Current time.
     zone
@@ -167,7 +167,7 @@ def _environment() -> Environment:
 
 
 def link(path: str) -> str | None:
-    """Return a link to a path in the folder of the night; None for a path outside that folder."""
+    """Return a link to a path in the folder of the night, or None for a path outside that folder."""
     pure = PurePath(path)
     if pure.is_absolute() or ".." in pure.parts:
         return None
@@ -175,7 +175,7 @@ def link(path: str) -> str | None:
 
 
 def number_text(value: float | None, digits: int = 4) -> str:
-    """Return a number as text with at most `digits` digits; a dash for None and NaN."""
+    """Return a number as text with about `digits` digits, or a dash for None and NaN."""
     if value is None or value != value:  # noqa: PLR0124 - NaN
         return "-"
     if abs(value) >= 10 ** (digits - 1):

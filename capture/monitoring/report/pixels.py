@@ -1,4 +1,4 @@
-"""Statistics, histogram and pictures of a master or any other frame, stretched so that faults of the frame are visible.
+"""Computes statistics and pictures of masters and frames. The pictures are stretched so that faults are visible.
 
 Files are read in bands of rows, so memory use does not depend on the size of the sensor.
 """
@@ -17,25 +17,25 @@ from coldframe.capture.monitoring.report.contents import Histogram, PixelStatist
 
 BINS = 96
 DETAIL_PIXELS = 96
-"""Longer side of the central rectangle that is shown at 100 %; it has the aspect ratio of the frame."""
+"""Longer side of the central rectangle that is shown at 100 %. The rectangle has the aspect ratio of the frame."""
 
 GREYS = 64
-"""Number of grey levels of the whole picture. The eye cannot distinguish more, and the file would be larger."""
+"""Number of grey levels in the picture of the whole frame. More levels would be invisible and enlarge the file."""
 
 SAMPLE = 1 << 20
-"""Largest number of pixels from which median and quantiles are computed."""
+"""Largest number of pixels from which the median and the quantiles are computed."""
 
 _BAND_ROWS = 256
 WHOLE_PERCENT = 0.5, 99.7
-"""Percentiles of the block means that are shown as black and white in the whole picture."""
+"""Percentiles of the block means that are shown as black and white in the picture of the whole frame."""
 
 TOP_PERCENT = 99.99
-"""Percentile at which the histogram ends; hotter pixels are counted in the last bin."""
+"""Percentile at which the histogram ends. Brighter pixels are counted in the last bin."""
 
 DARK_SIGMAS, PLAIN_SIGMAS, BRIGHT_SIGMAS = 4.0, 5.0, 12.0
 """Stretch of the detail, in standard deviations from the median.
 
-Black is `DARK_SIGMAS` below the median. White is at the hottest pixel, but at least `PLAIN_SIGMAS` and at most
+Black is `DARK_SIGMAS` below the median. White is at the brightest pixel, but at least `PLAIN_SIGMAS` and at most
 `BRIGHT_SIGMAS` above the median.
 """
 
@@ -49,9 +49,9 @@ class ImageSummary:
     statistics
         Values for the report.
     whole
-        Means of square blocks, stretched; uint8, shape (height, width).
+        Picture of the whole image from the stretched means of square blocks; uint8, shape (height, width).
     detail
-        Centre of the image at 100 %, stretched so that noise and hot pixels are visible; uint8.
+        Picture of the centre at 100 %, stretched so that noise and hot pixels are visible; uint8.
     """
 
     statistics: PixelStatistics
@@ -65,9 +65,9 @@ def summarise_file(path: Path, largest_width: int) -> ImageSummary:
     Parameters
     ----------
     path
-        Path of a master or a frame; a compressed file is unpacked temporarily.
+        Path of a master or a frame. A compressed file is unpacked temporarily.
     largest_width
-        Largest width of the whole picture, in pixels.
+        Largest width of the picture of the whole image, in pixels.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def summarise_file(path: Path, largest_width: int) -> ImageSummary:
 
 
 def summarise(image: ImageFile, largest_width: int) -> ImageSummary:
-    """Return the summary of an open image; see `summarise_file`."""
+    """Return the summary of an open image. See `summarise_file`."""
     sample = _sample(image)
     low, median, high = (float(each) for each in np.percentile(sample, [0, 50, TOP_PERCENT]))
     minimum, maximum, counts = _counted(image, low, high if high > low else low + 1)
@@ -117,7 +117,7 @@ def level_of(image: ImageFile) -> float:
 
 
 def stretched(values: NDArray[np.float64], stretch: Stretch, greys: int) -> NDArray[np.uint8]:
-    """Return values as grey levels, 0 for black and 255 for white; an image without contrast becomes mid-grey."""
+    """Return values as grey levels from 0 (black) to 255 (white). An image without contrast becomes mid-grey."""
     span = stretch.white - stretch.black
     if span <= 0:
         return np.full(values.shape, 128, np.uint8)
@@ -127,7 +127,7 @@ def stretched(values: NDArray[np.float64], stretch: Stretch, greys: int) -> NDAr
 
 
 def block_means(image: ImageFile, largest_width: int) -> NDArray[np.float64]:
-    """Return the means of square blocks, at most `largest_width` blocks wide, without incomplete blocks at the edges.
+    """Return the means of the complete square blocks of an image, at most `largest_width` blocks wide.
 
     A block of more than one pixel consists of whole cells of a 2x2 colour filter array.
     """
@@ -140,7 +140,7 @@ def block_means(image: ImageFile, largest_width: int) -> NDArray[np.float64]:
 
 
 def block_colours(image: ImageFile, largest_width: int, pattern: str) -> NDArray[np.float64]:
-    """Return the means of red, green and blue in square blocks, shape (height, width, 3); see `block_means`.
+    """Return the means of red, green and blue in square blocks, shape (height, width, 3). See `block_means`.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def block_colours(image: ImageFile, largest_width: int, pattern: str) -> NDArray
 
 
 def picture_of(image: ImageFile, largest_width: int, pattern: str | None) -> NDArray[np.uint8]:
-    """Return an image as a picture, in colour if `pattern` is a Bayer pattern; each channel is stretched separately."""
+    """Return an image as a stretched picture, in colour if `pattern` is a Bayer pattern."""
     if pattern not in BAYER_PATTERNS or min(image.shape) < 2:  # noqa: PLR2004 - one cell
         means = block_means(image, largest_width)
         return stretched(means, _whole_stretch(means), 256)
@@ -175,7 +175,7 @@ def _whole_stretch(means: NDArray[np.float64]) -> Stretch:
 
 
 def _block(image: ImageFile, largest_width: int) -> int:
-    """Return the smallest side of a block, in pixels, with which at most `largest_width` blocks span the image."""
+    """Return the smallest side of a block, in pixels, for which at most `largest_width` blocks span the image."""
     return max(min(-(-image.shape[1] // largest_width), min(image.shape) // 2), 1)
 
 

@@ -11,16 +11,16 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
-    """Return a picture as a PNG file (ISO/IEC 15948).
+    """Return the contents of a PNG file (ISO/IEC 15948) with the picture.
 
     Parameters
     ----------
     pixels
-        Pixels, uint8, shape (height, width) for grey or (height, width, 3) for RGB.
+        The picture, uint8, with the shape (height, width) for grey or (height, width, 3) for RGB.
     """
     height, width = pixels.shape[:2]
     colour = _GREY if pixels.ndim == 2 else _RGB  # noqa: PLR2004 - a plane
-    # Each row starts with its filter type. Type 0 is no filter; the other types do not compress noise better.
+    # Each row starts with its filter type. Type 0 means no filter. The other types do not compress noise better.
     rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)
     header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b"")]

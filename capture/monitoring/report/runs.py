@@ -21,7 +21,7 @@ JOURNAL = "journal.jsonl"
 
 
 class NoNightError(ColdframeError):
-    """A journal without the start of a night."""
+    """A journal does not contain the start of a night."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class Run:
     started
         First event of the run, with the plan.
     events
-        All events of the run, starting with `started`, and notices that the next run published before its plan.
+        All events of the run, starting with `started`. The notices that the next run published before its plan are
+        included.
     """
 
     started: NightStarted
@@ -41,12 +42,12 @@ class Run:
 
     @property
     def ending(self) -> NightEnded | None:
-        """The event that ended the run; None if the run stopped without it."""
+        """The event that ended the run; None if the run broke off."""
         return next((event for event in reversed(self.events) if isinstance(event, NightEnded)), None)
 
     @property
     def ended_at(self) -> datetime:
-        """Time of the ending; without an ending, time of the last event that only a running night publishes."""
+        """Time of the ending or, without an ending, time of the last event that only a running night publishes."""
         if self.ending is not None:
             return self.ending.at
         return max(event.at for event in self.events if not isinstance(event, Notice | HookEnded))
@@ -67,13 +68,13 @@ def runs_of(events: Iterable[Event]) -> list[Run]:
         elif runs:
             runs[-1].append(event)
     if not runs:
-        raise NoNightError("the journal contains no start of a night")
+        raise NoNightError("the journal does not contain the start of a night")
     return [Run(run[0], tuple(run)) for run in runs if isinstance(run[0], NightStarted)]
 
 
 Work = tuple[StepType, FrameKind | None, str | None, float | None, float | None]
 StepKey = tuple[Work, int]
-"""Identifies a step in all runs: the work of the step, and the number of earlier steps with the same work."""
+"""Identifies a step in all runs by the work of the step and the number of earlier steps with the same work."""
 
 
 def step_keys(plan: NightStarted) -> dict[int, StepKey]:

@@ -1,7 +1,7 @@
-"""Draws small charts as inline SVG without scripts or styles; the style sheet of the page sets the colours.
+"""Draws small charts as inline SVG without scripts or styles. The style sheet of the page sets the colours.
 
-Each chart is 420 units wide at any size on the screen. Text in charts is stored as text, not as outlines. The classes
-of elements are ``line``, ``dot``, ``bad``, ``model``, ``band``, ``grid`` and ``axis``.
+Each chart is 420 units wide at any size on the screen. Text in charts is stored as text, not as outlines. The elements
+have the classes ``line``, ``dot``, ``bad``, ``model``, ``band``, ``grid`` and ``axis``.
 """
 
 import math
@@ -24,11 +24,11 @@ class Axis:
     Attributes
     ----------
     low, high
-        Values at the ends of the axis; `high` is above `low`, and both are above 0 on a logarithmic axis.
+        Values at the ends of the axis. `high` is above `low`, and both are above 0 on a logarithmic axis.
     label
         Name of the quantity, with its unit.
     ticks
-        Values with a tick; None for round values.
+        Values that have a tick; None for round values.
     words
         Labels of the ticks; None to label ticks with their values.
     """
@@ -41,7 +41,7 @@ class Axis:
     words: tuple[str, ...] | None = None
 
     def place(self, value: float) -> float:
-        """Return the position of a value, 0 to 1; a value beyond an end is placed at the end."""
+        """Return the position of a value, from 0 to 1. A value beyond an end is placed at that end."""
         if not self.is_sane:
             return 0.5
         low, high, at = self.low, self.high, value
@@ -51,7 +51,7 @@ class Axis:
 
     @property
     def is_sane(self) -> bool:
-        """True if the axis has a finite, positive length; invalid numbers in a journal can make this False."""
+        """True if the axis has a finite, positive length. Invalid numbers in a journal can make this False."""
         span = self.high - self.low
         return 0 < span < math.inf and (self.low > 0 or not self.logarithmic) and self.low + span / TICKS > self.low
 
@@ -86,7 +86,7 @@ def round_values(low: float, high: float, most: int = TICKS) -> tuple[float, ...
 
 
 def decades(low: float, high: float) -> tuple[float, ...]:
-    """Return the powers of 10 between two values; if there are too few, also 2- and 5-fold values, or round numbers."""
+    """Return the powers of 10 between two values. If they are too few, add 2- and 5-fold values or use round ones."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     whole = tuple(10.0**power for power in powers if low <= 10.0**power <= high)
     if len(whole) > TICKS:
@@ -113,7 +113,7 @@ def number_texts(values: Sequence[float]) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Chart:
-    """A chart that is drawn in parts; later parts lie on top of earlier ones."""
+    """A chart that is drawn in parts. Later parts cover earlier ones."""
 
     x: Axis
     y: Axis
@@ -129,7 +129,7 @@ class Chart:
         return f"{bottom - self.y.place(value) * (bottom - TOP):.1f}".rstrip("0").rstrip(".")
 
     def line(self, points: Iterable[tuple[float, float | None]], name: str = "line") -> None:
-        """Draw a curve, interrupted at values that are None or not finite."""
+        """Draw a curve, with a gap at each value that is None or not finite."""
         path, is_down = [], False
         for x, y in points:
             if y is None or not math.isfinite(y):

@@ -1,24 +1,24 @@
 """Divides the time of a night into exposing, reading, moving, waiting and lost time.
 
 Every moment from the start of the first run to the end of the last one belongs to exactly one of the five categories,
-so the categories add up to the length of the night. They are derived from the journal:
+so the categories add up to the length of the night. The categories are derived from the journal as follows:
 
 exposing
-    From the start of an exposure for its nominal duration, or until it was aborted.
+    From the start of an exposure to the end of its nominal duration, or until it was aborted.
 reading
     From the end of an exposure to the next event: the next exposure, the accepted frame, or the result of a test frame.
 moving
-    From the preceding event to a change of panel, cover or filter, at most `LONGEST_MOVE`; and from the change to the
-    next exposure or change, at most `LONGEST_SETTLING`. Any excess counts as waiting.
+    From the preceding event to a change of panel, cover or filter, but at most `LONGEST_MOVE`. Also from the change to
+    the next exposure or change, but at most `LONGEST_SETTLING`. Any excess counts as waiting.
 lost
-    Exposure and readout of frames that were rejected or never arrived; the time from a failure with a retry to the next
-    success, including the wait for a lost device; the gap between two runs; and the exposure that was under way when
-    the first of the two runs broke off.
+    Exposure and readout of frames that were rejected or never arrived. Also the time from a failure with a retry to the
+    next success, including the wait for a lost device. Also the gap between two runs, and the exposure that was under
+    way when the first of the two runs broke off.
 waiting
     Everything else: cooling, warming up, combining, saving, waiting for the sky, and requested pauses.
 
-A frame is saved and judged during the next exposure. Frames are therefore assigned to exposures in reverse order: the
-last frame of a step belongs to the last exposure that had ended by the time of its event, and so on.
+A frame is saved and judged during the next exposure. Frames are therefore assigned to exposures in reverse order. The
+last frame of a step belongs to the last exposure that had ended before the frame's event, and so on.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,7 +49,7 @@ from coldframe.capture.monitoring.report.runs import Run
 
 LONGEST_MOVE = timedelta(minutes=2)
 LONGEST_SETTLING = timedelta(seconds=20)
-"""Covers, wheels and lamps take less time; a longer pause is a wait for something else, such as the sky."""
+"""Covers, wheels and lamps need less time than this. A longer pause has a different cause, such as the sky."""
 
 BETWEEN_RUNS = "between two runs"
 _ROUNDING = timedelta(milliseconds=1)
@@ -57,7 +57,7 @@ _ROUNDING = timedelta(milliseconds=1)
 Judged = FrameAccepted | FrameRejected
 Movement = PanelChanged | FilterChanged
 Ending = CoolingProgress | FlatTested | FlatTuned | MasterWritten | NightEnded | NightResumed | StepEnded | StepStarted
-"""Events that end an exposure, a readout or a movement without starting another one."""
+"""Events that end an exposure, a readout or a movement without starting a new one."""
 
 
 class Activity(StrEnum):
@@ -72,7 +72,7 @@ class Activity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A period of the night with one activity; `title` is the title of the step, empty between steps."""
+    """A period of the night with one activity. `title` is the title of the step, and is empty between steps."""
 
     began: datetime
     ended: datetime
@@ -87,7 +87,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class TimeSpent:
-    """Time for each activity, seconds."""
+    """Time spent on each activity, in seconds."""
 
     exposing_s: float
     reading_s: float
@@ -111,7 +111,7 @@ class TimeSpent:
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """Time budget of one step; the title is empty for the time between steps."""
+    """Time budget of one step. The title is empty for the time between steps."""
 
     title: str
     spent: TimeSpent
@@ -119,12 +119,12 @@ class StepTime:
 
 @dataclass(frozen=True, slots=True)
 class TimeBudget:
-    """Time budget of a night; the docstring of the module defines the categories.
+    """Time budget of a night. The docstring of the module defines the categories.
 
     Attributes
     ----------
     length_s
-        Time from the start of the first run to the end of the last one, seconds; `spent` adds up to it.
+        Time from the start of the first run to the end of the last one, in seconds. It equals the total of `spent`.
     steps
         Time budgets of the steps, in the order in which they began.
     """
@@ -158,7 +158,7 @@ def spans_of(runs: Sequence[Run]) -> Iterator[Span]:
 
 
 def _judged_exposures(events: Sequence[Event]) -> tuple[dict[int, int], set[int]]:
-    """Return the exposure of each judged frame, and the rejected exposures, all as indices of events."""
+    """Return the exposure of each judged frame and the rejected exposures, all as indices of events."""
     free = [place for place, event in enumerate(events) if isinstance(event, ExposureStarted)]
     exposure_of: dict[int, int] = {}
     rejected = set[int]()
@@ -182,7 +182,7 @@ def _may_be(exposure: Event, judged: Judged) -> bool:
 
 
 def _seconds(seconds: float) -> timedelta:
-    """Return a duration; zero for a negative or infinite value, which a journal may contain."""
+    """Return a duration, or zero for a negative or infinite value, which a journal may contain."""
     try:
         return max(timedelta(seconds=seconds), timedelta())
     except (ValueError, OverflowError):
@@ -191,7 +191,7 @@ def _seconds(seconds: float) -> timedelta:
 
 @dataclass(slots=True)
 class _Walk:
-    """A walk through the events of a run. The event that ends the period since `now` determines the activity."""
+    """Divides a run into periods. The events at the start and at the end of a period determine its activity."""
 
     run: Run
     now: datetime
@@ -212,12 +212,12 @@ class _Walk:
             if event.at > end:
                 break
             yield from self._take(place, event, exposure_of.get(place), rejected)
-        # The next run repeats the exposure that this run had under way.
+        # The next run repeats the exposure that was under way when this run ended.
         self._is_lost = self._is_lost or (self.is_resumed and self._exposure is not None)
         yield from self._close(end, None, rejected)
 
     def _take(self, place: int, event: Event, answered: int | None, rejected: set[int]) -> Iterator[Span]:
-        """Process an event: if it starts or ends an activity, close the current period and begin the next one."""
+        """Process an event. If it starts or ends an activity, close the current period and begin the next one."""
         if isinstance(event, NightPaused | NightResumed):
             self._is_paused = isinstance(event, NightPaused)
         if self._is_paused and isinstance(event, Movement):

@@ -1,4 +1,4 @@
-"""Summarises a night in one sentence, for a user who has just woken up."""
+"""Summarises a night in the first sentence of the morning report."""
 
 from collections.abc import Sequence
 from datetime import tzinfo
@@ -11,17 +11,17 @@ from coldframe.capture.monitoring.report.runs import Run
 SAFETY_UNKNOWN = "It is not known whether the rig is safe: run “coldframe safe”."
 
 MOST_REASONS = 2
-"""Largest number of reasons in the sentence; the table below the sentence contains all reasons."""
+"""Largest number of reasons in the sentence. The table below the sentence contains all reasons."""
 
 MOST_NAMES = 6
 LONGEST_REASON = 120
 
 CLAUSE_WORDS = 4
-"""A clause of this many words before a colon is a sufficient summary; usually, figures follow the colon."""
+"""Smallest number of words before a colon that suffice as a summary. Usually, only figures follow the colon."""
 
 
 def verdict_of(last: Run, sets: Sequence[SetReport], *, zone: tzinfo | None, is_running: bool) -> Verdict:
-    """Return the verdict on a night.
+    """Return the summary of a night.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def _uncapped(sentence: str) -> str:
 
 
 def _masters(sets: Sequence[SetReport]) -> str:
-    """Return a sentence with the number of masters made, the missing masters, and the reasons."""
+    """Return a sentence with the number of masters, the missing masters, and the reasons."""
     missing = [each for each in sets if each.state is SetState.MISSING]
     short = [each for each in sets if each.state is SetState.SHORT]
     if not missing and not short:

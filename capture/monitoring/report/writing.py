@@ -11,9 +11,9 @@ from coldframe.capture.monitoring.report.contents import FORMAT, NightReport
 def json_twin(report: NightReport) -> str:
     """Return the report as a JSON object.
 
-    Its fields are ``format``, then those of `NightReport`. A nested dataclass becomes an object, a tuple an array, an
-    enum member its value, and a time an ISO 8601 string in UTC. NaN and infinities become null, because JSON cannot
-    represent them.
+    Its fields are ``format`` and the fields of `NightReport`. Nested dataclasses become objects, tuples become arrays,
+    enum members become their values, and times become ISO 8601 strings in UTC. NaN and infinities become null, because
+    JSON cannot represent them.
     """
     return json.dumps({"format": FORMAT, **_fields(report)}, indent=1, allow_nan=False) + "\n"
 

@@ -1,4 +1,4 @@
-"""Parse commands over MQTT, and keep old or repeated commands from moving the rig. Pure."""
+"""Parse MQTT commands, and reject expired, retained and repeated commands. Pure."""
 
 import json
 import re
@@ -11,10 +11,10 @@ from coldframe.errors import ColdframeError
 
 LONGEST_BYTES = 1024
 LONGEST_LIFE = timedelta(minutes=10)
-"""Longest time until a command expires, so that a command delayed by the network or the broker has no effect."""
+"""Longest lifetime of a command. A command that the network or the broker delays for longer has no effect."""
 
 MOST_IDS = 1000
-"""Number of remembered ids, more than a sender uses within `LONGEST_LIFE`."""
+"""Number of identifiers to remember, more than a sender uses within `LONGEST_LIFE`."""
 
 VERBS = ("pause", "resume", "skip", "abort", "run")
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -41,7 +41,7 @@ class Command:
 
 
 class CommandError(ColdframeError, ValueError):
-    """A command is refused, for the reason in the text.
+    """A command was refused. The text states the reason.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ def _step(fields: dict[str, object], given_id: str) -> int | None:
     if step is None:
         return None
     if fields.get("command") != "skip" or type(step) is not int or not 0 < step < _MOST_STEPS:
-        raise CommandError("step: expected the number of a step, and only with skip", given_id)
+        raise CommandError("step: expected a step number, and only with the command skip", given_id)
     return step
 
 
@@ -118,7 +118,7 @@ class CommandGate:
 
     @property
     def ids_remembered(self) -> int:
-        """Number of identifiers that cannot be used again."""
+        """Number of remembered identifiers, which cannot be used again."""
         return len(self._seen)
 
     def admit(self, payload: bytes, now: datetime, *, is_retained: bool) -> Command:
@@ -129,9 +129,9 @@ class CommandGate:
         payload
             The message.
         now
-            Wall-clock time in UTC, the only time that the sender also knows.
+            Current wall-clock time in UTC, the only clock that the run shares with the sender.
         is_retained
-            Whether the broker had retained the message, which may then be of any age.
+            True if the broker had retained the message, which may then be of any age.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class CommandGate:
         """
         command = parse_command(payload)
         if is_retained:
-            raise CommandError("ignored: retained commands are not obeyed", command.id)
+            raise CommandError("ignored: coldframe does not accept retained commands", command.id)
         if command.id in self._seen:
             raise CommandError("ignored: this id has been used before", command.id)
         self._remember(command.id)
@@ -171,7 +171,8 @@ def answer_document(command_id: str | None, text: str, now: datetime, *, accepte
     command_id
         Identifier of the command; None if the message had none.
     accepted
-        Whether the command was passed to the night. `text` is the reply of the night, or the reason for refusing.
+        True if the command was passed to the night. `text` is then the night's reply, and otherwise the reason for
+        the refusal.
     """
     document = {
         "schema": SCHEMA,

@@ -1,4 +1,4 @@
-"""Keep a connection to the MQTT broker, reconnect whenever it is lost, and queue messages meanwhile."""
+"""Keep a connection to the MQTT broker: reconnect whenever it is lost, and queue messages in the meantime."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 FAREWELL_S = 2.0
-"""Time allowed at the end for the broker to confirm the last message, if it has answered so far."""
+"""Time allowed at the end for the broker to confirm the last message, if the broker is connected."""
 
 SPARE_S = 0.5
 """Time allowed at the end for one more attempt to connect, and for the thread to finish."""
@@ -30,10 +30,10 @@ BACKOFF = Backoff(first_s=1.0, longest_s=60.0)
 
 
 class DetachedExecutor(ThreadPoolExecutor):
-    """Runs blocking work in daemon threads that nothing waits for.
+    """An executor that runs blocking work in daemon threads and does not wait for them when it is shut down.
 
-    The library resolves names in the loop's executor, and a name server may take half a minute to fail. Shutting down
-    an ordinary executor would wait for it.
+    The MQTT library resolves host names in the loop's executor, and a name server may take half a minute to fail. An
+    ordinary executor would wait for this failure when it is shut down.
     """
 
     def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -45,7 +45,7 @@ class DetachedExecutor(ThreadPoolExecutor):
                 return
             try:
                 future.set_result(work(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001  # as an executor hands it over
+            except BaseException as error:  # noqa: BLE001  # an executor passes on every exception
                 future.set_exception(error)
 
         threading.Thread(target=run, name="mqtt connect", daemon=True).start()
@@ -53,25 +53,26 @@ class DetachedExecutor(ThreadPoolExecutor):
 
 
 class BrokerConnection:
-    """Publishes messages as long as there is a broker, and reconnects when it is lost.
+    """Publishes messages while the broker is connected, and reconnects when the connection is lost.
 
-    Each method belongs to the event loop of `run`; only the properties may be read from other threads.
+    Call each method on the event loop of `run`. Other threads may only read the properties.
 
     Parameters
     ----------
     access
         The broker.
     client_id
-        Identifies this client. If two clients have the same identifier, the broker disconnects the first.
+        Identifier of this client. If two clients have the same identifier, the broker disconnects the first.
     status_topic
-        Retained topic with `Presence.ONLINE` while connected, `farewell` after `finish`, and `Presence.OFFLINE` (the
-        last will) if the connection ends without `finish`.
+        Retained topic. Its message is `Presence.ONLINE` while connected, `farewell` after `finish`, and
+        `Presence.OFFLINE` (the last will) if the connection ends without `finish`.
     farewell
         The last message.
     subscriptions
         Topics to subscribe to after each connection.
     on_connected, on_lost
-        Called after each successful connection, and after each failed or lost connection with the reason.
+        `on_connected` is called after each successful connection. `on_lost` is called with the reason after each failed
+        or lost connection.
     on_message
         Called with each message that arrives.
     backoff
@@ -137,12 +138,15 @@ class BrokerConnection:
         self._has_work.set()
 
     def finish(self) -> None:
-        """Let `run` send the waiting messages, then the farewell, and return."""
+        """Make `run` send the waiting messages and the farewell, and then return."""
         self._finishing.set()
         self._has_work.set()
 
     async def run(self) -> None:
-        """Stay connected until `finish`, then send the rest for at most `FAREWELL_S` (`SPARE_S` without a broker)."""
+        """Stay connected until `finish`, then send the waiting messages.
+
+        Sending them takes at most `FAREWELL_S`, or `SPARE_S` if the broker is not connected.
+        """
         connecting = asyncio.create_task(self._stay_connected(), name="mqtt connection")
         finishing = asyncio.create_task(self._finishing.wait(), name="mqtt finish")
         try:
@@ -162,7 +166,7 @@ class BrokerConnection:
                 async with connect(self._access, client_id=self._client_id, will=self._will) as broker:
                     pauses_s = self._backoff.pauses_s()
                     self._is_connected = True
-                    # A broker that was restarted may have forgotten what it retained.
+                    # A restarted broker may have lost its retained messages.
                     self._outbox.resend_retained()
                     self._on_connected()
                     await subscribe(broker, self._subscriptions)
@@ -192,7 +196,8 @@ class BrokerConnection:
 
     async def _send(self, broker: Broker, message: Message) -> None:
         try:
-            # QoS 0: with QoS 1, a hung broker would hold up each message until its deadline (docs/decisions/0020).
+            # Use QoS 0, because with QoS 1 a hung broker would delay each message up to its deadline
+            # (docs/decisions/0020).
             await broker.publish(message)
         except BrokerLostError:
             self._outbox.put_back(message)
@@ -204,7 +209,7 @@ class BrokerConnection:
 
 
 def prepare_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Keep the MQTT library from blocking the end of the event loop and from printing faults on the terminal."""
+    """Prevent the MQTT library from delaying the end of the event loop and from printing errors on the terminal."""
     loop.set_default_executor(DetachedExecutor(1))
     loop.set_exception_handler(_log_fault)
 
@@ -215,7 +220,7 @@ def _log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
 
 
 async def subscribe(broker: Broker, topics: Sequence[str]) -> None:
-    """Subscribe to the given topics; log each topic that the broker does not grant.
+    """Subscribe to the given topics, and log each topic that the broker refuses.
 
     Raises
     ------
@@ -227,7 +232,7 @@ async def subscribe(broker: Broker, topics: Sequence[str]) -> None:
 
 
 async def run_until_first(*works: Coroutine[Any, Any, None]) -> None:
-    """Run several coroutines until one of them ends, then cancel the others. Raise the error of that one, if any."""
+    """Run coroutines until one of them ends, then cancel the rest. Raise the error of the ended coroutine, if any."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -238,7 +243,7 @@ async def run_until_first(*works: Coroutine[Any, Any, None]) -> None:
 
 
 async def cancel_all(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel the given tasks and wait for their end."""
+    """Cancel the given tasks and wait until they have ended."""
     for task in tasks:
         task.cancel()
     if tasks:

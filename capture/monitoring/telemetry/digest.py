@@ -1,7 +1,7 @@
-"""Collect the night so far in one message, which shows a new watcher what the others have seen. Pure.
+"""Collect the events of the night so far in one message for new watchers. Pure.
 
-Each line is an event as in the journal, with two more fields: `run` identifies the run, and `n` counts its events.
-Lines that later ones supersede are omitted, so the counts have gaps.
+Each line is an event in the format of the journal, with two additional fields: `run` identifies the run, and `n` counts
+its events. Lines that are superseded by later lines are omitted, so the counts have gaps.
 """
 
 import zlib
@@ -36,16 +36,16 @@ KEPT: dict[type[Event], int] = {
     Notice: 100,
     TemperatureRead: 120,
 }
-"""Number of events kept of each kind."""
+"""Largest number of events to keep, by kind."""
 
 KEPT_OTHERS = 500
-"""Number of events kept of each other kind, such as steps and masters."""
+"""Largest number of events to keep of each kind that is not in `KEPT`, such as steps and masters."""
 
 READINGS_S = 15.0
 """Shortest time between two kept readings. A reading that follows sooner supersedes the previous one."""
 
 LONGEST_UNPACKED = 4_000_000
-"""Size in bytes that a reader accepts, far more than the limits above allow."""
+"""Largest size in bytes that a reader accepts, far above the size that the limits above allow."""
 
 _GZIP = 31
 
@@ -56,7 +56,7 @@ class Digest:
     Parameters
     ----------
     run
-        Identifies the run: letters and digits.
+        Identifier of the run, consisting of letters and digits.
     """
 
     def __init__(self, run: str) -> None:
@@ -67,7 +67,7 @@ class Digest:
         self._grown: int | None = None
 
     def add(self, event: Event) -> str:
-        """Add an event, and return its line without the newline."""
+        """Add an event and return its line without the newline."""
         self._count += 1
         line = f'{{"run": "{self._run}", "n": {self._count}, {encode_event(event)[1:]}'
         self._discard_superseded(event)
@@ -82,7 +82,7 @@ class Digest:
 
     def _lines(self, event: Event) -> deque[tuple[int, str]]:
         kind = type(event)
-        # For earlier steps, only the last frame is needed (for the count); for the running step, all frames are.
+        # A watcher needs all frames of the running step, but only the last frame of each earlier step (for the count).
         key = (kind, event.step) if isinstance(event, FrameAccepted) else kind
         return self._kept.setdefault(key, deque(maxlen=KEPT.get(kind, KEPT_OTHERS)))
 
@@ -101,7 +101,7 @@ class Digest:
                     self._grown = event.step
 
     def _thin_readings(self, event: TemperatureRead) -> None:
-        """Replace the last reading by the new one if the new one follows too soon after the reading before the last."""
+        """Discard the latest reading if the new one belongs to the same interval of `READINGS_S`."""
         last = self._last_reading
         if last is not None and (event.at - last.at).total_seconds() < READINGS_S and self._kept.get(TemperatureRead):
             if len(self._kept[TemperatureRead]) > 1:
@@ -111,7 +111,7 @@ class Digest:
 
 
 def is_in_digest(event: Event) -> bool:
-    """Return whether the event belongs in the digest. Pictures have their own topic."""
+    """Return True if the event belongs in the digest. Pictures have a separate topic."""
     return not isinstance(event, FrameShown)
 
 

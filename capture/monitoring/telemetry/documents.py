@@ -1,4 +1,4 @@
-"""Build the MQTT messages as JSON documents; their schemas are in docs/mqtt. Pure."""
+"""Build the MQTT messages as JSON documents. Their schemas are in docs/mqtt. Pure."""
 
 import base64
 import json
@@ -13,10 +13,10 @@ from coldframe.capture.monitoring.progress.pace import StepProgress
 from coldframe.capture.monitoring.progress.state import DashboardState
 
 SCHEMA = 1
-"""Incremented when a field changes its meaning or is removed, but not when one is added."""
+"""Version of the schemas, incremented when a field is removed or changes its meaning, but not when a field is added."""
 
 MOST_PROBLEMS = 10
-"""Number of latest problems in the state; the journal topic has more."""
+"""Largest number of problems in the state document, which contains the latest ones. The journal topic has more."""
 
 LONGEST_TEXT = 500
 
@@ -48,14 +48,14 @@ def phase_of(state: DashboardState) -> str:
 
 
 def state_document(state: DashboardState, now: datetime, *, dropped: int = 0) -> bytes:
-    """Return the state of the night.
+    """Return the state of the night as a JSON document.
 
     Parameters
     ----------
     state
         The state after all events so far.
     now
-        The present time in UTC.
+        Current time in UTC.
     dropped
         Number of messages dropped because the broker was too slow.
     """
@@ -95,7 +95,7 @@ def state_document(state: DashboardState, now: datetime, *, dropped: int = 0) ->
 
 
 def plan_document(state: DashboardState) -> bytes:
-    """Return the plan with its changes so far, and the outcome of each step."""
+    """Return the plan with its changes so far and the outcome of each step."""
     night = state.night
     assert night is not None
     document = {
@@ -113,7 +113,7 @@ def plan_document(state: DashboardState) -> bytes:
 
 
 def picture_document(shown: FrameShown) -> bytes:
-    """Return the last frame as rows of 8-bit values in base64, and its histogram."""
+    """Return the last frame as base64-encoded rows of 8-bit values, with its histogram."""
     height, width = shown.picture.shape
     document = {
         "schema": SCHEMA,

@@ -43,7 +43,7 @@ class RemoteNight:
         self._is_attached = False
 
     def receive(self, topic: str, payload: bytes) -> list[Update]:
-        """Return the updates from the message; none if the message adds nothing or is not from coldframe."""
+        """Return the updates from a message, or an empty list if it adds nothing or is not from coldframe."""
         topics = self._topics
         if topic == topics.status:
             self._presence = payload
@@ -66,7 +66,7 @@ class RemoteNight:
         return [*events] if self._follower.run == known else self._attach()
 
     def _attach(self) -> list[Update]:
-        """Start with all events so far. If the run is over, detach from it immediately afterwards."""
+        """Attach to the run with all events so far. If the run is over, detach from it immediately afterwards."""
         if not self._presence or self._journal is None:
             return []
         self._follower = Follower()
@@ -82,14 +82,14 @@ class RemoteNight:
 
 
 class Follower:
-    """Returns the events of journals and single lines, each event once. Lines not from coldframe are ignored.
+    """Returns each event from journals and single lines once, and ignores lines that are not from coldframe.
 
     Attributes
     ----------
     run
-        Identifier of the run that is followed; None before its first event.
+        Identifier of the followed run; None before its first event.
     is_behind
-        True if a line was missed. The next journal contains that line; read that journal with a new follower.
+        True if a line was missed. The next journal contains that line. Read that journal with a new follower.
     """
 
     def __init__(self) -> None:
@@ -98,14 +98,14 @@ class Follower:
         self._count = 0
 
     def journal(self, payload: bytes) -> list[Event]:
-        """Return the new events of the journal, in order; all events if the journal belongs to a new run."""
+        """Return the new events of the journal in order, or all events if the journal belongs to a new run."""
         try:
             return self._events(list(unpack(payload)))
         except ValueError:
             return []
 
     def line(self, payload: bytes) -> list[Event]:
-        """Return the event of the line if the event is new."""
+        """Return the event of a line, or an empty list if the event is not new."""
         known = self._count
         found = self._events([payload.decode("ascii", "replace")])
         self.is_behind = self.is_behind or (bool(found) and self._count != known + 1)

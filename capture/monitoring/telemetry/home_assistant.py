@@ -1,6 +1,6 @@
-"""Build the retained document that describes a rig to Home Assistant: one device with all its components. Pure.
+"""Build the retained document that describes a rig to Home Assistant as one device with all its components. Pure.
 
-The names of the fields are Home Assistant's (MQTT discovery with a device payload, in abbreviated form).
+The field names are the abbreviated names of Home Assistant's MQTT discovery with a device payload.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ Component = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class HomeAssistant:
-    """A rig as a device of Home Assistant.
+    """A rig, presented as a device in Home Assistant.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class HomeAssistant:
     rig
         Display name.
     takes_commands
-        Whether the rig takes commands, so that the device has buttons.
+        Whether the rig accepts commands. The device has buttons only if it does.
     """
 
     prefix: str
@@ -54,7 +54,7 @@ class HomeAssistant:
 
     @property
     def topic(self) -> str:
-        """Retained topic of the document; an empty message on it removes the device."""
+        """Retained topic of the document. An empty message on this topic removes the device."""
         return f"{self.prefix}/device/{self._id}/config"
 
     @property
@@ -63,7 +63,7 @@ class HomeAssistant:
         return f"{self.prefix}/status"
 
     def document(self) -> bytes:
-        """Return the device with all its components."""
+        """Return the document that describes the device with all its components."""
         components = self._sensors() | self._binary_sensors() | self._buttons()
         document = {
             "dev": {
@@ -120,7 +120,7 @@ class HomeAssistant:
             [
                 self._component("problem", "binary_sensor", "Problem", device_class="problem", value_template=problem),
                 self._component("paused", "binary_sensor", "Paused", value_template=paused),
-                # Always available, because this sensor reports that the other components are unavailable.
+                # This sensor is always available, because it reports that the other components are unavailable.
                 self._component(
                     "lost",
                     "binary_sensor",
@@ -139,7 +139,7 @@ class HomeAssistant:
             return {key: {"p": "button"} for key in (*_BUTTONS, "run")}
         steering = self._availability(_ONLINE)
         buttons = dict(self._button(key, *shown, availability=steering) for key, shown in _BUTTONS.items())
-        # The listener's topic has the payloads that Home Assistant expects by default, so no template is needed.
+        # The listener's topic uses the payloads that Home Assistant expects by default, so no template is needed.
         return buttons | dict([self._button("run", *_RUN, availability=[{"topic": self.topics.listener}])])
 
     def _button(self, verb: str, name: str, icon: str, **more: object) -> tuple[str, Component]:

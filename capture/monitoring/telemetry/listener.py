@@ -1,8 +1,8 @@
-"""Wait at the MQTT broker for the command `run` while no night is running, and start a night.
+"""Wait for the MQTT command `run` while no night is running, and start a night.
 
-A run in progress answers commands itself. If a run may be in progress, the listener waits for its answer and replies
-only if none comes, so that each command gets exactly one answer. The night is a separate process that does not need the
-listener and outlives it.
+A run in progress answers commands directly. If a run may be in progress, the listener waits for the run's answer and
+replies only if there is none, so that each command gets exactly one answer. The night is a separate process that does
+not depend on the listener and continues if the listener crashes.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from coldframe.devices.mqtt.message import Message
 log = logging.getLogger(__name__)
 
 ANSWER_DEADLINE_S = 2.0
-"""Time for a run to answer a command before the listener does."""
+"""Time that a run has to answer a command before the listener answers."""
 
 BEGIN_DEADLINE_S = 60.0
-"""Time after which the answer is that the night is beginning, because hooks before the night may take longer."""
+"""Time after which the listener answers `BEGINNING`, because hooks before the night may take longer."""
 
 POLL_S = 0.25
 MOST_REPLIES = 32
-"""Largest number of commands that wait for a run's answer. Further commands are left to the run."""
+"""Largest number of commands that wait for a run's answer. The listener does not answer further commands."""
 
 LONGEST_ANSWER = 500
 
@@ -41,7 +41,7 @@ BEGUN = "the night has begun"
 BEGINNING = "the night is beginning"
 CLEANING_UP = "the last night is being cleaned up; try again in a moment"
 ENDING = "the listener is shutting down; restart it first"
-EXPIRED = "ignored: expired while a run might have answered"
+EXPIRED = "ignored: expired while the listener waited for an answer from a run"
 
 
 class StartedNight(Protocol):
@@ -57,10 +57,10 @@ class StartedNight(Protocol):
 
     @property
     def ending(self) -> str:
-        """How the night ended, in one line: its first error if it reported one."""
+        """The first error that the night reported, or else the result of the night, in one line."""
 
     def terminate(self) -> None:
-        """Make the night end in the safe state. The second call makes it skip the warm-up."""
+        """End the night in the safe state. A second call skips the warm-up."""
 
     async def wait(self) -> None:
         """Wait until the process has ended."""
@@ -86,7 +86,7 @@ class Nights(Protocol):
 
 
 class Listener:
-    """Takes commands for a rig until it is stopped.
+    """Accepts commands for a rig until `stop` is called.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class Listener:
         subscriptions += [self._home.birth_topic] if settings.home_assistant else []
         self._connection = BrokerConnection(
             access,
-            # An identifier other than the run's: otherwise the broker would disconnect the first of the two clients.
+            # The identifier differs from the run's, because two clients cannot be connected with the same identifier.
             client_id=f"coldframe-{topic_part(rig)}-listener",
             status_topic=self._topics.listener,
             farewell=Presence.OFFLINE,
@@ -152,7 +152,7 @@ class Listener:
         return self._run_presence == Presence.ONLINE.encode()
 
     async def run(self) -> None:
-        """Take commands until `stop` is called, then wait until a night that was started here is over."""
+        """Accept commands until `stop` is called, then wait for the end of a night that this listener started."""
         prepare_loop(asyncio.get_running_loop())
         ending = asyncio.create_task(self._finish_when_stopped(), name="mqtt stop")
         try:
@@ -161,10 +161,10 @@ class Listener:
             await cancel_all(ending, *self._replies)
 
     def stop(self) -> None:
-        """Stop the listener, after ending a running night in the safe state. A second call skips the warm-up."""
+        """End a running night in the safe state, then stop the listener. A second call skips the warm-up."""
         self._stopped.set()
         if self._night is not None:
-            self._report("ending the night, and waiting for it")
+            self._report("ending the night in the safe state, then stopping")
             self._night.terminate()
 
     async def _finish_when_stopped(self) -> None:
@@ -279,7 +279,7 @@ class Listener:
         self._report(f"starting a night on MQTT command {command_id}")
         begun = await self._wait_until_begun(night)
         if begun is None:
-            self._refuse(command_id, f"no night: {night.ending}")
+            self._refuse(command_id, f"the night did not begin: {night.ending}")
         else:
             self._answer(command_id, begun, accepted=True)
         await night.wait()
@@ -288,7 +288,7 @@ class Listener:
         await night.clean_up()
 
     async def _wait_until_begun(self, night: StartedNight) -> str | None:
-        """Wait until the night holds the rig and is online. Return the answer, or None if the night ended instead."""
+        """Wait until the night holds the rig and is online. Return the answer, or None if the night ended first."""
         clock = asyncio.get_running_loop().time
         deadline_s = clock() + self._begin_deadline_s
         while not night.is_over:

@@ -1,15 +1,15 @@
-"""Hold messages for the broker: the latest one per retained topic, and a bounded queue of the others. Pure."""
+"""Store the messages that wait for the broker, in a bounded amount of memory. Pure."""
 
 from collections import deque
 
 from coldframe.devices.mqtt.message import Message
 
 MOST_EVENTS = 1000
-"""Largest number of waiting messages. The oldest are dropped first; the journal topic still has their events."""
+"""Largest number of waiting messages. The oldest are dropped first. The journal topic still contains their events."""
 
 
 class Outbox:
-    """Holds at most one message per retained topic and `most_events` others.
+    """Stores the latest message of each retained topic, and a queue of at most `most_events` other messages.
 
     Attributes
     ----------
@@ -27,13 +27,13 @@ class Outbox:
         return len(self._unsent) + len(self._queue)
 
     def retain(self, topic: str, payload: bytes) -> None:
-        """Replace the message of a retained topic; an identical one is not sent again."""
+        """Replace the message of a retained topic. An identical message is not sent again."""
         if self._latest.get(topic) != payload:
             self._latest[topic] = payload
             self._unsent[topic] = None
 
     def add(self, topic: str, payload: bytes) -> None:
-        """Add a message that is sent once; drop the oldest message if there are too many."""
+        """Add a message to be sent once. Drop the oldest message if the queue is full."""
         self.dropped += len(self._queue) == self._queue.maxlen
         self._queue.append(Message(topic, payload))
 
@@ -42,7 +42,7 @@ class Outbox:
         self._unsent = dict.fromkeys(self._latest)
 
     def take(self) -> Message | None:
-        """Remove and return the next message, retained ones first; None if there is none."""
+        """Remove and return the next message, retained messages first. Return None if no message waits."""
         if self._unsent:
             topic = next(iter(self._unsent))
             del self._unsent[topic]
@@ -50,7 +50,7 @@ class Outbox:
         return self._queue.popleft() if self._queue else None
 
     def put_back(self, message: Message) -> None:
-        """Put a message that could not be sent back to the front; drop it if the queue is full."""
+        """Store an unsent message again, at the front of the queue. Drop it if the queue is full."""
         if message.is_retained:
             self._unsent[message.topic] = None
         elif len(self._queue) < (self._queue.maxlen or 0):

@@ -1,7 +1,7 @@
 """Publish the telemetry of a night over MQTT from a separate thread, so that the broker can never delay the night.
 
 The night's event loop queues each event and continues. Encoding, network access and all waiting happen in the
-thread, on a separate event loop (docs/decisions/0020). Every queue has a bound and drops its oldest entries.
+thread, on a separate event loop (docs/decisions/0020). Every queue is bounded and drops its oldest entries when full.
 """
 
 import asyncio
@@ -38,25 +38,25 @@ from coldframe.devices.mqtt.message import Message
 log = logging.getLogger(__name__)
 
 MOST_QUEUED = 20_000
-"""Largest number of events queued for the thread, which takes them within milliseconds."""
+"""Largest number of events queued for the thread, which processes them within milliseconds."""
 
 REFRESH_S = 0.25
 """Time between two checks for retained documents that are due."""
 
 MOST_NOTICES = 5
-"""Largest number of notices per night about a lost or reconnected broker. The log has all of them."""
+"""Largest number of notices per night about a lost or reconnected broker. The log contains all of them."""
 
 NO_STEERING = "this run accepts no commands"
 UNDER_WAY = "a night is already under way"
 
 
 class Telemetry:
-    """An `EventStream` subscriber that publishes a night to an MQTT broker. Enter it before the first event.
+    """An `EventStream` subscriber that publishes a night to an MQTT broker. Enter `publishing` before the first event.
 
     Parameters
     ----------
     settings, access
-        The broker, and the choice of what to publish there.
+        The broker, and the settings that determine what is published there.
     rig
         Display name of the rig.
     events, clock
@@ -88,17 +88,17 @@ class Telemetry:
 
     @property
     def connection(self) -> BrokerConnection:
-        """The connection to the broker; its properties may be read at any time."""
+        """The connection to the broker. Its properties may be read at any time."""
         return self._publisher.connection
 
     def __call__(self, event: Event) -> None:
-        """Queue an event; never blocks."""
+        """Queue an event without blocking."""
         self._is_over = self._is_over or isinstance(event, NightEnded)
         self._publisher.queue(event)
 
     @asynccontextmanager
     async def publishing(self) -> AsyncIterator[None]:
-        """Publish during the block. Afterwards wait at most `FAREWELL_S` until the last message is confirmed."""
+        """Publish during the block, then wait at most `FAREWELL_S` for the broker to confirm the last message."""
         night = asyncio.get_running_loop()
         over = asyncio.Event()
         self._publisher.start(night, over.set)
@@ -112,7 +112,7 @@ class Telemetry:
                     await over.wait()
 
     def _notify(self, severity: Severity, text: str) -> None:
-        """Publish a notice in the night's event stream. Runs on the night's loop."""
+        """Publish a notice in the night's event stream. This method runs on the night's event loop."""
         if self._is_over or self._notices >= MOST_NOTICES:
             return
         self._notices += 1
@@ -120,7 +120,7 @@ class Telemetry:
 
 
 class MqttPublisher:
-    """The thread that publishes. The night's thread may call only `queue`, `start` and `stop`."""
+    """Publishes a night in a separate thread. The night's thread may call only `queue`, `start` and `stop`."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class MqttPublisher:
         self._is_lost = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    # On the night's thread
+    # Called on the night's thread
 
     def queue(self, event: Event) -> None:
         """Queue an event and wake the thread."""
@@ -168,14 +168,14 @@ class MqttPublisher:
         self._call(self._take_queued)
 
     def start(self, night: asyncio.AbstractEventLoop, on_end: Callable[[], object]) -> None:
-        """Start the thread. When the thread has ended, `on_end` is called on the night's loop."""
+        """Start the thread. When the thread ends, it calls `on_end` on the night's event loop."""
         self._night = night
         ready = threading.Event()
 
         def run() -> None:
             try:
                 asyncio.run(self._run(ready))
-            except Exception:  # a fault of the telemetry must not end the night
+            except Exception:  # a fault in the telemetry must not end the night
                 log.exception("the MQTT telemetry failed; the night continues without it")
             finally:
                 ready.set()
@@ -185,7 +185,7 @@ class MqttPublisher:
         ready.wait()
 
     def stop(self) -> None:
-        """Publish the remaining messages and the last one, then end the thread."""
+        """Publish the waiting messages and the final status, then end the thread."""
         self._call(self._finish)
 
     def _call(self, work: Callable[[], object]) -> None:
@@ -201,7 +201,7 @@ class MqttPublisher:
             return False
         return True
 
-    # On the publisher's thread
+    # Called on the publisher's thread
 
     async def _run(self, ready: threading.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -240,7 +240,7 @@ class MqttPublisher:
     def _receive(self, message: Message) -> None:
         if message.topic == self._home.birth_topic:
             if message.payload == BIRTH:
-                # After its start, Home Assistant needs the discovery document and the latest states.
+                # Home Assistant has just started, and needs the discovery document and the latest states.
                 self.connection.resend_retained()
         elif message.topic == self._topics.command and self._takes_commands:
             self._obey(message)
@@ -260,7 +260,7 @@ class MqttPublisher:
             self._answer(command.id, "the run is over", accepted=False)
 
     def _steer(self, steering: Steering, command: Command) -> None:
-        """Pass a command to the night and answer with the night's reply. Runs on the night's loop."""
+        """Pass a command to the night and publish the reply. This method runs on the night's event loop."""
         log.info("MQTT command %s: %s", command.id, command.verb)
         match command.verb:
             case "pause":

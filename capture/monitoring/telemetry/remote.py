@@ -21,7 +21,7 @@ from coldframe.devices.mqtt.message import Message
 LARGEST_MESSAGE_BYTES = 2_000_000
 
 BACKOFF = Backoff(first_s=1.0, longest_s=10.0)
-"""Pauses between attempts to connect: shorter than those of a run, because a user is waiting."""
+"""Pauses between attempts to connect, shorter than those of a run because a user is waiting."""
 
 COMMAND_LIFE = timedelta(seconds=30)
 LONGEST_ANSWER = 500
@@ -33,9 +33,9 @@ class RemoteSource:
     Parameters
     ----------
     settings, access
-        The broker. Commands are sent only if `settings.commands` allows them, here and in the run.
+        The broker. Commands have an effect only if `settings.commands` is true both here and in the run.
     rig
-        Display name of the rig, as in its own settings.
+        Display name of the rig, as in the settings of the run.
     """
 
     def __init__(self, settings: MqttSettings, access: Access, rig: str) -> None:
@@ -48,7 +48,7 @@ class RemoteSource:
         self._unanswered: set[str] = set()
 
     async def updates(self) -> AsyncGenerator[Update, None]:
-        """Yield updates, without end. Reconnect whenever the broker is lost."""
+        """Yield updates indefinitely. Reconnect whenever the connection to the broker is lost."""
         topics = self._topics
         subscriptions = (topics.status, topics.journal, topics.event, topics.picture, topics.answer)
         reported, pauses_s = "", BACKOFF.pauses_s()
@@ -57,7 +57,7 @@ class RemoteSource:
                 async with connect(self._access, client_id=None, largest_incoming=LARGEST_MESSAGE_BYTES) as broker:
                     reported, pauses_s = "", BACKOFF.pauses_s()
                     night = RemoteNight(topics, allows_commands=self._settings.commands)
-                    yield Detached(f"the broker has no messages of {self._rig} yet")
+                    yield Detached(f"the broker has no messages from {self._rig} yet")
                     await subscribe(broker, subscriptions)
                     self._broker = broker
                     async for message in broker.messages():
@@ -73,7 +73,7 @@ class RemoteSource:
             await asyncio.sleep(next(pauses_s))
 
     def send(self, command: Command) -> str | None:
-        """Send a command. Return why it cannot be sent, or None if an `Answer` will follow."""
+        """Send a command. Return the reason if it cannot be sent, or None if an `Answer` will follow."""
         broker = self._broker
         if broker is None:
             return "not connected to the MQTT broker"
@@ -99,7 +99,7 @@ class RemoteSource:
             return  # `updates` reports the lost broker
 
     def _answers(self, message: Message) -> list[Answer]:
-        """Return the answer to a command from this watcher; nothing for other messages or other clients' commands."""
+        """Return the answer if the message answers a command from this watcher, otherwise an empty list."""
         if message.topic != self._topics.answer:
             return []
         try:

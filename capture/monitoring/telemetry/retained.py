@@ -1,4 +1,4 @@
-"""Publish the retained documents about a night, each at most once per interval."""
+"""Publish the retained documents about a night, with at most one message per document and interval."""
 
 import asyncio
 import logging
@@ -15,14 +15,14 @@ from coldframe.capture.monitoring.telemetry.topics import Topics
 log = logging.getLogger(__name__)
 
 INTERVALS_S = {"state": 1.0, "plan": 1.0, "journal": 5.0, "picture": 3.0}
-"""Shortest time between two messages of these topics."""
+"""Shortest time between two messages on each of these topics."""
 
 CALM_S = 30.0
-"""Time without events after which the state is published again to update its remaining time."""
+"""Time without events after which the state is published again to update the remaining time."""
 
 
 class RetainedDocuments:
-    """Publishes the events of a night, and the documents that follow from them, over a connection."""
+    """Publishes the events of a night and the documents derived from them over a connection."""
 
     def __init__(self, connection: BrokerConnection, topics: Topics, clock: NightClock) -> None:
         self._connection = connection
@@ -30,13 +30,13 @@ class RetainedDocuments:
         self._clock = clock
         self._state = DashboardState()
         self._digest = Digest(secrets.token_hex(4))
-        # The broker still retains the documents of the last run.
+        # Replace the documents of the previous run, which the broker still retains.
         self._changed = {"state", "journal"}
         self._due_s: dict[str, float] = {}
         self._failed = set[str]()
 
     def apply(self, event: Event) -> None:
-        """Publish the event, and note which documents it changes."""
+        """Publish an event, and record which documents it changes."""
         self._state.apply(event)
         if is_in_digest(event):
             self._connection.publish(self._topics.event, self._digest.add(event).encode("ascii"))
@@ -61,13 +61,13 @@ class RetainedDocuments:
                 self._renew_or_log(name)
 
     def _renew_or_log(self, name: str) -> None:
-        # A document that cannot be made (for example with a time beyond the year 9999) must not prevent the others.
+        # A document that cannot be built (for example, with a time beyond the year 9999) must not block the others.
         self._changed.discard(name)
         try:
             self._renew(name)
         except Exception:
             if name not in self._failed:
-                log.exception("MQTT: cannot make the document %s", name)
+                log.exception("MQTT: cannot build the document %s", name)
             self._failed.add(name)
 
     def _renew(self, name: str) -> None:

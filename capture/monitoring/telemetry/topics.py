@@ -12,79 +12,79 @@ class Presence(StrEnum):
     """The messages of the status topic."""
 
     ONLINE = "online"
-    """A run is under way and publishes."""
+    """A run is under way and publishes messages."""
 
     ENDED = "ended"
-    """The run has ended, and published this as its last message."""
+    """The run has ended. This is its last message."""
 
     OFFLINE = "offline"
-    """Published by the broker as the last will: the run, its computer or the network has failed."""
+    """The run, its computer or the network has failed. The broker publishes this message as the last will."""
 
 
 def topic_part(name: str) -> str:
-    """Return a name as part of a topic and of Home Assistant's ids: at most 40 letters, digits, - and _."""
+    """Return a name as a part of topics and Home Assistant identifiers, with at most 40 letters, digits, - and _."""
     part = re.sub(r"[^A-Za-z0-9-]+", "_", name)[:LONGEST_PART].strip("_")
     return part.lower() or "rig"
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of a rig. All but events, commands and answers are retained.
+    """The topics of a rig. All topics except `event`, `command` and `answer` are retained.
 
     Attributes
     ----------
     base
-        Topic that all others start with, such as ``coldframe/small_refractor``.
+        Common prefix of all topics, such as ``coldframe/small_refractor``.
     """
 
     base: str
 
     @classmethod
     def for_rig(cls, base_topic: str, rig: str) -> Self:
-        """Return the topics of a rig, given its display name."""
+        """Return the topics of the rig with the given display name."""
         return cls(f"{base_topic}/{topic_part(rig)}")
 
     @property
     def status(self) -> str:
-        """Whether a run is online; one of `Presence`."""
+        """Topic that shows whether a run is online. Its messages are the members of `Presence`."""
         return f"{self.base}/status"
 
     @property
     def state(self) -> str:
-        """The state of the night."""
+        """Topic of the state of the night."""
         return f"{self.base}/state"
 
     @property
     def plan(self) -> str:
-        """The steps of the night."""
+        """Topic of the steps of the night."""
         return f"{self.base}/plan"
 
     @property
     def journal(self) -> str:
-        """The events so far, for new watchers."""
+        """Topic of the events so far, for new watchers."""
         return f"{self.base}/journal"
 
     @property
     def picture(self) -> str:
-        """A small picture of the last frame."""
+        """Topic of a small picture of the last frame."""
         return f"{self.base}/picture"
 
     @property
     def event(self) -> str:
-        """Each event as it happens."""
+        """Topic of each event as it happens."""
         return f"{self.base}/event"
 
     @property
     def listener(self) -> str:
-        """Whether a listener waits for the command `run`: online or offline of `Presence`."""
+        """Topic that shows whether a listener waits for the command `run`, as ``online`` or ``offline``."""
         return f"{self.base}/listener"
 
     @property
     def command(self) -> str:
-        """Commands to coldframe."""
+        """Topic of commands to coldframe."""
         return f"{self.base}/command"
 
     @property
     def answer(self) -> str:
-        """Answers to commands."""
+        """Topic of answers to commands."""
         return f"{self.base}/answer"

@@ -1,4 +1,4 @@
-"""The local socket on which a run can be watched, and who may connect to it."""
+"""The local socket on which a run can be watched, and the users who may connect to it."""
 
 import os
 import socket
@@ -10,17 +10,17 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 def watch_address(storage: Path) -> str:
-    """Return the address of the local socket of the run that stores into `storage`.
+    """Return the address of the local socket of the run that stores its nights in `storage`.
 
-    The address is abstract (unix(7)): it leaves no stale file after a crash, is short even if the path is long, and
-    needs neither a particular file system nor a folder for sockets. It depends only on the storage folder, so that run
-    and watcher use the same address. Abstract addresses have no permissions; `peer_user` replaces them.
+    The address is abstract (unix(7)). It leaves no stale file after a crash, is short even if the path is long, and
+    needs neither a particular file system nor a folder for sockets. It depends only on the storage folder, so that the
+    run and its watchers use the same address. Abstract addresses have no permissions, so `peer_user` replaces them.
     """
     return "\0coldframe-watch-" + sha256(os.fsencode(storage.expanduser().resolve())).hexdigest()[:32]
 
 
 def peer_user(connection: socket.socket) -> int:
-    """Return the user id, vouched for by the kernel, of the process at the other end of a local connection."""
+    """Return the user id of the process at the other end of a local connection, as reported by the kernel."""
     found: int = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[1]
     return found
 

@@ -15,13 +15,13 @@ from coldframe.capture.monitoring.watching.messages import encode_shown
 from coldframe.capture.storage.journal import encode_event
 
 TRANSIENT: dict[type[Event], int] = {TemperatureRead: 360, CoolingProgress: 1, ExposureStarted: 1}
-"""Kinds of events that occur continually, and how many of the latest the dashboard needs."""
+"""Kinds of events that occur continually, and the number of latest events of each kind that the dashboard needs."""
 
 TEMPERATURE_INTERVAL = timedelta(seconds=5)
 """Shortest time between two kept readings. A reading that follows sooner replaces the last one."""
 
 MOST_BYTES = 2_000_000
-"""Largest size of all lines, enough for about 5,000 frames. Beyond it, the oldest lines are discarded."""
+"""Largest total size of the lines, enough for about 5,000 frames. Beyond this size, the oldest lines are discarded."""
 
 
 class History:
@@ -30,7 +30,7 @@ class History:
     Parameters
     ----------
     most_bytes
-        Largest size of all lines except those of transient events.
+        Largest total size of the lines, without those of transient events.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
@@ -44,7 +44,7 @@ class History:
         self._shown: FrameShown | None = None
 
     def add(self, event: Event) -> str:
-        """Add an event, and return its line."""
+        """Add an event and return its line."""
         if isinstance(event, FrameShown):
             self._shown = event
             return encode_shown(event)
@@ -65,7 +65,7 @@ class History:
         return line
 
     def _thin(self, event: TemperatureRead) -> None:
-        """Discard the last reading if the new one follows too soon after the last kept reading."""
+        """Discard the latest reading if the new one belongs to the same `TEMPERATURE_INTERVAL`."""
         last = self._thinned
         if last is not None and event.at - last.at < TEMPERATURE_INTERVAL:
             self._transient[TemperatureRead].pop()

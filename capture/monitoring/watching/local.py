@@ -24,19 +24,19 @@ POLL_S = 0.5
 """Time between two attempts to find a run."""
 
 HANDSHAKE_S = 10.0
-"""Time that a run may take to send all events so far."""
+"""Longest time that a run may take to send all events so far."""
 
 NO_RUN = "no run found"
-INCOMPATIBLE = "the run is of another version of coldframe"
+INCOMPATIBLE = "the run uses a different version of coldframe"
 
 
 class LocalSource:
-    """The run that stores into a folder.
+    """The run that stores its nights in a folder.
 
     Parameters
     ----------
     storage
-        The folder that holds the folders of nights.
+        The folder that contains the folders of the nights.
     """
 
     def __init__(self, storage: Path) -> None:
@@ -44,7 +44,7 @@ class LocalSource:
         self._writer: asyncio.StreamWriter | None = None
 
     async def updates(self) -> AsyncGenerator[Update, None]:
-        """Yield updates, without end. When a run is lost, search for the next one."""
+        """Yield updates indefinitely. When a run is lost, search for the next run."""
         reported: str | None = None
         while True:
             reason, is_here = NO_RUN, True
@@ -109,7 +109,7 @@ class LocalSource:
         return None
 
     def send(self, command: Command) -> str | None:
-        """Send a command. Return why it cannot be sent, or None if an answer will follow."""
+        """Send a command. Return the reason if it cannot be sent, or None if an answer will follow."""
         if self._writer is None:
             return "not attached to a run"
         with suppress(OSError):

@@ -1,7 +1,7 @@
-"""The protocol between a run and its watchers: one JSON object per line. Pure.
+"""The protocol between a run and its watchers, with one JSON object per line. Pure.
 
-A run sends a greeting, then all events so far, then a mark, and from then on each event as it happens. Events are lines
-of the journal; all other messages are objects without the key "event".
+A run sends a greeting, all events so far, a mark, and then each event as it happens. Events are lines of the journal.
+All other messages are objects without the key "event".
 """
 
 import base64
@@ -20,17 +20,17 @@ from coldframe.errors import ColdframeError
 PROTOCOL = 1
 
 LONGEST_COMMAND_BYTES = 1000
-"""Largest length of a command line; longer lines are invalid."""
+"""Largest length of the line of a command. Longer lines are invalid."""
 
 LONGEST_MESSAGE_BYTES = 1 << 20
-"""Largest length of a message line; longer lines are invalid. Lines of the journal have the same limit."""
+"""Largest length of the line of a message. Longer lines are invalid. Lines of the journal have the same limit."""
 
 LARGEST_PICTURE = 64 * 96
 HISTOGRAM_BINS = 128
 
 
 class MessageError(ColdframeError, ValueError):
-    """A line is not a valid message, for the reason in the text."""
+    """A line is not a valid message. The text states the reason."""
 
 
 class Request(StrEnum):
@@ -65,7 +65,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The mark after all events so far. Events after this mark happen now."""
+    """The mark after all events so far. The run sends later events as they happen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ Message = Event | Hello | Live | Answer
 
 
 def obey(steering: Steering, command: Command) -> str:
-    """Pass a command to the night, and return its answer."""
+    """Pass a command to the night and return the night's answer."""
     match command.request:
         case Request.PAUSE:
             return steering.pause()

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 MOST_WATCHERS = 16
 
 MOST_BYTES = 4_000_000
-"""Largest backlog before a watcher is disconnected: twice the whole history, which a slow link needs."""
+"""Largest backlog before a watcher is disconnected. It is twice the size of the history, which suits slow links."""
 
 REFUSED = "refused: the run's configuration lacks allow_commands = true in [watch]"
 
@@ -38,7 +38,7 @@ class WatchServer:
     Parameters
     ----------
     storage
-        The folder that holds the night's folder. Watchers use it to find the run.
+        The folder that contains the night's folder. Watchers use it to find the run.
     events
         The events to send.
     steering
@@ -51,7 +51,7 @@ class WatchServer:
     Raises
     ------
     OSError
-        On entering, if another run uses the same folder or the system has no such sockets.
+        On entering, if another run uses the same folder or the system does not support abstract sockets.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class WatchServer:
             self._send(watcher, line)
 
     def _send(self, watcher: asyncio.StreamWriter, *lines: str) -> None:
-        """Send lines; disconnect the watcher if it does not read."""
+        """Send lines, and disconnect the watcher if its backlog is too large."""
         transport = watcher.transport
         if transport.is_closing():
             self._watchers.discard(watcher)

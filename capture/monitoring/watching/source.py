@@ -1,4 +1,4 @@
-"""The interface between a watcher and the run that it watches, on this machine or another one."""
+"""The interface between a watcher and the run that it watches, on this machine or a different one."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from coldframe.capture.monitoring.watching.messages import Answer, Command
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A run has been found; `events` are all events so far, including the last picture."""
+    """A run has been found. `events` contains all events so far, including the last picture."""
 
     events: tuple[Event, ...]
     allows_commands: bool
@@ -18,7 +18,7 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """There is no run, for the given reason. The source continues to search for one."""
+    """No run is attached, for the given reason. The source continues to search for a run."""
 
     reason: str
 
@@ -27,12 +27,12 @@ Update = Attached | Detached | Event | Answer
 
 
 class NightSource(Protocol):
-    """A run on this machine or another one. Whenever the run is lost, the source searches for the next one."""
+    """A run on this machine or a different one. Whenever the run is lost, the source searches for the next run."""
 
     def updates(self) -> AsyncGenerator[Update, None]:
-        """Yield updates, without end. Events and answers follow only after `Attached`."""
+        """Yield updates indefinitely. Events and answers follow only after `Attached`."""
         ...
 
     def send(self, command: Command) -> str | None:
-        """Send a command. Return why it cannot be sent, or None if an `Answer` will follow."""
+        """Send a command. Return the reason if it cannot be sent, or None if an `Answer` will follow."""
         ...

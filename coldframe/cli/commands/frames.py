@@ -20,10 +20,10 @@ def inspect(
         typer.Option("--output", "-o", metavar="PNG", parser=home_path, help="Also write the picture to this file."),
     ] = None,
 ) -> None:
-    """Show the settings of a frame or master, its levels and noise, its histogram and a stretched picture.
+    """Show the settings, levels, noise, histogram and a stretched picture of a frame or master.
 
-    Frames may come from any camera and program. For a master, the uncertainty and the number of values per pixel are
-    shown as well.
+    Frames may be from any camera and program. For a master, the command also shows the uncertainty and the number of
+    values per pixel.
     """
     from coldframe.cli.inspection import inspect_file
 
@@ -78,9 +78,9 @@ def calibrate(
 ) -> None:
     """Calibrate lights with matching masters.
 
-    Each result is (light - dark) / flat, with the best matching masters of the library; its extension UNCERT is the
-    standard error. No file is overwritten. If a light cannot be calibrated, the reason is printed, and the other lights
-    are calibrated.
+    Each result is (light - dark) / flat, with the best matching masters of the library; its extension UNCERT
+    contains the standard error. No file is overwritten. If a light cannot be calibrated, coldframe prints the reason
+    and continues with the other lights.
     """
     from coldframe.calibration.lights.files import Output
     from coldframe.calibration.lights.recipe import Subtract
@@ -103,9 +103,8 @@ def verify(
     """Combine the raw frames of every master of a night again, and compare the results bit by bit.
 
     The night updated its masters incrementally. As an independent check, this command reads all saved frames and
-    sorts the values of each pixel.
-    Mean, uncertainty, counts and mask must be equal. To check the files in the library for damage, use "coldframe
-    library verify".
+    sorts the values of each pixel. Mean, uncertainty, counts and mask must be equal. To check the files in the library
+    for damage, use "coldframe library verify".
     """
     from coldframe.cli.verify import verify_nights
 
@@ -179,9 +178,9 @@ def combine(
 ) -> None:
     """Combine raw frames of any camera and program into a master with uncertainty and counts.
 
-    Frames are grouped by their headers; a mixture is listed and refused. Bad files are listed and left out. The result
-    is bit-for-bit identical to the master that a night makes from the same frames. With --center median or --method
-    winsorized, values are rejected as in Siril.
+    coldframe groups the frames by their headers. It lists and refuses mixtures, and lists and skips bad files. The
+    result is bit-for-bit identical to the master that a night makes from the same frames. With --center median or
+    --method winsorized, values are rejected as in Siril.
     """
     from coldframe.cli.combine import Choice, combine_files
 
@@ -249,9 +248,8 @@ def defects(
 ) -> None:
     """Find hot, cold, unstable and otherwise defective pixels, columns and rows of a sensor in its masters.
 
-    The map is a FITS image of bytes; good pixels are 0, and the header names the bits. "coldframe calibrate --defects
-    MAP" replaces the defective pixels with values from their
-    neighbours.
+    The map is an 8-bit FITS image; good pixels are 0, and the header names the bits. "coldframe calibrate --defects
+    MAP" replaces the defective pixels with values from their neighbours.
     """
     from coldframe.calibration.defects.finding import Limits
     from coldframe.cli.defects import Masters, map_defects

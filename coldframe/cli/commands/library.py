@@ -36,9 +36,9 @@ def show_in_library(
 
 @app.command("match")
 def match_in_library(lights: Lights, library: LibraryOption = None) -> None:
-    """Show which masters match, and why others do not.
+    """Show which masters match, and why the rest do not.
 
-    If no master matches a light, the nearest one is shown with its differences.
+    If no master matches a light, the nearest master is shown with its differences.
     """
     from coldframe.cli.library import match_lights
 
@@ -82,9 +82,9 @@ def prune_library(
     library: LibraryOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the masters that would be moved.")] = False,
 ) -> None:
-    """Move superseded masters out of the way.
+    """Move masters that newer masters have replaced to superseded/.
 
-    Masters that newer ones replace are moved to superseded/. Nothing is deleted.
+    Nothing is deleted.
     """
     from coldframe.cli.library import prune_masters
 

@@ -25,17 +25,18 @@ def run(
         bool, typer.Option("--watch", help="With --lights: wait until the lights are finished before starting.")
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start over instead of resuming an unfinished run; its files stay.")
+        bool,
+        typer.Option(
+            "--fresh", help="Start a new night instead of resuming an unfinished night; existing files are kept."
+        ),
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan with its times, and do nothing else.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan with its times.")] = False,
     dashboard: Annotated[
         bool, typer.Option("--dashboard/--no-dashboard", help="Show a dashboard, or print one line per event.")
     ] = True,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
 ) -> None:
-    """Shoot the planned bias, dark, flat and dark-flat frames, make their masters, and leave the rig safe.
+    """Shoot the planned bias, dark, flat and dark-flat frames, make their masters, and leave the rig in the safe state.
 
     Ctrl-C ends the night in the safe state: exposure aborted, lamp off, cover and cooler as configured. A second Ctrl-C
     skips the warm-up. If a run does not finish, the next run of the same night resumes it: coldframe checks and counts
@@ -112,8 +113,8 @@ def report(
 ) -> None:
     """Write report.html and report.json into a night's folder, from its journal and masters.
 
-    Every night writes them at its end: the masters, with pictures; what is missing and why; and how the time was spent.
-    The page is a single file that any browser shows without a network.
+    coldframe also writes them at the end of every night. They show the masters with pictures, what is missing and why,
+    and how the time was spent. The page is a single file that any browser shows without a network.
     """
     from coldframe.cli.report import report_night
 

@@ -27,7 +27,9 @@ def simulate(
     ] = None,
     lights: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", parser=home_path, help="Write some lights of this rig into a folder, and exit."),
+        typer.Option(
+            metavar="FOLDER", parser=home_path, help="Write a few lights of this rig into a folder, and exit."
+        ),
     ] = None,
     until_stdin_closes: Annotated[
         bool,
@@ -49,7 +51,7 @@ def simulate(
 def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624) -> None:
     """List the devices of an INDI server, with the controls that coldframe can use and those that are missing.
 
-    This connects all drivers, because they define their controls only when connected.
+    The command connects all drivers, because drivers define their controls only when connected.
     """
     from coldframe.cli.devices import list_devices
 
@@ -63,7 +65,7 @@ def init(
 ) -> None:
     """Write a commented configuration for the devices of an INDI server.
 
-    It explains every setting, and its sets follow good practice. An existing file is not overwritten.
+    The file explains every setting, and its sets follow good practice. An existing file is not overwritten.
     """
     from coldframe.cli.init import write_config
 
@@ -79,8 +81,8 @@ def safe(
 ) -> None:
     """Bring the hardware to the safe state: exposure aborted, lamp off, cover and cooler as configured.
 
-    This needs only the INDI server, and the broker of an MQTT panel; it needs neither a disk nor a running night. Use
-    it in systemd's ExecStopPost, or after a crash.
+    The command needs only the INDI server and, with an MQTT panel, the broker. It needs no disk and no running night.
+    Use it in systemd's ExecStopPost, or after a crash.
     """
     from coldframe.cli.safe import make_safe
 
@@ -94,7 +96,7 @@ def notify(
         bool,
         typer.Option(
             "--alarm",
-            help="For systemd's OnFailure: add how the run ended, and send nothing if the run has reported it.",
+            help="For systemd's OnFailure: add how the run ended; send nothing if the run has reported its end.",
         ),
     ] = False,
 ) -> None:
@@ -129,7 +131,8 @@ def camera(
 ) -> None:
     """Show the measured gain, read noise, full well, linearity and dark current of each camera and setting.
 
-    Every night measures them from its own frames (photon transfer). The newest values are shown, with a plot.
+    coldframe measures them every night from the night's own frames (photon transfer). The newest values are shown, with
+    a plot.
     """
     from coldframe.cli.camera import measure_camera, show_cameras
     from coldframe.cli.exit_codes import ExitCode

@@ -1,8 +1,8 @@
-"""A second connection to the INDI server, which receives one camera's BLOBs and nothing else.
+"""A second connection to the INDI server, which receives only the BLOBs of one camera.
 
-A thread reads, decodes and parses, so that neither 50 MB of base64 nor a damaged BLOB can delay the event loop. On the
-server's own machine, the unix socket passes memory files instead of text. indiserver drops clients that read too slowly
-(128 MB behind by default), so the thread does nothing else.
+A thread reads, decodes and parses the BLOBs, so that neither 50 MB of base64 nor a damaged BLOB can delay the event
+loop. If the server runs on the same machine, a Unix socket passes memory files instead of text. indiserver disconnects
+clients that lag too far behind (128 MB by default), so the thread does nothing else.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ CHUNK_BYTES = 1 << 20
 MOST_DESCRIPTORS = 16
 MOST_ARRIVALS = 2
 LONGEST_FORMAT = 20
-"""Longest excerpt of a BLOB's format in a message, because an untrusted server may send anything."""
+"""Longest excerpt of a BLOB's format in a message, because an untrusted server may send a very long one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ class ServerAddress:
     Attributes
     ----------
     unix_socket
-        Path of its local socket (Linux's abstract namespace), tried first; None if the server is on another machine.
+        Path of the server's local socket in Linux's abstract namespace, which is tried before TCP; None for a server on
+        a different machine.
     """
 
     host: str
@@ -63,7 +64,7 @@ class ServerAddress:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """A decoded BLOB: uint16 pixels of shape (height, width), and the header that its driver wrote."""
+    """A decoded BLOB, with uint16 pixels of shape (height, width) and the header that the driver wrote."""
 
     pixels: NDArray[np.uint16]
     header: dict[str, HeaderValue]
@@ -71,7 +72,7 @@ class Image:
 
 
 class BlobChannel:
-    """A receiver of the BLOBs of one device.
+    """A receiver for the BLOBs of one device.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ class BlobChannel:
     largest_blob_bytes
         Largest BLOB that the camera can send.
     set_aside
-        Called with every delivery that cannot be decoded, or that was not requested.
+        Function to call with every delivery that cannot be decoded or was not requested.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class BlobChannel:
                 self._socket = await asyncio.to_thread(connect)
                 await self._subscribe()
             except (OSError, DeviceTimeoutError) as error:
-                # Another server may own the unix socket; it does not know the device, so TCP is tried next.
+                # The Unix socket may belong to a different server, which does not have the device. TCP is tried next.
                 problem = error
                 await self.close()
             else:
@@ -166,7 +167,7 @@ class BlobChannel:
             raise DeviceTimeoutError(
                 self.device, f"did not define its BLOB {self.vector} within {CONNECT_DEADLINE_S:g} s"
             ) from None
-        # Not earlier, because after this request the server sends only BLOBs, so the definition would never arrive.
+        # This request must be the last, because the server sends only BLOBs after it, and no definitions.
         self._socket.sendall(f"<enableBLOB device={device} name={vector}>Only</enableBLOB>\n".encode())
 
     async def close(self) -> None:
@@ -194,7 +195,7 @@ class BlobChannel:
     def _discard_oldest(self) -> None:
         arrival = self._arrivals.get_nowait()
         if isinstance(arrival, Image):
-            reason = "arrived unexpectedly: late, or shot for another program"
+            reason = "arrived unexpectedly, either late or for a different program"
             self._set_aside(StrayFrame(self.device, reason, arrival.pixels, arrival.header))
         else:
             log.debug("%s: ignored an unexpected arrival: %s", self.device, arrival)
@@ -221,7 +222,7 @@ class BlobChannel:
         self._keep(error)
 
     def _keep(self, arrival: Image | Exception) -> None:
-        """Queue an arrival; drop the oldest if the queue is full: another client's frames must not fill the memory."""
+        """Queue an arrival. If the queue is full, drop the oldest, so that another client cannot fill the memory."""
         if self._arrivals.full():
             self._discard_oldest()
         self._arrivals.put_nowait(arrival)
@@ -240,12 +241,12 @@ class BlobChannel:
                 DeviceLostError(
                     self.device,
                     "the server closed the pixel channel",
-                    "if indiserver is still running, it may have dropped a slow client: restart it with -m 1024",
+                    "If indiserver is still running, it may have disconnected a slow client. Restart it with -m 1024.",
                 ),
             )
         except (OSError, BlobStreamError) as error:
             self._call_loop(self._lose, DeviceLostError(self.device, f"the pixel channel broke: {error}"))
-        except Exception as error:  # the boundary of the thread: an uncaught error would leave the camera waiting
+        except Exception as error:  # an uncaught error in the thread would leave the camera waiting
             log.exception("%s: the pixel channel failed", self.device)
             self._call_loop(self._lose, DeviceLostError(self.device, f"the pixel channel failed: {error!r}"))
         finally:
@@ -320,11 +321,11 @@ class BlobChannel:
             self._call_loop(self._keep, Image(pixels, header, self._loop.time()))
 
     def _damaged(self, what: str, data: memoryview) -> None:
-        """Set a damaged BLOB aside as received, and raise the error in the task that waits for it."""
+        """Set aside a damaged BLOB as it was received, and raise an error in the task that waits for it."""
         self._call_loop(self._set_aside, StrayFrame(self.device, what, bytes(data)))
         self._call_loop(self._keep, FrameDamagedError(self.device, what))
 
     def _call_loop(self, *call: object) -> None:
-        # The loop may be closed already if the program ends in the middle of a frame.
+        # The loop may already be closed if the program ends in the middle of a frame.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(*call)  # type: ignore[arg-type]  # a callback and its arguments

@@ -1,7 +1,6 @@
 """An incremental parser that finds BLOBs in the bytes of an INDI connection. It does no I/O.
 
-It parses only BLOBs, their definitions and pings, and skips everything else unparsed. Memory stays
-within stated bounds regardless of the input.
+It parses only BLOBs, their definitions and pings, and skips everything else. Its memory use is bounded for any input.
 """
 
 import re
@@ -15,7 +14,7 @@ import pybase64
 
 from coldframe.errors import ColdframeError
 
-# Possessive quantifiers: a hostile tag must not cause backtracking.
+# The quantifiers are possessive, so that a hostile tag cannot cause backtracking.
 TAG = re.compile(rb"<(/?)([A-Za-z][\w:.-]*+)((?:[^<>\"']++|\"[^\"]*+\"|'[^']*+')*+)>", re.DOTALL)
 ATTRIBUTE = re.compile(rb"(?<![\w:.-])([\w:.-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 SPACES = b"\n\r\t "
@@ -28,7 +27,7 @@ class BlobStreamError(ColdframeError):
 
 @dataclass(frozen=True, slots=True)
 class BlobAttributes:
-    """The attributes of a BLOB: device, vector and element, format (".fits") and decoded size in bytes."""
+    """The device, vector, element, format (such as ".fits") and decoded size in bytes of a BLOB."""
 
     device: str
     vector: str
@@ -47,7 +46,7 @@ class BlobDefined:
 
 @dataclass(frozen=True, slots=True)
 class InlineBlob:
-    """A BLOB that came as base64 in the stream, decoded.
+    """A decoded BLOB, which arrived as base64 in the stream.
 
     `fault` describes what is wrong with the BLOB; it is empty for a good BLOB. The next BLOB overwrites the buffer of
     `data`.
@@ -60,14 +59,14 @@ class InlineBlob:
 
 @dataclass(frozen=True, slots=True)
 class AttachedBlob:
-    """A BLOB whose bytes are in a memory file that came as ancillary data of the socket."""
+    """A BLOB whose bytes are in a memory file, which arrived as ancillary data on the socket."""
 
     attributes: BlobAttributes
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """A request of the server for a `pingReply` with this uid."""
+    """A request from the server for a `pingReply` with this uid."""
 
     uid: str
 
@@ -76,7 +75,7 @@ StreamEvent = BlobDefined | InlineBlob | AttachedBlob | Ping
 
 
 class _Base64Payload:
-    """A decoder that decodes base64 as it arrives, so that no step holds the interpreter lock for long."""
+    """An incremental base64 decoder, in which no step holds the interpreter lock for long."""
 
     def __init__(self, attributes: BlobAttributes, room: memoryview) -> None:
         self.attributes = attributes
@@ -117,12 +116,12 @@ class _Base64Payload:
 
 
 class BlobStream:
-    """The incremental parser of one connection.
+    """An incremental parser for one connection.
 
     Parameters
     ----------
     largest_blob_bytes
-        Largest decoded BLOB that is accepted.
+        Size of the largest decoded BLOB that is accepted.
     """
 
     def __init__(self, largest_blob_bytes: int) -> None:
@@ -133,7 +132,7 @@ class BlobStream:
         self._device = self._vector = ""
 
     def feed(self, chunk: bytes) -> Iterator[StreamEvent]:
-        """Parse received bytes, and yield the events that these bytes complete.
+        """Parse a chunk of received bytes, and yield the events that it completes.
 
         Raises
         ------
@@ -202,6 +201,6 @@ class BlobStream:
             yield AttachedBlob(blob)
         else:
             if len(self._room) < blob.size:
-                # Uninitialised: zeroing 100 MB would hold the interpreter lock for long.
+                # Do not initialise the buffer, because zeroing 100 MB would hold the interpreter lock too long.
                 self._room = np.empty(blob.size, np.uint8).data
             self._payload = _Base64Payload(blob, self._room[: blob.size])

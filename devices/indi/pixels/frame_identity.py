@@ -1,4 +1,4 @@
-"""The check that a frame belongs to the requested exposure and is not late, repeated or foreign."""
+"""A check that a frame belongs to the requested exposure, and is not late, repeated or foreign."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -12,10 +12,10 @@ CLOCK_TOLERANCE = timedelta(seconds=1)
 """Some drivers truncate dates to whole seconds."""
 
 LEARNED_TOLERANCE = timedelta(seconds=2)
-"""Uncertainty of another machine's clock: its dates may be truncated, and the delay of a command varies."""
+"""Uncertainty of a remote clock. Its dates may be truncated, and the delay of a command varies."""
 
 SAMPLED_PIXELS = 1 << 16
-"""Pixels compared from frame to frame in addition to the first row; comparing all pixels would take too long."""
+"""Number of pixels to compare, in addition to the first row. Comparing all pixels would take too long."""
 
 ADVICE = "Does another program use the camera?"
 
@@ -23,9 +23,10 @@ ADVICE = "Does another program use the camera?"
 class FrameIdentity:
     """A comparison of each frame with its command and with the previous frame.
 
-    The driver dates a frame, possibly by another machine's clock. The offset of that clock is learned from the frames:
-    an exposure starts after its command, so the smallest difference between date and command seen so far is an upper
-    bound of the offset. A frame with a clearly smaller difference belongs to an earlier command.
+    The driver dates each frame, possibly with the clock of a different machine. The offset of that clock is estimated
+    from the frames. An exposure starts after its command, so the smallest difference so far between the date of a frame
+    and the time of its command is an upper bound of the offset. A frame with a clearly smaller difference belongs to an
+    earlier command.
 
     Parameters
     ----------
@@ -44,29 +45,29 @@ class FrameIdentity:
         self._last_sample = np.empty(0, np.uint16)
 
     def check(self, image: Image, ordered_at: datetime) -> None:
-        """Check that a frame belongs to the exposure that was commanded at the given time of our clock.
+        """Check that a frame belongs to the exposure that was commanded at `ordered_at` on our clock.
 
         Raises
         ------
         FrameDamagedError
-            If the frame belongs to another exposure.
+            If the frame belongs to a different exposure.
         """
         self._check_date(image, ordered_at)
         self._check_pixels(image)
 
     def _check_date(self, image: Image, ordered_at: datetime) -> None:
         dated, last = date_of(image), self._last
-        # The date of a refused frame counts, too: a clock that is set back then costs one frame, not all later ones.
+        # The date of a refused frame also counts. Otherwise a clock that is set back would cost all later frames.
         self._last = dated
         if dated is None:
             return
         ahead, known = dated - ordered_at, self._ahead
         if not self.has_our_clock:
             self._ahead = ahead if known is None else min(known, ahead)
-        # Equal dates prove a repetition only if they are finer than whole seconds.
+        # Equal dates prove a repetition only if they are not whole seconds.
         repeated = last is not None and (dated < last or (dated == last and dated.microsecond != 0))
         if repeated or (known is not None and ahead < known - self._tolerance):
-            what = f"sent the frame of another exposure, started at {dated:%H:%M:%S.%f} UTC"
+            what = f"sent the frame of a different exposure, which started at {dated:%H:%M:%S.%f} UTC"
             raise FrameDamagedError(self._device, what, ADVICE)
 
     def _check_pixels(self, image: Image) -> None:
@@ -79,7 +80,7 @@ class FrameIdentity:
 
 
 def date_of(image: Image) -> datetime | None:
-    """Return the start of the exposure in the driver's header, UTC; None if the header has no time of day."""
+    """Return the start of the exposure in UTC from the driver's header; None if it has no time of day."""
     text = image.header.get("DATE-OBS")
     if not isinstance(text, str) or "T" not in text:
         return None

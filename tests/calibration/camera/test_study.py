@@ -1,4 +1,4 @@
-"""The camera record that the sets of a night give."""
+"""The camera record that the sets of a night produce."""
 
 from datetime import UTC, datetime
 

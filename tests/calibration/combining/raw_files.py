@@ -1,4 +1,4 @@
-"""Raw frames as other programs write them."""
+"""Raw frames in the formats of other programs."""
 
 from collections.abc import Sequence
 from pathlib import Path

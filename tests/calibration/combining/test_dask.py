@@ -1,4 +1,4 @@
-"""Stacking on a Dask cluster: real scheduler, real workers, each a process."""
+"""Stacking on a Dask cluster with a real scheduler and real workers in separate processes."""
 
 import gzip
 import json
@@ -294,7 +294,7 @@ def test_a_worker_with_another_version_is_refused(
         assert combine(names, tmp_path / "master.fits", running.address) == ExitCode.BAD_INPUT
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("worker tcp://127.0.0.1:")
-    assert "runs coldframe 0.0.1, this machine runs" in line
+    assert "runs coldframe 0.0.1, but this machine runs" in line
 
 
 @pytest.mark.parametrize(

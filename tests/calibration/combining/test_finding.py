@@ -1,4 +1,4 @@
-"""Files named directly, in folders and by patterns."""
+"""Finding files by name, in folders, and by patterns."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_folders_patterns_and_files_are_found_once(tmp_path: Path, monkeypatch: 
         ("empty", "no FITS files"),
         ("*.fit", "no file matches"),
         ("night**", "entire path component"),
-        ("", "an empty name"),
+        ("", "a file name is empty"),
         ("loop", "[Ll]oop"),
         ("x" * 300, "too long"),
     ],

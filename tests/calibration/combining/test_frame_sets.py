@@ -1,4 +1,4 @@
-"""Raw frames of other programs, opened and sorted into sets."""
+"""Opening raw frames of other programs, and sorting them into sets."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""States on disk: saved, read back, merged, extended, and never trusted."""
+"""States on disk, which are saved, read back, merged, extended, and checked for damage."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Finding the defects that a simulated sensor was given."""
+"""Finding the defects of a simulated sensor."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -212,7 +212,7 @@ def test_without_scatter_or_with_few_frames_no_pixel_is_unstable(dark: MasterPla
 
 def test_masters_of_other_sizes_are_refused(dark: MasterPlanes) -> None:
     small = replace(dark, mean=dark.mean[:50])
-    with pytest.raises(NotJudgeableError, match="480 x 320 pixels, the master bias 480 x 50"):
+    with pytest.raises(NotJudgeableError, match="480 x 320 pixels, but the master bias has 480 x 50"):
         dark_defects(dark, small, LIMITS)
     one, other = Defects(np.zeros((4, 5), np.uint8), Defect.HOT), Defects(np.zeros((5, 4), np.uint8), Defect.COLD)
     with pytest.raises(NotJudgeableError, match="differ in size"):

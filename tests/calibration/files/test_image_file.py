@@ -1,4 +1,4 @@
-"""Images of other programs: plain, compressed, and broken."""
+"""Reading plain, compressed and broken images of other programs."""
 
 import gzip
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Headers of raw frames, in the keywords of other programs."""
+"""Reading the headers of raw frames with the keywords of other programs."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

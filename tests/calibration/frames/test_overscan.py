@@ -1,4 +1,4 @@
-"""Overscan: sections in headers, levels, exactness, and hostile headers."""
+"""Overscan, with its header sections, levels and exactness, and with hostile headers."""
 
 from pathlib import Path
 

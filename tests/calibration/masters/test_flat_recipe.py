@@ -1,4 +1,4 @@
-"""The flat recipe with frames as they arrive, compared with the same frames on disk."""
+"""The flat recipe with arriving frames, compared with the same frames on disk."""
 
 from collections.abc import Iterator
 from pathlib import Path

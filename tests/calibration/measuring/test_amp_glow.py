@@ -1,4 +1,4 @@
-"""Amplifier glow on simulated sensors, and whether a dark with glow may be scaled."""
+"""Amplifier glow on simulated sensors, and the decision to scale a dark with glow."""
 
 import numpy as np
 import pytest

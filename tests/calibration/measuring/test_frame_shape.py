@@ -1,4 +1,4 @@
-"""The shape of a frame, and finding leaks and bands in it."""
+"""The spatial shape of a frame, and the detection of leaks and bands in it."""
 
 from itertools import pairwise
 

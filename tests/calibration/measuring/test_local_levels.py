@@ -1,4 +1,4 @@
-"""Level and spread around each pixel, with gradients and single bright pixels."""
+"""The level and spread around each pixel, with gradients and single bright pixels."""
 
 import numpy as np
 import pytest

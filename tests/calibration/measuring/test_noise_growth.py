@@ -1,4 +1,4 @@
-"""Whether noise falls as it should, and the reported cause if it does not."""
+"""The expected decrease of noise, and the reported cause if noise does not decrease."""
 
 from math import sqrt
 

@@ -1,4 +1,4 @@
-"""The running state, compared with the same rule applied to whole samples in plain NumPy."""
+"""The running state, compared with the same rule applied to complete samples in plain NumPy."""
 
 import secrets
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Delivery of events: order, flushing, beats."""
+"""The order of delivered events, flushing, and beats."""
 
 from datetime import UTC, datetime
 

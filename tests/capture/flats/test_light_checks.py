@@ -1,4 +1,4 @@
-"""Checks of lamp, filter and shadows from pixels."""
+"""Checks of the lamp, the filter and shadows, based on pixels."""
 
 import numpy as np
 import pytest

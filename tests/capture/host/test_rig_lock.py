@@ -1,4 +1,4 @@
-"""A rig has one run at a time, and dead runs do not count."""
+"""A rig has only one run at a time, and terminated runs do not count."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Which frames may go into a master."""
+"""The frames that may be part of a master."""
 
 from dataclasses import replace
 

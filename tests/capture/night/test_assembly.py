@@ -1,4 +1,4 @@
-"""A night is put together in one place, new or resumed."""
+"""The assembly of a new or a resumed night."""
 
 from pathlib import Path
 

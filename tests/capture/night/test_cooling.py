@@ -1,4 +1,4 @@
-"""The setpoint that is reached, and the fallback to a warmer one."""
+"""The setpoint that is reached, and the fallback to a warmer setpoint."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What of a plan is done, what is left, and how events report it."""
+"""The completed and the remaining parts of a plan, and the events that report them."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What later sets take over from earlier ones, and when large masters are dropped."""
+"""The results of earlier sets that later sets use, and the release of large masters."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Which night a run resumes."""
+"""The choice of the night that a run resumes."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

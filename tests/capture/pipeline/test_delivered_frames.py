@@ -1,4 +1,4 @@
-"""Every delivered frame ends in a file, even if the rescue is cancelled or a file fails."""
+"""Every delivered frame is saved in a file, even if the rescue is cancelled or a write fails."""
 
 import asyncio
 import errno

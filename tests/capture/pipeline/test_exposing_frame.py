@@ -1,4 +1,4 @@
-"""One exposure: settings that another program changes, temperatures, thermometers, and the deadline."""
+"""One exposure with foreign changes of settings, temperatures, thermometers, and a deadline."""
 
 import asyncio
 from dataclasses import replace

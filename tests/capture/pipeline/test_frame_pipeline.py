@@ -1,4 +1,4 @@
-"""The three stages of the frame pipeline: their order, their memory, and every way out."""
+"""The three stages of the frame pipeline, their order, their memory use, and all ways in which they end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

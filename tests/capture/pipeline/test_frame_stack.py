@@ -1,4 +1,4 @@
-"""Running stacks against the plain arithmetic of their frames."""
+"""Running stacks, compared with plain arithmetic on their frames."""
 
 from pathlib import Path
 

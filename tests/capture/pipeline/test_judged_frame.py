@@ -1,4 +1,4 @@
-"""A frame and its verdict; the colour filter array of the frames."""
+"""A frame with its verdict, and the colour filter array of the frames."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Frames of an earlier run: counted until the set is complete, left out, or withdrawn."""
+"""Frames of an earlier run, which are counted until the set is complete, left out, or withdrawn."""
 
 import json
 from pathlib import Path

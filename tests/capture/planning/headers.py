@@ -1,4 +1,4 @@
-"""Lights as different capture programs write them: the same camera on the same night."""
+"""Headers that different capture programs write for lights of the same camera on the same night."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ EVENING = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 
 
 def nina(filter_name: str, exposure_s: float, setpoint_c: float, at: datetime) -> Cards:
-    """N.I.N.A.: both exposure keywords, setpoint, readout mode, several names for focuser and rotator."""
+    """Return N.I.N.A.'s header, with setpoint, readout mode, both exposures, and several focuser and rotator names."""
     return {
         "IMAGETYP": "LIGHT", "EXPOSURE": exposure_s, "EXPTIME": exposure_s, "DATE-OBS": text(at), "XBINNING": 1,
         "YBINNING": 1, "GAIN": 100, "OFFSET": 50, "EGAIN": 0.25, "INSTRUME": "ZWO ASI2600MM Pro",
@@ -23,7 +23,7 @@ def nina(filter_name: str, exposure_s: float, setpoint_c: float, at: datetime) -
 
 
 def ekos(filter_name: str, exposure_s: float, setpoint_c: float, at: datetime) -> Cards:
-    """Ekos, with the cards of INDI's base class: no setpoint, no readout mode, numbers as floats."""
+    """Return Ekos's header, with the cards of INDI's base class, no setpoint or readout mode, and numbers as floats."""
     return {
         "ROWORDER": "TOP-DOWN", "INSTRUME": "ZWO CCD ASI2600MM Pro", "TELESCOP": "Refractor", "EXPTIME": exposure_s,
         "CCD-TEMP": setpoint_c - 0.2, "XBINNING": 1, "YBINNING": 1, "FRAME": "Light", "IMAGETYP": "Light Frame",
@@ -33,7 +33,7 @@ def ekos(filter_name: str, exposure_s: float, setpoint_c: float, at: datetime) -
 
 
 def asiair(filter_name: str, exposure_s: float, setpoint_c: float, at: datetime) -> Cards:
-    """ASIAIR: another spelling of the frame type, no setpoint."""
+    """Return ASIAIR's header, with a different spelling of the frame type and no setpoint."""
     return {
         "CREATOR": "ZWO ASIAIR Plus", "OFFSET": 50, "GAIN": 100, "EXPOSURE": exposure_s, "EXPTIME": exposure_s,
         "CCD-TEMP": setpoint_c + 0.3, "XBINNING": 1, "IMAGETYP": "Light", "INSTRUME": "ZWO ASI2600MM Pro",
@@ -42,7 +42,7 @@ def asiair(filter_name: str, exposure_s: float, setpoint_c: float, at: datetime)
 
 
 def maxim(filter_name: str, exposure_s: float, setpoint_c: float, at: datetime) -> Cards:
-    """MaxIm DL: measured exposure, no gain or offset, its own name for the readout mode."""
+    """Return MaxIm DL's header, with a measured exposure, no gain or offset, and its own name for the readout mode."""
     return {
         "DATE-OBS": text(at), "EXPTIME": exposure_s + 0.02, "EXPOSURE": exposure_s + 0.02, "SET-TEMP": setpoint_c,
         "CCD-TEMP": setpoint_c, "XBINNING": 1, "READOUTM": "Raw", "FILTER": filter_name, "IMAGETYP": "Light Frame",
@@ -51,7 +51,7 @@ def maxim(filter_name: str, exposure_s: float, setpoint_c: float, at: datetime) 
 
 
 def sharpcap(filter_name: str, exposure_s: float, setpoint_c: float, at: datetime) -> Cards:
-    """SharpCap: no frame type, the offset as black level."""
+    """Return SharpCap's header, with no frame type and with the offset as black level."""
     return {
         "INSTRUME": "ZWO ASI2600MM Pro", "EXPTIME": exposure_s, "GAIN": 100, "BLKLEVEL": 50, "XBINNING": 1,
         "CCD-TEMP": setpoint_c, "FILTER": filter_name, "DATE-OBS": text(at), "SWCREATE": "SharpCap v4.1",
@@ -77,7 +77,7 @@ def save(path: Path, cards: Cards) -> Path:
 
 
 def night_of_lights(folder: Path) -> Path:
-    """Write a night of 4 filters, 2 exposures and 2 setpoints, with all programs in turn."""
+    """Write a night of 4 filters, 2 exposures and 2 setpoints, with headers of all programs in turn."""
     at, number = EVENING, 0
     for setpoint_c in (0.0, -10.0):
         for filter_name, exposure_s in (("L", 120.0), ("R", 120.0), ("G", 120.0), ("Ha", 300.0)):

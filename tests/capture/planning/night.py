@@ -1,4 +1,4 @@
-"""A night that planning tests share."""
+"""A night that is shared by the tests of planning."""
 
 from typing import Any
 

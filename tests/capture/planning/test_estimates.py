@@ -1,4 +1,4 @@
-"""How long the steps of a night take."""
+"""The estimated durations of the steps of a night."""
 
 import pytest
 

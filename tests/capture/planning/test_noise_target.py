@@ -1,4 +1,4 @@
-"""When a set has enough frames."""
+"""The conditions under which a set has enough frames."""
 
 from math import sqrt
 

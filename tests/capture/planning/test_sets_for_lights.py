@@ -340,7 +340,7 @@ def test_filters_and_readout_modes_are_spelt_as_the_rig_does() -> None:
     flats = {each.filter: each.readout_mode for each in plan.sets if each.kind is FrameKind.FLAT}
     assert flats == {"H\N{GREEK SMALL LETTER ALPHA}": "Low noise", "Lum": None}
     (note,) = plan.notes
-    assert note == '1 light used readout mode "Fast", which the camera does not have: the present mode is used instead'
+    assert note == '1 light used readout mode "Fast", which the camera does not have: the current mode is used instead'
 
 
 def test_one_flat_serves_two_offsets_but_not_two_gains() -> None:

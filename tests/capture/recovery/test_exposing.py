@@ -1,4 +1,4 @@
-"""One exposure: its preconditions, and what may have happened to the rig meanwhile."""
+"""The preconditions of an exposure, and the checks for changes of the rig during the exposure."""
 
 import asyncio
 from dataclasses import replace

@@ -18,7 +18,7 @@ FOREIGN = ReadoutSettings(gain=10.5, offset=50)
 
 
 def test_only_the_settings_that_differ_are_named() -> None:
-    assert changed(OURS, FOREIGN) == "gain is 10.5 where 150 was set"
+    assert changed(OURS, FOREIGN) == "gain is 10.5 instead of 150"
     assert changed(OURS, OURS) == ""
 
 
@@ -27,8 +27,8 @@ async def test_settings_are_restored_twice_then_the_night_gives_up(tmp_path: Pat
     for _ in range(2):
         reclaim(seen.context, OURS, FOREIGN)
     question = "does another program use the camera? The settings are restored"
-    assert seen.notices == [f"Coldframe Camera: gain is 10.5 where 150 was set: {question}"] * 2
-    with pytest.raises(ContestedError, match=r"gain is 10\.5 where 150 was set"):
+    assert seen.notices == [f"Coldframe Camera: gain is 10.5 instead of 150: {question}"] * 2
+    with pytest.raises(ContestedError, match=r"gain is 10\.5 instead of 150"):
         reclaim(seen.context, OURS, FOREIGN)
 
 
@@ -42,4 +42,4 @@ async def test_a_step_of_the_clock_is_announced_once_and_recorded_in_each_frame(
     monkeypatch.setattr(time, "time", lambda: true() - 7200.0)
     stepped = [clock_checked(seen.context, frame) for _ in range(2)]
     assert [each.header[KEYWORD] for each in stepped] == [pytest.approx(-7200, abs=1)] * 2
-    assert len([text for text in seen.notices if "clock was set by -7200 s" in text]) == 1
+    assert len([text for text in seen.notices if "clock was changed by -7200 s" in text]) == 1

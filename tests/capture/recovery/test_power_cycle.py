@@ -1,4 +1,4 @@
-"""A power cycle runs the user's command when it is due, and to its end."""
+"""A power cycle runs the user's command to its end when it is due."""
 
 import asyncio
 import sys

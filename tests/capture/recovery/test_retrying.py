@@ -1,4 +1,4 @@
-"""Orders to the rig are retried within the night's budget, and devices that went away are waited for."""
+"""Commands to the rig are retried within the night's budget, and coldframe waits for missing devices."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -134,7 +134,7 @@ async def test_a_set_goes_on_without_a_device_that_it_does_not_need(tmp_path: Pa
     seen = await scene(tmp_path, meddle=lambda rig: replace(rig, wheel=Away(rig.wheel)))
     seen.context.retries.begin_set([CAMERA])
     await come_back(seen.context)
-    assert any("steps that do not need it go on without it" in text for text in seen.notices)
+    assert any("steps that do not need it continue without it" in text for text in seen.notices)
     wheel: Any = seen.context.rig.wheel
     checks = wheel.checks
     await ensure_ready(seen.context)

@@ -1,4 +1,4 @@
-"""Filter, cover and lamp are set as a step needs them, and a panel that is known to be dark may go away."""
+"""Each step sets the filter, cover and lamp that it needs, and a dark panel may be disconnected."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The safe state is reached step by step, and no failure of one step keeps another from being done."""
+"""The safe state is reached step by step, and a failed step does not prevent the following steps."""
 
 import asyncio
 from collections.abc import Callable
@@ -144,7 +144,7 @@ async def test_a_lost_device_is_waited_for(tmp_path: Path) -> None:
     assert await safe.reach() == ()
     assert not seen.panel.state().lit
     assert [text for text in seen.notices if "waiting for it" in text] == [
-        f"the server: is away; waiting for it, {PATIENCE_S:g} s at most"
+        f"the server: is away; waiting for it for at most {PATIENCE_S:g} s"
     ]
 
 

@@ -1,6 +1,6 @@
 """The sensor is cooled along a ramp and held, and its thermometer is watched.
 
-Whole nights: tests/nights/test_temperatures.py.
+tests/nights/test_temperatures.py contains whole nights.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Limits on what a night retries: budgets, breakers, power cycles and claims."""
+"""Limits on the retries of a night, such as budgets, breakers, power cycles and claims."""
 
 import pytest
 
@@ -72,9 +72,9 @@ def test_a_camera_that_comes_back_again_and_again_costs_retries_in_the_end() -> 
 def test_settings_are_restored_twice() -> None:
     claims = Claims(most=2)
     for _ in range(2):
-        claims.reclaim("gain is 10 where 150 was set")
-    with pytest.raises(ContestedError, match="gain is 10 where 150 was set; the settings were restored 2 times"):
-        claims.reclaim("gain is 10 where 150 was set")
+        claims.reclaim("gain is 10 instead of 150")
+    with pytest.raises(ContestedError, match="gain is 10 instead of 150; the settings were restored 2 times"):
+        claims.reclaim("gain is 10 instead of 150")
 
 
 def test_an_undisturbed_set_ends_the_row() -> None:

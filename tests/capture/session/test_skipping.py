@@ -1,4 +1,4 @@
-"""How a step ends when the user skips it."""
+"""The end of a step that the user skips."""
 
 import asyncio
 from pathlib import Path

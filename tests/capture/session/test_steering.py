@@ -1,4 +1,4 @@
-"""What the steering answers, and how pauses extend timeouts. Whole nights: tests/nights/test_steering.py."""
+"""The answers of the steering, and timeouts that pauses extend. See also tests/nights/test_steering.py."""
 
 import asyncio
 

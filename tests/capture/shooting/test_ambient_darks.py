@@ -1,4 +1,4 @@
-"""Darks of a sensor without temperature control: where one part ends, and how the next ones are numbered."""
+"""Darks of a sensor without temperature control, the ends of their parts, and the numbers of later parts."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How many frames a set has, wants and shows, from its first frame to its last."""
+"""The numbers of frames that a set has, needs and shows, from its first frame to its last."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Light on frames that should be dark: one more attempt, then no darks while it stays."""
+"""Light on dark frames causes one more attempt, and then no darks while the light persists."""
 
 from pathlib import Path
 from types import SimpleNamespace

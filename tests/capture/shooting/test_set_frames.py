@@ -1,4 +1,4 @@
-"""The frames of one set: accepted and folded, or rejected, with what a rejection costs."""
+"""The frames of one set, which are accepted and folded, or rejected at a cost."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The journal: one line per event, durable, and readable after a power cut."""
+"""The journal has one line per event, is durable, and is readable after a power cut."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""The folder of a night: names, durability, quarantine."""
+"""The names, durability and quarantine of a night folder."""
 
 import errno
 import json

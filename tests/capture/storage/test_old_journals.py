@@ -1,4 +1,4 @@
-"""Fields derived from the sentences of old journals. tests/nights/test_nights_of_67ea06a has whole journals."""
+"""Fields derived from sentences in old journals. tests/nights/test_nights_of_67ea06a tests complete journals."""
 
 from typing import Any
 

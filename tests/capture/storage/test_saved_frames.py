@@ -1,4 +1,4 @@
-"""Frames of an earlier run: found by their headers, verified, and returned once each."""
+"""Frames of an earlier run, which are found by their headers, verified, and returned once."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The next setting: brightness first, exposure within the window, and the limits at last."""
+"""The choice of the next setting, first by brightness, then by exposure in its window, and finally at the limits."""
 
 import pytest
 

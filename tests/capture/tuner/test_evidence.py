@@ -1,4 +1,4 @@
-"""Reading test frames: clipped, black or measured, and the exposures that they predict."""
+"""Clipped, black and measured test frames, and the exposures that they predict."""
 
 import math
 

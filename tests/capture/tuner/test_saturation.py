@@ -1,4 +1,4 @@
-"""The saturation level, from a histogram that is cut off, missing shot noise, and levels that do not rise."""
+"""The saturation level from a truncated histogram, from missing shot noise, and from levels that do not rise."""
 
 import math
 

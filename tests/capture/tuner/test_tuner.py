@@ -63,7 +63,7 @@ def test_the_exposure_leaves_the_window_only_at_the_end_of_the_brightness_range(
     assert isinstance(tuned, Tuned)
     assert tuned.brightness == 255
     assert tuned.exposure_s == pytest.approx(0.4 * 65035 / 2550, rel=0.01)
-    assert "outside the preferred 0.5 to 3 s, because no brightness brings it inside" in tuned.message
+    assert "outside the preferred 0.5 to 3 s, because no brightness brings it into this range" in tuned.message
 
 
 @pytest.mark.parametrize("needed_s", [0.01, 0.2, 6.0, 20.0])

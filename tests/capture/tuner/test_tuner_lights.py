@@ -1,4 +1,4 @@
-"""The tuner on many simulated lights: the acceptance figures, with a smaller sample than the benchmark's."""
+"""Acceptance tests of the tuner on many simulated lights, with a smaller sample than the benchmark."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Masters of twilight flats: darks between two exposures, and what a night without enough of them does."""
+"""Masters of twilight flats with darks of two exposures, and nights without enough darks."""
 
 from pathlib import Path
 

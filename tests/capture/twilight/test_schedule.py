@@ -1,4 +1,4 @@
-"""The schedule of twilight flats over many skies: filters, exposures, and levels inside the band."""
+"""The schedule of twilight flats for many skies, with its filters, exposures and levels."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise

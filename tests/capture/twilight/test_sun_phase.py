@@ -1,4 +1,4 @@
-"""When twilight begins and ends, by the altitude of the sun."""
+"""The beginning and end of twilight according to the altitude of the sun."""
 
 from collections.abc import Callable
 from dataclasses import replace

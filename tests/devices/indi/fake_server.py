@@ -1,4 +1,4 @@
-"""An INDI server that sends what a test wants: one camera, one wheel, and nothing on its own initiative."""
+"""A scripted INDI server with one camera and one wheel, which sends only what a test requests."""
 
 import asyncio
 import os
@@ -54,7 +54,7 @@ def attribute(text: bytes, name: str) -> str:
 
 
 def define_number(name: str, elements: Mapping[str, tuple[float, float, float]], state: str = "Idle") -> str:
-    """Return a `defNumberVector`; each element has its lowest, highest and present value."""
+    """Return a `defNumberVector`. Each element has its lowest, highest and current value."""
     parts = "".join(
         f'<defNumber name="{element}" format="%g" min="{low}" max="{high}" step="1">{value}</defNumber>'
         for element, (low, high, value) in elements.items()
@@ -104,7 +104,7 @@ def fits_bytes(level: int = 500, shape: tuple[int, int] = SHAPE, date_obs: str =
 def blob(
     content: bytes, file_format: str = ".fits", size: int | None = None, device: str = CAMERA, vector: str = "CCD1"
 ) -> str:
-    """Return a `setBLOBVector` with its content in base64."""
+    """Return a `setBLOBVector` with base64 content."""
     announced = len(content) if size is None else size
     return (
         f'<setBLOBVector device="{device}" name="{vector}" state="Ok">'
@@ -119,8 +119,8 @@ Answer = Callable[[dict[str, str]], Awaitable[None]]
 class FakeServer:
     """A scripted server with one device.
 
-    `numbers` and `switches` are the device's properties, `more` are definitions of others; `answers` holds a test's
-    own answers to orders, by property.
+    `numbers` and `switches` are the device's properties, and `more` contains definitions of other properties. `answers`
+    contains a test's answers to commands, by property.
     """
 
     def __init__(self) -> None:
@@ -130,7 +130,7 @@ class FakeServer:
         self.more = ""
         self.answers_pings = True
         self.pings = 0
-        """Received pings."""
+        """Number of received pings."""
         self.orders: list[tuple[str, dict[str, str]]] = []
         self.answers: dict[str, Answer] = {}
         self._server: asyncio.Server | None = None

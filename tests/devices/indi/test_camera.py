@@ -1,4 +1,4 @@
-"""The link and the camera against a server that misbehaves on purpose."""
+"""The link and the camera with a server that misbehaves on purpose."""
 
 import asyncio
 import os

@@ -231,7 +231,7 @@ async def test_a_repeated_frame_is_refused(server: FakeServer, camera: IndiCamer
     first, second = (blob(fits_bytes(600 + n, date_obs=date)) for n, date in enumerate(DATES))
     shoots(server, first, first, second)
     assert await level(camera) == 600
-    with pytest.raises(FrameDamagedError, match=r"another exposure, started at 22:00:01\.500000 UTC"):
+    with pytest.raises(FrameDamagedError, match=r"different exposure, which started at 22:00:01\.500000 UTC"):
         await level(camera)
     assert await level(camera) == 601
 
@@ -241,7 +241,7 @@ async def test_an_older_frame_is_refused_and_a_clock_set_back_costs_one_frame(
 ) -> None:
     shoots(server, *(blob(fits_bytes(date_obs=date)) for date in (DATES[1], DATES[0], DATES[1])))
     await level(camera)
-    with pytest.raises(FrameDamagedError, match="another exposure"):
+    with pytest.raises(FrameDamagedError, match="different exposure"):
         await level(camera)
     await level(camera)
 
@@ -260,7 +260,7 @@ async def test_a_frame_older_than_its_order_is_refused_on_this_machine(server: F
     dates = (datetime.now(UTC) + timedelta(seconds=shift_s) for shift_s in (-30, 0))
     shoots(server, *(blob(fits_bytes(date_obs=date.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3])) for date in dates))
     try:
-        with pytest.raises(FrameDamagedError, match="another exposure"):
+        with pytest.raises(FrameDamagedError, match="different exposure"):
             await level(camera)
         await level(camera)
     finally:

@@ -1,4 +1,4 @@
-"""The mirror of properties, the dialect table, and when a setting counts as accepted."""
+"""The mirror of properties, the dialect table, and the conditions under which a setting counts as accepted."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Panel and wheel against a server that misbehaves on purpose."""
+"""The panel and the wheel with a server that misbehaves on purpose."""
 
 from collections.abc import Awaitable, Callable
 

@@ -1,4 +1,4 @@
-"""A camera that no longer obeys is reconnected, and gets its settings back."""
+"""A camera that no longer obeys is reconnected, and its settings are restored."""
 
 import pytest
 

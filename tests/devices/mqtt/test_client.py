@@ -1,4 +1,4 @@
-"""One connection: protocol versions, brokers that hang up or never answer, and cancellation."""
+"""One connection, with all protocol versions, brokers that hang up or never answer, and cancellation."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""The panel over a real broker, with a simulated light of each family."""
+"""The panel with a real broker and a simulated light of each family."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The lasting connection to a real broker: reconnecting, passwords, TLS and certificates."""
+"""The persistent connection to a real broker, with reconnecting, passwords, TLS and certificates."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The rig over INDI, with a client that receives every byte, stock clients, and a stock indiserver in between."""
+"""The rig over INDI with a client that receives every byte, with stock clients, and with a stock indiserver."""
 
 import asyncio
 import io

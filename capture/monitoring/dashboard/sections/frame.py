@@ -1,4 +1,4 @@
-"""The last frame: its statistics and its histogram."""
+"""The statistics and the histogram of the last frame."""
 
 from rich.text import Text
 
@@ -43,7 +43,7 @@ def _frame_name(frame: FrameAccepted, state: DashboardState) -> str:
 
 
 def draw_histogram(pane: Pane) -> list[Text]:
-    """Draw the last frame's histogram over the full scale."""
+    """Draw the histogram of the last frame over the full scale."""
     shown = pane.state.shown
     if shown is None or pane.height < 2:  # noqa: PLR2004 - bars and scale
         return []

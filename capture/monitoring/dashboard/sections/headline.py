@@ -1,4 +1,4 @@
-"""The headline: a verdict on the night, its expected end, and the current activity."""
+"""The headline, with a verdict on the night, its expected end, and the current activity."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from coldframe.capture.monitoring.progress.state import DashboardState
 
 
 def verdict(pane: Pane) -> Text:
-    """Summarize the night in a few words."""
+    """Summarise the night in a few words."""
     state, glyphs = pane.state, pane.glyphs
     if state.ended is not None:
         return _final_verdict(pane)
@@ -65,7 +65,7 @@ def _final_verdict(pane: Pane) -> Text:
 
 
 def draw_headline(pane: Pane) -> list[Text]:
-    """Draw the verdict, the progress with the expected end, and the current activity: one line each."""
+    """Draw one line each for the verdict, the progress with the expected end, and the current activity."""
     return [
         spread(Text.assemble(" ", verdict(pane)), Text(f"{_position(pane)} ", PLAIN), pane.width),
         _progress(pane),
@@ -74,7 +74,7 @@ def draw_headline(pane: Pane) -> list[Text]:
 
 
 def _position(pane: Pane) -> str:
-    """Return the number of the current step, and the time."""
+    """Return the number of the current step and the time."""
     parts = []
     if (step := pane.state.step) is not None:
         parts.append(f"step {step.planned.number} of {len(pane.state.steps)}")
@@ -91,7 +91,7 @@ def _progress(pane: Pane) -> Text:
 
 
 def ending(pane: Pane) -> str:
-    """Return the expected end of the night (a lower bound if the night is overdue), or when the night ended."""
+    """Return the expected end of the night (the earliest possible end if overdue), or the time at which it ended."""
     state = pane.state
     if state.ended is not None:
         return f"ended at {pane.clock(state.ended.at, '%H:%M')}"
@@ -134,7 +134,7 @@ def step_words(step: StepProgress, state: DashboardState) -> str:
 
 
 def _exposing(pane: Pane, room: int) -> Text:
-    """Draw the current exposure; draw a progress bar if the exposure is long."""
+    """Draw the current exposure, with a progress bar if the exposure is long."""
     exposure, state = pane.state.exposure, pane.state
     if state.lost_at is not None:
         return Text("was running", WARN)

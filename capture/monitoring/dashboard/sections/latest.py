@@ -1,4 +1,4 @@
-"""List the latest events in words."""
+"""The latest events in words."""
 
 from rich.text import Text
 
@@ -13,7 +13,7 @@ SEVERITY_STYLE = {Severity.INFO: PLAIN, Severity.WARNING: WARN, Severity.ERROR: 
 def draw_latest(pane: Pane) -> list[Text]:
     """List the latest events, the newest last. A problem that has scrolled off replaces the first line."""
     shown = list(pane.state.latest)[-pane.height :]
-    # Errors before warnings, then the newest.
+    # Prefer errors to warnings, and then the newest problem.
     problem = max(pane.state.problems, key=lambda line: (line.severity is Severity.ERROR, line.at), default=None)
     if problem is not None and shown and problem.at < shown[0].at:
         shown = [problem, *shown[1:]]

@@ -1,4 +1,4 @@
-"""The masters: the noise of the growing master, and the names of the finished ones."""
+"""The noise of the growing master, and the names of the finished masters."""
 
 import math
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from coldframe.capture.monitoring.progress.quantities import noise_text, printab
 
 
 def draw_noise(pane: Pane) -> list[Text]:
-    """Draw the noise of the growing master over its number of frames, and 1/sqrt(N) for comparison."""
+    """Draw the noise of the growing master against its number of frames, with 1/sqrt(N) for comparison."""
     grown = [step for step in pane.state.noise if step.noise_adu is not None and step.noise_adu > 0]
     if not grown:
         return [Text("needs two frames", QUIET)]

@@ -14,7 +14,7 @@ from coldframe.capture.monitoring.progress.state import DashboardState
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """The input of a section: the state of the night, the present time, a size and the characters to draw with."""
+    """The input of a section: the state of the night, the current time, a size and a set of characters."""
 
     state: DashboardState
     now: datetime
@@ -53,7 +53,7 @@ class Block:
         self._gutter = gutter
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw the section, cut to the area."""
+        """Draw the section, cropped to the area."""
         glyphs = ASCII if options.ascii_only else UNICODE
         width, height = options.max_width - self._gutter, options.height or console.height
         if width <= 0 or height <= 0:
@@ -75,7 +75,7 @@ def heading(title: str, width: int, glyphs: Glyphs) -> Text:
 
 
 def spread(left: Text, right: Text, width: int) -> Text:
-    """Put one text at the left and one at the right end of a line; drop the right one if both do not fit."""
+    """Put one text at the left end and one at the right end of a line. Omit the right text if both do not fit."""
     gap = width - left.cell_len - right.cell_len
     return Text.assemble(left, " " * gap, right) if gap > 0 else left
 

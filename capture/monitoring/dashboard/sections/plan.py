@@ -1,4 +1,4 @@
-"""The plan: each step with its outcome, its frames and its time."""
+"""The plan, with the outcome, the frames and the time of each step."""
 
 from rich.style import Style
 from rich.text import Text
@@ -25,7 +25,7 @@ def draw_plan(pane: Pane) -> list[Text]:
 
 
 def _window(steps: list[StepProgress], height: int) -> tuple[int, int]:
-    """Choose the steps to show: the first unfinished step and the steps around it."""
+    """Return the range of steps to show, which contains the first unfinished step and the steps around it."""
     current = next((index for index, step in enumerate(steps) if not step.is_over), len(steps) - 1)
     first = min(max(current - height // 3, 0), max(len(steps) - height, 0))
     return first, min(first + height, len(steps))
@@ -57,7 +57,7 @@ def _step_sign(step: StepProgress, glyphs: Glyphs) -> tuple[str, Style]:
 
 
 def _step_time(step: StepProgress, pane: Pane) -> str:
-    """Return how long the step took or will take; for a step without result, return its outcome."""
+    """Return the time that the step took or will take, or the outcome of a failed or skipped step."""
     if step.outcome in (StepOutcome.FAILED, StepOutcome.SKIPPED):
         return str(step.outcome.value)
     if step.is_over and step.began and step.ended:

@@ -1,4 +1,4 @@
-"""The rig: sensor temperature with its history, filter and panel, and the names of the devices."""
+"""The sensor temperature with its history, the filter, the panel, and the names of the devices."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -23,7 +23,7 @@ from coldframe.capture.monitoring.progress.quantities import duration_text, pane
 from coldframe.capture.monitoring.progress.state import HISTORY, DashboardState
 
 ON_SETPOINT_C = 0.5
-"""Largest distance from the setpoint at which the sensor is drawn as being at the setpoint."""
+"""Largest difference from the setpoint at which the temperature is drawn in the colour for the setpoint."""
 
 
 def draw_rig(pane: Pane) -> list[Text]:
@@ -60,7 +60,7 @@ def _temperature(pane: Pane) -> Text:
 
 
 def _cooler_words(reading: TemperatureRead, pane: Pane) -> Iterator[str]:
-    """Yield setpoint and power. The caller omits texts that do not fit."""
+    """Yield the texts for the setpoint and the power. The caller omits texts that do not fit."""
     if reading.setpoint_c is not None:
         yield f" {pane.glyphs.arrow} {reading.setpoint_c:.1f}"
     elif reading.power_percent is not None:
@@ -78,14 +78,14 @@ def _is_on_setpoint(reading: TemperatureRead) -> bool:
 
 
 def _temperature_history(pane: Pane) -> list[Text]:
-    """Draw one line of bars in a low pane, or a curve with the setpoint as reference in a high pane."""
+    """Draw one line of bars in a short pane, or a curve with the setpoint as a reference in a tall pane."""
     readings = [reading for reading in pane.state.temperatures if reading.sensor_c is not None]
     if not readings:
         return []
     values = [reading.sensor_c for reading in readings if reading.sensor_c is not None]
     setpoints = [reading.setpoint_c for reading in readings if reading.setpoint_c is not None]
     low, high = min(values + setpoints[-1:]), max(values + setpoints[-1:])
-    margin = max(0.5 - (high - low) / 2, 0.0)  # at least one degree, so that noise does not fill the height
+    margin = max(0.5 - (high - low) / 2, 0.0)  # the height covers at least one degree, so that noise does not fill it
     low, high = low - margin, high + margin
     rows = min(pane.height - 7, 10)
     if rows < 3:  # noqa: PLR2004 - lines; a lower curve is harder to read than bars
@@ -113,7 +113,7 @@ def _temperature_bars(pane: Pane, low: float, high: float) -> Text:
 
 
 def _close_gaps(columns: list[float | None]) -> None:
-    """Repeat each reading until the next one."""
+    """Repeat each reading until the column of the next reading."""
     last: float | None = None
     for index, value in enumerate(columns):
         last = value if value is not None else last
@@ -138,7 +138,7 @@ def _temperature_curve(pane: Pane, readings: list[TemperatureRead], low: float, 
 
 
 def _beam(pane: Pane) -> list[Text]:
-    """Name the filter, the panel and the cover that the rig has, on as many lines as needed."""
+    """Name the filter and the states of the panel and the cover, on as many lines as needed."""
     lines = [""]
     for words in _beam_words(pane.state):
         longer = pane.glyphs.dot.join([lines[-1], words]) if lines[-1] else words

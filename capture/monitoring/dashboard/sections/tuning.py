@@ -9,7 +9,7 @@ from coldframe.capture.monitoring.progress.quantities import exposure_text, prin
 
 
 def draw_tuning(pane: Pane) -> list[Text]:
-    """Draw the search for a flat's exposure: the target, each test and the result."""
+    """Draw the search for a flat's exposure, with the target, each test and the result."""
     search = pane.state.tuning
     if search is None or not search.tests:
         return [Text("no flat tuned yet", QUIET)]

@@ -1,4 +1,4 @@
-"""The keys of the dashboard, and what is drawn for them."""
+"""The keys of the dashboard, and the drawing of their effects."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The dashboard over recorded nights: its state, and what it shows at each size."""
+"""The state of the dashboard over recorded nights, and its contents at each size."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""The small drawings have the right size, with everything in its place."""
+"""The small drawings have the correct size and contents."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Each section of the dashboard by itself, at a few moments of a recorded night."""
+"""The individual sections of the dashboard at a few moments of a recorded night."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""The dashboard on a pseudo terminal: it draws, resizes, restores the terminal, and never blocks."""
+"""The dashboard on a pseudo terminal draws, resizes, restores the terminal, and never blocks."""
 
 import asyncio
 import contextlib

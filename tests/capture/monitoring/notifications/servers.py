@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that receives notifications, or does not answer."""
+"""An HTTP server on loopback that receives notifications or does not answer."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Notifications arrive at a server that answers, and delay nothing at one that does not."""
+"""Notifications reach a server that answers. A server that does not answer causes no delay."""
 
 import asyncio
 import importlib.util

@@ -1,4 +1,4 @@
-"""Few notifications per night: its start, each kind of problem once, and its end."""
+"""The few notifications of a night, which report its start, each kind of problem once, and its end."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

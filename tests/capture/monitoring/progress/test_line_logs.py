@@ -1,4 +1,4 @@
-"""Logs for runs without a terminal: lines for people, JSON for programs."""
+"""Logs for runs without a terminal, as lines for people or as JSON for programs."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The remaining time: never negative, and steady at a steady pace."""
+"""The remaining time, which is never negative and is steady at a steady pace."""
 
 from datetime import UTC, datetime, timedelta
 

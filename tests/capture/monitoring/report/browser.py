@@ -28,11 +28,11 @@ QUIET = [
 
 
 def browse(page: Path, *options: str) -> tuple[str, list[str]]:
-    """Open a page and return the document as the browser built it, and the messages of its console."""
+    """Open a page, and return the document that the browser built and the messages of its console."""
     assert CHROMIUM is not None
     with tempfile.TemporaryDirectory() as profile:
         ended = subprocess.run(
-            # Host names do not resolve, so the browser cannot contact any server on its own account.
+            # Host names do not resolve, so the browser cannot contact a server.
             [
                 CHROMIUM, *QUIET, "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}", *options,
                 "--dump-dom", page.as_uri(),

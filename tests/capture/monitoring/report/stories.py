@@ -1,4 +1,4 @@
-"""Builds the events of nights by hand, with a clock that advances only on `wait`."""
+"""Events of nights that are built by hand, with a clock that advances only on `wait`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -94,7 +94,7 @@ class Story:
         return self.add(TemperatureRead, sensor_c, -10.0, 50.0)
 
     def set_of(self, step: int, kind: FrameKind, name: str, exposure_s: float, frames: int = 3) -> "Story":
-        """Add a set without faults: readout 1 s, each frame accepted during the next exposure."""
+        """Add a set without faults. Readouts take 1 s, and each frame is accepted during the next exposure."""
         self.step(step)
         for index in range(1, frames + 1):
             self.expose(step, exposure_s, kind).wait(exposure_s)

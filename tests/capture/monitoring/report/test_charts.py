@@ -1,4 +1,4 @@
-"""The charts of the report: they exist if there is something to draw, and survive any numbers."""
+"""The charts of the report, which are drawn only if there is data, and accept any numbers."""
 
 import math
 import xml.etree.ElementTree as ET

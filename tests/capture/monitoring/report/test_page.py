@@ -1,4 +1,4 @@
-"""The page: hostile names stay text, nothing is loaded, and it fits a phone."""
+"""The page of the report escapes hostile names, loads no other files, and fits on a phone."""
 
 import html
 import json

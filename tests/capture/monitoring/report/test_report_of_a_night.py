@@ -1,4 +1,4 @@
-"""The report of a simulated night: its numbers are compared with the journal, and a browser displays it."""
+"""The numbers in the report of a simulated night, compared with the journal, and the report in a browser."""
 
 import json
 import re

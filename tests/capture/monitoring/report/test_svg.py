@@ -1,4 +1,4 @@
-"""Charts as SVG: axes, curves, and values that are not finite."""
+"""Charts as SVG, with axes, curves, and values that are not finite."""
 
 import math
 import xml.etree.ElementTree as ET

@@ -1,4 +1,4 @@
-"""The time budget: each activity on its own, and that they always add up."""
+"""The time of each activity, and the sum of all activities in the time budget."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -129,7 +129,7 @@ def test_a_clock_that_is_set_back_gives_no_negative_time() -> None:
 
 
 def test_events_without_the_start_of_a_night_are_refused() -> None:
-    with pytest.raises(NoNightError, match="no start of a night"):
+    with pytest.raises(NoNightError, match="does not contain the start of a night"):
         runs_of(Story().warn("a word").events)
 
 

@@ -1,4 +1,4 @@
-"""The night in one sentence."""
+"""The verdict on a night, in one sentence."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

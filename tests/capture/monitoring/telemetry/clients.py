@@ -63,7 +63,7 @@ def access_to(broker: Mosquitto, **more: Any) -> Access:
 
 
 class RecordingSteering(Steering):
-    """Records each command and the thread that gave it; there is no night to steer."""
+    """A recorder of commands and the threads that gave them. There is no night to steer."""
 
     def __init__(self) -> None:
         super().__init__(EventStream(), NightClock())
@@ -140,7 +140,7 @@ class Recorder:
         finally:
             recording.cancel()
             with suppress(asyncio.CancelledError):
-                await recording  # raises if a message did not follow its schema
+                await recording  # raises an error if a message did not follow its schema
 
     async def _record(self, broker: Mosquitto, ready: asyncio.Event) -> None:
         while True:
@@ -158,7 +158,7 @@ class Recorder:
         return [message.payload for message in self.messages if message.topic == topic]
 
     async def until(self, topic: str, condition: Callable[[Any], bool], start: int = 0) -> Any:
-        """Wait for a message that meets a condition; return its document."""
+        """Wait for a message that meets a condition, and return its document."""
 
         def find() -> Any:
             for message in self.messages[start:]:
@@ -184,7 +184,7 @@ async def eventually(find: Callable[[], Any]) -> Any:
 async def retained(broker: Mosquitto) -> dict[str, Message]:
     """Return the messages that the broker retains."""
     async with Recorder().recording(broker) as recorder, connect(access_to(broker), client_id=None) as client:
-        # A broker sends its retained messages before any later one.
+        # A broker sends its retained messages before any later messages.
         await client.publish(Message(MARK, b"end"), confirmed=True)
         await eventually(lambda: recorder.payloads(MARK))
     return {message.topic: message for message in recorder.messages if message.is_retained}
@@ -196,13 +196,13 @@ async def send(broker: Mosquitto, payload: bytes, *, is_retained: bool = False) 
 
 
 def command(verb: str, command_id: str = "a1", seconds: float = 60, **more: object) -> bytes:
-    """Return a command that expires after some seconds."""
+    """Return a command that expires after a few seconds."""
     expires = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
     return json.dumps({"id": command_id, "command": verb, "expires": expires, **more}).encode()
 
 
 def hashed(user: str, password: str) -> str:
-    """Return a line of mosquitto's password file: PBKDF2 with SHA-512."""
+    """Return a line of mosquitto's password file, hashed by PBKDF2 with SHA-512."""
     salt, rounds = b"twelve bytes", 101
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds, 64)
     return f"{user}:$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}\n"

@@ -1,4 +1,4 @@
-"""Checks messages against the documented schemas."""
+"""Checks of messages against the documented schemas."""
 
 import json
 from functools import cache
@@ -26,7 +26,7 @@ def _validator(name: str) -> Draft202012Validator:
 
 
 def check(name: str, payload: bytes | str) -> Any:
-    """Parse a document; fail if it does not follow its schema."""
+    """Parse a document, and fail if it does not follow its schema."""
     document = json.loads(payload)
     _validator(name).validate(document)
     return document

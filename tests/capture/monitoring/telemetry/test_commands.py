@@ -1,4 +1,4 @@
-"""Commands over MQTT: only valid ones that are new and have not expired are obeyed, and no message does harm."""
+"""Only valid, new and unexpired commands over MQTT are obeyed, and no message does harm."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The lasting connection of a run or listener: what it sends, in which order, and how it ends."""
+"""The persistent connection of a run or listener, with the order of its messages and its end."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""The listener against a real broker: it starts one night at a time, and each command gets one answer."""
+"""The listener with a real broker starts one night at a time, and answers each command once."""
 
 import asyncio
 import contextlib
@@ -146,7 +146,7 @@ async def test_answer_waits_until_the_night_holds_the_rig_and_is_online(broker: 
 async def test_night_that_ends_at_once_is_answered_with_its_reason(broker: Mosquitto) -> None:
     async with listening(broker) as scene:
         (await scene.start_night()).ended.set()
-        assert await scene.answered("r1") == (False, "no night: no INDI server")
+        assert await scene.answered("r1") == (False, "the night did not begin: no INDI server")
         scene.nights.fault = OSError(12, "Cannot allocate memory")
         await send(broker, command("run", "r2"))
         assert await scene.answered("r2") == (False, "cannot start a night: Cannot allocate memory")

@@ -1,4 +1,4 @@
-"""The messages that wait for the broker are bounded, and the latest retained one counts."""
+"""The queue of messages for the broker is bounded, and keeps the latest retained message of each topic."""
 
 from coldframe.capture.monitoring.telemetry.outbox import Outbox
 from coldframe.devices.mqtt.message import Message

@@ -1,4 +1,4 @@
-"""Telemetry against a real broker: retained documents, commands, and brokers that die or hang."""
+"""Telemetry with real brokers, including retained documents, commands, and brokers that crash or hang."""
 
 import asyncio
 import json
@@ -88,14 +88,14 @@ async def test_document_that_cannot_be_made_leaves_the_others(
         async with night.telemetry.publishing():
             night.begin(endless)
             await recorder.until(TOPICS.plan, lambda plan: plan["camera"] == "Camera")
-            await eventually(lambda: "cannot make the document state" in caplog.text)
+            await eventually(lambda: "cannot build the document state" in caplog.text)
             night.warn("the next attempt fails, too")
             await asyncio.sleep(1.5)
             night.end()
         await recorder.until(TOPICS.status, lambda word: word == "ended")
     kinds = [json.loads(line)["event"] for line in recorder.payloads(TOPICS.event)]
     assert kinds == ["night-started", "step-started", "temperature-read", "notice", "night-ended"]
-    assert caplog.text.count("cannot make the document state") == 1
+    assert caplog.text.count("cannot build the document state") == 1
 
 
 async def test_last_will_says_offline_if_the_run_is_killed(broker: Mosquitto, tmp_path: Path) -> None:

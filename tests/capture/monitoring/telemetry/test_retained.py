@@ -1,4 +1,4 @@
-"""The retained documents of a night, and how often each is published; in virtual time."""
+"""The retained documents of a night, and the number of their publications, under virtual time."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The history for a new watcher: enough for the same dashboard, within its bounds."""
+"""The history for a new watcher, which is bounded but sufficient for the same dashboard."""
 
 from datetime import UTC, datetime, timedelta
 

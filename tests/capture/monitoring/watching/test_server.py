@@ -1,4 +1,4 @@
-"""The socket of a run and its watchers: history, reconnecting, commands, and watchers that are slow or invalid."""
+"""The socket of a run, with history, reconnecting, commands, and watchers that are slow or invalid."""
 
 import asyncio
 import os
@@ -227,4 +227,4 @@ async def test_another_program_at_the_socket_is_not_taken_for_a_run(tmp_path: Pa
 
     imposter = await asyncio.start_unix_server(answer, watch_address(tmp_path))
     async with imposter, watched(tmp_path) as (_, received):
-        assert await received.get() == Detached("the run is of another version of coldframe")
+        assert await received.get() == Detached("the run uses a different version of coldframe")

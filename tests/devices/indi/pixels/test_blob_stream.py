@@ -1,4 +1,4 @@
-"""The parser of the pixel connection: the same events for any split, and no harm from hostile bytes."""
+"""The parser of the pixel connection yields the same events for any split, and survives hostile bytes."""
 
 import time
 import tracemalloc

@@ -1,4 +1,4 @@
-"""Late, repeated, foreign and damaged frames never count, but are kept."""
+"""Late, repeated, foreign and damaged frames do not count, but are saved."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -124,7 +124,7 @@ async def test_a_late_frame_is_detected_by_the_learned_offset_of_another_clock(
     await shoot(watched)
     # Later than the previous frame, but started before its order.
     answer_with(server, blob(noisy(2, dated(3.5, 0.5))))
-    with pytest.raises(FrameDamagedError, match="of another exposure"):
+    with pytest.raises(FrameDamagedError, match="of a different exposure"):
         await shoot(watched)
     answer_with(server, blob(noisy(3, dated(3.6, 5.1))))
     await shoot(watched)
