@@ -195,7 +195,8 @@ def _has_same_pixels(one: ImageFile, other: ImageFile) -> bool:
     with one.stored.open("rb") as first, other.stored.open("rb") as second:
         first.seek(one.data_start)
         second.seek(other.data_start)
-        return all(first.read(_PIECE_BYTES) == second.read(_PIECE_BYTES) for _ in range(0, size, _PIECE_BYTES))
+        lengths = (min(_PIECE_BYTES, size - start) for start in range(0, size, _PIECE_BYTES))
+        return all(first.read(length) == second.read(length) for length in lengths)
 
 
 def sets_of(frames: Iterable[RawFrame]) -> list[FrameSet]:

@@ -7,6 +7,7 @@ import gzip
 import mmap
 import os
 import re
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -377,7 +378,8 @@ def _unpack_tiles(path: Path, header: Mapping[str, HeaderValue], size: int, fold
         raise FrameFileError(path, f"truncated: {width} x {height} pixels cannot come from {size} bytes")
     stored = _new_file(folder)
     kind = ""
-    with stored.open("wb") as copy:
+    with stored.open("wb") as copy, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Astropy warns of cards that are not valid; `parse_cards` has judged them
         for values in _tile_rows(path, height):
             kind = values.dtype.name
             if kind not in _BITS_AND_ZERO:

@@ -229,11 +229,18 @@ def _moment(text: str, clock: str | None) -> datetime | None:
     day_first = _DAY_FIRST.match(text)
     if day_first is not None:
         day, month, year = (int(part) for part in day_first.groups())
-        date, rest = datetime(year + 1900 * (year < 100), month, day, tzinfo=UTC), text[day_first.end() :]  # noqa: PLR2004 - two digits: FITS used them before 2000
+        date, rest = datetime(_full_year(year), month, day, tzinfo=UTC), text[day_first.end() :]
     else:
         date, rest = datetime.strptime(text[:10].strip(), "%Y-%m-%d").replace(tzinfo=UTC), text[10:]
     moment = date + _time_of_day(rest.strip(" T") or clock or "00:00")
     return moment if moment.year >= OLDEST_YEAR else None
+
+
+def _full_year(year: int) -> int:
+    """Return the year for two digits; some programs still write them."""
+    if year >= 100:  # noqa: PLR2004 - all digits are present
+        return year
+    return year + (1900 if year + 1900 >= OLDEST_YEAR else 2000)
 
 
 def _time_of_day(text: str) -> timedelta:
