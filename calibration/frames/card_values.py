@@ -59,7 +59,7 @@ _SECONDS = {
 }
 _CELSIUS = frozenset({"", "c", "degc", "deg", "celsius", "\u00b0", "\u00b0c", "oc"})
 _MILLIMETRES = {"": 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0}
-_DAY_FIRST = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{2}|\d{4})")
+_DAY_FIRST = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?")
 _ZONE = re.compile(r"\s*(Z|UTC?|GMT|[+-]\d{2}:?\d{2})", re.IGNORECASE)
 

@@ -1,10 +1,12 @@
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.frames.overscan import Overscan
-from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.frames.setup import fault_of_raw_frame, require_readable, setup_of
 from coldframe.config.frames import FrameKind
 
 Header = dict[str, HeaderValue]
@@ -54,8 +56,8 @@ def test_frame_kinds_are_read_in_all_spellings(header: Header, kind: FrameKind |
 
 
 def test_numbers_as_text_and_other_keywords_are_read() -> None:
-    setup = setup_of({"EXPOSURE": "12.5 ", "BLKLEVEL": 8, "GAIN": "high", "SET-TEMP": -5, "FILTER": "NoFilter"})
-    assert (setup.exposure_s, setup.readout.offset, setup.readout.gain) == (12.5, 8, None)
+    setup = setup_of({"EXPOSURE": "12.5 ", "BLKLEVEL": 8, "ISOSPEED": 800, "SET-TEMP": -5, "FILTER": "NoFilter"})
+    assert (setup.exposure_s, setup.readout.offset, setup.readout.gain) == (12.5, 8, 800)
     assert (setup.temperature_c, setup.cooled, setup.filter_name) == (-5, True, None)
 
 
@@ -137,3 +139,77 @@ def test_numbers_out_of_range_are_ignored() -> None:
 )
 def test_impossible_values_are_ignored(header: Header) -> None:
     assert setup_of(header) == setup_of({})
+
+
+def test_an_unreadable_value_is_refused_with_its_card(tmp_path: Path) -> None:
+    setup = setup_of({"IMAGETYP": "Dark", "EXPTIME": 60.0, "GAIN": "high"})
+    assert [str(card) for card in setup.unreadable] == ["GAIN = 'high'"]
+    with pytest.raises(FrameFileError, match=r"a\.fits: its header cannot be interpreted: GAIN = 'high'"):
+        require_readable(setup, tmp_path / "a.fits")
+    require_readable(setup_of({"IMAGETYP": "Dark", "EXPTIME": 60.0}), tmp_path / "a.fits")
+
+
+@pytest.mark.parametrize(
+    ("header", "cooled", "temperature_c"),
+    [
+        ({"SET-TEMP": -10.0, "CCD-TEMP": -10.3}, True, -10.3),
+        ({"SET-TEMP": -10.0}, True, -10.0),
+        ({"SET-TEMP": -10.0, "CCD-TEMP": 5.1}, False, 5.1),
+        ({"SET-TEMP": 0.0, "CCD-TEMP": 21.5}, False, 21.5),
+        ({"CCD-TEMP": 21.5}, False, 21.5),
+        ({"CCDSTEMP": -100.0, "CCDATEMP": -99.9}, True, -99.9),
+        ({"SET-TEMP": -10.0, "CCD-TEMP": -273.15}, True, -10.0),
+    ],
+)
+def test_a_setpoint_counts_only_if_the_sensor_reached_it(header: Header, temperature_c: float, *, cooled: bool) -> None:
+    setup = setup_of(header)
+    assert (setup.cooled, setup.temperature_c) == (cooled, temperature_c)
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ({"FILTER": "Ha"}, "Ha"),
+        ({"FILTER1": "air", "FILTER2": "rp"}, "rp"),
+        ({"FILTER1": "V", "FILTER2": "ND"}, "V + ND"),
+        ({"FILTER": "rp", "FILTER1": "air", "FILTER2": "rp"}, "rp"),
+        ({"FILTER": "Ha", "FILTER2": "ND"}, "Ha + ND"),
+        ({"FILTER": "none"}, None),
+    ],
+)
+def test_filters_of_several_wheels_are_joined(header: Header, name: str | None) -> None:
+    assert setup_of(header).filter_name == name
+
+
+@pytest.mark.parametrize(
+    ("header", "origin"),
+    [
+        ({"XORGSUBF": 1024, "YORGSUBF": 512}, (1024, 512)),
+        ({"DETSEC": "[1025:2048,1:512]"}, (1024, 0)),
+        ({"XORGSUBF": 1024}, None),
+        ({}, None),
+    ],
+)
+def test_the_place_of_a_sub_frame_is_read(header: Header, origin: tuple[int, int] | None) -> None:
+    assert setup_of(header).origin == origin
+
+
+@pytest.mark.parametrize(
+    ("header", "fault"),
+    [
+        ({"IMAGETYP": "Dark", "NCOMBINE": 1}, None),
+        ({"IMAGETYP": "Dark", "STACKCNT": 20}, "is already a master"),
+        ({"IMAGETYP": "Dark", "SNAPSHOT": 12}, "is already a master"),
+        ({"IMAGETYP": "Master Dark"}, "is already a master"),
+        ({"IMAGETYP": "Light", "CALSTAT": "BDF"}, "was calibrated before"),
+        ({"IMAGETYP": "Light", "CALSTAT": ""}, None),
+    ],
+)
+def test_masters_and_calibrated_frames_are_no_raw_frames(header: Header, fault: str | None) -> None:
+    found = fault_of_raw_frame(header)
+    assert found is None if fault is None else found is not None and found.startswith(fault)
+
+
+def test_an_unknown_word_for_the_kind_is_kept() -> None:
+    assert (setup_of({"IMAGETYP": "FOCUS"}).kind, setup_of({"IMAGETYP": "FOCUS"}).kind_word) == (None, "FOCUS")
+    assert setup_of({"IMAGETYP": "?", "OBSTYPE": "SKYFLAT"}).kind is FrameKind.FLAT
