@@ -20,7 +20,7 @@ def test_bad_files_are_left_out_and_the_others_are_opened(tmp_path: Path) -> Non
     assert [frame.image.path for frame in frames] == paths
     assert [error.path for error in refused] == [copy, master, missing]
     assert "the same frame" in refused[0].what
-    assert "a master already" in refused[1].what
+    assert "already a master" in refused[1].what
 
 
 @pytest.mark.parametrize(
