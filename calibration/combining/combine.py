@@ -128,6 +128,7 @@ def combine_frames(
     setups = [frame.setup for frame in frames]
     moments = sorted(setup.taken_at for setup in setups if setup.taken_at is not None)
     exposures_s = [setup.exposure_s for setup in setups if setup.exposure_s is not None]
+    sensors_c = [setup.sensor_c for setup in setups if setup.sensor_c is not None]
     temperatures_c = [setup.temperature_c for setup in setups if setup.temperature_c is not None]
     return MasterFrame(
         kind=kind,
@@ -146,6 +147,7 @@ def combine_frames(
         subtracted=dark_name,
         header=images[0].header,
         overscan=first.overscan,
+        sensor_range_c=(min(sensors_c), max(sensors_c)) if sensors_c else None,
         subtracted_sum=None if dark is None or "DATASUM" not in dark.header else str(dark.header["DATASUM"]),
     )
 

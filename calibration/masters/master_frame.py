@@ -15,7 +15,7 @@ from coldframe.calibration.files.frame_file import FrameFileError, extension_pie
 from coldframe.calibration.files.keywords import ROLES, setting_cards, software_card, utc_text, with_driver_cards
 from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.frames.overscan import Overscan, corrected_header
-from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT
+from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT, REACHED_C
 from coldframe.calibration.masters.reading import integrity_fault, read_master
 from coldframe.calibration.measuring.amp_glow import SIGNIFICANCE, AmpGlow, measure_glow
 from coldframe.calibration.measuring.statistics import central_region
@@ -61,6 +61,8 @@ class MasterFrame:
         Properties that all frames share.
     sensor_c
         Mean sensor temperature; None if unknown.
+    sensor_range_c
+        Lowest and highest sensor temperature of the frames; None if unknown.
     setpoint_c
         Cooler setpoint; None for an uncooled camera.
     method
@@ -101,6 +103,7 @@ class MasterFrame:
     overscan: Overscan | None = None
     subtracted_sum: str | None = None
     remarks: tuple[Card, ...] = ()
+    sensor_range_c: tuple[float, float] | None = None
 
     @property
     def level(self) -> float:
@@ -130,10 +133,17 @@ def master_name(master: MasterFrame) -> str:
         master.kind,
         master.settings,
         master.exposure_s,
-        master.sensor_c if master.setpoint_c is None else master.setpoint_c,
+        _nominal_c(master),
         master.filter_name,
     )
     return f"{_NAMES[master.kind]}_{name_part(master.camera)}_{text}.fits"
+
+
+def _nominal_c(master: MasterFrame) -> float | None:
+    """Return the setpoint if the sensor reached it, otherwise the mean sensor temperature."""
+    if master.setpoint_c is None or master.sensor_c is None:
+        return master.sensor_c if master.setpoint_c is None else master.setpoint_c
+    return master.setpoint_c if abs(master.sensor_c - master.setpoint_c) <= REACHED_C else master.sensor_c
 
 
 def master_cards(master: MasterFrame) -> list[Card]:
@@ -154,6 +164,7 @@ def master_cards(master: MasterFrame) -> list[Card]:
         Card("STACKCNT", stack.frames, "frames combined"),
         Card("NCOMBINE", stack.frames, "frames combined"),
         Card("LIVETIME", stack.frames * master.exposure_s, "[s] sum of the exposures"),
+        *_temperature_cards(master),
         *_date_cards(master),
         software_card(),
         *_method_cards(master),
@@ -163,6 +174,16 @@ def master_cards(master: MasterFrame) -> list[Card]:
     kept = {keyword: value for keyword, value in header.items() if keyword in _KEPT_OF_DRIVER}
     inputs = [Card(f"IMCOM{number:03d}", name) for number, name in enumerate(master.inputs[:999], start=1)]
     return with_driver_cards(ours, kept) + inputs
+
+
+def _temperature_cards(master: MasterFrame) -> list[Card]:
+    if master.sensor_range_c is None:
+        return []
+    lowest_c, highest_c = master.sensor_range_c
+    return [
+        Card("CFTMPMIN", lowest_c, "[degC] lowest sensor temperature of the frames"),
+        Card("CFTMPMAX", highest_c, "[degC] highest sensor temperature of the frames"),
+    ]
 
 
 def _date_cards(master: MasterFrame) -> list[Card]:

@@ -90,3 +90,8 @@ class AcceptedFrames:
     def mean_sensor_c(self) -> float | None:
         """Mean sensor temperature, degrees Celsius; None if unknown."""
         return fmean(sensors_c) if (sensors_c := self.sensors_c) else None
+
+    @property
+    def sensor_range_c(self) -> tuple[float, float] | None:
+        """Lowest and highest sensor temperature, degrees Celsius; None if unknown."""
+        return (min(sensors_c), max(sensors_c)) if (sensors_c := self.sensors_c) else None

@@ -89,6 +89,7 @@ def master_of(
         header={**(extra_cards or {}), **first.header},
         overscan=finished.overscan,
         remarks=remarks,
+        sensor_range_c=accepted.sensor_range_c,
     )
 
 
