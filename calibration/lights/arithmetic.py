@@ -19,6 +19,9 @@ MOST_PEDESTAL_ADU = 1000
 """Largest pedestal; a larger one would reduce the range of all pixels for the sake of a few hot pixels of the dark."""
 
 
+_STEP = 3
+"""Step of the rows and columns that are sampled for a level; an odd step covers every colour of a filter array."""
+
 HARMLESS_NOISE = 0.2
 """A glow error below this fraction of the noise of a light may remain; it increases the noise of a pixel by 2 %."""
 
@@ -47,6 +50,8 @@ class Correction:
         Relative variance of `response`.
     masked
         bool: pixels without signal in the flat; None without a flat, or if it has no mask.
+    caveats
+        Errors that the masters may leave in every light.
     """
 
     subtracted: F32
@@ -54,6 +59,7 @@ class Correction:
     response: F32
     response_variance: F32
     masked: NDArray[np.bool_] | None
+    caveats: tuple[str, ...] = ()
 
     def band(self, rows: slice) -> "Correction":
         """Return the planes for the given rows."""
@@ -121,6 +127,11 @@ class Subtraction:
     subtracted: F32
     variance: F32
     caveats: tuple[str, ...] = ()
+
+    @property
+    def level_adu(self) -> float:
+        """Median of `subtracted`, which is the bias level plus the dark current of ordinary pixels."""
+        return float(np.median(self.subtracted[::_STEP, ::_STEP]))
 
 
 def dark_subtraction(dark: MasterPlanes) -> Subtraction:
