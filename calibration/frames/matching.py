@@ -294,7 +294,7 @@ def _row_order(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -
 
 
 def _mosaic(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
-    return _same("colour filter array", light.mosaic or "none", master.mosaic or "none")
+    return _same("colour filter array", light.mosaic, master.mosaic)
 
 
 def _overscan(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:

@@ -282,7 +282,8 @@ def _group_text(group: _Group, defects: BadPixels | None) -> str:
     recipe = group.recipe
     masters = {"bias": recipe.bias, "dark": recipe.dark, "flat": recipe.flat}
     used = ", ".join(f"{kind} {path.name}" for kind, path in masters.items() if path is not None)
-    mended = "" if defects is None else f"; {np.count_nonzero(defects.bad):,} defective pixels replaced in each"
+    count = 0 if defects is None else np.count_nonzero(defects.bad)
+    mended = f"; {count:,} defective pixels replaced in each" if count else ""
     return f"{len(group.lights)} {'light' if len(group.lights) == 1 else 'lights'}: {used}{mended}"
 
 
