@@ -102,12 +102,17 @@ def correction(dark: "Subtraction", flat: MasterPlanes | None) -> Correction:
         return Correction(dark.subtracted, dark.variance, np.ones(shape, np.float32), np.zeros(shape, np.float32), None)
     if flat.mean.shape != shape:
         raise MismatchError(f"the master flat has the shape {flat.mean.shape}, the dark {shape}")
-    level = float(flat.mean.mean(dtype=np.float64))
-    if not 0.5 < level < 2:  # noqa: PLR2004 - generous: masks and mosaics shift the mean of coldframe's flats far less
-        raise MismatchError(f"the master flat's mean is {level:.4g}: it must be relative to 1, as coldframe writes it")
+    check_relative(flat)
     response = np.where(flat.mean > 0, flat.mean, np.float32(1))
     relative_variance = np.square(flat.uncertainty / response, dtype=np.float32)
     return Correction(dark.subtracted, dark.variance, response, relative_variance, flat.masked)
+
+
+def check_relative(flat: MasterPlanes) -> None:
+    """Raise `MismatchError` if the mean of a master flat is not 1."""
+    level = float(flat.mean.mean(dtype=np.float64))
+    if not 0.5 < level < 2:  # noqa: PLR2004 - generous: masks and mosaics shift the mean of coldframe's flats far less
+        raise MismatchError(f"the master flat's mean is {level:.4g}: it must be relative to 1, as coldframe writes it")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

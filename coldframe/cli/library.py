@@ -1,7 +1,7 @@
 """`coldframe library`: lists and manages the masters of all nights."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -12,11 +12,14 @@ from coldframe.calibration.combining.finding import NothingFoundError, find_file
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError, read_header
 from coldframe.calibration.frames.matching import Match, best_master
-from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
 from coldframe.calibration.library.export import export_siril, export_wbpp
-from coldframe.calibration.library.library import LIBRARY, Library, NotAMasterError
+from coldframe.calibration.library.library import LIBRARY, Catalogue, Library, NotAMasterError
+from coldframe.calibration.lights.arithmetic import MismatchError, check_relative
+from coldframe.calibration.lights.caveats import header_caveats, temperature_caveat
 from coldframe.calibration.lights.files import light_setup
-from coldframe.calibration.lights.recipe import treatments
+from coldframe.calibration.lights.recipe import treatments, warmer_c
+from coldframe.calibration.masters.reading import read_adu_master, read_master
 from coldframe.capture.monitoring.progress.quantities import exposure_text
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
@@ -89,7 +92,8 @@ def show_master(folder: Path | None, name: str) -> ExitCode:
 def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
     """Print the masters that match each light, and why others do not; return 1 if a light lacks a master."""
     try:
-        masters = find_library(folder).catalogue().setups
+        catalogue = find_library(folder).catalogue()
+        masters = catalogue.setups
         lights = find_files(names)
     except (NoLibraryError, NothingFoundError) as error:
         return _refuse(error)
@@ -103,7 +107,7 @@ def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
         print(light)
         for match in _best_matches(setup, masters):
             print(f"  {match.kind:<5} {match.refusal or match.path}")
-            for caveat in match.caveats:
+            for caveat in (*match.caveats, *_tolerated(setup, match, catalogue)):
                 print(f"        {caveat}")
             if match.path is None:
                 worst = max(worst, ExitCode.INCOMPLETE)
@@ -117,6 +121,17 @@ def _best_matches(light: FrameSetup, masters: dict[Path, FrameSetup]) -> list[Ma
     return max(ways, key=lambda matches: sum(match.path is not None for match in matches))
 
 
+def _tolerated(light: FrameSetup, match: Match, catalogue: Catalogue) -> Iterator[str]:
+    """Yield the differences between a light and the chosen master that do not prevent its use."""
+    if match.path is None:
+        return
+    header = catalogue.headers[match.path]
+    if match.kind is FrameKind.FLAT:
+        yield from header_caveats(header)
+    if match.kind is FrameKind.DARK and (caveat := temperature_caveat(warmer_c(light, setup_of(header)))) is not None:
+        yield caveat
+
+
 def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
     """File masters in the library; return 1 if some masters could not be filed."""
     try:
@@ -127,6 +142,7 @@ def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
     failed = 0
     for master in masters:
         try:
+            _check_values(master)
             print(library.file(master))
         except (FrameFileError, NotAMasterError, NotDurableError) as error:
             print(error, file=sys.stderr)
@@ -134,6 +150,21 @@ def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
     if failed == len(masters):
         return ExitCode.BAD_INPUT
     return ExitCode.INCOMPLETE if failed else ExitCode.DONE
+
+
+def _check_values(path: Path) -> None:
+    """Raise `FrameFileError` if `calibrate` could not use the values of a master of another program."""
+    header = read_header(path)
+    if is_single_frame(header):
+        return
+    match setup_of(header).kind:
+        case FrameKind.FLAT:
+            try:
+                check_relative(read_master(path))
+            except MismatchError as error:
+                raise FrameFileError(path, str(error)) from error
+        case FrameKind.BIAS | FrameKind.DARK | FrameKind.DARK_FLAT:
+            read_adu_master(path)
 
 
 def verify_masters(folder: Path | None) -> ExitCode:
