@@ -40,8 +40,8 @@ class LocalLevels:
             place = min(round(quantile * block * block), block * block - 1)
             windows = np.lib.stride_tricks.sliding_window_view(values, (block, block))[0, lefts]
             middles = np.partition(windows.reshape(lefts.size, -1), place, axis=1)[:, place]
-            place, weight = _places(np.arange(width), lefts + (block - 1) / 2, extrapolated=extrapolated)
-            return _between(middles, place, weight)
+            centres = lefts.astype(np.float64) + (block - 1) / 2
+            return _between(middles, *_places(np.arange(width), centres, extrapolated=extrapolated))
 
         bands = [slice(int(top), int(top) + block) for top in tops]
         self._level = np.array([each_column(plane[rows], 0.5, extrapolated=True) for rows in bands])
