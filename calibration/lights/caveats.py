@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.lights.arithmetic import F32, Correction
@@ -64,7 +65,7 @@ def temperature_caveat(warmest_c: float | None, coldest_c: float | None = None) 
     )
 
 
-def temperature_cost(worst_c: float, planes: Correction) -> str:
+def temperature_cost(worst_c: float, planes: Correction, mended: NDArray[np.bool_] | None = None) -> str:
     """Return the errors that a temperature difference of the dark leaves in a light as text, ADU.
 
     Parameters
@@ -73,12 +74,15 @@ def temperature_cost(worst_c: float, planes: Correction) -> str:
         Temperature of the dark minus that of the light, C.
     planes
         The planes that contain the dark.
+    mended
+        bool, shape (height, width): pixels that are replaced, so that their errors do not matter; None for none.
     """
     excess = 1 - 2 ** (-worst_c / DOUBLING_C)
     dark = planes.subtracted
     glow = measure_glow(dark)
     sampled = dark[::_STEP, ::_STEP]
-    hot_adu = float(np.quantile(sampled, _HOTTEST) - np.median(sampled))
+    kept = sampled if mended is None else sampled[~mended[::_STEP, ::_STEP]]
+    hot_adu = float(np.quantile(kept, _HOTTEST) - np.median(kept))
     errors = [f"{_adu(abs(excess) * hot_adu)} in one of 1,000 pixels"]
     if glow.significant:
         errors.append(f"{_adu(abs(excess) * glow.amplitude_adu)} of glow {glow.place}")
@@ -99,7 +103,7 @@ def header_caveats(flat: Header) -> Iterator[str]:
     if level_adu is not None and level_adu > BRIGHTEST_FLAT * HIGHEST_ADU:
         yield (
             f"flat: its frames have a level of {level_adu:,.0f} ADU, {level_adu / HIGHEST_ADU:.0%} of {HIGHEST_ADU:,}:"
-            " bright pixels may be saturated, and wrong by as much as they were cut off"
+            " bright pixels may be saturated, and lights become too bright there"
         )
 
 
@@ -121,7 +125,7 @@ def flat_caveats(flat: MasterPlanes, bias_adu: float) -> Iterator[str]:
     if saturated > MOST_SATURATED:
         yield (
             f"flat: {saturated:.0%} of its pixels do not vary from frame to frame, not even by photon noise: they were"
-            " saturated, and the flat is wrong there"
+            " saturated, and lights become too bright there"
         )
 
 

@@ -132,7 +132,7 @@ class _Group:
         """Files of the lights."""
         return [light.path for light in self.lights]
 
-    def caveats(self, planes: Correction) -> dict[str, list[Path]]:
+    def caveats(self, planes: Correction, defects: BadPixels | None) -> dict[str, list[Path]]:
         """Return the differences between lights and masters as text, each with the lights it applies to."""
         found: dict[str, list[Path]] = {}
         for light in self.lights:
@@ -141,7 +141,8 @@ class _Group:
         warmer_c = [light.recipe.dark_warmer_c for light in self.lights if light.recipe.dark_warmer_c is not None]
         temperature = temperature_caveat(max(warmer_c), min(warmer_c)) if warmer_c else None
         if temperature is not None:
-            found[f"{temperature}; {temperature_cost(max(warmer_c, key=abs), planes)}"] = self.paths
+            mended = None if defects is None else defects.bad
+            found[f"{temperature}; {temperature_cost(max(warmer_c, key=abs), planes, mended)}"] = self.paths
         return found | dict.fromkeys(planes.caveats, self.paths)
 
 
@@ -249,7 +250,7 @@ def _calibrate_group(
             advance()
         return
     print(_group_text(group, defects))
-    for caveat, paths in (group.caveats(planes) | dict.fromkeys(unmended, group.paths)).items():
+    for caveat, paths in (group.caveats(planes, defects) | dict.fromkeys(unmended, group.paths)).items():
         print(f"{_named(paths)}: {caveat}", file=sys.stderr)
     output = replace(request.output, defects=defects)
     work = partial(_outcome, planes=planes, output=output, target=request.target)

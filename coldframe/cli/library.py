@@ -108,7 +108,7 @@ def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
         for match in _best_matches(setup, masters):
             print(f"  {match.kind:<5} {match.refusal or match.path}")
             for caveat in (*match.caveats, *_tolerated(setup, match, catalogue)):
-                print(f"        {caveat}")
+                print(f"        {caveat.removeprefix(f'{match.kind}: ')}")
             if match.path is None:
                 worst = max(worst, ExitCode.INCOMPLETE)
     return worst
