@@ -12,7 +12,7 @@ from coldframe.calibration.combining.finding import NothingFoundError, find_file
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError, read_header
 from coldframe.calibration.frames.matching import Match, best_master
-from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
+from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.library.export import export_siril, export_wbpp
 from coldframe.calibration.library.library import LIBRARY, Catalogue, Library, NotAMasterError
 from coldframe.calibration.lights.arithmetic import MismatchError, check_relative
@@ -142,8 +142,9 @@ def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
     failed = 0
     for master in masters:
         try:
-            _check_values(master)
             print(library.file(master))
+            if (fault := _unusable(master)) is not None:
+                print(f"{master}: calibrate cannot use it: {fault}", file=sys.stderr)
         except (FrameFileError, NotAMasterError, NotDurableError) as error:
             print(error, file=sys.stderr)
             failed += 1
@@ -152,19 +153,18 @@ def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
     return ExitCode.INCOMPLETE if failed else ExitCode.DONE
 
 
-def _check_values(path: Path) -> None:
-    """Raise `FrameFileError` if `calibrate` could not use the values of a master of another program."""
-    header = read_header(path)
-    if is_single_frame(header):
-        return
-    match setup_of(header).kind:
-        case FrameKind.FLAT:
-            try:
-                check_relative(read_master(path))
-            except MismatchError as error:
-                raise FrameFileError(path, str(error)) from error
-        case FrameKind.BIAS | FrameKind.DARK | FrameKind.DARK_FLAT:
-            read_adu_master(path)
+def _unusable(master: Path) -> str | None:
+    """Return the reason why `calibrate` cannot use the values of a master of another program; None if it can."""
+    try:
+        if setup_of(read_header(master)).kind is FrameKind.FLAT:
+            check_relative(read_master(master))
+        else:
+            read_adu_master(master)
+    except FrameFileError as error:
+        return error.what
+    except MismatchError as error:
+        return str(error)
+    return None
 
 
 def verify_masters(folder: Path | None) -> ExitCode:

@@ -109,12 +109,15 @@ def test_add(masters: list[Path], observatory: Observatory, tmp_path: Path) -> N
     ("kind", "said"),
     [("Dark", "its values are below 1: not in ADU"), ("Flat", "mean is 0.38: it must be relative to 1")],
 )
-def test_masters_in_fractions_of_the_range_are_not_added(tmp_path: Path, kind: str, said: str) -> None:
+def test_masters_in_fractions_of_the_range_are_added_for_other_programs_only(
+    tmp_path: Path, kind: str, said: str
+) -> None:
     pixels = np.full((20, 30), 0.38, np.float32)
     fits.PrimaryHDU(pixels, fits.Header({"IMAGETYP": kind, "STACKCNT": 20})).writeto(tmp_path / "master.fits")
     result = run(Library(tmp_path / "new"), "add", tmp_path / "master.fits")
-    assert result.exit_code == ExitCode.BAD_INPUT
-    assert result.stderr.startswith(f"{tmp_path / 'master.fits'}: ")
+    assert result.exit_code == ExitCode.DONE
+    assert len(Library(tmp_path / "new").catalogue().headers) == 1
+    assert result.stderr.startswith(f"{tmp_path / 'master.fits'}: calibrate cannot use it: ")
     assert said in result.stderr
 
 
