@@ -1,16 +1,20 @@
-"""Measurement of the camera from the frames in a night folder, for nights whose record is missing."""
+"""Measurement of the camera from the frames in a folder, such as a night whose record is missing."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from pathlib import Path
 from statistics import fmean
+from tempfile import TemporaryDirectory
 
 from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, Measured, TileSeries
 from coldframe.calibration.camera.record import CameraRecord
 from coldframe.calibration.camera.study import StudiedSet, study
-from coldframe.calibration.files.frame_file import FrameFileError, read_header, read_pixels
-from coldframe.calibration.frames.setup import FrameSetup, setup_of
+from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.image_file import SUFFIXES, open_image, read_image_header, uint16_pixels
+from coldframe.calibration.files.keywords import ROLES
+from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 SKIPPED_FOLDERS = frozenset({"masters", "quarantine", "checks"})
@@ -37,26 +41,31 @@ class _Group:
             self.last_at = setup.taken_at
 
 
-def measure_night(folder: Path, known: Measured | None = None) -> tuple[list[CameraRecord], list[str]]:
-    """Measure the camera from the raw frames of a night; return the records, and a sentence about each unreadable file.
+def measure_night(
+    folder: Path, known: Measured | None = None, kinds: Mapping[FrameKind, str] | None = None
+) -> tuple[list[CameraRecord], list[str]]:
+    """Measure the camera from the raw frames in a folder; return the records, and sentences about unusable files.
 
     Parameters
     ----------
     folder
-        Folder of the night.
+        Folder of a night, or of frames of any program, with its subfolders.
     known
         Gain in electrons per ADU from another source, for a night without flats.
+    kinds
+        Patterns of the frames whose headers lack their kind, by kind. A pattern applies to the path below `folder`, and
+        may name a subfolder.
 
     Returns
     -------
     records
         One record for each camera and setting with enough frames.
     problems
-        One sentence about each unreadable file.
+        Unusable files with the reasons.
     """
     problems: list[str] = []
     by_setting: dict[tuple[str, ReadoutSettings, int, int], list[_Group]] = {}
-    for group in _groups(folder, problems):
+    for group in _groups(folder, kinds or {}, problems):
         setup = group.setup
         key = (setup.camera or "", setup.readout, setup.width, setup.height)
         by_setting.setdefault(key, []).append(group)
@@ -70,26 +79,55 @@ def measure_night(folder: Path, known: Measured | None = None) -> tuple[list[Cam
     return records, problems
 
 
-def _groups(folder: Path, problems: list[str]) -> Iterator[_Group]:
+def _groups(folder: Path, kinds: Mapping[FrameKind, str], problems: list[str]) -> Iterator[_Group]:
     groups: dict[tuple[object, ...], _Group] = {}
-    for path in sorted(folder.rglob("*.fits")):
-        if not SKIPPED_FOLDERS.isdisjoint(path.relative_to(folder).parts):
+    lacking: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        below = path.relative_to(folder)
+        if path.suffix.lower() not in SUFFIXES or not SKIPPED_FOLDERS.isdisjoint(below.parts):
             continue
         try:
-            setup = setup_of(read_header(path))
+            header = read_image_header(path)
         except FrameFileError as error:
             problems.append(str(error))
             continue
-        if setup.kind in (None, FrameKind.LIGHT) or setup.exposure_s is None:
+        named = next((kind for kind, pattern in kinds.items() if _is_named(below, pattern)), None)
+        if named is not None and setup_of(header).kind is None:
+            header["CFROLE"] = ROLES[named]
+        setup = setup_of(header)
+        if setup.kind is None:
+            lacking.setdefault("kind of the frame: name it with --bias, --dark or --flat", []).append(path)
+        elif setup.kind is FrameKind.LIGHT or not is_single_frame(header):
             continue
-        size = (setup.width, setup.height)
-        # The darks of one set are shot through two filters, to distinguish a light leak from dark current.
-        filter_name = None if setup.kind is FrameKind.DARK else setup.filter_name
-        shot = (setup.camera, setup.readout, setup.kind, setup.exposure_s, filter_name, setup.setpoint_c)
-        groups.setdefault((path.parent, *shot, *size), _Group(setup)).take(path, setup)
+        elif setup.exposure_s is None and setup.kind is not FrameKind.BIAS:
+            lacking.setdefault("exposure", []).append(path)
+        else:
+            setup = replace(setup, exposure_s=setup.exposure_s or 0.0)
+            groups.setdefault(_shot_alike(path, setup), _Group(setup)).take(path, setup)
+    problems += [_left_out(paths, value) for value, paths in lacking.items()]
     for group in groups.values():
         if group.paths[0].parent.name != TUNING_FOLDER or len(group.paths) > 1:
             yield group
+
+
+def _left_out(paths: list[Path], value: str) -> str:
+    if len(paths) == 1:
+        return f"{paths[0]} is left out: its header lacks the {value}"
+    return f"{paths[0]} and {len(paths) - 1} others are left out: their headers lack the {value}"
+
+
+def _is_named(below: Path, pattern: str) -> bool:
+    """Return whether a path below the measured folder matches a pattern, or is in the subfolder that it names."""
+    name = below.as_posix()
+    return fnmatch(name, pattern) or fnmatch(name, f"{pattern.rstrip('/')}/*")
+
+
+def _shot_alike(path: Path, setup: FrameSetup) -> tuple[object, ...]:
+    """Return the properties that the frames of a group share."""
+    # The darks of one set are shot through two filters, to distinguish a light leak from dark current.
+    filter_name = None if setup.kind is FrameKind.DARK else setup.filter_name
+    shot = (setup.camera, setup.readout, setup.kind, setup.exposure_s, filter_name, setup.setpoint_c)
+    return (path.parent, *shot, setup.width, setup.height)
 
 
 def _studied(group: _Group, problems: list[str]) -> StudiedSet | None:
@@ -98,7 +136,8 @@ def _studied(group: _Group, problems: list[str]) -> StudiedSet | None:
         return None
     for path in group.paths:
         try:
-            series.add(read_pixels(path))
+            with TemporaryDirectory(prefix="coldframe-") as unpacked:
+                series.add(uint16_pixels(open_image(path, Path(unpacked))))
         except FrameFileError as error:
             problems.append(str(error))
     if series.frames == 0:

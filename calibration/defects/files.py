@@ -27,16 +27,16 @@ _OF_THE_CAMERA = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BadPixels:
-    """The bad pixels of a defect map.
+    """The bad pixels of a defect map, or those that a master shows.
 
     Attributes
     ----------
     path
-        File of the map.
+        File of the map or master.
     bad
         bool, shape (height, width).
     setup
-        Camera setup in the header of the map.
+        Camera setup in the header of the file.
     """
 
     path: Path

@@ -306,7 +306,7 @@ class _Scatter:
 def _threshold(ordinary: LocalLevels, scatter: _Scatter | None, rows: slice, limits: Limits) -> F32:
     """Return the threshold for deviations from the neighbours: from their spread, but at least the noise of a frame."""
     spread = np.float32(limits.sigma) * ordinary.spread(rows)
-    return spread if scatter is None else np.maximum(spread, np.sqrt(scatter.ordinary.level(rows)))
+    return spread if scatter is None else np.maximum(spread, np.sqrt(np.maximum(scatter.ordinary.level(rows), 0)))
 
 
 def _shot_noise_slope(dark: MasterPlanes, scatter: _Scatter, excess: F32, hot: Mask) -> float | None:

@@ -375,7 +375,10 @@ def _stretch(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> D
 
 def _dark_temperature(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
     cooled = light.cooled or master.cooled
-    return _temperature(light, master, tolerances.cooled_c if cooled else tolerances.uncooled_c)
+    found = _temperature(light, master, tolerances.cooled_c if cooled else tolerances.uncooled_c)
+    if found is None or found.excess is not None:
+        return found
+    return found._replace(text=f"{found.text}, but dark current doubles about every 6 C")
 
 
 def _bias_temperature(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> Difference | None:
@@ -400,6 +403,8 @@ def _flat_age(light: FrameSetup, master: FrameSetup, tolerances: Tolerances) -> 
 
 
 def _age(light: FrameSetup, master: FrameSetup, limit_days: float) -> Difference | None:
+    if master.taken_at is None:
+        return Difference(f"the master is undated: it may be older than {limit_days:g} days", None)
     days = _days(light, master)
     if days is None:
         return _unknown("date", light.taken_at, master.taken_at)

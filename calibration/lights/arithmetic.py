@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.masters.reading import MasterPlanes
-from coldframe.calibration.measuring.amp_glow import DarkSignal, scaling_fault
+from coldframe.calibration.measuring.amp_glow import DarkSignal, scaling_doubt
 from coldframe.errors import ColdframeError
 
 F32 = NDArray[np.float32]
@@ -19,8 +19,19 @@ MOST_PEDESTAL_ADU = 1000
 """Largest pedestal; a larger pedestal would reduce the range of all pixels because of a few hot pixels of the dark."""
 
 
+_STEP = 3
+"""Step of the rows and columns that are sampled for a level; an odd step covers every colour of a filter array."""
+
+HARMLESS_NOISE = 0.2
+"""A glow error below this fraction of the noise of a light may remain; it increases the noise of a pixel by 2 %."""
+
+
 class MismatchError(ColdframeError):
     """The masters do not fit the light or each other; the message states the difference."""
+
+
+class GlowError(MismatchError):
+    """The amplifier glow of a dark may not scale to the exposure of the light."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +50,8 @@ class Correction:
         Relative variance of `response`.
     masked
         bool: pixels without signal in the flat; None without a flat, or if the flat has no mask.
+    caveats
+        Errors that the masters may leave in every light.
     """
 
     subtracted: F32
@@ -46,6 +59,7 @@ class Correction:
     response: F32
     response_variance: F32
     masked: NDArray[np.bool_] | None
+    caveats: tuple[str, ...] = ()
 
     def band(self, rows: slice) -> "Correction":
         """Return the planes for the given rows."""
@@ -88,12 +102,17 @@ def correction(dark: "Subtraction", flat: MasterPlanes | None) -> Correction:
         return Correction(dark.subtracted, dark.variance, np.ones(shape, np.float32), np.zeros(shape, np.float32), None)
     if flat.mean.shape != shape:
         raise MismatchError(f"the master flat has the shape {flat.mean.shape}, but the dark has {shape}")
-    level = float(flat.mean.mean(dtype=np.float64))
-    if not 0.5 < level < 2:  # noqa: PLR2004 - generous: masks and mosaics shift the mean of coldframe's flats far less
-        raise MismatchError(f"the master flat's mean is {level:.4g}: it must be relative to 1, as coldframe writes it")
+    check_relative(flat)
     response = np.where(flat.mean > 0, flat.mean, np.float32(1))
     relative_variance = np.square(flat.uncertainty / response, dtype=np.float32)
     return Correction(dark.subtracted, dark.variance, response, relative_variance, flat.masked)
+
+
+def check_relative(flat: MasterPlanes) -> None:
+    """Raise `MismatchError` if the mean of a master flat is not 1."""
+    level = float(flat.mean.mean(dtype=np.float64))
+    if not 0.5 < level < 2:  # noqa: PLR2004 - generous: masks and mosaics shift the mean of coldframe's flats far less
+        raise MismatchError(f"the master flat's mean is {level:.4g}: it must be relative to 1, as coldframe writes it")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,10 +125,18 @@ class Subtraction:
         ADU, float32, shape (height, width).
     variance
         ADU^2, same shape: variance of `subtracted`, plus the variance of a single dark frame.
+    caveats
+        Errors that the subtraction may leave.
     """
 
     subtracted: F32
     variance: F32
+    caveats: tuple[str, ...] = ()
+
+    @property
+    def level_adu(self) -> float:
+        """Median of `subtracted`, which is the bias level plus the dark current of ordinary pixels."""
+        return float(np.median(self.subtracted[::_STEP, ::_STEP]))
 
 
 def dark_subtraction(dark: MasterPlanes) -> Subtraction:
@@ -162,9 +189,18 @@ def _check_shapes(dark: MasterPlanes, bias: MasterPlanes) -> None:
 
 
 def scaled_subtraction(
-    bias: MasterPlanes, dark: MasterPlanes, scale: float, witness: MasterPlanes | None = None
+    bias: MasterPlanes,
+    dark: MasterPlanes,
+    scale: float,
+    witness: MasterPlanes | None = None,
+    *,
+    despite_glow: bool = False,
 ) -> Subtraction:
     """Return the subtraction of bias + scale (dark - bias), for a light whose exposure is `scale` times the dark's.
+
+    Unlike dark current, amplifier glow need not grow in proportion to the exposure, so scaling could subtract too
+    little or too much. A dark with glow is scaled if the witness shows that the glow grows in proportion, or if the
+    possible error is below `HARMLESS_NOISE` of the noise of a light.
 
     Parameters
     ----------
@@ -174,22 +210,32 @@ def scaled_subtraction(
         Exposure of the light divided by that of the dark.
     witness
         A dark with a different exposure but otherwise the same setup, which shows whether glow grows with the exposure.
+    despite_glow
+        True to scale the dark with any glow.
 
     Raises
     ------
+    GlowError
+        If scaling the glow could leave a larger error.
     MismatchError
-        If shapes differ, or if the dark has amplifier glow. Unlike dark current, glow need not grow in proportion to
-        the exposure, so scaling could subtract too little or too much. A dark with glow is scaled only if the witness
-        shows that the glow does grow in proportion.
+        If shapes differ.
     """
-    fault = scaling_fault(_current(dark, bias), scale, None if witness is None else _current(witness, bias))
-    if fault is not None:
-        raise MismatchError(fault)
+    doubt = scaling_doubt(_current(dark, bias), scale, None if witness is None else _current(witness, bias))
     own, other = np.float32(scale), np.float32(1 - scale)
     current_variance = np.maximum(dark.frame_variance - bias.frame_variance, 0)
+    readout_variance = bias.frame_variance + own * current_variance
+    caveats: tuple[str, ...] = ()
+    if doubt is not None:
+        noise_adu = float(np.sqrt(np.median(readout_variance)))
+        noise = f"the noise of a light is at least {noise_adu:.3g} ADU" if noise_adu else "its noise is unknown"
+        text = f"{doubt.reason}; scaling may leave an error of {doubt.error_adu:.2g} ADU there ({noise})"
+        if not despite_glow and doubt.error_adu >= HARMLESS_NOISE * noise_adu:
+            raise GlowError(f"{text}: {doubt.advice}")
+        caveats = (f"dark: {text}",)
     return Subtraction(
         own * dark.mean + other * bias.mean,
-        (own * dark.uncertainty) ** 2 + (other * bias.uncertainty) ** 2 + bias.frame_variance + own * current_variance,
+        (own * dark.uncertainty) ** 2 + (other * bias.uncertainty) ** 2 + readout_variance,
+        caveats,
     )
 
 

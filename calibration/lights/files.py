@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +34,7 @@ from coldframe.calibration.lights.arithmetic import (
     with_other_bias,
     with_own_bias,
 )
+from coldframe.calibration.lights.caveats import flat_caveats, temperature_caveat
 from coldframe.calibration.lights.mending import mend
 from coldframe.calibration.lights.recipe import LightRecipe
 from coldframe.calibration.masters.flat_scaling import cfa_period
@@ -134,22 +135,35 @@ def light_setup(path: Path) -> FrameSetup:
     return setup
 
 
-def load_correction(recipe: LightRecipe) -> Correction:
+def load_correction(recipe: LightRecipe, *, despite_glow: bool = False) -> Correction:
     """Read the masters of a recipe and combine them.
+
+    Parameters
+    ----------
+    recipe
+        The recipe of the lights.
+    despite_glow
+        True to scale a dark even if its glow may not scale; see `scaled_subtraction`.
 
     Raises
     ------
     FrameFileError
         If a master cannot be read.
+    GlowError
+        If the glow of the dark may not scale.
     MismatchError
-        If the masters do not fit each other, or the dark cannot be scaled.
+        If the masters do not fit each other.
     """
-    subtraction = _subtraction(recipe)
-    return correction(subtraction, None if recipe.flat is None else read_master(recipe.flat))
+    subtraction = load_subtraction(recipe, despite_glow=despite_glow)
+    if recipe.flat is None:
+        return replace(correction(subtraction, None), caveats=subtraction.caveats)
+    flat = read_master(recipe.flat)
+    planes = correction(subtraction, flat)
+    return replace(planes, caveats=(*subtraction.caveats, *flat_caveats(flat, subtraction.level_adu)))
 
 
-def _subtraction(recipe: LightRecipe) -> Subtraction:
-    """Return the subtraction; this is a separate function so that dark and bias are freed before the flat is read."""
+def load_subtraction(recipe: LightRecipe, *, despite_glow: bool = False) -> Subtraction:
+    """Read the dark and bias of a recipe, and free them before a flat is read; see `load_correction`."""
     dark = None if recipe.dark is None else read_adu_master(recipe.dark)
     bias = None if recipe.bias is None else read_adu_master(recipe.bias)
     if dark is not None and bias is not None and setup_of(dark.header).bias_subtracted:
@@ -157,7 +171,7 @@ def _subtraction(recipe: LightRecipe) -> Subtraction:
         dark = with_own_bias(dark, bias) if own and own == dark.header.get("CFSUBSUM") else with_other_bias(dark, bias)
     if dark is not None and bias is not None and recipe.dark_scale != 1:
         witness = None if recipe.glow_witness is None else read_adu_master(recipe.glow_witness)
-        return scaled_subtraction(bias, dark, recipe.dark_scale, witness)
+        return scaled_subtraction(bias, dark, recipe.dark_scale, witness, despite_glow=despite_glow)
     only = dark or bias
     assert only is not None
     return dark_subtraction(only)
@@ -196,7 +210,7 @@ def calibrate_file(
     if output.defects is not None:
         _treat(result, output.defects, header, blank=output.blank)
     kept = {keyword: value for keyword, value in header.items() if not _OF_THE_RAW_FILE.fullmatch(keyword)}
-    cards = [*_cards(light, header, recipe, e_per_adu), *result.cards]
+    cards = [*_cards(light, header, recipe, e_per_adu), *_notes(recipe, planes), *result.cards]
     first = primary_pieces(result.signal, cards + other_cards(cards, kept))
     write_durably(target, chain(first, *_extensions(result, planes, output.defects)))
     return CalibratedFile(target, result.below, result.above, photons=e_per_adu is not None)
@@ -250,14 +264,14 @@ def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue
     faults = defect_map_faults(setup, defects.setup)
     if faults:
         raise MismatchError(f"the defect map {defects.path} does not belong to these pixels: {', '.join(faults)}")
-    result.cards.append(Card("CFDEFMAP", defects.path.name, "map of the defects"))
+    result.cards.append(Card("CFDEFMAP", defects.path.name, "map or master with the defects"))
     result.cards.append(Card("CFDEFNUM", int(np.count_nonzero(defects.bad)), "number of defects"))
     if blank:
         result.signal[defects.bad] = result.uncertainty[defects.bad] = np.nan
         result.cards.append(Card("CFDEFHOW", "NaN", "replacement of defects"))
         return
     try:
-        period = cfa_period(setup.mosaic)
+        period = cfa_period(setup.mosaic or defects.setup.mosaic)
     except ValueError as error:
         raise MismatchError(f"defects cannot be mended: {error}") from error
     unmended = mend(result.signal, result.uncertainty, defects.bad, period)
@@ -305,9 +319,14 @@ def _cards(light: Path, header: dict[str, HeaderValue], recipe: LightRecipe, e_p
         *(Card(keyword, value, comment) for keyword, value, comment in used if value is not None),
         Card("CFRAW", light.name, "the raw light"),
         Card("CFUNCERT", sources, "noise included in UNCERT"),
-        *(Card(f"CFNOTE{number:02d}", text) for number, text in enumerate(recipe.caveats[:99], start=1)),
         software_card()._replace(keyword="SWMODIFY", comment="software that calibrated this frame"),
     ]
+
+
+def _notes(recipe: LightRecipe, planes: Correction) -> list[Card]:
+    """Return cards with the differences between the light and its masters."""
+    texts = [*recipe.caveats, temperature_caveat(recipe.dark_warmer_c), *planes.caveats]
+    return [Card(f"CFNOTE{number:02d}", text) for number, text in enumerate(filter(None, texts), start=1)][:99]
 
 
 def _name(path: Path | None) -> str | None:

@@ -1,7 +1,7 @@
 """The choice of the masters that calibrate a light, and of the way to apply them."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
 from pathlib import Path
@@ -39,7 +39,12 @@ class LightRecipe:
     dark_scale
         Exposure of the light divided by that of the dark, if the dark is scaled; otherwise 1.
     caveats
-        Properties of light and masters that could not be compared.
+        Properties of light and masters that could not be compared. They may differ between lights with equal recipes.
+    dark_warmer_c
+        Sensor temperature of the dark minus that of the light, C; None if either is unknown or no dark is used. It may
+        differ between lights with equal recipes.
+    mosaic
+        Colour filter array of the light; see `FrameSetup`.
     overscan
         The overscan to subtract first, as it was subtracted from the masters' frames; None keeps the whole frame.
     glow_witness
@@ -51,9 +56,11 @@ class LightRecipe:
     bias: Path | None
     flat: Path | None
     dark_scale: float = 1.0
-    caveats: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = field(default=(), compare=False)
     overscan: Overscan | None = None
     glow_witness: Path | None = None
+    dark_warmer_c: float | None = field(default=None, compare=False)
+    mosaic: str | None = None
 
     @property
     def calstat(self) -> str:
@@ -94,6 +101,38 @@ def recipe_for(
     raise refusals[0]
 
 
+def ways_out(
+    light: FrameSetup, masters: Mapping[Path, FrameSetup], subtract: Subtract, *, with_flat: bool
+) -> Iterator[tuple[str, LightRecipe]]:
+    """Yield the options of `coldframe calibrate` for which masters fit a light, each with its recipe.
+
+    Options that change one step of the refused calibration are preferred to those that change two.
+
+    Parameters
+    ----------
+    light, masters
+        As for `recipe_for`.
+    subtract, with_flat
+        The refused calibration.
+    """
+    others = [other for other in (Subtract.SCALED_DARK, Subtract.BIAS) if other is not subtract]
+    flats = [False] if with_flat else []
+    steps = [[(other, with_flat) for other in others] + [(subtract, flat) for flat in flats]]
+    steps.append([(other, flat) for other in others for flat in flats])
+    for ways in steps:
+        found = False
+        for way, flat in ways:
+            try:
+                recipe = recipe_for(light, masters, way, with_flat=flat)
+            except NoMasterError:
+                continue
+            found = True
+            changes = [f"--subtract {way}"] if way is not subtract else []
+            yield " ".join([*changes, *(["--no-flat"] if flat is not with_flat else [])]), recipe
+        if found:
+            return
+
+
 def treatments(light: FrameSetup, masters: Iterable[FrameSetup]) -> list[FrameSetup]:
     """Return the setups of the light after each treatment of the overscan that the frames of any master received.
 
@@ -127,7 +166,24 @@ def _recipe(
     if refusals:
         raise NoMasterError("; ".join(refusals))
     caveats = tuple(f"{match.kind}: {caveat}" for match in matches for caveat in match.caveats)
-    return LightRecipe(_path(dark), _path(bias), _path(flat), scale, caveats, light.overscan, witness)
+    return LightRecipe(
+        _path(dark),
+        _path(bias),
+        _path(flat),
+        scale,
+        caveats,
+        light.overscan,
+        witness,
+        None if dark is None or dark.path is None else warmer_c(light, masters[dark.path]),
+        light.mosaic,
+    )
+
+
+def warmer_c(light: FrameSetup, master: FrameSetup) -> float | None:
+    """Return the sensor temperature of a master minus that of a light, C; None if either is unknown."""
+    if light.temperature_c is None or master.temperature_c is None:
+        return None
+    return master.temperature_c - light.temperature_c
 
 
 def _glow_witness(light: FrameSetup, masters: Mapping[Path, FrameSetup], dark: Match) -> Path | None:

@@ -9,13 +9,14 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.frames.overscan import PEDESTAL_ADU, Overscan
-from coldframe.calibration.masters.flat_scaling import FlatScaler, flat_response, with_dark_noise
+from coldframe.calibration.masters.flat_scaling import FlatScaler, flat_response, mean_level_adu, with_dark_noise
 from coldframe.calibration.stacking.stack import Stack
 
 
@@ -98,7 +99,8 @@ class FlatRecipe:
         response, dead
             See `flat_response`.
         """
-        return flat_response(with_dark_noise(stack, self.dark_uncertainty, factors), self.cfa_pattern)
+        leveled = replace(stack, flat_level_adu=mean_level_adu(factors))
+        return flat_response(with_dark_noise(leveled, self.dark_uncertainty, factors), self.cfa_pattern)
 
 
 def on_pedestal(mean: NDArray[np.float32], overscan: Overscan | None) -> NDArray[np.float32]:

@@ -124,6 +124,18 @@ class FlatScaler:
         return self._dark
 
 
+def mean_level_adu(factors: Sequence[NDArray[np.float32]]) -> float:
+    """Return the mean level of flats above their dark in the brightest colour, ADU.
+
+    Parameters
+    ----------
+    factors
+        Factors of each frame, shape (2, 2) each, in any order; see `FlatScaler.factors`.
+    """
+    brightest = (REFERENCE_LEVEL / float(each.min()) for each in factors)
+    return math.fsum(brightest) / len(factors)  # `fsum` rounds only once, so the order of the frames does not matter
+
+
 def with_dark_noise(
     stack: Stack, dark_uncertainty: NDArray[np.float32], factors: Sequence[NDArray[np.float32]]
 ) -> Stack:

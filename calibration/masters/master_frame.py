@@ -37,6 +37,9 @@ _NAMES = {
     FrameKind.DARK_FLAT: "MasterDarkFlat",
 }
 
+FLAT_LEVEL = "CFLEVEL"
+"""Keyword of a master flat: mean level of its frames above their dark, ADU."""
+
 _KEPT_OF_DRIVER = frozenset(
     {
         "ROWORDER", "BAYERPAT", "XBAYROFF", "YBAYROFF", "PIXSIZE1", "PIXSIZE2", "XPIXSZ", "YPIXSZ", "EGAIN", "CAMERAID",
@@ -241,6 +244,8 @@ def _method_cards(master: MasterFrame) -> list[Card]:
             cards.append(Card("CALSTAT", BIAS_TAKEN_OUT, "taken out: B bias"))
     if master.kind is FrameKind.FLAT:
         cards.append(Card("CFNORM", "mean 1 over all unmasked pixels", "for each colour of a filter array"))
+        if master.stack.flat_level_adu is not None:
+            cards.append(Card(FLAT_LEVEL, round(master.stack.flat_level_adu, 1), "[adu] level of the flats, less dark"))
     return cards
 
 

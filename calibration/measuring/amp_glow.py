@@ -5,7 +5,7 @@ show whether the rise grows in proportion to the exposure, as dark current does;
 """
 
 from dataclasses import dataclass
-from math import hypot, inf, sqrt
+from math import hypot, inf, isfinite, sqrt
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -140,8 +140,26 @@ class DarkSignal(NamedTuple):
     exposure_s: float | None
 
 
-def scaling_fault(dark: DarkSignal, scale: float, witness: DarkSignal | None) -> str | None:
-    """Return the reason why a dark must not be scaled to a different exposure, or None if it may be scaled.
+class ScalingDoubt(NamedTuple):
+    """The reason why scaling a dark to a different exposure may subtract a wrong glow.
+
+    Attributes
+    ----------
+    reason
+        Description of the glow and of its growth.
+    error_adu
+        Largest error in the block with most glow, ADU.
+    advice
+        The darks that would avoid the error.
+    """
+
+    reason: str
+    error_adu: float
+    advice: str
+
+
+def scaling_doubt(dark: DarkSignal, scale: float, witness: DarkSignal | None) -> ScalingDoubt | None:
+    """Return the doubt about scaling a dark to a different exposure, or None if its glow is small or linear.
 
     Parameters
     ----------
@@ -157,17 +175,26 @@ def scaling_fault(dark: DarkSignal, scale: float, witness: DarkSignal | None) ->
     if not glow.significant or glow.fraction <= HARMLESS_FRACTION:
         return None
     advice = "shoot darks " + (f"of {dark.exposure_s * scale:g} s" if dark.exposure_s else "as long as the lights")
+    constant_adu = abs(1 - scale) * glow.amplitude_adu  # the error if the glow does not grow at all
     if witness is None or not dark.exposure_s or not witness.exposure_s:
-        return f"{glow} may not scale with time, and no dark with a different exposure shows that it does: {advice}"
+        reason = f"{glow} may not scale with time, and no dark of a different exposure shows that it does"
+        return ScalingDoubt(reason, constant_adu, advice)
     exposed = sorted([(dark.exposure_s, dark.adu), (witness.exposure_s, witness.adu)], key=itemgetter(0))
     (short_s, short), (long_s, long) = exposed
     growth = linearity(short, short_s, long, long_s)
     if growth.linear:
         return None
-    return (
+    reason = (
         f"{glow} does not clearly scale with time: from {short_s:g} to {long_s:g} s its rate changes by a factor of"
-        f" {growth.ratio:.3g} +- {growth.error:.2g}; {advice}"
+        f" {growth.ratio:.3g} +- {growth.error:.2g}"
     )
+    if growth.ratio <= 0 or not isfinite(growth.ratio):
+        return ScalingDoubt(reason, constant_adu, advice)
+    # A straight line through both exposures has a constant part, which scaling changes although it does not grow.
+    short_rate = glow.amplitude_adu / dark.exposure_s / (growth.ratio if dark.exposure_s == long_s else 1)
+    departure = abs(growth.ratio - 1) + 2 * growth.error
+    constant_part_adu = short_rate * departure * short_s * long_s / (long_s - short_s)
+    return ScalingDoubt(reason, abs(1 - scale) * constant_part_adu, advice)
 
 
 def _blocks(dark: F32) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -15,9 +15,10 @@ _ONE_SIGMA = 0.8413
 class LocalLevels:
     """The level of a plane, and the spread of pixels above it, as functions of position.
 
-    The level is the median of each block, interpolated linearly between the centres of blocks and constant beyond the
-    outermost centres. The spread is the 84 % quantile of the values above the level in each block, interpolated in the
-    same way. For a normal distribution, the spread is the standard deviation; for dark current, it includes the long
+    The level is the median of each block, interpolated linearly between the centres of blocks and extrapolated beyond
+    the outermost centres, so that a gradient at the edge does not count as a deviation. The spread is the 84 % quantile
+    of the values above the level in each block, interpolated in the same way, but constant beyond the outermost
+    centres. For a normal distribution, the spread is the standard deviation; for dark current, it includes the long
     upper tail.
 
     Parameters
@@ -34,31 +35,47 @@ class LocalLevels:
         tops, lefts = _starts(height, block), _starts(width, block)
         self._centres = tops.astype(np.float64) + (block - 1) / 2
 
-        def each_column(values: F32, quantile: float) -> F32:
+        def each_column(values: F32, quantile: float, *, extrapolated: bool) -> F32:
             """Return a quantile of each block in a row of blocks, interpolated between the blocks."""
             place = min(round(quantile * block * block), block * block - 1)
             windows = np.lib.stride_tricks.sliding_window_view(values, (block, block))[0, lefts]
             middles = np.partition(windows.reshape(lefts.size, -1), place, axis=1)[:, place]
-            return np.interp(np.arange(width), lefts + (block - 1) / 2, middles).astype(np.float32)
+            centres = lefts.astype(np.float64) + (block - 1) / 2
+            return _between(middles, *_places(np.arange(width), centres, extrapolated=extrapolated))
 
         bands = [slice(int(top), int(top) + block) for top in tops]
-        self._level = np.array([each_column(plane[rows], 0.5) for rows in bands])
-        self._spread = np.array([each_column(plane[rows] - self.level(rows), _ONE_SIGMA) for rows in bands])
+        self._level = np.array([each_column(plane[rows], 0.5, extrapolated=True) for rows in bands])
+        self._spread = np.array(
+            [each_column(plane[rows] - self.level(rows), _ONE_SIGMA, extrapolated=False) for rows in bands]
+        )
 
     def level(self, rows: slice) -> F32:
         """Return the level of a range of rows; float32, shape (rows, width)."""
-        return self._at(self._level, rows)
+        return self._at(self._level, rows, extrapolated=True)
 
     def spread(self, rows: slice) -> F32:
         """Return the spread of a range of rows; float32, shape (rows, width)."""
-        return self._at(self._spread, rows)
+        return self._at(self._spread, rows, extrapolated=False)
 
-    def _at(self, values: F32, rows: slice) -> F32:
-        place = np.interp(np.arange(rows.start, rows.stop), self._centres, np.arange(self._centres.size))
-        above = place.astype(np.intp)
-        below = np.minimum(above + 1, self._centres.size - 1)
-        weight = (place - above).astype(np.float32)[:, None]
-        return np.asarray(values[above] * (1 - weight) + values[below] * weight)
+    def _at(self, values: F32, rows: slice, *, extrapolated: bool) -> F32:
+        place, weight = _places(np.arange(rows.start, rows.stop), self._centres, extrapolated=extrapolated)
+        return _between(values, place, weight[:, None])
+
+
+def _places(
+    points: NDArray[np.intp], centres: NDArray[np.float64], *, extrapolated: bool
+) -> tuple[NDArray[np.intp], F32]:
+    """Return, for each point, the index of the last centre before it and the weight of the centre that follows."""
+    if centres.size == 1:
+        return np.zeros(points.shape, np.intp), np.zeros(points.shape, np.float32)
+    before = np.clip(np.searchsorted(centres, points, "right") - 1, 0, centres.size - 2)
+    weight = (points - centres[before]) / (centres[before + 1] - centres[before])
+    return before, (weight if extrapolated else np.clip(weight, 0, 1)).astype(np.float32)
+
+
+def _between(values: F32, before: NDArray[np.intp], weight: F32) -> F32:
+    after = np.minimum(before + 1, len(values) - 1)
+    return np.asarray(values[before] * (1 - weight) + values[after] * weight, np.float32)
 
 
 def _starts(size: int, block: int) -> NDArray[np.intp]:

@@ -24,6 +24,9 @@ class Stack:
         uint16, same shape: number of values kept.
     recomputed
         Number of pixels for which the saved frames had to be read again.
+    flat_level_adu
+        Level of flat frames above their dark before they were scaled, ADU: the mean over the frames, in the brightest
+        colour of a filter array. None for frames that were not scaled.
     """
 
     frames: int
@@ -31,6 +34,7 @@ class Stack:
     uncertainty: NDArray[np.float32]
     counts: NDArray[np.uint16]
     recomputed: int
+    flat_level_adu: float | None = None
 
     @property
     def rejected_fraction(self) -> float:

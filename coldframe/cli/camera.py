@@ -1,7 +1,7 @@
 """`coldframe camera`: print the measured figures of each camera, or measure a night."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import sqrt
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.monitoring.dashboard.drawing import ASCII, FAINT, GOOD, UNICODE, Canvas, Glyphs, logarithmic
 from coldframe.capture.storage.night_folder import evening_of
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, find_config, load_settings
 
 PLOT_COLUMNS, PLOT_ROWS = 60, 14
@@ -57,14 +58,27 @@ def show_cameras(name: str | None, folder: Path | None, output: Path | None) -> 
     return ExitCode.INCOMPLETE if problems else ExitCode.DONE
 
 
-def measure_camera(night: Path, folder: Path | None) -> ExitCode:
-    """Measure the camera from the frames of a night and save the record; return 1 if some frames are unreadable."""
+def measure_camera(night: Path, folder: Path | None, kinds: Mapping[FrameKind, str] | None = None) -> ExitCode:
+    """Measure the camera from the frames in a folder and save the record; return 1 if some frames are unusable.
+
+    Parameters
+    ----------
+    night
+        Folder of the frames.
+    folder
+        Folder of the nights, which contains the records; None for the configured one.
+    kinds
+        Patterns of the frames whose headers lack their kind; see `measure_night`.
+    """
+    if not night.is_dir():
+        print(f"{night}: is not a folder", file=sys.stderr)
+        return ExitCode.BAD_INPUT
     try:
         storage = load_settings(find_config()).storage.folder if folder is None else folder
     except ConfigError as error:
         print(f"{error}\nOr set the folder of your nights: --folder FOLDER", file=sys.stderr)
         return ExitCode.BAD_INPUT
-    records, problems = measure_night(night)
+    records, problems = measure_night(night, kinds=kinds)
     for problem in problems:
         print(problem, file=sys.stderr)
     if not records:

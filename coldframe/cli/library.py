@@ -1,7 +1,7 @@
 """`coldframe library`: list and manage the masters of all nights."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -14,9 +14,12 @@ from coldframe.calibration.files.frame_file import FrameFileError, read_header
 from coldframe.calibration.frames.matching import Match, best_master
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.library.export import export_siril, export_wbpp
-from coldframe.calibration.library.library import LIBRARY, Library, NotAMasterError
+from coldframe.calibration.library.library import LIBRARY, Catalogue, Library, NotAMasterError
+from coldframe.calibration.lights.arithmetic import MismatchError, check_relative
+from coldframe.calibration.lights.caveats import header_caveats, temperature_caveat
 from coldframe.calibration.lights.files import light_setup
-from coldframe.calibration.lights.recipe import treatments
+from coldframe.calibration.lights.recipe import treatments, warmer_c
+from coldframe.calibration.masters.reading import read_adu_master, read_master
 from coldframe.capture.monitoring.progress.quantities import exposure_text
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
@@ -89,7 +92,8 @@ def show_master(folder: Path | None, name: str) -> ExitCode:
 def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
     """Print the masters that match each light, and why the rest do not; return 1 if a light lacks a master."""
     try:
-        masters = find_library(folder).catalogue().setups
+        catalogue = find_library(folder).catalogue()
+        masters = catalogue.setups
         lights = find_files(names)
     except (NoLibraryError, NothingFoundError) as error:
         return _refuse(error)
@@ -103,8 +107,8 @@ def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
         print(light)
         for match in _best_matches(setup, masters):
             print(f"  {match.kind:<5} {match.refusal or match.path}")
-            for caveat in match.caveats:
-                print(f"        {caveat}")
+            for caveat in (*match.caveats, *_tolerated(setup, match, catalogue)):
+                print(f"        {caveat.removeprefix(f'{match.kind}: ')}")
             if match.path is None:
                 worst = max(worst, ExitCode.INCOMPLETE)
     return worst
@@ -115,6 +119,17 @@ def _best_matches(light: FrameSetup, masters: dict[Path, FrameSetup]) -> list[Ma
     kinds = (FrameKind.BIAS, FrameKind.DARK, FrameKind.FLAT)
     ways = [[best_master(way, masters, kind) for kind in kinds] for way in treatments(light, masters.values())]
     return max(ways, key=lambda matches: sum(match.path is not None for match in matches))
+
+
+def _tolerated(light: FrameSetup, match: Match, catalogue: Catalogue) -> Iterator[str]:
+    """Yield the differences between a light and the chosen master that do not prevent its use."""
+    if match.path is None:
+        return
+    header = catalogue.headers[match.path]
+    if match.kind is FrameKind.FLAT:
+        yield from header_caveats(header)
+    if match.kind is FrameKind.DARK and (caveat := temperature_caveat(warmer_c(light, setup_of(header)))) is not None:
+        yield caveat
 
 
 def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
@@ -128,12 +143,28 @@ def add_masters(folder: Path | None, names: Sequence[str]) -> ExitCode:
     for master in masters:
         try:
             print(library.file(master))
+            if (fault := _unusable(master)) is not None:
+                print(f"{master}: calibrate cannot use it: {fault}", file=sys.stderr)
         except (FrameFileError, NotAMasterError, NotDurableError) as error:
             print(error, file=sys.stderr)
             failed += 1
     if failed == len(masters):
         return ExitCode.BAD_INPUT
     return ExitCode.INCOMPLETE if failed else ExitCode.DONE
+
+
+def _unusable(master: Path) -> str | None:
+    """Return the reason why `calibrate` cannot use the values of a master of another program; None if it can."""
+    try:
+        if setup_of(read_header(master)).kind is FrameKind.FLAT:
+            check_relative(read_master(master))
+        else:
+            read_adu_master(master)
+    except FrameFileError as error:
+        return error.what
+    except MismatchError as error:
+        return str(error)
+    return None
 
 
 def verify_masters(folder: Path | None) -> ExitCode:

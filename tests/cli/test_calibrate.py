@@ -54,7 +54,10 @@ def test_a_folder_of_lights_is_calibrated(observatory: Observatory, library: Lib
     assert (result.exit_code, result.stderr) == (ExitCode.DONE, "")
     line, summary = result.stdout.splitlines()
     assert summary == f"3 of 3 lights calibrated, in {tmp_path / 'lights' / 'calibrated'}"
-    assert re.fullmatch(r"3 lights: dark MasterDark_\S+, flat MasterFlat_\S+", line)
+    found = re.fullmatch(
+        r"3 lights: dark MasterDark_\S+, flat MasterFlat_\S+; (\d+) defective pixels replaced in each", line
+    )
+    assert found is not None
     for light in lights:
         path = light.parent / "calibrated" / f"{light.stem}_calibrated.fits"
         with fits.open(path, checksum=True) as file:
@@ -66,6 +69,8 @@ def test_a_folder_of_lights_is_calibrated(observatory: Observatory, library: Lib
         assert header["CFFLAT"].startswith("MasterFlat")
         assert "CFBIAS" not in header
         assert header["CFRAW"] == light.name
+        assert header["CFDEFMAP"] == header["CFDARK"]
+        assert header["CFDEFNUM"] == int(found[1]) > 0
         assert header["PEDESTAL"] == 100
         assert (header["CFCLIPLO"], header["CFCLIPHI"]) == (0, 0)
         assert (header["IMAGETYP"], header["FILTER"], header["EXPTIME"]) == ("Light Frame", "L", 60)
@@ -79,8 +84,8 @@ def test_a_folder_of_lights_is_calibrated(observatory: Observatory, library: Lib
 
 def test_floats_need_no_pedestal(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "l.fits")
-    assert calibrate(library, light, "--float", "--out", tmp_path / "float").exit_code == ExitCode.DONE
-    assert calibrate(library, light, "--out", tmp_path / "whole").exit_code == ExitCode.DONE
+    assert calibrate(library, light, "--no-mend", "--float", "--out", tmp_path / "float").exit_code == ExitCode.DONE
+    assert calibrate(library, light, "--no-mend", "--out", tmp_path / "whole").exit_code == ExitCode.DONE
     with (
         fits.open(tmp_path / "float" / "l_calibrated.fits") as exact,
         fits.open(tmp_path / "whole" / "l_calibrated.fits") as rounded,
@@ -125,10 +130,12 @@ def test_bad_lights_are_named_and_the_others_are_calibrated(
     assert faults.keys() == {
         "empty.fits", "words.fits", "cut.fits", "dark.fits", "short.fits", "other.fits", "gain.fits", "missing.fits"
     }  # fmt: skip
-    assert faults["short.fits"].endswith("(-10 C, 30 s): exposure differs by 10 s")
+    assert faults["short.fits"].endswith(
+        "(-10 C, 30 s): exposure differs by 10 s; possible instead: --subtract scaled-dark, or --subtract bias"
+    )
     assert faults["dark.fits"] == "is a dark frame, not a light"
-    assert faults["other.fits"].endswith("filter is L instead of Ha")
-    assert "gain is 100 instead of 0" in faults["gain.fits"]
+    assert faults["other.fits"].endswith("filter is L instead of Ha; possible instead: --no-flat")
+    assert faults["gain.fits"].endswith("gain is 100 instead of 0")
     assert faults["cut.fits"].startswith("truncated")
     assert sorted(path.name for path in (folder / "calibrated").iterdir()) == ["good_calibrated.fits"]
 
@@ -277,7 +284,84 @@ def test_darks_are_scaled_if_requested_and_possible(observatory: Observatory, li
     assert refused.exit_code == ExitCode.BAD_INPUT
     (line,) = refused.stderr.splitlines()
     assert "at the right edge may not scale with time" in line
-    assert line.endswith("shoot darks of 45 s")
+    assert "scaling may leave an error of " in line
+    assert line.endswith("shoot darks of 45 s; possible instead: --scale-dark, or --subtract bias")
+    insisted = calibrate(library, light, "--scale-dark", "--out", tmp_path / "insisted")
+    assert insisted.exit_code == ExitCode.DONE
+    assert "at the right edge may not scale with time" in insisted.stderr
+    header = fits.getheader(tmp_path / "insisted" / "l_calibrated.fits")
+    assert header["CFDKSCAL"] == 0.75
+    assert "may not scale with time" in header["CFNOTE01"]
+
+
+def test_lights_without_their_dark_are_offered_only_what_works(
+    observatory: Observatory, library: Library, tmp_path: Path
+) -> None:
+    next(path for path in library.catalogue().headers if "_30s_" in path.name).unlink()
+    folder = tmp_path / "lights"
+    for number in range(3):
+        observatory.light(folder / f"{number}.fits", number, exposure_s=45.0)
+    refused = calibrate(library, folder)
+    assert refused.exit_code == ExitCode.BAD_INPUT
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith(f"{folder / '0.fits'} and 2 others: no dark fits")
+    # A scaled dark would be refused for its glow.
+    assert line.endswith("; possible instead: --subtract bias")
+    assert calibrate(library, folder, "--subtract", "bias").exit_code == ExitCode.DONE
+
+
+def test_a_temperature_difference_is_reported_once_with_its_cost(
+    observatory: Observatory, library: Library, tmp_path: Path
+) -> None:
+    folder = tmp_path / "lights"
+    for number, sensor_c in enumerate((-10.6, -10.8, -11.0)):
+        observatory.light(folder / f"{number}.fits", number, sensor_c=sensor_c)
+    result = calibrate(library, folder)
+    assert result.exit_code == ExitCode.DONE
+    assert result.stdout.splitlines()[0].startswith("3 lights: ")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(
+        f"{folder / '0.fits'} and 2 others: dark: its temperature differs by +0.6 to +1.0 C: it has up to 12 % more"
+    )
+    assert re.search(r"may leave [\d,.]+ ADU in one of 1,000 pixels and \d+ ADU of glow at the right edge", line)
+    for number, differing in enumerate(("+0.6", "+0.8", "+1.0")):
+        header = fits.getheader(folder / "calibrated" / f"{number}_calibrated.fits")
+        assert f"differs by {differing} C: it has up to" in header["CFNOTE01"]
+
+
+def test_hot_pixels_of_the_dark_are_kept_on_request(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    light = observatory.light(tmp_path / "l.fits")
+    kept = calibrate(library, light, "--no-mend", "--float", "--out", tmp_path / "kept")
+    assert (kept.exit_code, kept.stderr) == (ExitCode.DONE, "")
+    assert "replaced" not in kept.stdout
+    assert calibrate(library, light, "--float", "--out", tmp_path / "mended").exit_code == ExitCode.DONE
+    with (
+        fits.open(tmp_path / "kept" / "l_calibrated.fits") as raw,
+        fits.open(tmp_path / "mended" / "l_calibrated.fits") as mended,
+    ):
+        assert "CFDEFNUM" not in raw[0].header
+        bad = (mended["MASK"].data & 2) != 0
+        assert bad.sum() == mended[0].header["CFDEFNUM"]
+        np.testing.assert_array_equal(raw[0].data[~bad], mended[0].data[~bad])
+        errors = [(units[0].data - observatory.sky_adu)[bad].std() for units in (raw, mended)]
+        assert errors[1] < 0.8 * errors[0]
+    contradiction = calibrate(library, light, "--no-mend", "--blank", "--float")
+    assert contradiction.exit_code == ExitCode.BAD_INPUT
+    assert "contradicts --defects and --blank" in contradiction.stderr
+
+
+def test_lights_with_another_filter_array_than_their_dark_are_not_mended(tmp_path: Path) -> None:
+    observatory = Observatory("cooled-osc", width=96, height=64)
+    library = Library(tmp_path / "library")
+    for master in observatory.masters(tmp_path / "night"):
+        library.file(master)
+    light = observatory.light(tmp_path / "l.fits", header=observatory.header | {"BAYERPAT": "GBRG"})
+    result = calibrate(library, light, "--no-flat")
+    assert result.exit_code == ExitCode.DONE
+    assert result.stderr == (
+        f"{light}: hot pixels are not mended: the colour filter array of the dark is RGGB instead of GBRG\n"
+    )
+    assert "CFDEFNUM" not in fits.getheader(tmp_path / "calibrated" / "l_calibrated.fits")
 
 
 def test_a_missing_library_is_one_clear_line(observatory: Observatory, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from astropy.io import fits
 from typer.testing import CliRunner, Result
 
 from coldframe.calibration.library.library import Library
@@ -68,6 +70,18 @@ def test_match(observatory: Observatory, library: Library, tmp_path: Path) -> No
     assert [Path(path).parent.name for path in chosen] == ["biases", "darks", "flats"]
 
 
+def test_match_reports_tolerated_differences(observatory: Observatory, library: Library, tmp_path: Path) -> None:
+    flat = next(path for path in library.catalogue().headers if "Flat" in path.name)
+    content = flat.read_bytes()
+    flat.unlink()  # the other tests share this file
+    flat.write_bytes(content)
+    fits.delval(flat, "CFSUBTR")
+    result = run(library, "match", observatory.light(tmp_path / "light.fits", sensor_c=-10.9))
+    assert result.exit_code == ExitCode.DONE
+    assert "        its temperature differs by +0.9 C: it has up to 11 % more dark current" in result.stdout
+    assert "        its header names no dark or bias that was subtracted" in result.stdout
+
+
 def test_match_explains_refusals(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "light.fits", exposure_s=180.0)
     silent = observatory.light(tmp_path / "silent.fits", settings=ReadoutSettings(gain=100))
@@ -89,6 +103,22 @@ def test_add(masters: list[Path], observatory: Observatory, tmp_path: Path) -> N
     assert mixed.exit_code == ExitCode.INCOMPLETE
     assert "is a light frame" in mixed.stderr
     assert run(library, "add", light).exit_code == ExitCode.BAD_INPUT
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("Dark", "its values are below 1: not in ADU"), ("Flat", "mean is 0.38: it must be relative to 1")],
+)
+def test_masters_in_fractions_of_the_range_are_added_for_other_programs_only(
+    tmp_path: Path, kind: str, said: str
+) -> None:
+    pixels = np.full((20, 30), 0.38, np.float32)
+    fits.PrimaryHDU(pixels, fits.Header({"IMAGETYP": kind, "STACKCNT": 20})).writeto(tmp_path / "master.fits")
+    result = run(Library(tmp_path / "new"), "add", tmp_path / "master.fits")
+    assert result.exit_code == ExitCode.DONE
+    assert len(Library(tmp_path / "new").catalogue().headers) == 1
+    assert result.stderr.startswith(f"{tmp_path / 'master.fits'}: calibrate cannot use it: ")
+    assert said in result.stderr
 
 
 def test_verify(library: Library) -> None:

@@ -139,8 +139,8 @@ def test_a_dark_without_its_bias_calibrates_as_the_plain_one_does(raw: Path, tmp
     header = fits.getheader(less)
     assert (header["CALSTAT"], header["CFSUBTR"]) == ("B", "MasterBias.fits")
     np.testing.assert_allclose(fits.getdata(less), fits.getdata(plain) - fits.getdata(bias), atol=1e-4)
-    usual = calibrated(tmp_path / "a", [bias, plain], raw, "--no-flat")
-    other = calibrated(tmp_path / "b", [bias, less], raw, "--no-flat")
+    usual = calibrated(tmp_path / "a", [bias, plain], raw, "--no-flat", "--no-mend")
+    other = calibrated(tmp_path / "b", [bias, less], raw, "--no-flat", "--no-mend")
     for one, two in zip(usual, other, strict=True):
         np.testing.assert_allclose(one, two, atol=1e-3)
     names = [tmp_path / folder / "done" / "0_calibrated.fits" for folder in ("a", "b")]
@@ -148,7 +148,7 @@ def test_a_dark_without_its_bias_calibrates_as_the_plain_one_does(raw: Path, tmp
     # The same bias is recognised under its name in the library, too, and its error cancels.
     np.testing.assert_allclose(two, one, rtol=1e-3)
     # With both in a library, the plain one is used, which needs no bias.
-    calibrated(tmp_path / "c", [bias, plain, less], raw, "--no-flat")
+    calibrated(tmp_path / "c", [bias, plain, less], raw, "--no-flat", "--no-mend")
     assert "CFBIAS" not in fits.getheader(tmp_path / "c" / "done" / "0_calibrated.fits")
     # Without its bias it is refused, with the reason.
     lonely = tmp_path / "d" / "library"

@@ -121,7 +121,7 @@ class Observatory:
             bias,
             self.master(FrameKind.DARK, self.dark_stack(30, SKY_S, 10_000), SKY_S),
             self.master(FrameKind.DARK, self.dark_stack(30, SKY_S / 2, 15_000), SKY_S / 2),
-            replace(self.master(FrameKind.FLAT, flat, FLAT_S), masked=masked, filter_name="L"),
+            replace(self.master(FrameKind.FLAT, flat, FLAT_S), masked=masked, filter_name="L", subtracted="dark flat"),
         ]
         for master in made:
             write_master(folder / master_name(master), master)

@@ -37,7 +37,9 @@ def test_siril_calibrates_as_we_do(
     for light in lights:
         shutil.copy(light, work)
     log = run(siril, work, SCRIPT.format(cfa="-cfa" if observatory.cfa else ""))
-    request = Request(library.folder, tmp_path / "ours", Subtract.DARK, with_flat=True, output=Output(floating=True))
+    request = Request(
+        library.folder, tmp_path / "ours", Subtract.DARK, with_flat=True, output=Output(floating=True), mend=False
+    )
     assert calibrate_lights([str(lights[number])], request) is ExitCode.DONE
 
     ours = fits.getdata(tmp_path / "ours" / f"{lights[number].stem}_calibrated.fits").astype(np.float64)

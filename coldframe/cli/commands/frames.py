@@ -43,9 +43,15 @@ def calibrate(
         Literal["dark", "scaled-dark", "bias"],
         typer.Option(
             help="dark: a dark of the light's exposure. scaled-dark: if there is none, the bias and a dark scaled to "
-            "that exposure (refused for sensors with amplifier glow). bias: the bias alone.",
+            "that exposure (refused if amplifier glow would leave a noticeable error). bias: the bias alone.",
         ),
     ] = "dark",
+    scale_dark: Annotated[
+        bool,
+        typer.Option(
+            "--scale-dark", help="As --subtract scaled-dark, but scale the dark even if its glow may not scale."
+        ),
+    ] = False,
     flat: Annotated[bool, typer.Option("--flat/--no-flat", help="Divide by the master flat.")] = True,
     floating: Annotated[bool, typer.Option("--float", help="Write 32-bit floats instead of 16-bit integers.")] = False,
     pedestal: Annotated[
@@ -69,12 +75,15 @@ def calibrate(
         typer.Option(
             metavar="MAP",
             parser=home_path,
-            help="Replace the pixels in this map (see: coldframe defects) with values from their neighbours.",
+            help="Replace the pixels in this map (see: coldframe defects) instead of the hot and unstable pixels of "
+            "the master dark.",
         ),
     ] = None,
-    blank: Annotated[
-        bool, typer.Option("--blank", help="Set the pixels of the --defects map to NaN; needs --float.")
-    ] = False,
+    mend: Annotated[
+        bool,
+        typer.Option("--mend/--no-mend", help="Replace defective pixels with values from their neighbours."),
+    ] = True,
+    blank: Annotated[bool, typer.Option("--blank", help="Set defective pixels to NaN instead; needs --float.")] = False,
 ) -> None:
     """Calibrate lights with matching masters.
 
@@ -86,10 +95,16 @@ def calibrate(
     from coldframe.calibration.lights.recipe import Subtract
     from coldframe.cli.calibrate import Request, calibrate_lights
 
-    if blank and not (floating and defects):
-        raise typer.BadParameter("needs --defects, and --float because integers have no NaN", param_hint="--blank")
+    if blank and not floating:
+        raise typer.BadParameter("needs --float because integers have no NaN", param_hint="--blank")
+    if not mend and (blank or defects):
+        raise typer.BadParameter("contradicts --defects and --blank", param_hint="--no-mend")
+    if scale_dark and subtract == "bias":
+        raise typer.BadParameter("contradicts --subtract bias", param_hint="--scale-dark")
+    way = Subtract.SCALED_DARK if scale_dark else Subtract(subtract)
     output = Output(floating, pedestal, e_per_adu, blank=blank)
-    raise typer.Exit(calibrate_lights(lights, Request(library, out, Subtract(subtract), flat, output, defects)))
+    request = Request(library, out, way, flat, output, defects, mend, scale_dark)
+    raise typer.Exit(calibrate_lights(lights, request))
 
 
 def verify(

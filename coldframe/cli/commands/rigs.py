@@ -12,6 +12,14 @@ from coldframe.cli.options import (
     home_path,
 )
 
+KindPattern = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="With --measure: frames of this kind if their headers lack the kind, as a pattern or a subfolder.",
+    ),
+]
+
 
 def simulate(
     rig: Annotated[str, typer.Argument(metavar="RIG", help="Name of a shipped rig, or a TOML file.")] = "small",
@@ -125,9 +133,12 @@ def camera(
         typer.Option(
             metavar="NIGHT",
             parser=home_path,
-            help="First measure from the frames of this night, and save the result.",
+            help="First measure from the frames in this folder, compressed or not, and save the result.",
         ),
     ] = None,
+    bias: KindPattern = None,
+    dark: KindPattern = None,
+    flat: KindPattern = None,
 ) -> None:
     """Show the measured gain, read noise, full well, linearity and dark current of each camera and setting.
 
@@ -136,8 +147,13 @@ def camera(
     """
     from coldframe.cli.camera import measure_camera, show_cameras
     from coldframe.cli.exit_codes import ExitCode
+    from coldframe.config.frames import FrameKind
 
-    measured = ExitCode.DONE if measure is None else measure_camera(measure, folder)
+    patterns = {FrameKind.BIAS: bias, FrameKind.DARK: dark, FrameKind.FLAT: flat}
+    kinds = {kind: pattern for kind, pattern in patterns.items() if pattern is not None}
+    if kinds and measure is None:
+        raise typer.BadParameter("needs --measure", param_hint="--bias, --dark or --flat")
+    measured = ExitCode.DONE if measure is None else measure_camera(measure, folder, kinds)
     if measured == ExitCode.BAD_INPUT:
         raise typer.Exit(measured)
     raise typer.Exit(max(measured, show_cameras(name, folder, output)))

@@ -1,5 +1,6 @@
 """Measuring the camera from the frames in a night folder."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from astropy.io import fits
 
 from coldframe.calibration.camera.from_folder import measure_night
+from coldframe.config.frames import FrameKind
 
 E_PER_ADU, READ_NOISE_ADU, BIAS_ADU = 0.5, 8.0, 500.0
 SHADE = np.linspace(0.7, 1.0, 256)
@@ -66,4 +68,52 @@ def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
 
 def test_lights_are_not_studied(tmp_path: Path) -> None:
     write(tmp_path, 1, "Light", 60.0, 300)
+    assert measure_night(tmp_path) == ([], [])
+
+
+@pytest.mark.parametrize("form", [".fit", ".fts", ".fits.gz", ".fits.fz"])
+def test_files_of_every_suffix_are_measured(night: Path, tmp_path: Path, form: str) -> None:
+    for path in night.rglob("*.fits"):
+        folder = tmp_path / path.parent.relative_to(night)
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{path.stem}{form}"
+        match form:
+            case ".fits.gz":
+                target.write_bytes(gzip.compress(path.read_bytes()))
+            case ".fits.fz":
+                with fits.open(path) as units:
+                    packed = fits.CompImageHDU(units[0].data, units[0].header, compression_type="RICE_1")
+                fits.HDUList([fits.PrimaryHDU(), packed]).writeto(target)
+            case _:
+                target.write_bytes(path.read_bytes())
+    assert measure_night(tmp_path) == measure_night(night)
+
+
+def test_patterns_name_the_kind_of_frames_whose_headers_lack_it(night: Path, tmp_path: Path) -> None:
+    for path in night.rglob("*.fits"):
+        target = tmp_path / ("zero" if "bias" in path.parts else "panel/L") / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with fits.open(path) as units:
+            header = units[0].header.copy()
+            del header["IMAGETYP"]
+            if "bias" in path.parts:
+                del header["EXPTIME"]
+            fits.PrimaryHDU(units[0].data, header).writeto(target)
+    (unknown,) = measure_night(tmp_path)[1]
+    assert unknown.startswith(f"{tmp_path / 'panel/L/Flat_1.0_0.fits'} and 11 others are left out: their headers lack")
+    assert unknown.endswith("the kind of the frame: name it with --bias, --dark or --flat")
+    (record,), problems = measure_night(tmp_path, kinds={FrameKind.BIAS: "zero", FrameKind.FLAT: "panel/*/Flat*"})
+    assert problems == []
+    assert record.e_per_adu is not None
+    assert record.e_per_adu.value == pytest.approx(E_PER_ADU, rel=0.02)
+
+
+def test_flats_without_an_exposure_are_reported(tmp_path: Path) -> None:
+    fits.setval(write(tmp_path, 1, "Flat", 1.0, 20000), "EXPTIME", value=-1.0)
+    assert measure_night(tmp_path)[1] == [f"{tmp_path / 'Flat_1.0_1.fits'} is left out: its header lacks the exposure"]
+
+
+def test_masters_outside_their_folder_are_not_studied(tmp_path: Path) -> None:
+    write(tmp_path, 1, "Master Flat", 1.0, 20000)
+    write(tmp_path, 2, "Bias", 0.001, 0, STACKCNT=20)
     assert measure_night(tmp_path) == ([], [])

@@ -66,6 +66,20 @@ def test_the_refusal_names_the_nearest_master_and_its_differences() -> None:
     assert match.refusal == "no dark fits: the nearest is MasterDark_X.fits (-10 C, 180 s): exposure differs by 120 s"
 
 
+def test_an_undated_master_is_used_but_reported() -> None:
+    undated = "the master is undated: it may be older than 180 days"
+    assert fit(LIGHT, replace(DARK, taken_at=None)) == undated
+    assert fit(replace(LIGHT, taken_at=None), replace(DARK, taken_at=None)) == undated
+    dated = {Path("undated"): replace(DARK, taken_at=None), Path("zz"): replace(DARK, taken_at=NIGHT)}
+    assert best_master(LIGHT, dated, FrameKind.DARK).path == Path("zz")
+
+
+def test_an_unknown_temperature_of_a_dark_is_reported_with_what_it_may_cost() -> None:
+    assert fit(LIGHT, replace(DARK, temperature_c=None)) == (
+        "the header of the master has no temperature: assumed to be equal, but dark current doubles about every 6 C"
+    )
+
+
 def test_an_empty_library_gives_a_refusal() -> None:
     assert best_master(LIGHT, {}, FrameKind.FLAT).refusal == "no flat fits: there is no master flat"
 

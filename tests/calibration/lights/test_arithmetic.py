@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from coldframe.calibration.lights.arithmetic import (
+    HARMLESS_NOISE,
+    GlowError,
     MismatchError,
     calibrate,
     correction,
@@ -18,6 +20,7 @@ from coldframe.calibration.lights.arithmetic import (
     with_own_bias,
 )
 from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.measuring.amp_glow import measure_glow
 
 SHAPE = (64, 96)
 EXPOSURES = 30
@@ -131,7 +134,7 @@ def test_scaled_darks_match_their_formula(scale: float) -> None:
     np.testing.assert_allclose(scaled.variance, masters + 16 + scale * 20, rtol=1e-5)
 
 
-def test_glow_is_never_scaled() -> None:
+def test_glow_is_scaled_only_if_the_error_is_harmless() -> None:
     rng = np.random.default_rng(4)
     y, x = np.mgrid[0 : SHAPE[0], 0 : SHAPE[1]]
     even = rng.gamma(8, 10, SHAPE)
@@ -139,8 +142,17 @@ def test_glow_is_never_scaled() -> None:
     glow = 200 * np.exp(-((x - SHAPE[1]) ** 2 + (y - 32) ** 2) / 200)
     scaled_subtraction(planes(500.0), planes(500 + even), 0.5)
     glowing = planes(500 + even + glow)
-    with pytest.raises(MismatchError, match=r"glow of .* at the right edge may not scale"):
+    with pytest.raises(GlowError, match=r"at the right edge may not scale .*may leave an error of \d+ ADU .*unknown"):
         scaled_subtraction(planes(500.0), glowing, 0.5)
+    insisted = scaled_subtraction(planes(500.0), glowing, 0.5, despite_glow=True)
+    np.testing.assert_allclose(insisted.subtracted, 500 + (even + glow) / 2, rtol=1e-4)
+    assert "glow" in insisted.caveats[0]
+    error_adu = 0.5 * measure_glow((even + glow).astype(np.float32)).amplitude_adu
+    with pytest.raises(GlowError):
+        scaled_subtraction(planes(500.0, 0.99 * error_adu / HARMLESS_NOISE), glowing, 0.5)
+    noise_adu = 1.01 * error_adu / HARMLESS_NOISE
+    (caveat,) = scaled_subtraction(planes(500.0, noise_adu), glowing, 0.5).caveats
+    assert f"the noise of a light is at least {noise_adu:.3g} ADU" in caveat
 
 
 def test_shapes_must_agree() -> None:

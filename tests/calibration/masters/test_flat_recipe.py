@@ -62,6 +62,7 @@ def test_frames_as_they_arrive_and_frames_on_disk_give_the_same_master(
     np.testing.assert_array_equal(arrived.uncertainty, stored.uncertainty, strict=True)
     np.testing.assert_array_equal(arrived.counts, stored.counts, strict=True)
     np.testing.assert_array_equal(arrived_mask, stored_mask, strict=True)
+    assert arrived.flat_level_adu == stored.flat_level_adu == pytest.approx(21_650, abs=30)
 
 
 def test_only_frames_without_overscan_have_a_pedestal() -> None:

@@ -104,6 +104,14 @@ def test_masters_pass_fitsverify_and_have_the_right_headers(tmp_path: Path, kind
     assert "verification OK" in report
 
 
+def test_a_master_flat_records_the_level_of_its_frames(tmp_path: Path) -> None:
+    flat = master(FrameKind.FLAT)
+    write_master(tmp_path / "flat.fits", replace(flat, stack=replace(flat.stack, flat_level_adu=24_000.04)))
+    assert read_header(tmp_path / "flat.fits")["CFLEVEL"] == 24_000.0
+    write_master(tmp_path / "unknown.fits", flat)
+    assert "CFLEVEL" not in read_header(tmp_path / "unknown.fits")
+
+
 def test_a_master_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "MasterDark.fits"
     write_master(path, master())

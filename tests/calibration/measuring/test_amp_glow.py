@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from coldframe.calibration.measuring.amp_glow import DarkSignal, linearity, measure_glow, scaling_fault
+from coldframe.calibration.measuring.amp_glow import DarkSignal, linearity, measure_glow, scaling_doubt
 from coldframe.config.simulated_rig import SensorModel, load_rig
 from coldframe.simulators.sensor import Exposure, Sensor
 
@@ -110,21 +110,31 @@ def test_linear_growth_is_distinguished_from_other_growth() -> None:
     assert not linearity(exposed(1, 0), 60, exposed(3, 120), 180).linear
 
 
-def test_glow_is_scaled_only_if_a_second_exposure_shows_that_it_is_linear() -> None:
+def test_glow_is_scaled_without_doubt_only_if_a_second_exposure_shows_that_it_is_linear() -> None:
     short, long = DarkSignal(exposed(1, 40), 60), DarkSignal(exposed(3, 120), 180)
-    fault = scaling_fault(long, 5 / 3, None)
-    assert fault is not None
-    assert "in the lower right corner may not scale with time" in fault
-    assert fault.endswith("shoot darks of 300 s")
-    assert scaling_fault(long, 0.5, short) is None
-    assert scaling_fault(short, 2, long) is None
-    bent = scaling_fault(DarkSignal(exposed(3, 70), 180), 0.5, short)
-    assert bent is not None
-    assert "from 60 to 180 s its rate changes by a factor of 0.6" in bent
-    assert scaling_fault(DarkSignal(exposed(1, 0), 60), 0.5, None) is None
-    unknown = scaling_fault(DarkSignal(long.adu, None), 0.5, short)
+    alone = scaling_doubt(long, 5 / 3, None)
+    assert alone is not None
+    assert "in the lower right corner may not scale with time" in alone.reason
+    assert alone.advice == "shoot darks of 300 s"
+    assert alone.error_adu == pytest.approx(2 / 3 * measure_glow(long.adu).amplitude_adu)
+    assert scaling_doubt(long, 0.5, short) is None
+    assert scaling_doubt(short, 2, long) is None
+    assert scaling_doubt(DarkSignal(exposed(1, 0), 60), 0.5, None) is None
+    unknown = scaling_doubt(DarkSignal(long.adu, None), 0.5, short)
     assert unknown is not None
-    assert unknown.endswith("shoot darks as long as the lights")
+    assert unknown.advice == "shoot darks as long as the lights"
+
+
+@pytest.mark.parametrize("exposure_s", [60, 180])
+def test_the_error_of_scaling_follows_from_the_glow_at_two_exposures(exposure_s: int) -> None:
+    """A glow of 300 ADU is constant, and one of 100 ADU grows with each minute."""
+    darks = {60: DarkSignal(exposed(1, 400), 60), 180: DarkSignal(exposed(3, 600), 180)}
+    dark, witness = darks.pop(exposure_s), darks.popitem()[1]
+    doubt = scaling_doubt(dark, 0.5, witness)
+    assert doubt is not None
+    assert "from 60 to 180 s its rate changes by a factor of 0.5" in doubt.reason
+    brightest_block = measure_glow(painted(1, 1, 40) - painted(1, 1, 0)).amplitude_adu / 40
+    assert doubt.error_adu == pytest.approx(0.5 * 300 * brightest_block, rel=0.1)
 
 
 def test_simulated_glow_grows_linearly() -> None:

@@ -1,0 +1,168 @@
+"""Differences between lights and masters that are tolerated, with the errors that they may cause."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.cards import HeaderValue
+from coldframe.calibration.lights.arithmetic import F32, Correction
+from coldframe.calibration.masters.master_frame import FLAT_LEVEL
+from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.measuring.amp_glow import measure_glow
+from coldframe.calibration.measuring.statistics import central_region
+
+Header = Mapping[str, HeaderValue]
+
+DOUBLING_C = 6.0
+"""Approximate temperature difference that doubles the dark current, as in `Tolerances`; R. Widenhorn et al. 2002, Proc.
+SPIE 4669, 193, describe how it varies."""
+
+NOTICEABLE_C = 0.5
+"""Smallest temperature difference to mention; it changes the dark current by 6 %, and coolers regulate more finely."""
+
+HIGHEST_ADU = 65_535
+
+BRIGHTEST_FLAT = 0.7
+"""Largest level of flats as a fraction of 65,535 at which the brightest pixels are safely below saturation."""
+
+LEAST_FLAT_NOISE = 3e-4
+"""Smallest relative noise of a pixel in one flat: the photon noise of 10 million electrons, more than any pixel holds.
+Saturated pixels scatter less."""
+
+MOST_SATURATED = 0.01
+"""Largest fraction of saturated pixels in a flat that hot pixels explain."""
+
+_FEWEST_FRAMES = 3
+_STEP = 3
+"""Step of the sampled rows and columns; an odd step covers every colour of a filter array."""
+
+_HOTTEST = 0.999
+_DARK_CORNER = 0.01
+
+
+def temperature_caveat(warmest_c: float | None, coldest_c: float | None = None) -> str | None:
+    """Return the effect of a temperature difference between a dark and lights as text; None if it is unnoticeable.
+
+    Parameters
+    ----------
+    warmest_c
+        Temperature of the dark minus that of the light, C; None if unknown.
+    coldest_c
+        The same for another light, if a range is to be described.
+    """
+    if warmest_c is None:
+        return None
+    coldest_c = warmest_c if coldest_c is None else coldest_c
+    worst_c = max(warmest_c, coldest_c, key=abs)
+    if abs(worst_c) < NOTICEABLE_C:
+        return None
+    degrees = " to ".join(dict.fromkeys(f"{each:+.1f}" for each in sorted((coldest_c, warmest_c))))
+    percent = 100 * abs(2 ** (worst_c / DOUBLING_C) - 1)
+    much = "more" if worst_c > 0 else "less"
+    return (
+        f"dark: its temperature differs by {degrees} C: it has up to {percent:.0f} % {much} dark current than the light"
+    )
+
+
+def temperature_cost(worst_c: float, planes: Correction, mended: NDArray[np.bool_] | None = None) -> str:
+    """Return the errors that a temperature difference of the dark leaves in a light as text, ADU.
+
+    Parameters
+    ----------
+    worst_c
+        Temperature of the dark minus that of the light, C.
+    planes
+        The planes that contain the dark.
+    mended
+        bool, shape (height, width): pixels that are replaced, so that their errors do not matter; None for none.
+    """
+    excess = 1 - 2 ** (-worst_c / DOUBLING_C)
+    dark = planes.subtracted
+    glow = measure_glow(dark)
+    sampled = dark[::_STEP, ::_STEP]
+    kept = sampled if mended is None else sampled[~mended[::_STEP, ::_STEP]]
+    hot_adu = float(np.quantile(kept, _HOTTEST) - np.median(kept))
+    errors = [f"{_adu(abs(excess) * hot_adu)} in one of 1,000 pixels"]
+    if glow.significant:
+        errors.append(f"{_adu(abs(excess) * glow.amplitude_adu)} of glow {glow.place}")
+    noise_adu = float(np.sqrt(np.median(planes.dark_variance[::_STEP, ::_STEP])))
+    readout = f" (readout noise {_adu(noise_adu)})" if noise_adu else ""
+    return f"this may leave {' and '.join(errors)}{readout}"
+
+
+def _adu(value: float) -> str:
+    return f"{value:,.1f} ADU" if value < 10 else f"{value:,.0f} ADU"  # noqa: PLR2004 - two significant digits
+
+
+def header_caveats(flat: Header) -> Iterator[str]:
+    """Yield the faults that the header of a master flat reveals, as text."""
+    if not _is_subtracted(flat):
+        yield "flat: its header names no dark or bias that was subtracted: it corrects vignetting and dust too little"
+    level_adu = flat_level_adu(flat)
+    if level_adu is not None and level_adu > BRIGHTEST_FLAT * HIGHEST_ADU:
+        yield (
+            f"flat: its frames have a level of {level_adu:,.0f} ADU, {level_adu / HIGHEST_ADU:.0%} of {HIGHEST_ADU:,}:"
+            " bright pixels may be saturated, and lights become too bright there"
+        )
+
+
+def flat_caveats(flat: MasterPlanes, bias_adu: float) -> Iterator[str]:
+    """Yield the faults that a master flat reveals, with the errors that they cause, as text.
+
+    Parameters
+    ----------
+    flat
+        The master flat.
+    bias_adu
+        Level of the dark or bias that is subtracted from the light, which the flats probably had as well.
+    """
+    cost = "" if _is_subtracted(flat.header) else _pedestal_cost(flat, bias_adu)
+    for caveat in header_caveats(flat.header):
+        yield caveat + cost
+        cost = ""
+    saturated = saturated_fraction(flat)
+    if saturated > MOST_SATURATED:
+        yield (
+            f"flat: {saturated:.0%} of its pixels do not vary from frame to frame, not even by photon noise: they were"
+            " saturated, and lights become too bright there"
+        )
+
+
+def saturated_fraction(flat: MasterPlanes) -> float:
+    """Return the fraction of the pixels of a flat whose frames scatter less than photon noise; 0 if unknown."""
+    cut = (slice(None, None, _STEP), slice(None, None, _STEP))
+    if flat.counts is None or flat.counts[cut].max() < _FEWEST_FRAMES:
+        return 0.0
+    quiet = flat.frame_variance[cut] < np.square(LEAST_FLAT_NOISE * flat.mean[cut])
+    if flat.masked is not None:
+        quiet &= ~flat.masked[cut]
+    return float(quiet.mean())
+
+
+def flat_level_adu(flat: Header) -> float | None:
+    """Return the level of the frames of a master flat above their dark, ADU; None if its header lacks the level."""
+    level_adu = flat.get(FLAT_LEVEL)
+    return None if isinstance(level_adu, str) or level_adu is None else float(level_adu)
+
+
+def _is_subtracted(flat: Header) -> bool:
+    """Return whether a header names a master that was subtracted from the flats, or their overscan."""
+    return "CFSUBTR" in flat or "OVERSCAN" in flat or not {"B", "D"}.isdisjoint(str(flat.get("CALSTAT", "")))
+
+
+def _pedestal_cost(flat: MasterPlanes, bias_adu: float) -> str:
+    """Return the error of an unsubtracted flat in its darkest percent of pixels as text; "" if it is unknown."""
+    level_adu = flat_level_adu(flat.header)
+    if level_adu is None or level_adu <= bias_adu:
+        return ""
+    relative = _darkest(flat.mean)
+    signal = (relative * level_adu - bias_adu) / (level_adu - bias_adu)
+    return "" if signal <= 0 else f", by {relative / signal - 1:.1%} in its darkest corner"
+
+
+def _darkest(response: F32) -> float:
+    """Return the response of the darkest percent of pixels, relative to that of the central region."""
+    return float(
+        np.quantile(response[::_STEP, ::_STEP], _DARK_CORNER) / np.median(response[central_region(response.shape)])
+    )

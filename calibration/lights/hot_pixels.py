@@ -1,0 +1,80 @@
+"""The defects that a master dark shows, so that lights can be mended without a defect map."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.defects.files import MOST_BAD, BadPixels
+from coldframe.calibration.defects.finding import Limits, NotJudgeableError, dark_defects
+from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.masters.flat_scaling import cfa_period
+from coldframe.calibration.masters.reading import read_adu_master
+
+Mask = NDArray[np.bool_]
+
+
+def single(bad: Mask) -> Mask:
+    """Return the bad pixels at least half of whose neighbours, in a square of 5 x 5 pixels, are good.
+
+    The others belong to a structure, such as steep glow: the dark subtracts it, and it has no neighbours to replace it.
+
+    Parameters
+    ----------
+    bad
+        bool, shape (height, width).
+    """
+    kept = np.zeros_like(bad)
+    rows, columns = np.nonzero(bad)
+    around = [(down, right) for down in range(-2, 3) for right in range(-2, 3) if (down, right) != (0, 0)]
+    framed = np.pad(bad, 2, mode="edge")
+    count = sum((framed[rows + 2 + down, columns + 2 + right].astype(np.uint8) for down, right in around), np.uint8(0))
+    kept[rows, columns] = count <= len(around) // 2
+    return kept
+
+
+def hot_pixels(dark: Path, bias: Path | None) -> BadPixels:
+    """Return the hot and unstable pixels of a master dark, except those within larger structures (see `single`).
+
+    Parameters
+    ----------
+    dark
+        The master dark.
+    bias
+        A master bias to subtract from the dark, so that its pattern is not mistaken for dark current; None for none.
+
+    Raises
+    ------
+    FrameFileError
+        If a master cannot be read.
+    NotJudgeableError
+        If the masters differ in size, or so many pixels differ from their neighbours that they cannot be defects.
+    """
+    master = read_adu_master(dark)
+    setup = setup_of(master.header)
+    pattern = None if bias is None or setup.bias_subtracted else read_adu_master(bias)
+    bad = dark_defects(master, pattern, Limits()).bad
+    fraction = float(bad.mean())
+    if fraction > MOST_BAD:
+        raise NotJudgeableError(f"{dark}: {fraction:.0%} of its pixels differ too much from their neighbours")
+    return BadPixels(dark, single(bad), setup)
+
+
+def filter_array_fault(found: BadPixels, mosaic: str | None) -> str | None:
+    """Return the reason why defects cannot be replaced by pixels of the same colour, or None if they can.
+
+    Parameters
+    ----------
+    found
+        Defects from `hot_pixels`, of a dark that fits the lights.
+    mosaic
+        Colour filter array of the lights; None if their headers have none.
+    """
+    array = found.setup.mosaic
+    if mosaic is not None and array is not None and mosaic != array:
+        return f"the colour filter array of the dark is {array} instead of {mosaic}"
+    try:
+        cfa_period(mosaic or array)
+    except ValueError as error:
+        return str(error)
+    return None
