@@ -14,7 +14,7 @@ from coldframe.calibration.camera.study import StudiedSet, study
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import SUFFIXES, open_image, read_image_header, uint16_pixels
 from coldframe.calibration.files.keywords import ROLES
-from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
+from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, require_readable, setup_of
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 SKIPPED_FOLDERS = frozenset({"masters", "quarantine", "checks"})
@@ -88,6 +88,7 @@ def _groups(folder: Path, kinds: Mapping[FrameKind, str], problems: list[str]) -
             continue
         try:
             header = read_image_header(path)
+            require_readable(setup_of(header), path)
         except FrameFileError as error:
             problems.append(str(error))
             continue
