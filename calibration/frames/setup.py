@@ -126,7 +126,7 @@ class FrameSetup:
 
 
 def is_single_frame(header: Header) -> bool:
-    """Return whether a header belongs to a single raw frame, not to a master of any program."""
+    """Return True if a header belongs to a single raw frame, not to a master from any program."""
     is_combined = "STACKCNT" in header or "NCOMBINE" in header
     is_named_master = str(header.get("IMAGETYP", "")).lower().startswith("master")
     return _kind(header) is not None and not is_combined and not is_named_master
