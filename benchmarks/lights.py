@@ -76,7 +76,7 @@ class Light:
     colours
         Signal of red and blue relative to green; empty for a mono camera.
     drift
-        Relative change of the light from frame to frame.
+        Relative change in the light from frame to frame.
     hot_pixels
         True if some pixels of every frame are saturated.
     """

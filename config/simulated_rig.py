@@ -374,7 +374,7 @@ def switched_on_now(rig: SimulatedRig) -> SimulatedRig:
     """Return the rig as if it were switched on now, so that its frames differ from those of every earlier run.
 
     Unless the rig file sets `frames_before`, it becomes the present time in milliseconds, which grows faster than the
-    number of frames of any camera.
+    number of frames from any camera.
     """
     return rig.model_copy(update={"frames_before": rig.frames_before or time.time_ns() // 1_000_000})
 

@@ -2,5 +2,5 @@
 
 Start with `photon_transfer`, which measures frames tile by tile and fits the photon transfer curve. `study` derives
 figures from the frames of a night, `record` stores the figures from night to night, and `from_folder` recreates a
-record from saved frames. This room must not depend on devices or on the course of a night.
+record from saved frames. This package must not depend on devices or on the course of a night.
 """

@@ -245,8 +245,9 @@ def read_noise_adu(dark: TileNoise) -> Measured:
 def electrons_per_adu(pairs: Sequence[tuple[TileNoise, TileNoise]], saturation_signal_adu: float = inf) -> Measured:
     """Return the gain in electrons per ADU: signal divided by shot-noise variance, both in excess of the dark.
 
-    The gain is fitted as a weighted line through the point of the dark (EMVA 1288, section 6.6). The weights are
-    computed from the line, because weights from the measured variances would favour points that are low by chance.
+    The gain is the reciprocal of the slope of a weighted line that is fitted through the point given by the dark frames
+    (EMVA 1288, section 6.6). The weights are computed from the line, because weights from the measured variances would
+    favour points that are low by chance.
 
     Parameters
     ----------
@@ -347,7 +348,7 @@ def bright_signal_adu(lit: TileNoise, reference: TileNoise, dark: TileNoise) -> 
 
 
 def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], saturation_signal_adu: float) -> F64:
-    """Return the relative deviations of signals from a straight line over exposure.
+    """Return the relative deviations of the signals from a straight line fitted against exposure.
 
     The line minimises the relative deviations (EMVA 1288, section 6.7). It need not pass through zero, because shutters
     have a dead time.
@@ -376,10 +377,11 @@ def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], sat
 
 
 def doubling_temperature_c(sensor_c: Sequence[float], dark_e_per_s: Sequence[float]) -> float | None:
-    """Return the temperature difference that doubles the dark current; None if no two temperatures are 3 C apart.
+    """Return the temperature difference that doubles the dark current.
 
-    Over the range of a cooler, the logarithm of the dark current is practically linear in temperature (Janesick 2007,
-    chapter 11: dark current is proportional to T^1.5 exp(-Eg / 2 k T)).
+    The result is None if no two temperatures are at least 3 C apart. Over the range of a cooler, the logarithm of the
+    dark current is practically linear in temperature (Janesick 2007, chapter 11: dark current is proportional to
+    T^1.5 exp(-Eg / 2 k T)).
     """
     known = [(each_c, rate) for each_c, rate in zip(sensor_c, dark_e_per_s, strict=True) if rate > 0]
     if not known or max(known)[0] - min(known)[0] < 3:  # noqa: PLR2004 - as documented

@@ -54,7 +54,7 @@ class CurvePoint(RecordPart):
 
 
 class LinearityPoint(RecordPart):
-    """A signal above the dark in ADU, and its relative deviation from a straight line over exposure."""
+    """A signal above the dark in ADU, and its relative deviation from a straight line fitted against exposure."""
 
     signal_adu: Positive
     deviation: Finite

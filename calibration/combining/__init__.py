@@ -2,6 +2,6 @@
 
 Start with `combine.py`: it combines one set. `finding.py` finds the files that the user names; `frame_sets.py` sorts
 them into sets by their headers. `growing_set.py` and `state_file.py` maintain a set whose frames arrive over months;
-`dask.py` stacks on a cluster; and `verify.py` combines a night's masters again from their raw frames. This room must
+`dask.py` stacks on a cluster; and `verify.py` combines a night's masters again from their raw frames. This package must
 not depend on how the frames of a night are shot.
 """

@@ -153,8 +153,8 @@ class GrowingSet:
             return self._state.accumulator.finish(method, self._reread), None
         except FrameFileError as error:
             raise StackingError(
-                f"{error}. Some pixels of all frames must be read again: restore the file, or name it at its new place"
-                " among the files"
+                f"{error}. Some pixels of all frames must be read again: restore the file, or give its new path on the"
+                " command line"
             ) from error
         except WrongFrameError as error:
             raise StackingError(self._changed() or str(error)) from error
@@ -203,7 +203,7 @@ class GrowingSet:
             yield open_image(Path(frame.path), self._unpacked_in)
 
     def _changed(self) -> str | None:
-        """Return a message about the first file that no longer contains the added frame; None if all files do."""
+        """Return a message about the first file that no longer contains its added frame, or None if there is none."""
         assert self._state is not None
         for frame, image in zip(self._state.frames, self._images(), strict=True):
             if pixel_digest(uint16_pixels(image)).hex() != frame.digest:

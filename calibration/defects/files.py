@@ -106,7 +106,7 @@ def _limit_cards(limits: Limits) -> list[Card]:
 
 
 def read_map(path: Path) -> BadPixels:
-    """Read a defect map of any program: an image of 8 or 16 bits in which good pixels are 0.
+    """Read a defect map from any program: an image of 8 or 16 bits in which good pixels are 0.
 
     Raises
     ------

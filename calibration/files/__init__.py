@@ -1,6 +1,6 @@
 """FITS files and durable writing.
 
-Start with `frame_file.py` for frames of this program, or `image_file.py` for images from any program. `cards.py`
+Start with `frame_file.py` for frames that coldframe wrote, or `image_file.py` for images from any program. `cards.py`
 converts header cards, `keywords.py` composes the headers of frames, `naming.py` composes file names, and `durable.py`
-writes files that survive a power cut. This room must not depend on how pixels are combined.
+writes files that survive a power cut. This package must not depend on how pixels are combined.
 """

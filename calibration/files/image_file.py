@@ -1,4 +1,4 @@
-"""Image files of any camera and program: the location and the format of their pixels.
+"""Image files from any camera and program: the location and the format of their pixels.
 
 Headers are not trusted: the sizes in a header are checked against the length of the file before memory is allocated.
 """

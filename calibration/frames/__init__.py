@@ -2,5 +2,5 @@
 
 Start with `setup.FrameSetup`, which contains the camera setting, filter and optical train from a header. `matching`
 finds the master that fits a light, and explains why other masters do not fit. `overscan` reads the sections of a
-header, and subtracts and trims the overscan. This room must not combine frames.
+header, and subtracts and trims the overscan. This package must not combine frames.
 """

@@ -17,7 +17,7 @@ CONSISTENCY = 1.134
 """Factor that corrects sigma for normal samples whose outliers are moved to 1.5 sigma (Huber, ibid.)."""
 
 CONVERGED = 0.0005
-"""Relative change of sigma below which sigma has settled, as in Siril."""
+"""Relative change in sigma below which sigma has settled, as in Siril."""
 
 MOST_WINSORIZINGS = 50
 """Largest number of repetitions."""

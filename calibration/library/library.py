@@ -165,7 +165,7 @@ class Library:
         return superseded(self.catalogue().setups)
 
     def retire(self, master: Path) -> Path:
-        """Move a master of the library to `superseded/`, where it is no longer matched, and return its new path.
+        """Move a master in the library to `superseded/`, where it is no longer matched, and return its new path.
 
         Raises
         ------

@@ -2,6 +2,6 @@
 
 Start with `flat_recipe.py` for flats, `master_frame.py` for names, headers and writing, and `reading.py` for reading.
 `flat_scaling.py` contains the arithmetic of the recipe, `dark_ladder.py` interpolates darks for twilight flats, and
-`flat_pedestal.py` chooses between bias and dark flats. This room must not depend on whether frames come from a camera
-or from files.
+`flat_pedestal.py` chooses between bias and dark flats. This package must not depend on whether frames come from a
+camera or from files.
 """

@@ -227,7 +227,7 @@ def _clip(difference: NDArray[np.float32], limit_adu: float) -> float:
 
 
 def _scatter(difference: NDArray[np.float32], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> float:
-    """Return the standard deviation of ordinary pixels about their row and column means, from the 68 % quantile."""
+    """Return the standard deviation of ordinary pixels about their row and column means, from the 68th percentile."""
     step = difference.size // SAMPLED_PIXELS | 1
     single = difference[::step] - rows[::step, None] - columns[None, :]
     return float(np.quantile(np.abs(single), ONE_SIGMA))

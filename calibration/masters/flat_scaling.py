@@ -1,4 +1,4 @@
-"""Scaling of flat frames to one level, so that changes of the illumination neither hide nor create outliers."""
+"""Scaling of flat frames to one level, so that changes in illumination neither hide nor create outliers."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -142,7 +142,7 @@ def with_dark_noise(
     """Return the stack of scaled flats, with the error of their dark added to its uncertainty.
 
     All frames share the same dark, so the error of the dark neither averages out nor appears in the scatter of the
-    frames. For any number of frames, this error enters the mean multiplied by the mean factor.
+    frames. For any number of frames, the error that enters the mean is this error multiplied by the mean factor.
 
     Parameters
     ----------

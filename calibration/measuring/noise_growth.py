@@ -41,7 +41,7 @@ pixels."""
 WINSORIZED = 3.0
 
 SIGNIFICANT = 6.0
-"""Smallest significance, in standard errors, of a trend of the level and of a change of the dark current."""
+"""Smallest significance, in standard errors, of a trend in the level and of a change in the dark current."""
 
 BLOCKS = 8
 LARGEST_BLOCK_VARIANCE = 3.0
@@ -49,7 +49,7 @@ LARGEST_BLOCK_VARIANCE = 3.0
 pattern."""
 
 HOT = 10.0
-"""Pixels above the level by this multiple of a frame's noise show changes of the dark current."""
+"""Pixels above the level by this multiple of a frame's noise show changes in the dark current."""
 
 LEAST_HOT = 20
 
@@ -204,7 +204,7 @@ def _cause(halves: F64, own_adu: float, mean: F64, frame_adu: float, *, drifts: 
 
 
 def _dark_current_sigma(even: F64, own_adu: float, mean: F64, frame_adu: float) -> float:
-    """Return the significance of changes of hot pixels in proportion to their signal, as the median over the pixels."""
+    """Return the significance of changes in hot pixels in proportion to their signal, as the median over the pixels."""
     above_adu = mean - np.median(mean)
     hot = above_adu > HOT * frame_adu
     if np.count_nonzero(hot) < LEAST_HOT or own_adu <= 0:

@@ -65,7 +65,8 @@ class FrameStatistics:
     noise_adu
         Standard deviation of a pixel in the central region, from second differences (a - 2 b + c) of pixels two columns
         apart, so that neither vignetting nor the colours of a filter array contribute. Differences beyond five times
-        their 68 % quantile (hot pixels, cosmic rays) are excluded. Noise common to a whole row is not included.
+        the 68th percentile of their magnitudes (hot pixels, cosmic rays) are excluded. Noise common to a whole row is
+        not included.
     minimum_adu, maximum_adu
         Extremes of the whole frame.
     saturated_fraction
@@ -289,8 +290,8 @@ def preview(pixels: NDArray[np.uint16], rows: int = 64, columns: int = 96) -> ND
     Returns
     -------
     NDArray[np.uint8]
-        Means of square blocks; from blocks with more than eight rows and columns, eight of each are sampled. 0 is the 1
-        % quantile of the blocks, and 255 is the 99 % quantile; a frame without contrast becomes mid-grey.
+        Means of square blocks; from blocks with more than eight rows and columns, eight of each are sampled. 0 is the
+        first percentile of the blocks, and 255 is the 99th; a frame without contrast becomes mid-grey.
     """
     height, width = pixels.shape
     block = max(1, -(-height // rows), -(-width // columns))

@@ -56,7 +56,7 @@ class Winsorizing:
 
     Values beyond 1.5 sigma from the median are moved to these bounds, which are rounded to whole ADU for integer
     frames; 1.134 times the standard deviation (ddof 1) of the result is the next sigma. These steps are repeated until
-    the relative change of sigma is at most 0.0005. Then all values further than kappa sigma from the median are
+    the relative change in sigma is at most 0.0005. Then all values further than kappa sigma from the median are
     permanently rejected. The whole procedure is repeated until no value is rejected or only four are left. The result
     is the mean of the kept values. The numbers 1.5 and 1.134 are Huber's (Robust Statistics, 1981); the factor 1.134
     corrects sigma for normal samples. Unlike in Siril, exact zeros count like any other value, and the last four values

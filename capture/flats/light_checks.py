@@ -41,7 +41,7 @@ In a master of 25 frames, these bands equal its photon noise of 0.01 %.
 SIGNIFICANT_BANDS = 6.0
 
 LEAST_LEVEL_CHANGE = 0.01
-"""Smallest relative change of the level between flats that matters. Bands wider than a frame change the level."""
+"""Smallest relative change in the level between flats that matters. Bands wider than a frame change the level."""
 
 NO_BANDS_FROM_S = 5.0
 """If exposures are at least this long, even a lamp that goes dark 100 times a second leaves less than `LEAST_BANDS`."""
@@ -119,7 +119,7 @@ def other_filter_in_beam(name: str, tonight: Mapping[str, float], earlier: Mappi
     """Return the filter that seems to be in the beam instead of the selected filter, or None.
 
     If two filters give the same light tonight but differed on earlier nights, the same filter was in the beam twice. A
-    change of the lamp since then does not matter, because it affects all filters equally.
+    change in the lamp since then does not matter, because it affects all filters equally.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from coldframe.capture.tuner.target import FlatTarget
 from coldframe.config.frames import FrameKind
 
 LARGEST_DARK_SATURATION = 0.01
-"""Largest saturated fraction of a frame without light. Hot pixels stay below it, but a leak or a lamp exceeds it."""
+"""Largest saturated fraction of a frame without light. Hot pixels stay below it; a leak or a lamp does not."""
 
 LEVEL_TOLERANCE = 8.0
 """Largest deviation from the level of the set's first frame, in units of one frame's noise; see `level_limit_adu`."""
@@ -25,24 +25,33 @@ LEVEL_TOLERANCE = 8.0
 LEAST_LEVEL_TOLERANCE_ADU = 20.0
 
 NOISE_TOLERANCE = 0.25
-"""Largest relative deviation from the noise of the first frame. A wrong setting or stray light exceeds it."""
+"""Largest relative deviation from the noise of the first frame.
+
+A wrong setting or stray light causes a larger deviation.
+"""
 
 NOISE_SCATTER = 15.0
-"""Noise deviations must also exceed this many standard errors, which matters for small frames."""
+"""A noise deviation counts as a fault only if it also exceeds this many standard errors.
+
+This matters for small frames.
+"""
 
 SHAPE_BOUNDS = 8.0
 """Clip pixels of a frame without light that differ from the level by more than this multiple of the noise."""
 
 LARGEST_JUMP = 4.0
-"""Largest change of a region of a bias that a normal readout can cause, in units of one pixel's noise."""
+"""Largest change in the level of a region of a bias that a normal readout can cause, in units of one pixel's noise."""
 
 LEAST_TORN = 0.02
-"""Smallest changed fraction of a frame that counts as a fault. Combining clips single disturbed rows."""
+"""Smallest changed fraction of a frame that counts as a fault.
+
+Individual disturbed rows are rejected when the frames are combined.
+"""
 
 LARGEST_GRADIENT = 0.02
 """Largest relative root mean square of a smooth difference between two flats.
 
-A hand, a cloud or a slipped panel exceeds it.
+A hand, a cloud or a slipped panel causes a larger difference.
 """
 
 LARGEST_BANDS = 0.003
@@ -290,7 +299,8 @@ def noise_tolerance(size: tuple[int, int]) -> float:
     """Return the allowed relative difference between the noise of two frames of the given height and width.
 
     A noise estimated from n values scatters by 1 / sqrt(2 n). The estimate uses the middle half of each axis, which is
-    a quarter of the pixels. It also uses second differences, in which neighbours share pixels.
+    a quarter of the pixels. It also uses second differences; adjacent differences share pixels and
+    are therefore not independent.
     """
     values = size[0] * size[1] / 4
     return max(NOISE_TOLERANCE, NOISE_SCATTER / sqrt(values))

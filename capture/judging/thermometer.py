@@ -14,7 +14,7 @@ FROZEN_S = 300.0
 """A cooler at full power or at zero for this long changes any sensor's temperature by more than the last digit."""
 
 JUMP_S = 120.0
-"""A change of the ambient temperature cannot explain a drop or rise of the power within this time."""
+"""A change in the ambient temperature cannot explain a drop or rise of the power within this time."""
 
 OFF_PERCENT, FULL_PERCENT = 1.0, 99.0
 FROM_PERCENT = (20.0, 80.0)

@@ -3,5 +3,5 @@
 Start with `assembly`, which assembles a night, and `night`, which runs the steps in order and handles failures.
 `step_runner` does the work of one step, `cooling` keeps the setpoint, `plan_progress` tracks the remaining steps, and
 `products` keeps the masters so far. `resuming` finds the files of an earlier run of the same night, and `end_of_night`
-waits until the night's lights are shot. This room uses all other rooms of capture except `monitoring`.
+waits until the night's lights are shot. This package uses all other packages of capture except `monitoring`.
 """

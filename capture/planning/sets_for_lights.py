@@ -94,7 +94,7 @@ def plan_for_lights(
     lights
         One or more lights.
     masters
-        Masters of the library.
+        Masters in the library.
     settings
         Settings of the rig; the configured sets are ignored.
     rig

@@ -1,4 +1,4 @@
-"""Detect changes of the camera's settings by another program. Restore them twice, and then abort the night."""
+"""Detect changes to the camera's settings by another program. Restore them twice, and then abort the night."""
 
 from dataclasses import fields
 
@@ -15,7 +15,7 @@ def changed(wanted: ReadoutSettings, found: ReadoutSettings) -> str:
 
 
 def reclaim(context: NightContext, wanted: ReadoutSettings, found: ReadoutSettings) -> None:
-    """Count and announce a change of settings by another program. The caller then applies its own settings again.
+    """Count and announce a change to the settings by another program. The caller then applies its own settings again.
 
     Raises
     ------

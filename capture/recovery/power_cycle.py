@@ -1,4 +1,4 @@
-"""Power-cycle a camera that hangs, with a command that the user configured. This is the last resort.
+"""Power-cycle a camera that has hung, with a command that the user configured. This is the last resort.
 
 Some cameras stop delivering frames until their power is cut; neither an abort nor reconnecting the driver helps
 (indi-allsky#2697).
@@ -48,7 +48,7 @@ async def power_cycle(context: NightContext) -> None:
     device = context.rig.camera.name
     context.retries.hung_camera.use()
     command, deadline_s = context.settings.hooks.power_cycle, context.settings.hooks.deadline_s
-    context.notice(Severity.ERROR, f"{device} hangs; switching its power off and on: {shlex.join(command)}")
+    context.notice(Severity.ERROR, f"{device} has hung; switching its power off and on: {shlex.join(command)}")
     # A power cycle that is cancelled halfway leaves the camera without power.
     fault, output = await to_its_end(run_bounded(command, deadline_s), "power cycle")
     context.publish(HookEnded(context.clock.now(), shlex.join(command), fault, output))

@@ -129,7 +129,7 @@ class Claims:
         self._at_start = self._claims
 
     def reclaim(self, changed: str) -> None:
-        """Count a change of settings by another program.
+        """Count a change to the settings by another program.
 
         Parameters
         ----------

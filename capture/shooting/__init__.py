@@ -5,5 +5,5 @@ missing frames, `set_master` makes the master, and `set_inputs` defines the inpu
 `light_leak_retry` and `ambient_darks` shoot one set more than once. `gain_check` and `camera_ladder` shoot additional
 frames to check and to measure the camera.
 
-This room depends neither on the order of the night's steps nor on twilight. `pipeline` saves frames to the disk.
+This package depends neither on the order of the night's steps nor on twilight. `pipeline` saves frames to the disk.
 """

@@ -1,7 +1,7 @@
 """Read journals back into events, for resuming, watching and the morning report.
 
 The decoder is written by hand, because `pydantic.TypeAdapter` would need an annotation on every `float` field,
-including those of dataclasses in other rooms, to read null as NaN.
+including those of dataclasses in other packages, to read null as NaN.
 """
 
 import dataclasses

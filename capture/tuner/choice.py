@@ -22,11 +22,11 @@ The end of the brightness range is tried next.
 """
 
 DEPTH_INTO_WINDOW = 0.35
-"""Position in the window that the exposure should have after a change of brightness.
+"""Position in the window that the exposure should have after a change in brightness.
 
 0 is the end of the window, and 1 is its middle.
 
-The smaller the change of brightness, the less the unknown shape of the panel's response matters.
+The smaller the change in brightness, the less the unknown shape of the panel's response matters.
 """
 
 TESTS_BEFORE_SETTLING = 5

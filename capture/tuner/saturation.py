@@ -13,7 +13,7 @@ The variance of shot noise is the signal divided by the gain (J. Janesick, "Phot
 """
 
 STILL_RISING = 1.05
-"""If another test exceeds a level by this factor, the camera does not saturate at that level."""
+"""If the level of another test is higher by this factor, the camera does not saturate at that level."""
 
 HIDDEN_PART = 0.99
 """A histogram that is cut off below this fraction of the given full scale shows that the true full scale is lower."""
@@ -48,8 +48,8 @@ def is_histogram_cut_off(test: FlatTest, target: FlatTarget) -> bool:
 def levels_without_shot_noise_adu(target: FlatTarget, tests: Sequence[FlatTest]) -> list[float]:
     """Return the levels of tests that have no shot noise because pixels are saturated.
 
-    The result is empty if these levels differ or another test exceeds them, because the frames of some cameras never
-    have shot noise. Examples are simulated cameras and cameras that smooth or stack internally.
+    The result is empty if these levels differ or another test has a higher level, because the frames of some cameras
+    never have shot noise. Examples are simulated cameras and cameras that smooth or stack internally.
     """
     tops = [test for test in tests if test.noise_adu**2 < NOISELESS * (test.level_adu - target.bias_adu)]
     lowest_adu = min((test.level_adu - target.bias_adu for test in tops), default=0.0)

@@ -5,5 +5,5 @@ Start with `schedule`, which chooses the filter and exposure, and `sky_brightnes
 combines them when their dark flats exist. `session` passes results from one of these steps to the next. `sun_phase`
 limits twilight by the sun's altitude.
 
-This room does not use the panel's light and only ensures that it is off. `pipeline` saves frames to the disk.
+This package does not use the panel's light and only ensures that it is off. `pipeline` saves frames to the disk.
 """

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import exp, inf, log, log1p
 
 GROWTH_PER_DEG = 1.0
-"""Change of the logarithm of the brightness per degree of the sun's altitude, from about -11 to -3 deg.
+"""Change in the logarithm of the brightness per degree of the sun's altitude, from about -11 to -3 deg.
 
 Tyson & Gal found 0.094 in log10 per minute at Cerro Tololo, where the sun rises by up to 0.216 deg in a minute.
 """

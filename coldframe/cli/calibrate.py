@@ -1,4 +1,4 @@
-"""`coldframe calibrate`: calibrate lights with the masters of the library."""
+"""`coldframe calibrate`: calibrate lights with masters from the library."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence

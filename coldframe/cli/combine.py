@@ -159,7 +159,7 @@ def _check_set(frames: Sequence[RawFrame], *, force: bool) -> None:
     if len(sets) > 1 and not force:
         raise RefusedError(f"the files belong to {len(sets)} sets: name the files of one set, or use --force")
     if len(frames) < FEWEST_FRAMES and not force:
-        raise RefusedError("a single frame makes no master: nothing can be averaged or rejected")
+        raise RefusedError("a single frame is not enough for a master: nothing can be averaged or rejected")
 
 
 def _stacking(scheduler: str | None, folder: Path) -> AbstractContextManager[Stacking]:

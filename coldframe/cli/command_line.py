@@ -23,7 +23,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     rigs.camera: "Show the measured properties of the cameras.",
     frames.calibrate: "Calibrate lights with matching masters.",
     frames.verify: "Check a night's masters against its raw frames.",
-    frames.combine: "Make a master from raw frames of any program.",
+    frames.combine: "Make a master from raw frames from any program.",
     frames.defects: "Map the sensor's defects from masters.",
 }
 """All commands except the group `library`, each with its line in `coldframe --help`."""
@@ -37,7 +37,7 @@ app = typer.Typer(
     help="Shoot calibration frames on an INDI rig while you sleep: bias, darks, flats and dark flats at the end of the "
     "night, combined into masters. Try it without hardware: coldframe run --simulate",
     epilog="Exit codes: 0 all planned masters were made; 1 something is missing, as reported; 2 invalid input, or "
-    "nothing to do; 3 aborted into the safe state; 130 interrupted.",
+    "nothing to do; 3 aborted; 130 interrupted.",
 )
 
 

@@ -190,7 +190,7 @@ def rebuild_index(folder: Path | None) -> ExitCode:
 
 
 def prune_masters(folder: Path | None, *, dry_run: bool) -> ExitCode:
-    """Move masters that newer ones have replaced to `superseded/`."""
+    """Move masters to `superseded/` if newer masters have replaced them."""
     try:
         library = find_library(folder)
         replaced = list(library.prunable())

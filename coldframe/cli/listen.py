@@ -28,7 +28,7 @@ ENDINGS = {
     ExitCode.DONE: "all planned masters were made",
     ExitCode.INCOMPLETE: "something is missing; see its log",
     ExitCode.BAD_INPUT: "it could not start",
-    ExitCode.ABORTED: "it aborted into the safe state",
+    ExitCode.ABORTED: "it was aborted; see its log",
     ExitCode.INTERRUPTED: "it was interrupted, and the rig is safe",
 }
 

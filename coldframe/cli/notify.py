@@ -1,4 +1,4 @@
-"""`coldframe notify`: send a message to the user's phone, either by hand or as the alarm of a service."""
+"""`coldframe notify`: send a message to the user's phone, by hand or as an alarm from a service that has failed."""
 
 import os
 import sys

@@ -36,12 +36,36 @@ FolderOption = Annotated[
         metavar="FOLDER", parser=home_path, help="Folder to store nights in, instead of the one in [storage]."
     ),
 ]
+PlanFolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        parser=home_path,
+        help="Folder that contains the nights and the library; default: the one in [storage].",
+    ),
+]
+WatchFolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        parser=home_path,
+        help="Folder in which the run stores its nights; default: the one in [storage].",
+    ),
+]
 LightsOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
         parser=home_path,
         help="Shoot the sets that the lights in this folder need, instead of the configured sets.",
+    ),
+]
+PlanLightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        parser=home_path,
+        help="Plan the sets that the lights in this folder need, instead of the configured sets.",
     ),
 ]
 UntilOption = Annotated[
@@ -52,13 +76,21 @@ UntilOption = Annotated[
         help="Local time by which the last frame must be finished; default: sunrise, if [site] is configured.",
     ),
 ]
+_RIGS = "small, cooled-mono, cooled-osc, ccd-overscan, uncooled, or a TOML file; small if no name is given"
 SimulateOption = Annotated[
     str | None,
     typer.Option(
         metavar="RIG",
-        help="Use a simulated rig over real INDI: small, cooled-mono, cooled-osc, ccd-overscan, uncooled, or a TOML "
-        "file; small if no name is given. Without --config, the rig's example night is shot; without --folder, it is "
-        "stored in ~/coldframe-simulated.",
+        help=f"Use a simulated rig over real INDI: {_RIGS}. Without --config, the rig's example night is shot, and "
+        "stored in ~/coldframe-simulated unless --folder is given.",
+    ),
+]
+PlanSimulateOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RIG",
+        help=f"Plan for a simulated rig: {_RIGS}. Without --config, the rig's example night is planned, and "
+        "the folder is ~/coldframe-simulated unless --folder is given.",
     ),
 ]
 HostOption = Annotated[str, typer.Option(metavar="HOST", help="Host of the INDI server.")]

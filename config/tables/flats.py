@@ -73,8 +73,8 @@ class FlatSettings(Section):
     )
     pedestal: Literal["auto", "dark-flat", "bias"] = Field(
         default="auto",
-        description='Frames to subtract from flats: "dark-flat", "bias", or "auto", which uses dark flats if there '
-        'are such sets. With "auto", the remaining dark flats are skipped if the first five show that '
+        description='Frames to subtract from flats: "dark-flat", "bias", or "auto", which uses dark flats if any '
+        'are planned. With "auto", the remaining dark flats are skipped if the first five show that '
         "the master bias is sufficient.",
     )
     filters: dict[Name, FilterFlatSettings] = Field(

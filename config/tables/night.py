@@ -28,7 +28,7 @@ class StorageSettings(Section):
 
 
 class SiteSettings(Section):
-    """The telescope's position, from which coldframe computes sunrise without a network."""
+    """The telescope's position, from which coldframe computes sunrise without a network connection."""
 
     latitude_deg: float = Field(ge=-90, le=90, description="Latitude in degrees, north positive.")
     longitude_deg: float = Field(ge=-180, le=180, description="Longitude in degrees, east positive.")

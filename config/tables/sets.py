@@ -72,7 +72,7 @@ class LightsSettings(Section):
 
 
 class FrameSet(Section):
-    """Frames that are shot with the same settings and make one master."""
+    """Frames that are shot with the same settings and combined into one master."""
 
     kind: SetKind = Field(description="Kind of the frames.")
     count: SetCount = Field(

@@ -251,7 +251,10 @@ class IndiLink:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
 
     async def _supervise(self) -> None:
-        """Keep a process running, and restart it whenever it ends. The pauses grow as long as connecting fails."""
+        """Keep a process running, and restart it whenever it ends.
+
+        The pauses become longer while connection attempts keep failing.
+        """
         backoff_s = FIRST_BACKOFF_S
         while True:
             try:

@@ -245,7 +245,8 @@ class MqttPanel:
             if is_confirmed():
                 return True
             if not self._session.is_connected or self._session.generation != generation:
-                raise DeviceLostError(self._name, f"lost the {self._session.server} while waiting for a confirmation")
+                text = f"lost the connection to the {self._session.server} while waiting for a confirmation"
+                raise DeviceLostError(self._name, text)
             return None
 
         self._since_command = UNKNOWN

@@ -113,7 +113,7 @@ def test_the_dark_is_subtracted_from_flats_and_black_ones_are_left_out(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("one", "a single frame makes no master"),
+        ("one", "a single frame is not enough for a master"),
         ("sizes", "sets"),
         ("lights", "no master"),
         ("nothing", "nothing is left"),

@@ -44,7 +44,10 @@ REFRESH_S = 0.25
 """Time between two checks for retained documents that are due."""
 
 MOST_NOTICES = 5
-"""Largest number of notices per night about a lost or reconnected broker. The log contains all of them."""
+"""Largest number of notices per night about a lost or restored connection to the broker.
+
+The log contains all of them.
+"""
 
 NO_STEERING = "this run accepts no commands"
 UNDER_WAY = "a night is already under way"
@@ -60,7 +63,8 @@ class Telemetry:
     rig
         Display name of the rig.
     events, clock
-        Event stream and clock of the night. A lost broker is reported as a notice in this stream.
+        Event stream and clock of the night. A lost connection to the broker is reported as a notice in this
+        stream.
     steering
         Carries out commands; None to refuse all commands.
     backoff
@@ -231,7 +235,7 @@ class MqttPublisher:
             self._call_night(self._notify, Severity.INFO, f"reconnected to the MQTT broker {self._address}")
 
     def _lost(self, reason: str) -> None:
-        log.info("lost the MQTT broker %s: %s", self._address, reason)
+        log.info("lost the connection to the MQTT broker %s: %s", self._address, reason)
         if not self._is_lost:
             self._is_lost = True
             text = f"cannot reach the MQTT broker {self._address} ({reason}); the night continues without it"

@@ -96,7 +96,7 @@ class RemoteSource:
         try:
             await broker.publish(message)
         except BrokerLostError:
-            return  # `updates` reports the lost broker
+            return  # `updates` reports the lost connection
 
     def _answers(self, message: Message) -> list[Answer]:
         """Return the answer if the message answers a command from this watcher, otherwise an empty list."""

@@ -87,9 +87,9 @@ def calibrate(
 ) -> None:
     """Calibrate lights with matching masters.
 
-    Each result is (light - dark) / flat, with the best matching masters of the library; its extension UNCERT
-    contains the standard error. No file is overwritten. If a light cannot be calibrated, coldframe prints the reason
-    and continues with the other lights.
+    Each result is (light - dark) / flat, computed with the best-matching masters from the library; the UNCERT
+    extension of the result contains the standard error. No file is overwritten. If a light cannot be calibrated,
+    coldframe prints the reason and continues with the other lights.
     """
     from coldframe.calibration.lights.files import Output
     from coldframe.calibration.lights.recipe import Subtract
@@ -151,7 +151,7 @@ def combine(
         typer.Option(help="How to combine the values of a pixel."),
     ] = "sigma-clip",
     center: Annotated[
-        Literal["mean", "median"], typer.Option(help="Center from which sigma-clip measures deviations.")
+        Literal["mean", "median"], typer.Option(help="Centre from which sigma-clip measures deviations.")
     ] = "mean",
     start: Annotated[
         Literal["trimmed", "all"],
@@ -191,11 +191,11 @@ def combine(
         ),
     ] = None,
 ) -> None:
-    """Combine raw frames of any camera and program into a master with uncertainty and counts.
+    """Combine raw frames from any camera and program into a master with uncertainty and counts.
 
     coldframe groups the frames by their headers. It lists and refuses mixtures, and lists and skips bad files. The
-    result is bit-for-bit identical to the master that a night makes from the same frames. With --center median or
-    --method winsorized, values are rejected as in Siril.
+    result is bit-for-bit identical to the master that coldframe computes from the same frames during a night. With
+    --center median or --method winsorized, values are rejected as in Siril.
     """
     from coldframe.cli.combine import Choice, combine_files
 

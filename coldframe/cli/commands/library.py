@@ -54,7 +54,7 @@ def add_to_library(
 ) -> None:
     """Add masters, such as those made by combine.
 
-    They become hard links, or copies if they are on another disk.
+    The library contains hard links to the files, or copies if the files are on a different disk.
     """
     from coldframe.cli.library import add_masters
 
@@ -82,7 +82,7 @@ def prune_library(
     library: LibraryOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the masters that would be moved.")] = False,
 ) -> None:
-    """Move masters that newer masters have replaced to superseded/.
+    """Move masters to superseded/ if newer masters have replaced them.
 
     Nothing is deleted.
     """

@@ -9,8 +9,12 @@ from coldframe.cli.options import (
     ConfigOption,
     FolderOption,
     LightsOption,
+    PlanFolderOption,
+    PlanLightsOption,
+    PlanSimulateOption,
     SimulateOption,
     UntilOption,
+    WatchFolderOption,
     home_path,
 )
 
@@ -56,9 +60,9 @@ def run(
 
 def plan(
     config: ConfigOption = None,
-    simulate: SimulateOption = None,
-    folder: FolderOption = None,
-    lights: LightsOption = None,
+    simulate: PlanSimulateOption = None,
+    folder: PlanFolderOption = None,
+    lights: PlanLightsOption = None,
     until: UntilOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print the plan as one JSON object.")] = False,
 ) -> None:
@@ -75,9 +79,9 @@ def plan(
 
 def watch(
     config: ConfigOption = None,
-    folder: FolderOption = None,
+    folder: WatchFolderOption = None,
     mqtt: Annotated[
-        bool, typer.Option("--mqtt", help="Watch from another machine, over the MQTT broker in [mqtt].")
+        bool, typer.Option("--mqtt", help="Watch from another machine, through the MQTT broker in [mqtt].")
     ] = False,
 ) -> None:
     """Show the dashboard of the run that uses the configured folder, or of the last night if nothing is running.
@@ -114,7 +118,8 @@ def report(
     """Write report.html and report.json into a night's folder, from its journal and masters.
 
     coldframe also writes them at the end of every night. They show the masters with pictures, what is missing and why,
-    and how the time was spent. The page is a single file that any browser shows without a network.
+    and how the time was spent. The page is a single file that opens in any browser without a network
+    connection.
     """
     from coldframe.cli.report import report_night
 

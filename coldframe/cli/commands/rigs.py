@@ -108,7 +108,7 @@ def notify(
         ),
     ] = False,
 ) -> None:
-    """Send a message to the addresses in [notify], to test them or as the alarm of a service."""
+    """Send a message to the addresses in [notify], either as a test or as an alarm from a service that has failed."""
     from coldframe.cli.notify import send_alarm, send_text
 
     raise typer.Exit((send_alarm if alarm else send_text)(config, text))

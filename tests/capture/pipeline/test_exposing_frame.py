@@ -1,4 +1,4 @@
-"""One exposure with foreign changes of settings, temperatures, thermometers, and a deadline."""
+"""One exposure with foreign changes to settings, temperatures, thermometers, and a deadline."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The preconditions of an exposure, and the checks for changes of the rig during the exposure."""
+"""The preconditions of an exposure, and the checks for changes to the rig during the exposure."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Foreign changes of the camera's settings, and steps of the system clock."""
+"""Foreign changes to the camera's settings, and steps of the system clock."""
 
 import time
 from pathlib import Path

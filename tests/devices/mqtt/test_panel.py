@@ -224,7 +224,9 @@ async def test_broker_lost_while_waiting_for_a_confirmation_is_an_error(broker: 
         received = len(scene.light.orders)
         await until(lambda: len(scene.light.orders) > received)
         broker.kill()
-        with pytest.raises(DeviceLostError, match=r"^the panel: lost the MQTT broker|did not acknowledge"):
+        with pytest.raises(
+            DeviceLostError, match=r"^the panel: lost the connection to the MQTT broker|did not acknowledge"
+        ):
             await switching
 
 
