@@ -16,10 +16,10 @@ class LocalLevels:
     """The level of a plane, and the spread of pixels above it, as functions of position.
 
     The level is the median of each block, interpolated linearly between the centres of blocks and extrapolated beyond
-    the outermost centres, so that a gradient at the edge does not count as a deviation. The spread is the distance
-    from the level to the 84th percentile of the values of each block, interpolated in the same way, but constant beyond the outermost
-    centres. For a normal distribution, the spread is the standard deviation; for dark current, it includes the long
-    upper tail.
+    the outermost centres, so that a gradient at the edge does not count as a deviation. The spread is the distance from
+    the level to the 84th percentile of the values of each block, interpolated in the same way, but constant beyond the
+    outermost centres. For a normal distribution, the spread is the standard deviation; for dark current, it includes
+    the long upper tail.
 
     Parameters
     ----------
