@@ -10,6 +10,7 @@ from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, Measured, 
 from coldframe.calibration.camera.record import CameraRecord
 from coldframe.calibration.camera.study import StudiedSet, study
 from coldframe.calibration.files.frame_file import FrameFileError, read_header, read_pixels
+from coldframe.calibration.files.keywords import in_drivers_words
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
@@ -76,7 +77,7 @@ def _groups(folder: Path, problems: list[str]) -> Iterator[_Group]:
         if not SKIPPED_FOLDERS.isdisjoint(path.relative_to(folder).parts):
             continue
         try:
-            setup = setup_of(read_header(path))
+            setup = setup_of(in_drivers_words(read_header(path)))
         except FrameFileError as error:
             problems.append(str(error))
             continue

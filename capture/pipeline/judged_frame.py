@@ -78,7 +78,7 @@ def cfa_pattern_of_frames(context: NightContext, readout: ReadoutSettings, kind:
 
     An unknown pattern matters to flats, whose channels could not be scaled separately: then a notice reports it.
     """
-    pattern = context.rig.camera.features.cfa_pattern
+    pattern = context.cfa_pattern
     if readout.binning != 1:
         return None  # the binned pixels of most cameras mix the colours
     try:
