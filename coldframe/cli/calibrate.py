@@ -16,8 +16,9 @@ from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import Correction, MismatchError
 from coldframe.calibration.lights.files import CalibratedFile, Output, calibrate_file, light_setup, load_correction
 from coldframe.calibration.lights.recipe import LightRecipe, NoMasterError, Subtract, recipe_for
+from coldframe.capture.planning.camera_names import under_one_name
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.library import NoLibraryError, find_library
+from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
 
 THREADS = 2
 """Lights calibrated at once: one waits for the disk while the other computes. Each needs the memory of four lights."""
@@ -110,7 +111,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     """
     try:
         lights = find_files(names)
-        catalogue = find_library(request.library).catalogue()
+        masters = masters_of(find_library(request.library))
         if request.defects is not None:
             request = replace(request, output=replace(request.output, defects=read_map(request.defects)))
     except (NothingFoundError, NoLibraryError, FrameFileError) as error:
@@ -119,7 +120,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     tally = Tally()
     try:
         with _progress(len(lights)) as advance:
-            for group in _grouped(lights, catalogue.setups, request, tally, advance):
+            for group in _grouped(lights, masters, request, tally, advance):
                 _calibrate_group(group, request, tally, advance)
     except KeyboardInterrupt:
         print(f"interrupted; {tally.done} of {len(lights)} lights calibrated", file=sys.stderr)
@@ -143,9 +144,11 @@ def _grouped(
 ) -> list[_Group]:
     """Group the lights by recipe, so that each master is read once; report lights that cannot be calibrated."""
     groups: dict[LightRecipe, _Group] = {}
+    camera_names = configured_camera_names()
     for light in lights:
         try:
-            recipe = recipe_for(light_setup(light), masters, request.subtract, with_flat=request.with_flat)
+            setup = under_one_name(light_setup(light), camera_names)
+            recipe = recipe_for(setup, masters, request.subtract, with_flat=request.with_flat)
         except _FAULTS as error:
             tally.report(light, error)
             advance()

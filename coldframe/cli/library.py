@@ -18,6 +18,7 @@ from coldframe.calibration.library.library import LIBRARY, Library, NotAMasterEr
 from coldframe.calibration.lights.files import light_setup
 from coldframe.calibration.lights.recipe import treatments
 from coldframe.capture.monitoring.progress.quantities import exposure_text
+from coldframe.capture.planning.camera_names import under_one_name
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.frames import FrameKind
 from coldframe.config.loading import ConfigError, find_config, load_settings
@@ -49,6 +50,20 @@ def find_library(folder: Path | None) -> Library:
             "`coldframe library add` files those of `coldframe combine`"
         )
     return Library(folder)
+
+
+def configured_camera_names() -> tuple[str, ...]:
+    """Return all names of the configured camera; nothing if there is no valid configuration."""
+    try:
+        return load_settings(find_config()).camera_names
+    except ConfigError:
+        return ()
+
+
+def masters_of(library: Library) -> dict[Path, FrameSetup]:
+    """Return the setups of the library's masters, by path, with one name for the configured camera."""
+    names = configured_camera_names()
+    return {path: under_one_name(setup, names) for path, setup in library.catalogue().setups.items()}
 
 
 def list_masters(folder: Path | None) -> ExitCode:
@@ -89,14 +104,14 @@ def show_master(folder: Path | None, name: str) -> ExitCode:
 def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
     """Print the masters that match each light, and why others do not; return 1 if a light lacks a master."""
     try:
-        masters = find_library(folder).catalogue().setups
+        masters = masters_of(find_library(folder))
         lights = find_files(names)
     except (NoLibraryError, NothingFoundError) as error:
         return _refuse(error)
-    worst = ExitCode.DONE
+    worst, camera_names = ExitCode.DONE, configured_camera_names()
     for light in lights:
         try:
-            setup = light_setup(light)
+            setup = under_one_name(light_setup(light), camera_names)
         except FrameFileError as error:
             worst = _refuse(error)
             continue
@@ -175,7 +190,7 @@ def prune_masters(folder: Path | None, *, dry_run: bool) -> ExitCode:
 def export_masters(folder: Path | None, target: Path, program: str) -> ExitCode:
     """Lay out the masters for another program."""
     try:
-        made = EXPORTS[program](find_library(folder).catalogue().setups, target)
+        made = EXPORTS[program](masters_of(find_library(folder)), target)
     except (NoLibraryError, NotDurableError) as error:
         return _refuse(error)
     for path in made:

@@ -15,6 +15,7 @@ from coldframe.calibration.library.library import LIBRARY, Library
 from coldframe.capture.clock import clock_text
 from coldframe.capture.monitoring.progress.quantities import duration_text
 from coldframe.capture.planning import sun
+from coldframe.capture.planning.camera_names import under_one_name
 from coldframe.capture.planning.deadline import fit_before_deadline
 from coldframe.capture.planning.estimates import Pace, estimate_s
 from coldframe.capture.planning.light_noise import light_noises
@@ -130,9 +131,10 @@ def plan_for(settings: Settings, lights_folder: Path | None, rig: RigSnapshot | 
     """
     if lights_folder is None:
         return NightPlan(settings)
-    lights = read_lights(lights_folder, (settings.camera.device, *(settings.lights.camera_names or ())))
+    lights = read_lights(lights_folder, settings.camera_names)
     lights = replace(lights, noises=light_noises(lights, settings))
-    masters = Library(settings.storage.folder / LIBRARY).catalogue().setups
+    setups = Library(settings.storage.folder / LIBRARY).catalogue().setups
+    masters = {path: under_one_name(setup, settings.camera_names) for path, setup in setups.items()}
     for_lights = plan_for_lights(lights, masters, settings, rig)
     words = light_words(lights, with_configured_filters(rig or RigSnapshot(), settings).filters)
     return NightPlan(settings.model_copy(update={"sets": for_lights.sets}), lights, for_lights, words)
