@@ -158,9 +158,7 @@ def _mosaics(lights: Lights) -> Iterable[MosaicWords]:
             yield MosaicWords(setup.mosaic, (setup.height, setup.width), cards)
 
 
-def _shared(
-    keyword: str, values: Iterable[T | None], is_same: Callable[[T, T], bool], notes: list[str]
-) -> T | None:
+def _shared(keyword: str, values: Iterable[T | None], is_same: Callable[[T, T], bool], notes: list[str]) -> T | None:
     """Return the newest light's value of a keyword, or None if no light states it or other lights contradict it."""
     known = [value for value in values if value is not None]
     if not known:

@@ -161,9 +161,7 @@ class _LibraryMasters:
         return None
 
 
-def _in_wheels_words(
-    masters: Mapping[Path, FrameSetup], filters: tuple[str, ...] | None
-) -> dict[Path, FrameSetup]:
+def _in_wheels_words(masters: Mapping[Path, FrameSetup], filters: tuple[str, ...] | None) -> dict[Path, FrameSetup]:
     """Return the masters with the wheel's spellings of their filters, as the lights have them."""
     return {
         path: replace(setup, filter_name=name_in_wheel(setup.filter_name, filters)) for path, setup in masters.items()
