@@ -167,7 +167,8 @@ def _shared(keyword: str, values: Iterable[T | None], is_same: Callable[[T, T], 
     if not others:
         return known[-1]
     stated = ", ".join(dict.fromkeys(str(value) for value in (*others, known[-1])))
-    notes.append(f"the lights differ in {keyword} ({stated}): the calibration frames keep the driver's {keyword}")
+    kept = f"the calibration frames keep the driver's {keyword} and may not fit them all; plan such lights from separate folders"
+    notes.append(f"the lights differ in {keyword} ({stated}): {kept}")
     return None
 
 

@@ -13,7 +13,7 @@ from tests.capture.planning.headers import EVENING, Cards, nina, save
 CAMERA = "ZWO CCD ASI2600MM Pro"
 FILTERS = ("L", "H\u03b1")
 SHAPE = (12, 16)
-BAYER: Cards = {"BAYERPAT": "RGGB", "XBAYROFF": 1, "YBAYROFF": 0}
+BAYER: dict[str, Any] = {"BAYERPAT": "RGGB", "XBAYROFF": 1, "YBAYROFF": 0}
 
 
 def light(filter_name: str = "L", **more: Any) -> Cards:
@@ -63,7 +63,8 @@ def test_equal_words_leave_the_header_as_it_is(tmp_path: Path) -> None:
 def test_words_on_which_lights_differ_are_not_taken_over(tmp_path: Path, other: Cards, note: str, keyword: str) -> None:
     usual = light("halpha", **BAYER)
     words = words_of(tmp_path, usual | other, usual)
-    assert words.notes == (f"the lights differ in {note}: the calibration frames keep the driver's {keyword}",)
+    kept = f"the calibration frames keep the driver's {keyword} and may not fit them all; plan such lights from separate folders"
+    assert words.notes == (f"the lights differ in {note}: {kept}",)
     assert keyword not in header_of(words, {}, "H\u03b1")
 
 
