@@ -167,7 +167,7 @@ def _shared(keyword: str, values: Iterable[T | None], is_same: Callable[[T, T], 
     if not others:
         return known[-1]
     stated = ", ".join(dict.fromkeys(str(value) for value in (*others, known[-1])))
-    kept = f"the calibration frames keep the driver's {keyword} and may not fit them all; plan such lights from separate folders"
+    kept = f"the calibration frames keep the driver's {keyword} and may not fit all lights; use separate folders"
     notes.append(f"the lights differ in {keyword} ({stated}): {kept}")
     return None
 

@@ -63,7 +63,7 @@ def test_equal_words_leave_the_header_as_it_is(tmp_path: Path) -> None:
 def test_words_on_which_lights_differ_are_not_taken_over(tmp_path: Path, other: Cards, note: str, keyword: str) -> None:
     usual = light("halpha", **BAYER)
     words = words_of(tmp_path, usual | other, usual)
-    kept = f"the calibration frames keep the driver's {keyword} and may not fit them all; plan such lights from separate folders"
+    kept = f"the calibration frames keep the driver's {keyword} and may not fit all lights; use separate folders"
     assert words.notes == (f"the lights differ in {note}: {kept}",)
     assert keyword not in header_of(words, {}, "H\u03b1")
 
