@@ -47,6 +47,11 @@ class Settings(Section):
         default=(), strict=False, description="The sets to shoot, as tables [[sets]]; not needed with --lights."
     )
 
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """All names of the camera, the driver's name first."""
+        return (self.camera.device, *(self.lights.camera_names or ()))
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         refuse(self._contradictions())

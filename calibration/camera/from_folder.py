@@ -13,7 +13,7 @@ from coldframe.calibration.camera.record import CameraRecord
 from coldframe.calibration.camera.study import StudiedSet, study
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import SUFFIXES, open_image, read_image_header, uint16_pixels
-from coldframe.calibration.files.keywords import ROLES
+from coldframe.calibration.files.keywords import ROLES, in_drivers_words
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, require_readable, setup_of
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
@@ -87,7 +87,7 @@ def _groups(folder: Path, kinds: Mapping[FrameKind, str], problems: list[str]) -
         if path.suffix.lower() not in SUFFIXES or not SKIPPED_FOLDERS.isdisjoint(below.parts):
             continue
         try:
-            header = read_image_header(path)
+            header = dict(in_drivers_words(read_image_header(path)))
             require_readable(setup_of(header), path)
         except FrameFileError as error:
             problems.append(str(error))

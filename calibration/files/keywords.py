@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from coldframe import __version__
-from coldframe.calibration.files.cards import Card, GarbledValue, HeaderValue
+from coldframe.calibration.files.cards import Card, GarbledValue, HeaderValue, ascii_text
 from coldframe.calibration.files.frame_file import STRUCTURAL
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
@@ -29,6 +29,10 @@ ROLES = {
 }
 """Values of CFROLE, a keyword of coldframe that distinguishes dark flats from darks."""
 
+DRIVERS_WORDS = {"INSTRUME": "CFCAMERA", "FILTER": "CFFILTER", "TELESCOP": "CFTELESC", "FOCALLEN": "CFFOCLEN"}
+"""Keywords that may take over the lights' words, and the keywords that then keep the rig's own words."""
+
+_COMMENTS = {kept: f"the rig's own {keyword}" for keyword, kept in DRIVERS_WORDS.items()}
 _KEPT_KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 
 
@@ -104,10 +108,11 @@ def setting_cards(
 def with_driver_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Card]:
     """Return our cards, with differing values of the driver in their comments, followed by the driver's other cards.
 
-    Unless the driver's header contains ROWORDER, rows are assumed to run from top to bottom, as INDI's drivers write
-    them.
+    If the header keeps our name of the camera or the filter in a keyword of `DRIVERS_WORDS`, our card gets the lights'
+    name. Unless the driver's header contains ROWORDER, rows are assumed to run from top to bottom, as INDI's drivers
+    write them.
     """
-    own = [_remembering(card, header) for card in ours]
+    own = [_in_lights_words(card, header) or _remembering(card, header) for card in ours]
     if "ROWORDER" not in header:
         own.append(Card("ROWORDER", "TOP-DOWN", "first row is the picture's top"))
     return own + other_cards(own, header)
@@ -117,10 +122,29 @@ def other_cards(ours: list[Card], header: Mapping[str, HeaderValue]) -> list[Car
     """Return the cards of a header that can be written in addition to our cards."""
     taken = {card.keyword for card in ours} | STRUCTURAL
     return [
-        Card(keyword, value)
+        Card(keyword, value, _COMMENTS.get(keyword, ""))
         for keyword, value in header.items()
         if keyword not in taken and _KEPT_KEYWORD.fullmatch(keyword) and _writable(value)
     ]
+
+
+def in_drivers_words(header: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
+    """Return a header with the rig's own words in place of those that were taken over from the lights."""
+    own = {keyword: header[kept] for keyword, kept in DRIVERS_WORDS.items() if kept in header}
+    return {keyword: value for keyword, value in header.items() if keyword not in _COMMENTS} | own
+
+
+def _in_lights_words(card: Card, header: Mapping[str, HeaderValue]) -> Card | None:
+    """Return our card with the lights' word, or None if no word was taken over for it."""
+    kept = header.get(DRIVERS_WORDS.get(card.keyword, ""))
+    if kept is None or _as_written(kept) != _as_written(card.value):
+        return None
+    return Card(card.keyword, header[card.keyword], f"{card.comment}, as in the lights")
+
+
+def _as_written(value: HeaderValue) -> str:
+    """Return a value as a header stores it; FITS ignores trailing blanks."""
+    return ascii_text(str(value)).rstrip()
 
 
 def _remembering(card: Card, header: Mapping[str, HeaderValue]) -> Card:

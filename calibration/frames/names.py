@@ -1,8 +1,11 @@
 """Names that different programs write for the same camera, telescope or filter."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 from coldframe.calibration.files.cards import ascii_text
+from coldframe.calibration.frames.setup import FrameSetup
 
 _WORDS = re.compile(r"[A-Z0-9]+")
 _GENERIC_WORDS = frozenset({"CAMERA", "CCD", "CMOS", "ZWO", "QHY", "QHYCCD", "PLAYERONE", "TOUPTEK", "INDI"})
@@ -33,6 +36,21 @@ def is_same_camera(one: str, other: str) -> bool:
     fewer, more = sorted((_model_words(one), _model_words(other)), key=len)
     has_number = any(character.isdigit() for word in fewer for character in word)
     return bool(fewer) and (fewer == more or (fewer < more and has_number))
+
+
+def under_one_name(setup: FrameSetup, camera_names: Sequence[str]) -> FrameSetup:
+    """Return a setup with the first of a camera's names if its header has any of them; see `is_same_camera`.
+
+    Parameters
+    ----------
+    setup
+        Setup of a frame or a master from any program.
+    camera_names
+        The driver's name of the camera and its configured aliases; may be empty.
+    """
+    if setup.camera is None or not any(is_same_camera(setup.camera, name) for name in camera_names):
+        return setup
+    return replace(setup, camera=camera_names[0])
 
 
 def _model_words(name: str) -> frozenset[str]:

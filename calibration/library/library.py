@@ -19,6 +19,7 @@ from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.durable import NotDurableError, link_durably, make_folder_durably
 from coldframe.calibration.files.frame_file import FrameFileError, read_header
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.files.keywords import in_drivers_words
 from coldframe.calibration.files.naming import name_part
 from coldframe.calibration.frames.matching import superseded
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
@@ -216,7 +217,7 @@ class Library:
         return None if known in {None, digest} else "SHA-256 differs: the file has changed since it was filed"
 
     def _place(self, master: Path, header: Header) -> Path:
-        setup = setup_of(header)
+        setup = setup_of(in_drivers_words(header))  # so that one camera has one folder
         assert setup.kind is not None
         date = "" if setup.taken_at is None else f"_{setup.taken_at.date().isoformat()}"
         stem = master.stem if master.stem.endswith(date) else master.stem + date

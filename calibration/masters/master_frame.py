@@ -44,10 +44,13 @@ _KEPT_OF_DRIVER = frozenset(
     {
         "ROWORDER", "BAYERPAT", "XBAYROFF", "YBAYROFF", "PIXSIZE1", "PIXSIZE2", "XPIXSZ", "YPIXSZ", "EGAIN", "CAMERAID",
         "TELESCOP", "FOCALLEN", "APTDIA", "FOCUSPOS", "ROTATANG", "COLORTYP",
-        "BIASSEC", "TRIMSEC", "DATASEC",
+        "BIASSEC", "TRIMSEC", "DATASEC", "INSTRUME", "CFCAMERA", "CFTELESC", "CFFOCLEN",
     }
 )  # fmt: skip
 """Cards of a raw frame that also apply to the master; other cards, such as the pointing, describe single frames."""
+
+_FILTER_KEYWORDS = frozenset({"FILTER", "CFFILTER"})
+"""Further cards of a raw frame that are true of a master for which the filter matters."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,7 +177,8 @@ def master_cards(master: MasterFrame) -> list[Card]:
         *master.remarks,
     ]
     header = master.header if master.overscan is None else corrected_header(master.header, master.overscan)
-    kept = {keyword: value for keyword, value in header.items() if keyword in _KEPT_OF_DRIVER}
+    keywords = _KEPT_OF_DRIVER if master.filter_name is None else _KEPT_OF_DRIVER | _FILTER_KEYWORDS
+    kept = {keyword: value for keyword, value in header.items() if keyword in keywords}
     inputs = [Card(f"IMCOM{number:03d}", name) for number, name in enumerate(master.inputs[:999], start=1)]
     return with_driver_cards(ours, kept) + inputs
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.frame_file import FrameFileError, read_header
 from coldframe.calibration.files.image_file import open_image
+from coldframe.calibration.files.keywords import in_drivers_words
 from coldframe.calibration.frames.matching import Tolerances, best_master
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.library.library import Library
@@ -181,9 +182,11 @@ def library_flat_shape(library: Path, flat: Path) -> FrameShape | None:
     FrameFileError, OSError
         If a file cannot be read.
     """
-    match = best_master(
-        setup_of(read_header(flat)), Library(library).catalogue().setups, FrameKind.FLAT, Tolerances(flat_days=1e9)
-    )
+    # In the rig's own words, because lights of other programs may have named the rig differently on earlier nights.
+    headers = Library(library).catalogue().headers
+    masters = {path: setup_of(in_drivers_words(header)) for path, header in headers.items()}
+    shot = setup_of(in_drivers_words(read_header(flat)))
+    match = best_master(shot, masters, FrameKind.FLAT, Tolerances(flat_days=1e9))
     if match.path is None:
         return None
     levels = np.asarray(open_image(match.path, flat.parent).pixels(), np.float32)

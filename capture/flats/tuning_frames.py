@@ -35,7 +35,7 @@ class TuningFrames:
         """Expose a test frame, show and save it, and return its statistics."""
         frame = await self._exposed(exposure_s)
         # Most cameras sum or average across colours when binning, so a binned frame is not a Bayer mosaic.
-        pattern = self.context.rig.camera.features.cfa_pattern if self.step.readout.binning == 1 else None
+        pattern = self.context.cfa_pattern if self.step.readout.binning == 1 else None
         measurement = await in_thread(measure, frame.pixels, saturation_adu, pattern)
         picture = await in_thread(preview, frame.pixels)
         title = f"{self.step.title}, test of {exposure_s:g} s"
@@ -50,4 +50,4 @@ class TuningFrames:
         return await in_thread(frame_shape, frame.pixels)
 
     async def _exposed(self, exposure_s: float) -> Frame:
-        return await expose_with_retries(self.context, self.number, FrameKind.FLAT, exposure_s)
+        return await expose_with_retries(self.context, self.number, FrameKind.FLAT, exposure_s, self.step.filter)

@@ -15,6 +15,7 @@ from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.night.night import Night
 from coldframe.capture.night.planned_steps import planned_steps
 from coldframe.capture.night.resuming import EarlierRun, earlier_run
+from coldframe.capture.planning.light_words import LightWords
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.rig.safe_state import SafeState
 from coldframe.capture.session.context import NightContext
@@ -81,6 +82,7 @@ async def assembled_night(
     clock: NightClock,
     *,
     deadline: datetime | None = None,
+    words: LightWords | None = None,
     safe_state: SafeState | None = None,
 ) -> AsyncIterator[AssembledNight]:
     """Assemble a night. Open its observers and run it within the block.
@@ -97,6 +99,8 @@ async def assembled_night(
         The night's event stream and time.
     deadline
         Time by which the last frame must be complete; None for no deadline. The warm-up may end later.
+    words
+        Words of the lights that the night's frames take over; None without lights.
     safe_state
         Makes the rig safe at the end; None for the default `SafeState`.
     """
@@ -107,7 +111,7 @@ async def assembled_night(
         events.subscribe(journal)
         # The next step begins only once the journal is on the disk, because a run after a power cut relies on it.
         events.add_flush(journal.flush)
-        context = night_context(settings, rig, files, events, clock, deadline=deadline)
+        context = night_context(settings, rig, files, events, clock, deadline=deadline, words=words)
         learned = LearnedFlats.load(folder.path.parent / LEARNED_FLATS)
         safe_state = safe_state or SafeState(settings, rig, events, clock)
         yield AssembledNight(Night(context, learned, safe_state, files.earlier), context.steering, journal)
@@ -121,9 +125,11 @@ def night_context(
     clock: NightClock,
     *,
     deadline: datetime | None = None,
+    words: LightWords | None = None,
 ) -> NightContext:
     """Return the context of a night, with its full budget of retries."""
     saved = files.earlier.saved if files.earlier is not None else SavedFrames(files.folder)
     # `Steering` follows the night through its events, so it is created before the first event.
     steering = Steering(events, clock)
-    return NightContext(settings, rig, files.folder, events, clock, Retries(), saved, steering, deadline)
+    words = words or LightWords()
+    return NightContext(settings, rig, files.folder, events, clock, Retries(), saved, steering, deadline, words)

@@ -132,7 +132,7 @@ class FrameExposer:
             await hold(self._context, self._setpoint_c)
 
     async def _deliver(self, exposure_s: float, filter_name: str | None) -> Frame:
-        frame = await expose_once(self._context, self._number, self._kind, exposure_s)
+        frame = await expose_once(self._context, self._number, self._kind, exposure_s, filter_name)
         self._delivered.add(frame, filter_name)
         return frame
 

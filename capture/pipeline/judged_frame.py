@@ -78,7 +78,7 @@ def cfa_pattern_of_frames(context: NightContext, readout: ReadoutSettings, kind:
 
     With an unknown pattern, the channels of flats cannot be scaled separately, so a notice reports the pattern.
     """
-    pattern = context.rig.camera.features.cfa_pattern
+    pattern = context.cfa_pattern
     if readout.binning != 1:
         return None  # the binned pixels of most cameras mix the colours
     try:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from statistics import median
 
-from coldframe.calibration.files.cards import ascii_text
 from coldframe.calibration.frames.matching import Tolerances
+from coldframe.calibration.frames.names import is_same_name
 from coldframe.calibration.frames.setup import FrameSetup, OpticalTrain
 from coldframe.capture.judging.thermometer import plausible_c
 from coldframe.config.counts import LightNoise
@@ -76,7 +76,7 @@ def lights_in_rig_terms(
         readout = _readout(setup.readout, known, settings)
         setpoint_c = reached_c[_stated_setpoint_c(setup, settings)]
         known_setup = replace(setup, readout=readout, setpoint_c=setpoint_c, cooled=setpoint_c is not None)
-        name = _name_in_wheel(setup.filter_name, rig.filters)
+        name = name_in_wheel(setup.filter_name, rig.filters)
         assert setup.exposure_s is not None
         lights.append(
             ShotLight(replace(known_setup, filter_name=name), readout, setpoint_c, setup.exposure_s, name, setup.train)
@@ -136,11 +136,14 @@ def _reached_setpoints_c(
     return reached_c
 
 
-def _name_in_wheel(name: str | None, filters: tuple[str, ...] | None) -> str | None:
-    """Return the wheel's spelling of a filter, or the name in the header if the wheel has no such filter."""
+def name_in_wheel(name: str | None, filters: tuple[str, ...] | None) -> str | None:
+    """Return the wheel's spelling of a filter, or the name in the header if the wheel has no such filter.
+
+    Case and accents do not count, and Greek letters may be spelt out.
+    """
     if name is None or filters is None:
         return name
-    return next((each for each in filters if ascii_text(each).casefold() == ascii_text(name).casefold()), name)
+    return next((each for each in filters if is_same_name(each, name)), name)
 
 
 def lights_text(count: int) -> str:

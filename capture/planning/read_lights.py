@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import SUFFIXES, UNREAD_FORMATS, read_image_header
 from coldframe.calibration.frames.names import is_same_camera
@@ -17,6 +18,9 @@ from coldframe.config.tables.sets import FrameSet
 from coldframe.errors import ColdframeError
 
 _IMAGES = SUFFIXES | UNREAD_FORMATS.keys()
+
+
+MOSAIC_KEYWORDS = ("BAYERPAT", "COLORTYP", "XBAYROFF", "YBAYROFF")
 
 
 class NoLightsError(ColdframeError):
@@ -37,12 +41,15 @@ class Lights:
         Errors of the files that could not be read.
     noises
         Noise of the measured lights, by path.
+    words
+        Name of the camera (INSTRUME) and cards about the colour filter array as the lights state them, by path.
     """
 
     setups: Mapping[Path, FrameSetup] = field(default_factory=dict)
     set_aside: Mapping[str, int] = field(default_factory=dict)
     faults: tuple[FrameFileError, ...] = ()
     noises: Mapping[Path, LightNoise] = field(default_factory=dict)
+    words: Mapping[Path, Mapping[str, HeaderValue]] = field(default_factory=dict)
 
 
 def light_files(folder: Path) -> list[Path]:
@@ -81,6 +88,7 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
     """
     names = tuple(camera_names)
     setups: dict[Path, FrameSetup] = {}
+    words: dict[Path, Mapping[str, HeaderValue]] = {}
     set_aside: Counter[str] = Counter()
     faults: list[FrameFileError] = []
     for path in light_files(folder):
@@ -98,12 +106,18 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
             continue
         if reason is None:
             setups[path] = replace(setup, camera=names[0])
+            words[path] = _words(setup, header)
         else:
             set_aside[reason] += 1
     if not setups:
         raise NoLightsError(_no_lights_text(folder, set_aside, faults))
     in_order = sorted(setups.items(), key=lambda item: item[1].taken_at.timestamp() if item[1].taken_at else 0.0)
-    return Lights(dict(in_order), dict(set_aside), tuple(faults))
+    return Lights(dict(in_order), dict(set_aside), tuple(faults), words=words)
+
+
+def _words(setup: FrameSetup, header: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
+    camera: dict[str, HeaderValue] = {} if setup.camera is None else {"INSTRUME": setup.camera}
+    return camera | {keyword: header[keyword] for keyword in MOSAIC_KEYWORDS if keyword in header}
 
 
 def _unfit(setup: FrameSetup, camera_names: tuple[str, ...]) -> str | None:

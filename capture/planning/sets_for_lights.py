@@ -26,6 +26,7 @@ from coldframe.capture.planning.lights_for_rig import (
     ShotLight,
     lights_in_rig_terms,
     lights_text,
+    name_in_wheel,
     with_configured_filters,
 )
 from coldframe.capture.planning.read_lights import Lights
@@ -109,7 +110,7 @@ def plan_for_lights(
         )
     ]
     newest = shot[-1]
-    library = _LibraryMasters(masters, settings.lights)
+    library = _LibraryMasters(_in_wheels_words(masters, known.filters), settings.lights, notes)
     darks = [library.need(group, FrameKind.DARK) for group in _dark_groups(shot)]
     setpoints = _setpoint_order(darks, newest, known.sensor_c, settings.cooling)
     flats = [_at_setpoint(need, setpoints[0]) for need in _flats(shot, library, settings, known, notes)]
@@ -127,10 +128,11 @@ def plan_for_lights(
 
 @dataclass(frozen=True, slots=True)
 class _LibraryMasters:
-    """The masters in the library, and the settings that limit their age."""
+    """The masters in the library, the settings that limit their age, and the notes for the user."""
 
     masters: Mapping[Path, FrameSetup]
     settings: LightsSettings
+    notes: list[str]
 
     def need(self, group: list[ShotLight], kind: FrameKind) -> NeededMaster:
         """Return the master that a group of lights needs, with the library's match for the newest light."""
@@ -139,10 +141,31 @@ class _LibraryMasters:
             dark_days=self.settings.fresh_dark_days,
             flat_days=self.settings.fresh_flat_days,
         )
-        match = best_master(group[-1].setup, self.masters, kind, fresh)
+        newest = group[-1].setup
+        match = best_master(newest, self.masters, kind, fresh)
         exposure_s = Counter(light.exposure_s for light in group).most_common(1)[0][0]
         light = replace(group[-1], exposure_s=exposure_s, noise=_most_sensitive_noise(group, kind))
-        return NeededMaster(_frame_set(light, kind, self.settings), len(group), match.path)
+        return NeededMaster(_frame_set(light, kind, self.settings), len(group), self._if_dated(match.path, newest))
+
+    def _if_dated(self, master: Path | None, light: FrameSetup) -> Path | None:
+        """Return a matching master, or None if its age is unknown: it would count as fresh for ever."""
+        if master is None or self.settings.trust_undated:
+            return master
+        dated = self.masters[master].taken_at is not None
+        if dated and light.taken_at is not None:
+            return master
+        undated = "the lights are" if dated else "it is"
+        note = f"{master.name} is not used, because {undated} undated: lights.trust_undated = true uses it"
+        if note not in self.notes:
+            self.notes.append(note)
+        return None
+
+
+def _in_wheels_words(masters: Mapping[Path, FrameSetup], filters: tuple[str, ...] | None) -> dict[Path, FrameSetup]:
+    """Return the masters with the wheel's spellings of their filters, as the lights have them."""
+    return {
+        path: replace(setup, filter_name=name_in_wheel(setup.filter_name, filters)) for path, setup in masters.items()
+    }
 
 
 def _most_sensitive_noise(group: list[ShotLight], kind: FrameKind) -> LightNoise | None:

@@ -1,5 +1,7 @@
 """Take one exposure: check its preconditions, expose, and check whether the rig changed during the exposure."""
 
+from dataclasses import replace
+
 from coldframe.capture.events.kinds import ExposureStarted
 from coldframe.capture.recovery.clock_jump import clock_checked
 from coldframe.capture.recovery.disk_full import wait_for_room
@@ -12,8 +14,12 @@ from coldframe.devices.camera import Frame
 from coldframe.devices.errors import DeviceLostError
 
 
-async def expose_with_retries(context: NightContext, step: int, kind: FrameKind, exposure_s: float) -> Frame:
+async def expose_with_retries(
+    context: NightContext, step: int, kind: FrameKind, exposure_s: float, filter_name: str | None = None
+) -> Frame:
     """Wait until the night is not paused, then expose one frame, with as many retries as the night allows.
+
+    See `expose_once`.
 
     Raises
     ------
@@ -27,13 +33,31 @@ async def expose_with_retries(context: NightContext, step: int, kind: FrameKind,
 
     async def attempt() -> Frame:
         await until_resumed(context, exposure_s)
-        return await expose_once(context, step, kind, exposure_s)
+        return await expose_once(context, step, kind, exposure_s, filter_name)
 
     return await with_retries(context, attempt)
 
 
-async def expose_once(context: NightContext, step: int, kind: FrameKind, exposure_s: float) -> Frame:
+async def expose_once(
+    context: NightContext, step: int, kind: FrameKind, exposure_s: float, filter_name: str | None = None
+) -> Frame:
     """Expose one frame. The caller must wait for the end of a pause first; see `until_resumed`.
+
+    Parameters
+    ----------
+    context
+        The night.
+    step
+        Number of the step, for events.
+    kind, exposure_s
+        Frame to expose.
+    filter_name
+        Filter in the beam, if the frame's header is to state it in the lights' words.
+
+    Returns
+    -------
+    Frame
+        The frame, with the lights' words added to the driver's header.
 
     Raises
     ------
@@ -55,4 +79,7 @@ async def expose_once(context: NightContext, step: int, kind: FrameKind, exposur
         raise DeviceLostError(unready[0], f"was lost or changed during an exposure ({path.name})")
     context.retries.breakers.worked(frame.camera)
     context.retries.hung_camera.worked()
-    return clock_checked(context, frame)
+    header = context.words.added_to(
+        frame.header, camera=frame.camera, filter_name=filter_name, shape=frame.pixels.shape
+    )
+    return clock_checked(context, replace(frame, header=header))

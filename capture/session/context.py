@@ -8,6 +8,7 @@ from coldframe.capture.events.kinds import Event, Notice
 from coldframe.capture.events.stream import EventStream
 from coldframe.capture.events.values import Severity, SkippedBy, Topic
 from coldframe.capture.judging.thermometer import FrozenReading
+from coldframe.capture.planning.light_words import LightWords
 from coldframe.capture.session.retry_budget import Retries
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.storage.night_folder import NightFolder
@@ -78,6 +79,8 @@ class NightContext:
         Requests of the user to pause, skip or abort.
     deadline
         Time by which the last frame must be complete; None if there is no deadline.
+    words
+        Words of the lights' headers that the frames take over.
     lamp, readings, announced
         Shared state of the panel's lamp, the thermometer, and announcements.
     """
@@ -91,6 +94,7 @@ class NightContext:
     saved: SavedFrames
     steering: Steering
     deadline: datetime | None = None
+    words: LightWords = field(default_factory=LightWords)
     lamp: Lamp = field(default_factory=Lamp)
     readings: FrozenReading = field(default_factory=FrozenReading)
     announced: Announced = field(default_factory=Announced)
@@ -99,6 +103,12 @@ class NightContext:
     def devices(self) -> tuple[Device, ...]:
         """All devices of the rig except those that the current set can do without."""
         return tuple(device for device in self.rig.devices if not self.can_do_without(device.name))
+
+    @property
+    def cfa_pattern(self) -> str | None:
+        """Colour filter array at the first pixel of unbinned frames, from the driver or else from the lights."""
+        features = self.rig.camera.features
+        return features.cfa_pattern or self.words.pattern_of((features.height, features.width))
 
     def can_do_without(self, device: str) -> bool:
         """Return whether the current set can do without the device. A panel must also be known to be dark."""

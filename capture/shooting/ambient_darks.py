@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from coldframe.calibration.files.frame_file import FrameFileError, read_header
+from coldframe.calibration.files.keywords import in_drivers_words
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.capture.shooting.set_inputs import DarkInputs, SetInputs, ShotSet
 from coldframe.capture.steps import ShootStep
@@ -62,7 +63,7 @@ def made_already(folder: NightFolder, step: ShootStep, camera: str) -> frozenset
     wanted, names = Wanted.of(step, camera, step.exposure_s), set[str]()
     for path in folder.masters():
         try:
-            header = read_header(path)
+            header = in_drivers_words(read_header(path))
         except FrameFileError:
             continue
         if wanted.includes(setup_of(header), header):

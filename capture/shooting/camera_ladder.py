@@ -142,7 +142,7 @@ class Characterisation:
                 series = TileSeries()
                 for _ in range(FRAMES_PER_RUNG):
                     context.require_time(exposure_s)
-                    frame = await expose_with_retries(context, number, FrameKind.FLAT, exposure_s)
+                    frame = await expose_with_retries(context, number, FrameKind.FLAT, exposure_s, light.filter)
                     await in_thread(self._keep_rung, frame, light.filter, series)
                 studied = StudiedSet(
                     frame.camera,

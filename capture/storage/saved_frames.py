@@ -10,6 +10,7 @@ from pathlib import Path
 
 from coldframe.calibration.files.cards import HeaderValue, ascii_text
 from coldframe.calibration.files.frame_file import FrameFileError, read_frame, read_header
+from coldframe.calibration.files.keywords import in_drivers_words
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.masters.reading import integrity_fault
 from coldframe.capture.steps import ShootStep
@@ -43,7 +44,13 @@ class Wanted:
         return cls(camera, step.kind, step.readout, step.setpoint_c, step.filter, exposure_s)
 
     def includes(self, setup: FrameSetup, header: Mapping[str, HeaderValue]) -> bool:
-        """Return whether a saved frame belongs to the set; readout settings that the set leaves open may differ."""
+        """Return whether a saved frame belongs to the set; readout settings that the set leaves open may differ.
+
+        Parameters
+        ----------
+        setup, header
+            Of the frame, in the rig's own words; see `in_drivers_words`.
+        """
         wanted, had = self.readout, setup.readout
         return (
             setup.kind is self.kind
@@ -83,7 +90,7 @@ class SavedFrames:
         self._faults: list[str] = []
         for path in sorted(paths):
             try:
-                header = read_header(path)
+                header = in_drivers_words(read_header(path))
             except FrameFileError as error:
                 self._quarantine(path, error.what)
             else:

@@ -15,6 +15,7 @@ from coldframe.calibration.defects.files import BadPixels, read_map
 from coldframe.calibration.defects.finding import NotJudgeableError
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import Correction, GlowError, MismatchError
 from coldframe.calibration.lights.caveats import temperature_caveat, temperature_cost
@@ -29,7 +30,7 @@ from coldframe.calibration.lights.files import (
 from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels
 from coldframe.calibration.lights.recipe import LightRecipe, NoMasterError, Subtract, recipe_for, ways_out
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.library import NoLibraryError, find_library
+from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
 
 THREADS = 2
 """Number of lights to calibrate at once, so that reading and computing overlap. Each needs the memory of four."""
@@ -158,7 +159,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     """
     try:
         lights = find_files(names)
-        catalogue = find_library(request.library).catalogue()
+        masters = masters_of(find_library(request.library))
         if request.defects is not None:
             request = replace(request, output=replace(request.output, defects=read_map(request.defects)))
     except (NothingFoundError, NoLibraryError, FrameFileError) as error:
@@ -167,8 +168,8 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     tally, find_hot = Tally(), cache(hot_pixels)
     try:
         with _progress(len(lights)) as advance:
-            for group in _grouped(lights, catalogue.setups, request, tally, advance):
-                _calibrate_group(group, catalogue.setups, request, find_hot, tally, advance)
+            for group in _grouped(lights, masters, request, tally, advance):
+                _calibrate_group(group, masters, request, find_hot, tally, advance)
     except KeyboardInterrupt:
         print(f"interrupted; {tally.done} of {len(lights)} lights calibrated", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -201,10 +202,11 @@ def _grouped(
 ) -> list[_Group]:
     """Group the lights by recipe, so that each master is read once; report lights that cannot be calibrated."""
     groups: dict[LightRecipe, _Group] = {}
+    camera_names = configured_camera_names()
     refused: dict[str, tuple[NoMasterError, FrameSetup, list[Path]]] = {}
     for path in lights:
         try:
-            setup = light_setup(path)
+            setup = under_one_name(light_setup(path), camera_names)
             recipe = recipe_for(setup, masters, request.subtract, with_flat=request.with_flat)
         except NoMasterError as error:
             refused.setdefault(str(error), (error, setup, []))[2].append(path)

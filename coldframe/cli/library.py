@@ -12,6 +12,7 @@ from coldframe.calibration.combining.finding import NothingFoundError, find_file
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError, read_header
 from coldframe.calibration.frames.matching import Match, best_master
+from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.library.export import export_siril, export_wbpp
 from coldframe.calibration.library.library import LIBRARY, Catalogue, Library, NotAMasterError
@@ -54,6 +55,20 @@ def find_library(folder: Path | None) -> Library:
     return Library(folder)
 
 
+def configured_camera_names() -> tuple[str, ...]:
+    """Return all names of the configured camera; nothing if there is no valid configuration."""
+    try:
+        return load_settings(find_config()).camera_names
+    except ConfigError:
+        return ()
+
+
+def masters_of(library: Library) -> dict[Path, FrameSetup]:
+    """Return the setups of the library's masters, by path, with one name for the configured camera."""
+    names = configured_camera_names()
+    return {path: under_one_name(setup, names) for path, setup in library.catalogue().setups.items()}
+
+
 def list_masters(folder: Path | None) -> ExitCode:
     """Print a table of the masters for each camera and its settings; return 1 if some files are not masters."""
     try:
@@ -92,15 +107,15 @@ def show_master(folder: Path | None, name: str) -> ExitCode:
 def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
     """Print the masters that match each light, and why the rest do not; return 1 if a light lacks a master."""
     try:
-        catalogue = find_library(folder).catalogue()
-        masters = catalogue.setups
+        library = find_library(folder)
+        catalogue, masters = library.catalogue(), masters_of(library)
         lights = find_files(names)
     except (NoLibraryError, NothingFoundError) as error:
         return _refuse(error)
-    worst = ExitCode.DONE
+    worst, camera_names = ExitCode.DONE, configured_camera_names()
     for light in lights:
         try:
-            setup = light_setup(light)
+            setup = under_one_name(light_setup(light), camera_names)
         except FrameFileError as error:
             worst = _refuse(error)
             continue
@@ -206,7 +221,7 @@ def prune_masters(folder: Path | None, *, dry_run: bool) -> ExitCode:
 def export_masters(folder: Path | None, target: Path, program: str) -> ExitCode:
     """Export the masters for another program."""
     try:
-        made = EXPORTS[program](find_library(folder).catalogue().setups, target)
+        made = EXPORTS[program](masters_of(find_library(folder)), target)
     except (NoLibraryError, NotDurableError) as error:
         return _refuse(error)
     for path in made:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.library.library import LIBRARY, Library
 from coldframe.capture.clock import clock_text
 from coldframe.capture.monitoring.progress.quantities import duration_text
@@ -18,7 +19,8 @@ from coldframe.capture.planning import sun
 from coldframe.capture.planning.deadline import fit_before_deadline
 from coldframe.capture.planning.estimates import Pace, estimate_s
 from coldframe.capture.planning.light_noise import light_noises
-from coldframe.capture.planning.lights_for_rig import RigSnapshot, lights_text
+from coldframe.capture.planning.light_words import LightWords, light_words
+from coldframe.capture.planning.lights_for_rig import RigSnapshot, lights_text, with_configured_filters
 from coldframe.capture.planning.night_plan import plan_night, shoot_step
 from coldframe.capture.planning.read_lights import Lights, NoLightsError, read_lights
 from coldframe.capture.planning.sets_for_lights import LightsPlan, NeededMaster, plan_for_lights
@@ -102,18 +104,21 @@ class NightPlan:
         Lights that need the sets; None if the configured sets are shot.
     for_lights
         Masters that the lights need; None if the configured sets are shot.
+    words
+        Words of the lights' headers that the night's frames take over.
     """
 
     settings: Settings
     lights: Lights | None = None
     for_lights: LightsPlan | None = None
+    words: LightWords = field(default_factory=LightWords)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for the user about skipped files and assumptions."""
         if self.lights is None or self.for_lights is None:
             return ()
-        return (*_set_aside(self.lights), *self.for_lights.notes)
+        return (*_set_aside(self.lights), *self.for_lights.notes, *self.words.notes)
 
 
 def plan_for(settings: Settings, lights_folder: Path | None, rig: RigSnapshot | None = None) -> NightPlan:
@@ -126,11 +131,13 @@ def plan_for(settings: Settings, lights_folder: Path | None, rig: RigSnapshot | 
     """
     if lights_folder is None:
         return NightPlan(settings)
-    lights = read_lights(lights_folder, (settings.camera.device, *(settings.lights.camera_names or ())))
+    lights = read_lights(lights_folder, settings.camera_names)
     lights = replace(lights, noises=light_noises(lights, settings))
-    masters = Library(settings.storage.folder / LIBRARY).catalogue().setups
+    setups = Library(settings.storage.folder / LIBRARY).catalogue().setups
+    masters = {path: under_one_name(setup, settings.camera_names) for path, setup in setups.items()}
     for_lights = plan_for_lights(lights, masters, settings, rig)
-    return NightPlan(settings.model_copy(update={"sets": for_lights.sets}), lights, for_lights)
+    words = light_words(lights, with_configured_filters(rig or RigSnapshot(), settings).filters)
+    return NightPlan(settings.model_copy(update={"sets": for_lights.sets}), lights, for_lights, words)
 
 
 def _set_aside(lights: Lights) -> Iterator[str]:

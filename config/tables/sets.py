@@ -44,9 +44,14 @@ class LightsSettings(Section):
     fresh_dark_days: float = Field(
         default=180.0, ge=0, le=3650, description="Largest age at which a dark or bias of the library is reused."
     )
+    trust_undated: bool = Field(
+        default=False,
+        description="Whether masters of the library count as fresh if they, or the lights, have no date in the header.",
+    )
     camera_names: DifferentNames | None = Field(
         default=None,
-        description="Other names of this camera in lights, if the capture program's name differs from the driver's.",
+        description="Other names of this camera in lights and masters, if the capture program's name differs from the "
+        "driver's.",
     )
     quiet_min: float = Field(
         default=30.0,

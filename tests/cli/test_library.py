@@ -62,6 +62,23 @@ def test_show(library: Library, masters: list[Path]) -> None:
     assert missing.stderr.startswith(f"nothing: neither a file nor a master in {library.folder}: ")
 
 
+def test_camera_names_of_the_configuration_hold_in_match_and_calibrate(
+    observatory: Observatory, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    light = observatory.light(tmp_path / "light.fits")
+    fits.setval(light, "INSTRUME", value="Main Imager")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    refused = run(library, "match", light)
+    assert refused.exit_code == ExitCode.INCOMPLETE
+    assert "camera is Coldframe Camera instead of Main Imager" in refused.stdout
+    config = tmp_path / "coldframe" / "coldframe.toml"
+    config.parent.mkdir()
+    config.write_text('[camera]\ndevice = "Coldframe Camera"\n[lights]\ncamera_names = ["Main Imager"]\n', "utf-8")
+    assert run(library, "match", light).exit_code == ExitCode.DONE
+    calibrate = ["calibrate", str(light), "--library", str(library.folder)]
+    assert CliRunner().invoke(app, calibrate, catch_exceptions=False).exit_code == ExitCode.DONE
+
+
 def test_match(observatory: Observatory, library: Library, tmp_path: Path) -> None:
     light = observatory.light(tmp_path / "light.fits")
     result = run(library, "match", light)

@@ -14,6 +14,7 @@ from coldframe.capture.events.stream import EventStream
 from coldframe.capture.events.values import NightOutcome
 from coldframe.capture.night.assembly import assembled_night, open_night_files
 from coldframe.capture.night.resuming import unfinished_night
+from coldframe.capture.planning.light_words import LightWords
 from coldframe.capture.session.steering import Steering
 from coldframe.config.settings import Settings
 from coldframe.config.simulated_rig import SimulatedRig
@@ -70,10 +71,12 @@ async def run_night(
     *,
     hear: Callable[[Event], None] = lambda _: None,
     steer: Callable[[Steering, EventStream], None] = lambda _steering, _events: None,
+    words: LightWords | None = None,
 ) -> NightRun:
     """Run a night over simulated devices, or resume a night that an earlier run left unfinished in the folder.
 
-    `meddle` may replace devices, `steer` may make requests, and `hear` is called with each event.
+    `meddle` may replace devices, `steer` may make requests, and `hear` is called with each event. The
+    frames take over `words`.
     """
     asyncio.get_running_loop().set_default_executor(Inline())
     clock, events, seen = NightClock(START), EventStream(), list[Event]()
@@ -84,7 +87,7 @@ async def run_night(
     await rig.connect()
     unfinished = unfinished_night(folder, clock.now(), rig.camera.name)
     files = open_night_files(folder, unfinished, settings, clock.now())
-    async with assembled_night(settings, rig, files, events, clock, deadline=deadline) as assembled:
+    async with assembled_night(settings, rig, files, events, clock, deadline=deadline, words=words) as assembled:
         steer(assembled.steering, events)
         outcome = await assembled.night.run()
     return NightRun(outcome, seen, files.folder.path)

@@ -23,6 +23,7 @@ from coldframe.capture.events.kinds import (
     StepEnded,
 )
 from coldframe.capture.events.values import NightOutcome, StepOutcome
+from coldframe.capture.planning.light_words import LightWords
 from coldframe.capture.storage.journal import Journal
 from coldframe.capture.storage.night_folder import FOLDERS, NightFolder
 from coldframe.config.examples import example_night
@@ -44,7 +45,13 @@ Stop = Callable[[Event], bool]
 
 
 async def ended_run(
-    settings: Settings, rig: SimulatedRig, folder: Path, stop: Stop, meddle: Callable[[Rig], Rig] = lambda rig: rig
+    settings: Settings,
+    rig: SimulatedRig,
+    folder: Path,
+    stop: Stop,
+    meddle: Callable[[Rig], Rig] = lambda rig: rig,
+    *,
+    words: LightWords | None = None,
 ) -> list[Event]:
     """Run a night until an event, and leave its files as they are then; return the events."""
     seen: list[Event] = []
@@ -55,7 +62,7 @@ async def ended_run(
             running.cancel()
         seen.append(event)
 
-    running = asyncio.create_task(run_night(settings, rig, folder, meddle, hear=watch))
+    running = asyncio.create_task(run_night(settings, rig, folder, meddle, hear=watch, words=words))
     with pytest.raises(asyncio.CancelledError):
         await running
     return seen

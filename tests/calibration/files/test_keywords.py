@@ -7,7 +7,7 @@ import pytest
 
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameEncoder, parse
-from coldframe.calibration.files.keywords import raw_cards
+from coldframe.calibration.files.keywords import in_drivers_words, raw_cards
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 SHAPE = (30, 40)
@@ -95,3 +95,24 @@ def test_our_keywords_take_precedence_and_other_driver_cards_are_kept() -> None:
     assert b"driver: 0.0" in head
     assert b"GAIN    =                    3" in head
     assert b"SET-TEMP" not in head
+
+
+def test_words_of_the_lights_take_the_place_of_ours() -> None:
+    driver: dict[str, HeaderValue] = {
+        "INSTRUME": "ZWO ASI2600MM Pro", "CFCAMERA": "Coldframe Camera", "FILTER": "HA", "CFFILTER": "Ha",
+        "TELESCOP": "Esprit 100", "CFTELESC": "EQMod Mount",
+    }  # fmt: skip
+    header = raw(FrameKind.FLAT, driver)
+    assert header.items() >= driver.items()
+    own = in_drivers_words(header)
+    assert (own["INSTRUME"], own["FILTER"], own["TELESCOP"]) == ("Coldframe Camera", "Ha", "EQMod Mount")
+    assert not {"CFCAMERA", "CFFILTER", "CFTELESC"} & own.keys()
+
+
+def test_names_are_compared_as_a_header_stores_them() -> None:
+    header = raw(FrameKind.FLAT, {"FILTER": "HALPHA", "CFFILTER": "Halpha"}, filter_name="H\u03b1 ")
+    assert header["FILTER"] == "HALPHA"
+
+
+def test_the_lights_word_for_another_filter_is_not_used() -> None:
+    assert raw(FrameKind.FLAT, {"FILTER": "HA", "CFFILTER": "Ha"}, filter_name="L")["FILTER"] == "L"

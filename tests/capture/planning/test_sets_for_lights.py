@@ -266,6 +266,36 @@ def test_stale_or_unsuitable_masters_are_shot_again(stale: FrameSetup) -> None:
     assert with_library(stale).sets == with_library().sets
 
 
+def test_an_undated_master_is_not_fresh_for_ever() -> None:
+    undated = master(FrameKind.FLAT, taken_at=None)
+    plan = with_library(undated)
+    assert "flat L" in titles(plan)
+    assert plan.notes == ("flat0.fits is not used, because it is undated: lights.trust_undated = true uses it",)
+    trusting = with_library(undated, given=settings(lights={"trust_undated": True}))
+    assert "flat L" not in titles(trusting)
+    assert trusting.notes == ()
+
+
+def test_a_dated_master_is_preferred_to_an_undated_one() -> None:
+    plan = with_library(master(FrameKind.FLAT, taken_at=None), master(FrameKind.FLAT, 0.5))
+    assert [need.master for need in plan.from_library] == [Path("flat1.fits")]
+    assert plan.notes == ()
+
+
+def test_undated_lights_do_not_make_an_old_master_fresh() -> None:
+    undated = {keyword: value for keyword, value in light().items() if keyword != "DATE-OBS"}
+    plan = plan_for_lights(shot(undated), {Path("flat.fits"): master(FrameKind.FLAT, 900)}, settings())
+    assert "flat L" in titles(plan)
+    assert plan.notes == ("flat.fits is not used, because the lights are undated: lights.trust_undated = true uses it",)
+
+
+def test_filters_of_masters_match_the_wheel_by_their_normalised_names() -> None:
+    wheel = {"device": "W", "names": ("L", "H\u03b1")}
+    library = {Path("flat.fits"): master(FrameKind.FLAT, filter_name="HALPHA")}
+    plan = plan_for_lights(shot(light("Halpha")), library, settings(wheel=wheel))
+    assert [need.master for need in plan.from_library] == [Path("flat.fits")]
+
+
 def test_the_age_of_stale_masters_is_configurable() -> None:
     old = master(FrameKind.FLAT, 9)
     assert "flat L" in titles(with_library(old))
