@@ -18,6 +18,7 @@ from coldframe.calibration.files.frame_file import FrameFileError, extension_pie
 from coldframe.calibration.files.image_file import open_image, read_image_header
 from coldframe.calibration.files.keywords import other_cards, software_card
 from coldframe.calibration.frames.matching import defect_map_faults
+from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.overscan import corrected_header
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, require_readable, setup_of
 from coldframe.calibration.lights.arithmetic import (
@@ -64,6 +65,8 @@ class Output:
         Defective pixels to replace by values from their neighbours; None replaces no pixels.
     blank
         True to set defective pixels to NaN instead; only for floats.
+    camera_names
+        Names of one camera; a map of defects may have a different one of them than the light.
     """
 
     floating: bool = False
@@ -71,6 +74,7 @@ class Output:
     e_per_adu: float | None = None
     defects: BadPixels | None = None
     blank: bool = False
+    camera_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +212,7 @@ def calibrate_file(
     e_per_adu = output.e_per_adu or _egain(header)
     result = _calibrated(pixels, planes, e_per_adu, output)
     if output.defects is not None:
-        _treat(result, output.defects, header, blank=output.blank)
+        _treat(result, output.defects, header, output)
     kept = {keyword: value for keyword, value in header.items() if not _OF_THE_RAW_FILE.fullmatch(keyword)}
     cards = [*_cards(light, header, recipe, e_per_adu), *_notes(recipe, planes), *result.cards]
     first = primary_pieces(result.signal, cards + other_cards(cards, kept))
@@ -258,15 +262,15 @@ def _calibrated(
     return result
 
 
-def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue], *, blank: bool) -> None:
+def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue], output: Output) -> None:
     """Replace the defects or set them to NaN, and document this in cards."""
-    setup = setup_of(header)
-    faults = defect_map_faults(setup, defects.setup)
+    setup = under_one_name(setup_of(header), output.camera_names)
+    faults = defect_map_faults(setup, under_one_name(defects.setup, output.camera_names))
     if faults:
         raise MismatchError(f"the defect map {defects.path} does not belong to these pixels: {', '.join(faults)}")
     result.cards.append(Card("CFDEFMAP", defects.path.name, "map or master with the defects"))
     result.cards.append(Card("CFDEFNUM", int(np.count_nonzero(defects.bad)), "number of defects"))
-    if blank:
+    if output.blank:
         result.signal[defects.bad] = result.uncertainty[defects.bad] = np.nan
         result.cards.append(Card("CFDEFHOW", "NaN", "replacement of defects"))
         return

@@ -6,8 +6,9 @@ from enum import StrEnum
 from math import inf
 from pathlib import Path
 
-from coldframe.calibration.frames.matching import Match, Tolerances, best_master, best_scalable_dark
+from coldframe.calibration.frames.matching import Match, best_master, best_scalable_dark
 from coldframe.calibration.frames.overscan import Overscan
+from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError

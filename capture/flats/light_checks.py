@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from coldframe.calibration.files.frame_file import FrameFileError, read_header
 from coldframe.calibration.files.image_file import open_image
 from coldframe.calibration.files.keywords import in_drivers_words
-from coldframe.calibration.frames.matching import Tolerances, best_master
+from coldframe.calibration.frames.matching import best_master
+from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import setup_of
 from coldframe.calibration.library.library import Library
 from coldframe.calibration.measuring.frame_shape import (

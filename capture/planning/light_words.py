@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from coldframe.calibration.files.cards import HeaderValue, ascii_text
 from coldframe.calibration.files.keywords import DRIVERS_WORDS
-from coldframe.calibration.frames.matching import Tolerances
+from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.capture.planning.lights_for_rig import name_in_wheel
 from coldframe.capture.planning.read_lights import MOSAIC_KEYWORDS, Lights

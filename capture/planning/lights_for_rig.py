@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from statistics import median
 
-from coldframe.calibration.frames.matching import Tolerances
 from coldframe.calibration.frames.names import is_same_name
+from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import FrameSetup, OpticalTrain
 from coldframe.capture.judging.thermometer import plausible_c
 from coldframe.config.counts import LightNoise

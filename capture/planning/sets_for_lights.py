@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, permutations
 from pathlib import Path
 
-from coldframe.calibration.frames.matching import Tolerances, best_master
+from coldframe.calibration.frames.matching import best_master
+from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import FrameSetup, OpticalTrain
 from coldframe.capture.planning.lights_for_rig import (
     RigSnapshot,

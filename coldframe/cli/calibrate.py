@@ -162,6 +162,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
         masters = masters_of(find_library(request.library))
         if request.defects is not None:
             request = replace(request, output=replace(request.output, defects=read_map(request.defects)))
+        request = replace(request, output=replace(request.output, camera_names=configured_camera_names()))
     except (NothingFoundError, NoLibraryError, FrameFileError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
@@ -202,11 +203,10 @@ def _grouped(
 ) -> list[_Group]:
     """Group the lights by recipe, so that each master is read once; report lights that cannot be calibrated."""
     groups: dict[LightRecipe, _Group] = {}
-    camera_names = configured_camera_names()
     refused: dict[str, tuple[NoMasterError, FrameSetup, list[Path]]] = {}
     for path in lights:
         try:
-            setup = under_one_name(light_setup(path), camera_names)
+            setup = under_one_name(light_setup(path), request.output.camera_names)
             recipe = recipe_for(setup, masters, request.subtract, with_flat=request.with_flat)
         except NoMasterError as error:
             refused.setdefault(str(error), (error, setup, []))[2].append(path)

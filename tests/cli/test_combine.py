@@ -115,7 +115,7 @@ def test_the_dark_is_subtracted_from_flats_and_black_ones_are_left_out(
     [
         ("one", "a single frame is not enough for a master"),
         ("sizes", "sets"),
-        ("lights", "no master"),
+        ("lights", "cannot be combined into a master"),
         ("nothing", "nothing is left"),
         ("output", "exists"),
         ("folder", "does not exist"),

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldframe.calibration.frames.matching import (
-    Tolerances,
     best_master,
     best_scalable_dark,
     defect_map_faults,
@@ -15,6 +14,7 @@ from coldframe.calibration.frames.matching import (
     superseded,
 )
 from coldframe.calibration.frames.overscan import Overscan, Section, Sections
+from coldframe.calibration.frames.rules import Tolerances
 from coldframe.calibration.frames.setup import FrameSetup, OpticalTrain
 from coldframe.calibration.lights.recipe import NoMasterError, Subtract, recipe_for
 from coldframe.config.frames import FrameKind, ReadoutSettings

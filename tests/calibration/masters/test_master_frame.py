@@ -62,7 +62,8 @@ def master(kind: FrameKind = FrameKind.DARK) -> MasterFrame:
         ),
         ({"setpoint_c": None, "sensor_c": None}, "MasterDark_ASI2600MM_G100_O50_300s_1x1.fits"),
         ({"setpoint_c": None, "sensor_c": -0.02}, "MasterDark_ASI2600MM_G100_O50_0C_300s_1x1.fits"),
-        ({"setpoint_c": -12.5}, "MasterDark_ASI2600MM_G100_O50_-12.5C_300s_1x1.fits"),
+        ({"setpoint_c": -12.5, "sensor_c": -12.3}, "MasterDark_ASI2600MM_G100_O50_-12.5C_300s_1x1.fits"),
+        ({"setpoint_c": -20.0}, "MasterDark_ASI2600MM_G100_O50_-10C_300s_1x1.fits"),
         ({"camera": "../ZWO CCD: é"}, "MasterDark_..-ZWO-CCD-e_G100_O50_-10C_300s_1x1.fits"),
     ],
 )

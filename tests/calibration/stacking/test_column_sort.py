@@ -322,7 +322,7 @@ def test_flats_equal_the_live_core_to_the_bit(pattern: str | None, tmp_path: Pat
 def test_frames_of_different_size_are_refused(tmp_path: Path) -> None:
     images = written(tmp_path, np.zeros((2, *SHAPE), np.uint16))
     (tmp_path / "odd.fits").write_bytes(fits_bytes(np.zeros((7, 44), np.uint16)))
-    with pytest.raises(MixedShapesError, match=r"odd.fits has 44 x 7 pixels, .*0000.fits 43 x 7"):
+    with pytest.raises(MixedShapesError, match=r"odd.fits has 44 x 7 pixels, but .*0000.fits has 43 x 7"):
         combine_columns([*images, open_image(tmp_path / "odd.fits", tmp_path)], Mean())
 
 

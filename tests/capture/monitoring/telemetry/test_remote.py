@@ -68,8 +68,8 @@ async def test_watcher_gets_all_events_and_steers_the_night(broker: Mosquitto) -
             await recorder.until(TOPICS.state, lambda state: state["steps"] == 2)
         watching = asyncio.create_task(watch())
         await eventually(lambda: events() == night.seen)
-        (attached,) = (update for update in seen if isinstance(update, Attached))
-        assert attached.allows_commands
+        # On a busy machine, the watcher may lose the broker and attach again.
+        assert all(attached.allows_commands for attached in seen if isinstance(attached, Attached))
         assert source.send(Command(Request.SKIP, 2)) is None
         await eventually(lambda: Answer("skip 2 it is") in seen)
         night.end()
