@@ -14,7 +14,7 @@ from coldframe.calibration.files.frame_file import FrameFileError, read_header
 from coldframe.calibration.frames.matching import Match, best_master
 from coldframe.calibration.frames.setup import FrameSetup, setup_of
 from coldframe.calibration.library.export import export_siril, export_wbpp
-from coldframe.calibration.library.library import LIBRARY, Library, NotAMasterError
+from coldframe.calibration.library.library import LIBRARY, Catalogue, Library, NotAMasterError
 from coldframe.calibration.lights.files import light_setup
 from coldframe.calibration.lights.recipe import treatments
 from coldframe.capture.monitoring.progress.quantities import exposure_text
@@ -60,10 +60,10 @@ def configured_camera_names() -> tuple[str, ...]:
         return ()
 
 
-def masters_of(library: Library) -> dict[Path, FrameSetup]:
+def masters_of(catalogue: Catalogue) -> dict[Path, FrameSetup]:
     """Return the setups of the library's masters, by path, with one name for the configured camera."""
     names = configured_camera_names()
-    return {path: under_one_name(setup, names) for path, setup in library.catalogue().setups.items()}
+    return {path: under_one_name(setup, names) for path, setup in catalogue.setups.items()}
 
 
 def list_masters(folder: Path | None) -> ExitCode:
@@ -104,7 +104,7 @@ def show_master(folder: Path | None, name: str) -> ExitCode:
 def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
     """Print the masters that match each light, and why others do not; return 1 if a light lacks a master."""
     try:
-        masters = masters_of(find_library(folder))
+        masters = masters_of(find_library(folder).catalogue())
         lights = find_files(names)
     except (NoLibraryError, NothingFoundError) as error:
         return _refuse(error)
@@ -190,7 +190,7 @@ def prune_masters(folder: Path | None, *, dry_run: bool) -> ExitCode:
 def export_masters(folder: Path | None, target: Path, program: str) -> ExitCode:
     """Lay out the masters for another program."""
     try:
-        made = EXPORTS[program](masters_of(find_library(folder)), target)
+        made = EXPORTS[program](masters_of(find_library(folder).catalogue()), target)
     except (NoLibraryError, NotDurableError) as error:
         return _refuse(error)
     for path in made:
