@@ -159,7 +159,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     """
     try:
         lights = find_files(names)
-        masters = masters_of(find_library(request.library))
+        masters = masters_of(find_library(request.library).catalogue())
         if request.defects is not None:
             request = replace(request, output=replace(request.output, defects=read_map(request.defects)))
         request = replace(request, output=replace(request.output, camera_names=configured_camera_names()))

@@ -63,10 +63,10 @@ def configured_camera_names() -> tuple[str, ...]:
         return ()
 
 
-def masters_of(library: Library) -> dict[Path, FrameSetup]:
+def masters_of(catalogue: Catalogue) -> dict[Path, FrameSetup]:
     """Return the setups of the library's masters, by path, with one name for the configured camera."""
     names = configured_camera_names()
-    return {path: under_one_name(setup, names) for path, setup in library.catalogue().setups.items()}
+    return {path: under_one_name(setup, names) for path, setup in catalogue.setups.items()}
 
 
 def list_masters(folder: Path | None) -> ExitCode:
@@ -107,8 +107,8 @@ def show_master(folder: Path | None, name: str) -> ExitCode:
 def match_lights(folder: Path | None, names: Sequence[str]) -> ExitCode:
     """Print the masters that match each light, and why the rest do not; return 1 if a light lacks a master."""
     try:
-        library = find_library(folder)
-        catalogue, masters = library.catalogue(), masters_of(library)
+        catalogue = find_library(folder).catalogue()
+        masters = masters_of(catalogue)
         lights = find_files(names)
     except (NoLibraryError, NothingFoundError) as error:
         return _refuse(error)
@@ -221,7 +221,7 @@ def prune_masters(folder: Path | None, *, dry_run: bool) -> ExitCode:
 def export_masters(folder: Path | None, target: Path, program: str) -> ExitCode:
     """Export the masters for another program."""
     try:
-        made = EXPORTS[program](masters_of(find_library(folder)), target)
+        made = EXPORTS[program](masters_of(find_library(folder).catalogue()), target)
     except (NoLibraryError, NotDurableError) as error:
         return _refuse(error)
     for path in made:
