@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import typer.main
 
+from coldframe.calibration.frames import spellings
 from coldframe.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -96,3 +97,18 @@ def test_the_index_lists_every_guide() -> None:
 )
 def test_missing_commands_and_options_are_found(text: str, wanted: list[str]) -> None:
     assert [fault for words in calls(text) for fault in faults(words)] == wanted
+
+
+def test_the_guide_to_foreign_files_lists_every_keyword() -> None:
+    page = (ROOT / "docs" / "foreign-files.md").read_text("utf-8")
+    values = [value for name, value in vars(spellings).items() if name.isupper() and not name.startswith("_")]
+    keywords = {keyword for value in values for keyword in flattened(value)}
+    assert {keyword for keyword in keywords if not re.search(rf"\b{re.escape(keyword)}\b", page)} == set()
+
+
+def flattened(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from flattened(each)
