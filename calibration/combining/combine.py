@@ -15,8 +15,9 @@ from coldframe.calibration.masters.flat_scaling import FlatScaler, NoSignalError
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.calibration.masters.reading import MasterPlanes
 from coldframe.calibration.stacking.clipping import STEP_ROWS, half_step
-from coldframe.calibration.stacking.column_sort import Scaling, combine_columns
+from coldframe.calibration.stacking.column_sort import Scaling, combine_columns, spread_corrections
 from coldframe.calibration.stacking.methods import Clipping, Method
+from coldframe.calibration.stacking.rounding import with_rounding
 from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError
@@ -118,9 +119,13 @@ def combine_frames(
     if kind is FrameKind.FLAT:
         stack, masked = stacking(images, method, _flat_recipe(first, images[0].shape, dark))
     else:
+        half_step_adu = _half_step_adu(frames)
         if isinstance(method, Clipping):
-            method = replace(method, sigma_floor_adu=_sigma_floor_adu(frames))
+            method = replace(method, sigma_floor_adu=half_step_adu)
+        else:
+            method = replace(method, step_adu=2 * half_step_adu)
         stack, masked = stacking(images, method, None)
+        stack = with_rounding(stack, method.step_adu, spread_corrections(stack.frames, method))
         if first.overscan is not None:
             stack = first.overscan.restored(stack, [frame.rest for frame in frames if frame.rest is not None])
         if dark is not None:
@@ -171,10 +176,15 @@ def _less(stack: Stack, bias: MasterPlanes) -> Stack:
     """Return the stack minus the bias; the error of the bias is added to the uncertainty of the stack."""
     if bias.mean.shape != stack.mean.shape:
         raise NotOneSetError(f"the bias has the shape {bias.mean.shape}, the darks {stack.mean.shape}")
-    return replace(stack, mean=stack.mean - bias.mean, uncertainty=np.hypot(stack.uncertainty, bias.uncertainty))
+    return replace(
+        stack,
+        mean=stack.mean - bias.mean,
+        uncertainty=np.hypot(stack.uncertainty, bias.uncertainty),
+        rounding_adu2=stack.rounding_adu2 + bias.rounding_adu2,
+    )
 
 
-def _sigma_floor_adu(frames: Sequence[RawFrame]) -> float:
+def _half_step_adu(frames: Sequence[RawFrame]) -> float:
     """Return half the step of the first frame with integer pixels, or 0 if all frames are floats; see `half_step`."""
     first = next((frame for frame in frames if frame.image.bits > 0 and frame.image.scale == 1), None)
     if first is None:

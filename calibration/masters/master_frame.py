@@ -16,12 +16,13 @@ from coldframe.calibration.files.keywords import ROLES, setting_cards, software_
 from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.frames.overscan import Overscan, corrected_header
 from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT
-from coldframe.calibration.masters.reading import integrity_fault, read_master
+from coldframe.calibration.masters.reading import MOST_VARIANCE_FACTORS, integrity_fault, read_master
 from coldframe.calibration.measuring.amp_glow import SIGNIFICANCE, AmpGlow, measure_glow
 from coldframe.calibration.measuring.statistics import central_region
 from coldframe.calibration.stacking.column_sort import method_trial
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.calibration.stacking.stack import Stack
+from coldframe.calibration.stacking.uncertainty import Trial
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 _TYPES = {
@@ -112,12 +113,14 @@ class MasterFrame:
         """Typical noise of the mean, in the unit of the mean; NaN for a single frame.
 
         This is the median of the uncertainty, corrected for the excess that the scatter of the uncertainty itself
-        causes.
+        causes. The part due to rounding is the same in all pixels.
         """
         known = self.stack.uncertainty[np.isfinite(self.stack.uncertainty)]
         if not known.size:
             return float("nan")
-        return float(np.median(known) * np.sqrt(method_trial(self.stack.frames, self.method).noise_fraction))
+        rounding = self.stack.rounding_adu2
+        scatter = max(float(np.median(known)) ** 2 - rounding, 0.0)
+        return float(np.sqrt(scatter * method_trial(self.stack.frames, self.method).noise_fraction + rounding))
 
 
 def master_name(master: MasterFrame) -> str:
@@ -205,9 +208,10 @@ def _method_cards(master: MasterFrame) -> list[Card]:
     rejected = Card("CFREJECT", master.stack.rejected_fraction, "fraction of the values rejected")
     cards = [*_rule_cards(master.method, master.stack.frames), rejected]
     if master.stack.frames > 1:
-        fraction = method_trial(master.stack.frames, master.method).frame_fraction
         cards.append(Card("CFUNCERT", "JCGM 101:2008 6.4.9", "UNCERT: standard uncertainty, wider for few frames"))
-        cards.append(Card("CFVAR1", fraction, "variance of a frame / (UNCERT^2 x COUNTS)"))
+        cards += _variance_cards(method_trial(master.stack.frames, master.method))
+    if master.stack.rounding_adu2 > 0:
+        cards.append(Card("CFROUND", master.stack.rounding_adu2, "[adu2] rounding in UNCERT^2, same for all frames"))
     if master.overscan is not None:
         cards += master.overscan.cards
     if master.kind is FrameKind.DARK:
@@ -221,6 +225,14 @@ def _method_cards(master: MasterFrame) -> list[Card]:
     if master.kind is FrameKind.FLAT:
         cards.append(Card("CFNORM", "mean 1 over all unmasked pixels", "for each colour of a filter array"))
     return cards
+
+
+def _variance_cards(trial: Trial) -> list[Card]:
+    """Return the factors from the squared uncertainty to the variance of a frame, by number of rejected values."""
+    return [
+        Card(f"CFVAR{rejected + 1}", factor, f"variance of a frame / (UNCERT^2 x COUNTS), {rejected} values rejected")
+        for rejected, factor in enumerate(trial.frame_fractions[:MOST_VARIANCE_FACTORS])
+    ]
 
 
 def _glow_card(glow: AmpGlow) -> Card:

@@ -18,12 +18,15 @@ class Stack:
         float32, shape (height, width): mean of the kept values, ADU.
     uncertainty
         float32, same shape: standard uncertainty of the mean, from the scatter of the kept values; see
-        `coldframe.calibration.stacking.uncertainty`. 0 where all kept values are equal, NaN where only one value is
-        kept.
+        `coldframe.calibration.stacking.uncertainty`. Where all kept values are equal, it is that of their rounding; it
+        is 0 there only for frames of floats. NaN where only one value is kept.
     counts
         uint16, same shape: number of values kept.
     recomputed
         Number of pixels for which the saved frames had to be read again.
+    rounding_adu2
+        ADU^2: the part of the squared uncertainty that does not decrease with the number of frames, because all frames
+        are rounded in the same way; see `coldframe.calibration.stacking.rounding`.
     """
 
     frames: int
@@ -31,6 +34,7 @@ class Stack:
     uncertainty: NDArray[np.float32]
     counts: NDArray[np.uint16]
     recomputed: int
+    rounding_adu2: float = 0.0
 
     @property
     def rejected_fraction(self) -> float:

@@ -15,6 +15,8 @@ from coldframe.calibration.frames.overscan import Overscan
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
 from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import Clipping, half_step
+from coldframe.calibration.stacking.pixel_state import scatter_corrections
+from coldframe.calibration.stacking.rounding import with_rounding
 from coldframe.calibration.stacking.stack import Stack
 from coldframe.capture.pipeline.accepted_frames import AcceptedFrame
 
@@ -116,6 +118,7 @@ class DarkStack:
         return FinishedStack(self._restored(stack), None, self._clipping, self._overscan)
 
     def _restored(self, stack: Stack) -> Stack:
+        stack = with_rounding(stack, self._clipping.step_adu, scatter_corrections(stack.frames, self._clipping))
         return stack if self._overscan is None else self._overscan.restored(stack, self._rests)
 
     def _reread(self, frames: Sequence[AcceptedFrame], places: NDArray[np.intp]) -> Iterator[NDArray[np.uint16]]:
