@@ -7,6 +7,8 @@ The table has a row for each method, number of frames N, step of the converter a
 mean squared ratio of error to uncertainty: 1 is right, and more means that the uncertainty is too small. The ratio of
 uncertainty to error is that of the root mean squares; JCGM 101:2008 makes it larger than 1 for few frames. The noise of
 a frame, as derived from the master, is relative to the true noise. Zeros are pixels with the uncertainty 0.
+
+The second table shows calibrated lights of an even sky, with a gain of 1 e-/ADU and a read noise of 1.5 e-.
 """
 
 import argparse
@@ -20,12 +22,15 @@ from coldframe.calibration.combining.combine import combine_frames
 from coldframe.calibration.combining.frame_sets import open_frames
 from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.frame_file import FrameEncoder
+from coldframe.calibration.lights.arithmetic import calibrate, correction, dark_subtraction
 from coldframe.calibration.masters.master_frame import write_master
-from coldframe.calibration.masters.reading import read_master
+from coldframe.calibration.masters.reading import MasterPlanes, read_master
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
 
 METHODS: tuple[Method, ...] = (Clipping(), Mean(), Median(), MedianClipping(), Winsorizing())
 SMALL_SETS = (5, 6, 8, 10, 12, 16, 20, 30, 50)
+SKIES_E = (2, 5, 10, 20, 50, 200)
+READ_NOISE_E = 1.5
 NOISE_STEPS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5)
 
 
@@ -73,9 +78,25 @@ def print_row(method: Method, frames: int, noise_steps: float, step_adu: int, sh
     )
 
 
+def print_sky(sky_e: float, shape: tuple[int, int]) -> None:
+    """Print the chi-square of a calibrated light, and the weighted mean of its pixels, as a row of a table."""
+    rng = np.random.default_rng(round(sky_e))
+    read_noise = float(np.hypot(READ_NOISE_E, 12**-0.5))
+    variance = np.full(shape, read_noise**2, np.float32)
+    dark = MasterPlanes(
+        rng.normal(500, read_noise / 50**0.5, shape).astype(np.float32), np.sqrt(variance / 50), variance, None, {}
+    )
+    pixels = np.rint(rng.poisson(sky_e, shape) + rng.normal(500, READ_NOISE_E, shape)).astype(np.uint16)
+    light = calibrate(pixels, correction(dark_subtraction(dark), None), 1.0)
+    uncertainty = light.uncertainty.astype(np.float64)
+    chi_square = np.mean(((light.signal - sky_e) / uncertainty) ** 2)
+    mean_e = np.average(light.signal, weights=uncertainty**-2)
+    print(f"| {sky_e:g} | {chi_square:.3f} | {100 * (mean_e / sky_e - 1):+.2f} |", flush=True)
+
+
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pixels", type=int, default=40_000, help="number of simulated pixels")
     width = 200
     shape = (parser.parse_args().pixels // width, width)
@@ -91,6 +112,10 @@ def main() -> None:
     for frames in (20, 100):
         for noise_steps in NOISE_STEPS:
             print_row(Clipping(), frames, noise_steps, 16, shape)
+    print("\n| sky, e- | chi-square | weighted mean, % from the truth |")
+    print("|---:|---:|---:|")
+    for sky_e in SKIES_E:
+        print_sky(sky_e, shape)
 
 
 if __name__ == "__main__":
