@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.combining.frame_sets import UNKNOWN_CAMERA, RawFrame
+from coldframe.calibration.combining.frame_sets import UNKNOWN_CAMERA, RawFrame, half_step_of
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.frames.setup import FrameSetup
@@ -14,7 +14,6 @@ from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
 from coldframe.calibration.masters.flat_scaling import FlatScaler, NoSignalError
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.calibration.masters.reading import MasterPlanes
-from coldframe.calibration.stacking.clipping import STEP_ROWS, half_step
 from coldframe.calibration.stacking.column_sort import Scaling, combine_columns, spread_corrections
 from coldframe.calibration.stacking.methods import Clipping, Method
 from coldframe.calibration.stacking.rounding import with_rounding
@@ -189,11 +188,8 @@ def _half_step_adu(frames: Sequence[RawFrame]) -> float:
     first = next((frame for frame in frames if frame.image.bits > 0 and frame.image.scale == 1), None)
     if first is None:
         return 0.0 if all(frame.image.bits < 0 for frame in frames) else 0.5
-    if first.half_step_adu is not None:
-        return first.half_step_adu
-    whole = first.image
-    top = max(0, (whole.shape[0] - STEP_ROWS) // 2)
-    return half_step(whole.rows(top, min(top + STEP_ROWS, whole.shape[0])).astype(np.int64))
+    known = half_step_of(first.image) if first.half_step_adu is None else first.half_step_adu
+    return 0.5 if known is None else known
 
 
 def _flat_recipe(flats: FrameSetup, shape: tuple[int, int], dark: MasterPlanes | None) -> FlatRecipe:

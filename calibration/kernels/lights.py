@@ -31,7 +31,7 @@ def average_locally(light: U16 | F32, subtracted: F32, period: int, lowest: floa
     reach = REACH * period
     levels = np.empty((height, width), np.float32)
     for row in range(height):
-        limit_levels(light[row], subtracted[row], np.float32(lowest), np.float32(highest), levels[row])
+        limit_levels(light[row], subtracted[row], lowest, highest, levels[row])
     sums = np.empty(width, np.float32)
     for row in range(height):
         sums[:] = 0
@@ -46,11 +46,11 @@ def average_locally(light: U16 | F32, subtracted: F32, period: int, lowest: floa
 @kernel
 def limit_levels(light: U16 | F32, subtracted: F32, lowest: float, highest: float, levels: F32) -> None:
     """Write the levels of a row above the dark, limited to a range; NaN becomes the lowest level."""
+    low, high = np.float32(lowest), np.float32(highest)
     for column in range(light.size):
         level = np.float32(light[column]) - subtracted[column]
         # A comparison with NaN is false, which yields the limit.
-        level = max(lowest, level)
-        levels[column] = min(highest, level)
+        levels[column] = min(high, max(low, level))
 
 
 @kernel

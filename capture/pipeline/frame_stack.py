@@ -91,13 +91,15 @@ class DarkStack:
 
     def fold(self, pixels: NDArray[np.uint16], _exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
         """Fold a frame; see `FrameStack`."""
+        raw = pixels
         if self._overscan is not None:
-            pixels, rest = self._overscan.correct_words(pixels)
+            pixels, rest = self._overscan.correct_words(raw)
             self._rests.append(rest)
         if self._accumulator is None:
             self._accumulator = _accumulator_for(pixels, self._planned_frames)
-            # Frames of a few values each, as of 12 bits on a scale of 16, scatter by less than a step.
-            self._clipping = Clipping(sigma_floor_adu=half_step(pixels))
+            # Frames of a few values each, as of 12 bits on a scale of 16, scatter by less than a step. The subtraction
+            # of the overscan shifts the levels of each line, and hides the step.
+            self._clipping = Clipping(sigma_floor_adu=half_step(raw))
         self._accumulator.add(pixels, digest)
         return pixels
 

@@ -133,7 +133,7 @@ def _title(record: CameraRecord) -> str:
 def _rows(record: CameraRecord) -> Iterator[tuple[str, str, str]]:
     below_e = record.read_noise_below_e
     if below_e is not None:
-        yield "read noise", f"below {below_e:.2g}", "e- (hidden by the steps of the converter)"
+        yield "read noise", f"below {below_e:.2g}", "e- (half a step)"
     figures = [
         ("gain", record.e_per_adu, "e-/ADU"),
         *([("read noise", record.read_noise_e, "e-")] if below_e is None else []),

@@ -65,7 +65,7 @@ def test_hidden_read_noise_is_a_limit_and_linearity_has_an_error(
     assert show_cameras(None, tmp_path, None) is ExitCode.DONE
     out = capsys.readouterr().out
     assert "below 2" in out
-    assert "hidden by the steps of the converter" in out
+    assert "e- (half a step)" in out
     assert "0.31 ± 0.04" in out
 
 
