@@ -24,7 +24,7 @@ from coldframe.calibration.files.cards import Card
 from coldframe.calibration.files.frame_file import FrameEncoder
 from coldframe.calibration.lights.arithmetic import calibrate, correction, dark_subtraction
 from coldframe.calibration.masters.master_frame import write_master
-from coldframe.calibration.masters.reading import MasterPlanes, read_master
+from coldframe.calibration.masters.reading import MasterPlanes, kept_scatter, read_master
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
 
 METHODS: tuple[Method, ...] = (Clipping(), Mean(), Median(), MedianClipping(), Winsorizing())
@@ -63,7 +63,7 @@ def compared(method: Method, frames: int, noise_steps: float, step_adu: int, sha
     return Truth(
         float(np.mean((error[known] / uncertainty[known]) ** 2)) if known.any() else np.inf,
         float(np.sqrt(np.mean(uncertainty**2) / np.mean(error**2))),
-        float(np.sqrt(master.frame_variance.mean() / frame_variance)),
+        float(np.sqrt(kept_scatter(master).mean() / frame_variance)),
         1e6 * float(np.mean(~known)),
     )
 

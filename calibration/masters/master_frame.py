@@ -228,11 +228,13 @@ def _method_cards(master: MasterFrame) -> list[Card]:
 
 
 def _variance_cards(trial: Trial) -> list[Card]:
-    """Return the factors from the squared uncertainty to the variance of a frame, by number of rejected values."""
-    return [
-        Card(f"CFVAR{rejected + 1}", factor, f"variance of a frame / (UNCERT^2 x COUNTS), {rejected} values rejected")
-        for rejected, factor in enumerate(trial.frame_fractions[:MOST_VARIANCE_FACTORS])
-    ]
+    """Return the factors from the squared uncertainty to the variances of a frame, by number of rejected values."""
+    frame, scatter = trial.frame_fractions[:MOST_VARIANCE_FACTORS], trial.scatter_fractions[:MOST_VARIANCE_FACTORS]
+    cards = [Card("CFVAR1", frame[0], "variance of a frame / (UNCERT^2 x COUNTS)")]
+    cards += [Card(f"CFVAR{count + 1}", frame[count], f"{count} values rejected") for count in range(1, len(frame))]
+    cards.append(Card("CFSCA1", scatter[0], "variance of the values / (UNCERT^2 x COUNTS)"))
+    cards += [Card(f"CFSCA{count + 1}", scatter[count], f"{count} values rejected") for count in range(1, len(scatter))]
+    return cards
 
 
 def _glow_card(glow: AmpGlow) -> Card:

@@ -39,6 +39,9 @@ class Trial(NamedTuple):
     corrections
         float64, shape (frames + 1,): squared standard uncertainty divided by the squared standard error from the
         scatter of the kept values, by number of kept values; rounded so that all machines agree.
+    frame_corrections
+        float64, same shape: variance with which another single value is predicted, divided by the variance of the kept
+        values.
     true
         Variance of the combined value.
     suggested
@@ -48,6 +51,7 @@ class Trial(NamedTuple):
     """
 
     corrections: NDArray[np.float64]
+    frame_corrections: NDArray[np.float64]
     true: float
     suggested: float
     kept_scatter: float
@@ -59,14 +63,21 @@ class Trial(NamedTuple):
 
     @property
     def frame_fractions(self) -> list[float]:
-        """Variance of single values divided by squared standard uncertainty times number of kept values.
+        """Variance of another single value, divided by squared standard uncertainty times number of kept values.
 
         The list has a factor for each number of rejected values from 0; the last factor holds for larger numbers, too.
-        The product is the scatter of the kept values, corrected for its mean over all samples.
         """
+        return self._by_rejected(self.frame_corrections / self.corrections)
+
+    @property
+    def scatter_fractions(self) -> list[float]:
+        """Variance of the kept values, corrected for its mean over all samples, divided by the same product."""
+        return self._by_rejected(1 / (self.kept_scatter * self.corrections))
+
+    def _by_rejected(self, fractions: NDArray[np.float64]) -> list[float]:
         changes = np.flatnonzero(np.diff(self.corrections))
         fewest = int(changes[0]) if changes.size else self.corrections.size - 1
-        return [round(1 / (self.kept_scatter * each), 5) for each in self.corrections[fewest:][::-1].tolist()]
+        return [round(each, 5) for each in fractions[fewest:][::-1].tolist()]
 
 
 def student_variance(frames: int) -> float:
@@ -113,9 +124,10 @@ def trial_result(
     variance = wide.var(axis=0, ddof=1)
     moved = (value[known] - wide.mean(axis=0)) ** 2 / variance
     squared = standard_error[known].astype(np.float64) ** 2 / variance
-    corrections = _corrections(frames, moved, squared, kept)
+    corrections, frame_corrections = _corrections(frames, moved, squared, kept)
     return Trial(
         corrections,
+        frame_corrections,
         1 / frames + float(moved.mean()),
         float((corrections[kept] * squared).mean()),
         float((squared * kept).mean()),
@@ -125,24 +137,26 @@ def trial_result(
 def _corrections(
     frames: int, moved: NDArray[np.float64], squared: NDArray[np.float64], kept: NDArray[np.uint16]
 ) -> NDArray[np.float64]:
-    """Return the corrections by number of kept values, from d^2, e^2 and these numbers; see `trial_result`."""
-    corrections = np.full(frames + 1, student_variance(frames))
+    """Return both corrections by number of kept values, from d^2, e^2 and these numbers; see `trial_result`."""
+    student = student_variance(frames)
+    corrections = np.full((2, frames + 1), student)
     for number in np.unique(kept)[::-1].tolist():
         alike = kept == number
         enough = np.count_nonzero(alike) >= FEWEST_ALIKE
         if not enough:
             alike = kept <= number
         # Smaller numbers, which may be absent from the trial, are assumed to be at least as uncertain.
-        corrections[: number + 1] = round(_correction(frames, number, moved[alike], squared[alike]), 3)
+        error, scatter = squared[alike], squared[alike] * kept[alike]
+        corrections[0, : number + 1] = round(_correction(student / frames + moved[alike], error, number), 3)
+        corrections[1, : number + 1] = round(_correction(np.full(scatter.size, student), scatter, number), 3)
         if not enough:
             break
     corrections.flags.writeable = False
     return corrections
 
 
-def _correction(frames: int, kept: int, moved: NDArray[np.float64], squared: NDArray[np.float64]) -> float:
-    """Return the mean chi-square or, if it does not exist, the ratio of the mean variances times Student's variance."""
-    student = student_variance(frames)
+def _correction(true: NDArray[np.float64], estimated: NDArray[np.float64], kept: int) -> float:
+    """Return the mean ratio of two variances or, if it does not exist, the ratio of their means."""
     if kept >= FEWEST_KEPT_FOR_CHI_SQUARE:
-        return float(((student / frames + moved) / squared).mean())
-    return student * (1 / frames + float(moved.mean())) / float(squared.mean())
+        return float((true / estimated).mean())
+    return float(true.mean()) / float(estimated.mean())

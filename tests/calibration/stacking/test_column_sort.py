@@ -274,7 +274,9 @@ def test_the_mean_square_of_error_over_uncertainty_is_one(method: Method, count:
     rng = np.random.default_rng(count)
     frames = rng.normal(3000, 60, (count, 200, 200)).round().astype(np.uint16)
     stack = combined(frames, method)
-    assert np.mean(((stack.mean - 3000.0) / stack.uncertainty) ** 2) == pytest.approx(1, abs=0.03)
+    # Of six values, clipping sometimes leaves four that are close together; a few of these pixels determine the mean.
+    tolerance = 0.03 if count > 6 else 0.1
+    assert np.mean(((stack.mean - 3000.0) / stack.uncertainty) ** 2) == pytest.approx(1, abs=tolerance)
 
 
 @pytest.mark.deep
@@ -293,7 +295,7 @@ def test_noise_and_scatter_follow_from_the_uncertainty(method: Method, count: in
     stack, trial = combined(frames, method), method_trial(count, method)
     squared = stack.uncertainty.astype(float) ** 2
     assert squared.mean() * trial.noise_fraction == pytest.approx(np.mean((stack.mean - 3000.0) ** 2), rel=0.03)
-    factors = np.array(trial.frame_fractions)
+    factors = np.array(trial.scatter_fractions)
     scatter = squared * stack.counts * factors[np.minimum(count - stack.counts, len(factors) - 1)]
     assert np.mean(scatter) == pytest.approx(60**2, rel=0.02)
 
