@@ -11,7 +11,7 @@ the four colour planes of each tile is a separate point on the photon transfer c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import hypot, inf, sqrt
+from math import exp, hypot, inf, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,9 @@ SATURATED_RATIO = 0.95
 LEAST_LIT = 0.1
 """Tiles with less than this fraction of the median tile's signal are overscan or outside the image circle."""
 
+LEAST_NOISE_STEPS = 0.5
+"""Lowest noise, in steps of the converter, that its rounding does not hide."""
+
 LINEAR_RANGE = (0.05, 0.95)
 """Range of signals in which linearity is measured, relative to saturation (EMVA 1288, 4.0 linear, section 6.7)."""
 
@@ -72,6 +75,8 @@ class TileNoise:
         Number of frames in the set.
     step_adu
         Smallest step between values in the files, such as 16 for 12-bit values scaled to 16 bits.
+    frame_levels_adu
+        Median level of the tiles in each frame, in the order of the frames.
     """
 
     level_adu: F64
@@ -79,6 +84,7 @@ class TileNoise:
     variance_scatter: float
     frames: int
     step_adu: int
+    frame_levels_adu: tuple[float, ...] = ()
 
 
 class TileSeries:
@@ -100,6 +106,7 @@ class TileSeries:
         self._squares: F64 = np.zeros(())
         self._values: F64 = np.zeros(())
         self._bits = 0
+        self._levels: list[float] = []
 
     def add(self, pixels: NDArray[np.uint16]) -> None:
         """Add the next frame.
@@ -127,6 +134,7 @@ class TileSeries:
             self._squares = self._squares + squares
             self._values = self._values + counts
         self._previous = values
+        self._levels.append(float(np.median(values.mean(axis=(3, 4)))))
         self.frames += 1
 
     def noise(self) -> TileNoise:
@@ -147,7 +155,8 @@ class TileSeries:
             variance = (self._squares / (2 * self._values)).reshape(layout)
             scatter = sqrt((3 * self.frames - 4) / PIXELS_PER_POINT) / (self.frames - 1)
         step = self._bits & -self._bits or 1
-        return TileNoise(np.nanmean(levels, axis=1).reshape(layout), variance, scatter, self.frames, step)
+        levels_adu = np.nanmean(levels, axis=1).reshape(layout)
+        return TileNoise(levels_adu, variance, scatter, self.frames, step, tuple(self._levels))
 
 
 def sample_tiles(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
@@ -217,7 +226,9 @@ def read_noise_adu(dark: TileNoise) -> Measured:
     """Return the temporal noise of a pixel in the shortest dark frames, without the rounding noise of the converter.
 
     A uniform step d adds a variance of d^2 / 12 (Sheppard's correction, EMVA 1288, equation 8) if the noise is above
-    0.4 steps.
+    `LEAST_NOISE_STEPS`. Below that, the scatter depends on where the levels are between two steps, and the noise cannot
+    be derived from it. The remaining dependence is included in the error; it is the first term of the Fourier series of
+    the rounding error (B. Widrow and I. Kollar, Quantization Noise, 2008, chapter 4).
 
     Parameters
     ----------
@@ -239,6 +250,9 @@ def read_noise_adu(dark: TileNoise) -> Measured:
     variance = float(variances[near].mean())
     error = dark.variance_scatter * variance / sqrt(near.sum())
     noise = sqrt(max(variance - dark.step_adu**2 / 12, 0.0))
+    steps_squared = (noise / dark.step_adu) ** 2
+    rounding = dark.step_adu**2 * (4 * steps_squared + 1 / pi**2) * exp(-2 * pi**2 * steps_squared)
+    error = hypot(error, rounding)
     return Measured(noise, error / (2 * noise) if noise else sqrt(error))
 
 
@@ -374,6 +388,26 @@ def nonlinearity(exposures_s: Sequence[float], signals_adu: Sequence[float], sat
         line = slope * exposures[counting] + zero
         deviations[counting] = signals[counting] / line - 1
     return deviations
+
+
+def ladder_error(signals_adu: Sequence[tuple[float, float]]) -> float:
+    """Return the relative error of the mean signals of a ladder of exposures, which is climbed up and then down.
+
+    The mean of both ways cancels a light that drifts evenly. What differs otherwise is the error: the relative
+    differences between the two ways, minus the part that is proportional to the time between them.
+
+    Parameters
+    ----------
+    signals_adu
+        Signals of each rung on the way up and on the way down, ADU, from the faintest rung to the brightest; at least
+        two rungs.
+    """
+    up, down = np.asarray(signals_adu, np.float64).T
+    differences = 2 * (down - up) / (down + up)
+    # The frames of the brightest rung follow each other, those of the next rung have two frames between them.
+    apart = 2.0 * np.arange(differences.size)[::-1] + 1
+    rest = differences - apart * (apart @ differences) / (apart @ apart)
+    return float(sqrt(rest @ rest / (differences.size - 1)) / 2)
 
 
 def doubling_temperature_c(sensor_c: Sequence[float], dark_e_per_s: Sequence[float]) -> float | None:

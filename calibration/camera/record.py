@@ -54,10 +54,11 @@ class CurvePoint(RecordPart):
 
 
 class LinearityPoint(RecordPart):
-    """A signal above the dark in ADU, and its relative deviation from a straight line fitted against exposure."""
+    """A signal above the dark, ADU, and its relative deviation from the straight line over exposure, with its error."""
 
     signal_adu: Positive
     deviation: Finite
+    error: NotNegative = 0.0
 
 
 class DarkCurrent(RecordPart):
@@ -78,6 +79,8 @@ class CameraRecord(RecordPart):
         Gain: electrons per ADU of the files.
     read_noise_e
         Read noise of the shortest exposure in electrons, without noise common to a row.
+    read_noise_below_e
+        Limit of the read noise, if it is hidden by the rounding of the converter; `read_noise_e` is then None.
     bias_adu
         Level of the shortest exposure.
     saturation_adu
@@ -95,6 +98,7 @@ class CameraRecord(RecordPart):
     measured_at: AwareDatetime
     e_per_adu: Figure | None = None
     read_noise_e: Figure | None = None
+    read_noise_below_e: Positive | None = None
     bias_adu: NotNegative | None = None
     saturation_adu: Figure | None = None
     curve: tuple[CurvePoint, ...] = ()
@@ -122,6 +126,11 @@ class CameraRecord(RecordPart):
     def largest_deviation(self) -> float | None:
         """Largest relative deviation from linearity."""
         return max((abs(point.deviation) for point in self.linearity), default=None)
+
+    @property
+    def deviation_error(self) -> float:
+        """Largest relative error of a deviation from linearity; 0 if it is unknown."""
+        return max((point.error for point in self.linearity), default=0.0)
 
     @property
     def doubling_c(self) -> float | None:
@@ -186,6 +195,8 @@ def merged(records: Sequence[CameraRecord]) -> CameraRecord:
     """
     newest: dict[str, object] = {}
     for record in records:
+        if record.read_noise_e is not None or record.read_noise_below_e is not None:
+            newest |= {"read_noise_e": None, "read_noise_below_e": None}
         newest |= {name: value for name, value in record if value is not None and value != ()}
     currents = {(round(each.sensor_c), each.exposure_s): each for record in records for each in record.dark_current}
     newest["dark_current"] = tuple(currents.values())

@@ -8,11 +8,13 @@ from math import sqrt
 import numpy as np
 
 from coldframe.calibration.camera.photon_transfer import (
+    LEAST_NOISE_STEPS,
     Measured,
     TileNoise,
     bright_signal_adu,
     dark_current_e_per_s,
     electrons_per_adu,
+    ladder_error,
     nonlinearity,
     read_noise_adu,
     saturation_adu,
@@ -80,6 +82,8 @@ def study(sets: Sequence[StudiedSet], measured_at: datetime, known: Measured | N
         noise_adu = read_noise_adu(shortest.noise)
     except ValueError:  # damaged frames
         return None
+    limit_adu = LEAST_NOISE_STEPS * shortest.noise.step_adu
+    hidden = noise_adu.value < limit_adu
     first = sets[0]
     return CameraRecord(
         camera=first.camera,
@@ -89,7 +93,8 @@ def study(sets: Sequence[StudiedSet], measured_at: datetime, known: Measured | N
         readout_mode=first.readout.readout_mode,
         measured_at=measured_at,
         e_per_adu=Figure.of(measured) if measured else None,
-        read_noise_e=_read_noise(noise_adu, e_per_adu),
+        read_noise_e=None if hidden else _read_noise(noise_adu, e_per_adu),
+        read_noise_below_e=limit_adu * e_per_adu.value if hidden else None,
         bias_adu=bias_adu,
         saturation_adu=Figure.of(saturation) if saturation else None,
         curve=tuple(_curve(sets, darks)),
@@ -152,12 +157,27 @@ def _linearity(
 ) -> Iterator[LinearityPoint]:
     for reference, others in _ladders(sets):
         dark = _dark_of(reference, darks).noise
-        steps = [reference, *others]
-        signals = [bright_signal_adu(each.noise, reference.noise, dark) for each in steps]
-        deviations = nonlinearity([each.exposure_s for each in steps], signals, saturation_signal_adu)
+        rungs = sorted(others, key=lambda each: each.exposure_s)
+        # The reference was shot at another time, and the light may have drifted since then.
+        for steps in (rungs, [reference, *rungs]):
+            signals = [bright_signal_adu(each.noise, reference.noise, dark) for each in steps]
+            deviations = nonlinearity([each.exposure_s for each in steps], signals, saturation_signal_adu)
+            counting = np.isfinite(deviations)
+            if counting.any():
+                break
+        error = _ladder_error([step for step, counts in zip(steps, counting, strict=True) if counts], dark)
         for signal, deviation in zip(signals, deviations.tolist(), strict=True):
             if np.isfinite(deviation) and signal > 0:
-                yield LinearityPoint(signal_adu=signal, deviation=deviation)
+                yield LinearityPoint(signal_adu=signal, deviation=deviation, error=error)
+
+
+def _ladder_error(rungs: Sequence[StudiedSet], dark: TileNoise) -> float:
+    """Return the relative error of the signals of rungs with two frames each; 0 if it is unknown."""
+    dark_adu = float(np.median(dark.level_adu))
+    levels_adu = [each.noise.frame_levels_adu for each in rungs if len(each.noise.frame_levels_adu) == 2]  # noqa: PLR2004 - up and down
+    if len(levels_adu) < 2:  # noqa: PLR2004 - a difference remains after removal of the drift
+        return 0.0
+    return ladder_error([(up - dark_adu, down - dark_adu) for up, down in levels_adu])
 
 
 def _curve(sets: Sequence[StudiedSet], darks: Sequence[StudiedSet]) -> Iterator[CurvePoint]:

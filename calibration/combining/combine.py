@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.combining.frame_sets import UNKNOWN_CAMERA, RawFrame
+from coldframe.calibration.combining.frame_sets import UNKNOWN_CAMERA, RawFrame, half_step_of
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.frames.setup import FrameSetup
@@ -14,9 +14,9 @@ from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
 from coldframe.calibration.masters.flat_scaling import FlatScaler, NoSignalError
 from coldframe.calibration.masters.master_frame import MasterFrame
 from coldframe.calibration.masters.reading import MasterPlanes
-from coldframe.calibration.stacking.clipping import STEP_ROWS, half_step
-from coldframe.calibration.stacking.column_sort import Scaling, combine_columns
+from coldframe.calibration.stacking.column_sort import Scaling, combine_columns, spread_corrections
 from coldframe.calibration.stacking.methods import Clipping, Method
+from coldframe.calibration.stacking.rounding import with_rounding
 from coldframe.calibration.stacking.stack import Stack
 from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError
@@ -118,9 +118,13 @@ def combine_frames(
     if kind is FrameKind.FLAT:
         stack, masked = stacking(images, method, _flat_recipe(first, images[0].shape, dark))
     else:
+        half_step_adu = _half_step_adu(frames)
         if isinstance(method, Clipping):
-            method = replace(method, sigma_floor_adu=_sigma_floor_adu(frames))
+            method = replace(method, sigma_floor_adu=half_step_adu)
+        else:
+            method = replace(method, step_adu=2 * half_step_adu)
         stack, masked = stacking(images, method, None)
+        stack = with_rounding(stack, method.step_adu, spread_corrections(stack.frames, method))
         if first.overscan is not None:
             stack = first.overscan.restored(stack, [frame.rest for frame in frames if frame.rest is not None])
         if dark is not None:
@@ -174,19 +178,21 @@ def _less(stack: Stack, bias: MasterPlanes) -> Stack:
     """Return the stack minus the bias; the error of the bias is added to the uncertainty of the stack."""
     if bias.mean.shape != stack.mean.shape:
         raise NotOneSetError(f"the bias has the shape {bias.mean.shape}, but the darks have {stack.mean.shape}")
-    return replace(stack, mean=stack.mean - bias.mean, uncertainty=np.hypot(stack.uncertainty, bias.uncertainty))
+    return replace(
+        stack,
+        mean=stack.mean - bias.mean,
+        uncertainty=np.hypot(stack.uncertainty, bias.uncertainty),
+        rounding_adu2=stack.rounding_adu2 + bias.rounding_adu2,
+    )
 
 
-def _sigma_floor_adu(frames: Sequence[RawFrame]) -> float:
+def _half_step_adu(frames: Sequence[RawFrame]) -> float:
     """Return half the step of the first frame with integer pixels, or 0 if all frames are floats; see `half_step`."""
     first = next((frame for frame in frames if frame.image.bits > 0 and frame.image.scale == 1), None)
     if first is None:
         return 0.0 if all(frame.image.bits < 0 for frame in frames) else 0.5
-    if first.half_step_adu is not None:
-        return first.half_step_adu
-    whole = first.image
-    top = max(0, (whole.shape[0] - STEP_ROWS) // 2)
-    return half_step(whole.rows(top, min(top + STEP_ROWS, whole.shape[0])).astype(np.int64))
+    known = half_step_of(first.image) if first.half_step_adu is None else first.half_step_adu
+    return 0.5 if known is None else known
 
 
 def _flat_recipe(flats: FrameSetup, shape: tuple[int, int], dark: MasterPlanes | None) -> FlatRecipe:

@@ -311,11 +311,11 @@ def _dark_rows(dark: Path, rows: Rows, width: int) -> NDArray[np.float32]:
 def _joined(shape: tuple[int, int], parts: Sequence[Rows], stacks: Iterator[Stack]) -> Stack:
     mean, uncertainty = np.empty(shape, np.float32), np.empty(shape, np.float32)
     counts = np.empty(shape, np.uint16)
-    frames = 0
+    frames, rounding_adu2 = 0, 0.0
     for (top, bottom), stack in zip(parts, stacks, strict=True):
         mean[top:bottom], uncertainty[top:bottom], counts[top:bottom] = stack.mean, stack.uncertainty, stack.counts
-        frames = stack.frames
-    return Stack(frames, mean, uncertainty, counts, 0)
+        frames, rounding_adu2 = stack.frames, stack.rounding_adu2
+    return Stack(frames, mean, uncertainty, counts, 0, rounding_adu2)
 
 
 def _image_mark(image: ImageFile) -> FileMark:

@@ -19,6 +19,7 @@ from coldframe.calibration.frames.overscan import (
     sections_of,
 )
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, require_readable, setup_of
+from coldframe.calibration.stacking.clipping import STEP_ROWS, half_step
 from coldframe.config.frames import FrameKind
 
 UNCOOLED_SPAN_C = 2.0
@@ -186,7 +187,16 @@ def _corrected(frame: RawFrame, choice: OverscanChoice | None, folder: Path) -> 
         raise FrameFileError(image.path, f"its header declares no overscan (BIASSEC), so {choice} is not possible")
     overscan = Overscan(sections, "row" if choice == "row" else "smooth")
     copy, rest = corrected_copy(image, overscan, folder)
-    return RawFrame(copy, frame.setup.without(overscan), rest)
+    # The subtraction shifts the levels of each line, and hides the step between them.
+    return RawFrame(copy, frame.setup.without(overscan), rest, half_step_of(image))
+
+
+def half_step_of(image: ImageFile) -> float | None:
+    """Return half the step between the levels of a frame on disk; None unless it contains integers in ADU."""
+    if image.bits < 0 or image.scale != 1:
+        return None
+    top = max(0, (image.shape[0] - STEP_ROWS) // 2)
+    return half_step(image.rows(top, min(top + STEP_ROWS, image.shape[0])).astype(np.int64))
 
 
 def _has_same_pixels(one: ImageFile, other: ImageFile) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.masters.flat_scaling import cfa_period
-from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.masters.reading import MasterPlanes, kept_scatter
 from coldframe.calibration.measuring.local_levels import BLOCK, LocalLevels
 from coldframe.errors import ColdframeError
 
@@ -177,7 +177,7 @@ def dark_defects(
     if scatter is None:
         return Defects(bits, Defect.HOT)
     hot = bits != 0
-    slope = _shot_noise_slope(dark, scatter, excess, hot)
+    slope = _shot_noise_slope(scatter, excess, hot)
     for rows in _bands(current.shape):
         unstable = scatter.is_unstable(rows, np.maximum(excess[rows], 0) * np.float32(slope or 0))
         bits[rows][unstable if slope is not None else unstable & ~hot[rows]] |= np.uint8(Defect.UNSTABLE)
@@ -282,8 +282,8 @@ class _Scatter:
 
     def __init__(self, master: MasterPlanes, counts: F32, limits: Limits) -> None:
         frames = _frames(master, counts)
-        self.ordinary = LocalLevels(master.frame_variance)
-        self._variance = master.frame_variance
+        self.variance = kept_scatter(master)
+        self.ordinary = LocalLevels(self.variance)
         self._factor = max(limits.flicker**2, largest_variance_ratio(frames - 1, limits.false_alarm))
         self._counts = counts
         by_chance = _rejections_by_chance(counts, frames, limits.false_alarm)
@@ -299,7 +299,7 @@ class _Scatter:
     def is_unstable(self, rows: slice, shot: F32 | np.float32) -> Mask:
         """Return a mask of the unstable pixels in a band of rows, given the additional variance from dark current."""
         expected = np.maximum(self.ordinary.level(rows), np.float32(_LEAST_NOISE_ADU**2)) + shot
-        found: Mask = self._variance[rows] > np.float32(self._factor) * expected
+        found: Mask = self.variance[rows] > np.float32(self._factor) * expected
         return found | (self._counts[rows] < self._fewest_kept)
 
 
@@ -309,8 +309,8 @@ def _threshold(ordinary: LocalLevels, scatter: _Scatter | None, rows: slice, lim
     return spread if scatter is None else np.maximum(spread, np.sqrt(np.maximum(scatter.ordinary.level(rows), 0)))
 
 
-def _shot_noise_slope(dark: MasterPlanes, scatter: _Scatter, excess: F32, hot: Mask) -> float | None:
-    """Return the variance per ADU of dark current, as the median over hot pixels; None if there are too few hot pixels.
+def _shot_noise_slope(scatter: _Scatter, excess: F32, hot: Mask) -> float | None:
+    """Return the variance per ADU of dark current, as the median over hot pixels; None with too few hot pixels.
 
     The slope is measured and not derived from EGAIN, because some drivers report EGAIN for a different scale than that
     of the file.
@@ -318,7 +318,7 @@ def _shot_noise_slope(dark: MasterPlanes, scatter: _Scatter, excess: F32, hot: M
     if np.count_nonzero(hot) < _FEWEST_FOR_SLOPE:
         return None
     ordinary = np.concatenate([scatter.ordinary.level(rows)[hot[rows]] for rows in _bands(hot.shape)])
-    return max(float(np.median((dark.frame_variance[hot] - ordinary) / excess[hot])), 0.0)
+    return max(float(np.median((scatter.variance[hot] - ordinary) / excess[hot])), 0.0)
 
 
 def _frames(master: MasterPlanes, counts: F32) -> int:

@@ -318,9 +318,17 @@ def _levels(strip: Pixels) -> NDArray[np.float64]:
     values = strip.astype(np.float64)
     off = values - np.median(values, axis=1, keepdims=True)
     # If most values of a line are equal, its noise is on the scale of the converter's step.
-    sigma = max(SIGMA_PER_MAD * float(np.median(np.abs(off))), 0.5)
+    sigma = max(SIGMA_PER_MAD * float(np.median(np.abs(off))), _step_adu(strip) / 2)
     levels: NDArray[np.float64] = np.mean(values, axis=1, where=np.abs(off) <= KAPPA * sigma)
     return levels
+
+
+def _step_adu(strip: Pixels) -> int:
+    """Return the largest power of two that divides all values, such as 16 for 12 bits scaled to 16; 1 for floats."""
+    if strip.dtype.kind == "f":
+        return 1
+    bits = int(np.bitwise_or.reduce(strip, axis=None))
+    return bits & -bits or 1
 
 
 def _smoothed(levels: NDArray[np.float64]) -> NDArray[np.float64]:

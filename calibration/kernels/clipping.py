@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.kernels.compiling import F32, I64, U16, U32, kernel
+from coldframe.calibration.kernels.compiling import F32, F64, I64, U16, U32, kernel
 from coldframe.calibration.kernels.folding import FOLD_TILE
 
 
@@ -109,17 +109,25 @@ def clip_pixel(
 
 
 @kernel
-def standard_error(kept: int, total: int, squares: int, scatter_correction: float) -> np.float32:
-    """Return the standard error of the mean of the kept values; NaN for fewer than two values.
+def standard_error(kept: int, total: int, squares: int, scatter_corrections: F64, least_variance: float) -> np.float32:
+    """Return the standard error of the mean of the kept values; NaN for fewer than two.
 
-    `scatter_correction` is the factor by which the squared standard error must grow, because clipping reduces the
-    scatter; see `coldframe.calibration.stacking.uncertainty`.
+    Parameters
+    ----------
+    kept, total, squares
+        Number, sum and sum of squares of the kept values.
+    scatter_corrections
+        The factor by which the squared standard error must grow, by number of kept values, because clipping reduces the
+        scatter; see `coldframe.calibration.stacking.uncertainty`.
+    least_variance
+        Lower limit of the variance of the kept values, ADU^2.
     """
     if kept < 2:  # noqa: PLR2004 - a scatter needs two values
         return np.float32(np.nan)
-    scatter = scatter_correction * float(kept * squares - total * total)
     count = float(kept)
-    return np.float32(np.sqrt(scatter / (count * count * (count - 1.0))))
+    pairs = count * (count - 1.0)
+    scatter = scatter_corrections[kept] * max(float(kept * squares - total * total), least_variance * pairs)
+    return np.float32(np.sqrt(scatter / (count * pairs)))
 
 
 @kernel
@@ -134,7 +142,8 @@ def combine_pixels(
     kappa_squared: float,
     floor_squared: float,
     iterations: int,
-    scatter_correction: float,
+    scatter_corrections: F64,
+    least_variance: float,
     mean: F32,
     uncertainty: F32,
     counts: U16,
@@ -186,7 +195,7 @@ def combine_pixels(
             counts[i] = kept
             if kept > 0:
                 mean[i] = np.float32(total / kept)
-            uncertainty[i] = standard_error(kept, total, square, scatter_correction)
+            uncertainty[i] = standard_error(kept, total, square, scatter_corrections, least_variance)
 
 
 @kernel

@@ -9,16 +9,16 @@ rows, and compute the statistic of each column.
 In most columns, clipping rejects no value. Vector code finds these columns a tile at a time; only the remaining columns
 are clipped one by one.
 
-The kernels of bands share these parameters. `load` describes `flip`, `add_up` describes `near`, and `standard_error`
-describes `scatter_correction`. `sums` is a scratch array of shape (SUMS, TILE). `network` completes `sort_rows` for the
-rows that the statistic needs. `pedestal` is subtracted from the result. `value`, `uncertainty` and `counts` are flat
-outputs.
+Parameters that the kernels of bands share: `flip` as for `load`; `near` as for `add_up`; `sums` is a scratch array of
+shape (SUMS, TILE); `network` completes `sort_rows` for the rows that the statistic needs; `pedestal` is subtracted from
+the result; `scatter_corrections` and `least_variance` as for `standard_error`; `value`, `uncertainty` and
+`counts` are flat outputs.
 """
 
 import numpy as np
 
 from coldframe.calibration.kernels.clipping import clip_pixel, keep_clean, standard_error
-from coldframe.calibration.kernels.compiling import F32, U16, kernel
+from coldframe.calibration.kernels.compiling import F32, F64, U16, kernel
 from coldframe.calibration.kernels.tiles import (
     INNER_SQUARE,
     INNER_TOTAL,
@@ -148,7 +148,8 @@ def take_means(
     sums: Sums,
     near: float,
     pedestal: int,
-    scatter_correction: float,
+    scatter_corrections: F64,
+    least_variance: float,
     value: F32,
     uncertainty: F32,
     counts: U16,
@@ -161,7 +162,7 @@ def take_means(
         load(band, begin, end, flip, columns)
         add_up(columns, frames, end - begin, 0, near, sums, False)
         means, errors, numbers = value[begin:end], uncertainty[begin:end], counts[begin:end]
-        average(columns, frames, sums, pedestal, scatter_correction, means, errors, numbers)
+        average(columns, frames, sums, pedestal, scatter_corrections, least_variance, means, errors, numbers)
 
 
 @kernel
@@ -171,13 +172,18 @@ def take_medians(
     sums: Sums,
     near: float,
     network: Pairs,
+    rounding_variance: float,
     pedestal: int,
-    scatter_correction: float,
+    scatter_corrections: F64,
+    least_variance: float,
     value: F32,
     uncertainty: F32,
     counts: U16,
 ) -> None:
-    """Compute the median of each column; for an even number of values, the mean of the two middle values."""
+    """Compute the median of each column; for an even number of values, the mean of the two middle values.
+
+    `rounding_variance` is added to the square of the uncertainty.
+    """
     frames, pixels = band.shape
     columns = np.empty(frames * STRIDE, band.dtype)
     for begin in range(0, pixels, TILE):
@@ -186,11 +192,12 @@ def take_medians(
         sort_rows(columns, frames, end - begin, network)
         add_up(columns, frames, end - begin, 0, near, sums, False)
         medians, errors, numbers = value[begin:end], uncertainty[begin:end], counts[begin:end]
-        average(columns, frames, sums, pedestal, scatter_correction, medians, errors, numbers)
+        average(columns, frames, sums, pedestal, scatter_corrections, least_variance, medians, errors, numbers)
         lower, upper = row_of(columns, (frames - 1) // 2, end - begin), row_of(columns, frames // 2, end - begin)
         for i in range(end - begin):
             twice = sums.dtype.type(lower[i]) + sums.dtype.type(upper[i])
             medians[i] = np.float32((twice - 2 * pedestal) / 2)
+            errors[i] = np.float32(np.sqrt(float(errors[i]) ** 2 + rounding_variance))
 
 
 @kernel
@@ -206,7 +213,8 @@ def clip_about_means(
     floor_squared: float,
     iterations: int,
     pedestal: int,
-    scatter_correction: float,
+    scatter_corrections: F64,
+    least_variance: float,
     value: F32,
     uncertainty: F32,
     counts: U16,
@@ -222,7 +230,7 @@ def clip_about_means(
         sort_rows(columns, frames, end - begin, network)
         add_up(columns, frames, end - begin, trim, near, sums, True)
         means, errors, numbers = value[begin:end], uncertainty[begin:end], counts[begin:end]
-        average(columns, frames, sums, pedestal, scatter_correction, means, errors, numbers)
+        average(columns, frames, sums, pedestal, scatter_corrections, least_variance, means, errors, numbers)
         whole, ends = flags[: end - begin], outermost[:, : end - begin]
         whole[:] = True
         find_ends(columns, frames, ends)
@@ -258,7 +266,7 @@ def clip_about_means(
                 )
                 reach = frames
             means[i] = mean_of(kept, total, origin, pedestal)
-            errors[i] = standard_error(kept, total, square, scatter_correction)
+            errors[i] = standard_error(kept, total, square, scatter_corrections, least_variance)
             numbers[i] = kept
 
 
@@ -272,7 +280,8 @@ def clip_about_medians(
     kappa_squared: float,
     step: float,
     pedestal: int,
-    scatter_correction: float,
+    scatter_corrections: F64,
+    least_variance: float,
     value: F32,
     uncertainty: F32,
     counts: U16,
@@ -291,7 +300,7 @@ def clip_about_medians(
         sort_rows(columns, frames, end - begin, network)
         add_up(columns, frames, end - begin, 0, near, sums, True)
         means, errors, numbers = value[begin:end], uncertainty[begin:end], counts[begin:end]
-        average(columns, frames, sums, pedestal, scatter_correction, means, errors, numbers)
+        average(columns, frames, sums, pedestal, scatter_corrections, least_variance, means, errors, numbers)
         variances, whole = scratch[: end - begin], flags[: end - begin]
         find_variances(frames, sums, variances)
         if step >= 0:
@@ -314,5 +323,5 @@ def clip_about_medians(
                     half = 0.5 * twice_median(columns, first, last, i, origin)
                     variance = winsorized_variance(columns, first, last, i, origin, half, step, total, square)
             means[i] = mean_of(last - first, total, origin, pedestal)
-            errors[i] = standard_error(last - first, total, square, scatter_correction)
+            errors[i] = standard_error(last - first, total, square, scatter_corrections, least_variance)
             numbers[i] = last - first

@@ -1,14 +1,85 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
-"""Kernels that calibrate lights and convert them to 16 bits."""
+"""Kernels that calibrate lights, derive their photon noise, and convert them to 16 bits."""
 
 import numpy as np
 
 from coldframe.calibration.kernels.compiling import F32, U16, kernel
 
+REACH = 3
+"""The local mean of a pixel covers this many pixels of its colour on each side, and the pixel itself: 7 x 7 pixels."""
+
+ORDINARY_SIGMA = 3.0
+"""Distance from the local mean, in standard deviations, beyond which a pixel is part of a star, and no ordinary sky."""
+
+
+@kernel
+def average_locally(light: U16 | F32, subtracted: F32, period: int, lowest: float, highest: float, local: F32) -> None:
+    """Write the mean level of the pixels of the same colour around each pixel, cut off at the edges of the band.
+
+    Parameters
+    ----------
+    light, subtracted
+        Shape (rows, columns): the pixels, and what is subtracted from them.
+    period
+        Distance between pixels of the same colour.
+    lowest, highest
+        Levels are limited to this range, so that a single bright pixel does not dominate.
+    local
+        Output, same shape.
+    """
+    height, width = light.shape
+    reach = REACH * period
+    levels = np.empty((height, width), np.float32)
+    for row in range(height):
+        limit_levels(light[row], subtracted[row], lowest, highest, levels[row])
+    sums = np.empty(width, np.float32)
+    for row in range(height):
+        sums[:] = 0
+        rows = 0
+        for other in range(max(row - reach, row % period), min(row + reach + 1, height), period):
+            rows += 1
+            for column in range(width):
+                sums[column] += levels[other, column]
+        average_along_row(sums, rows, period, local[row])
+
+
+@kernel
+def limit_levels(light: U16 | F32, subtracted: F32, lowest: float, highest: float, levels: F32) -> None:
+    """Write the levels of a row above the dark, limited to a range; NaN becomes the lowest level."""
+    low, high = np.float32(lowest), np.float32(highest)
+    for column in range(light.size):
+        level = np.float32(light[column]) - subtracted[column]
+        # A comparison with NaN is false, which yields the limit.
+        levels[column] = min(high, max(low, level))
+
+
+@kernel
+def average_along_row(sums: F32, rows: int, period: int, local: F32) -> None:
+    """Write the means along a row of sums over `rows` rows: the interior in vector code, the ends one by one."""
+    width, reach = sums.size, REACH * period
+    inner = local[reach : max(width - reach, reach)]
+    inner[:] = 0
+    for step in range(2 * REACH + 1):
+        shifted = sums[step * period : step * period + inner.size]
+        for column in range(inner.size):
+            inner[column] += shifted[column]
+    scale = np.float32(1) / np.float32(rows * (2 * REACH + 1))
+    for column in range(inner.size):
+        inner[column] *= scale
+    for column in range(width):
+        if reach <= column < width - reach:
+            continue
+        total, columns = np.float32(0), 0
+        for other in range(max(column - reach, column % period), min(column + reach + 1, width), period):
+            total += sums[other]
+            columns += 1
+        local[column] = total / np.float32(rows * columns)
+
 
 @kernel
 def calibrate_pixels(
     light: U16 | F32,
+    local: F32,
     subtracted: F32,
     response: F32,
     dark_variance: F32,
@@ -19,13 +90,19 @@ def calibrate_pixels(
 ) -> None:
     """Write (light - subtracted) / response and its standard error.
 
-    All arrays are flat; see `Correction` for the planes.
+    The photon noise is that of the local mean if the pixel differs from the mean only by noise; the pixel's own count
+    would make the faint half of all pixels too certain. Otherwise, as in a star, it is that of the pixel itself.
+
+    All arrays are flat; see `Correction` for the planes, and `average_locally` for `local`.
     """
-    zero, photon = np.float32(0), np.float32(adu_per_e)
+    zero, photon, ordinary = np.float32(0), np.float32(adu_per_e), np.float32(ORDINARY_SIGMA**2)
     for i in range(light.size):
         level = np.float32(light[i]) - subtracted[i]
         divided = level / response[i]
-        variance = dark_variance[i] + photon * max(level, zero)
+        apart = level - local[i]
+        smooth = dark_variance[i] + photon * max(local[i], zero)
+        own = dark_variance[i] + photon * max(level, zero)
+        variance = smooth if apart * apart <= ordinary * smooth else own
         signal[i] = divided
         uncertainty[i] = np.sqrt(variance / (response[i] * response[i]) + divided * divided * response_variance[i])
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.kernels.clipping import standard_error
-from coldframe.calibration.kernels.compiling import F32, U16, kernel
+from coldframe.calibration.kernels.compiling import F32, F64, U16, kernel
 
 TILE = 256
 """Number of pixels to sort together; for 50 frames of 16 bits, the scratch array takes 27 KiB and fits in the L1
@@ -203,7 +203,8 @@ def average(
     frames: int,
     sums: Sums,
     pedestal: int,
-    scatter_correction: float,
+    scatter_corrections: F64,
+    least_variance: float,
     value: F32,
     uncertainty: F32,
     counts: U16,
@@ -213,7 +214,7 @@ def average(
     total, square = sums[TOTAL], sums[SQUARE]
     for i in range(value.size):
         value[i] = mean_of(frames, total[i], total.dtype.type(origin[i]), pedestal)
-        uncertainty[i] = standard_error(frames, total[i], square[i], scatter_correction)
+        uncertainty[i] = standard_error(frames, total[i], square[i], scatter_corrections, least_variance)
         counts[i] = frames
 
 

@@ -26,6 +26,13 @@ HARMLESS_NOISE = 0.2
 """A glow error below this fraction of the noise of a light may remain; it increases the noise of a pixel by 2 %."""
 
 
+COLOUR_PERIOD = 2
+"""Distance between pixels of the same colour in a 2x2 filter array; it also suits monochrome sensors."""
+
+_LIMIT_SIGMA = 10.0
+_SAMPLED_PIXELS = 10_000
+
+
 class MismatchError(ColdframeError):
     """The masters do not fit the light or each other; the message states the difference."""
 
@@ -244,7 +251,9 @@ def _current(dark: MasterPlanes, bias: MasterPlanes) -> DarkSignal:
     return DarkSignal(dark.mean - bias.mean, setup_of(dark.header).exposure_s)
 
 
-def calibrate(pixels: NDArray[np.uint16] | F32, planes: Correction, e_per_adu: float | None) -> CalibratedLight:
+def calibrate(
+    pixels: NDArray[np.uint16] | F32, planes: Correction, e_per_adu: float | None, period: int = COLOUR_PERIOD
+) -> CalibratedLight:
     """Calibrate one light.
 
     Parameters
@@ -255,6 +264,8 @@ def calibrate(pixels: NDArray[np.uint16] | F32, planes: Correction, e_per_adu: f
         The planes of the light's recipe.
     e_per_adu
         Electrons per ADU, for the photon noise; None omits photon noise from the uncertainty.
+    period
+        Distance between pixels of the same colour, over which the level of the sky is averaged for the photon noise.
 
     Raises
     ------
@@ -266,17 +277,33 @@ def calibrate(pixels: NDArray[np.uint16] | F32, planes: Correction, e_per_adu: f
     if pixels.shape != planes.subtracted.shape:
         raise MismatchError(f"the light has the shape {pixels.shape}, but its masters have {planes.subtracted.shape}")
     light = CalibratedLight(np.empty(pixels.shape, np.float32), np.empty(pixels.shape, np.float32))
+    adu_per_e = 0.0 if e_per_adu is None else 1 / e_per_adu
     lights.calibrate_pixels(
         pixels.reshape(-1),
+        (planes.subtracted if e_per_adu is None else _local_level(pixels, planes, adu_per_e, period)).reshape(-1),
         planes.subtracted.reshape(-1),
         planes.response.reshape(-1),
         planes.dark_variance.reshape(-1),
         planes.response_variance.reshape(-1),
-        0.0 if e_per_adu is None else 1 / e_per_adu,
+        adu_per_e,
         light.signal.reshape(-1),
         light.uncertainty.reshape(-1),
     )
     return light
+
+
+def _local_level(pixels: NDArray[np.uint16] | F32, planes: Correction, adu_per_e: float, period: int) -> F32:
+    """Return the mean level around each pixel, ADU above the dark; the level of stars and defects is limited."""
+    from coldframe.calibration.kernels import lights  # noqa: PLC0415 - importing Numba takes 0.7 s
+
+    every = max(1, pixels.size // _SAMPLED_PIXELS) | 1
+    sampled = pixels.reshape(-1)[::every] - planes.subtracted.reshape(-1)[::every]
+    level = float(np.nan_to_num(np.nanmedian(sampled)))
+    variance = float(np.median(planes.dark_variance.reshape(-1)[::every])) + adu_per_e * max(level, 0.0)
+    reach = _LIMIT_SIGMA * variance**0.5
+    local = np.empty(pixels.shape, np.float32)
+    lights.average_locally(pixels, planes.subtracted, period, level - reach, level + reach, local)
+    return local
 
 
 def pedestal_for(lowest_adu: float) -> int:

@@ -22,6 +22,7 @@ from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.overscan import corrected_header
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, require_readable, setup_of
 from coldframe.calibration.lights.arithmetic import (
+    COLOUR_PERIOD,
     CalibratedLight,
     Correction,
     MismatchError,
@@ -210,7 +211,7 @@ def calibrate_file(
         header = corrected_header(header, recipe.overscan)
         pixels = recipe.overscan.signal(raw)
     e_per_adu = output.e_per_adu or _egain(header)
-    result = _calibrated(pixels, planes, e_per_adu, output)
+    result = _calibrated(pixels, planes, e_per_adu, output, _colour_period(header))
     if output.defects is not None:
         _treat(result, output.defects, header, output)
     kept = {keyword: value for keyword, value in header.items() if not _OF_THE_RAW_FILE.fullmatch(keyword)}
@@ -221,7 +222,11 @@ def calibrate_file(
 
 
 def _calibrated(
-    pixels: NDArray[np.uint16] | NDArray[np.float32], planes: Correction, e_per_adu: float | None, output: Output
+    pixels: NDArray[np.uint16] | NDArray[np.float32],
+    planes: Correction,
+    e_per_adu: float | None,
+    output: Output,
+    period: int,
 ) -> _Result:
     """Calibrate band by band, which needs little more memory than the result; set the signal of defects to zero."""
     bad = None if output.defects is None else output.defects.bad
@@ -233,22 +238,22 @@ def _calibrated(
         raise MismatchError(f"the light has the shape {pixels.shape}, but its masters have {planes.subtracted.shape}")
     bands = [slice(top, min(top + _BAND_ROWS, len(pixels))) for top in range(0, len(pixels), _BAND_ROWS)]
 
-    def calibrated(rows: slice) -> CalibratedLight:
-        band = calibrate(pixels[rows], planes.band(rows), e_per_adu)
+    def calibrated(rows: slice, e_per_adu: float | None) -> CalibratedLight:
+        band = calibrate(pixels[rows], planes.band(rows), e_per_adu, period)
         if bad is not None:
             band.signal[bad[rows]] = 0
         return band
 
     pedestal_adu = output.pedestal_adu
     if pedestal_adu is None and not output.floating:
-        pedestal_adu = pedestal_for(min(float(calibrated(rows).signal.min()) for rows in bands))
+        pedestal_adu = pedestal_for(min(float(calibrated(rows, None).signal.min()) for rows in bands))
     result = _Result(
         np.empty(pixels.shape, np.float32 if output.floating else np.uint16),
         np.empty(pixels.shape, np.float32),
         [Card("PEDESTAL", pedestal_adu or 0, "[adu] added to every pixel")],
     )
     for rows in bands:
-        band = calibrated(rows)
+        band = calibrated(rows, e_per_adu)
         result.uncertainty[rows] = band.uncertainty
         if output.floating:
             result.signal[rows] = band.signal + np.float32(pedestal_adu or 0)
@@ -260,6 +265,14 @@ def _calibrated(
         result.cards.append(Card("CFCLIPLO", result.below, "pixels clipped at 0"))
         result.cards.append(Card("CFCLIPHI", result.above, "pixels clipped at 65535"))
     return result
+
+
+def _colour_period(header: Mapping[str, HeaderValue]) -> int:
+    """Return the distance between pixels of the same colour, for the local level of the sky."""
+    try:
+        return max(cfa_period(setup_of(header).mosaic), COLOUR_PERIOD)
+    except ValueError:  # an unknown filter array matters only for mending
+        return COLOUR_PERIOD
 
 
 def _treat(result: _Result, defects: BadPixels, header: Mapping[str, HeaderValue], output: Output) -> None:

@@ -193,7 +193,8 @@ def flat_response(stack: Stack, cfa_pattern: str | None = None) -> tuple[Stack, 
         uncertainty[phase] /= norm
     mean[dead] = 1
     uncertainty[dead] = 0
-    return replace(stack, mean=mean, uncertainty=uncertainty), dead
+    # Rounding is insignificant for flats, whose noise is many steps.
+    return replace(stack, mean=mean, uncertainty=uncertainty, rounding_adu2=0.0), dead
 
 
 def cfa_period(cfa_pattern: str | None) -> int:

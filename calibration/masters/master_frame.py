@@ -16,12 +16,13 @@ from coldframe.calibration.files.keywords import ROLES, setting_cards, software_
 from coldframe.calibration.files.naming import name_part, settings_text
 from coldframe.calibration.frames.overscan import Overscan, corrected_header
 from coldframe.calibration.frames.setup import BIAS_TAKEN_OUT, REACHED_C
-from coldframe.calibration.masters.reading import integrity_fault, read_master
+from coldframe.calibration.masters.reading import MOST_VARIANCE_FACTORS, integrity_fault, read_master
 from coldframe.calibration.measuring.amp_glow import SIGNIFICANCE, AmpGlow, measure_glow
 from coldframe.calibration.measuring.statistics import central_region
 from coldframe.calibration.stacking.column_sort import method_trial
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.calibration.stacking.stack import Stack
+from coldframe.calibration.stacking.uncertainty import Trial
 from coldframe.config.frames import FrameKind, ReadoutSettings
 
 _TYPES = {
@@ -121,12 +122,14 @@ class MasterFrame:
         """Typical noise of the mean, in the unit of the mean; NaN for a single frame.
 
         This is the median of the uncertainty, corrected for the excess that the scatter of the uncertainty itself
-        causes.
+        causes. The part due to rounding is the same in all pixels.
         """
         known = self.stack.uncertainty[np.isfinite(self.stack.uncertainty)]
         if not known.size:
             return float("nan")
-        return float(np.median(known) * np.sqrt(method_trial(self.stack.frames, self.method).noise_fraction))
+        rounding = self.stack.rounding_adu2
+        scatter = max(float(np.median(known)) ** 2 - rounding, 0.0)
+        return float(np.sqrt(scatter * method_trial(self.stack.frames, self.method).noise_fraction + rounding))
 
 
 def master_name(master: MasterFrame) -> str:
@@ -233,9 +236,10 @@ def _method_cards(master: MasterFrame) -> list[Card]:
     rejected = Card("CFREJECT", master.stack.rejected_fraction, "fraction of the values rejected")
     cards = [*_rule_cards(master.method, master.stack.frames), rejected]
     if master.stack.frames > 1:
-        fraction = method_trial(master.stack.frames, master.method).frame_fraction
         cards.append(Card("CFUNCERT", "JCGM 101:2008 6.4.9", "UNCERT: standard uncertainty, wider for few frames"))
-        cards.append(Card("CFVAR1", fraction, "variance of a frame / (UNCERT^2 x COUNTS)"))
+        cards += _variance_cards(method_trial(master.stack.frames, master.method))
+    if master.stack.rounding_adu2 > 0:
+        cards.append(Card("CFROUND", master.stack.rounding_adu2, "[adu2] rounding in UNCERT^2, same for all frames"))
     if master.overscan is not None:
         cards += master.overscan.cards
     if master.kind is FrameKind.DARK:
@@ -250,6 +254,16 @@ def _method_cards(master: MasterFrame) -> list[Card]:
         cards.append(Card("CFNORM", "mean 1 over all unmasked pixels", "for each colour of a filter array"))
         if master.stack.flat_level_adu is not None:
             cards.append(Card(FLAT_LEVEL, round(master.stack.flat_level_adu, 1), "[adu] level of the flats, less dark"))
+    return cards
+
+
+def _variance_cards(trial: Trial) -> list[Card]:
+    """Return the factors from the squared uncertainty to the variances of a frame, by number of rejected values."""
+    frame, scatter = trial.frame_fractions[:MOST_VARIANCE_FACTORS], trial.scatter_fractions[:MOST_VARIANCE_FACTORS]
+    cards = [Card("CFVAR1", frame[0], "variance of a frame / (UNCERT^2 x COUNTS)")]
+    cards += [Card(f"CFVAR{count + 1}", frame[count], f"{count} values rejected") for count in range(1, len(frame))]
+    cards.append(Card("CFSCA1", scatter[0], "variance of the values / (UNCERT^2 x COUNTS)"))
+    cards += [Card(f"CFSCA{count + 1}", scatter[count], f"{count} values rejected") for count in range(1, len(scatter))]
     return cards
 
 

@@ -18,6 +18,12 @@ _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", -32: ">f4", -64: ">f8"}
 _ALL_ONES = 0xFFFFFFFF
 _MOST_HDUS = 64
 
+MOST_VARIANCE_FACTORS = 99
+"""Most factors (CFVAR1 to CFVAR99, CFSCA1 to CFSCA99) from the uncertainty to the variance of a frame."""
+
+_LARGEST_FACTOR = 2
+"""Clipping at 2 sigma or more reduces the variance by less than this factor."""
+
 HIGHEST_OF_FRACTIONS = 1.0
 """An image without values above this limit contains fractions of the full range."""
 
@@ -51,7 +57,8 @@ class MasterPlanes:
     uncertainty
         float32, same shape: standard error of the mean; zeros if the file has none.
     frame_variance
-        float32, same shape: variance of a single frame, from the scatter of the combined frames; zeros if unknown.
+        float32, same shape: variance of a single frame, from the scatter of the combined frames; zeros if unknown. Like
+        `uncertainty`, it allows for the error of this scatter.
     masked
         bool, same shape: pixels without signal; None if the file has no such plane.
     header
@@ -66,6 +73,11 @@ class MasterPlanes:
     masked: NDArray[np.bool_] | None
     header: dict[str, HeaderValue]
     counts: F32 | None = None
+
+    @property
+    def rounding_adu2(self) -> float:
+        """Variance in the squared uncertainty that does not decrease with the number of frames, ADU^2."""
+        return _rounding_adu2(self.header)
 
 
 def read_master(path: Path) -> MasterPlanes:
@@ -92,9 +104,7 @@ def read_master(path: Path) -> MasterPlanes:
     # The scatter of a single frame is unknown (NaN), and is read as 0.
     uncertainty = np.nan_to_num(planes.get("UNCERT", np.zeros_like(mean)), copy=False)
     counts = planes.get("COUNTS")
-    variance = np.zeros_like(mean) if counts is None else np.square(uncertainty)
-    if counts is not None:
-        variance *= counts * np.float32(_variance_factor(header))
+    variance = np.zeros_like(mean) if counts is None else _frame_variance(uncertainty, counts, header, "CFVAR")
     masked = planes["MASK"] > 0 if "MASK" in planes else None
     return MasterPlanes(mean, uncertainty, variance, masked, header, counts)
 
@@ -115,10 +125,51 @@ def read_adu_master(path: Path) -> MasterPlanes:
     return master
 
 
-def _variance_factor(header: Mapping[str, HeaderValue]) -> float:
-    """Return the factor that a `Trial` gave when the master was combined; 1 if the header contains no valid factor."""
-    factor = header.get("CFVAR1", 1)
-    return factor if isinstance(factor, int | float) and 0 < factor <= 1 else 1
+def _frame_variance(uncertainty: F32, counts: F32, header: Mapping[str, HeaderValue], keyword: str) -> F32:
+    """Return the variance of single frames, or of the values, by the factors that the header contains.
+
+    The factors are CFVAR1 or CFSCA1 where no value was rejected, CFVAR2 or CFSCA2 where one was rejected, and so on.
+    """
+    variance: F32 = np.square(uncertainty)
+    rounding = _rounding_adu2(header)
+    if rounding > 0:
+        variance = np.maximum(variance - np.float32(rounding), 0)
+    factors = _variance_factors(header, keyword)
+    variance *= counts * np.float32(factors[0])
+    if len(factors) > 1:
+        rejected = counts.max() - counts
+        clipped = np.nonzero(rejected)
+        relative = np.array(factors, np.float32) / np.float32(factors[0])
+        variance[clipped] *= relative[np.minimum(rejected[clipped].astype(np.intp), len(factors) - 1)]
+    return variance
+
+
+def kept_scatter(master: MasterPlanes) -> F32:
+    """Return the variance of the values in each pixel of a master, ADU^2: float32, shape (height, width).
+
+    Unlike `MasterPlanes.frame_variance`, it allows for values that were rejected only in the mean over all pixels, and
+    not for the error of the scatter.
+    """
+    if master.counts is None or "CFSCA1" not in master.header:
+        return master.frame_variance
+    return _frame_variance(master.uncertainty, master.counts, master.header, "CFSCA")
+
+
+def _variance_factors(header: Mapping[str, HeaderValue], keyword: str) -> list[float]:
+    """Return the factors that a `Trial` gave when the master was made; 1 if the header contains no valid factor."""
+    factors = []
+    for number in range(1, MOST_VARIANCE_FACTORS + 1):
+        factor = header.get(f"{keyword}{number}")
+        if not isinstance(factor, int | float) or not 0 < factor <= _LARGEST_FACTOR:
+            break
+        factors.append(float(factor))
+    return factors or [1.0]
+
+
+def _rounding_adu2(header: Mapping[str, HeaderValue]) -> float:
+    """Return the variance that rounding adds to each pixel's squared uncertainty; 0 if the header states none."""
+    variance = header.get("CFROUND", 0)
+    return float(variance) if isinstance(variance, int | float) and variance > 0 else 0.0
 
 
 def integrity_fault(path: Path) -> str | None:

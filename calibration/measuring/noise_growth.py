@@ -49,7 +49,10 @@ LARGEST_BLOCK_VARIANCE = 3.0
 pattern."""
 
 HOT = 10.0
-"""Pixels above the level by this multiple of a frame's noise show changes in the dark current."""
+"""Pixels above their neighbours by this multiple of a frame's noise show changes of the dark current."""
+
+NEIGHBOUR = 2
+"""Distance in the sample to the neighbours of a pixel; an even number leads to the same colour of a filter array."""
 
 LEAST_HOT = 20
 
@@ -204,15 +207,25 @@ def _cause(halves: F64, own_adu: float, mean: F64, frame_adu: float, *, drifts: 
 
 
 def _dark_current_sigma(even: F64, own_adu: float, mean: F64, frame_adu: float) -> float:
-    """Return the significance of changes in hot pixels in proportion to their signal, as the median over the pixels."""
-    above_adu = mean - np.median(mean)
+    """Return the significance of changes of hot pixels in proportion to their signal, as the median over the pixels.
+
+    Signal and change are those above the neighbours, because the brighter parts of a flat are not hot.
+    """
+    above_adu, changed = _above_neighbours(mean), _above_neighbours(even)
     hot = above_adu > HOT * frame_adu
     if np.count_nonzero(hot) < LEAST_HOT or own_adu <= 0:
         return 0.0
-    rates = even[hot] / above_adu[hot]
+    rates = changed[hot] / above_adu[hot]
     middle = float(np.median(rates))
     error = SIGMA_PER_MAD * float(np.median(np.abs(rates - middle))) * sqrt(pi / 2 / len(rates))
     return abs(middle) / error if error > 0 else inf
+
+
+def _above_neighbours(plane: F64) -> F64:
+    """Return by how much each pixel exceeds the mean of its left and right neighbours; edge columns are omitted."""
+    left, right = plane[:, : -2 * NEIGHBOUR], plane[:, 2 * NEIGHBOUR :]
+    above: F64 = plane[:, NEIGHBOUR:-NEIGHBOUR] - (left + right) / 2
+    return above
 
 
 def _block_variance(even: F64) -> float:

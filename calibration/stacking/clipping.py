@@ -85,6 +85,11 @@ class Clipping:
         if self.iterations < 1:
             raise ValueError(f"iterations is {self.iterations}; allowed: 1 or more")
 
+    @property
+    def step_adu(self) -> float:
+        """Step between neighbouring levels of the frames."""
+        return 2 * self.sigma_floor_adu
+
     def trimmed(self, frames: int) -> int:
         """Return the number of values that the first mean and sigma omit on each side."""
         if self.start == "all" or frames < FEWEST_TO_TRIM:
@@ -100,8 +105,11 @@ STEP_ROWS = 64
 """Number of rows in the middle of a frame from which the step between its levels is determined."""
 
 FEWEST_LEVELS = 8
-"""Smallest number of levels in these rows from which a step is determined; with fewer levels, the result would depend
-on chance."""
+"""Number of levels in these rows from which a step is determined, however rare they are."""
+
+SHARE_OF_NOISE = 0.002
+"""Fraction of pixels on the second most frequent level above which fewer levels also determine the step. This many pixels
+owe their level to noise, which cannot skip a level; a smaller number may be hot pixels."""
 
 HIGHEST_LEVEL = 65535
 
@@ -110,7 +118,9 @@ def half_step(frame: NDArray[np.integer]) -> float:
     """Return half the step between the levels of a frame: usually 0.5 ADU, but 8 ADU for scaled 12-bit values.
 
     The step is the greatest common divisor of the differences between all levels in the middle rows. 0 and 65,535 are
-    omitted, because values are clipped there. A frame with fewer than 8 levels is assumed to have a step of 1.
+    omitted, because values are clipped there. A frame with fewer than 8 levels is assumed to have a step of 1, unless
+    noise spreads its pixels over at least two of them: then noise below a step of the converter is the reason for the
+    few levels.
 
     Parameters
     ----------
@@ -118,9 +128,12 @@ def half_step(frame: NDArray[np.integer]) -> float:
         Integers, shape (height, width).
     """
     top = max(0, (frame.shape[0] - STEP_ROWS) // 2)
-    levels = np.unique(frame[top : top + STEP_ROWS])
-    levels = levels[(levels != 0) & (levels != HIGHEST_LEVEL)].astype(np.int64)
-    return float(np.gcd.reduce(np.diff(levels))) / 2 if levels.size >= FEWEST_LEVELS else 0.5
+    levels, pixels = np.unique(frame[top : top + STEP_ROWS], return_counts=True)
+    inside = (levels != 0) & (levels != HIGHEST_LEVEL)
+    levels, pixels = levels[inside].astype(np.int64), pixels[inside]
+    if levels.size < FEWEST_LEVELS and (levels.size < 2 or np.sort(pixels)[-2] < SHARE_OF_NOISE * pixels.sum()):  # noqa: PLR2004 - a difference needs two levels
+        return 0.5
+    return float(np.gcd.reduce(np.diff(levels))) / 2
 
 
 @cache

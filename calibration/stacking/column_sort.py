@@ -11,7 +11,7 @@ import resource
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple, assert_never
 
@@ -22,9 +22,10 @@ from coldframe.calibration.files.frame_file import BZERO, FrameFileError
 from coldframe.calibration.files.image_file import STORED_AS, ImageFile
 from coldframe.calibration.stacking.clipping import MOST_FRAMES, Clipping, variance_correction
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
-from coldframe.calibration.stacking.pixel_state import clipping_trial
+from coldframe.calibration.stacking.pixel_state import clipping_trial, scatter_corrections
+from coldframe.calibration.stacking.rounding import rounding_of_median, rounding_variance
 from coldframe.calibration.stacking.stack import Stack
-from coldframe.calibration.stacking.uncertainty import Trial, student_variance, trial_result, trial_samples
+from coldframe.calibration.stacking.uncertainty import Trial, trial_result, trial_samples
 from coldframe.calibration.threads import MOST_THREADS
 from coldframe.errors import ColdframeError
 
@@ -107,10 +108,10 @@ def combine_columns(
     band_pixels = min(pixels, max(FEWEST_PIXELS, BAND_BYTES // (len(frames) * frames[0].pixel_bytes)))
     with ExitStack() as opened:
         reader = _BandReader(frames, scaling, opened)
-        correction = spread_correction(len(frames), method)
+        corrections = spread_corrections(len(frames), method)
 
         def combine(starts: Iterator[int]) -> None:
-            statistic = _statistic(method, len(frames), reader.values, correction)
+            statistic = _statistic(method, len(frames), reader.values, corrections)
             buffer = np.empty(len(frames) * band_pixels, reader.values.dtype)
             for start in starts:
                 part = slice(start, min(start + band_pixels, pixels))
@@ -119,18 +120,25 @@ def combine_columns(
                 statistic(band, value[part], uncertainty[part], counts[part])
 
         _share(combine, range(0, pixels, band_pixels), threads)
-    return Stack(len(frames), value.reshape(shape), uncertainty.reshape(shape), counts.reshape(shape), 0)
+    return Stack(
+        len(frames),
+        value.reshape(shape),
+        uncertainty.reshape(shape),
+        counts.reshape(shape),
+        0,
+        rounding_of_median(method.step_adu, len(frames), corrections[-1]) if isinstance(method, Median) else 0.0,
+    )
 
 
-def spread_correction(frames: int, method: Method) -> float:
-    """Return the squared uncertainty of the combined value divided by its squared standard error from the kept values.
+def spread_corrections(frames: int, method: Method) -> NDArray[np.float64]:
+    """Return the squared uncertainty of the combined value divided by its squared standard error, by number of values.
 
-    This generalises `scatter_correction` to every method. For the mean, the ratio is the variance of Student's
+    This generalises `scatter_corrections` to every method. For the mean, the ratio is the variance of Student's
     distribution; for the median, it tends to pi / 2.
     """
-    if isinstance(method, Mean) or frames < 3:  # noqa: PLR2004 - all methods return the mean of two values
-        return student_variance(frames)
-    return method_trial(frames, method).correction
+    if isinstance(method, Clipping | Mean) or frames < 3:  # noqa: PLR2004 - all methods return the mean of two values
+        return scatter_corrections(frames, method if isinstance(method, Clipping | Mean) else Mean())
+    return method_trial(frames, method).corrections
 
 
 @cache
@@ -142,7 +150,8 @@ def method_trial(frames: int, method: Method) -> Trial:
     value, error = np.empty((2, samples.shape[1]), np.float32)
     counts = np.empty(value.size, np.uint16)
     # The samples are passed as words of a file, so that no kernel needs to be compiled for the trial alone.
-    _statistic(method, frames, _Values(samples.dtype, flip=0), 1.0)(samples.byteswap(), value, error, counts)
+    exact, even = replace(method, step_adu=0.0), np.ones(frames + 1)
+    _statistic(exact, frames, _Values(samples.dtype, flip=0), even)(samples.byteswap(), value, error, counts)
     return trial_result(samples, value, error, counts)
 
 
@@ -243,12 +252,13 @@ def raise_open_file_limit(count: int) -> None:
             )
 
 
-def _statistic(method: Method, frames: int, values: _Values, correction: float) -> Statistic:
+def _statistic(method: Method, frames: int, values: _Values, corrections: NDArray[np.float64]) -> Statistic:
     """Return the function that combines a band into values, uncertainties and counts; each thread needs its own."""
     from coldframe.calibration.kernels import tiles  # noqa: PLC0415 - importing Numba takes 0.7 s
 
     integral = values.dtype == np.uint16
-    kernel, rule = _kernel(method, frames, whole=values.whole)
+    kernel, rule = _kernel(method, frames, corrections, whole=values.whole)
+    least = rounding_variance(method.step_adu)
     sums = np.empty((tiles.SUMS, tiles.TILE), np.int64 if integral else np.float64)
     near = math.sqrt((2**31 - 1) / frames) if integral else -1.0
 
@@ -258,12 +268,14 @@ def _statistic(method: Method, frames: int, values: _Values, correction: float) 
         uncertainty: NDArray[np.float32],
         counts: NDArray[np.uint16],
     ) -> None:
-        kernel(band, values.flip, sums, near, *rule, values.pedestal, correction, value, uncertainty, counts)
+        kernel(band, values.flip, sums, near, *rule, values.pedestal, corrections, least, value, uncertainty, counts)
 
     return combine
 
 
-def _kernel(method: Method, frames: int, *, whole: bool) -> tuple[Callable[..., None], tuple[Any, ...]]:
+def _kernel(
+    method: Method, frames: int, corrections: NDArray[np.float64], *, whole: bool
+) -> tuple[Callable[..., None], tuple[Any, ...]]:
     """Return the kernel of a method, and the arguments that define the rule."""
     from coldframe.calibration.kernels import columns  # noqa: PLC0415 - importing Numba takes 0.7 s
 
@@ -271,7 +283,10 @@ def _kernel(method: Method, frames: int, *, whole: bool) -> tuple[Callable[..., 
         case Mean():
             return columns.take_means, ()
         case Median():
-            return columns.take_medians, (middle_network(frames),)
+            return columns.take_medians, (
+                middle_network(frames),
+                rounding_of_median(method.step_adu, frames, corrections[frames]),
+            )
         case MedianClipping():
             return columns.clip_about_medians, (merging_network(frames), float(method.kappa) ** 2, _NOT_WINSORIZED)
         case Winsorizing():

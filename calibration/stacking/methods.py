@@ -1,8 +1,11 @@
 """Definitions of the methods by which the values of a pixel are combined; other modules compute them.
 
-`Clipping`, the method of the running state, has its own module. All other methods except the mean need the whole sample
-of a pixel, and therefore frames on disk. The uncertainty of each method is the standard error from the scatter of the
-kept values (ddof 1), corrected for the effect of the method on normal samples.
+`Clipping`, the method of the running state, has its own module. All others except the mean need the whole sample of a
+pixel, and therefore frames on disk. The uncertainty of each method is the standard error from the scatter of the kept
+values (ddof 1), corrected for the effect of the method on normal samples.
+
+`step_adu` is the step between neighbouring levels of the frames, 0 for floats. Rounding to this step limits how exactly
+a value is known; see `coldframe.calibration.stacking.rounding`.
 """
 
 from dataclasses import dataclass
@@ -14,6 +17,8 @@ from coldframe.calibration.stacking.clipping import Clipping
 class Mean:
     """The mean of all values."""
 
+    step_adu: float = 1.0
+
     def __str__(self) -> str:
         return "mean of all values"
 
@@ -21,6 +26,8 @@ class Mean:
 @dataclass(frozen=True, slots=True)
 class Median:
     """The median, or for an even number the mean of the two middle values; the uncertainty uses all values."""
+
+    step_adu: float = 1.0
 
     def __str__(self) -> str:
         return "median"
@@ -39,9 +46,12 @@ class MedianClipping:
     ----------
     kappa
         Limit in units of sigma.
+    step_adu
+        Step between neighbouring levels of the frames; it does not affect which values are kept.
     """
 
     kappa: float = 3.0
+    step_adu: float = 1.0
 
     def __post_init__(self) -> None:
         _check(self.kappa)
@@ -66,9 +76,12 @@ class Winsorizing:
     ----------
     kappa
         Limit in units of sigma.
+    step_adu
+        Step between neighbouring levels of the frames; it does not affect which values are kept.
     """
 
     kappa: float = 3.0
+    step_adu: float = 1.0
 
     def __post_init__(self) -> None:
         _check(self.kappa)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.stacking.clipping import Clipping, variance_correction
 from coldframe.calibration.stacking.methods import Mean
+from coldframe.calibration.stacking.rounding import rounding_variance
 from coldframe.calibration.stacking.uncertainty import Trial, student_variance, trial_result, trial_samples
 
 
@@ -76,18 +77,22 @@ class PixelRule(NamedTuple):
     kappa_squared: float
     floor_squared: float
     iterations: int
-    scatter_correction: float
+    scatter_corrections: NDArray[np.float64]
+    least_variance: float
 
 
 def rule_of(frames: int, method: Clipping | Mean) -> PixelRule:
     """Return the rule by which a method decides on samples of `frames` values."""
+    corrections, least = scatter_corrections(frames, method), rounding_variance(method.step_adu)
     if isinstance(method, Mean):
         # With zero iterations of clipping, all values are kept.
-        return PixelRule(0, 1.0, 0.0, 0.0, 0, student_variance(frames))
-    return _clipping_rule(frames, method, scatter_correction(frames, method))
+        return PixelRule(0, 1.0, 0.0, 0.0, 0, corrections, least)
+    return _clipping_rule(frames, method, corrections, least)
 
 
-def _clipping_rule(frames: int, clipping: Clipping, correction_of_scatter: float) -> PixelRule:
+def _clipping_rule(
+    frames: int, clipping: Clipping, corrections: NDArray[np.float64], least_variance: float
+) -> PixelRule:
     trim = clipping.trimmed(frames)
     return PixelRule(
         trim,
@@ -95,7 +100,8 @@ def _clipping_rule(frames: int, clipping: Clipping, correction_of_scatter: float
         float(clipping.kappa) ** 2,
         float(clipping.sigma_floor_adu) ** 2,
         clipping.iterations,
-        correction_of_scatter,
+        corrections,
+        least_variance,
     )
 
 
@@ -104,21 +110,28 @@ def combine_pixels(frames: int, state: PixelState, rule: PixelRule, planes: Plan
     _clipping().combine_pixels(frames, *state, *rule, *planes)
 
 
-@cache
-def scatter_correction(frames: int, clipping: Clipping) -> float:
-    """Return the squared uncertainty of the clipped mean divided by its squared standard error from the kept values.
+def scatter_corrections(frames: int, method: Clipping | Mean) -> NDArray[np.float64]:
+    """Return the squared uncertainty of a mean divided by its squared standard error, by number of kept values.
 
-    At 3 sigma, the ratio is 1.06 for many frames, 1.12 for 50, and 1.33 for 20. Noise below `sigma_floor_adu` is
-    clipped less than this ratio assumes, so its uncertainty is up to 3 % too large.
+    If all values are kept, this is the variance of Student's distribution: 1.40 for 8 frames, 1.04 for 50. If clipping
+    keeps one value less, the scatter of the others is too small, and the ratio at 3 sigma is 7 for 8 frames and 1.5 for
+    50. Noise below `sigma_floor_adu` is clipped less than the ratio assumes, so its uncertainty is slightly too large.
 
     Parameters
     ----------
     frames
-        Sample size; for one or two frames, the ratio is 1, because their scatter is too uncertain.
-    clipping
-        The clipping rule.
+        Sample size; for up to three frames without rejection, the ratio is 1: their scatter is too uncertain.
+    method
+        How the values are combined.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        Shape (frames + 1,).
     """
-    return 1.0 if frames < 3 else clipping_trial(frames, clipping).correction  # noqa: PLR2004 - as documented
+    if isinstance(method, Mean) or frames < 3:  # noqa: PLR2004 - all methods return the mean of two values
+        return np.full(frames + 1, student_variance(frames))
+    return clipping_trial(frames, method).corrections
 
 
 @cache
@@ -127,7 +140,7 @@ def clipping_trial(frames: int, clipping: Clipping) -> Trial:
     samples = trial_samples(frames)
     state = PixelState.of_columns(samples)
     planes = Planes.empty(state.totals.size)
-    combine_pixels(frames, state, _clipping_rule(frames, clipping, 1.0), planes)
+    combine_pixels(frames, state, _clipping_rule(frames, clipping, np.ones(frames + 1), 0.0), planes)
     return trial_result(samples, *planes)
 
 

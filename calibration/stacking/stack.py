@@ -18,8 +18,8 @@ class Stack:
         float32, shape (height, width): mean of the kept values, ADU.
     uncertainty
         float32, same shape: standard uncertainty of the mean, from the scatter of the kept values; see
-        `coldframe.calibration.stacking.uncertainty`. It is 0 where all kept values are equal, and NaN where only one
-        value is kept.
+        `coldframe.calibration.stacking.uncertainty`. Where all kept values are equal, it is that of their rounding; it
+        is 0 there only for frames of floats. NaN where only one value is kept.
     counts
         uint16, same shape: number of values kept.
     recomputed
@@ -27,6 +27,9 @@ class Stack:
     flat_level_adu
         Level of flat frames above their dark before they were scaled, ADU: the mean over the frames, in the brightest
         colour of a filter array. None for frames that were not scaled.
+    rounding_adu2
+        ADU^2: the part of the squared uncertainty that does not decrease with the number of frames, because all frames
+        are rounded in the same way; see `coldframe.calibration.stacking.rounding`.
     """
 
     frames: int
@@ -35,6 +38,7 @@ class Stack:
     counts: NDArray[np.uint16]
     recomputed: int
     flat_level_adu: float | None = None
+    rounding_adu2: float = 0.0
 
     @property
     def rejected_fraction(self) -> float:

@@ -15,6 +15,8 @@ from coldframe.calibration.frames.overscan import Overscan
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
 from coldframe.calibration.stacking.accumulator import Accumulator
 from coldframe.calibration.stacking.clipping import Clipping, half_step
+from coldframe.calibration.stacking.pixel_state import scatter_corrections
+from coldframe.calibration.stacking.rounding import with_rounding
 from coldframe.calibration.stacking.stack import Stack
 from coldframe.capture.pipeline.accepted_frames import AcceptedFrame
 
@@ -88,14 +90,16 @@ class DarkStack:
         self._rests: list[NDArray[np.int32]] = []
 
     def fold(self, pixels: NDArray[np.uint16], _exposure_s: float, digest: bytes) -> NDArray[np.uint16]:
-        """Add a frame; see `FrameStack`."""
+        """Fold a frame; see `FrameStack`."""
+        raw = pixels
         if self._overscan is not None:
-            pixels, rest = self._overscan.correct_words(pixels)
+            pixels, rest = self._overscan.correct_words(raw)
             self._rests.append(rest)
         if self._accumulator is None:
             self._accumulator = _accumulator_for(pixels, self._planned_frames)
-            # Frames with few distinct values, such as 12-bit values on a 16-bit scale, scatter by less than one step.
-            self._clipping = Clipping(sigma_floor_adu=half_step(pixels))
+            # Frames of a few values each, as of 12 bits on a scale of 16, scatter by less than a step. The subtraction
+            # of the overscan shifts the levels of each line, and hides the step.
+            self._clipping = Clipping(sigma_floor_adu=half_step(raw))
         self._accumulator.add(pixels, digest)
         return pixels
 
@@ -116,6 +120,7 @@ class DarkStack:
         return FinishedStack(self._restored(stack), None, self._clipping, self._overscan)
 
     def _restored(self, stack: Stack) -> Stack:
+        stack = with_rounding(stack, self._clipping.step_adu, scatter_corrections(stack.frames, self._clipping))
         return stack if self._overscan is None else self._overscan.restored(stack, self._rests)
 
     def _reread(self, frames: Sequence[AcceptedFrame], places: NDArray[np.intp]) -> Iterator[NDArray[np.uint16]]:

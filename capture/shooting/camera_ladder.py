@@ -1,8 +1,9 @@
 """Measure the camera from the night's frames: gather data set by set, and save a record at the end.
 
-Almost all data come from frames that are shot anyway. Only the saturation level needs additional frames, because flats
-are far below it. Once for each readout setting, coldframe shoots a ladder of flats, with two flats at each signal from
-faint to saturated. A ladder takes about half a minute. See docs/decisions/0011-camera-measured-for-free.md.
+Almost everything comes from frames that are shot anyway. The saturation needs additional frames, because flats lie far
+below it: once for each readout setting, coldframe shoots a ladder of flats from faint to saturated, which takes about
+half a minute. It climbs up and down again, so that a light that drifts does not look like a camera that is not linear.
+See docs/decisions/0011-camera-measured-for-free.md.
 """
 
 from dataclasses import dataclass, field
@@ -33,6 +34,9 @@ minutes.
 """
 
 FRAMES_PER_RUNG = 2
+
+CLIMB = (*range(len(LADDER) - 1), *reversed(range(len(LADDER) - 1)), len(LADDER) - 1, len(LADDER) - 1)
+"""The rungs in the order of their frames: up and down below saturation, and last the rung that saturates."""
 
 LONGEST_LADDER_S = 120.0
 """Longest total exposure of a ladder. If a filter is too dark for this time, a different filter is used."""
@@ -138,22 +142,24 @@ class Characterisation:
             return
         await select_filter(context, light.filter)
         async with flat_light(context, panel, light.brightness):
-            for exposure_s in light.exposures_s:
-                series = TileSeries()
-                for _ in range(FRAMES_PER_RUNG):
-                    context.require_time(exposure_s)
-                    frame = await expose_with_retries(context, number, FrameKind.FLAT, exposure_s, light.filter)
-                    await in_thread(self._keep_rung, frame, light.filter, series)
-                studied = StudiedSet(
-                    frame.camera,
-                    frame.settings,
-                    frame.kind,
-                    frame.exposure_s,
-                    frame.sensor_c,
-                    (light.filter, light.brightness),
-                    series.noise(),
-                )
-                self.add(light.readout, studied)
+            series = [TileSeries() for _ in LADDER]
+            frames: dict[int, Frame] = {}
+            for rung in CLIMB:
+                exposure_s = light.exposures_s[rung]
+                context.require_time(exposure_s)
+                frames[rung] = await expose_with_retries(context, number, FrameKind.FLAT, exposure_s, light.filter)
+                await in_thread(self._keep_rung, frames[rung], light.filter, series[rung])
+        for rung, frame in frames.items():
+            studied = StudiedSet(
+                frame.camera,
+                frame.settings,
+                frame.kind,
+                frame.exposure_s,
+                frame.sensor_c,
+                (light.filter, light.brightness),
+                series[rung].noise(),
+            )
+            self.add(light.readout, studied)
 
     def _keep_rung(self, frame: Frame, filter_name: str | None, series: TileSeries) -> None:
         self.context.folder.save_test(frame, filter_name)

@@ -10,7 +10,7 @@ from math import log
 
 import numpy as np
 
-from coldframe.calibration.camera.photon_transfer import TILE_PIXELS, TileSeries, read_noise_adu
+from coldframe.calibration.camera.photon_transfer import LEAST_NOISE_STEPS, TILE_PIXELS, TileSeries, read_noise_adu
 from coldframe.calibration.camera.record import CAMERAS, CameraRecord, CameraRecords, by_setting, merged
 from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events.values import Severity, Topic
@@ -83,10 +83,11 @@ def setting_in_force(
 
 
 def fingerprint_of(record: CameraRecord) -> Fingerprint | None:
-    """Return the fingerprint in the camera record, or None if the record lacks the level or the noise."""
-    if record.bias_adu is None or record.read_noise_e is None or record.e_per_adu is None:
+    """Return the fingerprint in the camera record; None if that night did not measure both level and noise."""
+    noise_e = record.read_noise_e.value if record.read_noise_e else record.read_noise_below_e
+    if record.bias_adu is None or noise_e is None or record.e_per_adu is None:
         return None
-    return Fingerprint(record.bias_adu, record.read_noise_e.value / record.e_per_adu.value)
+    return Fingerprint(record.bias_adu, noise_e / record.e_per_adu.value)
 
 
 class GainCheck:
@@ -203,8 +204,9 @@ class GainCheck:
             read_noise = read_noise_adu(noise)
         except ValueError:
             return None
-        # Quantisation hides noise below a quarter of the step between two values.
-        return Fingerprint(float(np.median(noise.level_adu)), max(read_noise.value, noise.step_adu / 4))
+        # Rounding hides noise below this limit, which the camera's record then contains instead.
+        least_adu = LEAST_NOISE_STEPS * noise.step_adu
+        return Fingerprint(float(np.median(noise.level_adu)), max(read_noise.value, least_adu))
 
     def _measure(self, frame: Frame, series: TileSeries) -> None:
         self._context.folder.save_check(frame, None)

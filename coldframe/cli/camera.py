@@ -145,9 +145,12 @@ def _title(record: CameraRecord) -> str:
 
 
 def _rows(record: CameraRecord) -> Iterator[tuple[str, str, str]]:
+    below_e = record.read_noise_below_e
+    if below_e is not None:
+        yield "read noise", f"below {below_e:.2g}", "e- (half a step)"
     figures = [
         ("gain", record.e_per_adu, "e-/ADU"),
-        ("read noise", record.read_noise_e, "e-"),
+        *([("read noise", record.read_noise_e, "e-")] if below_e is None else []),
         ("full well", record.full_well_e, "e-"),
         ("saturation", record.saturation_adu, "ADU"),
     ]
@@ -156,7 +159,9 @@ def _rows(record: CameraRecord) -> Iterator[tuple[str, str, str]]:
     if record.bias_adu is not None:
         yield "bias level", f"{record.bias_adu:.0f}", "ADU"
     if record.largest_deviation is not None:
-        yield "linear within", f"{100 * record.largest_deviation:.2g}", "%"
+        percent, error = 100 * record.largest_deviation, 100 * record.deviation_error
+        known = error > 0 and percent > 0
+        yield "linear within", _with_error(Figure(value=percent, error=error)) if known else f"{percent:.2g}", "%"
     for current in sorted(record.dark_current, key=lambda each: each.sensor_c):
         value = _with_error(Figure(value=current.e_per_s, error=current.error)) if current.e_per_s > 0 else "0"
         yield f"dark current at {current.sensor_c:.0f} C", value, f"e-/s ({current.exposure_s:g} s)"

@@ -56,6 +56,19 @@ def test_each_camera_and_setting_is_shown_with_units_and_errors(
         assert text in out
 
 
+def test_hidden_read_noise_is_a_limit_and_linearity_has_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    point = LinearityPoint(signal_adu=4000, deviation=-0.0031, error=0.0004)
+    coarse = record().model_copy(update={"read_noise_e": None, "read_noise_below_e": 1.97, "linearity": (point,)})
+    CameraRecords(tmp_path / CAMERAS).save(coarse)
+    assert show_cameras(None, tmp_path, None) is ExitCode.DONE
+    out = capsys.readouterr().out
+    assert "below 2" in out
+    assert "e- (half a step)" in out
+    assert "0.31 ± 0.04" in out
+
+
 def test_part_of_the_name_selects_cameras(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert show_cameras("qhy", folder, None) is ExitCode.DONE
     out = capsys.readouterr().out

@@ -104,7 +104,8 @@ async def test_a_dawn_gives_flats_in_the_band_and_masters_without_stars(tmp_path
         master = read_master(path)
         truth = sensor.flat_response(slot) * np.linspace(1 - 0.005, 1 + 0.005, rig.sensor.width)
         errors = (master.mean / (truth / truth.mean()) - 1) * master.mean / master.uncertainty
-        assert 0.9 < np.percentile(np.abs(errors), 68.27) < 1.15
+        # Where a star was clipped, the uncertainty allows for values that are clipped because of noise alone.
+        assert 0.87 < np.percentile(np.abs(errors), 68.27) < 1.15
         assert np.mean(np.abs(errors) > 6) < 1e-3, "stars are clipped"
         assert master.header["CFSKY"] is True
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from coldframe.calibration.camera.photon_transfer import (
+    LEAST_NOISE_STEPS,
     Measured,
     TileNoise,
     TileSeries,
@@ -16,6 +17,7 @@ from coldframe.calibration.camera.photon_transfer import (
     dark_current_e_per_s,
     doubling_temperature_c,
     electrons_per_adu,
+    ladder_error,
     nonlinearity,
     read_noise_adu,
     sample_tiles,
@@ -211,6 +213,32 @@ def test_rounding_is_removed_from_the_read_noise(step: int) -> None:
     noise = noise_of(frames)
     assert noise.step_adu == step
     assert read_noise_adu(noise).value == pytest.approx(sigma, rel=0.005)
+
+
+@pytest.mark.parametrize("level", [500.0, 500.25, 500.5])
+@pytest.mark.parametrize("sigma", [0.5, 0.55, 0.6, 0.7])
+def test_the_error_of_the_read_noise_covers_the_rounding(sigma: float, level: float) -> None:
+    rng = np.random.default_rng(7)
+    measured = read_noise_adu(noise_of(as_frames([np.rint(rng.normal(level, sigma, (512, 512))) for _ in range(10)])))
+    assert abs(measured.value - sigma) < 3 * measured.error
+    assert measured.error < 0.03 * sigma
+
+
+@pytest.mark.parametrize("level", [500.0, 500.25, 500.5])
+@pytest.mark.parametrize("sigma", [0.1, 0.3, 0.45])
+def test_read_noise_below_half_a_step_is_measured_below_it(sigma: float, level: float) -> None:
+    rng = np.random.default_rng(7)
+    noise = noise_of(as_frames([np.rint(rng.normal(level, sigma, (512, 512))) for _ in range(10)]))
+    assert read_noise_adu(noise).value < LEAST_NOISE_STEPS * noise.step_adu
+
+
+def test_a_ladder_that_is_climbed_both_ways_cancels_an_even_drift() -> None:
+    signals = np.array([1000.0, 3000.0, 9000.0, 12000.0])
+    before_s = 2.0 * np.arange(4)[::-1] + 1
+    drifting = [(s * (1 - 0.001 * t), s * (1 + 0.001 * t)) for s, t in zip(signals, before_s, strict=True)]
+    assert ladder_error(drifting) == pytest.approx(0, abs=1e-12)
+    flickering = [(s, s * (1 + d)) for s, d in zip(signals, (0.002, -0.001, 0.001, -0.002), strict=True)]
+    assert 0.0005 < ladder_error(flickering) < 0.0015
 
 
 def test_saturation_is_found_only_if_tiles_saturate() -> None:

@@ -95,6 +95,14 @@ def test_the_newest_value_of_each_figure_and_all_dark_currents_are_used() -> Non
     assert both.doubling_c == pytest.approx(10.2 / np.log2(0.04 / 0.011))
 
 
+def test_the_newest_of_read_noise_and_its_limit_is_used() -> None:
+    figure = record(0, read_noise_e=Figure(value=2, error=0.1))
+    limit, empty = record(1, read_noise_below_e=1.5), record(2)
+    for records, expected in (([figure, limit, empty], (None, 1.5)), ([limit, figure], (figure.read_noise_e, None))):
+        both = merged(records)
+        assert (both.read_noise_e, both.read_noise_below_e) == expected
+
+
 def test_each_setting_has_its_own_figures() -> None:
     groups = by_setting([record(0), record(1, gain=0), record(2)])
     assert [len(group) for group in groups] == [2, 1]

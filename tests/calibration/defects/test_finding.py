@@ -23,6 +23,8 @@ from coldframe.calibration.defects.finding import (
 )
 from coldframe.calibration.masters.flat_scaling import FlatScaler, flat_response
 from coldframe.calibration.masters.reading import MasterPlanes
+from coldframe.calibration.stacking.clipping import Clipping
+from coldframe.calibration.stacking.pixel_state import clipping_trial
 from coldframe.calibration.stacking.stack import Stack
 from tests.outside.observatory import FLAT_S, SKY_S, Observatory, stacked
 
@@ -36,8 +38,12 @@ Places = tuple[NDArray[np.intp], NDArray[np.intp]]
 def planes(stack: Stack, masked: Mask | None = None, **header: float) -> MasterPlanes:
     """Return a master as it is read back from disk."""
     counts = stack.counts.astype(np.float32)
+    factors = clipping_trial(stack.frames, Clipping()).scatter_fractions
+    cards = {f"CFSCA{number}": factor for number, factor in enumerate(factors, start=1)}
     variance = np.nan_to_num(stack.uncertainty) ** 2 * counts
-    return MasterPlanes(stack.mean, stack.uncertainty, variance, masked, {"NCOMBINE": stack.frames, **header}, counts)
+    return MasterPlanes(
+        stack.mean, stack.uncertainty, variance, masked, {"NCOMBINE": stack.frames, **cards, **header}, counts
+    )
 
 
 @dataclass

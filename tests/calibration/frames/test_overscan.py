@@ -128,6 +128,14 @@ def test_cosmic_rays_on_pixels_and_lines_do_not_matter() -> None:
     np.testing.assert_allclose(smooth, clean["smooth"], atol=0.25)
 
 
+@pytest.mark.parametrize("noise_steps", [0.1, 0.4, 0.7])
+def test_the_level_is_right_for_twelve_bits_in_sixteen(noise_steps: float) -> None:
+    rng = np.random.default_rng(2)
+    frame = (16 * np.rint(rng.normal(30.3, noise_steps, SHAPE))).astype(np.uint16)
+    levels_adu = Overscan(RIGHT, "row").level_steps(frame) / STEPS_PER_ADU
+    assert levels_adu.mean() == pytest.approx(frame[:, WIDTH - STRIP :].mean(), abs=0.05)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_parts_of_a_corrected_frame_add_up_to_the_raw_frame(method: Method) -> None:
     overscan = Overscan(RIGHT, method)

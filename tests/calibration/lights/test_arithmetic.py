@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from coldframe.calibration.kernels.lights import average_locally
 from coldframe.calibration.lights.arithmetic import (
     HARMLESS_NOISE,
     GlowError,
@@ -103,6 +104,48 @@ def test_the_uncertainty_equals_the_scatter_of_many_trials() -> None:
     assert np.mean((residual / done.uncertainty) ** 2) == pytest.approx(1, abs=0.02)
     without = calibrate(light, correction(dark_subtraction(dark), flat), None).uncertainty
     assert (without < done.uncertainty).all()
+
+
+@pytest.mark.parametrize("sky_e", [5, 10, 50])
+def test_faint_skies_are_weighted_without_bias(sky_e: int) -> None:
+    rng = np.random.default_rng(sky_e)
+    trials = (400, 400)
+    light = np.rint(rng.poisson(sky_e, trials) + rng.normal(500, 1.5, trials)).astype(np.uint16)
+    done = calibrate(light, correction(dark_subtraction(planes(500.0, np.hypot(1.5, 12**-0.5), trials)), None), 1.0)
+    assert np.mean(((done.signal - sky_e) / done.uncertainty) ** 2) == pytest.approx(1, abs=0.03)
+    # With the pixel's own count, this mean would be 2 to 22 % too low.
+    assert np.average(done.signal, weights=done.uncertainty**-2.0) == pytest.approx(sky_e, rel=0.012)
+
+
+def test_a_star_has_its_own_photon_noise_and_leaves_that_of_the_sky() -> None:
+    light = np.full(SHAPE, 600, np.uint16)
+    light[30, 40] = 30100
+    done = calibrate(light, correction(dark_subtraction(planes(100.0, 2.0)), None), 2.0)
+    readout = 2.0**2 * (1 + 1 / EXPOSURES)
+    assert done.uncertainty[30, 40] == pytest.approx(np.sqrt(readout + 30000 / 2))
+    # The star counts as sky plus ten sigma, one of 49 pixels.
+    around = np.sqrt(readout + (500 + 10 * np.sqrt(4 * (1 + 1 / EXPOSURES) + 250) / 49) / 2)
+    np.testing.assert_allclose(done.uncertainty[24:37:2, 34:47:2][[0, -1]], around, rtol=1e-4)
+    ordinary = np.delete(done.uncertainty.reshape(-1), 30 * SHAPE[1] + 40)
+    assert ordinary.min() == pytest.approx(np.sqrt(readout + 250))
+    assert ordinary.max() < 1.01 * ordinary.min()
+
+
+@pytest.mark.parametrize(("shape", "period"), [((40, 50), 2), ((40, 50), 6), ((3, 5), 2), ((9, 70), 1)])
+def test_the_local_mean_covers_seven_pixels_of_a_colour_each_way(shape: tuple[int, int], period: int) -> None:
+    values = np.random.default_rng(1).uniform(0, 100, shape).astype(np.float32)
+    values[1, 2], limited = np.nan, values.copy()
+    limited[1, 2] = -5
+    local = np.empty_like(values)
+    average_locally(values, np.zeros_like(values), period, -5, 90, local)
+    limited = np.minimum(limited, 90)
+    steps = period * np.arange(-3, 4)
+    for row, column in np.ndindex(shape):
+        rows, columns = (
+            [at + step for step in steps if 0 <= at + step < size]
+            for at, size in zip((row, column), shape, strict=True)
+        )
+        assert local[row, column] == pytest.approx(limited[np.ix_(rows, columns)].mean(), rel=1e-4)
 
 
 def test_lights_without_a_flat_are_not_divided() -> None:

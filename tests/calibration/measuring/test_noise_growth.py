@@ -96,6 +96,18 @@ def test_the_cause_of_noise_that_does_not_fall_is_reported(trouble: object, caus
     assert growth.excess > LARGEST_EXCESS
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("colours", [(1.0, 1.0), (1.0, 0.6)])
+def test_a_gradient_that_drifts_over_vignetted_flats_is_no_dark_current(
+    seed: int, colours: tuple[float, float]
+) -> None:
+    random = np.random.default_rng(seed)
+    down, across = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
+    flat = 16384 * (1 - 0.4 * (down**2 + (across - 0.3) ** 2) / 2) * np.tile(colours, SIZE // 2)
+    tilt = np.linspace(-0.003, 0.003, FRAMES)[:, None, None] * across
+    assert grown(random.normal(flat * (1 + tilt), 80)).cause is Cause.PATTERN
+
+
 def test_the_noise_of_a_drifting_master_is_that_of_its_halves() -> None:
     sky = Sky(8)
     growth = grown(drifting_offset(sky))

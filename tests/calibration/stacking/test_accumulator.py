@@ -21,7 +21,7 @@ from coldframe.calibration.stacking.accumulator import (
 )
 from coldframe.calibration.stacking.clipping import Clipping, variance_correction
 from coldframe.calibration.stacking.methods import Mean
-from coldframe.calibration.stacking.pixel_state import clipping_trial, scatter_correction
+from coldframe.calibration.stacking.pixel_state import clipping_trial, scatter_corrections
 from coldframe.calibration.stacking.stack import Stack
 
 SHAPE = (8, 40)
@@ -53,8 +53,10 @@ def batch(
     m, s, q = moments(column, kept)
     with np.errstate(invalid="ignore", divide="ignore"):
         number = m.astype(float)
-        scatter = scatter_correction(count, clipping) * (m * q - s * s).astype(float)
-        error = np.sqrt(scatter / (number * number * (number - 1.0)))
+        pairs = number * (number - 1.0)
+        least = clipping.step_adu**2 / 12 * pairs
+        scatter = scatter_corrections(count, clipping)[m] * np.maximum((m * q - s * s).astype(float), least)
+        error = np.sqrt(scatter / (number * pairs))
     return (s / m).astype(np.float32), error.astype(np.float32), m.astype(np.uint16)
 
 
@@ -342,7 +344,8 @@ def test_the_largest_values_stay_exact() -> None:
     state = accumulate([frame] * 300, 300)
     stack = state.combine(Clipping(), rereading([]))
     assert (stack.mean == 65535).all()
-    assert (stack.uncertainty == 0).all()
+    # Values that agree are still rounded: 1 / sqrt(12) ADU each.
+    np.testing.assert_allclose(stack.uncertainty, np.sqrt(299 / 297 / 12 / 300), rtol=1e-3)
     assert (stack.counts == 300).all()
 
 
@@ -475,11 +478,19 @@ def test_residuals_over_uncertainties_are_noise() -> None:
 
 
 def test_without_rejection_the_uncertainty_follows_students_distribution() -> None:
-    assert scatter_correction(2, Clipping()) == 1
-    assert scatter_correction(3, Clipping()) == 1
-    assert scatter_correction(4, Clipping()) == 3
-    assert scatter_correction(10, Clipping(start="all")) == pytest.approx(9 / 7, abs=6e-4)
-    assert scatter_correction(50, Clipping(kappa=20)) == pytest.approx(49 / 47, abs=6e-4)
+    assert scatter_corrections(2, Clipping())[2] == 1
+    assert scatter_corrections(3, Clipping())[3] == 1
+    assert scatter_corrections(4, Clipping())[4] == 3
+    for count in (5, 8, 10, 50):
+        assert scatter_corrections(count, Clipping())[count] == pytest.approx((count - 1) / (count - 3), abs=6e-4)
+    assert (scatter_corrections(50, Mean()) == 49 / 47).all()
+
+
+def test_rejected_values_make_the_uncertainty_of_their_pixel_larger() -> None:
+    corrections = scatter_corrections(10, Clipping())
+    assert (np.diff(corrections) <= 0).all()
+    # Nine values from which the tenth was clipped scatter by half of the noise.
+    assert corrections[9] == pytest.approx(4.7, abs=0.1)
 
 
 def test_the_scatter_correction_follows_the_truncated_normal_distribution() -> None:
@@ -488,7 +499,8 @@ def test_the_scatter_correction_follows_the_truncated_normal_distribution() -> N
     for _ in range(50):
         k = 3 * v**0.5
         v = 1 - 2 * k * normal.pdf(k) / (2 * normal.cdf(k) - 1)
-    assert 1 / v < scatter_correction(2000, Clipping()) < 1.04 / v
+    kept = round(2000 * (2 * normal.cdf(3 * v**0.5) - 1))
+    assert 1 / v < scatter_corrections(2000, Clipping())[kept] < 1.04 / v
 
 
 def test_tails_are_longer_for_more_planned_frames() -> None:

@@ -52,7 +52,14 @@ def test_the_step_of_a_frame_ignores_clipped_values(step: int) -> None:
     assert half_step(frame) == 0.5
 
 
-def test_few_levels_do_not_determine_the_step() -> None:
+@pytest.mark.parametrize("noise_steps", [0.3, 0.5, 0.7])
+def test_noise_below_a_step_determines_the_step(noise_steps: float) -> None:
+    levels = np.random.default_rng(3).normal(100.4, noise_steps, (100, 120)).round()
+    assert len(np.unique(levels)) < 8
+    assert half_step((levels * 16).astype(np.uint16)) == 8
+
+
+def test_few_levels_of_hot_pixels_do_not_determine_the_step() -> None:
     frame = np.full((20, 30), 500, np.uint16)
     assert half_step(frame) == 0.5
     frame[3, :6] += np.arange(6, dtype=np.uint16) * np.uint16(16)

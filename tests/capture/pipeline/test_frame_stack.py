@@ -1,15 +1,20 @@
 """Running stacks, compared with plain arithmetic on their frames."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from coldframe.calibration.combining.combine import combine_frames
+from coldframe.calibration.combining.frame_sets import without_overscan
 from coldframe.calibration.frames.overscan import PEDESTAL_ADU, Overscan, sections_of
 from coldframe.calibration.masters.flat_recipe import FlatRecipe, on_pedestal
 from coldframe.calibration.measuring.statistics import measure
 from coldframe.calibration.stacking.accumulator import pixel_digest
+from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.capture.judging.frame_gate import FrameGate
 from coldframe.capture.pipeline.accepted_frames import AcceptedFrames
 from coldframe.capture.pipeline.frame_stack import DarkStack, FlatStack, FrameStack
@@ -17,6 +22,7 @@ from coldframe.capture.pipeline.judged_frame import JudgedFrame, judge_frame
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.config.frames import FrameKind
 from coldframe.devices.camera import Frame
+from tests.calibration.combining.raw_files import opened, save
 from tests.capture.contexts import START, frame_of
 
 FRAMES = 6
@@ -62,6 +68,35 @@ def test_darks_lose_the_drift_of_their_overscan(tmp_path: Path) -> None:
     assert abs(float(np.median(finished.stack.mean))) < 5
     assert finished.overscan is not None
     assert on_pedestal(finished.stack.mean, finished.overscan).mean() == pytest.approx(PEDESTAL_ADU, abs=5)
+
+
+@pytest.mark.parametrize("strip", [None, "row"])
+@pytest.mark.parametrize("noise_steps", [0.2, 0.6, 3.0])
+def test_twelve_bits_in_sixteen_give_the_same_master_live_and_from_files(
+    strip: Literal["row"] | None, noise_steps: float, tmp_path: Path
+) -> None:
+    cards = {"BIASSEC": "[1:16,1:64]", "TRIMSEC": "[17:96,1:64]"}
+    sections = sections_of(cards, (64, 96))
+    assert sections is not None
+    rng = np.random.default_rng(4)
+    level = rng.uniform(30, 31, (64, 96))
+    stack, accepted, paths = DarkStack(12, None if strip is None else Overscan(sections, strip)), AcceptedFrames(), []
+    for number in range(12):
+        pixels = (16 * rng.normal(level, noise_steps).round()).astype(np.uint16)
+        path = save(tmp_path / f"{number:02d}.fits", pixels, IMAGETYP="Bias Frame", **cards)
+        paths.append(path)
+        stack.fold(pixels, 0.0, pixel_digest(pixels))
+        accepted.add(judged(replace(frame_of(number, FrameKind.BIAS), pixels=pixels)), path)
+    finished = stack.finish(accepted.frames)
+    frames, refused = without_overscan(opened(paths, tmp_path), strip or "none", tmp_path)
+    assert not refused
+    combined = combine_frames(frames, Clipping())
+    assert finished.method == combined.method == Clipping(sigma_floor_adu=8)
+    for plane in ("mean", "uncertainty", "counts"):
+        np.testing.assert_array_equal(getattr(finished.stack, plane), getattr(combined.stack, plane), strict=True)
+    assert finished.stack.rounding_adu2 == combined.stack.rounding_adu2
+    assert (combined.stack.rounding_adu2 > 0) == (noise_steps < 0.5)
+    assert (combined.stack.uncertainty > 0).all()
 
 
 def flat(seed: int, exposure_s: float, dark: NDArray[np.float32]) -> Frame:
