@@ -108,8 +108,8 @@ FEWEST_LEVELS = 8
 """Number of levels in these rows from which a step is determined, however rare they are."""
 
 SHARE_OF_NOISE = 0.002
-"""Fraction of pixels on the second most frequent level above which fewer levels also determine the step. This many pixels
-owe their level to noise, which cannot skip a level; a smaller number may be hot pixels."""
+"""Fraction of pixels on the second most frequent level above which fewer levels also determine the step. This many
+pixels owe their level to noise, which cannot skip a level; a smaller number may be hot pixels."""
 
 HIGHEST_LEVEL = 65535
 
