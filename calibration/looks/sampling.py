@@ -1,0 +1,119 @@
+"""Measurement of frames on disk from a part of their rows, so that judging a set costs little time and memory."""
+
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.files.image_file import UINT16_STORAGES, ImageFile
+from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.calibration.looks.frame_looks import MeasuredFrame, shape_bounds_adu
+from coldframe.calibration.measuring.frame_shape import LEAST_CELL_PIXELS, frame_shape
+from coldframe.calibration.measuring.line_levels import line_levels
+from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, measure
+from coldframe.config.frames import FrameKind
+
+MOST_PAIRS = 64
+"""Most pairs of rows that are read from a frame; on 6 MP, the noise from these rows scatters by 0.3 %."""
+
+FEWEST_PAIRS = 16
+"""Fewest pairs of rows, for very large sets."""
+
+PAIRS_OF_A_SET = 1 << 17
+"""Pairs of rows of all frames together; their mean levels take 16 MiB of memory."""
+
+HIGHEST_OF_8_BITS = 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampledFrame:
+    """A frame on disk, measured on a part of its rows.
+
+    Attributes
+    ----------
+    measured
+        Measurements; sizes refer to the sampled rows.
+    zero_fraction
+        Fraction of the pixels whose raw value is exactly 0.
+    """
+
+    measured: MeasuredFrame
+    zero_fraction: float
+
+
+def row_pairs(frames: int) -> int:
+    """Return the number of pairs of rows to read from each frame of a set."""
+    return min(MOST_PAIRS, max(FEWEST_PAIRS, PAIRS_OF_A_SET // max(frames, 1)))
+
+
+def sample(image: ImageFile, setup: FrameSetup, pairs: int, raw: ImageFile | None = None) -> SampledFrame | None:
+    """Measure a frame on evenly spaced pairs of rows.
+
+    Parameters
+    ----------
+    image
+        The frame.
+    setup
+        How it was shot. In frames other than flats, hot pixels are clipped.
+    pairs
+        Number of pairs to read; all rows of a frame with fewer.
+    raw
+        The frame before its overscan was subtracted, which shifts the levels of saturation and zero; None without.
+
+    Returns
+    -------
+    SampledFrame or None
+        None if the frame is too small, or its values are not numbers from 0 to 65,535 in ADU.
+
+    Raises
+    ------
+    FrameFileError
+        If the file cannot be read.
+    """
+    pixels = _sampled_rows(image, pairs)
+    if pixels is None:
+        return None
+    full_scale_adu = HIGHEST_OF_8_BITS if (raw or image).bits == 8 else None  # noqa: PLR2004 - FITS bytes
+    measurement = measure(pixels, full_scale_adu, setup.mosaic)
+    statistics = measurement.statistics
+    zero_fraction = float(measurement.counts[0]) / pixels.size
+    if raw is not None and (raw_pixels := _sampled_rows(raw, pairs)) is not None:
+        whole = measure(raw_pixels, full_scale_adu)
+        zero_fraction = float(whole.counts[0]) / raw_pixels.size
+        statistics = replace(
+            statistics,
+            saturated_fraction=whole.statistics.saturated_fraction,
+            saturation_adu=whole.statistics.saturation_adu,
+        )
+    has_light = setup.kind is FrameKind.FLAT
+    bounds_adu = (0.0, float(FULL_SCALE_ADU)) if has_light else shape_bounds_adu(statistics)
+    measured = MeasuredFrame(
+        statistics,
+        blake2b(pixels.data, digest_size=16).digest(),
+        frame_shape(pixels, bounds_adu),
+        setup.temperature_c,
+        line_levels(pixels) if has_light else None,
+    )
+    return SampledFrame(measured, zero_fraction)
+
+
+def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
+    """Return evenly spaced pairs of rows, uint16, shape (2 * pairs, width); None as for `sample`.
+
+    A pair begins with an even row, so that the phase of a colour filter array is kept.
+    """
+    height, width = image.shape
+    available = height // 2
+    if available == 0 or width < LEAST_CELL_PIXELS:
+        return None
+    if available <= pairs:
+        values = image.rows(0, 2 * available)
+    else:
+        tops = 2 * np.linspace(0, available - 1, pairs).astype(int)
+        values = np.concatenate([image.rows(top, top + 2) for top in tops.tolist()])
+    if image.storage not in UINT16_STORAGES and values.max() <= 1:
+        return None
+    if not 0 <= values.min() <= values.max() <= FULL_SCALE_ADU:
+        return None
+    return np.rint(values).astype(np.uint16)
