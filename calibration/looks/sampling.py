@@ -6,7 +6,8 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.image_file import UINT16_STORAGES, ImageFile
+from coldframe.calibration.files.frame_file import FrameFileError, memory_mapped
+from coldframe.calibration.files.image_file import STORED_AS, UINT16_STORAGES, ImageFile
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.looks.frame_looks import MeasuredFrame, shape_bounds_adu
 from coldframe.calibration.measuring.frame_shape import LEAST_CELL_PIXELS, frame_shape
@@ -24,6 +25,9 @@ PAIRS_OF_A_SET = 1 << 17
 """Pairs of rows of all frames together; their mean levels take 16 MiB of memory."""
 
 HIGHEST_OF_8_BITS = 255
+
+DIGESTED_STEP = 8
+"""One in this number of sampled rows enters the digest: two exposures never have the same noise in all of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +51,13 @@ def row_pairs(frames: int) -> int:
     return min(MOST_PAIRS, max(FEWEST_PAIRS, PAIRS_OF_A_SET // max(frames, 1)))
 
 
-def sample(image: ImageFile, setup: FrameSetup, pairs: int, raw: ImageFile | None = None) -> SampledFrame | None:
+def sample(
+    image: ImageFile,
+    setup: FrameSetup,
+    pairs: int,
+    bounds_adu: tuple[float, float] | None = None,
+    raw: ImageFile | None = None,
+) -> SampledFrame | None:
     """Measure a frame on evenly spaced pairs of rows.
 
     Parameters
@@ -55,9 +65,12 @@ def sample(image: ImageFile, setup: FrameSetup, pairs: int, raw: ImageFile | Non
     image
         The frame.
     setup
-        How it was shot. In frames other than flats, hot pixels are clipped.
+        How it was shot.
     pairs
         Number of pairs to read; all rows of a frame with fewer.
+    bounds_adu
+        Bounds to which the values are limited for the shape, which all frames of a set must share; None clips hot
+        pixels of frames without light, and nothing in flats.
     raw
         The frame before its overscan was subtracted, which shifts the levels of saturation and zero; None without.
 
@@ -87,11 +100,13 @@ def sample(image: ImageFile, setup: FrameSetup, pairs: int, raw: ImageFile | Non
             saturation_adu=whole.statistics.saturation_adu,
         )
     has_light = setup.kind is FrameKind.FLAT
-    bounds_adu = (0.0, float(FULL_SCALE_ADU)) if has_light else shape_bounds_adu(statistics)
+    if bounds_adu is None:
+        bounds_adu = (0.0, float(FULL_SCALE_ADU)) if has_light else shape_bounds_adu(statistics)
+    shape = frame_shape(pixels, bounds_adu)
     measured = MeasuredFrame(
         statistics,
-        blake2b(pixels.data, digest_size=16).digest(),
-        frame_shape(pixels, bounds_adu),
+        blake2b(pixels[::DIGESTED_STEP].tobytes(), digest_size=16).digest(),
+        shape,
         setup.temperature_c,
         line_levels(pixels) if has_light else None,
     )
@@ -104,16 +119,20 @@ def _sampled_rows(image: ImageFile, pairs: int) -> NDArray[np.uint16] | None:
     A pair begins with an even row, so that the phase of a colour filter array is kept.
     """
     height, width = image.shape
-    available = height // 2
-    if available == 0 or width < LEAST_CELL_PIXELS:
+    if height < 2 or width < LEAST_CELL_PIXELS:  # noqa: PLR2004 - a pair of rows
         return None
-    if available <= pairs:
-        values = image.rows(0, 2 * available)
+    tops = 2 * np.linspace(0, height // 2 - 1, min(pairs, height // 2)).astype(int)
+    rows = (tops[:, None] + (0, 1)).reshape(-1)
+    try:
+        stored = np.frombuffer(
+            memory_mapped(image.stored), STORED_AS[image.bits], count=height * width, offset=image.data_start
+        ).reshape(image.shape)[rows]
+    except ValueError as error:
+        raise FrameFileError(image.path, "became shorter while it was read") from error
+    if image.storage in UINT16_STORAGES:
+        values = stored.astype(np.int32) + int(image.zero)
     else:
-        tops = 2 * np.linspace(0, available - 1, pairs).astype(int)
-        values = np.concatenate([image.rows(top, top + 2) for top in tops.tolist()])
-    if image.storage not in UINT16_STORAGES and values.max() <= 1:
-        return None
-    if not 0 <= values.min() <= values.max() <= FULL_SCALE_ADU:
-        return None
-    return np.rint(values).astype(np.uint16)
+        values = np.rint(stored.astype(np.float64) * image.scale + image.zero)
+    lowest, highest = values.min(), values.max()
+    are_fractions = image.bits < 0 and highest <= 1
+    return None if lowest < 0 or highest > FULL_SCALE_ADU or are_fractions else values.astype(np.uint16)

@@ -1,6 +1,7 @@
 """Looks at all frames of a set on disk: which frames differ from the others, and what is odd about the whole set."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from coldframe.calibration.looks.frame_looks import (
     pattern_significance,
     saturated_dark,
     saturated_flat,
+    shape_bounds_adu,
     torn_bias,
     uneven_light,
 )
@@ -94,10 +96,11 @@ def look_at_set(frames: Sequence[SetFrame], bias_adu: float | None = None) -> Se
 def _measured(frames: Sequence[SetFrame], verdict: SetVerdict) -> list[SeenFrame]:
     """Return the measured frames; record the faults of unreadable ones, and the number of those without a measure."""
     pairs = row_pairs(len(frames))
+    bounds_adu = _common_bounds(frames, pairs)
     seen: list[SeenFrame] = []
     for frame in frames:
         try:
-            sampled = sample(frame.image, frame.setup, pairs, frame.raw)
+            sampled = sample(frame.image, frame.setup, pairs, bounds_adu, frame.raw)
         except FrameFileError as error:
             verdict.faults.append(error)
             continue
@@ -109,6 +112,20 @@ def _measured(frames: Sequence[SetFrame], verdict: SetVerdict) -> list[SeenFrame
             "from 0 to 65,535 ADU"
         )
     return seen
+
+
+def _common_bounds(frames: Sequence[SetFrame], pairs: int) -> tuple[float, float] | None:
+    """Return the bounds for the shapes of frames without light, from the median of three frames; None for flats."""
+    if not frames or frames[0].setup.kind is FrameKind.FLAT:
+        return None
+    statistics = []
+    for frame in (frames[0], frames[len(frames) // 2], frames[-1]):
+        with suppress(FrameFileError):  # the frame is reported when all frames are measured
+            if (sampled := sample(frame.image, frame.setup, pairs)) is not None:
+                statistics.append(sampled.measured.statistics)
+    if not statistics:
+        return None
+    return shape_bounds_adu(sorted(statistics, key=lambda each: each.level_adu)[len(statistics) // 2])
 
 
 # ---- flats ----

@@ -92,6 +92,7 @@ def good(observatory: Observatory, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copy(next((folder / "masters").glob("MasterFlat*")), folder / "flat.fits")
     for number in range(4):
         observatory.light(folder / f"light{number}.fits", number)
+    for number in range(10):
         observatory.light(folder / f"raw{number}.fits", number, kind=FrameKind.DARK)
     return folder
 
