@@ -20,7 +20,7 @@ from coldframe.calibration.measuring.line_levels import LineLevels
 from coldframe.calibration.measuring.statistics import STEP_LEVELS, FrameStatistics
 
 LARGEST_DARK_SATURATION = 0.01
-"""Largest fraction of saturated pixels without light; fewer pixels are hot, but a leak or a lamp saturates more."""
+"""Largest saturated fraction of a frame without light. Hot pixels stay below it, but a leak or a lamp exceeds it."""
 
 LEVEL_TOLERANCE = 8.0
 """Largest deviation from the level of the reference, in units of one frame's noise; see `level_limit_adu`."""
@@ -34,28 +34,34 @@ NOISE_SCATTER = 15.0
 """Noise deviations must also exceed this many standard errors, which matters for small frames."""
 
 SHAPE_BOUNDS = 8.0
-"""For the shape of a frame without light, clip pixels that differ from the level by more than this times the noise."""
+"""Clip pixels of a frame without light that differ from the level by more than this multiple of the noise."""
 
 LARGEST_JUMP = 4.0
 """Largest change of a region of a bias that a normal readout can cause, in units of one pixel's noise."""
 
 LEAST_TORN = 0.02
-"""Smallest changed fraction of a frame that is a fault; single disturbed rows are clipped when frames are combined."""
+"""Smallest changed fraction of a frame that counts as a fault. Combining clips single disturbed rows."""
 
 LARGEST_GRADIENT = 0.02
-"""Relative root mean square of a smooth difference between two flats; a hand, a cloud or a slipped panel exceeds it."""
+"""Largest relative root mean square of a smooth difference between two flats.
+
+A hand, a cloud or a slipped panel exceeds it.
+"""
 
 LARGEST_BANDS = 0.003
 """Largest relative depth of bands that tuning could not remove; deeper bands exceed the noise of a bright pixel."""
 
 SIGNIFICANT = 7.0
-"""Standard errors at which a difference counts; fewer than one in a million comparisons of pure noise reach them."""
+"""Significance, in standard errors, from which a difference counts.
+
+Fewer than one in a million comparisons of pure noise reach it.
+"""
 
 LEAST_LIT = 0.05
 """Flats with regions below this fraction of their mean light (overscan, outside the image circle) are not compared."""
 
 LEAST_AMPLITUDE = 0.003
-"""Smallest root mean square of a pattern in units of one pixel's noise; a weaker one does not harm a light.
+"""Smallest root mean square of a pattern in units of one pixel's noise. A weaker pattern does not harm a light.
 
 A leak that rises evenly from zero at one edge has a root mean square of 0.58 times its mean, so a leak with a mean of
 1 % of the noise has twice this value.
@@ -80,7 +86,7 @@ class MeasuredFrame:
     statistics
         Levels and noise.
     digest
-        Digest of the pixels, which detects repeated frames.
+        Digest of the pixels, used to detect repeated frames.
     shape
         Mean levels of regions of the frame.
     sensor_c
@@ -116,7 +122,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a frame is rejected; `is_light` marks light on a frame that should be dark."""
+    """Reason for rejecting a frame; `is_light` is True if there is light on a frame that should be dark."""
 
     reason: str
     is_light: bool = False
@@ -218,8 +224,8 @@ def other_noise(frame: MeasuredFrame, reference: Reference) -> Fault | None:
 def noise_tolerance(size: tuple[int, int]) -> float:
     """Return the allowed relative difference between the noise of two frames of the given height and width.
 
-    A noise estimated from n values scatters by 1 / sqrt(2 n). The estimate uses the middle half of each axis, a quarter
-    of the pixels, and second differences, in which neighbours share pixels.
+    A noise estimated from n values scatters by 1 / sqrt(2 n). The estimate uses the middle half of each axis, which is
+    a quarter of the pixels. It also uses second differences, in which neighbours share pixels.
     """
     values = size[0] * size[1] / 4
     return max(NOISE_TOLERANCE, NOISE_SCATTER / sqrt(values))
@@ -315,5 +321,5 @@ def _uneven_lines(frame: MeasuredFrame, reference: Reference, bias_adu: float, l
 
 
 def _lit(shape: FrameShape, bias_adu: float) -> NDArray[np.bool_]:
-    """Return which regions of a flat are lit: boolean, shape (rows, columns)."""
+    """Return a boolean mask of the lit regions of a flat, with shape (rows, columns)."""
     return shape.levels_adu - bias_adu >= LEAST_LIT * (shape.mean_adu - bias_adu)

@@ -87,7 +87,7 @@ class FrameGate:
         return shape_bounds_adu(self._reference.statistics if self._reference else statistics)
 
     def fault(self, frame: MeasuredFrame) -> Fault | None:
-        """Return why a frame must be rejected, or None if it is good. To record the frame, use `accept`."""
+        """Return the reason for rejecting a frame, or None if the frame is good. Use `accept` to record the frame."""
         fault = self._fault(frame)
         if fault is None and frame.digest in self._digests:
             return Fault("the pixels are those of an earlier frame: the camera repeated that frame")
@@ -104,7 +104,7 @@ class FrameGate:
         """Record a good frame, with which later frames are compared."""
         self.remember_pixels(frame)
         self._reference = self._reference or Reference(frame.statistics, frame.shape, frame.lines, "the first frame")
-        # Bias exposures are too short to show a leak, and comparing such large sets would take too long.
+        # Bias exposures are too short to show a leak, and comparing the frames of large bias sets would take too long.
         if self._kind in {FrameKind.DARK, FrameKind.DARK_FLAT}:
             self._leaks = self._leaks or LeakWatch(self._reference.statistics.noise_adu)
             self._leaks.accept(frame.shape, frame.sensor_c)

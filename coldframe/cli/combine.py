@@ -1,4 +1,4 @@
-"""`coldframe combine`: combines raw frames from any camera and program into a master."""
+"""`coldframe combine`: combine raw frames from any camera and program into a master."""
 
 import sys
 import tempfile
@@ -93,7 +93,7 @@ class Request(NamedTuple):
 
 
 def combine_files(names: Sequence[str], output: Path, request: Request) -> ExitCode:
-    """Combine frames; return 1 if files were left out, 2 if there is no master; print the files and the reasons."""
+    """Combine frames; print the files left out, with reasons. Return 1 if there are any, 2 if there is no master."""
     try:
         _check_request(names, output, request)
         with (
@@ -166,7 +166,7 @@ def _check_request(names: Sequence[str], output: Path, request: Request) -> None
     if not names and not request.states:
         raise RefusedError("nothing to combine: name raw FILES, folders or patterns")
     if request.states and request.scheduler is not None:
-        raise RefusedError("--state and --dask: a state grows on one machine; use one of them")
+        raise RefusedError("--state and --dask cannot be used together: a state grows on one machine")
 
 
 def _overscan(request: Request, subtracted: Subtracted | None) -> OverscanChoice | None:
@@ -186,9 +186,9 @@ def _check_output(output: Path) -> None:
     if output.suffix.lower() not in PLAIN_SUFFIXES:
         raise RefusedError(f"{output}: masters are written as FITS; name a file that ends in .fits")
     if output.exists():
-        raise RefusedError(f"{output}: exists, and files are never overwritten: choose another name")
+        raise RefusedError(f"{output}: exists, and files are never overwritten: choose a different name")
     if not output.parent.is_dir():
-        raise RefusedError(f"{output.parent}: this folder does not exist: create it, or name another")
+        raise RefusedError(f"{output.parent}: this folder does not exist: create it, or choose a different folder")
 
 
 def _check_set(frames: Sequence[RawFrame], *, force: bool) -> None:
@@ -200,8 +200,8 @@ def _check_set(frames: Sequence[RawFrame], *, force: bool) -> None:
         raise RefusedError("nothing is left to combine")
     if len(sets) > 1 and not force:
         raise RefusedError(
-            f"these are {len(sets)} sets, one master each: --all -o FOLDER makes a master of each, or name the files "
-            "of one set; --force combines them into one master anyway"
+            f"the files belong to {len(sets)} sets: use --all -o FOLDER to make a master of each, or name the files of "
+            "one set; --force combines them into one master anyway"
         )
     if len(frames) < FEWEST_FRAMES and not force:
         raise RefusedError("a single frame makes no master: nothing can be averaged or rejected")
@@ -213,7 +213,7 @@ def _subtracted(frames: Sequence[RawFrame], dark: Path | None, bias: Path | None
     if dark is not None and kind is not FrameKind.FLAT:
         raise RefusedError(f"--dark {dark}: a dark is subtracted from flats only")
     if bias is not None and kind is not FrameKind.DARK:
-        raise RefusedError(f"--bias {bias}: a bias is subtracted from darks only; for flats name it as --dark")
+        raise RefusedError(f"--bias {bias}: a bias is subtracted from darks only; for flats, name it with --dark")
     if dark is None and kind is FrameKind.FLAT:
         print(
             "no --dark: bias and dark current remain in the flats and distort the master; "

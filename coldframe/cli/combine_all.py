@@ -1,4 +1,4 @@
-"""`coldframe combine --all`: sorts raw frames into sets and combines each set into a master."""
+"""`coldframe combine --all`: sort raw frames into sets and combine each set into a master."""
 
 import sys
 import tempfile
@@ -174,7 +174,7 @@ def _check(names: Sequence[str], folder: Path, request: Request) -> None:
     if folder.exists() and not folder.is_dir():
         raise RefusedError(f"{folder}: --all writes several masters: name a folder with -o")
     if not folder.parent.is_dir():
-        raise RefusedError(f"{folder.parent}: this folder does not exist: create it, or name another")
+        raise RefusedError(f"{folder.parent}: this folder does not exist: create it, or choose a different folder")
 
 
 def _without_lights(frames: Sequence[RawFrame]) -> tuple[list[RawFrame], int]:

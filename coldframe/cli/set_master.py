@@ -34,7 +34,7 @@ _A_SINGLE_FRAME = "it is a single frame, not a master"
 
 
 class RefusedError(ColdframeError):
-    """The files or options do not permit a master; the message gives the reason."""
+    """No master can be made from the files with these options; the message gives the reason."""
 
 
 class Treatment(NamedTuple):
@@ -177,7 +177,7 @@ def require_fit(frames: Sequence[RawFrame], subtracted: Subtracted, *, force: bo
     faults = subtracted.faults(frames)
     if not faults:
         return
-    message = f"{subtracted.path} does not fit the frames: {', '.join(faults[:_MOST_FAULTS])}"
+    message = f"{subtracted.path} does not match the frames: {', '.join(faults[:_MOST_FAULTS])}"
     if not force:
         raise RefusedError(f"{message}; {_other_master(frames[0].setup)}, or --force to subtract it anyway")
     print(message, file=sys.stderr)

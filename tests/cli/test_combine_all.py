@@ -190,7 +190,7 @@ def test_the_outlier_of_one_of_four_flats_is_gone(tmp_path: Path) -> None:
 
 
 def test_a_refused_dark_and_a_mixture_name_the_way_out(mixed: Path, tmp_path: Path) -> None:
-    assert "--all -o FOLDER makes a master of each" in run(mixed, "-o", tmp_path / "m.fits").stderr
+    assert "use --all -o FOLDER to make a master of each" in run(mixed, "-o", tmp_path / "m.fits").stderr
     run(mixed, "--all", "-o", tmp_path / "masters")
     long = tmp_path / "masters" / "MasterDark_Cam_G100_-10C_300s_1x1.fits"
     refused = run(mixed / "Flat-25000-*.fits", "-o", tmp_path / "m.fits", "--dark", long)
