@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from coldframe.cli.command_line import app
 from coldframe.cli.exit_codes import ExitCode

@@ -31,8 +31,9 @@ def dark(seed: int, shape: tuple[int, int] = SHAPE, noise_adu: float = NOISE_ADU
 def flat(seed: int, level_adu: float = 20_000, shape: tuple[int, int] = SHAPE) -> NDArray[np.float64]:
     """Return a vignetted flat with photon noise of one electron per ADU."""
     down, across = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
-    signal = level_adu * (1 - 0.2 * (down**2 + across**2))
-    return BIAS_ADU + np.random.default_rng(seed).normal(signal, np.sqrt(signal + 9))
+    signal: NDArray[np.float64] = level_adu * (1 - 0.2 * (down**2 + across**2))
+    pixels: NDArray[np.float64] = BIAS_ADU + np.random.default_rng(seed).normal(signal, np.sqrt(signal + 9))
+    return pixels
 
 
 def written(folder: Path, pictures: Iterable[NDArray[np.floating]], kind: str, **cards: object) -> list[SetFrame]:
