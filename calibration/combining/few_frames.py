@@ -1,4 +1,4 @@
-"""The method for small sets, and what it cannot reject."""
+"""The choice of a method for small sets, and the limits of each method."""
 
 import math
 from typing import assert_never
@@ -7,7 +7,7 @@ from coldframe.calibration.stacking.clipping import FEWEST_TO_TRIM, Clipping
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
 
 ENOUGH_FRAMES = 8
-"""From this number of frames on, the methods need no comment."""
+"""Smallest number of frames for which the limits of a method are not reported."""
 
 _FEWEST_FOR_A_MEDIAN = 3
 
@@ -44,7 +44,7 @@ def fewest_to_reject(method: Method) -> float:
 
 
 def weakness(frames: int, method: Method, *, is_chosen: bool) -> str | None:
-    """Return what a method cannot reject from a small set, as text; None if there is nothing to say.
+    """Return a text about the outliers that a method cannot reject from a small set; None if no text is needed.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def weakness(frames: int, method: Method, *, is_chosen: bool) -> str | None:
         )
     if isinstance(method, Median):
         return (
-            f"the median is taken, because sigma clipping rejects nothing from {frames} frames; it tolerates one "
+            f"the median is used, because sigma clipping rejects nothing from {frames} frames; it tolerates one "
             "outlier of a pixel, and its noise is 9 to 16 % larger than that of the mean; --method overrides it"
         )
     return f"from {frames} frames, only one outlier of a pixel can be rejected with certainty; two may stay"

@@ -1,6 +1,6 @@
-"""Looks at the pixels of frames, which find the frames that do not belong into a master.
+"""Looks at the pixels of frames, to find frames that do not belong in a master.
 
-Start with `frame_looks`, which compares one frame with a reference. A night uses these looks while its frames arrive
-(`capture.judging`); `set_looks` applies them to the frames of a set on disk, of which `sampling` reads a part of the
-rows. The looks only find; their callers reject, report and repeat.
+Start with `frame_looks`, which compares one frame with a reference. `capture.judging` uses these looks while the frames
+of a night arrive. `set_looks` applies them to the frames of a set on disk; `sampling` reads a fraction of the rows of
+each frame. The looks only return findings; their callers reject and report frames.
 """

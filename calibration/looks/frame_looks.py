@@ -104,14 +104,14 @@ class MeasuredFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """Measurements with which frames are compared, and the words for them: "the first frame", "the set".
+    """Measurements with which frames are compared.
 
     Attributes
     ----------
     statistics, shape, lines
         As in `MeasuredFrame`.
     name
-        The words.
+        Name of the reference in messages: "the first frame" or "the set".
     """
 
     statistics: FrameStatistics
@@ -170,7 +170,7 @@ def _has_steps(frame: MeasuredFrame | Reference) -> bool:
 
 
 def saturated_dark(statistics: FrameStatistics) -> Fault | None:
-    """Find frames that should be dark, of which too many pixels are saturated."""
+    """Find frames that should be dark but have too many saturated pixels."""
     if statistics.saturated_fraction <= LARGEST_DARK_SATURATION:
         return None
     percent = 100 * statistics.saturated_fraction
@@ -232,7 +232,7 @@ def noise_tolerance(size: tuple[int, int]) -> float:
 
 
 def pattern_significance(pattern: SmoothPattern, excess: NDArray[np.float64], noise_adu: float) -> float | None:
-    """Return the significance of light in the pattern by which a dark differs from others, or None if there is none.
+    """Return the significance of the pattern by which a dark differs from others, or None if the pattern is harmless.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def are_comparable(one_c: float | None, other_c: float | None) -> bool:
 
 
 def saturated_flat(statistics: FrameStatistics, largest_fraction: float) -> Fault | None:
-    """Find flats of which more than the given fraction of the central pixels are saturated."""
+    """Find flats with more than the given fraction of saturated central pixels."""
     fraction = statistics.saturated_fraction
     if fraction <= largest_fraction:
         return None
@@ -310,7 +310,7 @@ def _uneven_lines(frame: MeasuredFrame, reference: Reference, bias_adu: float, l
     ratios = (frame.lines.levels_adu - bias_adu) / (reference.lines.levels_adu - bias_adu)
     excess = float(ratios[0].mean() / ratios[1].mean()) - 1
     signal_adu = frame.statistics.level_adu - bias_adu
-    # The reference is a frame of the same noise, or the median of some.
+    # The noise of the reference is at most that of one frame.
     error = sqrt(2) * frame.lines.error_adu(frame.statistics.noise_adu) / signal_adu
     if abs(excess) <= max(largest, SIGNIFICANT * error):
         return None

@@ -1,4 +1,4 @@
-"""Measurement of frames on disk from a part of their rows, so that judging a set costs little time and memory."""
+"""Measurement of frames on disk from a fraction of their rows, so that judging a set takes little time and memory."""
 
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -16,13 +16,13 @@ from coldframe.calibration.measuring.statistics import FULL_SCALE_ADU, measure
 from coldframe.config.frames import FrameKind
 
 MOST_PAIRS = 64
-"""Most pairs of rows that are read from a frame; on 6 MP, the noise from these rows scatters by 0.3 %."""
+"""Largest number of pairs of rows read from a frame. On 6 MP, the noise from these rows scatters by 0.3 %."""
 
 FEWEST_PAIRS = 16
-"""Fewest pairs of rows, for very large sets."""
+"""Smallest number of pairs of rows read from a frame, for very large sets."""
 
 PAIRS_OF_A_SET = 1 << 17
-"""Pairs of rows of all frames together; their mean levels take 16 MiB of memory."""
+"""Largest number of pairs of rows read from a set. Their mean levels take 16 MiB of memory."""
 
 HIGHEST_OF_8_BITS = 255
 
@@ -32,7 +32,7 @@ DIGESTED_STEP = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampledFrame:
-    """A frame on disk, measured on a part of its rows.
+    """A frame on disk, measured on a fraction of its rows.
 
     Attributes
     ----------
@@ -67,12 +67,13 @@ def sample(
     setup
         How it was shot.
     pairs
-        Number of pairs to read; all rows of a frame with fewer.
+        Number of pairs to read. Smaller frames are read completely.
     bounds_adu
-        Bounds to which the values are limited for the shape, which all frames of a set must share; None clips hot
-        pixels of frames without light, and nothing in flats.
+        Bounds to which the values are limited for the shape. All frames of a set must have the same bounds. None
+        clips the hot pixels of frames without light, and nothing in flats.
     raw
-        The frame before its overscan was subtracted, which shifts the levels of saturation and zero; None without.
+        The frame before its overscan was subtracted, because the subtraction shifts the levels of saturation and
+        zero; None for a frame without overscan.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Looks at all frames of a set on disk: which frames differ from the others, and what is odd about the whole set."""
+"""Looks at all frames of a set on disk, to find frames that differ from the others and faults of the whole set."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,16 +35,16 @@ from coldframe.calibration.measuring.statistics import (
 from coldframe.config.frames import FrameKind
 
 LARGEST_ZEROS = 0.001
-"""Largest fraction of pixels at 0 that needs no mention: normal noise at an offset of three sigma."""
+"""Largest fraction of pixels at 0 that is not reported. Normal noise at an offset of three sigma causes as many."""
 
 FLAT_SATURATION = 0.001
 """Largest fraction of saturated central pixels of a good flat, as in a night."""
 
 USELESS_SATURATION = 0.01
-"""If all flats have a larger fraction of saturated pixels, they make no master."""
+"""Flats are useless if all of them have a larger fraction of saturated pixels."""
 
 LARGEST_LIGHT_RATIO = 2.0
-"""Largest factor between the light of a flat and that of the set; beyond it, the light has changed."""
+"""Largest factor between the light of a flat and the median light of the set."""
 
 SIMILAR_LIGHT = 0.1
 """If the bias is unknown, only flats within this fraction of the set's level are compared region by region."""
@@ -94,7 +94,7 @@ def look_at_set(frames: Sequence[SetFrame], bias_adu: float | None = None) -> Se
 
 
 def _measured(frames: Sequence[SetFrame], verdict: SetVerdict) -> list[SeenFrame]:
-    """Return the measured frames; record the faults of unreadable ones, and the number of those without a measure."""
+    """Return the measured frames; record the faults of the others."""
     pairs = row_pairs(len(frames))
     bounds_adu = _common_bounds(frames, pairs)
     seen: list[SeenFrame] = []
@@ -148,7 +148,7 @@ def _look_at_flats(seen: list[SeenFrame], bias_adu: float | None, verdict: SetVe
 
 
 def _is_useless(statistics: FrameStatistics) -> bool:
-    """Return whether a flat is saturated; equal pixels below full scale are an empty frame."""
+    """Return whether a flat is saturated. A frame of equal pixels below full scale is empty, not saturated."""
     is_empty = statistics.minimum_adu == statistics.maximum_adu < FULL_SCALE_ADU
     return statistics.saturated_fraction > USELESS_SATURATION and not is_empty
 
@@ -184,7 +184,7 @@ def _light_level(statistics: Sequence[FrameStatistics], bias_adu: float | None) 
             f"the flats are at {100 * part:.0f} % of the range ({light_adu + zero_adu:.0f} of {top_adu} ADU), where "
             "few sensors are linear: aim for 30 to 50 %"
         )
-    # Unscaled values of a converter with fewer bits use a part of the range, whose end no pixel may have reached.
+    # Unscaled values of a converter with fewer bits use only a fraction of the 16-bit range.
     highest_adu = max(each.maximum_adu for each in statistics)
     reach_adu = next((top for top in CONVERTER_TOPS_ADU if top >= highest_adu), FULL_SCALE_ADU)
     faint_adu = float(np.median([each.faintest_adu for each in statistics])) - zero_adu
@@ -268,7 +268,7 @@ def _clipped_at_zero(each: SeenFrame) -> Fault | None:
 
 
 def _pattern_look(seen: list[SeenFrame], reference: Reference) -> Look:
-    """Return the look for darks whose smooth pattern differs more from the reference than those of the others."""
+    """Return the look that finds darks whose smooth pattern differs significantly from the reference."""
     rows, columns = reference.shape.levels_adu.shape
     known_c = [each.measured.sensor_c for each in seen if each.measured.sensor_c is not None]
     usual_c = float(np.median(known_c)) if known_c else None
@@ -326,7 +326,7 @@ def _drift(seen: Sequence[SeenFrame], noise_adu: float) -> str | None:
 
 
 def _repetition_look(seen: Sequence[SeenFrame]) -> Look:
-    """Return the look for frames whose pixels equal those of an earlier frame, although their headers differ."""
+    """Return the look that finds frames with the pixels of an earlier frame but a different header."""
     first = {each.measured.digest: each.path for each in reversed(seen)}
 
     def look(each: SeenFrame) -> Fault | None:

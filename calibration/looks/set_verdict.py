@@ -1,4 +1,4 @@
-"""The verdict on a set of frames on disk, and the rule by which findings become doubts about single frames."""
+"""The verdict on a set of frames on disk, and the rule that turns findings into doubts about single frames."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from coldframe.calibration.measuring.frame_shape import FrameShape
 from coldframe.calibration.measuring.line_levels import LineLevels
 
 COMMON = 1 / 3
-"""If more than this fraction of the frames differ from the others in one respect, the set is a mixture or drifts."""
+"""Largest fraction of frames that can differ from the others. If more frames differ, the set is a mixture or drifts."""
 
 
 class SetFrame(NamedTuple):
@@ -44,7 +44,7 @@ class SeenFrame(NamedTuple):
     path, setup
         The frame's file, and how it was shot.
     measured
-        Measurements of a part of its rows.
+        Measurements of a fraction of its rows.
     zero_fraction
         Fraction of the pixels whose raw value is exactly 0.
     """
@@ -65,9 +65,9 @@ class SetVerdict:
     Attributes
     ----------
     doubts
-        Why single frames do not belong to the set, by path.
+        Reasons why single frames do not belong to the set, by path.
     notices
-        What is odd about the whole set.
+        Faults of the whole set.
     faults
         Errors of the files that could not be read.
     all_saturated
@@ -82,8 +82,8 @@ class SetVerdict:
     def passing(self, seen: list[SeenFrame], look: Look, *, compares: bool) -> list[SeenFrame]:
         """Apply a look to frames, record its findings, and return the frames without doubts.
 
-        A fault of all frames is a notice: it does not tell which frames are better. This also holds for a look that
-        compares frames with each other if it finds a fault in more than a third of them.
+        A fault of all frames becomes a notice, because no frame is better than the others. The same applies if a look
+        that compares frames with each other finds a fault in more than a third of them.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class SetVerdict:
         if len(found) == len(seen) or (compares and len(found) > COMMON * len(seen)):
             which = f"all {len(seen)} frames" if len(found) == len(seen) else f"{len(found)} of {len(seen)} frames"
             path, reason = next(iter(found.items()))
-            self.notices.append(f"{which}, such as {path}: {reason}")
+            self.notices.append(f"{which}, for example {path}: {reason}")
             return seen
         self.doubts |= found
         return [each for each in seen if each.path not in found]

@@ -15,7 +15,7 @@ SAMPLED_CELL_ROWS = 128
 """Number of rows of 2x2 cells that are sampled."""
 
 LARGEST_COLUMN_PART = 0.3
-"""Lines differ alone if the columns differ by less than this fraction of the difference between the lines."""
+"""Largest difference between columns, as a fraction of the difference between lines, that is not a filter array."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +38,7 @@ class LineLevels:
         return noise_adu / sqrt(self.pixels)
 
     def odd_excess(self, bias_adu: float, mosaic: str | None) -> float | None:
-        """Return by which fraction the odd lines (the first, third, ... of the file) are brighter than the even ones.
+        """Return the relative excess of the odd lines (the first, third, ... of the file) over the even lines.
 
         Parameters
         ----------

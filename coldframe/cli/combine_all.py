@@ -123,7 +123,7 @@ class _Masters:
         return master
 
     def _for_flats(self, flats: Sequence[RawFrame]) -> Subtracted | None:
-        """Return the master of this run to subtract from flats, and print if it is not a dark flat or dark."""
+        """Return the master of this run to subtract from flats; print a line if it is a bias or missing."""
         first = flats[0].setup
         fitting = [
             (_SUBTRACTED.index(setup.kind), setup.filter_name != first.filter_name, _gap_s(first, setup), path)
@@ -143,7 +143,7 @@ class _Masters:
         return Subtracted.read(path)
 
     def _write(self, master: MasterFrame) -> Path:
-        """Write a master and return its path; what exists is not overwritten, but available for flats."""
+        """Write a master and return its path. An existing master is not overwritten, but it is available for flats."""
         path = self._path(master)
         exists = path.exists()
         if not exists:
@@ -170,7 +170,7 @@ def _check(names: Sequence[str], folder: Path, request: Request) -> None:
     if not names:
         raise RefusedError("nothing to combine: name raw FILES, folders or patterns")
     if request.dark or request.bias or request.states:
-        raise RefusedError("--all chooses what to subtract among its own masters: leave out --dark, --bias and --state")
+        raise RefusedError("--all subtracts the masters that it makes: leave out --dark, --bias and --state")
     if folder.exists() and not folder.is_dir():
         raise RefusedError(f"{folder}: --all writes several masters: name a folder with -o")
     if not folder.parent.is_dir():
@@ -178,7 +178,7 @@ def _check(names: Sequence[str], folder: Path, request: Request) -> None:
 
 
 def _without_lights(frames: Sequence[RawFrame]) -> tuple[list[RawFrame], int]:
-    """Return the frames that belong into masters, and the number of frames of unknown kind; print what is skipped."""
+    """Return the frames for masters, and the number of frames of unknown kind; print the number of skipped frames."""
     lights = [frame for frame in frames if frame.setup.kind is FrameKind.LIGHT]
     unknown = [frame for frame in frames if frame.setup.kind is None]
     if lights:

@@ -45,11 +45,12 @@ class Treatment(NamedTuple):
     method
         How to combine them; None chooses the method by the number of frames.
     overscan
-        Method for the overscan; None subtracts it as in the subtracted master, or if the headers declare one.
+        Method for the overscan; None treats it as the subtracted master does or, without a subtracted master, as
+        the headers declare it.
     force
         Combine frames that do not match.
     reject_doubtful
-        Leave out frames that differ from the others of their set.
+        Leave out frames that differ from the other frames of their set.
     """
 
     method: Method | None = None
@@ -100,7 +101,7 @@ def judged(
     treatment
         How to treat them.
     subtracted
-        The master that will be subtracted from them; None without.
+        The master to subtract from them; None if there is none.
 
     Raises
     ------
@@ -186,7 +187,7 @@ def require_fit(frames: Sequence[RawFrame], subtracted: Subtracted, *, force: bo
 def _other_master(setup: FrameSetup) -> str:
     """Return the master to use instead of one that does not fit."""
     if setup.kind is not FrameKind.FLAT:
-        return "name another master bias with --bias, or use none"
+        return "name a different master bias with --bias, or use none"
     exposure = "" if setup.exposure_s is None else f" of {setup.exposure_s:g} s"
     return f"use --dark with a master dark flat{exposure} or with a master bias"
 

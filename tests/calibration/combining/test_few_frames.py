@@ -42,7 +42,7 @@ def test_the_chosen_method_rejects_from_three_frames_on(tmp_path: Path) -> None:
     ("frames", "method", "is_chosen", "said"),
     [
         (2, Clipping(), False, "nothing can be rejected from two frames"),
-        (4, Median(), False, "the median is taken"),
+        (4, Median(), False, "the median is used"),
         (4, Median(), True, None),
         (4, Clipping(), True, "rejects nothing from 4 frames"),
         (6, Clipping(), False, "only one outlier of a pixel"),

@@ -153,7 +153,7 @@ def test_flats_that_are_all_saturated_are_useless(tmp_path: Path) -> None:
     verdict = look_at_set(written(tmp_path, (saturated(flat(n)) for n in range(4)), "Flat"))
     assert verdict.all_saturated
     assert verdict.doubts == {}
-    assert "all 4 frames, such as" in verdict.notices[0]
+    assert "all 4 frames, for example" in verdict.notices[0]
     assert "25.00 % of the central pixels are saturated" in verdict.notices[0]
 
 
@@ -166,7 +166,7 @@ def test_a_pile_up_below_full_scale_is_saturation(tmp_path: Path) -> None:
 def test_many_odd_frames_are_a_mixture_not_doubts(tmp_path: Path) -> None:
     verdict = look_at_set(written(tmp_path, (dark(n) + 200 * (n % 2) for n in range(8)), "Bias"))
     assert verdict.doubts == {}
-    assert "8 frames, such as" in verdict.notices[0]
+    assert "8 frames, for example" in verdict.notices[0]
 
 
 def test_a_drift_is_a_notice_in_the_order_of_the_dates(tmp_path: Path) -> None:
