@@ -290,14 +290,17 @@ def corrected_copy(image: ImageFile, overscan: Overscan, folder: Path) -> tuple[
 
 
 def _section(header: Header, keyword: str, shape: tuple[int, int]) -> Section | None:
-    text = str(header.get(keyword, "")).replace(" ", "")
+    text = "".join(str(header.get(keyword, "")).split())
     if text.upper() in _NO_SECTION:
         return None
-    numbers = _SECTION.fullmatch(text)
+    height, width = shape
+    across, _, down = text.strip("[]").partition(",")
+    # IRAF and NOAO write * for a whole axis.
+    whole = f"[{across if across != '*' else f'1:{width}'},{down if down != '*' else f'1:{height}'}]"
+    numbers = _SECTION.fullmatch(whole if "*" in text else text)
     if numbers is None:
         raise OverscanError(f"{keyword} {_shown(text)} is not of the form [x1:x2,y1:y2]")
     section = _counted_from_0(numbers)
-    height, width = shape
     if not (0 <= section.left < section.right <= width and 0 <= section.top < section.bottom <= height):
         raise OverscanError(f"{keyword} {text} is not within the frame of {width} x {height} pixels")
     return section

@@ -3,5 +3,5 @@
 Start with `statistics.measure`, which measures level, noise and saturation of a frame. `frame_shape` compares the
 smooth pattern and the bands of frames, `amp_glow` measures amplifier glow, `noise_growth` measures the noise of a
 master as frames are added, and `local_levels` measures the surroundings of each pixel. This package does not judge
-frames; `capture.judging` does.
+frames; `looks` does.
 """

@@ -13,6 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.camera.record import CameraRecord
+from coldframe.calibration.looks.frame_looks import (
+    LEAST_LEVEL,
+    SIGNIFICANT,
+    are_comparable,
+    pattern_significance,
+)
 from coldframe.calibration.measuring.frame_shape import (
     DEGREES,
     FrameShape,
@@ -20,28 +26,6 @@ from coldframe.calibration.measuring.frame_shape import (
     is_large_enough,
     smooth_pattern,
 )
-
-SIGNIFICANT = 7.0
-"""Significance, in standard errors, from which a pattern counts.
-
-Fewer than one in a million comparisons of pure noise reach it.
-"""
-
-LEAST_AMPLITUDE = 0.003
-"""Smallest root mean square of a pattern in units of one pixel's noise. A weaker pattern does not harm a light.
-
-A leak that rises evenly from zero at one edge has a root mean square of 0.58 times its mean, so a leak with a mean of
-1 % of the noise has twice this value.
-"""
-
-LEAST_LEVEL = 1.0
-"""Smallest change in the mean level that counts, in units of one pixel's noise.
-
-Bias levels drift less while a camera cools.
-"""
-
-SAME_TEMPERATURE_C = 0.5
-"""Largest temperature difference between compared frames: the pattern of the dark current changes with temperature."""
 
 HALVES_FROM = 6
 """With at least this many frames, also compare the newer half with the older half, because means have less noise."""
@@ -137,9 +121,9 @@ class LeakWatch:
         self._seen.append(_Seen(shape, sensor_c))
 
     def _found(self, pattern: SmoothPattern) -> Leak | None:
-        significance = float((pattern.significances / self._excess()).max())
         level_adu = pattern.mean_adu
-        if significance >= SIGNIFICANT and pattern.amplitude_adu >= LEAST_AMPLITUDE * self._noise_adu:
+        significance = pattern_significance(pattern, self._excess(), self._noise_adu)
+        if significance is not None:
             # If the level fell, the light is on the earlier frames.
             lit = pattern if level_adu >= 0 else pattern.reversed()
             return Leak(level_adu, lit.brightest, significance)
@@ -154,11 +138,6 @@ class LeakWatch:
         """
         scatter = np.sqrt((self._squares + PRIOR_COMPARISONS) / (self._comparisons + PRIOR_COMPARISONS))
         return np.maximum(scatter, 1.0)
-
-
-def are_comparable(one_c: float | None, other_c: float | None) -> bool:
-    """Return whether the temperatures of two frames allow a comparison; unknown temperatures count as equal."""
-    return one_c is None or other_c is None or abs(one_c - other_c) <= SAME_TEMPERATURE_C
 
 
 def _mean(shapes: list[FrameShape]) -> NDArray[np.float64]:

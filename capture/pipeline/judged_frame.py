@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.looks.frame_looks import Fault, MeasuredFrame
 from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.calibration.measuring.frame_shape import frame_shape
+from coldframe.calibration.measuring.line_levels import line_levels
 from coldframe.calibration.measuring.statistics import FrameMeasurement, measure, preview
 from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events.kinds import FrameAccepted, FrameShown
 from coldframe.capture.events.values import Severity
-from coldframe.capture.judging.frame_gate import Fault, FrameGate, MeasuredFrame
+from coldframe.capture.judging.frame_gate import FrameGate
 from coldframe.capture.session.context import NightContext
 from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.camera import Frame
@@ -64,7 +66,8 @@ def judge_frame(frame: Frame, shot_fault: str | None, measurement: FrameMeasurem
     """
     statistics, digest = measurement.statistics, pixel_digest(frame.pixels)
     shape = frame_shape(frame.pixels, gate.bounds_adu(statistics))
-    measured = MeasuredFrame(statistics, digest, shape, frame.sensor_c)
+    lines = line_levels(frame.pixels) if frame.kind is FrameKind.FLAT else None
+    measured = MeasuredFrame(statistics, digest, shape, frame.sensor_c, lines)
     fault = gate.fault(measured) if shot_fault is None else Fault(shot_fault)
     if fault is None:
         gate.accept(measured)

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from coldframe.calibration.looks.frame_looks import Fault
 from coldframe.capture.events.kinds import MasterGrew
 from coldframe.capture.events.values import Severity
-from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate
+from coldframe.capture.judging.frame_gate import FlatBand, FrameGate
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.pipeline.exposing_frame import Shot
 from coldframe.capture.pipeline.judged_frame import (

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 
+from coldframe.calibration.looks.frame_looks import Fault
 from coldframe.calibration.measuring.statistics import FrameStatistics, preview
 from coldframe.calibration.stacking.accumulator import pixel_digest
 from coldframe.capture.events.kinds import FlatTested
-from coldframe.capture.judging.frame_gate import Fault, FlatBand, FrameGate
+from coldframe.capture.judging.frame_gate import FlatBand, FrameGate
 from coldframe.capture.pipeline.accepted_frames import AcceptedFrames
 from coldframe.capture.pipeline.delivered_frames import DeliveredFrames
 from coldframe.capture.pipeline.exposing_frame import Shot

@@ -3,105 +3,106 @@
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from coldframe.calibration.combining.combine import NotOneSetError, Stacking, StackingError, combine_frames, stack_here
-from coldframe.calibration.combining.finding import NothingFoundError, find_files
+from coldframe.calibration.combining.combine import Stacking
+from coldframe.calibration.combining.finding import find_files
 from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, sets_of, without_overscan
-from coldframe.calibration.files.durable import NotDurableError
-from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.combining.given_sections import GivenSections
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
-from coldframe.calibration.frames.matching import subtraction_faults
 from coldframe.calibration.frames.overscan import OverscanChoice
-from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
 from coldframe.calibration.masters.master_frame import MasterFrame, write_master
-from coldframe.calibration.masters.reading import MasterPlanes, read_adu_master
 from coldframe.calibration.stacking.methods import Clipping, Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.set_master import (
+    FEWEST_FRAMES,
+    RefusedError,
+    Subtracted,
+    Treatment,
+    combined,
+    description_of,
+    judged,
+    overscan_as_in,
+    print_left_out,
+    require_fit,
+    stacking_on,
+)
 from coldframe.config.frames import FrameKind
 from coldframe.errors import ColdframeError
 
 if TYPE_CHECKING:
     from coldframe.calibration.combining.growing_set import GrowingSet
 
-FEWEST_FRAMES = 2
-
-_MOST_FAULTS = 5
-
-
-class RefusedError(ColdframeError):
-    """No master can be made from the files with these options; the message gives the reason."""
+DEFAULT_SIGMA = 3.0
 
 
 class Choice(NamedTuple):
     """The options that select the method."""
 
-    method: Literal["mean", "sigma-clip", "winsorized", "median"]
-    center: Literal["mean", "median"]
-    start: Literal["trimmed", "all"]
-    sigma: float
+    method: Literal["mean", "sigma-clip", "winsorized", "median"] | None = None
+    center: Literal["mean", "median"] | None = None
+    start: Literal["trimmed", "all"] | None = None
+    sigma: float | None = None
 
 
-def chosen_method(choice: Choice) -> Method:
-    """Return the method that the options select."""
+def chosen_method(choice: Choice) -> Method | None:
+    """Return the method that the options select; None if they leave it to the number of frames."""
+    sigma = DEFAULT_SIGMA if choice.sigma is None else choice.sigma
     match choice.method:
         case "mean":
             return Mean()
         case "median":
             return Median()
         case "winsorized":
-            return Winsorizing(choice.sigma)
-        case "sigma-clip" if choice.center == "median":
-            return MedianClipping(choice.sigma)
-        case "sigma-clip":
-            return Clipping(kappa=choice.sigma, start=choice.start)
+            return Winsorizing(sigma)
+        case None if choice == Choice():
+            return None
+        case _ if choice.center == "median":
+            return MedianClipping(sigma)
+        case _:
+            return Clipping(kappa=sigma, start=choice.start or "trimmed")
 
 
-def combine_files(
-    names: Sequence[str],
-    output: Path,
-    choice: Choice,
-    dark: Path | None,
-    kind: str | None,
-    *,
-    force: bool,
-    scheduler: str | None = None,
-    bias: Path | None = None,
-    overscan: OverscanChoice | None = None,
-    states: Sequence[Path] = (),
-) -> ExitCode:
+class Request(NamedTuple):
+    """The options of the command that do not concern the result's file.
+
+    Attributes
+    ----------
+    treatment
+        How to treat the frames.
+    kind
+        Kind of the frames, overriding their headers.
+    dark, bias
+        Masters to subtract from flats and from darks.
+    sections
+        Sections of the overscan.
+    scheduler
+        Address of a Dask cluster.
+    states
+        Files of the growing set.
+    """
+
+    treatment: Treatment = Treatment()
+    kind: FrameKind | None = None
+    dark: Path | None = None
+    bias: Path | None = None
+    sections: GivenSections = GivenSections()
+    scheduler: str | None = None
+    states: Sequence[Path] = ()
+
+
+def combine_files(names: Sequence[str], output: Path, request: Request) -> ExitCode:
     """Combine frames; print the files left out, with reasons. Return 1 if there are any, 2 if there is no master."""
     try:
-        _check_output(output)
-        if not names and not states:
-            raise RefusedError("nothing to combine: name raw FILES, folders or patterns")  # noqa: TRY301 - printed like all other errors
-        method = chosen_method(choice)
-        if states and scheduler is not None:
-            raise RefusedError("--state and --dask cannot be used together: a state grows on one machine")  # noqa: TRY301 - printed like all other errors
+        _check_request(names, output, request)
         with (
             tempfile.TemporaryDirectory(prefix=".coldframe-", dir=output.parent) as unpacked,
-            _stacking(scheduler, Path(unpacked)) as stacking,
+            stacking_on(request.scheduler, Path(unpacked)) as stacking,
         ):
-            frames, refused = open_frames(find_files(names), Path(unpacked), None if kind is None else FrameKind(kind))
-            for error in refused:
-                print(f"left out: {error}", file=sys.stderr)
-            growing = _growing(states, frames, method, Path(unpacked))
-            known = [] if growing is None else growing.frames
-            _check_set([*known, *frames], force=force)
-            subtracted = _subtracted([*known, *frames], dark, bias)
-            frames, uncorrected = without_overscan(frames, overscan or _as_in(subtracted), Path(unpacked))
-            for error in uncorrected:
-                print(f"left out: {error}", file=sys.stderr)
-            _check_subtracted([*known, *frames], subtracted, force=force)
-            if growing is not None:
-                refused += _grown(growing, frames)
-                frames = growing.frames
-            stack = stacking if growing is None else growing.stack
-            master, lost = _combined(frames, method, subtracted, stack)
+            master, left_out = _master(names, request, stacking, Path(unpacked))
         write_master(output, master)
-    except (NothingFoundError, NotOneSetError, RefusedError, FrameFileError, NotDurableError, StackingError) as error:
+    except ColdframeError as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
     except OSError as error:
@@ -109,9 +110,32 @@ def combine_files(
         return ExitCode.BAD_INPUT
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    rejected = f", {master.stack.rejected_fraction:.2%} of the values rejected"
-    print(f"{output}: {master.stack.frames} frames, {master.method}{rejected}")
-    return ExitCode.INCOMPLETE if refused or uncorrected or lost else ExitCode.DONE
+    print(f"{output}: {description_of(master)}")
+    return ExitCode.INCOMPLETE if left_out else ExitCode.DONE
+
+
+def _master(names: Sequence[str], request: Request, stacking: Stacking, folder: Path) -> tuple[MasterFrame, int]:
+    """Return the master of the named files, and the number of files that were left out."""
+    treatment = request.treatment
+    raws, refused = open_frames(find_files(names), folder, request.kind)
+    print_left_out(refused)
+    raws = request.sections.applied_to(raws)
+    growing = _growing(request.states, raws, treatment.method or Clipping(), folder)
+    known = [] if growing is None else growing.frames
+    _check_set([*known, *raws], force=treatment.force)
+    subtracted = _subtracted([*known, *raws], request.dark, request.bias)
+    frames, uncorrected = without_overscan(raws, _overscan(request, subtracted), folder)
+    print_left_out(uncorrected)
+    if subtracted is not None:
+        require_fit([*known, *frames], subtracted, force=treatment.force)
+    frames = judged(frames, raws, treatment, subtracted)
+    left_out = len(refused) + len(raws) - len(frames)
+    if growing is not None:
+        left_out += _grown(growing, frames)
+        frames, stacking = growing.frames, growing.stack
+        treatment = treatment._replace(method=treatment.method or Clipping())
+    master, lost = combined(frames, treatment, subtracted, stacking)
+    return master, left_out + lost
 
 
 def _growing(states: Sequence[Path], frames: Sequence[RawFrame], method: Method, folder: Path) -> "GrowingSet | None":
@@ -127,14 +151,32 @@ def _growing(states: Sequence[Path], frames: Sequence[RawFrame], method: Method,
     return growing
 
 
-def _grown(growing: "GrowingSet", frames: Sequence[RawFrame]) -> list[FrameFileError]:
-    """Add frames to the state and save the state; print and return the faults of frames that are left out."""
+def _grown(growing: "GrowingSet", frames: Sequence[RawFrame]) -> int:
+    """Add frames to the state and save the state; print and count the frames that are left out."""
     refused = growing.add(frames)
-    for error in refused:
-        print(f"left out: {error}", file=sys.stderr)
+    print_left_out(refused)
     growing.save()
     print(f"{growing.path}: {len(growing.frames)} frames")
-    return refused
+    return len(refused)
+
+
+def _check_request(names: Sequence[str], output: Path, request: Request) -> None:
+    """Raise an error before any work if the options contradict each other, or the master could not be written."""
+    _check_output(output)
+    if not names and not request.states:
+        raise RefusedError("nothing to combine: name raw FILES, folders or patterns")
+    if request.states and request.scheduler is not None:
+        raise RefusedError("--state and --dask cannot be used together: a state grows on one machine")
+
+
+def _overscan(request: Request, subtracted: Subtracted | None) -> OverscanChoice | None:
+    """Return the treatment of the overscan: the given one, or that of the subtracted master.
+
+    Given sections demand a subtraction, which the subtracted master must then have as well.
+    """
+    choice = request.treatment.overscan or overscan_as_in(subtracted)
+    are_given = request.sections != GivenSections()
+    return "smooth" if are_given and request.treatment.overscan is None and choice == "none" else choice
 
 
 def _check_output(output: Path) -> None:
@@ -157,31 +199,15 @@ def _check_set(frames: Sequence[RawFrame], *, force: bool) -> None:
     if not frames:
         raise RefusedError("nothing is left to combine")
     if len(sets) > 1 and not force:
-        raise RefusedError(f"the files belong to {len(sets)} sets: name the files of one set, or use --force")
+        raise RefusedError(
+            f"the files belong to {len(sets)} sets: use --all -o FOLDER to make a master of each, or name the files of "
+            "one set; --force combines them into one master anyway"
+        )
     if len(frames) < FEWEST_FRAMES and not force:
         raise RefusedError("a single frame is not enough for a master: nothing can be averaged or rejected")
 
 
-def _stacking(scheduler: str | None, folder: Path) -> AbstractContextManager[Stacking]:
-    """Return the function that stacks on this machine, or on a Dask cluster whose workers can read the folder."""
-    if scheduler is None:
-        return nullcontext(stack_here)
-    try:
-        from coldframe.calibration.combining.dask import stacking_cluster  # noqa: PLC0415 - an optional dependency, slow to import
-    except ModuleNotFoundError as error:
-        raise StackingError(f"--dask: {error}: pip install distributed, in the same version as the cluster") from error
-    return stacking_cluster(scheduler, folder)
-
-
-class _Subtracted(NamedTuple):
-    """A master to subtract."""
-
-    path: Path
-    planes: MasterPlanes
-    setup: FrameSetup
-
-
-def _subtracted(frames: Sequence[RawFrame], dark: Path | None, bias: Path | None) -> _Subtracted | None:
+def _subtracted(frames: Sequence[RawFrame], dark: Path | None, bias: Path | None) -> Subtracted | None:
     """Read the master to subtract; raise an error if its kind does not suit the kind of the frames."""
     kind = sets_of(frames)[0].frames[0].setup.kind
     if dark is not None and kind is not FrameKind.FLAT:
@@ -197,54 +223,7 @@ def _subtracted(frames: Sequence[RawFrame], dark: Path | None, bias: Path | None
     path = dark or bias
     if path is None:
         return None
-    planes = read_adu_master(path)
-    height, width = planes.mean.shape
-    setup = setup_of({**planes.header, "NAXIS1": width, "NAXIS2": height})
-    if bias is not None and setup.kind not in {FrameKind.BIAS, None}:
-        raise RefusedError(f"--bias {bias}: this is a master {setup.kind}")
-    return _Subtracted(path, planes, setup)
-
-
-def _as_in(subtracted: _Subtracted | None) -> OverscanChoice | None:
-    """Return the overscan treatment that the subtracted master requires; None if no master is subtracted."""
-    if subtracted is None:
-        return None
-    return "none" if subtracted.setup.overscan is None else subtracted.setup.overscan.method
-
-
-def _check_subtracted(frames: Sequence[RawFrame], subtracted: _Subtracted | None, *, force: bool) -> None:
-    if subtracted is None:
-        return
-    faults = dict.fromkeys(fault for frame in frames for fault in subtraction_faults(frame.setup, subtracted.setup))
-    if is_single_frame(subtracted.planes.header):
-        # The noise of a single frame would be the same in every flat, and its size is unknown.
-        faults["it is a single frame, not a master"] = None
-    if not faults:
-        return
-    message = f"{subtracted.path} does not match the frames: {', '.join(list(faults)[:_MOST_FAULTS])}"
-    if not force:
-        raise RefusedError(f"{message}; --force subtracts it anyway")
-    print(message, file=sys.stderr)
-
-
-def _combined(
-    frames: list[RawFrame], method: Method, subtracted: _Subtracted | None, stacking: Stacking
-) -> tuple[MasterFrame, int]:
-    """Combine the frames, those of the largest set first; print and leave out frames that cannot be read."""
-    frames = [frame for one in sets_of(frames) for frame in one.frames]
-    if not frames:
-        raise RefusedError("nothing is left to combine")
-    path, planes = (None, None) if subtracted is None else (subtracted.path.name, subtracted.planes)
-    lost = 0
-    while True:
-        try:
-            return combine_frames(frames, method, planes, path, stacking), lost
-        except FrameFileError as error:
-            others = [frame for frame in frames if frame.image.path != error.path]
-            if len(others) == len(frames):
-                raise
-            print(f"left out: {error}", file=sys.stderr)
-            frames = others
-            lost += 1
-            if len(frames) < FEWEST_FRAMES:
-                raise RefusedError("nothing is left to combine") from error
+    subtracted = Subtracted.read(path)
+    if bias is not None and subtracted.setup.kind not in {FrameKind.BIAS, None}:
+        raise RefusedError(f"--bias {bias}: this is a master {subtracted.setup.kind}")
+    return subtracted

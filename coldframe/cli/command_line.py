@@ -23,7 +23,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     rigs.camera: "Show the measured properties of the cameras.",
     frames.calibrate: "Calibrate lights with matching masters.",
     frames.verify: "Check a night's masters against its raw frames.",
-    frames.combine: "Make a master from raw frames from any program.",
+    frames.combine: "Make masters from raw frames from any program.",
     frames.defects: "Map the sensor's defects from masters.",
 }
 """All commands except the group `library`, each with its line in `coldframe --help`."""

@@ -92,6 +92,7 @@ def good(observatory: Observatory, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copy(next((folder / "masters").glob("MasterFlat*")), folder / "flat.fits")
     for number in range(4):
         observatory.light(folder / f"light{number}.fits", number)
+    for number in range(10):
         observatory.light(folder / f"raw{number}.fits", number, kind=FrameKind.DARK)
     return folder
 
@@ -124,12 +125,12 @@ class TestSpoilt:
         spoil, said = SPOILT[name]
         spoil(folder / "raw1.fits")
         before = contents(folder)
-        frames = [folder / f"raw{number}.fits" for number in range(4)]
+        frames = [folder / f"raw{number}.fits" for number in range(10)]
         result = run("combine", *frames, "-o", folder / "master.fits")
         assert result.exit_code == ExitCode.INCOMPLETE
         check(result, folder / "raw1.fits", said)
         assert contents(folder) == before | {folder / "master.fits"}
-        assert fits.getheader(folder / "master.fits")["NCOMBINE"] == 3
+        assert fits.getheader(folder / "master.fits")["NCOMBINE"] == 9
         alone = run("combine", folder / "raw1.fits", "-o", folder / "other.fits")
         assert alone.exit_code == ExitCode.BAD_INPUT
         assert "nothing is left to combine" in alone.stderr
@@ -203,7 +204,7 @@ def test_files_without_permission_are_named(folder: Path, command: str) -> None:
     bad = folder / {"combine": "raw1.fits", "calibrate": "light1.fits", "defects": "flat.fits"}[command]
     bad.chmod(0)
     arguments: list[object] = {
-        "combine": [*(folder / f"raw{number}.fits" for number in range(3)), "-o", folder / "master.fits"],
+        "combine": [*(folder / f"raw{number}.fits" for number in range(10)), "-o", folder / "master.fits"],
         "calibrate": [folder / "light0.fits", bad, "--library", folder / "library"],
         "defects": ["--flat", bad, "-o", folder / "map.fits"],
     }[command]

@@ -15,12 +15,12 @@ from astropy.io import fits
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
-from coldframe.cli.combine import Choice, chosen_method, combine_files
+from coldframe.cli.combine import Choice, Request, chosen_method, combine_files
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.set_master import Treatment
 from tests.patience import PATIENCE_S
 
 SHAPE = (40, 60)
-PLAIN = Choice("sigma-clip", "mean", "trimmed", 3.0)
 
 
 def shoot(folder: Path, count: int, kind: str = "Dark", level: float = 500, **cards: object) -> list[str]:
@@ -35,7 +35,7 @@ def shoot(folder: Path, count: int, kind: str = "Dark", level: float = 500, **ca
 
 
 def combine(names: Sequence[str], output: Path, *, force: bool = False, dark: Path | None = None) -> ExitCode:
-    return combine_files(names, output, PLAIN, dark, None, force=force)
+    return combine_files(names, output, Request(Treatment(Clipping(), force=force), dark=dark))
 
 
 def test_a_folder_becomes_a_master(tmp_path: Path) -> None:
@@ -58,7 +58,9 @@ def test_a_folder_becomes_a_master(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("choice", "method"),
     [
-        (PLAIN, Clipping()),
+        (Choice(), None),
+        (Choice("sigma-clip"), Clipping()),
+        (Choice(sigma=4.0), Clipping(kappa=4.0)),
         (Choice("sigma-clip", "mean", "all", 2.5), Clipping(kappa=2.5, start="all")),
         (Choice("sigma-clip", "median", "all", 4.0), MedianClipping(4.0)),
         (Choice("winsorized", "mean", "all", 3.0), Winsorizing(3.0)),
@@ -66,7 +68,7 @@ def test_a_folder_becomes_a_master(tmp_path: Path) -> None:
         (Choice("median", "mean", "all", 3.0), Median()),
     ],
 )
-def test_options_select_a_method(choice: Choice, method: Method) -> None:
+def test_options_select_a_method(choice: Choice, method: Method | None) -> None:
     assert chosen_method(choice) == method
 
 
@@ -83,13 +85,13 @@ def test_a_mixture_is_shown_and_refused(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_bad_files_are_named_and_the_others_are_combined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names = shoot(tmp_path, 6)
+    names = shoot(tmp_path, 12)
     Path(names[1]).write_bytes(Path(names[1]).read_bytes()[:4000])
     Path(names[4]).write_bytes(b"")
     assert combine(names, tmp_path / "master.fits") == ExitCode.INCOMPLETE
     message = capsys.readouterr().err.splitlines()
     assert [line.split(":")[1].strip() for line in message] == [names[1], names[4]]
-    assert fits.getheader(tmp_path / "master.fits")["STACKCNT"] == 4
+    assert fits.getheader(tmp_path / "master.fits")["STACKCNT"] == 10
 
 
 def test_the_dark_is_subtracted_from_flats_and_black_ones_are_left_out(
@@ -181,7 +183,7 @@ def test_a_missing_dask_is_reported_with_the_remedy(
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.delitem(sys.modules, "coldframe.calibration.combining.dask", raising=False)
     names = shoot(tmp_path, 3)
-    ended = combine_files(names, tmp_path / "m.fits", PLAIN, None, None, force=False, scheduler="tcp://127.0.0.1:1")
+    ended = combine_files(names, tmp_path / "m.fits", Request(scheduler="tcp://127.0.0.1:1"))
     assert ended == ExitCode.BAD_INPUT
     (line,) = capsys.readouterr().err.splitlines()
     assert "pip install distributed" in line
@@ -192,6 +194,6 @@ def test_a_fault_without_a_frame_ends_the_command(
 ) -> None:
     names = shoot(tmp_path, 3)
     fault = Mock(side_effect=[FrameFileError("elsewhere.fits", "gone"), AssertionError("asked again")])
-    monkeypatch.setattr("coldframe.cli.combine.combine_frames", fault)
+    monkeypatch.setattr("coldframe.cli.set_master.combine_frames", fault)
     assert combine(names, tmp_path / "master.fits") == ExitCode.BAD_INPUT
     assert capsys.readouterr().err == "elsewhere.fits: gone\n"

@@ -129,7 +129,13 @@ def verify(
 def combine(
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="MASTER", parser=home_path, help="File to write; never overwritten."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="MASTER",
+            parser=home_path,
+            help="File to write; with --all, the folder for the masters. Files are never overwritten.",
+        ),
     ],
     files: Annotated[
         list[str] | None,
@@ -147,21 +153,27 @@ def combine(
         ),
     ] = None,
     method: Annotated[
-        Literal["mean", "sigma-clip", "winsorized", "median"],
-        typer.Option(help="How to combine the values of a pixel."),
-    ] = "sigma-clip",
-    center: Annotated[
-        Literal["mean", "median"], typer.Option(help="Centre from which sigma-clip measures deviations.")
-    ] = "mean",
-    start: Annotated[
-        Literal["trimmed", "all"],
+        Literal["mean", "sigma-clip", "winsorized", "median"] | None,
         typer.Option(
-            help="Values for the first mean and sigma of sigma-clip: all but the extremes (for few frames), or all."
+            help="How to combine the values of a pixel. Default: sigma-clip; median for three or four frames, from "
+            "which sigma-clip rejects nothing."
         ),
-    ] = "trimmed",
+    ] = None,
+    center: Annotated[
+        Literal["mean", "median"] | None,
+        typer.Option(help="Centre from which sigma-clip measures deviations; default: mean."),
+    ] = None,
+    start: Annotated[
+        Literal["trimmed", "all"] | None,
+        typer.Option(
+            help="Values for the first mean and sigma of sigma-clip: all but the extremes (trimmed, the default), or "
+            "all."
+        ),
+    ] = None,
     sigma: Annotated[
-        float, typer.Option(metavar="N", min=1, max=100, help="Reject values beyond this many sigma.")
-    ] = 3.0,
+        float | None,
+        typer.Option(metavar="N", min=1, max=100, help="Reject values beyond this many sigma; default: 3."),
+    ] = None,
     dark: Annotated[
         Path | None,
         typer.Option(metavar="MASTER", parser=home_path, help="Master dark flat or bias to subtract from each flat."),
@@ -181,8 +193,32 @@ def combine(
         Literal["bias", "dark", "flat", "dark-flat"] | None,
         typer.Option(help="Kind of the frames, overriding their headers."),
     ] = None,
+    biassec: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[X1:X2,Y1:Y2]",
+            help="Section of the overscan, if the headers lack it (BIASSEC); counted from 1, both ends included, * for "
+            "a whole axis.",
+        ),
+    ] = None,
+    trimsec: Annotated[
+        str | None,
+        typer.Option(metavar="[X1:X2,Y1:Y2]", help="Section of the image, if the headers lack it (TRIMSEC)."),
+    ] = None,
+    every_set: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Combine every set of the frames into a master. The fitting dark flat, dark or bias among these "
+            "masters is subtracted from flats. Lights are skipped.",
+        ),
+    ] = False,
+    reject_doubtful: Annotated[
+        bool,
+        typer.Option("--reject-doubtful", help="Leave out frames whose pixels differ from the others of their set."),
+    ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Combine frames that do not match, or a single frame.")
+        bool, typer.Option("--force", help="Combine frames that do not match, a single frame, or saturated flats.")
     ] = False,
     scheduler: Annotated[
         str | None,
@@ -193,27 +229,30 @@ def combine(
 ) -> None:
     """Combine raw frames from any camera and program into a master with uncertainty and counts.
 
-    coldframe groups the frames by their headers. It lists and refuses mixtures, and lists and skips bad files. The
-    result is bit-for-bit identical to the master that coldframe computes from the same frames during a night. With
-    --center median or --method winsorized, values are rejected as in Siril.
+    Frames are grouped by their headers; a mixture is listed and refused, unless --all is given. Bad files are listed
+    and left out. The pixels are judged as in a night: frames that differ from the others are named, and left out with
+    --reject-doubtful. With five or more frames, the result is bit-for-bit identical to the master that a night makes
+    from the same frames. With --center median or --method winsorized, values are rejected as in Siril.
     """
-    from coldframe.cli.combine import Choice, combine_files
+    from coldframe.calibration.combining.given_sections import GivenSections
+    from coldframe.cli.combine import Choice, Request, chosen_method, combine_files
+    from coldframe.cli.combine_all import combine_all
+    from coldframe.cli.set_master import Treatment
+    from coldframe.config.frames import FrameKind
 
-    choice = Choice(method, center, start, sigma)
-    raise typer.Exit(
-        combine_files(
-            files or [],
-            output,
-            choice,
-            dark,
-            kind,
-            force=force,
-            scheduler=scheduler,
-            bias=bias,
-            overscan=overscan,
-            states=state or [],
-        )
+    request = Request(
+        treatment=Treatment(
+            chosen_method(Choice(method, center, start, sigma)), overscan, force=force, reject_doubtful=reject_doubtful
+        ),
+        kind=None if kind is None else FrameKind(kind),
+        dark=dark,
+        bias=bias,
+        sections=GivenSections(biassec, trimsec),
+        scheduler=scheduler,
+        states=state or [],
     )
+    make = combine_all if every_set else combine_files
+    raise typer.Exit(make(files or [], output, request))
 
 
 def defects(

@@ -26,7 +26,7 @@ from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.masters.flat_recipe import FlatRecipe
 from coldframe.calibration.stacking.clipping import Clipping
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
-from coldframe.cli.combine import Choice, combine_files
+from coldframe.cli.combine import Request, combine_files
 from coldframe.cli.exit_codes import ExitCode
 
 pytest.importorskip("distributed", reason="Dask's distributed is not installed: pip install distributed")
@@ -38,7 +38,6 @@ from coldframe.calibration.combining.dask import MOST_PIXELS, Needs, Rows, row_p
 from tests.patience import PATIENCE_S, block_until
 
 SHAPE = (301, 640)
-PLAIN = Choice("sigma-clip", "mean", "trimmed", 3.0)
 METHODS = [Mean(), Median(), Clipping(), Clipping(kappa=2.5, start="all"), MedianClipping(2.0), Winsorizing(2.5)]
 
 TILE_PLUGIN = """
@@ -220,7 +219,7 @@ def test_the_command_writes_the_same_file(
 
 
 def combine(names: Sequence[str], output: Path, address: str | None = None) -> ExitCode:
-    return combine_files(names, output, PLAIN, None, None, force=False, scheduler=address)
+    return combine_files(names, output, Request(scheduler=address))
 
 
 # ---- errors ----

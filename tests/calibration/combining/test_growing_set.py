@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from coldframe.calibration.combining.state_file import MAGIC, StateFileError, read_state, write_state
 from coldframe.calibration.files.durable import NotDurableError
-from coldframe.cli.combine import Choice, combine_files
+from coldframe.cli.combine import Choice, Request, chosen_method, combine_files
 from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.set_master import Treatment
 
 SHAPE = (24, 40)
 OUTLIERS = {**dict.fromkeys(range(4), 50000), 4: 5000, 5: 5000, 6: 600, 7: 600, 8: 120, 9: 120}
@@ -42,7 +43,7 @@ def shoot(folder: Path, numbers: Sequence[int], **cards: object) -> list[str]:
 
 
 def combine(names: Sequence[str], output: Path, *states: Path, choice: Choice = CLIPPED, **more: Any) -> ExitCode:
-    return combine_files(names, output, choice, None, None, force=False, states=states, **more)
+    return combine_files(names, output, Request(Treatment(chosen_method(choice)), states=states, **more))
 
 
 def coarse(names: Sequence[str]) -> None:

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from coldframe.calibration.looks.frame_looks import MeasuredFrame, level_limit_adu
 from coldframe.calibration.measuring.frame_shape import FrameShape, frame_shape
 from coldframe.calibration.measuring.statistics import ChannelLevel, FrameStatistics
-from coldframe.capture.judging.frame_gate import FlatBand, FrameGate, MeasuredFrame, level_limit_adu
+from coldframe.capture.judging.frame_gate import FlatBand, FrameGate
 from coldframe.capture.tuner.target import FlatTarget
 from coldframe.config.frames import FrameKind
 

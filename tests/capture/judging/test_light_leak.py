@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coldframe.calibration.looks.frame_looks import are_comparable
 from coldframe.calibration.measuring.frame_shape import FrameShape
-from coldframe.capture.judging.light_leak import Leak, LeakWatch, are_comparable, filters_for_darks
+from coldframe.capture.judging.light_leak import Leak, LeakWatch, filters_for_darks
 
 ROWS, COLUMNS = 320, 16
 CELL_NOISE_ADU, ROW_NOISE_ADU, NOISE_ADU = 0.55, 0.2, 6.0

@@ -1,0 +1,73 @@
+"""The choice of a method for small sets, and the limits of each method."""
+
+import math
+from typing import assert_never
+
+from coldframe.calibration.stacking.clipping import FEWEST_TO_TRIM, Clipping
+from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
+
+ENOUGH_FRAMES = 8
+"""Smallest number of frames for which the limits of a method are not reported."""
+
+_FEWEST_FOR_A_MEDIAN = 3
+
+
+def method_for(frames: int) -> Method:
+    """Return the method for a number of frames: the night's clipping or, for fewer than five frames, the median.
+
+    Clipping rejects nothing from fewer than five values, whereas the median of three tolerates one outlier.
+    """
+    return Clipping() if frames >= FEWEST_TO_TRIM else Median()
+
+
+def fewest_to_reject(method: Method) -> float:
+    """Return the smallest number of values from which a method removes one outlier of any size; infinity for the mean.
+
+    Among n values, one is at most (n - 1) / sqrt(n) standard deviations from the mean, and sqrt(n) from the median of
+    the others.
+    """
+    match method:
+        case Mean():
+            return math.inf
+        case Median():
+            return _FEWEST_FOR_A_MEDIAN
+        case Winsorizing():
+            return FEWEST_TO_TRIM  # it always keeps four values
+        case MedianClipping():
+            return max(FEWEST_TO_TRIM, math.floor(method.kappa**2) + 1)
+        case Clipping(start="trimmed"):
+            return FEWEST_TO_TRIM
+        case Clipping():
+            return math.floor(((method.kappa + math.sqrt(method.kappa**2 + 4)) / 2) ** 2) + 1
+        case _:
+            assert_never(method)
+
+
+def weakness(frames: int, method: Method, *, is_chosen: bool) -> str | None:
+    """Return a text about the outliers that a method cannot reject from a small set; None if no text is needed.
+
+    Parameters
+    ----------
+    frames
+        Number of frames.
+    method
+        The method.
+    is_chosen
+        True if the user chose the method; False if it comes from `method_for`.
+    """
+    needed = fewest_to_reject(method)
+    if frames < _FEWEST_FOR_A_MEDIAN:
+        return "nothing can be rejected from two frames: an outlier in one of them stays, at half its size"
+    if isinstance(method, Mean) or frames >= max(ENOUGH_FRAMES, needed) or (is_chosen and isinstance(method, Median)):
+        return None
+    if frames < needed:
+        return (
+            f"{method}: rejects nothing from {frames} frames, so an outlier in one of them stays in the master; "
+            "--method median suppresses it"
+        )
+    if isinstance(method, Median):
+        return (
+            f"the median is used, because sigma clipping rejects nothing from {frames} frames; it tolerates one "
+            "outlier of a pixel, and its noise is 9 to 16 % larger than that of the mean; --method overrides it"
+        )
+    return f"from {frames} frames, only one outlier of a pixel can be rejected with certainty; two may stay"

@@ -1,0 +1,325 @@
+"""Looks that compare one frame with the reference of its set, for frames as they arrive and for frames on disk.
+
+Each look returns a `Fault`, or None if the frame passes.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.measuring.frame_shape import (
+    FrameShape,
+    SmoothPattern,
+    bands_between,
+    is_large_enough,
+    smooth_pattern,
+)
+from coldframe.calibration.measuring.line_levels import LineLevels
+from coldframe.calibration.measuring.statistics import STEP_LEVELS, FrameStatistics
+
+LARGEST_DARK_SATURATION = 0.01
+"""Largest saturated fraction of a frame without light. Hot pixels stay below it, but a leak or a lamp exceeds it."""
+
+LEVEL_TOLERANCE = 8.0
+"""Largest deviation from the level of the reference, in units of one frame's noise; see `level_limit_adu`."""
+
+LEAST_LEVEL_TOLERANCE_ADU = 20.0
+
+NOISE_TOLERANCE = 0.25
+"""Largest relative deviation from the noise of the reference. A wrong setting or stray light exceeds it."""
+
+NOISE_SCATTER = 15.0
+"""Noise deviations must also exceed this many standard errors, which matters for small frames."""
+
+SHAPE_BOUNDS = 8.0
+"""Clip pixels of a frame without light that differ from the level by more than this multiple of the noise."""
+
+LARGEST_JUMP = 4.0
+"""Largest change of a region of a bias that a normal readout can cause, in units of one pixel's noise."""
+
+LEAST_TORN = 0.02
+"""Smallest changed fraction of a frame that counts as a fault. Combining clips single disturbed rows."""
+
+LARGEST_GRADIENT = 0.02
+"""Largest relative root mean square of a smooth difference between two flats.
+
+A hand, a cloud or a slipped panel exceeds it.
+"""
+
+LARGEST_BANDS = 0.003
+"""Largest relative depth of bands that tuning could not remove; deeper bands exceed the noise of a bright pixel."""
+
+SIGNIFICANT = 7.0
+"""Significance, in standard errors, from which a difference counts.
+
+Fewer than one in a million comparisons of pure noise reach it.
+"""
+
+LEAST_LIT = 0.05
+"""Flats with regions below this fraction of their mean light (overscan, outside the image circle) are not compared."""
+
+LEAST_AMPLITUDE = 0.003
+"""Smallest root mean square of a pattern in units of one pixel's noise. A weaker pattern does not harm a light.
+
+A leak that rises evenly from zero at one edge has a root mean square of 0.58 times its mean, so a leak with a mean of
+1 % of the noise has twice this value.
+"""
+
+LEAST_LEVEL = 1.0
+"""Smallest change of the mean level that counts, in units of one pixel's noise.
+
+Bias levels drift less while a camera cools.
+"""
+
+SAME_TEMPERATURE_C = 0.5
+"""Largest temperature difference between compared frames: the pattern of the dark current changes with temperature."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredFrame:
+    """Measurements of the pixels of a frame, and its sensor temperature.
+
+    Attributes
+    ----------
+    statistics
+        Levels and noise.
+    digest
+        Digest of the pixels, used to detect repeated frames.
+    shape
+        Mean levels of regions of the frame.
+    sensor_c
+        Sensor temperature, degrees Celsius; None if unknown.
+    lines
+        Levels of odd and even lines; None if they were not measured.
+    """
+
+    statistics: FrameStatistics
+    digest: bytes
+    shape: FrameShape
+    sensor_c: float | None = None
+    lines: LineLevels | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """Measurements with which frames are compared.
+
+    Attributes
+    ----------
+    statistics, shape, lines
+        As in `MeasuredFrame`.
+    name
+        Name of the reference in messages: "the first frame" or "the set".
+    """
+
+    statistics: FrameStatistics
+    shape: FrameShape
+    lines: LineLevels | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Reason for rejecting a frame; `is_light` is True if there is light on a frame that should be dark."""
+
+    reason: str
+    is_light: bool = False
+
+
+def shape_bounds_adu(statistics: FrameStatistics) -> tuple[float, float]:
+    """Return the bounds to which the shape of a frame without light is clipped."""
+    reach_adu = SHAPE_BOUNDS * max(statistics.noise_adu, 1.0)
+    return statistics.level_adu - reach_adu, statistics.level_adu + reach_adu
+
+
+# ---- looks at any frame ----
+
+
+def not_read_out(statistics: FrameStatistics) -> Fault | None:
+    """Find frames whose pixels all have the same value."""
+    if statistics.minimum_adu != statistics.maximum_adu:
+        return None
+    return Fault(f"every pixel is {statistics.minimum_adu} ADU: the camera was not read out")
+
+
+def other_format(frame: MeasuredFrame, reference: Reference) -> Fault | None:
+    """Find frames that differ from the reference in size or bit depth."""
+    shape, first = frame.shape, reference.shape
+    if shape.size != first.size:
+        (height, width), (first_height, first_width) = shape.size, first.size
+        return Fault(
+            f"the frame has {width} x {height} pixels instead of {reference.name}'s {first_width} x {first_height}"
+        )
+    if shape.step_adu == first.step_adu or not (_has_steps(frame) and _has_steps(reference)):
+        return None
+    return Fault(
+        f"the values have steps of {shape.step_adu} ADU instead of {reference.name}'s {first.step_adu} ADU: "
+        "the bit depth has changed"
+    )
+
+
+def _has_steps(frame: MeasuredFrame | Reference) -> bool:
+    """Return whether the values cover enough levels; the step between fewer levels is accidental."""
+    statistics = frame.statistics
+    return statistics.maximum_adu - statistics.minimum_adu >= STEP_LEVELS * frame.shape.step_adu
+
+
+# ---- looks at frames without light ----
+
+
+def saturated_dark(statistics: FrameStatistics) -> Fault | None:
+    """Find frames that should be dark but have too many saturated pixels."""
+    if statistics.saturated_fraction <= LARGEST_DARK_SATURATION:
+        return None
+    percent = 100 * statistics.saturated_fraction
+    return Fault(f"{percent:.1f} % of the central pixels are saturated: is there light on the sensor?", is_light=True)
+
+
+def torn_bias(frame: MeasuredFrame, reference: Reference) -> Fault | None:
+    """Find bias frames that differ from the reference in some regions."""
+    moved_adu = frame.shape.levels_adu - reference.shape.levels_adu
+    jumps = np.abs(moved_adu - np.median(moved_adu)) > LARGEST_JUMP * max(reference.statistics.noise_adu, 1.0)
+    torn = float(jumps.mean())
+    if torn < LEAST_TORN:
+        return None
+    return Fault(
+        f"{100 * torn:.0f} % of the frame differs in level from {reference.name}: was the readout interrupted?"
+    )
+
+
+def other_dark_level(frame: MeasuredFrame, reference: Reference) -> Fault | None:
+    """Find frames without light that differ from the reference in level."""
+    level_adu, usual_adu = frame.statistics.level_adu, reference.statistics.level_adu
+    limit_adu = level_limit_adu(reference.statistics)
+    if abs(level_adu - usual_adu) <= limit_adu:
+        return None
+    return Fault(
+        f"the level of {level_adu:.0f} ADU differs by more than {limit_adu:.0f} ADU from {reference.name}'s "
+        f"{usual_adu:.0f} ADU: is there light on the sensor, or did a setting change?",
+        is_light=level_adu > usual_adu,
+    )
+
+
+def level_limit_adu(reference: FrameStatistics) -> float:
+    """Return how far the level of a frame without light may be from that of the reference.
+
+    The median of millions of pixels scatters far less than a single pixel; drifting offsets move it by a few ADU.
+    """
+    return max(LEVEL_TOLERANCE * reference.noise_adu, LEAST_LEVEL_TOLERANCE_ADU)
+
+
+def other_noise(frame: MeasuredFrame, reference: Reference) -> Fault | None:
+    """Find frames without light that differ from the reference in noise."""
+    noise_adu, usual_adu = frame.statistics.noise_adu, reference.statistics.noise_adu
+    if abs(noise_adu / max(usual_adu, 1e-9) - 1) <= noise_tolerance(frame.shape.size):
+        return None
+    return Fault(
+        f"the noise is {noise_adu:.1f} ADU instead of {reference.name}'s {usual_adu:.1f} ADU: "
+        "did a setting change, or was the readout disturbed?"
+    )
+
+
+def noise_tolerance(size: tuple[int, int]) -> float:
+    """Return the allowed relative difference between the noise of two frames of the given height and width.
+
+    A noise estimated from n values scatters by 1 / sqrt(2 n). The estimate uses the middle half of each axis, which is
+    a quarter of the pixels. It also uses second differences, in which neighbours share pixels.
+    """
+    values = size[0] * size[1] / 4
+    return max(NOISE_TOLERANCE, NOISE_SCATTER / sqrt(values))
+
+
+def pattern_significance(pattern: SmoothPattern, excess: NDArray[np.float64], noise_adu: float) -> float | None:
+    """Return the significance of the pattern by which a dark differs from others, or None if the pattern is harmless.
+
+    Parameters
+    ----------
+    pattern
+        Pattern of the difference.
+    excess
+        Scatter of each component from frame to frame, relative to its error within frames: float64, shape (5,).
+    noise_adu
+        Noise of one pixel.
+    """
+    significance = float((pattern.significances / excess).max())
+    counts = significance >= SIGNIFICANT and pattern.amplitude_adu >= LEAST_AMPLITUDE * noise_adu
+    return significance if counts else None
+
+
+def are_comparable(one_c: float | None, other_c: float | None) -> bool:
+    """Return whether the temperatures of two darks allow a comparison; unknown temperatures count as equal."""
+    return one_c is None or other_c is None or abs(one_c - other_c) <= SAME_TEMPERATURE_C
+
+
+# ---- looks at flats ----
+
+
+def saturated_flat(statistics: FrameStatistics, largest_fraction: float) -> Fault | None:
+    """Find flats with more than the given fraction of saturated central pixels."""
+    fraction = statistics.saturated_fraction
+    if fraction <= largest_fraction:
+        return None
+    return Fault(f"{100 * fraction:.2f} % of the central pixels are saturated, at {statistics.saturation_adu} ADU")
+
+
+def uneven_light(
+    frame: MeasuredFrame, reference: Reference, bias_adu: float, largest_bands: float = LARGEST_BANDS
+) -> Fault | None:
+    """Compare the light of a flat with that of the reference, region by region and line by line.
+
+    Parameters
+    ----------
+    frame
+        The flat.
+    reference
+        Flats of the same setting.
+    bias_adu
+        Bias level.
+    largest_bands
+        Largest relative depth of bands.
+    """
+    if not is_large_enough(frame.shape.levels_adu.shape):
+        return None
+    first = reference.shape
+    lit, lit_first = (_lit(shape, bias_adu) for shape in (frame.shape, first))
+    if (torn := float((lit != lit_first).mean())) >= LEAST_TORN:
+        return Fault(
+            f"{100 * torn:.0f} % of the frame is lit in either this flat or {reference.name}, but not in both: "
+            "was the readout interrupted?"
+        )
+    if not lit_first.all():
+        return None
+    smooth = smooth_pattern((frame.shape.levels_adu - bias_adu) / (first.levels_adu - bias_adu))
+    if smooth.amplitude_adu > LARGEST_GRADIENT and smooth.significances.max() > SIGNIFICANT:
+        return Fault(
+            f"the light differs by {100 * smooth.amplitude_adu:.1f} % from {reference.name} and is brightest on the "
+            f"{smooth.brightest}: did something move in front of the telescope?"
+        )
+    bands = bands_between(frame.shape, first, bias_adu)
+    if bands.relative > largest_bands and bands.significance > SIGNIFICANT:
+        return Fault(f"the frame has bands of {100 * bands.relative:.2f} %: the light flickers")
+    return _uneven_lines(frame, reference, bias_adu, largest_bands)
+
+
+def _uneven_lines(frame: MeasuredFrame, reference: Reference, bias_adu: float, largest: float) -> Fault | None:
+    """Compare the difference between odd and even lines, which `FrameShape` averages out, with the reference."""
+    if frame.lines is None or reference.lines is None:
+        return None
+    ratios = (frame.lines.levels_adu - bias_adu) / (reference.lines.levels_adu - bias_adu)
+    excess = float(ratios[0].mean() / ratios[1].mean()) - 1
+    signal_adu = frame.statistics.level_adu - bias_adu
+    # The noise of the reference is at most that of one frame.
+    error = sqrt(2) * frame.lines.error_adu(frame.statistics.noise_adu) / signal_adu
+    if abs(excess) <= max(largest, SIGNIFICANT * error):
+        return None
+    return Fault(
+        f"the odd lines are {100 * abs(excess):.1f} % {'brighter' if excess > 0 else 'darker'}, relative to the even "
+        f"ones, than in {reference.name}: the light flickers"
+    )
+
+
+def _lit(shape: FrameShape, bias_adu: float) -> NDArray[np.bool_]:
+    """Return a boolean mask of the lit regions of a flat, with shape (rows, columns)."""
+    return shape.levels_adu - bias_adu >= LEAST_LIT * (shape.mean_adu - bias_adu)

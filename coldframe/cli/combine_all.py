@@ -1,0 +1,201 @@
+"""`coldframe combine --all`: sort raw frames into sets and combine each set into a master."""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from coldframe.calibration.combining.combine import Stacking
+from coldframe.calibration.combining.finding import find_files
+from coldframe.calibration.combining.frame_sets import FrameSet, RawFrame, open_frames, sets_of, without_overscan
+from coldframe.calibration.files.durable import make_folder_durably
+from coldframe.calibration.frames.matching import subtraction_faults
+from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.calibration.masters.master_frame import MasterFrame, master_name, write_master
+from coldframe.cli.combine import Request
+from coldframe.cli.exit_codes import ExitCode
+from coldframe.cli.set_master import (
+    FEWEST_FRAMES,
+    RefusedError,
+    Subtracted,
+    combined,
+    description_of,
+    judged,
+    print_left_out,
+    stacking_on,
+)
+from coldframe.config.frames import FrameKind
+from coldframe.errors import ColdframeError
+
+_ORDER = (FrameKind.BIAS, FrameKind.DARK, FrameKind.DARK_FLAT, FrameKind.FLAT)
+"""Order of the sets: flats come last, because the masters of the other kinds are subtracted from them."""
+
+_SUBTRACTED = (FrameKind.DARK_FLAT, FrameKind.DARK, FrameKind.BIAS)
+"""Kinds of masters to subtract from flats, the best one first."""
+
+_MOST_NAMED = 3
+
+
+def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCode:
+    """Make a master of every set; return 1 if a set or a file was left out, 2 if there is no master.
+
+    Parameters
+    ----------
+    names
+        Files, folders and patterns.
+    folder
+        Folder for the masters, which is created if its parent exists.
+    request
+        Options. A growing set and masters to subtract are refused.
+    """
+    try:
+        _check(names, folder, request)
+        with (
+            tempfile.TemporaryDirectory(prefix=".coldframe-", dir=folder.parent) as unpacked,
+            stacking_on(request.scheduler, Path(unpacked)) as stacking,
+        ):
+            raws, refused = open_frames(find_files(names), Path(unpacked), request.kind)
+            print_left_out(refused)
+            usable, skipped = _without_lights(request.sections.applied_to(raws))
+            make_folder_durably(folder)
+            masters = _Masters(folder, request, stacking, Path(unpacked))
+            for one in sorted(sets_of(usable), key=lambda each: _ORDER.index(_kind(each.frames[0]))):
+                masters.add(one)
+    except ColdframeError as error:
+        print(error, file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    except OSError as error:
+        print(f"{error.filename or folder}: {error.strerror or error}", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    if not masters.made:
+        print("no master was made", file=sys.stderr)
+        return ExitCode.BAD_INPUT
+    return ExitCode.INCOMPLETE if refused or skipped or masters.left_out else ExitCode.DONE
+
+
+class _Masters:
+    """The masters of a run.
+
+    Attributes
+    ----------
+    made
+        Number of masters written.
+    left_out
+        Number of frames that were left out, and of sets without a master.
+    """
+
+    def __init__(self, folder: Path, request: Request, stacking: Stacking, unpacked_in: Path) -> None:
+        self.made = 0
+        self.left_out = 0
+        self._folder = folder
+        self._request = request
+        self._stacking = stacking
+        self._unpacked_in = unpacked_in
+        self._written: set[Path] = set()
+        self._available: dict[Path, FrameSetup] = {}
+
+    def add(self, one: FrameSet) -> None:
+        """Make and write the master of a set; print the reason if that fails."""
+        print(one)
+        try:
+            master = self._master(one)
+            path = self._write(master)
+        except ColdframeError as error:
+            print(error, file=sys.stderr)
+            self.left_out += 1
+            return
+        self.made += 1
+        print(f"{path}: {description_of(master)}")
+
+    def _master(self, one: FrameSet) -> MasterFrame:
+        if len(one.frames) < FEWEST_FRAMES and not self._request.treatment.force:
+            raise RefusedError("a single frame is not enough for a master: nothing can be averaged or rejected")
+        treatment = self._request.treatment
+        frames, faults = without_overscan(one.frames, treatment.overscan, self._unpacked_in)
+        print_left_out(faults)
+        subtracted = self._for_flats(frames) if frames and _kind(frames[0]) is FrameKind.FLAT else None
+        kept = judged(frames, one.frames, treatment, subtracted)
+        self.left_out += len(one.frames) - len(kept)
+        master, lost = combined(kept, treatment, subtracted, self._stacking)
+        self.left_out += lost
+        return master
+
+    def _for_flats(self, flats: Sequence[RawFrame]) -> Subtracted | None:
+        """Return the master of this run to subtract from flats; print a line if it is a bias or missing."""
+        first = flats[0].setup
+        fitting = [
+            (_SUBTRACTED.index(setup.kind), setup.filter_name != first.filter_name, _gap_s(first, setup), path)
+            for path, setup in self._available.items()
+            if setup.kind in _SUBTRACTED and not any(subtraction_faults(flat.setup, setup) for flat in flats)
+        ]
+        if not fitting:
+            print(
+                "no dark flat and no bias of this run fits: bias and dark current remain in the flats and distort the "
+                "master",
+                file=sys.stderr,
+            )
+            return None
+        path = min(fitting)[-1]
+        if self._available[path].kind is FrameKind.BIAS:
+            print(f"no dark flat of this run fits: {path.name} is subtracted instead", file=sys.stderr)
+        return Subtracted.read(path)
+
+    def _write(self, master: MasterFrame) -> Path:
+        """Write a master and return its path. An existing master is not overwritten, but it is available for flats."""
+        path = self._path(master)
+        exists = path.exists()
+        if not exists:
+            write_master(path, master)
+        if master.kind is not FrameKind.FLAT:
+            self._available[path] = Subtracted.read(path).setup
+        if exists:
+            raise RefusedError(f"{path}: exists, and files are never overwritten: move it away")
+        return path
+
+    def _path(self, master: MasterFrame) -> Path:
+        """Return the path of a master; sets of this run that differ in other properties get numbers."""
+        path = plain = self._folder / master_name(master)
+        number = 2
+        while path in self._written:
+            path = plain.with_stem(f"{plain.stem}-{number}")
+            number += 1
+        self._written.add(path)
+        return path
+
+
+def _check(names: Sequence[str], folder: Path, request: Request) -> None:
+    """Raise an error before any work if the options contradict each other, or the folder cannot be used."""
+    if not names:
+        raise RefusedError("nothing to combine: name raw FILES, folders or patterns")
+    if request.dark or request.bias or request.states:
+        raise RefusedError("--all subtracts the masters that it makes: leave out --dark, --bias and --state")
+    if folder.exists() and not folder.is_dir():
+        raise RefusedError(f"{folder}: --all writes several masters: name a folder with -o")
+    if not folder.parent.is_dir():
+        raise RefusedError(f"{folder.parent}: this folder does not exist: create it, or choose a different folder")
+
+
+def _without_lights(frames: Sequence[RawFrame]) -> tuple[list[RawFrame], int]:
+    """Return the frames for masters, and the number of frames of unknown kind; print the number of skipped frames."""
+    lights = [frame for frame in frames if frame.setup.kind is FrameKind.LIGHT]
+    unknown = [frame for frame in frames if frame.setup.kind is None]
+    if lights:
+        print(f"skipped: {len(lights)} lights")
+    if unknown:
+        named = ", ".join(str(frame.image.path) for frame in unknown[:_MOST_NAMED])
+        more = "" if len(unknown) <= _MOST_NAMED else " ..."
+        print(
+            f"skipped: {len(unknown)} frames of unknown kind ({named}{more}): combine them with --kind", file=sys.stderr
+        )
+    return [frame for frame in frames if frame.setup.kind in _ORDER], len(unknown)
+
+
+def _kind(frame: RawFrame) -> FrameKind:
+    assert frame.setup.kind is not None
+    return frame.setup.kind
+
+
+def _gap_s(flats: FrameSetup, master: FrameSetup) -> float:
+    return abs((flats.exposure_s or 0.0) - (master.exposure_s or 0.0))
