@@ -45,8 +45,8 @@ def require_one_image(path: Path) -> None:
         numbers = ", ".join(map(str, images))
         raise FrameFileError(
             path,
-            f"holds {len(images)} images (HDU {numbers}): choose one with --extension N, or assemble those of one "
-            "detector with --extension mosaic",
+            f"holds {len(images)} images (HDU {numbers}): combine, calibrate and inspect take one with --extension N, "
+            "or assemble those of one detector with --extension mosaic",
         )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from coldframe.calibration.defects.files import BadPixels
 from coldframe.calibration.files.cards import Card, HeaderValue
 from coldframe.calibration.files.durable import write_durably
+from coldframe.calibration.files.extensions import Extension
 from coldframe.calibration.files.frame_file import FrameFileError, extension_pieces, primary_pieces
 from coldframe.calibration.files.image_file import open_image, read_image_header
 from coldframe.calibration.files.keywords import other_cards, software_card
@@ -68,6 +69,8 @@ class Output:
         True to set defective pixels to NaN instead; only for floats.
     camera_names
         Names of one camera; a map of defects may have a different one of them than the light.
+    extension
+        Which image to take from lights with several images.
     """
 
     floating: bool = False
@@ -76,6 +79,7 @@ class Output:
     defects: BadPixels | None = None
     blank: bool = False
     camera_names: tuple[str, ...] = ()
+    extension: Extension | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +125,15 @@ class _Result:
     above: int = 0
 
 
-def light_setup(path: Path) -> FrameSetup:
-    """Return the setup of a light from its header.
+def light_setup(path: Path, extension: Extension | None = None) -> FrameSetup:
+    """Return the setup of a light from its header, or from that of one of several images.
 
     Raises
     ------
     FrameFileError
         If the file cannot be read, or is not a raw light.
     """
-    header = read_image_header(path)
+    header = read_image_header(path, extension)
     setup = setup_of(header)
     if setup.kind not in {FrameKind.LIGHT, None}:
         raise FrameFileError(path, f"is a {setup.kind} frame, not a light")
@@ -202,7 +206,7 @@ def calibrate_file(
         If the result could not be written to disk, or `target` exists.
     """
     with TemporaryDirectory(prefix=".coldframe-", dir=target.parent) as unpacked:
-        image = open_image(light, Path(unpacked))
+        image = open_image(light, Path(unpacked), output.extension)
         raw, header = image.pixels(), dict(image.header)
     if raw.dtype.kind == "f" and raw.max() <= HIGHEST_OF_FRACTIONS:
         raise FrameFileError(light, "its values are below 1, so they are not in ADU and no master fits them")

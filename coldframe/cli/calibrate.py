@@ -206,7 +206,7 @@ def _grouped(
     refused: dict[str, tuple[NoMasterError, FrameSetup, list[Path]]] = {}
     for path in lights:
         try:
-            setup = under_one_name(light_setup(path), request.output.camera_names)
+            setup = under_one_name(light_setup(path, request.output.extension), request.output.camera_names)
             recipe = recipe_for(setup, masters, request.subtract, with_flat=request.with_flat)
         except NoMasterError as error:
             refused.setdefault(str(error), (error, setup, []))[2].append(path)

@@ -10,6 +10,7 @@ from coldframe.calibration.combining.combine import Stacking
 from coldframe.calibration.combining.finding import find_files
 from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, sets_of, without_overscan
 from coldframe.calibration.combining.given_sections import GivenSections
+from coldframe.calibration.files.extensions import Extension
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
 from coldframe.calibration.frames.overscan import OverscanChoice
 from coldframe.calibration.masters.master_frame import MasterFrame, write_master
@@ -25,6 +26,7 @@ from coldframe.cli.set_master import (
     judged,
     overscan_as_in,
     print_left_out,
+    print_set,
     require_fit,
     stacking_on,
 )
@@ -77,6 +79,8 @@ class Request(NamedTuple):
         Masters to subtract from flats and from darks.
     sections
         Sections of the overscan.
+    extension
+        Which image to take from files with several images.
     scheduler
         Address of a Dask cluster.
     states
@@ -88,6 +92,7 @@ class Request(NamedTuple):
     dark: Path | None = None
     bias: Path | None = None
     sections: GivenSections = GivenSections()
+    extension: Extension | None = None
     scheduler: str | None = None
     states: Sequence[Path] = ()
 
@@ -117,7 +122,7 @@ def combine_files(names: Sequence[str], output: Path, request: Request) -> ExitC
 def _master(names: Sequence[str], request: Request, stacking: Stacking, folder: Path) -> tuple[MasterFrame, int]:
     """Return the master of the named files, and the number of files that were left out."""
     treatment = request.treatment
-    raws, refused = open_frames(find_files(names), folder, request.kind)
+    raws, refused = open_frames(find_files(names), folder, request.kind, request.extension)
     print_left_out(refused)
     raws = request.sections.applied_to(raws)
     growing = _growing(request.states, raws, treatment.method or Clipping(), folder)
@@ -195,7 +200,7 @@ def _check_set(frames: Sequence[RawFrame], *, force: bool) -> None:
     """Print the sets of the frames; raise an error if there is more than one set."""
     sets = sets_of(frames)
     for one in sets:
-        print(one)
+        print_set(one)
     if not frames:
         raise RefusedError("nothing is left to combine")
     if len(sets) > 1 and not force:

@@ -22,6 +22,7 @@ from coldframe.cli.set_master import (
     description_of,
     judged,
     print_left_out,
+    print_set,
     stacking_on,
 )
 from coldframe.config.frames import FrameKind
@@ -54,7 +55,7 @@ def combine_all(names: Sequence[str], folder: Path, request: Request) -> ExitCod
             tempfile.TemporaryDirectory(prefix=".coldframe-", dir=folder.parent) as unpacked,
             stacking_on(request.scheduler, Path(unpacked)) as stacking,
         ):
-            raws, refused = open_frames(find_files(names), Path(unpacked), request.kind)
+            raws, refused = open_frames(find_files(names), Path(unpacked), request.kind, request.extension)
             print_left_out(refused)
             usable, skipped = _without_lights(request.sections.applied_to(raws))
             make_folder_durably(folder)
@@ -98,7 +99,7 @@ class _Masters:
 
     def add(self, one: FrameSet) -> None:
         """Make and write the master of a set; print the reason if that fails."""
-        print(one)
+        print_set(one)
         try:
             master = self._master(one)
             path = self._write(master)

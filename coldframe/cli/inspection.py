@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coldframe.calibration.files.durable import NotDurableError, write_durably
+from coldframe.calibration.files.extensions import Extension
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, UINT16_STORAGES, ImageFile, open_image, uint16_pixels
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
@@ -35,7 +36,7 @@ PICTURE_ROWS = 24
 """Lines of a picture if the output is not a terminal; in a terminal, the minimum number of lines."""
 
 
-def inspect_file(path: Path, output: Path | None) -> ExitCode:
+def inspect_file(path: Path, output: Path | None, extension: Extension | None = None) -> ExitCode:
     """Print the properties of a FITS image, its figures, histogram and picture; also write the picture if requested.
 
     Parameters
@@ -44,6 +45,8 @@ def inspect_file(path: Path, output: Path | None) -> ExitCode:
         A frame or a master from any program, plain or compressed.
     output
         PNG file to write; never overwritten.
+    extension
+        Which image to show of a file with several images.
     """
     if output is not None and output.suffix.lower() != ".png":
         return _refuse(f"{output}: the picture is written as PNG; name a file that ends in .png")
@@ -51,7 +54,7 @@ def inspect_file(path: Path, output: Path | None) -> ExitCode:
         return _refuse(f"{output}: exists, and files are never overwritten: choose a different name")
     try:
         with TemporaryDirectory(prefix="coldframe-") as folder:
-            image = open_image(path, Path(folder))
+            image = open_image(path, Path(folder), extension)
             _show(image)
             if output is not None:
                 picture = picture_of(image, PICTURE_WIDTH, _pattern(setup_of(image.header)))

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -107,4 +107,24 @@ LibraryOption = Annotated[
 ]
 Lights = Annotated[
     list[str], typer.Argument(metavar="LIGHT", help="Lights: files, folders or patterns.", parser=home_name)
+]
+
+
+def image_of_file(text: str) -> int | Literal["mosaic"]:
+    """Return the number of an HDU, or "mosaic"; see `coldframe.calibration.files.extensions.Extension`."""
+    if text == "mosaic":
+        return "mosaic"
+    if text.isdecimal():
+        return int(text)
+    raise typer.BadParameter(f"{text!r} is neither the number of an HDU, counted from 0, nor mosaic")
+
+
+ExtensionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--extension",
+        metavar="N|mosaic",
+        help="Image of files with several images: the number of its HDU, counted from 0, or mosaic to assemble the "
+        "amplifiers of a detector.",
+    ),
 ]

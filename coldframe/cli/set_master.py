@@ -11,7 +11,7 @@ import numpy as np
 
 from coldframe.calibration.combining.combine import Stacking, StackingError, combine_frames, stack_here
 from coldframe.calibration.combining.few_frames import method_for, weakness
-from coldframe.calibration.combining.frame_sets import RawFrame, sets_of
+from coldframe.calibration.combining.frame_sets import FrameSet, RawFrame, sets_of
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.frames.matching import subtraction_faults
 from coldframe.calibration.frames.overscan import OverscanChoice
@@ -196,6 +196,15 @@ def description_of(master: MasterFrame) -> str:
     """Return how a master was combined, as text."""
     stack = master.stack
     return f"{stack.frames} frames, {master.method}, {stack.rejected_fraction:.2%} of the values rejected"
+
+
+def print_set(one: FrameSet) -> None:
+    """Print the properties that the frames of a set share, and the values that their headers lack."""
+    print(one)
+    for name in one.missing:
+        print(
+            f"notice: no {name} in these headers; frames of different {name} would not be told apart", file=sys.stderr
+        )
 
 
 def print_left_out(errors: Sequence[FrameFileError]) -> None:

@@ -6,10 +6,12 @@ from typing import Annotated, Literal
 import typer
 
 from coldframe.cli.options import (
+    ExtensionOption,
     LibraryOption,
     Lights,
     home_name,
     home_path,
+    image_of_file,
 )
 
 
@@ -19,6 +21,7 @@ def inspect(
         Path | None,
         typer.Option("--output", "-o", metavar="PNG", parser=home_path, help="Also write the picture to this file."),
     ] = None,
+    extension: ExtensionOption = None,
 ) -> None:
     """Show the settings, levels, noise, histogram and a stretched picture of a frame or master.
 
@@ -27,7 +30,7 @@ def inspect(
     """
     from coldframe.cli.inspection import inspect_file
 
-    raise typer.Exit(inspect_file(file, output))
+    raise typer.Exit(inspect_file(file, output, None if extension is None else image_of_file(extension)))
 
 
 def calibrate(
@@ -84,6 +87,7 @@ def calibrate(
         typer.Option("--mend/--no-mend", help="Replace defective pixels with values from their neighbours."),
     ] = True,
     blank: Annotated[bool, typer.Option("--blank", help="Set defective pixels to NaN instead; needs --float.")] = False,
+    extension: ExtensionOption = None,
 ) -> None:
     """Calibrate lights with matching masters.
 
@@ -102,7 +106,8 @@ def calibrate(
     if scale_dark and subtract == "bias":
         raise typer.BadParameter("contradicts --subtract bias", param_hint="--scale-dark")
     way = Subtract.SCALED_DARK if scale_dark else Subtract(subtract)
-    output = Output(floating, pedestal, e_per_adu, blank=blank)
+    image = None if extension is None else image_of_file(extension)
+    output = Output(floating, pedestal, e_per_adu, blank=blank, extension=image)
     request = Request(library, out, way, flat, output, defects, mend, scale_dark)
     raise typer.Exit(calibrate_lights(lights, request))
 
@@ -226,6 +231,7 @@ def combine(
             "--dask", metavar="SCHEDULER", help="Use a Dask cluster that sees the same files, such as tcp://host:8786."
         ),
     ] = None,
+    extension: ExtensionOption = None,
 ) -> None:
     """Combine raw frames from any camera and program into a master with uncertainty and counts.
 
@@ -248,6 +254,7 @@ def combine(
         dark=dark,
         bias=bias,
         sections=GivenSections(biassec, trimsec),
+        extension=None if extension is None else image_of_file(extension),
         scheduler=scheduler,
         states=state or [],
     )

@@ -37,7 +37,7 @@ def amplifiers(folder: Path, *, packed: bool = False, sections: bool = True) -> 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_file_of_several_images_is_refused_with_their_number(tmp_path: Path, *, packed: bool) -> None:
     path = amplifiers(tmp_path, packed=packed)
-    with pytest.raises(FrameFileError, match=r"holds 2 images \(HDU 1, 2\): choose one with --extension"):
+    with pytest.raises(FrameFileError, match=r"holds 2 images \(HDU 1, 2\): .* take one with --extension N"):
         open_image(path, tmp_path)
     with pytest.raises(FrameFileError, match="holds 2 images"):
         read_image_header(path)
