@@ -74,7 +74,6 @@ class FrameSet:
         is_missing = {
             "exposure": exposed and setup.exposure_s is None,
             "gain": setup.readout.gain is None,
-            "temperature": exposed and setup.temperature_c is None,
         }
         return tuple(name for name, missing in is_missing.items() if missing)
 

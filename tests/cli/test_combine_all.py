@@ -84,7 +84,7 @@ def test_what_is_left_out_is_named_and_counted(tmp_path: Path) -> None:
         (folder / f"broken-{number}.fits").write_bytes(b"SIMPLE")
     ended = run(folder, "--all", "-o", tmp_path / "masters")
     assert ended.exit_code == ExitCode.INCOMPLETE
-    assert "a single frame makes no master" in ended.stderr
+    assert "a single frame is not enough for a master" in ended.stderr
     assert "skipped: 4 frames of unknown kind" in ended.stderr
     assert ended.stderr.count("broken-") == 3
     assert "broken-2.fits and 2 more: " in ended.stderr
