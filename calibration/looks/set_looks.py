@@ -24,7 +24,7 @@ from coldframe.calibration.looks.frame_looks import (
     uneven_light,
 )
 from coldframe.calibration.looks.sampling import row_pairs, sample
-from coldframe.calibration.looks.set_verdict import Look, SeenFrame, SetFrame, SetVerdict, median_reference
+from coldframe.calibration.looks.set_verdict import COMMON, Look, SeenFrame, SetFrame, SetVerdict, median_reference
 from coldframe.calibration.measuring.frame_shape import SmoothPattern, is_large_enough, smooth_pattern
 from coldframe.calibration.measuring.statistics import (
     CONVERTER_TOPS_ADU,
@@ -241,8 +241,10 @@ def _compare_temperatures(seen: list[SeenFrame], verdict: SetVerdict) -> None:
     if not known_c or max(known_c) - min(known_c) <= limit_c:
         return
     usual_c = float(np.median(known_c))
-    remaining = verdict.passing(seen, lambda each: _other_temperature(each, usual_c, limit_c), compares=True)
-    if len(remaining) == len(seen):
+    off = [each for each in seen if _other_temperature(each, usual_c, limit_c)]
+    if off and len(off) <= COMMON * len(seen):
+        verdict.passing(seen, lambda each: _other_temperature(each, usual_c, limit_c), compares=True)
+    else:
         verdict.notices.append(f"the sensor was at {min(known_c):.1f} to {max(known_c):.1f} C")
 
 
