@@ -315,7 +315,7 @@ def _joined(shape: tuple[int, int], parts: Sequence[Rows], stacks: Iterator[Stac
     for (top, bottom), stack in zip(parts, stacks, strict=True):
         mean[top:bottom], uncertainty[top:bottom], counts[top:bottom] = stack.mean, stack.uncertainty, stack.counts
         frames, rounding_adu2 = stack.frames, stack.rounding_adu2
-    return Stack(frames, mean, uncertainty, counts, 0, rounding_adu2)
+    return Stack(frames, mean, uncertainty, counts, 0, rounding_adu2=rounding_adu2)
 
 
 def _image_mark(image: ImageFile) -> FileMark:

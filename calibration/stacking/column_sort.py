@@ -126,7 +126,7 @@ def combine_columns(
         uncertainty.reshape(shape),
         counts.reshape(shape),
         0,
-        rounding_of_median(method.step_adu, len(frames), corrections[-1]) if isinstance(method, Median) else 0.0,
+        rounding_adu2=rounding_of_median(method.step_adu, len(frames), corrections[-1]) if isinstance(method, Median) else 0.0,
     )
 
 

@@ -1,6 +1,6 @@
 """The result of combining frames."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,8 @@ class Stack:
     uncertainty: NDArray[np.float32]
     counts: NDArray[np.uint16]
     recomputed: int
-    flat_level_adu: float | None = None
-    rounding_adu2: float = 0.0
+    flat_level_adu: float | None = field(default=None, kw_only=True)
+    rounding_adu2: float = field(default=0.0, kw_only=True)
 
     @property
     def rejected_fraction(self) -> float:
