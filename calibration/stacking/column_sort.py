@@ -123,8 +123,14 @@ def combine_columns(
     rounding_adu2 = 0.0
     if isinstance(method, Median):
         rounding_adu2 = rounding_of_median(method.step_adu, len(frames), corrections[-1])
-    planes = (plane.reshape(shape) for plane in (value, uncertainty))
-    return Stack(len(frames), *planes, counts.reshape(shape), 0, rounding_adu2=rounding_adu2)
+    return Stack(
+        len(frames),
+        value.reshape(shape),
+        uncertainty.reshape(shape),
+        counts.reshape(shape),
+        recomputed=0,
+        rounding_adu2=rounding_adu2,
+    )
 
 
 def spread_corrections(frames: int, method: Method) -> NDArray[np.float64]:
