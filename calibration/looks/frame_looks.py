@@ -299,6 +299,8 @@ def uneven_light(
         )
     bands = bands_between(frame.shape, first, bias_adu)
     if bands.relative > largest_bands and bands.significance > SIGNIFICANT:
+        if not bands.are_across:
+            return Fault(f"a part of the frame differs in light from {reference.name}: did a shadow move, or dust?")
         return Fault(f"the frame has bands of {100 * bands.relative:.2f} %: the light flickers")
     return _uneven_lines(frame, reference, bias_adu, largest_bands)
 

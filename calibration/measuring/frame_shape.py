@@ -18,6 +18,9 @@ F64 = NDArray[np.float64]
 COLUMNS = 16
 """Number of columns of a shape; fewer for frames narrower than 128 pixels."""
 
+LEAST_COMMON = 0.5
+"""Smallest fraction of the variance of bands that both halves of a frame share if the bands cross the whole frame."""
+
 LEAST_CELL_PIXELS = 8
 LEAST_ROWS = 8
 LEAST_COLUMNS = 3
@@ -217,11 +220,15 @@ class Bands:
         Significance of the square of `relative`, in standard errors.
     level_ratio
         Signal of the first flat divided by that of the second.
+    are_across
+        True if the left and the right half have the same bands, as flicker under a rolling shutter causes them. A
+        shadow that moved changes the rows of one part only.
     """
 
     relative: float
     significance: float
     level_ratio: float
+    are_across: bool = True
 
 
 def bands_between(one: FrameShape, other: FrameShape, bias_adu: float) -> Bands:
@@ -244,5 +251,7 @@ def bands_between(one: FrameShape, other: FrameShape, bias_adu: float) -> Bands:
     by_chance = cell_noise**2 / columns
     excess = float(profile.var()) - by_chance
     significance = excess / (by_chance * sqrt(2 / rows)) if by_chance > 0 else 0.0
+    left, right = residual[:, : columns // 2].mean(axis=1), residual[:, columns // 2 :].mean(axis=1)
+    common = float(np.mean((left - left.mean()) * (right - right.mean())))
     # The bands of the two flats are independent, so their difference has twice the variance of the bands of one flat.
-    return Bands(sqrt(max(excess, 0.0) / 2), significance, level_ratio)
+    return Bands(sqrt(max(excess, 0.0) / 2), significance, level_ratio, common > LEAST_COMMON * excess)

@@ -120,3 +120,14 @@ def test_bands_are_measured(bands: float) -> None:
 
 def test_the_ratio_of_two_levels_is_measured() -> None:
     assert bands_between(flat(1, level=0.98), flat(2), 500).level_ratio == pytest.approx(0.98, abs=0.001)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_flicker_crosses_the_frame_and_a_shadow_does_not(seed: int) -> None:
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    blob = 1 - 0.1 * np.exp(-((rows - 300) ** 2 + (columns - 200) ** 2) / (2 * 40.0**2))
+    shaded = np.random.default_rng(seed + 50).normal(500 + 25000 * blob, 150.0, SIZE)
+    shadow = bands_between(frame_shape(np.rint(shaded).astype(np.uint16)), flat(seed), 500)
+    assert shadow.significance > 7
+    assert not shadow.are_across
+    assert bands_between(flat(seed, 0.004), flat(seed + 9, 0.004, np.pi / 2), 500).are_across
