@@ -1,0 +1,185 @@
+"""One set on a simulated rig, from its first exposure to its master, and the sets that end early."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coldframe.calibration.masters.flat_pedestal import DarkMaster, PedestalTest, PlannedFlat, Subtract
+from coldframe.capture.events.kinds import (
+    ExposureStarted,
+    FrameAccepted,
+    FrameRejected,
+    MasterWritten,
+    PanelChanged,
+    PedestalDecided,
+)
+from coldframe.capture.events.values import SkippedBy
+from coldframe.capture.session.context import StepFailedError, StepSkippedError
+from coldframe.capture.shooting.set_frames import LightLeakError
+from coldframe.capture.shooting.set_inputs import BiasInputs, DarkFlatInputs, DarkInputs, FlatInputs, SetInputs
+from coldframe.capture.shooting.set_shooting import LEAST_FRAMES, SetShooting
+from coldframe.capture.steps import ShootStep
+from coldframe.capture.storage.saved_frames import SavedFrames
+from coldframe.capture.tuner.target import FlatTarget
+from coldframe.capture.tuner.tuner import Tuned
+from coldframe.config.frames import FrameKind
+from coldframe.devices.camera import Frame
+from coldframe.devices.errors import DeviceTimeoutError
+from tests.capture.contexts import READOUT
+from tests.capture.scene import Scene, delivering, scene
+
+pytestmark = pytest.mark.looptime
+
+BIAS, BIAS_INPUTS = ShootStep(FrameKind.BIAS, 8, None, None, READOUT, None), BiasInputs(0.001)
+DARK, DARK_INPUTS = ShootStep(FrameKind.DARK, 8, None, 1.0, READOUT, None), DarkInputs(1.0)
+PEDESTAL_ADU = 520.0
+"""Level of the small rig without light: 20 ADU, and 10 ADU for each of 50 steps of the offset."""
+
+
+def shooting(seen: Scene, step: ShootStep = BIAS, inputs: SetInputs = BIAS_INPUTS) -> SetShooting:
+    return SetShooting(seen.context, 1, step, inputs)
+
+
+def repeating(number: int) -> Callable[[Frame, int], Frame]:
+    """Return a fault of a driver: the frame with this number has the pixels of the frame before it."""
+    earlier: list[Frame] = []
+
+    def deliver(frame: Frame, shot: int) -> Frame:
+        earlier.append(frame)
+        return replace(frame, pixels=earlier[-2].pixels) if shot == number else frame
+
+    return deliver
+
+
+def failing_after(frames: int) -> Callable[[Frame, int], Frame]:
+    """Return a fault of a camera: after some frames, no exposure ends."""
+
+    def deliver(frame: Frame, shot: int) -> Frame:
+        if shot > frames:
+            raise DeviceTimeoutError(frame.camera, "the exposure did not end")
+        return frame
+
+    return deliver
+
+
+def lit_from(number: int) -> Callable[[Frame, int], Frame]:
+    """Return a light leak that begins with a frame."""
+
+    def deliver(frame: Frame, shot: int) -> Frame:
+        light_adu = 3000 + shot if shot >= number else 0
+        return replace(frame, pixels=(frame.pixels + np.uint16(light_adu)).astype(np.uint16))
+
+    return deliver
+
+
+async def test_a_rejected_frame_is_replaced(tmp_path: Path) -> None:
+    seen = await scene(tmp_path, meddle=delivering(repeating(3)))
+    shot = await shooting(seen).run()
+    assert (shot.frames, shot.shortfall, shot.taken_over) == (BIAS.count, None, 0)
+    assert len(seen.of(ExposureStarted)) == BIAS.count + 1
+    (rejected,) = seen.of(FrameRejected)
+    assert "the camera repeated that frame" in rejected.reason
+    (master,) = seen.of(MasterWritten)
+    assert (master.frames, Path(master.path).name) == (BIAS.count, shot.master.name)
+    assert shot.master.level == pytest.approx(PEDESTAL_ADU, abs=1.0)
+
+
+async def test_only_the_frames_that_an_earlier_run_lacks_are_shot(tmp_path: Path) -> None:
+    seen = await scene(tmp_path)
+    await shooting(seen, replace(BIAS, count=6)).run()
+    resumed = Scene(replace(seen.context, saved=SavedFrames(seen.context.folder, seen.accepted)), seen.events)
+    seen.events.clear()
+    shot = await shooting(resumed).run()
+    assert (shot.frames, shot.taken_over) == (8, 6)
+    assert len(seen.of(ExposureStarted)) == 2
+    assert [event.is_taken_over for event in seen.of(FrameAccepted)] == 6 * [True] + 2 * [False]
+
+
+async def test_a_skipped_set_gets_a_master_from_its_frames(tmp_path: Path) -> None:
+    seen = await scene(tmp_path)
+    seen.skip_at(FrameAccepted, LEAST_FRAMES)
+    with seen.running(1):
+        shot = await shooting(seen).run()
+    assert LEAST_FRAMES <= shot.frames < BIAS.count
+    assert shot.shortfall == f"by request; its master has {shot.frames} of 8 frames"
+    assert [event.frames for event in seen.of(MasterWritten)] == [shot.frames]
+    assert seen.context.steering.is_skipped(1)
+
+
+async def test_a_set_skipped_with_too_few_frames_keeps_them(tmp_path: Path) -> None:
+    seen = await scene(tmp_path)
+    seen.skip_at(FrameAccepted, 2)
+    with seen.running(1), pytest.raises(StepSkippedError) as caught:
+        await shooting(seen).run()
+    assert caught.value.skipped_by is SkippedBy.USER
+    assert 2 <= len(seen.accepted) < LEAST_FRAMES
+    assert all(path.exists() for path in seen.accepted)
+    assert seen.of(MasterWritten) == []
+
+
+async def test_a_set_that_fails_with_too_few_frames_keeps_them(tmp_path: Path) -> None:
+    seen = await scene(tmp_path, meddle=delivering(failing_after(LEAST_FRAMES - 1)))
+    with pytest.raises(StepFailedError, match="the exposure did not end"):
+        await shooting(seen).run()
+    assert len(seen.accepted) == LEAST_FRAMES - 1
+    assert all(path.exists() for path in seen.accepted)
+    assert seen.of(MasterWritten) == []
+
+
+async def test_a_set_that_fails_with_enough_frames_gets_a_master(tmp_path: Path) -> None:
+    seen = await scene(tmp_path, meddle=delivering(failing_after(LEAST_FRAMES)))
+    shot = await shooting(seen).run()
+    assert shot.frames == LEAST_FRAMES
+    assert "the exposure did not end" in str(shot.shortfall)
+    assert [event.frames for event in seen.of(MasterWritten)] == [LEAST_FRAMES]
+
+
+async def test_light_on_the_second_dark_withdraws_all(tmp_path: Path) -> None:
+    seen = await scene(tmp_path, meddle=delivering(lit_from(2)))
+    with pytest.raises(LightLeakError):
+        await shooting(seen, DARK, DARK_INPUTS).run()
+    assert seen.frames_in("darks") == []
+    assert len(seen.frames_in("quarantine")) == len(seen.of(FrameRejected)) >= 2
+    assert seen.of(MasterWritten) == []
+
+
+async def test_light_on_later_darks_keeps_the_earlier_ones(tmp_path: Path) -> None:
+    seen = await scene(tmp_path, meddle=delivering(lit_from(LEAST_FRAMES + 1)))
+    shot = await shooting(seen, DARK, DARK_INPUTS).run()
+    assert shot.frames == len(seen.frames_in("darks")) == LEAST_FRAMES
+    assert shot.leak is not None
+    assert shot.shortfall == f"{shot.leak}; its master has 5 of 8 frames"
+    assert not shot.has_drifted
+
+
+async def test_dark_flats_that_the_bias_can_replace_end_after_the_comparison(tmp_path: Path) -> None:
+    seen = await scene(tmp_path)
+    bias = (await shooting(seen, replace(BIAS, count=20)).run()).master
+    test = PedestalTest(
+        DarkMaster(bias.mean, bias.uncertainty, bias.level_error_adu), PlannedFlat.of(26_000.0, 20, e_per_adu=0.78)
+    )
+    step = ShootStep(FrameKind.DARK_FLAT, 20, "L", None, READOUT, None)
+    shot = await shooting(seen, step, DarkFlatInputs(0.01, test)).run()
+    (decided,) = seen.of(PedestalDecided)
+    assert shot.verdict == decided.verdict
+    assert decided.verdict.subtract is Subtract.BIAS
+    assert shot.frames == decided.count == 5
+    assert shot.shortfall is None
+
+
+async def test_the_panel_is_lit_for_flats_only_while_they_are_exposed(tmp_path: Path) -> None:
+    seen = await scene(tmp_path)
+    bias = (await shooting(seen).run()).master
+    target = FlatTarget(bias.level, 65535.0)
+    tuned = Tuned(0.3, 100, target.signal_adu, target, is_starved=False, tests=1, message="")
+    step = ShootStep(FrameKind.FLAT, 6, "L", None, READOUT, None)
+    seen.events.clear()
+    shot = await shooting(seen, step, FlatInputs(tuned, bias)).run()
+    assert (shot.frames, seen.of(FrameRejected)) == (6, [])
+    order = [event for event in seen.events if isinstance(event, PanelChanged | ExposureStarted)]
+    lamp = [event.lit if isinstance(event, PanelChanged) else "exposure" for event in order]
+    assert lamp == [True, *6 * ["exposure"], False]
+    assert not seen.panel.state().lit
