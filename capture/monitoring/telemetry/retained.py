@@ -61,11 +61,10 @@ class RetainedDocuments:
                 self._renew_or_log(name)
 
     def _renew_or_log(self, name: str) -> None:
-        # A document that cannot be built (for example, with a time beyond the year 9999) must not block the others.
         self._changed.discard(name)
         try:
             self._renew(name)
-        except Exception:
+        except Exception:  # a document that cannot be built, as with a time after the year 9999, must not block others
             if name not in self._failed:
                 log.exception("MQTT: cannot build the document %s", name)
             self._failed.add(name)

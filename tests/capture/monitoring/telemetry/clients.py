@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ from coldframe.config.tables.mqtt import MqttSettings
 from coldframe.devices.mqtt.backoff import Backoff
 from coldframe.devices.mqtt.client import Access, BrokerLostError, connect, read_access
 from coldframe.devices.mqtt.message import Message
-from tests.capture.monitoring.telemetry.schemas import check_message
+from tests.capture.monitoring.telemetry.schemas import FOLDER, check_message
 from tests.mosquitto import Mosquitto
 from tests.patience import PATIENCE_S
 
@@ -206,3 +207,16 @@ def hashed(user: str, password: str) -> str:
     salt, rounds = b"twelve bytes", 101
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds, 64)
     return f"{user}:$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}\n"
+
+
+def broker_of_the_guide(folder: Path, *users: str, more_rules: str = "") -> Mosquitto:
+    """Return a broker with the access rules of the guide. The password of each user is in the file with its name."""
+    guide = (FOLDER.parent / "mqtt.md").read_text(encoding="utf-8")
+    (rules,) = (block for block in guide.split("```") if block.startswith("\nuser rig"))
+    passwords = "".join(hashed(user, f"password of {user}") for user in users)
+    files = {"acl": rules + more_rules, "passwords": passwords, **{user: f"password of {user}" for user in users}}
+    for name, content in files.items():
+        (folder / name).write_text(content)
+        (folder / name).chmod(0o600)
+    lines = ("allow_anonymous false", f"password_file {folder / 'passwords'}", f"acl_file {folder / 'acl'}")
+    return Mosquitto(folder, *lines)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,24 +21,17 @@ from tests.capture.monitoring.telemetry.clients import (
     Recorder,
     RecordingSteering,
     access_to,
+    broker_of_the_guide,
     command,
     eventually,
-    hashed,
     retained,
     send,
     settings_for,
 )
-from tests.capture.monitoring.telemetry.schemas import FOLDER
 from tests.mosquitto import Mosquitto, needs_mosquitto
 from tests.patience import PATIENCE_S
 
 pytestmark = needs_mosquitto
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as running:
-        yield running
 
 
 class Night:
@@ -218,17 +211,10 @@ async def test_listener_leaves_the_answer_to_a_run_that_is_online(broker: Mosqui
 
 @pytest.mark.deep
 async def test_access_rules_of_the_guide_suffice_for_the_listener(tmp_path: Path) -> None:
-    guide = (FOLDER.parent / "mqtt.md").read_text(encoding="utf-8")
-    (rules,) = (block for block in guide.split("```") if block.startswith("\nuser rig"))
-    for name, content in (("acl", f"{rules}\nuser observer\ntopic readwrite #\n"), ("r", "r"), ("o", "o")):
-        (tmp_path / name).write_text(content)
-    (tmp_path / "passwords").write_text(hashed("rig", "r") + hashed("observer", "o"))
-    for name in ("acl", "passwords"):
-        (tmp_path / name).chmod(0o600)
-    lines = ("allow_anonymous false", f"password_file {tmp_path / 'passwords'}", f"acl_file {tmp_path / 'acl'}")
-    with Mosquitto(tmp_path, *lines) as broker:
-        rig = settings_for(broker, commands=True, user="rig", password_file=tmp_path / "r")
-        observer = access_to(broker, user="observer", password_file=tmp_path / "o")
+    more_rules = "\nuser observer\ntopic readwrite #\n"
+    with broker_of_the_guide(tmp_path, "rig", "observer", more_rules=more_rules) as broker:
+        rig = settings_for(broker, commands=True, user="rig", password_file=tmp_path / "rig")
+        observer = access_to(broker, user="observer", password_file=tmp_path / "observer")
         nights = Nights()
         listener = Listener(rig, read_access(rig), RIG, nights, print)
         night = PublishedNight(rig, RecordingSteering())

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from tests.capture.monitoring.telemetry.clients import (
     Recorder,
     RecordingSteering,
     access_to,
+    broker_of_the_guide,
     command,
     eventually,
     hashed,
@@ -37,16 +37,10 @@ from tests.capture.monitoring.telemetry.clients import (
     send,
     settings_for,
 )
-from tests.capture.monitoring.telemetry.schemas import FOLDER, check
+from tests.capture.monitoring.telemetry.schemas import check
 from tests.mosquitto import Mosquitto, free_port, needs_mosquitto
 
 pytestmark = needs_mosquitto
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as running:
-        yield running
 
 
 async def test_night_is_published_and_retained_for_later_subscribers(broker: Mosquitto) -> None:
@@ -277,20 +271,9 @@ async def test_user_and_password_are_checked(tmp_path: Path, monkeypatch: pytest
 
 
 async def test_access_rules_of_the_guide_suffice_and_grant_no_more(tmp_path: Path) -> None:
-    guide = (FOLDER.parent / "mqtt.md").read_text(encoding="utf-8")
-    (rules,) = (block for block in guide.split("```") if block.startswith("\nuser rig"))
-    for name, content in (
-        ("acl", rules),
-        ("passwords", hashed("rig", "r") + hashed("phone", "p")),
-        ("r", "r"),
-        ("p", "p"),
-    ):
-        (tmp_path / name).write_text(content)
-        (tmp_path / name).chmod(0o600)
-    lines = ("allow_anonymous false", f"password_file {tmp_path / 'passwords'}", f"acl_file {tmp_path / 'acl'}")
-    with Mosquitto(tmp_path, *lines) as broker:
-        own = {"commands": True, "home_assistant": True, "user": "rig", "password_file": tmp_path / "r"}
-        phone = read_access(settings_for(broker, user="phone", password_file=tmp_path / "p"))
+    with broker_of_the_guide(tmp_path, "rig", "phone") as broker:
+        own = {"commands": True, "home_assistant": True, "user": "rig", "password_file": tmp_path / "rig"}
+        phone = read_access(settings_for(broker, user="phone", password_file=tmp_path / "phone"))
         steering, heard = RecordingSteering(), dict[str, bytes]()
         night = PublishedNight(settings_for(broker, **own), steering)
         async with night.telemetry.publishing(), connect(phone, client_id=None, largest_incoming=10**6) as client:

@@ -1,11 +1,7 @@
 """Watching and steering a run through its broker."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-
-import pytest
 
 from coldframe.capture.events.kinds import (
     Event,
@@ -31,12 +27,6 @@ from tests.capture.monitoring.telemetry.clients import (
     settings_for,
 )
 from tests.mosquitto import Mosquitto, needs_mosquitto
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as running:
-        yield running
 
 
 @needs_mosquitto
