@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.combining.frame_sets import UNKNOWN_CAMERA, RawFrame, half_step_of
+from coldframe.calibration.combining.frame_sets import RawFrame, half_step_of
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.frames.setup import FrameSetup
@@ -137,9 +137,9 @@ def combine_frames(
     return MasterFrame(
         kind=kind,
         stack=stack,
-        camera=first.camera or UNKNOWN_CAMERA,
+        camera=first.camera,
         settings=first.readout,
-        exposure_s=float(np.mean(exposures_s)) if exposures_s else 0.0,
+        exposure_s=float(np.mean(exposures_s)) if exposures_s else (0.0 if kind is FrameKind.BIAS else None),
         sensor_c=float(np.mean(temperatures_c)) if temperatures_c else None,
         setpoint_c=first.setpoint_c,
         filter_name=first.filter_name,

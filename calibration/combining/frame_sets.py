@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +19,19 @@ from coldframe.calibration.frames.overscan import (
     corrected_copy,
     sections_of,
 )
-from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, require_readable, setup_of
+from coldframe.calibration.frames.setup import (
+    SAME_EXPOSURE,
+    SAME_EXPOSURE_S,
+    FrameSetup,
+    fault_of_raw_frame,
+    require_readable,
+    setup_of,
+)
 from coldframe.calibration.stacking.clipping import STEP_ROWS, half_step
 from coldframe.config.frames import FrameKind
 
 UNCOOLED_SPAN_C = 2.0
 """Range of sensor temperatures in a set from an uncooled camera; over this range, dark current changes by a quarter."""
-
-SAME_EXPOSURE = 0.01
-SAME_EXPOSURE_S = 0.05
-"""Differences up to which exposures count as equal, relative and in seconds; some cameras record the measured exposure.
-The relative limit is that of `Tolerances.exposure`."""
 
 UNKNOWN_CAMERA = "unknown camera"
 
@@ -142,7 +145,9 @@ def _opened(path: Path, unpacked_in: Path, extension: Extension | None) -> RawFr
 def _require_new(frame: RawFrame, seen: dict[tuple[object, ...], list[ImageFile]]) -> None:
     """Raise if a frame was opened before, perhaps from a compressed copy; remember it otherwise."""
     image, setup = frame.image, frame.setup
-    alike = seen.setdefault((image.shape, image.storage, setup.kind, setup.taken_at, setup.exposure_s), [])
+    # Without dates, only the pixels tell frames apart; those of the first piece usually do.
+    beginning = _first_bytes(image)
+    alike = seen.setdefault((image.shape, image.storage, setup.kind, setup.taken_at, beginning), [])
     twin = next((other.path for other in alike if _has_same_pixels(other, image)), None)
     if twin is not None:
         raise FrameFileError(image.path, f"is the same frame as {twin}; each frame counts once")
@@ -196,6 +201,14 @@ def half_step_of(image: ImageFile) -> float | None:
         return None
     top = max(0, (image.shape[0] - STEP_ROWS) // 2)
     return half_step(image.rows(top, min(top + STEP_ROWS, image.shape[0])).astype(np.int64))
+
+
+def _first_bytes(image: ImageFile) -> bytes:
+    """Return a digest of the first piece of an image."""
+    size = image.shape[0] * image.shape[1] * image.pixel_bytes
+    with image.stored.open("rb") as stored:
+        stored.seek(image.data_start)
+        return blake2b(stored.read(min(_PIECE_BYTES, size)), digest_size=16).digest()
 
 
 def _has_same_pixels(one: ImageFile, other: ImageFile) -> bool:

@@ -20,11 +20,13 @@ _VALUE = re.compile(r"\s*(?:'((?:[^']|'')*)'|([^/]*))")
 _INTEGER = re.compile(r"[+-]?\d{1,40}")
 _REAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EDed][+-]?\d{1,4})?")
 _EXPOSURE_KEYWORDS = frozenset({"EXPTIME", "EXPOSURE", "EXPOTIME", "EXP"})
-_SECONDS = re.compile(r"\b(?:s|secs?|seconds?)\b", re.IGNORECASE)
-_PARTS_OF_A_SECOND = {
-    "ms": re.compile(r"\b(?:ms|msecs?|milli-?sec(?:ond)?s?)\b", re.IGNORECASE),
-    "us": re.compile(r"\b(?:[u\u00b5\u03bc]s|usecs?|micro-?sec(?:ond)?s?)\b", re.IGNORECASE),
-}
+_EXPOSURE_UNIT = re.compile(
+    r"(?:\[\s*|\(\s*|^\s*|\bin )(?P<unit>ms|msec|milli-?sec(?:ond)?s?|[u\u00b5\u03bc]s|usec|micro-?sec(?:ond)?s?)\b",
+    re.IGNORECASE,
+)
+"""The unit of an exposure in a comment, where FITS has it ("[ms] exposure") or where a sentence names it ("in ms")."""
+
+_RATIO = re.compile(r"\s*(\d+/\d+)\s*(?:/.*)?")
 _FIXED_WIDTH = 20
 _LONGEST_STRING = 68
 _ASCII_SIGNS = {"\u00b0": "o", "\u2013": "-", "\u2014": "-", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'}
@@ -129,8 +131,7 @@ def parse_cards(cards: Iterable[str]) -> dict[str, HeaderValue]:
     """Return the values of a header's cards; for a repeated keyword, only the first card is used.
 
     Commentary and cards without a value are skipped. A value that is not valid is returned as `GarbledValue`, so that a
-    reader can tell it from a missing one. An exposure whose comment gives the unit ms or us is returned as text with
-    this unit, such as "5000 ms".
+    reader can tell it from a missing one. An exposure whose comment gives the unit ms or us is returned in seconds.
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ def parse_cards(cards: Iterable[str]) -> dict[str, HeaderValue]:
         if card[8:10] == "= " and keyword not in values:
             value, comment = _parse_value(card[10:])
             if value is not None:
-                values[keyword] = _with_unit(value, comment) if keyword in _EXPOSURE_KEYWORDS else value
+                values[keyword] = _in_seconds(value, comment) if keyword in _EXPOSURE_KEYWORDS else value
                 latest = keyword
     return {keyword: _decoded(value) if isinstance(value, str) else value for keyword, value in values.items()}
 
@@ -165,6 +166,8 @@ def _parse_value(text: str) -> tuple[HeaderValue | None, str]:
     if match is None:
         return None, ""
     quoted, bare = match.groups()
+    if quoted is None and (ratio := _RATIO.fullmatch(text)):
+        return GarbledValue(ratio[1]), ""  # "1/60" of a second, not a 1 with a comment
     comment = text[match.end() :].strip(" /")
     if quoted is not None:
         return str(quoted).replace("''", "'").rstrip(), comment
@@ -182,12 +185,14 @@ def _parse_bare(word: str) -> HeaderValue | None:
     return GarbledValue(word) if word else None
 
 
-def _with_unit(exposure: HeaderValue, comment: str) -> HeaderValue:
-    """Return an exposure as text with its unit if the comment says that the unit is not the second."""
-    if isinstance(exposure, bool) or _SECONDS.search(comment):
+def _in_seconds(exposure: HeaderValue, comment: str) -> HeaderValue:
+    """Return an exposure in seconds if its comment states a smaller unit."""
+    unit = _EXPOSURE_UNIT.search(comment)
+    if unit is None or isinstance(exposure, bool | str):
         return exposure
-    unit = next((unit for unit, words in _PARTS_OF_A_SECOND.items() if words.search(comment)), None)
-    return exposure if unit is None else f"{exposure} {unit}"
+    return exposure / (
+        1e3 if unit["unit"].lower().startswith("m") and not unit["unit"].lower().startswith("micro") else 1e6
+    )
 
 
 def _decoded(text: str) -> str:

@@ -3,6 +3,7 @@
 import gzip
 import re
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
@@ -21,9 +22,19 @@ Extension = int | Literal["mosaic"]
 """The number of an HDU, counted from 0 as in CFITSIO; "mosaic" assembles all images by DETSEC or CCDSEC."""
 
 _SECTION = re.compile(r"\s*\[\s*(\d{1,6})\s*:\s*(\d{1,6})\s*,\s*(\d{1,6})\s*:\s*(\d{1,6})\s*\]\s*")
+_BINNING = re.compile(r"\s*([1-9]\d?)\s+([1-9]\d?)\s*")
 _PLACES = ("DETSEC", "CCDSEC")
 _IMAGE_SECTIONS = ("DATASEC", "TRIMSEC")
 _OF_ONE_AMPLIFIER = frozenset({"DETSEC", "CCDSEC", "AMPSEC", "DATASEC", "TRIMSEC", "BIASSEC", "EXTNAME", "EXTVER"})
+_OF_THE_PIXELS = frozenset({"BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "BZERO", "BSCALE", "BLANK", "DATAMIN", "DATAMAX"})
+_COMPANIONS = frozenset(
+    {"UNCERT", "COUNTS", "MASK", "ERR", "ERROR", "ERRORS", "SIGMA", "VAR", "VARIANCE", "DQ", "BPM", "WHT", "WEIGHT"}
+    | {"THUMBNAIL", "PREVIEW", "CONFIDENCE", "EXPOSUREMAP"}
+)
+"""Names of extensions that describe the pixels of an image."""
+
+_LONGEST_DATA = 1 << 50
+_MOST_UNITS = 1000
 _MOST_PIXELS = 1 << 30
 """Most pixels in a mosaic; a section beyond it is an error in a header."""
 
@@ -33,14 +44,14 @@ _READ_ERRORS = (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeErr
 
 
 def require_one_image(path: Path) -> None:
-    """Raise unless a file whose first HDU is empty holds exactly one image in its other HDUs.
+    """Raise if a file holds several images; extensions with the uncertainty or the mask of an image do not count.
 
     Raises
     ------
     FrameFileError
         Stating the number of images and how to choose one.
     """
-    images = [number for number, header in enumerate(_headers(path)) if number and _is_image(header)]
+    images = [number for number, header in enumerate(_headers(path)) if _is_image(header) and not _is_companion(header)]
     if len(images) > 1:
         numbers = ", ".join(map(str, images))
         raise FrameFileError(
@@ -65,14 +76,14 @@ def chosen_header(path: Path, extension: Extension) -> dict[str, HeaderValue]:
         if not chosen:
             raise FrameFileError(path, "has no image extensions to assemble")
         height, width = _mosaic_shape(chosen, path)
-        return {**_common(headers[0], chosen[0]), "NAXIS1": width, "NAXIS2": height}
+        return {**_common(headers[0], chosen), "NAXIS1": width, "NAXIS2": height}
     if extension not in images:
         known = ", ".join(map(str, images)) or "none"
         raise FrameFileError(path, f"HDU {extension} is not an image; HDUs with an image: {known}")
     header = headers[extension]
     prefix = "Z" if header.get("ZIMAGE") is True else ""
     size = {axis: header[f"{prefix}{axis}"] for axis in ("NAXIS1", "NAXIS2") if f"{prefix}{axis}" in header}
-    return {**headers[0], **header, **size}
+    return {**without_pixel_cards(headers[0]), **header, **size}
 
 
 def chosen_image(path: Path, extension: Extension) -> tuple[dict[str, HeaderValue], NDArray[Any]]:
@@ -109,24 +120,26 @@ def chosen_image(path: Path, extension: Extension) -> tuple[dict[str, HeaderValu
 
 def _assembled(units: "HDUList", headers: list[dict[str, HeaderValue]], path: Path) -> NDArray[Any]:
     numbers = [number for number, header in enumerate(headers) if number and _is_image(header)]
+    planes = {number: _plane(np.asarray(units[number].data), path) for number in numbers}
+    if len({plane.dtype for plane in planes.values()}) > 1:
+        raise FrameFileError(path, "its images have pixels of different types, so they give no mosaic")
     chosen = [headers[number] for number in numbers]
-    mosaic: NDArray[Any] | None = None
-    filled = 0
+    mosaic = np.zeros(_mosaic_shape(chosen, path), planes[numbers[0]].dtype)
+    filled = np.zeros(mosaic.shape, np.bool_)
     left, top = _corner(chosen, path)
-    for number, header in zip(numbers, chosen, strict=True):
-        plane = _plane(np.asarray(units[number].data), path)
-        part = plane[_slices(_image_section(header, plane.shape))]
-        place = _place(header, path)
-        columns, rows = sorted(place[:2]), sorted(place[2:])
+    for number, plane in planes.items():
+        place = _place(headers[number], path)
+        part = plane[_slices(_image_section(headers[number], plane.shape))]
         part = part[:: -1 if place[2] > place[3] else 1, :: -1 if place[0] > place[1] else 1]
-        if part.shape != (rows[1] - rows[0] + 1, columns[1] - columns[0] + 1):
-            raise FrameFileError(path, f"HDU {number}: its image does not fill its place on the detector ({place})")
-        if mosaic is None:
-            mosaic = np.zeros(_mosaic_shape(chosen, path), plane.dtype)
-        mosaic[rows[0] - top : rows[1] - top + 1, columns[0] - left : columns[1] - left + 1] = part
-        filled += part.size
-    if mosaic is None or filled != mosaic.size:
-        raise FrameFileError(path, "the places of its images (DETSEC) overlap or leave gaps, so they give no mosaic")
+        columns, rows = sorted(place[:2]), sorted(place[2:])
+        where = slice(rows[0] - top, rows[1] - top + 1), slice(columns[0] - left, columns[1] - left + 1)
+        if part.shape != mosaic[where].shape:
+            raise FrameFileError(path, f"HDU {number}: its image does not fill its place on the detector {place}")
+        if filled[where].any():
+            raise FrameFileError(path, "the places of its images (DETSEC) overlap, so they give no mosaic")
+        mosaic[where], filled[where] = part, True
+    if not filled.all():
+        raise FrameFileError(path, "the places of its images (DETSEC) leave gaps, so they give no mosaic")
     return mosaic
 
 
@@ -156,9 +169,21 @@ def _place(header: Mapping[str, HeaderValue], path: Path) -> tuple[int, int, int
     for keyword in _PLACES:
         match = _SECTION.fullmatch(str(header.get(keyword, "")))
         if match is not None:
+            across, down = _binning(header)
             left, right, top, bottom = map(int, match.groups())
-            return left, right, top, bottom
+            return (*_binned(left, right, across), *_binned(top, bottom, down))
     raise FrameFileError(path, "its images have no DETSEC or CCDSEC, so their places on the detector are unknown")
+
+
+def _binning(header: Mapping[str, HeaderValue]) -> tuple[int, int]:
+    """Return the binning of columns and rows; DETSEC counts pixels that are not binned (NOAO's conventions)."""
+    match = _BINNING.fullmatch(str(header.get("CCDSUM", "1 1")))
+    return (int(match[1]), int(match[2])) if match is not None else (1, 1)
+
+
+def _binned(first: int, last: int, binning: int) -> tuple[int, int]:
+    """Return the first and last binned pixel of a section, which may be reversed."""
+    return (first - 1) // binning + 1, (last - 1) // binning + 1
 
 
 def _corner(headers: list[dict[str, HeaderValue]], path: Path) -> tuple[int, int]:
@@ -178,9 +203,23 @@ def _mosaic_shape(headers: list[dict[str, HeaderValue]], path: Path) -> tuple[in
     return height, width
 
 
-def _common(first: dict[str, HeaderValue], image: dict[str, HeaderValue]) -> dict[str, HeaderValue]:
-    """Return the cards that are true of the whole mosaic."""
-    return {keyword: value for keyword, value in {**first, **image}.items() if keyword not in _OF_ONE_AMPLIFIER}
+def _common(first: dict[str, HeaderValue], images: list[dict[str, HeaderValue]]) -> dict[str, HeaderValue]:
+    """Return the cards that are true of the whole mosaic: those of the file, and those that all its images share."""
+    shared = {
+        keyword: value
+        for keyword, value in images[0].items()
+        if keyword not in _OF_ONE_AMPLIFIER and all(image.get(keyword) == value for image in images)
+    }
+    return {**without_pixel_cards(first), **shared}
+
+
+def without_pixel_cards(first: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
+    """Return the cards of a first HDU that also apply to the image in an extension, which has pixels of its own."""
+    return {keyword: value for keyword, value in first.items() if keyword not in _OF_THE_PIXELS}
+
+
+def _is_companion(header: Mapping[str, HeaderValue]) -> bool:
+    return "XTENSION" in header and str(header.get("EXTNAME", "")).strip().upper() in _COMPANIONS
 
 
 def _is_image(header: Mapping[str, HeaderValue]) -> bool:
@@ -200,10 +239,16 @@ def _headers(path: Path) -> Iterator[dict[str, HeaderValue]]:
         with path.open("rb") as file:
             is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
         with gzip.open(path) if is_packed else path.open("rb") as unpacked:
-            while (header := _next_header(unpacked)) is not None:
+            for _ in range(_MOST_UNITS):
+                header = _next_header(unpacked)
+                if header is None:
+                    return
                 yield header
-                unpacked.seek(_data_length(header), 1)
-    except (OSError, EOFError) as error:
+                length = _data_length(header)
+                if not 0 <= length <= _LONGEST_DATA:
+                    raise FrameFileError(path, f"a header announces {length} bytes of data")
+                unpacked.seek(length, 1)
+    except (OSError, EOFError, zlib.error) as error:
         raise FrameFileError(path, str(getattr(error, "strerror", None) or error)) from error
 
 

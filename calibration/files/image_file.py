@@ -9,7 +9,7 @@ import os
 import re
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkstemp
@@ -19,7 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.extensions import Extension, chosen_header, chosen_image, require_one_image
+from coldframe.calibration.files.extensions import (
+    Extension,
+    chosen_header,
+    chosen_image,
+    require_one_image,
+    without_pixel_cards,
+)
 from coldframe.calibration.files.frame_file import BZERO, LONGEST_HEADER, FrameFileError, memory_mapped, parse_header
 
 PLAIN_SUFFIXES = frozenset({".fits", ".fit", ".fts"})
@@ -224,6 +230,17 @@ def open_image(path: Path, unpacked_in: Path, extension: Extension | None = None
     return image
 
 
+def without_packed_copies(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Return files in their order, and apart from them the compressed copies that gzip and fpack leave beside a file.
+
+    A copy is recognised by its name, such as light.fits.fz beside light.fits.
+    """
+    every = dict.fromkeys(paths)
+    packed = SUFFIXES - PLAIN_SUFFIXES
+    copies = [path for path in every if path.suffix.lower() in packed and path.with_suffix("") in every]
+    return [path for path in every if path not in copies], copies
+
+
 def require_known_format(path: Path) -> None:
     """Raise if the suffix of a file belongs to a format that coldframe does not read.
 
@@ -275,13 +292,13 @@ def _image_header(start: bytes, path: Path) -> tuple[dict[str, HeaderValue], int
     header, data_start = parse_header(memoryview(start), path)
     if header.get("SIMPLE") is not True:
         raise FrameFileError(path, "not a standard FITS file: SIMPLE is not T")
+    require_one_image(path)
     if header.get("NAXIS") != 0:
         return header, data_start
-    require_one_image(path)
     extension, length = parse_header(memoryview(start)[data_start:], path, "XTENSION=")
     if extension.get("XTENSION") != "IMAGE" and extension.get("ZIMAGE") is not True:
         raise FrameFileError(path, "neither the first nor the second HDU holds an image")
-    return {**header, **extension}, data_start + length
+    return {**without_pixel_cards(header), **extension}, data_start + length
 
 
 def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size: int) -> ImageFile:
@@ -301,7 +318,10 @@ def _image(path: Path, header: Mapping[str, HeaderValue], data_start: int, size:
 
 def _shape(header: Mapping[str, HeaderValue], prefix: str, path: Path) -> tuple[int, int]:
     count = int(_number(header, f"{prefix}NAXIS", -1, path))
-    axes = [int(_number(header, f"{prefix}NAXIS{axis}", 0, path)) for axis in range(1, min(count, 9) + 1)]
+    lengths = [_number(header, f"{prefix}NAXIS{axis}", 0, path) for axis in range(1, min(count, 9) + 1)]
+    axes = [int(length) for length in lengths]
+    if not all(length == int(length) for length in lengths):
+        raise FrameFileError(path, f"not a plane image: lengths {lengths}")
     if count < 2 or min(axes) < 1 or any(length > 1 for length in axes[2:]):  # noqa: PLR2004 - a plane
         raise FrameFileError(path, f"not a plane image: NAXIS {count}, lengths {axes}")
     return axes[1], axes[0]

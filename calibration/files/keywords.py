@@ -81,12 +81,12 @@ def raw_cards(
 
 def setting_cards(
     *,
-    exposure_s: float,
+    exposure_s: float | None,
     settings: ReadoutSettings,
     sensor_c: float | None,
     setpoint_c: float | None,
     filter_name: str | None,
-    camera: str,
+    camera: str | None,
 ) -> list[Card]:
     """Return the cards by which frames are matched; values that are None have no card."""
     cards: list[tuple[str, HeaderValue | None, str]] = [

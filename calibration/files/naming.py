@@ -9,7 +9,11 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.+-]+")
 
 
 def settings_text(
-    kind: FrameKind, settings: ReadoutSettings, exposure_s: float, temperature_c: float | None, filter_name: str | None
+    kind: FrameKind,
+    settings: ReadoutSettings,
+    exposure_s: float | None,
+    temperature_c: float | None,
+    filter_name: str | None,
 ) -> str:
     """Return the settings that distinguish a set of frames, as part of a file name: G100_O50_-10C_300s_1x1.
 
@@ -25,7 +29,7 @@ def settings_text(
         None if settings.gain is None else f"G{settings.gain:g}",
         None if settings.offset is None else f"O{settings.offset:g}",
         None if temperature_c is None else f"{round(temperature_c, 1) + 0.0:g}C",
-        f"{_decimal(exposure_s)}s" if exposed else None,
+        f"{_decimal(exposure_s)}s" if exposed and exposure_s is not None else None,
         f"{settings.binning}x{settings.binning}",
         settings.readout_mode,
         filter_name if kind in (FrameKind.FLAT, FrameKind.DARK_FLAT) else None,

@@ -17,8 +17,8 @@ Header = Mapping[str, HeaderValue]
 LARGEST = 1e30
 """Numbers beyond this limit cannot be camera settings, and sums of them would overflow."""
 
-OLDEST_YEAR = 1980
-"""Dates before this year are default values, such as .NET's 0001-01-01 and Delphi's 1899-12-30; CCDs came later."""
+OLDEST_YEAR, LATEST_YEAR = 1980, 2200
+"""Dates outside these years are default values, such as .NET's 0001-01-01, Delphi's 1899-12-30 and 9999-12-31."""
 
 _NO_VALUE = frozenset(
     {"", "-", "--", "?", "N/A", "NA", "NONE", "NULL", "NAN", "INF", "+INF", "-INF", "INFINITY", "-INFINITY", "UNKNOWN"}
@@ -38,12 +38,16 @@ _NO_VALUE = frozenset(
 )
 """What programs write for unknown values, in upper case; 1.#IND and its like are NaN in Microsoft's C library."""
 
-_NO_TEMPERATURES_C = frozenset({-273.15, -273.2, -273.0, -999.0, -999.9, -9999.0, 999.0, 999.9, 9999.0, 99999.0})
-"""Values that drivers write without a temperature sensor."""
+_NO_TEMPERATURES_C = frozenset({999.0, 999.9, 9999.0, 99999.0})
+"""High values that drivers write without a temperature sensor."""
 
-_HOTTEST_C, _COLDEST_C = 100.0, -273.15
+_HOTTEST_C, _COLDEST_C = 100.0, -200.0
+"""Temperatures of sensors; values below, such as -273.15 and -999, are written without a sensor."""
 
-_NUMBER = re.compile(r"([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[EeDd][+-]?\d{1,3})?)\s*(\S*)")
+_KELVIN_C = 273.15
+_MOST_BINNING = 16
+
+_NUMBER = re.compile(r"([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[EeDd][+-]?\d{1,3})?)\s*(\S*(?: \S)?)")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _PAIR = re.compile(r"(\d+)\s*[xX, ]\s*(\d+)")
 _SECONDS = {
@@ -57,9 +61,10 @@ _SECONDS = {
     "us": 1e-6,
     "min": 60.0,
 }
-_CELSIUS = frozenset({"", "c", "degc", "deg", "celsius", "\u00b0", "\u00b0c", "oc"})
+_CELSIUS = frozenset({"", "c", "degc", "deg", "deg c", "celsius", "\u00b0", "\u00b0c", "oc"})
 _MILLIMETRES = {"": 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0}
 _DAY_FIRST = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})")
+_YEAR_FIRST = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?")
 _ZONE = re.compile(r"\s*(Z|UTC?|GMT|[+-]\d{2}:?\d{2})", re.IGNORECASE)
 
@@ -109,6 +114,11 @@ class CardReader:
                 return text
         return None
 
+    def name(self, *keywords: str) -> str | None:
+        """Return the first name that is present; "Na" is a name, because sodium filters have it."""
+        values = (str(self._header.get(keyword, "")).strip() for keyword in keywords)
+        return next((value for value in values if value.upper() not in _NO_VALUE - {"NA"}), None)
+
     def number(self, *keywords: str) -> float | None:
         """Return a number without a unit."""
         return self._first(keywords, lambda value: _number(value, {"": 1.0}))
@@ -134,10 +144,12 @@ class CardReader:
         """Return a temperature in degrees Celsius; impossible values that drivers write without a sensor are absent."""
         return self._first(keywords, _celsius)
 
-    def binning(self, *keywords: str) -> int | None:
-        """Return the binning, which must be the same across columns and rows."""
-        found = self._first(keywords, _binning)
-        return None if found is None else int(found)
+    def binning(self, across: tuple[str, ...], down: tuple[str, ...]) -> int | None:
+        """Return the binning, which must be the same across columns and rows; 0 and -1 stand for an unknown value."""
+        columns, rows = self._first(across, _binning), self._first(down, _binning)
+        if columns is not None and rows is not None and columns != rows:
+            self.unreadable.append(UnreadableCard(f"binning {columns:g} x", f"{rows:g}"))
+        return None if columns is None else int(columns)
 
     def moment(self, date_keywords: tuple[str, ...], clock_keywords: tuple[str, ...]) -> datetime | None:
         """Return a time in UTC from one card with date and time, or from a card with the date and one with the time.
@@ -158,9 +170,19 @@ class CardReader:
         return None
 
     def origin(self, right: str, down: str) -> tuple[int, int] | None:
-        """Return the first column and row of a sub-frame, counted from 0; None unless both cards are present."""
-        columns, rows = self.not_negative(right), self.not_negative(down)
-        return None if columns is None or rows is None else (int(columns), int(rows))
+        """Return the first column and row of a sub-frame, counted from 0; one card without the other is unreadable."""
+        columns, rows = self.whole(right), self.whole(down)
+        if columns is not None and rows is not None:
+            return columns, rows
+        if columns is not None or rows is not None:
+            present = right if rows is None else down
+            self.unreadable.append(UnreadableCard(present, f"{columns if rows is None else rows} without its partner"))
+        return None
+
+    def whole(self, *keywords: str) -> int | None:
+        """Return a whole number of at least 0."""
+        value = self._first(keywords, _whole)
+        return None if value is None else int(value)
 
     def _first(self, keywords: tuple[str, ...], read: _Reading) -> float | None:
         faults: list[UnreadableCard] = []
@@ -206,7 +228,17 @@ def _from_zero(value: float | None) -> float | None:
     return None if value is None or value < 0 else value
 
 
+def _whole(value: HeaderValue) -> float | None:
+    number = _number(value, {"": 1.0})
+    if number is not None and number != int(number):
+        raise ValueError("not a whole number")
+    return _from_zero(number)
+
+
 def _celsius(value: HeaderValue) -> float | None:
+    if isinstance(value, str) and value.strip().upper().endswith("K"):
+        kelvin = _number(value.strip()[:-1], {"": 1.0})
+        return None if not kelvin else kelvin - _KELVIN_C
     number = _number(value, dict.fromkeys(_CELSIUS, 1.0))
     if number is None or number in _NO_TEMPERATURES_C or number <= _COLDEST_C:
         return None
@@ -219,9 +251,13 @@ def _binning(value: HeaderValue) -> float | None:
     if isinstance(value, str) and (pair := _PAIR.fullmatch(value.strip())):
         if pair[1] != pair[2]:
             raise ValueError("different binning across columns and rows")
-        return max(1.0, float(pair[1]))
+        value = int(pair[1])
     number = _number(value, {"": 1.0})
-    return None if number is None else max(1.0, number)
+    if number is None or number in {0, -1}:
+        return None
+    if not 1 <= number <= _MOST_BINNING or number != int(number):
+        raise ValueError("not a binning")
+    return number
 
 
 def _moment(text: str, clock: str | None) -> datetime | None:
@@ -231,9 +267,13 @@ def _moment(text: str, clock: str | None) -> datetime | None:
         day, month, year = (int(part) for part in day_first.groups())
         date, rest = datetime(_full_year(year), month, day, tzinfo=UTC), text[day_first.end() :]
     else:
-        date, rest = datetime.strptime(text[:10].strip(), "%Y-%m-%d").replace(tzinfo=UTC), text[10:]
+        year_first = _YEAR_FIRST.match(text)
+        if year_first is None:
+            raise ValueError("not a date")
+        year, month, day = (int(part) for part in year_first.groups())
+        date, rest = datetime(year, month, day, tzinfo=UTC), text[year_first.end() :]
     moment = date + _time_of_day(rest.strip(" T") or clock or "00:00")
-    return moment if moment.year >= OLDEST_YEAR else None
+    return moment if OLDEST_YEAR <= moment.year <= LATEST_YEAR else None
 
 
 def _full_year(year: int) -> int:
@@ -249,6 +289,8 @@ def _time_of_day(text: str) -> timedelta:
     if match is None:
         raise ValueError("not a time of day")
     hours, minutes, seconds, fraction = (part or "0" for part in match.groups())
+    if int(hours) > 24 or int(minutes) > 59 or int(seconds) > 60:  # noqa: PLR2004 - hour 24 and second 60 come from rounding
+        raise ValueError("not a time of day")
     since = timedelta(hours=int(hours), minutes=int(minutes), seconds=float(f"{seconds}.{fraction}"))
     zone = text[match.end() :].strip()
     if not zone:

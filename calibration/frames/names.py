@@ -8,6 +8,7 @@ from coldframe.calibration.files.cards import ascii_text
 from coldframe.calibration.frames.setup import FrameSetup
 
 _WORDS = re.compile(r"[A-Z0-9]+")
+_SERIAL = re.compile(r"(?=[0-9A-F]*\d)[0-9A-F]{6,}")
 _GENERIC_WORDS = frozenset({"CAMERA", "CCD", "CMOS", "ZWO", "QHY", "QHYCCD", "PLAYERONE", "TOUPTEK", "INDI"})
 """Words in camera names that do not distinguish models, and that only some programs write."""
 
@@ -15,9 +16,11 @@ _GENERIC_WORDS = frozenset({"CAMERA", "CCD", "CMOS", "ZWO", "QHY", "QHYCCD", "PL
 def comparable(name: str) -> str:
     """Return the form of a name by which names are compared: ASCII, one case, single blanks.
 
-    Some programs write "H\u03b1" and others "Halpha", because FITS allows only ASCII.
+    Some programs write "H\u03b1" and others "Halpha", because FITS allows only ASCII. The case of a single letter is
+    kept, because Sloan's r and Johnson's R are different filters.
     """
-    return " ".join(ascii_text(name).casefold().split())
+    words = " ".join(ascii_text(name).split())
+    return words if len(words) == 1 else words.casefold()
 
 
 def is_same_name(one: str, other: str) -> bool:
@@ -26,16 +29,17 @@ def is_same_name(one: str, other: str) -> bool:
 
 
 def is_same_camera(one: str, other: str) -> bool:
-    """Return True if two camera names from different programs may refer to the same camera.
+    """Return True if two camera names from different programs name the same model.
 
-    The longer name must contain all model words of the shorter name, including a number. "ZWO CCD ASI2600MM Pro"
-    (INDI), "ZWO ASI2600MM Pro" (ASCOM) and "ASI2600MM" are the same camera; "ASI2600MC" is a different camera.
+    Words that only some programs write do not count: "ZWO CCD ASI2600MM Pro" (INDI) is "ZWO ASI2600MM Pro" (ASCOM).
+    All other words do, because "ASI183MM" and "ASI183MM Pro" are different cameras. Serial numbers, which INDI appends
+    for some makers, must not differ, but one of them may be missing.
     """
     if is_same_name(one, other):
         return True
-    fewer, more = sorted((_model_words(one), _model_words(other)), key=len)
-    has_number = any(character.isdigit() for word in fewer for character in word)
-    return bool(fewer) and (fewer == more or (fewer < more and has_number))
+    model, serial = _model(one)
+    other_model, other_serial = _model(other)
+    return model == other_model and (serial == other_serial or not serial or not other_serial)
 
 
 def under_one_name(setup: FrameSetup, camera_names: Sequence[str]) -> FrameSetup:
@@ -53,6 +57,10 @@ def under_one_name(setup: FrameSetup, camera_names: Sequence[str]) -> FrameSetup
     return replace(setup, camera=camera_names[0])
 
 
-def _model_words(name: str) -> frozenset[str]:
-    words = frozenset(_WORDS.findall(ascii_text(name).upper()))
-    return (words - _GENERIC_WORDS) or words
+def _model(name: str) -> tuple[str, frozenset[str]]:
+    """Return the model words of a camera name, joined, and its serial numbers."""
+    words = _WORDS.findall(ascii_text(name).upper())
+    serial = frozenset(word for word in words if _SERIAL.fullmatch(word))
+    model = "".join(word for word in words if word not in _GENERIC_WORDS and word not in serial)
+    # Without letters, only generic words distinguish "CCD 1" from "Guider 1".
+    return (model if any(letter.isalpha() for letter in model) else "".join(words)), serial

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from coldframe.calibration.frames.names import comparable, is_same_camera
-from coldframe.calibration.frames.setup import FrameSetup
+from coldframe.calibration.frames.setup import SAME_EXPOSURE, SAME_EXPOSURE_S, FrameSetup
 from coldframe.config.frames import FrameKind
 
 DAY_S = 86_400
@@ -43,8 +43,8 @@ class Tolerances:
     cooled_c: float = 1.0
     uncooled_c: float = 5.0
     bias_c: float = 15.0
-    exposure: float = 0.01
-    exposure_s: float = 0.05
+    exposure: float = SAME_EXPOSURE
+    exposure_s: float = SAME_EXPOSURE_S
     longest_stretch: float = 2.0
     bias_days: float = 180
     dark_days: float = 180
@@ -114,9 +114,12 @@ def _within(name: str, unit: str, gap: float | None, tolerance: float, *values: 
 
 
 def camera(light: FrameSetup, master: FrameSetup, _tolerances: Tolerances) -> Difference | None:
-    """Compare the camera."""
+    """Compare the camera; the telescope identifies smart telescopes, whose cameras may have no name."""
     if light.camera is not None and master.camera is not None and is_same_camera(light.camera, master.camera):
         return None
+    unnamed = light.camera is None and master.camera is None
+    if unnamed and light.train.telescope is not None and master.train.telescope is not None:
+        return _same("telescope", light.train.telescope, master.train.telescope)
     return _same("camera", light.camera, master.camera)
 
 

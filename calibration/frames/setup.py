@@ -19,8 +19,16 @@ REACHED_C = 1.0
 """Largest difference between sensor and setpoint of a cooled frame; see `Tolerances.cooled_c`. A cooler that is still
 working, or a setpoint that a program writes although the camera has no cooler, exceeds it."""
 
+SAME_EXPOSURE = 0.01
+SAME_EXPOSURE_S = 0.05
+"""Differences up to which exposures count as equal, relative and in seconds; some cameras record the measured
+exposure."""
+
+_WITHOUT_LIGHT = (FrameKind.BIAS, FrameKind.DARK, FrameKind.DARK_FLAT)
 _NO_FILTER = frozenset({"", "none", "nofilter", "no filter", "clear (none)", "air", "open", "empty"})
-_NO_MOSAIC = frozenset({"NONE", "MONO", "MONOCHROME", "0", "FALSE", "F"})
+_NO_MOSAIC = frozenset({"NONE", "MONO", "MONOCHROME", "0", "1", "FALSE", "TRUE", "F", "T"})
+"""Values that name no array; a flag alone does not tell which array it is."""
+
 _DETECTOR_SECTION = re.compile(r"\s*\[\s*(\d{1,6})\s*:\s*\d{1,6}\s*,\s*(\d{1,6})\s*:\s*\d{1,6}\s*\]\s*")
 
 
@@ -143,7 +151,7 @@ def setup_of(header: Header) -> FrameSetup:
     header
         Header including the cards about the file's structure (see `read_header`).
     """
-    cards = CardReader(header)
+    cards, train_cards = CardReader(header), CardReader(header)
     kind_word = _kind_word(cards)
     kind = None if kind_word is None else spellings.kind_of_word(kind_word)
     setpoint_c = cards.celsius(*spellings.SETPOINT_C)
@@ -156,7 +164,7 @@ def setup_of(header: Header) -> FrameSetup:
         readout=ReadoutSettings(
             gain=cards.number(*spellings.GAIN),
             offset=cards.number(*spellings.OFFSET),
-            binning=cards.binning(*spellings.BINNING) or 1,
+            binning=cards.binning(spellings.BINNING, spellings.BINNING_OF_ROWS) or 1,
             readout_mode=cards.text(*spellings.READOUT_MODE),
         ),
         exposure_s=_exposure_s(cards),
@@ -167,11 +175,11 @@ def setup_of(header: Header) -> FrameSetup:
         row_order=cards.text(*spellings.ROW_ORDER),
         train=OpticalTrain(
             cards.text(*spellings.TELESCOPE),
-            cards.millimetres(*spellings.FOCAL_LENGTH),
-            cards.number(*spellings.FOCUS),
-            cards.number(*spellings.ROTATION),
+            train_cards.millimetres(*spellings.FOCAL_LENGTH),
+            train_cards.number(*spellings.FOCUS),
+            train_cards.number(*spellings.ROTATION),
         ),
-        taken_at=cards.moment(spellings.DATES, spellings.CLOCKS),
+        taken_at=_taken_at(cards),
         setpoint_c=setpoint_c,
         sections=_sections(header, cards),
         overscan=subtracted_of(header),
@@ -180,7 +188,9 @@ def setup_of(header: Header) -> FrameSetup:
         origin=_origin(cards),
         kind_word=kind_word,
     )
-    return replace(setup, cooled=setup.is_at_setpoint, unreadable=tuple(cards.unreadable))
+    # Darks and bias frames do not depend on the optical train.
+    unreadable = cards.unreadable + ([] if kind in _WITHOUT_LIGHT else train_cards.unreadable)
+    return replace(setup, cooled=setup.is_at_setpoint, unreadable=tuple(unreadable))
 
 
 def fault_of_raw_frame(header: Header) -> str | None:
@@ -191,7 +201,12 @@ def fault_of_raw_frame(header: Header) -> str | None:
     """
     if is_combined(header):
         return "is already a master, not a raw frame"
-    calibrated = CardReader(header).text("CALSTAT")
+    cards = CardReader(header)
+    for keyword in spellings.COMBINED_COUNT:
+        cards.number(keyword)
+    if cards.unreadable:
+        return f"may be a master: {cards.unreadable[0]} is not a number of frames"
+    calibrated = cards.text("CALSTAT")
     return None if calibrated is None else f"was calibrated before (CALSTAT {calibrated})"
 
 
@@ -232,13 +247,29 @@ def _kind_word(cards: CardReader) -> str | None:
 
 
 def _exposure_s(cards: CardReader) -> float | None:
-    exposure_s = cards.seconds(*spellings.EXPOSURE_S)
-    return cards.microseconds(*spellings.EXPOSURE_US) if exposure_s is None else exposure_s
+    """Return the exposure; cards that contradict each other are unreadable."""
+    known_s = {keyword: cards.seconds(keyword) for keyword in spellings.EXPOSURE_S}
+    stated_s = {keyword: value_s for keyword, value_s in known_s.items() if value_s is not None}
+    if not stated_s:
+        return cards.microseconds(*spellings.EXPOSURE_US)
+    cards.unreadable = [card for card in cards.unreadable if card.keyword not in spellings.EXPOSURE_S]
+    (first, exposure_s), *others = stated_s.items()
+    for keyword, other_s in others:
+        if abs(other_s - exposure_s) > max(SAME_EXPOSURE * exposure_s, SAME_EXPOSURE_S):
+            cards.unreadable.append(UnreadableCard(keyword, f"{other_s:g} s, but {first} is {exposure_s:g} s"))
+    return exposure_s
+
+
+def _taken_at(cards: CardReader) -> datetime | None:
+    taken_at = cards.moment(spellings.DATES, spellings.CLOCKS)
+    if taken_at is None and cards.text(*spellings.CLOCKS) is not None:
+        return cards.moment((spellings.DATE_BESIDE_CLOCK,), spellings.CLOCKS)
+    return taken_at
 
 
 def _filter_name(cards: CardReader) -> str | None:
     """Return the name of the filter; the names of several wheels are joined, such as "V + ND"."""
-    names = [cards.text(*spellings.FILTER), *(cards.text(keyword) for keyword in spellings.FILTERS_OF_WHEELS)]
+    names = [cards.name(*spellings.FILTER), *(cards.name(keyword) for keyword in spellings.FILTERS_OF_WHEELS)]
     real = [name for name in names if name is not None and name.lower() not in _NO_FILTER]
     return " + ".join(dict.fromkeys(real)) or None
 
@@ -248,7 +279,10 @@ def _origin(cards: CardReader) -> tuple[int, int] | None:
         origin = cards.origin(right, down)
         if origin is not None:
             return origin
-    section = _DETECTOR_SECTION.fullmatch(cards.text(spellings.DETECTOR_SECTION) or "")
+    text = cards.text(spellings.DETECTOR_SECTION)
+    section = None if text is None else _DETECTOR_SECTION.fullmatch(text)
+    if text is not None and section is None:
+        cards.unreadable.append(UnreadableCard(spellings.DETECTOR_SECTION, text))
     return None if section is None else (int(section[1]) - 1, int(section[2]) - 1)
 
 

@@ -10,6 +10,7 @@ GAIN = ("GAIN", "ISOSPEED", "ISO", "ISOSPEEDRATING")
 
 OFFSET = ("OFFSET", "BLKLEVEL")
 BINNING = ("XBINNING", "BINX", "BINNING", "CCDSUM")
+BINNING_OF_ROWS = ("YBINNING", "BINY", "BINNING", "CCDSUM")
 READOUT_MODE = ("READOUTM", "READMODE", "CCD_READ_MODE", "RDMODE")
 EXPOSURE_S = ("EXPTIME", "EXPOSURE", "EXPOTIME", "EXP")
 EXPOSURE_US = ("EXPOINUS",)
@@ -32,6 +33,10 @@ FOCAL_LENGTH = ("FOCALLEN",)
 FOCUS = ("FOCUSPOS", "FOCPOS")
 ROTATION = ("ROTATANG", "ROTATOR", "ROTANG")
 DATES = ("DATE-OBS", "DATE-BEG", "DATE_OBS")
+DATE_BESIDE_CLOCK = "DATE"
+"""Some programs write the date of the exposure into DATE, and its time into one of `CLOCKS`. In other files, DATE is
+the time at which the file was written."""
+
 CLOCKS = ("TIME-OBS", "UT", "UTC", "UTSTART", "TM-START", "UT-TIME")
 """Cards with the time of day, for dates without one."""
 

@@ -45,12 +45,12 @@ def average_locally(light: U16 | F32, subtracted: F32, period: int, lowest: floa
 
 @kernel
 def limit_levels(light: U16 | F32, subtracted: F32, lowest: float, highest: float, levels: F32) -> None:
-    """Write the levels of a row above the dark, limited to a range; NaN becomes the lowest level."""
+    """Write the levels of a row above the dark, limited to a range; NaN becomes the middle of the range."""
     low, high = np.float32(lowest), np.float32(highest)
+    middle = (low + high) / np.float32(2)
     for column in range(light.size):
         level = np.float32(light[column]) - subtracted[column]
-        # A comparison with NaN is false, which yields the limit.
-        levels[column] = min(high, max(low, level))
+        levels[column] = min(high, max(low, level)) if level == level else middle  # noqa: PLR0124 - false for NaN
 
 
 @kernel

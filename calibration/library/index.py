@@ -19,6 +19,16 @@ CREATE TABLE IF NOT EXISTS masters (
 ) WITHOUT ROWID
 """
 
+_READER = 2
+"""Version of the reader of cards; headers that an earlier version read are read again."""
+
+_REMEMBER = """
+INSERT INTO masters (name, bytes, modified_ns, header) VALUES (?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET
+    sha256 = CASE WHEN bytes = excluded.bytes AND modified_ns = excluded.modified_ns THEN sha256 END,
+    bytes = excluded.bytes, modified_ns = excluded.modified_ns, header = excluded.header
+"""
+
 _COLUMNS = ("name", "bytes", "modified_ns", "header", "sha256")
 
 
@@ -88,6 +98,7 @@ def connected(path: Path | str) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(_SCHEMA)
         _check(connection)
+        _forget_headers_of_earlier_readers(connection)
     except sqlite3.DatabaseError:
         connection.close()
         raise
@@ -101,6 +112,12 @@ def _check(connection: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(f"check: {verdict}; columns: {columns}")
 
 
+def _forget_headers_of_earlier_readers(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA user_version").fetchone()[0] != _READER:
+        connection.execute("UPDATE masters SET header = ''")
+        connection.execute(f"PRAGMA user_version = {_READER}")
+
+
 class OpenIndex:
     """The open index; unreadable entries are treated as missing, and entries that cannot be written are lost."""
 
@@ -109,16 +126,15 @@ class OpenIndex:
 
     def header(self, name: str, stamp: Stamp) -> dict[str, HeaderValue] | None:
         """Return the stored header of a file; None if the file is new or has changed, so that it must be read."""
-        query = "SELECT header FROM masters WHERE name = ? AND bytes = ? AND modified_ns = ?"
+        query = "SELECT header FROM masters WHERE name = ? AND bytes = ? AND modified_ns = ? AND header != ''"
         for (text,) in self._rows(query, name, *stamp):
             header: dict[str, HeaderValue] = json.loads(text)
             return header
         return None
 
     def remember(self, name: str, stamp: Stamp, header: Mapping[str, HeaderValue]) -> None:
-        """Store the header of a file; the SHA-256 of an earlier file with the same name is discarded."""
-        statement = "INSERT OR REPLACE INTO masters (name, bytes, modified_ns, header) VALUES (?, ?, ?, ?)"
-        self._rows(statement, name, *stamp, json.dumps(dict(header)))
+        """Store the header of a file; the SHA-256 of a different file with the same name is discarded."""
+        self._rows(_REMEMBER, name, *stamp, json.dumps(dict(header)))
 
     def digest(self, name: str) -> str | None:
         """Return the SHA-256 that was stored when the file was found intact; None if none was stored."""

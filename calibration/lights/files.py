@@ -137,6 +137,8 @@ def light_setup(path: Path, extension: Extension | None = None) -> FrameSetup:
     setup = setup_of(header)
     if setup.kind not in {FrameKind.LIGHT, None}:
         raise FrameFileError(path, f"is a {setup.kind} frame, not a light")
+    if setup.kind is None and setup.kind_word is not None:
+        raise FrameFileError(path, f"is of type {setup.kind_word!r}, which is not a word for lights")
     fault = fault_of_raw_frame(header)
     if fault is not None:
         raise FrameFileError(path, fault)
@@ -243,9 +245,12 @@ def _calibrated(
     bands = [slice(top, min(top + _BAND_ROWS, len(pixels))) for top in range(0, len(pixels), _BAND_ROWS)]
 
     def calibrated(rows: slice, e_per_adu: float | None) -> CalibratedLight:
-        band = calibrate(pixels[rows], planes.band(rows), e_per_adu, period)
-        if bad is not None:
-            band.signal[bad[rows]] = 0
+        if bad is None:
+            return calibrate(pixels[rows], planes.band(rows), e_per_adu, period)
+        # Without their values, defects do not influence the photon noise of their neighbours.
+        raw = np.where(bad[rows], np.float32(np.nan), pixels[rows])
+        band = calibrate(raw, planes.band(rows), e_per_adu, period)
+        band.signal[bad[rows]] = 0
         return band
 
     pedestal_adu = output.pedestal_adu

@@ -299,9 +299,9 @@ def uneven_light(
         )
     bands = bands_between(frame.shape, first, bias_adu)
     if bands.relative > largest_bands and bands.significance > SIGNIFICANT:
-        if not bands.are_across:
-            return Fault(f"a part of the frame differs in light from {reference.name}: did a shadow move, or dust?")
-        return Fault(f"the frame has bands of {100 * bands.relative:.2f} %: the light flickers")
+        flicker = f"the frame has bands of {100 * bands.relative:.2f} %: the light flickers"
+        shadow = f"a part of the frame differs in light from {reference.name}: did a shadow move, or dust?"
+        return Fault(flicker if bands.are_across else shadow)
     return _uneven_lines(frame, reference, bias_adu, largest_bands)
 
 

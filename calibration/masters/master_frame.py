@@ -38,6 +38,8 @@ _NAMES = {
     FrameKind.DARK_FLAT: "MasterDarkFlat",
 }
 
+_UNNAMED = "unknown camera"
+
 FLAT_LEVEL = "CFLEVEL"
 """Keyword of a master flat: mean level of its frames above their dark, ADU."""
 
@@ -65,7 +67,7 @@ class MasterFrame:
     stack
         Mean, uncertainty and counts, in ADU; for flats, relative to a mean of 1.
     camera, settings, exposure_s, filter_name
-        Properties that all frames share.
+        Properties that all frames share; None for a camera or an exposure that is unknown.
     sensor_c
         Mean sensor temperature; None if unknown.
     sensor_range_c
@@ -94,9 +96,9 @@ class MasterFrame:
 
     kind: FrameKind
     stack: Stack
-    camera: str
+    camera: str | None
     settings: ReadoutSettings
-    exposure_s: float
+    exposure_s: float | None
     sensor_c: float | None
     setpoint_c: float | None
     filter_name: str | None
@@ -145,7 +147,7 @@ def master_name(master: MasterFrame) -> str:
         _nominal_c(master),
         master.filter_name,
     )
-    return f"{_NAMES[master.kind]}_{name_part(master.camera)}_{text}.fits"
+    return f"{_NAMES[master.kind]}_{name_part(master.camera or _UNNAMED)}_{text}.fits"
 
 
 def _nominal_c(master: MasterFrame) -> float | None:
@@ -172,7 +174,7 @@ def master_cards(master: MasterFrame) -> list[Card]:
         ),
         Card("STACKCNT", stack.frames, "frames combined"),
         Card("NCOMBINE", stack.frames, "frames combined"),
-        Card("LIVETIME", stack.frames * master.exposure_s, "[s] sum of the exposures"),
+        *_live_time_cards(master),
         *_temperature_cards(master),
         *_date_cards(master),
         software_card(),
@@ -184,6 +186,12 @@ def master_cards(master: MasterFrame) -> list[Card]:
     kept = {keyword: value for keyword, value in header.items() if keyword in keywords}
     inputs = [Card(f"IMCOM{number:03d}", name) for number, name in enumerate(master.inputs[:999], start=1)]
     return with_driver_cards(ours, kept) + inputs
+
+
+def _live_time_cards(master: MasterFrame) -> list[Card]:
+    if master.exposure_s is None:
+        return []
+    return [Card("LIVETIME", master.stack.frames * master.exposure_s, "[s] sum of the exposures")]
 
 
 def _temperature_cards(master: MasterFrame) -> list[Card]:

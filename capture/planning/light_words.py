@@ -54,8 +54,6 @@ class LightWords:
         The lights' name of the camera; None if they state none.
     filters
         The lights' spellings of filters, by the wheel's names.
-    row_order
-        Value for ROWORDER if the driver states none; None if the lights state none either.
     mosaic
         Colour filter array if the driver states none; None for mono lights.
     notes
@@ -65,7 +63,6 @@ class LightWords:
     train: Mapping[str, HeaderValue] = field(default_factory=dict)
     camera: str | None = None
     filters: Mapping[str, str] = field(default_factory=dict)
-    row_order: str | None = None
     mosaic: MosaicWords | None = None
     notes: tuple[str, ...] = ()
 
@@ -99,12 +96,10 @@ class LightWords:
 
     def _only_in_lights(self, header: Mapping[str, HeaderValue], shape: tuple[int, ...]) -> dict[str, HeaderValue]:
         """Return cards to add to a header that lacks them."""
-        cards: dict[str, HeaderValue] = {} if self.row_order is None else {"ROWORDER": self.row_order}
-        if self.mosaic is not None and self.mosaic.shape == shape:
-            array = _array(header)
-            if array is None or array == _array(self.mosaic.cards):
-                cards |= self.mosaic.cards
-        return cards
+        if self.mosaic is None or self.mosaic.shape != shape:
+            return {}
+        array = _array(header)
+        return dict(self.mosaic.cards) if array is None or array == _array(self.mosaic.cards) else {}
 
 
 def light_words(lights: Lights, filters: tuple[str, ...] | None) -> LightWords:
@@ -128,7 +123,6 @@ def light_words(lights: Lights, filters: tuple[str, ...] | None) -> LightWords:
         train={keyword: value for keyword, value in train.items() if value is not None},
         camera=_shared("INSTRUME", cameras, _is_equal, notes),
         filters=_filters(setups, filters, notes),
-        row_order=_shared("ROWORDER", (setup.row_order for setup in setups), _is_same_text, notes),
         mosaic=_shared("BAYERPAT", _mosaics(lights), _is_equal, notes),
         notes=tuple(notes),
     )
@@ -152,7 +146,9 @@ def _filters(setups: Iterable[FrameSetup], filters: tuple[str, ...] | None, note
 def _mosaics(lights: Lights) -> Iterable[MosaicWords]:
     """Yield the arrays of the unbinned lights; the binned pixels of most cameras mix the colours."""
     for path, setup in lights.setups.items():
-        if setup.mosaic is not None and setup.readout.binning == 1:
+        # INDI's drivers write the top row first. In lights with the opposite order, the array begins elsewhere.
+        is_from_top = setup.row_order in {None, "TOP-DOWN"}
+        if setup.mosaic is not None and setup.readout.binning == 1 and is_from_top:
             words = lights.words.get(path, {})
             cards = {keyword: words[keyword] for keyword in MOSAIC_KEYWORDS if keyword in words}
             yield MosaicWords(setup.mosaic, (setup.height, setup.width), cards)

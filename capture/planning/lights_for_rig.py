@@ -139,11 +139,14 @@ def _reached_setpoints_c(
 def name_in_wheel(name: str | None, filters: tuple[str, ...] | None) -> str | None:
     """Return the wheel's spelling of a filter, or the name in the header if the wheel has no such filter.
 
-    Case and accents do not count, and Greek letters may be spelt out.
+    Accents and case do not count, and Greek letters may be spelt out. A different case of a single letter counts only
+    if the wheel has no other filter of this letter, because r and R are different filters.
     """
-    if name is None or filters is None:
+    if name is None or filters is None or name in filters:
         return name
-    return next((each for each in filters if is_same_name(each, name)), name)
+    alike = [each for each in filters if is_same_name(each, name)]
+    folded = [each for each in filters if each.casefold() == name.casefold()]
+    return (alike or (folded if len(folded) == 1 else []) or [name])[0]
 
 
 def lights_text(count: int) -> str:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.frame_file import FrameFileError
-from coldframe.calibration.files.image_file import SUFFIXES, UNREAD_FORMATS, read_image_header
+from coldframe.calibration.files.image_file import SUFFIXES, UNREAD_FORMATS, read_image_header, without_packed_copies
 from coldframe.calibration.frames.names import is_same_camera
 from coldframe.calibration.frames.setup import FrameSetup, fault_of_raw_frame, require_readable, setup_of
 from coldframe.config.counts import LightNoise
@@ -91,7 +91,10 @@ def read_lights(folder: Path, camera_names: Iterable[str]) -> Lights:
     words: dict[Path, Mapping[str, HeaderValue]] = {}
     set_aside: Counter[str] = Counter()
     faults: list[FrameFileError] = []
-    for path in light_files(folder):
+    files, copies = without_packed_copies(light_files(folder))
+    if copies:
+        set_aside["as compressed copies of other files"] = len(copies)
+    for path in files:
         if path.suffix.lower() in UNREAD_FORMATS:
             set_aside[f"in the format {UNREAD_FORMATS[path.suffix.lower()]}, which is not read: convert to FITS"] += 1
             continue

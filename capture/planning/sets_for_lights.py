@@ -21,7 +21,7 @@ from pathlib import Path
 
 from coldframe.calibration.frames.matching import best_master
 from coldframe.calibration.frames.rules import Tolerances
-from coldframe.calibration.frames.setup import FrameSetup, OpticalTrain
+from coldframe.calibration.frames.setup import SAME_EXPOSURE, SAME_EXPOSURE_S, FrameSetup, OpticalTrain
 from coldframe.capture.planning.lights_for_rig import (
     RigSnapshot,
     ShotLight,
@@ -206,7 +206,8 @@ def _dark_groups(lights: list[ShotLight]) -> Iterator[list[ShotLight]]:
     for group in alike.values():
         by_exposure = sorted(group, key=lambda light: light.exposure_s)
         while by_exposure:
-            longest_s = by_exposure[0].exposure_s * (1 + Tolerances().exposure)
+            shortest_s = by_exposure[0].exposure_s
+            longest_s = shortest_s + max(SAME_EXPOSURE * shortest_s, SAME_EXPOSURE_S)
             shared = [light for light in by_exposure if light.exposure_s <= longest_s]
             yield shared
             by_exposure = by_exposure[len(shared) :]

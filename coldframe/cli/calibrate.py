@@ -15,6 +15,7 @@ from coldframe.calibration.defects.files import BadPixels, read_map
 from coldframe.calibration.defects.finding import NotJudgeableError
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.image_file import without_packed_copies
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.calibration.lights.arithmetic import Correction, GlowError, MismatchError
@@ -158,7 +159,7 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
         How to calibrate the lights.
     """
     try:
-        lights = find_files(names)
+        lights, copies = without_packed_copies(find_files(names))
         masters = masters_of(find_library(request.library).catalogue())
         if request.defects is not None:
             request = replace(request, output=replace(request.output, defects=read_map(request.defects)))
@@ -166,6 +167,8 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     except (NothingFoundError, NoLibraryError, FrameFileError) as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
+    if copies:
+        print(f"{len(copies)} compressed copies of other lights are left out, such as {copies[0]}", file=sys.stderr)
     tally, find_hot = Tally(), cache(hot_pixels)
     try:
         with _progress(len(lights)) as advance:

@@ -15,7 +15,7 @@ from coldframe.calibration.combining.frame_sets import FrameSet, RawFrame, sets_
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.frames.matching import subtraction_faults
 from coldframe.calibration.frames.overscan import OverscanChoice
-from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
+from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, require_readable, setup_of
 from coldframe.calibration.looks.set_looks import look_at_set
 from coldframe.calibration.looks.set_verdict import SetFrame, SetVerdict
 from coldframe.calibration.masters.flat_recipe import on_pedestal
@@ -68,10 +68,12 @@ class Subtracted(NamedTuple):
 
     @classmethod
     def read(cls, path: Path) -> "Subtracted":
-        """Read a master; raise `FrameFileError` if it cannot be read."""
+        """Read a master; raise `FrameFileError` if it, or a value in its header, cannot be read."""
         planes = read_adu_master(path)
         height, width = planes.mean.shape
-        return cls(path, planes, setup_of({**planes.header, "NAXIS1": width, "NAXIS2": height}))
+        setup = setup_of({**planes.header, "NAXIS1": width, "NAXIS2": height})
+        require_readable(setup, path)
+        return cls(path, planes, setup)
 
     def faults(self, frames: Iterable[RawFrame]) -> list[str]:
         """Return the reasons why this master must not be subtracted from the frames."""
@@ -138,8 +140,8 @@ def combined(
         As for `combine_frames`.
     """
     left = [frame for one in sets_of(frames) for frame in one.frames]
-    if not left:
-        raise RefusedError("nothing is left to combine")
+    if not left or (len(left) < FEWEST_FRAMES and not treatment.force):
+        raise RefusedError("too few frames are left to combine")
     name, planes = (None, None) if subtracted is None else (subtracted.path.name, subtracted.planes)
     faults: list[FrameFileError] = []
     while True:

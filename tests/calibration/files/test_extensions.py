@@ -87,6 +87,62 @@ def test_a_compressed_file_of_several_images_is_refused(tmp_path: Path) -> None:
     np.testing.assert_array_equal(open_image(path, tmp_path, 1).pixels(), SENSOR[:, :6])
 
 
+def test_a_mosaic_with_a_hole_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "three.fits"
+    units: list[Any] = [fits.PrimaryHDU()]
+    for place in ("[1:4,1:8]", "[1:4,1:8]", "[9:12,1:8]"):
+        unit = fits.ImageHDU(SENSOR[:, :4])
+        unit.header["DETSEC"] = place
+        units.append(unit)
+    fits.HDUList(units).writeto(path)
+    with pytest.raises(FrameFileError, match="overlap"):
+        open_image(path, tmp_path, "mosaic")
+
+
+def test_binned_amplifiers_have_places_in_unbinned_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "binned.fits"
+    units: list[Any] = [fits.PrimaryHDU()]
+    for pixels, place in ((SENSOR[:, :6], "[1:12,1:16]"), (SENSOR[:, 6:], "[13:24,1:16]")):
+        unit = fits.ImageHDU(pixels)
+        unit.header["DETSEC"], unit.header["CCDSUM"] = place, "2 2"
+        units.append(unit)
+    fits.HDUList(units).writeto(path)
+    np.testing.assert_array_equal(open_image(path, tmp_path, "mosaic").pixels(), SENSOR)
+
+
+def test_an_image_in_the_first_unit_and_another_are_two_images(tmp_path: Path) -> None:
+    path = tmp_path / "two.fits"
+    fits.HDUList([fits.PrimaryHDU(SENSOR), fits.ImageHDU(SENSOR + 1)]).writeto(path)
+    with pytest.raises(FrameFileError, match=r"holds 2 images \(HDU 0, 1\)"):
+        open_image(path, tmp_path)
+    companions = tmp_path / "uncertain.fits"
+    fits.HDUList([fits.PrimaryHDU(SENSOR), fits.ImageHDU(SENSOR, name="UNCERT")]).writeto(companions)
+    np.testing.assert_array_equal(open_image(companions, tmp_path).pixels(), SENSOR)
+
+
+def test_the_scale_of_the_first_unit_is_not_that_of_an_extension(tmp_path: Path) -> None:
+    path = tmp_path / "scaled.fits"
+    first = fits.PrimaryHDU()
+    fits.HDUList([first, fits.ImageHDU(np.full((8, 12), 1000, np.int16))]).writeto(path)
+    content = path.read_bytes()
+    end = content.index(b"END" + b" " * 77)
+    cards = b"BZERO   =                32768".ljust(80)
+    path.write_bytes(content[:end] + cards + content[end : end + 2880 - end - 80] + content[2880:])
+    assert (open_image(path, tmp_path).pixels() == 1000).all()
+
+
+@pytest.mark.parametrize("length", [b"-2880", b"1" + b"0" * 30])
+def test_impossible_lengths_end_the_reading(tmp_path: Path, length: bytes) -> None:
+    path = amplifiers(tmp_path)
+    content = path.read_bytes()
+    at = content.index(b"NAXIS1  =", 2880)
+    path.write_bytes(
+        content[:at] + b"NAXIS1  = " + length.rjust(20 if len(length) < 20 else 31).ljust(70) + content[at + 80 :]
+    )
+    with pytest.raises(FrameFileError):
+        open_image(path, tmp_path)
+
+
 def test_one_image_among_tables_needs_no_choice(tmp_path: Path) -> None:
     path = tmp_path / "with-table.fits"
     table = fits.BinTableHDU.from_columns([fits.Column("x", "J", array=np.arange(3))])

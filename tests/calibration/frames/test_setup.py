@@ -130,8 +130,7 @@ def test_numbers_out_of_range_are_ignored() -> None:
         {"EXPTIME": 1e300},
         {"EXPTIME": "1e300 s"},
         {"CCD-TEMP": 1e300},
-        {"XBINNING": -2},
-        {"XBINNING": 0.5},
+        {"XBINNING": 0},
         {"FOCALLEN": 0.0},
         {"FOCALLEN": -1},
         {"DATE-OBS": "0001-01-01T00:00:00+05:00"},
@@ -213,3 +212,34 @@ def test_masters_and_calibrated_frames_are_no_raw_frames(header: Header, fault: 
 def test_an_unknown_word_for_the_kind_is_kept() -> None:
     assert (setup_of({"IMAGETYP": "FOCUS"}).kind, setup_of({"IMAGETYP": "FOCUS"}).kind_word) == (None, "FOCUS")
     assert setup_of({"IMAGETYP": "?", "OBSTYPE": "SKYFLAT"}).kind is FrameKind.FLAT
+
+
+def test_exposures_that_contradict_each_other_are_unreadable() -> None:
+    assert not setup_of({"EXPTIME": 60.0, "EXPOSURE": 60.01}).unreadable
+    assert [card.keyword for card in setup_of({"EXPTIME": 60.0, "EXPOSURE": 300.0}).unreadable] == ["EXPOSURE"]
+
+
+def test_the_date_may_be_in_date_if_the_time_is_elsewhere() -> None:
+    moment = datetime(2026, 11, 22, 22, 10, 11, tzinfo=UTC)
+    assert setup_of({"DATE": "2026-11-22", "TIME-OBS": "22:10:11"}).taken_at == moment
+    assert setup_of({"DATE": "2026-11-22T08:00:00"}).taken_at is None
+
+
+def test_the_optical_train_matters_only_for_frames_with_light() -> None:
+    assert setup_of({"IMAGETYP": "Flat", "FOCALLEN": "f/7"}).unreadable
+    assert not setup_of({"IMAGETYP": "Dark", "FOCALLEN": "f/7"}).unreadable
+
+
+@pytest.mark.parametrize("header", [{"DETSEC": "[1:64,1:64"}, {"GAIN": "12 apples"}, {"XBINNING": -2}])
+def test_half_a_value_is_not_equal_to_a_missing_one(header: Header) -> None:
+    assert setup_of(header).unreadable
+
+
+def test_an_unreadable_number_of_frames_may_hide_a_master() -> None:
+    fault = fault_of_raw_frame({"IMAGETYP": "Dark", "NCOMBINE": "20 frames"})
+    assert fault is not None
+    assert "NCOMBINE" in fault
+
+
+def test_sodium_is_a_filter() -> None:
+    assert setup_of({"FILTER": "Na"}).filter_name == "Na"

@@ -135,7 +135,7 @@ def test_a_star_has_its_own_photon_noise_and_leaves_that_of_the_sky() -> None:
 def test_the_local_mean_covers_seven_pixels_of_a_colour_each_way(shape: tuple[int, int], period: int) -> None:
     values = np.random.default_rng(1).uniform(0, 100, shape).astype(np.float32)
     values[1, 2], limited = np.nan, values.copy()
-    limited[1, 2] = -5
+    limited[1, 2] = (90 - 5) / 2
     local = np.empty_like(values)
     average_locally(values, np.zeros_like(values), period, -5, 90, local)
     limited = np.minimum(limited, 90)

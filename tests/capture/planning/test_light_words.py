@@ -36,7 +36,7 @@ def test_the_lights_words_replace_those_of_the_rig_which_are_kept(tmp_path: Path
     words = words_of(tmp_path, light("halpha"), light("L"))
     driver: Cards = {"TELESCOP": "EQMod Mount", "INSTRUME": CAMERA, "GAIN": 100}
     assert header_of(words, driver, "H\u03b1") == {
-        "TELESCOP": "Refractor", "CFTELESC": "EQMod Mount", "FOCALLEN": 530.0, "GAIN": 100, "ROWORDER": "TOP-DOWN",
+        "TELESCOP": "Refractor", "CFTELESC": "EQMod Mount", "FOCALLEN": 530.0, "GAIN": 100,
         "INSTRUME": "ZWO ASI2600MM Pro", "CFCAMERA": CAMERA, "FILTER": "halpha", "CFFILTER": "H\u03b1",
     }  # fmt: skip
     assert words.notes == ()
@@ -54,9 +54,8 @@ def test_equal_words_leave_the_header_as_it_is(tmp_path: Path) -> None:
     [
         ({"TELESCOP": "RASA 8"}, "TELESCOP (RASA 8, Refractor)", "TELESCOP"),
         ({"FOCALLEN": 400.0}, "FOCALLEN (400.0, 530.0)", "FOCALLEN"),
-        ({"INSTRUME": "ASI2600MM"}, "INSTRUME (ASI2600MM, ZWO ASI2600MM Pro)", "INSTRUME"),
+        ({"INSTRUME": "ASI2600MM Pro"}, "INSTRUME (ASI2600MM Pro, ZWO ASI2600MM Pro)", "INSTRUME"),
         ({"FILTER": "HALPHA"}, "FILTER (HALPHA, halpha)", "FILTER"),
-        ({"ROWORDER": "BOTTOM-UP"}, "ROWORDER (BOTTOM-UP, TOP-DOWN)", "ROWORDER"),
         (BAYER | {"BAYERPAT": "BGGR"}, "BAYERPAT (GBRG on 16 x 12, GRBG on 16 x 12)", "BAYERPAT"),
     ],
 )
@@ -88,3 +87,9 @@ def test_the_filter_array_is_added_only_where_the_driver_states_none(tmp_path: P
 def test_the_filter_array_of_binned_lights_does_not_count(tmp_path: Path) -> None:
     words = words_of(tmp_path, light(**BAYER, XBINNING=2, YBINNING=2))
     assert words.mosaic is None
+
+
+def test_the_array_of_lights_with_the_opposite_row_order_is_not_taken_over(tmp_path: Path) -> None:
+    words = words_of(tmp_path, light("halpha", **BAYER, ROWORDER="BOTTOM-UP"))
+    assert "BAYERPAT" not in header_of(words, {}, "H\u03b1")
+    assert "ROWORDER" not in header_of(words, {}, "H\u03b1")
