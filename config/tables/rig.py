@@ -1,4 +1,4 @@
-"""The tables [server], [camera], [panel], [wheel] and [[auxiliaries]]: the rig's devices."""
+"""The tables [server], [camera], [panel], [cover], [wheel] and [[auxiliaries]]: the rig's devices."""
 
 from typing import Annotated, Literal, Self
 
@@ -116,6 +116,16 @@ class PanelSettings(Section):
             text = f'found a table with kind = "{self.kind}"; allowed: only with kind = "mqtt"'
             raise ContradictionError([Contradiction(("mqtt",), text)])
         return self
+
+
+class CoverSettings(Section):
+    """A dust cap or another cover that is not part of the panel. It is closed for darks and open for flats."""
+
+    device: Name = Field(description="Name of the cover in INDI.")
+    at_end: Literal["closed", "open"] = Field(
+        default="closed", description='Position at the end of the night; "closed" keeps dust and dew away.'
+    )
+    deadline_s: float = Field(default=60.0, ge=1, le=600, description="Longest time for the cover to open or close.")
 
 
 class WheelSettings(Section):

@@ -158,8 +158,8 @@ class IndiCamera(IndiDevice):
             height=height,
             bit_depth=round(self.number(dialects.ADC_BITS) or 16),
             exposure_s=self.limits(dialects.EXPOSURE) or Limits(0.0, 3600.0),
-            gain=self.limits(dialects.GAIN),
-            offset=self.limits(dialects.OFFSET),
+            gain=self.settable(dialects.GAIN),
+            offset=self.settable(dialects.OFFSET),
             maximum_binning=self._readout.maximum_binning,
             readout_modes=self._readout.modes(),
             setpoint_c=self._cooler.setpoint_limits_c,
@@ -211,12 +211,12 @@ class IndiCamera(IndiDevice):
         await self._cooler.set_setpoint(setpoint_c)
 
     async def cooler_off(self) -> None:
-        """Switch the cooler off.
+        """Switch the cooler off. A cooler without a switch gets a setpoint that needs no cooling.
 
         Raises
         ------
         NotSupportedError
-            If the driver has no control that switches the cooler off.
+            If the camera has no cooler.
         """
         self._cooler.setpoint_c = None
         await self.ensure_driver()

@@ -28,6 +28,7 @@ class IndiDevice:
     def __init__(self, link: IndiLink, name: str) -> None:
         self.link = link
         self._name = name
+        self.define_deadline_s = DEFINE_DEADLINE_S
         self._connected_in: tuple[int, int] | None = None
         self._set_up_in: tuple[int, int] | None = None
         self._is_stuck = False
@@ -142,7 +143,7 @@ class IndiDevice:
         if not self._driver_connected():
             await self._connect_hardware()
         for name in self.awaited:
-            await self.link.wait_property(self._name, name, DEFINE_DEADLINE_S)
+            await self.link.wait_property(self._name, name, self.define_deadline_s)
         await self._settle()
         self._connected_in = self._life
 
@@ -190,6 +191,14 @@ class IndiDevice:
         found = dialects.find(self.link.mirror, self._name, spellings)
         limits = None if found is None else found[0].limits.get(found[1])
         return limits if limits is not None and limits.maximum > limits.minimum else None
+
+    def settable(self, spellings: tuple[Spelling, ...]) -> Limits | None:
+        """Return the values that a numeric control can be given, which for a read-only control is its present value.
+
+        None if there is no such control, or its range is unknown.
+        """
+        shown = self.number(spellings)
+        return self.limits(spellings) if shown is None or self.has(spellings) else Limits(shown, shown)
 
     def has(self, spellings: tuple[Spelling, ...]) -> bool:
         """Return True if the device has the control and the control can be set."""

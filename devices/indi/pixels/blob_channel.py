@@ -275,7 +275,7 @@ class BlobChannel:
             case Ping(uid):
                 connection.sendall(f"<pingReply uid={quoteattr(uid)}/>\n".encode())
             case InlineBlob(attributes, data, fault):
-                if not self._is_ours(attributes):
+                if not self._is_ours(attributes) or _is_announcement(attributes):
                     pass
                 elif fault:
                     self._damaged(f"the frame's BLOB {fault}", data)
@@ -288,7 +288,7 @@ class BlobChannel:
 
     def _decode_attached(self, attributes: BlobAttributes, descriptor: int) -> None:
         try:
-            if not self._is_ours(attributes):
+            if not self._is_ours(attributes) or _is_announcement(attributes):
                 return
             held = os.fstat(descriptor).st_size
             if held < attributes.size or attributes.size == 0:
@@ -329,3 +329,8 @@ class BlobChannel:
         # The loop may already be closed if the program ends in the middle of a frame.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(*call)  # type: ignore[arg-type]  # a callback and its arguments
+
+
+def _is_announcement(attributes: BlobAttributes) -> bool:
+    """Return True for an empty BLOB without a format, which some drivers send before a frame (indigo#357)."""
+    return attributes.size == 0 and not attributes.format
