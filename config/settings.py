@@ -72,6 +72,13 @@ class Settings(Section):
             return self.cover.at_end
         return self.panel.cover_at_end if self.panel is not None else "closed"
 
+    @property
+    def cover_deadline_s(self) -> float:
+        """Longest time for the cover to open or close."""
+        if self.cover is not None:
+            return self.cover.deadline_s
+        return self.panel.cover_deadline_s if self.panel is not None else 0.0
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         refuse(self._contradictions())

@@ -42,7 +42,7 @@ def sensor_shape(camera: IndiDevice) -> tuple[int, int]:
     if not (1 <= height < math.inf and 1 <= width < math.inf):
         raise NotSupportedError(
             camera.name,
-            f"its driver does not know the size of the sensor (CCD_INFO has {width:g} x {height:g} pixels)",
+            "its driver does not know the size of the sensor yet (CCD_INFO)",
             "Take one frame with another program, or enter the size in CCD_INFO, then start again.",
         )
     return round(height), round(width)
