@@ -26,8 +26,9 @@ class ServerSettings(Section):
     port: int = Field(default=7624, ge=1, le=65535, description="TCP port of the INDI server.")
     unix_socket: Annotated[Name | None, BeforeValidator(_empty_is_none)] = Field(
         default="/tmp/indiserver",  # noqa: S108  indiserver's own default, an abstract name
-        description="Local socket of the INDI server (its option -u). If the server runs on this machine and the "
-        'socket answers, it is used instead of TCP: frames arrive several times faster. "" disables it.',
+        description="Local socket of the INDI server (its option -u). If the server runs on this machine, this socket "
+        "and those in its command line are tried before TCP: frames arrive several times faster. A socket of a "
+        'different server is not used. "" disables local sockets.',
     )
 
     @property

@@ -20,7 +20,7 @@ from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Property, in_brackets
 from coldframe.devices.indi.pixels.bayer import at_first_pixel
-from coldframe.devices.indi.pixels.blob_channel import BlobChannel, Image, ServerAddress
+from coldframe.devices.indi.pixels.blob_channel import WITNESS, BlobChannel, Image, ServerAddress
 from coldframe.devices.indi.pixels.frame_identity import FrameIdentity
 from coldframe.devices.indi.readout import IndiReadout, camera_property, sensor_shape
 
@@ -133,7 +133,20 @@ class IndiCamera(IndiDevice):
         await self.close()
         height, width = sensor_shape(self)
         largest = width * height * BYTES_PER_PIXEL + LARGEST_HEADER_BYTES
-        self._channel = await BlobChannel(self._server, self.name, BLOB_VECTOR, largest, self._set_aside).open()
+        channel = BlobChannel(
+            self._server,
+            self.name,
+            BLOB_VECTOR,
+            largest,
+            set_aside=self._set_aside,
+            touch=self._repeat_frame_type,
+        )
+        self._channel = await channel.open()
+
+    async def _repeat_frame_type(self) -> None:
+        """Command the present frame type again, so that the driver sends it to all its clients."""
+        types = camera_property(self, WITNESS)
+        await self.link.choose(self.name, WITNESS, types.switched_on() or FRAME_TYPES[FrameKind.LIGHT])
 
     async def close(self) -> None:
         """Close the pixel channel."""
