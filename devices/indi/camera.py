@@ -17,6 +17,7 @@ from coldframe.devices.errors import (
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.cooler import IndiCooler
 from coldframe.devices.indi.device import IndiDevice
+from coldframe.devices.indi.found_settings import FoundSettings
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Property, in_brackets
 from coldframe.devices.indi.pixels.bayer import at_first_pixel
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 BLOB_VECTOR = "CCD1"
 ABORT_DEADLINE_S = 10.0
 """Deadline of an abort. Aborts have been seen to hang for minutes (indigo#325)."""
+LEAVE_DEADLINE_S = 10.0
 LATE_FRAMES_S = 1.0
 """Time within which a failed exposure's frame may still arrive. Drivers deliver frames even after an abort."""
 TIMEOUTS_UNTIL_STUCK = 2
@@ -97,6 +99,7 @@ class IndiCamera(IndiDevice):
         self._channel: BlobChannel | None = None
         self._readout = IndiReadout(self)
         self._cooler = IndiCooler(self)
+        self._found = FoundSettings(self)
         self._features: CameraFeatures | None = None
         self._exposing = False
         self._went_wrong = False
@@ -107,6 +110,7 @@ class IndiCamera(IndiDevice):
 
     async def set_up(self) -> None:
         """Configure the driver, open the pixel channel, and restore settings and setpoint."""
+        self._found.remember()
         for demand in dialects.CAMERA_DEMANDS:
             await self._demand(demand)
         if self.has(dialects.POLLING_PERIOD):
@@ -147,6 +151,16 @@ class IndiCamera(IndiDevice):
         """Command the present frame type again, so that the driver sends it to all its clients."""
         types = camera_property(self, WITNESS)
         await self.link.choose(self.name, WITNESS, types.switched_on() or FRAME_TYPES[FrameKind.LIGHT])
+
+    async def leave(self) -> None:
+        """Restore the driver's own settings, such as its polling period, and close the pixel channel."""
+        try:
+            async with asyncio.timeout(LEAVE_DEADLINE_S):
+                await self._found.restore()
+        except TimeoutError:
+            log.warning("%s does not take back its earlier settings within %g s", self.name, LEAVE_DEADLINE_S)
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """Close the pixel channel."""

@@ -66,4 +66,4 @@ async def indi_rig(
                 auxiliaries=tuple(IndiAuxiliary(link, each) for each in settings.auxiliaries),
             )
         finally:
-            await camera.close()
+            await camera.leave()
