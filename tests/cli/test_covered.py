@@ -50,6 +50,6 @@ def test_only_darks_without_a_cover_need_one() -> None:
     bare = Rig(device, panel=device)
     assert must_be_covered(settings, bare)
     assert not must_be_covered(settings, replace(bare, cover=device))
-    assert not must_be_covered(settings, replace(bare, panel=SimpleNamespace(has_cover=True)))  # type: ignore[arg-type]
+    assert not must_be_covered(settings, replace(bare, panel=SimpleNamespace(has_cover=True)))
     flats = tuple(each for each in settings.sets if each.kind is FrameKind.FLAT)
     assert not must_be_covered(settings.model_copy(update={"sets": flats}), bare)

@@ -49,7 +49,8 @@ class Coverless(Wrapped):
     has_cover = False
 
     def state(self) -> PanelState:
-        return replace(self.inner.state(), cover=None)
+        inner: PanelState = self.inner.state()
+        return replace(inner, cover=None)
 
 
 class DustCap(Wrapped):
@@ -59,7 +60,8 @@ class DustCap(Wrapped):
     has_light = False
 
     def state(self) -> PanelState:
-        return replace(self.inner.state(), lit=False, brightness=None)
+        inner: PanelState = self.inner.state()
+        return replace(inner, lit=False, brightness=None)
 
     async def light_off(self) -> None: ...
 
