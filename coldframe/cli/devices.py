@@ -9,13 +9,13 @@ from rich.table import Table
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi.link import IndiLink
-from coldframe.devices.indi.survey import Role, SurveyedDevice, survey_server
+from coldframe.devices.indi.survey import Role, SurveyedDevice, surveyed_server
 
 
 async def survey(host: str, port: int) -> tuple[SurveyedDevice, ...]:
     """Connect to an INDI server, and survey its devices."""
-    async with IndiLink(host, port) as link:
-        return await survey_server(link)
+    async with IndiLink(host, port) as link, surveyed_server(link) as found:
+        return found
 
 
 def list_devices(host: str, port: int) -> ExitCode:

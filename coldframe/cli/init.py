@@ -12,7 +12,7 @@ from coldframe.devices.errors import DeviceError, NotSupportedError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
-from coldframe.devices.indi.survey import Role, SurveyedDevice, survey_server, surveyed_camera
+from coldframe.devices.indi.survey import Role, SurveyedDevice, surveyed_camera, surveyed_server
 from coldframe.devices.indi.wheel import IndiFilterWheel
 
 
@@ -57,8 +57,7 @@ async def survey_rig(host: str, port: int, camera: str | None = None) -> RigSurv
     DeviceError
         If there is no server, or no such camera on it.
     """
-    async with IndiLink(host, port) as link:
-        found = await survey_server(link)
+    async with IndiLink(host, port) as link, surveyed_server(link) as found:
         for device in found:
             if device.problem:
                 print(f"{device.name} {device.problem}", file=sys.stderr)

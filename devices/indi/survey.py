@@ -4,7 +4,8 @@
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -77,8 +78,11 @@ class SurveyedDevice:
     camera: CameraFeatures | None = None
 
 
-async def survey_server(link: IndiLink) -> tuple[SurveyedDevice, ...]:
+@asynccontextmanager
+async def surveyed_server(link: IndiLink) -> AsyncIterator[tuple[SurveyedDevice, ...]]:
     """Connect every device that coldframe can use, and describe all devices of the server.
+
+    At the end of the block, drivers that were not connected before are disconnected again.
 
     Raises
     ------
@@ -87,12 +91,22 @@ async def survey_server(link: IndiLink) -> tuple[SurveyedDevice, ...]:
     """
     await link.wait_connected(ANSWER_DEADLINE_S)
     await link.wait_quiet(QUIET_S)
+    devices = [IndiDevice(link, name) for name in sorted(link.mirror.devices)]
+    idle = [device for device in devices if not device.has_connected_driver()]
     # A device without power may take a minute to fail, so the others do not wait for it.
-    return tuple(await asyncio.gather(*(_survey(link, name) for name in sorted(link.mirror.devices))))
+    try:
+        yield tuple(await asyncio.gather(*(_survey(device) for device in devices)))
+    finally:
+        await asyncio.gather(*(_disconnect(device) for device in idle if device.has_connected_driver()))
 
 
-async def _survey(link: IndiLink, name: str) -> SurveyedDevice:
-    device = IndiDevice(link, name)
+async def _disconnect(device: IndiDevice) -> None:
+    with suppress(DeviceError):
+        await device.disconnect_driver()
+
+
+async def _survey(device: IndiDevice) -> SurveyedDevice:
+    link, name = device.link, device.name
     announced = _announced(device)
     if not announced and not _roles(device):
         return SurveyedDevice(name, ())
@@ -100,7 +114,10 @@ async def _survey(link: IndiLink, name: str) -> SurveyedDevice:
         await device.connect_driver()
     except DeviceError as error:
         return SurveyedDevice(name, _roles(device) or announced, problem=f"did not connect: {_reason(error)}")
-    await asyncio.gather(*(_wait_for(device, role) for role in announced))
+    late = [role for role in announced if not device.has(_MARKS[role].control)]
+    if late:
+        await asyncio.gather(*(_wait_for(device, role) for role in late))
+        await device.settle()  # the names of filters follow their slots
     roles = _roles(device)
     try:
         camera = surveyed_camera(link, name).features if Role.CAMERA in roles else None

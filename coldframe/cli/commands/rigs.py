@@ -59,7 +59,8 @@ def simulate(
 def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624) -> None:
     """List the devices of an INDI server, with the controls that coldframe can use and those that are missing.
 
-    The command connects all drivers, because drivers define their controls only when connected.
+    The command connects all drivers, because drivers define their controls only when connected, and then disconnects
+    those that it connected.
     """
     from coldframe.cli.devices import list_devices
 

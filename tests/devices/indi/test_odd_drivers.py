@@ -8,7 +8,7 @@ from coldframe.devices.errors import DeviceTimeoutError, NotSupportedError, Sett
 from coldframe.devices.indi.camera import IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.panel import IndiFlatPanel
-from coldframe.devices.indi.survey import Role, SurveyedDevice, survey_server
+from coldframe.devices.indi.survey import Role, SurveyedDevice, surveyed_server
 from coldframe.devices.indi.wheel import IndiFilterWheel
 from tests.devices.indi.fake_server import CAMERA, FakeServer, define_number, define_text, number, switch
 
@@ -24,8 +24,8 @@ def interface(bits: int) -> str:
 
 
 async def surveyed(link: IndiLink) -> SurveyedDevice:
-    (device,) = await survey_server(link)
-    return device
+    async with surveyed_server(link) as (device,):
+        return device
 
 
 # ---- cameras ----
@@ -164,6 +164,19 @@ async def test_the_survey_explains_a_sensor_of_unknown_size(server: FakeServer, 
     device = await surveyed(link)
     assert (device.camera, device.roles) == (None, (Role.CAMERA,))
     assert "does not know the size of the sensor" in device.problem
+
+
+@pytest.mark.parametrize(("was_connected", "orders"), [(True, []), (False, [{"CONNECT": "On"}, {"DISCONNECT": "On"}])])
+async def test_the_survey_leaves_the_drivers_as_it_found_them(
+    server: FakeServer,
+    link: IndiLink,
+    was_connected: bool,  # noqa: FBT001  # pytest's
+    orders: list[dict[str, str]],
+) -> None:
+    server.more = interface(2)
+    server.switches["CONNECTION"] = {"CONNECT": was_connected, "DISCONNECT": not was_connected}
+    assert (await surveyed(link)).roles == (Role.CAMERA,)
+    assert server.ordered("CONNECTION") == orders
 
 
 async def test_a_device_without_a_role_is_not_connected(server: FakeServer, link: IndiLink) -> None:
