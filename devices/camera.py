@@ -24,6 +24,11 @@ class Limits:
         """Return True if `value` is within the range. NaN is never within the range."""
         return self.minimum <= value <= self.maximum
 
+    @property
+    def is_fixed(self) -> bool:
+        """True if the control has only one value, because its driver shows it but cannot change it."""
+        return self.minimum == self.maximum
+
 
 @dataclass(frozen=True, slots=True)
 class CameraFeatures:
@@ -38,7 +43,7 @@ class CameraFeatures:
     exposure_s
         Range of the exposure.
     gain, offset
-        Range of the control; None if the camera does not have the control.
+        Range of the control, with one value if it is read-only; None if the camera does not have the control.
     maximum_binning
         Largest symmetric binning.
     readout_modes

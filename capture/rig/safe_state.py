@@ -16,6 +16,7 @@ from coldframe.capture.rig.temperature import warm_up
 from coldframe.config.settings import Settings
 from coldframe.devices.camera import Thermals
 from coldframe.devices.errors import DeviceError, DeviceLostError
+from coldframe.devices.flat_panel import FlatPanel
 from coldframe.devices.rig import Rig
 
 log = logging.getLogger(__name__)
@@ -103,14 +104,20 @@ class SafeState:
         self._patient_until_s = _now_s() + self._patience_s
         camera, panel = self._rig.camera, self._rig.panel
         answers = await self._try(camera.name, "end its exposure", camera.abort, ABORT_DEADLINE_S, Topic.EXPOSURE)
+        is_dark, is_covered = True, True
         if panel is not None and self._settings.panel is not None:
             is_dark = await self._try(panel.name, "switch its lamp off", panel.light_off, LAMP_DEADLINE_S, Topic.LAMP)
-            cover_deadline_s = self._settings.panel.cover_deadline_s + LAMP_DEADLINE_S
-            is_covered = await self._try(panel.name, "move its cover", self._cover, cover_deadline_s, Topic.COVER)
-            if is_covered and is_dark:
-                state = panel.state()
-                self._events.publish(PanelChanged(self._clock.now(), state.lit, state.brightness, state.cover))
+            is_covered = self._rig.cover is not None or await self._move_cover(panel)
+        if self._rig.cover is not None:
+            is_covered = await self._move_cover(self._rig.cover)
+        if is_covered and is_dark and (state := self._rig.panel_state()) is not None:
+            self._events.publish(PanelChanged(self._clock.now(), state.lit, state.brightness, state.cover))
         return answers
+
+    async def _move_cover(self, device: FlatPanel) -> bool:
+        """Move the cover of a device to its final position. Return True if it succeeded."""
+        deadline_s = self._settings.cover_deadline_s + LAMP_DEADLINE_S
+        return await self._try(device.name, "move its cover", lambda: self._cover(device), deadline_s, Topic.COVER)
 
     async def _try(
         self, device: str, what: str, step: Callable[[], Awaitable[None]], deadline_s: float, topic: Topic
@@ -148,12 +155,9 @@ class SafeState:
         self._failures.append(sentence)
         self._events.publish(Notice(self._clock.now(), Severity.ERROR, sentence, topic=topic))
 
-    async def _cover(self) -> None:
-        panel, settings = self._rig.panel, self._settings.panel
-        assert panel is not None
-        assert settings is not None
-        if panel.has_cover:
-            await (panel.close_cover() if settings.cover_at_end == "closed" else panel.open_cover())
+    async def _cover(self, device: FlatPanel) -> None:
+        if device.has_cover:
+            await (device.close_cover() if self._settings.cover_at_end == "closed" else device.open_cover())
 
     async def _cooler(self) -> None:
         camera, cooling = self._rig.camera, self._settings.cooling

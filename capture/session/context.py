@@ -111,9 +111,9 @@ class NightContext:
         return features.cfa_pattern or self.words.pattern_of((features.height, features.width))
 
     def can_do_without(self, device: str) -> bool:
-        """Return whether the current set can do without the device. A panel must also be known to be dark."""
-        panel = self.rig.panel
-        if panel is not None and device == panel.name and (not self.lamp.is_dark or panel.state().lit):
+        """Return whether the current set can do without the device. A panel or cover must also be known to be dark."""
+        covers = [each for each in (self.rig.panel, self.rig.cover) if each is not None and each.name == device]
+        if covers and (not self.lamp.is_dark or any(each.state().lit for each in covers)):
             return False
         return self.retries.breakers.is_left_out(device)
 

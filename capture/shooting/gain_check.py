@@ -130,7 +130,7 @@ class GainCheck:
     async def _fault(self, number: int, readout: ReadoutSettings) -> str | None:
         """Return the fault of the setting in force, or None if the setting is correct. Try two remedies first."""
         limits = self._context.rig.camera.features.gain
-        if limits is None or readout.gain is None:
+        if limits is None or limits.is_fixed or readout.gain is None:
             return None
         known = await in_thread(self._known)
         own = known.get(readout)

@@ -32,6 +32,7 @@ from coldframe.capture.session.steering import Steering
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.stray_frames import StrayFrames
 from coldframe.capture.threads import in_thread
+from coldframe.cli.covered import UNCOVERED, can_ask, is_covered, must_be_covered
 from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.night_log import log_to
@@ -132,7 +133,8 @@ async def _run(
     with nullcontext(()) if request.simulate is not None else rig_locked(settings.server) as abandoned:
         try:
             await hooks.before()
-            run = _Run(request, screen, service, remote, hooks, clock, asked, abandoned)
+            asks = can_ask() and not watch and request.simulate is None and not screen.wants_json
+            run = _Run(request, screen, service, remote, hooks, clock, asked, abandoned, asks)
             code = await run.shoot(settings, fresh=fresh)
         finally:
             await _run_after(hooks)
@@ -143,7 +145,10 @@ async def _run(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One run: the user's request and its time, the observers, and notes about an earlier run that crashed."""
+    """One run: the user's request and its time, the observers, and notes about an earlier run that crashed.
+
+    `asks` is True if the user may be asked questions on the terminal.
+    """
 
     request: NightRequest
     screen: Screen
@@ -153,6 +158,7 @@ class _Run:
     clock: NightClock
     asked: datetime
     abandoned: tuple[str, ...]
+    asks: bool
 
     async def shoot(self, settings: Settings, *, fresh: bool) -> ExitCode:
         """Connect the rig, plan the night and run it."""
@@ -169,6 +175,9 @@ class _Run:
             _print_plan(plan, self.request, settings)
             if not plan.settings.sets:
                 return ExitCode.DONE
+            if self.asks and must_be_covered(plan.settings, rig) and not await is_covered():
+                print("cover the telescope, then start the night again", file=sys.stderr)
+                return ExitCode.BAD_INPUT
             files = await self._files(plan.settings, rig, fresh=fresh)
             assembled = await self._assemble(resources, plan, rig, files, strays)
             try:
@@ -220,6 +229,8 @@ class _Run:
         self.hooks.publish_results(events)
         if not settings.server.is_local:
             events.publish(Notice(clock.now(), Severity.WARNING, OPEN_SERVER.format(settings.server.host)))
+        if must_be_covered(settings, rig):
+            events.publish(Notice(clock.now(), Severity.WARNING, UNCOVERED))
         for note in (*self.abandoned, *plan.notes):
             events.publish(Notice(clock.now(), Severity.INFO, note))
         return assembled

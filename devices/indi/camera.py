@@ -17,10 +17,11 @@ from coldframe.devices.errors import (
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.cooler import IndiCooler
 from coldframe.devices.indi.device import IndiDevice
+from coldframe.devices.indi.found_settings import FoundSettings
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Property, in_brackets
 from coldframe.devices.indi.pixels.bayer import at_first_pixel
-from coldframe.devices.indi.pixels.blob_channel import BlobChannel, Image, ServerAddress
+from coldframe.devices.indi.pixels.blob_channel import WITNESS, BlobChannel, Image, ServerAddress
 from coldframe.devices.indi.pixels.frame_identity import FrameIdentity
 from coldframe.devices.indi.readout import IndiReadout, camera_property, sensor_shape
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 BLOB_VECTOR = "CCD1"
 ABORT_DEADLINE_S = 10.0
 """Deadline of an abort. Aborts have been seen to hang for minutes (indigo#325)."""
+LEAVE_DEADLINE_S = 10.0
 LATE_FRAMES_S = 1.0
 """Time within which a failed exposure's frame may still arrive. Drivers deliver frames even after an abort."""
 TIMEOUTS_UNTIL_STUCK = 2
@@ -97,6 +99,7 @@ class IndiCamera(IndiDevice):
         self._channel: BlobChannel | None = None
         self._readout = IndiReadout(self)
         self._cooler = IndiCooler(self)
+        self._found = FoundSettings(self)
         self._features: CameraFeatures | None = None
         self._exposing = False
         self._went_wrong = False
@@ -107,6 +110,7 @@ class IndiCamera(IndiDevice):
 
     async def set_up(self) -> None:
         """Configure the driver, open the pixel channel, and restore settings and setpoint."""
+        self._found.remember()
         for demand in dialects.CAMERA_DEMANDS:
             await self._demand(demand)
         if self.has(dialects.POLLING_PERIOD):
@@ -133,7 +137,30 @@ class IndiCamera(IndiDevice):
         await self.close()
         height, width = sensor_shape(self)
         largest = width * height * BYTES_PER_PIXEL + LARGEST_HEADER_BYTES
-        self._channel = await BlobChannel(self._server, self.name, BLOB_VECTOR, largest, self._set_aside).open()
+        channel = BlobChannel(
+            self._server,
+            self.name,
+            BLOB_VECTOR,
+            largest,
+            set_aside=self._set_aside,
+            touch=self._repeat_frame_type,
+        )
+        self._channel = await channel.open()
+
+    async def _repeat_frame_type(self) -> None:
+        """Command the present frame type again, so that the driver sends it to all its clients."""
+        types = camera_property(self, WITNESS)
+        await self.link.choose(self.name, WITNESS, types.switched_on() or FRAME_TYPES[FrameKind.LIGHT])
+
+    async def leave(self) -> None:
+        """Restore the driver's own settings, such as its polling period, and close the pixel channel."""
+        try:
+            async with asyncio.timeout(LEAVE_DEADLINE_S):
+                await self._found.restore()
+        except TimeoutError:
+            log.warning("%s does not take back its earlier settings within %g s", self.name, LEAVE_DEADLINE_S)
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """Close the pixel channel."""
@@ -158,8 +185,8 @@ class IndiCamera(IndiDevice):
             height=height,
             bit_depth=round(self.number(dialects.ADC_BITS) or 16),
             exposure_s=self.limits(dialects.EXPOSURE) or Limits(0.0, 3600.0),
-            gain=self.limits(dialects.GAIN),
-            offset=self.limits(dialects.OFFSET),
+            gain=self.settable(dialects.GAIN),
+            offset=self.settable(dialects.OFFSET),
             maximum_binning=self._readout.maximum_binning,
             readout_modes=self._readout.modes(),
             setpoint_c=self._cooler.setpoint_limits_c,
@@ -211,12 +238,12 @@ class IndiCamera(IndiDevice):
         await self._cooler.set_setpoint(setpoint_c)
 
     async def cooler_off(self) -> None:
-        """Switch the cooler off.
+        """Switch the cooler off. A cooler without a switch gets a setpoint that needs no cooling.
 
         Raises
         ------
         NotSupportedError
-            If the driver has no control that switches the cooler off.
+            If the camera has no cooler.
         """
         self._cooler.setpoint_c = None
         await self.ensure_driver()

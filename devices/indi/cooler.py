@@ -9,6 +9,12 @@ from coldframe.devices.indi.mirror import Property, State
 SENSIBLE_C = Limits(-100.0, 100.0)
 """Range of possible readings. Drivers have been seen to report -300 or -273.15 (indi-3rdparty#1328)."""
 
+NO_COOLING_C = 50.0
+"""Setpoint of a cooler that is off but has no switch, such as FLI's. Moravian's driver switches off in this way."""
+
+NO_POWER_PERCENT = 5.0
+"""Power below which a cooler without a switch counts as off."""
+
 
 class IndiCooler:
     """The cooler of a camera. The last setpoint is stored so that it can be restored.
@@ -50,14 +56,21 @@ class IndiCooler:
         device = self._device
         found = dialects.find(device.link.mirror, device.name, dialects.TEMPERATURE)
         sensor_c = found[0].number(found[1]) if found is not None else None
-        cooler_on = device.value(dialects.COOLER_ON)
+        power_percent = device.number(dialects.COOLER_POWER)
         return Thermals(
             sensor_c=sensor_c if sensor_c is not None and SENSIBLE_C.contains(sensor_c) else None,
             setpoint_c=self.setpoint_c,
-            cooler_on=cooler_on if isinstance(cooler_on, bool) else None,
-            power_percent=device.number(dialects.COOLER_POWER),
+            cooler_on=self._is_on(power_percent),
+            power_percent=power_percent,
             read_at_s=found[0].received_at_s if found is not None else 0.0,
         )
+
+    def _is_on(self, power_percent: float | None) -> bool | None:
+        """Return the state of the cooler's switch, or of its power if it has no switch; None if neither is reported."""
+        switch = self._device.value(dialects.COOLER_ON)
+        if isinstance(switch, bool):
+            return switch
+        return None if power_percent is None else power_percent > NO_POWER_PERCENT
 
     async def restore(self) -> None:
         """Command the last setpoint again, if any, because a driver loses its setpoint when it restarts."""
@@ -100,11 +113,17 @@ class IndiCooler:
         await device.link.wait(device.name, accepted, DEFINE_DEADLINE_S, f"an answer to the setpoint {setpoint_c:g} C")
 
     async def switch_off(self) -> None:
-        """Switch the cooler off.
+        """Switch the cooler off. A cooler without a switch gets a setpoint that needs no cooling.
 
         Raises
         ------
         NotSupportedError
-            If the driver has no control that switches the cooler off.
+            If the camera has no cooler.
+        DeviceError
+            If the driver does not obey.
         """
-        await self._device.set(dialects.COOLER_OFF, value=True)
+        limits = self.setpoint_limits_c
+        if self._device.has(dialects.COOLER_OFF) or limits is None:
+            await self._device.set(dialects.COOLER_OFF, value=True)
+        else:
+            await self._order(min(limits.maximum, NO_COOLING_C))

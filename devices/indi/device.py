@@ -28,6 +28,7 @@ class IndiDevice:
     def __init__(self, link: IndiLink, name: str) -> None:
         self.link = link
         self._name = name
+        self.define_deadline_s = DEFINE_DEADLINE_S
         self._connected_in: tuple[int, int] | None = None
         self._set_up_in: tuple[int, int] | None = None
         self._is_stuck = False
@@ -40,7 +41,7 @@ class IndiDevice:
     async def connect(self) -> None:
         """Connect the driver and set the device up. If the driver is stuck, disconnect it first."""
         if self._is_stuck:
-            await self._disconnect_driver()
+            await self.disconnect_driver()
         await self.connect_driver()
         life = self._life
         await self.set_up()
@@ -73,13 +74,13 @@ class IndiDevice:
         DeviceError
             If the driver cannot be reached.
         """
-        if self._connected_in != self._life or not self._driver_connected():
+        if self._connected_in != self._life or not self.has_connected_driver():
             await self.connect_driver()
 
     @property
     def is_ready(self) -> bool:
         """True while the last set-up is valid."""
-        return self._set_up_in == self._life and not self._is_stuck and self._driver_connected()
+        return self._set_up_in == self._life and not self._is_stuck and self.has_connected_driver()
 
     def give_up_connection(self) -> None:
         """Mark the driver as stuck, so that it is reconnected to its hardware before its next use."""
@@ -97,7 +98,7 @@ class IndiDevice:
         self.give_up_connection()
         await self.ensure_ready()
 
-    async def _disconnect_driver(self) -> None:
+    async def disconnect_driver(self) -> None:
         """Disconnect the driver from its hardware.
 
         Raises
@@ -106,7 +107,7 @@ class IndiDevice:
             If the driver does not answer, or the server is missing.
         """
         await self.link.wait_connected()
-        if self._driver_connected():
+        if self.has_connected_driver():
             try:
                 await self.link.choose(self._name, "CONNECTION", "DISCONNECT")
             except (DeviceTimeoutError, SettingRefusedError) as error:
@@ -115,7 +116,8 @@ class IndiDevice:
                 ) from error
         self._is_stuck = False
 
-    def _driver_connected(self) -> bool:
+    def has_connected_driver(self) -> bool:
+        """Return True if the driver is connected to its hardware."""
         prop = self.link.mirror.find(self._name, "CONNECTION")
         return prop is not None and prop.values.get("CONNECT") is True
 
@@ -139,11 +141,11 @@ class IndiDevice:
                 f"is not known to {self.link.server}, which has {known}",
                 "Is its driver running, and does the name in the configuration match one of these?",
             ) from None
-        if not self._driver_connected():
+        if not self.has_connected_driver():
             await self._connect_hardware()
         for name in self.awaited:
-            await self.link.wait_property(self._name, name, DEFINE_DEADLINE_S)
-        await self._settle()
+            await self.link.wait_property(self._name, name, self.define_deadline_s)
+        await self.settle()
         self._connected_in = self._life
 
     async def _connect_hardware(self) -> None:
@@ -156,7 +158,7 @@ class IndiDevice:
                 self._name, f"cannot be connected: {error.what}", "Is it plugged in and powered?"
             ) from error
 
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
         """Wait until no further property has been defined for `QUIET_S`."""
         while True:
             known = len(self.link.mirror.properties(self._name))
@@ -190,6 +192,14 @@ class IndiDevice:
         found = dialects.find(self.link.mirror, self._name, spellings)
         limits = None if found is None else found[0].limits.get(found[1])
         return limits if limits is not None and limits.maximum > limits.minimum else None
+
+    def settable(self, spellings: tuple[Spelling, ...]) -> Limits | None:
+        """Return the values that a numeric control can be given, which for a read-only control is its present value.
+
+        None if there is no such control, or its range is unknown.
+        """
+        shown = self.number(spellings)
+        return self.limits(spellings) if shown is None or self.has(spellings) else Limits(shown, shown)
 
     def has(self, spellings: tuple[Spelling, ...]) -> bool:
         """Return True if the device has the control and the control can be set."""

@@ -28,12 +28,8 @@ LONGEST_BACKOFF_S = 10.0
 PING_PERIOD_S = 10.0
 PING_DEADLINE_S = 20.0
 LINE_LIMIT_BYTES = 1 << 20
-TAKEN: dict[str, frozenset[State]] = {
-    # Some drivers show a switch vector as Idle when it is off.
-    "switch": frozenset({"ok", "idle"}),
-    "number": frozenset({"ok"}),
-    "text": frozenset({"ok"}),
-}
+TAKEN: frozenset[State] = frozenset({"ok", "idle"})
+"""Some drivers show a switch vector as Idle when it is off, and some panels answer a brightness in Idle."""
 
 
 class IndiLink:
@@ -216,11 +212,11 @@ class IndiLink:
         name: str,
         values: Mapping[str, Value],
         deadline_s: float = 10.0,
-        good_states: frozenset[State] | None = None,
+        good_states: frozenset[State] = TAKEN,
     ) -> Property:
         """Command new values, wait until the driver shows them in a good state, and return the property.
 
-        `good_states` replaces the usual good states of the property's kind, for drivers that use Busy differently.
+        `good_states` are the states in which the values count, for drivers that use Busy differently.
 
         Raises
         ------
@@ -238,7 +234,7 @@ class IndiLink:
             if prop.state == "alert":
                 message = self.mirror.message_since(device, sent)
                 raise SettingRefusedError(device, f"{name} refused {_words(values)}" + in_brackets(message))
-            return prop if prop.state in (good_states or TAKEN[prop.kind]) and _shows(prop, values) else None
+            return prop if prop.state in good_states and _shows(prop, values) else None
 
         return await self.wait(device, taken, deadline_s, f"{name} = {_words(values)}")
 

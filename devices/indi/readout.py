@@ -1,5 +1,7 @@
 """The readout settings of a camera behind INDI: gain, offset, binning, readout mode and region."""
 
+import math
+
 from coldframe.config.frames import ReadoutSettings
 from coldframe.devices.errors import NotSupportedError, SettingRefusedError
 from coldframe.devices.indi import dialects
@@ -28,9 +30,22 @@ def camera_property(device: IndiDevice, name: str) -> Property:
 
 
 def sensor_shape(camera: IndiDevice) -> tuple[int, int]:
-    """Return the height and width of the unbinned sensor in pixels."""
+    """Return the height and width of the unbinned sensor in pixels.
+
+    Raises
+    ------
+    NotSupportedError
+        If the driver does not know the size. Drivers of DSLRs learn it from the first exposure.
+    """
     info = camera_property(camera, "CCD_INFO")
-    return round(info.number("CCD_MAX_Y")), round(info.number("CCD_MAX_X"))
+    height, width = info.number("CCD_MAX_Y"), info.number("CCD_MAX_X")
+    if not (1 <= height < math.inf and 1 <= width < math.inf):
+        raise NotSupportedError(
+            camera.name,
+            "its driver does not know the size of the sensor yet (CCD_INFO)",
+            "Take one frame with another program, or enter the size in CCD_INFO, then start again.",
+        )
+    return round(height), round(width)
 
 
 class IndiReadout:
@@ -77,16 +92,26 @@ class IndiReadout:
         device, wanted = self._device, self.wanted
         if wanted.readout_mode is not None:
             await self._set_mode(wanted.readout_mode)
-        if wanted.gain is not None:
-            await device.set(dialects.GAIN, wanted.gain)
-        if wanted.offset is not None:
-            await device.set(dialects.OFFSET, wanted.offset)
+        await self._order("gain", dialects.GAIN, wanted.gain)
+        await self._order("offset", dialects.OFFSET, wanted.offset)
         binning = self._binning()
         if binning is not None and binning.writable:
             await device.link.set(device.name, binning.name, {"HOR_BIN": wanted.binning, "VER_BIN": wanted.binning})
         elif wanted.binning != 1:
             raise NotSupportedError(device.name, "cannot bin")
         await self._reset_region()
+
+    async def _order(self, what: str, control: tuple[dialects.Spelling, ...], wanted: float | None) -> None:
+        """Set a control if a value is wanted. A read-only control must already have this value."""
+        device, shown = self._device, self._device.number(control)
+        if wanted is None:
+            return
+        if shown is None or device.has(control):
+            await device.set(control, wanted)
+        elif not math.isclose(shown, wanted, rel_tol=1e-5, abs_tol=1e-6):
+            raise SettingRefusedError(
+                device.name, f"has a fixed {what} of {shown:g}, which cannot be set to {wanted:g}"
+            )
 
     def read_back(self) -> ReadoutSettings:
         """Return the settings that the driver shows."""

@@ -59,7 +59,8 @@ def simulate(
 def devices(host: HostOption = "127.0.0.1", port: PortOption = 7624) -> None:
     """List the devices of an INDI server, with the controls that coldframe can use and those that are missing.
 
-    The command connects all drivers, because drivers define their controls only when connected.
+    The command connects all drivers, because drivers define their controls only when connected, and then disconnects
+    those that it connected.
     """
     from coldframe.cli.devices import list_devices
 
@@ -70,6 +71,12 @@ def init(
     config: ConfigOption = None,
     host: HostOption = "127.0.0.1",
     port: PortOption = 7624,
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Camera to use if the server has several; default: a cooled one, then the largest."
+        ),
+    ] = None,
 ) -> None:
     """Write a commented configuration for the devices of an INDI server.
 
@@ -77,7 +84,7 @@ def init(
     """
     from coldframe.cli.init import write_config
 
-    raise typer.Exit(write_config(config, host, port))
+    raise typer.Exit(write_config(config, host, port, camera))
 
 
 def safe(

@@ -13,6 +13,7 @@ from coldframe.capture.events.values import Topic
 from coldframe.capture.rig.safe_state import ABORT_DEADLINE_S, LAMP_DEADLINE_S, PATIENCE_S, SafeState
 from coldframe.capture.rig.temperature import cool
 from coldframe.config.settings import Settings
+from coldframe.config.tables.rig import CoverSettings
 from coldframe.devices.errors import DeviceError, DeviceLostError
 from coldframe.devices.flat_panel import CoverState
 from coldframe.devices.rig import Rig
@@ -87,6 +88,15 @@ async def test_the_steps_have_an_order(tmp_path: Path) -> None:
     assert not seen.panel.state().lit
     assert seen.panel.state().cover is CoverState.CLOSED
     assert is_off(seen)
+
+
+async def test_a_separate_cover_is_moved_as_configured(tmp_path: Path) -> None:
+    settings = OFF.model_copy(update={"cover": CoverSettings(device="Dust Cap", at_end="open")})
+    seen = await scene(tmp_path, settings)
+    orders = list[str]()
+    rig = replace(seen.context.rig, cover=Orders(seen.panel, orders, {}), panel=None)
+    assert await SafeState(settings, rig, seen.context.events, seen.context.clock).reach() == ()
+    assert orders == ["open_cover"]
 
 
 async def test_a_warm_up_comes_before_the_cooler_is_switched_off(tmp_path: Path) -> None:

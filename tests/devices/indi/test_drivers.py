@@ -16,6 +16,7 @@ from coldframe.devices.indi import readout as readout_module
 from coldframe.devices.indi.camera import BLOB_VECTOR, IndiCamera
 from coldframe.devices.indi.link import IndiLink
 from coldframe.devices.indi.mirror import Property
+from coldframe.devices.indi.pixels import blob_channel
 from coldframe.devices.indi.pixels.blob_channel import ServerAddress
 from tests.devices.indi.fake_server import (
     CAMERA,
@@ -265,6 +266,36 @@ async def test_a_frame_older_than_its_order_is_refused_on_this_machine(server: F
         await level(camera)
     finally:
         await camera.close()
+
+
+async def test_the_local_socket_of_a_different_server_is_not_used(
+    server: FakeServer, link: IndiLink, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two servers on one machine may have cameras of the same name, such as two simulators."""
+    monkeypatch.setattr(blob_channel, "CONNECT_DEADLINE_S", 0.5)
+    async with FakeServer() as other:
+        address = ServerAddress("127.0.0.1", server.port, unix_socket=await other.listen_locally())
+        camera = IndiCamera(link, CAMERA, address, readout_deadline_s=PATIENCE_S)
+        await camera.connect()
+        try:
+            assert camera.transport == "TCP"
+            assert await level(camera) == 500
+        finally:
+            await camera.close()
+    assert "belongs to a different server" in caplog.text
+
+
+async def test_the_local_socket_in_the_servers_command_line_is_used(
+    server: FakeServer, link: IndiLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The INDI web manager gives its server a socket of another name."""
+    name = await server.listen_locally()
+    monkeypatch.setattr(blob_channel, "local_sockets", lambda _port: (name,))
+    address = ServerAddress("127.0.0.1", server.port, unix_socket="/tmp/coldframe-no-such-server")
+    camera = IndiCamera(link, CAMERA, address, readout_deadline_s=PATIENCE_S)
+    await camera.connect()
+    assert camera.transport == "unix socket"
+    await camera.close()
 
 
 @pytest.mark.usefixtures("time_for_late_frames")

@@ -132,6 +132,14 @@ def test_each_dialect_is_understood(
     assert dialects.value_of(mirror, "Camera", row) == value
 
 
+def test_an_element_matches_by_its_label() -> None:
+    controls = event("CCD_CONTROLS", {"CONTROL_GAIN": 30.0, "CONTROL_OFFSET": 10.0})
+    controls["labels"] = {"CONTROL_GAIN": "Gain", "CONTROL_OFFSET": "Offset"}
+    mirror = mirror_of(controls)
+    assert dialects.value_of(mirror, "Camera", dialects.GAIN) == 30.0
+    assert dialects.value_of(mirror, "Camera", dialects.OFFSET) == 10.0
+
+
 def shows(kind: str, shown: Value, wanted: Value) -> bool:
     prop = mirror_of(event("P", {"x": shown}, kind=kind)).find("Camera", "P")
     assert prop is not None
