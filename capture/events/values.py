@@ -67,6 +67,7 @@ class Topic(StrEnum):
     LAMP_BY_HAND = "lamp-by-hand"
     COVER = "cover"
     COOLER = "cooler"
+    SETPOINT = "setpoint"
     AUXILIARY = "auxiliary"
     GAIN = "gain"
     FILTER = "filter"

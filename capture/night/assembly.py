@@ -100,7 +100,7 @@ async def assembled_night(
     deadline
         Time by which the last frame must be complete; None for no deadline. The warm-up may end later.
     words
-        Words of the lights that the night's frames take over; None without lights.
+        Words of the lights that the night's frames take over; None if the sets were not planned for lights.
     safe_state
         Makes the rig safe at the end; None for the default `SafeState`.
     """
@@ -131,5 +131,16 @@ def night_context(
     saved = files.earlier.saved if files.earlier is not None else SavedFrames(files.folder)
     # `Steering` follows the night through its events, so it is created before the first event.
     steering = Steering(events, clock)
-    words = words or LightWords()
-    return NightContext(settings, rig, files.folder, events, clock, Retries(), saved, steering, deadline, words)
+    return NightContext(
+        settings,
+        rig,
+        files.folder,
+        events,
+        clock,
+        Retries(),
+        saved,
+        steering,
+        deadline,
+        words or LightWords(),
+        is_for_lights=words is not None,
+    )

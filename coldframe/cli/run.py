@@ -205,7 +205,8 @@ class _Run:
         # The report reads the whole journal, so it is made after journal and screen are closed.
         resources.push_async_callback(self._report, folder)
         deadline = self.request.deadline(settings, self.asked, clock.now())
-        night = assembled_night(settings, rig, files, events, clock, deadline=deadline, words=plan.words)
+        words = None if plan.lights is None else plan.words
+        night = assembled_night(settings, rig, files, events, clock, deadline=deadline, words=words)
         assembled = await resources.enter_async_context(night)
         unwatched = await _watched(resources, settings, events, assembled.steering)
         await resources.enter_async_context(self.screen.shown(events, assembled.steering))
