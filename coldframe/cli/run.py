@@ -26,6 +26,7 @@ from coldframe.capture.planning.lights_for_rig import RigSnapshot
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.preflight import UnfitPlanError, require_fit
 from coldframe.capture.planning.read_lights import NoLightsError
+from coldframe.capture.planning.set_choice import ChoiceError
 from coldframe.capture.rig.safe_state import SafeState
 from coldframe.capture.session.hooks import HookFailedError, Hooks
 from coldframe.capture.session.steering import Steering
@@ -35,7 +36,7 @@ from coldframe.capture.threads import in_thread
 from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.night_log import log_to
-from coldframe.cli.plan import NightPlan, NightRequest, plan_for
+from coldframe.cli.plan import NOTHING_TO_SHOOT, NightPlan, NightRequest, plan_for
 from coldframe.cli.remote_subscribers import RemoteSubscribers
 from coldframe.cli.report import report_after
 from coldframe.cli.screen import Screen
@@ -65,6 +66,7 @@ BAD_INPUT = (
     NotDurableError,
     BrokerSetupError,
     NotifySetupError,
+    ChoiceError,
 )
 QUIET_PATIENCE_S = 10.0
 """Longest wait for a lost device before the run begins; during the run, the wait is longer."""
@@ -165,11 +167,11 @@ class _Run:
             if self.abandoned:
                 await self._quieted(settings, rig)
             await rig.connect()
-            plan = await in_thread(plan_for, settings, self.request.lights, rig_now(rig))
+            plan = await in_thread(plan_for, settings, self.request, rig_now(rig))
             _print_plan(plan, self.request, settings)
             if not plan.settings.sets:
                 return ExitCode.DONE
-            files = await self._files(plan.settings, rig, fresh=fresh)
+            files = await self._files(plan.settings, rig, fresh=fresh or self.request.redo)
             assembled = await self._assemble(resources, plan, rig, files, strays)
             try:
                 return EXIT_CODES[await assembled.night.run()]
@@ -256,12 +258,14 @@ async def _watched(
 
 
 def rig_now(rig: Rig) -> RigSnapshot:
-    """Return the filters, readout modes and sensor temperature that a connected rig reports."""
+    """Return the filters, readout modes, sensor temperature and state of the cooler that a connected rig reports."""
+    thermals = rig.camera.thermals()
     return RigSnapshot(
         filters=rig.wheel.filters if rig.wheel else None,
         in_beam=rig.wheel.current if rig.wheel else None,
         readout_modes=rig.camera.features.readout_modes,
-        sensor_c=rig.camera.thermals().sensor_c,
+        sensor_c=thermals.sensor_c,
+        cooler_on=thermals.cooler_on,
     )
 
 
@@ -269,7 +273,7 @@ def _print_plan(plan: NightPlan, request: NightRequest, configured: Settings) ->
     if plan.for_lights is None:
         return
     if not plan.settings.sets:
-        print("nothing to shoot: the library has everything that these lights need", file=sys.stderr)
+        print(NOTHING_TO_SHOOT, file=sys.stderr)
     elif configured.sets and (request.config is not None or not request.simulate):
         print(
             f"ignoring the configured [[sets]]: the lights in {request.lights} determine what is shot", file=sys.stderr
