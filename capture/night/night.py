@@ -15,8 +15,10 @@ from coldframe.capture.events.kinds import (
     StepStarted,
 )
 from coldframe.capture.events.values import (
+    UNKNOWN_ORIGIN,
     AbortedBy,
     NightOutcome,
+    Origin,
     Severity,
     SkippedBy,
     StepOutcome,
@@ -53,13 +55,21 @@ class Night:
         Makes the rig safe at the end.
     earlier
         Results of an unfinished run of this night; None for a new night.
+    origin
+        The rig and the choice of its sets, by which a later run recognises this night.
     """
 
     def __init__(
-        self, context: NightContext, learned: LearnedFlats, safe_state: SafeState, earlier: EarlierRun | None = None
+        self,
+        context: NightContext,
+        learned: LearnedFlats,
+        safe_state: SafeState,
+        earlier: EarlierRun | None = None,
+        origin: Origin = UNKNOWN_ORIGIN,
     ) -> None:
         self._context = context
         self._earlier = earlier
+        self._origin = origin
         self._learned = learned
         self._safe_state = safe_state
         self._progress = PlanProgress(context, earlier)
@@ -143,6 +153,7 @@ class Night:
                 height=features.height,
                 steps=self._progress.announced_steps(),
                 is_resumed=self._earlier is not None,
+                origin=self._origin,
             )
         )
         publish_panel(context)

@@ -7,20 +7,21 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from socket import gethostname
 from typing import Any
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import Notice
 from coldframe.capture.events.stream import EventStream
-from coldframe.capture.events.values import NightOutcome, Severity
+from coldframe.capture.events.values import NightOutcome, Origin, Severity
 from coldframe.capture.host.rig_lock import RigInUseError, rig_locked
 from coldframe.capture.host.systemd import ServiceWatch
 from coldframe.capture.monitoring.notifications.sending import NotifySetupError
 from coldframe.capture.monitoring.watching.server import WatchServer
 from coldframe.capture.night.assembly import AssembledNight, NightFiles, assembled_night, open_night_files
 from coldframe.capture.night.end_of_night import end_of_night
-from coldframe.capture.night.resuming import unfinished_night
+from coldframe.capture.night.resuming import later_nights, unfinished_night
 from coldframe.capture.planning.disk_space import free_bytes, require_room
 from coldframe.capture.planning.lights_for_rig import RigSnapshot
 from coldframe.capture.planning.night_plan import plan_night
@@ -70,6 +71,11 @@ BAD_INPUT = (
 )
 QUIET_PATIENCE_S = 10.0
 """Longest wait for a lost device before the run begins; during the run, the wait is longer."""
+
+LATER_NIGHT = (
+    "{} is unfinished and has a later date, because the clock was wrong then or is wrong now: it is not resumed. To "
+    "resume it, end this run and rename the folder to the date of this evening"
+)
 
 OPEN_SERVER = (
     "the INDI server {} is on another machine: INDI has neither passwords nor encryption, so anyone who can reach it "
@@ -189,10 +195,18 @@ class _Run:
         """Check that the plan suits the rig and the disk, and only then open the night's folder."""
         steps, storage, started = plan_night(settings), settings.storage.folder, self.clock.now()
         require_fit(steps, rig.camera.features, rig.wheel.filters if rig.wheel else None)
-        unfinished = None if fresh else await in_thread(unfinished_night, storage, started, rig.camera.name)
+        origin = self._origin(settings, rig)
+        unfinished = None if fresh else await in_thread(unfinished_night, storage, started, rig.camera.name, origin)
         there_bytes = await in_thread(free_bytes, storage) + (unfinished.raw_bytes() if unfinished else 0)
         require_room(steps, rig.camera.features, storage, there_bytes)
-        return await in_thread(open_night_files, storage, unfinished, settings, started)
+        return await in_thread(open_night_files, storage, unfinished, settings, started, origin)
+
+    def _origin(self, settings: Settings, rig: Rig) -> Origin:
+        """Return the rig and the choice of its sets, from which later runs recognise the night."""
+        server = f"{gethostname() if settings.server.is_local else settings.server.host.lower()}:{settings.server.port}"
+        # The server of a simulated rig has another port in each run.
+        server = server if self.request.simulate is None else f"simulated {self.request.simulate}"
+        return Origin(server, rig.camera.features.serial, is_partial=bool(self.request.choices))
 
     async def _assemble(
         self, resources: AsyncExitStack, plan: NightPlan, rig: Rig, files: NightFiles, strays: StrayFrames
@@ -223,6 +237,11 @@ class _Run:
         self.hooks.publish_results(events)
         if not settings.server.is_local:
             events.publish(Notice(clock.now(), Severity.WARNING, OPEN_SERVER.format(settings.server.host)))
+        later = await in_thread(
+            later_nights, folder.path.parent, clock.now(), rig.camera.name, self._origin(settings, rig)
+        )
+        for night_folder in later:
+            events.publish(Notice(clock.now(), Severity.WARNING, LATER_NIGHT.format(night_folder.path)))
         for note in (*self.abandoned, *plan.notes):
             events.publish(Notice(clock.now(), Severity.INFO, note))
         return assembled
