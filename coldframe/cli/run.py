@@ -36,7 +36,7 @@ from coldframe.capture.storage.stray_frames import StrayFrames
 from coldframe.capture.threads import in_thread
 from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.night_log import log_to
+from coldframe.cli.night_log import NightLog
 from coldframe.cli.plan import NOTHING_TO_SHOOT, NightPlan, NightRequest, plan_for
 from coldframe.cli.remote_subscribers import RemoteSubscribers
 from coldframe.cli.report import report_after
@@ -130,17 +130,18 @@ async def _run(
     """Wait for the end of the imaging session if requested, then shoot, with the hooks before and after."""
     remote = RemoteSubscribers.prepare(settings)
     clock = NightClock()
-    asked = clock.now()
+    asked, waited = clock.now(), ()
     if watch and request.lights is not None:
         waiting = EventStream()
         waiting.subscribe(screen.lines())
-        await end_of_night(request.lights, settings.lights, settings.site, waiting, clock)
+        reason = await end_of_night(request.lights, settings.lights, settings.site, waiting, clock)
+        waited = (f"lights finished: {reason}",)
     hooks = Hooks(settings.hooks, clock)
     # A simulated rig needs no lock, because no other run uses it.
     with nullcontext(()) if request.simulate is not None else rig_locked(settings.server) as abandoned:
         try:
             await hooks.before()
-            run = _Run(request, screen, service, remote, hooks, clock, asked, abandoned)
+            run = _Run(request, screen, service, remote, hooks, clock, asked, waited, abandoned)
             code = await run.shoot(settings, fresh=fresh)
         finally:
             await _run_after(hooks)
@@ -151,7 +152,7 @@ async def _run(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One run: the user's request and its time, the observers, and notes about an earlier run that crashed."""
+    """One run: the request and its time, the observers, and notes about the wait and an earlier run that crashed."""
 
     request: NightRequest
     screen: Screen
@@ -160,6 +161,7 @@ class _Run:
     hooks: Hooks
     clock: NightClock
     asked: datetime
+    waited: tuple[str, ...]
     abandoned: tuple[str, ...]
 
     async def shoot(self, settings: Settings, *, fresh: bool) -> ExitCode:
@@ -217,7 +219,7 @@ class _Run:
         events.subscribe(self.service.observe)
         events.subscribe_beats(self.service.beat)
         # The log is closed last, because the resources below may still log while they close.
-        resources.enter_context(log_to(folder.path / "coldframe.log"))
+        events.subscribe(resources.enter_context(NightLog(folder.path / "coldframe.log")))
         # The report reads the whole journal, so it is made after journal and screen are closed.
         resources.push_async_callback(self._report, folder)
         deadline = self.request.deadline(settings, self.asked, clock.now())
@@ -242,7 +244,7 @@ class _Run:
         )
         for night_folder in later:
             events.publish(Notice(clock.now(), Severity.WARNING, LATER_NIGHT.format(night_folder.path)))
-        for note in (*self.abandoned, *plan.notes):
+        for note in (*self.waited, *self.abandoned, *plan.notes):
             events.publish(Notice(clock.now(), Severity.INFO, note))
         return assembled
 
