@@ -120,8 +120,8 @@ def _progress(folder: NightFolder, camera: str, origin: Origin) -> _Progress:
     if any(started.camera != camera or not started.origin.is_same_rig(origin) for started, _ in runs):
         return _Progress.OF_ANOTHER_RUN
     of_all_sets = [each for each in runs if not each[0].origin.is_partial]
-    ended = (of_all_sets or runs or [(None, None)])[-1][1]
-    if ended is None or ended.outcome is not NightOutcome.COMPLETE:
+    endings = [ended for _, ended in of_all_sets or runs]
+    if not endings or endings[-1] is None or endings[-1].outcome is not NightOutcome.COMPLETE:
         return _Progress.UNFINISHED
     return _Progress.WHOLE if of_all_sets else _Progress.PARTIAL
 

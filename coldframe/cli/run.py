@@ -130,7 +130,8 @@ async def _run(
     """Wait for the end of the imaging session if requested, then shoot, with the hooks before and after."""
     remote = RemoteSubscribers.prepare(settings)
     clock = NightClock()
-    asked, waited = clock.now(), ()
+    asked = clock.now()
+    waited: tuple[str, ...] = ()
     if watch and request.lights is not None:
         waiting = EventStream()
         waiting.subscribe(screen.lines())
