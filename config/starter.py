@@ -28,6 +28,7 @@ from coldframe.config.tables.values import DifferentNames, Gain, Setpoint
 _COMMENT_WIDTH = 100
 # Most cooled cameras reach this setpoint on most nights, and their dark current is negligible there.
 _USUAL_SETPOINT_C = -10.0
+_FALLBACK_C = (-5.0, 0.0, 5.0, 10.0)
 _FINITE = ConfigDict(allow_inf_nan=False)
 _GAIN = TypeAdapter(Gain, config=_FINITE)
 _SETPOINT = TypeAdapter(Setpoint, config=_FINITE)
@@ -119,7 +120,7 @@ def starter_config(survey: RigSurvey) -> str:
         _panel(survey),
         *_cover(survey),
         _wheel(survey, filters),
-        _table("cooling", CoolingSettings, {}),
+        _cooling(survey),
         _table("flats", FlatSettings, {}, leave_out=("filters",)),
         _filter_example(filters),
         _table("storage", StorageSettings, {}),
@@ -165,6 +166,14 @@ def _camera(survey: RigSurvey) -> str:
         notes["setpoint_c"] = f"This camera: {low:g} to {high:g}. Choose a value that it reaches on warm nights."
         chosen["setpoint_c"] = nearest if _fits(_SETPOINT, nearest) else _USUAL_SETPOINT_C
     return _table("camera", CameraSettings, chosen, notes)
+
+
+def _cooling(survey: RigSurvey) -> str:
+    """Return the table [cooling]. On warm nights, the setpoint falls back to warmer ones that the cooler accepts."""
+    if survey.setpoint_c is None:
+        return _table("cooling", CoolingSettings, {})
+    low, high = survey.setpoint_c
+    return _table("cooling", CoolingSettings, {"fallback_c": [each for each in _FALLBACK_C if low <= each <= high]})
 
 
 def _panel(survey: RigSurvey) -> str:

@@ -55,7 +55,7 @@ class CameraFeatures:
     cfa_pattern
         Colour filter array, such as "RGGB", starting at the frame's first pixel; None for a mono camera.
     serial
-        The camera's serial number or the driver's device name.
+        The camera's serial number; empty if the driver does not report it.
     """
 
     width: int

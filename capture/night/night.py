@@ -15,8 +15,10 @@ from coldframe.capture.events.kinds import (
     StepStarted,
 )
 from coldframe.capture.events.values import (
+    UNKNOWN_ORIGIN,
     AbortedBy,
     NightOutcome,
+    Origin,
     Severity,
     SkippedBy,
     StepOutcome,
@@ -33,7 +35,7 @@ from coldframe.capture.rig.safe_state import SafeState
 from coldframe.capture.rig.temperature import thermometer
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.session.retry_budget import ContestedError
-from coldframe.capture.steps import SkyStep, Step, WarmStep
+from coldframe.capture.steps import CoolStep, SkyStep, Step, WarmStep
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.rig import Rig
 
@@ -53,19 +55,28 @@ class Night:
         Makes the rig safe at the end.
     earlier
         Results of an unfinished run of this night; None for a new night.
+    origin
+        The rig and the choice of its sets, by which a later run recognises this night.
     """
 
     def __init__(
-        self, context: NightContext, learned: LearnedFlats, safe_state: SafeState, earlier: EarlierRun | None = None
+        self,
+        context: NightContext,
+        learned: LearnedFlats,
+        safe_state: SafeState,
+        earlier: EarlierRun | None = None,
+        origin: Origin = UNKNOWN_ORIGIN,
     ) -> None:
         self._context = context
         self._earlier = earlier
+        self._origin = origin
         self._learned = learned
         self._safe_state = safe_state
         self._progress = PlanProgress(context, earlier)
         self._runner = StepRunner(context, learned, self._progress)
         self._memory = MemoryWatch(context)
-        self._missing: list[str] = []
+        self._missing: dict[str, list[str]] = {}
+        self._not_cooled: list[str] = []
 
     async def run(self) -> NightOutcome:
         """Run all steps, then make the rig safe.
@@ -121,9 +132,12 @@ class Night:
         await self._safe_state.reach_but_cooler()
 
     def _result(self) -> tuple[NightOutcome, str]:
-        if self._missing:
-            return NightOutcome.INCOMPLETE, "missing: " + "; ".join(self._missing)
-        return NightOutcome.COMPLETE, "all planned masters were made"
+        if not self._missing and not self._not_cooled:
+            return NightOutcome.COMPLETE, "all planned masters were made"
+        missing = [f"{', '.join(titles)} ({reason})" for reason, titles in self._missing.items()]
+        return NightOutcome.INCOMPLETE, "; ".join(
+            self._not_cooled + ([f"missing: {'; '.join(missing)}"] if missing else [])
+        )
 
     def _publish_start(self) -> None:
         context, rig = self._context, self._context.rig
@@ -139,6 +153,7 @@ class Night:
                 height=features.height,
                 steps=self._progress.announced_steps(),
                 is_resumed=self._earlier is not None,
+                origin=self._origin,
             )
         )
         publish_panel(context)
@@ -167,8 +182,10 @@ class Night:
                 # If a device failed during the cancellation, its error has replaced the CancelledError.
                 raise asyncio.CancelledError from error
             outcome, reason = StepOutcome.FAILED, str(error)
-        if outcome is not StepOutcome.DONE:
-            self._missing.append(f"{step.title} ({reason})")
+        if outcome is not StepOutcome.DONE and isinstance(step, CoolStep):
+            self._not_cooled.append(reason)
+        elif outcome is not StepOutcome.DONE:
+            self._missing.setdefault(reason, []).append(step.title)
         context.publish(StepEnded(context.clock.now(), number, outcome, reason, skipped_by))
         # After a power cut, the run that resumes this night needs everything that the next step relies on.
         await context.events.flush()

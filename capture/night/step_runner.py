@@ -50,7 +50,7 @@ class StepRunner:
         self._sky = SkySets(context, learned)
 
     async def run(self, number: int, step: Step) -> None:
-        """Run the given step. If the sensor becomes too warm during a set, shoot the rest at a warmer setpoint.
+        """Run the given step. If the sensor becomes too warm during a set, shoot the rest at a setpoint within reach.
 
         Raises
         ------
@@ -69,11 +69,11 @@ class StepRunner:
         try:
             await self._run(number, step)
         except OutOfReachError as error:
-            reached_c = await self._cooling.fall_back(number, error)
+            sentence = await self._cooling.fall_back(number, error)
             moved = self._progress.steps[number - 1]
             if moved != step:
                 await self._run(number, moved)
-            raise StepFailedError(f"{error}; the rest is shot at {reached_c:g} C") from error
+            raise StepFailedError(sentence) from error
 
     async def keep_measurements(self) -> None:
         """Write the night's measurements of the camera to the camera's record."""

@@ -81,6 +81,8 @@ class NightContext:
         Time by which the last frame must be complete; None if there is no deadline.
     words
         Words of the lights' headers that the frames take over.
+    is_for_lights
+        True if the sets were planned for lights, so that darks must have the temperature of the lights.
     lamp, readings, announced
         Shared state of the panel's lamp, the thermometer, and announcements.
     """
@@ -95,6 +97,7 @@ class NightContext:
     steering: Steering
     deadline: datetime | None = None
     words: LightWords = field(default_factory=LightWords)
+    is_for_lights: bool = False
     lamp: Lamp = field(default_factory=Lamp)
     readings: FrozenReading = field(default_factory=FrozenReading)
     announced: Announced = field(default_factory=Announced)

@@ -7,25 +7,27 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from socket import gethostname
 from typing import Any
 
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.capture.clock import NightClock
 from coldframe.capture.events.kinds import Notice
 from coldframe.capture.events.stream import EventStream
-from coldframe.capture.events.values import NightOutcome, Severity
+from coldframe.capture.events.values import NightOutcome, Origin, Severity
 from coldframe.capture.host.rig_lock import RigInUseError, rig_locked
 from coldframe.capture.host.systemd import ServiceWatch
 from coldframe.capture.monitoring.notifications.sending import NotifySetupError
 from coldframe.capture.monitoring.watching.server import WatchServer
 from coldframe.capture.night.assembly import AssembledNight, NightFiles, assembled_night, open_night_files
 from coldframe.capture.night.end_of_night import end_of_night
-from coldframe.capture.night.resuming import unfinished_night
+from coldframe.capture.night.resuming import later_nights, unfinished_night
 from coldframe.capture.planning.disk_space import free_bytes, require_room
 from coldframe.capture.planning.lights_for_rig import RigSnapshot
 from coldframe.capture.planning.night_plan import plan_night
 from coldframe.capture.planning.preflight import UnfitPlanError, require_fit
 from coldframe.capture.planning.read_lights import NoLightsError
+from coldframe.capture.planning.set_choice import ChoiceError
 from coldframe.capture.rig.safe_state import SafeState
 from coldframe.capture.session.hooks import HookFailedError, Hooks
 from coldframe.capture.session.steering import Steering
@@ -35,8 +37,8 @@ from coldframe.capture.threads import in_thread
 from coldframe.cli.covered import UNCOVERED, can_ask, is_covered, must_be_covered
 from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
-from coldframe.cli.night_log import log_to
-from coldframe.cli.plan import NightPlan, NightRequest, plan_for
+from coldframe.cli.night_log import NightLog
+from coldframe.cli.plan import NOTHING_TO_SHOOT, NightPlan, NightRequest, plan_for
 from coldframe.cli.remote_subscribers import RemoteSubscribers
 from coldframe.cli.report import report_after
 from coldframe.cli.screen import Screen
@@ -66,9 +68,15 @@ BAD_INPUT = (
     NotDurableError,
     BrokerSetupError,
     NotifySetupError,
+    ChoiceError,
 )
 QUIET_PATIENCE_S = 10.0
 """Longest wait for a lost device before the run begins; during the run, the wait is longer."""
+
+LATER_NIGHT = (
+    "{} is unfinished and has a later date, because the clock was wrong then or is wrong now: it is not resumed. To "
+    "resume it, end this run and rename the folder to the date of this evening"
+)
 
 OPEN_SERVER = (
     "the INDI server {} is on another machine: INDI has neither passwords nor encryption, so anyone who can reach it "
@@ -124,17 +132,19 @@ async def _run(
     remote = RemoteSubscribers.prepare(settings)
     clock = NightClock()
     asked = clock.now()
+    waited: tuple[str, ...] = ()
     if watch and request.lights is not None:
         waiting = EventStream()
         waiting.subscribe(screen.lines())
-        await end_of_night(request.lights, settings.lights, settings.site, waiting, clock)
+        reason = await end_of_night(request.lights, settings.lights, settings.site, waiting, clock)
+        waited = (f"lights finished: {reason}",)
     hooks = Hooks(settings.hooks, clock)
     # A simulated rig needs no lock, because no other run uses it.
     with nullcontext(()) if request.simulate is not None else rig_locked(settings.server) as abandoned:
         try:
             await hooks.before()
             asks = can_ask() and not watch and request.simulate is None and not screen.wants_json
-            run = _Run(request, screen, service, remote, hooks, clock, asked, abandoned, asks)
+            run = _Run(request, screen, service, remote, hooks, clock, asked, waited, abandoned, asks)
             code = await run.shoot(settings, fresh=fresh)
         finally:
             await _run_after(hooks)
@@ -145,7 +155,7 @@ async def _run(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One run: the user's request and its time, the observers, and notes about an earlier run that crashed.
+    """One run: the request and its time, the observers, and notes about the wait and an earlier run that crashed.
 
     `asks` is True if the user may be asked questions on the terminal.
     """
@@ -157,6 +167,7 @@ class _Run:
     hooks: Hooks
     clock: NightClock
     asked: datetime
+    waited: tuple[str, ...]
     abandoned: tuple[str, ...]
     asks: bool
 
@@ -171,14 +182,14 @@ class _Run:
             if self.abandoned:
                 await self._quieted(settings, rig)
             await rig.connect()
-            plan = await in_thread(plan_for, settings, self.request.lights, rig_now(rig))
+            plan = await in_thread(plan_for, settings, self.request, rig_now(rig))
             _print_plan(plan, self.request, settings)
             if not plan.settings.sets:
                 return ExitCode.DONE
             if self.asks and must_be_covered(plan.settings, rig) and not await is_covered():
                 print("cover the telescope, then start the night again", file=sys.stderr)
                 return ExitCode.BAD_INPUT
-            files = await self._files(plan.settings, rig, fresh=fresh)
+            files = await self._files(plan.settings, rig, fresh=fresh or self.request.redo)
             assembled = await self._assemble(resources, plan, rig, files, strays)
             try:
                 return EXIT_CODES[await assembled.night.run()]
@@ -196,10 +207,18 @@ class _Run:
         """Check that the plan suits the rig and the disk, and only then open the night's folder."""
         steps, storage, started = plan_night(settings), settings.storage.folder, self.clock.now()
         require_fit(steps, rig.camera.features, rig.wheel.filters if rig.wheel else None)
-        unfinished = None if fresh else await in_thread(unfinished_night, storage, started, rig.camera.name)
+        origin = self._origin(settings, rig)
+        unfinished = None if fresh else await in_thread(unfinished_night, storage, started, rig.camera.name, origin)
         there_bytes = await in_thread(free_bytes, storage) + (unfinished.raw_bytes() if unfinished else 0)
         require_room(steps, rig.camera.features, storage, there_bytes)
-        return await in_thread(open_night_files, storage, unfinished, settings, started)
+        return await in_thread(open_night_files, storage, unfinished, settings, started, origin)
+
+    def _origin(self, settings: Settings, rig: Rig) -> Origin:
+        """Return the rig and the choice of its sets, from which later runs recognise the night."""
+        server = f"{gethostname() if settings.server.is_local else settings.server.host.lower()}:{settings.server.port}"
+        # The server of a simulated rig has another port in each run.
+        server = server if self.request.simulate is None else f"simulated {self.request.simulate}"
+        return Origin(server, rig.camera.features.serial, is_partial=bool(self.request.choices))
 
     async def _assemble(
         self, resources: AsyncExitStack, plan: NightPlan, rig: Rig, files: NightFiles, strays: StrayFrames
@@ -210,11 +229,12 @@ class _Run:
         events.subscribe(self.service.observe)
         events.subscribe_beats(self.service.beat)
         # The log is closed last, because the resources below may still log while they close.
-        resources.enter_context(log_to(folder.path / "coldframe.log"))
+        events.subscribe(resources.enter_context(NightLog(folder.path / "coldframe.log")))
         # The report reads the whole journal, so it is made after journal and screen are closed.
         resources.push_async_callback(self._report, folder)
         deadline = self.request.deadline(settings, self.asked, clock.now())
-        night = assembled_night(settings, rig, files, events, clock, deadline=deadline, words=plan.words)
+        words = None if plan.lights is None else plan.words
+        night = assembled_night(settings, rig, files, events, clock, deadline=deadline, words=words)
         assembled = await resources.enter_async_context(night)
         unwatched = await _watched(resources, settings, events, assembled.steering)
         await resources.enter_async_context(self.screen.shown(events, assembled.steering))
@@ -231,7 +251,12 @@ class _Run:
             events.publish(Notice(clock.now(), Severity.WARNING, OPEN_SERVER.format(settings.server.host)))
         if must_be_covered(settings, rig):
             events.publish(Notice(clock.now(), Severity.WARNING, UNCOVERED))
-        for note in (*self.abandoned, *plan.notes):
+        later = await in_thread(
+            later_nights, folder.path.parent, clock.now(), rig.camera.name, self._origin(settings, rig)
+        )
+        for night_folder in later:
+            events.publish(Notice(clock.now(), Severity.WARNING, LATER_NIGHT.format(night_folder.path)))
+        for note in (*self.waited, *self.abandoned, *plan.notes):
             events.publish(Notice(clock.now(), Severity.INFO, note))
         return assembled
 
@@ -266,12 +291,14 @@ async def _watched(
 
 
 def rig_now(rig: Rig) -> RigSnapshot:
-    """Return the filters, readout modes and sensor temperature that a connected rig reports."""
+    """Return the filters, readout modes, sensor temperature and state of the cooler that a connected rig reports."""
+    thermals = rig.camera.thermals()
     return RigSnapshot(
         filters=rig.wheel.filters if rig.wheel else None,
         in_beam=rig.wheel.current if rig.wheel else None,
         readout_modes=rig.camera.features.readout_modes,
-        sensor_c=rig.camera.thermals().sensor_c,
+        sensor_c=thermals.sensor_c,
+        cooler_on=thermals.cooler_on,
     )
 
 
@@ -279,7 +306,7 @@ def _print_plan(plan: NightPlan, request: NightRequest, configured: Settings) ->
     if plan.for_lights is None:
         return
     if not plan.settings.sets:
-        print("nothing to shoot: the library has everything that these lights need", file=sys.stderr)
+        print(NOTHING_TO_SHOOT, file=sys.stderr)
     elif configured.sets and (request.config is not None or not request.simulate):
         print(
             f"ignoring the configured [[sets]]: the lights in {request.lights} determine what is shot", file=sys.stderr

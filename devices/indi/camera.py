@@ -192,8 +192,13 @@ class IndiCamera(IndiDevice):
             setpoint_c=self._cooler.setpoint_limits_c,
             reports_temperature=self._cooler.reports_temperature,
             cfa_pattern=self._cfa_pattern(),
-            serial=self.name,
+            serial=self._serial(),
         )
+
+    def _serial(self) -> str:
+        """Return the serial number; empty if the driver has none, or knows it only after it has found the camera."""
+        serial = str(self.value(dialects.SERIAL) or "").strip()
+        return "" if serial.casefold() == "unknown" else serial
 
     def _cfa_pattern(self) -> str | None:
         """Return the colour filter array, starting at the frame's first pixel; None for a mono camera."""

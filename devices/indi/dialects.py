@@ -71,6 +71,10 @@ READOUT_MODE_SWITCHES = (
 CFA_PATTERN = (Spelling("CCD_CFA", "CFA_TYPE"),)
 CFA_OFFSET_X = (Spelling("CCD_CFA", "CFA_OFFSET_X"),)
 CFA_OFFSET_Y = (Spelling("CCD_CFA", "CFA_OFFSET_Y"),)
+SERIAL = (
+    Spelling("Serial Number", "SN#"),  # ZWO, Player One, SVBONY
+    Spelling("Serial Number", "SN"),
+)
 DRIVER_PROGRAM = (Spelling("DRIVER_INFO", "DRIVER_EXEC"),)
 DRIVER_INTERFACE = (Spelling("DRIVER_INFO", "DRIVER_INTERFACE"),)
 

@@ -60,6 +60,13 @@ def test_the_starter_has_the_surveyed_devices_and_good_practice(path: Path) -> N
     ]
 
 
+@pytest.mark.parametrize(("limits_c", "wanted"), [((-40, 30), (-5, 0, 5, 10)), ((-20, 5), (-5, 0, 5)), (None, ())])
+def test_a_cooler_gets_warmer_setpoints_for_warm_nights(
+    path: Path, limits_c: tuple[float, float] | None, wanted: tuple[float, ...]
+) -> None:
+    assert loaded(path, replace(COMPLETE, setpoint_c=limits_c)).cooling.fallback_c == wanted
+
+
 def test_every_setting_is_explained() -> None:
     unwrapped = " ".join(starter_config(COMPLETE).replace("\n#", "").split())
     tables = ["server", "camera", "panel", "wheel", "cooling", "flats", "storage", "lights", "hooks", "watch"]

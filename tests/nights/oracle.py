@@ -45,6 +45,7 @@ from coldframe.capture.events.values import (
     StepOutcome,
     Topic,
 )
+from coldframe.capture.judging.cooler import GRID_C
 from coldframe.capture.rig.safe_state import (
     ABORT_DEADLINE_S,
     COOLER_DEADLINE_S,
@@ -257,7 +258,8 @@ class Oracle:
         setpoint_c, cooling = frame.header.get("SET-TEMP"), self.run.night.settings.cooling
         if not isinstance(setpoint_c, float | int) or self.run.night.settings.camera.setpoint_c is None:
             return
-        if setpoint_c not in {self.run.night.settings.camera.setpoint_c, *cooling.fallback_c}:
+        planned_c = {self.run.night.settings.camera.setpoint_c, *cooling.fallback_c}
+        if setpoint_c not in planned_c and setpoint_c % GRID_C:
             yield f"{frame.name} was shot at a setpoint of {setpoint_c} C, which nobody planned"
         away_c = max(abs(each - setpoint_c) for each in truth.sensor_c)
         if away_c <= cooling.tolerance_c + TEMPERATURE_SLACK_C:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -111,10 +112,16 @@ def _step(fields: dict[str, object], given_id: str) -> int | None:
 
 
 class CommandGate:
-    """Admits each command once, before it expires."""
+    """Admits each command once, before it expires.
 
-    def __init__(self) -> None:
-        self._seen: OrderedDict[str, None] = OrderedDict()
+    Parameters
+    ----------
+    known
+        Identifiers of commands that earlier runs carried out.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._seen: OrderedDict[str, None] = OrderedDict.fromkeys(known)
 
     @property
     def ids_remembered(self) -> int:

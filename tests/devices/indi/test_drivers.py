@@ -25,6 +25,7 @@ from tests.devices.indi.fake_server import (
     FakeServer,
     blob,
     define_number,
+    define_text,
     exposure,
     fits_bytes,
     number,
@@ -88,6 +89,21 @@ async def test_an_empty_range_counts_as_unknown(server: FakeServer, stranger: In
     assert features.gain is None
     assert features.setpoint_c == Limits(-100, 100)
     assert (features.readout_modes, features.maximum_binning) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("element", "text", "serial"), [("SN#", "1f2e3d", "1f2e3d"), ("SN", "77", "77"), ("SN", "Unknown", "")]
+)
+async def test_the_serial_number_is_read_if_the_driver_has_one(
+    server: FakeServer, stranger: IndiCamera, element: str, text: str, serial: str
+) -> None:
+    server.more = define_text("Serial Number", **{element: text})
+    await stranger.connect()
+    assert stranger.features.serial == serial
+
+
+async def test_a_camera_without_a_serial_number_has_none(camera: IndiCamera) -> None:
+    assert camera.features.serial == ""
 
 
 async def test_connecting_waits_for_the_properties_of_every_camera(server: FakeServer, stranger: IndiCamera) -> None:

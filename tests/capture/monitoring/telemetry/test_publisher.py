@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from coldframe.capture.events.values import PlannedStep, StepType
+from coldframe.capture.monitoring.telemetry.known_commands import KnownCommands
 from coldframe.capture.monitoring.telemetry.outbox import MOST_EVENTS
 from coldframe.config.frames import FrameKind
 from coldframe.config.tables.broker import PASSWORD_VARIABLE
@@ -155,6 +156,19 @@ async def test_commands_are_obeyed_once_and_on_the_thread_of_the_night(broker: M
             await recorder.until(TOPICS.answer, partial(is_refused, text))
         assert steering.commands == ["pause", "skip 2"]
         assert steering.threads == {threading.get_ident()}
+
+
+async def test_a_command_that_an_earlier_run_carried_out_is_refused(broker: Mosquitto, tmp_path: Path) -> None:
+    earlier, later = RecordingSteering(), RecordingSteering()
+    for steering, text in ((earlier, "abort it is"), (later, "used before")):
+        known = KnownCommands(tmp_path / "known.json")
+        night = PublishedNight(settings_for(broker, commands=True), steering, known=known)
+        async with Recorder().recording(broker) as recorder, night.telemetry.publishing():
+            await recorder.until(TOPICS.status, lambda word: word == "online")
+            await send(broker, command("abort"))
+            answer = await recorder.until(TOPICS.answer, lambda answer: answer["id"] == "a1")
+            assert text in answer["text"]
+    assert (earlier.commands, later.commands) == (["abort"], [])
 
 
 async def test_retained_command_is_refused_with_an_answer(broker: Mosquitto) -> None:
