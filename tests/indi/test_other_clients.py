@@ -26,7 +26,7 @@ from tests.indi.servers import (
     wait_until_exposing,
 )
 from tests.indi.test_camera import connected, is_exposing
-from tests.indi.test_real_faults import STOCK, journalled, raw, wait_for_phase
+from tests.indi.test_real_faults import PHASES, STOCK, journalled, raw, wait_for_phase
 from tests.patience import block_until, until
 
 pytestmark = pytest.mark.indi
@@ -111,9 +111,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Futur
         }
 
 
-@pytest.mark.parametrize("phase", NIGHTS)
-def test_a_night_survives_another_client(nights: dict[str, Future[tuple[int, str, Run]]], phase: str) -> None:
-    code, said, run = nights[phase].result()
+def assert_all_frames_are_as_planned(code: int, said: str, run: Run) -> None:
     assert code == 0, said
     frames = {folder: raw(run, folder) for folder in ("biases", "darks", "dark-flats", "flats")}
     assert [len(paths) for paths in frames.values()] == [5, 3, 4, 4], said
@@ -124,6 +122,20 @@ def test_a_night_survives_another_client(nights: dict[str, Future[tuple[int, str
     assert {each["EXPTIME"] for each in headers[1]} == {1.5}
     for each in (header for folder in headers for header in folder):
         assert (each["NAXIS1"], each["NAXIS2"]) == (1280, 1024)
+
+
+@pytest.mark.parametrize("phase", NIGHTS)
+def test_a_night_survives_another_client(nights: dict[str, Future[tuple[int, str, Run]]], phase: str) -> None:
+    assert_all_frames_are_as_planned(*nights[phase].result())
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("kind", MEDDLING)
+def test_a_night_survives_another_client_in_each_phase(tmp_path: Path, kind: str) -> None:
+    with ThreadPoolExecutor(len(PHASES)) as pool:
+        places = [tmp_path / phase.strip().replace(" ", "-") for phase in PHASES]
+        for ended in pool.map(meddled_night, PHASES, [kind] * len(PHASES), places):
+            assert_all_frames_are_as_planned(*ended)
 
 
 @pytest.mark.skipif(shutil.which("faketime") is None, reason="needs the Debian package faketime")

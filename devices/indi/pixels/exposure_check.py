@@ -54,13 +54,14 @@ class ExposureCheck:
         self._countdown, self._exptime = _Report(), _Report()
         self._exposure_s = 0.0
         self._least_left_s = math.inf
-        self._was_restarted = False
+        self._is_foreign: bool | None = None
+        """Whether another client started an exposure; None while the countdown is as it should be."""
 
     def begin(self, exposure_s: float) -> None:
         """Start the check of an exposure that is about to be commanded."""
         self._exposure_s = exposure_s
         self._least_left_s = math.inf
-        self._was_restarted = False
+        self._is_foreign = None
 
     def count_down(self, left_s: float) -> None:
         """Take the remaining time that the driver shows during the exposure, in seconds.
@@ -70,11 +71,13 @@ class ExposureCheck:
         DeviceError
             If more time remains than was requested, so that the running exposure belongs to another client.
         """
-        if left_s > self._exposure_s + ROUNDING_S:
+        is_too_long = left_s > self._exposure_s + ROUNDING_S
+        if self._is_foreign is None and (is_too_long or left_s > self._least_left_s + ROUNDING_S):
+            self._is_foreign = self._countdown.contradicts(differs=True)
+        if is_too_long and self._is_foreign:
             what = f"another client started an exposure of {left_s:.4g} s during the exposure of {self._exposure_s:g} s"
             raise DeviceError(self._device, what, ADVICE)
         if left_s > 0:  # some drivers show 0 until the exposure has started
-            self._was_restarted = self._was_restarted or left_s > self._least_left_s + ROUNDING_S
             self._least_left_s = min(left_s, self._least_left_s)
 
     def check(self, header: Mapping[str, HeaderValue], kind: FrameKind, elapsed_s: float) -> None:
@@ -89,7 +92,9 @@ class ExposureCheck:
             raise FrameDamagedError(
                 self._device, f"sent a frame {elapsed_s:.3f} s after the start of a {self._exposure_s:g} s exposure"
             )
-        if self._countdown.contradicts(differs=self._was_restarted):
+        if self._is_foreign is None:
+            self._countdown.contradicts(differs=False)
+        if self._is_foreign:
             what = f"another client started an exposure during the exposure of {self._exposure_s:g} s"
             raise FrameDamagedError(self._device, what, ADVICE)
         exptime_s = _seconds(header.get("EXPTIME"))

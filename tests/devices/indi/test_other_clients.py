@@ -82,6 +82,18 @@ async def test_a_driver_that_always_states_a_wrong_exptime_costs_two_frames(
         assert await dark(camera) == SHAPE
 
 
+@pytest.mark.usefixtures("time_for_late_frames")
+async def test_a_driver_that_always_counts_down_too_much_costs_two_frames(
+    server: FakeServer, camera: IndiCamera
+) -> None:
+    answer(server, EXPOSURE_S, EXPOSURE_S + 2, 0.1, 1.5)
+    for _ in range(2):
+        with pytest.raises(DeviceError, match=r"an exposure of 2\.3 s"):
+            await dark(camera)
+    for _ in range(2):
+        assert await dark(camera) == SHAPE
+
+
 @pytest.mark.parametrize("exptime_s", [0.0, -1.0, 0.301, None])
 async def test_an_exptime_that_says_nothing_or_is_rounded_is_accepted(
     server: FakeServer, camera: IndiCamera, exptime_s: float | None
