@@ -121,6 +121,8 @@ class Frame:
         Name of the camera.
     header
         FITS cards that the driver wrote, without the structural cards.
+    remarks
+        What the user should know about the camera, such as changes by another client that were undone.
     """
 
     pixels: NDArray[np.uint16]
@@ -132,6 +134,7 @@ class Frame:
     setpoint_c: float | None
     camera: str
     header: Mapping[str, HeaderValue] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

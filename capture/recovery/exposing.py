@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from coldframe.capture.events.kinds import ExposureStarted
+from coldframe.capture.events.values import Severity
 from coldframe.capture.recovery.clock_jump import clock_checked
 from coldframe.capture.recovery.disk_full import wait_for_room
 from coldframe.capture.recovery.pausing import until_resumed
@@ -72,6 +73,8 @@ async def expose_once(
     await ensure_ready(context)
     context.publish(ExposureStarted(context.clock.now(), step, kind, exposure_s))
     frame = await context.rig.camera.expose(kind, exposure_s)
+    for remark in frame.remarks:
+        context.notice(Severity.WARNING, f"{frame.camera}: {remark}")
     if unready := [device.name for device in context.devices if not device.is_ready]:
         verb = "was" if len(unready) == 1 else "were"
         reason = f"shot while {' and '.join(unready)} {verb} lost or changed"

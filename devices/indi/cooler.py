@@ -3,8 +3,8 @@
 from coldframe.devices.camera import Limits, Thermals
 from coldframe.devices.errors import NotSupportedError, SettingRefusedError
 from coldframe.devices.indi import dialects
-from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
-from coldframe.devices.indi.mirror import Property, State
+from coldframe.devices.indi.device import ANY_BUT_ALERT, DEFINE_DEADLINE_S, IndiDevice
+from coldframe.devices.indi.mirror import Property
 
 SENSIBLE_C = Limits(-100.0, 100.0)
 """Range of possible readings. Drivers have been seen to report -300 or -273.15 (indi-3rdparty#1328)."""
@@ -97,8 +97,7 @@ class IndiCooler:
         if device.has(dialects.COOLER_ON) and device.value(dialects.COOLER_ON) is False:
             on = dialects.COOLER_ON[0]
             # Drivers show the cooler as Busy while it cools.
-            states: frozenset[State] = frozenset({"ok", "busy", "idle"})
-            await device.link.set(device.name, on.property, {on.element: True}, good_states=states)
+            await device.link.set(device.name, on.property, {on.element: True}, good_states=ANY_BUT_ALERT)
         spelling = dialects.TEMPERATURE[0]
         sent = device.link.send(device.name, spelling.property, {spelling.element: setpoint_c})
 
@@ -110,7 +109,8 @@ class IndiCooler:
                 raise SettingRefusedError(device.name, f"refused the setpoint {setpoint_c:g} C")
             return prop
 
-        await device.link.wait(device.name, accepted, DEFINE_DEADLINE_S, f"an answer to the setpoint {setpoint_c:g} C")
+        waiting_for = f"an answer to the setpoint {setpoint_c:g} C"
+        await device.link.wait_answer(device.name, spelling.property, accepted, DEFINE_DEADLINE_S, waiting_for)
 
     async def switch_off(self) -> None:
         """Switch the cooler off. A cooler without a switch gets a setpoint that needs no cooling.

@@ -9,12 +9,13 @@ from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, NotSup
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.dialects import Spelling
 from coldframe.devices.indi.link import IndiLink
-from coldframe.devices.indi.mirror import Property, Value
+from coldframe.devices.indi.mirror import Property, State, Value
 
 log = logging.getLogger(__name__)
 
 DEFINE_DEADLINE_S = 10.0
 CONNECT_DEADLINE_S = 60.0
+ANY_BUT_ALERT: frozenset[State] = frozenset({"ok", "busy", "idle"})
 QUIET_S = 1.0
 """Drivers query their hardware while they define properties. A property that takes longer counts as missing."""
 
@@ -29,8 +30,8 @@ class IndiDevice:
         self.link = link
         self._name = name
         self.define_deadline_s = DEFINE_DEADLINE_S
-        self._connected_in: tuple[int, int] | None = None
-        self._set_up_in: tuple[int, int] | None = None
+        self._connected_in: tuple[int, ...] | None = None
+        self._set_up_in: tuple[int, ...] | None = None
         self._is_stuck = False
 
     @property
@@ -48,9 +49,13 @@ class IndiDevice:
         self._set_up_in = life
 
     @property
-    def _life(self) -> tuple[int, int]:
-        """A value that changes whenever the server or the driver restarts and therefore loses all settings."""
-        return self.link.generation, self.link.mirror.removals(self._name)
+    def _life(self) -> tuple[int, ...]:
+        """A value that changes whenever the server or the driver restarts, or the driver is disconnected.
+
+        A driver may then have lost all settings, even if another client connected it again at once.
+        """
+        mirror = self.link.mirror
+        return self.link.generation, mirror.removals(self._name), mirror.disconnections(self._name)
 
     async def set_up(self) -> None:
         """Configure the connected driver."""
@@ -109,7 +114,7 @@ class IndiDevice:
         await self.link.wait_connected()
         if self.has_connected_driver():
             try:
-                await self.link.choose(self._name, "CONNECTION", "DISCONNECT")
+                await self.link.set(self._name, "CONNECTION", {"DISCONNECT": True}, good_states=ANY_BUT_ALERT)
             except (DeviceTimeoutError, SettingRefusedError) as error:
                 raise DeviceLostError(
                     self._name, f"no longer answers ({error.what})", "Check its driver, cable and power."

@@ -92,6 +92,16 @@ CAMERA_DEMANDS = (
     Spelling("CCD_CAPTURE_FORMAT", "INDI_RAW"),  # ToupTek, colour; the alternative is 8-bit RGB
 )
 
+# What it means for the frames if another client changes one of these switches.
+DEMANDS_CHANGED = {
+    "UPLOAD_MODE": "kept on the server's disk",
+    "CCD_TRANSFER_FORMAT": "sent in another file format",
+    "CCD_COMPRESSION": "compressed",
+    "CCD_FAST_TOGGLE": "exposed in series",
+    "CCD_VIDEO_FORMAT": "read out in another pixel format",
+    "CCD_CAPTURE_FORMAT": "read out in another pixel format",
+}
+
 # Bits of DRIVER_INTERFACE (INDI's basedevice.h).
 INTERFACE_CCD = 1 << 1
 INTERFACE_FILTER = 1 << 4

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from coldframe.devices.errors import (
+    DeviceError,
     DeviceLostError,
     DeviceTimeoutError,
     NotSupportedError,
@@ -28,6 +29,8 @@ LONGEST_BACKOFF_S = 10.0
 PING_PERIOD_S = 10.0
 PING_DEADLINE_S = 20.0
 LINE_LIMIT_BYTES = 1 << 20
+OLD_STATE_S = 5.0
+"""Time for the driver to answer a command. Until then, it may repeat the state of the property before the command."""
 TAKEN: frozenset[State] = frozenset({"ok", "idle"})
 """Some drivers show a switch vector as Idle when it is off, and some panels answer a brightness in Idle."""
 
@@ -131,6 +134,7 @@ class IndiLink:
             If `deadline_s` has passed.
         """
         generation, removals = self.generation, self.mirror.removals(device)
+        disconnections = self.mirror.disconnections(device)
 
         def seen_or_lost() -> T | None:
             if (result := seen()) is not None:
@@ -143,6 +147,12 @@ class IndiLink:
                 raise DeviceLostError(
                     device, f"its driver disappeared while waiting for {waiting_for}", "Did the driver crash?"
                 )
+            if self.mirror.disconnections(device) != disconnections:
+                raise DeviceLostError(
+                    device,
+                    f"another client or the driver disconnected it while waiting for {waiting_for}",
+                    "Is its cable plugged in, and does another program use it?",
+                )
             return None
 
         try:
@@ -151,6 +161,50 @@ class IndiLink:
             raise DeviceTimeoutError(
                 device, f"timed out after {deadline_s:g} s while waiting for {waiting_for}"
             ) from None
+
+    def wake(self) -> None:
+        """Check the conditions of all waits, after something has happened that is not an event of the server."""
+        self._watchers.wake()
+
+    async def wait_answer(
+        self, device: str, name: str, taken: Callable[[], T | None], deadline_s: float, waiting_for: str
+    ) -> T:
+        """Wait like `wait` for the driver's answer to a command of property `name` that was sent just now.
+
+        Until the driver reads the command, it may repeat the state in which an earlier command, perhaps of another
+        client, left the property. An error that `taken` raises therefore counts only after the property has shown a
+        different state, or after `OLD_STATE_S`.
+        """
+        before, sent = self.mirror.find(device, name), self.mirror.serial
+        old_state = before.state if before is not None else None
+        errors: list[DeviceError] = []
+        is_answered = is_too_late = False
+
+        def answered() -> T | None:
+            nonlocal is_answered
+            prop = self.mirror.find(device, name)
+            is_answered = is_answered or (prop is not None and prop.serial > sent and prop.state != old_state)
+            try:
+                if (result := taken()) is not None:
+                    return result
+            except DeviceError as error:
+                if is_answered:
+                    raise
+                errors.append(error)
+            if errors and is_too_late:
+                raise errors[-1]
+            return None
+
+        def expire() -> None:
+            nonlocal is_too_late
+            is_too_late = True
+            self._watchers.wake()
+
+        timer = asyncio.get_running_loop().call_later(min(OLD_STATE_S, deadline_s / 2), expire)
+        try:
+            return await self.wait(device, answered, deadline_s, waiting_for)
+        finally:
+            timer.cancel()
 
     async def wait_property(self, device: str, name: str, deadline_s: float) -> Property:
         """Wait until `device` defines the property `name`."""
@@ -236,7 +290,7 @@ class IndiLink:
                 raise SettingRefusedError(device, f"{name} refused {_words(values)}" + in_brackets(message))
             return prop if prop.state in good_states and _shows(prop, values) else None
 
-        return await self.wait(device, taken, deadline_s, f"{name} = {_words(values)}")
+        return await self.wait_answer(device, name, taken, deadline_s, f"{name} = {_words(values)}")
 
     async def choose(self, device: str, name: str, element: str, deadline_s: float = 10.0) -> Property:
         """Switch on one element of a property in which exactly one switch is on at a time."""

@@ -59,6 +59,7 @@ class Mirror:
         self._devices: dict[str, dict[str, Property]] = {}
         self._messages: dict[str, tuple[int, str]] = {}
         self._removals: dict[str, int] = {}
+        self._disconnections: dict[str, int] = {}
         self._heard_of: set[str] = set()
 
     def clear(self) -> None:
@@ -75,6 +76,7 @@ class Mirror:
             case "property":
                 properties = self._devices.setdefault(event["device"], {})
                 if event["name"] in properties or len(properties) < MOST_PROPERTIES:
+                    self._count_disconnection(properties.get("CONNECTION"), event)
                     properties[event["name"]] = self._snapshot(event, now_s)
             case "removed" if event["name"] is None:
                 self._devices.pop(event["device"], None)
@@ -83,6 +85,11 @@ class Mirror:
                 self._devices.get(event["device"], {}).pop(event["name"], None)
             case "message":
                 self._messages[event["device"]] = (self.serial, event["text"])
+
+    def _count_disconnection(self, before: Property | None, event: Mapping[str, Any]) -> None:
+        was_connected = before is not None and before.state != "busy" and before.values.get("CONNECT") is True
+        if event["name"] == "CONNECTION" and was_connected and event["values"].get("CONNECT") is False:
+            self._disconnections[event["device"]] = self.disconnections(event["device"]) + 1
 
     def _has_room(self, device: str) -> bool:
         """Return True if the device is already known or can still be added."""
@@ -122,6 +129,10 @@ class Mirror:
     def removals(self, device: str) -> int:
         """Return the number of times that the whole device was removed, for example because its driver crashed."""
         return self._removals.get(device, 0)
+
+    def disconnections(self, device: str) -> int:
+        """Return the number of times that the device's driver was disconnected from its hardware, by any client."""
+        return self._disconnections.get(device, 0)
 
     def message_since(self, device: str, serial: int) -> str:
         """Return the device's last message if it arrived after event `serial`, otherwise an empty string."""

@@ -66,6 +66,7 @@ class IndiReadout:
         self._device = device
         self.wanted = ReadoutSettings()
         self._region = (0, 0)
+        self._applied: ReadoutSettings | None = None
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
@@ -100,6 +101,7 @@ class IndiReadout:
         elif wanted.binning != 1:
             raise NotSupportedError(device.name, "cannot bin")
         await self._reset_region()
+        self._applied = self.read_back()
 
     async def _order(self, what: str, control: tuple[dialects.Spelling, ...], wanted: float | None) -> None:
         """Set a control if a value is wanted. A read-only control must already have this value."""
@@ -122,6 +124,29 @@ class IndiReadout:
             binning=round(binning.number("HOR_BIN")) if binning is not None else 1,
             readout_mode=self._shown_mode(),
         )
+
+    def changes(self) -> list[str]:
+        """Return what another client changed since `apply`, as clauses such as "binned 2 x 2 by another client"."""
+        find, camera, changes = self._device.link.mirror.find, self._device.name, list[str]()
+        binning, frame = self._binning(), find(camera, "CCD_FRAME")
+        if binning is not None and binning.writable and set(binning.values.values()) != {self.wanted.binning}:
+            changes.append(f"binned {binning.number('HOR_BIN'):g} x {binning.number('VER_BIN'):g} by another client")
+        if frame is not None and frame.writable and not self._is_whole(frame):
+            x, y, width, height = _corner_and_size(frame)
+            changes.append(f"cut to {width:g} x {height:g} pixels at {x:g}, {y:g} by another client")
+        found = self.read_back()
+        for name in ("gain", "offset", "readout_mode"):
+            applied, shown = getattr(self._applied, name, None), getattr(found, name)
+            if getattr(self.wanted, name) is not None and shown != applied:
+                changes.append(f"taken with {name.replace('_', ' ')} {shown} instead of {applied} by another client")
+        return changes
+
+    def _is_whole(self, region: Property) -> bool:
+        """Return True if a region is the whole sensor, as far as drivers round regions."""
+        height, width = sensor_shape(self._device)
+        rounding = LARGEST_ROUNDING_PIXELS * self.wanted.binning
+        differences = zip(_corner_and_size(region), (0, 0, width, height), strict=True)
+        return all(abs(found - whole) <= rounding for found, whole in differences)
 
     async def _reset_region(self) -> None:
         """Select the whole sensor for readout, and determine the size to which the driver rounds it.
@@ -155,7 +180,8 @@ class IndiReadout:
             self._region = (min(rows, self._region[0]), min(columns, self._region[1]))
             return prop if prop.state == "ok" else None
 
-        await device.link.wait(device.name, accepted, DEFINE_DEADLINE_S, f"a region of all {width} x {height} pixels")
+        waiting_for = f"a region of all {width} x {height} pixels"
+        await device.link.wait_answer(device.name, frame.name, accepted, DEFINE_DEADLINE_S, waiting_for)
 
     def modes(self) -> tuple[str, ...]:
         """Return the labels of the readout modes, or an empty tuple if there is only one mode."""
@@ -191,6 +217,10 @@ class IndiReadout:
             return None if shown is None else prop.labels[shown]
         number = self._device.number(dialects.READOUT_MODE_NUMBER) if self.modes() else None
         return None if number is None else str(round(number))
+
+
+def _corner_and_size(region: Property) -> tuple[float, float, float, float]:
+    return region.number("X"), region.number("Y"), region.number("WIDTH"), region.number("HEIGHT")
 
 
 def _shape(region: Property) -> tuple[int, int]:

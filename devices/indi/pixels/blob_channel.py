@@ -92,6 +92,8 @@ class BlobChannel:
     touch
         Command over the control connection that makes the device send the switch vector `WITNESS`. It shows whether a
         local socket leads to the same device, because a different server may have a device of the same name.
+    on_arrival
+        Function to call after `has_arrival` has become true.
     """
 
     def __init__(
@@ -103,12 +105,14 @@ class BlobChannel:
         *,
         set_aside: Callable[[StrayFrame], None],
         touch: Callable[[], Awaitable[None]],
+        on_arrival: Callable[[], None],
     ) -> None:
         self.device = device
         self.vector = vector
         self._server = server
         self._largest_blob_bytes = largest_blob_bytes
         self._set_aside = set_aside
+        self._on_arrival = on_arrival
         self._arrivals: asyncio.Queue[Image | Exception] = asyncio.Queue(MOST_ARRIVALS)
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
@@ -232,6 +236,11 @@ class BlobChannel:
         """True while pixels can arrive."""
         return self._socket is not None and self._lost is None
 
+    @property
+    def has_arrival(self) -> bool:
+        """True if `next_image` has something to return or to raise."""
+        return self._lost is not None or not self._arrivals.empty()
+
     def discard_arrivals(self) -> None:
         """Set aside all arrivals, because they are late or belong to another client."""
         while not self._arrivals.empty():
@@ -271,6 +280,7 @@ class BlobChannel:
         if self._arrivals.full():
             self._discard_oldest()
         self._arrivals.put_nowait(arrival)
+        self._on_arrival()
 
     # ---- in the thread ----
 
