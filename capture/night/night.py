@@ -20,6 +20,7 @@ from coldframe.capture.events.values import (
     Severity,
     SkippedBy,
     StepOutcome,
+    Topic,
 )
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.host.memory import MemoryWatch
@@ -66,12 +67,15 @@ class Night:
         self._runner = StepRunner(context, learned, self._progress)
         self._memory = MemoryWatch(context)
         self._missing: list[str] = []
+        self.is_safe = False
+        """True after `run` if every step towards the safe state succeeded."""
 
     async def run(self) -> NightOutcome:
         """Run all steps, then make the rig safe.
 
         Failures are published as events and never raised. A cancelled night makes the rig safe before it raises the
-        cancellation; a second cancellation cuts the warm-up short.
+        cancellation; a second cancellation cuts the warm-up short. If the night has ended for another reason, the first
+        cancellation during its warm-up changes nothing except that the next one cuts the warm-up short.
         """
         outcome, result, aborted_by = NightOutcome.ABORTED, "", None
         try:
@@ -80,9 +84,7 @@ class Night:
                 outcome, result = self._result()
         except asyncio.CancelledError:
             outcome, result = NightOutcome.INTERRUPTED, "ended by request; run the same command tonight to resume it"
-            self._context.notice(
-                Severity.WARNING, "stopping: the rig is being made safe; another Ctrl-C skips the warm-up"
-            )
+            self._announce_stop()
         except NotDurableError as error:
             result, aborted_by = str(error), AbortedBy.DISK
         except ContestedError as error:
@@ -174,19 +176,13 @@ class Night:
         await context.events.flush()
 
     async def _end(self, outcome: NightOutcome, result: str, aborted_by: AbortedBy | None) -> NightOutcome:
-        """Reach the safe state even if cancelled, publish the end of the night, and return its outcome."""
+        """Reach the safe state, publish the end of the night, and return its outcome."""
         context, steps = self._context, self._progress.steps
         warming = next((number for number, step in enumerate(steps, start=1) if isinstance(step, WarmStep)), None)
         if warming is not None:
             context.publish(StepStarted(context.clock.now(), warming))
-        reaching = asyncio.create_task(self._safe_state.reach(), name="safe state")
-        while not reaching.done():
-            try:
-                await asyncio.shield(reaching)
-            except asyncio.CancelledError:
-                outcome = NightOutcome.INTERRUPTED
-                self._safe_state.cut_warm_up_short()
-        failures = reaching.result()
+        outcome, failures = await self._reach_safe_state(outcome)
+        self.is_safe = not failures
         if failures and outcome is NightOutcome.COMPLETE:
             outcome = NightOutcome.INCOMPLETE
         if warming is not None:
@@ -195,7 +191,10 @@ class Night:
         try:
             await self._runner.keep_measurements()
         except asyncio.CancelledError:
-            outcome = NightOutcome.INTERRUPTED
+            log.warning("a signal arrived while the measurements of the camera were being saved")
+        except Exception as error:
+            log.exception("the measurements of the camera were not kept")
+            context.notice(Severity.WARNING, f"the measurements of the camera were not saved: internal error {error!r}")
         context.publish(
             NightEnded(
                 at=context.clock.now(),
@@ -208,6 +207,35 @@ class Night:
             )
         )
         return outcome
+
+    async def _reach_safe_state(self, outcome: NightOutcome) -> tuple[NightOutcome, tuple[str, ...]]:
+        """Reach the safe state even if cancelled. Return the outcome of the night, and the steps that failed.
+
+        The first signal never cuts the warm-up short, even if it arrives after the last frame.
+        """
+        is_signalled = outcome is NightOutcome.INTERRUPTED and not self._context.steering.is_aborted
+        reaching = asyncio.create_task(self._safe_state.reach(), name="safe state")
+        while not reaching.done():
+            try:
+                await asyncio.wait([reaching])
+            except asyncio.CancelledError:
+                if is_signalled:
+                    outcome = NightOutcome.INTERRUPTED
+                    self._safe_state.cut_warm_up_short()
+                else:
+                    is_signalled = True
+                    self._announce_stop()
+        try:
+            return outcome, reaching.result()
+        except Exception as error:
+            log.exception("the safe state failed")
+            failure = f"the safe state was not reached: internal error {error!r}. Check the rig by hand."
+            self._context.notice(Severity.ERROR, failure, topic=Topic.INTERNAL_ERROR)
+            return outcome, (failure,)
+
+    def _announce_stop(self) -> None:
+        text = "stopping: the rig is being made safe; another Ctrl-C skips the warm-up"
+        self._context.notice(Severity.WARNING, text)
 
 
 def needed_devices(step: Step, rig: Rig) -> set[str]:

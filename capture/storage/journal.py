@@ -95,6 +95,8 @@ class Journal:
 
     Attributes
     ----------
+    path
+        Path of the file.
     failure
         First error while writing or syncing; None if no error occurred. Later events are still written if possible,
         because space may become available on a full disk.
@@ -107,17 +109,17 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.failure: OSError | None = None
-        self._path = path
+        self.path = path
         self._descriptor = -1
         self._broken_line = False
         self._landmark = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         """Open the file and start the task that syncs."""
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         with contextlib.suppress(OSError):  # the file system may not support locks
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        flush_folder(self._path.parent)  # without its directory entry, a synced file is lost in a power cut
+        flush_folder(self.path.parent)  # without its directory entry, a synced file is lost in a power cut
         self._broken_line = _ends_in_mid_line(self._descriptor)
         self._syncing = asyncio.create_task(self._sync_landmarks(), name="journal sync")
         return self

@@ -7,6 +7,7 @@ from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.link import IndiLink
+from coldframe.devices.indi.mirror import finite
 
 ANSWER_DEADLINE_S = 5.0
 QUIET_S = 1.0
@@ -91,7 +92,8 @@ Description = tuple[list[str], list[str]]
 def _camera(device: IndiDevice) -> Description:
     mirror = device.link.mirror
     info = mirror.find(device.name, "CCD_INFO")
-    size = f"{info.number('CCD_MAX_X'):.0f} x {info.number('CCD_MAX_Y'):.0f} pixels" if info is not None else ""
+    edges = [] if info is None else [finite(info.values.get(edge)) for edge in ("CCD_MAX_X", "CCD_MAX_Y")]
+    size = " x ".join("?" if edge is None else f"{edge:.0f}" for edge in edges) + (" pixels" if edges else "")
     wishes = {
         f"gain {_range(device.limits(dialects.GAIN))}": (device.has(dialects.GAIN), "gain"),
         f"offset {_range(device.limits(dialects.OFFSET))}": (device.has(dialects.OFFSET), "offset"),
