@@ -35,6 +35,7 @@ from coldframe.capture.rig.temperature import thermometer
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.session.retry_budget import ContestedError
 from coldframe.capture.steps import SkyStep, Step, WarmStep
+from coldframe.capture.threads import in_thread
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.rig import Rig
 
@@ -174,6 +175,7 @@ class Night:
         context.publish(StepEnded(context.clock.now(), number, outcome, reason, skipped_by))
         # After a power cut, the run that resumes this night needs everything that the next step relies on.
         await context.events.flush()
+        await in_thread(context.folder.require_there)
 
     async def _end(self, outcome: NightOutcome, result: str, aborted_by: AbortedBy | None) -> NightOutcome:
         """Reach the safe state, publish the end of the night, and return its outcome."""

@@ -69,7 +69,7 @@ def unfinished_night(storage: Path, now: datetime, camera: str) -> NightFolder |
             return None
         if is_being_written(path / "journal.jsonl"):
             continue
-        folder = NightFolder(path)
+        folder = NightFolder.existing(path)
         started, ended = _start_and_end(folder)
         if started is None or started.camera == camera:
             is_whole = ended is not None and ended.outcome is NightOutcome.COMPLETE
