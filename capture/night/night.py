@@ -28,18 +28,22 @@ from coldframe.capture.night.plan_progress import PlanProgress
 from coldframe.capture.night.products import is_for_flats
 from coldframe.capture.night.resuming import EarlierRun
 from coldframe.capture.night.step_runner import StepRunner
+from coldframe.capture.recovery.disk_hangs import DiskWatch
 from coldframe.capture.recovery.pausing import until_resumed
 from coldframe.capture.rig.light_path import publish_panel
 from coldframe.capture.rig.safe_state import SafeState
-from coldframe.capture.rig.temperature import thermometer
+from coldframe.capture.rig.temperature import repeatedly, thermometer
 from coldframe.capture.session.context import NightContext, StepFailedError, StepSkippedError
 from coldframe.capture.session.retry_budget import ContestedError
 from coldframe.capture.steps import SkyStep, Step, WarmStep
-from coldframe.capture.threads import in_thread
+from coldframe.capture.threads import DISK_DEADLINE_S, in_thread
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.rig import Rig
 
 log = logging.getLogger(__name__)
+
+STOP_DEADLINE_S = 30.0
+"""Time for the steps to end after a cancellation. Then the rig is made safe while they end, because a disk may hang."""
 
 
 class Night:
@@ -79,13 +83,16 @@ class Night:
         cancellation during its warm-up changes nothing except that the next one cuts the warm-up short.
         """
         outcome, result, aborted_by = NightOutcome.ABORTED, "", None
+        steps = asyncio.create_task(self._run_steps(), name="steps")
         try:
             with self._context.steering.taking_requests():
-                await self._run_steps()
-                outcome, result = self._result()
+                await asyncio.wait([steps])
+            steps.result()
+            outcome, result = self._result()
         except asyncio.CancelledError:
             outcome, result = NightOutcome.INTERRUPTED, "ended by request; run the same command tonight to resume it"
             self._announce_stop()
+            await self._stop(steps)
         except NotDurableError as error:
             result, aborted_by = str(error), AbortedBy.DISK
         except ContestedError as error:
@@ -93,10 +100,24 @@ class Night:
         except Exception as error:  # whatever went wrong, the rig must still be made safe
             log.exception("the night failed")
             result, aborted_by = f"internal error: {error!r}; see the log for details", AbortedBy.INTERNAL_ERROR
-        outcome = await self._end(outcome, result, aborted_by)
+        outcome = await self._end(steps, outcome, result, aborted_by)
         if outcome is NightOutcome.INTERRUPTED:
             raise asyncio.CancelledError
         return outcome
+
+    async def _stop(self, steps: asyncio.Task[None]) -> None:
+        """Cancel the steps. Wait until they have ended, for at most `STOP_DEADLINE_S`, because the lamp may be lit."""
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + STOP_DEADLINE_S
+        steps.cancel()
+        while True:
+            try:
+                ended, _ = await asyncio.wait([steps], timeout=max(0.0, ends_s - loop.time()))
+                break
+            except asyncio.CancelledError:
+                self._safe_state.cut_warm_up_short()
+        if not ended:
+            self._context.notice(Severity.WARNING, "a step of the night does not end; making the rig safe meanwhile")
 
     async def _run_steps(self) -> None:
         """Run all steps except the warm-up, which belongs to the safe state."""
@@ -107,7 +128,10 @@ class Night:
             await self._tidy_up_after(self._earlier)
         if self._learned.problem is not None:
             context.notice(Severity.WARNING, self._learned.problem)
-        async with thermometer(context.rig.camera, context.events, context.clock, context.readings):
+        async with (
+            thermometer(context.rig.camera, context.events, context.clock, context.readings),
+            repeatedly(DiskWatch(context).look, "disk watch"),
+        ):
             for number in range(1, len(self._progress.steps) + 1):
                 with suppress(StepFailedError):  # if the deadline passes during a pause, the steps are skipped below
                     await until_resumed(context)
@@ -177,7 +201,9 @@ class Night:
         await context.events.flush()
         await in_thread(context.folder.require_there)
 
-    async def _end(self, outcome: NightOutcome, result: str, aborted_by: AbortedBy | None) -> NightOutcome:
+    async def _end(
+        self, running: asyncio.Task[None], outcome: NightOutcome, result: str, aborted_by: AbortedBy | None
+    ) -> NightOutcome:
         """Reach the safe state, publish the end of the night, and return its outcome."""
         context, steps = self._context, self._progress.steps
         warming = next((number for number, step in enumerate(steps, start=1) if isinstance(step, WarmStep)), None)
@@ -191,6 +217,8 @@ class Night:
             ended = StepOutcome.FAILED if failures else StepOutcome.DONE
             context.publish(StepEnded(context.clock.now(), warming, ended, " ".join(failures)))
         try:
+            # A step that did not end in time may still be saving frames.
+            await asyncio.wait([running], timeout=DISK_DEADLINE_S)
             await self._runner.keep_measurements()
         except asyncio.CancelledError:
             log.warning("a signal arrived while the measurements of the camera were being saved")

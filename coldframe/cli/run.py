@@ -31,7 +31,7 @@ from coldframe.capture.session.hooks import HookFailedError, Hooks
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.stray_frames import StrayFrames
-from coldframe.capture.threads import in_thread
+from coldframe.capture.threads import LONG_WORK_S, DaemonThreads, DiskHangsError, in_thread, in_thread_within
 from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.night_log import log_to
@@ -118,6 +118,8 @@ def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboar
 
 async def _until_signalled(run: Coroutine[Any, Any, ExitCode], service: ServiceWatch) -> ExitCode:
     """Run to the end. A signal ends the run in the safe state; a second signal skips the warm-up."""
+    # A disk that hangs must not keep the process from ending.
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
     running = asyncio.create_task(run, name="run")
     on_end_signals(running.cancel)
     try:
@@ -216,7 +218,7 @@ class _Run:
     ) -> AssembledNight | None:
         """Connect the rig, and assemble the night; return None if there is nothing to shoot."""
         await rig.connect()
-        plan = await in_thread(plan_for, settings, self.request.lights, rig_now(rig))
+        plan = await in_thread_within(LONG_WORK_S, plan_for, settings, self.request.lights, rig_now(rig))
         _print_plan(plan, self.request, settings)
         if not plan.settings.sets:
             return None
@@ -227,10 +229,14 @@ class _Run:
         """Check that the plan suits the rig and the disk, and only then open the night's folder."""
         steps, storage, started = plan_night(settings), settings.storage.folder, self.clock.now()
         require_fit(steps, rig.camera.features, rig.wheel.filters if rig.wheel else None)
-        unfinished = None if fresh else await in_thread(unfinished_night, storage, started, rig.camera.name)
-        there_bytes = await in_thread(free_bytes, storage) + (unfinished.raw_bytes() if unfinished else 0)
+        unfinished = (
+            None if fresh else await in_thread_within(LONG_WORK_S, unfinished_night, storage, started, rig.camera.name)
+        )
+        there_bytes = await in_thread(free_bytes, storage)
+        if unfinished is not None:
+            there_bytes += await in_thread_within(LONG_WORK_S, unfinished.raw_bytes)
         require_room(steps, rig.camera.features, storage, there_bytes)
-        return await in_thread(open_night_files, storage, unfinished, settings, started)
+        return await in_thread_within(LONG_WORK_S, open_night_files, storage, unfinished, settings, started)
 
     async def _assemble(
         self, resources: AsyncExitStack, plan: NightPlan, rig: Rig, files: NightFiles, strays: StrayFrames
@@ -270,8 +276,12 @@ class _Run:
 
     async def _report(self, folder: NightFolder) -> None:
         """Make the morning report."""
-        with suppress(asyncio.CancelledError):  # a late Ctrl-C must not change the exit code of the night
-            await in_thread(report_after, folder.path, self.screen.report_output)
+        try:
+            await in_thread_within(LONG_WORK_S, report_after, folder.path, self.screen.report_output)
+        except DiskHangsError as error:
+            _complain(f"{folder.path}: the report was not written: {error}")
+        except asyncio.CancelledError:
+            pass  # a late Ctrl-C must not change the exit code of the night
 
 
 async def _run_to_its_end(assembled: AssembledNight) -> ExitCode:
