@@ -1,6 +1,7 @@
 """Cool the sensor down and warm it up along ramps, hold it at the setpoint, and watch its temperature all night."""
 
 import asyncio
+import logging
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -15,6 +16,8 @@ from coldframe.capture.session.context import NightContext, StepFailedError
 from coldframe.config.tables.cooling import CoolingSettings
 from coldframe.devices.camera import Camera, Thermals
 from coldframe.devices.errors import DeviceError, NotSupportedError
+
+log = logging.getLogger(__name__)
 
 SAMPLE_S = 1.0
 RAMP_STEP_S = 5.0
@@ -46,11 +49,24 @@ class OutOfReachError(StepFailedError):
 
 @asynccontextmanager
 async def repeatedly(act: Callable[[], None], name: str) -> AsyncIterator[None]:
-    """Call `act` once a second while the block runs, and once more at its end."""
+    """Call `act` once a second while the block runs, and once more at its end.
+
+    An exception of `act` is logged once, and the calls continue, because it must not end a warm-up.
+    """
+    has_failed = False
+
+    def act_safely() -> None:
+        nonlocal has_failed
+        try:
+            act()
+        except Exception:
+            if not has_failed:
+                log.exception("%s: a reading failed", name)
+            has_failed = True
 
     async def repeat() -> None:
         while True:
-            act()
+            act_safely()
             await asyncio.sleep(SAMPLE_S)
 
     task = asyncio.create_task(repeat(), name=name)
@@ -59,7 +75,7 @@ async def repeatedly(act: Callable[[], None], name: str) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
-        act()
+        act_safely()
 
 
 def thermometer(

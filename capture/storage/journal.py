@@ -3,17 +3,20 @@
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import json
+import logging
 import math
 import os
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from coldframe.calibration.files.durable import flush_folder
+from coldframe.calibration.files.durable import NotDurableError, flush_folder
 from coldframe.capture.events.kinds import (
     EVENT_KINDS,
     Event,
@@ -26,6 +29,9 @@ from coldframe.capture.events.kinds import (
     StepStarted,
     TuningKept,
 )
+from coldframe.capture.threads import in_thread
+
+log = logging.getLogger(__name__)
 
 LANDMARKS = (NightStarted, NightEnded, StepStarted, StepEnded, FrameAccepted, FrameRejected, MasterWritten, TuningKept)
 """Events from which a night is resumed. Their lines are synced immediately, because they must survive a power cut."""
@@ -81,12 +87,12 @@ def _plain(value: object) -> object:
 class Journal:
     """An `EventStream` subscriber that appends events to a file.
 
-    Enter the context of the journal before the first event is published. Each line is passed to the kernel immediately,
-    so the line survives if this process dies. The lines of `LANDMARKS` are also synced to the disk. A sync takes up to
-    half a second on an SD card, so it runs in a worker thread, and pending syncs are merged into one. If a power cut
-    left an incomplete line, the journal ends that line with a newline before it writes the next event. A kernel lock on
-    the file marks a night that is still running (see `is_being_written`). The kernel releases the lock when this
-    process ends, for any reason.
+    Enter the context of the journal before the first event is published. A thread passes each line to the kernel
+    without delay, so the line survives if this process dies, and the event loop never waits for the disk. The lines of
+    `LANDMARKS` are also synced to the disk; a sync takes up to half a second on an SD card, so pending syncs are merged
+    into one. If a power cut left an incomplete line, the journal ends that line with a newline before it writes the
+    next event. A kernel lock on the file marks a night that is still running (see `is_being_written`). The kernel
+    releases the lock when this process ends, for any reason.
 
     Parameters
     ----------
@@ -95,6 +101,8 @@ class Journal:
 
     Attributes
     ----------
+    path
+        Path of the file.
     failure
         First error while writing or syncing; None if no error occurred. Later events are still written if possible,
         because space may become available on a full disk.
@@ -107,67 +115,86 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.failure: OSError | None = None
-        self._path = path
+        self.path = path
         self._descriptor = -1
         self._broken_line = False
-        self._landmark = asyncio.Event()
+        self._lines: list[str] = []
+        self._has_landmark = False
+        self._news = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        """Open the file and start the task that syncs."""
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        with contextlib.suppress(OSError):  # the file system may not support locks
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        flush_folder(self._path.parent)  # without its directory entry, a synced file is lost in a power cut
-        self._broken_line = _ends_in_mid_line(self._descriptor)
-        self._syncing = asyncio.create_task(self._sync_landmarks(), name="journal sync")
+        """Open the file and start the task that writes."""
+        await in_thread(self._open)
+        self._writer = asyncio.create_task(self._write_news(), name="journal")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Sync the file and close it."""
-        self._syncing.cancel()
-        await asyncio.wait([self._syncing])
-        self._sync()
-        os.close(self._descriptor)
+        """Write and sync all lines, and close the file."""
+        self._writer.cancel()
+        await asyncio.wait([self._writer])
+        await self.flush()
+        # If the disk hangs, a thread still uses the descriptor, which the kernel closes when this process ends.
+        with contextlib.suppress(NotDurableError):
+            await in_thread(os.close, self._descriptor)
 
     def __call__(self, event: Event) -> None:
         """Append an event as one line."""
         if not is_journalled(event):
             return
-        line = ("\n" if self._broken_line else "") + encode_event(event) + "\n"
-        data = line.encode("ascii")
-        try:
-            self._broken_line = os.write(self._descriptor, data) < len(data)
-        except OSError as error:
-            self.failure = self.failure or error
-        if isinstance(event, LANDMARKS):
-            self._landmark.set()
+        self._lines.append(encode_event(event))
+        self._has_landmark = self._has_landmark or isinstance(event, LANDMARKS)
+        self._news.set()
 
     async def flush(self) -> None:
-        """Wait until the lines of all events so far are on the disk; set `failure` if the sync fails."""
-        await self._in_thread()
+        """Wait until the lines of all events so far are on the disk; set `failure` if they cannot be written."""
+        await self._write(is_synced=True)
 
-    async def _sync_landmarks(self) -> None:
+    async def _write_news(self) -> None:
         while True:
-            await self._landmark.wait()
-            self._landmark.clear()
-            await self._in_thread()
+            await self._news.wait()
+            await self._write(is_synced=self._has_landmark)
 
-    async def _in_thread(self) -> None:
-        # Cancelling does not stop the thread, which must not be left with a descriptor that is about to be closed.
-        sync = asyncio.ensure_future(asyncio.to_thread(self._sync))
-        try:
-            await asyncio.shield(sync)
-        except asyncio.CancelledError:
-            await sync
-            raise
+    async def _write(self, *, is_synced: bool) -> None:
+        """Write the lines that wait, in the order of their events."""
+        async with self._writing:
+            lines, self._lines = self._lines, []
+            self._has_landmark = False
+            self._news.clear()
+            try:
+                await in_thread(self._append, lines, is_synced=is_synced)
+            except NotDurableError as error:
+                self._fail(OSError(error.errno, str(error)))
+            except Exception as error:  # the task must go on to write later events
+                log.exception("%s: events were not written", self.path)
+                self._fail(OSError(errno.EIO, repr(error)))
 
-    def _sync(self) -> None:
-        try:
-            os.fsync(self._descriptor)
-        except OSError as error:
-            self.failure = self.failure or error
+    # The methods below run in threads, one at a time.
+
+    def _open(self) -> None:
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with contextlib.suppress(OSError):  # the file system may not support locks
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flush_folder(self.path.parent)  # without its directory entry, a synced file is lost in a power cut
+        self._broken_line = _ends_in_mid_line(self._descriptor)
+
+    def _append(self, lines: Sequence[str], *, is_synced: bool) -> None:
+        for line in lines:
+            data = (("\n" if self._broken_line else "") + line + "\n").encode("ascii")
+            try:
+                self._broken_line = os.write(self._descriptor, data) < len(data)
+            except OSError as error:
+                self._fail(error)
+        if is_synced:
+            try:
+                os.fsync(self._descriptor)
+            except OSError as error:
+                self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        self.failure = self.failure or error
 
 
 def is_being_written(path: Path) -> bool:

@@ -33,7 +33,7 @@ from coldframe.capture.session.hooks import HookFailedError, Hooks
 from coldframe.capture.session.steering import Steering
 from coldframe.capture.storage.night_folder import NightFolder
 from coldframe.capture.storage.stray_frames import StrayFrames
-from coldframe.capture.threads import in_thread
+from coldframe.capture.threads import LONG_WORK_S, DaemonThreads, DiskHangsError, in_thread, in_thread_within
 from coldframe.cli.covered import UNCOVERED, can_ask, is_covered, must_be_covered
 from coldframe.cli.end_signals import on_end_signals
 from coldframe.cli.exit_codes import ExitCode
@@ -50,6 +50,7 @@ from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi.rig import indi_rig
 from coldframe.devices.mqtt.client import BrokerSetupError
 from coldframe.devices.rig import Rig
+from coldframe.errors import ColdframeError
 
 EXIT_CODES = {
     NightOutcome.COMPLETE: ExitCode.DONE,
@@ -57,6 +58,12 @@ EXIT_CODES = {
     NightOutcome.ABORTED: ExitCode.ABORTED,
     NightOutcome.INTERRUPTED: ExitCode.INTERRUPTED,
 }
+
+
+class NotCoveredError(ColdframeError):
+    """The user says that the telescope, which has no cover that can be closed, is not covered."""
+
+
 BAD_INPUT = (
     ConfigError,
     RigFileError,
@@ -69,6 +76,7 @@ BAD_INPUT = (
     BrokerSetupError,
     NotifySetupError,
     ChoiceError,
+    NotCoveredError,
 )
 QUIET_PATIENCE_S = 10.0
 """Longest wait for a lost device before the run begins; during the run, the wait is longer."""
@@ -77,6 +85,11 @@ LATER_NIGHT = (
     "{} is unfinished and has a later date, because the clock was wrong then or is wrong now: it is not resumed. To "
     "resume it, end this run and rename the folder to the date of this evening"
 )
+
+
+class NotSafeError(ColdframeError):
+    """The rig that a crashed run left behind could not be made safe, and no night began."""
+
 
 OPEN_SERVER = (
     "the INDI server {} is on another machine: INDI has neither passwords nor encryption, so anyone who can reach it "
@@ -104,6 +117,11 @@ def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboar
         return asyncio.run(
             _until_signalled(_run(request, request.settings(), screen, service, watch=watch, fresh=fresh), service)
         )
+    except NotSafeError as error:
+        if error.__context__ is not None:
+            _complain(str(error.__context__))
+        _complain(str(error))
+        return ExitCode.NOT_SAFE
     except BAD_INPUT as error:
         print(error, file=sys.stderr)
         return ExitCode.BAD_INPUT
@@ -116,6 +134,8 @@ def run_night(request: NightRequest, *, watch: bool, fresh: bool, wants_dashboar
 
 async def _until_signalled(run: Coroutine[Any, Any, ExitCode], service: ServiceWatch) -> ExitCode:
     """Run to the end. A signal ends the run in the safe state; a second signal skips the warm-up."""
+    # A disk that hangs must not keep the process from ending.
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
     running = asyncio.create_task(run, name="run")
     on_end_signals(running.cancel)
     try:
@@ -149,7 +169,7 @@ async def _run(
         finally:
             await _run_after(hooks)
             for failure in hooks.failures:
-                print(failure, file=sys.stderr)
+                _complain(failure)
     return ExitCode.INCOMPLETE if hooks.failures and code is ExitCode.DONE else code
 
 
@@ -173,45 +193,78 @@ class _Run:
 
     async def shoot(self, settings: Settings, *, fresh: bool) -> ExitCode:
         """Connect the rig, plan the night and run it."""
-        async with AsyncExitStack() as resources:
-            if self.request.simulate is not None:
-                server = await resources.enter_async_context(simulated_server(self.request.simulate))
-                settings = settings.model_copy(update={"server": server})
-            strays = StrayFrames(self.clock)
-            rig = await resources.enter_async_context(indi_rig(settings, self.clock.now, strays.take))
-            if self.abandoned:
-                await self._quieted(settings, rig)
-            await rig.connect()
-            plan = await in_thread(plan_for, settings, self.request, rig_now(rig))
-            _print_plan(plan, self.request, settings)
-            if not plan.settings.sets:
-                return ExitCode.DONE
-            if self.asks and must_be_covered(plan.settings, rig) and not await is_covered():
-                print("cover the telescope, then start the night again", file=sys.stderr)
-                return ExitCode.BAD_INPUT
-            files = await self._files(plan.settings, rig, fresh=fresh or self.request.redo)
-            assembled = await self._assemble(resources, plan, rig, files, strays)
-            try:
-                return EXIT_CODES[await assembled.night.run()]
-            finally:
-                if (failure := assembled.journal.failure) is not None:
-                    print(f"{files.folder.path}: the journal is not complete: {failure}", file=sys.stderr)
+        code: ExitCode | None = None
+        try:
+            async with AsyncExitStack() as resources:
+                code = await self._shoot(resources, settings, fresh=fresh)
+        except Exception as error:
+            if code is None:
+                raise
+            # The night has ended, and its exit code must say whether the rig is safe.
+            _complain(f"after the night: {error!r}")
+        return code
 
-    async def _quieted(self, settings: Settings, rig: Rig) -> None:
-        """Switch off a lamp that a crashed run left on, even if this run then cannot begin."""
+    async def _shoot(self, resources: AsyncExitStack, settings: Settings, *, fresh: bool) -> ExitCode:
+        if self.request.simulate is not None:
+            server = await resources.enter_async_context(simulated_server(self.request.simulate))
+            settings = settings.model_copy(update={"server": server})
+        strays = StrayFrames(self.clock)
+        rig = await resources.enter_async_context(indi_rig(settings, self.clock.now, strays.take))
+        if self.abandoned:
+            await self._safe_state(settings, rig).reach_but_cooler()  # even if this run then cannot begin
+        assembled: AssembledNight | None = None
+        try:
+            assembled = await self._prepared(resources, settings, rig, strays, fresh=fresh)
+        finally:
+            if self.abandoned and assembled is None:
+                await self._made_safe(settings, rig)
+        return ExitCode.DONE if assembled is None else await _run_to_its_end(assembled)
+
+    def _safe_state(self, settings: Settings, rig: Rig) -> SafeState:
+        """Return the safe state of a rig that a crashed run left behind. Only the screen shows its messages."""
         events = EventStream()
         events.subscribe(self.screen.lines())
-        await SafeState(settings, rig, events, self.clock, patience_s=QUIET_PATIENCE_S).reach_but_cooler()
+        return SafeState(settings, rig, events, self.clock, patience_s=QUIET_PATIENCE_S)
+
+    async def _made_safe(self, settings: Settings, rig: Rig) -> None:
+        """Make a rig safe that a crashed run left behind, cooler included, because this run does not begin.
+
+        Raises
+        ------
+        NotSafeError
+            If a step failed.
+        """
+        if failures := await self._safe_state(settings, rig).reach():
+            raise NotSafeError("the night did not begin, and the rig is not safe: " + " ".join(failures))
+
+    async def _prepared(
+        self, resources: AsyncExitStack, settings: Settings, rig: Rig, strays: StrayFrames, *, fresh: bool
+    ) -> AssembledNight | None:
+        """Connect the rig, and assemble the night; return None if there is nothing to shoot."""
+        await rig.connect()
+        plan = await in_thread_within(LONG_WORK_S, plan_for, settings, self.request, rig_now(rig))
+        _print_plan(plan, self.request, settings)
+        if not plan.settings.sets:
+            return None
+        if self.asks and must_be_covered(plan.settings, rig) and not await is_covered():
+            raise NotCoveredError("cover the telescope, then start the night again")
+        files = await self._files(plan.settings, rig, fresh=fresh or self.request.redo)
+        return await self._assemble(resources, plan, rig, files, strays)
 
     async def _files(self, settings: Settings, rig: Rig, *, fresh: bool) -> NightFiles:
         """Check that the plan suits the rig and the disk, and only then open the night's folder."""
         steps, storage, started = plan_night(settings), settings.storage.folder, self.clock.now()
         require_fit(steps, rig.camera.features, rig.wheel.filters if rig.wheel else None)
         origin = self._origin(settings, rig)
-        unfinished = None if fresh else await in_thread(unfinished_night, storage, started, rig.camera.name, origin)
-        there_bytes = await in_thread(free_bytes, storage) + (unfinished.raw_bytes() if unfinished else 0)
+        unfinished = None
+        if not fresh:
+            found = in_thread_within(LONG_WORK_S, unfinished_night, storage, started, rig.camera.name, origin)
+            unfinished = await found
+        there_bytes = await in_thread(free_bytes, storage)
+        if unfinished is not None:
+            there_bytes += await in_thread_within(LONG_WORK_S, unfinished.raw_bytes)
         require_room(steps, rig.camera.features, storage, there_bytes)
-        return await in_thread(open_night_files, storage, unfinished, settings, started, origin)
+        return await in_thread_within(LONG_WORK_S, open_night_files, storage, unfinished, settings, started, origin)
 
     def _origin(self, settings: Settings, rig: Rig) -> Origin:
         """Return the rig and the choice of its sets, from which later runs recognise the night."""
@@ -266,8 +319,29 @@ class _Run:
 
     async def _report(self, folder: NightFolder) -> None:
         """Make the morning report."""
-        with suppress(asyncio.CancelledError):  # a late Ctrl-C must not change the exit code of the night
-            await in_thread(report_after, folder.path, self.screen.report_output)
+        try:
+            await in_thread_within(LONG_WORK_S, report_after, folder.path, self.screen.report_output)
+        except DiskHangsError as error:
+            _complain(f"{folder.path}: the report was not written: {error}")
+        except asyncio.CancelledError:
+            pass  # a late Ctrl-C must not change the exit code of the night
+
+
+async def _run_to_its_end(assembled: AssembledNight) -> ExitCode:
+    """Run the night and return its exit code, which reports a rig that is not safe above all else."""
+    night, journal = assembled.night, assembled.journal
+    try:
+        code = EXIT_CODES[await night.run()]
+    except asyncio.CancelledError:
+        code = ExitCode.INTERRUPTED
+    if journal.failure is not None:
+        _complain(f"{journal.path}: the journal is not complete: {journal.failure}")
+    return code if night.is_safe else ExitCode.NOT_SAFE
+
+
+def _complain(text: str) -> None:
+    with suppress(OSError):  # the terminal may be closed
+        print(text, file=sys.stderr)
 
 
 async def _run_after(hooks: Hooks) -> None:

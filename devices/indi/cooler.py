@@ -55,7 +55,7 @@ class IndiCooler:
         """Return the newest temperature reading. An impossible value, such as -273.15, counts as no reading."""
         device = self._device
         found = dialects.find(device.link.mirror, device.name, dialects.TEMPERATURE)
-        sensor_c = found[0].number(found[1]) if found is not None else None
+        sensor_c = device.number(dialects.TEMPERATURE)
         power_percent = device.number(dialects.COOLER_POWER)
         return Thermals(
             sensor_c=sensor_c if sensor_c is not None and SENSIBLE_C.contains(sensor_c) else None,

@@ -9,7 +9,7 @@ from coldframe.devices.errors import DeviceLostError, DeviceTimeoutError, NotSup
 from coldframe.devices.indi import dialects
 from coldframe.devices.indi.dialects import Spelling
 from coldframe.devices.indi.link import IndiLink
-from coldframe.devices.indi.mirror import Property, State, Value
+from coldframe.devices.indi.mirror import Property, State, Value, finite
 
 log = logging.getLogger(__name__)
 
@@ -185,9 +185,8 @@ class IndiDevice:
         return dialects.value_of(self.link.mirror, self._name, spellings)
 
     def number(self, spellings: tuple[Spelling, ...]) -> float | None:
-        """Return the value that the driver shows for a numeric control; None if the device has no such control."""
-        value = self.value(spellings)
-        return None if value is None else float(value)
+        """Return the value of a numeric control; None if the device has no such control, or shows no finite number."""
+        return finite(self.value(spellings))
 
     def limits(self, spellings: tuple[Spelling, ...]) -> Limits | None:
         """Return the range of a numeric control; None if there is no such control, or its range is unknown.

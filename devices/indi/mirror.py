@@ -1,10 +1,15 @@
 """The copy of the server's properties that the event loop reads."""
 
+import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from coldframe.devices.camera import Limits
+from coldframe.devices.errors import DeviceError
+
+log = logging.getLogger(__name__)
 
 Value = float | bool | str
 State = Literal["idle", "ok", "busy", "alert"]
@@ -43,8 +48,18 @@ class Property:
     received_at_s: float
 
     def number(self, element: str) -> float:
-        """Return the value of a number element."""
-        return float(self.values[element])
+        """Return the value of a number element.
+
+        Raises
+        ------
+        DeviceError
+            If the value is not a finite number.
+        """
+        number = finite(self.values.get(element))
+        if number is None:
+            shown = self.values.get(element, "missing")
+            raise DeviceError(self.device, f"{self.name}.{element} is {shown}, not a number", "Restart its driver.")
+        return number
 
     def switched_on(self) -> str | None:
         """Return the name of the first switch that is on."""
@@ -61,10 +76,13 @@ class Mirror:
         self._removals: dict[str, int] = {}
         self._disconnections: dict[str, int] = {}
         self._heard_of: set[str] = set()
+        self._kinds: dict[str, dict[str, str]] = {}
+        self._refused: set[tuple[str, str]] = set()
 
     def clear(self) -> None:
         """Remove all properties after the connection is lost."""
         self._devices.clear()
+        self._kinds.clear()
         self.serial += 1
 
     def apply(self, event: Mapping[str, Any], now_s: float) -> None:
@@ -74,8 +92,8 @@ class Mirror:
             return
         match event["event"]:
             case "property":
-                properties = self._devices.setdefault(event["device"], {})
-                if event["name"] in properties or len(properties) < MOST_PROPERTIES:
+                if self._is_accepted(event["device"], event["name"], event["kind"]):
+                    properties = self._devices.setdefault(event["device"], {})
                     self._count_disconnection(properties.get("CONNECTION"), event)
                     properties[event["name"]] = self._snapshot(event, now_s)
             case "removed" if event["name"] is None:
@@ -97,6 +115,21 @@ class Mirror:
             self._heard_of.add(device)
         return device in self._heard_of
 
+    def _is_accepted(self, device: str, name: str, kind: str) -> bool:
+        """Return True unless the device has too many properties, or has defined this property with another kind.
+
+        A driver that redefines a property with another kind is broken. The kind is remembered when the property is
+        removed, because a property must be removed before it can be redefined.
+        """
+        kinds = self._kinds.setdefault(device, {})
+        if name not in kinds and len(kinds) < MOST_PROPERTIES:
+            kinds[name] = kind
+        is_accepted = kinds.get(name) == kind
+        if not is_accepted and name in kinds and (device, name) not in self._refused:
+            self._refused.add((device, name))
+            log.warning("%s: ignored %s, which changed from %s to %s", device, name, kinds[name], kind)
+        return is_accepted
+
     def _snapshot(self, event: Mapping[str, Any], now_s: float) -> Property:
         return Property(
             device=event["device"],
@@ -108,7 +141,7 @@ class Mirror:
             writable=event["writable"],
             values=event["values"],
             labels=event["labels"],
-            limits={name: Limits(*limits) for name, limits in event["limits"].items()},
+            limits={name: _known(Limits(*limits)) for name, limits in event["limits"].items()},
             serial=self.serial,
             received_at_s=now_s,
         )
@@ -138,6 +171,16 @@ class Mirror:
         """Return the device's last message if it arrived after event `serial`, otherwise an empty string."""
         received, text = self._messages.get(device, (0, ""))
         return text if received > serial else ""
+
+
+def finite(value: Value | None) -> float | None:
+    """Return a value as a float, or None if it is missing, text, NaN or infinite."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _known(limits: Limits) -> Limits:
+    """Return the limits, or 0 to 0, with which drivers announce an unknown range, if they are not finite."""
+    return limits if math.isfinite(limits.minimum) and math.isfinite(limits.maximum) else Limits(0.0, 0.0)
 
 
 def in_brackets(message: str) -> str:

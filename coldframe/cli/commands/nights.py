@@ -49,8 +49,8 @@ def run(
     """Shoot the planned bias, dark, flat and dark-flat frames, make their masters, and leave the rig in the safe state.
 
     Ctrl-C ends the night in the safe state: exposure aborted, lamp off, cover and cooler as configured. A second Ctrl-C
-    skips the warm-up. If a run does not finish, the next run of the same night resumes it: coldframe checks and counts
-    the frames on disk, and shoots the missing ones.
+    skips the warm-up and leaves the cooler on. If a run does not finish, the next run of the same night resumes it:
+    coldframe checks and counts the frames on disk, and shoots the missing ones.
     """
     from coldframe.cli.plan import NightRequest, show_plan
 

@@ -93,15 +93,20 @@ def safe(
         float,
         typer.Option("--patience", metavar="SECONDS", min=0.0, max=86400.0, help="Longest wait for a missing server."),
     ] = 60.0,
+    override: Annotated[
+        bool,
+        typer.Option("--override", help="Do so even if a run is using the rig, because that run no longer reacts."),
+    ] = False,
 ) -> None:
     """Bring the hardware to the safe state: exposure aborted, lamp off, cover and cooler as configured.
 
     The command needs only the INDI server and, with an MQTT panel, the broker. It needs no disk and no running night.
+    If a run is using the rig, the command asks first, or refuses without a terminal.
     Use it in systemd's ExecStopPost, or after a crash.
     """
     from coldframe.cli.safe import make_safe
 
-    raise typer.Exit(make_safe(config, patience))
+    raise typer.Exit(make_safe(config, patience, overrides=override))
 
 
 def notify(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -72,6 +73,12 @@ async def test_features_outlast_the_connection(server: FakeServer, camera: IndiC
     await gone(server, camera)
     assert camera.features == known
     assert (known.width, known.height, known.gain) == (SHAPE[1], SHAPE[0], Limits(0, 100, 1))
+
+
+async def test_a_size_that_is_no_number_is_reported(server: FakeServer, stranger: IndiCamera) -> None:
+    server.numbers |= {"CCD_INFO": NUMBERS["CCD_INFO"] | {"CCD_MAX_X": (0, 9999, math.nan)}}
+    with pytest.raises(DeviceError, match=r"CCD_INFO.CCD_MAX_X is nan, not a number"):
+        await stranger.connect()
 
 
 async def test_an_empty_range_counts_as_unknown(server: FakeServer, stranger: IndiCamera) -> None:
