@@ -1,7 +1,6 @@
 """`coldframe combine`: combine raw frames from any camera and program into a master."""
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -13,6 +12,7 @@ from coldframe.calibration.combining.frame_sets import RawFrame, open_frames, se
 from coldframe.calibration.files.durable import NotDurableError
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES
+from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.frames.matching import subtraction_faults
 from coldframe.calibration.frames.overscan import OverscanChoice
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
@@ -81,17 +81,17 @@ def combine_files(
         if states and scheduler is not None:
             raise RefusedError("--state and --dask cannot be used together: a state grows on one machine")  # noqa: TRY301 - printed like all other errors
         with (
-            tempfile.TemporaryDirectory(prefix=".coldframe-", dir=output.parent) as unpacked,
-            _stacking(scheduler, Path(unpacked)) as stacking,
+            scratch_folder(output.parent) as unpacked,
+            _stacking(scheduler, unpacked) as stacking,
         ):
-            frames, refused = open_frames(find_files(names), Path(unpacked), None if kind is None else FrameKind(kind))
+            frames, refused = open_frames(find_files(names), unpacked, None if kind is None else FrameKind(kind))
             for error in refused:
                 print(f"left out: {error}", file=sys.stderr)
-            growing = _growing(states, frames, method, Path(unpacked))
+            growing = _growing(states, frames, method, unpacked)
             known = [] if growing is None else growing.frames
             _check_set([*known, *frames], force=force)
             subtracted = _subtracted([*known, *frames], dark, bias)
-            frames, uncorrected = without_overscan(frames, overscan or _as_in(subtracted), Path(unpacked))
+            frames, uncorrected = without_overscan(frames, overscan or _as_in(subtracted), unpacked)
             for error in uncorrected:
                 print(f"left out: {error}", file=sys.stderr)
             _check_subtracted([*known, *frames], subtracted, force=force)
