@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.files.extensions import Extension
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import ImageFile, open_image
 from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.names import comparable, is_same_camera, is_same_name
 from coldframe.calibration.frames.overscan import (
     Overscan,

@@ -34,7 +34,7 @@ def damage_reported(path: Path) -> Iterator[None]:
     except OSError as error:
         raise FrameFileError(path, error.strerror or _reason(error)) from error
     except MemoryError as error:
-        raise FrameFileError(path, "needs more memory than this machine has free") from error
+        raise FrameFileError(path, "needs more memory than there is for it") from error
     except Exception as error:
         raise FrameFileError(path, f"truncated or damaged: {_reason(error)}") from error
 

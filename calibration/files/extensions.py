@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,10 @@ from coldframe.calibration.files.cards import BLOCK_LENGTH, CARD_LENGTH, HeaderV
 from coldframe.calibration.files.damage import damage_reported
 from coldframe.calibration.files.frame_file import LONGEST_HEADER, FrameFileError
 from coldframe.calibration.files.regular import open_regular
-from coldframe.calibration.files.unpacking import GZIP_MAGIC, MOST_PIXELS, require_possible_size
+from coldframe.calibration.files.unpacking import GZIP_MAGIC, MOST_PIXELS, Extension, require_possible_size
 
 if TYPE_CHECKING:
     from astropy.io.fits import HDUList
-
-Extension = int | Literal["mosaic"]
-"""The number of an HDU, counted from 0 as in CFITSIO; "mosaic" assembles all images by DETSEC or CCDSEC."""
 
 _SECTION = re.compile(r"\s*\[\s*(\d{1,6})\s*:\s*(\d{1,6})\s*,\s*(\d{1,6})\s*:\s*(\d{1,6})\s*\]\s*")
 _PLACES = ("DETSEC", "CCDSEC")

@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import HeaderValue
 from coldframe.calibration.files.damage import damage_reported
-from coldframe.calibration.files.extensions import Extension, chosen_header, chosen_image, require_one_image
+from coldframe.calibration.files.extensions import chosen_header, require_one_image
 from coldframe.calibration.files.frame_file import BZERO, LONGEST_HEADER, FrameFileError, memory_mapped, parse_header
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.unpacking import (
     GZIP_MAGIC,
     MOST_COMPRESSED,
     STORED_AS,
+    Extension,
     require_possible_size,
-    store,
+    unpack_extension,
     unpack_gzip,
     unpack_tiles,
 )
@@ -332,9 +333,18 @@ def _check_values(image: ImageFile) -> None:
 
 def _chosen_image(path: Path, extension: Extension, folder: Path) -> ImageFile:
     """Return one image of a file with several images, or their mosaic, as a copy in a folder."""
-    header, pixels = chosen_image(path, extension)
-    stored, bits, zero = store(pixels, folder, path)
-    return ImageFile(path, stored, 0, (pixels.shape[0], pixels.shape[1]), bits, zero, 1, header)
+    header = chosen_header(path, extension)
+    height, width = shape = _length(header, 2, path), _length(header, 1, path)
+    require_possible_size(shape, path.stat().st_size, path)
+    stored, bits, zero = unpack_extension(path, extension, shape, folder)
+    if stored.stat().st_size != height * width * abs(bits) // 8:
+        raise FrameFileError(path, f"damaged: its image does not have the {width} x {height} pixels of its header")
+    return ImageFile(path, stored, 0, shape, bits, zero, 1, header)
+
+
+def _length(header: Mapping[str, HeaderValue], axis: int, path: Path) -> int:
+    """Return the length of an axis."""
+    return int(_number(header, f"NAXIS{axis}", 0, path))
 
 
 def _unpacked_gzip(path: Path, size: int, folder: Path) -> ImageFile:

@@ -4,20 +4,28 @@ The header announces the size of the image. Nothing is unpacked before this size
 file and with the free disk space, and no more is unpacked than the header announces.
 """
 
+import atexit
 import gzip
+import json
 import os
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from tempfile import mkstemp
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coldframe.calibration.files.cards import HeaderValue
-from coldframe.calibration.files.frame_file import BZERO, FrameFileError
+from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.regular import open_regular
 from coldframe.calibration.files.scratch import require_room
+
+Extension = int | Literal["mosaic"]
+"""The number of an HDU, counted from 0 as in CFITSIO; "mosaic" assembles all images by DETSEC or CCDSEC."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -39,10 +47,19 @@ STORED_AS: dict[int, np.dtype[Any]] = {
 }
 """Type of the stored pixels, by BITPIX."""
 
-_BITS_AND_ZERO = {"uint8": (8, 0), "int16": (16, 0), "uint16": (16, BZERO), "int32": (32, 0), "uint32": (32, 1 << 31),
-            "float32": (-32, 0), "float64": (-64, 0)}  # fmt: skip
 _ROWS_AT_ONCE = 256
 _COPIED_AT_ONCE = 1 << 20
+
+_MOST_BYTES_OF_A_PIXEL = 8
+_WORKING_BYTES_OF_A_PIXEL = 32
+"""Memory of the decompressors, which HCOMPRESS needs: 8 bytes for coefficients and as many for what it returns."""
+
+_BASE_BYTES = 512 << 20
+_BASE_S = 10
+_PIXELS_OF_A_SECOND = 1_000_000
+"""Slowest unpacking in CPU time; a 64-bit PC unpacks 60 million pixels in a second."""
+
+_one_request = threading.Lock()
 _BYTES_OF_A_TILE = 8
 """Fewest bytes of the table's row that describes a tile: length and offset of its compressed pixels."""
 
@@ -73,7 +90,7 @@ def unpack_gzip(path: Path, data_start: int, length: int, folder: Path) -> Path:
         If the file cannot be read or is damaged.
     """
     require_room(folder, length, path)
-    copy_path = new_file(folder)
+    copy_path = _new_file(folder)
     with open_regular(path) as file, gzip.open(file) as packed, copy_path.open("wb") as copy:
         packed.seek(data_start)
         missing = length
@@ -98,50 +115,81 @@ def unpack_tiles(
     Raises
     ------
     FrameFileError
-        If the header of the table does not fit the image, or the disk has no room.
-    Exception
-        If Astropy cannot decompress the image.
+        If the image cannot be unpacked, its header does not fit it, or the disk has no room.
     """
     rows = _rows_of_whole_tiles(path, header, shape)
-    kind = ""
-    copy_path = new_file(folder)
-    with copy_path.open("wb") as copy:
-        for values in _tile_rows(path, shape, rows):
-            if not kind:
-                kind = require_combinable(values, path)
-                require_room(folder, shape[0] * shape[1] * values.itemsize, path)
-            copy.write(stored_form(values))
-    return copy_path, *_BITS_AND_ZERO[kind]
+    return _unpacked(path, None, shape, rows, folder)
 
 
-def store(pixels: NDArray[Any], folder: Path, path: Path) -> tuple[Path, int, int]:
-    """Write pixels to a new file in a folder; see `unpack_tiles`."""
-    kind = require_combinable(pixels, path)
-    require_room(folder, pixels.nbytes, path)
-    copy_path = new_file(folder)
-    copy_path.write_bytes(stored_form(pixels))
-    return copy_path, *_BITS_AND_ZERO[kind]
+def unpack_extension(path: Path, extension: Extension, shape: tuple[int, int], folder: Path) -> tuple[Path, int, int]:
+    """Write the pixels of one image of a file with several images, or of their mosaic; see `unpack_tiles`."""
+    return _unpacked(path, extension, shape, shape[0], folder)
 
 
-def require_combinable(values: NDArray[Any], path: Path) -> str:
-    """Return the name of the pixels' type, such as "uint16"; raise if FITS stores no image of this type."""
-    if values.dtype.name not in _BITS_AND_ZERO:
-        raise FrameFileError(path, f"pixels of type {values.dtype.name} cannot be combined")
-    return values.dtype.name
+def _unpacked(
+    path: Path, extension: Extension | None, shape: tuple[int, int], rows: int, folder: Path
+) -> tuple[Path, int, int]:
+    height, width = shape
+    require_room(folder, height * width * _MOST_BYTES_OF_A_PIXEL, path)
+    request = {
+        "path": str(path.absolute()),
+        "copy": str(copy := _new_file(folder).absolute()),
+        "extension": extension,
+        "shape": shape,
+        "rows": rows,
+        "most_bytes": _BASE_BYTES + 2 * path.stat().st_size + _WORKING_BYTES_OF_A_PIXEL * min(rows, height) * width,
+        "longest_s": _BASE_S + height * width // _PIXELS_OF_A_SECOND,
+    }
+    answer = _answer(json.dumps(request))
+    if "form" not in answer:
+        raise FrameFileError(path, str(answer["fault"]))
+    bits, zero = answer["form"]
+    return copy, bits, zero
 
 
-def stored_form(values: NDArray[Any]) -> memoryview:
-    """Return values as the bytes that FITS stores."""
-    bits, zero = _BITS_AND_ZERO[values.dtype.name]
-    signed = (values ^ values.dtype.type(zero)).view(f"i{values.itemsize}") if zero else values
-    return memoryview(np.ascontiguousarray(signed.astype(STORED_AS[bits], copy=False)).view(np.uint8))
+def _answer(request: str) -> dict[str, Any]:
+    """Send a request to the server of this process, which is started for the first one, and return its answer."""
+    with _one_request:
+        server = _server(os.getpid())
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            server.stdin.write(request + "\n")
+            server.stdin.flush()
+            line = server.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        except BaseException:  # the answer would be taken for that of the next request
+            _end(server)
+            raise
+        if not line:
+            _end(server)
+            return {"fault": "the process that unpacks images has ended: try again"}
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
 
-def new_file(folder: Path) -> Path:
-    """Create an empty file with a new name in a folder, and return its path."""
-    descriptor, name = mkstemp(dir=folder)
-    os.close(descriptor)
-    return Path(name)
+@cache
+def _server(_process: int) -> subprocess.Popen[str]:
+    """Start the server; a process forked from this one needs its own."""
+    server = subprocess.Popen(
+        [sys.executable, "-P", "-m", "coldframe.calibration.files.astropy_server"],
+        # Modules come from where this process found them, never from the current folder, which may be one of frames.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,  # Ctrl-C ends the program, which then ends the server
+    )
+    atexit.register(_end, server)
+    return server
+
+
+def _end(server: subprocess.Popen[str]) -> None:
+    _server.cache_clear()
+    server.kill()
+    server.communicate()
 
 
 def _rows_of_whole_tiles(path: Path, header: Mapping[str, HeaderValue], shape: tuple[int, int]) -> int:
@@ -168,16 +216,8 @@ def _positive(header: Mapping[str, HeaderValue], keyword: str, default: int, pat
     return value
 
 
-def _tile_rows(path: Path, shape: tuple[int, int], rows: int) -> Iterator[NDArray[Any]]:
-    """Decompress an image that is compressed in tiles, with Astropy, and yield its rows."""
-    from astropy.io import fits  # noqa: PLC0415 - importing it takes 0.3 s, and few files are compressed
-
-    height, width = shape
-    with open_regular(path) as file, fits.open(file, memmap=False) as units:
-        section = units[1].section
-        plane = (0,) * (section.ndim - 2)
-        for top in range(0, height, rows):
-            values = np.asarray(section[(*plane, slice(top, min(top + rows, height)))])
-            if values.shape != (min(rows, height - top), width):
-                raise FrameFileError(path, f"damaged: its tiles have the shape {values.shape}")
-            yield values
+def _new_file(folder: Path) -> Path:
+    """Create an empty file with a new name in a folder, and return its path."""
+    descriptor, name = mkstemp(dir=folder)
+    os.close(descriptor)
+    return Path(name)

@@ -1,6 +1,8 @@
 """Reading plain, compressed and broken images of other programs."""
 
 import gzip
+import json
+import os
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -8,9 +10,9 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.io.fits.hdu.compressed import section
 from numpy.typing import NDArray
 
+from coldframe.calibration.files import unpacking
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import open_image
 from tests.calibration.combining.raw_files import DARK, SHAPE, noise, save
@@ -98,16 +100,38 @@ def with_card(path: Path, keyword: str, value: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("tile", "reads"), [((1, 32), 3), ((5, 7), 3), ((300, 32), 3), ((700, 32), 1)])
-def test_tiles_of_any_shape_are_unpacked_once(
-    tile: tuple[int, int], reads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("tile", "rows"), [((1, 32), 256), ((5, 7), 255), ((300, 32), 300), ((700, 32), 700)])
+def test_whole_tiles_are_unpacked_so_that_each_is_unpacked_once(
+    tile: tuple[int, int], rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels = np.random.default_rng(1).integers(0, 65536, (700, 32)).astype(np.uint16)
     path = compressed(tmp_path / "a.fits.fz", pixels, compression_type="GZIP_1", tile_shape=tile)
-    unpack = Mock(side_effect=section.decompress_image_data_section)
-    monkeypatch.setattr(section, "decompress_image_data_section", unpack)
+    answer = Mock(side_effect=unpacking._answer)
+    monkeypatch.setattr(unpacking, "_answer", answer)
     np.testing.assert_array_equal(open_image(path, tmp_path).pixels(), pixels)
-    assert unpack.call_count == reads
+    assert json.loads(answer.call_args.args[0])["rows"] == rows
+
+
+def test_a_tile_that_unpacks_to_more_than_the_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacking, "_BASE_BYTES", 64 << 20)
+    pixels = np.random.default_rng(1).integers(0, 65536, (300, 512)).astype(np.uint16)
+    path = compressed(tmp_path / "a.fits.fz", pixels, compression_type="GZIP_1", tile_shape=(300, 512))
+    content, bomb = path.read_bytes(), gzip.compress(bytes(200 << 20), 1)
+    start = content.index(b"\x1f\x8b\x08")
+    path.write_bytes(content[:start] + bomb + content[start + len(bomb) :])
+    with pytest.raises(FrameFileError, match="needs more memory than there is for it"):
+        open_image(path, tmp_path)
+
+
+def test_images_are_unpacked_after_the_process_that_unpacks_was_killed(tmp_path: Path) -> None:
+    path = compressed(tmp_path / "a.fits.fz", noise(1))
+    open_image(path, tmp_path)
+    server = unpacking._server(os.getpid())
+    server.kill()
+    server.wait()
+    with pytest.raises(FrameFileError, match="try again"):
+        open_image(path, tmp_path)
+    np.testing.assert_array_equal(open_image(path, tmp_path).pixels(), noise(1))
 
 
 @pytest.mark.parametrize(
