@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from coldframe.calibration.files.durable import NotDurableError, flush_folder
+from coldframe.calibration.files.regular import open_regular
 from coldframe.capture.events.kinds import (
     EVENT_KINDS,
     Event,
@@ -206,17 +207,16 @@ def is_being_written(path: Path) -> bool:
         If the file exists and cannot be opened.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = open_regular(path)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # the file system may not support locks
-        return False
-    finally:
-        os.close(descriptor)
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # the file system may not support locks
+            return False
     return False
 
 

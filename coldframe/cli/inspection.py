@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from coldframe.calibration.files.durable import NotDurableError, write_durably
-from coldframe.calibration.files.extensions import Extension
 from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import PLAIN_SUFFIXES, UINT16_STORAGES, ImageFile, open_image, uint16_pixels
+from coldframe.calibration.files.scratch import scratch_folder
+from coldframe.calibration.files.unpacking import Extension
 from coldframe.calibration.frames.setup import FrameSetup, is_single_frame, setup_of
 from coldframe.calibration.masters.reading import MasterPlanes, read_master
 from coldframe.calibration.measuring.statistics import BAYER_PATTERNS, FrameStatistics, measure
@@ -53,8 +53,8 @@ def inspect_file(path: Path, output: Path | None, extension: Extension | None = 
     if output is not None and output.exists():
         return _refuse(f"{output}: exists, and files are never overwritten: choose a different name")
     try:
-        with TemporaryDirectory(prefix="coldframe-") as folder:
-            image = open_image(path, Path(folder), extension)
+        with scratch_folder() as folder:
+            image = open_image(path, folder, extension)
             _show(image)
             if output is not None:
                 picture = picture_of(image, PICTURE_WIDTH, _pattern(setup_of(image.header)))

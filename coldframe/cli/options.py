@@ -131,7 +131,7 @@ Lights = Annotated[
 
 
 def image_of_file(text: str) -> int | Literal["mosaic"]:
-    """Return the number of an HDU, or "mosaic"; see `coldframe.calibration.files.extensions.Extension`."""
+    """Return the number of an HDU, or "mosaic"; see `coldframe.calibration.files.unpacking.Extension`."""
     if text == "mosaic":
         return "mosaic"
     if text.isdecimal():
