@@ -108,7 +108,8 @@ def stumbling_run(stumble: Stumble, folder: Path) -> Left:
 
     def meddle(rig: Rig) -> Rig:
         plain.append(rig)
-        return Rig(*(Stumbling(device, stumble) for device in (rig.camera, rig.panel, rig.wheel)))
+        camera, panel, wheel = (Stumbling(device, stumble) for device in (rig.camera, rig.panel, rig.wheel))
+        return Rig(camera, panel, wheel)
 
     def steer(_: Steering, events: EventStream) -> None:
         def stumbling(subscriber: Callable[..., Any], *arguments: Any) -> Any:

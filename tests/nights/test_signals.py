@@ -63,7 +63,7 @@ def stops(events: list[Event]) -> int:
 
 def safe(events: list[Event]) -> bool:
     (ended,) = (event for event in events if isinstance(event, NightEnded))
-    return ended.rig_is_safe
+    return ended.rig_is_safe is True
 
 
 async def test_one_signal_during_the_ordinary_warm_up_does_not_shorten_it(tmp_path: Path) -> None:

@@ -143,9 +143,9 @@ def test_a_folder_that_was_moved_is_not_created_again(tmp_path: Path) -> None:
     folder = NightFolder.create(tmp_path, START)
     kept = folder.save_frame(frame(), "Ha", 1)
     folder.path.rename(tmp_path / "elsewhere")
-    for write in (lambda: folder.save_frame(frame(), "Ha", 2), lambda: folder.quarantine(frame(), None, "dark")):
+    for write in (folder.save_test, folder.save_check):
         with pytest.raises(NotDurableError, match="removed, moved or unmounted") as caught:
-            write()
+            write(frame(), "Ha")
         assert caught.value.errno == errno.ENOENT
     assert not folder.path.exists()
     assert (tmp_path / "elsewhere" / kept.relative_to(folder.path)).exists()
