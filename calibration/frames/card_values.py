@@ -20,6 +20,9 @@ LARGEST = 1e30
 OLDEST_YEAR = 1980
 """Dates before this year are default values, such as .NET's 0001-01-01 and Delphi's 1899-12-30; CCDs came later."""
 
+NEWEST_YEAR = 9998
+"""Dates after this year are default values as well, such as SQL's 9999-12-31."""
+
 _NO_VALUE = frozenset(
     {"", "-", "--", "?", "N/A", "NA", "NONE", "NULL", "NAN", "INF", "+INF", "-INF", "INFINITY", "-INFINITY", "UNKNOWN"}
     | {
@@ -233,7 +236,7 @@ def _moment(text: str, clock: str | None) -> datetime | None:
     else:
         date, rest = datetime.strptime(text[:10].strip(), "%Y-%m-%d").replace(tzinfo=UTC), text[10:]
     moment = date + _time_of_day(rest.strip(" T") or clock or "00:00")
-    return moment if moment.year >= OLDEST_YEAR else None
+    return moment if OLDEST_YEAR <= moment.year <= NEWEST_YEAR else None
 
 
 def _full_year(year: int) -> int:

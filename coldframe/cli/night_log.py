@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from coldframe.cli.terminal import VisibleFormatter
+
 
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
     """Append log records to a file for the duration of the block."""
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(VisibleFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger("coldframe")
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
