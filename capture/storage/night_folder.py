@@ -106,6 +106,8 @@ class NightFolder:
         OSError
             If the folder cannot be created.
         """
+        if storage.is_symlink():
+            storage.stat()  # raises the reason if the link leads nowhere or in a loop; mkdir would say that it exists
         storage.mkdir(parents=True, exist_ok=True)
         flush_folder(storage.parent)
         evening = evening_of(started)

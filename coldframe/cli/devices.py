@@ -3,9 +3,9 @@
 import asyncio
 import sys
 
-from rich.console import Console
 from rich.table import Table
 
+from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.devices.errors import DeviceError
 from coldframe.devices.indi.link import IndiLink
@@ -27,7 +27,7 @@ def list_devices(host: str, port: int) -> ExitCode:
         return ExitCode.BAD_INPUT
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    Console().print(table(found, f"{host}:{port}"))
+    VisibleConsole().print(table(found, f"{host}:{port}"))
     if not any(Role.PANEL in device.roles for device in found):
         print(
             "No flat panel was found. A WLED, Tasmota, ESPHome or zigbee2mqtt lamp can serve as one over MQTT, "

@@ -26,6 +26,7 @@ from coldframe.capture.monitoring.progress.quantities import exposure_text, prin
 from coldframe.capture.monitoring.report.contents import PixelStatistics
 from coldframe.capture.monitoring.report.pixels import picture_of, summarise
 from coldframe.capture.monitoring.report.png import png_bytes
+from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
 
 PICTURE_WIDTH = 1600
@@ -66,7 +67,7 @@ def inspect_file(path: Path, output: Path | None, extension: Extension | None = 
 
 
 def _show(image: ImageFile) -> None:
-    console = Console(highlight=False, markup=False)
+    console = VisibleConsole(highlight=False, markup=False)
     glyphs = UNICODE if (console.encoding or "").lower().startswith("utf") else ASCII
     setup = setup_of(image.header)
     seen = summarise(image, 2 * console.width).statistics

@@ -11,7 +11,7 @@ from typing import Self, TextIO
 
 from coldframe.capture.events.kinds import Event
 from coldframe.capture.monitoring.progress.narrator import Narrator
-from coldframe.capture.monitoring.progress.quantities import printable
+from coldframe.cli.terminal import VisibleFormatter
 
 MOST_LINES = 10_000
 """Lines that wait for the disk. Further lines are lost; the journal has their events."""
@@ -40,6 +40,7 @@ class NightLog(logging.Handler):
 
     def __init__(self, path: Path, *, close_deadline_s: float = CLOSE_DEADLINE_S) -> None:
         super().__init__()
+        self.setFormatter(VisibleFormatter("%(levelname)s %(name)s: %(message)s"))
         self._path = path
         self._close_deadline_s = close_deadline_s
         self._narrator = Narrator()
@@ -75,9 +76,8 @@ class NightLog(logging.Handler):
             self._put(line.at, f"{line.severity.value.upper()} {line.text}")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append a log record. Its text may come from a driver or a file name, so it is made printable."""
-        text = f"{record.levelname} {record.name}: {self.format(record)}"
-        self._put(datetime.fromtimestamp(record.created, UTC), "\n".join(map(_printable, text.splitlines())))
+        """Append a log record. Its text may come from a driver or a file name, so it is shown as text."""
+        self._put(datetime.fromtimestamp(record.created, UTC), self.format(record))
 
     def _put(self, at: datetime, text: str) -> None:
         with suppress(queue.Full):
@@ -91,8 +91,3 @@ class NightLog(logging.Handler):
                 file.flush()
         with suppress(OSError):
             file.close()
-
-
-def _printable(line: str) -> str:
-    """Return a line in printable characters, with its indentation, which a traceback needs."""
-    return " " * (len(line) - len(line.lstrip(" "))) + printable(line)

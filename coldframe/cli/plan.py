@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from coldframe.calibration.frames.names import under_one_name
@@ -26,6 +25,7 @@ from coldframe.capture.planning.read_lights import Lights, NoLightsError, read_l
 from coldframe.capture.planning.set_choice import ChoiceError, SetChoices, is_cold, parsed_choices, without_setpoints
 from coldframe.capture.planning.sets_for_lights import LightsPlan, NeededMaster, plan_for_lights
 from coldframe.capture.steps import ShootStep, Step
+from coldframe.cli.console import VisibleConsole
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.config.examples import example_night
 from coldframe.config.loading import ConfigError, Problem, find_config, load_settings
@@ -106,7 +106,8 @@ class NightRequest:
             folder = SIMULATED_NIGHTS.expanduser()
         if folder is None:
             return settings
-        return settings.model_copy(update={"storage": settings.storage.model_copy(update={"folder": folder.resolve()})})
+        storage = settings.storage.model_copy(update={"folder": folder.absolute()})
+        return settings.model_copy(update={"storage": storage})
 
     def deadline(self, settings: Settings, asked: datetime, now: datetime) -> datetime | None:
         """Return the time by which the last frame must be complete; None if there is no deadline.
@@ -252,7 +253,7 @@ def _last_sensor_c(lights: Lights) -> float:
 
 
 def _print(plan: NightPlan, rows: list[_Row], deadline: datetime | None) -> None:
-    console = Console(soft_wrap=False)
+    console = VisibleConsole(soft_wrap=False)
     for note in plan.notes:
         console.print(note, markup=False, highlight=False)
     if rows or plan.for_lights is None or plan.for_lights.from_library:

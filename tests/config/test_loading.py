@@ -124,7 +124,7 @@ PRINTABLE = "printable characters, not only spaces"
         ("[wheel]\nnames = [\n1]", ":2: wheel.names: found 1; allowed: a list of different texts in quotes"),
         ("[camera]\ndevice = 2024-01-01", f":2: camera.device: found 2024-01-01; allowed: {NAME}"),
         ("[camera]\ngain = nan", ":2: camera.gain: found nan; allowed: a number from -1000 up to 1000000"),
-        ('[camera]\ndevice = "\\u001b[2J"', f':2: camera.device: found "\\u001b[2J"; allowed: {PRINTABLE}'),
+        ('[camera]\ndevice = "\\u001b[2J"', f':2: camera.device: found "\\x1b[2J"; allowed: {PRINTABLE}'),
     ],
 )
 def test_each_kind_of_mistake_has_its_message(folder: Path, text: str, complaint: str) -> None:
