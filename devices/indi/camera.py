@@ -20,7 +20,7 @@ from coldframe.devices.indi.cooler import IndiCooler
 from coldframe.devices.indi.device import IndiDevice
 from coldframe.devices.indi.found_settings import FoundSettings
 from coldframe.devices.indi.link import IndiLink
-from coldframe.devices.indi.mirror import Property, in_brackets
+from coldframe.devices.indi.mirror import Property, finite, in_brackets
 from coldframe.devices.indi.pixels.bayer import at_first_pixel
 from coldframe.devices.indi.pixels.blob_channel import WITNESS, BlobChannel, Image, ServerAddress
 from coldframe.devices.indi.pixels.exposure_check import ExposureCheck
@@ -367,7 +367,7 @@ class IndiCamera(IndiDevice):
             if prop is None:
                 return None
             if prop.state == "busy":
-                self._exposure.count_down(prop.number(spelling.element))
+                self._exposure.count_down(finite(prop.values.get(spelling.element)) or 0.0)
                 return None
             if prop.state == "ok":
                 return channel.has_arrival or None

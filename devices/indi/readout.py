@@ -8,6 +8,9 @@ from coldframe.devices.indi import dialects
 from coldframe.devices.indi.device import DEFINE_DEADLINE_S, IndiDevice
 from coldframe.devices.indi.mirror import Property, in_brackets
 
+REGION = ("X", "Y", "WIDTH", "HEIGHT")
+"""Elements of CCD_FRAME, in unbinned pixels."""
+
 LARGEST_ROUNDING_PIXELS = 16
 """Limit on the rounding of a frame's edges, in binned pixels.
 
@@ -65,7 +68,7 @@ class IndiReadout:
     def __init__(self, device: IndiDevice) -> None:
         self._device = device
         self.wanted = ReadoutSettings()
-        self._region = (0, 0)
+        self._sensor = self._region = (0, 0)
         self._applied: ReadoutSettings | None = None
 
     @property
@@ -130,9 +133,10 @@ class IndiReadout:
         find, camera, changes = self._device.link.mirror.find, self._device.name, list[str]()
         binning, frame = self._binning(), find(camera, "CCD_FRAME")
         if binning is not None and binning.writable and set(binning.values.values()) != {self.wanted.binning}:
-            changes.append(f"binned {binning.number('HOR_BIN'):g} x {binning.number('VER_BIN'):g} by another client")
+            horizontal, vertical = _numbers(binning, "HOR_BIN", "VER_BIN")
+            changes.append(f"binned {horizontal:g} x {vertical:g} by another client")
         if frame is not None and frame.writable and not self._is_whole(frame):
-            x, y, width, height = _corner_and_size(frame)
+            x, y, width, height = _numbers(frame, *REGION)
             changes.append(f"cut to {width:g} x {height:g} pixels at {x:g}, {y:g} by another client")
         found = self.read_back()
         for name in ("gain", "offset", "readout_mode"):
@@ -143,9 +147,8 @@ class IndiReadout:
 
     def _is_whole(self, region: Property) -> bool:
         """Return True if a region is the whole sensor, as far as drivers round regions."""
-        height, width = sensor_shape(self._device)
         rounding = LARGEST_ROUNDING_PIXELS * self.wanted.binning
-        differences = zip(_corner_and_size(region), (0, 0, width, height), strict=True)
+        differences = zip(_numbers(region, *REGION), (0, 0, *reversed(self._sensor)), strict=True)
         return all(abs(found - whole) <= rounding for found, whole in differences)
 
     async def _reset_region(self) -> None:
@@ -163,7 +166,7 @@ class IndiReadout:
         height, width = sensor_shape(device)
         rounding = LARGEST_ROUNDING_PIXELS * self.wanted.binning
         sent = device.link.send(device.name, frame.name, {"X": 0, "Y": 0, "WIDTH": width, "HEIGHT": height})
-        self._region = (height, width)
+        self._sensor = self._region = (height, width)
 
         def accepted() -> Property | None:
             prop = device.newer(frame.name, sent)
@@ -219,8 +222,9 @@ class IndiReadout:
         return None if number is None else str(round(number))
 
 
-def _corner_and_size(region: Property) -> tuple[float, float, float, float]:
-    return region.number("X"), region.number("Y"), region.number("WIDTH"), region.number("HEIGHT")
+def _numbers(prop: Property, *elements: str) -> list[float]:
+    """Return the values of elements, or NaN for elements that have none, to describe what another client changed."""
+    return [float(prop.values.get(element, math.nan)) for element in elements]
 
 
 def _shape(region: Property) -> tuple[int, int]:

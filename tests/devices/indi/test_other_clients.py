@@ -102,6 +102,11 @@ async def test_an_exptime_that_says_nothing_or_is_rounded_is_accepted(
     assert await dark(camera) == SHAPE
 
 
+async def test_a_remaining_time_that_is_no_number_is_ignored(server: FakeServer, camera: IndiCamera) -> None:
+    answer(server, EXPOSURE_S, float("nan"))
+    assert await dark(camera) == SHAPE
+
+
 async def test_a_bias_frame_may_have_the_drivers_shortest_exposure(server: FakeServer, camera: IndiCamera) -> None:
     answer(server, 0.25, 0.25)
     assert (await camera.expose(FrameKind.BIAS, 0.0)).pixels.shape == SHAPE
