@@ -21,9 +21,10 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.damage import damage_reported
-from coldframe.calibration.files.extensions import Extension, chosen_image
+from coldframe.calibration.files.extensions import chosen_image
 from coldframe.calibration.files.frame_file import BZERO, FrameFileError
 from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.files.unpacking import Extension
 
 Form = tuple[int, int]
 """BITPIX and BZERO of stored pixels."""
@@ -148,7 +149,7 @@ def _stored_form(values: NDArray[Any], form: Form) -> memoryview:
     bits, zero = form
     signed = (values ^ values.dtype.type(zero)).view(f"i{values.itemsize}") if zero else values
     stored = signed.astype(f">{'f' if bits < 0 else 'u' if bits == 8 else 'i'}{abs(bits) // 8}", copy=False)  # noqa: PLR2004 - BITPIX 8
-    return memoryview(np.ascontiguousarray(stored).view(np.uint8))
+    return np.ascontiguousarray(stored).view(np.uint8).data
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.files.frame_file import BZERO, FrameFileError
-from coldframe.calibration.files.image_file import STORED_AS, ImageFile
+from coldframe.calibration.files.image_file import ImageFile
 from coldframe.calibration.files.regular import open_regular
+from coldframe.calibration.files.unpacking import STORED_AS
 from coldframe.calibration.stacking.clipping import MOST_FRAMES, Clipping, variance_correction
 from coldframe.calibration.stacking.methods import Mean, Median, MedianClipping, Method, Winsorizing
 from coldframe.calibration.stacking.pixel_state import clipping_trial

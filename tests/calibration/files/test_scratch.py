@@ -3,8 +3,8 @@
 import signal
 import subprocess
 import sys
-from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +14,7 @@ from coldframe.calibration.files.scratch import require_room, scratch_folder
 HOLDER = """
 import sys, time
 from pathlib import Path
+from types import SimpleNamespace
 from coldframe.calibration.files.scratch import scratch_folder
 with scratch_folder(Path(sys.argv[1])) as folder:
     (folder / "unpacked").write_bytes(bytes(99))
@@ -86,7 +87,7 @@ def test_handlers_of_the_program_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_copy_that_the_disk_has_no_room_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = namedtuple("usage", "total used free")(10**9, 0, 5 * 10**8)  # noqa: PYI024
+    usage = SimpleNamespace(free=5 * 10**8)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     require_room(tmp_path, 4 * 10**8, tmp_path / "a.fits.gz")
     with pytest.raises(FrameFileError, match=r"needs 0\.60 GB in .*, which has 0\.50 GB free"):
