@@ -201,7 +201,8 @@ def _sample(image: ImageFile) -> NDArray[np.float64]:
     stride = max(1, image.shape[0] * image.shape[1] // SAMPLE)
     # An odd stride reaches all columns, and all colours of a filter array.
     stride += 1 - stride % 2
-    return np.concatenate([band.reshape(-1)[::stride] for _, band in image.bands()])
+    # A copy, because a view would keep its whole band in memory.
+    return np.concatenate([band.reshape(-1)[::stride].copy() for _, band in image.bands()])
 
 
 def _counted(image: ImageFile, low: float, high: float) -> tuple[float, float, NDArray[np.int64]]:
