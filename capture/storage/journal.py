@@ -9,10 +9,11 @@ import json
 import logging
 import math
 import os
-from collections.abc import Sequence
+import threading
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
@@ -85,15 +86,20 @@ def _plain(value: object) -> object:
     raise TypeError(f"the journal does not support values of type {type(value).__name__}")
 
 
+HANDOVER_S = 0.25
+"""Time for which `Journal` waits for its thread to pass a line to the kernel, which usually takes 0.1 ms."""
+
+
 class Journal:
     """An `EventStream` subscriber that appends events to a file.
 
-    Enter the context of the journal before the first event is published. A thread passes each line to the kernel
-    without delay, so the line survives if this process dies, and the event loop never waits for the disk. The lines of
-    `LANDMARKS` are also synced to the disk; a sync takes up to half a second on an SD card, so pending syncs are merged
-    into one. If a power cut left an incomplete line, the journal ends that line with a newline before it writes the
-    next event. A kernel lock on the file marks a night that is still running (see `is_being_written`). The kernel
-    releases the lock when this process ends, for any reason.
+    Enter the context of the journal before the first event is published. Each line is passed to the kernel immediately,
+    so the line survives if this process dies. A thread does this, because the disk may hang: the event loop waits for
+    the thread for at most `HANDOVER_S`, and not at all while earlier lines are still waiting. The lines of `LANDMARKS`
+    are also synced to the disk. A sync takes up to half a second on an SD card, so it runs in another thread, and
+    pending syncs are merged into one. If a power cut left an incomplete line, the journal ends that line with a newline
+    before it writes the next event. A kernel lock on the file marks a night that is still running (see
+    `is_being_written`). The kernel releases the lock when this process ends, for any reason.
 
     Parameters
     ----------
@@ -119,60 +125,56 @@ class Journal:
         self.path = path
         self._descriptor = -1
         self._broken_line = False
-        self._lines: list[str] = []
-        self._has_landmark = False
-        self._news = asyncio.Event()
-        self._writing = asyncio.Lock()
+        self._landmark = asyncio.Event()
+        self._lines = SimpleQueue[tuple[str, threading.Event] | None]()
+        self._last_written = threading.Event()
+        self._last_written.set()
+        self._writer = threading.Thread(target=self._write_lines, name="journal", daemon=True)
 
     async def __aenter__(self) -> Self:
-        """Open the file and start the task that writes."""
+        """Open the file, and start the thread that writes and the task that syncs."""
         await in_thread(self._open)
-        self._writer = asyncio.create_task(self._write_news(), name="journal")
+        self._writer.start()
+        self._syncing = asyncio.create_task(self._sync_landmarks(), name="journal sync")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write and sync all lines, and close the file."""
-        self._writer.cancel()
-        await asyncio.wait([self._writer])
+        """Sync the file and close it. If the disk hangs, the kernel closes it when this process ends."""
+        self._syncing.cancel()
+        await asyncio.wait([self._syncing])
         await self.flush()
-        # If the disk hangs, a thread still uses the descriptor, which the kernel closes when this process ends.
+        self._lines.put(None)
         with contextlib.suppress(NotDurableError):
-            await in_thread(os.close, self._descriptor)
+            await in_thread(self._close)
 
     def __call__(self, event: Event) -> None:
         """Append an event as one line."""
         if not is_journalled(event):
             return
-        self._lines.append(encode_event(event))
-        self._has_landmark = self._has_landmark or isinstance(event, LANDMARKS)
-        self._news.set()
+        line, written = encode_event(event), threading.Event()
+        is_up_to_date, self._last_written = self._last_written.is_set(), written
+        self._lines.put((line, written))
+        if is_up_to_date:
+            written.wait(HANDOVER_S)
+        if isinstance(event, LANDMARKS):
+            self._landmark.set()
 
     async def flush(self) -> None:
-        """Wait until the lines of all events so far are on the disk; set `failure` if they cannot be written."""
-        await self._write(is_synced=True)
+        """Wait until the lines of all events so far are on the disk; set `failure` if the sync fails."""
+        try:
+            await in_thread(self._sync, self._last_written)
+        except NotDurableError as error:
+            self._fail(OSError(error.errno, str(error)))
 
-    async def _write_news(self) -> None:
+    async def _sync_landmarks(self) -> None:
         while True:
-            await self._news.wait()
-            await self._write(is_synced=self._has_landmark)
+            await self._landmark.wait()
+            self._landmark.clear()
+            await self.flush()
 
-    async def _write(self, *, is_synced: bool) -> None:
-        """Write the lines that wait, in the order of their events."""
-        async with self._writing:
-            lines, self._lines = self._lines, []
-            self._has_landmark = False
-            self._news.clear()
-            try:
-                await in_thread(self._append, lines, is_synced=is_synced)
-            except NotDurableError as error:
-                self._fail(OSError(error.errno, str(error)))
-            except Exception as error:  # the task must go on to write later events
-                log.exception("%s: events were not written", self.path)
-                self._fail(OSError(errno.EIO, repr(error)))
-
-    # The methods below run in threads, one at a time.
+    # The methods below run in threads.
 
     def _open(self) -> None:
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -181,18 +183,32 @@ class Journal:
         flush_folder(self.path.parent)  # without its directory entry, a synced file is lost in a power cut
         self._broken_line = _ends_in_mid_line(self._descriptor)
 
-    def _append(self, lines: Sequence[str], *, is_synced: bool) -> None:
-        for line in lines:
-            data = (("\n" if self._broken_line else "") + line + "\n").encode("ascii")
+    def _write_lines(self) -> None:
+        while (item := self._lines.get()) is not None:
+            line, written = item
             try:
-                self._broken_line = os.write(self._descriptor, data) < len(data)
+                self._append(line)
             except OSError as error:
                 self._fail(error)
-        if is_synced:
-            try:
-                os.fsync(self._descriptor)
-            except OSError as error:
-                self._fail(error)
+            except Exception as error:  # the thread must go on to write later events
+                log.exception("%s: an event was not written", self.path)
+                self._fail(OSError(errno.EIO, repr(error)))
+            written.set()
+
+    def _append(self, line: str) -> None:
+        data = (("\n" if self._broken_line else "") + line + "\n").encode("ascii")
+        self._broken_line = os.write(self._descriptor, data) < len(data)
+
+    def _sync(self, written: threading.Event) -> None:
+        written.wait()
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            self._fail(error)
+
+    def _close(self) -> None:
+        self._writer.join()
+        os.close(self._descriptor)
 
     def _fail(self, error: OSError) -> None:
         self.failure = self.failure or error

@@ -14,6 +14,7 @@ from coldframe.cli.end_signals import END_SIGNALS, on_end_signals
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in END_SIGNALS}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup(1) may have started the tests
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -15,6 +15,7 @@ import pytest
 from coldframe.calibration.files.frame_file import read_frame
 from tests.indi.servers import (
     CAMERA,
+    HEARING_HANG_UPS,
     LONG_S,
     NIGHT,
     PANEL,
@@ -110,7 +111,7 @@ def closed_terminal(place: Path) -> None:
         )
         ours, theirs = pty.openpty()
         process: subprocess.Popen[str] = subprocess.Popen(
-            [str(SCRIPTS / "coldframe"), "run", "--config", str(config)],
+            [*HEARING_HANG_UPS, str(SCRIPTS / "coldframe"), "run", "--config", str(config)],
             env={**os.environ, "HOME": str(place), "TERM": "xterm"},
             stdin=theirs,
             stdout=theirs,
