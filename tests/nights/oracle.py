@@ -269,7 +269,9 @@ class Oracle:
         # Impossible readings during a frame count as missing. Only the readings before and after the frame count.
         hidden = {"nonsense-reading", "drifting-sensor"} <= self.run.met().keys()
         is_unread = hidden or frame.header.get("CCD-TEMP") is None
-        if is_unread or (since_s is not None and truth.began_s <= since_s + SILENCE_S):
+        # Without cooling, nothing waits for a thermometer that repeats its last reading.
+        is_uncooled = since_s is not None and setpoint_c not in planned_c
+        if is_unread or is_uncooled or (since_s is not None and truth.began_s <= since_s + SILENCE_S):
             self.verdict.limits[SILENCE] += 1
         else:
             yield f"{frame.name} was shot {away_c:.2f} C off its setpoint"
