@@ -17,7 +17,7 @@ from coldframe.devices.errors import (
     NotSupportedError,
     SettingRefusedError,
 )
-from coldframe.devices.indi.mirror import DISCONNECTED_ADVICE, Mirror, Property, State, Value, in_brackets
+from coldframe.devices.indi.mirror import Mirror, Property, State, Value, in_brackets
 from coldframe.devices.watchers import Watchers
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class IndiLink:
                 raise DeviceLostError(
                     device,
                     f"another client or the driver disconnected it while waiting for {waiting_for}",
-                    DISCONNECTED_ADVICE,
+                    "Is its cable plugged in, and does another program use it?",
                 )
             return None
 
@@ -226,7 +226,7 @@ class IndiLink:
         Raises
         ------
         DeviceLostError
-            If the server is not connected, or the driver is disconnected and so does not have the property.
+            If the server is not connected.
         NotSupportedError
             If the device does not have the property, or the property is read-only.
         SettingRefusedError
@@ -236,8 +236,6 @@ class IndiLink:
         prop = self.mirror.find(device, name)
         if not self._connected:
             raise DeviceLostError(device, f"{self.server} is not connected")
-        if prop is None:
-            self.mirror.expect_connected(device)
         if prop is None or not prop.writable:
             raise NotSupportedError(device, f"has no property {name} that can be set")
         for element, value in values.items():
