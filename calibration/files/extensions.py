@@ -246,7 +246,7 @@ def _headers(path: Path) -> Iterator[dict[str, HeaderValue]]:
                 yield header
                 length = _data_length(header)
                 if not 0 <= length <= _LONGEST_DATA:
-                    raise FrameFileError(path, f"a header announces {length} bytes of data")
+                    raise FrameFileError(path, f"truncated: a header announces {length} bytes of data")
                 unpacked.seek(length, 1)
     except (OSError, EOFError, zlib.error) as error:
         raise FrameFileError(path, str(getattr(error, "strerror", None) or error)) from error
