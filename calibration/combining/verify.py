@@ -41,10 +41,14 @@ class Recombination:
         Number of frames.
     differing
         Number of pixels with at least one different bit, by plane: mean, uncertainty, counts, mask.
+    is_of_earlier_version
+        True if an earlier version of coldframe, which computed the uncertainty differently, wrote the master. The
+        uncertainty is then not compared.
     """
 
     frames: int
     differing: Mapping[str, int]
+    is_of_earlier_version: bool = False
 
     @property
     def equal(self) -> bool:
@@ -53,7 +57,8 @@ class Recombination:
 
     def __str__(self) -> str:
         if self.equal:
-            return f"bit for bit equal to its {self.frames} recombined frames"
+            limits = ", except for UNCERT of an earlier version" if self.is_of_earlier_version else ""
+            return f"bit for bit equal to its {self.frames} recombined frames{limits}"
         planes = ", ".join(f"{name} in {pixels} pixels" for name, pixels in self.differing.items() if pixels)
         return f"differs from its {self.frames} recombined frames: {planes}"
 
@@ -96,14 +101,17 @@ def recombined(master: Path, raw_frames: Mapping[str, Path]) -> Recombination:
                 stack, masked = combined.stack, combined.masked
         except (NotOneSetError, NoSignalError, ValueError) as error:
             raise FrameFileError(master, f"its frames cannot be combined into one master: {error}") from error
+    is_of_earlier_version = len(names) > 1 and "CFSCA1" not in header
+    uncertainty = made.uncertainty if is_of_earlier_version else np.nan_to_num(stack.uncertainty)
     return Recombination(
         stack.frames,
         {
             "mean": _differing(made.mean, stack.mean),
-            "uncertainty": _differing(made.uncertainty, np.nan_to_num(stack.uncertainty)),
+            "uncertainty": _differing(made.uncertainty, uncertainty),
             "counts": _differing(made.counts, stack.counts.astype(np.float32)),
             "mask": _differing(made.masked, masked),
         },
+        is_of_earlier_version,
     )
 
 

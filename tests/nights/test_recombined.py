@@ -64,6 +64,21 @@ async def test_twilight_flats_equal_the_column_sort_too(tmp_path: Path) -> None:
         assert result.equal, f"{master}: {result}"
 
 
+async def test_the_uncertainty_of_an_earlier_version_is_not_compared(tmp_path: Path) -> None:
+    night = await night_of("small", tmp_path, 6)
+    folder = NightFolder(night.folder)
+    bias = next(master for master in folder.masters() if fits.getheader(master)["CFROLE"] == "BIAS")
+    with fits.open(bias, mode="update") as units:
+        for keyword in [keyword for keyword in units[0].header if keyword.startswith("CFSCA")]:
+            del units[0].header[keyword]
+        units["UNCERT"].data *= 1.1
+        units[0].add_checksum()
+        units["UNCERT"].add_checksum()
+    result = recombined(bias, folder.raw_frames())
+    assert result.equal
+    assert str(result).endswith("except for UNCERT of an earlier version")
+
+
 async def test_what_is_not_what_its_frames_give_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     night = await night_of("small", tmp_path, 6)
     masters = NightFolder(night.folder).masters()
