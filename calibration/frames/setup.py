@@ -159,6 +159,7 @@ def setup_of(header: Header) -> FrameSetup:
     cards.require_agreement(cards.celsius, spellings.MEASURED_TWICE, REACHED_C)
     cards.require_agreement(cards.celsius, spellings.SETPOINT_C, REACHED_C)
     cards.require_agreement(cards.number, spellings.OFFSET, 0)
+    cards.require_agreement(lambda keyword: cards.binning((keyword,), ()), spellings.BINNING, 0)
     setup = FrameSetup(
         kind=kind,
         camera=cards.text(*spellings.CAMERA),
@@ -243,10 +244,17 @@ def require_readable(setup: FrameSetup, path: Path) -> None:
 
 
 def _kind_word(cards: CardReader) -> str | None:
-    """Return the first word that names a known kind; without one, the first unknown word."""
-    words = [word for keyword in spellings.KIND if (word := cards.text(keyword)) is not None]
-    known = (word for word in words if spellings.kind_of_word(word) is not None)
-    return next(known, words[0] if words else None)
+    """Return the first word that names a known kind, or the first unknown word.
+
+    Words that name different kinds are returned together, so that they name no kind. CFROLE, which coldframe writes, is
+    more exact than all other cards, and a dark flat is a dark.
+    """
+    words = {keyword: word for keyword in spellings.KIND if (word := cards.text(keyword)) is not None}
+    known = {word: kind for word in words.values() if (kind := spellings.kind_of_word(word)) is not None}
+    kinds = {FrameKind.DARK if kind is FrameKind.DARK_FLAT else kind for kind in known.values()}
+    if len(kinds) > 1 and words.get("CFROLE") not in known:
+        return " / ".join(known)
+    return next(iter(known), next(iter(words.values()), None))
 
 
 def _exposure_s(cards: CardReader) -> float | None:

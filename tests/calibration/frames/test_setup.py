@@ -251,6 +251,7 @@ def test_sodium_is_a_filter() -> None:
         {"CCD-TEMP": -10.0, "CCDTEMP": 15.0},
         {"SET-TEMP": -10.0, "CCDSTEMP": -20.0},
         {"OFFSET": 50, "BLKLEVEL": 30},
+        {"XBINNING": 1, "CCDSUM": "2 2"},
         {"XORGSUBF": 0, "YORGSUBF": 0, "DETSEC": "[801:896,1:64]"},
     ],
 )
@@ -268,3 +269,17 @@ def test_a_second_card_for_the_same_property_tells_frames_apart() -> None:
 
 def test_an_unreadable_card_beside_a_readable_one_does_not_matter() -> None:
     assert not setup_of({"CCD-TEMP": -10.0, "CCDTEMP": "cold", "OFFSET": 50, "BLKLEVEL": "low"}).unreadable
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ({"IMAGETYP": "Dark", "FRAME": "Light"}, None),
+        ({"IMAGETYP": "Flat", "OBSTYPE": "SKYFLAT"}, FrameKind.FLAT),
+        ({"IMAGETYP": "Dark", "OBSTYPE": "FLATDARK"}, FrameKind.DARK),
+        ({"IMAGETYP": "Dark", "CFROLE": "DARKFLAT"}, FrameKind.DARK_FLAT),
+        ({"IMAGETYP": "Bias", "CFROLE": "FLAT", "FRAME": "Light"}, FrameKind.FLAT),
+    ],
+)
+def test_words_for_different_kinds_name_no_kind(header: Header, kind: FrameKind | None) -> None:
+    assert setup_of(header).kind is kind
