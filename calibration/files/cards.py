@@ -20,11 +20,17 @@ _VALUE = re.compile(r"\s*(?:'((?:[^']|'')*)'|([^/]*))")
 _INTEGER = re.compile(r"[+-]?\d{1,40}")
 _REAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EDed][+-]?\d{1,4})?")
 _EXPOSURE_KEYWORDS = frozenset({"EXPTIME", "EXPOSURE", "EXPOTIME", "EXP"})
-_EXPOSURE_UNIT = re.compile(
-    r"(?:\[\s*|\(\s*|^\s*|\bin )(?P<unit>ms|msec|milli-?sec(?:ond)?s?|[u\u00b5\u03bc]s|usec|micro-?sec(?:ond)?s?)\b",
-    re.IGNORECASE,
-)
-"""The unit of an exposure in a comment, where FITS has it ("[ms] exposure") or where a sentence names it ("in ms")."""
+_SECONDS_OF = {
+    r"(?:\[\s*|\(\s*|^\s*|\bin )m(?:illi-?)?s(?:ec(?:ond)?s?)?\b": 1e-3,
+    r"(?:\[\s*|\(\s*|^\s*|\bin )(?:[u\u00b5\u03bc]|micro-?)s(?:ec(?:ond)?s?)?\b": 1e-6,
+    # At the start of a comment, "min" may also mean the minimum.
+    r"(?:\[\s*|\(\s*|\bin )min(?:ute)?s?\b": 60.0,
+    r"(?:\[\s*|\(\s*|\bin )h(?:ours?)?\b": 3600.0,
+}
+"""Seconds of the units in the comment of an exposure, where FITS has them ("[ms] exposure") or a sentence names them
+("in minutes")."""
+
+_EXPOSURE_UNITS = {re.compile(unit, re.IGNORECASE): seconds for unit, seconds in _SECONDS_OF.items()}
 
 _RATIO = re.compile(r"\s*(\d+/\d+)\s*(?:/.*)?")
 _FIXED_WIDTH = 20
@@ -131,7 +137,8 @@ def parse_cards(cards: Iterable[str]) -> dict[str, HeaderValue]:
     """Return the values of a header's cards; for a repeated keyword, only the first card is used.
 
     Commentary and cards without a value are skipped. A value that is not valid is returned as `GarbledValue`, so that a
-    reader can tell it from a missing one. An exposure whose comment gives the unit ms or us is returned in seconds.
+    reader can tell it from a missing one. An exposure whose comment gives a unit other than the second is returned in
+    seconds.
 
     Parameters
     ----------
@@ -186,13 +193,11 @@ def _parse_bare(word: str) -> HeaderValue | None:
 
 
 def _in_seconds(exposure: HeaderValue, comment: str) -> HeaderValue:
-    """Return an exposure in seconds if its comment states a smaller unit."""
-    unit = _EXPOSURE_UNIT.search(comment)
-    if unit is None or isinstance(exposure, bool | str):
+    """Return an exposure in seconds if its comment states a different unit."""
+    if isinstance(exposure, bool | str):
         return exposure
-    return exposure / (
-        1e3 if unit["unit"].lower().startswith("m") and not unit["unit"].lower().startswith("micro") else 1e6
-    )
+    seconds = next((seconds for unit, seconds in _EXPOSURE_UNITS.items() if unit.search(comment)), None)
+    return exposure if seconds is None else exposure * seconds
 
 
 def _decoded(text: str) -> str:

@@ -81,13 +81,16 @@ class UnreadableCard(NamedTuple):
         Keyword of the card.
     value
         The value as text.
+    contradicted
+        A card with which the value cannot agree; empty if the value itself cannot be interpreted.
     """
 
     keyword: str
     value: str
+    contradicted: str = ""
 
     def __str__(self) -> str:
-        return f"{self.keyword} = {self.value!r}"
+        return f"{self.keyword} = {self.value!r}" + (f" contradicts {self.contradicted}" if self.contradicted else "")
 
 
 class CardReader:
@@ -148,7 +151,7 @@ class CardReader:
         """Return the binning, which must be the same across columns and rows; 0 and -1 stand for an unknown value."""
         columns, rows = self._first(across, _binning), self._first(down, _binning)
         if columns is not None and rows is not None and columns != rows:
-            self.unreadable.append(UnreadableCard(f"binning {columns:g} x", f"{rows:g}"))
+            self.unreadable.append(UnreadableCard(down[0], f"{rows:g}", f"{across[0]} = {columns:g}"))
         return None if columns is None else int(columns)
 
     def moment(self, date_keywords: tuple[str, ...], clock_keywords: tuple[str, ...]) -> datetime | None:
@@ -169,6 +172,23 @@ class CardReader:
                 return found
         return None
 
+    def require_agreement(self, read: Callable[[str], float | None], keywords: tuple[str, ...], slack: float) -> None:
+        """Collect the cards whose values differ by more than `slack` from that of the first keyword with a value."""
+        before = list(self.unreadable)  # a card that `read` cannot interpret was judged with its property
+        stated = {keyword: value for keyword in keywords if (value := read(keyword)) is not None}
+        self.unreadable = before
+        first = next(iter(stated), "")
+        self.unreadable += [
+            UnreadableCard(keyword, f"{value:g}", f"{first} = {stated[first]:g}")
+            for keyword, value in stated.items()
+            if abs(value - stated[first]) > slack
+        ]
+
+    def joined(self, *keywords: str) -> str | None:
+        """Return the texts of all keywords that are present, joined, so that a difference in any of them shows."""
+        texts = (self.text(keyword) for keyword in keywords)
+        return " + ".join(dict.fromkeys(text for text in texts if text is not None)) or None
+
     def origin(self, right: str, down: str) -> tuple[int, int] | None:
         """Return the first column and row of a sub-frame, counted from 0; one card without the other is unreadable."""
         columns, rows = self.whole(right), self.whole(down)
@@ -176,7 +196,10 @@ class CardReader:
             return columns, rows
         if columns is not None or rows is not None:
             present = right if rows is None else down
-            self.unreadable.append(UnreadableCard(present, f"{columns if rows is None else rows} without its partner"))
+            missing = down if rows is None else right
+            self.unreadable.append(
+                UnreadableCard(present, f"{columns if rows is None else rows}", f"a missing {missing}")
+            )
         return None
 
     def whole(self, *keywords: str) -> int | None:

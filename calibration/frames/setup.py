@@ -156,6 +156,10 @@ def setup_of(header: Header) -> FrameSetup:
     kind = None if kind_word is None else spellings.kind_of_word(kind_word)
     setpoint_c = cards.celsius(*spellings.SETPOINT_C)
     sensor_c = cards.celsius(*spellings.SENSOR_C)
+    cards.require_agreement(cards.celsius, spellings.MEASURED_TWICE, REACHED_C)
+    cards.require_agreement(cards.celsius, spellings.SETPOINT_C, REACHED_C)
+    cards.require_agreement(cards.number, spellings.OFFSET, 0)
+    cards.require_agreement(lambda keyword: cards.binning((keyword,), ()), spellings.BINNING, 0)
     setup = FrameSetup(
         kind=kind,
         camera=cards.text(*spellings.CAMERA),
@@ -165,7 +169,7 @@ def setup_of(header: Header) -> FrameSetup:
             gain=cards.number(*spellings.GAIN),
             offset=cards.number(*spellings.OFFSET),
             binning=cards.binning(spellings.BINNING, spellings.BINNING_OF_ROWS) or 1,
-            readout_mode=cards.text(*spellings.READOUT_MODE),
+            readout_mode=cards.joined(*spellings.READOUT_MODE),
         ),
         exposure_s=_exposure_s(cards),
         temperature_c=setpoint_c if sensor_c is None else sensor_c,
@@ -190,7 +194,7 @@ def setup_of(header: Header) -> FrameSetup:
     )
     # Darks and bias frames do not depend on the optical train.
     unreadable = cards.unreadable + ([] if kind in _WITHOUT_LIGHT else train_cards.unreadable)
-    return replace(setup, cooled=setup.is_at_setpoint, unreadable=tuple(unreadable))
+    return replace(setup, cooled=setup.is_at_setpoint, unreadable=tuple(dict.fromkeys(unreadable)))
 
 
 def fault_of_raw_frame(header: Header) -> str | None:
@@ -240,23 +244,25 @@ def require_readable(setup: FrameSetup, path: Path) -> None:
 
 
 def _kind_word(cards: CardReader) -> str | None:
-    """Return the first word that names a known kind; without one, the first unknown word."""
-    words = [word for keyword in spellings.KIND if (word := cards.text(keyword)) is not None]
-    known = (word for word in words if spellings.kind_of_word(word) is not None)
-    return next(known, words[0] if words else None)
+    """Return the first word that names a known kind, or the first unknown word.
+
+    Words that name different kinds are returned together, so that they name no kind. CFROLE, which coldframe writes, is
+    more exact than all other cards, and a dark flat is a dark.
+    """
+    words = {keyword: word for keyword in spellings.KIND if (word := cards.text(keyword)) is not None}
+    known = {word: kind for word in words.values() if (kind := spellings.kind_of_word(word)) is not None}
+    kinds = {FrameKind.DARK if kind is FrameKind.DARK_FLAT else kind for kind in known.values()}
+    if len(kinds) > 1 and words.get("CFROLE") not in known:
+        return " / ".join(known)
+    return next(iter(known), next(iter(words.values()), None))
 
 
 def _exposure_s(cards: CardReader) -> float | None:
     """Return the exposure; cards that contradict each other are unreadable."""
-    known_s = {keyword: cards.seconds(keyword) for keyword in spellings.EXPOSURE_S}
-    stated_s = {keyword: value_s for keyword, value_s in known_s.items() if value_s is not None}
-    if not stated_s:
+    exposure_s = cards.seconds(*spellings.EXPOSURE_S)
+    if exposure_s is None:
         return cards.microseconds(*spellings.EXPOSURE_US)
-    cards.unreadable = [card for card in cards.unreadable if card.keyword not in spellings.EXPOSURE_S]
-    (first, exposure_s), *others = stated_s.items()
-    for keyword, other_s in others:
-        if abs(other_s - exposure_s) > max(SAME_EXPOSURE * exposure_s, SAME_EXPOSURE_S):
-            cards.unreadable.append(UnreadableCard(keyword, f"{other_s:g} s, but {first} is {exposure_s:g} s"))
+    cards.require_agreement(cards.seconds, spellings.EXPOSURE_S, max(SAME_EXPOSURE * exposure_s, SAME_EXPOSURE_S))
     return exposure_s
 
 
@@ -275,15 +281,22 @@ def _filter_name(cards: CardReader) -> str | None:
 
 
 def _origin(cards: CardReader) -> tuple[int, int] | None:
-    for right, down in spellings.ORIGIN:
-        origin = cards.origin(right, down)
-        if origin is not None:
-            return origin
+    """Return the place of the image on the sensor; cards that contradict each other are unreadable."""
     text = cards.text(spellings.DETECTOR_SECTION)
     section = None if text is None else _DETECTOR_SECTION.fullmatch(text)
     if text is not None and section is None:
         cards.unreadable.append(UnreadableCard(spellings.DETECTOR_SECTION, text))
-    return None if section is None else (int(section[1]) - 1, int(section[2]) - 1)
+    by_section = None if section is None else (int(section[1]) - 1, int(section[2]) - 1)
+    for right, down in spellings.ORIGIN:
+        origin = cards.origin(right, down)
+        if origin is None:
+            continue
+        # DETSEC counts pixels that are not binned, and other programs differ.
+        is_binned = (cards.binning(spellings.BINNING, spellings.BINNING_OF_ROWS) or 1) > 1
+        if by_section is not None and by_section != origin and not is_binned:
+            cards.unreadable.append(UnreadableCard(spellings.DETECTOR_SECTION, str(text), f"{right} = {origin[0]}"))
+        return origin
+    return by_section
 
 
 def _mosaic(cards: CardReader) -> str | None:

@@ -5,8 +5,8 @@ import re
 from coldframe.config.frames import FrameKind
 
 CAMERA = ("INSTRUME", "CAMERA", "DETECTOR")
-GAIN = ("GAIN", "ISOSPEED", "ISO", "ISOSPEEDRATING")
-"""The ISO value of a DSLR is its gain."""
+GAIN = ("ISOSPEED", "ISO", "ISOSPEEDRATING", "GAIN")
+"""The ISO value of a DSLR is its gain; GAIN beside it is in electrons per ADU."""
 
 OFFSET = ("OFFSET", "BLKLEVEL")
 BINNING = ("XBINNING", "BINX", "BINNING", "CCDSUM")
@@ -17,6 +17,9 @@ EXPOSURE_US = ("EXPOINUS",)
 """ASICAP writes the exposure in microseconds."""
 
 SETPOINT_C = ("SET-TEMP", "SETTEMP", "CCDSTEMP")
+MEASURED_TWICE = ("CCD-TEMP", "CCD_TEMP", "CCDTEMP", "CCDATEMP")
+"""Keywords that always mean the sensor; the others of `SENSOR_C` may be those of the air or of the housing."""
+
 SENSOR_C = ("CCD-TEMP", "CCD_TEMP", "CCDTEMP", "CCDATEMP", "TEMPERAT", "CAMTCCD", "DET-TEMP")
 """CCDSTEMP and CCDATEMP are the set and the actual temperature at Las Cumbres Observatory."""
 

@@ -300,3 +300,25 @@ def test_unreadable_files_are_refused(tmp_path: Path, read: Callable[[Path], obj
         read(tmp_path / "missing.fits")
     with pytest.raises(FrameFileError, match="directory"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("comment", "seconds"),
+    [
+        ("[ms] exposure", 5.0),
+        ("exposure in us", 0.005),
+        ("exposure in minutes", 300_000.0),
+        ("[h]", 18_000_000.0),
+        ("exposure in seconds", 5000),
+        ("resolution 1 ms", 5000),
+        ("[s] in total", 5000),
+        ("set by us", 5000),
+        ("min and max are equal", 5000),
+    ],
+)
+def test_the_unit_of_an_exposure_is_taken_from_its_comment(comment: str, seconds: float) -> None:
+    assert parse_cards([f"EXPTIME =                 5000 / {comment}".ljust(80)])["EXPTIME"] == pytest.approx(seconds)
+
+
+def test_a_ratio_is_not_a_number_with_a_comment() -> None:
+    assert parse_cards(["EXPTIME = 1/60".ljust(80)]) == {"EXPTIME": GarbledValue("1/60")}

@@ -243,3 +243,43 @@ def test_an_unreadable_number_of_frames_may_hide_a_master() -> None:
 
 def test_sodium_is_a_filter() -> None:
     assert setup_of({"FILTER": "Na"}).filter_name == "Na"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"CCD-TEMP": -10.0, "CCDTEMP": 15.0},
+        {"SET-TEMP": -10.0, "CCDSTEMP": -20.0},
+        {"OFFSET": 50, "BLKLEVEL": 30},
+        {"XBINNING": 1, "CCDSUM": "2 2"},
+        {"XORGSUBF": 0, "YORGSUBF": 0, "DETSEC": "[801:896,1:64]"},
+    ],
+)
+def test_cards_that_contradict_each_other_are_unreadable(header: Header) -> None:
+    assert setup_of(header).unreadable
+    agreeing = {keyword: value for keyword, value in header.items() if keyword != list(header)[-1]}
+    assert not setup_of(agreeing).unreadable
+
+
+def test_a_second_card_for_the_same_property_tells_frames_apart() -> None:
+    assert setup_of({"GAIN": 1.0, "ISOSPEED": 800}).readout.gain == 800
+    assert setup_of({"READOUTM": "Normal", "READMODE": "High"}).readout.readout_mode == "Normal + High"
+    assert setup_of({"READOUTM": "Normal", "READMODE": "Normal"}).readout.readout_mode == "Normal"
+
+
+def test_an_unreadable_card_beside_a_readable_one_does_not_matter() -> None:
+    assert not setup_of({"CCD-TEMP": -10.0, "CCDTEMP": "cold", "OFFSET": 50, "BLKLEVEL": "low"}).unreadable
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ({"IMAGETYP": "Dark", "FRAME": "Light"}, None),
+        ({"IMAGETYP": "Flat", "OBSTYPE": "SKYFLAT"}, FrameKind.FLAT),
+        ({"IMAGETYP": "Dark", "OBSTYPE": "FLATDARK"}, FrameKind.DARK),
+        ({"IMAGETYP": "Dark", "CFROLE": "DARKFLAT"}, FrameKind.DARK_FLAT),
+        ({"IMAGETYP": "Bias", "CFROLE": "FLAT", "FRAME": "Light"}, FrameKind.FLAT),
+    ],
+)
+def test_words_for_different_kinds_name_no_kind(header: Header, kind: FrameKind | None) -> None:
+    assert setup_of(header).kind is kind
