@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from coldframe.calibration.files.durable import NotDurableError
@@ -38,22 +39,53 @@ class DiskHangsError(NotDurableError):
 
 
 class DaemonThreads(ThreadPoolExecutor):
-    """Runs each call in a daemon thread, so that work that never ends blocks neither other work nor the exit."""
+    """Runs work in daemon threads, one more whenever none is idle.
+
+    Work that never ends therefore blocks neither other work nor the exit.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._idle = list[SimpleQueue[Callable[[], None] | None]]()
 
     def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Start the work."""
+        """Start the work in the thread that became idle last."""
         future: Future[T] = Future()
+        try:
+            calls = self._idle.pop()
+        except IndexError:
+            calls = SimpleQueue()
+            threading.Thread(target=_call_each, args=(calls,), name="blocking work", daemon=True).start()
 
         def run() -> None:
             if not future.set_running_or_notify_cancel():
+                self._idle.append(calls)
                 return
             try:
-                future.set_result(work(*args, **kwargs))
+                result = work(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001  # the caller receives it
+                self._idle.append(calls)
                 future.set_exception(error)
+            else:
+                # Whoever waits for the result and then submits more work finds this thread idle.
+                self._idle.append(calls)
+                future.set_result(result)
 
-        threading.Thread(target=run, name="blocking work", daemon=True).start()
+        calls.put(run)
         return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the idle threads."""
+        while self._idle:
+            self._idle.pop().put(None)
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _call_each(calls: "SimpleQueue[Callable[[], None] | None]") -> None:
+    while (call := calls.get()) is not None:
+        call()
+        # The call holds its result, for example the pixels of a frame.
+        del call
 
 
 @dataclass(slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -143,3 +144,28 @@ async def test_daemon_threads_return_results_and_raise_errors() -> None:
     assert await in_thread(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         await in_thread(divmod, 7, 0)
+
+
+async def test_an_idle_daemon_thread_is_used_again_and_a_hanging_one_is_not(answers: threading.Event) -> None:
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
+    first = await in_thread(threading.get_ident)
+    assert [await in_thread(threading.get_ident) for _ in range(20)] == [first] * 20
+    with pytest.raises(DiskHangsError):
+        await in_thread_within(0.05, answers.wait, PATIENCE_S)
+    assert await asyncio.to_thread(threading.get_ident) != first
+
+
+async def test_daemon_threads_keep_no_result() -> None:
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
+    result = weakref.ref(await in_thread(set[int]))
+    await until(lambda: result() is None)
+
+
+def test_idle_daemon_threads_end_with_the_loop() -> None:
+    async def run() -> threading.Thread:
+        asyncio.get_running_loop().set_default_executor(DaemonThreads())
+        return await in_thread(threading.current_thread)
+
+    thread = asyncio.run(run())
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
