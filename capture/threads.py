@@ -74,7 +74,7 @@ class DaemonThreads(ThreadPoolExecutor):
         calls.put(run)
         return future
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - inherited
         """End the idle threads."""
         while self._idle:
             self._idle.pop().put(None)
