@@ -10,7 +10,6 @@ from coldframe.capture.events.values import SkippedBy
 from coldframe.capture.flats.learned import LearnedFlats
 from coldframe.capture.night.plan_progress import PlanProgress
 from coldframe.capture.night.step_runner import StepRunner
-from coldframe.capture.rig.temperature import OutOfReachError
 from coldframe.capture.session.context import StepFailedError, StepSkippedError
 from coldframe.capture.steps import ShootStep
 from coldframe.config.frames import FrameKind
