@@ -29,6 +29,10 @@ LEAST_STEPS = 8
 SILENCE_S = 60.0
 """Silence after which a thermometer is polled. It may be dead (indi#837), or its driver may report only changes."""
 
+DECIMALS_ADVICE = (
+    "the reading may lack its decimals: start the INDI server with LC_NUMERIC=C, because INDI knows no decimal commas"
+)
+
 
 class OutOfReachError(StepFailedError):
     """The sensor cannot reach the setpoint in time.
@@ -136,12 +140,23 @@ async def cool(context: NightContext, setpoint_c: float) -> None:
                     raise OutOfReachError(f"it is unknown whether {setpoint_c:g} C was reached: {silence}")
                 return
             if verdict.state is CoolingState.UNREACHABLE:
+                failure = f"{setpoint_c:g} C was not reached: {verdict.message}"
+                if _lacks_decimals(verdict.sensor_c, setpoint_c):
+                    raise OutOfReachError(f"{failure}; {DECIMALS_ADVICE}", None, verdict.obstacle)
                 limit_c = None if verdict.obstacle is Obstacle.SILENCE else verdict.sensor_c
-                raise OutOfReachError(f"{setpoint_c:g} C was not reached: {verdict.message}", limit_c, verdict.obstacle)
+                raise OutOfReachError(failure, limit_c, verdict.obstacle)
             await asyncio.sleep(SAMPLE_S)
     finally:
         ramping.cancel()
         await asyncio.wait([ramping])
+
+
+def _lacks_decimals(sensor_c: float | None, setpoint_c: float) -> bool:
+    """Return whether the reading is the setpoint without its decimals, which a stable sensor rarely shows by chance.
+
+    INDI clients read "-10,4", which drivers write under a locale with decimal commas, as -10.
+    """
+    return sensor_c is not None and sensor_c != setpoint_c and sensor_c == math.trunc(setpoint_c)
 
 
 async def cool_less(context: NightContext, setpoint_c: float, limit_c: float) -> float | None:

@@ -93,6 +93,19 @@ async def test_a_setpoint_out_of_reach_is_given_up_for_a_warmer_one_that_is_conf
     ]
 
 
+async def test_a_reading_that_lost_its_decimals_gives_no_temperature_within_reach(tmp_path: Path) -> None:
+    class Truncated(Recorded):
+        def thermals(self) -> Thermals:
+            thermals: Thermals = self.inner.thermals()
+            return replace(thermals, sensor_c=float(int(thermals.sensor_c or 0.0)))
+
+    settings = small_night(cooling={"deadline_s": 60.0})
+    seen = await scene(tmp_path, settings, lambda rig: replace(rig, camera=Truncated(rig.camera)))
+    with pytest.raises(OutOfReachError, match="lack its decimals") as caught:
+        await cool(seen.context, -10.4)
+    assert caught.value.limit_c is None
+
+
 async def test_a_fallback_colder_than_the_sensor_became_is_not_tried(tmp_path: Path) -> None:
     seen, _ = await recorded(tmp_path, fallback_c=(-5.0, 10.0))
     assert await cool_less(seen.context, -10.0, -2.0) == 10.0
