@@ -1,0 +1,99 @@
+"""Rows and columns: patterns that all lights share, which masters can remove, and noise of single lights, which not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.diagnosis.estimates import Estimate, spread
+from coldframe.calibration.diagnosis.measuring import LightMeasures
+
+F64 = NDArray[np.float64]
+
+RETAINED = 0.75
+"""Fraction of the variance of a line pattern that remains after the mean of each four lines is subtracted."""
+
+_FEWEST_PIXELS = 0.2
+"""A line with fewer pixels than this fraction of the usual number is left out."""
+
+_LARGEST_SIGMA = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinePattern:
+    """The pattern of rows or of columns.
+
+    Attributes
+    ----------
+    common_adu2
+        Variance of the lines that all lights share, ADU^2.
+    own_adu2
+        Variance of the lines of a single light beyond the noise of its pixels, ADU^2; it includes `common_adu2`.
+    alternating_adu
+        Mean difference between odd and even lines (the first line is odd), ADU.
+    alternating_spread_adu
+        Standard deviation of this difference between the lights.
+    correlation
+        Correlation of the common pattern with that of the master dark, from -1 to 1.
+    """
+
+    common_adu2: Estimate
+    own_adu2: Estimate
+    alternating_adu: Estimate
+    alternating_spread_adu: float
+    correlation: float
+
+
+def find_pattern(lines: F64, pixels: F64, noise_adu: F64, of_dark: F64 | None) -> LinePattern:
+    """Return the pattern of lines.
+
+    Parameters
+    ----------
+    lines
+        Mean residuals, ADU above the dark: float64, shape (lights, lines); NaN for lines without pixels.
+    pixels
+        Their numbers of pixels, same shape.
+    noise_adu
+        Noise of a pixel in each light: float64, shape (lights,).
+    of_dark
+        Residuals of the master dark, shape (lines,); None without a dark.
+    """
+    usual = np.median(pixels)
+    good = (pixels > _FEWEST_PIXELS * usual).all(axis=0) & np.isfinite(lines).all(axis=0)
+    good &= ~_outlying(np.where(good, np.nan_to_num(lines).mean(axis=0), 0.0))
+    values = lines[:, good]
+    odd_even = np.where(np.arange(lines.shape[1])[good] % 2 == 0, 1.0, -1.0)
+    lights, count = values.shape
+    alternating = 2 * (values * odd_even).mean(axis=1)
+    flat = values - alternating[:, None] / 2 * odd_even
+    own = flat.var(axis=1) - (noise_adu[:, None] ** 2 / pixels[:, good]).mean(axis=1) * RETAINED
+    own_adu2 = Estimate(float(own.mean()) / RETAINED, float(flat.var(axis=1).mean() * np.sqrt(2 / (count * lights))))
+    error = float(values.std(axis=1).mean() * 2 / np.sqrt(count * lights))
+    mean_alternating = Estimate(float(alternating.mean()), max(error, spread(alternating) / np.sqrt(lights)))
+    common = Estimate(0.0, float("inf"))
+    if lights > 1:
+        total = flat.sum(axis=0)
+        pairs = lights * (lights - 1)
+        each = (total**2 - (flat**2).sum(axis=0)) / pairs
+        # Two thirds of four residuals of zero sum are independent of each other enough for the error of their mean.
+        common = Estimate(float(each.mean()) / RETAINED, float(each.std() / np.sqrt(count * RETAINED)) / RETAINED)
+    correlation = 0.0
+    if of_dark is not None:
+        correlation = float(np.corrcoef(flat.mean(axis=0), of_dark[good])[0, 1])
+    return LinePattern(common, own_adu2, mean_alternating, float(alternating.std()), correlation)
+
+
+def _outlying(values: F64) -> NDArray[np.bool_]:
+    """Return lines far from all others, such as defective columns, which are a matter of the map of defects."""
+    return np.asarray(np.abs(values - np.median(values)) > _LARGEST_SIGMA * max(spread(values), 1e-9))
+
+
+def rows_of(lights: Sequence[LightMeasures]) -> tuple[F64, F64]:
+    """Return the rows of all lights and their numbers of pixels; float64, shape (lights, height)."""
+    return np.array([light.rows for light in lights]), np.array([light.row_pixels for light in lights])
+
+
+def columns_of(lights: Sequence[LightMeasures]) -> tuple[F64, F64]:
+    """Return the columns of all lights and their numbers of pixels; float64, shape (lights, width)."""
+    return np.array([light.columns for light in lights]), np.array([light.column_pixels for light in lights])

@@ -1,0 +1,110 @@
+"""What is fixed on the sensor in a set of dithered lights, apart from what is fixed on the sky."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.diagnosis.measuring import LightMeasures
+from coldframe.calibration.diagnosis.registration import Place, places_of
+from coldframe.calibration.diagnosis.smoothing import smoothed
+from coldframe.calibration.diagnosis.stars import background_and_spread, widened
+
+F32 = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+REACH = 8.0
+"""Standard deviation of the smoothing that is subtracted, in bins; larger structures are not of dust."""
+
+_ROUNDS = 8
+_STAR_SIGMA = 3.5
+_LEAST_DITHER = 2
+_FEWEST_VALUES = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SensorPattern:
+    """Small structures that are fixed on the sensor.
+
+    Attributes
+    ----------
+    relative
+        Relative to the sky: float32, shape (rows, columns) of bins; NaN if unknown.
+    error
+        Standard error of each bin, same shape.
+    places
+        The places of the lights.
+    is_dithered
+        True if structures of the sky were told apart.
+    """
+
+    relative: F32
+    error: F32
+    places: tuple[Place | None, ...]
+    is_dithered: bool
+
+
+def high_pass(plane: F32) -> F32:
+    """Return a plane minus its surroundings; NaN stays NaN and has no weight."""
+    known = np.isfinite(plane)
+    return np.asarray(plane - smoothed(plane, known, REACH), np.float32)
+
+
+def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
+    """Return what is fixed on the sensor."""
+    scaled = []
+    for light in lights:
+        level, spread = background_and_spread(light.bins)
+        scaled.append((light.bins - level) / np.maximum(spread, 1e-6))
+    places = places_of(scaled)
+    # Residuals of dust are bright on one side; as part of every light, they would be masked as stars.
+    common = np.nan_to_num(np.nanmedian(np.array(scaled), axis=0)) if len(scaled) > _LEAST_DITHER else 0.0
+    residuals = []
+    for light, excess in zip(lights, scaled, strict=True):
+        stars = widened(excess - common > _STAR_SIGMA, 1) | widened(excess - common > 10 * _STAR_SIGMA, 3)
+        masked = np.where(stars | ~np.isfinite(light.bins), np.float32(np.nan), light.bins)
+        residuals.append(high_pass(masked / np.float32(light.sky_adu)))
+    is_dithered = _is_dithered(places)
+    return _separated(residuals, places if is_dithered else [None] * len(places), tuple(places), is_dithered=is_dithered)
+
+
+def _is_dithered(places: Sequence[Place | None]) -> bool:
+    shifts = [(place.down, place.across) for place in places if place is not None]
+    turned = {place.is_turned for place in places if place is not None}
+    return len(shifts) > 2 and (len(turned) > 1 or float(np.std(shifts, axis=0).max()) >= _LEAST_DITHER)  # noqa: PLR2004
+
+
+def _separated(residuals: list[F32], used: Sequence[Place | None], places: tuple[Place | None, ...], *, is_dithered: bool) -> SensorPattern:
+    weights = [np.float32(1 / max(float(np.nanvar(each)), 1e-20)) for each in residuals]
+    fixed = np.zeros_like(residuals[0])
+    remaining = residuals
+    if is_dithered:
+        for _ in range(_ROUNDS):
+            sky = _mean(
+                [place.on_sky(each - fixed) for each, place in zip(residuals, used, strict=True) if place is not None],
+                [weight for weight, place in zip(weights, used, strict=True) if place is not None],
+                2 * _FEWEST_VALUES,
+            )[0]
+            remaining = [
+                each if place is None else each - np.nan_to_num(place.on_sensor(sky))
+                for each, place in zip(residuals, used, strict=True)
+            ]
+            fixed = np.nan_to_num(_mean(remaining, weights, _FEWEST_VALUES)[0])
+    mean, error = _mean(remaining, weights, min(_FEWEST_VALUES, len(remaining)))
+    return SensorPattern(mean, error, places, is_dithered)
+
+
+def _mean(planes: Sequence[F32], weights: Sequence[np.float32], fewest: int) -> tuple[F32, F32]:
+    """Return the weighted mean of planes and its standard error; NaN with fewer than `fewest` values."""
+    total, count = np.zeros_like(planes[0]), np.zeros(planes[0].shape, np.int16)
+    weight = np.zeros_like(planes[0])
+    for plane, each in zip(planes, weights, strict=True):
+        known = np.isfinite(plane)
+        total += np.where(known, plane, 0) * each
+        weight += known * each
+        count += known
+    enough = count >= fewest
+    mean = np.where(enough, total / np.maximum(weight, 1e-20), np.float32(np.nan))
+    error = np.where(enough, 1 / np.sqrt(np.maximum(weight, 1e-20)), np.float32(np.nan))
+    return mean.astype(np.float32), error.astype(np.float32)
