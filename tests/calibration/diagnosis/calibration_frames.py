@@ -233,7 +233,7 @@ def _dark_set(night: Night, sensor: Sensor, fraction: float, fault: Fault | None
     if fault.name == "fixed-columns":
         mean += lines(night.seed, "fixed", night.size[1], fault.strength)
     flickers = sensor.hot.flicker_e > 0
-    high = sensor.hot.flicker_e[flickers] * np.float32(min(fraction, 1) / g)
+    high = sensor.hot.flicker_e[flickers] * np.float32(fraction / g)
     return RawSet(mean, variance, night.row_noise_adu, night.jitter_adu, sensor.hot.place[flickers], high)
 
 
