@@ -127,8 +127,11 @@ class Vignette:
 
 def bowl(size: tuple[int, int]) -> F32:
     """Return a bowl with a mean near 0 that falls by 1 from the middle to the corners."""
-    rows = np.square(np.linspace(-1, 1, size[0], dtype=np.float32))[:, None]
-    return np.float32(1 / 3) - (rows + np.square(np.linspace(-1, 1, size[1], dtype=np.float32))) / np.float32(2)
+    rows, columns = (np.linspace(-1, 1, length, dtype=np.float32) for length in size)
+    shape: F32 = np.add.outer(rows * rows, columns * columns)
+    shape *= np.float32(-0.5)
+    shape += np.float32(1 / 3)
+    return shape
 
 
 def uneven(size: tuple[int, int], fraction: float, angle_deg: float, form: str) -> F32:

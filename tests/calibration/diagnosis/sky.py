@@ -133,9 +133,10 @@ def plane(size: tuple[int, int], angle_deg: float) -> tuple[F32, F32]:
 def background(size: tuple[int, int], level_adu: float, gradient: float, angle_deg: float) -> F32:
     """Return a sky with a gradient, given as a fraction of its level from end to end, that bends a little."""
     column, row = plane(size, angle_deg)
-    level, slope, bend = np.float32(level_adu), np.float32(gradient), np.float32(0.6 * gradient)
-    column = level * (1 + slope * column + bend * np.square(column))
-    return column + level * (slope * row + bend * np.square(row))
+    scene: F32 = gradient * (column + column * column * 0.6) + gradient * (row + row * row * 0.6)
+    scene += 1
+    scene *= np.float32(level_adu)
+    return scene
 
 
 @dataclass(frozen=True)
