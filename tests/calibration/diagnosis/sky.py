@@ -133,7 +133,10 @@ def plane(size: tuple[int, int], angle_deg: float) -> tuple[F32, F32]:
 def background(size: tuple[int, int], level_adu: float, gradient: float, angle_deg: float) -> F32:
     """Return a sky with a gradient, given as a fraction of its level from end to end, that bends a little."""
     column, row = plane(size, angle_deg)
-    scene: F32 = gradient * (column + column * column * 0.6) + gradient * (row + row * row * 0.6)
+    column += column * column * np.float32(0.6)
+    row += row * row * np.float32(0.6)
+    scene: F32 = column + row
+    scene *= np.float32(gradient)
     scene += 1
     scene *= np.float32(level_adu)
     return scene
