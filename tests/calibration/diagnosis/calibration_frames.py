@@ -233,7 +233,7 @@ def _dark_set(night: Night, sensor: Sensor, fraction: float, fault: Fault | None
     if fault.name == "fixed-columns":
         mean += lines(night.seed, "fixed", night.size[1], fault.strength)
     flickers = sensor.hot.flicker_e > 0
-    high = sensor.hot.flicker_e[flickers] * np.float32(min(fraction, 1) / g)
+    high = sensor.hot.flicker_e[flickers] * np.float32(fraction / g)
     return RawSet(mean, variance, night.row_noise_adu, night.jitter_adu, sensor.hot.place[flickers], high)
 
 
@@ -258,10 +258,7 @@ def _flat_set(night: Night, sensor: Sensor, fault: Fault, dark_flat: RawSet, dew
     variance = signal / np.float32(night.e_per_adu)
     variance += dark_flat.variance_adu2
     signal += dark_flat.mean_adu
-    clipped = signal > FULL_ADU + 2 * np.sqrt(variance)
-    variance[clipped] = 0
-    mean = np.minimum(signal, FULL_ADU)
-    return RawSet(mean, variance, night.row_noise_adu, night.jitter_adu, dark_flat.flickering, dark_flat.flicker_adu)
+    return RawSet(signal, variance, night.row_noise_adu, night.jitter_adu, dark_flat.flickering, dark_flat.flicker_adu)
 
 
 def calibration_frames(night: Night, fault: Fault, sensor: Sensor, passed: F32) -> CalibrationFrames:

@@ -231,3 +231,37 @@ def saturated_flat(fraction: float) -> Fault:
 def odd_frame(fraction: float) -> Fault:
     """One of the raw flats is brighter by a fraction; the master hardly changes."""
     return Fault(name="odd-frame", kind="masters", strength=fraction, unit="of level")
+
+
+def must_reach(sky_adu: float, noise_adu: float, *, in_colour: bool = False) -> list[Fault]:
+    """Return the faults, at the strengths, that the diagnosis of 12 lights must find in 95 of 100 nights.
+
+    Parameters
+    ----------
+    sky_adu, noise_adu
+        Level of the sky, and noise of a pixel in a light; see `Night`.
+    in_colour
+        True to include what only a colour camera shows.
+    """
+    found = [
+        offset_adu(0.04 * sky_adu),
+        offset_adu(-0.04 * sky_adu),
+        flat_pedestal(0.04),
+        flat_pedestal(-0.04),
+        dark_leak_adu(40),
+        dark_temperature_c(0.5),
+        dark_temperature_c(-0.5),
+        dust_shift_px(6),
+        dust_rotation_deg(3),
+        focus(1.15),
+        focus(0.85),
+        new_mote(0.04),
+        gone_mote(0.04),
+        other_filter_flat(),
+        fixed_rows(0.04 * noise_adu),
+        fixed_columns(0.04 * noise_adu),
+        row_noise(0.12 * noise_adu),
+        few_darks(3),
+        few_flats(3),
+    ]
+    return [*found, colour(0.01)] if in_colour else found

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from tests.calibration.diagnosis.headers import PROGRAMS
 from tests.calibration.diagnosis.sky import stream
 
@@ -146,7 +144,11 @@ def draw(seed: int, **changes: Any) -> Night:
     moonlight, two a light with thin cloud, and half of them satellites' trails.
     """
     random = stream(seed, "night")
-    uniform, log = random.uniform, lambda low, high: float(np.exp(random.uniform(np.log(low), np.log(high))))
+    uniform = random.uniform
+
+    def log(low: float, high: float) -> float:
+        return float(low * (high / low) ** random.uniform())
+
     night = Night(
         seed,
         program=str(random.choice(PROGRAMS, p=[0.7, 0.2, 0.1])),

@@ -8,6 +8,7 @@ the same noise and the same pixels.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,43 +84,130 @@ class Simulated:
             yield self.frames.raw(self.night, kind, number)
 
 
-@dataclass(frozen=True)
-class _Scene:
-    """What lies in front of all lights: nebulae by colour, and stars."""
+def simulate(night: Night, fault: Fault | None = None) -> Simulated:
+    """Return the raw lights and the masters of a night with a fault."""
+    fault = fault or none()
+    camera = _Camera.of(night, fault)
+    frames = calibration_frames(night, fault, camera.sensor, camera.after)
+    lights = [camera.light(number) for number in range(night.lights)]
+    said = [_header(night, number, camera.pointings[number]) for number in range(night.lights)]
+    masters = made_masters(night, fault, frames)
+    return Simulated(night, fault, lights, said, masters, camera.pointings, _sky_levels(night), frames)
 
+
+@dataclass(frozen=True)
+class _Camera:
+    """A camera that takes the lights.
+
+    Attributes
+    ----------
+    night, fault
+        Night and fault.
+    sensor
+        The camera's sensor.
+    before, after
+        Relative response to light before and after the fault.
+    steady
+        Charge without light, electrons.
+    pointings
+        Where each light looks.
+    canvases, weights, margin
+        Nebulae, the part of their light that each pixel's colour sees, and the pixels on each side of the field.
+    stars
+        Stars.
+    """
+
+    night: Night
+    fault: Fault
+    sensor: Sensor
+    before: F32
+    after: F32
+    steady: F32
+    pointings: list[Pointing]
     canvases: list[F32]
     weights: list[F32 | np.float32]
     margin: int
     stars: Stars
 
-
-def simulate(night: Night, fault: Fault | None = None) -> Simulated:
-    """Return the raw lights and the masters of a night with a fault."""
-    fault = fault or none()
-    sensor = sensor_of(night, fault)
-    before, after = (_response(night, sensor, of) for of in (none(), fault))
-    frames = calibration_frames(night, fault, sensor, after)
-    pointings = _pointings(night)
-    scene = _scene(night, pointings)
-    steady = dark_charge(night, sensor, 1.0, 0.0) + sensor.glow_e
-    levels = _sky_levels(night)
-    lights = [
-        _light(
+    @classmethod
+    def of(cls, night: Night, fault: Fault) -> Self:
+        """Return the camera of a night."""
+        sensor = sensor_of(night, fault)
+        pointings = _pointings(night)
+        margin = int(max(abs(step) for pointing in pointings for step in pointing[:2])) + 2
+        canvases, weights = _nebulae(night, margin)
+        faintest_adu = 4 * night.noise_adu * night.fwhm_px
+        return cls(
             night,
-            fault if number >= fault.since else none(),
-            number,
+            fault,
             sensor,
-            after if number >= fault.since else before,
-            steady,
-            scene,
-            pointings[number],
-            levels[number],
+            _response(night, sensor, none()),
+            _response(night, sensor, fault),
+            dark_charge(night, sensor, 1.0, 0.0) + sensor.glow_e,
+            pointings,
+            canvases,
+            weights,
+            margin,
+            Stars.drawn(stream(night.seed, "stars"), night.stars, night.size, margin, faintest_adu),
         )
-        for number in range(night.lights)
-    ]
-    said = [_header(night, number, pointings[number]) for number in range(night.lights)]
-    masters = made_masters(night, fault, frames)
-    return Simulated(night, fault, lights, said, masters, pointings, levels, frames)
+
+    def light(self, number: int) -> NDArray[np.uint16]:
+        """Return a raw light."""
+        night = self.night
+        fault = self.fault if number >= self.fault.since else none()
+        weather = stream(night.seed, "weather", number)
+        charge = self._seen(number, weather)
+        charge *= self.after if number >= self.fault.since else self.before
+        charge *= np.float32(night.e_per_adu)
+        if fault.name == "odd-even":
+            charge[1::2] *= np.float32(1 + fault.strength * weather.uniform(0.7, 1.3))
+        return self._exposed(number, charge, fault)
+
+    def _seen(self, number: int, weather: np.random.Generator) -> F32:
+        """Return what a light sees, ADU for a relative response of 1."""
+        night, pointing = self.night, self.pointings[number]
+        scene = _sky(night, number, pointing)
+        scene *= colour_plane(night.size, night.mosaic, SKY_COLOUR)
+        for canvas, weight in zip(self.canvases, self.weights, strict=True):
+            scene += sky.seen(canvas, self.margin, night.size, pointing) * weight
+        transparency: float | F32 = weather.uniform(0.95, 1.0)
+        fwhm_px = night.fwhm_px * weather.uniform(0.92, 1.1)
+        if number in _clouded(night):
+            opacity = sky.thin_cloud(weather, night.size)
+            # A cloud dims what is behind it, and is lit from below.
+            scene *= 1 + opacity
+            transparency = 1 - opacity
+        self.stars.add_to(scene, pointing, fwhm_px, transparency)
+        for _ in range(_trails(night).count(number)):
+            sky.add_trail(weather, scene, fwhm_px)
+        return scene
+
+    def _exposed(self, number: int, charge: F32, fault: Fault) -> NDArray[np.uint16]:
+        """Return the raw frame for the charge by light, in electrons; the charge is overwritten."""
+        night, hot = self.night, self.sensor.hot
+        random = stream(night.seed, "light", number)
+        if night.temperature_drift_c:
+            warmer_c = night.temperature_drift_c * number / max(night.lights - 1, 1)
+            charge += dark_charge(night, self.sensor, 1.0, warmer_c)
+            charge += self.sensor.glow_e
+        else:
+            charge += self.steady
+        high = (hot.flicker_e > 0) & (random.random(hot.flicker_e.size) < FLICKER_DUTY)
+        charge.reshape(-1)[hot.place[high]] += hot.flicker_e[high]
+        few = np.nonzero(charge < FEWEST_ELECTRONS)
+        drawn = random.poisson(charge[few])
+        noise = random.standard_normal(night.size, dtype=np.float32)
+        read_noise_e = np.float32(night.read_noise_adu * night.e_per_adu)
+        readout = noise[few] * read_noise_e
+        noise *= np.sqrt(charge + read_noise_e**2)
+        charge += noise
+        charge[few] = drawn + readout
+        charge /= np.float32(night.e_per_adu)
+        charge += self.sensor.bias_adu
+        row_adu = float(np.hypot(night.row_noise_adu, fault.of("row-noise")))
+        charge += random.standard_normal((night.size[0], 1), dtype=np.float32) * np.float32(row_adu)
+        charge += np.float32(random.normal(0, night.jitter_adu) + fault.of("offset"))
+        return as_words(charge)
 
 
 def _response(night: Night, sensor: Sensor, fault: Fault) -> F32:
@@ -146,108 +234,48 @@ def _sky_levels(night: Night) -> list[float]:
     ]
 
 
-def _scene(night: Night, pointings: list[Pointing]) -> _Scene:
-    height, width = night.size
-    margin = int(max(abs(step) for pointing in pointings for step in pointing[:2])) + 2
-    shape = sky.smooth_length(height + 2 * margin), sky.smooth_length(width + 2 * margin)
-    canvases: list[F32] = []
-    weights: list[F32 | np.float32] = []
-    if night.nebula_fill > 0 and night.nebula_adu > 0:
-        colours = [{"R": 1.0, "G": 0.35, "B": 0.2}, {"R": 0.1, "G": 0.7, "B": 0.9}]
-        for number, colour in enumerate(colours if night.mosaic else colours[:1]):
-            random = stream(night.seed, "nebula", number)
-            canvases.append(
-                sky.nebula(random, shape, fill=night.nebula_fill, bright_adu=night.nebula_adu, filaments=night.filaments, fwhm_px=night.fwhm_px)
-            )
-            weights.append(colour_plane(night.size, night.mosaic, colour))
-    faintest = 4 * night.noise_adu * night.fwhm_px
-    stars = Stars.drawn(stream(night.seed, "stars"), night.stars, night.size, margin, faintest)
-    return _Scene(canvases, weights, margin, stars)
+def _nebulae(night: Night, margin: int) -> tuple[list[F32], list[F32 | np.float32]]:
+    """Return the nebulae, a red one and for a colour camera a blue one, and how bright each looks to each pixel."""
+    if night.nebula_fill == 0 or night.nebula_adu == 0:
+        return [], []
+    # The canvas repeats itself, so it is larger than what is seen.
+    height, width = (sky.smooth_length(round(1.25 * length) + 2 * margin) for length in night.size)
+    colours = [{"R": 1.0, "G": 0.35, "B": 0.2}, {"R": 0.1, "G": 0.7, "B": 0.9}]
+    used = colours if night.mosaic else colours[:1]
+    canvases = [
+        sky.nebula(
+            stream(night.seed, "nebula", number),
+            (height, width),
+            fill=night.nebula_fill,
+            bright_adu=night.nebula_adu,
+            filaments=night.filaments,
+            fwhm_px=night.fwhm_px,
+        )
+        for number in range(len(used))
+    ]
+    return canvases, [colour_plane(night.size, night.mosaic, colour) for colour in used]
 
 
-def _sky(night: Night, number: int, pointing: Pointing, level_adu: float) -> F32:
+def _sky(night: Night, number: int, pointing: Pointing) -> F32:
     """Return the empty sky of a light, with gradients that turn, and turn over at a meridian flip."""
     part = number / max(night.lights - 1, 1)
     turn = night.gradient_turn_deg * (part - 0.5) + (180 if pointing.flipped else 0)
+    level_adu = _sky_levels(night)[number]
     scene = sky.background(night.size, level_adu, night.gradient, night.gradient_deg + turn)
     if night.moon > 0:
-        moonlight = night.moon * part * night.sky_adu
-        scene += sky.background(night.size, moonlight, 0.12, night.moon_deg + 0.6 * turn)
+        moonlight_adu = night.moon * part * night.sky_adu
+        scene += sky.background(night.size, moonlight_adu, 0.12, night.moon_deg + 0.6 * turn)
     return scene
-
-
-def _light(
-    night: Night,
-    fault: Fault,
-    number: int,
-    sensor: Sensor,
-    response: F32,
-    steady: F32,
-    scene: _Scene,
-    pointing: Pointing,
-    level_adu: float,
-) -> NDArray[np.uint16]:
-    random = stream(night.seed, "light", number)
-    weather = stream(night.seed, "weather", number)
-    light = _sky(night, number, pointing, level_adu)
-    light *= colour_plane(night.size, night.mosaic, SKY_COLOUR)
-    for canvas, weight in zip(scene.canvases, scene.weights, strict=True):
-        light += sky.seen(canvas, scene.margin, night.size, pointing) * weight
-    transparency: float | F32 = weather.uniform(0.95, 1.0)
-    fwhm_px = night.fwhm_px * weather.uniform(0.92, 1.1)
-    if number in _clouded(night):
-        opacity = sky.thin_cloud(weather, night.size)
-        # A cloud dims what is behind it, and is lit from below.
-        light *= 1 + opacity
-        transparency = 1 - opacity
-    scene.stars.add_to(light, pointing, fwhm_px, transparency)
-    for _ in range(_trails(night).count(number)):
-        sky.add_trail(weather, light, fwhm_px)
-    light *= response
-    light *= np.float32(night.e_per_adu)
-    if fault.name == "odd-even":
-        light[1::2] *= np.float32(1 + fault.strength * weather.uniform(0.7, 1.3))
-    return _exposed(night, fault, number, sensor, steady, light, random)
-
-
-def _exposed(
-    night: Night, fault: Fault, number: int, sensor: Sensor, steady: F32, charge: F32, random: np.random.Generator
-) -> NDArray[np.uint16]:
-    """Return the raw frame for the charge by light, in electrons; the charge is overwritten."""
-    size = night.size
-    if night.temperature_drift_c:
-        warmer_c = night.temperature_drift_c * number / max(night.lights - 1, 1)
-        charge += dark_charge(night, sensor, 1.0, warmer_c)
-        charge += sensor.glow_e
-    else:
-        charge += steady
-    hot = sensor.hot
-    high = (hot.flicker_e > 0) & (random.random(hot.flicker_e.size) < FLICKER_DUTY)
-    charge.reshape(-1)[hot.place[high]] += hot.flicker_e[high]
-    few = np.nonzero(charge < FEWEST_ELECTRONS)
-    drawn = random.poisson(charge[few])
-    noise = random.standard_normal(size, dtype=np.float32)
-    read_noise_e = np.float32(night.read_noise_adu * night.e_per_adu)
-    readout = noise[few] * read_noise_e
-    noise *= np.sqrt(charge + read_noise_e**2)
-    charge += noise
-    charge[few] = drawn + readout
-    charge /= np.float32(night.e_per_adu)
-    charge += sensor.bias_adu
-    row_adu = float(np.hypot(night.row_noise_adu, fault.of("row-noise")))
-    charge += random.standard_normal((size[0], 1), dtype=np.float32) * np.float32(row_adu)
-    charge += np.float32(random.normal(0, night.jitter_adu) + fault.of("offset"))
-    return as_words(charge)
 
 
 def _clouded(night: Night) -> list[int]:
     random = stream(night.seed, "clouds")
-    return random.permutation(night.lights)[: night.clouded].tolist()
+    return [int(number) for number in random.permutation(night.lights)[: night.clouded]]
 
 
 def _trails(night: Night) -> list[int]:
     random = stream(night.seed, "trails")
-    return random.integers(0, night.lights, night.trails).tolist()
+    return [int(number) for number in random.integers(0, night.lights, night.trails)]
 
 
 def _header(night: Night, number: int, pointing: Pointing) -> Header:

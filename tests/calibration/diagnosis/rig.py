@@ -92,9 +92,9 @@ def shadows(motes: Iterable[Mote], size: tuple[int, int]) -> F32:
         y = np.arange(top, top + part.shape[0], dtype=np.float32)[:, None] - np.float32(mote.y)
         x = np.arange(left, left + part.shape[1], dtype=np.float32) - np.float32(mote.x)
         distance = np.sqrt(y**2 + x**2)
-        ring = np.clip((radius - distance) / edge + 0.5, 0, 1)
+        ring: F32 = np.clip((radius - distance) / np.float32(edge) + np.float32(0.5), 0, 1)
         if mote.obstruction > 0:
-            ring -= np.clip((radius * mote.obstruction - distance) / edge + 0.5, 0, 1)
+            ring -= np.clip((radius * mote.obstruction - distance) / np.float32(edge) + np.float32(0.5), 0, 1)
         part *= 1 - np.float32(mote.depth) * ring
     return passed
 
@@ -118,17 +118,20 @@ class Vignette:
     def passed(self, size: tuple[int, int]) -> F32:
         """Return the fraction of the light that arrives."""
         corner = (size[0] ** 2 + size[1] ** 2) / 4
-        rows = (np.arange(size[0], dtype=np.float32) - np.float32(self.y))[:, None] ** 2
-        square = (rows + (np.arange(size[1], dtype=np.float32) - np.float32(self.x)) ** 2) / np.float32(corner)
+        rows = np.square(np.arange(size[0], dtype=np.float32) - np.float32(self.y))[:, None]
+        square = (rows + np.square(np.arange(size[1], dtype=np.float32) - np.float32(self.x))) / np.float32(corner)
         # Like the fourth power of the cosine of an angle, and a little steeper in the corners.
-        passed: F32 = 1 - np.float32(0.8 * self.loss) * square - np.float32(0.2 * self.loss) * square**2
+        passed: F32 = 1 - np.float32(0.8 * self.loss) * square - np.float32(0.2 * self.loss) * np.square(square)
         return np.maximum(passed, 0.02, out=passed)
 
 
 def bowl(size: tuple[int, int]) -> F32:
     """Return a bowl with a mean near 0 that falls by 1 from the middle to the corners."""
-    rows = np.linspace(-1, 1, size[0], dtype=np.float32)[:, None] ** 2
-    return np.float32(1 / 3) - (rows + np.linspace(-1, 1, size[1], dtype=np.float32) ** 2) / 2
+    rows, columns = (np.linspace(-1, 1, length, dtype=np.float32) for length in size)
+    shape: F32 = np.add.outer(rows * rows, columns * columns)
+    shape *= np.float32(-0.5)
+    shape += np.float32(1 / 3)
+    return shape
 
 
 def uneven(size: tuple[int, int], fraction: float, angle_deg: float, form: str) -> F32:
@@ -218,9 +221,9 @@ def glow_plane(random: np.random.Generator, size: tuple[int, int], peak: float) 
     x = np.float32(random.choice([0.0, 1.0]))
     rows = (np.linspace(0, 1, height, dtype=np.float32) - y) * np.float32(height / width)
     columns = np.linspace(0, 1, width, dtype=np.float32) - x
-    distance = np.sqrt(rows[:, None] ** 2 + columns**2)
-    starburst = 0.7 * np.exp(-distance / np.float32(random.uniform(0.05, 0.12)))
-    glow: F32 = np.float32(peak) * (starburst + 0.3 * np.exp(-distance / np.float32(0.35)))
+    distance: F32 = np.hypot(rows[:, None], columns)
+    starburst = np.float32(0.7) * np.exp(-distance / np.float32(random.uniform(0.05, 0.12)))
+    glow: F32 = np.float32(peak) * (starburst + np.float32(0.3) * np.exp(-distance / np.float32(0.35)))
     return glow
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,13 @@ from tests.calibration.diagnosis.sky import F32
 
 FULL_ADU = 65535
 _TRIAL_LEVEL, _TRIAL_SIGMA = 32768, 2000
+
+_LIMITS = np.linspace(-4, 5, 181)
+_ABOVE = np.array([1 - NormalDist().cdf(limit) for limit in _LIMITS])
+_DENSITY = np.exp(-np.square(_LIMITS) / 2) / np.sqrt(2 * np.pi)
+_LIMITED_MEANS = _LIMITS * _ABOVE - _DENSITY
+_LIMITED_VARIANCES = 1 - _ABOVE - _LIMITS * _DENSITY + np.square(_LIMITS) * _ABOVE - np.square(_LIMITED_MEANS)
+"""Mean and variance of normal values of which those above a limit are replaced by it."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +69,34 @@ class RawSet:
         """Return the stack of so many frames, with the errors and uncertainties that clipping leaves."""
         trial = _clipped(frames)
         shape = self.mean_adu.shape
+        expected, variance = self._saturated()
         high = random.binomial(frames, FLICKER_DUTY, self.flickering.size).astype(np.float32) / frames
         # Rounding to whole ADU adds a twelfth.
-        variance = self.variance_adu2 + np.float32(1 / 12 + self.row_adu**2 + self.jitter_adu**2)
+        mean = np.sqrt(variance + np.float32(1 / 12))
+        variance = variance + np.float32(1 / 12 + self.row_adu**2 + self.jitter_adu**2)
         variance.reshape(-1)[self.flickering] += self.flicker_adu**2 * high * (1 - high)
         sigma = np.sqrt(variance, out=variance)
         drawn = random.integers(0, trial.errors.size, shape, dtype=np.int32)
         # Row noise and jitter are part of the scatter in each pixel, but their error in the mean is the same in a row.
-        mean = np.sqrt(self.variance_adu2 + np.float32(1 / 12))
         mean *= trial.errors[drawn]
-        mean += self.mean_adu
+        mean += expected
         mean += random.standard_normal((shape[0], 1), dtype=np.float32) * np.float32(self.row_adu / frames**0.5)
         mean += np.float32(random.normal(0, self.jitter_adu / frames**0.5))
         mean.reshape(-1)[self.flickering] += self.flicker_adu * high
         return Stack(frames, np.minimum(mean, FULL_ADU), sigma * trial.uncertainties[drawn], trial.counts[drawn], 0)
+
+    def _saturated(self) -> tuple[F32, F32]:
+        """Return the means and the variances of values that end at the highest one."""
+        reach = (FULL_ADU - self.mean_adu) / np.sqrt(self.variance_adu2)
+        near = np.nonzero(reach < _LIMITS[-1])
+        if not near[0].size:
+            return self.mean_adu, self.variance_adu2
+        mean, variance = self.mean_adu.copy(), self.variance_adu2.copy()
+        limits, scale = reach[near], self.variance_adu2[near]
+        below = np.interp(limits, _LIMITS, _LIMITED_MEANS)
+        mean[near] = np.where(limits < _LIMITS[0], FULL_ADU, mean[near] + np.sqrt(scale) * below)
+        variance[near] = scale * np.interp(limits, _LIMITS, _LIMITED_VARIANCES, left=0)
+        return mean, variance
 
 
 @dataclass(frozen=True)

@@ -133,9 +133,13 @@ def plane(size: tuple[int, int], angle_deg: float) -> tuple[F32, F32]:
 def background(size: tuple[int, int], level_adu: float, gradient: float, angle_deg: float) -> F32:
     """Return a sky with a gradient, given as a fraction of its level from end to end, that bends a little."""
     column, row = plane(size, angle_deg)
-    bend = np.float32(0.6 * gradient)
-    column = level_adu * (1 + gradient * column + bend * column**2)
-    return column + level_adu * (gradient * row + bend * row**2)
+    column += column * column * np.float32(0.6)
+    row += row * row * np.float32(0.6)
+    scene: F32 = column + row
+    scene *= np.float32(gradient)
+    scene += 1
+    scene *= np.float32(level_adu)
+    return scene
 
 
 @dataclass(frozen=True)
@@ -177,8 +181,7 @@ class Stars:
         factor = 1.0 if isinstance(transparency, np.ndarray) else transparency
         for chosen, form, reach in ((~bright, _FAINT, _FAINT_REACH), (bright, _BRIGHT, _BRIGHT_REACH)):
             flux = self.flux_adu[chosen] * np.float32(factor)
-            _add_stamps(
- drawn, y[chosen], x[chosen], flux, fwhm_px=fwhm_px, form=form, reach=ceil(reach * fwhm_px))
+            _add_stamps(drawn, y[chosen], x[chosen], flux, fwhm_px=fwhm_px, form=form, reach=ceil(reach * fwhm_px))
         if isinstance(transparency, np.ndarray):
             scene += drawn * transparency
 
