@@ -1,0 +1,287 @@
+"""Shadows of dust that the flat does not remove: shifted, turned, larger, smaller, new or gone.
+
+Where the flat is right, nothing remains. Otherwise the remainder plus the shadows of the flat are the true shadows of
+the lights, and the change of the flat's shadows that makes them most similar states what has happened.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coldframe.calibration.diagnosis.estimates import robust_ratio
+from coldframe.calibration.diagnosis.motes import Motes, disc_sums, interpolated, scaled, turned
+from coldframe.calibration.diagnosis.sensor_pattern import SensorPattern
+from coldframe.calibration.diagnosis.smoothing import smoothed
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+MOST_SHIFT = 16
+"""Largest shift to look for, in bins."""
+
+ANGLES = (*(step / 2 for step in range(1, 17)), *(-step / 2 for step in range(1, 17)), 90.0, -90.0, 180.0)
+"""Rotations to look for, degrees."""
+
+ANGLE_ERROR = 0.25
+
+SCALES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4)
+"""Relative sizes of shadows to look for."""
+
+LEAST_GAIN = 80.0
+"""Smallest improvement in chi-square by a change of the shadows; see diagnosis of clean nights in benchmarks."""
+
+NEW_SIGMA = 11.0
+GONE_SIGMA = 16.0
+"""Smallest significance of a new shadow, and of one that is gone."""
+
+_RADII = (1, 2, 3, 5, 8)
+"""Radii of the discs that find single shadows, in bins."""
+
+_LOCAL = 12.0
+_PROBABLE = 9.0
+
+
+class Change(Enum):
+    """What has happened to the shadows of the flat in the lights."""
+
+    NONE = auto()
+    SHIFTED = auto()
+    TURNED = auto()
+    SCALED = auto()
+    WEAKER = auto()
+    """All shadows of the lights are weaker than those of the flat, or stronger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """A single shadow that the flat lacks, or that the lights lack.
+
+    Attributes
+    ----------
+    down, across
+        Its centre in bins.
+    radius
+        Its radius in bins.
+    depth
+        Relative depth; negative if the light is too bright there.
+    significance
+        Depth divided by its standard error.
+    """
+
+    down: int
+    across: int
+    radius: int
+    depth: float
+    significance: float
+
+
+@dataclass(frozen=True, slots=True)
+class DustResult:
+    """The shadows of the lights, compared with those of the flat.
+
+    Attributes
+    ----------
+    change
+        What has happened to all shadows.
+    gain
+        Improvement in chi-square by this change.
+    down, across
+        Shift of the shadows in bins from the flat to the lights.
+    angle
+        Rotation in degrees, counter-clockwise as displayed with the first row on top.
+    scale
+        Size of the shadows in the lights, relative to the flat; or their relative depth.
+    error
+        Standard error of the shift in bins, of the angle, or of the scale.
+    new, gone
+        Single shadows that only the lights, or only the flat, contain.
+    noise
+        Typical standard error of a bin, relative.
+    """
+
+    change: Change
+    gain: float
+    down: float = 0.0
+    across: float = 0.0
+    angle: float = 0.0
+    scale: float = 1.0
+    error: float = 0.0
+    new: tuple[Shadow, ...] = ()
+    gone: tuple[Shadow, ...] = ()
+    noise: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """The remainder of the lights, weighted.
+
+    Attributes
+    ----------
+    residual
+        Relative remainder; 0 where unknown.
+    weight
+        Inverse variance; 0 where unknown.
+    """
+
+    residual: F32
+    weight: F32
+
+    def gain(self, model: F32) -> float:
+        """Return the improvement in chi-square by a model of the remainder."""
+        return float((self.weight * model * (2 * self.residual - model)).sum(dtype=np.float64))
+
+
+def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
+    """Compare the shadows of lights and flat."""
+    seen = _weighted(pattern, motes)
+    best, model = _best_change(seen, motes)
+    left = _Seen((seen.residual - model).astype(np.float32), seen.weight)
+    new, gone = _single_shadows(left, motes)
+    if best.gain < LEAST_GAIN:
+        best = DustResult(Change.NONE, best.gain)
+    known = seen.weight > 0
+    noise = float(np.median(1 / np.sqrt(seen.weight[known]))) if known.any() else 0.0
+    return DustResult(
+        best.change, best.gain, best.down, best.across, best.angle, best.scale, best.error, new, gone, noise
+    )
+
+
+def _weighted(pattern: SensorPattern, motes: Motes) -> _Seen:
+    """Return the remainder with errors that include what nebulae leave nearby."""
+    known = np.isfinite(pattern.relative) & (pattern.error > 0)
+    residual = np.where(known, pattern.relative, 0).astype(np.float32)
+    error = np.where(known, pattern.error, 1).astype(np.float32)
+    plain = known & ~motes.mask
+    scatter = smoothed(np.minimum(np.square(residual / error), _PROBABLE), plain, _LOCAL)
+    error = error * np.sqrt(np.maximum(scatter, 1))
+    return _Seen(residual, np.where(known, 1 / np.square(error), 0).astype(np.float32))
+
+
+def _best_change(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
+    template = motes.template
+    nothing = np.zeros_like(template)
+    if not motes.mask.any():
+        return DustResult(Change.NONE, 0.0), nothing
+    found = [_shift(seen, template, template, 0.0), _amplitude(seen, motes)]
+    within = motes.mask & (seen.weight > 0)
+    chi2 = float((seen.weight * np.square(seen.residual))[within].sum())
+    # Without a remainder in the shadows, no change can improve it.
+    if chi2 - np.count_nonzero(within) > LEAST_GAIN / 2:
+        found += [_shift(seen, template, turned(template, angle), angle) for angle in ANGLES]
+        found += [_scaled(seen, motes, factor) for factor in SCALES]
+    return max(found, key=lambda each: each[0].gain)
+
+
+def _amplitude(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
+    """Return the common amount of all shadows that remains: the mean of single shadows, robust against nebulae."""
+    owners = motes.owners[motes.mask]
+    count = motes.radii.size
+    weight, template, residual = (plane[motes.mask] for plane in (seen.weight, motes.template, seen.residual))
+    owned = owners >= 0
+    squares = np.bincount(owners[owned], (weight * template**2)[owned], count)
+    products = np.bincount(owners[owned], (weight * template * residual)[owned], count)
+    mean = robust_ratio(products, squares)
+    model = (mean.value * motes.template).astype(np.float32)
+    return DustResult(Change.WEAKER, mean.significance**2, scale=1 + mean.value, error=mean.error), model
+
+
+def _scaled(seen: _Seen, motes: Motes, factor: float) -> tuple[DustResult, F32]:
+    model = scaled(motes, factor) - motes.template
+    return DustResult(Change.SCALED, seen.gain(model), scale=factor, error=0.025), model
+
+
+def _shift(seen: _Seen, template: F32, changed: F32, angle: float) -> tuple[DustResult, F32]:
+    """Return the best shift of the (turned) template, by the correlation of the true shadows with it."""
+    gains = _gains(seen, template, changed)
+    down, across = np.unravel_index(int(np.argmax(gains)), gains.shape)
+    shift = int(down) - MOST_SHIFT, int(across) - MOST_SHIFT
+    fine = _fine_shift(seen, template, changed, shift)
+    model = _moved(changed, *fine) - template
+    errors = [_vertex_error(gains[:, across], int(down)), _vertex_error(gains[down, :], int(across))]
+    return DustResult(
+        Change.SHIFTED if angle == 0 else Change.TURNED,
+        seen.gain(model),
+        *fine,
+        angle,
+        error=float(np.hypot(*errors)) if angle == 0 else ANGLE_ERROR,
+    ), model
+
+
+def _fine_shift(seen: _Seen, template: F32, changed: F32, shift: tuple[int, int]) -> tuple[float, float]:
+    """Return the best shift in steps of a quarter of a bin near the best whole shift."""
+    steps = np.arange(-3, 4) / 4
+    near = [(shift[0] + down, shift[1] + across) for down in steps for across in steps]
+    return max(near, key=lambda each: seen.gain(_moved(changed, *each) - template))
+
+
+def _moved(plane: F32, down: float, across: float) -> F32:
+    y, x = np.mgrid[0 : plane.shape[0], 0 : plane.shape[1]].astype(np.float32)
+    return interpolated(plane, y - np.float32(down), x - np.float32(across))
+
+
+def _gains(seen: _Seen, template: F32, changed: F32) -> F64:
+    """Return the improvement by `changed`, shifted, in place of `template`, for each shift up to `MOST_SHIFT`."""
+    shape = tuple(size + 2 * MOST_SHIFT for size in template.shape)
+    true = seen.weight * (seen.residual + template)
+    cross = np.fft.irfft2(np.fft.rfft2(true, shape) * np.conj(np.fft.rfft2(changed, shape)), shape)
+    norm = np.fft.irfft2(np.fft.rfft2(seen.weight, shape) * np.conj(np.fft.rfft2(np.square(changed), shape)), shape)
+    constant = float((seen.weight * np.square(template)).sum(dtype=np.float64)) + 2 * float(
+        (seen.weight * seen.residual * template).sum(dtype=np.float64)
+    )
+    gains = 2 * cross - norm - constant
+    steps = np.arange(-MOST_SHIFT, MOST_SHIFT + 1)
+    return np.asarray(gains[np.ix_(steps, steps)])
+
+
+def _vertex_error(gains: F64, peak: int) -> float:
+    """Return the standard error of the place of a peak in chi-square, from its curvature; 1 at the edge."""
+    if not 0 < peak < gains.size - 1:
+        return 1.0
+    curvature = gains[peak - 1] - 2 * gains[peak] + gains[peak + 1]
+    return float(np.sqrt(-2 / curvature)) if curvature < 0 else 1.0
+
+
+def _single_shadows(left: _Seen, motes: Motes) -> tuple[tuple[Shadow, ...], tuple[Shadow, ...]]:
+    """Return shadows that only the lights have, and shadows that only the flat has."""
+    new: list[Shadow] = []
+    gone: list[Shadow] = []
+    residual, weight = left.residual.copy(), left.weight
+    for radius in sorted(_RADII, reverse=True):
+        total, norm = disc_sums(weight * residual, radius), disc_sums(weight, radius)
+        known = norm > 0.5 * np.median(norm)  # noqa: PLR2004
+        z = np.where(known, total / np.sqrt(np.maximum(norm, 1e-20)), 0)
+        z = z / _local_spread(z.astype(np.float32), known & ~motes.mask)
+        for _ in range(20):
+            place = int(np.argmin(z))
+            down, across = (int(each) for each in np.unravel_index(place, z.shape))
+            if z[down, across] > -NEW_SIGMA:
+                break
+            depth = -float(total[down, across] / norm[down, across])
+            new.append(Shadow(down, across, radius, depth, -float(z[down, across])))
+            _blank(z, residual, down, across, radius)
+        on_mote = np.where(motes.mask, z, 0)
+        for _ in range(20):
+            place = int(np.argmax(on_mote))
+            down, across = (int(each) for each in np.unravel_index(place, z.shape))
+            if on_mote[down, across] < GONE_SIGMA:
+                break
+            depth = -float(total[down, across] / norm[down, across])
+            gone.append(Shadow(down, across, radius, depth, float(on_mote[down, across])))
+            _blank(on_mote, residual, down, across, radius)
+    return tuple(new), tuple(gone)
+
+
+def _blank(z: F64, residual: F32, down: int, across: int, radius: int) -> None:
+    """Remove a shadow that was found, so that smaller discs do not find it again."""
+    reach = 2 * radius + 2
+    area = slice(max(down - reach, 0), down + reach + 1), slice(max(across - reach, 0), across + reach + 1)
+    z[area] = 0
+    residual[area] = 0
+
+
+def _local_spread(z: F32, known: NDArray[np.bool_]) -> F32:
+    """Return the spread of z around each bin, at least 1: nebulae leave more than noise."""
+    square = smoothed(np.minimum(np.square(z), 4 * _PROBABLE), known, _LOCAL)
+    return np.sqrt(np.maximum(square, 1)).astype(np.float32)
