@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.diagnosis.estimates import Estimate, robust_fit, robust_ratio
-from coldframe.calibration.diagnosis.measuring import LightMeasures
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit, robust_ratio
+from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
 from coldframe.calibration.kernels.block_sums import (
     BLOCKS,
     DARK_VARIANCE,

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.diagnosis.estimates import Estimate, robust_fit
-from coldframe.calibration.diagnosis.measuring import LightMeasures
-from coldframe.calibration.diagnosis.registration import Place
-from coldframe.calibration.diagnosis.stars import background_and_spread
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit
+from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
+from coldframe.calibration.diagnosis.estimating.registration import Place
+from coldframe.calibration.diagnosis.estimating.stars import background_and_spread
 
 F32 = NDArray[np.float32]
 

@@ -6,8 +6,8 @@ from math import log2
 
 import numpy as np
 
-from coldframe.calibration.diagnosis.estimates import Estimate, robust_fit, spread
-from coldframe.calibration.diagnosis.measuring import HotPixels, LightMeasures
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit, spread
+from coldframe.calibration.diagnosis.estimating.measuring import HotPixels, LightMeasures
 
 DOUBLING_C = 6.0
 """Approximate temperature difference that doubles the dark current (R. Widenhorn et al. 2002, Proc. SPIE 4669, 193)."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.diagnosis.estimates import Estimate, robust_fit
-from coldframe.calibration.diagnosis.measuring import LightMeasures
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_fit
+from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
 from coldframe.calibration.kernels.block_sums import BLOCKS, DARK, SIGNAL
 
 F64 = NDArray[np.float64]

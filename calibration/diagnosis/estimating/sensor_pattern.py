@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.diagnosis.measuring import LightMeasures
-from coldframe.calibration.diagnosis.registration import Place, places_of
-from coldframe.calibration.diagnosis.smoothing import smoothed
-from coldframe.calibration.diagnosis.stars import background_and_spread, widened
+from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
+from coldframe.calibration.diagnosis.estimating.registration import Place, places_of
+from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
+from coldframe.calibration.diagnosis.estimating.stars import background_and_spread, widened
 
 F32 = NDArray[np.float32]
 Mask = NDArray[np.bool_]

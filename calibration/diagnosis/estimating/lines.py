@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.diagnosis.estimates import Estimate, spread
-from coldframe.calibration.diagnosis.measuring import LightMeasures
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate, spread
+from coldframe.calibration.diagnosis.estimating.measuring import LightMeasures
 
 F64 = NDArray[np.float64]
 

@@ -6,9 +6,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.diagnosis.estimates import spread
-from coldframe.calibration.diagnosis.sensor_pattern import high_pass
-from coldframe.calibration.diagnosis.stars import widened
+from coldframe.calibration.diagnosis.estimating.estimates import spread
+from coldframe.calibration.diagnosis.estimating.sensor_pattern import high_pass
+from coldframe.calibration.diagnosis.estimating.stars import widened
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.diagnosis.stars import star_bins
+from coldframe.calibration.diagnosis.estimating.stars import star_bins
 from coldframe.calibration.kernels.block_sums import BIN, BLOCKS, SUMS
 from coldframe.calibration.lights.arithmetic import Correction
 from coldframe.calibration.masters.reading import MasterPlanes

@@ -10,10 +10,10 @@ from enum import Enum, auto
 import numpy as np
 from numpy.typing import NDArray
 
-from coldframe.calibration.diagnosis.estimates import robust_ratio
-from coldframe.calibration.diagnosis.motes import Motes, disc_sums, interpolated, scaled, turned
-from coldframe.calibration.diagnosis.sensor_pattern import SensorPattern
-from coldframe.calibration.diagnosis.smoothing import smoothed
+from coldframe.calibration.diagnosis.estimating.estimates import robust_ratio
+from coldframe.calibration.diagnosis.estimating.motes import Motes, disc_sums, interpolated, scaled, turned
+from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
+from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

@@ -1,0 +1,218 @@
+"""Pedestals under lights and in flats, and light in darks."""
+
+from collections.abc import Iterator
+from math import hypot, inf
+
+import numpy as np
+
+from coldframe.calibration.diagnosis.estimating.estimates import Estimate
+from coldframe.calibration.diagnosis.examination import Examination
+from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
+from coldframe.calibration.frames.setup import setup_of
+from coldframe.calibration.lights.caveats import flat_level_adu
+
+SIGNIFICANT = 5.0
+LEAST_OF_SKY = 0.009
+"""Smallest pedestal that matters, relative to the sky."""
+
+OTHER_RESPONSE = 0.002
+"""The pattern of the pixels depends on the colour of the light; the error of the pedestal that this causes, relative to
+the sky."""
+
+LEAK_SIGMA = 4.5
+NAMED_SIGMA = 2.5
+"""Significance of the witness that tells an offset from a pedestal of the flat."""
+
+_PEDESTAL_FRACTION = 0.5
+"""A pedestal above this fraction of the dark's level means that nothing was subtracted."""
+
+_VIGNETTING = 0.2
+"""Typical darkening of corners, by which a division by the flat makes a pedestal visible."""
+
+
+def pedestal_findings(examined: Examination) -> Iterator[Finding]:
+    """Yield the pedestal of the lights or of the flat, or the light in the dark."""
+    found = examined.pedestals
+    if found is None:
+        return
+    response = _by_response(examined)
+    noise = _by_noise(examined)
+    sky = max(abs(found.sky_adu), 1.0)
+    if examined.masters.flat is None:
+        if noise.significance > SIGNIFICANT and abs(noise.value) > 2 * LEAST_OF_SKY * sky:
+            yield _offset(examined, noise, "their photon noise implies another level; without a flat, no other witness")
+        return
+    if response.significance <= SIGNIFICANT or abs(response.value) <= LEAST_OF_SKY * sky:
+        return
+    if _is_offset(response, noise):
+        both = _combined(response, noise)
+        evidence = (
+            f"the pattern of pixel responses and the photon noise agree: {response.value:+.1f} +- {response.error:.1f}"
+            f" and {noise.value:+.1f} +- {noise.error:.1f} ADU"
+        )
+        yield _offset(examined, both, evidence)
+        return
+    slope = max((found.across_adu, found.down_adu), key=lambda each: each.significance)
+    if slope.significance > LEAK_SIGMA and abs(slope.value) > LEAST_OF_SKY * sky:
+        yield _leak(examined, response, slope)
+        return
+    yield _flat_pedestal(examined, response, noise)
+
+
+def _by_response(examined: Examination) -> Estimate:
+    """Return the pedestal that the responses show, without what a dark of another temperature leaves everywhere."""
+    assert examined.pedestals is not None
+    found = examined.pedestals.by_response_adu
+    value = found.value
+    bias, dark, hot = examined.masters.bias, examined.masters.dark, examined.hot
+    if bias is not None and dark is not None and hot is not None:
+        current_adu = float(np.median(dark.mean[::7, ::7]) - np.median(bias.mean[::7, ::7]))
+        value -= hot.slope.value * max(current_adu, 0.0)
+    return Estimate(value, hypot(found.error, OTHER_RESPONSE * examined.pedestals.sky_adu))
+
+
+def _by_noise(examined: Examination) -> Estimate:
+    assert examined.pedestals is not None
+    assert examined.gain is not None
+    found = examined.pedestals.by_noise_adu
+    implied = examined.pedestals.sky_adu - found.value
+    return Estimate(found.value, hypot(found.error, examined.gain.relative_error * implied))
+
+
+def _is_offset(response: Estimate, noise: Estimate) -> bool:
+    if noise.error == inf or noise.value * response.value <= 0 or noise.significance < NAMED_SIGMA:
+        return False
+    apart = (response.value - noise.value) / hypot(response.error, noise.error)
+    return abs(apart) < max(noise.significance, NAMED_SIGMA)
+
+
+def _combined(one: Estimate, other: Estimate) -> Estimate:
+    weights = one.error**-2, other.error**-2
+    value = (one.value * weights[0] + other.value * weights[1]) / sum(weights)
+    return Estimate(value, sum(weights) ** -0.5)
+
+
+def _offset(examined: Examination, size: Estimate, evidence: str) -> Finding:
+    level = np.median(examined.masters.planes.subtracted[::7, ::7])
+    if size.value > _PEDESTAL_FRACTION * level > 0:
+        cause = "the lights still contain their pedestal: the bias or dark was not, or not completely, subtracted"
+        fix = "calibrate the lights with a dark that contains its bias, and remove the pedestal of other programs"
+        kind = Kind.OVERCORRECTION
+    else:
+        direction = "higher" if size.value > 0 else "lower"
+        cause = f"the level of the lights is {abs(size.value):.1f} ADU {direction} than that of the dark: another offset"
+        fix = (
+            "compare the offsets, gains and driver versions of lights and darks; shoot darks with the settings of the "
+            "lights: coldframe run --only dark --redo"
+        )
+        kind = Kind.OFFSET
+    if examined.negative > _expected_negative(examined):
+        evidence += f"; {examined.negative:.0%} of the pixels are below zero, more than noise explains"
+    return Finding(
+        kind,
+        cause + _setting_difference(examined),
+        size.value,
+        "ADU",
+        size.error,
+        size.significance,
+        matters=True,
+        evidence=evidence,
+        fix=fix,
+        harm=1 + abs(size.value) * _VIGNETTING / examined.stack_noise_adu,
+    )
+
+
+def _setting_difference(examined: Examination) -> str:
+    if examined.masters.dark is None:
+        return ""
+    dark, light = setup_of(examined.masters.dark.header).readout, examined.light.readout
+    for name, own, other in (("offset", light.offset, dark.offset), ("gain", light.gain, dark.gain)):
+        if own is not None and other is not None and own != other:
+            return f" (the headers state {name} {own:g} for the lights and {other:g} for the dark)"
+    return ""
+
+
+def _expected_negative(examined: Examination) -> float:
+    """Return twice the fraction of pixels that noise takes below zero, by Chebyshev's one-sided inequality."""
+    sky, noise = max(examined.sky_adu, 0.0), examined.noise_adu
+    return max(2 * 0.5 * float(np.exp(-0.5 * (sky / noise) ** 2)), 0.01) if noise else 0.01
+
+
+def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -> Finding:
+    found = examined.pedestals
+    assert found is not None
+    assert examined.masters.flat is not None
+    relative = -response.value / found.sky_adu / found.genuine
+    error = response.error / found.sky_adu / found.genuine
+    level_adu = flat_level_adu(examined.masters.flat.header)
+    size, unit, scale = 100 * relative, "% of the flat's level", 100.0
+    if level_adu is not None:
+        size, unit, scale = relative * level_adu, "ADU", level_adu
+    factor = 1 / (1 + relative)
+    if relative > 0:
+        cause = "the flat contains a pedestal: too little was subtracted from its frames, so it corrects too little"
+    else:
+        cause = "the flat was subtracted by the wrong pedestal: too much was subtracted, so it over-corrects"
+    evidence = (
+        f"the lights contain {1 + relative:.3f} of the structure that the flat removes (factor {factor:.3f}), but their photon "
+        f"noise shows no offset ({noise.value:+.1f} +- {noise.error:.1f} ADU)"
+    )
+    return Finding(
+        Kind.OVERCORRECTION,
+        cause,
+        size,
+        unit,
+        error * scale,
+        response.significance,
+        matters=True,
+        evidence=evidence,
+        fix=(
+            "combine the flats with dark flats of their exposure instead of a bias: coldframe run --only dark-flat "
+            "--redo, then coldframe combine"
+        ),
+        harm=1 + abs(relative) * found.sky_adu * _VIGNETTING / examined.stack_noise_adu,
+    )
+
+
+def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding:
+    assert examined.pedestals is not None
+    across = slope is examined.pedestals.across_adu
+    direction = "from left to right" if across else "from top to bottom"
+    return Finding(
+        Kind.GRADIENT,
+        "light leaked into the darks",
+        abs(slope.value),
+        "ADU",
+        slope.error,
+        slope.significance,
+        matters=True,
+        evidence=(
+            f"what the dark subtracts too much changes by {slope.value:+.1f} +- {slope.error:.1f} ADU {direction}, and its "
+            "photon noise is in the dark as well"
+        ),
+        fix="cover the telescope light-tight, and shoot the darks again: coldframe run --only dark --redo",
+        harm=1 + abs(slope.value) / 2 / examined.stack_noise_adu,
+    )
+
+
+def offset_limit(examined: Examination) -> Sensitivity | str:
+    """Return the smallest offset that would be found, or the reason why none would."""
+    if examined.pedestals is None:
+        return "the gain is unknown: neither EGAIN nor the scatter of the flats states it"
+    noise = _by_noise(examined)
+    least = SIGNIFICANT * noise.error
+    if examined.masters.flat is not None:
+        least = max(SIGNIFICANT * _by_response(examined).error, NAMED_SIGMA * noise.error)
+    return Sensitivity(max(least, LEAST_OF_SKY * abs(examined.sky_adu)), "ADU", "offset between lights and dark")
+
+
+def flat_limit(examined: Examination) -> Sensitivity | str:
+    """Return the smallest pedestal of the flat that would be found, or the reason why none would."""
+    if examined.masters.flat is None:
+        return "no flat"
+    if examined.pedestals is None:
+        return "the gain is unknown"
+    if not examined.masters.flat.uncertainty.any():
+        return "the flat does not state its uncertainty, without which its noise looks like its pattern"
+    least = max(SIGNIFICANT * _by_response(examined).error, LEAST_OF_SKY * abs(examined.sky_adu))
+    return Sensitivity(100 * least / max(abs(examined.sky_adu), 1.0), "%", "pedestal of the flat, of its level")
