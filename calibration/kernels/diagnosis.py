@@ -28,6 +28,7 @@ from coldframe.calibration.kernels.compiling import F32, F64, I64, U16, kernel
 
 Mask = NDArray[np.bool_]
 
+
 @kernel
 def calibrate_light(light: U16 | F32, subtracted: F32, response: F32, signal: F32) -> None:
     """Write (light - subtracted) / response; all arrays are flat."""

@@ -32,6 +32,9 @@ SCALES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4)
 LEAST_GAIN = 80.0
 """Smallest improvement in chi-square by a change of the shadows; see diagnosis of clean nights in benchmarks."""
 
+EXPLAINED = 0.5
+"""A change that explains less than this part of the remainder is none: the shadows are others."""
+
 NEW_SIGMA = 11.0
 GONE_SIGMA = 16.0
 """Smallest significance of a new shadow, and of one that is gone."""
@@ -52,6 +55,8 @@ class Change(Enum):
     SCALED = auto()
     WEAKER = auto()
     """All shadows of the lights are weaker than those of the flat, or stronger."""
+    OTHER = auto()
+    """The lights have other shadows than the flat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,12 @@ def find_dust(pattern: SensorPattern, motes: Motes) -> DustResult:
     new, gone = _single_shadows(left, motes)
     if best.gain < LEAST_GAIN:
         best = DustResult(Change.NONE, best.gain)
+    elif (
+        best.change is not Change.WEAKER
+        and len(new) + len(gone) > 1
+        and best.gain < EXPLAINED * _remainder(seen, motes)
+    ):
+        best = DustResult(Change.OTHER, best.gain)
     known = seen.weight > 0
     noise = float(np.median(1 / np.sqrt(seen.weight[known]))) if known.any() else 0.0
     return DustResult(
@@ -165,13 +176,17 @@ def _best_change(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
     if not motes.mask.any():
         return DustResult(Change.NONE, 0.0), nothing
     found = [_shift(seen, template, template, 0.0), _amplitude(seen, motes)]
-    within = motes.mask & (seen.weight > 0)
-    chi2 = float((seen.weight * np.square(seen.residual))[within].sum())
-    # Without a remainder in the shadows, no change can improve it.
-    if chi2 - np.count_nonzero(within) > LEAST_GAIN / 2:
+    found += [_scaled(seen, motes, factor) for factor in SCALES]
+    # Without a remainder in the shadows, no rotation can improve it.
+    if _remainder(seen, motes) > LEAST_GAIN / 2 or max(found, key=lambda each: each[0].gain)[0].gain > LEAST_GAIN / 2:
         found += [_shift(seen, template, turned(template, angle), angle) for angle in ANGLES]
-        found += [_scaled(seen, motes, factor) for factor in SCALES]
     return max(found, key=lambda each: each[0].gain)
+
+
+def _remainder(seen: _Seen, motes: Motes) -> float:
+    """Return chi-square in the shadows, beyond that of noise."""
+    within = motes.mask & (seen.weight > 0)
+    return float((seen.weight * np.square(seen.residual))[within].sum()) - np.count_nonzero(within)
 
 
 def _amplitude(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
@@ -250,7 +265,7 @@ def _single_shadows(left: _Seen, motes: Motes) -> tuple[tuple[Shadow, ...], tupl
     residual, weight = left.residual.copy(), left.weight
     for radius in sorted(_RADII, reverse=True):
         total, norm = disc_sums(weight * residual, radius), disc_sums(weight, radius)
-        known = norm > 0.5 * np.median(norm)  # noqa: PLR2004
+        known = norm > 0.5 * np.median(norm)
         z = np.where(known, total / np.sqrt(np.maximum(norm, 1e-20)), 0)
         z = z / _local_spread(z.astype(np.float32), known & ~motes.mask)
         for _ in range(20):

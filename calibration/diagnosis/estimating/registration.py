@@ -55,10 +55,18 @@ def places_of(residuals: Sequence[F32]) -> list[Place | None]:
     shape = tuple(2 * size for size in stars[0].shape)
     spectra = [np.fft.rfft2(each, shape) for each in stars]
     turned = [np.fft.rfft2(each[::-1, ::-1], shape) for each in stars]
-    return [Place(0, 0, is_turned=False), *(_match(spectra[0], *pair, shape) for pair in zip(spectra[1:], turned[1:], strict=True))]
+    return [
+        Place(0, 0, is_turned=False),
+        *(_match(spectra[0], *pair, shape) for pair in zip(spectra[1:], turned[1:], strict=True)),
+    ]
 
 
-def _match(reference: NDArray[np.complex128], upright: NDArray[np.complex128], turned: NDArray[np.complex128], shape: tuple[int, ...]) -> Place | None:
+def _match(
+    reference: NDArray[np.complex128],
+    upright: NDArray[np.complex128],
+    turned: NDArray[np.complex128],
+    shape: tuple[int, ...],
+) -> Place | None:
     found: list[tuple[float, Place]] = []
     for spectrum, is_turned in ((upright, False), (turned, True)):
         correlation = np.fft.irfft2(spectrum * np.conj(reference), shape)

@@ -66,7 +66,9 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
         masked = np.where(stars | ~np.isfinite(light.bins), np.float32(np.nan), light.bins)
         residuals.append(high_pass(masked / np.float32(light.sky_adu)))
     is_dithered = _is_dithered(places)
-    return _separated(residuals, places if is_dithered else [None] * len(places), tuple(places), is_dithered=is_dithered)
+    return _separated(
+        residuals, places if is_dithered else [None] * len(places), tuple(places), is_dithered=is_dithered
+    )
 
 
 def _is_dithered(places: Sequence[Place | None]) -> bool:
@@ -75,7 +77,9 @@ def _is_dithered(places: Sequence[Place | None]) -> bool:
     return len(shifts) > 2 and (len(turned) > 1 or float(np.std(shifts, axis=0).max()) >= _LEAST_DITHER)  # noqa: PLR2004
 
 
-def _separated(residuals: list[F32], used: Sequence[Place | None], places: tuple[Place | None, ...], *, is_dithered: bool) -> SensorPattern:
+def _separated(
+    residuals: list[F32], used: Sequence[Place | None], places: tuple[Place | None, ...], *, is_dithered: bool
+) -> SensorPattern:
     weights = [np.float32(1 / max(float(np.nanvar(each)), 1e-20)) for each in residuals]
     fixed = np.zeros_like(residuals[0])
     remaining = residuals

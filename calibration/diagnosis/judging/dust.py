@@ -13,6 +13,11 @@ from coldframe.calibration.kernels.block_sums import BIN
 LEAST_WEAKNESS = 0.03
 """Smallest common weakness of all shadows that matters."""
 
+OTHER_SHADOWS = (
+    "the flat has other shadows than the lights: another filter, or a filter that is not seated in the same way"
+)
+
+_WEAKNESS_UNIT = "times the flat"
 _CLOCK_HOURS = 12
 _AGAIN = "shoot the flats again with the focus and rotation of the lights, before the telescope is dismantled: coldframe run --only flat --redo"
 
@@ -47,7 +52,7 @@ def _changed(examined: Examination, dust: DustResult) -> Finding:
         cause = f"the donuts of the lights are {abs(size):.0f} % {growth} than those of the flats: the focus moved"
     else:
         size, unit, error = float(len(dust.new) + len(dust.gone)), "shadows", 0.0
-        cause = "the flat has other shadows than the lights: another filter, or a filter that is not seated in the same way"
+        cause = OTHER_SHADOWS
     return Finding(
         Kind.DUST,
         cause + _stated(examined),
@@ -93,7 +98,7 @@ def _weaker(examined: Examination, dust: DustResult) -> Finding:
         Kind.DUST,
         f"the donuts of the lights are {abs(dust.scale - 1):.0%} {relation} than those of the flat: wrong pedestal or focus",
         dust.scale,
-        "times the flat",
+        _WEAKNESS_UNIT,
         dust.error,
         dust.gain**0.5,
         matters=True,
@@ -134,3 +139,8 @@ def dust_limit(examined: Examination) -> Sensitivity | str:
     area = 12**2 * np.pi / 4 / BIN**2
     depth = NEW_SIGMA * examined.dust.noise / float(np.sqrt(area))
     return Sensitivity(100 * depth, "%", "depth of a new shadow of 12 px")
+
+
+def is_weakness(finding: Finding) -> bool:
+    """Return whether a finding states that all shadows are weaker or stronger."""
+    return finding.kind is Kind.DUST and finding.unit == _WEAKNESS_UNIT

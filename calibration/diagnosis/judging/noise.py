@@ -84,10 +84,11 @@ def _alternating(examined: Examination, name: str, lines: LinePattern) -> Iterat
     size = lines.alternating_adu
     if size.significance <= COMMON_SIGMA or abs(size.value) <= LEAST_ALTERNATING * examined.noise_adu:
         return
-    flickers = lines.alternating_spread_adu > 0.1 * abs(size.value)  # noqa: PLR2004
+    flickers = lines.alternating_spread_adu > 0.1 * abs(size.value)
     yield Finding(
         Kind.BANDING,
-        f"odd and even {name} differ" + (", by another amount in each light: flicker" if flickers else " in all lights alike"),
+        f"odd and even {name} differ"
+        + (", by another amount in each light: flicker" if flickers else " in all lights alike"),
         size.value,
         "ADU",
         size.error,

@@ -37,7 +37,9 @@ def gradient_findings(examined: Examination) -> Iterator[Finding]:
     found = examined.unevenness
     if found is None:
         return
-    name, slope = max((("left to right", found.across), ("top to bottom", found.down)), key=lambda each: each[1].significance)
+    name, slope = max(
+        (("left to right", found.across), ("top to bottom", found.down)), key=lambda each: each[1].significance
+    )
     if slope.significance <= STARS_SIGMA or abs(slope.value) <= LEAST_UNEVENNESS:
         return
     yield Finding(
@@ -61,7 +63,9 @@ def colour_limit(examined: Examination) -> Sensitivity | str:
     """Return the smallest change of colour that would be found, or the reason why none would."""
     if examined.colour is None:
         return "the lights have no filter array"
-    return Sensitivity(100 * max(SIGNIFICANT * examined.colour[0].error, LEAST_COLOUR), "%", "change of colour over the field")
+    return Sensitivity(
+        100 * max(SIGNIFICANT * examined.colour[0].error, LEAST_COLOUR), "%", "change of colour over the field"
+    )
 
 
 def gradient_limit(examined: Examination) -> Sensitivity | str:
