@@ -1,6 +1,7 @@
 """The diagnosis of calibrated lights: which artifacts they contain, how large, by which cause, and what to do.
 
-`estimating` measures the lights, one at a time, and estimates each artifact with its error. Start with `examination.py`,
-which collects all estimates, and `diagnosing.py`, which judges them. `findings.py` is the result. This package is pure:
-it takes arrays and returns findings. It must know neither files nor the library's folders.
+`estimating` measures the lights, one at a time, and estimates each artifact with its error; `judging` decides which
+estimates are findings. Start with `examination.py`, which collects all estimates, and `diagnosing.py`, which collects
+the findings of `findings.py`. This package takes arrays and returns findings. It must know neither files nor the
+library's folders.
 """

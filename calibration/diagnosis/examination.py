@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,7 @@ class Examination:
     @property
     def stack_noise_adu(self) -> float:
         """Noise of a pixel in the mean of all lights, without errors of the masters."""
-        return self.noise_adu / self.lights**0.5
+        return self.noise_adu / sqrt(self.lights)
 
 
 def examine(
@@ -130,11 +131,7 @@ def examine(
     noise = np.array([_noise_of(light.tiles) for light in lights])
     noise_adu = float(np.sqrt(np.mean(noise**2)))
     sky_adu = float(np.mean([light.sky_adu for light in lights]))
-    kept = (
-        lights
-        if len(lights) <= MOST_MAPS
-        else [lights[i] for i in np.linspace(0, len(lights) - 1, MOST_MAPS).astype(int)]
-    )
+    kept = [lights[i] for i in np.linspace(0, len(lights) - 1, min(len(lights), MOST_MAPS)).astype(int)]
     pattern = find_sensor_pattern(kept)
     with_flat = masters.flat is not None
     return Examination(
@@ -170,7 +167,7 @@ def binned_flat(response: F32, period: int) -> F32:
     for y in range(BIN):
         for x in range(BIN):
             bins += response[y:height:BIN, x:width:BIN] * np.float32(scales[y % period, x % period])
-    return bins / np.float32(PIXELS)
+    return np.asarray(bins / PIXELS, np.float32)
 
 
 def _noise_of(tiles: F64) -> float:

@@ -1,9 +1,9 @@
 # ruff: noqa: PLR0917 - keyword arguments slow down calls to compiled functions noticeably on small frames
 """Kernels that bin calibrated lights and sum their blocks for the diagnosis.
 
-A bin has 4 x 4 pixels. A block has 4 x 4 pixels of the same colour: 4 x 4 pixels of a monochrome sensor, or 8 x 8 pixels
-of a 2 x 2 filter array, which contain one block of each colour. The residual of a pixel is its difference from the mean
-of its block, which removes everything smooth: sky, nebula, vignetting and large dust shadows.
+A bin has 4 x 4 pixels. A block has 4 x 4 pixels of the same colour: 4 x 4 pixels of a monochrome sensor, or 8 x 8
+pixels of a 2 x 2 filter array, which contain one block of each colour. The residual of a pixel is its difference from
+the mean of its block, which removes everything smooth: sky, nebula, vignetting and large dust shadows.
 """
 
 import numpy as np

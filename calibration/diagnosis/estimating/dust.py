@@ -197,7 +197,7 @@ def _amplitude(seen: _Seen, motes: Motes) -> tuple[DustResult, F32]:
     owned = owners >= 0
     squares = np.bincount(owners[owned], (weight * template**2)[owned], count)
     products = np.bincount(owners[owned], (weight * template * residual)[owned], count)
-    mean = robust_ratio(products, squares)
+    mean = robust_ratio(products.astype(np.float64), squares.astype(np.float64))
     model = (mean.value * motes.template).astype(np.float32)
     return DustResult(Change.WEAKER, mean.significance**2, scale=1 + mean.value, error=mean.error), model
 
@@ -220,7 +220,7 @@ def _shift(seen: _Seen, template: F32, changed: F32, angle: float) -> tuple[Dust
         seen.gain(model),
         *fine,
         angle,
-        error=float(np.hypot(*errors)) if angle == 0 else ANGLE_ERROR,
+        error=float(np.hypot(errors[0], errors[1])) if angle == 0 else ANGLE_ERROR,
     ), model
 
 

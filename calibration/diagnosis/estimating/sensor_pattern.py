@@ -56,19 +56,18 @@ def find_sensor_pattern(lights: Sequence[LightMeasures]) -> SensorPattern:
     scaled = []
     for light in lights:
         level, spread = background_and_spread(light.bins)
-        scaled.append((light.bins - level) / np.maximum(spread, 1e-6))
+        scaled.append(((light.bins - level) / np.maximum(spread, np.float32(1e-6))).astype(np.float32))
     places = places_of(scaled)
     # Residuals of dust are bright on one side; as part of every light, they would be masked as stars.
     common = np.nan_to_num(np.nanmedian(np.array(scaled), axis=0)) if len(scaled) > _LEAST_DITHER else 0.0
     residuals = []
     for light, excess in zip(lights, scaled, strict=True):
         stars = widened(excess - common > _STAR_SIGMA, 1) | widened(excess - common > 10 * _STAR_SIGMA, 3)
-        masked = np.where(stars | ~np.isfinite(light.bins), np.float32(np.nan), light.bins)
-        residuals.append(high_pass(masked / np.float32(light.sky_adu)))
+        masked = np.where(stars | ~np.isfinite(light.bins), np.nan, light.bins / light.sky_adu)
+        residuals.append(high_pass(masked.astype(np.float32)))
     is_dithered = _is_dithered(places)
-    return _separated(
-        residuals, places if is_dithered else [None] * len(places), tuple(places), is_dithered=is_dithered
-    )
+    mean, error = _separated(residuals, places if is_dithered else [None] * len(places))
+    return SensorPattern(mean, error, tuple(places), is_dithered)
 
 
 def _is_dithered(places: Sequence[Place | None]) -> bool:
@@ -77,26 +76,19 @@ def _is_dithered(places: Sequence[Place | None]) -> bool:
     return len(shifts) > 2 and (len(turned) > 1 or float(np.std(shifts, axis=0).max()) >= _LEAST_DITHER)  # noqa: PLR2004
 
 
-def _separated(
-    residuals: list[F32], used: Sequence[Place | None], places: tuple[Place | None, ...], *, is_dithered: bool
-) -> SensorPattern:
+def _separated(residuals: list[F32], places: Sequence[Place | None]) -> tuple[F32, F32]:
+    """Return the mean of what is fixed on the sensor, and its standard error, by alternating between sensor and sky."""
     weights = [np.float32(1 / max(float(np.nanvar(each)), 1e-20)) for each in residuals]
+    known = [(number, place) for number, place in enumerate(places) if place is not None]
     fixed = np.zeros_like(residuals[0])
-    remaining = residuals
-    if is_dithered:
-        for _ in range(_ROUNDS):
-            sky = _mean(
-                [place.on_sky(each - fixed) for each, place in zip(residuals, used, strict=True) if place is not None],
-                [weight for weight, place in zip(weights, used, strict=True) if place is not None],
-                2 * _FEWEST_VALUES,
-            )[0]
-            remaining = [
-                each if place is None else each - np.nan_to_num(place.on_sensor(sky))
-                for each, place in zip(residuals, used, strict=True)
-            ]
-            fixed = np.nan_to_num(_mean(remaining, weights, _FEWEST_VALUES)[0])
-    mean, error = _mean(remaining, weights, min(_FEWEST_VALUES, len(remaining)))
-    return SensorPattern(mean, error, places, is_dithered)
+    remaining = list(residuals)
+    for _ in range(_ROUNDS if known else 0):
+        seen = [place.on_sky(residuals[number] - fixed) for number, place in known]
+        sky = _mean(seen, [weights[number] for number, _ in known], 2 * _FEWEST_VALUES)[0]
+        for number, place in known:
+            remaining[number] = residuals[number] - np.nan_to_num(place.on_sensor(sky))
+        fixed = np.nan_to_num(_mean(remaining, weights, _FEWEST_VALUES)[0])
+    return _mean(remaining, weights, min(_FEWEST_VALUES, len(remaining)))
 
 
 def _mean(planes: Sequence[F32], weights: Sequence[np.float32], fewest: int) -> tuple[F32, F32]:

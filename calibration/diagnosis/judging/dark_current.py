@@ -42,8 +42,8 @@ def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
             slope.significance,
             matters=True,
             evidence=(
-                f"the dark subtracts {much} of its {hot.pixels:,} hot pixels: {slope.value:+.1%} +- {slope.error:.1%} of their "
-                f"signal remains, as if the lights were {hot.light_warmer_c:+.1f} C warmer than the dark"
+                f"the dark subtracts {much} of its {hot.pixels:,} hot pixels: {slope.value:+.1%} +- {slope.error:.1%} "
+                f"of their signal remains, as if the lights were {hot.light_warmer_c:+.1f} C warmer than the dark"
             ),
             fix=fix,
             harm=1 + abs(slope.value) * hot.median_adu / examined.noise_adu,
@@ -116,8 +116,8 @@ def glow_findings(examined: Examination) -> Iterator[Finding]:
         glow.significance,
         matters=decided,
         evidence=(
-            f"{glow.value:+.0%} +- {glow.error:.0%} of the dark's glow remains in the lights; mirror images of the glow fit with "
-            f"at most {mirrored:.0%}; hot pixels remain with {slope:+.1%}"
+            f"{glow.value:+.0%} +- {glow.error:.0%} of the dark's glow remains in the lights; mirror images of the "
+            f"glow fit with at most {mirrored:.0%}; hot pixels remain with {slope:+.1%}"
         ),
         fix="shoot darks of the exposure and temperature of the lights, and do not scale them: --subtract dark",
         harm=1 + abs(glow.value),

@@ -19,7 +19,10 @@ OTHER_SHADOWS = (
 
 _WEAKNESS_UNIT = "times the flat"
 _CLOCK_HOURS = 12
-_AGAIN = "shoot the flats again with the focus and rotation of the lights, before the telescope is dismantled: coldframe run --only flat --redo"
+_AGAIN = (
+    "shoot the flats again with the focus and rotation of the lights, before the telescope is dismantled: "
+    "coldframe run --only flat --redo"
+)
 
 
 def dust_findings(examined: Examination) -> Iterator[Finding]:
@@ -42,7 +45,7 @@ def _changed(examined: Examination, dust: DustResult) -> Finding:
     error = dust.error * BIN
     if dust.change is Change.SHIFTED:
         size, unit = float(np.hypot(down, across)), "px"
-        cause = f"the donuts are displaced by {size:.0f} px ({_clock(down, across)}) since the flats: the optical train shifted"
+        cause = f"the donuts are displaced by {size:.0f} px ({_clock(down, across)}): the optical train shifted"
     elif dust.change is Change.TURNED:
         size, unit, error = abs(dust.angle), "degrees", dust.error
         cause = f"the camera or filter was turned by {size:g} degrees between lights and flats (rotation)"
@@ -62,8 +65,8 @@ def _changed(examined: Examination, dust: DustResult) -> Finding:
         dust.gain**0.5,
         matters=True,
         evidence=(
-            f"with this change, chi-square of {examined.motes.radii.size} shadows of the flat improves by {dust.gain:,.0f}; "
-            f"{len(dust.new)} new and {len(dust.gone)} missing shadows remain"
+            f"with this change, chi-square of the flat's {examined.motes.radii.size} shadows improves by "
+            f"{dust.gain:,.0f}; {len(dust.new)} new and {len(dust.gone)} missing shadows remain"
         ),
         fix=_AGAIN,
         harm=1 + dust.gain**0.5 / max(examined.motes.mask.sum(), 1) ** 0.5,
@@ -96,7 +99,7 @@ def _weaker(examined: Examination, dust: DustResult) -> Finding:
     relation = "weaker" if dust.scale < 1 else "stronger"
     return Finding(
         Kind.DUST,
-        f"the donuts of the lights are {abs(dust.scale - 1):.0%} {relation} than those of the flat: wrong pedestal or focus",
+        f"the donuts of the lights are {abs(dust.scale - 1):.0%} {relation} than the flat's: wrong pedestal or focus",
         dust.scale,
         _WEAKNESS_UNIT,
         dust.error,

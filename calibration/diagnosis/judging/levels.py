@@ -193,8 +193,8 @@ def _flat_pedestal(examined: Examination, response: Estimate, noise: Estimate) -
     else:
         cause = "the flat was subtracted by the wrong pedestal: too much was subtracted, so it over-corrects"
     evidence = (
-        f"the lights contain {1 + relative:.3f} of the structure that the flat removes (factor {factor:.3f}), but their photon "
-        f"noise shows no offset ({noise.value:+.1f} +- {noise.error:.1f} ADU)"
+        f"the lights contain {1 + relative:.3f} of the structure that the flat removes (factor {factor:.3f}), but "
+        f"their photon noise shows no offset ({noise.value:+.1f} +- {noise.error:.1f} ADU)"
     )
     return Finding(
         Kind.OVERCORRECTION,
@@ -228,8 +228,8 @@ def _leak(examined: Examination, response: Estimate, slope: Estimate) -> Finding
         matters=True,
         evidence=(
             f"the dark subtracts {-response.value:.1f} +- {response.error:.1f} ADU too much, with a change of "
-            f"{abs(slope.value):.1f} +- {slope.error:.1f} ADU {direction}; its photon noise is in the dark as well, and the gain "
-            "from the flats shows no pedestal"
+            f"{abs(slope.value):.1f} +- {slope.error:.1f} ADU {direction}; its photon noise is in the dark as well, "
+            "and the gain from the flats shows no pedestal"
         ),
         fix="cover the telescope light-tight, and shoot the darks again: coldframe run --only dark --redo",
         harm=1 + abs(size.value) / 2 / examined.stack_noise_adu,

@@ -87,18 +87,17 @@ def _alternating(examined: Examination, name: str, lines: LinePattern) -> Iterat
     flickers = lines.alternating_spread_adu > 0.1 * abs(size.value)
     yield Finding(
         Kind.BANDING,
-        f"odd and even {name} differ"
-        + (", by another amount in each light: flicker" if flickers else " in all lights alike"),
+        f"odd and even {name} differ{', by another amount in each light: flicker' if flickers else ' in all lights'}",
         size.value,
         "ADU",
         size.error,
         size.significance,
         matters=True,
         evidence=(
-            f"odd minus even {name}: {size.value:+.2f} +- {size.error:.2f} ADU, {size.value / examined.sky_adu:+.2%} of the sky; "
-            f"spread between lights {lines.alternating_spread_adu:.2f} ADU"
+            f"odd minus even {name}: {size.value:+.2f} +- {size.error:.2f} ADU, {size.value / examined.sky_adu:+.2%} "
+            f"of the sky; spread between lights {lines.alternating_spread_adu:.2f} ADU"
         ),
-        fix="shoot the flats with longer exposures and a dimmer panel; compare another exposure: coldframe run --only flat --redo",
+        fix="shoot the flats with longer exposures and a dimmer panel: coldframe run --only flat --redo",
         harm=1 + abs(size.value) / examined.stack_noise_adu,
     )
 

@@ -37,9 +37,8 @@ def gradient_findings(examined: Examination) -> Iterator[Finding]:
     found = examined.unevenness
     if found is None:
         return
-    name, slope = max(
-        (("left to right", found.across), ("top to bottom", found.down)), key=lambda each: each[1].significance
-    )
+    slopes = (("left to right", found.across), ("top to bottom", found.down))
+    name, slope = max(slopes, key=lambda each: each[1].significance)
     if slope.significance <= STARS_SIGMA or abs(slope.value) <= LEAST_UNEVENNESS:
         return
     yield Finding(
@@ -51,8 +50,8 @@ def gradient_findings(examined: Examination) -> Iterator[Finding]:
         slope.significance,
         matters=True,
         evidence=(
-            f"{found.stars} stars change by {slope.value:+.1%} +- {slope.error:.1%} from {name} when the telescope turns over; a "
-            "gradient of the sky would not change them"
+            f"{found.stars} stars change by {slope.value:+.1%} +- {slope.error:.1%} from {name} when the telescope "
+            "turns over; a gradient of the sky would not change them"
         ),
         fix="turn the panel by 180 degrees for half of the flats, or add a diffuser: coldframe run --only flat --redo",
         harm=1 + abs(slope.value) * examined.sky_adu / examined.stack_noise_adu,
@@ -63,9 +62,8 @@ def colour_limit(examined: Examination) -> Sensitivity | str:
     """Return the smallest change of colour that would be found, or the reason why none would."""
     if examined.colour is None:
         return "the lights have no filter array"
-    return Sensitivity(
-        100 * max(SIGNIFICANT * examined.colour[0].error, LEAST_COLOUR), "%", "change of colour over the field"
-    )
+    least = max(SIGNIFICANT * examined.colour[0].error, LEAST_COLOUR)
+    return Sensitivity(100 * least, "%", "change of colour over the field")
 
 
 def gradient_limit(examined: Examination) -> Sensitivity | str:
@@ -74,8 +72,8 @@ def gradient_limit(examined: Examination) -> Sensitivity | str:
         return "no flat"
     if examined.unevenness is None:
         return (
-            "undecided between an uneven flat and a gradient of the sky; lights from both sides of the meridian, or a sky "
-            "flat, would decide"
+            "undecided between an uneven flat and a gradient of the sky; lights from both sides of the meridian, or a "
+            "sky flat, would decide"
         )
     least = STARS_SIGMA * max(examined.unevenness.across.error, examined.unevenness.down.error)
     return Sensitivity(100 * max(least, LEAST_UNEVENNESS), "%", "unevenness of the flat over the field")
