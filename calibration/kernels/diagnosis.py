@@ -274,4 +274,4 @@ def median_around(plane: F32, y: int, x: int, period: int, around: F32) -> np.fl
                 place -= 1
             around[place] = value
             count += 1
-    return (around[3] + around[4]) / np.float32(2)
+    return np.float32((around[3] + around[4]) / 2)
