@@ -39,8 +39,9 @@ def _explained(found: list[Finding]) -> list[Finding]:
     A pedestal makes all shadows weaker or stronger as well. The flat of another filter has other pixel responses, which
     look like a pedestal of the flat.
     """
-    causes = {finding.cause for finding in found}
-    if dust.OTHER_SHADOWS in causes:
+    if any(levels.is_pedestal_of_lights(finding) for finding in found):
+        return [finding for finding in found if finding.kind is not Kind.DUST]
+    if any(dust.OTHER_SHADOWS in finding.cause for finding in found):
         return [finding for finding in found if finding.kind is not Kind.OVERCORRECTION]
     if {Kind.OFFSET, Kind.OVERCORRECTION} & {finding.kind for finding in found}:
         return [finding for finding in found if not dust.is_weakness(finding)]

@@ -18,7 +18,7 @@ F64 = NDArray[np.float64]
 MIRRORED = 0.5
 """A mirror image of the glow that fits this fraction as well as the glow itself shows that nebulae imitate it."""
 
-LEAST_GLOW = 0.3
+LEAST_GLOW = 0.05
 """Smallest glow to look for: standard deviation of its tiles, relative to the noise of a pixel."""
 
 _FEWEST_BLOCKS = 4

@@ -15,6 +15,8 @@ LEAST_SLOPE = 0.015
 LEAST_CHANGED = 0.02
 """Smallest fraction of changed hot pixels that matters; flickering pixels are fewer."""
 
+FEWEST_CHANGED = 10
+
 GLOW_SIGMA = 5.0
 LEAST_GLOW = 0.06
 MOST_MIRRORED = 0.03
@@ -30,7 +32,8 @@ def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
     if hot is None:
         return
     slope = hot.slope
-    if slope.significance > SIGNIFICANT and abs(slope.value) > LEAST_SLOPE:
+    is_old = hot.changed > max(LEAST_CHANGED, 2 * abs(slope.value)) and hot.changed * hot.pixels > FEWEST_CHANGED
+    if slope.significance > SIGNIFICANT and abs(slope.value) > LEAST_SLOPE and not is_old:
         kind, cause, fix = _cause(examined, slope.value)
         much = "too little" if slope.value > 0 else "too much"
         yield Finding(
@@ -48,7 +51,7 @@ def hot_pixel_findings(examined: Examination) -> Iterator[Finding]:
             fix=fix,
             harm=1 + abs(slope.value) * hot.median_adu / examined.noise_adu,
         )
-    elif hot.changed > LEAST_CHANGED and hot.changed * hot.pixels > 10:  # noqa: PLR2004
+    elif is_old:
         yield Finding(
             Kind.TEMPERATURE,
             "the dark is old: hot pixels have appeared or disappeared since",

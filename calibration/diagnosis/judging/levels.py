@@ -34,6 +34,8 @@ UNSEEN_STARS = 0.004
 _PEDESTAL_FRACTION = 0.5
 """A pedestal above this fraction of the dark's level means that nothing was subtracted."""
 
+PEDESTAL_OF_LIGHTS = "the lights still contain their pedestal: the bias or dark was not, or not completely, subtracted"
+
 _VIGNETTING = 0.2
 """Typical darkening of corners, by which a division by the flat makes a pedestal visible."""
 
@@ -132,7 +134,7 @@ def _combined(one: Estimate, other: Estimate) -> Estimate:
 def _offset(examined: Examination, size: Estimate, evidence: str) -> Finding:
     level = np.median(examined.masters.planes.subtracted[::7, ::7])
     if size.value > _PEDESTAL_FRACTION * level > 0:
-        cause = "the lights still contain their pedestal: the bias or dark was not, or not completely, subtracted"
+        cause = PEDESTAL_OF_LIGHTS
         fix = "calibrate the lights with a dark that contains its bias, and remove the pedestal of other programs"
         kind = Kind.OVERCORRECTION
     else:
@@ -257,3 +259,8 @@ def flat_limit(examined: Examination) -> Sensitivity | str:
         return "the flat does not state its uncertainty, without which its noise looks like its pattern"
     least = max(SIGNIFICANT * _by_response(examined).error, LEAST_OF_SKY * abs(examined.sky_adu))
     return Sensitivity(100 * least / max(abs(examined.sky_adu), 1.0), "%", "pedestal of the flat, of its level")
+
+
+def is_pedestal_of_lights(finding: Finding) -> bool:
+    """Return whether a finding states that the lights contain their pedestal."""
+    return finding.cause.startswith(PEDESTAL_OF_LIGHTS)

@@ -17,10 +17,10 @@ LEAST_OWN = 0.085
 LEAST_ALTERNATING = 0.03
 """Smallest difference between odd and even lines, relative to the noise of a pixel."""
 
-MOST_ERROR = 0.05
+MOST_ERROR = 0.035
 """Largest variance that the error of a master may add to the stack, relative to the noise of the lights."""
 
-INDEPENDENT = 20
+INDEPENDENT = 12
 """Dithering moves the errors of masters from light to light, so that more lights than this do not share them."""
 
 

@@ -1,6 +1,7 @@
 """Colours and gradients over the field."""
 
 from collections.abc import Iterator
+from math import hypot
 
 from coldframe.calibration.diagnosis.examination import Examination
 from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
@@ -37,24 +38,26 @@ def gradient_findings(examined: Examination) -> Iterator[Finding]:
     found = examined.unevenness
     if found is None:
         return
-    slopes = (("left to right", found.across), ("top to bottom", found.down))
-    name, slope = max(slopes, key=lambda each: each[1].significance)
-    if slope.significance <= STARS_SIGMA or abs(slope.value) <= LEAST_UNEVENNESS:
+    size = hypot(found.across.value, found.down.value)
+    error = hypot(found.across.value * found.across.error, found.down.value * found.down.error) / max(size, 1e-9)
+    significance = hypot(found.across.significance, found.down.significance)
+    if significance <= STARS_SIGMA or size <= LEAST_UNEVENNESS:
         return
     yield Finding(
         Kind.GRADIENT,
         "the light of the flats was uneven (flat source not uniform)",
-        100 * abs(slope.value),
+        100 * size,
         "% over the field",
-        100 * slope.error,
-        slope.significance,
+        100 * error,
+        significance,
         matters=True,
         evidence=(
-            f"{found.stars} stars change by {slope.value:+.1%} +- {slope.error:.1%} from {name} when the telescope "
-            "turns over; a gradient of the sky would not change them"
+            f"the flux of {found.stars} stars depends on their place: {found.across.value:+.1%} +- "
+            f"{found.across.error:.1%} from left to right and {found.down.value:+.1%} +- {found.down.error:.1%} from "
+            "top to bottom, before and after the flip; a gradient of the sky does not change stars"
         ),
         fix="turn the panel by 180 degrees for half of the flats, or add a diffuser: coldframe run --only flat --redo",
-        harm=1 + abs(slope.value) * examined.sky_adu / examined.stack_noise_adu,
+        harm=1 + size * examined.sky_adu / examined.stack_noise_adu,
     )
 
 
