@@ -16,6 +16,7 @@ from coldframe.calibration.kernels.block_sums import (
     DARK_VARIANCE,
     FLAT_VARIANCE,
     LEVEL,
+    NEAR_SCATTER,
     PIXELS,
     RESPONSE_ERROR,
     RESPONSE_PRODUCT,
@@ -219,9 +220,25 @@ def add_block(
     sums[RESPONSE_ERROR] += error
     sums[SIGNAL_ERROR] += error * mean
     sums[SCATTER] += scatter
+    sums[NEAR_SCATTER] += near_scatter(signal, response, mean, top, left, period)
     sums[DARK_VARIANCE] += variance
     sums[FLAT_VARIANCE] += flat_variance / PIXELS
     sums[DARK] += dark_mean
+
+
+@kernel
+def near_scatter(signal: F32, response: F32, mean: float, top: int, left: int, period: int) -> float:
+    """Return the sum of squares of the residuals of a block, less the mean of each group of 2 x 2 pixels."""
+    total = 0.0
+    for y in range(top, top + BIN * period, 2 * period):
+        for x in range(left, left + BIN * period, 2 * period):
+            one = (signal[y, x] - mean) * response[y, x]
+            two = (signal[y, x + period] - mean) * response[y, x + period]
+            three = (signal[y + period, x] - mean) * response[y + period, x]
+            four = (signal[y + period, x + period] - mean) * response[y + period, x + period]
+            middle = (one + two + three + four) / 4
+            total += (one - middle) ** 2 + (two - middle) ** 2 + (three - middle) ** 2 + (four - middle) ** 2
+    return total
 
 
 @kernel

@@ -39,8 +39,11 @@ NEW_SIGMA = 11.0
 GONE_SIGMA = 8.0
 """Smallest significance of a new shadow, and of one that is gone."""
 
-LEAST_GONE = 0.6
-"""Part of a shadow of the flat that is missing in the lights if its mote is gone."""
+_MOST_BESIDE = 0.4
+"""Largest difference of what remains of a shadow from the whole, if its mote is gone."""
+
+LEAST_ALIKE = 0.65
+"""Smallest part of what remains that has the form of the shadow; what nebulae leave has another form."""
 
 _EDGE = 3
 _MOST_NEW = 20
@@ -289,13 +292,16 @@ def _vertex_error(gains: F64, peak: int) -> float:
 def _gone_shadows(left: _Seen, motes: Motes) -> tuple[Shadow, ...]:
     """Return shadows of the flat that the lights lack: what remains there is the shadow itself, in negative."""
     found = []
+    height, width = motes.template.shape
     for number, amount in enumerate(_amounts(left, motes)):
         down, across = (int(each) for each in motes.centres[number])
-        height, width = motes.template.shape
         inside = _EDGE <= down < height - _EDGE and _EDGE <= across < width - _EDGE
-        if inside and amount.value < -LEAST_GONE and amount.significance > GONE_SIGMA:
-            depth = float(motes.template[motes.owners == number].min())
-            found.append(Shadow(down, across, int(motes.radii[number]), depth, amount.significance))
+        if inside and abs(amount.value + 1) < _MOST_BESIDE and amount.significance > GONE_SIGMA:
+            own = motes.owners == number
+            explained = amount.significance**2 / float((left.weight * np.square(left.residual))[own].sum())
+            if explained > LEAST_ALIKE:
+                depth = float(motes.template[own].min())
+                found.append(Shadow(down, across, int(motes.radii[number]), depth, amount.significance))
     return tuple(found)
 
 

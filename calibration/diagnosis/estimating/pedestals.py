@@ -20,6 +20,7 @@ from coldframe.calibration.kernels.block_sums import (
     DARK_VARIANCE,
     FLAT_VARIANCE,
     LEVEL,
+    NEAR_SCATTER,
     PIXELS,
     RESPONSE_ERROR,
     RESPONSE_PRODUCT,
@@ -37,6 +38,7 @@ SHARED_ERRORS = 9.0
 gain from the lights are larger than independent parts imply by this factor."""
 
 _FEWEST_BLOCKS = 50
+_NEAR_FREEDOM = PIXELS * 3 // 4
 _PARTS = 3
 """Parts of a light along each side; smaller ones would be too noisy for the fit."""
 
@@ -149,7 +151,9 @@ def _noise_points(tiles: F64) -> tuple[F64, F64, F64]:
     ]
     sums = np.array([part for part in parts if part[BLOCKS] >= _FEWEST_BLOCKS]).reshape(-1, SUMS)
     blocks = sums[:, BLOCKS]
-    variance = sums[:, SCATTER] / blocks / (PIXELS - 1)
+    whole, near = sums[:, SCATTER] / (PIXELS - 1) / blocks, sums[:, NEAR_SCATTER] / _NEAR_FREEDOM / blocks
+    # The variance of a slope within n x n pixels grows with n^2 - 1: five times from 2 to 4. Noise does not grow.
+    variance = (5 * near - whole) / 4
     photon = variance - (sums[:, DARK_VARIANCE] + sums[:, FLAT_VARIANCE]) / blocks
     # The variance of a variance: 2 sigma^4 / (n - 1).
     return sums[:, LEVEL] / blocks, photon, blocks / np.square(np.maximum(variance, 1e-12))

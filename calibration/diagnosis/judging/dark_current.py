@@ -20,7 +20,8 @@ FEWEST_CHANGED = 10
 GLOW_SIGMA = 5.0
 LEAST_GLOW = 0.06
 MOST_MIRRORED = 0.03
-"""Largest amount of a mirror image of the glow at which nebulae do not imitate the glow."""
+MIRRORED_PART = 0.15
+"""Largest amount of a mirror image of the glow, and its largest part of the glow, at which no nebula imitates it."""
 
 _SAME_EXPOSURE = 0.01
 _SAME_C = 0.3
@@ -104,7 +105,7 @@ def glow_findings(examined: Examination) -> Iterator[Finding]:
     glow, mirrored = examined.glow
     if glow.significance <= GLOW_SIGMA or abs(glow.value) <= LEAST_GLOW:
         return
-    decided = mirrored < max(MOST_MIRRORED, abs(glow.value) / 4)
+    decided = mirrored < max(MOST_MIRRORED, MIRRORED_PART * abs(glow.value))
     much = "too little" if glow.value > 0 else "too much"
     slope = 0.0 if examined.hot is None else examined.hot.slope.value
     with_hot = slope * glow.value > 0 and abs(slope) > LEAST_SLOPE

@@ -6,8 +6,8 @@ from math import hypot
 from coldframe.calibration.diagnosis.examination import Examination
 from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
 
-SIGNIFICANT = 6.0
-LEAST_COLOUR = 0.005
+SIGNIFICANT = 5.0
+LEAST_COLOUR = 0.004
 LEAST_UNEVENNESS = 0.01
 STARS_SIGMA = 5.0
 
@@ -27,7 +27,7 @@ def colour_findings(examined: Examination) -> Iterator[Finding]:
         100 * shape.error,
         shape.significance,
         matters=True,
-        evidence=f"relative to green, the {place} changes by {shape.value:+.2%} +- {shape.error:.2%} in all lights",
+        evidence=f"the {place} change by {shape.value:.2%} +- {shape.error:.2%} where no nebula is",
         fix="shoot the flats through the filter of the lights with steady light: coldframe run --only flat --redo",
         harm=1 + abs(shape.value) * examined.sky_adu / examined.stack_noise_adu,
     )
