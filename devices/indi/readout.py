@@ -77,6 +77,13 @@ class IndiReadout:
         return tuple(edge // self.wanted.binning for edge in self._region)
 
     @property
+    def held_gain(self) -> float | None:
+        """The commanded gain while the driver shows it; None if none was commanded or another client changed it."""
+        shown = self._device.number(dialects.GAIN)
+        is_held = self._applied is not None and self._applied.gain == shown and self.wanted.gain is not None
+        return shown if is_held else None
+
+    @property
     def maximum_binning(self) -> int:
         """Largest symmetric binning."""
         binning = self._binning()
