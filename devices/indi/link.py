@@ -17,7 +17,7 @@ from coldframe.devices.errors import (
     NotSupportedError,
     SettingRefusedError,
 )
-from coldframe.devices.indi.mirror import Mirror, Property, State, Value, in_brackets
+from coldframe.devices.indi.mirror import DISCONNECTED_ADVICE, Mirror, Property, State, Value, in_brackets
 from coldframe.devices.watchers import Watchers
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ class IndiLink:
                 raise DeviceLostError(
                     device,
                     f"another client or the driver disconnected it while waiting for {waiting_for}",
-                    "Is its cable plugged in, and does another program use it?",
+                    DISCONNECTED_ADVICE,
                 )
             return None
 
@@ -229,7 +229,7 @@ class IndiLink:
         Raises
         ------
         DeviceLostError
-            If the server is not connected.
+            If the server is not connected, or the driver is disconnected and so does not have the property.
         NotSupportedError
             If the device does not have the property, or the property is read-only.
         SettingRefusedError
@@ -239,6 +239,8 @@ class IndiLink:
         prop = self.mirror.find(device, name)
         if not self._connected:
             raise DeviceLostError(device, f"{self.server} is not connected")
+        if prop is None:
+            self.mirror.expect_connected(device)
         if prop is None or not prop.writable:
             raise NotSupportedError(device, f"has no property {name} that can be set")
         for element, value in values.items():

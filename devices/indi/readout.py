@@ -23,11 +23,14 @@ def camera_property(device: IndiDevice, name: str) -> Property:
 
     Raises
     ------
+    DeviceLostError
+        If the driver is disconnected, and so does not have the property.
     NotSupportedError
         If the device does not have the property.
     """
     prop = device.link.mirror.find(device.name, name)
     if prop is None:
+        device.link.mirror.expect_connected(device.name)
         raise NotSupportedError(device.name, f"has no property {name}; it is not a camera, or it is not connected")
     return prop
 

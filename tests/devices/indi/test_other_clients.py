@@ -130,6 +130,19 @@ async def test_a_disconnection_during_an_exposure_is_noticed_at_once(server: Fak
     assert server.ordered("CCD_GAIN") == [{"GAIN": "30"}]
 
 
+@pytest.mark.parametrize("name", ["CCD_FRAME_TYPE", "CCD_EXPOSURE", "CCD_FRAME"])
+async def test_a_disconnection_between_two_commands_is_a_loss_that_is_retried(
+    server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A property that is missing for this reason is no reason to give up the set."""
+    await camera.apply(ReadoutSettings())
+    await seen(camera.link, server, f'<delProperty device="{CAMERA}" name="{name}"/>')
+    await seen(camera.link, server, switch("CONNECTION", "Ok", CONNECT=False, DISCONNECT=True))
+    monkeypatch.setattr(IndiCamera, "is_ready", True)  # as it was just before the disconnection
+    with pytest.raises(DeviceLostError, match="another client or the driver disconnected it"):
+        await dark(camera, 0.0)
+
+
 async def test_settings_are_restored_although_another_client_connected_the_driver_again(
     server: FakeServer, camera: IndiCamera
 ) -> None:
