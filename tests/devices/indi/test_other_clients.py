@@ -11,6 +11,7 @@ from coldframe.config.frames import FrameKind, ReadoutSettings
 from coldframe.devices.errors import DeviceError, DeviceLostError, FrameDamagedError, SettingRefusedError
 from coldframe.devices.indi import link as link_module
 from coldframe.devices.indi.camera import IndiCamera
+from coldframe.devices.indi.readout import camera_property
 from tests.devices.indi.fake_server import CAMERA, SHAPE, Answer, FakeServer, blob, exposure, fits_bytes, number, switch
 from tests.devices.test_rig_ready import seen
 from tests.patience import PATIENCE_S, until
@@ -130,7 +131,7 @@ async def test_a_disconnection_during_an_exposure_is_noticed_at_once(server: Fak
     assert server.ordered("CCD_GAIN") == [{"GAIN": "30"}]
 
 
-@pytest.mark.parametrize("name", ["CCD_FRAME_TYPE", "CCD_EXPOSURE", "CCD_FRAME"])
+@pytest.mark.parametrize("name", ["CCD_FRAME_TYPE", "CCD_EXPOSURE"])
 async def test_a_disconnection_between_two_commands_is_a_loss_that_is_retried(
     server: FakeServer, camera: IndiCamera, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -141,6 +142,14 @@ async def test_a_disconnection_between_two_commands_is_a_loss_that_is_retried(
     monkeypatch.setattr(IndiCamera, "is_ready", True)  # as it was just before the disconnection
     with pytest.raises(DeviceLostError, match="another client or the driver disconnected it"):
         await dark(camera, 0.0)
+
+
+async def test_a_property_that_vanishes_before_the_disconnection_shows_is_a_loss_that_is_retried(
+    server: FakeServer, camera: IndiCamera
+) -> None:
+    await seen(camera.link, server, f'<delProperty device="{CAMERA}" name="CCD_FRAME"/>')
+    with pytest.raises(DeviceLostError, match="has removed CCD_FRAME"):
+        camera_property(camera, "CCD_FRAME")
 
 
 async def test_settings_are_restored_although_another_client_connected_the_driver_again(
