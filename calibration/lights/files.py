@@ -34,8 +34,7 @@ from coldframe.calibration.lights.arithmetic import (
     pedestal_for,
     scaled_subtraction,
     to_uint16,
-    with_other_bias,
-    with_own_bias,
+    with_bias,
 )
 from coldframe.calibration.lights.caveats import flat_caveats, temperature_caveat
 from coldframe.calibration.lights.mending import mend
@@ -135,15 +134,26 @@ def light_setup(path: Path, extension: Extension | None = None) -> FrameSetup:
     """
     header = read_image_header(path, extension)
     setup = setup_of(header)
-    if setup.kind not in {FrameKind.LIGHT, None}:
-        raise FrameFileError(path, f"is a {setup.kind} frame, not a light")
-    if setup.kind is None and setup.kind_word is not None:
-        raise FrameFileError(path, f"is of type {setup.kind_word!r}, which is not a word for lights")
+    require_light(setup, path)
     fault = fault_of_raw_frame(header)
     if fault is not None:
         raise FrameFileError(path, fault)
     require_readable(setup, path)
     return setup
+
+
+def require_light(setup: FrameSetup, path: Path) -> None:
+    """Raise if the header of a file states a kind other than light.
+
+    Raises
+    ------
+    FrameFileError
+        Naming the kind.
+    """
+    if setup.kind not in {FrameKind.LIGHT, None}:
+        raise FrameFileError(path, f"is a {setup.kind} frame, not a light")
+    if setup.kind is None and setup.kind_word is not None:
+        raise FrameFileError(path, f"is of type {setup.kind_word!r}, which is not a word for lights")
 
 
 def load_correction(recipe: LightRecipe, *, despite_glow: bool = False) -> Correction:
@@ -177,9 +187,8 @@ def load_subtraction(recipe: LightRecipe, *, despite_glow: bool = False) -> Subt
     """Read the dark and bias of a recipe, and free them before a flat is read; see `load_correction`."""
     dark = None if recipe.dark is None else read_adu_master(recipe.dark)
     bias = None if recipe.bias is None else read_adu_master(recipe.bias)
-    if dark is not None and bias is not None and setup_of(dark.header).bias_subtracted:
-        own = bias.header.get("DATASUM")
-        dark = with_own_bias(dark, bias) if own and own == dark.header.get("CFSUBSUM") else with_other_bias(dark, bias)
+    if dark is not None and bias is not None:
+        dark = with_bias(dark, bias)
     if dark is not None and bias is not None and recipe.dark_scale != 1:
         witness = None if recipe.glow_witness is None else read_adu_master(recipe.glow_witness)
         return scaled_subtraction(bias, dark, recipe.dark_scale, witness, despite_glow=despite_glow)
@@ -216,7 +225,7 @@ def calibrate_file(
     if recipe.overscan is not None:
         header = corrected_header(header, recipe.overscan)
         pixels = recipe.overscan.signal(raw)
-    e_per_adu = output.e_per_adu or _egain(header)
+    e_per_adu = output.e_per_adu or egain(header)
     result = _calibrated(pixels, planes, e_per_adu, output, _colour_period(header))
     if output.defects is not None:
         _treat(result, output.defects, header, output)
@@ -319,7 +328,7 @@ def _extensions(
     yield extension_pieces("MASK", mask, [Card("CFBIT0", "no light in the flat"), Card("CFBIT1", "defect")])
 
 
-def _egain(header: dict[str, HeaderValue]) -> float | None:
+def egain(header: Mapping[str, HeaderValue]) -> float | None:
     """Return the electrons per ADU from a header; None if the header contains no valid value."""
     value = header.get("EGAIN")
     if isinstance(value, str | bool) or value is None:
