@@ -291,8 +291,11 @@ def diagnose_set(
         If masters and lights differ in size.
     """
     first = lights[0]
+    setup = first.setup
+    if recipe.overscan is not None and first.stage is Stage.RAW:
+        setup = setup.without(recipe.overscan)
     period = cfa_period(first.setup.mosaic or recipe.mosaic)
-    masters = _load(recipe, (first.setup.height, first.setup.width))
+    masters = _load(recipe, (setup.height, setup.width))
     reading = _Reading(recipe, masters, extension, watcher, advance)
     signals = reading.signals(lights)
     opening = next(signals, None)
@@ -304,26 +307,27 @@ def diagnose_set(
         hot_replaced=None if first.stage is Stage.OTHER else first.mended,
     )
     masters = replace(masters, planes=with_readout_noise(masters.planes, opening, period))
-    examined = examine(chain([opening], signals), first.setup, masters, e_per_adu or first.e_per_adu, period)
+    examined = examine(chain([opening], signals), setup, masters, e_per_adu or first.e_per_adu, period)
     examined = without_untestable(examined, known)
     diagnosis = diagnose(examined)
     diagnosis = with_findings(diagnosis, tuple(negative_findings(examined, diagnosis.findings)))
-    in_use = masters_in_use(first.setup, recipe, {path: setup_of(read_image_header(path)) for path in recipe.paths})
+    in_use = _in_use(setup, recipe, masters)
     diagnosis = with_header_evidence(diagnosis, {each.kind: each.differences for each in in_use})
     return DiagnosedSet(
         examined, with_reasons(diagnosis, known, missing or {}), in_use, tuple(reading.read), tuple(reading.refused)
     )
 
 
-def masters_in_use(
-    light: FrameSetup, recipe: LightRecipe, masters: Mapping[Path, FrameSetup]
-) -> tuple[MasterInUse, ...]:
-    """Return the masters of a recipe with the settings in which they differ from the lights."""
-    used = ((FrameKind.DARK, recipe.dark), (FrameKind.BIAS, recipe.bias), (FrameKind.FLAT, recipe.flat))
+def _in_use(light: FrameSetup, recipe: LightRecipe, masters: Masters) -> tuple[MasterInUse, ...]:
+    used = (
+        (FrameKind.DARK, recipe.dark, masters.dark),
+        (FrameKind.BIAS, recipe.bias, masters.bias),
+        (FrameKind.FLAT, recipe.flat, masters.flat),
+    )
     return tuple(
-        MasterInUse(kind, path, settings_differences(light, masters[path], kind))
-        for kind, path in used
-        if path is not None
+        MasterInUse(kind, path, settings_differences(light, setup_of(planes.header), kind))
+        for kind, path, planes in used
+        if path is not None and planes is not None
     )
 
 

@@ -127,7 +127,7 @@ def pixel_faults(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tupl
 
 def settings_differences(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tuple[str, ...]:
     """Return the known differences between the settings of a light and of a master that is used for it, as text."""
-    found = [rule(light, master, SENSITIVE) for rule in RULES_OF[kind]]
+    found = [rule(light, master, SENSITIVE) for rule in RULES_OF[kind] if rule is not rules.camera]
     return tuple(each.text for each in found if each is not None and each.excess is not None)
 
 

@@ -1,0 +1,78 @@
+"""The marks on the map of the sensor: shadows of dust in the flat, where they are in the lights, and single shadows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from coldframe.calibration.diagnosis.estimating.dust import Change, DustResult, Shadow
+from coldframe.calibration.diagnosis.examination import Examination
+from coldframe.calibration.kernels.block_sums import BIN
+
+MOST_MARKS = 60
+_MARGIN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A circle around a shadow.
+
+    Attributes
+    ----------
+    down, across, radius
+        Centre and radius, pixels of the sensor.
+    name
+        Class of the circle: "flat", "moved", "new" or "gone".
+    """
+
+    down: float
+    across: float
+    radius: float
+    name: str
+
+
+def marks_of(examined: Examination) -> list[Mark]:
+    """Return the marks for the shadows of the flat and of the lights; only those of the flat if they agree."""
+    motes, dust = examined.motes, examined.dust
+    order = np.argsort(motes.radii)[::-1][:MOST_MARKS]
+    if examined.masters.flat is None:
+        return []
+    marks = [_mark(*motes.centres[each], motes.radii[each], "flat") for each in order]
+    if dust.change in {Change.SHIFTED, Change.TURNED, Change.SCALED}:
+        for each in order:
+            place = _moved(motes.centres[each], motes.mask.shape, dust)
+            marks.append(_mark(*place, motes.radii[each] * dust.scale, "moved"))
+    return [*marks, *_single(dust.new, "new"), *_single(dust.gone, "gone")]
+
+
+def _single(shadows: tuple[Shadow, ...], name: str) -> Iterator[Mark]:
+    for shadow in shadows:
+        yield _mark(shadow.down, shadow.across, shadow.radius, name)
+
+
+def _mark(down: float, across: float, radius: float, name: str) -> Mark:
+    """Return the mark of a shadow, from its place and radius in bins."""
+    return Mark((float(down) + 0.5) * BIN, (float(across) + 0.5) * BIN, (float(radius) + _MARGIN) * BIN, name)
+
+
+def _moved(centre: NDArray[np.float64], shape: tuple[int, ...], dust: DustResult) -> tuple[float, float]:
+    """Return the place of a shadow in the lights, in bins: turned about the centre of the image, and shifted."""
+    angle = np.deg2rad(dust.angle)
+    middle = (shape[0] - 1) / 2, (shape[1] - 1) / 2
+    down, across = float(centre[0]) - middle[0], float(centre[1]) - middle[1]
+    turned_down = np.cos(angle) * down - np.sin(angle) * across
+    turned_across = np.sin(angle) * down + np.cos(angle) * across
+    return float(turned_down) + middle[0] + dust.down, float(turned_across) + middle[1] + dust.across
+
+
+def overlay(marks: list[Mark], shape: tuple[int, int]) -> Markup:
+    """Return an SVG that covers a picture of the sensor; `shape` is (height, width) in pixels."""
+    height, width = shape
+    circles = "".join(
+        f'<circle class="{mark.name}" cx="{mark.across:.1f}" cy="{mark.down:.1f}" r="{mark.radius:.1f}"/>'
+        for mark in marks
+    )
+    opening = f'<svg class="marks" viewBox="0 0 {width} {height}" preserveAspectRatio="none" aria-hidden="true">'
+    return Markup(f"{opening}{circles}</svg>")  # noqa: S704 - numbers only
