@@ -6,27 +6,34 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
 from coldframe.calibration.combining.finding import NothingFoundError
 from coldframe.calibration.defects.files import BadPixels, read_map
 from coldframe.calibration.defects.finding import NotJudgeableError
+from coldframe.calibration.diagnosis.findings import Finding
+from coldframe.calibration.diagnosis.quick_look import MasterSummary, QuickLook
 from coldframe.calibration.files.frame_file import FrameFileError
+from coldframe.calibration.files.image_file import read_image_header
 from coldframe.calibration.frames.names import under_one_name
 from coldframe.calibration.frames.setup import FrameSetup
-from coldframe.calibration.lights.arithmetic import Correction, GlowError
+from coldframe.calibration.lights.arithmetic import COLOUR_PERIOD, Correction, GlowError
 from coldframe.calibration.lights.caveats import temperature_caveat, temperature_cost
 from coldframe.calibration.lights.files import (
     CalibratedFile,
+    LightLook,
     Output,
     calibrate_file,
+    egain,
     light_setup,
     load_correction,
     load_subtraction,
 )
 from coldframe.calibration.lights.hot_pixels import filter_array_fault, hot_pixels
 from coldframe.calibration.lights.recipe import LightRecipe, Subtract, recipe_for, ways_out
+from coldframe.calibration.masters.flat_scaling import cfa_period
 from coldframe.cli.exit_codes import ExitCode
 from coldframe.cli.library import NoLibraryError, configured_camera_names, find_library, masters_of
 from coldframe.cli.light_groups import FAULTS, Light, LightGroup, fault_text, find_lights, grouped, named, progress
@@ -35,6 +42,9 @@ THREADS = 2
 """Number of lights to calibrate at once, so that reading and computing overlap. Each needs the memory of four."""
 
 CALIBRATED = "calibrated"
+
+_MOST_NAMES = 3
+"""Largest number of arguments that a message repeats."""
 
 _COMPRESSED = frozenset({".fz", ".gz"})
 
@@ -61,6 +71,8 @@ class Request:
         True to replace pixels; False to keep the hot pixels of the dark.
     despite_glow
         True to scale darks whose glow may not scale.
+    diagnose
+        True to take a quick look at the calibrated lights.
     """
 
     library: Path | None
@@ -71,11 +83,12 @@ class Request:
     defects: Path | None = None
     mend: bool = True
     despite_glow: bool = False
+    diagnose: bool = True
 
 
 @dataclass(slots=True)
 class Tally:
-    """The numbers of calibrated and failed lights so far."""
+    """The numbers of calibrated and failed lights so far, and the findings of the quick look at each group."""
 
     done: int = 0
     failed: int = 0
@@ -83,6 +96,7 @@ class Tally:
     clipped: list[Path] = field(default_factory=list)
     clipped_pixels: int = 0
     folders: set[Path] = field(default_factory=set)
+    looked: list[list[Finding]] = field(default_factory=list)
 
     def report(self, light: Path, outcome: CalibratedFile | Exception) -> None:
         """Count a light, and print its fault if there is one."""
@@ -153,6 +167,8 @@ def calibrate_lights(names: Sequence[str], request: Request) -> ExitCode:
     _print_totals(tally)
     places = "".join(f", in {folder}" for folder in sorted(tally.folders))
     print(f"{tally.done} of {len(lights)} lights calibrated{places}")
+    if tally.looked:
+        print(_look_text(tally, names))
     return tally.exit_code
 
 
@@ -218,7 +234,10 @@ def _calibrate_group(
 ) -> None:
     try:
         defects, unmended = _defects(group.recipe, request, find_hot)
-        planes = load_correction(group.recipe, despite_glow=request.despite_glow)
+        summary = _summary(group) if request.diagnose else None
+        planes = load_correction(
+            group.recipe, despite_glow=request.despite_glow, look=None if summary is None else summary.add
+        )
     except FAULTS as error:
         more = ["--scale-dark"] if isinstance(error, GlowError) else []
         tally.refuse(group.paths, error, _way_out(group.lights[0].setup, masters, request, *more) if more else "")
@@ -229,7 +248,10 @@ def _calibrate_group(
     for caveat, paths in (caveats_of(group, planes, defects) | dict.fromkeys(unmended, group.paths)).items():
         print(f"{named(paths)}: {caveat}", file=sys.stderr)
     output = replace(request.output, defects=defects)
-    work = partial(_outcome, planes=planes, output=output, target=request.target)
+    look = None if summary is None else _look(group, summary, planes, output)
+    work = partial(
+        _outcome, planes=planes, output=output, target=request.target, look=None if look is None else look.measure
+    )
     with ThreadPoolExecutor(THREADS, "light") as threads:
         try:
             for light, outcome in zip(group.lights, threads.map(work, group.lights), strict=True):
@@ -238,6 +260,36 @@ def _calibrate_group(
         except KeyboardInterrupt:
             threads.shutdown(cancel_futures=True)
             raise
+    found = None if look is None else look.findings()
+    if found is not None:
+        tally.looked.append(found)
+
+
+def _summary(group: LightGroup) -> MasterSummary | None:
+    """Return the collector of the masters for a quick look; None for filter arrays that it does not support."""
+    try:
+        period = cfa_period(group.lights[0].setup.mosaic)
+    except ValueError:
+        return None
+    return MasterSummary(period) if period <= COLOUR_PERIOD else None
+
+
+def _look(group: LightGroup, summary: MasterSummary, planes: Correction, output: Output) -> QuickLook:
+    light = group.lights[0]
+    overscan = group.recipe.overscan
+    setup = light.setup if overscan is None else light.setup.without(overscan)
+    e_per_adu = output.e_per_adu or egain(read_image_header(light.path, output.extension))
+    return QuickLook(setup, summary, planes, e_per_adu)
+
+
+def _look_text(tally: Tally, names: Sequence[str]) -> str:
+    """Return the result of the quick look at all lights as a line."""
+    findings = sorted((each for found in tally.looked for each in found), key=lambda each: each.harm, reverse=True)
+    if not findings:
+        return "a quick look finds no fault; `coldframe diagnose` also tests dust, glow, colours and gradients"
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    shown = " ".join(map(quote, names)) if len(names) <= _MOST_NAMES else f"{quote(names[0])} ..."
+    return f"a quick look finds: {findings[0].cause}{more}; look at the evidence: coldframe diagnose {shown}"
 
 
 def _defects(
@@ -264,12 +316,14 @@ def _group_text(group: LightGroup, defects: BadPixels | None) -> str:
     return f"{len(group.lights)} {'light' if len(group.lights) == 1 else 'lights'}: {used}{mended}"
 
 
-def _outcome(light: Light, planes: Correction, output: Output, target: Path | None) -> CalibratedFile | Exception:
+def _outcome(
+    light: Light, planes: Correction, output: Output, target: Path | None, look: LightLook | None
+) -> CalibratedFile | Exception:
     path = light.path
     stem = Path(path.stem).stem if path.suffix.lower() in _COMPRESSED else path.stem
     calibrated = (target or path.parent / CALIBRATED) / f"{stem}_calibrated.fits"
     try:
         calibrated.parent.mkdir(parents=True, exist_ok=True)
-        return calibrate_file(path, calibrated, light.recipe, planes, output)
+        return calibrate_file(path, calibrated, light.recipe, planes, output, look=look)
     except FAULTS as error:
         return error

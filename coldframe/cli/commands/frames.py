@@ -87,6 +87,12 @@ def calibrate(
         typer.Option("--mend/--no-mend", help="Replace defective pixels with values from their neighbours."),
     ] = True,
     blank: Annotated[bool, typer.Option("--blank", help="Set defective pixels to NaN instead; needs --float.")] = False,
+    diagnose: Annotated[
+        bool,
+        typer.Option(
+            "--diagnose/--no-diagnose", help="Take a quick look at the results for offsets, hot pixels and banding."
+        ),
+    ] = True,
     extension: ExtensionOption = None,
 ) -> None:
     """Calibrate lights with matching masters.
@@ -108,7 +114,7 @@ def calibrate(
     way = Subtract.SCALED_DARK if scale_dark else Subtract(subtract)
     image = None if extension is None else image_of_file(extension)
     output = Output(floating, pedestal, e_per_adu, blank=blank, extension=image)
-    request = Request(library, out, way, flat, output, defects, mend, scale_dark)
+    request = Request(library, out, way, flat, output, defects, mend, scale_dark, diagnose)
     raise typer.Exit(calibrate_lights(lights, request))
 
 

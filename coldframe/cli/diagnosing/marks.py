@@ -39,7 +39,10 @@ def marks_of(examined: Examination) -> list[Mark]:
     order = np.argsort(motes.radii)[::-1][:MOST_MARKS]
     if examined.masters.flat is None:
         return []
-    marks = [_mark(*motes.centres[each], motes.radii[each], "flat") for each in order]
+    marks = []
+    for each in order:
+        down, across = motes.centres[each]
+        marks.append(_mark(down, across, motes.radii[each], "flat"))
     if dust.change in {Change.SHIFTED, Change.TURNED, Change.SCALED}:
         for each in order:
             place = _moved(motes.centres[each], motes.mask.shape, dust)

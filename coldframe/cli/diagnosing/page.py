@@ -119,12 +119,16 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"visible": visible, "size": _size, "limit": _limit, "kind": GENTLE.get}
+    environment.filters |= {"visible": _words, "size": _size, "limit": _limit, "kind": GENTLE.get}
     return environment
 
 
+def _words(text: str) -> str:
+    return visible(text).replace("+-", "±")
+
+
 def _size(finding: Finding) -> str:
-    return size_text(finding).replace("+-", "±")
+    return _words(size_text(finding))
 
 
 def _limit(limit: Sensitivity) -> str:

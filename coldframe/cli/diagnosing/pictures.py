@@ -74,7 +74,7 @@ class SetPictures:
     @property
     def background_adu(self) -> F32:
         """Median of the lights, ADU."""
-        return np.median(np.array(self._backgrounds), axis=0).astype(np.float32)
+        return np.asarray(np.median(np.array(self._backgrounds), axis=0), np.float32)
 
     def background(self) -> U8:
         """Return the median of the lights, stretched."""
@@ -120,7 +120,7 @@ def block_means(plane: NDArray[np.uint16] | F32, side: int) -> F32:
         total = np.where(known, blocks, 0).sum(axis=(1, 3))
         count = known.sum(axis=(1, 3))
         return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
-    return blocks.mean(axis=(1, 3), dtype=np.float32)
+    return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
 
 
 def picture(means: F32) -> U8:
