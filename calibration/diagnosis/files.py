@@ -20,6 +20,12 @@ from coldframe.calibration.diagnosis.estimating.measuring import Masters
 from coldframe.calibration.diagnosis.examination import Examination, examine
 from coldframe.calibration.diagnosis.findings import Diagnosis, Kind
 from coldframe.calibration.diagnosis.header_evidence import with_header_evidence
+from coldframe.calibration.diagnosis.master_files import (
+    FULL_RANGE_ADU,
+    MasterInUse,
+    load_masters,
+    masters_in_use,
+)
 from coldframe.calibration.diagnosis.negative_pixels import negative_findings
 from coldframe.calibration.diagnosis.untestable import (
     knowledge_of,
@@ -32,29 +38,18 @@ from coldframe.calibration.files.frame_file import FrameFileError
 from coldframe.calibration.files.image_file import open_image, read_image_header
 from coldframe.calibration.files.scratch import scratch_folder
 from coldframe.calibration.files.unpacking import Extension
-from coldframe.calibration.frames.matching import settings_differences
 from coldframe.calibration.frames.setup import FrameSetup, is_combined, require_readable, setup_of
 from coldframe.calibration.lights.arithmetic import (
     Correction,
     MismatchError,
-    Subtraction,
-    correction,
-    dark_subtraction,
-    scaled_subtraction,
-    with_bias,
 )
 from coldframe.calibration.lights.files import egain, require_light
 from coldframe.calibration.lights.recipe import LightRecipe
 from coldframe.calibration.masters.flat_scaling import cfa_period
-from coldframe.calibration.masters.master_frame import FLAT_LEVEL
-from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS, MasterPlanes, read_master
-from coldframe.config.frames import FrameKind
+from coldframe.calibration.masters.reading import HIGHEST_OF_FRACTIONS
 
 F32 = NDArray[np.float32]
 Header = Mapping[str, HeaderValue]
-
-FULL_RANGE_ADU = 65_535
-"""Level of 1.0 in files with fractions of the full range, as Siril, PixInsight and Astro Pixel Processor write them."""
 
 _CALIBRATED_NAME = re.compile(r"pp_.*|.*[_-](c|cal|calibrated)", re.IGNORECASE)
 """Names that Siril (pp_light.fit), PixInsight (light_c.fits) and others give to calibrated lights."""
@@ -114,25 +109,6 @@ class LightSource:
     e_per_adu: float | None
     made_with: MasterNames | None = None
     mended: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MasterInUse:
-    """A master of a diagnosis.
-
-    Attributes
-    ----------
-    kind
-        Kind of the master.
-    path
-        Its file.
-    differences
-        Settings in which its header differs from that of the lights.
-    """
-
-    kind: FrameKind
-    path: Path
-    differences: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -295,7 +271,7 @@ def diagnose_set(
     if recipe.overscan is not None and first.stage is Stage.RAW:
         setup = setup.without(recipe.overscan)
     period = cfa_period(first.setup.mosaic or recipe.mosaic)
-    masters = _load(recipe, (setup.height, setup.width))
+    masters = load_masters(recipe, (setup.height, setup.width))
     reading = _Reading(recipe, masters, extension, watcher, advance)
     signals = reading.signals(lights)
     opening = next(signals, None)
@@ -311,23 +287,10 @@ def diagnose_set(
     examined = without_untestable(examined, known)
     diagnosis = diagnose(examined)
     diagnosis = with_findings(diagnosis, tuple(negative_findings(examined, diagnosis.findings)))
-    in_use = _in_use(setup, recipe, masters)
+    in_use = masters_in_use(setup, recipe, masters)
     diagnosis = with_header_evidence(diagnosis, {each.kind: each.differences for each in in_use})
     return DiagnosedSet(
         examined, with_reasons(diagnosis, known, missing or {}), in_use, tuple(reading.read), tuple(reading.refused)
-    )
-
-
-def _in_use(light: FrameSetup, recipe: LightRecipe, masters: Masters) -> tuple[MasterInUse, ...]:
-    used = (
-        (FrameKind.DARK, recipe.dark, masters.dark),
-        (FrameKind.BIAS, recipe.bias, masters.bias),
-        (FrameKind.FLAT, recipe.flat, masters.flat),
-    )
-    return tuple(
-        MasterInUse(kind, path, settings_differences(light, setup_of(planes.header), kind))
-        for kind, path, planes in used
-        if path is not None and planes is not None
     )
 
 
@@ -411,67 +374,3 @@ def _pedestal_adu(header: Header) -> float:
 def _check_shape(pixels: NDArray[np.generic], master: F32) -> None:
     if pixels.shape != master.shape:
         raise MismatchError(f"the light has the shape {pixels.shape}, but its masters have {master.shape}")
-
-
-def _load(recipe: LightRecipe, shape: tuple[int, int]) -> Masters:
-    """Read the masters of a recipe; `shape` is that of lights without masters."""
-    dark = None if recipe.dark is None else adu_master(recipe.dark)
-    bias = None if recipe.bias is None else adu_master(recipe.bias)
-    flat = None if recipe.flat is None else relative_flat(recipe.flat)
-    if dark is not None and bias is not None:
-        dark = with_bias(dark, bias)
-    only = dark or bias
-    if dark is not None and bias is not None and recipe.dark_scale != 1:
-        subtraction = scaled_subtraction(bias, dark, recipe.dark_scale, despite_glow=True)
-    elif only is not None:
-        subtraction = dark_subtraction(only)
-    else:
-        zeros = np.zeros(shape if flat is None else flat.mean.shape, np.float32)
-        subtraction = Subtraction(zeros, zeros)
-    return Masters(correction(subtraction, flat), dark, bias, flat)
-
-
-def adu_master(path: Path) -> MasterPlanes:
-    """Read a master bias or dark; fractions of the full range are scaled to 16 bits.
-
-    Raises
-    ------
-    FrameFileError
-        If the file cannot be read.
-    """
-    master = read_master(path)
-    around_zero = "OVERSCAN" in master.header or "CALSTAT" in master.header
-    if around_zero or master.mean.max() > HIGHEST_OF_FRACTIONS:
-        return master
-    return _scaled(master, FULL_RANGE_ADU)
-
-
-def relative_flat(path: Path) -> MasterPlanes:
-    """Read a master flat, and scale it to a mean of 1 if another program wrote it in ADU or fractions.
-
-    Raises
-    ------
-    FrameFileError
-        If the file cannot be read, or is not positive on average.
-    """
-    flat = read_master(path)
-    level = float(flat.mean.mean(dtype=np.float64))
-    if FLAT_LEVEL in flat.header:
-        return flat
-    if not level > 0:
-        raise FrameFileError(path, f"is not a flat: its mean is {level:.4g}")
-    scaled = _scaled(flat, 1 / level)
-    if level > HIGHEST_OF_FRACTIONS * 2:
-        scaled.header[FLAT_LEVEL] = level
-    return scaled
-
-
-def _scaled(master: MasterPlanes, factor: float) -> MasterPlanes:
-    scale = np.float32(factor)
-    return replace(
-        master,
-        mean=master.mean * scale,
-        uncertainty=master.uncertainty * scale,
-        frame_variance=master.frame_variance * scale**2,
-        header=dict(master.header),
-    )

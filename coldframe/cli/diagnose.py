@@ -80,7 +80,7 @@ def diagnose_lights(names: Sequence[str], request: Request) -> ExitCode:
         lights = find_lights(names)
         return _Diagnoses(request).of(lights)
     except (NothingFoundError, NoLibraryError, NotDurableError, FrameFileError) as error:
-        print(error, file=sys.stderr)
+        print("; ".join(str(error).splitlines()), file=sys.stderr)
         return ExitCode.BAD_INPUT
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from coldframe.calibration.diagnosis.files import LightSource, MasterInUse
+from coldframe.calibration.diagnosis.files import LightSource
 from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
+from coldframe.calibration.diagnosis.master_files import MasterInUse
 from coldframe.cli.diagnosing.results import SetResult, findings, seen_down_to, untested, verdict
 
 FORMAT = 1
