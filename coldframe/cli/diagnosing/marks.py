@@ -8,6 +8,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.dust import Change, DustResult, Shadow
+from coldframe.calibration.diagnosis.estimating.motes import Motes
 from coldframe.calibration.diagnosis.examination import Examination
 from coldframe.calibration.kernels.block_sums import BIN
 
@@ -36,9 +37,9 @@ class Mark:
 def marks_of(examined: Examination) -> list[Mark]:
     """Return the marks for the shadows of the flat and of the lights; only those of the flat if they agree."""
     motes, dust = examined.motes, examined.dust
-    order = np.argsort(motes.radii)[::-1][:MOST_MARKS]
     if examined.masters.flat is None:
         return []
+    order = _clearest(motes)
     marks = []
     for each in order:
         down, across = motes.centres[each]
@@ -48,6 +49,18 @@ def marks_of(examined: Examination) -> list[Mark]:
             place = _moved(motes.centres[each], motes.mask.shape, dust)
             marks.append(_mark(*place, motes.radii[each] * dust.scale, "moved"))
     return [*marks, *_single(dust.new, "new"), *_single(dust.gone, "gone")]
+
+
+def _clearest(motes: Motes) -> list[int]:
+    """Return the numbers of the clearest shadows that are not cut off by the edges of the image."""
+    shape = np.array(motes.mask.shape)
+    reach = motes.radii[:, None] + _MARGIN
+    whole = np.all((motes.centres >= reach) & (motes.centres <= shape - 1 - reach), axis=1)
+    strength = [
+        float(np.abs(motes.template[int(down), int(across)])) * radius
+        for (down, across), radius in zip(motes.centres, motes.radii, strict=True)
+    ]
+    return [int(each) for each in np.argsort(strength)[::-1] if each in np.nonzero(whole)[0]][:MOST_MARKS]
 
 
 def _single(shadows: tuple[Shadow, ...], name: str) -> Iterator[Mark]:

@@ -1,5 +1,6 @@
 """The diagnosis as one HTML file with pictures, without scripts or network requests; all text is escaped."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
@@ -20,6 +21,8 @@ from coldframe.cli.diagnosing.results import SetResult, findings, seen_down_to, 
 from coldframe.visible import visible
 
 _FOLDER = Path(__file__).parent
+
+_OPTION = re.compile(r"--[a-z-]+")
 
 LINES_SHOWN = 96
 """Number of rows or columns in the middle of the sensor whose pattern is drawn."""
@@ -119,12 +122,17 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"visible": _words, "size": _size, "limit": _limit, "kind": GENTLE.get}
+    environment.filters |= {"visible": _words, "fix": _fix, "size": _size, "limit": _limit, "kind": GENTLE.get}
     return environment
 
 
 def _words(text: str) -> str:
     return visible(text).replace("+-", "±")
+
+
+def _fix(text: str) -> Markup:
+    """Return a remedy whose options are not broken between lines."""
+    return Markup(_OPTION.sub(r'<span class="option">\g<0></span>', str(escape(_words(text)))))  # noqa: S704 - escaped
 
 
 def _size(finding: Finding) -> str:

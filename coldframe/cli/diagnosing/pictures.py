@@ -53,8 +53,9 @@ class SetPictures:
             self.shape = (signal.shape[0], signal.shape[1])
         if len(self._backgrounds) < MOST_LIGHTS:
             self._backgrounds.append(self._shrunk(signal))
-            self._rows.append(line_residuals(signal, 1))
-            self._columns.append(line_residuals(signal, 0))
+            period = 1 if self._mosaic is None else 2
+            self._rows.append(line_pattern(signal, 1, period))
+            self._columns.append(line_pattern(signal, 0, period))
 
     def _shrunk(self, plane: NDArray[np.uint16] | F32) -> F32:
         """Return the means of blocks: float32, shape (rows, columns), or (rows, columns, 3) for colours."""
@@ -103,6 +104,26 @@ class SetPictures:
             np.median(grey, axis=1).astype(np.float64) / level - 1,
             np.median(grey, axis=0).astype(np.float64) / level - 1,
         )
+
+
+def line_pattern(signal: F32, axis: int, period: int) -> F64:
+    """Return the difference of each line from the mean of four lines of the same colours, ADU.
+
+    Parameters
+    ----------
+    signal
+        A calibrated light, ADU: float32, shape (height, width).
+    axis
+        1 for rows, 0 for columns.
+    period
+        Distance between pixels of the same colour.
+    """
+    pattern = np.full(signal.shape[1 - axis], np.nan)
+    for line in range(period):
+        phases = [(line, other) if axis == 1 else (other, line) for other in range(period)]
+        residuals = [line_residuals(signal[down::period, across::period], axis) for down, across in phases]
+        pattern[line::period] = np.mean(residuals, axis=0)
+    return pattern
 
 
 def _side(shape: tuple[int, ...], period: int) -> int:
