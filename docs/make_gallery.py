@@ -26,8 +26,10 @@ WIDTHS = (320, 288, 256, 224, 192, 160)
 
 GREYS = 32
 PERCENT = 0.3, 99.0
-DETAIL = 200, 280
-"""Height and width of the details at 100 %, pixels."""
+DETAIL = 104, 144
+"""Height and width of details, pixels."""
+
+ENLARGED = 2
 
 SEED = 11
 NIGHT: dict[str, Any] = {
@@ -54,15 +56,16 @@ class Example:
         Name of the file.
     fault
         The fault of the night.
-    detail
-        True to show the centre at 100 % instead of the whole field.
+    detail_sigma
+        Largest deviation from the sky, in standard deviations of the noise, in a picture of the centre; None shows the
+        whole field.
     changes
         Properties of the night.
     """
 
     name: str
     fault: Fault
-    detail: bool = False
+    detail_sigma: float | None = None
     changes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -70,13 +73,13 @@ EXAMPLES = (
     Example("clean", faults.none()),
     Example("dust", faults.dust_shift_px(10, angle_deg=-60)),
     Example("overcorrection", faults.unsubtracted_flat(), changes={"flat_adu": 6000.0}),
-    Example("banding", faults.fixed_rows(6), detail=True),
+    Example("banding", faults.fixed_rows(6), detail_sigma=3),
     Example("amp-glow", faults.glow(0.6)),
     Example("colour", faults.colour(0.08, form="bowl"), changes={"mosaic": "RGGB"}),
     Example("gradient", faults.uneven_flat(0.08)),
     Example("offset", faults.offset_adu(-200)),
-    Example("temperature", faults.dark_temperature_c(-4), detail=True),
-    Example("masters", faults.few_darks(2), detail=True),
+    Example("temperature", faults.dark_temperature_c(-4), detail_sigma=10, changes={"hot_fraction": 0.02}),
+    Example("masters", faults.dew(0.05)),
 )
 
 
@@ -91,15 +94,23 @@ def main() -> None:
 
 
 def _picture(example: Example, signals: list[NDArray[np.float32]], mosaic: str | None) -> bytes:
-    if example.detail:
-        height, width = signals[0].shape
-        top, left = (height - DETAIL[0]) // 2, (width - DETAIL[1]) // 2
-        stack = np.median([signal[top : top + DETAIL[0], left : left + DETAIL[1]] for signal in signals], axis=0)
-        return _within_limit(stack)
+    if example.detail_sigma is not None:
+        return _detail(signals, example.detail_sigma)
     seen = SetPictures(mosaic)
     for signal in signals:
         seen.watch(signal, signal)
     return _within_limit(seen.background_adu)
+
+
+def _detail(signals: list[NDArray[np.float32]], sigma: float) -> bytes:
+    """Return the centre of the median of some lights as an enlarged PNG."""
+    height, width = signals[0].shape
+    top, left = (height - DETAIL[0]) // 2, (width - DETAIL[1]) // 2
+    stack = np.median([signal[top : top + DETAIL[0], left : left + DETAIL[1]] for signal in signals], axis=0)
+    sky = float(np.median(stack))
+    reach = sigma * 1.4826 * float(np.median(np.abs(stack - sky)))
+    grey = stretched(stack.astype(np.float64), Stretch(sky - reach, sky + reach), GREYS)
+    return png_bytes(grey.repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1))
 
 
 def _within_limit(means: NDArray[np.floating]) -> bytes:
