@@ -46,7 +46,7 @@ def marks_of(examined: Examination) -> list[Mark]:
         marks.append(_mark(down, across, motes.radii[each], "flat"))
     if dust.change in {Change.SHIFTED, Change.TURNED, Change.SCALED}:
         for each in order:
-            place = _moved(motes.centres[each], motes.mask.shape, dust)
+            place = moved(motes.centres[each], motes.mask.shape, dust)
             marks.append(_mark(*place, motes.radii[each] * dust.scale, "moved"))
     return [*marks, *_single(dust.new, "new"), *_single(dust.gone, "gone")]
 
@@ -73,7 +73,7 @@ def _mark(down: float, across: float, radius: float, name: str) -> Mark:
     return Mark((float(down) + 0.5) * BIN, (float(across) + 0.5) * BIN, (float(radius) + _MARGIN) * BIN, name)
 
 
-def _moved(centre: NDArray[np.float64], shape: tuple[int, ...], dust: DustResult) -> tuple[float, float]:
+def moved(centre: NDArray[np.float64], shape: tuple[int, ...], dust: DustResult) -> tuple[float, float]:
     """Return the place of a shadow in the lights, in bins: turned about the centre of the image, and shifted."""
     angle = np.deg2rad(dust.angle)
     middle = (shape[0] - 1) / 2, (shape[1] - 1) / 2
