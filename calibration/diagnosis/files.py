@@ -54,6 +54,12 @@ Header = Mapping[str, HeaderValue]
 _CALIBRATED_NAME = re.compile(r"pp_.*|.*[_-](c|cal|calibrated)", re.IGNORECASE)
 """Names that Siril (pp_light.fit), PixInsight (light_c.fits) and others give to calibrated lights."""
 
+SMALLEST_SIDE = 128
+"""Smallest width and height of lights, pixels; the largest shadows have a diameter of 100 pixels."""
+
+MOST_ADU = 1e8
+"""Largest value of a calibrated light; a division by a dark flat can exceed 16 bits."""
+
 _LARGEST_PERIOD = 2
 
 
@@ -177,6 +183,8 @@ def _setup_of_light(header: Header, path: Path) -> FrameSetup:
         raise FrameFileError(path, "is a combination of several frames: name single lights")
     require_light(setup, path)
     require_readable(setup, path)
+    if min(setup.width, setup.height) < SMALLEST_SIDE:
+        raise FrameFileError(path, f"is too small to be diagnosed: {setup.width} x {setup.height} pixels")
     try:
         period = cfa_period(setup.mosaic)
     except ValueError as error:
@@ -283,7 +291,8 @@ def diagnose_set(
         hot_replaced=None if first.stage is Stage.OTHER else first.mended,
     )
     masters = replace(masters, planes=with_readout_noise(masters.planes, opening, period))
-    examined = examine(chain([opening], signals), setup, masters, e_per_adu or first.e_per_adu, period)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # lights without sky
+        examined = examine(chain([opening], signals), setup, masters, e_per_adu or first.e_per_adu, period)
     examined = without_untestable(examined, known)
     diagnosis = diagnose(examined)
     diagnosis = with_findings(diagnosis, tuple(negative_findings(examined, diagnosis.findings)))
@@ -319,6 +328,7 @@ class _Reading:
         for light in lights:
             try:
                 pixels, signal = self._calibrated(light)
+                _require_contrast(signal, light.source)
             except (FrameFileError, MismatchError) as error:
                 self.refused.append((light.path, error))
             else:
@@ -369,6 +379,15 @@ def _pedestal_adu(header: Header) -> float:
     """Return the level that a program added to a calibrated light; some programs state it with a negative sign."""
     value = header.get("PEDESTAL", 0)
     return abs(float(value)) if isinstance(value, int | float) else 0.0
+
+
+def _require_contrast(signal: F32, path: Path) -> None:
+    sampled = signal[::7, ::7]
+    low, high = float(sampled.min()), float(sampled.max())
+    if low == high:
+        raise FrameFileError(path, f"all its pixels have the same value, {low:g} ADU")
+    if max(abs(low), abs(high)) > MOST_ADU:
+        raise FrameFileError(path, f"its values, from {low:.3g} to {high:.3g}, are not in ADU")
 
 
 def _check_shape(pixels: NDArray[np.generic], master: F32) -> None:

@@ -11,6 +11,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
+from coldframe.calibration.diagnosis.estimating.dust import Change, DustResult
 from coldframe.calibration.diagnosis.estimating.measuring import Masters
 from coldframe.calibration.diagnosis.examination import Examination
 from coldframe.calibration.diagnosis.findings import Diagnosis, Kind, Sensitivity
@@ -20,6 +21,9 @@ F32 = NDArray[np.float32]
 
 _STEP = 7
 """Step of the sampled rows; an odd step covers every colour of a filter array."""
+
+_LEAST_VARIANCE, _MOST_VARIANCE = 1e-6, 1e12
+"""Range of the variance of a pixel, ADU^2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +88,9 @@ def with_readout_noise(planes: Correction, signal: F32, period: int) -> Correcti
     sampled = signal[::_STEP]
     steps = np.abs(sampled[:, 2 * period :: 2] - sampled[:, : -2 * period : 2])
     # The difference of two pixels has twice the variance; stars and hot pixels do not change the median.
-    variance = np.float32((1.4826 * float(np.median(steps))) ** 2 / 2)
-    return replace(planes, dark_variance=np.full(signal.shape, max(variance, np.float32(1e-6)), np.float32))
+    variance = (1.4826 * float(np.median(steps))) ** 2 / 2
+    limited = min(max(variance, _LEAST_VARIANCE), _MOST_VARIANCE)
+    return replace(planes, dark_variance=np.full(signal.shape, limited, np.float32))
 
 
 def without_untestable(examined: Examination, known: Knowledge) -> Examination:
@@ -97,6 +102,11 @@ def without_untestable(examined: Examination, known: Knowledge) -> Examination:
     if not known.flat_divided:
         # Without a division by the flat, vignetting changes colours and the flux of stars over the field.
         examined = replace(examined, colour=None, unevenness=None)
+    if not examined.sky_adu > 0:
+        # Shadows are measured relative to the sky.
+        examined = replace(
+            examined, dust=DustResult(Change.NONE, 0.0, noise=float("inf")), unevenness=None, colour=None
+        )
     return examined
 
 
@@ -139,5 +149,5 @@ def _finite(diagnosis: Diagnosis) -> Diagnosis:
         if isfinite(limit.size):
             seen[kind] = limit
         else:
-            untested[kind] = "too few pixels without stars, defects and dust"
+            untested[kind] = "too few pixels without stars, defects and dust, or no light of the sky"
     return replace(diagnosis, seen_down_to=seen, untested=untested)

@@ -417,8 +417,28 @@ def test_a_master_of_another_size_is_refused(shoot: Shoot, tmp_path: Path) -> No
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, cards: dict[str, object], reason: str) -> None:
-    path = foreign(tmp_path / "file.fits", np.zeros((64, 96), np.uint16), **cards)
+    path = foreign(tmp_path / "file.fits", np.zeros((128, 128), np.uint16), **cards)
     assert reason in refused(diagnose(path))
+
+
+def test_small_images_are_refused(tmp_path: Path) -> None:
+    path = foreign(tmp_path / "light_c.fits", np.zeros((64, 200), np.float32))
+    assert "too small" in refused(diagnose(path))
+
+
+@pytest.mark.parametrize(("level", "reason"), [(0.0, "the same value, 0 ADU"), (1e30, "not in ADU")])
+def test_images_without_contrast_or_unit_are_refused(tmp_path: Path, level: float, reason: str) -> None:
+    scatter = np.random.default_rng(1).normal(1, 0.1, (128, 200)).astype(np.float32)
+    path = foreign(tmp_path / "light_c.fits", scatter * np.float32(level))
+    assert reason in refused(diagnose(path))
+
+
+def test_noise_alone_allows_few_tests(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).normal(500, 20, (131, 203)).astype(np.float32)
+    path = foreign(tmp_path / "light_c.fits", pixels, BAYERPAT="RGGB")
+    result = diagnose(path, "--html", tmp_path / "page.html")
+    assert result.exit_code == ExitCode.DONE
+    assert result.stdout.splitlines()[0].startswith("No fault was found, but these files allow few tests")
 
 
 def test_colour_images_are_refused(tmp_path: Path) -> None:

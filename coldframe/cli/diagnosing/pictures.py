@@ -62,6 +62,7 @@ class SetPictures:
         if self._mosaic is None:
             return block_means(plane, _side(plane.shape, 1))
         side = _side(plane.shape, 2) // 2
+        plane = plane[: plane.shape[0] // 2 * 2, : plane.shape[1] // 2 * 2]
         sites = [block_means(plane[site // 2 :: 2, site % 2 :: 2], side) for site in range(4)]
         pattern = self._mosaic
         colours = [np.mean([sites[site] for site in range(4) if pattern[site] == each], axis=0) for each in "RGB"]

@@ -9,6 +9,11 @@ from coldframe.calibration.diagnosis.findings import Finding, Kind, Sensitivity
 from coldframe.calibration.frames.setup import FrameSetup
 from coldframe.capture.monitoring.progress.quantities import exposure_text
 
+ESSENTIAL = frozenset({Kind.DUST, Kind.OVERCORRECTION, Kind.OFFSET, Kind.TEMPERATURE})
+"""Kinds of artifacts that each calibration with a dark and a flat can be tested for."""
+
+_ENOUGH = 2
+
 
 @dataclass(frozen=True, slots=True)
 class SetResult:
@@ -51,7 +56,11 @@ def verdict(results: Sequence[SetResult]) -> str:
     """Return the result of all sets in a sentence."""
     bad = [result for result in results if not result.is_clean]
     if not bad:
-        return "Your lights calibrate clean."
+        seen = seen_down_to(results)
+        if len(ESSENTIAL & set(seen)) >= _ENOUGH:
+            return "Your lights calibrate clean."
+        tested = ", ".join(kind.value for kind in seen) or "nothing"
+        return f"No fault was found, but these files allow few tests ({tested})."
     (_, worst), *others = findings(bad)
     more = sum(finding.matters for _, finding in others)
     text = f"Your lights do not calibrate clean: {worst.cause}"

@@ -130,7 +130,14 @@ def test_reasons_for_missing_masters_replace_general_ones(examined: Examination)
 
 def test_limits_are_finite() -> None:
     found = Diagnosis(3, (), {Kind.DUST: Sensitivity(float("inf"), "%", "depth")})
-    assert with_reasons(found, ALL_KNOWN, {}).untested == {Kind.DUST: "too few pixels without stars, defects and dust"}
+    known = with_reasons(found, ALL_KNOWN, {})
+    assert not known.seen_down_to
+    assert known.untested[Kind.DUST].startswith("too few pixels")
+
+
+def test_shadows_need_light(examined: Examination) -> None:
+    below = without_untestable(replace(examined, sky_adu=-3.0), ALL_KNOWN)
+    assert Kind.DUST in with_reasons(diagnose(below), ALL_KNOWN, {}).untested
 
 
 def test_lights_state_the_readout_noise_that_masters_lack() -> None:
@@ -216,7 +223,7 @@ def test_fractions_are_scaled_to_adu() -> None:
     ],
 )
 def test_names_show_the_stage(monkeypatch: pytest.MonkeyPatch, name: str, stage: Stage) -> None:
-    header = {"NAXIS1": 96, "NAXIS2": 64, "IMAGETYP": "Light Frame"}
+    header = {"NAXIS1": 960, "NAXIS2": 640, "IMAGETYP": "Light Frame"}
     monkeypatch.setattr("coldframe.calibration.diagnosis.files.read_image_header", lambda *_: header)
     assert light_source(Path(name)).stage is stage
     assert light_source(Path(name), stage=Stage.RAW).stage is Stage.RAW
