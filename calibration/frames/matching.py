@@ -89,6 +89,48 @@ def subtraction_faults(frame: FrameSetup, master: FrameSetup) -> tuple[str, ...]
     return tuple(faults)
 
 
+SENSITIVE = Tolerances(
+    cooled_c=0.3,
+    uncooled_c=0.3,
+    bias_c=3,
+    exposure=0.002,
+    exposure_s=0.001,
+    focus_steps=1,
+    rotation_deg=0.1,
+    focal_length=0.002,
+)
+"""Differences that can explain an artifact, although they may be small enough to use a master."""
+
+_OF_PIXELS = (rules.camera, rules.size, rules.place, rules.binning, rules.row_order)
+
+
+def pixel_faults(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tuple[str, ...]:
+    """Return the reasons why the pixels of a master are not those of a light; empty if they are.
+
+    Camera, size, place on the sensor, binning and row order must be equal, for flats also the colour filter array. A
+    value that is missing in one of the headers is assumed to agree.
+
+    Parameters
+    ----------
+    light, master
+        The setups.
+    kind
+        Kind for which the master is used; it must be that of its header.
+    """
+    wanted = {kind, FrameKind.DARK_FLAT} if kind is FrameKind.DARK else {kind}
+    if master.kind is not None and master.kind not in wanted:
+        return (f"it is a {master.kind}, not a {kind}",)
+    compared = (*_OF_PIXELS, rules.mosaic) if kind is FrameKind.FLAT else _OF_PIXELS
+    found = [rule(light, master, Tolerances()) for rule in compared]
+    return tuple(each.text for each in found if each is not None and each.excess is not None)
+
+
+def settings_differences(light: FrameSetup, master: FrameSetup, kind: FrameKind) -> tuple[str, ...]:
+    """Return the known differences between the settings of a light and of a master that is used for it, as text."""
+    found = [rule(light, master, SENSITIVE) for rule in RULES_OF[kind] if rule is not rules.camera]
+    return tuple(each.text for each in found if each is not None and each.excess is not None)
+
+
 def best_scalable_dark(
     light: FrameSetup, masters: Mapping[Path, FrameSetup], tolerances: Tolerances | None = None
 ) -> Match:

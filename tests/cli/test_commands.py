@@ -31,6 +31,7 @@ def coldframe(*arguments: str) -> subprocess.CompletedProcess[str]:
         "safe",
         "combine",
         "calibrate",
+        "diagnose",
         "library",
         "report",
         "inspect",

@@ -128,7 +128,7 @@ def render(
         clock=lambda at: f"{at.astimezone(zone):%H:%M}",
         seconds=lambda at: f"{at.astimezone(zone):%H:%M:%S}",
         day=lambda at: f"{at.astimezone(zone):%Y-%m-%d}",
-        style=Markup((_FOLDER / "page.css").read_text("utf-8")),  # noqa: S704 - our own file
+        style=style(),
         sign=NOT_SAFE if verdict.safe is False else SIGNS[verdict.state],
         cards=[_card(made, summaries) for made in report.sets],
         missing=[made for made in report.sets if made.state is not SetState.MADE],
@@ -143,6 +143,11 @@ def render(
         made_at=made_at,
     )
     return CONTROLS.sub(" ", page)
+
+
+def style() -> Markup:
+    """Return the style sheet of pages, which has a light and a dark theme."""
+    return Markup((_FOLDER / "page.css").read_text("utf-8"))  # noqa: S704 - our own file
 
 
 @cache
@@ -209,9 +214,10 @@ def _card(made: SetReport, summaries: Mapping[str, ImageSummary]) -> SetCard:
 
 
 def _master_card(made: SetReport, master: MasterReport, summary: ImageSummary | None, unit: str) -> MasterCard:
-    whole, detail = ("", "") if summary is None else (_data_uri(summary.whole), _data_uri(summary.detail))
+    whole, detail = ("", "") if summary is None else (data_uri(summary.whole), data_uri(summary.detail))
     return MasterCard(made, master, unit, whole, detail, charts.histogram_chart(master, unit))
 
 
-def _data_uri(pixels: NDArray[np.uint8]) -> str:
+def data_uri(pixels: NDArray[np.uint8]) -> str:
+    """Return a picture as the address of an image within a page; see `png_bytes`."""
     return "data:image/png;base64," + base64.b64encode(png_bytes(pixels)).decode("ascii")
