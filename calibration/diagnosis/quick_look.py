@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.dust import Change, DustResult
-from coldframe.calibration.diagnosis.estimating.gain import find_gain
+from coldframe.calibration.diagnosis.estimating.gain import excess_of_uncertainty, find_gain
 from coldframe.calibration.diagnosis.estimating.lines import columns_of, find_pattern, rows_of
 from coldframe.calibration.diagnosis.estimating.measuring import (
     HotPixels,
@@ -22,7 +22,7 @@ from coldframe.calibration.diagnosis.estimating.measuring import (
     find_hot,
 )
 from coldframe.calibration.diagnosis.estimating.motes import Motes
-from coldframe.calibration.diagnosis.estimating.pedestals import find_pedestals
+from coldframe.calibration.diagnosis.estimating.pedestals import Pedestals, find_pedestals
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
 from coldframe.calibration.diagnosis.estimating.thermometer import find_residual
 from coldframe.calibration.diagnosis.examination import Examination, line_residuals
@@ -130,7 +130,7 @@ class QuickLook:
         self._summary = summary
         self._masters = summary.masters(planes)
         self._known = knowledge_of(self._masters, calibrated=False, hot_replaced=False)
-        self._gain = find_gain(self._masters.flat, self._masters.dark, stated_e_per_adu)
+        self._gain = find_gain(self._masters.flat, self._masters.dark, stated_e_per_adu, summary.period)
         self._meter: LightMeter | None = None
         self._preparing = Lock()
         self._lights: dict[Path, LightMeasures] = {}
@@ -176,6 +176,12 @@ class QuickLook:
         found += negative_findings(examined, found)
         return sorted((each for each in found if each.matters), key=lambda each: each.harm, reverse=True)
 
+    def _pedestals(self, lights: list[LightMeasures]) -> Pedestals | None:
+        if self._gain is None:
+            return None
+        dark, flat = (excess_of_uncertainty(each) for each in (self._masters.dark, self._masters.flat))
+        return find_pedestals(lights, self._gain, dark, flat)
+
     def _examined(self, lights: list[LightMeasures]) -> Examination:
         """Return the examination, without the estimates that a quick look omits."""
         tiles = [light.tiles for light in lights]
@@ -191,7 +197,7 @@ class QuickLook:
             noise_adu=float(np.sqrt(np.mean(scatter / (PIXELS - 1)))),
             negative=float(np.mean([light.negative for light in lights])),
             gain=self._gain,
-            pedestals=None if self._gain is None else find_pedestals(lights, self._gain.e_per_adu),
+            pedestals=self._pedestals(lights),
             hot=find_residual(lights, self._summary.hot),
             rows=find_pattern(*rows_of(lights), noise_adu, rows),
             columns=find_pattern(*columns_of(lights), noise_adu, columns),
