@@ -46,9 +46,9 @@ FEWEST_BLOCKS = 500
 LEAST_BAND = 2e-4
 """Relative amplitude of bands from which they matter: 0.02 %."""
 
-LEAST_PEAK = 18.0
-"""Power that all parts of the rows share, relative to that of noise, from which it counts as bands; noise exceeds 16
-once in 10,000 flats."""
+LEAST_PEAK = 14.0
+"""Power that all parts of the rows share, relative to that of noise, from which it counts as bands; noise exceeds it
+once in 3,000 flats."""
 
 LEAST_COHERENCE = 0.4
 """Smallest fraction of the power of bands that all parts of the rows share; 1 without noise and dust."""
@@ -75,7 +75,10 @@ _LOWEST = 8
 """Smallest number of periods along the columns; smooth changes with fewer are removed."""
 
 _NEARBY = 40
-_DUST_REACH = 10.0
+_SURFACE = 6
+"""Degree of the smooth surface that is fitted to a flat, along each axis."""
+
+_MOST_FITTED = 8_000
 _DUST_SIGMA = 4.0
 
 _PLACES = np.arange(BIN, dtype=np.float32) - np.float32(1.5)
@@ -376,38 +379,54 @@ def _greens(plane: F32, mosaic: str) -> F32:
 def _profiles(plane: F32) -> F64:
     """Return the level of each row in each part without dust and smooth changes; shape (parts, rows)."""
     rows, width = plane.shape[0], plane.shape[1] // _PARTS
-    dust = _dust(plane)
-    values = np.where(dust, np.float32(0), plane)[:, : width * _PARTS].reshape(rows, _PARTS, width)
-    known = ~dust[:, : width * _PARTS].reshape(rows, _PARTS, width)
-    columns = values.sum(axis=0, dtype=np.float64) / np.maximum(known.sum(axis=0), 1)
-    # Relative to the mean of each column, a row does not depend on which of its pixels are known.
-    relative = np.where(known, values / np.maximum(columns, 1e-6) - 1, 0)
+    residuals, known = _without_dust(plane)
+    shape = (rows, _PARTS, width)
+    known = known[:, : width * _PARTS].reshape(shape)
     counts = known.sum(axis=2)
-    levels = relative.sum(axis=2, dtype=np.float64) / np.maximum(counts, 1)
+    sums = np.where(known, residuals[:, : width * _PARTS].reshape(shape), np.float32(0)).sum(axis=2, dtype=np.float64)
+    levels = sums / np.maximum(counts, 1)
     design = np.polynomial.legendre.legvander(np.linspace(-1, 1, rows), _DEGREE)
     found = np.empty((_PARTS, rows))
     for part in range(_PARTS):
         root = np.sqrt(counts[:, part])
         fit = np.linalg.lstsq(design * root[:, None], levels[:, part] * root, rcond=None)[0]
-        residuals = np.where(root > 0, levels[:, part] - design @ fit, 0)
-        limit = _DUST_SIGMA * spread(residuals)
-        found[part] = np.clip(residuals, -limit, limit)
-    return found - found.mean(axis=1, keepdims=True)
+        smooth_free = np.where(root > 0, levels[:, part] - design @ fit, 0)
+        limit = _DUST_SIGMA * spread(smooth_free)
+        found[part] = np.clip(smooth_free, -limit, limit)
+    return np.asarray(found - found.mean(axis=1, keepdims=True))
 
 
-def _dust(plane: F32) -> NDArray[np.bool_]:
-    """Return the pixels in shadows of dust, and beyond the last whole bin; bool, shape (height, width)."""
+def _without_dust(plane: F32) -> tuple[F32, NDArray[np.bool_]]:
+    """Return the relative residuals from a smooth surface, and the pixels outside shadows of dust; same shape."""
     rows, columns = (size // BIN for size in plane.shape)
     bins = plane[: rows * BIN, : columns * BIN].reshape(rows, BIN, columns, BIN).mean(axis=(1, 3))
-    everywhere = np.ones(bins.shape, np.bool_)
-    # Bands must not count as dust, so the mean of each row of bins is removed first.
-    relief = bins / np.maximum(smoothed(bins, everywhere, _DUST_REACH), 1e-6) - 1
-    relief -= np.median(relief, axis=1, keepdims=True)
-    fine = smoothed(relief.astype(np.float32), everywhere, 1.0)
-    found = widened(np.abs(fine) > _DUST_SIGMA * spread(fine.ravel().astype(np.float64)), 2)
-    dust = np.ones(plane.shape, np.bool_)
-    dust[: rows * BIN, : columns * BIN] = np.repeat(np.repeat(found, BIN, axis=0), BIN, axis=1)
-    return dust
+    # Degrees that would follow bands are left to the spectrum.
+    down, across = (np.polynomial.legendre.legvander(np.linspace(-1, 1, size), _SURFACE) for size in (rows, columns))
+    known = bins > _LIT * float(np.median(bins))
+    amounts = np.zeros((_SURFACE + 1, _SURFACE + 1))
+    step = max(1, -(-bins.size // _MOST_FITTED)) | 1
+    for _ in range(3):
+        chosen = np.nonzero(known.ravel())[0][::step]
+        if chosen.size < 2 * amounts.size:
+            break
+        y, x = np.divmod(chosen, columns)
+        design = (down[y][:, :, None] * across[x][:, None, :]).reshape(chosen.size, -1)
+        solved = np.linalg.solve(design.T @ design, design.T @ bins.ravel()[chosen].astype(np.float64))
+        amounts = solved.reshape(amounts.shape)
+        relief = (bins / np.maximum(down @ amounts @ across.T, 1e-3) - 1).astype(np.float32)
+        # Bands must not count as dust.
+        relief -= np.median(relief, axis=1, keepdims=True)
+        fine = smoothed(relief, np.ones(bins.shape, np.bool_), 1.0)
+        limit = _DUST_SIGMA * spread(fine[known].astype(np.float64))
+        known = (bins > _LIT * float(np.median(bins))) & ~widened(np.abs(fine) > limit, 2)
+    whole = [
+        np.polynomial.legendre.legvander((np.arange(size) - (used * BIN - 1) / 2) / (used * BIN - BIN) * 2, _SURFACE)
+        for size, used in zip(plane.shape, (rows, columns), strict=True)
+    ]
+    surface = np.maximum(whole[0] @ amounts @ whole[1].T, 1e-3)
+    outside = np.zeros(plane.shape, np.bool_)
+    outside[: rows * BIN, : columns * BIN] = np.repeat(np.repeat(known, BIN, axis=0), BIN, axis=1)
+    return (plane / surface - 1).astype(np.float32), outside
 
 
 def _surroundings(powers: F64) -> F64:
@@ -458,7 +477,7 @@ def _bands(name: str, lines: Lines, before: Lines | None) -> Finding:
         if flicker
         else f"the {name} of the flat have a fixed pattern with a period of {lines.period_px:.4g} px, probably of the readout"
     )
-    evidence = f"all parts of the {name} share them with {lines.peak:.0f} times the power of noise (which reaches 16)"
+    evidence = f"all parts of the {name} share them with {lines.peak:.0f} times the power of noise (which reaches 14)"
     if same:
         evidence += "; the previous flat has the same pattern"
     return master_finding(
