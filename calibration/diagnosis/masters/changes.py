@@ -88,11 +88,13 @@ def _shape_change(ratio: F32) -> Iterator[Finding]:
     if size < NOTICED_SHAPE or significance < SIGNIFICANT:
         return
     yield master_finding(
-        f"the smooth shape of the flat changed by {percent(size)} since the previous flat: vignetting or the light of the flats",
+        f"the smooth shape of the flat changed by {percent(size)} since the previous flat: vignetting, or the light of "
+        "the flats",
         Estimate(size, size / significance),
         "relative",
         least=LEAST_SHAPE,
-        evidence=f"the ratio of the two flats is largest in the {pattern.brightest} ({significance:.0f} standard errors)",
+        evidence=f"the ratio of the two flats is largest at the {pattern.brightest} ({significance:.0f} standard "
+        "errors)",
         fix="Use the new flat only for lights after the change of filter, rotation, focus or spacing; if nothing was "
         "changed, make the light of the flats even and shoot them again.",
     )
@@ -125,7 +127,8 @@ def _dust_change(result: DustResult) -> Iterator[Finding]:
         case Change.SCALED | Change.WEAKER:
             grown = result.change is Change.SCALED
             yield master_finding(
-                f"the dust shadows are {result.scale:.2f} times as {'large' if grown else 'deep'} as in the previous flat",
+                f"the dust shadows are {result.scale:.2f} times as {'large' if grown else 'deep'} as in the previous "
+                "flat",
                 Estimate(abs(result.scale - 1), result.error),
                 "relative",
                 least=0.03,
@@ -139,7 +142,8 @@ def _dust_change(result: DustResult) -> Iterator[Finding]:
         if shadows and result.change is Change.NONE:
             deepest = max(shadows, key=lambda each: each.significance)
             yield master_finding(
-                f"{len(shadows)} dust {'shadow is' if len(shadows) == 1 else 'shadows are'} {name} since the previous flat",
+                f"{len(shadows)} dust {'shadow is' if len(shadows) == 1 else 'shadows are'} {name} since the previous "
+                "flat",
                 Estimate(abs(deepest.depth), abs(deepest.depth) / max(deepest.significance, 1e-9)),
                 "relative",
                 least=2e-3,
@@ -176,7 +180,8 @@ def level_change(master: MasterPlanes, previous: MasterPlanes, name: str) -> Ite
         "ADU",
         least=least,
         evidence=f"{adu(level_adu(master))} now, {adu(level_adu(previous))} before",
-        fix=f"Use the new {name} only for lights after the change; check that the offset and the driver are those of the lights.",
+        fix=f"Use the new {name} only for lights after the change; check that the offset and the driver are those of "
+        "the lights.",
     )
 
 
@@ -213,8 +218,9 @@ def _hot_changes(dark: MasterPlanes, previous: MasterPlanes, period: int) -> Ite
             ratio,
             "relative",
             least=LEAST_SLOPE,
-            evidence=f"from {int(clear.sum()):,} hot pixels; the dark current doubles about every {DOUBLING_C:.0f} C",
-            fix="Compare exposure and sensor temperature of both darks; shoot the one that differs from the lights again.",
+            evidence=f"from {int(clear.sum()):,} hot pixels; dark current doubles about every {DOUBLING_C:.0f} C",
+            fix="Compare exposure and temperature of both darks, and shoot the dark that differs from the lights "
+            "again.",
         )
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimates import Estimate, robust_ratio
 from coldframe.calibration.diagnosis.findings import Finding
-from coldframe.calibration.diagnosis.masters.master_finding import adu, master_finding, percent
+from coldframe.calibration.diagnosis.masters.master_finding import adu, master_finding
 from coldframe.calibration.diagnosis.masters.structure import block_residuals
 from coldframe.calibration.diagnosis.measuring import find_hot
 from coldframe.calibration.frames.setup import FrameSetup
@@ -122,7 +122,8 @@ def hot_findings(dark: MasterPlanes, setup: FrameSetup, period: int, expected: E
     if hot.size >= fewest and not is_cut:
         return
     seen = (
-        f"no pixel exceeds its neighbours by more than {adu(float(hot.max()))}, although {hot.size:,} exceed them by {adu(limit_adu)}"
+        f"no pixel exceeds its neighbours by more than {adu(float(hot.max()))}, although {hot.size:,} exceed them by "
+        f"{adu(limit_adu)}"
         if is_cut
         else f"{hot.size:,} of {dark.mean.size:,} pixels exceed their neighbours by 12 standard errors"
     )
@@ -202,7 +203,9 @@ def light_findings(
         yield from _dark_current(dark, setup, bias, expected, fix)
 
 
-def _dark_current(dark: MasterPlanes, setup: FrameSetup, bias: MasterPlanes, expected: Expected, fix: str) -> Iterator[Finding]:
+def _dark_current(
+    dark: MasterPlanes, setup: FrameSetup, bias: MasterPlanes, expected: Expected, fix: str
+) -> Iterator[Finding]:
     """Yield whether the dark current exceeds what is known or plausible."""
     if expected.e_per_adu is None or not setup.exposure_s:
         return
@@ -215,7 +218,8 @@ def _dark_current(dark: MasterPlanes, setup: FrameSetup, bias: MasterPlanes, exp
     if limit is None or e_per_s < limit or e_per_s - limit < 5 * error:
         return
     yield master_finding(
-        f"the dark contains {e_per_s:.3g} electrons per second, more than dark current explains: light, or a warmer sensor",
+        f"the dark contains {e_per_s:.3g} electrons per second, more than dark current explains: light, or a warmer "
+        "sensor",
         Estimate(e_per_s, error),
         "e/s",
         least=limit,
@@ -270,9 +274,3 @@ def _negative(difference_adu: float, least_adu: float, seen: str) -> Finding:
         evidence=f"{seen}; offset, gain or driver differ between the two, or light reached the bias frames",
         fix="Shoot bias frames and darks again in one session, with the same gain, offset, readout mode and driver.",
     )
-
-
-def shape_of_signal(dark: MasterPlanes, bias: MasterPlanes) -> str:
-    """Return the change of the dark signal over the field as text."""
-    glow = measure_glow(dark.mean - bias.mean)
-    return str(glow) if glow.significant else f"even within {percent(glow.error_adu / max(abs(glow.level_adu), 1.0))}"

@@ -117,14 +117,18 @@ def _subtraction(flat: MasterPlanes, bias_adu: float | None) -> Iterator[Finding
     text = next(flat_caveats(flat, bias_adu or 0.0), "").removeprefix("flat: ")
     known = bias_adu is not None and level is not None and level > 0
     size = (bias_adu or 0.0) / level if known and level else 0.0
-    yield master_finding(
-        "nothing was subtracted from the flats, so they correct vignetting and dust too little",
-        Estimate(size, 0.0),
-        "of the level",
-        least=min(size, 0.003) if size > 0 else 1e-9,
-        evidence=text,
-        fix="Combine the raw flats again with --dark and their master dark flat, or a master bias.",
-    ) if size > 0 else _unknown_subtraction(text)
+    yield (
+        master_finding(
+            "nothing was subtracted from the flats, so they correct vignetting and dust too little",
+            Estimate(size, 0.0),
+            "of the level",
+            least=min(size, 0.003) if size > 0 else 1e-9,
+            evidence=text,
+            fix="Combine the raw flats again with --dark and their master dark flat, or a master bias.",
+        )
+        if size > 0
+        else _unknown_subtraction(text)
+    )
 
 
 def _unknown_subtraction(text: str) -> Finding:
@@ -197,7 +201,8 @@ def _shape(flat: MasterPlanes, mosaic: str | None) -> Iterator[Finding]:
     if mosaic is not None:
         sites = ((mosaic.index("R"), "R"), (mosaic.index("G"), "G"), (mosaic.index("B"), "B"))
         colours = {
-            name: float(np.mean(list(_corners(flat.mean[site // 2 :: 2, site % 2 :: 2]).values()))) for site, name in sites
+            name: float(np.mean(list(_corners(flat.mean[site // 2 :: 2, site % 2 :: 2]).values())))
+            for site, name in sites
         }
         text += "; colours: " + ", ".join(f"{name} {value:.3f}" for name, value in colours.items())
     is_dark = corners[darkest] < DARKEST_CORNER
@@ -207,7 +212,9 @@ def _shape(flat: MasterPlanes, mosaic: str | None) -> Iterator[Finding]:
         "of the centre",
         least=corners[darkest] if is_dark and corners[darkest] > 0 else None,
         evidence=f"corners relative to the centre: {text}",
-        fix=f"Crop the {darkest} corner of the results, or check filters and adapters that shade it." if is_dark else "",
+        fix=f"Crop the {darkest} corner of the results, or check filters and adapters that shade it."
+        if is_dark
+        else "",
     )
 
 

@@ -18,11 +18,10 @@ from coldframe.calibration.diagnosis.masters.darks import (
     light_findings,
 )
 from coldframe.calibration.diagnosis.masters.flats import LARGEST_RELATIVE, flat_findings
+from coldframe.calibration.diagnosis.masters.lines import line_findings
 from coldframe.calibration.diagnosis.masters.master_finding import master_finding, percent
 from coldframe.calibration.diagnosis.masters.series import measure_series, series_findings
 from coldframe.calibration.diagnosis.masters.structure import (
-    MOST_FRAMES,
-    line_findings,
     response_ratio,
     smoothness_findings,
 )
@@ -49,6 +48,7 @@ USUAL_SKY_ADU = 1000.0
 """Level of the sky for which the noise of a flat is stated if no lights are given."""
 
 _SMALLEST_SIDE = 64
+_KEPT_FRAMES = 6
 _STEP = 3
 
 
@@ -113,16 +113,15 @@ def look_at_master(
     if setup.kind is None or min(height, width) < _SMALLEST_SIDE:
         return []
     if setup.kind is FrameKind.FLAT:
-        found = list(_of_flat(planes, setup, frames, previous, bias, are_combined=are_combined))
+        found = list(_of_flat(planes, setup, frames, previous=previous, bias=bias, are_combined=are_combined))
     else:
-        found = list(_of_dark(planes, setup, previous, bias, flat, _known(setup, planes, lights, expected)))
+        known = _known(setup, planes, lights, expected)
+        found = list(_of_dark(planes, setup, known, previous=previous, bias=bias, flat=flat))
     found.extend(_noise(planes, setup, lights))
     return sorted(found, key=attrgetter("harm"), reverse=True)
 
 
-def _known(
-    setup: FrameSetup, planes: MasterPlanes, lights: LightsAtHand | None, expected: Expected | None
-) -> Expected:
+def _known(setup: FrameSetup, planes: MasterPlanes, lights: LightsAtHand | None, expected: Expected | None) -> Expected:
     """Return what is known about the camera, completed from the header and from the lights."""
     known = expected or Expected()
     gain = planes.header.get("EGAIN")
@@ -150,9 +149,9 @@ def _of_flat(
     flat: MasterPlanes,
     setup: FrameSetup,
     frames: Frames | None,
+    *,
     previous: MasterPlanes | None,
     bias: MasterPlanes | None,
-    *,
     are_combined: bool,
 ) -> Iterator[Finding]:
     mosaic = _mosaic(setup)
@@ -163,12 +162,12 @@ def _of_flat(
         return
     ratio = None
     if frames is not None:
-        pedestal = _pedestal(bias)
+        pedestal = np.zeros_like(flat.mean) if bias is None else bias.mean
         kept = _FirstFrames(frames)
-        series = None if pedestal is None else measure_series(flat, kept, pedestal)
+        series = measure_series(flat, kept, pedestal)
         if series is not None:
             yield from series_findings(series)
-        if pedestal is not None and _has_pixel_structure(setup):
+        if bias is not None and _has_pixel_structure(setup):
             period = 1 if mosaic is None else 2
             ratio = response_ratio(flat, kept.first, pedestal, period, are_combined=are_combined)
     if _has_pixel_structure(setup):
@@ -176,10 +175,6 @@ def _of_flat(
         yield from line_findings(flat, previous, mosaic)
     if previous is not None:
         yield from flat_changes(flat, previous)
-
-
-def _pedestal(bias: MasterPlanes | None) -> F32 | None:
-    return None if bias is None else bias.mean
 
 
 class _FirstFrames:
@@ -197,7 +192,7 @@ class _FirstFrames:
 
     def __iter__(self) -> Iterator[NDArray[np.uint16]]:
         for frame in self._frames:
-            if len(self.first) < min(MOST_FRAMES, 6):
+            if len(self.first) < _KEPT_FRAMES:
                 self.first.append(frame)
             yield frame
 
@@ -208,10 +203,11 @@ class _FirstFrames:
 def _of_dark(
     dark: MasterPlanes,
     setup: FrameSetup,
+    expected: Expected,
+    *,
     previous: MasterPlanes | None,
     bias: MasterPlanes | None,
     flat: MasterPlanes | None,
-    expected: Expected,
 ) -> Iterator[Finding]:
     if setup.kind is FrameKind.BIAS:
         yield from level_findings(dark, setup, None)
@@ -327,4 +323,3 @@ def _pixel_noise(plane: F32, period: int) -> float:
     sampled = plane[:: BIN - 1]
     steps = sampled[:, period::] - sampled[:, :-period]
     return float(1.4826 * np.median(np.abs(steps)) / np.sqrt(2))
-

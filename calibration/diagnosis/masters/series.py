@@ -85,7 +85,7 @@ class Series:
     slope: F32
 
 
-def measure_series(flat: MasterPlanes, frames: Iterable[NDArray[np.uint16]], pedestal: F32 | float) -> Series | None:
+def measure_series(flat: MasterPlanes, frames: Iterable[NDArray[np.uint16]], pedestal: F32) -> Series | None:
     """Measure flats one after the other; None if there are too few, or if they are too small.
 
     Parameters
@@ -95,13 +95,13 @@ def measure_series(flat: MasterPlanes, frames: Iterable[NDArray[np.uint16]], ped
     frames
         Raw flats in the order in which they were shot, shape (height, width).
     pedestal
-        Level of the flats without light, ADU: a master or a number.
+        Level of the flats without light, ADU: float32, same shape.
     """
     response = _binned(flat.mean)
     if min(response.shape) < _SMALLEST_SIDE:
         return None
     lit = response > _DARKEST
-    dark = pedestal if isinstance(pedestal, float) else _binned(np.asarray(pedestal, np.float32))
+    dark = _binned(pedestal)
     levels: list[float] = []
     shapes: list[SmoothPattern] = []
     total, weighted = np.zeros(response.shape), np.zeros(response.shape)
@@ -169,10 +169,11 @@ def series_findings(series: Series) -> Iterator[Finding]:
             Estimate(abs(spot.change.value), spot.change.error),
             "relative",
             least=LEAST_SPOT,
-            evidence=f"the light changed by {percent(spot.change.value)} from the first to the last flat in a spot of about "
-            f"{spot.diameter_px} px at row {spot.row}, column {spot.column} ({spot.significance:.1f} standard errors); "
-            "half of this is in the master",
-            fix="Dry the optics and the window of the camera, wait until flats no longer change, and shoot all flats again.",
+            evidence=f"the light changed by {percent(spot.change.value)} from the first to the last flat in a spot of "
+            f"about {spot.diameter_px} px at row {spot.row}, column {spot.column} ({spot.significance:.1f} standard "
+            "errors); half of this is in the master",
+            fix="Dry the optics and the window of the camera, wait until flats no longer change, and shoot all flats "
+            "again.",
         )
     yield from _odd_frames(series)
 
@@ -241,5 +242,6 @@ def _drift(slopes: Sequence[Estimate]) -> Iterator[Finding]:
             least=LEAST_DRIFT,
             evidence=f"the smooth shape of the flats changed by {percent(size)} from the first to the last, "
             f"{largest.significance:.0f} standard errors",
-            fix="Let the panel warm up, fix it to the telescope, or shoot sky flats in a shorter time; then shoot the flats again.",
+            fix="Let the panel warm up, fix it to the telescope, or shoot sky flats in a shorter time; then shoot the "
+            "flats again.",
         )
