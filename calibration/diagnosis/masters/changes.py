@@ -11,7 +11,7 @@ from coldframe.calibration.diagnosis.findings import Finding
 from coldframe.calibration.diagnosis.masters.darks import FEWEST_PIXELS, least_level_adu, level_adu
 from coldframe.calibration.diagnosis.masters.master_finding import adu, master_finding, percent
 from coldframe.calibration.diagnosis.measuring import find_hot
-from coldframe.calibration.diagnosis.motes import find_motes
+from coldframe.calibration.diagnosis.motes import disc_sums, find_motes
 from coldframe.calibration.diagnosis.sensor_pattern import SensorPattern, high_pass
 from coldframe.calibration.diagnosis.thermometer import DOUBLING_C, FEWEST
 from coldframe.calibration.kernels.block_sums import BIN
@@ -35,6 +35,12 @@ LEAST_SLOPE = 0.03
 
 LEAST_SHIFT_PX = 2.0
 
+SHADOW_SIGMA = 11.0
+LEAST_SHADOW = 0.002
+"""Smallest significance and mean depth of a shadow that is new or gone."""
+
+_KEEP_BOTH = "Use the new flat for lights after the change, and the previous one for lights before it."
+_RADII = (1, 2, 3, 5, 8)
 _CELL_ROWS = 16
 _SMALLEST_SIDE = 40
 _LIT = 0.05
@@ -58,6 +64,8 @@ def flat_changes(flat: MasterPlanes, previous: MasterPlanes) -> Iterator[Finding
     error = _error(flat, previous, lit, relief)
     result = find_dust(SensorPattern(relief, error, (), is_dithered=False), find_motes(old))
     yield from _dust_change(result)
+    if result.change is Change.NONE:
+        yield from _single_shadow(relief, error)
 
 
 def _binned(plane: F32) -> F32:
@@ -102,7 +110,7 @@ def _shape_change(ratio: F32) -> Iterator[Finding]:
 
 def _dust_change(result: DustResult) -> Iterator[Finding]:
     significance = float(np.sqrt(max(result.gain, 0.0)))
-    keep = "Use the new flat for lights after the change, and the previous one for lights before it."
+    keep = _KEEP_BOTH
     match result.change:
         case Change.SHIFTED:
             shift = BIN * float(np.hypot(result.down, result.across))
@@ -138,19 +146,31 @@ def _dust_change(result: DustResult) -> Iterator[Finding]:
             )
         case Change.NONE:
             pass
-    for name, shadows in (("new", result.new), ("gone", result.gone)):
-        if shadows and result.change is Change.NONE:
-            deepest = max(shadows, key=lambda each: each.significance)
-            yield master_finding(
-                f"{len(shadows)} dust {'shadow is' if len(shadows) == 1 else 'shadows are'} {name} since the previous "
-                "flat",
-                Estimate(abs(deepest.depth), abs(deepest.depth) / max(deepest.significance, 1e-9)),
-                "relative",
-                least=2e-3,
-                evidence=f"the clearest is {percent(abs(deepest.depth))} deep, at row {BIN * deepest.down}, column "
-                f"{BIN * deepest.across}",
-                fix=keep,
-            )
+
+
+def _single_shadow(relief: F32, error: F32) -> Iterator[Finding]:
+    """Yield the clearest shadow that only one of two flats has; unlike in lights, no nebula can imitate it."""
+    weights = np.where(np.isfinite(error), 1 / np.square(error), 0).astype(np.float32)
+    best, depth, place = 0.0, 0.0, (0, 0, 0)
+    for radius in _RADII:
+        norms = disc_sums(weights, radius)
+        sums = disc_sums(weights * relief, radius)
+        z = np.where(norms > 0, sums / np.sqrt(np.maximum(norms, 1e-20)), 0)
+        row, column = (int(each) for each in np.unravel_index(int(np.argmax(np.abs(z))), z.shape))
+        if abs(z[row, column]) > abs(best):
+            best, depth = float(z[row, column]), float(sums[row, column] / norms[row, column])
+            place = row, column, radius
+    if abs(best) < SHADOW_SIGMA:
+        return
+    yield master_finding(
+        f"a dust shadow is {'new' if best < 0 else 'gone'} since the previous flat",
+        Estimate(abs(depth), abs(depth / best)),
+        "relative",
+        least=LEAST_SHADOW,
+        evidence=f"its mean depth is {percent(abs(depth))} in a disc of {2 * BIN * place[2]} px at row {BIN * place[0]}, "
+        f"column {BIN * place[1]} ({abs(best):.0f} standard errors); it is the clearest, there may be others",
+        fix=_KEEP_BOTH,
+    )
 
 
 # ---- darks and biases ----

@@ -216,8 +216,8 @@ def _rise(dark: MasterPlanes, bias: MasterPlanes) -> Iterator[Finding]:
             Estimate(glow.amplitude_adu, glow.error_adu),
             "ADU",
             least=None,
-            evidence="glow is the same in every dark of the same exposure and temperature, a leak changes with the light "
-            "in the room",
+            evidence="glow is the same in every dark of the same exposure and temperature, a leak changes with the "
+            "light around the camera",
         )
 
 

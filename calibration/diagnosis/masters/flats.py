@@ -15,6 +15,7 @@ from coldframe.calibration.lights.caveats import (
     MOST_SATURATED,
     flat_caveats,
     flat_level_adu,
+    header_caveats,
     saturated_fraction,
 )
 from coldframe.calibration.masters.reading import MasterPlanes
@@ -29,6 +30,9 @@ FAINT_FLAT = 0.05
 
 PEDESTAL_ERROR_ADU = 3.0
 """Typical error of the level that is subtracted from flats."""
+
+LARGEST_PEDESTAL = 0.003
+"""Largest pedestal of a flat, relative to its level, that leaves no visible remainder of vignetting and dust."""
 
 LARGEST_MEAN_ERROR = 0.005
 """Largest deviation of the mean of a relative flat, or of one of its colours, from 1."""
@@ -114,31 +118,27 @@ def _subtraction(flat: MasterPlanes, bias_adu: float | None) -> Iterator[Finding
     if "CFSUBTR" in header or "OVERSCAN" in header or not _SUBTRACTED.isdisjoint(str(header.get("CALSTAT", ""))):
         return
     level = flat_level_adu(header)
-    text = next(flat_caveats(flat, bias_adu or 0.0), "").removeprefix("flat: ")
-    known = bias_adu is not None and level is not None and level > 0
-    size = (bias_adu or 0.0) / level if known and level else 0.0
-    yield (
-        master_finding(
+    texts = header_caveats(header) if bias_adu is None else flat_caveats(flat, bias_adu)
+    text = next(iter(texts), "").removeprefix("flat: ")
+    fix = "Combine the raw flats again with --dark and their master dark flat, or a master bias."
+    size = bias_adu / level if bias_adu is not None and level else 0.0
+    if size > 0:
+        yield master_finding(
             "nothing was subtracted from the flats, so they correct vignetting and dust too little",
             Estimate(size, 0.0),
             "of the level",
-            least=min(size, 0.003) if size > 0 else 1e-9,
+            least=min(size, LARGEST_PEDESTAL),
             evidence=text,
-            fix="Combine the raw flats again with --dark and their master dark flat, or a master bias.",
+            fix=fix,
         )
-        if size > 0
-        else _unknown_subtraction(text)
-    )
-
-
-def _unknown_subtraction(text: str) -> Finding:
-    return master_finding(
+        return
+    yield master_finding(
         "nothing was subtracted from the flats, as far as the header shows",
         Estimate(1.0, 0.0),
         "master missing",
         least=1.0,
         evidence=text,
-        fix="Combine the raw flats again with --dark and their master dark flat, or a master bias.",
+        fix=fix,
     )
 
 
