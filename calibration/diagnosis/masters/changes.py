@@ -167,8 +167,8 @@ def _single_shadow(relief: F32, error: F32) -> Iterator[Finding]:
         Estimate(abs(depth), abs(depth / best)),
         "relative",
         least=LEAST_SHADOW,
-        evidence=f"its mean depth is {percent(abs(depth))} in a disc of {2 * BIN * place[2]} px at row {BIN * place[0]}, "
-        f"column {BIN * place[1]} ({abs(best):.0f} standard errors); it is the clearest, there may be others",
+        evidence=f"its mean depth is {percent(abs(depth))} in a disc of {2 * BIN * place[2]} px at row "
+        f"{BIN * place[0]}, column {BIN * place[1]} ({abs(best):.0f} standard errors); others may be weaker",
         fix=_KEEP_BOTH,
     )
 

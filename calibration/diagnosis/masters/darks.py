@@ -27,7 +27,7 @@ FEWEST_PIXELS = 100_000
 """Hot pixels are expected in darks of at least this exposure and size."""
 
 CUT_FACTOR = 8.0
-FEWEST_BELOW_CUT = 100
+FEWEST_BELOW_CUT = 40
 LEAST_ABOVE_CUT = 0.01
 """A dark with this number of hot pixels, but almost none above a multiple of their lower limit, was cut off: in
 sensors, about half as many pixels have twice the signal, so that an eighth of them exceeds the multiple."""
