@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldframe.calibration.diagnosis.estimating.estimates import Estimate, robust_ratio
-from coldframe.calibration.diagnosis.estimating.motes import Motes, disc_sums, scaled, turned
+from coldframe.calibration.diagnosis.estimating.motes import Motes, disc_area, disc_sums, scaled, turned
 from coldframe.calibration.diagnosis.estimating.sensor_pattern import SensorPattern
 from coldframe.calibration.diagnosis.estimating.smoothing import smoothed
 
@@ -46,6 +46,8 @@ LEAST_ALIKE = 0.65
 """Smallest part of what remains that has the form of the shadow; what nebulae leave has another form."""
 
 _EDGE = 3
+"""Single shadows closer to an edge, in bins, are left out, because their surroundings are unknown on one side."""
+
 _MOST_NEW = 20
 
 _RADII = (1, 2, 3, 5, 8)
@@ -310,9 +312,11 @@ def _new_shadows(left: _Seen, motes: Motes) -> tuple[Shadow, ...]:
     """Return shadows that only the lights have."""
     found: list[Shadow] = []
     residual, weight = left.residual.copy(), left.weight
+    covered = (weight > 0).astype(np.float32)
     for radius in sorted(_RADII, reverse=True):
         total, norm = disc_sums(weight * residual, radius), disc_sums(weight, radius)
-        known = norm > 0.5 * np.median(norm)
+        known = disc_sums(covered, radius) > disc_area(radius) / 2
+        known[:_EDGE], known[-_EDGE:], known[:, :_EDGE], known[:, -_EDGE:] = False, False, False, False
         z = np.where(known, total / np.sqrt(np.maximum(norm, 1e-20)), 0)
         z = z / _local_spread(z.astype(np.float32), known & ~motes.mask)
         for _ in range(_MOST_NEW):
